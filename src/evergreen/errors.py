@@ -1,0 +1,216 @@
+"""Every error Evergreen raises on purpose, as one small tree.
+
+EvergreenError
+├── SettingsError            a setting is missing or malformed
+├── UseCaseError             a declaration is wrong
+│   └── UnknownUseCase       nobody declared that name
+├── SourceError              raw rows cannot be read
+│   ├── SourceUnreachable    the database or host does not answer
+│   └── SourceUnreadable     the file or its content cannot be understood
+├── ValidationFailed         the data broke the use case's contract
+├── StoreError               the feature store cannot do what was asked
+│   ├── StoreUnreachable     MariaDB does not answer
+│   ├── SchemaMismatch       the tables differ from the declaration
+│   ├── KeyNotFound          no online vector or prediction under that key
+│   └── EmptyTrainingSet     no labelled rows as of that moment
+├── TrainingError            a training run cannot finish
+│   ├── NotEnoughData        too few rows or classes to split and fit
+│   └── GateRejected         the candidate may not be promoted
+├── RegistryError            the model registry cannot do what was asked
+│   ├── RegistryUnreachable  MLflow does not answer
+│   ├── NoChampion           the use case has no champion yet
+│   └── SignatureMismatch    the model does not fit the declaration
+├── ServingError             the prediction service cannot do what was asked
+│   ├── InvalidRequest       a body breaks the contract
+│   └── ServiceUnreachable   the service does not answer
+├── OrchestratorError        Airflow does not answer, or a run failed
+└── StackError               the embedded stack cannot start or stop
+    ├── MissingProgram       a system program such as mariadbd is not installed
+    ├── PortInUse            a port that must be this one is taken
+    ├── ChildFailed          a server of the stack did not come up
+    └── StackNotRunning      the command needs a running stack
+
+A message says what happened and to which object; `hint` says what to do next.
+`exit_code` is what the command line exits with, `http_status` what the service answers with.
+"""
+
+from __future__ import annotations
+
+
+class EvergreenError(Exception):
+    """Root of the tree: `str(error)` is the message, followed by the hint when there is one."""
+
+    exit_code = 1
+    http_status = 400
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\nHint: {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Airflow and multiprocessing pickle exceptions; keyword-only arguments need this.
+        return _rebuild, (type(self), self.message, self.hint, self.__dict__)
+
+
+def _rebuild(
+    kind: type[EvergreenError], message: str, hint: str, state: dict[str, object]
+) -> EvergreenError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, message, hint)
+    error.__dict__.update(state)
+    return error
+
+
+class SettingsError(EvergreenError):
+    """A setting is missing or malformed."""
+
+    exit_code = 2
+
+
+class UseCaseError(EvergreenError):
+    """A declaration is wrong."""
+
+    exit_code = 2
+
+
+class UnknownUseCase(UseCaseError):
+    """Nobody declared a use case of that name."""
+
+    http_status = 404
+
+
+class SourceError(EvergreenError):
+    """Raw rows cannot be read."""
+
+    exit_code = 3
+
+
+class SourceUnreachable(SourceError):
+    """The source's database or host does not answer."""
+
+
+class SourceUnreadable(SourceError):
+    """The source's file or content cannot be understood."""
+
+
+class ValidationFailed(EvergreenError):
+    """The data broke the use case's contract; nothing was loaded."""
+
+    exit_code = 4
+    http_status = 422
+
+
+class StoreError(EvergreenError):
+    """The feature store cannot do what was asked."""
+
+    exit_code = 5
+
+
+class StoreUnreachable(StoreError):
+    """MariaDB does not answer."""
+
+    http_status = 503
+
+
+class SchemaMismatch(StoreError):
+    """The tables in MariaDB differ from the declaration."""
+
+
+class KeyNotFound(StoreError):
+    """No online vector, or no logged prediction, under that key."""
+
+    http_status = 404
+
+
+class EmptyTrainingSet(StoreError):
+    """There is no labelled row as of that moment."""
+
+
+class TrainingError(EvergreenError):
+    """A training run cannot finish."""
+
+    exit_code = 6
+
+
+class NotEnoughData(TrainingError):
+    """Too few rows or classes to split and fit."""
+
+
+class GateRejected(TrainingError):
+    """The candidate did not pass the gate; the champion stays."""
+
+    exit_code = 7
+
+
+class RegistryError(EvergreenError):
+    """The model registry cannot do what was asked."""
+
+    exit_code = 8
+
+
+class RegistryUnreachable(RegistryError):
+    """MLflow does not answer."""
+
+    http_status = 503
+
+
+class NoChampion(RegistryError):
+    """The use case has no champion yet."""
+
+    http_status = 409
+
+
+class SignatureMismatch(RegistryError):
+    """A registered model does not fit the use case's declaration."""
+
+    http_status = 409
+
+
+class ServingError(EvergreenError):
+    """The prediction service cannot do what was asked."""
+
+    exit_code = 9
+
+
+class InvalidRequest(ServingError):
+    """A request body breaks the use case's contract."""
+
+    http_status = 422
+
+
+class ServiceUnreachable(ServingError):
+    """The prediction service does not answer."""
+
+    http_status = 503
+
+
+class OrchestratorError(EvergreenError):
+    """Airflow does not answer, or one of its runs failed."""
+
+    exit_code = 10
+
+
+class StackError(EvergreenError):
+    """The embedded stack cannot start or stop."""
+
+    exit_code = 11
+
+
+class MissingProgram(StackError):
+    """A system program such as mariadbd is not installed."""
+
+
+class PortInUse(StackError):
+    """A port that must be this one is taken."""
+
+
+class ChildFailed(StackError):
+    """A server of the stack did not come up."""
+
+
+class StackNotRunning(StackError):
+    """The command needs a running stack."""

@@ -1,0 +1,66 @@
+"""Typed settings, read from the environment (prefix EVERGREEN_) and from the running stack's own file.
+
+The embedded stack writes `stack.env` into its home; the environment wins over that file. Nothing else in
+Evergreen reads environment variables, except Airflow's own AIRFLOW_CONN_* for foreign databases.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from evergreen.errors import SettingsError
+
+STACK_ENV = "stack.env"
+
+
+class Settings(BaseSettings):
+    """Everything that differs between one way to run and another."""
+
+    model_config = SettingsConfigDict(env_prefix="EVERGREEN_", extra="ignore")
+
+    home: Path = Field(Path(".evergreen"), description="Where the embedded stack keeps its data and logs.")
+    use_cases: str = Field("usecases", description="Folders with your own use cases, separated by ':'.")
+    use_case: str = Field("", description="The use case that this prediction service serves.")
+    sources: dict[str, str] = Field(
+        default_factory=dict,
+        description='File paths or URLs by use case, instead of the declared ones: {"titanic": "train.csv"}.',
+    )
+    mariadb_host: str = Field("127.0.0.1", description="Where the feature store and the logs are.")
+    mariadb_port: int = Field(3306, description="Its port.")
+    mariadb_user: str = Field("evergreen", description="The platform's own database user.")
+    mariadb_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    mariadb_database: str = Field("evergreen", description="The platform's own database.")
+    mlflow_tracking_uri: str = Field("http://127.0.0.1:5000", description="MLflow's tracking server.")
+    airflow_url: str = Field("http://127.0.0.1:8080", description="Airflow's API server.")
+    airflow_user: str = Field("admin", description="The user that triggers DAGs.")
+    airflow_password: SecretStr = Field(SecretStr(""), description="That user's password.")
+    service_urls: dict[str, str] = Field(
+        default_factory=dict,
+        description='The prediction services by use case: {"credit_score": "http://127.0.0.1:3000"}.',
+    )
+    threads: int = Field(0, ge=0, description="CPU threads for training; 0 means all.")
+    champion_poll_seconds: float = Field(
+        2.0, gt=0, description="How often a service asks the registry for a new champion."
+    )
+
+
+def load_settings(home: Path | None = None) -> Settings:
+    """Read the settings: the environment first, then `stack.env` of the stack's home, then defaults.
+
+    Raises SettingsError naming each field that is malformed.
+    """
+    home = home or Path(os.environ.get("EVERGREEN_HOME", ".evergreen"))
+    try:
+        return Settings(_env_file=home / STACK_ENV, home=home.resolve())  # type: ignore[call-arg]
+    except ValidationError as error:
+        faults = "; ".join(
+            f"EVERGREEN_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+        )
+        raise SettingsError(
+            f"the settings are malformed: {faults}",
+            hint=f"mend the environment or {home / STACK_ENV}; .env.example lists every setting",
+        ) from None

@@ -1,0 +1,1 @@
+"""The embedded local stack: MariaDB, MLflow, Airflow and the services as child processes on loopback."""

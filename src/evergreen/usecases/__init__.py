@@ -1,0 +1,112 @@
+"""One folder per use case, found by folder; a broken one fails loudly and by name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from evergreen.errors import UnknownUseCase, UseCaseError
+from evergreen.settings import Settings
+from evergreen.usecase import UseCase
+
+PACKAGED = Path(__file__).parent
+
+
+def folders(settings: Settings) -> dict[str, Path]:
+    """Every use-case folder by name: the package's own, then each folder of EVERGREEN_USE_CASES."""
+    found: dict[str, Path] = {}
+    roots = [PACKAGED, *(Path(part) for part in settings.use_cases.split(os.pathsep) if part)]
+    for root in roots:
+        for init in sorted(root.glob("*/__init__.py")):
+            name = init.parent.name
+            if name in found and found[name].resolve() != init.parent.resolve():
+                raise UseCaseError(
+                    f"use case {name!r} is declared twice: {found[name]} and {init.parent}",
+                    hint="rename one of the folders",
+                )
+            found[name] = init.parent
+    return found
+
+
+def load(name: str, settings: Settings) -> UseCase:
+    """The use case of that name. Raises UnknownUseCase with the nearest name, or UseCaseError with file and line."""
+    known = folders(settings)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UnknownUseCase(
+            f"there is no use case {name!r}",
+            hint=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}",
+        )
+    use_case = getattr(_module(name, known[name]), "USE_CASE", None)
+    if not isinstance(use_case, UseCase):
+        raise UseCaseError(
+            f"{known[name] / '__init__.py'} declares no use case",
+            hint="end it with USE_CASE = UseCase(...)",
+        )
+    if use_case.name != name:
+        raise UseCaseError(
+            f"the folder {known[name]} declares the use case {use_case.name!r}",
+            hint="the folder and the use case carry the same name",
+        )
+    return use_case
+
+
+def load_all(settings: Settings) -> dict[str, UseCase]:
+    """Every use case by name; the first broken one raises."""
+    return {name: load(name, settings) for name in folders(settings)}
+
+
+def submodule(name: str, part: str, settings: Settings) -> ModuleType | None:
+    """An optional module of a use case's folder, such as its `simulator`; None where there is none."""
+    folder = folders(settings).get(name)
+    if folder is None or not (folder / f"{part}.py").exists():
+        return None
+    return importlib.import_module(f"{_module(name, folder).__name__}.{part}")
+
+
+def _module(name: str, folder: Path) -> ModuleType:
+    try:
+        if folder.parent == PACKAGED:
+            return importlib.import_module(f"evergreen.usecases.{name}")
+        qualified = f"evergreen_usecases_{name}"
+        path = (folder / "__init__.py").resolve()
+        loaded = sys.modules.get(qualified)
+        if loaded is not None and loaded.__file__ == str(path):
+            return loaded
+        spec = importlib.util.spec_from_file_location(
+            qualified, path, submodule_search_locations=[str(path.parent)]
+        )
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[qualified] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[qualified]
+            raise
+        return module
+    except UseCaseError as error:
+        raise UseCaseError(f"{_where(error, folder)}: {error.message}", hint=error.hint) from error
+    except Exception as error:
+        raise UseCaseError(
+            f"{_where(error, folder)}: {type(error).__name__}: {error}",
+            hint="mend that line; the other use cases are not affected",
+        ) from error
+
+
+def _where(error: BaseException, folder: Path) -> str:
+    """File and line of the innermost frame that lies in the use case's folder."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if Path(f.filename).is_relative_to(folder.resolve()) or Path(f.filename).is_relative_to(folder)
+    ]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else str(folder / "__init__.py")
