@@ -1,0 +1,53 @@
+"""The DAG `<use_case>__ingest`: source → validate → feature store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Metadata, Param, dag, get_current_context, task
+from wiring import cron, features_asset, invoke, moment, options, use_cases
+
+from evergreen.usecase import UseCase
+
+DOC = """Bring what the sources recorded into the feature store.
+
+`extract` reads the sources up to the run's moment, `validate` checks the rows against the data contract,
+and `load` writes history, online vectors and labels in one transaction: all of it or nothing. Running it
+again changes nothing.
+"""
+
+
+def build(use_case: UseCase) -> None:
+    features = features_asset(use_case)
+    source = Param(
+        None,
+        type=["null", "string"],
+        title="Source",
+        description="A file to read instead of the declared one (file sources only).",
+    )
+
+    @dag(schedule=cron(use_case.schedules.ingest), **options(use_case, "ingest", DOC, source=source))
+    def ingest() -> None:
+        @task
+        def extract() -> dict[str, Any]:
+            context = get_current_context()
+            override = context["params"].get("source") or ""
+            return invoke("ingest", "extract", use_case.name, moment(context), source=override)
+
+        @task
+        def validate(extracted: dict[str, Any]) -> dict[str, Any]:
+            return invoke("ingest", "validate", extracted["ingest_run"])
+
+        @task(outlets=[features])
+        def load(validated: dict[str, Any]) -> Any:
+            loaded = invoke("ingest", "load", validated["ingest_run"])
+            yield Metadata(features, loaded)
+            return loaded
+
+        load(validate(extract()))  # type: ignore[arg-type]
+
+    ingest()
+
+
+for _use_case in use_cases():
+    build(_use_case)
