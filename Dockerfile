@@ -1,0 +1,36 @@
+# One image for every part of Evergreen's own code: Airflow's components, MLflow and the prediction services.
+# docker-compose.yml says which command each container runs.
+
+FROM python:3.11-slim-bookworm AS build
+# mysqlclient, which Airflow's MySQL provider requires, is compiled.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev libmariadb-dev pkg-config python3-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+RUN python -m venv /opt/evergreen
+COPY requirements.lock ./
+RUN --mount=type=cache,target=/root/.cache \
+    /opt/evergreen/bin/pip install --require-hashes --no-deps -r requirements.lock
+COPY pyproject.toml README.md ./
+COPY src ./src
+COPY sql ./sql
+RUN --mount=type=cache,target=/root/.cache \
+    /opt/evergreen/bin/pip install --no-deps .
+
+FROM python:3.11-slim-bookworm
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libmariadb3 libgomp1 curl \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 10001 evergreen \
+    && install -d -o evergreen -g evergreen /var/lib/evergreen /var/lib/evergreen/airflow \
+        /var/lib/evergreen/airflow/logs /var/lib/mlflow
+COPY --from=build /opt/evergreen /opt/evergreen
+COPY dags /opt/evergreen/dags
+COPY docker/airflow-entrypoint.sh /usr/local/bin/airflow-entrypoint
+ENV PATH=/opt/evergreen/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=2 \
+    EVERGREEN_HOME=/var/lib/evergreen
+USER evergreen
+WORKDIR /var/lib/evergreen
+CMD ["evergreen", "--help"]

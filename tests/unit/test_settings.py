@@ -1,0 +1,45 @@
+"""Settings: the environment wins over the stack's file, and what is malformed is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evergreen.errors import SettingsError
+from evergreen.settings import STACK_ENV, Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_environment_wins_over_the_running_stacks_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / STACK_ENV).write_text("EVERGREEN_MARIADB_PORT=4000\nEVERGREEN_AIRFLOW_USER=file\n")
+    monkeypatch.setenv("EVERGREEN_AIRFLOW_USER", "environment")
+    settings = load_settings(tmp_path)
+    assert (settings.mariadb_port, settings.airflow_user) == (4000, "environment")
+
+
+def test_urls_and_sources_are_read_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_SERVICE_URLS", '{"toy": "http://127.0.0.1:1"}')
+    assert load_settings(tmp_path).service_urls == {"toy": "http://127.0.0.1:1"}
+
+
+def test_a_malformed_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_MARIADB_PORT", "many")
+    with pytest.raises(SettingsError, match="EVERGREEN_MARIADB_PORT"):
+        load_settings(tmp_path)
+
+
+def test_a_password_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVERGREEN_MARIADB_PASSWORD", "s3cret")
+    settings = load_settings(tmp_path)
+    assert "s3cret" not in repr(settings)
+    assert settings.mariadb_password.get_secret_value() == "s3cret"
+
+
+def test_every_setting_stands_in_the_example_file() -> None:
+    example = (ROOT / ".env.example").read_text()
+    missing = [name for name in Settings.model_fields if f"EVERGREEN_{name.upper()}" not in example]
+    assert not missing

@@ -1,0 +1,88 @@
+"""Use cases are found by folder; a broken one fails loudly, by file and line, and alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evergreen.errors import UnknownUseCase, UseCaseError
+from evergreen.settings import Settings
+from evergreen.usecases import folders, load, submodule
+
+DECLARATION = """
+from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, Label, UseCase
+
+SOURCE = FileSource("x.csv")
+USE_CASE = UseCase(
+    name="{name}",
+    title="Mine",
+    meaning="Mine",
+    entity=Entity("thing", (Key("thing_id", "int", "Its number"),)),
+    views=(FeatureView("facts", SOURCE, (Feature("size", "float", "Its size"),), "Facts"),),
+    label=Label("sold", SOURCE, "Was it sold?", classes=("no", "yes")),
+)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Settings:
+    return Settings(use_cases=str(tmp_path))
+
+
+def write(folder: Path, text: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(text)
+
+
+def test_the_packaged_ones_and_your_own_are_equal(own: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "mine", DECLARATION.format(name="mine"))
+    assert {"credit_score", "titanic", "mine"} <= set(folders(own))
+    assert load("mine", own).title == "Mine"
+
+
+def test_an_unknown_one_gets_the_nearest_name(own: Settings) -> None:
+    with pytest.raises(UnknownUseCase, match="did you mean 'titanic'"):
+        load("titanik", own)
+
+
+def test_a_broken_one_names_its_file_and_line(own: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "broken", "x = 1\ny = undefined_name\n")
+    with pytest.raises(UseCaseError, match=r"broken/__init__\.py:2: NameError"):
+        load("broken", own)
+    assert load("titanic", own).name == "titanic"
+
+
+def test_a_syntax_error_names_its_line(own: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "garbled", "x = 1\n\ndef (:\n")
+    with pytest.raises(UseCaseError, match=r"garbled/__init__\.py:3: SyntaxError"):
+        load("garbled", own)
+
+
+def test_a_folder_without_a_declaration_says_what_to_add(own: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "hollow", "")
+    with pytest.raises(UseCaseError, match="USE_CASE = UseCase"):
+        load("hollow", own)
+
+
+def test_folder_and_use_case_carry_one_name(own: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "mine", DECLARATION.format(name="yours"))
+    with pytest.raises(UseCaseError, match="'yours'"):
+        load("mine", own)
+
+
+def test_a_mended_one_loads_in_the_same_process(own: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "mine", "raise RuntimeError('not yet')")
+    with pytest.raises(UseCaseError, match="not yet"):
+        load("mine", own)
+    (tmp_path / "mine" / "__init__.py").write_text(DECLARATION.format(name="mine"))
+    assert load("mine", own).name == "mine"
+
+
+def test_a_module_beside_the_declaration_is_found(own: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "mine", DECLARATION.format(name="mine"))
+    (tmp_path / "mine" / "simulator.py").write_text("from evergreen_usecases_mine import USE_CASE\n")
+    module = submodule("mine", "simulator", own)
+    assert module is not None
+    assert module.USE_CASE.name == "mine"
+    assert submodule("mine", "nothing", own) is None
