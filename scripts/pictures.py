@@ -1,0 +1,70 @@
+"""Take the README's pictures from the running stack, in headless Chromium.
+
+Needs Debian's `chromium` and a stack on which `make demo` ran:
+
+    .venv/bin/python scripts/pictures.py
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from evergreen.settings import Settings, load_settings
+
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+SIZE = {"width": 1280, "height": 800}
+
+
+def airflow(browser: Browser, settings: Settings, use_case: str) -> None:
+    page = browser.new_page(viewport=SIZE)
+    page.goto(settings.airflow_url)
+    page.wait_for_load_state("networkidle")
+    if page.locator("input[name=username]").count():
+        page.fill("input[name=username]", settings.airflow_user)
+        page.fill("input[name=password]", settings.airflow_password.get_secret_value())
+        page.keyboard.press("Enter")
+        page.wait_for_load_state("networkidle")
+    page.goto(f"{settings.airflow_url}/dags/{use_case}__train")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(3000)
+    page.screenshot(path=PICTURES / "airflow.png")
+
+
+def mlflow(browser: Browser, settings: Settings, use_case: str) -> None:
+    page = browser.new_page(viewport=SIZE)
+    page.goto(f"{settings.mlflow_tracking_uri}/#/models/{use_case}")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(3000)
+    page.screenshot(path=PICTURES / "mlflow.png")
+
+
+def openapi(browser: Browser, settings: Settings, use_case: str) -> None:
+    page = browser.new_page(viewport=SIZE)
+    page.goto(settings.service_urls[use_case])
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1000)
+    page.screenshot(path=PICTURES / "openapi.png")
+
+
+def main() -> int:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.stderr.write("chromium is not installed: apt-get install chromium\n")
+        return 1
+    settings = load_settings()
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        for take in (airflow, mlflow, openapi):
+            take(browser, settings, "credit_score")
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

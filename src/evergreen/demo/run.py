@@ -1,0 +1,58 @@
+"""`evergreen demo`: bring the stack up, take the tour, show the table and write the report."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from evergreen.demo import tour as plot
+from evergreen.demo.fresh import start_afresh
+from evergreen.demo.stages import Tour
+from evergreen.demo.upstream import upstream
+from evergreen.errors import SourceUnreadable
+from evergreen.settings import load_settings
+from evergreen.stack import lifecycle
+from evergreen.stack.view import urls_table
+from evergreen.usecases import load
+
+
+def run_demo(
+    home: Path, name: str, file: str, *, console: Console, today: date, bring_up: bool = True
+) -> dict[str, Any]:
+    """Take the tour of a use case and return the report that `demo.json` in `home` holds.
+
+    `file` replaces the declared source of a use case that reads a file. Without `bring_up` the platform that
+    the settings name is used as it is, such as the one in containers. Raises the first failing stage's
+    error, after the table of the stages so far and the report with `"verified": false` were written.
+    """
+    use_case = load(name, load_settings(home))
+    if file and not Path(file).is_file():
+        raise SourceUnreadable(f"there is no file {file}", hint="give the path of a CSV file with --csv")
+    tour = Tour(console)
+    outcome: dict[str, Any] = {"use_case": name}
+    verified = False
+    report = home / "demo.json"
+    try:
+        with tour.running():
+            if bring_up:
+                with tour.stage("the stack comes up") as stage:
+                    status = lifecycle.up(home, progress=stage.say)
+                    stage.verify(status["state"] == "running", "every server running")
+                    stage.happened = f"{len(status['processes'])} servers running, healthy"
+            settings = load_settings(home)
+            with tour.stage("a clean start") as stage:
+                stage.happened = start_afresh(settings, use_case)
+            outcome = plot.run(settings, use_case, tour, upstream(settings, use_case, file), today)
+            verified = True
+    finally:
+        home.mkdir(parents=True, exist_ok=True)
+        plot.write_report(report, tour, outcome, verified=verified)
+    console.print()
+    if bring_up:
+        console.print(urls_table(load_settings(home), lifecycle.status(home)))
+        console.print("The stack stays up: `evergreen status` shows it, `evergreen down` ends it.")
+    console.print(f"Every stage verified in {tour.total_seconds:.0f} s. Report: {report}")
+    return {**outcome, "stages": tour.as_json(), "total_seconds": round(tour.total_seconds, 1)}

@@ -1,0 +1,243 @@
+"""The tour of one use case, through Airflow: from nothing to a champion that replaced itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from evergreen.demo.stages import Stage, Tour
+from evergreen.demo.traffic import Answers, send
+from evergreen.demo.upstream import Upstream
+from evergreen.registry.champion import Champion, champion
+from evergreen.registry.ledger import entries
+from evergreen.serving.client import ServiceClient
+from evergreen.settings import Settings
+from evergreen.stack.airflow_api import AirflowApi
+from evergreen.store.database import engine
+from evergreen.store.predictions import count_predictions
+from evergreen.usecase import UseCase
+
+PREDICTIONS = 2_000
+RUN_SECONDS = 900.0
+LOG_SECONDS = 30.0
+
+
+@dataclass
+class Guide:
+    """What the stages share: the platform's addresses and what was counted so far."""
+
+    settings: Settings
+    use_case: UseCase
+    tour: Tour
+    airflow: AirflowApi
+    sent: int = 0
+    answered: int = 0
+    promoting_since: datetime | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.settings.service_urls[self.use_case.name]
+
+    def run_dag(self, stage: Stage, verb: str, as_of: datetime, **conf: Any) -> str:
+        """Trigger a DAG, wait for its success and return its run id. Raises OrchestratorError if it fails."""
+        dag_id = self.use_case.dag_id(verb)
+        run_id = self.airflow.trigger(dag_id, conf={"as_of": as_of.isoformat(), **conf})
+        return self.wait_for(stage, dag_id, run_id)
+
+    def wait_for(self, stage: Stage, dag_id: str, run_id: str) -> str:
+        def show(states: Mapping[str, str | None]) -> None:
+            done = [task for task, state in states.items() if state in ("success", "skipped")]
+            busy = [task for task, state in states.items() if state == "running"]
+            stage.say(f"{dag_id}: {len(done)} of {len(states)} tasks done {' '.join(busy)}")
+
+        self.airflow.wait(dag_id, run_id, timeout=RUN_SECONDS, on_progress=show)
+        return run_id
+
+    def asset_run(self, stage: Stage, verb: str, after: datetime | None) -> str:
+        """Wait for the run that an asset started after that moment, and for its success."""
+        dag_id = self.use_case.dag_id(verb)
+        stage.say(f"waiting for Airflow to start {dag_id}")
+        run_id = self.airflow.wait_for_asset_run(dag_id, after=after, timeout=120)
+        return self.wait_for(stage, dag_id, run_id)
+
+    def xcom(self, verb: str, run_id: str, task_id: str) -> dict[str, Any]:
+        value = self.airflow.xcom(self.use_case.dag_id(verb), run_id, task_id)
+        assert isinstance(value, dict)
+        return value
+
+    def predict(self, stage: Stage, rows: Sequence[Mapping[str, Any]]) -> Answers:
+        """Send rows one by one, count them, and wait until all of them are in the prediction log."""
+        answers = send(self.url, rows, stage.say)
+        self.sent += answers.sent
+        self.answered += answers.answered
+        stage.verify(answers.sent == answers.answered, "an answer for every request")
+        # The log is written off the request path: give it a moment, then insist.
+        deadline = time.monotonic() + LOG_SECONDS
+        while self.logged() < self.sent and time.monotonic() < deadline:
+            time.sleep(0.2)
+        stage.verify(
+            self.logged() == self.sent, f"{self.sent} rows in the prediction log, not {self.logged()}"
+        )
+        return answers
+
+    def logged(self) -> int:
+        counts = count_predictions(engine(self.settings), self.use_case)
+        return int(counts["by_channel"].get("online", 0))
+
+    def champion(self, stage: Stage) -> Champion:
+        found = champion(self.settings, self.use_case.name)
+        stage.verify(found is not None, "a champion in the registry")
+        assert found is not None
+        promoted = [e for e in entries(engine(self.settings), self.use_case.name) if e.action == "promote"]
+        stage.verify(
+            any(e.to_version == found.version for e in promoted),
+            "the promotion of the champion in the ledger",
+        )
+        return found
+
+
+def run(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream, today: date) -> dict[str, Any]:
+    """Run every stage and return what `.evergreen/demo.json` holds.
+
+    Raises StageNotVerified or the failing part's own error; the stages so far stay in `tour`.
+    """
+    guide = Guide(settings, use_case, tour, AirflowApi(settings))
+    past = upstream.first_as_of(today)
+    _history(guide, upstream, past)
+    first = _train_first(guide, past)
+    _served(guide, first, started=None)
+    with tour.stage(
+        f"{PREDICTIONS:,} predictions as usual" if upstream.can_drift else "predictions"
+    ) as stage:
+        usual = upstream.usual_rows(PREDICTIONS)
+        answers = guide.predict(stage, usual)
+        stage.verify(answers.versions == {first.version}, f"every answer from v{first.version}")
+        stage.happened = f"{answers.answered:,} answered by v{first.version}, all in the prediction log"
+    _monitor_quiet(guide)
+    last = first
+    if upstream.can_drift:
+        last = _drift_and_recover(guide, upstream, first, today)
+    return _reconciled(guide, last)
+
+
+def _history(guide: Guide, upstream: Upstream, past: datetime) -> None:
+    with guide.tour.stage("upstream data") as stage:
+        stage.happened = upstream.prepare(until=past, say=stage.say)
+    with guide.tour.stage("history into the store") as stage:
+        run_id = guide.run_dag(stage, "ingest", past, **upstream.ingest_conf)
+        loaded = guide.xcom("ingest", run_id, "load")
+        stage.verify(loaded["rows_loaded"] > 0, "rows in the feature store")
+        stage.happened = f"{loaded['rows_loaded']:,} rows validated and loaded, as of {past:%Y-%m-%d}"
+
+
+def _train_first(guide: Guide, past: datetime) -> Champion:
+    with guide.tour.stage("train") as stage:
+        guide.promoting_since = datetime.now(UTC)
+        run_id = guide.run_dag(stage, "train", past, reason="first model")
+        outcome = guide.xcom("train", run_id, "promote")
+        stage.verify(bool(outcome.get("promoted")), "a promoted candidate")
+        found = guide.champion(stage)
+        stage.happened = f"champion v{found.version}: {_verdict(guide, run_id)}"
+    return found
+
+
+def _served(guide: Guide, wanted: Champion, started: str | None) -> str:
+    """The asset-triggered deploy run succeeded and the service answers with that version.
+
+    `started` is when the service process started, if it must be the very same process. Returns that time.
+    """
+    with guide.tour.stage(f"v{wanted.version} goes live") as stage:
+        guide.asset_run(stage, "deploy", after=guide.promoting_since)
+        with ServiceClient(guide.url) as client:
+            served = client.metadata()
+        stage.verify(served["model_version"] == wanted.version, f"the service on v{wanted.version}")
+        same = started is None or served["started_at"] == started
+        stage.verify(same, "the same service process, without a restart")
+        how = "" if started is None else ", swapped in by the running service"
+        stage.happened = f"{guide.url} serves v{wanted.version}{how}; canary passed"
+    return str(served["started_at"])
+
+
+def _monitor_quiet(guide: Guide) -> None:
+    with guide.tour.stage("monitor") as stage:
+        run_id = guide.run_dag(stage, "monitor", datetime.now(UTC))
+        decision = guide.xcom("monitor", run_id, "governor")
+        stage.verify(decision["retrain"] is False, "no retraining while nothing drifts")
+        stage.happened = decision["reason"]
+
+
+def _drift_and_recover(guide: Guide, upstream: Upstream, first: Champion, today: date) -> Champion:
+    with ServiceClient(guide.url) as client:
+        process_started = str(client.metadata()["started_at"])
+    with guide.tour.stage("the recession begins") as stage:
+        stage.happened = upstream.drift(until=today, say=stage.say)
+    rows, labels = upstream.drifted_rows(PREDICTIONS)
+    with guide.tour.stage(f"{PREDICTIONS:,} predictions in recession") as stage:
+        answers = guide.predict(stage, rows)
+        guide.facts["v1_accuracy_after_drift"] = round(answers.accuracy(labels), 4)
+        stage.happened = (
+            f"{answers.answered:,} answered by v{first.version}, accuracy {answers.accuracy(labels):.3f}"
+        )
+    now = datetime.now(UTC)
+    with guide.tour.stage("fresh data into the store") as stage:
+        loaded = guide.xcom("ingest", guide.run_dag(stage, "ingest", now), "load")
+        stage.verify(loaded["rows_loaded"] > 0, "new rows in the feature store")
+        stage.happened = f"{loaded['rows_loaded']:,} new rows"
+    asked = datetime.now(UTC)
+    with guide.tour.stage("monitor finds drift") as stage:
+        run_id = guide.run_dag(stage, "monitor", asked)
+        decision = guide.xcom("monitor", run_id, "governor")
+        stage.verify(decision["retrain"] is True, f"a decision to retrain, not: {decision['reason']}")
+        stage.happened = decision["reason"]
+    guide.promoting_since = asked
+    with guide.tour.stage("retrain") as stage:
+        run_id = guide.asset_run(stage, "train", after=asked)
+        second = guide.champion(stage)
+        stage.verify(second.version > first.version, "a new champion that passed the gate")
+        stage.happened = f"champion v{second.version}: {_verdict(guide, run_id)}"
+    _served(guide, second, started=process_started)
+    with guide.tour.stage("the same requests again") as stage:
+        answers = guide.predict(stage, rows)
+        stage.verify(answers.versions == {second.version}, f"every answer from v{second.version}")
+        after = answers.accuracy(labels)
+        guide.facts["v2_accuracy_after_drift"] = round(after, 4)
+        before = guide.facts["v1_accuracy_after_drift"]
+        stage.verify(after > before, "better answers than before")
+        stage.happened = f"accuracy {after:.3f} instead of {before:.3f}, on customers nobody trained on"
+    return second
+
+
+def _verdict(guide: Guide, run_id: str) -> str:
+    return str(guide.xcom("train", run_id, "gate")["summary"])
+
+
+def _reconciled(guide: Guide, last: Champion) -> dict[str, Any]:
+    with guide.tour.stage("counts reconcile") as stage:
+        logged = guide.logged()
+        stage.verify(guide.sent == guide.answered == logged, "sent = answered = logged")
+        stage.happened = f"sent {guide.sent:,} = answered {guide.answered:,} = logged {logged:,}"
+    return {
+        "use_case": guide.use_case.name,
+        **{name: value for name, value in guide.facts.items() if name.endswith("_after_drift")},
+        "sent": guide.sent,
+        "answered": guide.answered,
+        "logged": logged,
+        "champion_version": last.version,
+    }
+
+
+def write_report(path: Path, tour: Tour, outcome: Mapping[str, Any], *, verified: bool) -> None:
+    """Write `demo.json`: the stages with their seconds, the outcome, and whether every stage was verified."""
+    report = {
+        **outcome,
+        "verified": verified,
+        "stages": tour.as_json(),
+        "total_seconds": round(tour.total_seconds, 1),
+    }
+    path.write_text(json.dumps(report, indent=2) + "\n")

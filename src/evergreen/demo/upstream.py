@@ -1,0 +1,144 @@
+"""Where the tour's data come from: a simulator where the use case has one, otherwise its own source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from types import ModuleType
+from typing import Any, Protocol
+
+from evergreen.settings import Settings
+from evergreen.sources.connections import connection_url
+from evergreen.store.database import engine
+from evergreen.store.online import latest_rows
+from evergreen.usecase import SqlSource, UseCase
+from evergreen.usecases import submodule
+
+Say = Callable[[str], None]
+
+CUSTOMERS = 1_500
+SEED = 2026
+HISTORY_MONTHS = 18
+RECESSION_MONTHS = 4
+
+
+class Upstream(Protocol):
+    """What the tour needs to know of a use case's data."""
+
+    can_drift: bool
+    ingest_conf: dict[str, Any]
+
+    def first_as_of(self, today: date) -> datetime: ...
+    def prepare(self, until: datetime, say: Say) -> str: ...
+    def usual_rows(self, count: int) -> list[dict[str, Any]]: ...
+    def drift(self, until: date, say: Say) -> str: ...
+    def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]: ...
+
+
+def upstream(settings: Settings, use_case: UseCase, file: str = "") -> Upstream:
+    """The use case's simulator if its folder has one, else its declared source (or `file` instead of it)."""
+    simulator = submodule(use_case.name, "simulator", settings)
+    if simulator is not None and isinstance(use_case.label.source, SqlSource):
+        return SimulatedUpstream(settings, use_case, simulator)
+    return DeclaredUpstream(settings, use_case, file)
+
+
+class SimulatedUpstream:
+    """A simulated operational database, whose stable past ends where the recession begins."""
+
+    can_drift = True
+
+    def __init__(self, settings: Settings, use_case: UseCase, simulator: ModuleType) -> None:
+        assert isinstance(use_case.label.source, SqlSource)
+        self._url = connection_url(use_case.label.source.connection, settings)
+        self._simulator = simulator
+        self.ingest_conf: dict[str, Any] = {}
+        self._turn = date.min
+
+    def first_as_of(self, today: date) -> datetime:
+        """Midnight (UTC) of the first day of the month four months back: the last stable day is behind it."""
+        self._turn = _months_back(today, RECESSION_MONTHS)
+        return datetime.combine(self._turn, time(), UTC)
+
+    def prepare(self, until: datetime, say: Say) -> str:
+        start = _months_back(until.date(), HISTORY_MONTHS)
+        counts = self._simulator.populate(
+            self._url, start=start, end=until.date(), customers=CUSTOMERS, seed=SEED, progress=say
+        )
+        return f"simulated bank, {start} to {until.date()}: " + _counted(counts)
+
+    def usual_rows(self, count: int) -> list[dict[str, Any]]:
+        rows, _ = self._simulator.draw(count, SEED + 1, scenario="stable", at=self._turn)
+        return list(rows)
+
+    def drift(self, until: date, say: Say) -> str:
+        counts = self._simulator.populate(
+            self._url,
+            start=_months_back(self._turn, HISTORY_MONTHS),
+            end=until,
+            customers=CUSTOMERS,
+            seed=SEED,
+            recession_from=self._turn,
+            progress=say,
+        )
+        return f"simulated recession from {self._turn}: the bank now holds " + _counted(counts)
+
+    def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]:
+        rows, labels = self._simulator.draw(count, SEED + 2, scenario="recession", at=self._turn)
+        return list(rows), list(labels)
+
+
+class DeclaredUpstream:
+    """The use case's own source, as it is: there is nothing to make drift with."""
+
+    can_drift = False
+
+    def __init__(self, settings: Settings, use_case: UseCase, file: str) -> None:
+        self._settings = settings
+        self._use_case = use_case
+        self.ingest_conf: dict[str, Any] = {"source": file} if file else {}
+
+    def first_as_of(self, today: date) -> datetime:
+        return datetime.now(UTC)
+
+    def prepare(self, until: datetime, say: Say) -> str:
+        from evergreen.sources.read import read
+
+        say("reading the source")
+        rows = read(
+            self._use_case.label.source,
+            self._settings,
+            self._use_case.name,
+            start=datetime.fromtimestamp(0, UTC),
+            end=until + timedelta(days=1),
+            override=self.ingest_conf.get("source", ""),
+        )
+        return f"{len(rows):,} rows at the source"
+
+    def usual_rows(self, count: int) -> list[dict[str, Any]]:
+        frame = latest_rows(engine(self._settings), self._use_case)
+        sample = frame.sample(n=count, replace=True, random_state=SEED)
+        names = [*self._use_case.entity.key_names, *(f.name for f in self._use_case.stored_features)]
+        plain = sample[names].astype(object)
+        rows: list[dict[str, Any]] = plain.where(sample[names].notna(), None).to_dict("records")
+        whole = {f.name for f in self._use_case.stored_features if f.dtype == "int"}
+        return [
+            {name: int(v) if name in whole and v is not None else v for name, v in row.items()}
+            for row in rows
+        ]
+
+    def drift(self, until: date, say: Say) -> str:
+        raise NotImplementedError("a declared source cannot be made to drift")
+
+    def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]:
+        raise NotImplementedError("a declared source cannot be made to drift")
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _months_back(day: date, months: int) -> date:
+    """The first day of the month that many months before `day`'s month."""
+    index = day.year * 12 + day.month - 1 - months
+    return date(index // 12, index % 12 + 1, 1)

@@ -1,0 +1,130 @@
+"""How the command line shows the stack: progress while it starts, tables afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from evergreen.settings import STACK_ENV, Settings
+
+_STYLES = {"running": "green", "starting": "yellow", "waiting": "dim", "backing off": "red", "stopped": "red"}
+
+
+@contextmanager
+def starting(console: Console) -> Iterator[Callable[[str], None]]:
+    """A progress line on a terminal, plain lines elsewhere. Yields the function that says what happens."""
+    if not console.is_terminal:
+        yield lambda text: console.print(text, highlight=False)
+        return
+    with console.status("starting") as shown:
+        yield lambda text: shown.update(text)
+
+
+def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def urls_table(settings: Settings, status: Mapping[str, Any]) -> Table:
+    """Where everything is, and where the passwords are (never the passwords themselves)."""
+    secrets = settings.home / STACK_ENV
+    table = _table("what", "where", "sign in")
+    table.add_row(
+        "Airflow", settings.airflow_url, f"{settings.airflow_user}, EVERGREEN_AIRFLOW_PASSWORD in {secrets}"
+    )
+    table.add_row("MLflow", settings.mlflow_tracking_uri, "open on this machine")
+    table.add_row(
+        "MariaDB",
+        f"{settings.mariadb_host}:{settings.mariadb_port}/{settings.mariadb_database}",
+        f"{settings.mariadb_user}, EVERGREEN_MARIADB_PASSWORD in {secrets}",
+    )
+    running = {process["name"] for process in status["processes"]}
+    for name, url in sorted(settings.service_urls.items()):
+        waiting = "" if f"service-{name}" in running else " (starts with its first champion)"
+        table.add_row(f"{name} service", url + waiting, "open on this machine")
+    return table
+
+
+def status_tables(facts: Mapping[str, Any]) -> RenderableType:
+    """The processes, then a block per use case."""
+    if facts["state"] != "running" and not facts["processes"]:
+        return Text("Evergreen is down. Start it with: evergreen up")
+    processes = _table("process", "state", "pid", "url", "since", "restarts", "MB", right=("restarts", "MB"))
+    for process in facts["processes"]:
+        state = str(process["state"])
+        processes.add_row(
+            process["name"],
+            Text(state, style=_STYLES.get(state, "")),
+            str(process.get("pid") or ""),
+            process.get("url") or "",
+            _short(process.get("since")),
+            str(process.get("restarts", 0)),
+            f"{process['memory_mb']:.0f}" if process.get("memory_mb") is not None else "",
+        )
+    blocks: list[RenderableType] = [processes]
+    for name, use_case in facts.get("use_cases", {}).items():
+        blocks += [Text(f"\n{name}: {use_case['title']}", style="bold"), _use_case_table(use_case)]
+    return Group(*blocks)
+
+
+def _use_case_table(facts: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for part in ("store", "champion", "drift", "decision", "predictions"):
+        table.add_row(part, _phrase(part, facts.get(part)))
+    return table
+
+
+def _phrase(part: str, value: Any) -> str:
+    if not value:
+        return "none yet"
+    if "error" in value:
+        return str(value["error"])
+    if part == "store":
+        return "; ".join(
+            f"{table}: {found['rows']:,} rows, newest {_short(found['newest_event_time'])}"
+            for table, found in value.items()
+        )
+    if part == "champion":
+        return f"v{value['version']} since {_short(value['since'])}"
+    if part == "predictions":
+        return f"{value['total']:,} " + ", ".join(f"v{v}: {n:,}" for v, n in value["by_version"].items())
+    return ", ".join(
+        f"{key} {_short(item)}" for key, item in value.items() if not isinstance(item, dict | list)
+    )
+
+
+def _short(value: Any) -> str:
+    """ISO moments to the second, anything else as it is."""
+    text = "" if value is None else str(value)
+    return (
+        text[:19].replace("T", " ") if len(text) > 19 and text[4:5] == "-" and text[10:11] in "T " else text
+    )
+
+
+def use_cases_table(facts: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = _table("use case", "problem", "features", "title", "folder", right=("features",))
+    for name, use_case in facts.items():
+        table.add_row(
+            name, use_case["problem"], str(use_case["features"]), use_case["title"], use_case["folder"]
+        )
+    return table
+
+
+def outcome_table(outcome: Mapping[str, Any]) -> Table:
+    """A verb's small JSON result, a line per fact."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in outcome.items():
+        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _short(value)
+        table.add_row(key, shown)
+    return table

@@ -1,0 +1,140 @@
+"""The whole loop through Airflow itself, as a stranger runs it: `evergreen demo`, and what people do next."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+
+
+def evergreen(home: Path, *arguments: str, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("EVERGREEN_", "AIRFLOW"))}
+    return subprocess.run(
+        [sys.executable, "-m", "evergreen.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "EVERGREEN_HOME": str(home)},
+        timeout=timeout,
+        cwd=home.parent,
+    )
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Every process whose environment or command line names this stack's home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("EVERGREEN_HOME") == str(home) or str(home) in " ".join(
+                process.cmdline()
+            ):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """A home whose stack is down again afterwards, whatever happened."""
+    with tempfile.TemporaryDirectory(prefix="evergreen-e2e-") as folder:
+        home = Path(folder) / "home"
+        home.mkdir()
+        yield home
+        evergreen(home, "down", timeout=120)
+        assert not [process.cmdline() for process in processes_of(home)]
+
+
+@pytest.fixture(scope="module")
+def report(home: Path) -> dict[str, Any]:
+    """The credit_score demo, taken once; every test below looks at what it left running."""
+    done = evergreen(home, "demo", "credit_score")
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    loaded: dict[str, Any] = json.loads((home / "demo.json").read_text())
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def status(home: Path, report: dict[str, Any]) -> dict[str, Any]:
+    done = evergreen(home, "status", "--json")
+    assert done.returncode == 0, done.stderr
+    loaded: dict[str, Any] = json.loads(done.stdout)
+    return loaded
+
+
+def test_every_stage_is_verified_and_the_counts_reconcile(report: dict[str, Any]) -> None:
+    assert report["verified"] is True
+    assert report["sent"] == report["logged"] == 6000
+    assert report["champion_version"] == 2
+    assert all(stage["seconds"] >= 0 and stage["what"] for stage in report["stages"])
+
+
+def test_the_retrained_model_is_better_on_the_drifted_period(report: dict[str, Any]) -> None:
+    assert report["v2_accuracy_after_drift"] > report["v1_accuracy_after_drift"] + 0.02
+
+
+def test_status_tells_the_state_of_every_part(status: dict[str, Any]) -> None:
+    names = {process["name"] for process in status["processes"]}
+    assert {"mariadb", "mlflow", "service-credit_score"} <= names
+    assert any("scheduler" in name for name in names)
+    credit = status["use_cases"]["credit_score"]
+    assert credit["champion"]["version"] == 2
+    assert credit["champion"]["since"]
+    assert credit["predictions"]["by_channel"]["online"] == 6000
+    assert credit["decision"]["retrain"] is True
+    assert credit["drift"]["drifted"] is True
+    assert all(table["rows"] > 0 for table in credit["store"].values())
+    assert status["use_cases"]["titanic"]["champion"] is None
+
+
+def test_a_client_gets_an_answer_by_key_and_a_clear_refusal(status: dict[str, Any]) -> None:
+    url = status["use_cases"]["credit_score"]["service"]
+    answer = httpx.post(f"{url}/predict_by_key", json={"data": {"customer_id": 1}}, timeout=30).json()
+    assert answer["model_version"] == 2
+    assert answer["customer_id"] == 1
+    assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-6)
+    refused = httpx.post(f"{url}/predict", json={"data": {"age": -1}}, timeout=30)
+    assert refused.status_code in (400, 422)
+    assert "age" in refused.text
+
+
+def test_a_verb_runs_without_airflow_and_twice_with_the_same_result(
+    home: Path, report: dict[str, Any]
+) -> None:
+    first = json.loads(
+        evergreen(home, "run", "monitor", "credit_score", "--as-of", "2026-01-01", "--json").stdout
+    )
+    again = json.loads(
+        evergreen(home, "run", "monitor", "credit_score", "--as-of", "2026-01-01", "--json").stdout
+    )
+    assert first == again
+    assert first["retrain"] is False
+
+
+def test_titanic_goes_from_a_file_to_a_submission(
+    home: Path, report: dict[str, Any], titanic_csv: Path, tmp_path: Path
+) -> None:
+    done = evergreen(home, "demo", "titanic", "--csv", str(titanic_csv))
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    submission = tmp_path / "submission.csv"
+    done = evergreen(
+        home,
+        *("score", "titanic", "--input", str(titanic_csv.with_name("test.csv")), "--output", str(submission)),
+        *("--columns", "PassengerId=passenger_id,Survived=prediction"),
+    )
+    assert done.returncode == 0, done.stderr
+    lines = submission.read_text().splitlines()
+    assert lines[0] == "PassengerId,Survived"
+    assert len(lines) == 419
+    assert {line.split(",")[1] for line in lines[1:]} == {"0", "1"}
