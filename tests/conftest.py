@@ -9,15 +9,19 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pymysql
 import pytest
+import toy_declaration
 from pydantic import SecretStr
 
 from evergreen.settings import Settings
 from evergreen.stack.mariadb import PrivateMariaDB, new_password
+from evergreen.usecase import UseCase
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -100,3 +104,77 @@ def titanic_csv() -> Path:
     if not path.exists():
         pytest.skip(f"the Titanic file is not there: {path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def toy_use_case() -> UseCase:
+    """A small binary use case `toy`: view `facts` (timed), label `leaves` (7 days late), one on-demand feature."""
+    return toy_declaration.USE_CASE
+
+
+@pytest.fixture
+def toy_settings(settings: Settings) -> Settings:
+    """`settings` in which `usecases.load("toy", settings)` finds the toy use case; its file is home/toy.csv."""
+    folder = Path(settings.use_cases) / "toy"
+    folder.mkdir(parents=True)
+    shutil.copy(toy_declaration.__file__, folder / "__init__.py")
+    settings.home.mkdir(exist_ok=True)
+    settings.sources["toy"] = str(settings.home / "toy.csv")
+    return settings
+
+
+def toy_rows(count: int = 600, seed: int = 1, start: str = "2026-01-01", shift: float = 0.0) -> pd.DataFrame:
+    """`count` rows of the toy's source over 6 months, as its CSV would hold them; `shift` moves the inputs.
+
+    Columns client_id, month, age, visits, spend, segment, mood, leaves. Each client appears once a month, and
+    `leaves` follows from visits and spend with some noise (ROC AUC about 0.9 is reachable).
+    """
+    rng = np.random.default_rng(seed)
+    months = pd.date_range(start, periods=6, freq="MS")
+    number = np.arange(count)
+    visits = rng.poisson(4 + shift, count)
+    spend = np.round(rng.gamma(2.0, 20.0 * (1 + shift), count) + 5.0 * visits, 2)
+    segment = rng.choice(np.array(["web", "shop", "phone"], dtype=object), count)
+    score = 1.2 - 0.5 * visits + 0.01 * spend + 0.8 * (segment == "phone") + rng.normal(0, 0.5, count)
+    frame = pd.DataFrame(
+        {
+            "client_id": number // len(months) + 1,
+            "month": months[number % len(months)].strftime("%Y-%m-%d"),
+            "age": rng.integers(18, 90, count),
+            "visits": visits,
+            "spend": spend,
+            "segment": segment,
+            "mood": rng.choice(np.array(["fine", "so so", "übel"], dtype=object), count),
+            "leaves": np.where(score > 0, "yes", "no").astype(object),
+        }
+    )
+    frame.loc[rng.random(count) < 0.08, "spend"] = np.nan
+    frame.loc[rng.random(count) < 0.08, "segment"] = None
+    return frame
+
+
+@pytest.fixture
+def toy_source() -> Callable[..., pd.DataFrame]:
+    """`toy_rows`: raw rows of the toy's source file."""
+    return toy_rows
+
+
+@pytest.fixture
+def toy_frames() -> Callable[..., dict[str, pd.DataFrame]]:
+    """Like `toy_rows`, but as the clean frames that `store.ingest.load` takes: {"facts": ..., "label": ...}."""
+
+    def build(*args: object, **kwargs: object) -> dict[str, pd.DataFrame]:
+        frame = toy_rows(*args, **kwargs)  # type: ignore[arg-type]
+        frame["event_time"] = pd.to_datetime(frame.pop("month"), utc=True).astype("datetime64[us, UTC]")
+        for column in ("age", "visits", "spend"):
+            frame[column] = frame[column].astype("float64")
+        for column in ("segment", "mood", "leaves"):
+            values = frame[column].astype(object)
+            frame[column] = values.where(values.notna(), None)
+        head = ["client_id", "event_time"]
+        return {
+            "facts": frame[[*head, "age", "visits", "spend", "segment", "mood"]],
+            "label": frame[[*head, "leaves"]],
+        }
+
+    return build

@@ -244,7 +244,7 @@ def simulate(
             customers=customers,
             seed=seed,
             recession_from=recession_from.date() if recession_from else None,
-            progress=shown.update,
+            progress=lambda done, months: shown.update(f"simulating month {done} of {months}"),
         )
     _show(counts, as_json, lambda: ", ".join(f"{n:,} {what}" for what, n in counts.items()))
 

@@ -22,8 +22,10 @@ EvergreenError
 │   └── SignatureMismatch    the model does not fit the declaration
 ├── ServingError             the prediction service cannot do what was asked
 │   ├── InvalidRequest       a body breaks the contract
+│   ├── PredictionLogFull    predictions can be neither logged nor kept
 │   └── ServiceUnreachable   the service does not answer
-├── OrchestratorError        Airflow does not answer, or a run failed
+├── OrchestratorError        Airflow refused something, or a run failed
+│   └── OrchestratorUnreachable  Airflow does not answer
 └── StackError               the embedded stack cannot start or stop
     ├── MissingProgram       a system program such as mariadbd is not installed
     ├── PortInUse            a port that must be this one is taken
@@ -182,6 +184,12 @@ class InvalidRequest(ServingError):
     http_status = 422
 
 
+class PredictionLogFull(ServingError):
+    """Predictions can be neither logged nor kept, so none are given."""
+
+    http_status = 503
+
+
 class ServiceUnreachable(ServingError):
     """The prediction service does not answer."""
 
@@ -189,9 +197,15 @@ class ServiceUnreachable(ServingError):
 
 
 class OrchestratorError(EvergreenError):
-    """Airflow does not answer, or one of its runs failed."""
+    """Airflow refused something, or one of its runs failed."""
 
     exit_code = 10
+
+
+class OrchestratorUnreachable(OrchestratorError):
+    """Airflow does not answer."""
+
+    http_status = 503
 
 
 class StackError(EvergreenError):

@@ -26,6 +26,14 @@ NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
 # Rows of a source without an event-time column are true "always": they carry this event time.
 TIMELESS = datetime(1970, 1, 1, tzinfo=UTC)
 
+# Columns and tables that Evergreen adds itself; MariaDB's identifiers have 64 characters at most.
+RESERVED_COLUMNS = frozenset(
+    ("event_time", "ingested_at", "row_start", "row_end", "prediction_id", "predicted_at", "model_version")
+    + ("channel", "prediction", "probability", "probabilities", "actual", "actual_at")
+)
+RESERVED_VIEWS = frozenset(("label", "prediction"))
+IDENTIFIER_LENGTH = 64
+
 
 def check_name(name: str, what: str) -> str:
     """Return `name` if it may become an SQL identifier, a DAG id and a field; raise UseCaseError if not."""
@@ -327,12 +335,35 @@ class UseCase:
                 f"use case {self.name!r} declares {', '.join(twice)} more than once",
                 hint="keys, features and the label share one namespace: rename one of them",
             )
+        self._check_tables(names)
         if not self.model_features:
             raise UseCaseError(
                 f"use case {self.name!r} gives the model no feature",
                 hint="declare at least one feature with used_by_model=True",
             )
         self.on_demand_order  # noqa: B018  raises on cycles and unknown inputs
+
+    def _check_tables(self, names: list[str]) -> None:
+        """Nothing declared may take the place of a column or table that Evergreen adds itself."""
+        taken = sorted(set(names) & RESERVED_COLUMNS)
+        if taken:
+            raise UseCaseError(
+                f"use case {self.name!r} uses the reserved name {', '.join(taken)}",
+                hint="give the feature another name and say the source's in column=...",
+            )
+        views = [view.name for view in self.views]
+        wrong = sorted({view for view in views if view in RESERVED_VIEWS or views.count(view) > 1})
+        if wrong:
+            raise UseCaseError(
+                f"use case {self.name!r} has a feature view named {', '.join(wrong)} twice or against the rules",
+                hint=f"name each view once, and none {' or '.join(sorted(RESERVED_VIEWS))}",
+            )
+        for table in (*map(self.online_table, self.views), self.prediction_table):
+            if len(table) > IDENTIFIER_LENGTH:
+                raise UseCaseError(
+                    f"the table name {table!r} is longer than {IDENTIFIER_LENGTH} characters",
+                    hint="shorten the names of the use case or its feature view",
+                )
 
     @property
     def stored_features(self) -> tuple[Feature, ...]:

@@ -56,32 +56,34 @@ class SimulatedUpstream:
         self._turn = date.min
 
     def first_as_of(self, today: date) -> datetime:
-        """Midnight (UTC) of the first day of the month four months back: the last stable day is behind it."""
+        """Midnight (UTC) of the first day of the month four months back: what lies before it is stable."""
         self._turn = _months_back(today, RECESSION_MONTHS)
         return datetime.combine(self._turn, time(), UTC)
 
     def prepare(self, until: datetime, say: Say) -> str:
-        start = _months_back(until.date(), HISTORY_MONTHS)
-        counts = self._simulator.populate(
-            self._url, start=start, end=until.date(), customers=CUSTOMERS, seed=SEED, progress=say
-        )
-        return f"simulated bank, {start} to {until.date()}: " + _counted(counts)
+        last = until.date() - timedelta(days=1)
+        return f"simulated bank until {last}: " + self._populate(last, say)
 
     def usual_rows(self, count: int) -> list[dict[str, Any]]:
         rows, _ = self._simulator.draw(count, SEED + 1, scenario="stable", at=self._turn)
         return list(rows)
 
     def drift(self, until: date, say: Say) -> str:
+        return f"simulated recession since {self._turn}: the bank now holds " + self._populate(
+            until, say, recession_from=self._turn
+        )
+
+    def _populate(self, end: date, say: Say, **scenario: date) -> str:
         counts = self._simulator.populate(
             self._url,
             start=_months_back(self._turn, HISTORY_MONTHS),
-            end=until,
+            end=end,
             customers=CUSTOMERS,
             seed=SEED,
-            recession_from=self._turn,
-            progress=say,
+            progress=lambda done, months: say(f"month {done} of {months}"),
+            **scenario,
         )
-        return f"simulated recession from {self._turn}: the bank now holds " + _counted(counts)
+        return ", ".join(f"{count:,} {name.replace('_', ' ')}s" for name, count in counts.items())
 
     def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]:
         rows, labels = self._simulator.draw(count, SEED + 2, scenario="recession", at=self._turn)
@@ -132,10 +134,6 @@ class DeclaredUpstream:
 
     def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]:
         raise NotImplementedError("a declared source cannot be made to drift")
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
 
 def _months_back(day: date, months: int) -> date:

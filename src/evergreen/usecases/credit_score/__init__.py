@@ -1,0 +1,103 @@
+"""Credit score of a bank's customers: Poor, Standard or Good. ALL DATA ARE SIMULATED; no real person or bank.
+
+The upstream source is the bank's operational database (schema `credit_bank` in MariaDB), which `simulator`
+writes and Evergreen reads through the Airflow Connection `credit_bank` like any foreign database.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from evergreen.usecase import (
+    DriftPolicy,
+    Entity,
+    FeatureView,
+    Gate,
+    Key,
+    Label,
+    OnDemandFeature,
+    RetrainPolicy,
+    Serving,
+    SqlSource,
+    Tuning,
+    UseCase,
+)
+from evergreen.usecases.credit_score import features, fields
+
+CONNECTION = "credit_bank"
+
+_PROFILE_QUERY = """
+SELECT customer_id, valid_from AS event_time, age, occupation
+FROM customer
+WHERE recorded_at > :start AND recorded_at <= :end
+"""
+_MONTHLY_QUERY = """
+SELECT customer_id, event_time, annual_income, monthly_inhand_salary, num_bank_accounts, num_credit_card,
+  interest_rate, num_of_loan, type_of_loan, delay_from_due_date, num_of_delayed_payment, changed_credit_limit,
+  num_credit_inquiries, credit_mix, outstanding_debt, credit_utilization_ratio, credit_history_age,
+  payment_of_min_amount, total_emi_per_month, amount_invested_monthly, payment_behaviour, monthly_balance
+FROM monthly_fact
+WHERE recorded_at > :start AND recorded_at <= :end
+"""
+_OUTCOME_QUERY = """
+SELECT customer_id, event_time, credit_score
+FROM score_outcome
+WHERE recorded_at > :start AND recorded_at <= :end
+"""
+
+USE_CASE = UseCase(
+    name="credit_score",
+    title="Credit score (simulated bank)",
+    meaning=(
+        "Predicts whether a bank's customer will be scored Poor, Standard or Good 30 days after a month's "
+        "facts. All data are simulated: no real customers."
+    ),
+    entity=Entity("customer", (Key("customer_id", "int", "Number of the simulated customer."),)),
+    views=(
+        FeatureView(
+            name="profile",
+            source=SqlSource(CONNECTION, _PROFILE_QUERY),
+            features=fields.PROFILE,
+            meaning="Who the (simulated) customer is; a new row when that changes.",
+            event_time="event_time",
+        ),
+        FeatureView(
+            name="monthly_facts",
+            source=SqlSource(CONNECTION, _MONTHLY_QUERY),
+            features=fields.MONTHLY,
+            meaning="What the (simulated) bank knows of a customer on the first of each month.",
+            event_time="event_time",
+        ),
+    ),
+    label=Label(
+        name="credit_score",
+        source=SqlSource(CONNECTION, _OUTCOME_QUERY),
+        meaning="The (simulated) bank's score, which arrives 30 days after the month's facts.",
+        classes=("Poor", "Standard", "Good"),
+        event_time="event_time",
+        delay=timedelta(days=30),
+    ),
+    on_demand=(
+        OnDemandFeature(features.debt_to_income),
+        OnDemandFeature(features.emi_to_income),
+        OnDemandFeature(features.balance_to_income),
+        OnDemandFeature(features.history_to_age),
+    ),
+    split="time",
+    tuning=Tuning(
+        trials=8,
+        seconds=45.0,
+        depth=(4, 6),
+        l2_leaf_reg=(1.0, 8.0),
+        learning_rate=(0.1, 0.3),
+        iterations=150,
+        early_stopping_rounds=15,
+    ),
+    # A guess at the commonest class reaches about 0.45.
+    gate=Gate(metric="accuracy", floor=0.6),
+    # Ordinary months stay below 0.05 in every feature; a recession moves more than ten beyond 0.25.
+    drift=DriftPolicy(psi_threshold=0.25, min_features=3, min_rows=500, window=timedelta(days=7)),
+    # Half a year: old enough to hold several labelled months, young enough to forget how it used to be.
+    retrain=RetrainPolicy(on_drift=True, window=timedelta(days=180)),
+    serving=Serving(port=3000),
+)

@@ -1,0 +1,182 @@
+"""The simulated bank's operational database: its own schema and tables, and repeatable bulk writes.
+
+Naive DATETIMEs in UTC, as everywhere in Evergreen. `recorded_at` is when the bank wrote a row, which is what
+Evergreen's queries filter on.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pymysql
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from evergreen.errors import SourceUnreachable
+from evergreen.usecase import Feature, check_name
+from evergreen.usecases.credit_score.fields import MONTHLY, PROFILE
+
+METADATA = sa.MetaData()
+
+_ACCESS_DENIED = 1044
+# The server or the client refuses LOAD DATA LOCAL (error numbers of MariaDB, MySQL and the client library).
+_LOCAL_INFILE_REFUSED = frozenset({1148, 2068, 3948, 4166})
+
+
+def _column(feature: Feature) -> sa.Column[Any]:
+    kinds: dict[str, sa.types.TypeEngine[Any]] = {"int": sa.Integer(), "float": sa.Double()}
+    return sa.Column(feature.name, kinds.get(feature.dtype, sa.String(100)), nullable=feature.nullable)
+
+
+def _moment(name: str, *, key: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.DateTime(), primary_key=key, nullable=False)
+
+
+def _customer_id() -> sa.Column[Any]:
+    return sa.Column("customer_id", sa.BigInteger(), primary_key=True, autoincrement=False)
+
+
+CUSTOMER = sa.Table(
+    "customer",
+    METADATA,
+    _customer_id(),
+    _moment("valid_from", key=True),
+    *(_column(feature) for feature in PROFILE),
+    _moment("recorded_at"),
+    sa.Index("customer_by_recorded_at", "recorded_at"),
+)
+MONTHLY_FACT = sa.Table(
+    "monthly_fact",
+    METADATA,
+    _customer_id(),
+    _moment("event_time", key=True),
+    *(_column(feature) for feature in MONTHLY),
+    _moment("recorded_at"),
+    sa.Index("monthly_fact_by_recorded_at", "recorded_at"),
+)
+SCORE_OUTCOME = sa.Table(
+    "score_outcome",
+    METADATA,
+    _customer_id(),
+    _moment("event_time", key=True),
+    sa.Column("credit_score", sa.String(20), nullable=False),
+    _moment("recorded_at"),
+    sa.Index("score_outcome_by_recorded_at", "recorded_at"),
+)
+# What the simulator did, so that a second call continues the same bank instead of mixing two.
+SIMULATED_MONTH = sa.Table(
+    "simulated_month",
+    METADATA,
+    sa.Column("month", sa.Date(), primary_key=True),
+    sa.Column("scenario", sa.String(20), nullable=False),
+    sa.Column("seed", sa.BigInteger(), nullable=False),
+    sa.Column("customers", sa.Integer(), nullable=False),
+)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """An engine on the bank's database with its tables made; the database too, where missing and allowed.
+
+    `url` is an SQLAlchemy URL that names the database, e.g. mysql+pymysql://user:secret@host:3306/credit_bank.
+    Raises SourceUnreachable when the server does not answer or refuses.
+    """
+    target = sa.make_url(url)
+    if target.drivername in ("mysql", "mariadb"):
+        target = target.set(drivername="mysql+pymysql")
+    database = check_name(target.database or "", "the bank's database")
+    try:
+        _create_database(target, database)
+        engine = _engine(target)
+        METADATA.create_all(engine)
+    except sa.exc.OperationalError as error:
+        raise SourceUnreachable(
+            f"the bank's database {database!r} at {target.host}:{target.port or 3306} cannot be opened: "
+            f"{error.orig}",
+            hint="is the server up, and may this user create the database? (evergreen status; GRANT ALL)",
+        ) from error
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _engine(url: sa.URL) -> Engine:
+    return sa.create_engine(
+        url,
+        poolclass=sa.NullPool,
+        connect_args={
+            "local_infile": True,
+            "init_command": "SET time_zone = '+00:00'",
+            "connect_timeout": 10,
+        },
+    )
+
+
+def _create_database(url: sa.URL, database: str) -> None:
+    server = _engine(url.set(database=""))
+    try:
+        with server.begin() as connection:
+            connection.exec_driver_sql(
+                f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+            )
+    except sa.exc.OperationalError as error:
+        # A user without that right may still use a database that somebody else has made.
+        if _number(error) != _ACCESS_DENIED:
+            raise
+    finally:
+        server.dispose()
+
+
+def write(connection: Connection, table: sa.Table, frame: pd.DataFrame) -> None:
+    """Add a frame's rows, columns named as the table's; a row whose key is there already stays as it is."""
+    if frame.empty:
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv", encoding="utf-8") as file:
+        frame.to_csv(
+            file,
+            sep="\t",
+            na_rep="\\N",
+            header=False,
+            index=False,
+            quoting=csv.QUOTE_NONE,
+            date_format="%Y-%m-%d %H:%M:%S",
+        )
+        file.flush()
+        try:
+            _load_file(connection, table, list(frame.columns), Path(file.name))
+        except sa.exc.DBAPIError as error:
+            if _number(error) not in _LOCAL_INFILE_REFUSED:
+                raise
+            _insert(connection, table, frame)
+
+
+def _load_file(connection: Connection, table: sa.Table, columns: list[str], path: Path) -> None:
+    names = ", ".join(f"`{column}`" for column in columns)
+    connection.exec_driver_sql(
+        f"LOAD DATA LOCAL INFILE %s IGNORE INTO TABLE `{table.name}` CHARACTER SET utf8mb4 ({names})",
+        (str(path),),
+    )
+
+
+def _insert(connection: Connection, table: sa.Table, frame: pd.DataFrame) -> None:
+    rows = [
+        dict(zip(frame.columns, values, strict=True))
+        for values in frame.astype(object).where(frame.notna(), None).itertuples(index=False)
+    ]
+    connection.execute(sa.insert(table).prefix_with("IGNORE"), rows)
+
+
+def _number(error: sa.exc.DBAPIError) -> int:
+    """The server's error number, 0 if there is none."""
+    original = error.orig
+    if isinstance(original, pymysql.err.MySQLError) and original.args:
+        number = original.args[0]
+        return number if isinstance(number, int) else 0
+    return 0

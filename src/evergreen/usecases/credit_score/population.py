@@ -1,0 +1,107 @@
+"""The simulated bank's customers: who they are in a given month. Invented people, no real ones.
+
+The bank keeps a fixed number of places; a customer stays two to six years, then another takes the place. So
+customers age and their credit history grows, yet the bank as a whole stays the same over the years: no
+feature drifts by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evergreen.errors import UseCaseError
+from evergreen.usecases.credit_score.fields import OCCUPATIONS
+from evergreen.usecases.credit_score.randomness import Dice, Floats, Integers
+
+Texts = NDArray[np.object_]
+
+# What each occupation pays against the middle, on a log scale; in the order of OCCUPATIONS.
+_PAY = np.array(
+    [0.05, 0.15, 0.20, 0.45, 0.20, 0.25, -0.20, 0.40, 0.25, -0.30, 0.00, -0.40, 0.10, -0.25, -0.35]
+)
+MAX_PLACES = 1_000_000
+FRESH_PLACES = 10_000_000
+_EPOCH_YEAR = 2000
+_STAY_MONTHS = (24, 72)
+_PER_PLACE = 1000
+
+
+def month_of(day: date) -> int:
+    """Months from January 2000 to `day`'s month. Raises UseCaseError outside 2000-2079."""
+    if not _EPOCH_YEAR <= day.year < _EPOCH_YEAR + 80:
+        raise UseCaseError(
+            f"the bank is simulated from {_EPOCH_YEAR} to {_EPOCH_YEAR + 79}, not in {day.year}",
+            hint="choose a date in between",
+        )
+    return (day.year - _EPOCH_YEAR) * 12 + day.month - 1
+
+
+def first_day(month: int) -> date:
+    """The first day of a month counted from January 2000."""
+    return date(_EPOCH_YEAR + month // 12, month % 12 + 1, 1)
+
+
+@dataclass(frozen=True)
+class Customers:
+    """The customers at n places in one month; arrays of shape (n,).
+
+    `risk` and `wealth` are hidden standard normal traits that stay with a customer.
+    `profile_month` is the month in which age or occupation last changed.
+    """
+
+    month: int
+    customer_id: Integers
+    tenure: Integers
+    age: Floats
+    occupation: Texts
+    pay: Floats
+    history_at_start: Floats
+    risk: Floats
+    wealth: Floats
+    profile_month: Integers
+    own: Dice
+    monthly: Dice
+
+
+def customers_at(places: Integers, month: int, seed: int) -> Customers:
+    """Who holds these places in that month, with the traits that stay with them."""
+    place = Dice(seed, places)
+    stay = _between(place.uniform("stay"), *_STAY_MONTHS)
+    phase = np.floor(place.uniform("phase") * stay).astype(np.int64)
+    generation, tenure = np.divmod(month + phase, stay)
+    customer_id = places * _PER_PLACE + generation
+
+    own = Dice(seed, customer_id)
+    start_age = np.floor(19.0 + 46.0 * own.uniform("age") ** 1.25)
+    birthday = _between(own.uniform("birthday"), 0, 12)
+    job = _between(own.uniform("occupation"), 0, len(OCCUPATIONS))
+    risk = own.normal("risk")
+    return Customers(
+        month=month,
+        customer_id=customer_id,
+        tenure=tenure,
+        age=start_age + (tenure + birthday) // 12,
+        occupation=np.array(OCCUPATIONS, dtype=object)[job],
+        pay=_PAY[job],
+        history_at_start=_history(start_age, risk, own),
+        risk=risk,
+        wealth=-0.25 * risk + 0.97 * own.normal("wealth"),
+        profile_month=month - np.minimum(tenure, (tenure + birthday) % 12),
+        own=own,
+        monthly=Dice(seed, customer_id, month),
+    )
+
+
+def _history(start_age: Floats, risk: Floats, own: Dice) -> Floats:
+    """Months of credit history when the customer joined: part of the adult life, less for the risky."""
+    share = 1.0 / (1.0 + np.exp(-(0.1 - 0.6 * risk + 0.8 * own.normal("history"))))
+    return np.floor((start_age - 18.0) * 12.0 * share)
+
+
+def _between(uniform: Floats, low: int, high: int) -> Integers:
+    """Uniform integers, `low` inclusive, `high` exclusive."""
+    return low + np.floor(uniform * (high - low)).astype(np.int64)

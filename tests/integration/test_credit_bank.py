@@ -1,0 +1,226 @@
+"""The simulated bank's operational database, on a real MariaDB."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from evergreen.errors import SourceUnreachable, UseCaseError
+from evergreen.settings import Settings
+from evergreen.usecase import SqlSource
+from evergreen.usecases.credit_score import USE_CASE, bank
+from evergreen.usecases.credit_score.simulator import populate
+
+START, MIDDLE, END = date(2025, 1, 1), date(2025, 3, 17), date(2025, 6, 20)
+TABLES = ("customer", "monthly_fact", "score_outcome")
+
+
+def url_of(settings: Settings, database: str, *, port: int | None = None, user: str | None = None) -> str:
+    return sa.URL.create(
+        "mysql+pymysql",
+        user or settings.mariadb_user,
+        settings.mariadb_password.get_secret_value(),
+        settings.mariadb_host,
+        port or settings.mariadb_port,
+        database,
+    ).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(url_of(settings, ""), poolclass=sa.NullPool)
+    yield engine
+    with engine.begin() as connection:
+        for kind in ("one", "two"):
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {settings.mariadb_database}_{kind}")
+
+
+@pytest.fixture
+def banks(settings: Settings, server: sa.Engine) -> tuple[str, str]:
+    """URLs of two bank databases that do not exist yet."""
+    return url_of(settings, f"{settings.mariadb_database}_one"), url_of(
+        settings, f"{settings.mariadb_database}_two"
+    )
+
+
+def content(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        return {
+            name: [tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1, 2")]
+            for name in TABLES
+        }
+
+
+def read(url: str, source: Any, start: datetime, end: datetime) -> pd.DataFrame:
+    assert isinstance(source, SqlSource)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        return pd.read_sql(sa.text(source.query), connection, params={"start": start, "end": end})
+
+
+def test_extending_gives_the_same_rows_as_one_call_and_repeating_changes_nothing(
+    banks: tuple[str, str],
+) -> None:
+    whole, pieces = banks
+    arguments: dict[str, Any] = {"customers": 60, "seed": 5, "recession_from": date(2025, 5, 1)}
+    counts = populate(whole, start=START, end=END, **arguments)
+    populate(pieces, start=START, end=MIDDLE, **arguments)
+    assert populate(pieces, start=MIDDLE, end=END, **arguments) == counts
+    expected = content(whole)
+    assert content(pieces) == expected
+    assert counts == {name: len(rows) for name, rows in expected.items()}
+
+    assert populate(whole, start=START, end=END, **arguments) == counts
+    assert content(whole) == expected
+
+
+def test_a_gap_before_the_next_call_is_filled(banks: tuple[str, str]) -> None:
+    whole, pieces = banks
+    populate(whole, start=START, end=END, customers=20, seed=5)
+    populate(pieces, start=START, end=date(2025, 2, 1), customers=20, seed=5)
+    populate(pieces, start=date(2025, 6, 1), end=END, customers=20, seed=5)
+    assert content(pieces) == content(whole)
+
+
+def test_the_declared_queries_read_the_bank(banks: tuple[str, str]) -> None:
+    populate(banks[0], start=START, end=END, customers=100, seed=5)
+    long_ago, close = datetime(1970, 1, 1), datetime(2025, 6, 21)  # noqa: DTZ001  as the queries take them
+    profile, monthly = (read(banks[0], view.source, long_ago, close) for view in USE_CASE.views)
+    label = read(banks[0], USE_CASE.label.source, long_ago, close)
+    for frame, view in ((profile, USE_CASE.views[0]), (monthly, USE_CASE.views[1])):
+        assert list(frame.columns) == ["customer_id", "event_time", *view.feature_names]
+        assert not frame.duplicated(["customer_id", "event_time"]).any()
+        for feature in view.features:
+            if feature.numeric:
+                values = frame[feature.name].dropna()
+                assert values.between(feature.minimum, feature.maximum).all(), feature.name
+            else:
+                assert set(frame[feature.name]) <= set(feature.allowed)
+            assert frame[feature.name].isna().mean() <= feature.max_null_share
+    assert len(monthly) == 600  # six months, also the late rows
+    # Outcomes arrive 30 days later: June's are not there yet.
+    assert label["event_time"].max() == pd.Timestamp("2025-05-01")
+    assert len(label) == 500
+    # Every fact finds a profile that was valid before it.
+    oldest = profile.groupby("customer_id")["event_time"].min()
+    assert (monthly["customer_id"].map(oldest) <= monthly["event_time"]).all()
+
+    # By the time of recording, each row is read once: (start, end] windows neither overlap nor leave gaps.
+    cuts = [long_ago, datetime(2025, 1, 1), datetime(2025, 2, 3), datetime(2025, 4, 1), close]  # noqa: DTZ001
+    parts = [read(banks[0], USE_CASE.views[1].source, start, end) for start, end in itertools.pairwise(cuts)]
+    assert sum(map(len, parts)) == len(monthly)
+    assert pd.concat(parts).duplicated(["customer_id", "event_time"]).sum() == 0
+
+
+def test_nothing_is_recorded_after_the_end(banks: tuple[str, str]) -> None:
+    populate(banks[0], start=START, end=date(2025, 3, 1), customers=300, seed=5)
+    rows = content(banks[0])
+    assert max(row[-1] for table in TABLES for row in rows[table]) < datetime(2025, 3, 2)  # noqa: DTZ001
+    # Some of March's facts are late: they belong to the next call.
+    march = [row for row in rows["monthly_fact"] if row[1] == datetime(2025, 3, 1)]  # noqa: DTZ001
+    assert 270 < len(march) < 300
+
+
+def test_another_seed_or_scenario_for_the_same_month_is_refused(banks: tuple[str, str]) -> None:
+    arguments: dict[str, Any] = {"start": START, "end": MIDDLE, "customers": 10}
+    populate(banks[0], seed=5, **arguments)
+    before = content(banks[0])
+    with pytest.raises(UseCaseError, match="seed 5, not as stable with seed 6"):
+        populate(banks[0], seed=6, **arguments)
+    with pytest.raises(UseCaseError, match="simulated as stable"):
+        populate(banks[0], seed=5, recession_from=date(2025, 2, 1), **arguments)
+    assert content(banks[0]) == before
+
+
+def test_the_recession_can_begin_after_the_history(banks: tuple[str, str]) -> None:
+    whole, pieces = banks
+    recession = date(2025, 4, 1)
+    populate(whole, start=START, end=END, customers=30, seed=5, recession_from=recession)
+    populate(pieces, start=START, end=MIDDLE, customers=30, seed=5)
+    populate(pieces, start=MIDDLE, end=END, customers=30, seed=5, recession_from=recession)
+    assert content(pieces) == content(whole)
+
+
+def test_it_writes_the_same_rows_where_the_server_refuses_files(
+    banks: tuple[str, str], server: sa.Engine
+) -> None:
+    by_file, by_insert = banks
+    populate(by_file, start=START, end=MIDDLE, customers=40, seed=5)
+    with server.begin() as connection:
+        connection.exec_driver_sql("SET GLOBAL local_infile = 0")
+    try:
+        populate(by_insert, start=START, end=MIDDLE, customers=40, seed=5)
+    finally:
+        with server.begin() as connection:
+            connection.exec_driver_sql("SET GLOBAL local_infile = 1")
+    assert content(by_insert) == content(by_file)
+
+
+def test_it_shows_progress_and_is_fast(banks: tuple[str, str]) -> None:
+    seen: list[tuple[int, int]] = []
+    started = time.perf_counter()
+    counts = populate(
+        banks[0],
+        start=date(2025, 1, 1),
+        end=date(2026, 6, 30),
+        customers=1_500,
+        seed=7,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert time.perf_counter() - started < 20  # a few seconds on a free machine
+    assert seen == [(done, 18) for done in range(1, 19)]
+    assert counts["monthly_fact"] == 27_000
+    assert counts["score_outcome"] == 17 * 1_500
+
+
+def test_a_user_without_the_right_to_create_may_use_an_existing_database(
+    settings: Settings, server: sa.Engine
+) -> None:
+    database, user = settings.mariadb_database, f"{settings.mariadb_database}_u"
+    password = settings.mariadb_password.get_secret_value()
+    with server.begin() as connection:
+        connection.exec_driver_sql(f"CREATE USER '{user}'@'127.0.0.1' IDENTIFIED BY '{password}'")
+        # GRANT needs the right to grant, which the platform's user does not have: write the table instead.
+        connection.exec_driver_sql(
+            "INSERT INTO mysql.db (Host, Db, User, Select_priv, Insert_priv, Create_priv, Index_priv) "
+            f"VALUES ('127.0.0.1', '{database}', '{user}', 'Y', 'Y', 'Y', 'Y')"
+        )
+        connection.exec_driver_sql("FLUSH PRIVILEGES")
+    try:
+        populate(url_of(settings, database, user=user), start=START, end=START, customers=5, seed=1)
+        with pytest.raises(SourceUnreachable, match=f"{database}_one"):
+            populate(
+                url_of(settings, f"{database}_one", user=user), start=START, end=START, customers=5, seed=1
+            )
+    finally:
+        with server.begin() as connection:
+            connection.exec_driver_sql(f"DROP USER '{user}'@'127.0.0.1'")
+
+
+def test_an_unreachable_server_is_named(settings: Settings) -> None:
+    with pytest.raises(SourceUnreachable, match=r"127\.0\.0\.1:1 ") as caught:
+        populate(url_of(settings, "credit_bank", port=1), start=START, end=END, customers=5, seed=1)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("wrong", [{"customers": 0}, {"end": START - timedelta(days=1)}])
+def test_impossible_arguments_are_refused(settings: Settings, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UseCaseError):
+        populate(
+            url_of(settings, settings.mariadb_database),
+            **{"start": START, "end": END, "customers": 5, "seed": 1} | wrong,
+        )
+
+
+def test_the_tables_follow_the_declaration() -> None:
+    for table, view in ((bank.CUSTOMER, USE_CASE.views[0]), (bank.MONTHLY_FACT, USE_CASE.views[1])):
+        assert [c.name for c in table.columns][2:-1] == list(view.feature_names)
+        assert {c.name for c in table.columns if c.nullable} == {f.name for f in view.features if f.nullable}

@@ -1,0 +1,69 @@
+"""A small binary use case for tests: who of a shop's clients leaves? The fixtures `toy_*` in conftest.py use it."""
+
+from datetime import timedelta
+
+import numpy as np
+
+from evergreen.usecase import (
+    DriftPolicy,
+    Entity,
+    Feature,
+    FeatureView,
+    FileSource,
+    Gate,
+    Key,
+    Label,
+    OnDemandFeature,
+    RetrainPolicy,
+    Tuning,
+    UseCase,
+)
+
+
+def spend_per_visit(spend, visits):
+    """Money spent per visit."""
+    return spend / np.maximum(visits, 1.0)
+
+
+SOURCE = FileSource("toy.csv")
+
+USE_CASE = UseCase(
+    name="toy",
+    title="Toy",
+    meaning="Will this client leave?",
+    entity=Entity("client", (Key("client_id", "int", "The client's number"),)),
+    views=(
+        FeatureView(
+            "facts",
+            SOURCE,
+            (
+                Feature("age", "int", "Age in years", minimum=0, maximum=120),
+                Feature("visits", "int", "Visits in the month", minimum=0),
+                Feature("spend", "float", "Money spent in the month", minimum=0, max_null_share=0.2),
+                Feature(
+                    "segment",
+                    "category",
+                    "How the client came",
+                    allowed=("web", "shop", "phone"),
+                    max_null_share=0.2,
+                ),
+                Feature("mood", "category", "What the client last said", max_null_share=0.5),
+            ),
+            "What a client did in a month.",
+            event_time="month",
+        ),
+    ),
+    label=Label(
+        "leaves",
+        SOURCE,
+        "Did the client leave within a week?",
+        classes=("no", "yes"),
+        event_time="month",
+        delay=timedelta(days=7),
+    ),
+    on_demand=(OnDemandFeature(spend_per_visit),),
+    tuning=Tuning(trials=2, seconds=20, depth=(2, 4), iterations=60, early_stopping_rounds=10),
+    gate=Gate(metric="roc_auc"),
+    drift=DriftPolicy(min_rows=100),
+    retrain=RetrainPolicy(),
+)
