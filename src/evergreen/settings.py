@@ -24,6 +24,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".evergreen"), description="Where the embedded stack keeps its data and logs.")
     use_cases: str = Field("usecases", description="Folders with your own use cases, separated by ':'.")
+    dags: Path | None = Field(None, description="The folder with Airflow's DAG files; unset: Evergreen's own.")
     use_case: str = Field("", description="The use case that this prediction service serves.")
     sources: dict[str, str] = Field(
         default_factory=dict,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import secrets
@@ -33,7 +32,7 @@ def find_program(*names: str) -> Path:
 
 @dataclass(frozen=True)
 class PrivateMariaDB:
-    """Where one private server lives and how to reach it. `home` holds `data/`, the init file and the socket."""
+    """Where one private server lives and how to reach it. `home` holds its data, init file and socket."""
 
     home: Path
     port: int
@@ -54,38 +53,48 @@ class PrivateMariaDB:
         digest = hashlib.sha256(str(self.home).encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"evergreen-{digest}.sock"
 
-    def initialise(self) -> None:
-        """Create the system tables when there are none. Safe to run again, also after an interrupted run."""
-        program = find_program("mariadb-install-db", "mysql_install_db")
+    @property
+    def initialised(self) -> bool:
+        """Whether the system tables are all there; an interrupted `initialise` does not count."""
+        return (self.home / "initialised").exists()
+
+    def prepare(self) -> None:
+        """Make the home, readable by its owner only. Raises MissingProgram when there is no server."""
         find_program("mariadbd", "mysqld")
-        done = self.home / "initialised"
         self.home.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
-        if done.exists():
+
+    def install_command(self) -> list[str]:
+        """The command that creates the system tables in an empty data folder."""
+        return [
+            str(find_program("mariadb-install-db", "mysql_install_db")),
+            "--no-defaults",
+            f"--datadir={self.data}",
+            *_as_root(),
+            "--auth-root-authentication-method=socket",
+            "--skip-test-db",
+        ]
+
+    def mark_initialised(self) -> None:
+        """Remember that `install_command` has succeeded."""
+        (self.home / "initialised").touch()
+
+    def initialise(self) -> None:
+        """Create the system tables when there are none. Safe to run again, also after an interrupted run."""
+        self.prepare()
+        if self.initialised:
             return
         shutil.rmtree(self.data, ignore_errors=True)
-        result = subprocess.run(
-            [
-                str(program),
-                "--no-defaults",
-                f"--datadir={self.data}",
-                f"--user={getpass.getuser()}",
-                "--auth-root-authentication-method=socket",
-                "--skip-test-db",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = subprocess.run(self.install_command(), capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise ChildFailed(
                 f"mariadb-install-db failed: {(result.stderr or result.stdout).strip()[-600:]}",
                 hint=f"see whether {self.home} is writable and the disk has room",
             )
-        done.touch()
+        self.mark_initialised()
 
     def command(self) -> list[str]:
-        """The server's command line. Writes the accounts into an init file of mode 600, which the server runs."""
+        """The server's command line. Writes the accounts into an init file (mode 600) that it runs."""
         init = self.home / "init.sql"
         accounts = "\n".join(
             f"CREATE USER IF NOT EXISTS '{self.user}'@'{host}' IDENTIFIED BY '{self.password}';\n"
@@ -95,12 +104,13 @@ class PrivateMariaDB:
         )
         init.touch(mode=0o600)
         init.write_text(
-            f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n{accounts}\n"
+            f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n"
+            f"{accounts}\n"
         )
         return [
             str(find_program("mariadbd", "mysqld")),
             "--no-defaults",
-            f"--user={getpass.getuser()}",
+            *_as_root(),
             f"--datadir={self.data}",
             f"--socket={self.socket}",
             f"--pid-file={self.home / 'mariadb.pid'}",
@@ -119,6 +129,11 @@ class PrivateMariaDB:
             "--local-infile=1",
             "--performance-schema=OFF",
         ]
+
+
+def _as_root() -> list[str]:
+    """MariaDB refuses to run as root unless told so; any other account runs as itself."""
+    return ["--user=root"] if os.geteuid() == 0 else []
 
 
 def new_password() -> str:

@@ -24,7 +24,7 @@ def overview(settings: Settings, use_case: UseCase) -> dict[str, Any]:
         found = champion(settings, use_case.name)
         if found is None:
             return None
-        since = promoted_at(database, use_case, found.version)
+        since = promoted_at(database, use_case.name, found.version)
         return {"version": found.version, "since": _iso(since), "run_id": found.run_id}
 
     parts = {

@@ -35,7 +35,10 @@ def folders(settings: Settings) -> dict[str, Path]:
 
 
 def load(name: str, settings: Settings) -> UseCase:
-    """The use case of that name. Raises UnknownUseCase with the nearest name, or UseCaseError with file and line."""
+    """The use case of that name.
+
+    Raises UnknownUseCase with the nearest name, or UseCaseError with the file and line that is wrong.
+    """
     known = folders(settings)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
@@ -82,7 +85,8 @@ def _module(name: str, folder: Path) -> ModuleType:
         spec = importlib.util.spec_from_file_location(
             qualified, path, submodule_search_locations=[str(path.parent)]
         )
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[qualified] = module
         try:
