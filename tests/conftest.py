@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pymysql
 import pytest
-import toy_declaration
 from pydantic import SecretStr
 
+import toy_declaration
 from evergreen.settings import Settings
 from evergreen.stack.mariadb import PrivateMariaDB, new_password
 from evergreen.usecase import UseCase
@@ -108,13 +108,13 @@ def titanic_csv() -> Path:
 
 @pytest.fixture(scope="session")
 def toy_use_case() -> UseCase:
-    """A small binary use case `toy`: view `facts` (timed), label `leaves` (7 days late), one on-demand feature."""
+    """A small binary use case `toy`: timed view `facts`, label `leaves` 7 days late, on-demand feature."""
     return toy_declaration.USE_CASE
 
 
 @pytest.fixture
 def toy_settings(settings: Settings) -> Settings:
-    """`settings` in which `usecases.load("toy", settings)` finds the toy use case; its file is home/toy.csv."""
+    """`settings` in which `usecases.load("toy", settings)` finds the toy; its file is home/toy.csv."""
     folder = Path(settings.use_cases) / "toy"
     folder.mkdir(parents=True)
     shutil.copy(toy_declaration.__file__, folder / "__init__.py")
@@ -161,7 +161,7 @@ def toy_source() -> Callable[..., pd.DataFrame]:
 
 @pytest.fixture
 def toy_frames() -> Callable[..., dict[str, pd.DataFrame]]:
-    """Like `toy_rows`, but as the clean frames that `store.ingest.load` takes: {"facts": ..., "label": ...}."""
+    """Like `toy_rows`, but as the clean frames that `store.ingest.load` takes: {"facts", "label"}."""
 
     def build(*args: object, **kwargs: object) -> dict[str, pd.DataFrame]:
         frame = toy_rows(*args, **kwargs)  # type: ignore[arg-type]

@@ -28,8 +28,10 @@ TIMELESS = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Columns and tables that Evergreen adds itself; MariaDB's identifiers have 64 characters at most.
 RESERVED_COLUMNS = frozenset(
-    ("event_time", "ingested_at", "row_start", "row_end", "prediction_id", "predicted_at", "model_version")
-    + ("channel", "prediction", "probability", "probabilities", "actual", "actual_at")
+    (
+        *("event_time", "ingested_at", "row_start", "row_end", "prediction_id", "predicted_at"),
+        *("model_version", "channel", "prediction", "probability", "probabilities", "actual", "actual_at"),
+    )
 )
 RESERVED_VIEWS = frozenset(("label", "prediction"))
 IDENTIFIER_LENGTH = 64
@@ -128,8 +130,8 @@ class OnDemandFeature:
     """A feature computed by a named function whose parameters are the features it needs.
 
     The function takes and returns NumPy arrays of one length (float64 with NaN for missing numbers,
-    object arrays of str or None for categories and text), so the same code runs on one request and on a million rows.
-    Its name is the feature's name and the first line of its docstring the feature's meaning.
+    object arrays of str or None for categories and text), so the same code runs on one request and on a
+    million rows. Its name is the feature's name and the first line of its docstring the feature's meaning.
     """
 
     function: Callable[..., Any]
@@ -158,7 +160,7 @@ class OnDemandFeature:
 
 @dataclass(frozen=True)
 class FileSource:
-    """A CSV or Parquet file. `path` is the default; the setting EVERGREEN_SOURCES overrides it by use case."""
+    """A CSV or Parquet file. `path` is the default; the setting EVERGREEN_SOURCES overrides it."""
 
     path: str
     delimiter: str = ","
@@ -249,7 +251,7 @@ class Tuning:
 @dataclass(frozen=True)
 class Gate:
     """What a candidate must pass: beat the champion (or, if none, the baseline) on `metric` by `margin`,
-    and reach `floor` if one is set. Metrics where less is better (log_loss, rmse, mae) are handled as such."""
+    and reach `floor` if one is set. Where less is better (log_loss, rmse, mae) that is heeded."""
 
     metric: str = "accuracy"
     margin: float = 0.0
@@ -355,7 +357,7 @@ class UseCase:
         wrong = sorted({view for view in views if view in RESERVED_VIEWS or views.count(view) > 1})
         if wrong:
             raise UseCaseError(
-                f"use case {self.name!r} has a feature view named {', '.join(wrong)} twice or against the rules",
+                f"use case {self.name!r} names a feature view {', '.join(wrong)} twice or against the rules",
                 hint=f"name each view once, and none {' or '.join(sorted(RESERVED_VIEWS))}",
             )
         for table in (*map(self.online_table, self.views), self.prediction_table):
@@ -385,7 +387,8 @@ class UseCase:
 
                     near = difflib.get_close_matches(name, declared, n=1)
                     raise UseCaseError(
-                        f"on-demand feature {feature.name!r} of {self.name!r} needs {name!r}, which nobody declares",
+                        f"on-demand feature {feature.name!r} of {self.name!r} needs {name!r},"
+                        " which nobody declares",
                         hint=f"did you mean {near[0]!r}?" if near else "declare it or rename the parameter",
                     )
         ordered: list[OnDemandFeature] = []
@@ -393,7 +396,8 @@ class UseCase:
             ready = [f for f in waiting if set(f.inputs) <= known]
             if not ready:
                 raise UseCaseError(
-                    f"on-demand features {', '.join(f.name for f in waiting)} of {self.name!r} need each other",
+                    f"on-demand features {', '.join(f.name for f in waiting)} of {self.name!r}"
+                    " need each other",
                     hint="break the cycle: each must end in stored features",
                 )
             ordered += ready
@@ -404,12 +408,16 @@ class UseCase:
     @property
     def model_features(self) -> tuple[Feature | OnDemandFeature, ...]:
         """The model's inputs in their fixed order: stored features first, then on-demand ones."""
-        return tuple(f for f in (*self.stored_features, *self.on_demand_order) if f.used_by_model)
+        return tuple(f for f in self._all_features if f.used_by_model)
 
     @property
     def feature_types(self) -> Mapping[str, DType]:
         """Every feature's dtype by name, stored and on-demand."""
-        return {f.name: f.dtype for f in (*self.stored_features, *self.on_demand_order)}
+        return {f.name: f.dtype for f in self._all_features}
+
+    @property
+    def _all_features(self) -> tuple[Feature | OnDemandFeature, ...]:
+        return (*self.stored_features, *self.on_demand_order)
 
     @property
     def problem(self) -> Problem:

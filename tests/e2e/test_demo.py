@@ -94,7 +94,8 @@ def test_status_tells_the_state_of_every_part(status: dict[str, Any]) -> None:
     assert credit["predictions"]["by_channel"]["online"] == 6000
     assert credit["decision"]["retrain"] is True
     assert credit["drift"]["drifted"] is True
-    assert all(table["rows"] > 0 for table in credit["store"].values())
+    assert all(view["rows"] > 0 for view in credit["store"]["views"].values())
+    assert credit["store"]["label"]["rows"] > 0
     assert status["use_cases"]["titanic"]["champion"] is None
 
 

@@ -14,19 +14,21 @@ from pathlib import Path
 from evergreen.errors import ChildFailed, MissingProgram
 
 # Debian puts the server into sbin, which is not on every user's PATH.
-_SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/libexec"])
+_MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec")
 _UNIX_SOCKET_PATH_MAX = 100
 
 
 def find_program(*names: str) -> Path:
     """The first of these programs that is installed. Raises MissingProgram with what to install."""
+    search = os.pathsep.join([os.environ.get("PATH", ""), *_MORE_FOLDERS])
     for name in names:
-        found = shutil.which(name, path=_SEARCH)
+        found = shutil.which(name, path=search)
         if found:
             return Path(found)
     raise MissingProgram(
         f"{names[0]} is not installed",
-        hint="install MariaDB's server: apt-get install mariadb-server (make demo does it for you)",
+        hint="install MariaDB's server, as make does: "
+        "apt-get install mariadb-server-core mariadb-client-core (they set up no service)",
     )
 
 
@@ -54,6 +56,10 @@ class PrivateMariaDB:
         return Path(tempfile.gettempdir()) / f"evergreen-{digest}.sock"
 
     @property
+    def _temporary(self) -> Path:
+        return self.home / "tmp"
+
+    @property
     def initialised(self) -> bool:
         """Whether the system tables are all there; an interrupted `initialise` does not count."""
         return (self.home / "initialised").exists()
@@ -63,6 +69,7 @@ class PrivateMariaDB:
         find_program("mariadbd", "mysqld")
         self.home.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
+        self._temporary.mkdir(exist_ok=True)
 
     def install_command(self) -> list[str]:
         """The command that creates the system tables in an empty data folder."""
@@ -70,9 +77,13 @@ class PrivateMariaDB:
             str(find_program("mariadb-install-db", "mysql_install_db")),
             "--no-defaults",
             f"--datadir={self.data}",
+            f"--tmpdir={self._temporary}",
             *_as_root(),
             "--auth-root-authentication-method=socket",
             "--skip-test-db",
+            # As packages call it. Without it, root's run would change the owner of the PAM plugin's folder
+            # under /usr/lib/mysql, which belongs to the machine's own MariaDB.
+            "--rpm",
         ]
 
     def mark_initialised(self) -> None:
@@ -112,6 +123,9 @@ class PrivateMariaDB:
             "--no-defaults",
             *_as_root(),
             f"--datadir={self.data}",
+            # Its own: a server that starts deletes every temporary table it finds in its tmpdir, and in /tmp
+            # those would be another server's.
+            f"--tmpdir={self._temporary}",
             f"--socket={self.socket}",
             f"--pid-file={self.home / 'mariadb.pid'}",
             f"--port={self.port}",

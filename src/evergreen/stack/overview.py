@@ -30,8 +30,8 @@ def overview(settings: Settings, use_case: UseCase) -> dict[str, Any]:
     parts = {
         "store": lambda: summary(database, use_case),
         "champion": served_champion,
-        "drift": lambda: latest_drift(database, use_case),
-        "decision": lambda: latest_decision(database, use_case),
+        "drift": lambda: latest_drift(database, use_case.name),
+        "decision": lambda: latest_decision(database, use_case.name),
         "predictions": lambda: count_predictions(database, use_case),
     }
     facts: dict[str, Any] = {"title": use_case.title, "service": settings.service_urls.get(use_case.name)}

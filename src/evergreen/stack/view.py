@@ -12,7 +12,7 @@ from rich.text import Text
 
 from evergreen.settings import STACK_ENV, Settings
 
-_STYLES = {"running": "green", "starting": "yellow", "waiting": "dim", "backing off": "red", "stopped": "red"}
+_STYLES = {"ready": "green", "starting": "yellow", "waiting": "dim", "backing off": "red", "stopped": "red"}
 
 
 @contextmanager
@@ -89,17 +89,22 @@ def _phrase(part: str, value: Any) -> str:
     if "error" in value:
         return str(value["error"])
     if part == "store":
+        tables = {**value["views"], "labels": value["label"]}
         return "; ".join(
-            f"{table}: {found['rows']:,} rows, newest {_short(found['newest_event_time'])}"
-            for table, found in value.items()
+            f"{name}: {found['rows']:,} rows" + _newest(found["newest_event_time"])
+            for name, found in tables.items()
         )
     if part == "champion":
         return f"v{value['version']} since {_short(value['since'])}"
     if part == "predictions":
-        return f"{value['total']:,} " + ", ".join(f"v{v}: {n:,}" for v, n in value["by_version"].items())
+        return f"{value['total']:,}" + "".join(f", {n:,} by v{v}" for v, n in value["by_version"].items())
     return ", ".join(
         f"{key} {_short(item)}" for key, item in value.items() if not isinstance(item, dict | list)
     )
+
+
+def _newest(event_time: str | None) -> str:
+    return f", newest {_short(event_time)}" if event_time else ""
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,52 @@
+# The words people type. Each does the set-up first; when nothing has changed that takes a moment.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup demo up down status test lint format bench lock
+
+help: ## What there is
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## System packages, .venv and the locked Python packages
+	@PYTHON="$(PYTHON)" scripts/setup.sh
+
+demo: setup ## The whole loop on credit_score: train, serve, drift, retrain (about five minutes)
+	@$(BIN)/evergreen demo credit_score
+
+up: setup ## Start the platform in the background
+	@$(BIN)/evergreen up
+
+down: setup ## Stop it; data stay in .evergreen/
+	@$(BIN)/evergreen down
+
+status: setup ## Every process and every use case
+	@$(BIN)/evergreen status
+
+# Two at a time, a file at a time: a file's tests share one MariaDB. The whole-stack tests then have the
+# machine for themselves. pytest exits with 5 when it finds no test, which fails here too.
+test: setup ## Every test: unit, integration on real servers, the whole stack
+	@$(PYTEST) -q -m "not e2e" -n 2 --dist loadfile $(ARGS)
+	@$(PYTEST) -q -m e2e $(ARGS)
+
+lint: setup ## ruff, mypy (strict), import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy -p evergreen
+	@$(BIN)/lint-imports
+
+format: setup ## Let ruff put the code in order
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: setup ## Measure the data paths and the serving
+	@set -e; shopt -s nullglob; scripts=(benchmarks/*.py); \
+	[ $${#scripts[@]} -gt 0 ] || { echo "there is no benchmark in benchmarks/"; exit 1; }; \
+	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+lock: setup ## Resolve the Python packages anew (hashes, no index address)
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/tools/bin/uv pip compile pyproject.toml \
+		--universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		--extra load --extra postgres --group dev --quiet --output-file requirements.lock $(ARGS)
+	@scripts/setup.sh

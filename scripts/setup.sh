@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# Everything that Evergreen needs on this machine: system packages, then .venv with the locked Python packages.
+# `make` calls it before every command; when nothing has changed it ends within a second.
+#
+# MariaDB: only the server's program is needed. Debian and Ubuntu package it without a service as
+# mariadb-server-core; the package mariadb-server (which contains it) would also start a server on port 3306 and
+# write /etc/mysql. So the core packages are installed, and a MariaDB that the machine runs is never touched.
+#
+# PYTHON=python3.12 chooses the interpreter; EVERGREEN_SYSTEM_PACKAGES=skip leaves the system alone.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cd "$root"
+venv=$root/.venv
+stamp=$venv/evergreen-setup
+export PATH="$PATH:/usr/sbin:/sbin"
+
+say() { printf '%s\n' "$*" >&2; }
+
+# Set-ups at the same time take turns. The lock is this very file, so that nothing is left behind.
+exec 9<"${BASH_SOURCE[0]}"
+flock -n 9 || { say "Another set-up of this checkout is at work; waiting for it."; flock 9; }
+
+fingerprint() { # of everything that the environment follows from
+    { cat requirements.lock pyproject.toml scripts/uv-requirements.txt "${BASH_SOURCE[0]}"; echo "$root"; "$venv/bin/python" -V; } 2>&1 | sha256sum
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+in_range='import sys; raise SystemExit(not (3, 11) <= sys.version_info < (3, 14))'
+# Not sys.executable: in somebody's activated environment that one may be the very .venv that is to be replaced.
+base='import sys; print(getattr(sys, "_base_executable", sys.executable))'
+
+# --- Python ---------------------------------------------------------------------------------------------------
+
+python=
+if "$venv/bin/python" -c "$in_range" 2>/dev/null && { [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -V 2>&1)" = "$("$venv/bin/python" -V)" ]; }; then
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ] && have mariadbd && have mariadb-install-db; then
+        exit 0
+    fi
+    python=$("$venv/bin/python" -c "$base")
+else
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if "$candidate" -c "$in_range" 2>/dev/null; then
+            python=$("$candidate" -c "$base")
+            break
+        fi
+    done
+fi
+if [ -z "$python" ]; then
+    say "Evergreen needs Python 3.11, 3.12 or 3.13, and none of ${PYTHON:-python3 python3.13 python3.12 python3.11} is one."
+    say "Install one (Debian 12: apt-get install python3 python3-venv), or name it: make test PYTHON=/path/to/python3.12"
+    exit 1
+fi
+
+# --- System packages ------------------------------------------------------------------------------------------
+
+missing=()
+need() { missing+=("$1"); say "  $1: $2"; }
+find_missing() {
+    missing=()
+    { have mariadbd && have mariadb-install-db; } || need mariadb-server-core "the MariaDB server's program (no service is set up)"
+    have my_print_defaults || need mariadb-client-core "a helper of mariadb-install-db"
+    { have mariadb_config || have mysql_config; } || need libmariadb-dev "to build mysqlclient, which Airflow's MySQL provider needs"
+    have pkg-config || need pkg-config "to build mysqlclient"
+    { have cc || have gcc; } || need gcc "to build mysqlclient"
+    [ -f /usr/include/stdio.h ] || need libc6-dev "to build mysqlclient"
+    local version
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    "$python" -c 'import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+        need "python$version-dev" "$python's headers, to build mysqlclient"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || need "python$version-venv" "to make $python's virtual environment"
+}
+
+if [ "${EVERGREEN_SYSTEM_PACKAGES:-}" != skip ]; then
+    missing_text=$(find_missing 2>&1)
+    find_missing 2>/dev/null
+    if [ ${#missing[@]} -gt 0 ]; then
+        say "Evergreen needs these system packages, which are not installed:"
+        say "$missing_text"
+        # --no-remove: if a package conflicts with one of the machine's, apt stops instead of removing that one.
+        install=(apt-get install -y --no-install-recommends --no-remove "${missing[@]}")
+        system=$(. "${EVERGREEN_SETUP_OS_RELEASE:-/etc/os-release}" 2>/dev/null && echo "${ID:-} ${VERSION_ID:-}")
+        case $system in
+            "debian 12" | "debian 13" | "ubuntu 24.04" | "ubuntu 24.10" | "ubuntu 25."* | "ubuntu 26."*) ;;
+            *)
+                say "This system (${system:-unknown}) is none that Evergreen knows (Debian 12 or 13, Ubuntu 24.04 or newer)."
+                say "Install these packages, or what they are called here, and run the same command again:"
+                say "  ${missing[*]}"
+                exit 1
+                ;;
+        esac
+        as_root=()
+        if [ "$(id -u)" -ne 0 ]; then
+            as_root=(sudo)
+            if ! have sudo || { ! sudo -n true 2>/dev/null && [ ! -t 0 ]; }; then
+                say "There are no rights here to install them (neither root nor sudo). Ask somebody who has them to run:"
+                say "  apt-get update && ${install[*]}"
+                say "and run the same command again."
+                exit 1
+            fi
+        fi
+        say "Installing them now: ${as_root[*]} ${install[*]}"
+        # needrestart would restart services of the machine after an installation; these packages need none.
+        quiet=(env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1)
+        "${as_root[@]}" "${quiet[@]}" apt-get update -qq >&2 || say "apt-get update failed; going on with the package lists that are there."
+        if ! "${as_root[@]}" "${quiet[@]}" "${install[@]}" >&2; then
+            say "The installation failed (see above). Install these packages yourself and run the same command again:"
+            say "  ${install[*]}"
+            exit 1
+        fi
+    fi
+fi
+
+# --- Python packages ------------------------------------------------------------------------------------------
+
+rm -f "$stamp"
+if ! "$venv/bin/python" -c 'import pip' 2>/dev/null || [ "$("$venv/bin/python" -V)" != "$("$python" -V)" ]; then
+    say "Making the virtual environment .venv with $python"
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+fi
+
+# Which index, proxy or certificates to use is this machine's business: pip reads its own configuration, and
+# what it says is passed on to uv, which does not read it. Every package is checked against the lock's hashes.
+pip=("$venv/bin/python" -m pip --disable-pip-version-check)
+configured() { "${pip[@]}" config list 2>/dev/null | sed -n "s/^[a-z:.]*[.]$1='\(.*\)'\$/\1/p" | tail -n 1 | sed 's/\\n/ /g'; }
+index=$(configured index-url)
+extra=$(configured extra-index-url)
+links=$(configured find-links)
+[ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
+[ -z "$extra" ] || export UV_INDEX="${UV_INDEX:-$extra}"
+[ -z "$links" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-${links// /,}}"
+export UV_INDEX_STRATEGY="${UV_INDEX_STRATEGY:-unsafe-best-match}" # safe, for every hash is checked
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}" UV_LINK_MODE="${UV_LINK_MODE:-copy}" UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-180}"
+
+say "Installing the locked Python packages (about 200, 1.2 GB; a minute or two)"
+uv=$venv/tools/bin/uv
+[ -x "$uv" ] || "${pip[@]}" install --quiet --require-hashes --no-deps --target "$venv/tools" --upgrade -r scripts/uv-requirements.txt ||
+    say "uv could not be installed; pip does its work, slower."
+if ! { [ -x "$uv" ] && "$uv" pip sync --quiet --python "$venv/bin/python" --require-hashes --compile-bytecode requirements.lock; }; then
+    say "uv did not get through; trying pip."
+    "${pip[@]}" install --quiet --require-hashes --no-deps -r requirements.lock
+fi
+say "Installing Evergreen itself"
+if ! { [ -x "$uv" ] && "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --editable .; }; then
+    "${pip[@]}" install --quiet --no-deps --editable .
+fi
+"$venv/bin/python" -c 'import evergreen, MySQLdb'
+fingerprint >"$stamp.new"
+mv "$stamp.new" "$stamp"
+say "Set-up done."

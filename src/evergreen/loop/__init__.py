@@ -1,0 +1,26 @@
+"""The verbs of the loop, one module each, one function per Airflow task: ids in, small JSON out.
+
+Every function takes the settings first, may run twice for the same moment with the same result, and imports
+pandas, MLflow and the like only when it runs.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from evergreen.errors import SettingsError
+
+
+def moment(text: str) -> datetime:
+    """An ISO 8601 date or datetime as an aware UTC moment; without an offset it is UTC.
+
+    Raises SettingsError for anything else.
+    """
+    try:
+        parsed = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise SettingsError(
+            f"{text!r} is not a date or a time",
+            hint="write it as 2026-11-21 or 2026-11-21T06:30:00 (UTC unless it carries an offset)",
+        ) from None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

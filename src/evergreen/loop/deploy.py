@@ -1,0 +1,209 @@
+"""Deploy: is the service up, does it serve the champion, and does it answer as the champion should?
+
+The service swaps models by itself; these tasks prove that it did, and roll back a champion that serves badly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from evergreen.errors import EvergreenError, ServiceUnreachable, ServingError
+from evergreen.registry.champion import champion, require_champion
+from evergreen.serving.client import ServiceClient
+from evergreen.settings import Settings
+from evergreen.usecase import UseCase
+from evergreen.usecases import load
+
+# Rows of a canary: drawn from the declaration, and real ones from the log.
+DRAWN_ROWS = 50
+LOGGED_ROWS = 50
+# Probabilities that differ by less agree: they went through JSON and another order of summation.
+TOLERANCE = 1e-9
+_POLL_SECONDS = 0.5
+
+
+def healthy(settings: Settings, use_case: str, timeout_seconds: float = 120.0) -> dict[str, Any]:
+    """Wait until the service answers; the supervisor may have begun to start it only now.
+
+    Returns {"url", "seconds"}. Raises ServiceUnreachable.
+    """
+    url = service_url(settings, use_case)
+    began = time.monotonic()
+    with ServiceClient(url, timeout=5.0) as client:
+        while True:
+            try:
+                client.metadata()
+                return {"url": url, "seconds": round(time.monotonic() - began, 1)}
+            except ServiceUnreachable:
+                if time.monotonic() - began > timeout_seconds:
+                    raise
+                time.sleep(_POLL_SECONDS)
+
+
+def serving_champion(settings: Settings, use_case: str, timeout_seconds: float = 60.0) -> dict[str, Any]:
+    """Wait until the service answers with the champion's version.
+
+    Returns {"model_version", "seconds"}. Raises NoChampion, or ServingError with the service's own reason.
+    """
+    began = time.monotonic()
+    with ServiceClient(service_url(settings, use_case), timeout=5.0) as client:
+        while True:
+            # Asked each time: another training run may promote its candidate while this one waits.
+            wanted = require_champion(settings, use_case)
+            served = client.metadata()
+            if served["model_version"] == wanted.version:
+                return {"model_version": wanted.version, "seconds": round(time.monotonic() - began, 1)}
+            if time.monotonic() - began > timeout_seconds:
+                raise ServingError(
+                    f"{use_case} is served by version {served['model_version']} and not by the champion, "
+                    f"version {wanted.version}: {served['trouble'] or 'the service has not noticed it'}",
+                    hint="see the service's log; `evergreen status` shows where it is",
+                )
+            time.sleep(_POLL_SECONDS)
+
+
+def canary(settings: Settings, use_case: str, now: datetime | None = None) -> dict[str, Any]:
+    """Send drawn and recently logged rows, marked as checks, and compare the answers with the champion's own.
+
+    Returns {"model_version", "rows", "errors", "mismatches", "examples"}; raises nothing for bad answers,
+    `finalize` judges them.
+    """
+    declared = load(use_case, settings)
+    wanted = require_champion(settings, use_case)
+    rows = _rows(settings, declared, wanted.version, now or datetime.now(UTC))
+    expected = _expected(settings, declared, wanted.version, rows)
+    errors = mismatches = 0
+    examples: list[str] = []
+    with ServiceClient(service_url(settings, use_case), channel="canary") as client:
+        for row, own in zip(rows, expected, strict=True):
+            try:
+                answer = client.predict(row)
+            except EvergreenError as error:
+                errors += 1
+                examples.append(error.message)
+                continue
+            difference = _difference(answer, own, wanted.version)
+            if difference:
+                mismatches += 1
+                examples.append(difference)
+    return {
+        "model_version": wanted.version,
+        "rows": len(rows),
+        "errors": errors,
+        "mismatches": mismatches,
+        "examples": [example[:300] for example in examples[:5]],
+    }
+
+
+def finalize(settings: Settings, use_case: str, canary: Mapping[str, Any]) -> dict[str, Any]:
+    """Accept a clean canary; otherwise give the alias back to the former champion and say so in the ledger.
+
+    Returns {"model_version", "rows"}. Raises ServingError after a rollback, or without one to go back to.
+    """
+    version = int(canary["model_version"])
+    if not canary["errors"] and not canary["mismatches"]:
+        return {"model_version": version, "rows": canary["rows"]}
+    reason = (
+        f"of {canary['rows']} canary rows {canary['errors']} failed and {canary['mismatches']} differed: "
+        f"{'; '.join(canary['examples'])}"
+    )
+    former = _roll_back(settings, use_case, version, reason)
+    raise ServingError(
+        f"{use_case} version {version} answers badly, {reason}",
+        hint=f"version {former} is champion again; see the service's log"
+        if former
+        else "there is no former champion to go back to: see the service's log and train again",
+    )
+
+
+def run(settings: Settings, use_case: str) -> dict[str, Any]:
+    """All four steps in order. Returns their results by name."""
+    results: dict[str, Any] = {"healthy": healthy(settings, use_case)}
+    results["serving_champion"] = serving_champion(settings, use_case)
+    results["canary"] = canary(settings, use_case)
+    results["finalize"] = finalize(settings, use_case, results["canary"])
+    return results
+
+
+def service_url(settings: Settings, use_case: str) -> str:
+    """Where the service of that use case is. Raises ServiceUnreachable when nobody said."""
+    url = settings.service_urls.get(use_case)
+    if not url:
+        raise ServiceUnreachable(
+            f"the address of {use_case}'s prediction service is not known",
+            hint=f'start the stack, or set EVERGREEN_SERVICE_URLS=\'{{"{use_case}": "http://host:port"}}\'',
+        )
+    return url
+
+
+def _rows(settings: Settings, use_case: UseCase, seed: int, now: datetime) -> list[dict[str, Any]]:
+    from evergreen.serving.sampling import draw_requests
+    from evergreen.store.database import engine
+    from evergreen.store.predictions import recent_rows
+
+    return [
+        *draw_requests(use_case, DRAWN_ROWS, seed=seed),
+        *recent_rows(engine(settings), use_case, until=now, limit=LOGGED_ROWS),
+    ]
+
+
+def _expected(
+    settings: Settings, use_case: UseCase, version: int, rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the champion itself predicts for those rows, offline."""
+    from evergreen.registry.models import load_model
+    from evergreen.serving.inference import predict
+    from evergreen.store.on_demand import columns_of_rows
+
+    loaded = load_model(settings, use_case, version)
+    outcome = predict(use_case, loaded, columns_of_rows(use_case, rows))
+    return [outcome.answer(number) for number in range(len(rows))]
+
+
+def _difference(answer: Mapping[str, Any], own: Mapping[str, Any], version: int) -> str:
+    """In which way an answer is not the model's own; empty when it is."""
+    if answer["model_version"] != version:
+        return f"version {answer['model_version']} answered instead of {version}"
+    served, right = answer["prediction"], own["prediction"]
+    if isinstance(right, float):
+        return (
+            "" if abs(served - right) <= TOLERANCE * max(1.0, abs(right)) else f"{served} instead of {right}"
+        )
+    worst = max(abs(answer["probabilities"][name] - share) for name, share in own["probabilities"].items())
+    if served != right or worst > TOLERANCE:
+        return f"{served!r} instead of {right!r}, probabilities differ by up to {worst:.3g}"
+    return ""
+
+
+def _roll_back(settings: Settings, use_case: str, version: int, reason: str) -> int | None:
+    """Give the alias to the version that `version` replaced; None when it replaced nobody."""
+    from evergreen.registry.ledger import entries, record
+    from evergreen.registry.models import set_champion
+    from evergreen.store.database import engine
+
+    database = engine(settings)
+    promotions = [
+        entry
+        for entry in entries(database, use_case, limit=1000)
+        if entry.action == "promote" and entry.to_version == version
+    ]
+    former = promotions[0].from_version if promotions else None
+    if former is None:
+        return None
+    present = champion(settings, use_case)
+    if present is not None and present.version == version:
+        set_champion(settings, use_case, former, promoted_at=datetime.now(UTC))
+    record(
+        database,
+        use_case=use_case,
+        action="rollback",
+        from_version=version,
+        to_version=former,
+        training_run_id=promotions[0].training_run_id,
+        actor="deploy",
+        reason=reason,
+    )
+    return int(former)

@@ -1,0 +1,119 @@
+"""Monitor: drift → quality → governor. Written once per (use case, as_of); a rerun finds what was written."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from evergreen.settings import Settings
+from evergreen.usecases import load
+
+if TYPE_CHECKING:
+    from evergreen.monitoring.reports import DriftReport
+
+logger = logging.getLogger(__name__)
+
+
+def drift(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+    """Compare the predictions since the last verdict with the champion's training data.
+
+    Returns {"drift_report", "model_version", "predictions", "drifted" (None: no verdict), "reason",
+    "largest_psi" (the five greatest by feature)}. Raises NoChampion.
+    """
+    made = _report(settings, use_case, as_of)
+    logger.info("%s", made.reason)
+    features = made.report["features"]
+    return {
+        "drift_report": made.id,
+        "model_version": made.model_version,
+        "predictions": made.row_count,
+        "drifted": made.drifted,
+        "reason": made.reason,
+        "largest_psi": {feature["feature"]: feature["psi"] for feature in features[:5]},
+    }
+
+
+def quality(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+    """What the answers in the same window were worth, as far as it is known; kept in the drift report.
+
+    Returns {"drift_report", "predictions", "labelled", "accuracy" or "mae" and "rmse", "prediction_psi",
+    "answers", "reason"}. Raises NoChampion.
+    """
+    from evergreen.monitoring import reports
+    from evergreen.monitoring.quality import quality as measure
+    from evergreen.store.database import engine
+
+    database = engine(settings)
+    made = _report(settings, use_case, as_of)
+    if "quality" not in made.report:
+        found = measure(database, load(use_case, settings), made)
+        made = reports.add_to_report(database, made, "quality", found)
+    logger.info("%s", made.report["quality"]["reason"])
+    return {"drift_report": made.id, **made.report["quality"]}
+
+
+def governor(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+    """Decide whether to retrain, and record the decision with its reason, also when it is "no, because ...".
+
+    Returns {"retrain", "reason", "drift_report"}. Raises NoChampion.
+    """
+    from evergreen.monitoring import reports
+    from evergreen.monitoring.governor import decide
+    from evergreen.registry.ledger import promoted_at
+    from evergreen.store.database import engine
+
+    database = engine(settings)
+    decision = reports.find_decision(database, use_case, as_of)
+    if decision is None:
+        made = _report(settings, use_case, as_of)
+        last = reports.last_retrain(database, use_case, before=as_of)
+        retrain, reason = decide(
+            load(use_case, settings).retrain,
+            made,
+            as_of,
+            promoted_at=promoted_at(database, use_case, made.model_version),
+            last_retrain=last.as_of if last else None,
+        )
+        decision = reports.save_decision(
+            database,
+            reports.Decision(
+                id=reports.decision_id(use_case, as_of),
+                use_case=use_case,
+                as_of=as_of,
+                retrain=retrain,
+                reason=reason,
+                drift_report_id=made.id,
+                created_at=datetime.now(UTC),
+            ),
+        )
+    logger.info("retrain: %s", decision.reason)
+    return {
+        "retrain": decision.retrain,
+        "reason": decision.reason,
+        "drift_report": decision.drift_report_id,
+    }
+
+
+def run(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+    """All three in order: {"drift", "quality", "retrain", "reason"}."""
+    results: dict[str, Any] = {"drift": drift(settings, use_case, as_of)}
+    results["quality"] = quality(settings, use_case, as_of)
+    decision = governor(settings, use_case, as_of)
+    return {**results, "retrain": decision["retrain"], "reason": decision["reason"]}
+
+
+def _report(settings: Settings, use_case: str, as_of: datetime) -> DriftReport:
+    """The drift report of (use_case, as_of), measured now if nobody has."""
+    from evergreen.monitoring import reports
+    from evergreen.monitoring.drift import report
+    from evergreen.registry.champion import require_champion
+    from evergreen.store.database import engine
+
+    declared = load(use_case, settings)
+    database = engine(settings)
+    found = reports.find_report(database, use_case, as_of)
+    if found is None:
+        champion = require_champion(settings, use_case)
+        found = reports.save_report(database, report(database, declared, champion, as_of))
+    return found

@@ -1,0 +1,137 @@
+"""Score: the champion's predictions for every entity in the online store, in partitions that run in parallel.
+
+A row's prediction id follows from `as_of` and its key, so a rerun writes the same rows. `score_file` does it
+from file to file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from evergreen.loop.files import score_file
+from evergreen.registry.champion import require_champion
+from evergreen.settings import Settings
+from evergreen.usecase import UseCase
+from evergreen.usecases import load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evergreen.registry.models import LoadedModel
+
+__all__ = ["batch_id", "partitions", "run", "score_file", "score_partition"]
+
+PARTITION_ROWS = 50_000
+_INSERT_ROWS = 2_000
+
+
+def partitions(
+    settings: Settings, use_case: str, as_of: datetime, size: int = PARTITION_ROWS
+) -> list[dict[str, int]]:
+    """Divide the online store's rows into parts of about `size`: {"index", "count", "model_version"} each.
+
+    The version is fixed here, so that one run is scored by one model. Raises NoChampion.
+    """
+    declared = load(use_case, settings)
+    version = require_champion(settings, use_case).version
+    count = math.ceil(len(_latest(settings, declared)) / size)
+    return [{"index": index, "count": count, "model_version": version} for index in range(count)]
+
+
+def score_partition(
+    settings: Settings, use_case: str, as_of: datetime, partition: Mapping[str, int]
+) -> dict[str, Any]:
+    """Score one part into the log, channel 'batch'. Returns {"rows", "inserted", "model_version"}."""
+    import pandas as pd
+
+    from evergreen.registry.models import load_model
+    from evergreen.store.database import engine
+    from evergreen.store.predictions import insert_predictions
+
+    declared = load(use_case, settings)
+    frame = _latest(settings, declared)
+    keys = zip(*(frame[name] for name in declared.entity.key_names), strict=True)
+    # By a hash of the key, not by position: the parts stay the same while an ingest adds rows.
+    mine = [_part_of(key, partition["count"]) == partition["index"] for key in keys]
+    frame = frame[pd.Series(mine, index=frame.index, dtype=bool)]
+    model = load_model(settings, declared, partition["model_version"])
+    database = engine(settings)
+    inserted = 0
+    for start in range(0, len(frame), _INSERT_ROWS):
+        rows = _prediction_rows(declared, model, frame.iloc[start : start + _INSERT_ROWS], as_of)
+        inserted += insert_predictions(database, declared, rows)
+    return {"rows": len(frame), "inserted": inserted, "model_version": model.version}
+
+
+def run(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+    """Score everything, one part after the other. Returns {"rows", "inserted", "parts"}."""
+    parts = [
+        score_partition(settings, use_case, as_of, part) for part in partitions(settings, use_case, as_of)
+    ]
+    return {
+        "rows": sum(part["rows"] for part in parts),
+        "inserted": sum(part["inserted"] for part in parts),
+        "parts": len(parts),
+    }
+
+
+def batch_id(use_case: str, as_of: datetime, key: Sequence[Any]) -> uuid.UUID:
+    """The id of a key's batch prediction: a UUIDv7 (RFC 9562) with `as_of` as its time, else a hash."""
+    milliseconds = int(as_of.timestamp() * 1000)
+    digest = int.from_bytes(hashlib.sha256(repr((use_case, as_of.isoformat(), *key)).encode()).digest()[:10])
+    random_a, random_b = digest >> 68, digest & ((1 << 62) - 1)
+    return uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (random_a << 64) | (0b10 << 62) | random_b)
+
+
+def _part_of(key: Sequence[Any], count: int) -> int:
+    return zlib.crc32(repr(tuple(map(str, key))).encode()) % count
+
+
+def _latest(settings: Settings, use_case: UseCase) -> pd.DataFrame:
+    from evergreen.store.database import engine
+    from evergreen.store.online import latest_rows
+
+    return latest_rows(engine(settings), use_case)
+
+
+def _prediction_rows(
+    use_case: UseCase, model: LoadedModel, frame: pd.DataFrame, as_of: datetime
+) -> list[dict[str, Any]]:
+    """Predict a frame of stored features and make the log's rows of it."""
+    from evergreen.serving.inference import predict
+    from evergreen.store.on_demand import columns_of
+
+    columns = columns_of(frame, use_case)
+    outcome = predict(use_case, model, columns)
+    keys = list(zip(*(frame[name].tolist() for name in use_case.entity.key_names), strict=True))
+    rows: list[dict[str, Any]] = []
+    for number, key in enumerate(keys):
+        answer = outcome.answer(number)
+        prediction_id = batch_id(use_case.name, as_of, key)
+        rows.append(
+            {
+                "prediction_id": str(prediction_id),
+                "predicted_at": datetime.fromtimestamp((prediction_id.int >> 80) / 1000, UTC),
+                "model_version": model.version,
+                "channel": "batch",
+                **dict(zip(use_case.entity.key_names, key, strict=True)),
+                **{f.name: _plain(columns[f.name][number], f.dtype) for f in use_case.stored_features},
+                "prediction": answer["prediction"],
+                "probability": answer.get("probability"),
+                "probabilities": answer.get("probabilities"),
+            }
+        )
+    return rows
+
+
+def _plain(value: Any, dtype: str) -> Any:
+    """A cell as plain Python: None for missing, int for whole-number features."""
+    if value is None or value != value:
+        return None
+    return int(value) if dtype == "int" else float(value) if dtype == "float" else str(value)

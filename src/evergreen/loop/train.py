@@ -1,0 +1,280 @@
+"""Train: training set → tune → evaluate → gate → register → promote, each step safe to run again.
+
+A step finds what an earlier attempt left by the training run's id, which follows from (use case, as_of):
+its row in MariaDB, its MLflow run (by tag), its registered version (by MLflow run), its line in the ledger.
+So a kill between any two side effects, followed by a rerun, ends as one clean run would. Side effects come
+in the order in which an unfinished one does least harm: the version before its profile, the ledger before
+the alias.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from evergreen.errors import TrainingError
+from evergreen.settings import Settings
+from evergreen.usecase import UseCase
+from evergreen.usecases import load
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from evergreen.store.training_set import TrainingSet
+    from evergreen.training.gate import Verdict
+    from evergreen.training.runs import TrainingRun
+    from evergreen.training.tuning import Progress
+
+logger = logging.getLogger(__name__)
+
+
+def training_set(
+    settings: Settings, use_case: str, as_of: datetime, reason: str = "manual"
+) -> dict[str, Any]:
+    """Begin the training run of (use_case, as_of), and see that there is a training set for it.
+
+    Returns {"training_run", "rows", "digest"}. Raises EmptyTrainingSet, NotEnoughData, and TrainingError
+    for a gate whose metric does not exist.
+    """
+    from evergreen.training import runs
+    from evergreen.training.evaluation import check_metric
+    from evergreen.training.split import holdout
+
+    declared = load(use_case, settings)
+    check_metric(declared)
+    database = _database(settings)
+    run = runs.start(database, use_case, as_of, reason)
+    if run.mlflow_run_id is None:
+        found = _read(database, declared, run)
+        holdout(declared, found.frame)
+        if found.digest != run.dataset_digest:
+            run = runs.update(
+                database,
+                run.id,
+                status="prepared",
+                dataset_digest=found.digest,
+                dataset_rows=len(found.frame),
+                params=None,
+            )
+    logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)
+    return {"training_run": run.id, "rows": run.dataset_rows, "digest": run.dataset_digest}
+
+
+def tune(settings: Settings, training_run: str, progress: Progress | None = None) -> dict[str, Any]:
+    """Search the use case's parameter space; the result is kept, so a second call only returns it.
+
+    Each trial is a line in the log, and is given to `progress`. Returns {"training_run", "params", "loss",
+    "trials", "seconds"}.
+    """
+    from evergreen.training import runs
+    from evergreen.training.candidate import rows
+    from evergreen.training.matrix import rows_of
+    from evergreen.training.split import validation
+    from evergreen.training.tuning import tune as search
+
+    database, run, declared = _begun(settings, training_run)
+    if run.params is None:
+        given = rows(declared, _same(database, declared, run))
+        train = ~given.holdout
+        found = search(
+            declared,
+            rows_of(given.columns, train),
+            given.label[train],
+            validation(declared, given.frame[train]),
+            threads=settings.threads,
+            progress=progress,
+        )
+        run = runs.update(database, run.id, status="tuned", params=found.to_json())
+    assert run.params is not None
+    return {
+        "training_run": run.id,
+        "params": run.params["params"],
+        "loss": run.params["loss"],
+        "trials": len(run.params["trials"]),
+        "seconds": run.params["seconds"],
+    }
+
+
+def evaluate(settings: Settings, training_run: str) -> dict[str, Any]:
+    """Fit the candidate, compare it with champion and baseline on the hold-out, log one MLflow run.
+
+    Returns {"training_run", "mlflow_run", "metrics"}; the metrics are those of the gate's metric by
+    contestant.
+    """
+    from evergreen.training import candidate, runs, tracking
+
+    database, run, declared = _begun(settings, training_run)
+    if run.mlflow_run_id is None:
+        finished = tracking.find_run(settings, declared.name, run.id)
+        if finished is None:
+            if run.params is None:
+                raise _out_of_order(run, "tune")
+            given = candidate.rows(declared, _same(database, declared, run))
+            evaluation, evidence = candidate.evaluate(settings, declared, run, given, run.params)
+            finished = tracking.log_run(settings, declared, evidence)
+        else:
+            evaluation = tracking.read_document(settings, finished, tracking.EVALUATION_FILE)
+        run = runs.update(database, run.id, status="evaluated", metrics=evaluation, mlflow_run_id=finished)
+    assert run.metrics is not None
+    metric = declared.gate.metric
+    return {
+        "training_run": run.id,
+        "mlflow_run": run.mlflow_run_id,
+        "metrics": {
+            name: (run.metrics[name] or {}).get(metric) for name in ("candidate", "baseline", "champion")
+        },
+    }
+
+
+def gate(settings: Settings, training_run: str) -> dict[str, Any]:
+    """Judge the candidate. A rejection is an outcome, not an error, and is recorded like a promotion.
+
+    Returns {"training_run", "passed", "summary", "checks"}.
+    """
+    from evergreen.training import runs
+    from evergreen.training.gate import judge
+
+    database, run, declared = _begun(settings, training_run)
+    if run.verdict is None:
+        if run.metrics is None:
+            raise _out_of_order(run, "evaluate")
+        verdict = judge(
+            declared,
+            run.metrics["candidate"],
+            run.metrics["baseline"],
+            run.metrics["champion"],
+            run.metrics["champion_version"],
+            run.metrics["remark"],
+        )
+        run = runs.update(database, run.id, status="judged", verdict=verdict.to_json())
+    verdict = _verdict(run)
+    logger.info("%s", verdict.summary)
+    told = verdict.to_json()
+    return {name: told[name] for name in ("passed", "summary", "checks")} | {"training_run": run.id}
+
+
+def register(settings: Settings, training_run: str) -> dict[str, Any]:
+    """Make the candidate a version of the registered model, passed or not, and keep its reference profile.
+
+    Returns {"training_run", "version"}.
+    """
+    from evergreen.registry import models
+    from evergreen.training import profile, promotion, runs, tracking
+
+    database, run, declared = _begun(settings, training_run)
+    if run.model_version is None:
+        verdict = _verdict(run)
+        assert run.mlflow_run_id is not None
+        with promotion.alone(database, declared.name):
+            version = models.register(
+                settings, declared.name, run.mlflow_run_id, run.id, _version_tags(settings, run, verdict)
+            )
+            kept = tracking.read_document(settings, run.mlflow_run_id, tracking.PROFILE_FILE)
+            profile.save(database, declared.name, version, profile.from_json(kept["features"]))
+            run = runs.update(database, run.id, status="registered", model_version=version)
+    return {"training_run": run.id, "version": run.model_version}
+
+
+def promote(settings: Settings, training_run: str) -> dict[str, Any]:
+    """Make the version champion if it passed the gate; either way write the ledger.
+
+    If another training promoted its candidate since this one was compared, the comparison no longer holds
+    and this one is rejected. Returns {"training_run", "version", "promoted", "reason"}.
+    """
+    from evergreen.training import promotion, runs
+
+    database, run, declared = _begun(settings, training_run)
+    if run.model_version is None:
+        raise _out_of_order(run, "register")
+    if not run.finished:
+        with promotion.alone(database, declared.name):
+            promoted = promotion.settle(settings, database, run, _verdict(run))
+            run = runs.update(
+                database,
+                run.id,
+                status="promoted" if promoted else "rejected",
+                finished_at=datetime.now(UTC),
+            )
+    return {
+        "training_run": run.id,
+        "version": run.model_version,
+        "promoted": run.status == "promoted",
+        "reason": promotion.reason(database, run) or _verdict(run).summary,
+    }
+
+
+def run(
+    settings: Settings,
+    use_case: str,
+    as_of: datetime,
+    reason: str = "manual",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """All steps in order. Returns what they found, with the last step's "promoted" and "reason"."""
+    results = training_set(settings, use_case, as_of, reason)
+    training_run = results["training_run"]
+    results |= {"tuning": tune(settings, training_run, progress)}
+    results |= evaluate(settings, training_run)
+    results |= {"gate": gate(settings, training_run)}
+    results |= register(settings, training_run)
+    return results | promote(settings, training_run)
+
+
+def _version_tags(settings: Settings, run: TrainingRun, verdict: Verdict) -> dict[str, str]:
+    from evergreen.training import tracking
+
+    return {
+        **tracking.run_tags(settings, run.mlflow_run_id or ""),
+        "evergreen.verdict": verdict.summary[:4000],
+        "evergreen.passed": str(verdict.passed).lower(),
+    }
+
+
+def _begun(settings: Settings, training_run: str) -> tuple[sa.Engine, TrainingRun, UseCase]:
+    from evergreen.training import runs
+
+    database = _database(settings)
+    found = runs.get(database, training_run)
+    return database, found, load(found.use_case, settings)
+
+
+def _database(settings: Settings) -> sa.Engine:
+    from evergreen.store.database import engine
+
+    return engine(settings)
+
+
+def _read(database: sa.Engine, use_case: UseCase, run: TrainingRun) -> TrainingSet:
+    from evergreen.store.training_set import read_training_set
+
+    window = use_case.retrain.window
+    return read_training_set(database, use_case, run.as_of, run.as_of - window if window else None)
+
+
+def _same(database: sa.Engine, use_case: UseCase, run: TrainingRun) -> TrainingSet:
+    """Read the run's training set again. Raises TrainingError if it is not the one the run began with."""
+    found = _read(database, use_case, run)
+    if found.digest != run.dataset_digest:
+        raise TrainingError(
+            f"the training set of {use_case.name} as of {run.as_of.isoformat()} is not the one it "
+            f"began with ({run.dataset_rows:,} rows then, {len(found.frame):,} now): rows of an earlier "
+            "as_of were loaded meanwhile",
+            hint="run the training again from its first step, or train as of a later moment",
+        )
+    return found
+
+
+def _verdict(run: TrainingRun) -> Verdict:
+    from evergreen.training.gate import Verdict
+
+    if run.verdict is None:
+        raise _out_of_order(run, "gate")
+    return Verdict.from_json(run.verdict)
+
+
+def _out_of_order(run: TrainingRun, missing: str) -> TrainingError:
+    return TrainingError(
+        f"training run {run.id} of {run.use_case} is {run.status}: its step {missing!r} has not been done",
+        hint=f"run the steps in order: evergreen run train {run.use_case} --as-of {run.as_of.isoformat()}",
+    )

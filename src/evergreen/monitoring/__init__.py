@@ -1,0 +1,1 @@
+"""Watching what is served: drift of the inputs, quality of the answers, and the governor's decisions."""

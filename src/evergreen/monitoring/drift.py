@@ -1,0 +1,130 @@
+"""Drift: do the requests of late look like the data that the champion was trained on?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from evergreen.errors import StoreError
+from evergreen.monitoring.psi import chance, level, psi
+from evergreen.monitoring.reports import DriftReport, last_window_end, report_id
+from evergreen.registry.champion import Champion
+from evergreen.registry.ledger import promoted_at
+from evergreen.registry.signature import model_inputs
+from evergreen.store.on_demand import columns_of, feature_columns
+from evergreen.store.predictions import read_predictions
+from evergreen.training.matrix import Columns
+from evergreen.training.profile import FeatureProfile
+from evergreen.training.profile import load as load_profile
+from evergreen.usecase import DriftPolicy, UseCase
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """One feature: its PSI, the PSI that chance alone may bring, and the counts behind them by bin."""
+
+    feature: str
+    psi: float
+    chance: float
+    level: str
+    drifted: bool
+    bins: tuple[str, ...]
+    reference: tuple[int, ...]
+    current: tuple[int, ...]
+
+
+def measure(
+    use_case: UseCase, reference: Mapping[str, FeatureProfile], columns: Columns
+) -> list[FeatureDrift]:
+    """Every model input's drift, greatest first. `columns` as from `feature_columns`, of n current rows.
+
+    A feature has drifted when its PSI reaches the policy's threshold and is more than chance brings. Features
+    without a reference (declared since) are left out.
+    """
+    found = []
+    for feature in model_inputs(use_case):
+        if feature.name in reference:
+            profile = reference[feature.name]
+            found.append(compare(profile, profile.count(columns[feature.name]), use_case.drift))
+    return sorted(found, key=lambda f: (-f.psi, f.feature))
+
+
+def compare(profile: FeatureProfile, current: Any, policy: DriftPolicy) -> FeatureDrift:
+    """One feature's counts against its reference."""
+    value, by_chance = psi(profile.counts, current), chance(profile.counts, current)
+    return FeatureDrift(
+        feature=profile.feature,
+        psi=round(value, 6),
+        chance=round(by_chance, 6),
+        level=level(value),
+        drifted=value >= policy.psi_threshold and value > by_chance,
+        bins=tuple(profile.names()),
+        reference=profile.counts,
+        current=tuple(int(count) for count in current),
+    )
+
+
+def window(engine: sa.Engine, use_case: UseCase, champion: Champion, as_of: datetime) -> datetime:
+    """Where the window that ends at `as_of` begins (exclusive, aware UTC).
+
+    That is the latest of: `drift.window` before, the champion's promotion (its predecessor's requests say
+    nothing about it), and the end of the last window that brought a verdict. One that had too few
+    predictions for a verdict is carried on, so that a slow stream is judged when enough have come together.
+    """
+    since = promoted_at(engine, use_case.name, champion.version) or champion.promoted_at
+    bounds = [as_of - use_case.drift.window, since, last_window_end(engine, use_case.name, as_of)]
+    return max(bound for bound in bounds if bound is not None)
+
+
+def report(engine: sa.Engine, use_case: UseCase, champion: Champion, as_of: datetime) -> DriftReport:
+    """Measure the online predictions of the window (batch scoring and canaries tell nothing of the traffic).
+
+    Raises StoreError if the champion has no reference profile.
+    """
+    start = window(engine, use_case, champion, as_of)
+    frame = read_predictions(engine, use_case, start, as_of)
+    reference = load_profile(engine, use_case.name, champion.version)
+    if not reference:
+        raise StoreError(
+            f"version {champion.version} of {use_case.name} has no reference profile for drift",
+            hint=f"a version that Evergreen trained has one: evergreen run train {use_case.name}",
+        )
+    features: Sequence[FeatureDrift] = []
+    if len(frame):
+        features = measure(use_case, reference, feature_columns(use_case, columns_of(frame, use_case)))
+    drifted, reason = judge(use_case.drift, features, len(frame), start)
+    return DriftReport(
+        id=report_id(use_case.name, as_of),
+        use_case=use_case.name,
+        as_of=as_of,
+        model_version=champion.version,
+        window_start=start,
+        window_end=as_of,
+        row_count=len(frame),
+        drifted=drifted,
+        report={"reason": reason, "features": [asdict(feature) for feature in features]},
+    )
+
+
+def judge(
+    policy: DriftPolicy, features: Sequence[FeatureDrift], rows: int, since: datetime
+) -> tuple[bool | None, str]:
+    """Whether there is drift, None for no verdict, and the reason in words."""
+    if rows < policy.min_rows:
+        return (
+            None,
+            (f"no verdict: {rows:,} of {policy.min_rows:,} predictions since {since:%Y-%m-%d %H:%M} UTC"),
+        )
+    drifted = sum(feature.drifted for feature in features)
+    told = f"{drifted} of {len(features)} features drifted"
+    enough = drifted >= policy.min_features
+    if drifted and not enough:
+        told += f" and it takes {policy.min_features}"
+    if features:
+        most = max(features, key=lambda feature: feature.psi)
+        told += f" (largest PSI {most.psi:.2f} in {most.feature})"
+    return enough, told

@@ -1,0 +1,116 @@
+"""How Evergreen talks to MLflow: plain REST for reading, MLflow's own client for the rest.
+
+`import mlflow` takes seconds and a hundred megabytes, so what the service, the supervisor and the command
+line ask again and again goes over REST when the tracking URI is http(s). A `sqlite:` store (tests, or a
+library user without a server) is always read through MLflow's client.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import httpx
+
+from evergreen.errors import RegistryError, RegistryUnreachable
+from evergreen.settings import Settings
+
+_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+
+# MLflow must neither report usage to anybody nor draw progress bars into task logs, and must give up on a
+# server that is away within seconds, not minutes.
+_ENVIRONMENT = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def over_http(settings: Settings) -> bool:
+    """Whether the tracking URI names a server rather than a database."""
+    return settings.mlflow_tracking_uri.startswith(("http://", "https://"))
+
+
+def mlflow_client(settings: Settings) -> Any:
+    """MLflow's client on the tracking URI. Raises RegistryUnreachable when nobody answers there."""
+    quiet_mlflow()
+    if over_http(settings):
+        get(settings, "/health")
+    from mlflow import MlflowClient
+
+    with answering(settings):
+        return MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
+
+
+def quiet_mlflow() -> None:
+    """Call before `import mlflow`: no telemetry, no progress bars, short retries, unless the user says so."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def answering(settings: Settings) -> Iterator[None]:
+    """Turn what MLflow throws into this package's errors: unreachable, or what the registry refused."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import ConnectionError as NoConnection
+    from requests.exceptions import Timeout
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (NoConnection, Timeout, SQLAlchemyError) as error:
+        raise _unreachable(settings, error) from error
+    except MlflowException as error:
+        if isinstance(error.__cause__, NoConnection | Timeout) or "API request to" in str(error):
+            raise _unreachable(settings, error) from error
+        raise RegistryError(f"MLflow refused: {_first_line(error)}", hint="see MLflow's log") from error
+
+
+def get(settings: Settings, path: str, params: Mapping[str, str] | None = None) -> httpx.Response:
+    """GET from the tracking server, whatever its status. Raises RegistryUnreachable within seconds."""
+    uri = settings.mlflow_tracking_uri.rstrip("/")
+    try:
+        response = _http(uri).get(f"{uri}{path}", params=params)
+    except httpx.HTTPError as error:
+        raise _unreachable(settings, error) from error
+    if response.status_code in (502, 503, 504):
+        raise _unreachable(settings, Exception(f"it answers {response.status_code}"))
+    return response
+
+
+def answer(response: httpx.Response) -> dict[str, Any]:
+    """The JSON body of a REST answer. Raises RegistryError with MLflow's own reason."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if response.is_success and isinstance(body, dict):
+        return body
+    reason = body.get("message") if isinstance(body, dict) else response.text[:200]
+    raise RegistryError(
+        f"MLflow answered {response.status_code} for {response.request.url.path}: {reason}",
+        hint="is EVERGREEN_MLFLOW_TRACKING_URI the address of an MLflow server?",
+    )
+
+
+@lru_cache(maxsize=8)
+def _http(uri: str) -> httpx.Client:
+    # One client per server: making one loads certificates, which costs more than the poll itself.
+    return httpx.Client(timeout=_TIMEOUT)
+
+
+def _unreachable(settings: Settings, error: Exception) -> RegistryUnreachable:
+    return RegistryUnreachable(
+        f"MLflow does not answer at {settings.mlflow_tracking_uri}: {_first_line(error)}",
+        hint="start the stack (evergreen up), or mend EVERGREEN_MLFLOW_TRACKING_URI",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).partition("\n")[0][:300]

@@ -1,0 +1,232 @@
+"""Registered models: new versions, the alias, and loading in CatBoost's own format (no pickle)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from evergreen.errors import RegistryError
+from evergreen.registry.champion import ALIAS, PROMOTED_AT
+from evergreen.registry.connection import (
+    answer,
+    answering,
+    get,
+    mlflow_client,
+    over_http,
+)
+from evergreen.registry.signature import check, classes_of
+from evergreen.settings import Settings
+from evergreen.usecase import UseCase
+
+# Tags of a run and of the version made from it.
+TRAINING_RUN = "evergreen.training_run"
+MODEL_URI = "evergreen.model_uri"
+
+MODEL_FILE = "model.cb"
+# The run's artifact with the same recipe fitted without the hold-out; see training/fit.py.
+HOLDOUT_MODEL_FILE = "holdout_model/model.cb"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A registered version, ready to predict.
+
+    `model` is a CatBoostClassifier or CatBoostRegressor whose inputs are `feature_names` in that order;
+    `classes` are the columns of its probabilities (none for regression); `tags` are the version's.
+    """
+
+    version: int
+    run_id: str
+    model: Any
+    feature_names: tuple[str, ...]
+    classes: tuple[str, ...]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Version:
+    """What the registry says of one version."""
+
+    version: int
+    run_id: str
+    tags: Mapping[str, str]
+
+
+def register(
+    settings: Settings,
+    use_case_name: str,
+    mlflow_run_id: str,
+    training_run_id: str,
+    tags: Mapping[str, str],
+) -> int:
+    """Register the run's model as a version, once: a second call finds the first one's version.
+
+    Callers hold the use case's training lock, so that two calls for one run cannot overtake each other.
+    Raises RegistryError when the run logged no model, RegistryUnreachable.
+    """
+    client = mlflow_client(settings)
+    with answering(settings):
+        _ensure_registered_model(client, use_case_name)
+        found = client.search_model_versions(f"name = '{use_case_name}' and run_id = '{mlflow_run_id}'")
+        if found:
+            return min(int(version.version) for version in found)
+        source = client.get_run(mlflow_run_id).data.tags.get(MODEL_URI)
+        if source is None:
+            raise RegistryError(
+                f"MLflow run {mlflow_run_id} of {use_case_name} holds no model",
+                hint="run the evaluate step of its training again",
+            )
+        made = client.create_model_version(
+            use_case_name,
+            source,
+            run_id=mlflow_run_id,
+            # A server takes a logged model as the source only beside its id.
+            model_id=source.removeprefix("models:/"),
+            tags={TRAINING_RUN: training_run_id, **tags},
+        )
+    return int(made.version)
+
+
+def set_champion(
+    settings: Settings, use_case_name: str, version: int, promoted_at: datetime | None = None
+) -> None:
+    """Point the alias at that version. `promoted_at` (aware UTC) is kept as a tag of the version."""
+    client = mlflow_client(settings)
+    with answering(settings):
+        if promoted_at is not None:
+            client.set_model_version_tag(use_case_name, str(version), PROMOTED_AT, promoted_at.isoformat())
+        client.set_registered_model_alias(use_case_name, ALIAS, str(version))
+
+
+def version_of(settings: Settings, use_case_name: str, version: int) -> Version:
+    """What the registry says of that version. Raises RegistryError when there is none."""
+    if over_http(settings):
+        response = get(
+            settings,
+            "/api/2.0/mlflow/model-versions/get",
+            {"name": use_case_name, "version": str(version)},
+        )
+        found = answer(response)["model_version"]
+        tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
+        return Version(int(found["version"]), found.get("run_id", ""), tags)
+    client = mlflow_client(settings)
+    with answering(settings):
+        made = client.get_model_version(use_case_name, str(version))
+    return Version(int(made.version), made.run_id or "", dict(made.tags))
+
+
+def load_model(settings: Settings, use_case: UseCase, version: int) -> LoadedModel:
+    """Fetch and load one version. Raises SignatureMismatch if the declaration has changed, RegistryError."""
+    registered = version_of(settings, use_case.name, version)
+    with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
+        path = Path(folder) / MODEL_FILE
+        if over_http(settings):
+            _download(
+                settings,
+                "/model-versions/get-artifact",
+                {"name": use_case.name, "version": str(version), "path": MODEL_FILE},
+                path,
+            )
+        else:
+            _copy(settings, f"models:/{use_case.name}/{version}", path)
+        return _loaded(use_case, registered, path)
+
+
+def load_holdout_model(settings: Settings, use_case: UseCase, version: int) -> LoadedModel | None:
+    """The same recipe as that version, fitted without its hold-out; None where its run did not keep one."""
+    registered = version_of(settings, use_case.name, version)
+    with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
+        path = fetch_run_file(settings, registered.run_id, HOLDOUT_MODEL_FILE, Path(folder))
+        return _loaded(use_case, registered, path) if path else None
+
+
+def fetch_run_file(settings: Settings, run_id: str, artifact: str, folder: Path) -> Path | None:
+    """Download one artifact of a run into `folder`; None when the run has no such artifact."""
+    if not run_id:
+        return None
+    target = folder / Path(artifact).name
+    if over_http(settings):
+        response = get(settings, "/get-artifact", {"run_uuid": run_id, "path": artifact})
+        if response.status_code in (400, 404, 500):  # 500: some artifact stores fail on an absent file
+            return None
+        if not response.is_success:
+            answer(response)
+        target.write_bytes(response.content)
+        return target
+    client = mlflow_client(settings)
+    with answering(settings):
+        parent = str(Path(artifact).parent)
+        present = {item.path for item in client.list_artifacts(run_id, None if parent == "." else parent)}
+        return Path(client.download_artifacts(run_id, artifact, str(folder))) if artifact in present else None
+
+
+def forget_model(settings: Settings, use_case_name: str) -> None:
+    """Remove every version and run of a use case: a demo's clean start. Without any, nothing."""
+    client = mlflow_client(settings)
+    with answering(settings):
+        if client.search_registered_models(f"name = '{use_case_name}'"):
+            client.delete_registered_model(use_case_name)
+        experiment = client.get_experiment_by_name(use_case_name)
+        while experiment is not None:
+            # Deleted runs are not found by their tag, so a new training run does not continue an old one.
+            runs = client.search_runs([experiment.experiment_id], max_results=100)
+            for run in runs:
+                client.delete_run(run.info.run_id)
+            if not runs:
+                break
+
+
+def _ensure_registered_model(client: Any, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _download(settings: Settings, route: str, params: Mapping[str, str], path: Path) -> None:
+    response = get(settings, route, params)
+    if not response.is_success:
+        answer(response)
+    path.write_bytes(response.content)
+
+
+def _copy(settings: Settings, model_uri: str, path: Path) -> None:
+    mlflow_client(settings)
+    import mlflow
+
+    with answering(settings):
+        mlflow.artifacts.download_artifacts(
+            artifact_uri=f"{model_uri}/{MODEL_FILE}",
+            dst_path=str(path.parent),
+            tracking_uri=settings.mlflow_tracking_uri,
+            registry_uri=settings.mlflow_tracking_uri,
+        )
+
+
+def _loaded(use_case: UseCase, registered: Version, path: Path) -> LoadedModel:
+    from catboost import CatBoostClassifier, CatBoostError, CatBoostRegressor
+
+    model = CatBoostRegressor() if use_case.problem == "regression" else CatBoostClassifier()
+    try:
+        model.load_model(str(path))
+    except CatBoostError as error:
+        raise RegistryError(
+            f"the file of {use_case.name} version {registered.version} is not a CatBoost model: {error}",
+            hint="see that version in MLflow; train again or roll back to another version",
+        ) from error
+    check(use_case, registered.version, model)
+    return LoadedModel(
+        version=registered.version,
+        run_id=registered.run_id,
+        model=model,
+        feature_names=tuple(model.feature_names_),
+        classes=classes_of(model),
+        tags=registered.tags,
+    )

@@ -1,0 +1,59 @@
+"""Which inputs a model takes, in which order, and whether a registered model still takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evergreen.errors import SignatureMismatch
+from evergreen.usecase import Feature, OnDemandFeature, UseCase
+
+
+def model_inputs(use_case: UseCase) -> tuple[Feature | OnDemandFeature, ...]:
+    """The model's inputs in the order of its matrix: the declared order, numbers before categories.
+
+    CatBoost's fast `FeaturesData` keeps numbers and categories in two blocks in that order. Text features
+    that a model uses are read as categories.
+    """
+    features = use_case.model_features
+    return (*(f for f in features if f.numeric), *(f for f in features if not f.numeric))
+
+
+def check(use_case: UseCase, version: int, model: Any) -> None:
+    """See that a CatBoost model takes the declared features and predicts the declared classes.
+
+    Raises SignatureMismatch naming what differs.
+    """
+    declared = {f.name: "number" if f.numeric else "category" for f in model_inputs(use_case)}
+    categories = set(model.get_cat_feature_indices())
+    trained = {
+        name: "category" if index in categories else "number"
+        for index, name in enumerate(model.feature_names_)
+    }
+    faults = [
+        *(f"it wants {name}, which is not declared" for name in trained if name not in declared),
+        *(f"it does not know {name}" for name in declared if name not in trained),
+        *(
+            f"{name} is a {kind} for it and a {declared[name]} in the declaration"
+            for name, kind in trained.items()
+            if declared.get(name, kind) != kind
+        ),
+    ]
+    if not faults and list(trained) != list(declared):
+        faults.append("its features stand in another order")
+    classes = classes_of(model)
+    if classes != use_case.label.classes:
+        faults.append(
+            f"it predicts {', '.join(classes) or 'a number'} and not "
+            f"{', '.join(use_case.label.classes) or 'a number'}"
+        )
+    if faults:
+        raise SignatureMismatch(
+            f"{use_case.name} version {version} does not fit the declaration: {'; '.join(faults[:5])}"
+            f"{f' and {len(faults) - 5} more' if len(faults) > 5 else ''}",
+            hint=f"train it again: evergreen run train {use_case.name}; or undo the change to the use case",
+        )
+
+
+def classes_of(model: Any) -> tuple[str, ...]:
+    """The classes a CatBoost model predicts, in the order of its probability columns; none for regression."""
+    return tuple(str(name) for name in model.classes_)

@@ -1,0 +1,210 @@
+"""The FastAPI app of one use case, made from its declaration; BentoML serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from evergreen.errors import InvalidRequest
+from evergreen.serving.bodies import BodyLimit, add_error_answers, body_limit
+from evergreen.serving.client import CHANNEL_HEADER
+from evergreen.serving.schema import ErrorAnswer, Schemas, described, schemas
+
+if TYPE_CHECKING:
+    from evergreen.serving.runtime import Runtime
+
+# Up to this many rows a prediction runs on the event loop: a thread's hand-over costs more than it saves.
+_INLINE_ROWS = 32
+
+Endpoint = Callable[..., Coroutine[Any, Any, Response]]
+
+_PROBES = {
+    "/livez": "The process is alive.",
+    "/healthz": "The process is alive.",
+    "/readyz": "200 when a champion is in service, 503 before.",
+    "/metrics": "Prometheus metrics.",
+}
+
+
+def new_app() -> FastAPI:
+    """An empty app, which `equip` fills once the use case is known."""
+    return FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+
+def equip(app: FastAPI, runtime: Runtime) -> FastAPI:
+    """Give the app the routes, documentation and error answers of the runtime's use case."""
+    use_case = runtime.use_case
+    models = schemas(use_case)
+    app.title = use_case.title
+    app.description = described(use_case)
+    app.add_middleware(BodyLimit, limit=body_limit(use_case))
+    add_error_answers(app, use_case)
+    _add_predictions(app, runtime, models)
+    _add_others(app, runtime, models)
+    _add_documentation(app, runtime)
+    return app
+
+
+def _add_predictions(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
+    entity = runtime.use_case.entity.name
+
+    async def predict(body: Any, request: Request) -> Response:
+        _, answers = runtime.answer([body.data.__dict__], _channel(request))
+        return _json(answers[0])
+
+    async def predict_batch(body: Any, request: Request) -> Response:
+        rows = [row.__dict__ for row in body.data]
+        return await _many(rows, request)
+
+    async def predict_by_key(body: Any, request: Request) -> Response:
+        several = isinstance(body.data, list)
+        keys = [key.__dict__ for key in (body.data if several else [body.data])]
+        rows = await anyio.to_thread.run_sync(runtime.stored_rows, keys)
+        if several:
+            return await _many(rows, request)
+        _, answers = runtime.answer(rows, _channel(request))
+        return _json(answers[0])
+
+    async def explain(body: Any) -> Response:
+        return _json(await anyio.to_thread.run_sync(runtime.explain, body.data.__dict__))
+
+    async def _many(rows: list[dict[str, Any]], request: Request) -> Response:
+        channel = _channel(request)
+        if len(rows) > _INLINE_ROWS:
+            version, answers = await anyio.to_thread.run_sync(runtime.answer, rows, channel)
+        else:
+            version, answers = runtime.answer(rows, channel)
+        return _json({"model_version": version, "predictions": answers})
+
+    _post(app, "/predict", predict, models.predict, models.prediction, f"Predict one {entity}")
+    _post(app, "/predict_batch", predict_batch, models.predict_batch, models.prediction_batch, "Predict many")
+    _post(
+        app,
+        "/predict_by_key",
+        predict_by_key,
+        models.predict_by_key,
+        models.prediction | models.prediction_batch,
+        f"Predict from the newest stored features of a {entity}",
+    )
+    _post(
+        app,
+        "/explain",
+        explain,
+        models.predict,
+        models.explanation,
+        "Each feature's contribution to a prediction",
+    )
+
+
+def _add_others(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
+    async def feedback(body: Any) -> Response:
+        now = datetime.now(UTC)
+        await anyio.to_thread.run_sync(runtime.feedback, body.prediction_id, body.actual, now)
+        return _json({"prediction_id": body.prediction_id, "recorded": True})
+
+    async def metadata() -> Response:
+        return _json(runtime.metadata())
+
+    _post(
+        app,
+        "/feedback",
+        feedback,
+        models.feedback,
+        models.feedback_answer,
+        "What really happened, for a prediction_id",
+    )
+    app.add_api_route(
+        "/metadata",
+        metadata,
+        methods=["GET"],
+        summary="What is served, and since when",
+        response_model=models.metadata,
+        tags=["service"],
+    )
+
+
+def _add_documentation(app: FastAPI, runtime: Runtime) -> None:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title, version=_package_version(), description=app.description, routes=app.routes
+            )
+            for path, text in _PROBES.items():
+                answer = {"200": {"description": text}}
+                made["paths"][path] = {"get": {"summary": text, "tags": ["service"], "responses": answer}}
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    async def specification() -> Response:
+        return _json(app.openapi())
+
+    async def page() -> Response:
+        # BentoML serves Swagger UI's files from its own package: the page works without the internet.
+        return get_swagger_ui_html(
+            openapi_url="./openapi.json",
+            title=f"{runtime.use_case.title} · Evergreen",
+            swagger_js_url="./static_content/swagger-ui-bundle.js",
+            swagger_css_url="./static_content/swagger-ui.css",
+            swagger_favicon_url="./static_content/favicon-light-32x32.png",
+        )
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    # /docs.json is where BentoML publishes its own, which does not know these routes.
+    for path in ("/openapi.json", "/docs.json"):
+        app.add_api_route(path, specification, methods=["GET"], include_in_schema=False)
+    for path in ("/", "/docs"):
+        app.add_api_route(path, page, methods=["GET"], include_in_schema=False)
+
+
+def _package_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("evergreen")
+    except PackageNotFoundError:  # inside a bento the sources lie bare
+        return "unpackaged"
+
+
+def _post(
+    app: FastAPI, path: str, endpoint: Endpoint, body: type[BaseModel], answer: Any, summary: str
+) -> None:
+    # The body's type is made from the declaration, so it can be named only now.
+    endpoint.__annotations__["body"] = body
+    refusals: dict[int | str, dict[str, Any]] = {
+        400: {"model": ErrorAnswer, "description": "The body is not JSON."},
+        422: {"model": ErrorAnswer, "description": "The body breaks the contract; the fields say where."},
+        409: {"model": ErrorAnswer, "description": "No champion yet."},
+    }
+    if path in ("/predict_by_key", "/feedback"):
+        refusals[404] = {"model": ErrorAnswer, "description": "Nothing is known under that key or id."}
+        refusals[503] = {"model": ErrorAnswer, "description": "The store does not answer."}
+    app.add_api_route(
+        path,
+        endpoint,
+        methods=["POST"],
+        summary=summary,
+        response_model=answer,
+        responses=refusals,
+        tags=["predictions"],
+    )
+
+
+def _channel(request: Request) -> str:
+    channel = request.headers.get(CHANNEL_HEADER, "online").lower()
+    if channel not in ("online", "canary"):
+        raise InvalidRequest(
+            f"the header {CHANNEL_HEADER} is {channel[:40]!r}", hint="send online or canary, or leave it out"
+        )
+    return channel
+
+
+def _json(content: Any) -> Response:
+    return Response(to_json(content), media_type="application/json")

@@ -1,0 +1,167 @@
+"""What the service says to a bad request: JSON with the field and the reason, never a trace."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import reprlib
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from evergreen.errors import EvergreenError
+from evergreen.usecase import UseCase
+
+logger = logging.getLogger(__name__)
+
+_MOST_FIELDS = 20
+_BYTES_PER_ROW = 4096
+_SMALLEST_LIMIT = 1_000_000
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+def error_answer(
+    status: int, kind: str, message: str, hint: str = "", fields: Sequence[Mapping[str, str]] = ()
+) -> JSONResponse:
+    """The one form of every error answer."""
+    detail = {"type": kind, "message": message, "hint": hint, "fields": list(fields)}
+    return JSONResponse({"error": detail}, status_code=status)
+
+
+def body_limit(use_case: UseCase) -> int:
+    """How many bytes a request body may have."""
+    return max(_SMALLEST_LIMIT, use_case.serving.max_batch * _BYTES_PER_ROW)
+
+
+class BodyLimit:
+    """ASGI middleware: refuses a body over `limit` bytes before it fills the memory."""
+
+    def __init__(self, app: App, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._limit:
+                await _too_large(self._limit)(scope, receive, send)
+                return
+        seen = 0
+
+        async def limited() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._limit:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, limited, send)
+
+
+def _too_large(limit: int) -> JSONResponse:
+    return error_answer(
+        413,
+        "InvalidRequest",
+        f"the body has more than {limit:,} bytes",
+        "send fewer rows at a time to /predict_batch",
+    )
+
+
+def add_error_answers(app: FastAPI, use_case: UseCase) -> None:
+    """Teach the app to answer errors in the one form."""
+    known = [*use_case.entity.key_names, *(f.name for f in use_case.stored_features)]
+
+    async def evergreen(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, EvergreenError)
+        return error_answer(error.http_status, type(error).__name__, error.message, error.hint)
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return _invalid(request, error.errors(), known)
+
+    async def http(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 413:
+            return _too_large(body_limit(use_case))
+        if error.status_code == 400:
+            return _not_json("too deeply nested, or a number without end")
+        return error_answer(error.status_code, "InvalidRequest", str(error.detail), "see / for what there is")
+
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return error_answer(
+            500, "InternalError", "the service failed on this request", "its log has the details"
+        )
+
+    app.add_exception_handler(EvergreenError, evergreen)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def _not_json(reason: str) -> JSONResponse:
+    return error_answer(
+        400,
+        "InvalidRequest",
+        f"the body cannot be read as JSON: {reason}",
+        'send JSON such as {"data": {...}}; / documents every field',
+        [{"field": "body", "reason": reason}],
+    )
+
+
+def _invalid(request: Request, faults: Sequence[Mapping[str, Any]], known: Sequence[str]) -> JSONResponse:
+    for fault in faults:
+        if fault["type"] == "json_invalid":
+            return _not_json(f"{fault['ctx']['error']} at character {fault['loc'][-1]}")
+        if fault["loc"] == ("body",) and isinstance(fault.get("input"), bytes):
+            # FastAPI leaves the body as bytes when the content type is not JSON.
+            sent = request.headers.get("content-type", "none")
+            return error_answer(
+                400,
+                "InvalidRequest",
+                f"the content type is {sent[:80]!r}, not application/json",
+                "send the header Content-Type: application/json",
+                [{"field": "content-type", "reason": "must be application/json"}],
+            )
+    fields = [{"field": _field(fault["loc"]), "reason": _reason(fault, known)} for fault in faults]
+    shown = fields[:_MOST_FIELDS]
+    first = shown[0]
+    more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
+    return error_answer(
+        422,
+        "InvalidRequest",
+        f"{first['field']}: {first['reason']}{more}",
+        "mend the fields named here; / documents every field",
+        shown,
+    )
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """`age` for a single row, `data[3].age` for a row of a batch, `body` for the whole."""
+    path = list(location[1:])
+    if path and path[0] == "data" and len(path) > 1 and isinstance(path[1], str):
+        path = path[1:]
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+    return text or "body"
+
+
+def _reason(fault: Mapping[str, Any], known: Sequence[str]) -> str:
+    if fault["type"] == "missing":
+        return "Field required"
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+        return f"unknown field{f'; did you mean {near[0]!r}?' if near else ''}"
+    return f"{fault['msg']}, not {reprlib.repr(fault.get('input'))}"

@@ -1,0 +1,48 @@
+"""What Prometheus sees of a service, beside BentoML's own request metrics, on /metrics."""
+
+from __future__ import annotations
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
+
+from evergreen.serving.log import PredictionLog
+
+
+class Metrics:
+    """Counters and gauges of one service. Make it in the worker, after BentoML set up multi-process mode."""
+
+    def __init__(self, use_case: str, registry: CollectorRegistry = REGISTRY) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, ["use_case", *labels], registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            made = Gauge(name, text, ["use_case"], registry=registry, multiprocess_mode="livemostrecent")
+            return made.labels(use_case)
+
+        self._use_case = use_case
+        self._predictions = counter(
+            "evergreen_predictions", "Predictions answered.", "model_version", "channel"
+        )
+        self._swaps = counter("evergreen_model_swaps", "Models put into service.").labels(use_case)
+        self._version = gauge("evergreen_model_version", "The model version in service.")
+        self._queued = gauge("evergreen_prediction_log_queued", "Predictions in memory, not yet in MariaDB.")
+        self._spilled = gauge("evergreen_prediction_log_spilled", "Predictions waiting on disk for MariaDB.")
+        self._written = gauge("evergreen_prediction_log_written", "Predictions written since the start.")
+        self._lost = gauge("evergreen_prediction_log_lost", "Predictions that MariaDB refused; should be 0.")
+        for value in (self._version, self._queued, self._spilled, self._written, self._lost):
+            value.set(0)
+
+    def answered(self, version: int, channel: str, rows: int) -> None:
+        """Count answered rows."""
+        self._predictions.labels(self._use_case, str(version), channel).inc(rows)
+
+    def swapped(self, version: int) -> None:
+        """Note that a model was put into service."""
+        self._swaps.inc()
+        self._version.set(version)
+
+    def log_moved(self, log: PredictionLog) -> None:
+        """Note where the prediction log stands."""
+        self._queued.set(log.queued)
+        self._spilled.set(log.spilled)
+        self._written.set(log.written)
+        self._lost.set(log.lost)

@@ -1,0 +1,215 @@
+"""The moving parts of one service, wired: model slot, prediction log, store and metrics."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import sqlalchemy.exc
+from prometheus_client import REGISTRY, CollectorRegistry
+from sqlalchemy import Engine
+from uuid_utils import uuid7
+
+from evergreen.errors import KeyNotFound, SchemaMismatch, StoreError, StoreUnreachable
+from evergreen.registry.champion import champion
+from evergreen.registry.models import LoadedModel, load_model
+from evergreen.serving.inference import explain, predict
+from evergreen.serving.log import PredictionLog
+from evergreen.serving.metrics import Metrics
+from evergreen.serving.sampling import draw_requests
+from evergreen.serving.slot import ModelSlot, Served
+from evergreen.serving.spill import Row, Spill
+from evergreen.settings import Settings
+from evergreen.store.database import engine
+from evergreen.store.on_demand import columns_of_rows
+from evergreen.store.online import read_online
+from evergreen.store.predictions import insert_predictions, record_actual
+from evergreen.usecase import UseCase
+
+logger = logging.getLogger(__name__)
+
+# How long a feedback waits for its prediction to reach the log.
+FLUSH_SECONDS = 5.0
+
+
+class Runtime:
+    """Answers for one use case. Thread-safe: the event loop and worker threads share it."""
+
+    def __init__(self, settings: Settings, use_case: UseCase, registry: CollectorRegistry = REGISTRY) -> None:
+        self.settings = settings
+        self.use_case = use_case
+        self.started_at = datetime.now(UTC)
+        self.metrics = Metrics(use_case.name, registry)
+        self.slot = ModelSlot(
+            partial(champion, settings, use_case.name),
+            self._load,
+            poll_seconds=settings.champion_poll_seconds,
+            swapped=self._swapped,
+        )
+        self.log = PredictionLog(
+            self._write,
+            Spill(self._spill_home, use_case.name),
+            at_fault=_row_at_fault,
+            refuse=self._keep_refused,
+            observe=self.metrics.log_moved,
+        )
+        self.answered = {"online": 0, "canary": 0}
+        self._features = tuple(feature.name for feature in use_case.stored_features)
+
+    def start(self) -> None:
+        """Begin to ask for the champion and to write the log."""
+        self.log.start()
+        self.slot.start()
+
+    def stop(self) -> None:
+        """Stop asking, and drain the log: into MariaDB, or onto the disk for the next start."""
+        self.slot.stop()
+        self.log.stop()
+        logger.info("prediction log drained: %d written, %d wait on disk", self.log.written, self.log.spilled)
+
+    @property
+    def _engine(self) -> Engine:
+        return engine(self.settings)
+
+    @property
+    def _spill_home(self) -> Any:
+        return self.settings.home / "predictions"
+
+    def answer(self, rows: Sequence[Row], channel: str) -> tuple[int, list[dict[str, Any]]]:
+        """Predict rows of the request's form with ONE model, log them, and return (version, answers).
+
+        Raises NoChampion, StoreError of an on-demand feature, and PredictionLogFull.
+        """
+        served = self.slot.require()
+        outcome = predict(self.use_case, served.model, columns_of_rows(self.use_case, rows))
+        answers: list[dict[str, Any]] = []
+        logged: list[dict[str, Any]] = []
+        keys = self.use_case.entity.key_names
+        for number, row in enumerate(rows):
+            prediction_id = uuid7()
+            key = {name: row.get(name) for name in keys}
+            result = outcome.answer(number)
+            identity = {"prediction_id": str(prediction_id), "model_version": served.version, **key}
+            answers.append({**identity, **result})
+            logged.append(
+                {
+                    **identity,
+                    "predicted_at": datetime.fromtimestamp(prediction_id.timestamp / 1000, UTC),
+                    "channel": channel,
+                    **{name: row.get(name) for name in self._features},
+                    "prediction": result["prediction"],
+                    "probability": result.get("probability"),
+                    "probabilities": result.get("probabilities"),
+                }
+            )
+        self.log.put(logged)
+        self.answered[channel] += len(rows)
+        self.metrics.answered(served.version, channel, len(rows))
+        self.metrics.log_moved(self.log)
+        return served.version, answers
+
+    def stored_rows(self, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The newest stored features of each key, as request rows. Raises KeyNotFound naming the unknown."""
+        names = self.use_case.entity.key_names
+        wanted = [tuple(key[name] for name in names) for key in keys]
+        found = read_online(self._engine, self.use_case, wanted)
+        unknown = [key for key in wanted if key not in found]
+        if unknown:
+            shown = ", ".join(
+                " ".join(f"{n}={v!r}" for n, v in zip(names, key, strict=True)) for key in unknown[:5]
+            )
+            raise KeyNotFound(
+                f"the online store has no {self.use_case.entity.name} {shown}"
+                f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}",
+                hint="run the ingest for its rows, or send the features themselves to /predict",
+            )
+        return [{**found[key], **dict(zip(names, key, strict=True))} for key in wanted]
+
+    def explain(self, row: Row) -> dict[str, Any]:
+        """Each feature's contribution to the prediction of one row. Not a prediction: it is not logged."""
+        served = self.slot.require()
+        columns = columns_of_rows(self.use_case, [row])
+        return {"model_version": served.version, **explain(self.use_case, served.model, columns)}
+
+    def feedback(self, prediction_id: str, actual: str | float, at: datetime) -> None:
+        """Record what really happened, also for a prediction that is still on its way into the log.
+
+        Raises KeyNotFound when nobody was given that id, StoreUnreachable while that cannot be known.
+        """
+        try:
+            record_actual(self._engine, self.use_case, prediction_id, actual, at)
+            return
+        except KeyNotFound:
+            arrived = self.log.flush(FLUSH_SECONDS)
+        if not arrived:
+            raise StoreUnreachable(
+                "the prediction log is still on its way into MariaDB",
+                hint="send the feedback again in a minute",
+            )
+        record_actual(self._engine, self.use_case, prediction_id, actual, at)
+
+    def metadata(self) -> dict[str, Any]:
+        """What is served and since when: the body of GET /metadata."""
+        served = self.slot.current
+        use_case = self.use_case
+        return {
+            "use_case": use_case.name,
+            "title": use_case.title,
+            "entity": use_case.entity.name,
+            "keys": list(use_case.entity.key_names),
+            "problem": use_case.problem,
+            "started_at": self.started_at.isoformat(),
+            "model_version": served.version if served else None,
+            "run_id": served.model.run_id if served else None,
+            "promoted_at": served.promoted_at.isoformat() if served and served.promoted_at else None,
+            "loaded_at": served.loaded_at.isoformat() if served else None,
+            "features": [
+                {"name": f.name, "type": f.dtype, "meaning": f.meaning} for f in use_case.stored_features
+            ],
+            "model_features": list(served.model.feature_names) if served else [],
+            "classes": list(use_case.label.classes),
+            "predictions": dict(self.answered),
+            "log": {
+                "queued": self.log.queued,
+                "spilled": self.log.spilled,
+                "written": self.log.written,
+                "lost": self.log.lost,
+            },
+            "trouble": self.slot.trouble,
+        }
+
+    def _load(self, version: int) -> LoadedModel:
+        loaded = load_model(self.settings, self.use_case, version)
+        # A model that cannot answer must fail here, while the former one still serves.
+        rows = draw_requests(self.use_case, 1, seed=version)
+        predict(self.use_case, loaded, columns_of_rows(self.use_case, rows))
+        return loaded
+
+    def _swapped(self, served: Served) -> None:
+        self.metrics.swapped(served.version)
+        # Full collections over BentoML's large heap are the latency tail: keep them off what stays anyway.
+        gc.collect()
+        gc.freeze()
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        insert_predictions(self._engine, self.use_case, rows)
+
+    def _keep_refused(self, row: Row, error: Exception) -> None:
+        home = self._spill_home
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = home / f"{self.use_case.name}.refused.jsonl"
+        path.touch(mode=0o600)
+        with path.open("a", encoding="utf-8") as kept:
+            kept.write(f"{json.dumps({'reason': str(error), 'row': dict(row)}, default=str)}\n")
+
+
+def _row_at_fault(error: Exception) -> bool:
+    """Whether MariaDB would refuse the row again: a value or a field that the table does not have."""
+    if isinstance(error, StoreError):
+        return not isinstance(error, StoreUnreachable | SchemaMismatch)
+    return isinstance(error, sqlalchemy.exc.DataError | sqlalchemy.exc.IntegrityError)

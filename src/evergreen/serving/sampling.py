@@ -1,0 +1,44 @@
+"""Random requests drawn from a declaration alone: for the load test, the canary and the OpenAPI examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evergreen.usecase import Feature, UseCase
+
+_WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath")
+# Where a declaration leaves one side of a range open, numbers are drawn up to this far from the other.
+_OPEN_RANGE = 1000.0
+
+
+def draw_requests(use_case: UseCase, count: int, seed: int) -> list[dict[str, Any]]:
+    """`count` rows in the form of /predict's `data`: in the declared domain, seeded, nulls where allowed."""
+    rng = np.random.default_rng(seed)
+    columns: dict[str, list[Any]] = {}
+    for key in use_case.entity.keys:
+        numbers = rng.integers(1, 10_000_000, count)
+        columns[key.name] = [int(n) if key.dtype == "int" else f"k{n}" for n in numbers]
+    for feature in use_case.stored_features:
+        values = _values(feature, count, rng)
+        if feature.nullable:
+            missing = rng.random(count) < feature.max_null_share / 2
+            values = [None if gone else value for value, gone in zip(values, missing, strict=True)]
+        columns[feature.name] = values
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _values(feature: Feature, count: int, rng: np.random.Generator) -> list[Any]:
+    if not feature.numeric:
+        return [str(value) for value in rng.choice(feature.allowed or _WORDS, count)]
+    low, high = feature.minimum, feature.maximum
+    if low is None:
+        low = (high if high is not None else _OPEN_RANGE / 2) - _OPEN_RANGE
+    if high is None:
+        high = low + _OPEN_RANGE
+    # Beta(2, 3): a hump below the middle, as amounts and counts usually have, and never outside the range.
+    drawn = low + rng.beta(2, 3, count) * (high - low)
+    if feature.dtype == "int":
+        return [int(v) for v in np.clip(np.rint(drawn), np.ceil(low), np.floor(high))]
+    return [float(v) for v in np.clip(np.round(drawn, 2), low, high)]

@@ -1,0 +1,75 @@
+"""What `bentoml serve evergreen.serving.service:service` runs: one use case, named by EVERGREEN_USE_CASE.
+
+Importing this module makes an empty app only; the use case is read when BentoML starts its worker, so that
+`bentoml build` needs neither a use case nor a server.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import bentoml
+from bentoml.exceptions import BentoMLConfigException
+
+from evergreen.errors import EvergreenError, SettingsError
+from evergreen.serving.app import equip, new_app
+from evergreen.settings import Settings, load_settings
+from evergreen.usecase import UseCase
+from evergreen.usecases import load
+
+app = new_app()
+
+
+def chosen() -> tuple[Settings, UseCase]:
+    """The settings and the use case to serve. Raises SettingsError or UnknownUseCase."""
+    settings = load_settings()
+    if not settings.use_case:
+        raise SettingsError(
+            "no use case is chosen for this service", hint="set EVERGREEN_USE_CASE, for example to titanic"
+        )
+    return settings, load(settings.use_case, settings)
+
+
+@bentoml.asgi_app(app, path="/")
+class PredictionService:
+    """Typed predictions for one use case, with its own hot-swapped champion and prediction log."""
+
+    def __init__(self) -> None:
+        from evergreen.serving.runtime import Runtime
+
+        # BentoML configures the root logger for warnings; its own and ours also tell what goes well.
+        logging.getLogger("evergreen").setLevel(logging.INFO)
+        settings, use_case = chosen()
+        self.runtime = Runtime(settings, use_case)
+        equip(app, self.runtime)
+
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    @staticmethod
+    def check() -> None:
+        """Refuse to start, once and in words, what a worker would otherwise fail at over and over."""
+        try:
+            chosen()
+        except EvergreenError as error:
+            raise BentoMLConfigException(str(error)) from None
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    def start(self) -> None:
+        """Begin to serve: the champion is loaded in the background."""
+        self.runtime.start()
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def stop(self) -> None:
+        """Drain the prediction log after the last request."""
+        self.runtime.stop()
+
+    def __is_ready__(self) -> bool:
+        return self.runtime.slot.current is not None
+
+
+service = bentoml.service(
+    name="evergreen",
+    workers=1,
+    # Both cost more than a prediction does (see docs/architecture.md); /metrics counts every request anyway.
+    logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": [".*"]},
+)(PredictionService)

@@ -1,0 +1,81 @@
+"""`stack.env`: the running stack's settings and connections, for the command line, Airflow and services."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from evergreen.settings import STACK_ENV, Settings
+from evergreen.stack.state import write_private
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]*")
+
+DECIDED_BY_THE_STACK = frozenset(
+    {
+        "home",
+        "use_case",
+        "mariadb_host",
+        "mariadb_port",
+        "mariadb_user",
+        "mariadb_password",
+        "mariadb_database",
+        "mlflow_tracking_uri",
+        "airflow_url",
+        "airflow_user",
+        "airflow_password",
+        "service_urls",
+    }
+)
+
+
+def variables(values: Mapping[str, Any]) -> dict[str, str]:
+    """Settings fields as the environment variables that give them those values."""
+    return {f"EVERGREEN_{name.upper()}": _text(value) for name, value in values.items()}
+
+
+def chosen_by_user(settings: Settings) -> dict[str, str]:
+    """The user's own settings that differ from the defaults, with relative paths made absolute.
+
+    The servers run in other folders than the user's shell.
+    """
+    values: dict[str, Any] = {}
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if name not in DECIDED_BY_THE_STACK and value != field.get_default(call_default_factory=True):
+            values[name] = value
+    if settings.dags is not None:
+        values["dags"] = settings.dags.resolve()
+    values["use_cases"] = ":".join(
+        str(Path(part).resolve()) for part in settings.use_cases.split(":") if part
+    )
+    if settings.sources:
+        values["sources"] = {name: _absolute(path) for name, path in settings.sources.items()}
+    return variables(values)
+
+
+def write_stack_env(home: Path, lines: Mapping[str, str]) -> None:
+    """Replace `stack.env` (mode 600) atomically."""
+    head = "# Written by `evergreen up`: the running stack's settings. It holds passwords; do not share it.\n"
+    write_private(home / STACK_ENV, head + "".join(f"{name}={_quoted(v)}\n" for name, v in lines.items()))
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else str(Path(path).expanduser().resolve())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return json.dumps(value) if isinstance(value, dict | list | tuple) else str(value)
+
+
+def _quoted(value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,39 @@
+"""Each server's log: one file under `.evergreen/logs`, of bounded size."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+MAX_BYTES = 10 * 1024 * 1024
+
+
+def log_path(home: Path, name: str) -> Path:
+    """Where the server of that name writes what it prints."""
+    return home / "logs" / f"{name}.log"
+
+
+def open_log(path: Path) -> int:
+    """Open for appending (mode 600, as logs may hold what users send); returns the file descriptor."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bound(path)
+    # O_APPEND lets `bound` truncate the file under a server that keeps it open.
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def bound(path: Path, max_bytes: int = MAX_BYTES) -> None:
+    """Move a log that has grown too large to `<name>.log.1` and empty it; its writer may go on writing."""
+    if path.exists() and path.stat().st_size > max_bytes:
+        shutil.copyfile(path, f"{path}.1")
+        os.truncate(path, 0)
+
+
+def tail(path: Path, lines: int = 15, max_bytes: int = 16_384) -> str:
+    """The last lines of a log, or an empty text when there is none."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - max_bytes))
+        text = file.read().decode(errors="replace")
+    return "\n".join(line[:400] for line in text.splitlines()[-lines:])

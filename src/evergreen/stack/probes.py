@@ -1,0 +1,83 @@
+"""Health checks: each says what is not well yet, or "" when all is. They block for a few seconds at most."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from datetime import datetime
+from typing import Any
+
+from evergreen.stack.child import Probe
+from evergreen.stack.mariadb import PrivateMariaDB
+from evergreen.stack.ports import LOOPBACK
+
+TIMEOUT_SECONDS = 5.0
+
+
+def http_ok(port: int, path: str) -> Probe:
+    """A server is healthy when that path answers 200."""
+
+    def probe(_started: datetime) -> str:
+        status, _ = _get(port, path)
+        return "" if status == 200 else f"{path} answers {status or 'not yet'}"
+
+    return probe
+
+
+def mariadb(server: PrivateMariaDB) -> Probe:
+    """MariaDB is healthy when the platform's user can log in over TCP and ask for something."""
+
+    def probe(_started: datetime) -> str:
+        import pymysql
+
+        try:
+            connection = pymysql.connect(
+                host=LOOPBACK,
+                port=server.port,
+                user=server.user,
+                password=server.password,
+                database=server.database,
+                connect_timeout=int(TIMEOUT_SECONDS),
+                read_timeout=TIMEOUT_SECONDS,
+            )
+        except pymysql.err.MySQLError as error:
+            return f"no log-in yet: {error.args[-1] if error.args else error}"
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return ""
+
+    return probe
+
+
+def airflow(port: int, component: str) -> Probe:
+    """A component of Airflow is healthy when the API server says so, by a heartbeat of this very start.
+
+    Airflow trusts a heartbeat for 30 s, so that one written before a restart would count as healthy.
+    """
+
+    def probe(started: datetime) -> str:
+        status, body = _get(port, "/api/v2/monitor/health")
+        if status != 200:
+            return "waits for Airflow's API server"
+        health: dict[str, Any] = json.loads(body).get(component) or {}
+        if health.get("status") != "healthy":
+            return f"Airflow says: {health.get('status') or 'no heartbeat yet'}"
+        beat = health.get(f"latest_{component}_heartbeat")
+        if beat and datetime.fromisoformat(beat) < started:
+            return "no heartbeat yet since its start"
+        return ""
+
+    return probe
+
+
+def _get(port: int, path: str) -> tuple[int, bytes]:
+    """Status and body of a GET on loopback, (0, b"") when nobody answers. No proxy is ever asked."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()

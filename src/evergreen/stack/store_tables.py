@@ -1,0 +1,28 @@
+"""`python -m evergreen.stack.store_tables`: bring the platform's own tables up to date, then end.
+
+A process of its own, so that SQLAlchemy and pandas do not stay in the supervisor's memory.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from evergreen.errors import EvergreenError
+from evergreen.settings import load_settings
+from evergreen.store.database import engine
+from evergreen.store.migrations import migrate
+
+
+def main() -> int:
+    """Apply the pending migrations of the stack named by EVERGREEN_HOME; 0, or the error's exit code."""
+    try:
+        applied = migrate(engine(load_settings()))
+    except EvergreenError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(f"applied: {', '.join(applied) or 'nothing new'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

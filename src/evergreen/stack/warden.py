@@ -1,0 +1,166 @@
+"""The stack's outermost process: when the supervisor ends, however it ends, nothing that it started stays.
+
+Run as a script (`python -I -S warden.py guard ...`): standard library only, a few megabytes. On Linux a
+process may declare itself "subreaper" (prctl(2)): descendants whose parent dies become its own children
+instead of init's, so double forks and new sessions cannot escape it. The same file launches each child
+(`warden.py launch ...`): it asks the kernel for a SIGTERM when its parent dies, then becomes the program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_DEAD = ("Z", "X")
+
+Tree = dict[int, tuple[int, str]]
+
+
+def become_subreaper() -> None:
+    """Adopt every orphaned descendant from now on."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent(parent: int, with_signal: int = signal.SIGTERM) -> None:
+    """Ask for a signal when the parent dies; exit at once if it is dead already."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(with_signal), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def process_tree() -> Tree:
+    """Every process of the machine: pid -> (parent's pid, state letter)."""
+    tree: Tree = {}
+    for entry in os.listdir("/proc"):  # noqa: PTH208  pathlib would triple the cost of this scan
+        if not entry.isdigit():
+            continue
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            stat = Path(f"/proc/{entry}/stat").read_text(errors="replace")
+            # The name in parentheses may itself hold spaces and parentheses.
+            state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
+            tree[int(entry)] = int(parent), state
+    return tree
+
+
+def descendants(root: int, tree: Tree | None = None) -> set[int]:
+    """The living processes below `root`, at any depth."""
+    tree = process_tree() if tree is None else tree
+    children: dict[int, list[int]] = {}
+    for pid, (parent, _) in tree.items():
+        children.setdefault(parent, []).append(pid)
+    found: set[int] = set()
+    todo = [root]
+    while todo:
+        for pid in children.get(todo.pop(), []):
+            if pid not in found:
+                found.add(pid)
+                todo.append(pid)
+    return {pid for pid in found if tree[pid][1] not in _DEAD}
+
+
+def signal_all(pids: set[int], number: int) -> None:
+    """Send a signal to each; those that are gone already do not matter."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def reap() -> dict[int, int]:
+    """Collect every child that has ended: pid -> exit code, negative for a signal."""
+    ended: dict[int, int] = {}
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            ended[pid] = os.waitstatus_to_exitcode(status)
+    return ended
+
+
+def end_descendants(seconds: float) -> None:
+    """Ask every descendant of this process to end; after `seconds` make them, until none is left."""
+    deadline = time.monotonic() + seconds
+    asked: set[int] = set()
+    while True:
+        reap()
+        living = descendants(os.getpid())
+        if not living:
+            return
+        if time.monotonic() < deadline:
+            signal_all(living - asked, signal.SIGTERM)
+            asked |= living
+        else:
+            signal_all(living, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def spawn(command: list[str], pass_fds: tuple[int, ...] = ()) -> int:
+    """Start a child that receives SIGTERM when this process dies; returns its pid."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    for fd in pass_fds:
+        os.set_inheritable(fd, True)
+    die_with_parent(parent)
+    _become(command)
+
+
+def _become(command: list[str]) -> NoReturn:
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.stderr.write(f"cannot run {command[0]}: {error.strerror}\n")
+        os._exit(127)
+
+
+def guard(command: list[str], *, lock_fd: int, tied_to: int, seconds: float) -> int:
+    """Run the supervisor, pass on requests to end, and sweep up behind it. Returns its exit code.
+
+    `lock_fd` is the open, locked file that says "this stack lives"; supervisor and warden both hold it.
+    `tied_to` is a process whose death ends the stack (`evergreen up --foreground`), or 0. What is left when
+    the supervisor has ended gets `seconds` to end by itself.
+    """
+    become_subreaper()
+    supervisor = 0
+
+    def pass_on(number: int, frame: object) -> None:
+        if supervisor:
+            signal_all({supervisor}, signal.SIGTERM)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, pass_on)
+    if tied_to:
+        die_with_parent(tied_to)
+    supervisor = spawn(command, (lock_fd,) if lock_fd >= 0 else ())
+    code: int | None = None
+    while code is None:
+        with contextlib.suppress(InterruptedError):
+            pid, status = os.waitpid(-1, 0)
+            if pid == supervisor:
+                code = os.waitstatus_to_exitcode(status)
+    end_descendants(seconds)
+    return code if code >= 0 else 128 - code
+
+
+def main(arguments: list[str]) -> int:
+    """`guard LOCK_FD TIED_TO SECONDS -- COMMAND...` or `launch PARENT -- COMMAND...`."""
+    mode, *numbers = arguments[: arguments.index("--")]
+    command = arguments[arguments.index("--") + 1 :]
+    if mode == "guard":
+        lock_fd, tied_to, seconds = map(int, numbers)
+        return guard(command, lock_fd=lock_fd, tied_to=tied_to, seconds=seconds)
+    die_with_parent(int(numbers[0]))
+    _become(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

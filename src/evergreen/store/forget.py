@@ -1,0 +1,60 @@
+"""Erase a use case from the store: for a demo that may be taken again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from evergreen.store import tables
+from evergreen.store.database import NO_SUCH_TABLE, error_code, exclusive
+from evergreen.usecase import UseCase
+
+# Platform tables with a row per use case; ingest_batch hangs on ingest_run.
+_RECORDS = (
+    "ingest_run",
+    "training_run",
+    "promotion",
+    "reference_profile",
+    "drift_report",
+    "retrain_decision",
+)
+
+
+def is_empty(engine: sa.Engine, use_case: UseCase) -> bool:
+    """Whether the store holds neither rows nor runs, reports or predictions of a use case."""
+    statements = [sa.select(sa.literal(1)).select_from(table).limit(1) for table in tables.tables(use_case)]
+    statements += [
+        sa.select(sa.literal(1)).select_from(sa.table(name)).where(sa.column("use_case") == use_case.name)
+        for name in _RECORDS
+    ]
+    with engine.connect() as connection:
+        return not any(_finds(connection, statement) for statement in statements)
+
+
+def forget(engine: sa.Engine, use_case: UseCase) -> None:
+    """Drop the use case's tables and delete its rows from the platform's own. It cannot be undone.
+
+    Killed half-way it leaves less than before; run again it finishes.
+    """
+    lock = f"ingest.{use_case.name}"
+    with engine.connect() as connection, exclusive(connection, lock):
+        for table in tables.tables(use_case):
+            table.drop(connection, checkfirst=True)
+        runs = sa.table("ingest_run", sa.column("id"), sa.column("use_case"))
+        batches = sa.table("ingest_batch", sa.column("ingest_run_id"))
+        mine = sa.select(runs.c.id).where(runs.c.use_case == use_case.name)
+        connection.execute(sa.delete(batches).where(batches.c.ingest_run_id.in_(mine)))
+        for name in _RECORDS:
+            record = sa.table(name, sa.column("use_case"))
+            connection.execute(sa.delete(record).where(record.c.use_case == use_case.name))
+        connection.commit()
+
+
+def _finds(connection: sa.Connection, statement: sa.Select[Any]) -> bool:
+    try:
+        return connection.execute(statement).first() is not None
+    except sa.exc.ProgrammingError as error:
+        if error_code(error) != NO_SUCH_TABLE:
+            raise
+        return False

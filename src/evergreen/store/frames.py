@@ -1,0 +1,107 @@
+"""Frames and columns between MariaDB and the other rooms, with the dtypes that all rooms share.
+
+Numeric features are float64 with NaN for missing; categories and texts are object arrays of str or None; keys
+are int64 or object arrays of str; moments are datetime64[us, UTC].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from evergreen.store.tables import EVENT_TIME, INGESTED_AT
+from evergreen.usecase import UseCase
+
+_MOMENTS = {EVENT_TIME, INGESTED_AT, "predicted_at", "actual_at"}
+
+
+def kinds(use_case: UseCase) -> dict[str, str]:
+    """What each stored column holds: key_int, key_text, number, string or moment."""
+    found = {key.name: f"key_{key.dtype}" for key in use_case.entity.keys}
+    found |= {f.name: "number" if f.numeric else "string" for f in use_case.stored_features}
+    found[use_case.label.name] = "string" if use_case.label.classes else "number"
+    found["prediction"] = found["actual"] = found[use_case.label.name]
+    return found | dict.fromkeys(_MOMENTS, "moment") | {"model_version": "key_int", "probability": "number"}
+
+
+def read_frame(connection: sa.Connection, statement: sa.Select[Any], use_case: UseCase) -> pd.DataFrame:
+    """Run a SELECT of stored columns; its rows as a frame with the shared dtypes."""
+    result = connection.execute(statement)
+    names = list(result.keys())
+    # Tuples straight from the driver: pandas' own reader inspects every value.
+    rows: Sequence[tuple[object, ...]] = result.cursor.fetchall() if result.cursor else []
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    what = kinds(use_case)
+    return pd.DataFrame(
+        {
+            name: as_column(values, what.get(name, "string"))
+            for name, values in zip(names, columns, strict=True)
+        },
+        columns=pd.Index(names),
+    )
+
+
+def as_column(values: Sequence[Any], kind: str) -> pd.Series | np.ndarray:
+    """Plain values as one column of that kind."""
+    match kind:
+        case "number":
+            return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+        case "key_int":
+            if None in values:  # only the prediction log: a request may leave its key out
+                return pd.Series(values, dtype="Int64")
+            return np.array(values, dtype=np.int64)
+        case "moment":
+            return pd.Series(
+                pd.to_datetime(pd.Series(values, dtype="datetime64[us]")).dt.tz_localize("UTC"),
+                dtype="datetime64[us, UTC]",
+            )
+        case _:
+            # Said outright, for pandas would choose its own string type, whose missing value is NaN.
+            return pd.Series(objects(values), dtype=object)
+
+
+def objects(values: Sequence[object] | np.ndarray) -> np.ndarray:
+    """An object array of one dimension."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def digest(frame: pd.DataFrame) -> str:
+    """SHA-256 over names, order and values of a frame; the same on every machine and in every process."""
+    total = hashlib.sha256()
+    for name in frame.columns:
+        column = frame[name]
+        total.update(f"{name}\x1f{len(column)}\x1e".encode())
+        total.update(_bytes(column))
+    return total.hexdigest()
+
+
+def digest_of(frames: Mapping[str, pd.DataFrame]) -> str:
+    """SHA-256 over several frames by name."""
+    total = hashlib.sha256()
+    for name in sorted(frames):
+        total.update(f"{name}={digest(frames[name])}\n".encode())
+    return total.hexdigest()
+
+
+def _bytes(column: pd.Series) -> bytes:
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.to_numpy("datetime64[us]").astype("<i8").tobytes()
+    if pd.api.types.is_float_dtype(column.dtype):
+        # One bit pattern for "missing", one for zero.
+        values = column.to_numpy(np.float64) + 0.0
+        return np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes()
+    if pd.api.types.is_integer_dtype(column.dtype):
+        return column.to_numpy(np.int64).astype("<i8").tobytes()
+    parts = []
+    for value in column.array:
+        data = b"" if pd.isna(value) else str(value).encode()
+        parts.append(struct.pack("<i", -1 if pd.isna(value) else len(data)) + data)
+    return b"".join(parts)

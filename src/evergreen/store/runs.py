@@ -1,0 +1,161 @@
+"""The record of ingest runs, and what the store holds."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from evergreen.errors import StoreError
+from evergreen.store import tables
+from evergreen.store.database import NO_SUCH_TABLE, error_code
+from evergreen.store.times import aware, naive
+from evergreen.usecase import TIMELESS, UseCase
+
+_NAMESPACE = uuid.UUID("8d0f5a1e-6a53-5f0e-9c55-0a4c1d6f7e21")
+
+INGEST_RUN = sa.table(
+    "ingest_run",
+    *(
+        sa.column(name)
+        for name in (
+            *("id", "use_case", "as_of", "interval_start", "source_override", "status", "rows_in"),
+            *("rows_loaded", "rows_rejected", "report", "digest", "started_at", "finished_at"),
+        )
+    ),
+)
+_JSON = {"report"}
+_MOMENTS = {"as_of", "interval_start", "started_at", "finished_at"}
+
+
+@dataclass(frozen=True)
+class IngestRun:
+    """One row of `ingest_run`; moments are aware UTC."""
+
+    id: str
+    use_case: str
+    as_of: datetime
+    interval_start: datetime
+    source_override: str
+    status: str
+    rows_in: int | None
+    rows_loaded: int | None
+    rows_rejected: int | None
+    report: Any
+    digest: str | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+def start_ingest(engine: sa.Engine, use_case: UseCase, as_of: datetime, override: str = "") -> IngestRun:
+    """The run for (use case, as_of, override), made if new, set back to 'extracting' if not.
+
+    Its interval begins (exclusively) at the as_of of the last loaded run before it, else in 1970; a rerun
+    keeps the interval that it had, so that it reads the same rows.
+    """
+    run_id = str(uuid.uuid5(_NAMESPACE, f"{use_case.name}|{naive(as_of).isoformat()}|{override}"))
+    before = (
+        sa.select(sa.func.max(INGEST_RUN.c.as_of))
+        .where(INGEST_RUN.c.use_case == use_case.name, INGEST_RUN.c.status == "loaded")
+        .where(INGEST_RUN.c.as_of < naive(as_of))
+    )
+    with engine.begin() as connection:
+        start = connection.execute(before).scalar() or naive(TIMELESS)
+        statement = sa.dialects.mysql.insert(INGEST_RUN).values(
+            id=run_id,
+            use_case=use_case.name,
+            as_of=naive(as_of),
+            interval_start=start,
+            source_override=override,
+            status="extracting",
+            started_at=sa.func.utc_timestamp(6),
+        )
+        statement = statement.on_duplicate_key_update(
+            status="extracting", started_at=sa.func.utc_timestamp(6), finished_at=None
+        )
+        connection.execute(statement)
+    return get_ingest(engine, run_id)
+
+
+def get_ingest(engine: sa.Engine, run_id: str) -> IngestRun:
+    """The run of that id. Raises StoreError when there is none."""
+    statement = sa.select(INGEST_RUN).where(INGEST_RUN.c.id == run_id)
+    with engine.connect() as connection:
+        row = connection.execute(statement).mappings().one_or_none()
+    if row is None:
+        raise StoreError(f"there is no ingest run {run_id!r}", hint="start with its extract step")
+    return IngestRun(**{name: _read(name, value) for name, value in row.items()})
+
+
+def update_ingest(connection: sa.Connection, run_id: str, **values: Any) -> None:
+    """Change fields of a run within the caller's transaction; a final status also sets `finished_at`."""
+    written = {name: json.dumps(v) if name in _JSON and v is not None else v for name, v in values.items()}
+    if values.get("status") in ("loaded", "failed"):
+        written["finished_at"] = sa.func.utc_timestamp(6)
+    connection.execute(sa.update(INGEST_RUN).where(INGEST_RUN.c.id == run_id).values(**written))
+
+
+def summary(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
+    """What the store holds of a use case, JSON-able; zeros before its tables exist.
+
+    {"views": {name: {"rows", "keys", "newest_event_time"}}, "label": {"rows", "newest_event_time"},
+    "last_ingest": {"as_of", "status", "rows_loaded"} or None}; times as ISO text, None when there is none.
+    """
+    with engine.connect() as connection:
+        views = {
+            view.name: {
+                **_size(connection, tables.history(use_case, view)),
+                "keys": _size(connection, tables.online(use_case, view))["rows"],
+            }
+            for view in use_case.views
+        }
+        return {
+            "views": views,
+            "label": _size(connection, tables.label(use_case)),
+            "last_ingest": _last_ingest(connection, use_case),
+        }
+
+
+def _size(connection: sa.Connection, table: sa.Table) -> dict[str, Any]:
+    statement = sa.select(sa.func.count(), sa.func.max(table.c[tables.EVENT_TIME])).select_from(table)
+    found = _one(connection, statement)
+    rows, newest = (found[0], found[1]) if found else (0, None)
+    return {"rows": rows, "newest_event_time": aware(newest).isoformat() if newest else None}
+
+
+def _last_ingest(connection: sa.Connection, use_case: UseCase) -> dict[str, Any] | None:
+    columns = INGEST_RUN.c
+    found = _one(
+        connection,
+        sa.select(columns.as_of, columns.status, columns.rows_loaded)
+        .where(columns.use_case == use_case.name)
+        .order_by(columns.started_at.desc())
+        .limit(1),
+    )
+    if not found:
+        return None
+    return {"as_of": aware(found[0]).isoformat(), "status": found[1], "rows_loaded": found[2]}
+
+
+def _one(connection: sa.Connection, statement: Any) -> Sequence[Any] | None:
+    """The first row, or None; also None while the table does not exist."""
+    try:
+        found: Sequence[Any] | None = connection.execute(statement).first()
+        return found
+    except sa.exc.ProgrammingError as error:
+        if error_code(error) != NO_SUCH_TABLE:
+            raise
+        return None
+
+
+def _read(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name in _JSON:
+        return json.loads(value)
+    return aware(value) if name in _MOMENTS else value

@@ -1,0 +1,186 @@
+"""The tables of a use case, generated from its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.schema import CreateTable
+
+from evergreen.errors import SchemaMismatch
+from evergreen.store.database import exclusive
+from evergreen.usecase import DType, FeatureView, UseCase
+
+EVENT_TIME = "event_time"
+INGESTED_AT = "ingested_at"
+CATEGORY_LENGTH = 255
+TEXT_BYTES = 65_535
+KEY_LENGTH = 191
+
+# A comparison without padding: 'a' and 'a ' are two categories.
+_OPTIONS: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_nopad_bin",
+}
+
+
+def moment_type() -> sa.types.TypeEngine[Any]:
+    """A naive UTC moment with microseconds."""
+    return mysql.DATETIME(fsp=6)
+
+
+def value_type(dtype: DType) -> sa.types.TypeEngine[Any]:
+    """The column type of a feature."""
+    match dtype:
+        case "int":
+            return mysql.BIGINT()
+        case "float":
+            return mysql.DOUBLE(asdecimal=False)
+        case "category":
+            return mysql.VARCHAR(CATEGORY_LENGTH)
+        case "text":
+            return mysql.TEXT()
+
+
+def history(use_case: UseCase, view: FeatureView) -> sa.Table:
+    """Every version of every row of a view: key, event_time, ingested_at, features. System-versioned."""
+    return _table(use_case.history_table(view), [*_keys(use_case), *_clocks(), *_features(view)])
+
+
+def online(use_case: UseCase, view: FeatureView) -> sa.Table:
+    """The newest row per key of a view's history."""
+    clocks = [sa.Column(column.name, column.type, nullable=False) for column in _clocks()]
+    return _table(use_case.online_table(view), [*_keys(use_case), *clocks, *_features(view)])
+
+
+def label(use_case: UseCase) -> sa.Table:
+    """Every version of every label. System-versioned."""
+    target = sa.Column(use_case.label.name, _target_type(use_case), nullable=False)
+    return _table(use_case.label_table, [*_keys(use_case), *_clocks(), target])
+
+
+def prediction(use_case: UseCase) -> sa.Table:
+    """The prediction log, partitioned by day. The id is a UUIDv7, so it carries `predicted_at`."""
+    keys = [sa.Column(key.name, _key_type(key.dtype), nullable=True) for key in use_case.entity.keys]
+    features = [column for view in use_case.views for column in _features(view)]
+    return _table(
+        use_case.prediction_table,
+        [
+            sa.Column("prediction_id", mysql.CHAR(36, charset="ascii"), primary_key=True),
+            sa.Column("predicted_at", moment_type(), primary_key=True),
+            sa.Column("model_version", sa.Integer, nullable=False),
+            sa.Column("channel", mysql.ENUM("online", "batch", "canary"), nullable=False),
+            *keys,
+            *features,
+            sa.Column("prediction", _target_type(use_case), nullable=False),
+            sa.Column("probability", mysql.DOUBLE(asdecimal=False)),
+            sa.Column("probabilities", mysql.LONGTEXT),
+            sa.Column("actual", _target_type(use_case)),
+            sa.Column("actual_at", moment_type()),
+        ],
+        sa.Index("by_channel", "channel", "predicted_at"),
+    )
+
+
+def tables(use_case: UseCase) -> tuple[sa.Table, ...]:
+    """All tables of a use case."""
+    views = [table(use_case, view) for view in use_case.views for table in (history, online)]
+    return (*views, label(use_case), prediction(use_case))
+
+
+def create_tables(engine: sa.Engine, use_case: UseCase) -> list[str]:
+    """Create the tables that are missing; their names. Safe to run again and at the same time.
+
+    Raises SchemaMismatch when a table exists with other columns than declared; then nothing is created.
+    """
+    with engine.connect() as connection:
+        if not check_tables(connection, use_case):
+            return []
+        with exclusive(connection, f"tables.{use_case.name}"):
+            missing = check_tables(connection, use_case)
+            for table in tables(use_case):
+                if table.name in missing:
+                    statement = str(CreateTable(table, if_not_exists=True).compile(dialect=engine.dialect))
+                    connection.exec_driver_sql(statement.replace("%", "%%") + _suffix(use_case, table))
+    return missing
+
+
+def check_tables(connection: sa.Connection, use_case: UseCase) -> list[str]:
+    """Compare the tables in the database with the declaration; the names of those that do not exist.
+
+    Raises SchemaMismatch naming the table, the column, what is declared and what was found.
+    """
+    declared = {table.name: table for table in tables(use_case)}
+    found: dict[str, dict[str, str]] = {}
+    rows = connection.execute(
+        sa.text(
+            "SELECT table_name, column_name, column_type FROM information_schema.columns"
+            " WHERE table_schema = DATABASE() AND table_name IN :names"
+        ).bindparams(sa.bindparam("names", expanding=True)),
+        {"names": list(declared)},
+    )
+    for table_name, column_name, column_type in rows:
+        found.setdefault(table_name, {})[column_name] = _plain(column_type)
+    connection.rollback()
+    for name, columns in found.items():
+        wanted = {
+            column.name: _plain(column.type.compile(dialect=connection.dialect))
+            for column in declared[name].columns
+        }
+        for column in sorted(wanted.keys() | columns.keys(), key=list(wanted | columns).index):
+            if wanted.get(column) != columns.get(column):
+                raise SchemaMismatch(
+                    f"table {name}, column {column}: declared {wanted.get(column, 'not at all')},"
+                    f" found {columns.get(column, 'no such column')}",
+                    hint="give the changed feature a new name, or move the old table away and ingest again",
+                )
+    return [name for name in declared if name not in found]
+
+
+def _suffix(use_case: UseCase, table: sa.Table) -> str:
+    if table.name == use_case.prediction_table:
+        # The catch-all takes what no day takes, so that no insert ever fails for want of a partition.
+        return " PARTITION BY RANGE COLUMNS(predicted_at) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
+    if table.name.endswith("__online"):
+        return ""
+    return " WITH SYSTEM VERSIONING"
+
+
+def _table(name: str, columns: Sequence[sa.Column[Any]], *more: sa.Index) -> sa.Table:
+    items: list[sa.schema.SchemaItem] = [*columns, *more]
+    return sa.Table(name, sa.MetaData(), *items, **_OPTIONS)
+
+
+def _keys(use_case: UseCase) -> list[sa.Column[Any]]:
+    return [
+        sa.Column(key.name, _key_type(key.dtype), primary_key=True, autoincrement=False)
+        for key in use_case.entity.keys
+    ]
+
+
+def _clocks() -> list[sa.Column[Any]]:
+    return [sa.Column(name, moment_type(), primary_key=True) for name in (EVENT_TIME, INGESTED_AT)]
+
+
+def _features(view: FeatureView) -> list[sa.Column[Any]]:
+    return [sa.Column(f.name, value_type(f.dtype), nullable=True) for f in view.features]
+
+
+def _key_type(dtype: str) -> sa.types.TypeEngine[Any]:
+    return mysql.BIGINT() if dtype == "int" else mysql.VARCHAR(KEY_LENGTH)
+
+
+def _target_type(use_case: UseCase) -> sa.types.TypeEngine[Any]:
+    return mysql.VARCHAR(CATEGORY_LENGTH) if use_case.label.classes else mysql.DOUBLE(asdecimal=False)
+
+
+def _plain(column_type: str) -> str:
+    """A type without what MariaDB adds or drops by itself: display widths, character sets, spaces."""
+    name = column_type.lower().partition(" character set")[0].replace(", ", ",").replace("'", "")
+    for integer in ("bigint", "int"):
+        if name.startswith(f"{integer}(") or name == f"{integer}eger":
+            return integer
+    return name

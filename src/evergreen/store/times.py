@@ -1,0 +1,21 @@
+"""Moments on their way into and out of MariaDB, which keeps them as naive UTC DATETIME(6)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from evergreen.errors import StoreError
+
+
+def naive(moment: datetime) -> datetime:
+    """An aware moment as naive UTC. Raises StoreError for a naive one: nobody could say what it means."""
+    if moment.tzinfo is None:
+        raise StoreError(
+            f"the moment {moment.isoformat()} has no time zone", hint="pass aware UTC datetimes everywhere"
+        )
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def aware(moment: datetime) -> datetime:
+    """A naive UTC moment from MariaDB as an aware one."""
+    return moment.replace(tzinfo=UTC)

@@ -1,0 +1,124 @@
+"""Training runs: one row in MariaDB per (use case, as_of), which carries the work from task to task."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from evergreen.errors import TrainingError
+from evergreen.store.times import aware, naive
+
+TABLE = sa.table(
+    "training_run",
+    *(
+        sa.column(name)
+        for name in (
+            "id",
+            "use_case",
+            "as_of",
+            "reason",
+            "status",
+            "dataset_digest",
+            "dataset_rows",
+            "params",
+            "metrics",
+            "verdict",
+            "mlflow_run_id",
+            "model_version",
+            "started_at",
+            "finished_at",
+        )
+    ),
+)
+_JSON = ("params", "metrics", "verdict")
+_MOMENTS = ("as_of", "started_at", "finished_at")
+_REASON_LENGTH = 255
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One training. Moments are aware UTC; what later steps find out is None until then.
+
+    `status` goes started → prepared → tuned → evaluated → judged → registered → promoted or rejected.
+    """
+
+    id: str
+    use_case: str
+    as_of: datetime
+    reason: str
+    status: str
+    dataset_digest: str | None
+    dataset_rows: int | None
+    params: dict[str, Any] | None
+    metrics: dict[str, Any] | None
+    verdict: dict[str, Any] | None
+    mlflow_run_id: str | None
+    model_version: int | None
+    started_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def finished(self) -> bool:
+        return self.status in ("promoted", "rejected")
+
+
+def run_id(use_case: str, as_of: datetime) -> str:
+    """The id that a training of that use case as of that moment always has (a UUIDv5)."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:training:{use_case}:{naive(as_of).isoformat()}"))
+
+
+def start(engine: sa.Engine, use_case: str, as_of: datetime, reason: str) -> TrainingRun:
+    """The training run of (use_case, as_of): a new one, or the one that an earlier call began."""
+    values = {
+        "id": run_id(use_case, as_of),
+        "use_case": use_case,
+        "as_of": naive(as_of),
+        "reason": reason[:_REASON_LENGTH],
+        "status": "started",
+        "started_at": naive(datetime.now(UTC)),
+    }
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO training_run (id, use_case, as_of, reason, status, started_at)"
+                " VALUES (:id, :use_case, :as_of, :reason, :status, :started_at)"
+                " ON DUPLICATE KEY UPDATE id = id"
+            ),
+            values,
+        )
+    return get(engine, run_id(use_case, as_of))
+
+
+def get(engine: sa.Engine, training_run: str) -> TrainingRun:
+    """That training run. Raises TrainingError when there is none."""
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(TABLE).where(TABLE.c.id == training_run)).one_or_none()
+    if row is None:
+        raise TrainingError(
+            f"there is no training run {training_run!r}", hint="start one: evergreen run train USE_CASE"
+        )
+    fields = dict(row._mapping)
+    for name in _JSON:
+        fields[name] = json.loads(fields[name]) if fields[name] is not None else None
+    for name in _MOMENTS:
+        fields[name] = aware(fields[name]) if fields[name] is not None else None
+    return TrainingRun(**fields)
+
+
+def update(engine: sa.Engine, training_run: str, **fields: Any) -> TrainingRun:
+    """Set fields of a training run (mappings become JSON, moments naive UTC), and return it."""
+    values: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            values[name] = json.dumps(value)
+        else:
+            values[name] = naive(value) if isinstance(value, datetime) else value
+    with engine.begin() as connection:
+        connection.execute(TABLE.update().where(TABLE.c.id == training_run).values(**values))
+    return get(engine, training_run)

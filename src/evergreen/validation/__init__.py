@@ -1,0 +1,1 @@
+"""The data contract of a use case, and the report when data breaks it."""

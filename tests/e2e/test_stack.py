@@ -1,0 +1,229 @@
+"""The whole embedded stack for real: MariaDB, MLflow and Airflow come up, survive kills, and leave nothing.
+
+The tests share one stack; each brings it up again if it is down, and the last one ends with it down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pymysql
+import pytest
+
+from evergreen.errors import OrchestratorError
+from evergreen.settings import Settings, load_settings
+from evergreen.stack import lifecycle, processes
+from evergreen.stack.airflow_api import AirflowApi
+from evergreen.stack.state import is_alive
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
+
+# A shared or slow machine may take longer than the 90 s that two free cores need.
+READY_SECONDS = 180.0
+
+TINY_DAG = """
+from airflow.sdk import DAG, task
+
+with DAG("tiny", schedule=None):
+
+    @task
+    def first(**context):
+        return (context["dag_run"].conf or {}).get("number", 1)
+
+    @task
+    def second(number):
+        if number < 0:
+            raise ValueError("told to fail")
+        return number + 1
+
+    second(first())
+"""
+
+
+class Stack:
+    """One stack in a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.id = processes.stack_id(home)
+        self.seconds = 0.0
+
+    def up(self) -> dict[str, Any]:
+        began = time.monotonic()
+        status = lifecycle.up(self.home)
+        self.seconds = time.monotonic() - began
+        return status
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(self.home)
+
+    def process(self, name: str) -> dict[str, Any]:
+        return next(p for p in lifecycle.status(self.home)["processes"] if p["name"] == name)
+
+    def gone(self) -> bool:
+        return not is_alive(self.home) and not processes.marked(self.id)
+
+
+@pytest.fixture(scope="module")
+def started_stack() -> Iterator[Stack]:
+    # Not under pytest's tmp_path: its name is too long for a Unix socket.
+    home = Path(tempfile.mkdtemp(prefix="evergreen-e2e-"))
+    (home / "dags").mkdir()
+    (home / "dags" / "tiny.py").write_text(TINY_DAG)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("EVERGREEN_", "AIRFLOW"))]:
+            patch.delenv(name)
+        patch.setenv("EVERGREEN_DAGS", str(home / "dags"))
+        patch.setenv("EVERGREEN_USE_CASES", str(home / "none"))
+        started = Stack(home)
+        try:
+            started.up()
+            yield started
+        finally:
+            lifecycle.down(home)
+            shutil.rmtree(home)
+
+
+@pytest.fixture
+def stack(started_stack: Stack) -> Stack:
+    if not is_alive(started_stack.home):
+        started_stack.up()
+    return started_stack
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "that did not happen in time"
+        time.sleep(0.2)
+
+
+def listening_elsewhere(pids: set[int]) -> list[str]:
+    """Sockets of these processes that listen on anything but loopback."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
+            except OSError:
+                continue
+    found = []
+    for table, loopback in (("tcp", "0100007F"), ("tcp6", "00000000000000000000000001000000")):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes and not fields[1].startswith(loopback):
+                found.append(fields[1])
+    return found
+
+
+def test_it_is_up_in_time_on_loopback_only_and_small(stack: Stack) -> None:
+    status = lifecycle.status(stack.home)
+    print(f"ready after {stack.seconds:.0f} s with {status['memory_mb']:.0f} MB")  # noqa: T201
+    assert stack.seconds < READY_SECONDS
+    assert status["state"] == "running"
+    servers = {p["name"] for p in status["processes"] if p["state"] == "ready"}
+    assert servers == {
+        "mariadb",
+        "mlflow",
+        "airflow-api-server",
+        "airflow-scheduler",
+        "airflow-dag-processor",
+        "airflow-triggerer",
+    }
+    assert status["memory_mb"] < 3000
+    assert listening_elsewhere(set(processes.marked(stack.id))) == []
+    json.dumps(status)
+
+
+def test_every_server_answers_and_secrets_are_private(stack: Stack) -> None:
+    settings = stack.settings
+    assert httpx.get(f"{settings.mlflow_tracking_uri}/health").status_code == 200
+    health = httpx.get(f"{settings.airflow_url}/api/v2/monitor/health").json()
+    assert {part["status"] for part in health.values()} == {"healthy"}
+    password = settings.mariadb_password.get_secret_value()
+    with pymysql.connect(
+        host="127.0.0.1",
+        port=settings.mariadb_port,
+        user="evergreen",
+        password=password,
+        database="evergreen",
+    ) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT COUNT(*) FROM schema_migration")
+        assert cursor.fetchone()[0] >= 1  # type: ignore[index]
+    for name in ("stack.env", "keys.json", "stack.json", "airflow/passwords.json"):
+        assert stat.S_IMODE((stack.home / name).stat().st_mode) == 0o600, name
+    secrets = [password, *json.loads((stack.home / "keys.json").read_text()).values()]
+    for pid in processes.marked(stack.id):
+        command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+        assert not any(secret in command for secret in secrets)
+    assert not any(secret in (stack.home / "stack.json").read_text() for secret in secrets)
+
+
+def test_airflow_runs_a_dag_through_the_api(stack: Stack) -> None:
+    airflow = AirflowApi(stack.settings)
+    run = airflow.trigger("tiny", {"number": 41}, run_id="answer")
+    airflow.wait("tiny", run, timeout=120)
+    assert airflow.xcom("tiny", run, "second") == 42
+    assert airflow.trigger("tiny", {"number": 1}, run_id="answer") == "answer"
+    assert len(airflow.runs("tiny")) == 1
+    failing = airflow.trigger("tiny", {"number": -1})
+    with pytest.raises(OrchestratorError, match="told to fail"):
+        airflow.wait("tiny", failing, timeout=120)
+
+
+def test_killed_servers_come_back(stack: Stack) -> None:
+    before = {name: stack.process(name) for name in ("mariadb", "mlflow", "airflow-scheduler")}
+    old = set(processes.marked(stack.id))
+    for process in before.values():
+        os.kill(process["pid"], signal.SIGKILL)
+    for name in before:
+        eventually(
+            lambda name=name: stack.process(name)["state"] == "ready" and stack.process(name)["restarts"] == 1
+        )
+        assert stack.process(name)["last_exit"] == "killed by SIGKILL"
+    # Neither MLflow's worker nor the scheduler's of the first life is left.
+    names = {stack_pid: name for stack_pid, name in processes.marked(stack.id).items() if stack_pid in old}
+    assert not {"mariadb", "mlflow", "airflow-scheduler"} & set(names.values())
+
+
+def test_killing_the_supervisor_leaves_nothing_and_up_recovers(stack: Stack) -> None:
+    settings = stack.settings
+    airflow = AirflowApi(settings)
+    run = airflow.trigger("tiny", {"number": 6})
+    airflow.wait("tiny", run, timeout=120)
+    os.kill(lifecycle.status(stack.home)["supervisor_pid"], signal.SIGKILL)
+    eventually(stack.gone, 60.0)
+    assert lifecycle.status(stack.home)["state"] == "killed"
+    assert stack.up()["state"] == "running"
+    assert stack.settings == settings
+    assert airflow.xcom("tiny", run, "second") == 7
+
+
+def test_down_leaves_nothing_and_a_taken_port_is_replaced(stack: Stack) -> None:
+    port = stack.settings.mariadb_port
+    assert lifecycle.down(stack.home)
+    assert stack.gone()
+    log = (stack.home / "logs" / "mariadb.log").read_text()
+    assert log.rstrip().endswith("Shutdown complete")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the last server linger
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        status = stack.up()
+        assert status["state"] == "running"
+        assert stack.settings.mariadb_port != port
+    assert lifecycle.down(stack.home)
+    assert stack.gone()

@@ -1,0 +1,330 @@
+"""The real service over HTTP, on a real MariaDB and MLflow store: answers, log, hot swap, outages, stops."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from evergreen.errors import KeyNotFound, NoChampion, ServingError
+from evergreen.registry.models import load_model
+from evergreen.serving.inference import explain, predict
+from evergreen.store.database import engine
+from evergreen.store.on_demand import columns_of_rows
+from evergreen.store.predictions import read_predictions
+from parcel_case import row
+from serving_world import PARCELS, Service, World, running, wait_until, world
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("world")) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def service(made: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(made, tmp_path_factory.mktemp("service")) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def _first_version_is_champion(made: World) -> None:
+    made.promote(made.versions[0])
+
+
+def settle(service: Service, version: int) -> None:
+    """Wait until that version is in service."""
+    with service.client() as client:
+        wait_until(lambda: client.metadata()["model_version"] == version, 20)
+
+
+def drained(service: Service) -> bool:
+    with service.client() as client:
+        log = client.metadata()["log"]
+    return bool(log["queued"] == log["spilled"] == 0)
+
+
+def test_answers_are_the_models_own_and_sent_is_answered_is_logged(made: World, service: Service) -> None:
+    settle(service, made.versions[0])
+    before, began = made.logged(), datetime.now(UTC)
+    rows = made.rows(60, seed=21)
+    with service.client() as client:
+        single = [client.predict(r) for r in rows[:20]]
+        batch = client.predict_batch(rows[20:])
+    answers = [*single, *batch]
+    model = load_model(made.settings, made.use_case, made.versions[0])
+    own = predict(made.use_case, model, columns_of_rows(made.use_case, rows))
+    for number, (sent, answer) in enumerate(zip(rows, answers, strict=True)):
+        expected = own.answer(number)
+        assert answer["prediction"] == expected["prediction"]
+        assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-12)
+        assert answer["probability"] == max(answer["probabilities"].values())
+        assert (answer["parcel_id"], answer["model_version"]) == (sent["parcel_id"], made.versions[0])
+    wait_until(lambda: made.logged() == before + 60)
+    frame = read_predictions(engine(made.settings), made.use_case, began, datetime.now(UTC))
+    logged = frame.set_index("prediction_id")
+    for sent, answer in zip(rows, answers, strict=True):
+        stored = logged.loc[answer["prediction_id"]]
+        assert stored["prediction"] == answer["prediction"]
+        assert stored["probability"] == answer["probability"]
+        assert stored["probabilities"] == answer["probabilities"]
+        assert stored["parcel_id"] == sent["parcel_id"]
+        for name in ("weight", "volume", "stops", "carrier", "depot", "temperature", "note"):
+            missing = stored[name] is None or stored[name] != stored[name]
+            assert missing if sent[name] is None else stored[name] == sent[name]
+
+
+def test_checks_do_not_count_as_traffic(made: World, service: Service) -> None:
+    online, canary = made.logged(), made.logged("canary")
+    with service.client(channel="canary") as client:
+        client.predict(row())
+    wait_until(lambda: made.logged("canary") == canary + 1)
+    assert made.logged() == online
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (json.dumps({"data": row(weight=99)}), "weight"),
+        (json.dumps({"data": row(carrier="drone")}), "carrier"),
+        (json.dumps({"data": {k: v for k, v in row().items() if k != "volume"}}), "volume"),
+        (json.dumps({"data": row(colour="red")}), "colour"),
+        (json.dumps({"data": row(temperature=float("nan"))}), "temperature"),
+        ('{"data": ', "body"),
+        ("", "body"),
+        ('{"data": ' + "[" * 50_000, "body"),
+    ],
+)
+def test_a_bad_body_is_refused_with_its_field(service: Service, body: str, field: str) -> None:
+    response = httpx.post(
+        f"{service.url}/predict", content=body, headers={"content-type": "application/json"}
+    )
+    assert response.status_code in (400, 422)
+    error = response.json()["error"]
+    assert error["fields"][0]["field"] == field
+    assert error["fields"][0]["reason"]
+    assert "Traceback" not in response.text
+
+
+def test_a_body_too_large_is_refused(service: Service) -> None:
+    body = b'{"data": "' + b"x" * 3_000_000 + b'"}'
+    response = httpx.post(
+        f"{service.url}/predict", content=body, headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 413
+    assert "bytes" in response.json()["error"]["message"]
+
+
+def test_by_key_uses_the_online_store(made: World, service: Service) -> None:
+    with service.client() as client:
+        answer = client.predict_by_key({"parcel_id": 17})
+        assert answer["parcel_id"] == 17
+        stored = {**made.rows(PARCELS, seed=11)[16], "parcel_id": 17}
+        assert client.predict(stored)["probabilities"] == answer["probabilities"]
+        with pytest.raises(KeyNotFound, match="parcel_id=999999"):
+            client.predict_by_key({"parcel_id": 999_999})
+    several = httpx.post(
+        f"{service.url}/predict_by_key", json={"data": [{"parcel_id": n} for n in (3, 1, 2)]}
+    )
+    assert [a["parcel_id"] for a in several.json()["predictions"]] == [3, 1, 2]
+    partly = httpx.post(f"{service.url}/predict_by_key", json={"data": [{"parcel_id": n} for n in (1, -5)]})
+    assert partly.status_code == 404
+    assert "parcel_id=-5" in partly.json()["error"]["message"]
+
+
+def test_feedback_works_at_once_and_for_unknown_ids_not_at_all(made: World, service: Service) -> None:
+    began = datetime.now(UTC)
+    with service.client() as client:
+        answer = client.predict(row(parcel_id=4711))
+        assert client.feedback(answer["prediction_id"], "yes")["recorded"] is True
+        assert client.feedback(answer["prediction_id"], "no")["recorded"] is True
+        with pytest.raises(KeyNotFound):
+            client.feedback("0190e1d2-0000-7000-8000-000000000000", "yes")
+    frame = read_predictions(engine(made.settings), made.use_case, began, datetime.now(UTC))
+    stored = frame.set_index("prediction_id").loc[answer["prediction_id"]]
+    assert stored["actual"] == "no"
+
+
+def test_explanations_add_up(made: World, service: Service) -> None:
+    settle(service, made.versions[0])
+    with service.client() as client:
+        told = client.explain(row())
+    model = load_model(made.settings, made.use_case, made.versions[0])
+    assert told["contributions"].keys() == set(model.feature_names)
+    assert told["contributions"] == pytest.approx(
+        explain(made.use_case, model, columns_of_rows(made.use_case, [row()]))["contributions"]
+    )
+    share = predict(made.use_case, model, columns_of_rows(made.use_case, [row()])).answer(0)["probability"]
+    score = told["base_value"] + sum(told["contributions"].values())
+    assert 1 / (1 + 2.718281828459045**-score) == pytest.approx(share, abs=1e-6)
+
+
+def test_metadata_documentation_and_metrics(made: World, service: Service) -> None:
+    settle(service, made.versions[0])
+    with service.client() as client:
+        client.predict(row())
+        told = client.metadata()
+    assert told["use_case"] == "parcel"
+    assert told["promoted_at"].startswith("2026-06-01")
+    assert told["run_id"]
+    assert told["loaded_at"] >= told["started_at"]
+    assert told["classes"] == ["no", "yes"]
+    assert told["log"]["lost"] == 0
+    assert told["trouble"] == ""
+    for path in ("/", "/docs", "/openapi.json", "/static_content/swagger-ui-bundle.js", "/healthz", "/livez"):
+        assert httpx.get(f"{service.url}{path}").status_code == 200, path
+    metrics = httpx.get(f"{service.url}/metrics").text
+    for name in (
+        'evergreen_predictions_total{channel="online"',
+        "evergreen_model_swaps_total",
+        "evergreen_prediction_log_queued",
+        "evergreen_prediction_log_spilled",
+        'evergreen_prediction_log_lost{use_case="parcel"} 0.0',
+        "bentoml_service_request_total",
+    ):
+        assert name in metrics, name
+
+
+def test_a_new_champion_is_swapped_in_under_load_without_a_failed_request(
+    made: World, service: Service
+) -> None:
+    settle(service, made.versions[0])
+    before = made.logged()
+    rows = made.rows(40, seed=33)
+    expected = {}
+    for version in made.versions:
+        outcome = predict(
+            made.use_case,
+            load_model(made.settings, made.use_case, version),
+            columns_of_rows(made.use_case, rows),
+        )
+        expected[version] = [outcome.answer(n)["probability"] for n in range(len(rows))]
+    stop = threading.Event()
+    versions: Counter[int] = Counter()
+    faults: list[str] = []
+    lock = threading.Lock()
+
+    def send(start: int) -> None:
+        with service.client() as client:
+            number = start
+            while not stop.is_set():
+                number = (number + 1) % len(rows)
+                try:
+                    answer = client.predict(rows[number])
+                except ServingError as error:
+                    with lock:
+                        faults.append(str(error))
+                    continue
+                version = answer["model_version"]
+                right = expected[version][number]
+                with lock:
+                    versions[version] += 1
+                    if abs(answer["probability"] - right) > 1e-12:
+                        faults.append(f"v{version} answered {answer['probability']} instead of {right}")
+
+    threads = [threading.Thread(target=send, args=(start,)) for start in range(0, 40, 10)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: versions[made.versions[0]] > 50)
+        made.promote(made.versions[1])
+        # Seen by a request within 5 s, as the service promises.
+        wait_until(lambda: versions[made.versions[1]] > 0, 5)
+        wait_until(lambda: versions[made.versions[1]] > 50)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert faults == []
+    assert set(versions) == set(made.versions)
+    wait_until(lambda: made.logged() >= before + versions.total())
+    assert made.logged() == before + versions.total()
+
+
+def test_predictions_survive_an_absence_of_mariadb(made: World, service: Service) -> None:
+    wait_until(lambda: drained(service))
+    before = made.logged()
+    made.database.stop()
+    try:
+        with service.client() as client:
+            answers = [client.predict(r) for r in made.rows(30, seed=41)]
+            answers += client.predict_batch(made.rows(200, seed=42))
+            wait_until(lambda: client.metadata()["log"]["spilled"] == 230)
+            with pytest.raises(ServingError, match="does not answer"):
+                client.predict_by_key({"parcel_id": 1})
+            with pytest.raises(ServingError):
+                client.feedback(answers[0]["prediction_id"], "yes")
+            assert client.ready()
+    finally:
+        made.database.start()
+    wait_until(lambda: drained(service))
+    assert made.logged() == before + 230
+    with service.client() as client:
+        assert client.feedback(answers[0]["prediction_id"], "yes")["recorded"] is True
+        assert client.metadata()["log"]["lost"] == 0
+    assert list((made.settings.home / "predictions").glob("*/*.jsonl")) == []
+
+
+def test_a_graceful_stop_drains_the_log_also_without_mariadb(made: World, tmp_path: Path) -> None:
+    before = made.logged()
+    with running(made, tmp_path / "first") as service:
+        with service.client() as client:
+            client.predict_batch(made.rows(400, seed=51))
+            for sent in made.rows(20, seed=52):
+                client.predict(sent)
+        service.stop()
+    assert made.logged() == before + 420
+    with running(made, tmp_path / "second") as service:
+        made.database.stop()
+        try:
+            with service.client() as client:
+                client.predict_batch(made.rows(300, seed=53))
+            service.stop()
+        finally:
+            made.database.start()
+    assert made.logged() == before + 420
+    with running(made, tmp_path / "third"):
+        wait_until(lambda: made.logged() == before + 720)
+    assert made.logged() == before + 720
+
+
+def test_without_a_champion_the_service_is_up_but_not_ready(made: World, tmp_path: Path) -> None:
+    with running(made, tmp_path, use_case="titanic", ready=False) as service, service.client() as client:
+        assert httpx.get(f"{service.url}/livez").status_code == 200
+        assert httpx.get(f"{service.url}/readyz").status_code == 503
+        wait_until(lambda: "no champion" in client.metadata()["trouble"])
+        assert client.metadata()["model_version"] is None
+        response = httpx.post(f"{service.url}/predict", json={"data": made_passenger()})
+        assert response.status_code == 409
+        assert response.json()["error"]["type"] == "NoChampion"
+        with pytest.raises(NoChampion, match="no champion"):
+            client.predict(made_passenger())
+
+
+def made_passenger() -> dict[str, object]:
+    return {
+        "pclass": 3,
+        "name": "Doe, Mr. John",
+        "sex": "male",
+        "sibsp": 0,
+        "parch": 0,
+        "ticket": "1",
+        "fare": 7.5,
+    }
+
+
+def test_an_unknown_use_case_stops_the_start_in_words(made: World, tmp_path: Path) -> None:
+    with (
+        pytest.raises(AssertionError, match="there is no use case 'parcle'"),
+        running(made, tmp_path, use_case="parcle"),
+    ):
+        pass
+    assert "did you mean 'parcel'?" in (tmp_path / "service.log").read_text()
+    assert "Traceback" not in (tmp_path / "service.log").read_text()

@@ -1,0 +1,417 @@
+"""Loads into a real MariaDB: late rows, corrections, reruns, kills, and what each moment knew."""
+
+from __future__ import annotations
+
+import math
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from evergreen.errors import EmptyTrainingSet, StoreError, StoreUnreachable
+from evergreen.settings import Settings
+from evergreen.store import ingest, staging
+from evergreen.store.database import engine
+from evergreen.store.forget import forget
+from evergreen.store.migrations import migrate
+from evergreen.store.online import latest_rows, read_online
+from evergreen.store.runs import get_ingest, start_ingest, update_ingest
+from evergreen.store.tables import create_tables, tables
+from evergreen.store.training_set import read_training_set
+from evergreen.usecase import UseCase
+
+Frames = Callable[..., dict[str, pd.DataFrame]]
+DAY = timedelta(days=1)
+JUNE = datetime(2026, 6, 1, tzinfo=UTC)
+JULY = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(settings: Settings, toy_use_case: UseCase) -> sa.Engine:
+    found = engine(settings)
+    migrate(found)
+    create_tables(found, toy_use_case)
+    return found
+
+
+def load(
+    database: sa.Engine, use_case: UseCase, as_of: datetime, frames: dict[str, pd.DataFrame]
+) -> dict[str, int]:
+    return ingest.load(database, use_case, start_ingest(database, use_case, as_of).id, frames)
+
+
+def content(database: sa.Engine, use_case: UseCase) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of the use case's tables, in order."""
+    with database.connect() as connection:
+        return {
+            table.name: [
+                tuple(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns))
+            ]
+            for table in tables(use_case)
+        }
+
+
+def fact(client: int, when: datetime, age: float, mood: str | None = None) -> dict[str, Any]:
+    return {
+        "client_id": client,
+        "event_time": when,
+        "age": age,
+        "visits": 1.0,
+        "spend": math.nan,
+        "segment": None,
+        "mood": mood,
+    }
+
+
+def facts(*rows: dict[str, Any]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows))
+    moods = pd.Series([row["mood"] for row in rows], dtype=object)
+    times = frame["event_time"].astype("datetime64[us, UTC]")
+    return frame.assign(event_time=times, mood=moods, segment=pd.Series([None] * len(rows), dtype=object))
+
+
+def labels(*rows: tuple[int, datetime, str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["client_id", "event_time", "leaves"])
+    return frame.astype({"event_time": "datetime64[us, UTC]", "leaves": object})
+
+
+def test_what_is_loaded_is_what_is_read(database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames) -> None:
+    frames = toy_frames(300)
+    odd = frames["facts"].copy()
+    # Everything that a CSV on the way could bend.
+    odd.loc[0, "mood"] = 'a "quoted", \\N comma\nand a line; NULL'
+    odd.loc[1, "mood"] = "NULL"
+    odd.loc[2, "mood"] = "\\"
+    odd.loc[3, "mood"] = "日本 🙂"
+    odd.loc[4, "spend"] = 0.1 + 0.2
+    odd.loc[5, "spend"] = 5e-324
+    odd.loc[6, "age"] = float(2**53)
+    odd.loc[7, "event_time"] = pd.Timestamp("2026-02-01T03:04:05.678901Z")
+    counts = load(database, toy_use_case, JULY, {"facts": odd, "label": frames["label"]})
+    assert counts == {"facts": 300, "label": 300}
+    expected = odd.sort_values(["client_id", "event_time"]).groupby("client_id").tail(1)
+    got = latest_rows(database, toy_use_case)
+    pd.testing.assert_frame_equal(
+        got, expected.sort_values("client_id", ignore_index=True)[list(got.columns)], check_dtype=True
+    )
+    joined = read_training_set(database, toy_use_case, JULY).frame
+    wanted = odd.drop(index=7).sort_values(["event_time", "client_id"], ignore_index=True)
+    same = joined.merge(wanted[["client_id", "event_time"]], on=["client_id", "event_time"])
+    pd.testing.assert_frame_equal(same[list(odd.columns)], wanted, check_dtype=True)
+
+
+def test_a_second_load_of_the_same_run_changes_nothing(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    frames = toy_frames(120)
+    first = load(database, toy_use_case, JULY, frames)
+    before = content(database, toy_use_case)
+    assert load(database, toy_use_case, JULY, frames) == first
+    assert content(database, toy_use_case) == before
+    # A later run that brings nothing new adds no row either.
+    assert load(database, toy_use_case, JULY + DAY, frames) == {"facts": 0, "label": 0}
+    assert content(database, toy_use_case) == before
+
+
+def test_repeated_rows_in_one_batch_count_once(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    frames = {name: pd.concat([frame, frame]) for name, frame in toy_frames(60).items()}
+    assert load(database, toy_use_case, JULY, frames) == {"facts": 60, "label": 60}
+
+
+def test_a_correction_is_a_new_row_that_earlier_moments_do_not_see(
+    database: sa.Engine, toy_use_case: UseCase
+) -> None:
+    when = JUNE - 20 * DAY
+    load(database, toy_use_case, JUNE, {"facts": facts(fact(1, when, 30)), "label": labels((1, when, "no"))})
+    load(database, toy_use_case, JULY, {"facts": facts(fact(1, when, 31)), "label": labels((1, when, "yes"))})
+    before = read_training_set(database, toy_use_case, JULY - DAY).frame
+    after = read_training_set(database, toy_use_case, JULY).frame
+    assert (before["age"][0], before["leaves"][0]) == (30.0, "no")
+    assert (after["age"][0], after["leaves"][0]) == (31.0, "yes")
+    assert read_online(database, toy_use_case, [(1,)])[1,]["age"] == 31
+    # Back to the former value, and from a value to none: both are news.
+    load(database, toy_use_case, JULY + DAY, {"facts": facts(fact(1, when, 30))})
+    assert load(database, toy_use_case, JULY + 2 * DAY, {"facts": facts(fact(1, when, 30, "fine"))})["facts"] == 1
+    assert load(database, toy_use_case, JULY + 3 * DAY, {"facts": facts(fact(1, when, 30, None))})["facts"] == 1
+    assert read_online(database, toy_use_case, [(1,)])[1,] == {
+        "age": 30,
+        "visits": 1,
+        "spend": None,
+        "segment": None,
+        "mood": None,
+    }
+
+
+def test_a_late_row_is_kept_and_does_not_replace_a_newer_online_row(
+    database: sa.Engine, toy_use_case: UseCase
+) -> None:
+    load(database, toy_use_case, JUNE, {"facts": facts(fact(1, JUNE - 5 * DAY, 40))})
+    load(database, toy_use_case, JULY, {"facts": facts(fact(1, JUNE - 9 * DAY, 39))})
+    assert read_online(database, toy_use_case, [(1,)])[1,]["age"] == 40
+    load(database, toy_use_case, JULY, {"label": labels((1, JUNE - 7 * DAY, "yes"))})
+    assert read_training_set(database, toy_use_case, JULY).frame["age"].tolist() == [39.0]
+
+
+def test_a_backfill_of_an_earlier_moment_does_not_undo_a_later_correction(
+    database: sa.Engine, toy_use_case: UseCase
+) -> None:
+    when = JUNE - 5 * DAY
+    load(database, toy_use_case, JULY, {"facts": facts(fact(1, when, 41))})
+    load(database, toy_use_case, JUNE, {"facts": facts(fact(1, when, 40)), "label": labels((1, when, "no"))})
+    assert read_online(database, toy_use_case, [(1,)])[1,]["age"] == 41
+    assert read_training_set(database, toy_use_case, JULY - DAY).frame["age"].tolist() == [40.0]
+    assert read_training_set(database, toy_use_case, JULY).frame["age"].tolist() == [41.0]
+
+
+def test_the_same_moment_again_with_mended_values_takes_them(
+    database: sa.Engine, toy_use_case: UseCase
+) -> None:
+    when = JUNE - 5 * DAY
+    load(database, toy_use_case, JUNE, {"facts": facts(fact(1, when, 40))})
+    load(database, toy_use_case, JUNE, {"facts": facts(fact(1, when, 42))})
+    assert read_online(database, toy_use_case, [(1,)])[1,]["age"] == 42
+    assert len(content(database, toy_use_case)["toy__facts"]) == 1
+    with database.connect() as connection:
+        # What was physically there before is remembered by system versioning.
+        ages = connection.execute(sa.text("SELECT age FROM toy__facts FOR SYSTEM_TIME ALL ORDER BY age")).scalars()
+        assert ages.all() == [40, 42]
+
+
+def test_labels_count_from_their_delay_on(database: sa.Engine, toy_use_case: UseCase) -> None:
+    when = JUNE - 7 * DAY
+    load(
+        database, toy_use_case, JUNE - 2 * DAY, {"facts": facts(fact(1, when, 40)), "label": labels((1, when, "no"))}
+    )
+    assert len(read_training_set(database, toy_use_case, JUNE).frame) == 1
+    with pytest.raises(EmptyTrainingSet, match="toy has no labelled row as of") as raised:
+        read_training_set(database, toy_use_case, JUNE - timedelta(microseconds=1))
+    assert "ingest" in raised.value.hint
+    assert len(read_training_set(database, toy_use_case, JUNE, since=when - DAY).frame) == 1
+    with pytest.raises(EmptyTrainingSet):
+        read_training_set(database, toy_use_case, JUNE, since=when)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_store_knows_what_a_brute_force_memory_knows(
+    database: sa.Engine, toy_use_case: UseCase, seed: int
+) -> None:
+    """Random loads in random order of moments; every moment's training set against plain loops."""
+    dice = random.Random(seed)
+    days = [JUNE + n * DAY for n in range(6)]
+    memory: list[tuple[str, int, datetime, datetime, Any]] = []
+    for as_of in dice.sample(days, len(days)):
+        known = {(dice.randrange(4), JUNE - dice.randrange(12, 18) * DAY): dice.randrange(20, 25) for _ in range(8)}
+        seen = {(dice.randrange(4), JUNE - dice.randrange(12, 18) * DAY): dice.choice(["yes", "no"]) for _ in range(5)}
+        load(
+            database,
+            toy_use_case,
+            as_of,
+            {
+                "facts": facts(*(fact(client, at, age) for (client, at), age in known.items())),
+                "label": labels(*((client, at, value) for (client, at), value in seen.items())),
+            },
+        )
+        memory += [("fact", *key, as_of, age) for key, age in known.items()]
+        memory += [("label", *key, as_of, value) for key, value in seen.items()]
+    for moment in [days[0], days[2], days[5]]:
+        expected = brute_force(memory, moment)
+        frame = read_training_set(database, toy_use_case, moment).frame
+        got = [(row.event_time, row.client_id, row.leaves, row.age) for row in frame.itertuples()]
+        assert got == expected
+
+
+def brute_force(memory: list[Any], moment: datetime) -> list[tuple[Any, ...]]:
+    def versions(kind: str) -> dict[tuple[int, datetime], Any]:
+        found: dict[tuple[int, datetime], tuple[datetime, Any]] = {}
+        for what, client, at, ingested, value in memory:
+            old = found.get((client, at))
+            if what == kind and ingested <= moment and (old is None or ingested >= old[0]):
+                found[client, at] = (ingested, value)
+        return {key: value for key, (_, value) in found.items()}
+
+    rows = []
+    for (client, at), leaves in versions("label").items():
+        before = [(when, age) for (who, when), age in versions("fact").items() if who == client and when <= at]
+        if before and at + 7 * DAY <= moment:
+            rows.append((at, client, leaves, float(max(before)[1])))
+    return sorted(rows)
+
+
+@pytest.mark.parametrize("step", ["_refresh_online", "update_ingest", "digest_of"])
+def test_a_load_that_fails_anywhere_leaves_nothing(
+    database: sa.Engine,
+    toy_use_case: UseCase,
+    toy_frames: Frames,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("forced")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, step, fail)
+        with pytest.raises(RuntimeError, match="forced"):
+            load(database, toy_use_case, JULY, toy_frames(30))
+    assert not any(content(database, toy_use_case).values())
+    assert load(database, toy_use_case, JULY, toy_frames(30)) == {"facts": 30, "label": 30}
+
+
+def test_a_connection_that_dies_half_way_leaves_nothing(
+    database: sa.Engine,
+    toy_use_case: UseCase,
+    toy_frames: Frames,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hang_up(connection: sa.Connection, *args: object, **values: object) -> None:
+        own = connection.execute(sa.text("SELECT CONNECTION_ID()")).scalar_one()
+        with database.connect() as other:
+            other.exec_driver_sql(f"KILL {own}")
+        update_ingest(connection, *args, **values)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "update_ingest", hang_up)
+        with pytest.raises(StoreUnreachable):
+            load(database, toy_use_case, JULY, toy_frames(30))
+    assert not any(content(database, toy_use_case).values())
+    assert load(database, toy_use_case, JULY, toy_frames(30))["facts"] == 30
+
+
+def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
+    database: sa.Engine, settings: Settings, toy_use_case: UseCase, toy_frames: Frames, tmp_path: Path
+) -> None:
+    frames = toy_frames(60)
+    run = start_ingest(database, toy_use_case, JULY)
+    for part, frame in frames.items():
+        staging.put(database, run.id, part, frame)
+    script = f"""
+        import sys, time
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        import toy_declaration
+        from evergreen.settings import load_settings
+        from evergreen.store import ingest, staging
+        from evergreen.store.database import engine
+
+        def stop_here(*args, **kwargs):
+            print("all rows are written, nothing is committed", flush=True)
+            time.sleep(60)
+
+        ingest.update_ingest = stop_here
+        database = engine(load_settings())
+        frames = {{part: staging.get(database, {run.id!r}, part) for part in ("facts", "label")}}
+        ingest.load(database, toy_declaration.USE_CASE, {run.id!r}, frames)
+    """
+    environment = {
+        "EVERGREEN_HOME": str(tmp_path / "nowhere"),
+        "EVERGREEN_MARIADB_PORT": str(settings.mariadb_port),
+        "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
+        "EVERGREEN_MARIADB_DATABASE": settings.mariadb_database,
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith("all rows are written")
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.communicate(timeout=30)
+    assert not any(content(database, toy_use_case).values())
+    assert get_ingest(database, run.id).status == "extracting"
+    staged = {part: staging.get(database, run.id, part) for part in frames}
+    assert all(frame is not None for frame in staged.values())
+    ingest.load(database, toy_use_case, run.id, staged)  # type: ignore[arg-type]
+    after_the_kill = content(database, toy_use_case)
+    assert staging.get(database, run.id, "facts") is None
+
+    forget(database, toy_use_case)
+    create_tables(database, toy_use_case)
+    load(database, toy_use_case, JULY, frames)
+    assert content(database, toy_use_case) == after_the_kill
+    assert len(after_the_kill["toy__facts"]) == 60
+
+
+def test_loads_at_the_same_time_wait_for_each_other(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    frames = toy_frames(60)
+
+    def one(day: int) -> dict[str, int]:
+        return load(database, toy_use_case, JULY + (day % 2) * DAY, frames)
+
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(one, range(4)))
+    rows = content(database, toy_use_case)
+    assert len(rows["toy__facts__online"]) == 10
+    # Whichever moment came first, each row is known as of the later one.
+    assert len(read_training_set(database, toy_use_case, JULY + DAY).frame) == 60
+    assert max(count["facts"] for count in counts) == 60
+
+
+def test_without_local_infile_the_rows_are_the_same(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    frames = toy_frames(60)
+    load(database, toy_use_case, JULY, frames)
+    usual = content(database, toy_use_case)
+    forget(database, toy_use_case)
+    create_tables(database, toy_use_case)
+    with database.connect() as connection:
+        connection.exec_driver_sql("SET GLOBAL local_infile = 0")
+        try:
+            assert load(database, toy_use_case, JULY, frames) == {"facts": 60, "label": 60}
+        finally:
+            connection.exec_driver_sql("SET GLOBAL local_infile = 1")
+    assert content(database, toy_use_case) == usual
+
+
+def test_a_value_that_does_not_fit_stops_the_load(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    frames = toy_frames(30)
+    frames["facts"].loc[3, "mood"] = "x" * 300
+    with pytest.raises(sa.exc.DataError):
+        load(database, toy_use_case, JULY, frames)
+    assert not any(content(database, toy_use_case).values())
+
+
+def test_frames_without_their_columns_or_of_no_part_are_refused(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    with pytest.raises(StoreError, match="no column age"):
+        load(database, toy_use_case, JULY, {"facts": toy_frames(6)["facts"].drop(columns="age")})
+    with pytest.raises(StoreError, match="no part other"):
+        load(database, toy_use_case, JULY, {"other": toy_frames(6)["facts"]})
+
+
+def test_staged_frames_come_back_in_chunks(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = toy_frames(500)["facts"]
+    run = start_ingest(database, toy_use_case, JULY)
+    monkeypatch.setattr(staging, "CHUNK_BYTES", 6000)
+    assert staging.put(database, run.id, "facts", frame) > 2
+    for _ in range(2):
+        chunks = staging.put(database, run.id, "facts", frame)
+    with database.connect() as connection:
+        counted = connection.execute(sa.text("SELECT COUNT(*), SUM(row_count) FROM ingest_batch")).one()
+    assert tuple(counted) == (chunks, 500)
+    back = staging.get(database, run.id, "facts")
+    assert back is not None
+    pd.testing.assert_frame_equal(back, frame, check_dtype=False)
+    mixed = pd.DataFrame({"a": pd.Series([1, "x"], dtype=object)})
+    with pytest.raises(StoreError, match="cannot be kept as Parquet"):
+        staging.put(database, run.id, "facts", mixed)
+    assert staging.get(database, run.id, "facts") is not None
+    assert staging.get(database, run.id, "other") is None

@@ -1,0 +1,287 @@
+"""A world for the service's tests: an own MariaDB that can go away, an MLflow store, models, and the service.
+
+Real servers and the real service process. The models are small and fitted here, so that a test decides what
+is registered and who is champion.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pymysql
+from pydantic import SecretStr
+
+from evergreen.registry.models import MODEL_URI, register, set_champion
+from evergreen.serving.client import ServiceClient
+from evergreen.serving.sampling import draw_requests
+from evergreen.settings import Settings
+from evergreen.stack.mariadb import PrivateMariaDB, new_password
+from evergreen.store.database import engine
+from evergreen.store.ingest import load
+from evergreen.store.migrations import migrate
+from evergreen.store.on_demand import columns_of_rows, feature_columns
+from evergreen.store.predictions import count_predictions
+from evergreen.store.runs import start_ingest
+from evergreen.store.tables import create_tables
+from evergreen.training.matrix import pool
+from evergreen.usecase import UseCase
+from parcel_case import declare
+
+PARCELS = 300
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@dataclass
+class Database:
+    """A private MariaDB that a test may stop and start again."""
+
+    server: PrivateMariaDB
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(self.server.command(), **quiet)
+        wait_until(self._answers, 60)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(60)
+            self.process = None
+
+    def _answers(self) -> bool:
+        try:
+            pymysql.connect(
+                host="127.0.0.1",
+                port=self.server.port,
+                user=self.server.user,
+                password=self.server.password,
+                database=self.server.database,
+            ).close()
+        except pymysql.err.OperationalError:
+            return False
+        return True
+
+
+@dataclass
+class World:
+    """Settings on the world's servers, the parcel use case, and two registered versions of its model."""
+
+    settings: Settings
+    use_case: UseCase
+    database: Database
+    versions: list[int] = field(default_factory=list)
+
+    def logged(self, channel: str = "online") -> int:
+        """Rows in the prediction log."""
+        counts = count_predictions(engine(self.settings), self.use_case)
+        return int(counts["by_channel"].get(channel, 0))
+
+    def rows(self, count: int, seed: int = 1) -> list[dict[str, Any]]:
+        return draw_requests(self.use_case, count, seed)
+
+    def promote(self, version: int) -> None:
+        set_champion(self.settings, self.use_case.name, version, promoted_at=NOW)
+
+
+@dataclass
+class Service:
+    """A running service process."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def client(self, **options: Any) -> ServiceClient:
+        return ServiceClient(self.url, **options)
+
+    def stop(self, timeout: float = 60) -> None:
+        """As an operator would: SIGTERM, and wait."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(timeout)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not happen in {seconds} s"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def world(folder: Path) -> Iterator[World]:
+    """Everything that the service needs, in `folder`; version 1 is champion."""
+    # Not under pytest's folder: its name is too long for a Unix socket.
+    folder.mkdir(parents=True, exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="evergreen-serving-"))
+    server = PrivateMariaDB(home=home, port=free_port(), user="evergreen", password=new_password())
+    server.initialise()
+    database = Database(server)
+    database.start()
+    try:
+        settings = Settings(
+            home=folder / "home",
+            use_cases=str(folder / "usecases"),
+            mariadb_port=server.port,
+            mariadb_user=server.user,
+            mariadb_password=SecretStr(server.password),
+            mariadb_database=server.database,
+            mlflow_tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+            champion_poll_seconds=0.5,
+            threads=1,
+        )
+        use_case = declare(settings)
+        migrate(engine(settings))
+        create_tables(engine(settings), use_case)
+        fill_store(settings, use_case)
+        made = World(settings, use_case, database)
+        made.versions = register_models(settings, use_case, folder, (1, 2))
+        made.promote(made.versions[0])
+        yield made
+    finally:
+        database.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def fill_store(settings: Settings, use_case: UseCase) -> None:
+    """`PARCELS` parcels with the keys 1 to PARCELS in the feature store."""
+    frame = pd.DataFrame(draw_requests(use_case, PARCELS, seed=11))
+    frame["parcel_id"] = np.arange(1, PARCELS + 1)
+    frame["event_time"] = pd.Series([NOW - timedelta(days=3)] * PARCELS, dtype="datetime64[us, UTC]")
+    run = start_ingest(engine(settings), use_case, NOW)
+    load(engine(settings), use_case, run.id, {"shipment": frame})
+
+
+def register_models(
+    settings: Settings,
+    use_case: UseCase,
+    folder: Path,
+    seeds: Sequence[int],
+    classes: tuple[str, ...] = (),
+) -> list[int]:
+    """Fit, log and register one small model per seed; returns their versions.
+
+    `classes` makes models that do not fit the declaration.
+    """
+    import mlflow
+    from catboost import CatBoostClassifier
+
+    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    client = mlflow.MlflowClient(settings.mlflow_tracking_uri)
+    experiment = client.create_experiment(
+        f"{use_case.name}-{uuid.uuid4().hex}", artifact_location=(folder / "artifacts").as_uri()
+    )
+    rows = draw_requests(use_case, 1500, seed=5)
+    columns = feature_columns(use_case, columns_of_rows(use_case, rows))
+    driver = columns[next(f.name for f in use_case.stored_features if f.numeric and not f.nullable)]
+    names = np.array(classes or use_case.label.classes, dtype=object)
+    versions = []
+    for seed in seeds:
+        noise = np.random.default_rng(seed).normal(0, driver.std(), len(rows))
+        ranks = (driver + noise).argsort().argsort()
+        target = names[ranks * len(names) // len(rows)]
+        model = CatBoostClassifier(
+            iterations=20 * seed,
+            depth=4,
+            class_names=list(names),
+            thread_count=1,
+            random_seed=seed,
+            verbose=False,
+            allow_writing_files=False,
+        )
+        model.fit(pool(use_case, columns, target))
+        with mlflow.start_run(experiment_id=experiment) as run:
+            info = mlflow.catboost.log_model(model, name="model", pip_requirements=["catboost"])
+            mlflow.set_tag(MODEL_URI, info.model_uri)
+        versions.append(register(settings, use_case.name, run.info.run_id, f"training-{seed}", {}))
+    return versions
+
+
+def environment(settings: Settings, use_case: str, folder: Path) -> dict[str, str]:
+    """The environment of a service process on these settings."""
+    inherited = {
+        k: v for k, v in os.environ.items() if not k.startswith(("EVERGREEN_", "BENTOML_", "PROMETHEUS_"))
+    }
+    return {
+        **inherited,
+        "EVERGREEN_USE_CASE": use_case,
+        "EVERGREEN_HOME": str(settings.home),
+        "EVERGREEN_USE_CASES": settings.use_cases,
+        "EVERGREEN_MARIADB_HOST": settings.mariadb_host,
+        "EVERGREEN_MARIADB_PORT": str(settings.mariadb_port),
+        "EVERGREEN_MARIADB_USER": settings.mariadb_user,
+        "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
+        "EVERGREEN_MARIADB_DATABASE": settings.mariadb_database,
+        "EVERGREEN_MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+        "EVERGREEN_CHAMPION_POLL_SECONDS": str(settings.champion_poll_seconds),
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "true",
+    }
+
+
+@contextmanager
+def running(
+    made: World,
+    folder: Path,
+    *,
+    use_case: str = "parcel",
+    what: str = "evergreen.serving.service:service",
+    ready: bool = True,
+    more: Mapping[str, str] | None = None,
+) -> Iterator[Service]:
+    """The real service as its own process on a free port; stopped at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    log = folder / "service.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bentoml", "serve", what, "--host", "127.0.0.1", "--port", str(port)],
+            env={**environment(made.settings, use_case, folder), **(more or {})},
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    service = Service(f"http://127.0.0.1:{port}", process, log)
+    try:
+        with service.client() as client:
+
+            def up() -> bool:
+                assert process.poll() is None, log.read_text()
+                return client.ready() if ready else _answers(client)
+
+            wait_until(up, 60)
+        yield service
+    finally:
+        service.stop()
+
+
+def _answers(client: ServiceClient) -> bool:
+    from evergreen.errors import ServiceUnreachable
+
+    try:
+        client.metadata()
+    except ServiceUnreachable:
+        return False
+    return True

@@ -1,0 +1,41 @@
+"""Fixtures for the rooms that need rows but no server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evergreen.store.frames import digest
+from evergreen.store.on_demand import columns_of, feature_columns
+from evergreen.store.training_set import TrainingSet
+from evergreen.usecase import UseCase
+
+
+@pytest.fixture
+def toy_training_set(toy_frames: Callable[..., dict[str, pd.DataFrame]]) -> Callable[..., TrainingSet]:
+    """Like `toy_rows`, but as the training set that the store would give."""
+
+    def build(*args: object, **kwargs: object) -> TrainingSet:
+        frames = toy_frames(*args, **kwargs)
+        frame = frames["facts"].merge(frames["label"], on=["client_id", "event_time"])
+        frame = frame.sort_values(["event_time", "client_id"], ignore_index=True)
+        return TrainingSet(frame, digest(frame), frame["event_time"].max().to_pydatetime())
+
+    return build
+
+
+@pytest.fixture
+def toy_columns(
+    toy_use_case: UseCase, toy_training_set: Callable[..., TrainingSet]
+) -> Callable[..., tuple[dict[str, np.ndarray], np.ndarray]]:
+    """Like `toy_rows`, but as feature columns and label."""
+
+    def build(*args: object, **kwargs: object) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        frame = toy_training_set(*args, **kwargs).frame
+        columns = feature_columns(toy_use_case, columns_of(frame, toy_use_case))
+        return columns, frame[toy_use_case.label.name].to_numpy(dtype=object)
+
+    return build

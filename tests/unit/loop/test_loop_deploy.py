@@ -1,0 +1,58 @@
+"""Deploy's judgement: what counts as a good answer, and what follows from a bad one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from evergreen.errors import ServiceUnreachable
+from evergreen.loop import deploy
+from evergreen.settings import Settings
+
+OWN = {"prediction": "no", "probability": 0.75, "probabilities": {"no": 0.75, "yes": 0.25}}
+
+
+def served(version: int = 3, **changes: Any) -> dict[str, Any]:
+    return {"model_version": version, **OWN, **changes}
+
+
+def test_the_same_answer_is_no_difference() -> None:
+    assert deploy._difference(served(), OWN, 3) == ""
+    tiny = {"no": 0.75 + 1e-12, "yes": 0.25 - 1e-12}
+    assert deploy._difference(served(probabilities=tiny), OWN, 3) == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (served(version=2), "version 2 answered instead of 3"),
+        (served(prediction="yes"), "'yes' instead of 'no'"),
+        (served(probabilities={"no": 0.7501, "yes": 0.2499}), "differ by up to 0.0001"),
+    ],
+)
+def test_another_answer_is_described(answer: dict[str, Any], says: str) -> None:
+    assert says in deploy._difference(answer, OWN, 3)
+
+
+def test_numbers_are_compared_relative_to_their_size() -> None:
+    assert deploy._difference({"model_version": 1, "prediction": 1e9 + 1e-4}, {"prediction": 1e9}, 1) == ""
+    assert deploy._difference({"model_version": 1, "prediction": 2.1}, {"prediction": 2.0}, 1) != ""
+
+
+def test_a_clean_canary_is_accepted_without_touching_anything() -> None:
+    clean = {"model_version": 3, "rows": 100, "errors": 0, "mismatches": 0, "examples": []}
+    nowhere = Settings(mariadb_port=1, mlflow_tracking_uri="http://127.0.0.1:9")
+    assert deploy.finalize(nowhere, "parcel", clean) == {"model_version": 3, "rows": 100}
+
+
+def test_an_unknown_address_says_what_to_set() -> None:
+    with pytest.raises(ServiceUnreachable, match="parcel") as caught:
+        deploy.healthy(Settings(), "parcel")
+    assert "EVERGREEN_SERVICE_URLS" in caught.value.hint
+
+
+def test_a_service_that_never_comes_is_given_up_in_time() -> None:
+    settings = Settings(service_urls={"parcel": "http://127.0.0.1:9"})
+    with pytest.raises(ServiceUnreachable, match=r"127\.0\.0\.1:9"):
+        deploy.healthy(settings, "parcel", timeout_seconds=0.1)

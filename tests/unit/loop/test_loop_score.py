@@ -1,0 +1,40 @@
+"""Batch scoring's ids and partitions: the same call, the same rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from evergreen.loop.score import _part_of, batch_id
+
+AS_OF = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
+
+
+def test_the_id_follows_from_use_case_moment_and_key() -> None:
+    made = batch_id("parcel", AS_OF, (7,))
+    assert made == batch_id("parcel", AS_OF, (7,))
+    others = {
+        batch_id("parcel", AS_OF, (8,)),
+        batch_id("letter", AS_OF, (7,)),
+        batch_id("parcel", AS_OF + timedelta(microseconds=1), (7,)),
+        batch_id("parcel", AS_OF, ("7",)),
+    }
+    assert len({made, *others}) == 5
+
+
+def test_the_id_is_a_uuid_version_7_that_carries_the_moment() -> None:
+    made = batch_id("parcel", AS_OF, (7,))
+    assert made.version == 7
+    assert made.variant == "specified in RFC 4122"
+    assert made.int >> 80 == int(AS_OF.timestamp() * 1000)
+
+
+def test_ids_do_not_collide() -> None:
+    assert len({batch_id("parcel", AS_OF, (n,)) for n in range(20_000)}) == 20_000
+
+
+def test_every_key_is_in_one_part_and_parts_are_even() -> None:
+    parts = Counter(_part_of((n,), 4) for n in range(10_000))
+    assert set(parts) == {0, 1, 2, 3}
+    assert min(parts.values()) > 2_300
+    assert _part_of((5,), 4) == _part_of(("5",), 4)

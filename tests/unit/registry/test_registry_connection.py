@@ -1,0 +1,92 @@
+"""What MLflow's REST answers mean, played by a small HTTP server: real faults are hard to come by."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from evergreen.errors import NoChampion, RegistryError, RegistryUnreachable
+from evergreen.registry.champion import Champion, champion, require_champion
+from evergreen.registry.connection import over_http
+from evergreen.settings import Settings
+
+
+@pytest.fixture
+def mlflow_says():
+    """A function: a server that answers with a status and a body, as settings that point at it."""
+    servers = []
+
+    def start(status, body):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
+
+            def log_message(self, *_):
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        servers.append(server)
+        return Settings(mlflow_tracking_uri=f"http://127.0.0.1:{server.server_port}")
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_champion_with_and_without_its_time(mlflow_says):
+    version = {"version": "3", "run_id": "abc"}
+    assert champion(mlflow_says(200, {"model_version": version}), "toy") == Champion(3, "abc", None)
+    tagged = {**version, "tags": [{"key": "evergreen.promoted_at", "value": "2026-07-01T00:00:00+00:00"}]}
+    found = champion(mlflow_says(200, {"model_version": tagged}), "toy")
+    assert found == Champion(3, "abc", datetime(2026, 7, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(404, "RESOURCE_DOES_NOT_EXIST"), (400, "INVALID_PARAMETER_VALUE")]
+)
+def test_no_model_and_no_alias_are_no_champion(mlflow_says, status, code):
+    settings = mlflow_says(status, {"error_code": code, "message": "not found"})
+    assert champion(settings, "toy") is None
+    with pytest.raises(NoChampion, match="toy has no champion yet") as caught:
+        require_champion(settings, "toy")
+    assert "evergreen run train toy" in caught.value.hint
+
+
+def test_an_error_of_the_server_is_not_taken_for_no_champion(mlflow_says):
+    with pytest.raises(RegistryError, match=r"500.*out of memory"):
+        champion(mlflow_says(500, {"error_code": "INTERNAL_ERROR", "message": "out of memory"}), "toy")
+    with pytest.raises(RegistryUnreachable, match="503"):
+        champion(mlflow_says(503, b"starting"), "toy")
+
+
+def test_another_kind_of_server_is_recognised(mlflow_says):
+    for status in (200, 404):
+        with pytest.raises(RegistryError) as caught:
+            champion(mlflow_says(status, b"<html>hello</html>"), "toy")
+        assert "EVERGREEN_MLFLOW_TRACKING_URI" in caught.value.hint
+
+
+def test_nobody_there_is_said_within_seconds():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        settings = Settings(mlflow_tracking_uri=f"http://127.0.0.1:{probe.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(RegistryUnreachable, match="does not answer at http") as caught:
+            champion(settings, "toy")
+    assert time.monotonic() - began < 5
+    assert "evergreen up" in caught.value.hint
+
+
+def test_only_http_is_asked_over_http():
+    assert over_http(Settings(mlflow_tracking_uri="https://mlflow.example"))
+    assert not over_http(Settings(mlflow_tracking_uri="sqlite:///mlflow.db"))

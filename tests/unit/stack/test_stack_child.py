@@ -1,0 +1,211 @@
+"""One server's life, moved on by hand with a clock of the test's own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evergreen.stack import warden
+from evergreen.stack.child import (
+    START_ATTEMPTS,
+    STEADY_SECONDS,
+    Child,
+    ChildSpec,
+    back_off_seconds,
+    describe_exit,
+)
+
+SLEEP = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
+
+
+class AtOnce(ThreadPoolExecutor):
+    """Runs what is submitted on the spot, so that a step's outcome does not depend on threads."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  a future carries whatever was raised
+            future.set_exception(error)
+        return future
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Any]:
+    made: list[Child] = []
+
+    def build(**options: Any) -> Child:
+        spec = ChildSpec(**{"name": "web", "command": SLEEP, **options})
+        made.append(Child(spec, tmp_path, "stack-of-this-test", AtOnce()))
+        return made[-1]
+
+    yield build
+    for child in made:
+        if child.pid is not None:
+            warden.signal_all({child.pid}, 9)
+    warden.reap()
+
+
+def test_the_back_off_doubles_up_to_a_minute() -> None:
+    assert [back_off_seconds(n) for n in (1, 2, 3, 4, 7, 8, 1000)] == [1, 2, 4, 8, 60, 60, 60]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(0, "exit code 0"), (3, "exit code 3"), (-9, "killed by SIGKILL"), (-99, "killed by signal 99")],
+)
+def test_an_exit_in_words(code: int, words: str) -> None:
+    assert describe_exit(code) == words
+
+
+def test_it_waits_for_its_needs_then_starts_and_becomes_ready_by_its_probe(make: Any) -> None:
+    answers = iter(["not yet", ""])
+    child = make(probe=lambda _started: next(answers))
+    child.step(0.0, needs_met=False)
+    assert child.state.state == "waiting"
+    child.step(0.0, needs_met=True)
+    assert child.pid is not None
+    for now in (0.1, 0.2):
+        child.step(now, needs_met=True)
+    assert (child.state.state, child.state.detail) == ("starting", "not yet")
+    for now in (1.0, 1.1):
+        child.step(now, needs_met=True)
+    assert child.state.state == "ready"
+    assert child.satisfied
+
+
+def test_the_probe_learns_when_the_process_was_started(make: Any) -> None:
+    asked: list[datetime] = []
+    child = make(probe=lambda started: asked.append(started) or "")
+    for now in (0.0, 0.1, 0.2):
+        child.step(now, needs_met=True)
+    assert asked[0].tzinfo is not None
+
+
+def test_a_server_that_dies_comes_back_after_a_growing_pause(make: Any) -> None:
+    child = make(optional=True)
+    child.step(0.0, needs_met=True)
+    for failures, now in ((1, 10.0), (2, 20.0)):
+        child.ended(-9, now)
+        assert child.state.state == "back-off"
+        assert child.state.restarts == failures
+        assert child.state.last_exit == "killed by SIGKILL"
+        wait = back_off_seconds(failures)
+        child.step(now + wait - 0.1, needs_met=True)
+        assert child.pid is None
+        child.step(now + wait, needs_met=True)
+        assert child.state.state == "starting"
+    assert not child.given_up
+
+
+def test_a_long_steady_life_makes_the_next_pause_short_again(make: Any) -> None:
+    child = make()
+    child.step(0.0, needs_met=True)
+    child.ended(1, 1.0)
+    child.step(5.0, needs_met=True)
+    for now in (5.1, 5.2):
+        child.step(now, needs_met=True)
+    assert child.state.state == "ready"
+    child.ended(1, 5.2 + STEADY_SECONDS + 1)
+    assert child.failures == 1
+    assert child.state.restarts == 2
+
+
+def test_a_server_that_never_comes_up_is_given_up(make: Any) -> None:
+    child = make()
+    now = 0.0
+    for _ in range(START_ATTEMPTS):
+        now += 100.0
+        child.step(now, needs_met=True)
+        child.ended(1, now)
+    assert child.given_up
+
+
+def test_a_missed_probe_is_no_illness_but_three_are(make: Any) -> None:
+    ailment = ""
+    child = make(probe=lambda _started: ailment)
+    for now in (0.0, 0.1, 0.2):
+        child.step(now, needs_met=True)
+    assert child.state.state == "ready"
+    ailment = "does not answer"
+    states = []
+    for now in (20.0, 20.1, 40.0, 40.1, 60.0, 60.1):
+        child.step(now, needs_met=True)
+        states.append(child.state.state)
+    assert states == ["ready"] * 5 + ["unhealthy"]
+    ailment = ""
+    for now in (80.0, 80.1):
+        child.step(now, needs_met=True)
+    assert child.state.state == "ready"
+
+
+def test_a_server_that_is_not_ready_in_time_is_killed_and_counted(make: Any) -> None:
+    child = make(probe=lambda _started: "still loading", start_seconds=5.0)
+    for now in (0.0, 0.1, 0.2, 6.0):
+        child.step(now, needs_met=True)
+    assert "not ready within 5 s: still loading" in child.state.detail
+    assert child.pid is not None
+    _, status = os.waitpid(child.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == -9
+
+
+def test_a_one_off_is_done_after_its_follow_up(make: Any) -> None:
+    done: list[str] = []
+    child = make(one_off=True, before=lambda: done.append("before"), after=lambda: done.append("after"))
+    child.step(0.0, needs_met=True)
+    child.step(0.1, needs_met=True)
+    assert done == ["before"]
+    child.ended(0, 1.0)
+    child.step(1.1, needs_met=True)
+    assert (child.state.state, done) == ("done", ["before", "after"])
+    assert child.satisfied
+
+
+def test_a_server_has_its_follow_up_when_it_becomes_ready(make: Any) -> None:
+    done: list[str] = []
+    child = make(after=lambda: done.append("after"))
+    for now in (0.0, 0.1):
+        child.step(now, needs_met=True)
+    assert done == []
+    child.step(0.2, needs_met=True)
+    assert (child.state.state, done) == ("ready", ["after"])
+
+
+def test_a_one_off_that_fails_is_tried_again_not_taken_for_done(make: Any) -> None:
+    child = make(one_off=True, before=lambda: None)
+    child.step(0.0, needs_met=True)
+    child.step(0.1, needs_met=True)
+    child.ended(3, 1.0)
+    assert child.state.state == "back-off"
+    child.step(3.0, needs_met=True)
+    child.step(3.1, needs_met=True)
+    assert child.state.state == "starting"
+    assert child.pid is not None
+
+
+def test_an_error_before_the_start_is_told(make: Any) -> None:
+    def full() -> None:
+        raise OSError("the disk is full")
+
+    child = make(before=full)
+    child.step(0.0, needs_met=True)
+    child.step(0.1, needs_met=True)
+    assert "the disk is full" in child.state.detail
+    assert child.state.state == "back-off"
+
+
+def test_a_program_that_is_not_there_ends_with_127_and_says_so_in_its_log(make: Any) -> None:
+    child = make(command=("/no/such/program",))
+    child.step(0.0, needs_met=True)
+    assert child.pid is not None
+    _, status = os.waitpid(child.pid, 0)
+    child.ended(os.waitstatus_to_exitcode(status), 0.1)
+    assert child.state.last_exit == "exit code 127"
+    assert "cannot run /no/such/program" in child.last_lines()

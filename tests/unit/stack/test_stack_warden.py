@@ -1,0 +1,144 @@
+"""The warden on real processes: nothing that it started may outlive it or its supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from evergreen.stack import processes, warden
+
+# Forks twice into a session of its own, ignores SIGTERM, and writes its process id into a file.
+ESCAPE = """
+import os, signal, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        open(sys.argv[1] + ".new", "w").write(str(os.getpid()))
+        os.rename(sys.argv[1] + ".new", sys.argv[1])
+        time.sleep(600)
+    os._exit(0)
+time.sleep(600)
+"""
+
+
+Start = Callable[[list[str]], subprocess.Popen[bytes]]
+
+
+def running(pid: int) -> bool:
+    return pid in warden.process_tree() and warden.process_tree()[pid][1] not in ("Z", "X")
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "that did not happen in time"
+        time.sleep(0.02)
+
+
+def guarded(*command: str, tied_to: int | str = 0, seconds: int = 1) -> list[str]:
+    options = ("-1", str(tied_to), str(seconds))
+    return [sys.executable, "-I", "-S", warden.__file__, "guard", *options, "--", *command]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(command: list[str]) -> subprocess.Popen[bytes]:
+        started.append(
+            subprocess.Popen(command, env={**os.environ, processes.ID_MARK: f"test-{os.getpid()}"})
+        )
+        return started[-1]
+
+    yield run
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        process.wait()
+    processes.end_marked(f"test-{os.getpid()}")
+
+
+def supervisor_of(pid: int) -> int:
+    found: list[int] = []
+
+    def look() -> bool:
+        found[:] = [child for child, (parent, _) in warden.process_tree().items() if parent == pid]
+        return bool(found)
+
+    eventually(look)
+    return found[0]
+
+
+def test_a_grandchild_that_escaped_ends_when_the_supervisor_is_killed(tmp_path: Path, start: Start) -> None:
+    pid_file = tmp_path / "escaped"
+    guard = start(guarded(sys.executable, "-S", "-c", ESCAPE, str(pid_file)))
+    eventually(pid_file.exists)
+    escaped = int(pid_file.read_text())
+    os.kill(supervisor_of(guard.pid), signal.SIGKILL)
+    assert running(escaped)
+    assert guard.wait(timeout=60) == 128 + signal.SIGKILL
+    assert not running(escaped)
+
+
+def test_the_wardens_death_ends_the_supervisor(tmp_path: Path, start: Start) -> None:
+    guard = start(guarded(sys.executable, "-S", "-c", "import time; time.sleep(600)"))
+    supervisor = supervisor_of(guard.pid)
+    guard.kill()
+    eventually(lambda: not running(supervisor))
+
+
+def test_a_request_to_end_is_passed_on_and_the_exit_code_comes_back(tmp_path: Path, start: Start) -> None:
+    ready = tmp_path / "ready"
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "open(sys.argv[1], 'w').close()\n"
+        "time.sleep(600)"
+    )
+    guard = start(guarded(sys.executable, "-S", "-c", program, str(ready)))
+    eventually(ready.exists)
+    guard.terminate()
+    assert guard.wait(timeout=30) == 7
+
+
+def test_tied_to_a_process_it_ends_with_it(tmp_path: Path, start: Start) -> None:
+    pids = tmp_path / "pids"
+    launcher = (
+        "import os, subprocess, sys, time\n"
+        "tied = [a.replace('PARENT', str(os.getpid())) for a in sys.argv[2:]]\n"
+        "p = subprocess.Popen(tied)\n"
+        "open(sys.argv[1] + '.new', 'w').write(str(p.pid))\n"
+        "os.rename(sys.argv[1] + '.new', sys.argv[1])\n"
+        "time.sleep(600)"
+    )
+    command = guarded(sys.executable, "-S", "-c", "import time; time.sleep(600)", tied_to="PARENT")
+    parent = start([sys.executable, "-S", "-c", launcher, str(pids), *command])
+    eventually(pids.exists)
+    guard = int(pids.read_text())
+    supervisor = supervisor_of(guard)
+    parent.kill()
+    eventually(lambda: not running(guard) and not running(supervisor))
+
+
+def test_marked_processes_are_found_measured_and_ended(start: Start) -> None:
+    stack = f"test-{os.getpid()}"
+    process = start([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
+    eventually(lambda: process.pid in processes.marked(stack))
+    assert processes.memory_bytes({process.pid}) > 1_000_000
+    assert processes.end_marked(stack, child="another") == 0
+    assert processes.end_marked(stack) == 1
+    assert process.wait(timeout=10) == -signal.SIGKILL
+    assert processes.marked(stack) == {}
+
+
+def test_the_memory_of_a_process_that_is_gone_is_nothing() -> None:
+    assert processes.memory_bytes({2**22 + 1}) == 0
