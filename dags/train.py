@@ -7,7 +7,6 @@ from typing import Any
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from wiring import (
-    TRAINING_POOL,
     champion_asset,
     features_asset,
     invoke,
@@ -17,6 +16,7 @@ from wiring import (
     use_cases,
 )
 
+from evergreen.loop import TRAINING_POOL
 from evergreen.usecase import UseCase
 
 DOC = """Train a candidate and let it become champion if it passes the gate.

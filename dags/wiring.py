@@ -17,9 +17,6 @@ from evergreen.settings import load_settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import folders, load
 
-# One slot: two trainings side by side would only slow each other down. The stack creates the pool.
-TRAINING_POOL = "evergreen_training"
-
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "evergreen",
     # Every task may run twice for the same moment with the same result, so a retry is always safe.

@@ -58,9 +58,7 @@ class EvergreenError(Exception):
         return _rebuild, (type(self), self.message, self.hint, self.__dict__)
 
 
-def _rebuild(
-    kind: type[EvergreenError], message: str, hint: str, state: dict[str, object]
-) -> EvergreenError:
+def _rebuild(kind: type[EvergreenError], message: str, hint: str, state: dict[str, object]) -> EvergreenError:
     error = kind.__new__(kind)
     Exception.__init__(error, message, hint)
     error.__dict__.update(state)

@@ -24,7 +24,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".evergreen"), description="Where the embedded stack keeps its data and logs.")
     use_cases: str = Field("usecases", description="Folders with your own use cases, separated by ':'.")
-    dags: Path | None = Field(None, description="The folder with Airflow's DAG files; unset: Evergreen's own.")
+    dags: Path | None = Field(
+        None, description="The folder with Airflow's DAG files; unset: Evergreen's own."
+    )
     use_case: str = Field("", description="The use case that this prediction service serves.")
     sources: dict[str, str] = Field(
         default_factory=dict,
@@ -56,7 +58,7 @@ def load_settings(home: Path | None = None) -> Settings:
     """
     home = home or Path(os.environ.get("EVERGREEN_HOME", ".evergreen"))
     try:
-        return Settings(_env_file=home / STACK_ENV, home=home.resolve())  # type: ignore[call-arg]
+        return Settings(_env_file=home / STACK_ENV, home=home.resolve())
     except ValidationError as error:
         faults = "; ".join(
             f"EVERGREEN_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()

@@ -29,7 +29,7 @@ class Answers:
 
     def accuracy(self, labels: Sequence[str]) -> float:
         """Share of answers that equal the true label, in [0, 1]."""
-        right = sum(a["prediction"] == label for a, label in zip(self.answers, labels, strict=True))
+        right = sum(bool(a["prediction"] == label) for a, label in zip(self.answers, labels, strict=True))
         return right / len(labels)
 
 

@@ -122,10 +122,10 @@ class DeclaredUpstream:
         sample = frame.sample(n=count, replace=True, random_state=SEED)
         names = [*self._use_case.entity.key_names, *(f.name for f in self._use_case.stored_features)]
         plain = sample[names].astype(object)
-        rows: list[dict[str, Any]] = plain.where(sample[names].notna(), None).to_dict("records")
+        rows = plain.where(sample[names].notna(), None).to_dict("records")
         whole = {f.name for f in self._use_case.stored_features if f.dtype == "int"}
         return [
-            {name: int(v) if name in whole and v is not None else v for name, v in row.items()}
+            {str(name): int(v) if name in whole and v is not None else v for name, v in row.items()}
             for row in rows
         ]
 

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 
 from evergreen.errors import SettingsError
 
+# Airflow's pool for what takes every core: trainings side by side would only slow each other down.
+TRAINING_POOL = "evergreen_training"
+
 
 def moment(text: str) -> datetime:
     """An ISO 8601 date or datetime as an aware UTC moment; without an offset it is UTC.

@@ -104,7 +104,11 @@ class ModelSlot:
             self._tell("the registry names no champion")
             return False
         current = self._current
-        if current is not None and current.version == champion.version:
+        # The run as well: a registered model that was deleted and made anew counts its versions from 1 again.
+        if current is not None and (current.version, current.model.run_id) == (
+            champion.version,
+            champion.run_id,
+        ):
             self._tell("")
             return False
         failures, not_before = self._failed.get(champion.version, (0, 0.0))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from evergreen.errors import StackError
+from evergreen.loop import TRAINING_POOL
 from evergreen.settings import Settings
 from evergreen.stack import probes
 from evergreen.stack.child import ChildSpec
@@ -92,6 +93,12 @@ def environment(home: Path, port: int, keys: Keys, dags: Path) -> dict[str, str]
     }
 
 
+_MIGRATE = """
+"$0" -m airflow db migrate
+"$0" -m airflow pools set "$1" 1 "Trainings, one at a time"
+"""
+
+
 def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, ...]) -> list[ChildSpec]:
     """The four components, and before them the metadata database's migration when this version needs it.
 
@@ -107,7 +114,8 @@ def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, 
         specs.append(
             ChildSpec(
                 name="airflow-db",
-                command=(*command, "db", "migrate"),
+                # Both in one step: a task of a pool that is not there would wait for ever.
+                command=("/bin/sh", "-ec", _MIGRATE, sys.executable, TRAINING_POOL),
                 environment=variables,
                 folder=home,
                 before=lambda: forget_half_made(home / "airflow.db", stamp),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -27,7 +28,7 @@ def overview(settings: Settings, use_case: UseCase) -> dict[str, Any]:
         since = promoted_at(database, use_case.name, found.version)
         return {"version": found.version, "since": _iso(since), "run_id": found.run_id}
 
-    parts = {
+    parts: dict[str, Callable[[], Any]] = {
         "store": lambda: summary(database, use_case),
         "champion": served_champion,
         "drift": lambda: latest_drift(database, use_case.name),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -11,8 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from evergreen.settings import STACK_ENV, Settings
+from evergreen.usecase import TIMELESS
 
-_STYLES = {"ready": "green", "starting": "yellow", "waiting": "dim", "backing off": "red", "stopped": "red"}
+_STYLES = {
+    "ready": "green",
+    "starting": "yellow",
+    "waiting": "dim",
+    "unhealthy": "yellow",
+    "back-off": "red",
+    "stopped": "red",
+    "failed": "red",
+}
 
 
 @contextmanager
@@ -58,6 +68,8 @@ def status_tables(facts: Mapping[str, Any]) -> RenderableType:
         return Text("Evergreen is down. Start it with: evergreen up")
     processes = _table("process", "state", "pid", "url", "since", "restarts", "MB", right=("restarts", "MB"))
     for process in facts["processes"]:
+        if process["one_off"] and process["state"] == "done":
+            continue
         state = str(process["state"])
         processes.add_row(
             process["name"],
@@ -69,6 +81,7 @@ def status_tables(facts: Mapping[str, Any]) -> RenderableType:
             f"{process['memory_mb']:.0f}" if process.get("memory_mb") is not None else "",
         )
     blocks: list[RenderableType] = [processes]
+    blocks += [Text(f"\n{problem}", style="red") for problem in facts.get("problems", ())]
     for name, use_case in facts.get("use_cases", {}).items():
         blocks += [Text(f"\n{name}: {use_case['title']}", style="bold"), _use_case_table(use_case)]
     return Group(*blocks)
@@ -98,13 +111,15 @@ def _phrase(part: str, value: Any) -> str:
         return f"v{value['version']} since {_short(value['since'])}"
     if part == "predictions":
         return f"{value['total']:,}" + "".join(f", {n:,} by v{v}" for v, n in value["by_version"].items())
-    return ", ".join(
-        f"{key} {_short(item)}" for key, item in value.items() if not isinstance(item, dict | list)
-    )
+    told = f"{value['reason']} (as of {_short(value['as_of'])})"
+    return told if part == "decision" else f"v{value['model_version']}: {told}"
 
 
 def _newest(event_time: str | None) -> str:
-    return f", newest {_short(event_time)}" if event_time else ""
+    if not event_time:
+        return ""
+    timeless = datetime.fromisoformat(event_time) == TIMELESS
+    return ", timeless" if timeless else f", newest {_short(event_time)}"
 
 
 def _short(value: Any) -> str:

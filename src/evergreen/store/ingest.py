@@ -3,6 +3,9 @@
 History is bitemporal: a row is inserted when it differs from what the store knew of that key and event time
 as of the run's moment, under that moment as `ingested_at`. So a late row or a correction is a new row,
 earlier moments still read what they knew, and the same run twice writes the same rows.
+
+Moments may be loaded in any order. One limit: a row that is no news is not written, so a value that changes
+and later changes back is told apart only when its moments are loaded in order.
 """
 
 from __future__ import annotations

@@ -125,7 +125,8 @@ def check_tables(connection: sa.Connection, use_case: UseCase) -> list[str]:
     for table_name, column_name, column_type in rows:
         found.setdefault(table_name, {})[column_name] = _plain(column_type)
     connection.rollback()
-    for name, columns in found.items():
+    for name in (name for name in declared if name in found):
+        columns = found[name]
         wanted = {
             column.name: _plain(column.type.compile(dialect=connection.dialect))
             for column in declared[name].columns

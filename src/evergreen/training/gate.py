@@ -88,12 +88,12 @@ def _beats(
         return Check(label, False, value, rival, f"{metric} is not defined on this hold-out")
     gain = rival - value if metric in LESS_IS_BETTER else value - rival
     passed = gain > 0 if margin == 0 else gain >= margin
-    if margin < 0:
+    if margin < 0 and gain <= 0:
         compared = f"is {'' if passed else 'not '}within {-margin:g} of"
         demand = ""
     else:
         compared = "beats" if passed else "does not beat"
-        demand = f" by {margin:g}" if margin else ""
+        demand = f" by {margin:g}" if margin > 0 else ""
     reason = f"{metric} {value:.4f} {compared} {name}'s {rival:.4f}{demand}{f' ({remark})' if remark else ''}"
     return Check(label, passed, value, rival, reason)
 

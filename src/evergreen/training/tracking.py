@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from evergreen.errors import RegistryError
 from evergreen.registry.connection import answering, mlflow_client, over_http
 from evergreen.registry.models import HOLDOUT_MODEL_FILE, MODEL_URI, TRAINING_RUN, fetch_run_file
 from evergreen.settings import Settings
@@ -66,11 +67,14 @@ def run_tags(settings: Settings, run_id: str) -> dict[str, str]:
 
 
 def read_document(settings: Settings, run_id: str, name: str) -> Any:
-    """One of a run's JSON documents. Raises FileNotFoundError when it has none of that name."""
+    """One of a run's JSON documents. Raises RegistryError when it cannot be had."""
     with tempfile.TemporaryDirectory(prefix="evergreen-run-") as folder:
         path = fetch_run_file(settings, run_id, name, Path(folder))
         if path is None:
-            raise FileNotFoundError(name)
+            raise RegistryError(
+                f"MLflow run {run_id} has no file {name}",
+                hint="delete that run in MLflow and train again as of a later moment",
+            )
         return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""CSV and Parquet files, sound and broken: each fault gives one message that says what, where and what next."""
+"""CSV and Parquet files, sound and broken: each fault gives one message with what, where, what next."""
 
 from __future__ import annotations
 

@@ -41,6 +41,7 @@ def test_a_negative_margin_allows_a_little_less(toy_use_case):
     verdict = judge(use_case, {"accuracy": 0.78}, {}, {"accuracy": 0.80}, 1)
     assert verdict.passed
     assert "is within 0.05 of champion v1's" in verdict.summary
+    assert "beats champion v1" in judge(use_case, {"accuracy": 0.81}, {}, {"accuracy": 0.80}, 1).summary
     assert not judge(use_case, {"accuracy": 0.7}, {}, {"accuracy": 0.80}, 1).passed
 
 

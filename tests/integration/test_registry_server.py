@@ -1,0 +1,120 @@
+"""The registry through a real MLflow server, as the running stack has it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from evergreen.errors import RegistryError
+from evergreen.loop import monitor, train
+from evergreen.registry.champion import champion
+from evergreen.registry.models import (
+    fetch_run_file,
+    forget_model,
+    load_holdout_model,
+    load_model,
+    set_champion,
+    version_of,
+)
+from evergreen.store.database import engine
+from evergreen.training import runs
+
+pytestmark = pytest.mark.slow
+
+AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, empty_mlflow):
+    """The address of an MLflow server with SQLite, started as the embedded stack starts it."""
+    home = tmp_path_factory.mktemp("mlflow-server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+            *("--host", "127.0.0.1", "--port", str(port)),
+            *("--backend-store-uri", f"sqlite:///{empty_mlflow}"),
+            *("--artifacts-destination", str(home / "artifacts")),
+        ],
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"},
+        cwd=home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                httpx.get(f"{url}/health", timeout=1).raise_for_status()
+                break
+            except httpx.HTTPError:
+                assert process.poll() is None, "the MLflow server ended"
+                assert time.monotonic() < deadline, "the MLflow server did not come up"
+                time.sleep(0.2)
+        yield url
+    finally:
+        os.killpg(process.pid, 15)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait(30)
+
+
+def test_the_whole_loop_through_a_server(toy_store, toy_use_case, server, tmp_path):
+    settings = toy_store.model_copy(update={"mlflow_tracking_uri": server})
+    assert champion(settings, "toy") is None  # no such model
+
+    first = train.run(settings, "toy", AS_OF)
+    assert first["promoted"] is True
+    found = champion(settings, "toy")
+    assert found is not None
+    assert (found.version, found.run_id) == (1, first["mlflow_run"])
+    assert found.promoted_at is not None
+
+    second = train.run(settings, "toy", AS_OF + timedelta(days=1))
+    assert "its hold-out model, fitted without these rows" in second["gate"]["summary"]
+    assert second["version"] == 2
+
+    loaded = load_model(settings, toy_use_case, 1)
+    assert (loaded.version, loaded.run_id, loaded.classes) == (1, first["mlflow_run"], ("no", "yes"))
+    assert loaded.tags["evergreen.training_run"] == first["training_run"]
+    assert load_holdout_model(settings, toy_use_case, 2) is not None
+    assert fetch_run_file(settings, first["mlflow_run"], "nothing.json", tmp_path) is None
+    with pytest.raises(RegistryError, match="not found"):
+        version_of(settings, "toy", 99)
+
+    set_champion(settings, "toy", 1)
+    back = champion(settings, "toy")
+    assert back is not None
+    assert back.version == 1
+    assert monitor.run(settings, "toy", datetime.now(UTC))["retrain"] is False
+
+    forget_model(settings, "toy")
+    assert champion(settings, "toy") is None
+    assert runs.get(engine(settings), first["training_run"]).status == "promoted"
+
+
+def test_asking_for_the_champion_needs_no_mlflow(server):
+    """The service and the supervisor ask every two seconds and must not carry MLflow in memory for it."""
+    program = (
+        "import sys\n"
+        "from evergreen.settings import Settings\n"
+        "from evergreen.registry.champion import champion\n"
+        "import evergreen.registry.models\n"
+        f"assert champion(Settings(mlflow_tracking_uri='{server}'), 'nobody') is None\n"
+        "heavy = {'mlflow', 'catboost', 'pandas', 'sqlalchemy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
