@@ -17,7 +17,7 @@ from evergreen.settings import Settings, load_settings
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-SIZE = {"width": 1280, "height": 800}
+SIZE = {"width": 1440, "height": 850}
 
 
 def airflow(browser: Browser, settings: Settings, use_case: str) -> None:
@@ -36,18 +36,21 @@ def airflow(browser: Browser, settings: Settings, use_case: str) -> None:
 
 
 def mlflow(browser: Browser, settings: Settings, use_case: str) -> None:
+    # MLflow's pages look for the internet and never become idle: wait for what they show instead.
     page = browser.new_page(viewport=SIZE)
-    page.goto(f"{settings.mlflow_tracking_uri}/#/models/{use_case}")
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(3000)
+    page.goto(f"{settings.mlflow_tracking_uri}/#/models/{use_case}", wait_until="domcontentloaded")
+    page.get_by_text("champion").first.wait_for()
+    assistant = page.get_by_role("button", name="Close")
+    if assistant.count():
+        assistant.first.click()
+    page.wait_for_timeout(2000)
     page.screenshot(path=PICTURES / "mlflow.png")
 
 
 def openapi(browser: Browser, settings: Settings, use_case: str) -> None:
     page = browser.new_page(viewport=SIZE)
     page.goto(settings.service_urls[use_case])
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(1000)
+    page.get_by_text("/predict_by_key").first.wait_for()
     page.screenshot(path=PICTURES / "openapi.png")
 
 

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 import toy_declaration
 from evergreen.settings import Settings
 from evergreen.stack.mariadb import PrivateMariaDB, new_password
+from evergreen.store.database import dispose
 from evergreen.usecase import UseCase
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -82,7 +83,7 @@ def settings(mariadb_server: PrivateMariaDB, tmp_path: Path) -> Iterator[Setting
     connection = _connect(mariadb_server)
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {database}")
-    yield Settings(
+    made = Settings(
         home=tmp_path / "home",
         use_cases=str(tmp_path / "usecases"),
         mariadb_port=mariadb_server.port,
@@ -92,6 +93,9 @@ def settings(mariadb_server: PrivateMariaDB, tmp_path: Path) -> Iterator[Setting
         mlflow_tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
         threads=1,
     )
+    yield made
+    # Otherwise each test would leave its pool's connections until the server has no more.
+    dispose(made)
     with connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE {database}")
     connection.close()

@@ -240,19 +240,9 @@ def test_a_database_is_asked_for_what_is_new_and_late(
     """A source in its own schema: each run reads what was RECORDED since the last loaded run."""
     monkeypatch.delitem(sys.modules, "airflow", raising=False)
     declaration = Path(toy_settings.use_cases) / "toy" / "__init__.py"
-    text = (
-        declaration.read_text()
-        .replace("FileSource(", "SqlSource(")
-        .replace("    FileSource,", "    SqlSource,")
-    )
     query = "SELECT * FROM source_fact WHERE recorded_at > :start AND recorded_at <= :end"
-    declaration.write_text(
-        text.replace('SqlSource("toy.csv")', f'SqlSource("shop", "{query}")').replace(
-            "    SqlSource,\n", "", 1
-        )
-        if text.count("    SqlSource,\n") > 1
-        else text.replace('SqlSource("toy.csv")', f'SqlSource("shop", "{query}")')
-    )
+    text = declaration.read_text().replace('FileSource("toy.csv")', f'SqlSource("shop", "{query}")')
+    declaration.write_text(text.replace("    FileSource,", "    SqlSource,"))
     where = url(toy_settings)
     monkeypatch.setenv(
         "AIRFLOW_CONN_SHOP",
@@ -262,7 +252,8 @@ def test_a_database_is_asked_for_what_is_new_and_late(
     database = engine(toy_settings)
     with database.begin() as connection:
         connection.exec_driver_sql(
-            "CREATE TABLE source_fact (client_id INT, month DATETIME, age INT, visits INT, spend DECIMAL(9,2),"
+            "CREATE TABLE source_fact (client_id INT, month DATETIME, age INT, visits INT,"
+            " spend DECIMAL(9,2),"
             " segment VARCHAR(9), mood VARCHAR(9), leaves VARCHAR(3), recorded_at DATETIME)"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -35,6 +36,7 @@ AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 def server(tmp_path_factory, empty_mlflow):
     """The address of an MLflow server with SQLite, started as the embedded stack starts it."""
     home = tmp_path_factory.mktemp("mlflow-server")
+    shutil.copy(empty_mlflow, home / "mlflow.db")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -42,7 +44,7 @@ def server(tmp_path_factory, empty_mlflow):
         [
             *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
             *("--host", "127.0.0.1", "--port", str(port)),
-            *("--backend-store-uri", f"sqlite:///{empty_mlflow}"),
+            *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
             *("--artifacts-destination", str(home / "artifacts")),
         ],
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"},

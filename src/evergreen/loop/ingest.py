@@ -152,7 +152,7 @@ def _staged(database: Engine, run: IngestRun, part: str) -> pd.DataFrame:
     frame = staging.get(database, run.id, part)
     if frame is None:
         raise StoreError(
-            f"ingest run {run.id} of {run.use_case} has no staged rows of {part}",
+            f"ingest run {run.id} of {run.use_case} has no staged rows of {part.removeprefix(_raw(''))}",
             hint="run its extract step first",
         )
     return frame

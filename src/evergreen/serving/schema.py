@@ -104,17 +104,19 @@ def schemas(use_case: UseCase) -> Schemas:
 
 
 def described(use_case: UseCase) -> str:
-    """The use case and each of its fields in Markdown: the head of the OpenAPI page."""
-    lines = [use_case.meaning, "", "| field | type | domain | meaning |", "|---|---|---|---|"]
+    """The use case and each of its fields in Markdown: the head of the OpenAPI page, the fields folded away."""
+    lines = [use_case.meaning, "", "<details><summary>Every field, its domain and its meaning</summary>", ""]
+    lines += ["| field | type | domain | meaning |", "|---|---|---|---|"]
     lines += [f"| {k.name} | {k.dtype} | key, optional | {k.meaning} |" for k in use_case.entity.keys]
     lines += [f"| {f.name} | {f.dtype} | {_domain(f)} | {f.meaning} |" for f in use_case.stored_features]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "</details>"])
 
 
 def _domain(feature: Feature) -> str:
     parts = []
     if feature.allowed:
-        parts.append(", ".join(feature.allowed))
+        # In code marks: a value may contain a comma itself.
+        parts.append(" ".join(f"`{value}`" for value in feature.allowed))
     if feature.minimum is not None:
         parts.append(f"from {feature.minimum:g}")
     if feature.maximum is not None:

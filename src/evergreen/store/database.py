@@ -69,6 +69,14 @@ def engine(settings: Settings) -> sa.Engine:
         return _engines[key]
 
 
+def dispose(settings: Settings) -> None:
+    """Close this process's idle connections for these settings; the next `engine` begins anew."""
+    with _lock:
+        made = _engines.pop((os.getpid(), url(settings)), None)
+    if made is not None:
+        made.dispose()
+
+
 def error_code(error: BaseException | None) -> int:
     """MariaDB's number of an error raised by the driver or SQLAlchemy; 0 where there is none."""
     original = getattr(error, "orig", None) or error
