@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo up down status test lint format bench lock
+.PHONY: env help setup demo up down status test lint format bench lock
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ status: setup ## Every process and every use case
 
 # Two at a time, a file at a time: a file's tests share one MariaDB. The whole-stack tests then have the
 # machine for themselves. pytest exits with 5 when it finds no test, which fails here too.
+env: ## Write .env with fresh secrets, for docker compose
+	@scripts/new-env.sh
+
 test: setup ## Every test: unit, integration on real servers, the whole stack
 	@$(PYTEST) -q -m "not e2e" -n 2 --dist loadfile $(ARGS)
 	@$(PYTEST) -q -m e2e $(ARGS)

@@ -173,7 +173,12 @@ def run(
     given: dict[str, Any] = {"source": source} if verb is Verb.ingest else {}
     if verb is not Verb.deploy:
         given["as_of"] = when
-    with err.status(f"{verb} {use_case} as of {when:%Y-%m-%d %H:%M} UTC"):
+    doing = f"{verb} {use_case} as of {when:%Y-%m-%d %H:%M} UTC"
+    with err.status(doing) as shown:
+        if verb is Verb.train:
+            given["progress"] = lambda done, loss: shown.update(
+                f"{doing}: trial {done}, best loss {loss:.4f}"
+            )
         outcome = step(settings, use_case, **given)
     from evergreen.stack.view import outcome_table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evergreen.demo.upstream import Upstream
 from evergreen.errors import EvergreenError
 from evergreen.registry.champion import champion
 from evergreen.registry.models import forget_model
@@ -17,7 +18,7 @@ class NotTheDemosData(EvergreenError):
     exit_code = 12
 
 
-def start_afresh(settings: Settings, use_case: UseCase) -> str:
+def start_afresh(settings: Settings, use_case: UseCase, source: Upstream) -> str:
     """Forget what an earlier tour of this use case left, and say in words what was done.
 
     Raises NotTheDemosData if the use case holds anything and no tour has been here: that is somebody's work.
@@ -35,4 +36,5 @@ def start_afresh(settings: Settings, use_case: UseCase) -> str:
         return "nothing there yet"
     forget(database, use_case)
     forget_model(settings, use_case.name)
+    source.erase()
     return "forgot what the previous demo left"

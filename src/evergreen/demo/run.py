@@ -44,8 +44,9 @@ def run_demo(
                     stage.happened = f"{len(status['processes'])} servers running, healthy"
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
-                stage.happened = start_afresh(settings, use_case)
-            outcome = plot.run(settings, use_case, tour, upstream(settings, use_case, file), today)
+                source = upstream(settings, use_case, file)
+                stage.happened = start_afresh(settings, use_case, source)
+            outcome = plot.run(settings, use_case, tour, source, today)
             verified = True
     finally:
         home.mkdir(parents=True, exist_ok=True)

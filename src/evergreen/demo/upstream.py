@@ -28,6 +28,7 @@ class Upstream(Protocol):
     can_drift: bool
     ingest_conf: dict[str, Any]
 
+    def erase(self) -> None: ...
     def first_as_of(self, today: date) -> datetime: ...
     def prepare(self, until: datetime, say: Say) -> str: ...
     def usual_rows(self, count: int) -> list[dict[str, Any]]: ...
@@ -54,6 +55,10 @@ class SimulatedUpstream:
         self._simulator = simulator
         self.ingest_conf: dict[str, Any] = {}
         self._turn = date.min
+
+    def erase(self) -> None:
+        """Forget the bank of an earlier tour."""
+        self._simulator.erase(self._url)
 
     def first_as_of(self, today: date) -> datetime:
         """Midnight (UTC) of the first day of the month four months back: what lies before it is stable."""
@@ -99,6 +104,9 @@ class DeclaredUpstream:
         self._settings = settings
         self._use_case = use_case
         self.ingest_conf: dict[str, Any] = {"source": file} if file else {}
+
+    def erase(self) -> None:
+        """A declared source is not the demo's to erase."""
 
     def first_as_of(self, today: date) -> datetime:
         return datetime.now(UTC)

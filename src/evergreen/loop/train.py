@@ -168,7 +168,12 @@ def register(settings: Settings, training_run: str) -> dict[str, Any]:
         assert run.mlflow_run_id is not None
         with promotion.alone(database, declared.name):
             version = models.register(
-                settings, declared.name, run.mlflow_run_id, run.id, _version_tags(settings, run, verdict)
+                settings,
+                declared.name,
+                run.mlflow_run_id,
+                run.id,
+                _version_tags(settings, run, verdict),
+                description=f"As of {run.as_of:%Y-%m-%d %H:%M} UTC, because: {run.reason}. {verdict.summary}",
             )
             kept = tracking.read_document(settings, run.mlflow_run_id, tracking.PROFILE_FILE)
             profile.save(database, declared.name, version, profile.from_json(kept["features"]))

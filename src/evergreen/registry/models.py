@@ -62,8 +62,11 @@ def register(
     mlflow_run_id: str,
     training_run_id: str,
     tags: Mapping[str, str],
+    description: str = "",
 ) -> int:
     """Register the run's model as a version, once: a second call finds the first one's version.
+
+    `description` is what people read beside the version in MLflow.
 
     Callers hold the use case's training lock, so that two calls for one run cannot overtake each other.
     Raises RegistryError when the run logged no model, RegistryUnreachable.
@@ -87,6 +90,7 @@ def register(
             # A server takes a logged model as the source only beside its id.
             model_id=source.removeprefix("models:/"),
             tags={TRAINING_RUN: training_run_id, **tags},
+            description=description,
         )
     return int(made.version)
 

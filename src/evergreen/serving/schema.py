@@ -104,7 +104,7 @@ def schemas(use_case: UseCase) -> Schemas:
 
 
 def described(use_case: UseCase) -> str:
-    """The use case and each of its fields in Markdown: the head of the OpenAPI page, the fields folded away."""
+    """The use case and each of its fields in Markdown: the head of the OpenAPI page, fields folded."""
     lines = [use_case.meaning, "", "<details><summary>Every field, its domain and its meaning</summary>", ""]
     lines += ["| field | type | domain | meaning |", "|---|---|---|---|"]
     lines += [f"| {k.name} | {k.dtype} | key, optional | {k.meaning} |" for k in use_case.entity.keys]

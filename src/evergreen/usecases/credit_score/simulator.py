@@ -92,6 +92,12 @@ def populate(
             }
 
 
+def erase(url: str) -> None:
+    """Drop everything the simulated bank holds. Raises SourceUnreachable when the server does not answer."""
+    with bank.opened(url) as engine:
+        bank.METADATA.drop_all(engine)
+
+
 def draw(n: int, seed: int, *, scenario: str = "stable", at: date) -> tuple[Rows, list[str]]:
     """`n` requests of fresh simulated customers, as /predict takes them, and the scores they will get.
 
