@@ -99,11 +99,11 @@ def test_status_tells_the_state_of_every_part(status: dict[str, Any]) -> None:
     assert status["use_cases"]["titanic"]["champion"] is None
 
 
-def test_a_client_gets_an_answer_by_key_and_a_clear_refusal(status: dict[str, Any]) -> None:
-    url = status["use_cases"]["credit_score"]["service"]
-    answer = httpx.post(f"{url}/predict_by_key", json={"data": {"customer_id": 1}}, timeout=30).json()
+def test_a_client_gets_an_answer_by_key_and_a_clear_refusal(report: dict[str, Any]) -> None:
+    url, key = report["service"], report["example_key"]
+    answer = httpx.post(f"{url}/predict_by_key", json={"data": key}, timeout=30).json()
     assert answer["model_version"] == 2
-    assert answer["customer_id"] == 1
+    assert answer["customer_id"] == key["customer_id"]
     assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-6)
     refused = httpx.post(f"{url}/predict", json={"data": {"age": -1}}, timeout=30)
     assert refused.status_code in (400, 422)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -55,5 +56,11 @@ def run_demo(
     if bring_up:
         console.print(urls_table(load_settings(home), lifecycle.status(home)))
         console.print("The stack stays up: `evergreen status` shows it, `evergreen down` ends it.")
+    body = json.dumps({"data": outcome["example_key"]})
+    console.print(
+        f"Try it: curl {outcome['service']}/predict_by_key -H 'content-type: application/json' -d '{body}'",
+        soft_wrap=True,
+        highlight=False,
+    )
     console.print(f"Every stage verified in {tour.total_seconds:.0f} s. Report: {report}")
     return {**outcome, "stages": tour.as_json(), "total_seconds": round(tour.total_seconds, 1)}

@@ -19,6 +19,7 @@ from evergreen.serving.client import ServiceClient
 from evergreen.settings import Settings
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.store.database import engine
+from evergreen.store.online import latest_rows
 from evergreen.store.predictions import count_predictions
 from evergreen.usecase import UseCase
 
@@ -222,14 +223,21 @@ def _reconciled(guide: Guide, last: Champion) -> dict[str, Any]:
         logged = guide.logged()
         stage.verify(guide.sent == guide.answered == logged, "sent = answered = logged")
         stage.happened = f"sent {guide.sent:,} = answered {guide.answered:,} = logged {logged:,}"
+    newest = latest_rows(engine(guide.settings), guide.use_case).iloc[0]
     return {
         "use_case": guide.use_case.name,
+        "service": guide.url,
+        "example_key": {k.name: _plain(newest[k.name], k.dtype) for k in guide.use_case.entity.keys},
         **{name: value for name, value in guide.facts.items() if name.endswith("_after_drift")},
         "sent": guide.sent,
         "answered": guide.answered,
         "logged": logged,
         "champion_version": last.version,
     }
+
+
+def _plain(value: Any, dtype: str) -> int | str:
+    return int(value) if dtype == "int" else str(value)
 
 
 def write_report(path: Path, tour: Tour, outcome: Mapping[str, Any], *, verified: bool) -> None:
