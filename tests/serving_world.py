@@ -26,6 +26,7 @@ import pandas as pd
 import pymysql
 from pydantic import SecretStr
 
+from evergreen.registry.connection import make_process_default
 from evergreen.registry.models import MODEL_URI, register, set_champion
 from evergreen.serving.client import ServiceClient
 from evergreen.serving.sampling import draw_requests
@@ -188,7 +189,7 @@ def register_models(
     import mlflow
     from catboost import CatBoostClassifier
 
-    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    make_process_default(settings)
     client = mlflow.MlflowClient(settings.mlflow_tracking_uri)
     experiment = client.create_experiment(
         f"{use_case.name}-{uuid.uuid4().hex}", artifact_location=(folder / "artifacts").as_uri()
@@ -222,7 +223,9 @@ def register_models(
 def environment(settings: Settings, use_case: str, folder: Path) -> dict[str, str]:
     """The environment of a service process on these settings."""
     inherited = {
-        k: v for k, v in os.environ.items() if not k.startswith(("EVERGREEN_", "BENTOML_", "PROMETHEUS_"))
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("EVERGREEN_", "BENTOML_", "PROMETHEUS_", "MLFLOW_"))
     }
     return {
         **inherited,

@@ -48,6 +48,17 @@ def mlflow_client(settings: Settings) -> Any:
         return MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
 
 
+def make_process_default(settings: Settings) -> None:
+    """Point this process at the tracking URI: MLflow's calls for models and artifacts know only one.
+
+    Both URIs, because MLflow also takes them from the environment, where an earlier one may still stand.
+    """
+    import mlflow
+
+    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    mlflow.set_registry_uri(settings.mlflow_tracking_uri)
+
+
 def quiet_mlflow() -> None:
     """Call before `import mlflow`: no telemetry, no progress bars, short retries, unless the user says so."""
     for name, value in _ENVIRONMENT.items():

@@ -15,6 +15,7 @@ from evergreen.registry.connection import (
     answer,
     answering,
     get,
+    make_process_default,
     mlflow_client,
     over_http,
 )
@@ -206,11 +207,9 @@ def _copy(settings: Settings, model_uri: str, path: Path) -> None:
     import mlflow
 
     with answering(settings):
+        make_process_default(settings)
         mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{model_uri}/{MODEL_FILE}",
-            dst_path=str(path.parent),
-            tracking_uri=settings.mlflow_tracking_uri,
-            registry_uri=settings.mlflow_tracking_uri,
+            artifact_uri=f"{model_uri}/{MODEL_FILE}", dst_path=str(path.parent)
         )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from evergreen.errors import RegistryError
-from evergreen.registry.connection import answering, mlflow_client, over_http
+from evergreen.registry.connection import answering, make_process_default, mlflow_client, over_http
 from evergreen.registry.models import HOLDOUT_MODEL_FILE, MODEL_URI, TRAINING_RUN, fetch_run_file
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
@@ -91,9 +91,7 @@ def log_run(settings: Settings, use_case: UseCase, evidence: Evidence) -> str:
         experiment = _experiment(settings, client, use_case.name)
         for former in _runs(client, experiment, evidence.training_run):
             client.delete_run(former.info.run_id)
-        # The parts of MLflow's API that log models and data sets know one tracking URI per process only.
-        mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
-        mlflow.set_registry_uri(settings.mlflow_tracking_uri)
+        make_process_default(settings)
         with mlflow.start_run(
             experiment_id=experiment,
             run_name=evidence.name,
