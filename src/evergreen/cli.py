@@ -170,7 +170,7 @@ def run(
     load(use_case, settings)
     when = moment(as_of) if as_of else datetime.now(UTC)
     step = import_module(f"evergreen.loop.{verb}").run
-    given: dict[str, Any] = {"source": source} if verb is Verb.ingest else {}
+    given: dict[str, Any] = {"source": _place(source)} if verb is Verb.ingest else {}
     if verb is not Verb.deploy:
         given["as_of"] = when
     doing = f"{verb} {use_case} as of {when:%Y-%m-%d %H:%M} UTC"
@@ -285,6 +285,11 @@ def demo(
     )
     if as_json:
         out.print_json(data=report)
+
+
+def _place(source: str) -> str:
+    """A file's path as it is seen from anywhere; a URL stays as it is."""
+    return str(Path(source).expanduser().resolve()) if source and "://" not in source else source
 
 
 def _show(facts: Any, as_json: bool, render: Callable[[], Any]) -> None:

@@ -160,7 +160,10 @@ class OnDemandFeature:
 
 @dataclass(frozen=True)
 class FileSource:
-    """A CSV or Parquet file. `path` is the default; the setting EVERGREEN_SOURCES overrides it."""
+    """A CSV or Parquet file. The setting EVERGREEN_SOURCES overrides `path` by use case.
+
+    A relative `path` starts at the folder that holds `.evergreen/`.
+    """
 
     path: str
     delimiter: str = ","

@@ -31,7 +31,7 @@ def read(
     database.
     """
     if isinstance(source, FileSource):
-        place = override or settings.sources.get(use_case_name) or source.path
+        place = override or settings.sources.get(use_case_name) or _declared(source, settings)
         return files.read_file(place, delimiter=source.delimiter, encoding=source.encoding)
     if override:
         raise SourceError(
@@ -40,3 +40,8 @@ def read(
             hint="leave the source empty, or declare a FileSource",
         )
     return sql.read_sql(source, settings, start=start, end=end)
+
+
+def _declared(source: FileSource, settings: Settings) -> str:
+    """The declared place; a relative path starts at the folder that holds the home, wherever we run."""
+    return source.path if "://" in source.path else str(settings.home.resolve().parent / source.path)

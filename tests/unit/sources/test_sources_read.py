@@ -89,3 +89,15 @@ def test_the_override_wins_over_the_setting_and_that_over_the_declaration(tmp_pa
     assert value(Settings(home=tmp_path, sources={})) == "declared"
     assert value(setting) == "set"
     assert value(setting, override=override) == "given"
+
+
+def test_a_declared_relative_path_starts_beside_the_home_wherever_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    settings = Settings(home=tmp_path / ".evergreen")
+    rows = read(FileSource("rows.csv"), settings, "toy", start=START, end=END)
+    assert rows["a"].tolist() == ["1"]
