@@ -26,12 +26,12 @@ status: setup ## Every process and every use case
 
 # Two at a time, a file at a time: a file's tests share one MariaDB. The whole-stack tests then have the
 # machine for themselves. pytest exits with 5 when it finds no test, which fails here too.
-env: ## Write .env with fresh secrets, for docker compose
-	@scripts/new-env.sh
-
 test: setup ## Every test: unit, integration on real servers, the whole stack
 	@$(PYTEST) -q -m "not e2e" -n 2 --dist loadfile $(ARGS)
 	@$(PYTEST) -q -m e2e $(ARGS)
+
+env: ## Write .env with fresh secrets, for docker compose
+	@scripts/new-env.sh
 
 lint: setup ## ruff, mypy (strict), import-linter
 	@$(BIN)/ruff check .
@@ -43,7 +43,7 @@ format: setup ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## Measure the data paths and the serving
+bench: setup ## Measure what benchmarks/ holds
 	@set -e; shopt -s nullglob; scripts=(benchmarks/*.py); \
 	[ $${#scripts[@]} -gt 0 ] || { echo "there is no benchmark in benchmarks/"; exit 1; }; \
 	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script"; done

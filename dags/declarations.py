@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from evergreen.errors import UseCaseError
 from evergreen.settings import load_settings
-from evergreen.usecases import folders, load
+from evergreen.usecases import load_sound
 
-settings = load_settings()
-faults: list[str] = []
-for name in folders(settings):
-    try:
-        load(name, settings)
-    except UseCaseError as error:
-        faults.append(str(error))
+_, faults = load_sound(load_settings())
 if faults:
-    raise UseCaseError("\n".join(faults))
+    raise UseCaseError("\n".join(map(str, faults.values())))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 from wiring import cron, features_asset, invoke, moment, options, use_cases
 
 from evergreen.usecase import UseCase
@@ -41,6 +42,8 @@ def build(use_case: UseCase) -> None:
         @task(outlets=[features])
         def load(validated: dict[str, Any]) -> Any:
             loaded = invoke("ingest", "load", validated["ingest_run"])
+            if not loaded["rows_loaded"]:
+                raise AirflowSkipException("the sources recorded nothing new")
             yield Metadata(features, loaded)
             return loaded
 

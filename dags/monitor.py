@@ -49,7 +49,7 @@ def build(use_case: UseCase) -> None:
         def retrain(decision: dict[str, Any]) -> Any:
             if not decision["retrain"]:
                 raise AirflowSkipException(decision["reason"])
-            yield Metadata(retrain_wanted, {"as_of": decision["as_of"], "reason": decision["reason"]})
+            yield Metadata(retrain_wanted, {"as_of": decision["as_of"], "cause": "drift"})
             return decision
 
         retrain(governor(quality(drift())))  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from wiring import (
+    cause,
     champion_asset,
     features_asset,
     invoke,
@@ -41,9 +42,7 @@ def build(use_case: UseCase) -> None:
         @task
         def training_set() -> dict[str, Any]:
             context = get_current_context()
-            caused = bool(context.get("triggering_asset_events"))
-            reason = "drift" if caused else context["params"]["reason"]
-            return invoke("train", "training_set", use_case.name, moment(context), reason=reason)
+            return invoke("train", "training_set", use_case.name, moment(context), reason=cause(context))
 
         @task(pool=TRAINING_POOL)
         def tune(prepared: dict[str, Any]) -> dict[str, Any]:

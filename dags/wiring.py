@@ -5,17 +5,25 @@ Airflow puts this folder on the import path. Nothing here loads pandas, CatBoost
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
 from airflow.sdk import Asset, CronTriggerTimetable, Param
+from airflow.sdk.exceptions import AirflowFailException
 
-from evergreen.errors import EvergreenError
+from evergreen.errors import (
+    EmptyTrainingSet,
+    NotEnoughData,
+    SchemaMismatch,
+    UseCaseError,
+    ValidationFailed,
+)
+from evergreen.loop import moment as parsed
 from evergreen.settings import load_settings
 from evergreen.usecase import UseCase
-from evergreen.usecases import folders, load
+from evergreen.usecases import load_sound
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "evergreen",
@@ -25,14 +33,13 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 
 
-def use_cases() -> Iterator[UseCase]:
+# The same input fails the same way: these go red at once, with their message, instead of after a retry.
+NOT_MENDED_BY_A_RETRY = (EmptyTrainingSet, NotEnoughData, SchemaMismatch, UseCaseError, ValidationFailed)
+
+
+def use_cases() -> Iterable[UseCase]:
     """Every sound use case. Broken ones are reported by `declarations.py`, so that they stop nobody else."""
-    settings = load_settings()
-    for name in folders(settings):
-        try:
-            yield load(name, settings)
-        except EvergreenError:
-            continue
+    return load_sound(load_settings())[0].values()
 
 
 def features_asset(use_case: UseCase) -> Asset:
@@ -85,21 +92,30 @@ def invoke(verb: str, step: str, *args: Any, **kwargs: Any) -> Any:
     Imported here, when a task runs, and not above: parsing a DAG file must stay light.
     """
     function = getattr(import_module(f"evergreen.loop.{verb}"), step)
-    return function(load_settings(), *args, **kwargs)
+    try:
+        return function(load_settings(), *args, **kwargs)
+    except NOT_MENDED_BY_A_RETRY as error:
+        raise AirflowFailException(str(error)) from error
 
 
 def moment(context: Any) -> datetime:
     """The moment a run works as of: the form's, else the triggering asset event's, else the run's own."""
     if context["params"].get("as_of"):
-        return datetime.fromisoformat(context["params"]["as_of"]).astimezone(UTC)
-    carried = [
-        event.extra["as_of"]
-        for events in (context.get("triggering_asset_events") or {}).values()
-        for event in events
-        if "as_of" in (event.extra or {})
-    ]
+        return parsed(context["params"]["as_of"])
+    carried = [parsed(extra["as_of"]) for extra in _extras(context) if "as_of" in extra]
     if carried:
-        return datetime.fromisoformat(max(carried))
+        return max(carried)
     run = context["dag_run"]
     chosen: datetime = run.logical_date or run.run_after
     return chosen.astimezone(UTC)
+
+
+def cause(context: Any) -> str:
+    """Why a training starts: what the triggering asset events say, else what the form says."""
+    told = {str(extra.get("cause", "new data")) for extra in _extras(context)}
+    return " and ".join(sorted(told)) or str(context["params"]["reason"])
+
+
+def _extras(context: Any) -> list[dict[str, Any]]:
+    events = (context.get("triggering_asset_events") or {}).values()
+    return [event.extra or {} for group in events for event in group]

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from evergreen import __version__
-from evergreen.errors import EvergreenError
+from evergreen.errors import EvergreenError, GateRejected, SettingsError
 from evergreen.settings import load_settings
 
 app = typer.Typer(
@@ -86,7 +86,7 @@ def up(
 
 
 @app.command()
-def down() -> None:
+def down(as_json: AsJson = False) -> None:
     """Stop the platform and every process it started. Data stay in `.evergreen/`.
 
     Example: `evergreen down`
@@ -95,7 +95,8 @@ def down() -> None:
 
     home = load_settings().home
     stopped = lifecycle.down(home)
-    out.print("Evergreen is down." if stopped else f"Nothing was running under {home}.")
+    said = "Evergreen is down." if stopped else f"Nothing was running under {home}."
+    _show({"stopped": stopped, "home": str(home)}, as_json, lambda: said)
 
 
 @app.command()
@@ -109,16 +110,17 @@ def status(as_json: AsJson = False) -> None:
     from evergreen.stack import lifecycle
     from evergreen.stack.overview import overview
     from evergreen.stack.view import status_tables
-    from evergreen.usecases import load_all
+    from evergreen.usecases import load_sound
 
     settings = load_settings()
     facts = lifecycle.status(settings.home)
     running = facts["state"] == "running"
-    facts["use_cases"] = {
-        name: overview(settings, use_case) for name, use_case in load_all(settings).items() if running
-    }
+    sound, faults = load_sound(settings)
+    facts["problems"] = sorted({*facts["problems"], *map(str, faults.values())})
+    facts["use_cases"] = {name: overview(settings, use_case) for name, use_case in sound.items() if running}
     _show(facts, as_json, lambda: status_tables(facts))
-    raise typer.Exit(0 if running else 1)
+    well = running and all(process["state"] in ("ready", "done") for process in facts["processes"])
+    raise typer.Exit(0 if well else 1)
 
 
 @app.command("use-cases")
@@ -128,20 +130,23 @@ def use_cases(as_json: AsJson = False) -> None:
     Example: `evergreen use-cases`
     """
     from evergreen.stack.view import use_cases_table
-    from evergreen.usecases import folders, load
+    from evergreen.usecases import folders, load_sound
 
     settings = load_settings()
-    found = {name: load(name, settings) for name in folders(settings)}
-    facts = {
+    sound, faults = load_sound(settings)
+    facts: dict[str, dict[str, Any]] = {
         name: {
             "title": use_case.title,
             "problem": use_case.problem,
             "folder": str(folders(settings)[name]),
             "features": len(use_case.model_features),
         }
-        for name, use_case in found.items()
+        for name, use_case in sound.items()
     }
+    facts |= {name: {"error": str(error)} for name, error in faults.items()}
     _show(facts, as_json, lambda: use_cases_table(facts))
+    for error in faults.values():
+        raise error
 
 
 @app.command()
@@ -168,6 +173,10 @@ def run(
 
     settings = load_settings()
     load(use_case, settings)
+    if source and verb is not Verb.ingest:
+        raise SettingsError(f"--source says what to ingest; {verb} reads the store", hint="leave it out")
+    if as_of and verb is Verb.deploy:
+        raise SettingsError("deploy works with the champion of now", hint="leave --as-of out")
     when = moment(as_of) if as_of else datetime.now(UTC)
     step = import_module(f"evergreen.loop.{verb}").run
     given: dict[str, Any] = {"source": _place(source)} if verb is Verb.ingest else {}
@@ -183,8 +192,8 @@ def run(
     from evergreen.stack.view import outcome_table
 
     _show(outcome, as_json, lambda: outcome_table(outcome))
-    if verb is Verb.train and not outcome.get("promoted", True):
-        raise typer.Exit(7)
+    if verb is Verb.train and not outcome["promoted"]:
+        raise GateRejected(f"{use_case} keeps its champion: {outcome['reason']}")
 
 
 @app.command()
@@ -264,6 +273,9 @@ def demo(
         bool,
         typer.Option("--up/--no-up", help="Start the embedded stack, or use the platform of the settings."),
     ] = True,
+    erase: Annotated[
+        bool, typer.Option("--erase", help="First erase whatever the use case holds, also what no demo made.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """The whole loop on real parts, every stage verified; the stack stays up. Writes `.evergreen/demo.json`.
@@ -282,6 +294,7 @@ def demo(
         console=err if as_json else out,
         today=datetime.now(UTC).date(),
         bring_up=bring_up,
+        erase=erase,
     )
     if as_json:
         out.print_json(data=report)
@@ -304,18 +317,19 @@ def main() -> None:
     try:
         app()
     except EvergreenError as error:
-        err.print(f"[bold red]Error:[/bold red] {_escape(error.message)}", highlight=False)
+        _complain("[bold red]Error:[/bold red]", error.message)
         if error.hint:
-            err.print(f"[bold]Hint:[/bold] {_escape(error.hint)}", highlight=False)
+            _complain("[bold]Hint:[/bold]", error.hint)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _escape(text: str) -> str:
+def _complain(word: str, text: str) -> None:
     from rich.markup import escape
 
-    return escape(text)
+    # Unwrapped: a path or a command in a message must be found and copied whole.
+    err.print(f"{word} {escape(text)}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

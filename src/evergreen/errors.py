@@ -26,11 +26,14 @@ EvergreenError
 │   └── ServiceUnreachable   the service does not answer
 ├── OrchestratorError        Airflow refused something, or a run failed
 │   └── OrchestratorUnreachable  Airflow does not answer
-└── StackError               the embedded stack cannot start or stop
-    ├── MissingProgram       a system program such as mariadbd is not installed
-    ├── PortInUse            a port that must be this one is taken
-    ├── ChildFailed          a server of the stack did not come up
-    └── StackNotRunning      the command needs a running stack
+├── StackError               the embedded stack cannot start or stop
+│   ├── MissingProgram       a system program such as mariadbd is not installed
+│   ├── PortInUse            a port that must be this one is taken
+│   ├── ChildFailed          a server of the stack did not come up
+│   └── StackNotRunning      the command needs a running stack
+└── DemoError                the guided tour ended early
+    ├── NotTheDemosData      it would have to erase what no demo made
+    └── StageNotVerified     what a stage should have brought about is not there
 
 A message says what happened and to which object; `hint` says what to do next.
 `exit_code` is what the command line exits with, `http_status` what the service answers with.
@@ -226,3 +229,17 @@ class ChildFailed(StackError):
 
 class StackNotRunning(StackError):
     """The command needs a running stack."""
+
+
+class DemoError(EvergreenError):
+    """The guided tour ended early."""
+
+    exit_code = 12
+
+
+class NotTheDemosData(DemoError):
+    """The use case holds rows or a champion that no demo made."""
+
+
+class StageNotVerified(DemoError):
+    """A stage ran but what it should have brought about is not there."""

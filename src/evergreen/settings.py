@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as MalformedSource
 
 from evergreen.errors import SettingsError
 
@@ -57,13 +58,18 @@ def load_settings(home: Path | None = None) -> Settings:
     Raises SettingsError naming each field that is malformed.
     """
     home = home or Path(os.environ.get("EVERGREEN_HOME", ".evergreen"))
+    hint = f"mend the environment or {home / STACK_ENV}; .env.example lists every setting"
     try:
         return Settings(_env_file=home / STACK_ENV, home=home.resolve())
     except ValidationError as error:
         faults = "; ".join(
             f"EVERGREEN_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
         )
+        raise SettingsError(f"the settings are malformed: {faults}", hint=hint) from None
+    except MalformedSource as error:
+        # Pydantic's own word for JSON that cannot be read: it names the field but not the variable.
         raise SettingsError(
-            f"the settings are malformed: {faults}",
-            hint=f"mend the environment or {home / STACK_ENV}; .env.example lists every setting",
+            f"a setting that must be JSON is not: {error}; {error.__cause__}", hint=hint
         ) from None
+    except OSError as error:
+        raise SettingsError(f"the settings cannot be read: {error}", hint=hint) from None

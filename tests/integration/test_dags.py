@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +34,30 @@ print(json.dumps({"error": error, "loaded": loaded, "dags": dags}))
 """
 
 
-def parse(file: str, tmp_path: Path, use_cases: Path | None = None) -> dict[str, Any]:
+def run(code: str, *arguments: str, tmp_path: Path, more: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What the code prints as JSON, in a process whose Airflow and Evergreen live in the temporary folder."""
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path / "airflow"),
         "EVERGREEN_HOME": str(tmp_path / "home"),
-        "EVERGREEN_USE_CASES": str(use_cases or tmp_path / "none"),
+        **(more or {}),
     }
     done = subprocess.run(
-        [sys.executable, "-c", PARSE, str(DAGS), file],
+        [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         env=environment,
         cwd=tmp_path,
     )
+    assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+def parse(file: str, tmp_path: Path, use_cases: Path | None = None) -> dict[str, Any]:
+    folders = {"EVERGREEN_USE_CASES": str(use_cases or tmp_path / "none")}
+    return run(PARSE, str(DAGS), file, tmp_path=tmp_path, more=folders)
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
@@ -79,3 +87,47 @@ def test_a_broken_use_case_is_an_import_error_of_its_own(tmp_path: Path) -> None
     }
     error = parse("declarations", tmp_path, tmp_path / "usecases")["error"]
     assert "broken/__init__.py:1: NameError" in error
+
+
+CONTEXTS = """
+import json, sys, types
+from datetime import datetime, timezone
+sys.path.insert(0, sys.argv[1])
+import wiring
+
+def event(**extra):
+    return types.SimpleNamespace(extra=extra)
+
+def context(as_of=None, events=(), logical_date=None):
+    run = types.SimpleNamespace(
+        logical_date=logical_date, run_after=datetime(2026, 5, 4, 3, tzinfo=timezone.utc)
+    )
+    return {
+        "params": {"as_of": as_of, "reason": "manual"},
+        "triggering_asset_events": {"asset": list(events)},
+        "dag_run": run,
+    }
+
+tick = datetime(2026, 5, 4, tzinfo=timezone.utc)
+drift = event(as_of="2026-05-01T00:00:00+00:00", cause="drift")
+news = event(as_of="2026-05-02T00:00:00+00:00")
+cases = {
+    "form": context(as_of="2026-01-02T03:04:05", events=[drift], logical_date=tick),
+    "form with an offset": context(as_of="2026-01-02T03:00:00+02:00"),
+    "events": context(events=[drift, news], logical_date=tick),
+    "schedule": context(logical_date=tick),
+    "request": context(),
+}
+print(json.dumps({name: [wiring.moment(c).isoformat(), wiring.cause(c)] for name, c in cases.items()}))
+"""
+
+
+def test_the_moment_and_the_cause_of_a_run_do_not_depend_on_the_machines_zone(tmp_path: Path) -> None:
+    found = run(CONTEXTS, str(DAGS), tmp_path=tmp_path, more={"TZ": "America/New_York"})
+    assert found == {
+        "form": ["2026-01-02T03:04:05+00:00", "drift"],
+        "form with an offset": ["2026-01-02T01:00:00+00:00", "manual"],
+        "events": ["2026-05-02T00:00:00+00:00", "drift and new data"],
+        "schedule": ["2026-05-04T00:00:00+00:00", "manual"],
+        "request": ["2026-05-04T03:00:00+00:00", "manual"],
+    }

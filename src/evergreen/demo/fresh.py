@@ -2,39 +2,72 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
 from evergreen.demo.upstream import Upstream
-from evergreen.errors import EvergreenError
+from evergreen.errors import NotTheDemosData
 from evergreen.registry.champion import champion
 from evergreen.registry.models import forget_model
 from evergreen.settings import Settings
 from evergreen.store.database import engine
-from evergreen.store.forget import forget, is_empty
+from evergreen.store.forget import forget, is_empty, run_moments
 from evergreen.usecase import UseCase
 
 
-class NotTheDemosData(EvergreenError):
-    """The use case holds rows or a champion that no demo made."""
+@dataclass(frozen=True)
+class Mark:
+    """The moments as of which tours ingested and trained, kept in the home, for one database only."""
 
-    exit_code = 12
+    path: Path
+    database: str
+
+    @classmethod
+    def of(cls, settings: Settings, use_case: UseCase) -> Mark:
+        place = f"{settings.mariadb_host}:{settings.mariadb_port}/{settings.mariadb_database}"
+        return cls(settings.home / f"demo-{use_case.name}.json", place)
+
+    def moments(self) -> set[datetime]:
+        """What was noted for this database; nothing if the mark is another database's or is not there."""
+        if not self.path.exists():
+            return set()
+        noted = json.loads(self.path.read_text())
+        if noted["database"] != self.database:
+            return set()
+        return {datetime.fromisoformat(moment) for moment in noted["moments"]}
+
+    def note(self, moment: datetime) -> None:
+        """Remember a moment BEFORE anything is done as of it, so that a killed tour is remembered too."""
+        self.write({*self.moments(), moment})
+
+    def write(self, moments: set[datetime]) -> None:
+        noted = {"database": self.database, "moments": sorted(moment.isoformat() for moment in moments)}
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(json.dumps(noted))
+        fresh.replace(self.path)
 
 
-def start_afresh(settings: Settings, use_case: UseCase, source: Upstream) -> str:
+def start_afresh(settings: Settings, use_case: UseCase, source: Upstream, *, erase: bool = False) -> str:
     """Forget what an earlier tour of this use case left, and say in words what was done.
 
-    Raises NotTheDemosData if the use case holds anything and no tour has been here: that is somebody's work.
+    Raises NotTheDemosData if the use case holds anything as of a moment that no tour worked as of: that is
+    somebody's work. `erase` forgets that too.
     """
-    mark = settings.home / f"demo-{use_case.name}"
+    mark = Mark.of(settings, use_case)
     database = engine(settings)
-    untouched = is_empty(database, use_case) and champion(settings, use_case.name) is None
-    if not untouched and not mark.exists():
+    if is_empty(database, use_case) and champion(settings, use_case.name) is None:
+        mark.write(set())
+        return "nothing there yet"
+    moments = run_moments(database, use_case)
+    if not erase and (not moments or moments - mark.moments()):
         raise NotTheDemosData(
             f"{use_case.name} already holds data or a champion that no demo made",
-            hint="the demo will not erase them: take it elsewhere, with EVERGREEN_HOME=another-folder",
+            hint="erase all of it with --erase, or take the demo elsewhere: EVERGREEN_HOME=another-folder",
         )
-    mark.touch()
-    if untouched:
-        return "nothing there yet"
     forget(database, use_case)
     forget_model(settings, use_case.name)
     source.erase()
+    mark.write(set())
     return "forgot what the previous demo left"

@@ -21,12 +21,20 @@ from evergreen.usecases import load
 
 
 def run_demo(
-    home: Path, name: str, file: str, *, console: Console, today: date, bring_up: bool = True
+    home: Path,
+    name: str,
+    file: str,
+    *,
+    console: Console,
+    today: date,
+    bring_up: bool = True,
+    erase: bool = False,
 ) -> dict[str, Any]:
     """Take the tour of a use case and return the report that `demo.json` in `home` holds.
 
     `file` replaces the declared source of a use case that reads a file. Without `bring_up` the platform that
-    the settings name is used as it is, such as the one in containers. Raises the first failing stage's
+    the settings name is used as it is, such as the one in containers. `erase` forgets whatever the use case
+    holds, also what no demo made. Raises the first failing stage's
     error, after the table of the stages so far and the report with `"verified": false` were written.
     """
     use_case = load(name, load_settings(home))
@@ -46,7 +54,7 @@ def run_demo(
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
                 source = upstream(settings, use_case, file)
-                stage.happened = start_afresh(settings, use_case, source)
+                stage.happened = start_afresh(settings, use_case, source, erase=erase)
             outcome = plot.run(settings, use_case, tour, source, today)
             verified = True
     finally:

@@ -13,13 +13,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from evergreen.errors import EvergreenError
-
-
-class StageNotVerified(EvergreenError):
-    """A stage ran but what it should have brought about is not there."""
-
-    exit_code = 12
+from evergreen.errors import StageNotVerified
 
 
 @dataclass

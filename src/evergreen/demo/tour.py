@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from evergreen.demo.fresh import Mark
 from evergreen.demo.stages import Stage, Tour
 from evergreen.demo.traffic import Answers, send
 from evergreen.demo.upstream import Upstream
@@ -48,6 +49,7 @@ class Guide:
     def run_dag(self, stage: Stage, verb: str, as_of: datetime, **conf: Any) -> str:
         """Trigger a DAG, wait for its success and return its run id. Raises OrchestratorError if it fails."""
         dag_id = self.use_case.dag_id(verb)
+        Mark.of(self.settings, self.use_case).note(as_of)
         run_id = self.airflow.trigger(dag_id, conf={"as_of": as_of.isoformat(), **conf})
         return self.wait_for(stage, dag_id, run_id)
 
@@ -77,7 +79,8 @@ class Guide:
         answers = send(self.url, rows, stage.say)
         self.sent += answers.sent
         self.answered += answers.answered
-        stage.verify(answers.sent == answers.answered, "an answer for every request")
+        wanted = {len(rows), len({answer["prediction_id"] for answer in answers.answers})}
+        stage.verify(wanted == {answers.answered}, "one answer, with an id of its own, for every request")
         # The log is written off the request path: give it a moment, then insist.
         deadline = time.monotonic() + LOG_SECONDS
         while self.logged() < self.sent and time.monotonic() < deadline:

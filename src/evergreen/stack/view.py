@@ -133,6 +133,9 @@ def _short(value: Any) -> str:
 def use_cases_table(facts: Mapping[str, Mapping[str, Any]]) -> Table:
     table = _table("use case", "problem", "features", "title", "folder", right=("features",))
     for name, use_case in facts.items():
+        if "error" in use_case:
+            table.add_row(name, Text("broken", style="red"), "", Text(use_case["error"]), "")
+            continue
         table.add_row(
             name, use_case["problem"], str(use_case["features"]), use_case["title"], use_case["folder"]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +31,17 @@ def is_empty(engine: sa.Engine, use_case: UseCase) -> bool:
     ]
     with engine.connect() as connection:
         return not any(_finds(connection, statement) for statement in statements)
+
+
+def run_moments(engine: sa.Engine, use_case: UseCase) -> set[datetime]:
+    """The moments (aware UTC) as of which the use case's rows were ingested and its models trained."""
+    found: set[datetime] = set()
+    with engine.connect() as connection:
+        for name in ("ingest_run", "training_run"):
+            runs = sa.table(name, sa.column("use_case"), sa.column("as_of", sa.DateTime))
+            moments = connection.scalars(sa.select(runs.c.as_of).where(runs.c.use_case == use_case.name))
+            found |= {moment.replace(tzinfo=UTC) for moment in moments}
+    return found
 
 
 def forget(engine: sa.Engine, use_case: UseCase) -> None:

@@ -20,17 +20,16 @@ PACKAGED = Path(__file__).parent
 
 def folders(settings: Settings) -> dict[str, Path]:
     """Every use-case folder by name: the package's own, then each folder of EVERGREEN_USE_CASES."""
-    found: dict[str, Path] = {}
+    return {name: places[0] for name, places in _places(settings).items()}
+
+
+def _places(settings: Settings) -> dict[str, list[Path]]:
+    """All folders of each name: more than one is a fault of that use case alone."""
+    found: dict[str, list[Path]] = {}
     roots = [PACKAGED, *(Path(part) for part in settings.use_cases.split(os.pathsep) if part)]
-    for root in roots:
+    for root in dict.fromkeys(root.resolve() for root in roots):
         for init in sorted(root.glob("*/__init__.py")):
-            name = init.parent.name
-            if name in found and found[name].resolve() != init.parent.resolve():
-                raise UseCaseError(
-                    f"use case {name!r} is declared twice: {found[name]} and {init.parent}",
-                    hint="rename one of the folders",
-                )
-            found[name] = init.parent
+            found.setdefault(init.parent.name, []).append(init.parent)
     return found
 
 
@@ -39,12 +38,18 @@ def load(name: str, settings: Settings) -> UseCase:
 
     Raises UnknownUseCase with the nearest name, or UseCaseError with the file and line that is wrong.
     """
-    known = folders(settings)
+    places = _places(settings)
+    known = {each: found[0] for each, found in places.items()}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         raise UnknownUseCase(
             f"there is no use case {name!r}",
             hint=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}",
+        )
+    if len(places[name]) > 1:
+        raise UseCaseError(
+            f"use case {name!r} is declared twice: {' and '.join(map(str, places[name]))}",
+            hint="rename one of the folders",
         )
     use_case = getattr(_module(name, known[name]), "USE_CASE", None)
     if not isinstance(use_case, UseCase):
@@ -60,9 +65,16 @@ def load(name: str, settings: Settings) -> UseCase:
     return use_case
 
 
-def load_all(settings: Settings) -> dict[str, UseCase]:
-    """Every use case by name; the first broken one raises."""
-    return {name: load(name, settings) for name in folders(settings)}
+def load_sound(settings: Settings) -> tuple[dict[str, UseCase], dict[str, UseCaseError]]:
+    """Every sound use case by name, and what is wrong with each of the others."""
+    sound: dict[str, UseCase] = {}
+    faults: dict[str, UseCaseError] = {}
+    for name in folders(settings):
+        try:
+            sound[name] = load(name, settings)
+        except UseCaseError as error:
+            faults[name] = error
+    return sound, faults
 
 
 def submodule(name: str, part: str, settings: Settings) -> ModuleType | None:

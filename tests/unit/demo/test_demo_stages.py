@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from evergreen.demo.stages import StageNotVerified, Tour
+from evergreen.demo.stages import Tour
 from evergreen.demo.tour import write_report
+from evergreen.errors import StageNotVerified
 
 
 @pytest.fixture
