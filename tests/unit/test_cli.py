@@ -81,10 +81,61 @@ def test_an_unreachable_store_says_where_it_was_looked_for(tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
-def test_a_malformed_setting_is_named(tmp_path: Path) -> None:
-    done = evergreen("use-cases", home=tmp_path, EVERGREEN_MARIADB_PORT="many")
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("EVERGREEN_MARIADB_PORT", "many", "EVERGREEN_MARIADB_PORT"),
+        ("EVERGREEN_SOURCES", "nojson", "sources"),
+    ],
+)
+def test_a_malformed_setting_is_named(name: str, value: str, told: str, tmp_path: Path) -> None:
+    done = evergreen("use-cases", home=tmp_path, **{name: value})
     assert done.returncode == 2
-    assert "EVERGREEN_MARIADB_PORT" in done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    """A folder of use cases of which one cannot be loaded."""
+    folder = tmp_path / "own" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("nonsense\n")
+    return str(folder.parent)
+
+
+def test_a_broken_use_case_is_named_and_hides_no_other(broken: str, tmp_path: Path) -> None:
+    done = evergreen("use-cases", "--json", home=tmp_path, EVERGREEN_USE_CASES=broken)
+    listed = json.loads(done.stdout)
+    assert listed["titanic"]["problem"] == "binary"
+    assert "broken/__init__.py:1: NameError" in listed["broken"]["error"]
+    assert done.returncode == 2
+
+
+def test_status_tells_of_a_broken_use_case(broken: str, tmp_path: Path) -> None:
+    done = evergreen("status", "--json", home=tmp_path, EVERGREEN_USE_CASES=broken)
+    assert "broken/__init__.py:1" in " ".join(json.loads(done.stdout)["problems"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("run", "train", "titanic", "--source", "x.csv"), ("run", "deploy", "titanic", "--as-of", "2026-01-01")],
+)
+def test_an_option_that_does_not_apply_is_refused(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = evergreen(*arguments, home=tmp_path)
+    assert done.returncode == 2
+    assert "leave" in done.stderr
+
+
+def test_a_message_is_not_cut_at_the_width_of_a_pipe(tmp_path: Path) -> None:
+    name = "x" * 150
+    done = evergreen("run", "train", name, home=tmp_path, COLUMNS="80")
+    assert f"there is no use case '{name}'" in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_speaks_json(command: str, tmp_path: Path) -> None:
+    assert "--json" in evergreen(command, "--help", home=tmp_path).stdout
 
 
 def test_status_without_a_stack_says_how_to_start_it(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""A demo erases what a demo made, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from evergreen.demo.fresh import Mark, start_afresh
+from evergreen.demo.upstream import DeclaredUpstream
+from evergreen.errors import NotTheDemosData
+from evergreen.loop import ingest
+from evergreen.settings import Settings
+from evergreen.store.database import engine
+from evergreen.store.forget import is_empty
+from evergreen.store.migrations import migrate
+from evergreen.usecase import UseCase
+
+DEMOS = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def source(toy_settings: Settings, toy_use_case: UseCase) -> DeclaredUpstream:
+    toy_settings.home.mkdir(exist_ok=True)
+    migrate(engine(toy_settings))
+    return DeclaredUpstream(toy_settings, toy_use_case, "")
+
+
+@pytest.fixture
+def filled(
+    toy_settings: Settings, toy_use_case: UseCase, toy_source: Callable[..., pd.DataFrame]
+) -> Settings:
+    """The toy's rows, ingested as of the demo's moment."""
+    toy_source().to_csv(toy_settings.sources["toy"], index=False)
+    ingest.run(toy_settings, toy_use_case.name, DEMOS)
+    return toy_settings
+
+
+def test_nothing_there_is_a_clean_start(
+    toy_settings: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    assert start_afresh(toy_settings, toy_use_case, source) == "nothing there yet"
+
+
+def test_what_an_earlier_demo_made_is_forgotten(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    Mark.of(filled, toy_use_case).note(DEMOS)
+    assert start_afresh(filled, toy_use_case, source) == "forgot what the previous demo left"
+    assert is_empty(engine(filled), toy_use_case)
+    assert Mark.of(filled, toy_use_case).moments() == set()
+
+
+def test_rows_that_no_demo_made_are_never_erased_unasked(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    with pytest.raises(NotTheDemosData, match="--erase"):
+        start_afresh(filled, toy_use_case, source)
+    assert not is_empty(engine(filled), toy_use_case)
+    start_afresh(filled, toy_use_case, source, erase=True)
+    assert is_empty(engine(filled), toy_use_case)
+
+
+def test_work_done_after_a_demo_is_somebodys(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    Mark.of(filled, toy_use_case).note(DEMOS)
+    ingest.run(filled, toy_use_case.name, DEMOS + timedelta(days=1))
+    with pytest.raises(NotTheDemosData):
+        start_afresh(filled, toy_use_case, source)
+    assert not is_empty(engine(filled), toy_use_case)
+
+
+def test_a_mark_of_another_database_permits_nothing(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    elsewhere = filled.model_copy(update={"mariadb_database": "elsewhere"})
+    Mark.of(elsewhere, toy_use_case).note(DEMOS)
+    with pytest.raises(NotTheDemosData):
+        start_afresh(filled, toy_use_case, source)
