@@ -9,12 +9,12 @@ RUN apt-get update \
 WORKDIR /src
 RUN python -m venv /opt/evergreen
 COPY requirements.lock ./
-RUN --mount=type=cache,target=/root/.cache \
+RUN --mount=type=cache,target=/var/cache/pip PIP_CACHE_DIR=/var/cache/pip \
     /opt/evergreen/bin/pip install --require-hashes --no-deps -r requirements.lock
 COPY pyproject.toml README.md ./
 COPY src ./src
 COPY sql ./sql
-RUN --mount=type=cache,target=/root/.cache \
+RUN --mount=type=cache,target=/var/cache/pip PIP_CACHE_DIR=/var/cache/pip \
     /opt/evergreen/bin/pip install --no-deps .
 
 FROM python:3.11-slim-bookworm
