@@ -23,14 +23,12 @@ SIZE = {"width": 1440, "height": 850}
 def airflow(browser: Browser, settings: Settings, use_case: str) -> None:
     page = browser.new_page(viewport=SIZE)
     page.goto(settings.airflow_url)
-    page.wait_for_load_state("networkidle")
-    if page.locator("input[name=username]").count():
-        page.fill("input[name=username]", settings.airflow_user)
-        page.fill("input[name=password]", settings.airflow_password.get_secret_value())
-        page.keyboard.press("Enter")
-        page.wait_for_load_state("networkidle")
+    page.locator("input[name=username]").fill(settings.airflow_user)
+    page.locator("input[name=password]").fill(settings.airflow_password.get_secret_value())
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("Dags", exact=True).first.wait_for()
     page.goto(f"{settings.airflow_url}/dags/{use_case}__train")
-    page.wait_for_load_state("networkidle")
+    page.get_by_text("promote").first.wait_for()
     page.wait_for_timeout(3000)
     page.screenshot(path=PICTURES / "airflow.png")
 

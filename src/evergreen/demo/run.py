@@ -61,6 +61,9 @@ def run_demo(
         home.mkdir(parents=True, exist_ok=True)
         plot.write_report(report, tour, outcome, verified=verified)
     console.print()
+    if not console.is_terminal:
+        console.print(tour.table())
+    console.print(_told(outcome))
     if bring_up:
         console.print(urls_table(load_settings(home), lifecycle.status(home)))
         console.print("The stack stays up: `evergreen status` shows it, `evergreen down` ends it.")
@@ -72,3 +75,11 @@ def run_demo(
     )
     console.print(f"Every stage verified in {tour.total_seconds:.0f} s. Report: {report}")
     return {**outcome, "stages": tour.as_json(), "total_seconds": round(tour.total_seconds, 1)}
+
+
+def _told(outcome: dict[str, Any]) -> str:
+    counts = f"sent {outcome['sent']:,} = answered {outcome['answered']:,} = logged {outcome['logged']:,}"
+    if "v2_accuracy_after_drift" not in outcome:
+        return f"\nPredictions: {counts}"
+    before, after = outcome["v1_accuracy_after_drift"], outcome["v2_accuracy_after_drift"]
+    return f"\nAccuracy on the drifted period: v1 {before:.3f}, v2 {after:.3f}. Predictions: {counts}"

@@ -42,24 +42,18 @@ def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     return table
 
 
-def urls_table(settings: Settings, status: Mapping[str, Any]) -> Table:
+def urls_table(settings: Settings, status: Mapping[str, Any]) -> RenderableType:
     """Where everything is, and where the passwords are (never the passwords themselves)."""
-    secrets = settings.home / STACK_ENV
     table = _table("what", "where", "sign in")
-    table.add_row(
-        "Airflow", settings.airflow_url, f"{settings.airflow_user}, EVERGREEN_AIRFLOW_PASSWORD in {secrets}"
-    )
+    table.add_row("Airflow", settings.airflow_url, f"{settings.airflow_user}, EVERGREEN_AIRFLOW_PASSWORD")
     table.add_row("MLflow", settings.mlflow_tracking_uri, "open on this machine")
-    table.add_row(
-        "MariaDB",
-        f"{settings.mariadb_host}:{settings.mariadb_port}/{settings.mariadb_database}",
-        f"{settings.mariadb_user}, EVERGREEN_MARIADB_PASSWORD in {secrets}",
-    )
+    place = f"{settings.mariadb_host}:{settings.mariadb_port}/{settings.mariadb_database}"
+    table.add_row("MariaDB", place, f"{settings.mariadb_user}, EVERGREEN_MARIADB_PASSWORD")
     running = {process["name"] for process in status["processes"]}
     for name, url in sorted(settings.service_urls.items()):
-        waiting = "" if f"service-{name}" in running else " (starts with its first champion)"
-        table.add_row(f"{name} service", url + waiting, "open on this machine")
-    return table
+        waits = "open on this machine" if f"service-{name}" in running else "starts with its first champion"
+        table.add_row(f"{name} service", url, waits)
+    return Group(table, Text(f"The passwords are in {settings.home / STACK_ENV}", overflow="fold"))
 
 
 def status_tables(facts: Mapping[str, Any]) -> RenderableType:
