@@ -322,6 +322,7 @@ def main() -> None:
             _complain("[bold]Hint:[/bold]", error.hint)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        err.print("Interrupted.")
         sys.exit(130)
 
 

@@ -22,6 +22,7 @@ EvergreenError
 │   └── SignatureMismatch    the model does not fit the declaration
 ├── ServingError             the prediction service cannot do what was asked
 │   ├── InvalidRequest       a body breaks the contract
+│   ├── ModelNotLoaded       the champion is not in service yet
 │   ├── PredictionLogFull    predictions can be neither logged nor kept
 │   └── ServiceUnreachable   the service does not answer
 ├── OrchestratorError        Airflow refused something, or a run failed
@@ -183,6 +184,12 @@ class InvalidRequest(ServingError):
     """A request body breaks the use case's contract."""
 
     http_status = 422
+
+
+class ModelNotLoaded(ServingError):
+    """There is, or may be, a champion, but this service does not hold it yet."""
+
+    http_status = 503
 
 
 class PredictionLogFull(ServingError):

@@ -12,8 +12,7 @@ from rich.console import Console
 from evergreen.demo import tour as plot
 from evergreen.demo.fresh import start_afresh
 from evergreen.demo.stages import Tour
-from evergreen.demo.upstream import upstream
-from evergreen.errors import SourceUnreadable
+from evergreen.demo.upstream import check_source, upstream
 from evergreen.settings import load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.view import urls_table
@@ -34,12 +33,12 @@ def run_demo(
 
     `file` replaces the declared source of a use case that reads a file. Without `bring_up` the platform that
     the settings name is used as it is, such as the one in containers. `erase` forgets whatever the use case
-    holds, also what no demo made. Raises the first failing stage's
-    error, after the table of the stages so far and the report with `"verified": false` were written.
+    holds, also what no demo made. Raises the first failing stage's error, after the stages so far and the
+    report with `"verified": false` were written.
     """
     use_case = load(name, load_settings(home))
-    if file and not Path(file).is_file():
-        raise SourceUnreadable(f"there is no file {file}", hint="give the path of a CSV file with --csv")
+    # Before anything is started or erased: can the demo be taken at all?
+    check_source(load_settings(home), use_case, file)
     tour = Tour(console)
     outcome: dict[str, Any] = {"use_case": name}
     verified = False
@@ -57,6 +56,9 @@ def run_demo(
                 stage.happened = start_afresh(settings, use_case, source, erase=erase)
             outcome = plot.run(settings, use_case, tour, source, today)
             verified = True
+    except KeyboardInterrupt:
+        console.print("Interrupted. What Airflow has begun goes on, and the stack stays up: evergreen down")
+        raise
     finally:
         home.mkdir(parents=True, exist_ok=True)
         plot.write_report(report, tour, outcome, verified=verified)

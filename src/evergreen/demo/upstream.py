@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from types import ModuleType
 from typing import Any, Protocol
 
+from evergreen.errors import SourceError
 from evergreen.settings import Settings
 from evergreen.sources.connections import connection_url
 from evergreen.store.database import engine
@@ -42,6 +43,26 @@ def upstream(settings: Settings, use_case: UseCase, file: str = "") -> Upstream:
     if simulator is not None and isinstance(use_case.label.source, SqlSource):
         return SimulatedUpstream(settings, use_case, simulator)
     return DeclaredUpstream(settings, use_case, file)
+
+
+def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
+    """Raise SourceError unless the use case's file can be read, or if `file` cannot take its place."""
+    source = use_case.label.source
+    if isinstance(source, SqlSource):
+        if file:
+            raise SourceError(
+                f"{use_case.name} reads the database {source.connection!r}, not the file {file}",
+                hint="leave --csv out",
+            )
+        return
+    from evergreen.sources.read import read
+
+    now = datetime.now(UTC)
+    try:
+        read(source, settings, use_case.name, start=now, end=now, override=file)
+    except SourceError as error:
+        hint = f"name the file: evergreen demo {use_case.name} --csv FILE"
+        raise type(error)(error.message, hint=hint) from error
 
 
 class SimulatedUpstream:

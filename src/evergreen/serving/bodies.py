@@ -95,7 +95,7 @@ def add_error_answers(app: FastAPI, use_case: UseCase) -> None:
         if error.status_code == 413:
             return _too_large(body_limit(use_case))
         if error.status_code == 400:
-            return _not_json("too deeply nested, or a number without end")
+            return _not_json("not UTF-8 text, too deeply nested, or a number without end")
         return error_answer(error.status_code, "InvalidRequest", str(error.detail), "see / for what there is")
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -162,6 +162,9 @@ def _reason(fault: Mapping[str, Any], known: Sequence[str]) -> str:
     if fault["type"] == "missing":
         return "Field required"
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+        name = str(fault["loc"][-1])
+        if name in known:
+            return 'not here: the fields belong under "data", as in {"data": {...}}'
+        near = difflib.get_close_matches(name, known, n=1)
         return f"unknown field{f'; did you mean {near[0]!r}?' if near else ''}"
     return f"{fault['msg']}, not {reprlib.repr(fault.get('input'))}"

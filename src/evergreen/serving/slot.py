@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from evergreen.errors import EvergreenError, NoChampion
+from evergreen.errors import EvergreenError, ModelNotLoaded, NoChampion
 
 if TYPE_CHECKING:
     from evergreen.registry.champion import Champion
@@ -65,6 +65,7 @@ class ModelSlot:
         self._swapped = swapped
         self._clock = clock
         self._current: Served | None = None
+        self._none_named = False
         self._failed: dict[int, tuple[int, float]] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -76,14 +77,19 @@ class ModelSlot:
         return self._current
 
     def require(self) -> Served:
-        """The model in service; raises NoChampion when there is none yet."""
+        """The model in service. Raises NoChampion if the registry names none, ModelNotLoaded until then."""
         served = self._current
-        if served is None:
+        if served is not None:
+            return served
+        if self._none_named:
             raise NoChampion(
-                f"no model is in service yet{f': {self.trouble}' if self.trouble else ''}",
+                "no model is in service yet: the registry names no champion",
                 hint="train the use case; the service loads the champion by itself within seconds",
             )
-        return served
+        raise ModelNotLoaded(
+            f"the champion is not loaded yet{f': {self.trouble}' if self.trouble else ''}",
+            hint="try again in a few seconds; /metadata says what is in the way",
+        )
 
     def check(self) -> bool:
         """Ask the registry once; load and swap when the champion changed. Returns whether it swapped."""
@@ -99,6 +105,7 @@ class ModelSlot:
 
     def _check(self) -> bool:
         champion = self._find()
+        self._none_named = champion is None
         if champion is None:
             # A removed alias does not take a serving model away: an operator stops the service for that.
             self._tell("the registry names no champion")

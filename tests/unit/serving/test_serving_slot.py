@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from evergreen.errors import NoChampion, RegistryUnreachable, SignatureMismatch
+from evergreen.errors import ModelNotLoaded, NoChampion, RegistryUnreachable, SignatureMismatch
 from evergreen.serving.slot import ModelSlot
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -23,17 +23,18 @@ class Registry:
     version: int | Exception | None = None
     load_error: Exception | None = None
     loads: int = 0
+    run_id: str = "run"
 
     def find(self) -> Any:
         if isinstance(self.version, Exception):
             raise self.version
-        return None if self.version is None else Named(self.version)
+        return None if self.version is None else Named(self.version, self.run_id)
 
     def load(self, version: int) -> Any:
         self.loads += 1
         if self.load_error:
             raise self.load_error
-        return Named(version)
+        return Named(version, self.run_id)
 
 
 @dataclass
@@ -53,6 +54,20 @@ def test_without_a_champion_nothing_is_served_and_the_error_says_so() -> None:
     assert slot.current is None
     with pytest.raises(NoChampion, match="no champion"):
         slot.require()
+
+
+def test_before_the_registry_has_answered_nobody_is_told_to_train() -> None:
+    with pytest.raises(ModelNotLoaded):
+        slot_of(Registry(1)).require()
+
+
+def test_a_model_made_anew_under_the_same_version_is_loaded() -> None:
+    registry = Registry(1)
+    slot = slot_of(registry)
+    slot.check()
+    registry.run_id = "another run"
+    assert slot.check() is True
+    assert slot.require().model.run_id == "another run"
 
 
 def test_a_new_champion_replaces_the_old_and_who_holds_the_old_keeps_it() -> None:
@@ -89,22 +104,32 @@ def test_a_registry_that_fails_leaves_the_model_in_service(fault: Exception | No
     assert slot.trouble == ""
 
 
-def test_a_model_that_cannot_be_loaded_leaves_the_former_and_is_tried_again_with_patience() -> None:
+def test_a_model_that_cannot_be_loaded_leaves_the_former_and_is_tried_again_with_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("evergreen.serving.slot.time", SimpleNamespace(monotonic=lambda: now))
     registry = Registry(1)
-    slot = slot_of(registry)
+    slot = ModelSlot(registry.find, registry.load, poll_seconds=2.0, clock=lambda: NOW)
     slot.check()
     registry.version, registry.load_error = 2, SignatureMismatch("feature `age` is missing")
-    for _ in range(50):
+    tries = []
+    while now < 200:
+        before = registry.loads
         slot.check()
+        if registry.loads > before:
+            tries.append(now)
+        now += 2.0
     assert slot.require().version == 1
     assert "age" in slot.trouble
-    assert registry.loads < 5  # once for version 1, then with growing pauses
+    assert tries == [0, 2, 6, 14, 30, 62, 122, 182]  # the pauses double up to a minute
     registry.load_error = None
-    deadline = time.monotonic() + 5
-    while slot.require().version != 2 and time.monotonic() < deadline:
-        slot.check()
-        time.sleep(0.01)
+    now = 241.0
+    assert slot.check() is False
+    now = 242.0
+    assert slot.check() is True
     assert slot.require().version == 2
+    assert slot.trouble == ""
 
 
 def test_the_thread_notices_a_new_champion_and_stops_when_told() -> None:
@@ -112,11 +137,13 @@ def test_the_thread_notices_a_new_champion_and_stops_when_told() -> None:
     swapped = threading.Event()
     slot = slot_of(registry, swapped=lambda served: swapped.set())
     slot.start()
-    assert swapped.wait(5)
-    swapped.clear()
-    registry.version = 2
-    assert swapped.wait(5)
-    slot.stop()
-    registry.version = 3
-    time.sleep(0.05)
-    assert slot.require().version == 2
+    try:
+        assert swapped.wait(60)
+        swapped.clear()
+        registry.version = 2
+        assert swapped.wait(60)
+        assert slot.require().version == 2
+        (thread,) = [t for t in threading.enumerate() if t.name == "champion-poll"]
+    finally:
+        slot.stop()
+    assert not thread.is_alive()
