@@ -123,6 +123,18 @@ def status(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if well else 1)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def airflow(context: typer.Context) -> None:
+    """Airflow's own command line on the embedded stack; what follows is passed on as it is.
+
+    Examples: `evergreen airflow dags list` ·
+    `evergreen airflow dags trigger credit_score__ingest --conf '{"as_of": "2026-07-01T00:00:00Z"}'`
+    """
+    from evergreen.stack.airflow_cli import run_airflow
+
+    run_airflow(load_settings().home, context.args)
+
+
 @app.command("use-cases")
 def use_cases(as_json: AsJson = False) -> None:
     """The declared use cases: the two examples and your own in EVERGREEN_USE_CASES.

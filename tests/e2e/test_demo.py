@@ -123,6 +123,14 @@ def test_a_verb_runs_without_airflow_and_twice_with_the_same_result(
     assert first["retrain"] is False
 
 
+def test_airflows_own_command_line_sees_every_dag(home: Path, report: dict[str, Any]) -> None:
+    done = evergreen(home, "airflow", "dags", "list", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    listed = {dag["dag_id"] for dag in json.loads(done.stdout[done.stdout.index("[{") :])}
+    verbs = ("ingest", "train", "deploy", "monitor", "score")
+    assert listed == {f"{name}__{verb}" for name in ("credit_score", "titanic") for verb in verbs}
+
+
 def test_titanic_goes_from_a_file_to_a_submission(
     home: Path, report: dict[str, Any], titanic_csv: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,43 @@
+"""Airflow's own command line on the embedded stack: its configuration lives in the environment alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from evergreen.errors import StackNotRunning
+from evergreen.settings import STACK_ENV, load_settings
+from evergreen.stack import airflow
+from evergreen.stack.keys import keys
+from evergreen.stack.servers import child_environment
+
+
+def run_airflow(home: Path, arguments: Sequence[str]) -> NoReturn:
+    """Become `airflow ARGUMENTS` with the environment that the stack's own Airflow has.
+
+    Raises StackNotRunning when no stack was ever up in this home.
+    """
+    if not (home / STACK_ENV).exists():
+        raise StackNotRunning(f"there is no stack in {home}", hint="start it: evergreen up")
+    settings = load_settings(home)
+    environment = {
+        **child_environment(settings),
+        **airflow.environment(
+            home / "airflow",
+            urlsplit(settings.airflow_url).port or 80,
+            keys(home),
+            airflow.dags_folder(settings),
+        ),
+        **{
+            name: value
+            for name, value in dotenv_values(home / STACK_ENV).items()
+            if name.startswith("AIRFLOW_CONN_") and value is not None
+        },
+    }
+    os.execve(sys.executable, [sys.executable, "-m", "airflow", *arguments], environment)
