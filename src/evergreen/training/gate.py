@@ -66,10 +66,11 @@ def judge(
     gate = use_case.gate
     value = candidate.get(gate.metric)
     if champion is not None:
-        rival, name = champion.get(gate.metric), f"champion v{champion_version}"
+        rival, name, margin = champion.get(gate.metric), f"champion v{champion_version}", gate.margin
     else:
         rival, name = baseline.get(gate.metric), "the linear baseline"
-    checks = [_beats(gate.metric, gate.margin, value, rival, name, remark)]
+        margin = gate.margin if gate.baseline_margin is None else gate.baseline_margin
+    checks = [_beats(gate.metric, margin, value, rival, name, remark)]
     if gate.floor is not None:
         checks.append(_reaches(gate.metric, value, gate.floor))
     return Verdict(

@@ -70,3 +70,12 @@ def test_a_verdict_survives_json(toy_use_case):
     verdict = judge(gated(toy_use_case, floor=0.2), {"accuracy": 0.8}, {}, {"accuracy": 0.7}, 3, "a remark")
     assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
     assert "(a remark)" in verdict.summary
+
+
+def test_the_baseline_may_have_a_margin_of_its_own(toy_use_case):
+    use_case = gated(toy_use_case, metric="roc_auc", baseline_margin=-0.05)
+    behind = {"roc_auc": 0.80}
+    ahead = {"roc_auc": 0.82}
+    assert judge(use_case, behind, ahead, None).passed
+    assert not judge(use_case, behind, ahead, ahead, 1).passed
+    assert not judge(use_case, behind, ahead, behind, 1).passed, "an equal model is no reason for a change"
