@@ -48,8 +48,5 @@ bench: setup ## Measure what benchmarks/ holds
 	[ $${#scripts[@]} -gt 0 ] || { echo "there is no benchmark in benchmarks/"; exit 1; }; \
 	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-lock: setup ## Resolve the Python packages anew (hashes, no index address)
-	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/tools/bin/uv pip compile pyproject.toml \
-		--universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-		--extra load --extra postgres --group dev --quiet --output-file requirements.lock $(ARGS)
-	@scripts/setup.sh
+lock: ## Resolve the Python packages anew (hashes, no index address); ARGS=--upgrade for newer ones
+	@PYTHON="$(PYTHON)" scripts/setup.sh lock $(ARGS)

@@ -3,102 +3,77 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pymysql
 import pytest
 from pydantic import SecretStr
 
 import toy_declaration
 from evergreen.settings import Settings
-from evergreen.stack.mariadb import PrivateMariaDB, new_password
+from evergreen.stack.mariadb import PrivateMariaDB
 from evergreen.store.database import dispose
 from evergreen.usecase import UseCase
+from own_servers import Database, private_mariadb
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+# What a developer's machine may have set and no test may see. The proxies: servers of tests are on loopback,
+# which a client asks directly only when told so.
+_FOREIGN = re.compile(r"(EVERGREEN|AIRFLOW_CONN|MLFLOW|BENTOML)_.*|.*_proxy", re.IGNORECASE)
 
 
-@pytest.fixture(autouse=True)
-def _no_inherited_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own EVERGREEN_* and Airflow connections must not leak into a test."""
-    for name in list(os.environ):
-        if name.startswith(("EVERGREEN_", "AIRFLOW_CONN_")):
-            monkeypatch.delenv(name)
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    """The developer's own settings and proxies are gone before any other fixture, also for subprocesses."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if _FOREIGN.fullmatch(name):
+                patch.delenv(name)
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        yield
 
 
 @pytest.fixture(scope="session")
-def mariadb_server() -> Iterator[PrivateMariaDB]:
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A private MariaDB for this test process; gone with it, data and all."""
-    # Not under pytest's tmp_path: its name is too long for a Unix socket.
-    home = Path(tempfile.mkdtemp(prefix="evergreen-test-"))
-    server = PrivateMariaDB(home=home, port=free_port(), user="evergreen", password=new_password())
-    server.initialise()
-    process = subprocess.Popen(server.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(server, process)
-        yield server
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-        shutil.rmtree(home, ignore_errors=True)
+    with private_mariadb(tmp_path_factory.mktemp("server")) as database:
+        yield database
 
 
-def _wait_for(server: PrivateMariaDB, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            _connect(server).close()
-            return
-        except pymysql.err.OperationalError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-
-
-def _connect(server: PrivateMariaDB) -> pymysql.connections.Connection:
-    return pymysql.connect(
-        host="127.0.0.1", port=server.port, user=server.user, password=server.password, autocommit=True
-    )
+@pytest.fixture(scope="session")
+def mariadb_server(mariadb: Database) -> PrivateMariaDB:
+    """Where that MariaDB is and who may enter."""
+    return mariadb.server
 
 
 @pytest.fixture
-def settings(mariadb_server: PrivateMariaDB, tmp_path: Path) -> Iterator[Settings]:
+def settings(mariadb: Database, tmp_path: Path) -> Iterator[Settings]:
     """Settings with an empty database of this test's own and an MLflow store in its temporary folder."""
-    database = f"test_{secrets.token_hex(6)}"
-    connection = _connect(mariadb_server)
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {database}")
-    made = Settings(
-        home=tmp_path / "home",
-        use_cases=str(tmp_path / "usecases"),
-        mariadb_port=mariadb_server.port,
-        mariadb_user=mariadb_server.user,
-        mariadb_password=SecretStr(mariadb_server.password),
-        mariadb_database=database,
-        mlflow_tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
-        threads=1,
-    )
-    yield made
-    # Otherwise each test would leave its pool's connections until the server has no more.
-    dispose(made)
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP DATABASE {database}")
-    connection.close()
+    name = f"test_{secrets.token_hex(6)}"
+    server = mariadb.server
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        made = Settings(
+            home=tmp_path / "home",
+            use_cases=str(tmp_path / "usecases"),
+            mariadb_port=server.port,
+            mariadb_user=server.user,
+            mariadb_password=SecretStr(server.password),
+            mariadb_database=name,
+            mlflow_tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
+            threads=1,
+        )
+        yield made
+        # Otherwise each test would leave its pool's connections until the server has no more.
+        dispose(made)
+        cursor.execute(f"DROP DATABASE {name}")
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +82,15 @@ def titanic_csv() -> Path:
     path = SHARED_DATA / "titanic" / "train.csv"
     if not path.exists():
         pytest.skip(f"the Titanic file is not there: {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def titanic_test_csv() -> Path:
+    """Kaggle's unlabelled Titanic file; its tests are skipped where it is absent."""
+    path = SHARED_DATA / "titanic" / "test.csv"
+    if not path.exists():
+        pytest.skip(f"Kaggle's test file is not there: {path}")
     return path
 
 

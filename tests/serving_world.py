@@ -7,14 +7,10 @@ is registered and who is champion.
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,16 +19,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pymysql
 from pydantic import SecretStr
 
+import own_servers
 from evergreen.registry.connection import make_process_default
 from evergreen.registry.models import MODEL_URI, register, set_champion
 from evergreen.serving.client import ServiceClient
 from evergreen.serving.sampling import draw_requests
 from evergreen.settings import Settings
-from evergreen.stack.mariadb import PrivateMariaDB, new_password
-from evergreen.store.database import engine
+from evergreen.stack.ports import LOOPBACK, any_free
+from evergreen.store.database import dispose, engine
 from evergreen.store.ingest import load
 from evergreen.store.migrations import migrate
 from evergreen.store.on_demand import columns_of_rows, feature_columns
@@ -41,42 +37,12 @@ from evergreen.store.runs import start_ingest
 from evergreen.store.tables import create_tables
 from evergreen.training.matrix import pool
 from evergreen.usecase import UseCase
+from own_servers import Database, private_mariadb
 from parcel_case import declare
+from waiting import eventually
 
 PARCELS = 300
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-
-
-@dataclass
-class Database:
-    """A private MariaDB that a test may stop and start again."""
-
-    server: PrivateMariaDB
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(self.server.command(), **quiet)
-        wait_until(self._answers, 60)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(60)
-            self.process = None
-
-    def _answers(self) -> bool:
-        try:
-            pymysql.connect(
-                host="127.0.0.1",
-                port=self.server.port,
-                user=self.server.user,
-                password=self.server.password,
-                database=self.server.database,
-            ).close()
-        except pymysql.err.OperationalError:
-            return False
-        return True
 
 
 @dataclass
@@ -111,37 +77,28 @@ class Service:
     def client(self, **options: Any) -> ServiceClient:
         return ServiceClient(self.url, **options)
 
+    def settle(self, version: int) -> None:
+        """Wait until that version is in service."""
+        with self.client() as client:
+            eventually(lambda: client.metadata()["model_version"] == version)
+
+    def drained(self) -> bool:
+        """Whether every prediction is in the database."""
+        with self.client() as client:
+            log = client.metadata()["log"]
+        return bool(log["queued"] == log["spilled"] == 0)
+
     def stop(self, timeout: float = 60) -> None:
         """As an operator would: SIGTERM, and wait."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        self.process.wait(timeout)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not happen in {seconds} s"
-        time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        own_servers.stop(self.process, timeout)
 
 
 @contextmanager
 def world(folder: Path) -> Iterator[World]:
     """Everything that the service needs, in `folder`; version 1 is champion."""
-    # Not under pytest's folder: its name is too long for a Unix socket.
     folder.mkdir(parents=True, exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix="evergreen-serving-"))
-    server = PrivateMariaDB(home=home, port=free_port(), user="evergreen", password=new_password())
-    server.initialise()
-    database = Database(server)
-    database.start()
-    try:
+    with private_mariadb(folder) as database:
+        server = database.server
         settings = Settings(
             home=folder / "home",
             use_cases=str(folder / "usecases"),
@@ -160,10 +117,10 @@ def world(folder: Path) -> Iterator[World]:
         made = World(settings, use_case, database)
         made.versions = register_models(settings, use_case, folder, (1, 2))
         made.promote(made.versions[0])
-        yield made
-    finally:
-        database.stop()
-        shutil.rmtree(home, ignore_errors=True)
+        try:
+            yield made
+        finally:
+            dispose(settings)
 
 
 def fill_store(settings: Settings, use_case: UseCase) -> None:
@@ -256,17 +213,15 @@ def running(
 ) -> Iterator[Service]:
     """The real service as its own process on a free port; stopped at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = any_free()
     log = folder / "service.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bentoml", "serve", what, "--host", "127.0.0.1", "--port", str(port)],
-            env={**environment(made.settings, use_case, folder), **(more or {})},
-            cwd=folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    service = Service(f"http://127.0.0.1:{port}", process, log)
+    process = own_servers.start_guarded(
+        [sys.executable, "-m", "bentoml", "serve", what, "--host", LOOPBACK, "--port", str(port)],
+        log=log,
+        environment={**environment(made.settings, use_case, folder), **(more or {})},
+        folder=folder,
+    )
+    service = Service(f"http://{LOOPBACK}:{port}", process, log)
     try:
         with service.client() as client:
 
@@ -274,7 +229,7 @@ def running(
                 assert process.poll() is None, log.read_text()
                 return client.ready() if ready else _answers(client)
 
-            wait_until(up, 60)
+            eventually(up, 120)
         yield service
     finally:
         service.stop()

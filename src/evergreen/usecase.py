@@ -26,10 +26,20 @@ NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
 # Rows of a source without an event-time column are true "always": they carry this event time.
 TIMELESS = datetime(1970, 1, 1, tzinfo=UTC)
 
+# What a stored value may hold at most: a category's and a text key's characters, a text's UTF-8 bytes.
+CATEGORY_CHARACTERS = 255
+KEY_CHARACTERS = 191
+TEXT_BYTES = 65_535
+# What a row's declared values may take of MariaDB's 65,535 bytes and of half an InnoDB page (8,126 bytes).
+ROW_BYTES = 65_300
+PAGE_BYTES = 7_700
+
+EVENT_TIME = "event_time"
+
 # Columns and tables that Evergreen adds itself; MariaDB's identifiers have 64 characters at most.
 RESERVED_COLUMNS = frozenset(
     (
-        *("event_time", "ingested_at", "row_start", "row_end", "prediction_id", "predicted_at"),
+        *(EVENT_TIME, "ingested_at", "row_start", "row_end", "prediction_id", "predicted_at"),
         *("model_version", "channel", "prediction", "probability", "probabilities", "actual", "actual_at"),
     )
 )
@@ -175,7 +185,8 @@ class SqlSource:
     """A query on a foreign database reached through an Airflow Connection.
 
     The query receives `:start` (exclusive) and `:end` (inclusive), naive UTC datetimes, and must filter on
-    the time at which the SOURCE recorded a row, so that a row that arrives late is never missed.
+    the time at which the SOURCE recorded a row, so that a row that arrives late is never missed. Intervals
+    overlap by a day, for rows whose transaction ended after they were stamped.
     """
 
     connection: str
@@ -254,10 +265,15 @@ class Tuning:
 @dataclass(frozen=True)
 class Gate:
     """What a candidate must pass: beat the champion (or, if none, the baseline) on `metric` by `margin`,
-    and reach `floor` if one is set. Where less is better (log_loss, rmse, mae) that is heeded."""
+    and reach `floor` if one is set. Where less is better (log_loss, rmse, mae) that is heeded.
+
+    `baseline_margin` takes the place of `margin` against the baseline; a negative one allows a first model
+    that a small hold-out puts a little behind it by chance.
+    """
 
     metric: str = "accuracy"
     margin: float = 0.0
+    baseline_margin: float | None = None
     floor: float | None = None
 
 
@@ -341,12 +357,27 @@ class UseCase:
                 hint="keys, features and the label share one namespace: rename one of them",
             )
         self._check_tables(names)
+        self._check_row()
         if not self.model_features:
             raise UseCaseError(
                 f"use case {self.name!r} gives the model no feature",
                 hint="declare at least one feature with used_by_model=True",
             )
         self.on_demand_order  # noqa: B018  raises on cycles and unknown inputs
+        timed = [view.name for view in self.views if view.event_time is not None]
+        if timed and self.label.event_time is None:
+            raise UseCaseError(
+                f"use case {self.name!r} has the timed view {timed[0]!r} but a label without event_time:"
+                " no row of it would ever be known when the label was true",
+                hint="declare the label's event_time, or leave out the view's",
+            )
+        inputs = len(self.model_features)
+        if self.drift.min_features > max(inputs, DriftPolicy.min_features):
+            raise UseCaseError(
+                f"use case {self.name!r} finds drift in {self.drift.min_features} features at least,"
+                f" but its model has {inputs}",
+                hint=f"declare drift=DriftPolicy(min_features={inputs}) or less",
+            )
 
     def _check_tables(self, names: list[str]) -> None:
         """Nothing declared may take the place of a column or table that Evergreen adds itself."""
@@ -369,6 +400,23 @@ class UseCase:
                     f"the table name {table!r} is longer than {IDENTIFIER_LENGTH} characters",
                     hint="shorten the names of the use case or its feature view",
                 )
+
+    def _check_row(self) -> None:
+        """The prediction log keeps all keys and stored features in one row, which MariaDB limits twice: by
+        the greatest size of all values but texts, and by what of each value must lie in InnoDB's page."""
+        numbers = sum(feature.numeric for feature in self.stored_features)
+        strings = len(self.stored_features) - numbers
+        categories = sum(feature.dtype == "category" for feature in self.stored_features)
+        categories += 2 * bool(self.label.classes)  # prediction and actual
+        text_keys = sum(key.dtype == "text" for key in self.entity.keys)
+        row = 8 * numbers + (4 * CATEGORY_CHARACTERS + 2) * categories + (4 * KEY_CHARACTERS + 2) * text_keys
+        page = 8 * numbers + 21 * strings
+        if row > ROW_BYTES or page > PAGE_BYTES:
+            raise UseCaseError(
+                f"use case {self.name!r} has more stored features than a row of MariaDB holds:"
+                f" {numbers} numbers and {strings} categories or texts",
+                hint="about 60 categories or 950 numbers fit: leave out what the model needs least",
+            )
 
     @property
     def stored_features(self) -> tuple[Feature, ...]:

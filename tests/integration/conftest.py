@@ -1,14 +1,15 @@
-"""Fixtures for tests on real servers: a store that holds the toy's history."""
+"""Fixtures for tests on real servers: a store that holds the toy's history, and the serving world."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from evergreen.registry.champion import champion
 from evergreen.settings import Settings
@@ -18,6 +19,7 @@ from evergreen.store.migrations import migrate
 from evergreen.store.runs import start_ingest
 from evergreen.store.tables import create_tables
 from evergreen.usecase import UseCase
+from serving_world import Service, World, running, world
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +28,15 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     champion(Settings(mlflow_tracking_uri=f"sqlite:///{path}"), "nobody")
     return path
+
+
+@pytest.fixture
+def database(settings: Settings, toy_use_case: UseCase) -> sa.Engine:
+    """A store with the toy's tables and no row."""
+    found = engine(settings)
+    migrate(found)
+    create_tables(found, toy_use_case)
+    return found
 
 
 @pytest.fixture
@@ -43,3 +54,24 @@ def toy_store(
     run = start_ingest(database, toy_use_case, datetime(2026, 7, 1, tzinfo=UTC))
     load(database, toy_use_case, run.id, toy_frames(600))
     return toy_settings
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A serving world of the module's own; version 1 of 2 is champion at first."""
+    with world(tmp_path_factory.mktemp("world")) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def service(made: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The parcel service on that world."""
+    with running(made, tmp_path_factory.mktemp("service")) as started:
+        made.settings.service_urls["parcel"] = started.url
+        yield started
+
+
+@pytest.fixture
+def first_champion(made: World) -> None:
+    """Version 1 is champion again, whatever the test before has promoted."""
+    made.promote(made.versions[0])

@@ -128,8 +128,10 @@ def test_the_window_holds_neither_old_rows_nor_former_champions_nor_checks(toy_s
     outcome = monitor.drift(toy_store, "toy", start + minutes(2))
     assert (outcome["predictions"], outcome["drifted"]) == (0, None)
     served(120, start + minutes(1))
-    late = monitor.drift(toy_store, "toy", start + timedelta(days=30))
-    assert late["predictions"] == 0  # drift.window is seven days
+    _move_promotion(toy_store, start - timedelta(days=30))
+    served(120, start - timedelta(days=8))
+    late = monitor.drift(toy_store, "toy", start)
+    assert late["predictions"] == 120  # drift.window is seven days
 
 
 def test_known_labels_tell_the_quality(toy_store, toy_use_case, served, start):
@@ -158,3 +160,9 @@ def test_monitoring_needs_a_champion_and_its_profile(toy_store, served, start):
 
 def _other(settings):
     return settings.mlflow_tracking_uri.replace("mlflow.db", "other.db")
+
+
+def _move_promotion(settings, at):
+    """As if the champion had been promoted then."""
+    with engine(settings).begin() as connection:
+        connection.execute(sa.text("UPDATE promotion SET at = :at"), {"at": at.replace(tzinfo=None)})

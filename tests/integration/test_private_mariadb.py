@@ -2,57 +2,48 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pymysql
 import pytest
 
-from evergreen.stack.mariadb import PrivateMariaDB, new_password
-from evergreen.stack.ports import LOOPBACK, any_free
+from evergreen.stack.mariadb import PrivateMariaDB
+from own_servers import Database, private_mariadb
 
 
-@pytest.fixture
-def second_home() -> Iterator[Path]:
-    home = Path(tempfile.mkdtemp(prefix="evergreen-second-"))
-    yield home
-    shutil.rmtree(home)
+def temporary_files_around_another_start(first: Database, folder: Path) -> tuple[set[str], set[str]]:
+    """The files of a temporary table on `first`: before and after a second server starts and ends."""
+    with first.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE mysql.parked (n INT) ENGINE=Aria")
+        cursor.execute("SELECT @@tmpdir")
+        ((shared,),) = cursor.fetchall()
+        before = {path.name for path in Path(shared).glob("#sql*")}
+        with private_mariadb(folder):
+            pass
+        return before, {path.name for path in Path(shared).glob("#sql*")}
 
 
 def test_a_server_that_starts_leaves_the_temporary_tables_of_others_alone(
-    mariadb_server: PrivateMariaDB, second_home: Path
+    mariadb: Database, tmp_path: Path
 ) -> None:
-    connection = pymysql.connect(
-        host=LOOPBACK, port=mariadb_server.port, user=mariadb_server.user, password=mariadb_server.password
-    )
-    with connection, connection.cursor() as cursor:
-        cursor.execute("CREATE TEMPORARY TABLE mysql.parked (n INT) ENGINE=Aria")
-        cursor.execute("INSERT INTO mysql.parked VALUES (1), (2)")
-        second = PrivateMariaDB(home=second_home, port=any_free(), user="second", password=new_password())
-        second.initialise()
-        process = subprocess.Popen(second.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            _until_up(second)
-            cursor.execute("SELECT COUNT(*) FROM mysql.parked")
-            assert cursor.fetchone() == (2,)
-            cursor.execute("DROP TEMPORARY TABLE mysql.parked")
-        finally:
-            process.terminate()
-            process.wait(60)
+    before, after = temporary_files_around_another_start(mariadb, tmp_path)
+    assert before
+    assert after == before
 
 
-def _until_up(server: PrivateMariaDB) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            pymysql.connect(
-                host=LOOPBACK, port=server.port, user=server.user, password=server.password
-            ).close()
-            return
-        except pymysql.err.OperationalError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+def test_servers_that_share_a_temporary_folder_would_harm_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the own `--tmpdir` is for: without it the test above would fail."""
+    command = PrivateMariaDB.command
+
+    def without_tmpdir(self: PrivateMariaDB) -> list[str]:
+        return [word for word in command(self) if not word.startswith("--tmpdir")]
+
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setenv("TMPDIR", str(shared))
+    monkeypatch.setattr(PrivateMariaDB, "command", without_tmpdir)
+    with private_mariadb(tmp_path / "first") as first:
+        before, after = temporary_files_around_another_start(first, tmp_path / "second")
+    assert before
+    assert not before & after

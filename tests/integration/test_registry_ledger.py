@@ -66,3 +66,16 @@ def test_what_does_not_fit_is_refused_and_not_cut(database):
     with pytest.raises(sa.exc.SQLAlchemyError):
         record(database, actor="x" * 300)
     assert ledger.entries(database, "toy") == []
+
+
+def test_a_line_is_found_by_its_training_or_its_version(database):
+    record(database, use_case="other", to_version=1, training_run_id="o" * 36)
+    first = record(database)
+    second = record(database, to_version=2, from_version=1, training_run_id="b" * 36)
+    back = record(database, action="rollback", to_version=1, from_version=2, training_run_id="b" * 36)
+    assert ledger.find(database, "toy", "promote") == second
+    assert ledger.find(database, "toy", "promote", training_run_id="a" * 36) == first
+    assert ledger.find(database, "toy", "promote", to_version=1) == first
+    assert ledger.find(database, "toy", "rollback", to_version=1) == back
+    assert ledger.find(database, "toy", "reject") is None
+    assert ledger.find(database, "toy", "promote", training_run_id="o" * 36) is None

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -24,8 +22,11 @@ from evergreen.registry.models import (
     set_champion,
     version_of,
 )
+from evergreen.stack.ports import LOOPBACK, any_free
 from evergreen.store.database import engine
 from evergreen.training import runs
+from own_servers import start_guarded, stop
+from waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -37,41 +38,33 @@ def server(tmp_path_factory, empty_mlflow):
     """The address of an MLflow server with SQLite, started as the embedded stack starts it."""
     home = tmp_path_factory.mktemp("mlflow-server")
     shutil.copy(empty_mlflow, home / "mlflow.db")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
+    port = any_free()
+    log = home / "server.log"
+    process = start_guarded(
         [
             *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-            *("--host", "127.0.0.1", "--port", str(port)),
+            *("--host", LOOPBACK, "--port", str(port)),
             *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
             *("--artifacts-destination", str(home / "artifacts")),
         ],
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"},
-        cwd=home,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        environment={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"},
+        folder=home,
+        log=log,
     )
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://{LOOPBACK}:{port}"
+
+    def up():
+        assert process.poll() is None, f"the MLflow server ended: {log.read_text()[-2000:]}"
+        try:
+            return httpx.get(f"{url}/health", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
     try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                httpx.get(f"{url}/health", timeout=1).raise_for_status()
-                break
-            except httpx.HTTPError:
-                assert process.poll() is None, "the MLflow server ended"
-                assert time.monotonic() < deadline, "the MLflow server did not come up"
-                time.sleep(0.2)
+        eventually(up, 180)
         yield url
     finally:
-        os.killpg(process.pid, 15)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.wait(30)
+        stop(process)
 
 
 def test_the_whole_loop_through_a_server(toy_store, toy_use_case, server, tmp_path):

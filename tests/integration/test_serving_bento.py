@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,17 @@ from evergreen.store.database import engine
 from evergreen.store.predictions import count_predictions
 from evergreen.store.tables import create_tables
 from evergreen.usecases import load
-from serving_world import World, environment, register_models, running, wait_until, world
+from serving_world import World, environment, register_models, running
+from waiting import eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NO_NETWORK = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "UV_OFFLINE": "1"}
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path / "world") as built:
-        yield built
-
-
 def test_the_bentos_packages_have_the_projects_bounds() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
     bento = yaml.safe_load((REPOSITORY / "bentofile.yaml").read_text())["python"]["packages"]
+    assert bento
     assert set(bento) <= set(project)
 
 
@@ -70,4 +65,4 @@ def test_the_built_bento_serves(made: World, tmp_path: Path) -> None:
             assert client.metadata()["title"] == "Titanic from a bento"
             answers = client.predict_batch(draw_requests(titanic, 25, seed=1))
             assert {answer["model_version"] for answer in answers} == {version}
-        wait_until(lambda: count_predictions(engine(made.settings), titanic)["total"] == 25)
+        eventually(lambda: count_predictions(engine(made.settings), titanic)["total"] == 25)

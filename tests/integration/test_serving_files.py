@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,13 +14,7 @@ from evergreen.registry.models import load_model, set_champion
 from evergreen.serving.inference import predict
 from evergreen.store.on_demand import columns_of_rows
 from evergreen.usecases import load
-from serving_world import World, register_models, world
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("world")) as built:
-        yield built
+from serving_world import World, register_models
 
 
 @pytest.fixture
@@ -66,16 +59,13 @@ def test_parquet_in_and_columns_chosen_and_renamed(made: World, parcels: Path, t
     assert set(scored["late"]) <= {"no", "yes"}
 
 
-def test_a_submission_for_kaggle_is_one_call(made: World, titanic_csv: Path, tmp_path: Path) -> None:
-    unlabelled = titanic_csv.with_name("test.csv")
-    if not unlabelled.exists():
-        pytest.skip(f"Kaggle's test file is not there: {unlabelled}")
+def test_a_submission_for_kaggle_is_one_call(made: World, titanic_test_csv: Path, tmp_path: Path) -> None:
     titanic = load("titanic", made.settings)
     (version,) = register_models(made.settings, titanic, tmp_path, [1])
     set_champion(made.settings, "titanic", version)
     output = tmp_path / "submission.csv"
     for columns in (["PassengerId=passenger_id", "Survived=prediction"], ["PassengerId", "Survived"]):
-        result = score_file(made.settings, "titanic", unlabelled, output, columns)
+        result = score_file(made.settings, "titanic", titanic_test_csv, output, columns)
         assert result["rows"] == 418
         lines = output.read_text().splitlines()
         assert lines[0] == "PassengerId,Survived"
@@ -89,6 +79,19 @@ def test_a_single_row_may_lack_what_a_source_seldom_lacks(made: World, parcels: 
     assert score_file(made.settings, "parcel", parcels, tmp_path / "out.csv")["rows"] == 1
 
 
+def test_keys_may_repeat_and_each_row_is_scored_at_its_place(
+    made: World, parcels: Path, tmp_path: Path
+) -> None:
+    frame = pd.read_csv(parcels).head(5)
+    rows = pd.concat([frame, frame.iloc[[1, 1]], frame.iloc[[2]].assign(weight=3.25)], ignore_index=True)
+    rows.to_csv(parcels, index=False)
+    assert score_file(made.settings, "parcel", parcels, tmp_path / "out.csv")["rows"] == 8
+    scored = pd.read_csv(tmp_path / "out.csv")
+    assert list(scored["parcel_id"]) == list(rows["parcel_id"])
+    assert scored.iloc[1].equals(scored.iloc[5])
+    assert scored["probability_yes"][7] != scored["probability_yes"][2]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -96,7 +99,6 @@ def test_a_single_row_may_lack_what_a_source_seldom_lacks(made: World, parcels: 
         (lambda frame: frame.rename(columns={"volume": "Volume"}), "did you mean 'Volume'"),
         (lambda frame: frame.assign(weight="heavy"), "is not a number"),
         (lambda frame: frame.assign(carrier="drone"), "is not one of foot, bike, van"),
-        (lambda frame: frame.assign(parcel_id=[5] * len(frame)), "duplicate key"),
     ],
 )
 def test_a_file_that_breaks_the_contract_scores_nothing(

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,31 +22,10 @@ from evergreen.serving.inference import predict
 from evergreen.store.database import engine
 from evergreen.store.on_demand import columns_of_rows
 from evergreen.store.predictions import read_predictions
-from serving_world import (
-    PARCELS,
-    Service,
-    World,
-    environment,
-    register_models,
-    running,
-    wait_until,
-    world,
-)
+from serving_world import PARCELS, Service, World, environment, register_models
+from waiting import eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("world")) as built:
-        yield built
-
-
-@pytest.fixture(scope="module")
-def service(made: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(made, tmp_path_factory.mktemp("service")) as started:
-        made.settings.service_urls["parcel"] = started.url
-        yield started
 
 
 def promote(made: World, version: int, former: int | None) -> None:
@@ -71,7 +49,7 @@ def test_a_good_champion_passes_and_a_rerun_gives_the_same(made: World, service:
     promote(made, second, first)
     with service.client() as client:
         client.predict_batch(made.rows(20, seed=3))
-        wait_until(lambda: client.metadata()["log"]["queued"] == 0)
+        eventually(lambda: client.metadata()["log"]["queued"] == 0)
     online = made.logged()
     for _ in range(2):
         result = json.loads(json.dumps(deploy.run(made.settings, "parcel")))
@@ -84,7 +62,7 @@ def test_a_good_champion_passes_and_a_rerun_gives_the_same(made: World, service:
             "examples": [],
         }
         assert result["finalize"] == {"model_version": second, "rows": deploy.DRAWN_ROWS + 20}
-    wait_until(lambda: made.logged("canary") >= 2 * (deploy.DRAWN_ROWS + 20))
+    eventually(lambda: made.logged("canary") >= 2 * (deploy.DRAWN_ROWS + 20))
     assert made.logged() == online
     assert made.logged("canary") == 2 * (deploy.DRAWN_ROWS + 20)
 
@@ -98,7 +76,7 @@ def test_a_champion_that_the_service_cannot_load_is_named_with_its_reason(
     (misfit,) = register_models(made.settings, made.use_case, tmp_path, [1], classes=("early", "late"))
     made.promote(misfit)
     with service.client() as client:
-        wait_until(lambda: "does not fit the declaration" in client.metadata()["trouble"])
+        eventually(lambda: "does not fit the declaration" in client.metadata()["trouble"])
         with pytest.raises(ServingError, match=f"version {misfit} does not fit the declaration") as caught:
             deploy.serving_champion(made.settings, "parcel", timeout_seconds=0)
         assert f"served by version {first}" in caught.value.message
@@ -200,7 +178,7 @@ def test_locust_draws_its_requests_from_the_declaration(
     assert sum(entry["num_failures"] for entry in statistics.values()) == 0
     rows = statistics["/predict"]["num_requests"] + 100 * statistics["/predict_batch"]["num_requests"]
     assert rows > 100
-    wait_until(lambda: made.logged("canary") >= canary + rows)
+    eventually(lambda: made.logged("canary") >= canary + rows)
     assert made.logged("canary") == canary + rows
 
 

@@ -1,58 +1,29 @@
-"""The real service over HTTP, on a real MariaDB and MLflow store: answers, log, hot swap, outages, stops."""
+"""The real service over HTTP, on a real MariaDB and MLflow store: answers, refusals, log, documentation."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
-from evergreen.errors import KeyNotFound, NoChampion, ServingError
+from evergreen.errors import KeyNotFound, NoChampion
 from evergreen.registry.models import load_model
 from evergreen.serving.inference import explain, predict
 from evergreen.store.database import engine
 from evergreen.store.on_demand import columns_of_rows
 from evergreen.store.predictions import read_predictions
 from parcel_case import row
-from serving_world import PARCELS, Service, World, running, wait_until, world
+from serving_world import PARCELS, Service, World, running
+from waiting import eventually
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("world")) as built:
-        yield built
-
-
-@pytest.fixture(scope="module")
-def service(made: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(made, tmp_path_factory.mktemp("service")) as started:
-        yield started
-
-
-@pytest.fixture(autouse=True)
-def _first_version_is_champion(made: World) -> None:
-    made.promote(made.versions[0])
-
-
-def settle(service: Service, version: int) -> None:
-    """Wait until that version is in service."""
-    with service.client() as client:
-        wait_until(lambda: client.metadata()["model_version"] == version, 20)
-
-
-def drained(service: Service) -> bool:
-    with service.client() as client:
-        log = client.metadata()["log"]
-    return bool(log["queued"] == log["spilled"] == 0)
+pytestmark = pytest.mark.usefixtures("first_champion")
 
 
 def test_answers_are_the_models_own_and_sent_is_answered_is_logged(made: World, service: Service) -> None:
-    settle(service, made.versions[0])
+    service.settle(made.versions[0])
     before, began = made.logged(), datetime.now(UTC)
     rows = made.rows(60, seed=21)
     with service.client() as client:
@@ -67,7 +38,7 @@ def test_answers_are_the_models_own_and_sent_is_answered_is_logged(made: World, 
         assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-12)
         assert answer["probability"] == max(answer["probabilities"].values())
         assert (answer["parcel_id"], answer["model_version"]) == (sent["parcel_id"], made.versions[0])
-    wait_until(lambda: made.logged() == before + 60)
+    eventually(lambda: made.logged() == before + 60)
     frame = read_predictions(engine(made.settings), made.use_case, began, datetime.now(UTC))
     logged = frame.set_index("prediction_id")
     for sent, answer in zip(rows, answers, strict=True):
@@ -85,7 +56,7 @@ def test_checks_do_not_count_as_traffic(made: World, service: Service) -> None:
     online, canary = made.logged(), made.logged("canary")
     with service.client(channel="canary") as client:
         client.predict(row())
-    wait_until(lambda: made.logged("canary") == canary + 1)
+    eventually(lambda: made.logged("canary") == canary + 1)
     assert made.logged() == online
 
 
@@ -153,7 +124,7 @@ def test_feedback_works_at_once_and_for_unknown_ids_not_at_all(made: World, serv
 
 
 def test_explanations_add_up(made: World, service: Service) -> None:
-    settle(service, made.versions[0])
+    service.settle(made.versions[0])
     with service.client() as client:
         told = client.explain(row())
     model = load_model(made.settings, made.use_case, made.versions[0])
@@ -167,7 +138,7 @@ def test_explanations_add_up(made: World, service: Service) -> None:
 
 
 def test_metadata_documentation_and_metrics(made: World, service: Service) -> None:
-    settle(service, made.versions[0])
+    service.settle(made.versions[0])
     with service.client() as client:
         client.predict(row())
         told = client.metadata()
@@ -192,114 +163,11 @@ def test_metadata_documentation_and_metrics(made: World, service: Service) -> No
         assert name in metrics, name
 
 
-def test_a_new_champion_is_swapped_in_under_load_without_a_failed_request(
-    made: World, service: Service
-) -> None:
-    settle(service, made.versions[0])
-    before = made.logged()
-    rows = made.rows(40, seed=33)
-    expected = {}
-    for version in made.versions:
-        outcome = predict(
-            made.use_case,
-            load_model(made.settings, made.use_case, version),
-            columns_of_rows(made.use_case, rows),
-        )
-        expected[version] = [outcome.answer(n)["probability"] for n in range(len(rows))]
-    stop = threading.Event()
-    versions: Counter[int] = Counter()
-    faults: list[str] = []
-    lock = threading.Lock()
-
-    def send(start: int) -> None:
-        with service.client() as client:
-            number = start
-            while not stop.is_set():
-                number = (number + 1) % len(rows)
-                try:
-                    answer = client.predict(rows[number])
-                except ServingError as error:
-                    with lock:
-                        faults.append(str(error))
-                    continue
-                version = answer["model_version"]
-                right = expected[version][number]
-                with lock:
-                    versions[version] += 1
-                    if abs(answer["probability"] - right) > 1e-12:
-                        faults.append(f"v{version} answered {answer['probability']} instead of {right}")
-
-    threads = [threading.Thread(target=send, args=(start,)) for start in range(0, 40, 10)]
-    for thread in threads:
-        thread.start()
-    try:
-        wait_until(lambda: versions[made.versions[0]] > 50)
-        made.promote(made.versions[1])
-        # Seen by a request within 5 s, as the service promises.
-        wait_until(lambda: versions[made.versions[1]] > 0, 5)
-        wait_until(lambda: versions[made.versions[1]] > 50)
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert faults == []
-    assert set(versions) == set(made.versions)
-    wait_until(lambda: made.logged() >= before + versions.total())
-    assert made.logged() == before + versions.total()
-
-
-def test_predictions_survive_an_absence_of_mariadb(made: World, service: Service) -> None:
-    wait_until(lambda: drained(service))
-    before = made.logged()
-    made.database.stop()
-    try:
-        with service.client() as client:
-            answers = [client.predict(r) for r in made.rows(30, seed=41)]
-            answers += client.predict_batch(made.rows(200, seed=42))
-            wait_until(lambda: client.metadata()["log"]["spilled"] == 230)
-            with pytest.raises(ServingError, match="does not answer"):
-                client.predict_by_key({"parcel_id": 1})
-            with pytest.raises(ServingError):
-                client.feedback(answers[0]["prediction_id"], "yes")
-            assert client.ready()
-    finally:
-        made.database.start()
-    wait_until(lambda: drained(service))
-    assert made.logged() == before + 230
-    with service.client() as client:
-        assert client.feedback(answers[0]["prediction_id"], "yes")["recorded"] is True
-        assert client.metadata()["log"]["lost"] == 0
-    assert list((made.settings.home / "predictions").glob("*/*.jsonl")) == []
-
-
-def test_a_graceful_stop_drains_the_log_also_without_mariadb(made: World, tmp_path: Path) -> None:
-    before = made.logged()
-    with running(made, tmp_path / "first") as service:
-        with service.client() as client:
-            client.predict_batch(made.rows(400, seed=51))
-            for sent in made.rows(20, seed=52):
-                client.predict(sent)
-        service.stop()
-    assert made.logged() == before + 420
-    with running(made, tmp_path / "second") as service:
-        made.database.stop()
-        try:
-            with service.client() as client:
-                client.predict_batch(made.rows(300, seed=53))
-            service.stop()
-        finally:
-            made.database.start()
-    assert made.logged() == before + 420
-    with running(made, tmp_path / "third"):
-        wait_until(lambda: made.logged() == before + 720)
-    assert made.logged() == before + 720
-
-
 def test_without_a_champion_the_service_is_up_but_not_ready(made: World, tmp_path: Path) -> None:
     with running(made, tmp_path, use_case="titanic", ready=False) as service, service.client() as client:
         assert httpx.get(f"{service.url}/livez").status_code == 200
         assert httpx.get(f"{service.url}/readyz").status_code == 503
-        wait_until(lambda: "no champion" in client.metadata()["trouble"])
+        eventually(lambda: "no champion" in client.metadata()["trouble"])
         assert client.metadata()["model_version"] is None
         response = httpx.post(f"{service.url}/predict", json={"data": made_passenger()})
         assert response.status_code == 409

@@ -19,6 +19,7 @@ from evergreen.store import ingest, predictions
 from evergreen.store.database import engine
 from evergreen.store.migrations import migrate
 from evergreen.store.online import latest_rows, read_online
+from evergreen.store.partitions import maintain_partitions
 from evergreen.store.predictions import count_predictions, insert_predictions, read_predictions
 from evergreen.store.runs import start_ingest, summary
 from evergreen.store.tables import create_tables
@@ -27,14 +28,6 @@ from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, Use
 NOON = datetime(2026, 6, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 MILLISECOND = timedelta(milliseconds=1)
-
-
-@pytest.fixture
-def database(settings: Settings, toy_use_case: UseCase) -> sa.Engine:
-    found = engine(settings)
-    migrate(found)
-    create_tables(found, toy_use_case)
-    return found
 
 
 def prediction_id(at: datetime, number: int = 0) -> str:
@@ -178,18 +171,18 @@ def test_partitions_come_ahead_and_go_after_the_retention(database: sa.Engine, t
     use_case = replace(toy_use_case, serving=replace(toy_use_case.serving, retention=10 * DAY))
     insert_predictions(database, use_case, [row(NOON - 2 * DAY), row(NOON), row(NOON + 30 * DAY)])
     assert partitions(database) == {"pmax": 3}
-    told = predictions.maintain_partitions(database, use_case, NOON)
+    told = maintain_partitions(database, use_case, NOON)
     assert told["added"][0] == "p20260608"
     assert (told["added"][-1], told["dropped"]) == ("p20260617", [])
     found = partitions(database)
     assert (found["p20260608"], found["p20260610"], found["pmax"]) == (1, 1, 1)
-    assert predictions.maintain_partitions(database, use_case, NOON) == {"added": [], "dropped": []}
+    assert maintain_partitions(database, use_case, NOON) == {"added": [], "dropped": []}
 
-    told = predictions.maintain_partitions(database, use_case, NOON + 9 * DAY)
+    told = maintain_partitions(database, use_case, NOON + 9 * DAY)
     assert told["dropped"] == ["p20260608"]
     assert count_predictions(database, use_case)["total"] == 2
     # After a long pause the row in the catch-all has become old as well.
-    predictions.maintain_partitions(database, use_case, NOON + 60 * DAY)
+    maintain_partitions(database, use_case, NOON + 60 * DAY)
     assert count_predictions(database, use_case)["total"] == 0
     insert_predictions(database, use_case, [row(NOON), row(NOON + 500 * DAY)])
     assert count_predictions(database, use_case)["total"] == 2
@@ -197,7 +190,7 @@ def test_partitions_come_ahead_and_go_after_the_retention(database: sa.Engine, t
 
 def test_rows_older_than_the_retention_go_at_once(database: sa.Engine, toy_use_case: UseCase) -> None:
     insert_predictions(database, toy_use_case, [row(NOON - 400 * DAY), row(NOON)])
-    told = predictions.maintain_partitions(database, toy_use_case, NOON)
+    told = maintain_partitions(database, toy_use_case, NOON)
     assert len(told["dropped"]) == 1
     assert len(told["added"]) < 120
     assert count_predictions(database, toy_use_case)["total"] == 1

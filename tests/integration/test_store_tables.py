@@ -45,7 +45,7 @@ def test_migrations_at_the_same_time_wait_for_each_other(settings: Settings) -> 
     database = engine(settings)
     with ThreadPoolExecutor(4) as pool:
         applied = [name for names in pool.map(migrate, [database] * 4) for name in names]
-    assert sorted(applied) == sorted(set(applied))
+    assert sorted(applied) == sorted(path.stem for path in folder().glob("*.sql"))
 
 
 def test_a_broken_migration_is_not_recorded(settings: Settings, tmp_path: Path) -> None:
@@ -96,24 +96,13 @@ def test_text_keys_and_regression_targets_have_tables_too(settings: Settings, to
     assert create_tables(database, other) == []
 
 
-@pytest.mark.parametrize(
-    ("feature", "words"),
-    [
-        (Feature("age", "float", ""), ["toy__facts, column age", "declared double", "found bigint"]),
-        (Feature("height", "int", ""), ["column height", "declared bigint", "found no such column"]),
-    ],
-)
-def test_changed_declarations_are_refused_by_column(
-    settings: Settings, toy_use_case: UseCase, feature: Feature, words: list[str]
-) -> None:
+def test_a_changed_type_is_refused_by_column(settings: Settings, toy_use_case: UseCase) -> None:
     database = engine(settings)
     create_tables(database, toy_use_case)
     view = toy_use_case.views[0]
-    kept = tuple(f for f in view.features if f.name != feature.name)
-    changed = replace(toy_use_case, views=(replace(view, features=(*kept, feature)),))
-    with pytest.raises(SchemaMismatch) as raised:
-        create_tables(database, changed)
-    assert all(word in str(raised.value) for word in words), str(raised.value)
+    changed = replace(view, features=(Feature("age", "float", ""), *view.features[1:]))
+    with pytest.raises(SchemaMismatch, match="toy__facts, column age: declared double, found bigint"):
+        create_tables(database, replace(toy_use_case, views=(changed,)))
 
 
 def test_a_removed_feature_is_refused_as_well(settings: Settings, toy_use_case: UseCase) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -106,7 +107,7 @@ def test_every_error_stands_in_the_tree_of_the_docstring() -> None:
 
     declared = {n for n in names(EvergreenError) if hasattr(errors, n)}
     assert errors.__doc__ is not None
-    assert all(name in errors.__doc__ for name in declared)
+    assert declared <= set(re.findall(r"\w+", errors.__doc__))
 
 
 def test_the_vocabulary_loads_nothing_heavy() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import EvergreenError, ServiceUnreachable, ServingError
 from evergreen.registry.champion import champion, require_champion
@@ -16,6 +16,11 @@ from evergreen.serving.client import ServiceClient
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from evergreen.registry.ledger import Entry
 
 # Rows of a canary: drawn from the declaration, and real ones from the log.
 DRAWN_ROWS = 50
@@ -68,30 +73,34 @@ def serving_champion(settings: Settings, use_case: str, timeout_seconds: float =
 def canary(settings: Settings, use_case: str, now: datetime | None = None) -> dict[str, Any]:
     """Send drawn and recently logged rows, marked as checks, and compare the answers with the champion's own.
 
-    Returns {"model_version", "rows", "errors", "mismatches", "examples"}; raises nothing for bad answers,
-    `finalize` judges them.
+    Rows that a champion promoted meanwhile answers are left out. Returns {"model_version", "rows" (judged
+    ones), "errors", "mismatches", "examples"}; raises nothing for bad answers, `finalize` judges them.
     """
     declared = load(use_case, settings)
     wanted = require_champion(settings, use_case)
     rows = _rows(settings, declared, wanted.version, now or datetime.now(UTC))
     expected = _expected(settings, declared, wanted.version, rows)
-    errors = mismatches = 0
+    judged = errors = mismatches = 0
     examples: list[str] = []
     with ServiceClient(service_url(settings, use_case), channel="canary") as client:
         for row, own in zip(rows, expected, strict=True):
             try:
                 answer = client.predict(row)
             except EvergreenError as error:
+                judged += 1
                 errors += 1
                 examples.append(error.message)
                 continue
+            if _overtaken(settings, use_case, wanted.version, answer["model_version"]):
+                continue
+            judged += 1
             difference = _difference(answer, own, wanted.version)
             if difference:
                 mismatches += 1
                 examples.append(difference)
     return {
         "model_version": wanted.version,
-        "rows": len(rows),
+        "rows": judged,
         "errors": errors,
         "mismatches": mismatches,
         "examples": [example[:300] for example in examples[:5]],
@@ -101,8 +110,14 @@ def canary(settings: Settings, use_case: str, now: datetime | None = None) -> di
 def finalize(settings: Settings, use_case: str, canary: Mapping[str, Any]) -> dict[str, Any]:
     """Accept a clean canary; otherwise give the alias back to the former champion and say so in the ledger.
 
-    Returns {"model_version", "rows"}. Raises ServingError after a rollback, or without one to go back to.
+    Returns {"model_version", "rows"}; with "overtaken_by" after a bad canary of a version that is no longer
+    champion while its predecessor is not either: then nothing is written. Raises ServingError after a
+    rollback, or without a former champion to go back to.
     """
+    from evergreen.registry.ledger import find
+    from evergreen.store.database import engine
+    from evergreen.training.promotion import alone
+
     version = int(canary["model_version"])
     if not canary["errors"] and not canary["mismatches"]:
         return {"model_version": version, "rows": canary["rows"]}
@@ -110,7 +125,16 @@ def finalize(settings: Settings, use_case: str, canary: Mapping[str, Any]) -> di
         f"of {canary['rows']} canary rows {canary['errors']} failed and {canary['mismatches']} differed: "
         f"{'; '.join(canary['examples'])}"
     )
-    former = _roll_back(settings, use_case, version, reason)
+    database = engine(settings)
+    with alone(database, use_case):
+        promotion = find(database, use_case, "promote", to_version=version)
+        former = promotion.from_version if promotion else None
+        present = champion(settings, use_case)
+        if present is None or present.version not in (version, former):
+            overtaken_by = present.version if present else None
+            return {"model_version": version, "rows": canary["rows"], "overtaken_by": overtaken_by}
+        if promotion is not None and former is not None:
+            _roll_back(settings, database, promotion, former, reason)
     raise ServingError(
         f"{use_case} version {version} answers badly, {reason}",
         hint=f"version {former} is champion again; see the service's log"
@@ -178,32 +202,27 @@ def _difference(answer: Mapping[str, Any], own: Mapping[str, Any], version: int)
     return ""
 
 
-def _roll_back(settings: Settings, use_case: str, version: int, reason: str) -> int | None:
-    """Give the alias to the version that `version` replaced; None when it replaced nobody."""
-    from evergreen.registry.ledger import entries, record
-    from evergreen.registry.models import set_champion
-    from evergreen.store.database import engine
-
-    database = engine(settings)
-    promotions = [
-        entry
-        for entry in entries(database, use_case, limit=1000)
-        if entry.action == "promote" and entry.to_version == version
-    ]
-    former = promotions[0].from_version if promotions else None
-    if former is None:
-        return None
+def _overtaken(settings: Settings, use_case: str, version: int, answering: int) -> bool:
+    """Whether another version answers because it is champion by now."""
+    if answering == version:
+        return False
     present = champion(settings, use_case)
-    if present is not None and present.version == version:
-        set_champion(settings, use_case, former, promoted_at=datetime.now(UTC))
-    record(
+    return present is not None and present.version == answering
+
+
+def _roll_back(settings: Settings, database: sa.Engine, promotion: Entry, former: int, reason: str) -> None:
+    """Undo a promotion: the ledger first, then the alias, as a promotion does."""
+    from evergreen.registry.ledger import record
+    from evergreen.registry.models import set_champion
+
+    entry = record(
         database,
-        use_case=use_case,
+        use_case=promotion.use_case,
         action="rollback",
-        from_version=version,
+        from_version=promotion.to_version,
         to_version=former,
-        training_run_id=promotions[0].training_run_id,
+        training_run_id=promotion.training_run_id,
         actor="deploy",
         reason=reason,
     )
-    return int(former)
+    set_champion(settings, promotion.use_case, former, promoted_at=entry.at)

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +30,10 @@ def score_file(
     output: Path,
     columns: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Score each row of `input` and write `output` (.csv, .parquet), whole or not at all.
+    """Score each row of `input`, in its order, and write `output` (.csv, .parquet), whole or not at all.
 
-    The rows are checked as an ingest checks them, with the source's column names; the label may be absent.
+    Types and domains are checked as an ingest checks them, with the source's column names; keys may repeat,
+    and the label may be absent.
     `columns` chooses and orders the output's columns and may rename them, "Survived=prediction": keys,
     features, `prediction`, `probability` and `probability_<class>`, by their declared names or the source's
     (the label's source column is the prediction). By default keys, prediction and probabilities.
@@ -67,9 +67,11 @@ def _read(settings: Settings, use_case: UseCase, path: Path) -> pd.DataFrame:
 
 def _clean(use_case: UseCase, raw: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Keys and stored features of the file's rows. Raises ValidationFailed with what is wrong with them."""
+    import pandas as pd
+
     from evergreen.validation.contract import validate
 
-    checked = [validate(use_case, _as_file(view), raw) for view in use_case.views]
+    checked = [validate(use_case, _as_file(view), raw, distinct=False) for view in use_case.views]
     broken = [report for _, report in checked if not report.ok]
     if broken:
         tables = "\n\n".join(report.as_table() for report in broken)
@@ -77,9 +79,11 @@ def _clean(use_case: UseCase, raw: pd.DataFrame, path: Path) -> pd.DataFrame:
             f"{path} breaks the contract of {use_case.name}; nothing was scored\n{tables}",
             hint="mend the file; the columns are those of the use case's sources",
         )
-    keys = list(use_case.entity.key_names)
-    frames = [frame.drop(columns="event_time") for frame, _ in checked]
-    return reduce(lambda left, right: left.merge(right, on=keys, validate="one_to_one"), frames)
+    keys = checked[0][0][list(use_case.entity.key_names)]
+    features = [
+        frame[list(view.feature_names)] for view, (frame, _) in zip(use_case.views, checked, strict=True)
+    ]
+    return pd.concat([keys, *features], axis=1)
 
 
 def _as_file(view: FeatureView) -> FeatureView:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import EvergreenError, StoreError, ValidationFailed
+from evergreen.errors import EvergreenError, SourceError, StoreError, ValidationFailed
+from evergreen.loop import refuse_future
 from evergreen.settings import Settings
-from evergreen.usecase import FeatureView, FileSource, Label, UseCase
+from evergreen.usecase import TIMELESS, FeatureView, FileSource, Label, UseCase
 from evergreen.usecases import load as load_use_case
 
 if TYPE_CHECKING:
@@ -27,16 +28,19 @@ def extract(settings: Settings, use_case: str, as_of: datetime, source: str = ""
     """Read every part's raw rows and keep them for `validate`; `source`: a file instead of the declared one.
 
     Makes the platform's and the use case's tables when they are missing. Returns {"ingest_run", "use_case",
-    "as_of", "rows": {part: count}}. Raises SourceError and its kind, SchemaMismatch, StoreUnreachable.
+    "as_of", "rows": {part: count}}. Raises SourceError and its kind, SettingsError for a future `as_of`,
+    SchemaMismatch, StoreUnreachable.
     """
     from evergreen.sources.read import read
     from evergreen.store import staging
     from evergreen.store.database import engine
     from evergreen.store.migrations import migrate
-    from evergreen.store.runs import start_ingest, update_ingest
+    from evergreen.store.runs import knew_before, start_ingest, update_ingest
     from evergreen.store.tables import create_tables
 
     declared = load_use_case(use_case, settings)
+    refuse_future(as_of)
+    _refuse_one_file_for_many(declared, source or settings.sources.get(use_case, ""))
     database = engine(settings)
     migrate(database)
     create_tables(database, declared)
@@ -45,13 +49,16 @@ def extract(settings: Settings, use_case: str, as_of: datetime, source: str = ""
     frames: dict[Any, pd.DataFrame] = {}
     try:
         for name, part in _parts(declared):
-            # Two parts of one file read it once.
-            if part.source not in frames:
-                frames[part.source] = read(
-                    part.source, settings, use_case, start=run.interval_start, end=as_of, override=source
+            # A part whose table is new, or was made again, has all of its source to catch up on.
+            start = run.interval_start if knew_before(database, declared, part, as_of) else TIMELESS
+            wanted = (part.source, start)
+            # Two parts of one source read it once.
+            if wanted not in frames:
+                frames[wanted] = read(
+                    part.source, settings, use_case, start=start, end=as_of, override=source
                 )
-            rows[name] = len(frames[part.source])
-            staging.put(database, run.id, _raw(name), frames[part.source])
+            rows[name] = len(frames[wanted])
+            staging.put(database, run.id, _raw(name), frames[wanted])
     except EvergreenError as error:
         _fail(database, run, {"error": error.message})
         raise
@@ -64,17 +71,21 @@ def validate(settings: Settings, ingest_run: str) -> dict[str, Any]:
     """Check the raw rows against the contract and keep the clean ones for `load`.
 
     Returns {"ingest_run", "use_case", "as_of", "rows": {part: count}, "rejected": count}. Raises
-    ValidationFailed with a bounded report when any part breaks the contract; then nothing is loaded.
+    ValidationFailed with a bounded report when any part breaks the contract; then nothing is loaded, and a
+    second attempt raises the same.
     """
     from evergreen.store import staging
     from evergreen.store.database import engine
     from evergreen.store.runs import get_ingest, update_ingest
     from evergreen.validation.contract import validate as check
+    from evergreen.validation.report import Report
 
     database = engine(settings)
     run = get_ingest(database, ingest_run)
     if run.status == "loaded":
         return {**_named(run), "rows": {}, "rejected": run.rows_rejected or 0}
+    if run.status == "failed" and "error" not in run.report:
+        raise _broken(run, [Report.from_json(told) for told in run.report.values()])
     declared = load_use_case(run.use_case, settings)
     reports: dict[str, Report] = {}
     rows: dict[str, int] = {}
@@ -88,14 +99,9 @@ def validate(settings: Settings, ingest_run: str) -> dict[str, Any]:
             rejected += report.rows - len(known)
             staging.put(database, run.id, name, known)
     told = {name: report.to_json() for name, report in reports.items()}
-    broken = [report for report in reports.values() if not report.ok]
-    if broken:
+    if not all(report.ok for report in reports.values()):
         _fail(database, run, told)
-        raise ValidationFailed(
-            f"the data of {run.use_case} break its contract; nothing was loaded\n"
-            + "\n\n".join(report.as_table() for report in broken),
-            hint="mend the source or the declaration, then run the ingest again for the same moment",
-        )
+        raise _broken(run, list(reports.values()))
     with database.begin() as connection:
         update_ingest(connection, run.id, status="validated", rows_rejected=rejected, report=told)
     return {**_named(run), "rows": rows, "rejected": rejected}
@@ -140,6 +146,25 @@ def _parts(use_case: UseCase) -> Iterator[tuple[str, FeatureView | Label]]:
     for view in use_case.views:
         yield view.name, view
     yield LABEL, use_case.label
+
+
+def _refuse_one_file_for_many(use_case: UseCase, given: str) -> None:
+    """Raise SourceError if `given` would be read as each of several declared files."""
+    files = sorted({p.source.path for _, p in _parts(use_case) if isinstance(p.source, FileSource)})
+    if given and len(files) > 1:
+        raise SourceError(
+            f"{given} cannot take the place of the {len(files)} files of {use_case.name}"
+            f" ({', '.join(files)})",
+            hint="leave --source and EVERGREEN_SOURCES empty; put the files where they are declared",
+        )
+
+
+def _broken(run: IngestRun, reports: list[Report]) -> ValidationFailed:
+    return ValidationFailed(
+        f"the data of {run.use_case} break its contract; nothing was loaded\n"
+        + "\n\n".join(report.as_table() for report in reports if not report.ok),
+        hint="mend the source or the declaration, then run the ingest again for the same moment",
+    )
 
 
 def _raw(part: str) -> str:

@@ -6,6 +6,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from evergreen.loop import refuse_future
 from evergreen.settings import Settings
 from evergreen.usecases import load
 
@@ -21,7 +22,11 @@ def drift(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     Returns {"drift_report", "model_version", "predictions", "drifted" (None: no verdict), "reason",
     "largest_psi" (the five greatest by feature)}. Raises NoChampion.
     """
+    from evergreen.store.database import engine
+    from evergreen.store.partitions import maintain_partitions
+
     made = _report(settings, use_case, as_of)
+    maintain_partitions(engine(settings), load(use_case, settings), as_of)
     logger.info("%s", made.reason)
     features = made.report["features"]
     return {
@@ -35,10 +40,11 @@ def drift(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
 
 
 def quality(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
-    """What the answers in the same window were worth, as far as it is known; kept in the drift report.
+    """What the champion's answers were worth, as far as it has become known; kept in the drift report.
 
-    Returns {"drift_report", "predictions", "labelled", "accuracy" or "mae" and "rmse", "prediction_psi",
-    "answers", "reason"}. Raises NoChampion.
+    Judged are the answers whose outcome was learned in the last `drift.window`, however old they are. Returns
+    {"drift_report", "predictions", "labelled", "accuracy" or "mae" and "rmse", "prediction_psi", "answers",
+    "reason"}. Raises NoChampion.
     """
     from evergreen.monitoring import reports
     from evergreen.monitoring.quality import quality as measure
@@ -114,6 +120,7 @@ def _report(settings: Settings, use_case: str, as_of: datetime) -> DriftReport:
     database = engine(settings)
     found = reports.find_report(database, use_case, as_of)
     if found is None:
+        refuse_future(as_of)
         champion = require_champion(settings, use_case)
         found = reports.save_report(database, report(database, declared, champion, as_of))
     return found

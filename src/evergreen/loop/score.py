@@ -1,17 +1,16 @@
-"""Score: the champion's predictions for every entity in the online store, in partitions that run in parallel.
+"""Score: the champion's predictions for every known entity, in partitions that run in parallel.
 
-A row's prediction id follows from `as_of` and its key, so a rerun writes the same rows. `score_file` does it
+The features are those known as of the moment; the model is today's champion, also for a moment of the past. A
+row's prediction id follows from `as_of` and its key, so a rerun writes the same rows. `score_file` does it
 from file to file.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import uuid
-import zlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from evergreen.loop.files import score_file
@@ -34,34 +33,33 @@ _INSERT_ROWS = 2_000
 def partitions(
     settings: Settings, use_case: str, as_of: datetime, size: int = PARTITION_ROWS
 ) -> list[dict[str, int]]:
-    """Divide the online store's rows into parts of about `size`: {"index", "count", "model_version"} each.
+    """Divide the entities known as of a moment into parts of `size`: {"offset", "limit", "model_version"}.
 
-    The version is fixed here, so that one run is scored by one model. Raises NoChampion.
+    The version is fixed here, so that one run is scored by one model. An ingest of this moment or an earlier
+    one that runs meanwhile moves entities from part to part: score again after it. Raises NoChampion.
     """
+    from evergreen.store.database import engine
+    from evergreen.store.online import count_keys
+
     declared = load(use_case, settings)
     version = require_champion(settings, use_case).version
-    count = math.ceil(len(_latest(settings, declared)) / size)
-    return [{"index": index, "count": count, "model_version": version} for index in range(count)]
+    count = count_keys(engine(settings), declared, as_of)
+    return [{"offset": offset, "limit": size, "model_version": version} for offset in range(0, count, size)]
 
 
 def score_partition(
     settings: Settings, use_case: str, as_of: datetime, partition: Mapping[str, int]
 ) -> dict[str, Any]:
     """Score one part into the log, channel 'batch'. Returns {"rows", "inserted", "model_version"}."""
-    import pandas as pd
-
     from evergreen.registry.models import load_model
     from evergreen.store.database import engine
+    from evergreen.store.online import rows_as_of
     from evergreen.store.predictions import insert_predictions
 
     declared = load(use_case, settings)
-    frame = _latest(settings, declared)
-    keys = zip(*(frame[name] for name in declared.entity.key_names), strict=True)
-    # By a hash of the key, not by position: the parts stay the same while an ingest adds rows.
-    mine = [_part_of(key, partition["count"]) == partition["index"] for key in keys]
-    frame = frame[pd.Series(mine, index=frame.index, dtype=bool)]
-    model = load_model(settings, declared, partition["model_version"])
     database = engine(settings)
+    frame = rows_as_of(database, declared, as_of, partition["offset"], partition["limit"])
+    model = load_model(settings, declared, partition["model_version"])
     inserted = 0
     for start in range(0, len(frame), _INSERT_ROWS):
         rows = _prediction_rows(declared, model, frame.iloc[start : start + _INSERT_ROWS], as_of)
@@ -89,17 +87,6 @@ def batch_id(use_case: str, as_of: datetime, key: Sequence[Any]) -> uuid.UUID:
     return uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (random_a << 64) | (0b10 << 62) | random_b)
 
 
-def _part_of(key: Sequence[Any], count: int) -> int:
-    return zlib.crc32(repr(tuple(map(str, key))).encode()) % count
-
-
-def _latest(settings: Settings, use_case: UseCase) -> pd.DataFrame:
-    from evergreen.store.database import engine
-    from evergreen.store.online import latest_rows
-
-    return latest_rows(engine(settings), use_case)
-
-
 def _prediction_rows(
     use_case: UseCase, model: LoadedModel, frame: pd.DataFrame, as_of: datetime
 ) -> list[dict[str, Any]]:
@@ -113,11 +100,9 @@ def _prediction_rows(
     rows: list[dict[str, Any]] = []
     for number, key in enumerate(keys):
         answer = outcome.answer(number)
-        prediction_id = batch_id(use_case.name, as_of, key)
         rows.append(
             {
-                "prediction_id": str(prediction_id),
-                "predicted_at": datetime.fromtimestamp((prediction_id.int >> 80) / 1000, UTC),
+                "prediction_id": str(batch_id(use_case.name, as_of, key)),
                 "model_version": model.version,
                 "channel": "batch",
                 **dict(zip(use_case.entity.key_names, key, strict=True)),

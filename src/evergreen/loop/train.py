@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import TrainingError
+from evergreen.loop import refuse_future
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from evergreen.store.training_set import TrainingSet
+    from evergreen.training.candidate import Rows
     from evergreen.training.gate import Verdict
     from evergreen.training.runs import TrainingRun
     from evergreen.training.tuning import Progress
@@ -34,29 +36,19 @@ def training_set(
 ) -> dict[str, Any]:
     """Begin the training run of (use_case, as_of), and see that there is a training set for it.
 
-    Returns {"training_run", "rows", "digest"}. Raises EmptyTrainingSet, NotEnoughData, and TrainingError
-    for a gate whose metric does not exist.
+    Returns {"training_run", "rows", "digest"}. Raises EmptyTrainingSet, NotEnoughData, TrainingError for
+    a gate whose metric does not exist, and SettingsError for a moment in the future.
     """
     from evergreen.training import runs
     from evergreen.training.evaluation import check_metric
-    from evergreen.training.split import holdout
 
+    refuse_future(as_of)
     declared = load(use_case, settings)
     check_metric(declared)
     database = _database(settings)
     run = runs.start(database, use_case, as_of, reason)
     if run.mlflow_run_id is None:
-        found = _read(database, declared, run)
-        holdout(declared, found.frame)
-        if found.digest != run.dataset_digest:
-            run = runs.update(
-                database,
-                run.id,
-                status="prepared",
-                dataset_digest=found.digest,
-                dataset_rows=len(found.frame),
-                params=None,
-            )
+        run, _ = _prepared(database, declared, run)
     logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)
     return {"training_run": run.id, "rows": run.dataset_rows, "digest": run.dataset_digest}
 
@@ -67,25 +59,12 @@ def tune(settings: Settings, training_run: str, progress: Progress | None = None
     Each trial is a line in the log, and is given to `progress`. Returns {"training_run", "params", "loss",
     "trials", "seconds"}.
     """
-    from evergreen.training import runs
     from evergreen.training.candidate import rows
-    from evergreen.training.matrix import rows_of
-    from evergreen.training.split import validation
-    from evergreen.training.tuning import tune as search
 
     database, run, declared = _begun(settings, training_run)
     if run.params is None:
-        given = rows(declared, _same(database, declared, run))
-        train = ~given.holdout
-        found = search(
-            declared,
-            rows_of(given.columns, train),
-            given.label[train],
-            validation(declared, given.frame[train]),
-            threads=settings.threads,
-            progress=progress,
-        )
-        run = runs.update(database, run.id, status="tuned", params=found.to_json())
+        run, found = _prepared(database, declared, run)
+        run = _tuned(settings, declared, run, rows(declared, found), progress)
     assert run.params is not None
     return {
         "training_run": run.id,
@@ -106,11 +85,16 @@ def evaluate(settings: Settings, training_run: str) -> dict[str, Any]:
 
     database, run, declared = _begun(settings, training_run)
     if run.mlflow_run_id is None:
-        finished = tracking.find_run(settings, declared.name, run.id)
+        if run.params is None:
+            raise _out_of_order(run, "tune")
+        assert run.dataset_digest is not None
+        finished = tracking.find_run(settings, declared.name, run.id, run.dataset_digest)
         if finished is None:
+            run, found = _prepared(database, declared, run)
+            given = candidate.rows(declared, found)
             if run.params is None:
-                raise _out_of_order(run, "tune")
-            given = candidate.rows(declared, _same(database, declared, run))
+                run = _tuned(settings, declared, run, given)
+            assert run.params is not None
             evaluation, evidence = candidate.evaluate(settings, declared, run, given, run.params)
             finished = tracking.log_run(settings, declared, evidence)
         else:
@@ -257,17 +241,52 @@ def _read(database: sa.Engine, use_case: UseCase, run: TrainingRun) -> TrainingS
     return read_training_set(database, use_case, run.as_of, run.as_of - window if window else None)
 
 
-def _same(database: sa.Engine, use_case: UseCase, run: TrainingRun) -> TrainingSet:
-    """Read the run's training set again. Raises TrainingError if it is not the one the run began with."""
+def _prepared(database: sa.Engine, use_case: UseCase, run: TrainingRun) -> tuple[TrainingRun, TrainingSet]:
+    """Read the run's training set. If it is not the one of the recorded digest, the run begins anew with it.
+
+    That happens when rows of this moment or an earlier one are loaded between two steps. Raises
+    EmptyTrainingSet, NotEnoughData.
+    """
+    from evergreen.training import runs
+    from evergreen.training.split import holdout
+
     found = _read(database, use_case, run)
+    holdout(use_case, found.frame)
     if found.digest != run.dataset_digest:
-        raise TrainingError(
-            f"the training set of {use_case.name} as of {run.as_of.isoformat()} is not the one it "
-            f"began with ({run.dataset_rows:,} rows then, {len(found.frame):,} now): rows of an earlier "
-            "as_of were loaded meanwhile",
-            hint="run the training again from its first step, or train as of a later moment",
+        if run.dataset_digest is not None:
+            logger.warning(
+                "the training set of %s as of %s has changed (%s rows before, %d now): beginning anew",
+                *(use_case.name, run.as_of.isoformat(), run.dataset_rows, len(found.frame)),
+            )
+        run = runs.update(
+            database,
+            run.id,
+            status="prepared",
+            dataset_digest=found.digest,
+            dataset_rows=len(found.frame),
+            params=None,
         )
-    return found
+    return run, found
+
+
+def _tuned(
+    settings: Settings, use_case: UseCase, run: TrainingRun, given: Rows, progress: Progress | None = None
+) -> TrainingRun:
+    """Search the parameters on the training part of these rows, and keep them with the run."""
+    from evergreen.training import runs
+    from evergreen.training.matrix import rows_of
+    from evergreen.training.split import validation
+    from evergreen.training.tuning import tune as search
+
+    found = search(
+        use_case,
+        rows_of(given.columns, given.train),
+        given.label[given.train],
+        validation(use_case, given.frame[given.train]),
+        threads=settings.threads,
+        progress=progress,
+    )
+    return runs.update(_database(settings), run.id, status="tuned", params=found.to_json())
 
 
 def _verdict(run: TrainingRun) -> Verdict:

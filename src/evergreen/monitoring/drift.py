@@ -74,10 +74,11 @@ def window(engine: sa.Engine, use_case: UseCase, champion: Champion, as_of: date
     That is the latest of: `drift.window` before, the champion's promotion (its predecessor's requests say
     nothing about it), and the end of the last window that brought a verdict. One that had too few
     predictions for a verdict is carried on, so that a slow stream is judged when enough have come together.
+    As of a moment before the champion's promotion the window is empty.
     """
     since = promoted_at(engine, use_case.name, champion.version) or champion.promoted_at
     bounds = [as_of - use_case.drift.window, since, last_window_end(engine, use_case.name, as_of)]
-    return max(bound for bound in bounds if bound is not None)
+    return min(as_of, max(bound for bound in bounds if bound is not None))
 
 
 def report(engine: sa.Engine, use_case: UseCase, champion: Champion, as_of: datetime) -> DriftReport:

@@ -29,6 +29,8 @@ def decide(
         (f"champion v{drift.model_version} was promoted", promoted_at),
         ("a retraining was decided", last_retrain),
     ):
+        if moment is not None and moment > as_of:
+            return False, f"no, because {what} after that moment, although {drift.reason}"
         if moment is not None and as_of - moment < policy.cooldown:
             ago = _words(as_of - moment)
             return False, (

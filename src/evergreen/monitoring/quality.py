@@ -1,7 +1,15 @@
-"""Quality: were the answers right? By labels where they are known; otherwise only whether they moved."""
+"""Quality: were the answers right? By outcomes where they are known; otherwise only whether they moved.
+
+An outcome is learned in one of two ways. `/feedback` names the prediction. An ingested label names its entity
+and its event time, and judges the predictions for that entity from then until it is known (`event_time <=
+predicted_at < event_time + delay`); of several labels the newest one. So a label without a delay, or without
+an event time, judges none: the outcome was no secret any more when the answer was given, or nobody says when
+it was true.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -10,33 +18,80 @@ import sqlalchemy as sa
 
 from evergreen.monitoring.drift import compare
 from evergreen.monitoring.reports import DriftReport
+from evergreen.store import tables
+from evergreen.store.frames import read_frame
 from evergreen.store.predictions import read_predictions
+from evergreen.store.times import naive
 from evergreen.training.profile import PREDICTION, FeatureProfile
 from evergreen.training.profile import load as load_profile
-from evergreen.usecase import UseCase
+from evergreen.usecase import EVENT_TIME, UseCase
 
 
 def quality(engine: sa.Engine, use_case: UseCase, drift: DriftReport) -> dict[str, Any]:
-    """What the champion's online predictions in a drift report's window were worth.
+    """What the champion's online predictions are worth, as of a drift report's moment.
 
-    Returns `predictions` and `labelled` (counts), `accuracy` or `mae` and `rmse` over the labelled ones,
-    `prediction_psi` of the answers against those on the hold-out, `answers` (shares by class, or mean), and a
-    `reason` in words. Values that cannot be told are None.
+    Returns `predictions` (their count in the report's window), `labelled` (how many, of any time, had their
+    outcome learned in the last `drift.window`), `accuracy` or `mae` and `rmse` over the labelled ones,
+    `prediction_psi` of the window's answers against those on the hold-out, `answers` (shares by class, or
+    mean), and a `reason` in words. Values that cannot be told are None.
     """
     frame = read_predictions(engine, use_case, drift.window_start, drift.window_end)
     frame = frame[frame["model_version"] == drift.model_version]
     reference = load_profile(engine, use_case.name, drift.model_version).get(PREDICTION)
-    return measure(use_case, frame, reference)
+    labelled = outcomes(engine, use_case, drift.model_version, drift.as_of)
+    return measure(use_case, frame["prediction"].to_numpy(), labelled, reference)
 
 
-def measure(use_case: UseCase, frame: pd.DataFrame, reference: FeatureProfile | None) -> dict[str, Any]:
-    """The same from rows of the prediction log (columns `prediction`, `actual`) and a reference."""
-    answers = frame["prediction"].to_numpy()
-    labelled = frame[frame["actual"].notna()]
-    found: dict[str, Any] = {"predictions": len(frame), "labelled": len(labelled)}
+def outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: datetime) -> pd.DataFrame:
+    """Columns `prediction` and `actual` of a version's online answers whose outcome was learned lately.
+
+    Lately is after `as_of - drift.window` and up to `as_of` (aware UTC). A label is learned when it is
+    ingested, but not before its `event_time + delay`; what `/feedback` says counts before a label.
+    """
+    since, until = naive(as_of - use_case.drift.window), naive(as_of)
+    log = tables.prediction(use_case)
+    mine = sa.and_(log.c.model_version == version, log.c.channel == "online", log.c.predicted_at <= until)
+    told = sa.select(log.c.prediction, log.c.actual).where(
+        mine, log.c.actual.is_not(None), log.c.actual_at > since, log.c.actual_at <= until
+    )
+    found = [told]
+    if use_case.label.event_time is not None and use_case.label.delay:
+        found.append(_by_label(use_case, log, mine, since, until))
+    with engine.connect() as connection:
+        frames = [read_frame(connection, statement, use_case) for statement in found]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _by_label(
+    use_case: UseCase, log: sa.Table, mine: sa.ColumnElement[bool], since: datetime, until: datetime
+) -> sa.Select[Any]:
+    label, delay = tables.label(use_case), use_case.label.delay
+    event_time, ingested_at = label.c[EVENT_TIME], label.c[tables.INGESTED_AT]
+    microseconds = delay // timedelta(microseconds=1)
+    known_from = sa.func.timestampadd(sa.text("MICROSECOND"), microseconds, event_time)
+    same_entity = (log.c[name] == label.c[name] for name in use_case.entity.key_names)
+    newest = sa.func.row_number().over(
+        partition_by=log.c.prediction_id, order_by=[event_time.desc(), ingested_at.desc()]
+    )
+    pairs = (
+        sa.select(log.c.prediction, label.c[use_case.label.name].label("actual"), newest.label("newest"))
+        .join_from(log, label, sa.and_(*same_entity))
+        .where(mine, log.c.actual.is_(None), event_time <= log.c.predicted_at)
+        .where(log.c.predicted_at < known_from, ingested_at <= until, event_time <= until - delay)
+        .where(sa.or_(ingested_at > since, event_time > since - delay))
+        .subquery()
+    )
+    return sa.select(pairs.c.prediction, pairs.c.actual).where(pairs.c.newest == 1)
+
+
+def measure(
+    use_case: UseCase, answers: np.ndarray, labelled: pd.DataFrame, reference: FeatureProfile | None
+) -> dict[str, Any]:
+    """The same from n answers, rows with an outcome (columns `prediction`, `actual`) and a reference."""
+    found: dict[str, Any] = {"predictions": len(answers), "labelled": len(labelled)}
     found |= _worth(use_case, labelled)
     found["prediction_psi"] = None
-    if reference is not None and len(frame) >= use_case.drift.min_rows:
+    if reference is not None and len(answers) >= use_case.drift.min_rows:
         found["prediction_psi"] = compare(reference, reference.count(answers), use_case.drift).psi
     found["answers"] = _answers(use_case, answers)
     found["reason"] = _reason(found)
@@ -67,5 +122,5 @@ def _reason(found: dict[str, Any]) -> str:
         if found.get(metric) is not None:
             return f"{metric} {found[metric]:.4f} on {found['labelled']:,} labelled predictions"
     if found["prediction_psi"] is None:
-        return f"no verdict: none of {found['predictions']:,} predictions has a label yet"
-    return f"no labels yet; PSI of the answers {found['prediction_psi']:.2f}"
+        return f"no verdict: no outcome was learned lately, and {found['predictions']:,} answers are few"
+    return f"no outcome was learned lately; PSI of the answers {found['prediction_psi']:.2f}"

@@ -96,7 +96,10 @@ def get(settings: Settings, path: str, params: Mapping[str, str] | None = None) 
 
 
 def answer(response: httpx.Response) -> dict[str, Any]:
-    """The JSON body of a REST answer. Raises RegistryError with MLflow's own reason."""
+    """The JSON body of a REST answer.
+
+    Raises RegistryError with MLflow's own reason; RegistryUnreachable when the server itself failed (5xx).
+    """
     try:
         body = response.json()
     except ValueError:
@@ -104,8 +107,11 @@ def answer(response: httpx.Response) -> dict[str, Any]:
     if response.is_success and isinstance(body, dict):
         return body
     reason = body.get("message") if isinstance(body, dict) else response.text[:200]
+    told = f"MLflow answered {response.status_code} for {response.request.url.path}: {reason}"
+    if response.is_server_error:
+        raise RegistryUnreachable(told, hint="see MLflow's log, and try again")
     raise RegistryError(
-        f"MLflow answered {response.status_code} for {response.request.url.path}: {reason}",
+        told,
         hint="is EVERGREEN_MLFLOW_TRACKING_URI the address of an MLflow server?",
     )
 

@@ -95,6 +95,32 @@ def entries(engine: sa.Engine, use_case: str, limit: int = 100) -> list[Entry]:
         return [_entry(row) for row in rows]
 
 
+def find(
+    engine: sa.Engine,
+    use_case: str,
+    action: Action,
+    *,
+    training_run_id: str | None = None,
+    to_version: int | None = None,
+) -> Entry | None:
+    """The newest line of that action, of that training run or to that version where one is given."""
+    with engine.connect() as connection:
+        row = connection.execute(
+            sa.text(
+                f"SELECT {_COLUMNS} FROM promotion WHERE use_case = :use_case AND action = :action"  # noqa: S608
+                " AND (:training_run_id IS NULL OR training_run_id = :training_run_id)"
+                " AND (:to_version IS NULL OR to_version = :to_version) ORDER BY id DESC LIMIT 1"
+            ),
+            {
+                "use_case": use_case,
+                "action": action,
+                "training_run_id": training_run_id,
+                "to_version": to_version,
+            },
+        ).one_or_none()
+    return _entry(row) if row else None
+
+
 def promoted_at(engine: sa.Engine, use_case: str, version: int) -> datetime | None:
     """When that version last became champion, by promotion or rollback (aware UTC); None if never."""
     with engine.connect() as connection:

@@ -99,12 +99,15 @@ def register(
 def set_champion(
     settings: Settings, use_case_name: str, version: int, promoted_at: datetime | None = None
 ) -> None:
-    """Point the alias at that version. `promoted_at` (aware UTC) is kept as a tag of the version."""
+    """Point the alias at that version. `promoted_at` (aware UTC) is kept as a tag of the version.
+
+    The tag comes second: a version that has it has been champion.
+    """
     client = mlflow_client(settings)
     with answering(settings):
+        client.set_registered_model_alias(use_case_name, ALIAS, str(version))
         if promoted_at is not None:
             client.set_model_version_tag(use_case_name, str(version), PROMOTED_AT, promoted_at.isoformat())
-        client.set_registered_model_alias(use_case_name, ALIAS, str(version))
 
 
 def version_of(settings: Settings, use_case_name: str, version: int) -> Version:
@@ -150,21 +153,23 @@ def load_holdout_model(settings: Settings, use_case: UseCase, version: int) -> L
 
 
 def fetch_run_file(settings: Settings, run_id: str, artifact: str, folder: Path) -> Path | None:
-    """Download one artifact of a run into `folder`; None when the run has no such artifact."""
+    """Download one artifact of a run into `folder`; None when the run has no such artifact.
+
+    Raises RegistryUnreachable, RegistryError.
+    """
     if not run_id:
         return None
-    target = folder / Path(artifact).name
+    parent = str(Path(artifact).parent)
     if over_http(settings):
-        response = get(settings, "/get-artifact", {"run_uuid": run_id, "path": artifact})
-        if response.status_code in (400, 404, 500):  # 500: some artifact stores fail on an absent file
+        where = {"run_id": run_id} if parent == "." else {"run_id": run_id, "path": parent}
+        listed = answer(get(settings, "/api/2.0/mlflow/artifacts/list", where)).get("files", [])
+        if artifact not in {item["path"] for item in listed}:
             return None
-        if not response.is_success:
-            answer(response)
-        target.write_bytes(response.content)
+        target = folder / Path(artifact).name
+        _download(settings, "/get-artifact", {"run_uuid": run_id, "path": artifact}, target)
         return target
     client = mlflow_client(settings)
     with answering(settings):
-        parent = str(Path(artifact).parent)
         present = {item.path for item in client.list_artifacts(run_id, None if parent == "." else parent)}
         return Path(client.download_artifacts(run_id, artifact, str(folder))) if artifact in present else None
 

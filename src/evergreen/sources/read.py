@@ -21,7 +21,8 @@ def read(
     end: datetime,
     override: str = "",
 ) -> pd.DataFrame:
-    """All rows and columns of a file, or what a database recorded with start < recorded <= end (aware UTC).
+    """All rows and columns of a file, or what a database recorded from a day before `start` to `end`
+    (aware UTC), so that rows which were committed late are read by the next interval.
 
     A CSV's columns hold str or a missing value, so that validation judges their types; Parquet and SQL keep
     the types they come with. `override` (a path or URL) takes the place of a file source; without it the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -14,17 +14,20 @@ from evergreen.sources.connections import connection_url
 from evergreen.usecase import SqlSource
 
 _CONNECT_SECONDS = 10
+# A row gets its time of recording before its transaction ends, and is invisible until then. So that it is not
+# missed, each interval begins a little earlier; loading a row twice changes nothing.
+OVERLAP = timedelta(days=1)
 
 
 def read_sql(source: SqlSource, settings: Settings, *, start: datetime, end: datetime) -> pd.DataFrame:
-    """The rows of a source's query for start < recorded <= end (aware UTC), with the driver's types.
+    """The rows of a query for start - OVERLAP < recorded <= end (aware UTC), with the driver's types.
 
     Raises SourceUnreachable when the database does not answer or refuses us, SourceUnreadable when it
     does not understand the query, SourceError for an unknown connection.
     """
     url = connection_url(source.connection, settings)
     where = f"connection {source.connection!r} ({url.render_as_string(hide_password=True)})"
-    bounds = {"start": _naive(start), "end": _naive(end)}
+    bounds = {"start": _naive(start - OVERLAP), "end": _naive(end)}
     try:
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=_arguments(url))
         with engine.connect() as connection:
@@ -44,18 +47,18 @@ def read_sql(source: SqlSource, settings: Settings, *, start: datetime, end: dat
             f"{where} does not answer: {_reason(error)}",
             hint="check that the database runs, and the Connection's host, port, user and password",
         ) from error
-    except sa.exc.DBAPIError as error:
+    except sa.exc.StatementError as error:
         raise _unreadable(where, error) from error
 
 
 def _bound(query: str) -> sa.TextClause:
     """The query with typed bounds, so that each driver writes them as it writes its own datetimes."""
     statement = sa.text(query)
-    used = [name for name in ("start", "end") if f":{name}" in query]
+    used = {"start", "end"} & set(statement.compile().params)
     return statement.bindparams(*(sa.bindparam(name, type_=sa.DateTime) for name in used))
 
 
-def _unreadable(where: str, error: sa.exc.DBAPIError) -> SourceUnreadable:
+def _unreadable(where: str, error: sa.exc.StatementError) -> SourceUnreadable:
     return SourceUnreadable(
         f"{where} cannot run the source's query: {_reason(error)}",
         hint="mend the query in the use case's declaration; it receives :start and :end",
@@ -71,7 +74,7 @@ def _is_about_the_query(error: sa.exc.DBAPIError) -> bool:
     )
 
 
-def _reason(error: sa.exc.DBAPIError) -> str:
+def _reason(error: sa.exc.StatementError) -> str:
     arguments = error.orig.args if error.orig is not None else ()
     return str(arguments[-1] if arguments else error)[:500]
 

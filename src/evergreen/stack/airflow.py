@@ -14,9 +14,11 @@ from evergreen.stack import probes
 from evergreen.stack.child import ChildSpec
 from evergreen.stack.keys import Keys
 from evergreen.stack.ports import LOOPBACK
-from evergreen.stack.state import forget_half_made, write_private
+from evergreen.stack.state import finish, forget_half_made, unfinished, write_private
 
 USER = "admin"
+DATABASE = "airflow.db"
+_DATABASE_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 PARALLELISM = 4
 
 
@@ -60,7 +62,7 @@ def environment(home: Path, port: int, keys: Keys, dags: Path) -> dict[str, str]
             # A machine's full name may take a slow DNS look-up; everything here is on one machine.
             "hostname_callable": "socket.gethostname",
         },
-        "database": {"sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}", "check_migrations": False},
+        "database": {"sql_alchemy_conn": _database_url(home / DATABASE), "check_migrations": False},
         "api": {
             "base_url": base,
             "host": LOOPBACK,
@@ -99,27 +101,40 @@ _MIGRATE = """
 """
 
 
+def _database_url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
 def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, ...]) -> list[ChildSpec]:
     """The four components, and before them the metadata database's migration when this version needs it.
 
     `needs` are the servers that tasks rest on: the scheduler starts none before those are up.
     """
     command = (sys.executable, "-m", "airflow")
-    stamp = home / "migrated"
+    database, stamp = home / DATABASE, home / "migrated"
     version = importlib.metadata.version("apache-airflow-core")
     migrated: tuple[str, ...] = ()
     specs = []
-    if not (home / "airflow.db").exists() or not stamp.exists() or stamp.read_text() != version:
+
+    def migrated_well() -> None:
+        if new:
+            finish(database)
+        write_private(stamp, version)
+
+    new = not database.exists()
+    if new or not stamp.exists() or stamp.read_text() != version:
         migrated = ("airflow-db",)
         specs.append(
             ChildSpec(
                 name="airflow-db",
                 # Both in one step: a task of a pool that is not there would wait for ever.
                 command=("/bin/sh", "-ec", _MIGRATE, sys.executable, TRAINING_POOL),
-                environment=variables,
+                environment={**variables, _DATABASE_VARIABLE: _database_url(unfinished(database))}
+                if new
+                else variables,
                 folder=home,
-                before=lambda: forget_half_made(home / "airflow.db", stamp),
-                after=lambda: write_private(stamp, version),
+                before=lambda: forget_half_made(database),
+                after=migrated_well,
                 one_off=True,
             )
         )

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from evergreen.errors import ChildFailed, PortInUse, StackError
 from evergreen.stack import logs, processes, warden
+from evergreen.stack.ports import is_free
 from evergreen.stack.state import ProcessPhase, ProcessState
 
 PROBE_STARTING_SECONDS = 0.5
@@ -31,7 +33,7 @@ class ChildSpec:
 
     `environment` is added to what the supervisor itself has; nothing secret stands in `command`, which
     everybody on the machine can read. In a thread, and maybe repeatedly: `before` runs before each start,
-    `after` when a one-off has succeeded or a server has become ready.
+    `after` when a one-off has succeeded, and only then it is done.
     `optional`: the stack starts, and stays up, without it.
     """
 
@@ -50,6 +52,10 @@ class ChildSpec:
     start_seconds: float = 150.0
     stop_seconds: float = 10.0
     stop_last: bool = False
+
+    def __post_init__(self) -> None:
+        if self.after and not self.one_off:
+            raise ValueError(f"{self.name} is a server: only a one-off step has a follow-up")
 
 
 def back_off_seconds(failures: int, first: float = 1.0, most: float = 60.0) -> float:
@@ -84,6 +90,7 @@ class Child:
         self._pool = pool
         self._work: Future[None] | None = None
         self._exited_well = False
+        self._port_taken = False
         self._sweep: Future[int] | None = None
         self._probe: Future[str] | None = None
         self._probe_at = 0.0
@@ -141,13 +148,29 @@ class Child:
             warden.signal_all({self.pid}, signal.SIGTERM)
         self._set("stopped", "")
 
-    def last_lines(self) -> str:
-        return logs.tail(self.log)
+    def error(self) -> StackError:
+        """Why it was given up."""
+        reason = self.state.detail.partition(";")[0]
+        if self._port_taken:
+            return PortInUse(
+                f"{self.spec.name} did not come up: {reason}",
+                hint=f"end the program that listens there (ss -ltnp 'sport = :{self.spec.port}'), or run "
+                "evergreen up again for another port",
+            )
+        return ChildFailed(
+            f"{self.spec.name} did not come up: {reason}\n"
+            f"The last lines of {self.log}:\n{logs.tail(self.log)}",
+            hint="the log says why; mend it and run evergreen up again",
+        )
 
     def _begin(self, now: float) -> None:
         self._set("starting", "")
         self._started = now
         self._exited_well = False
+        self._port_taken = self.spec.port is not None and not is_free(self.spec.port)
+        if self._port_taken:
+            self._fail(now, f"port {self.spec.port} is taken by another program")
+            return
         if self.spec.before is None:
             self._spawn(now)
         else:
@@ -218,8 +241,6 @@ class Child:
         self._probe_at = now + (PROBE_STARTING_SECONDS if starting and ailment else PROBE_READY_SECONDS)
         if not ailment:
             self._probe_misses = 0
-            if self.state.state == "starting" and self.spec.after:
-                self._pool.submit(self.spec.after)
             if self.state.state != "ready":
                 self._set("ready", "")
             if now - self._started > STEADY_SECONDS:

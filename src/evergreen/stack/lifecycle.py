@@ -13,13 +13,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evergreen.errors import ChildFailed, StackError, StackNotRunning
+from evergreen.errors import ChildFailed, StackError
 from evergreen.settings import load_settings
 from evergreen.stack import logs, processes, warden
 from evergreen.stack.servers import child_environment
-from evergreen.stack.state import StackState, is_alive, open_lock, read_state, try_lock, write_state
+from evergreen.stack.state import (
+    StackState,
+    is_alive,
+    make_private,
+    open_lock,
+    read_state,
+    try_lock,
+    write_state,
+)
 
 Progress = Callable[[str], None]
+Ready = Callable[[dict[str, Any]], None]
 
 PLAN = "evergreen.stack.servers:EvergreenPlan"
 UP_LOCK = "up.lock"
@@ -40,9 +49,13 @@ def up(home: Path, *, progress: Progress | None = None, plan: str = PLAN) -> dic
     return status(home)
 
 
-def run_foreground(home: Path, *, progress: Progress | None = None, plan: str = PLAN) -> None:
+def run_foreground(
+    home: Path, *, progress: Progress | None = None, ready: Ready | None = None, plan: str = PLAN
+) -> None:
     """Start the stack, stay until Ctrl-C or SIGTERM, and bring it down; its end for another reason raises.
 
+    `progress` is told how far it is while it starts and ends, and of each trouble and recovery between.
+    `ready` gets the `status`, once, when everything is up.
     The stack is tied to this process: even SIGKILL for this one ends it. A stack that is up already raises
     StackError, since somebody else started it. Call it from the main thread.
     """
@@ -53,6 +66,8 @@ def run_foreground(home: Path, *, progress: Progress | None = None, plan: str = 
     with _sigterm_as_interrupt():
         try:
             _up(home, tell, plan, tied=True)
+            if ready:
+                ready(status(home))
             while is_alive(home):
                 time.sleep(_POLL_SECONDS)
                 tell(read_state(home))
@@ -133,14 +148,6 @@ def status(home: Path) -> dict[str, Any]:
     }
 
 
-def require_running(home: Path) -> StackState:
-    """The state of a stack that is up. Raises StackNotRunning."""
-    state = read_state(home.resolve())
-    if state is None or not is_alive(home.resolve()) or state.phase not in ("starting", "running"):
-        raise StackNotRunning(f"the stack of {home} is not running", hint="start it: evergreen up")
-    return state
-
-
 class _Teller:
     """Tells in words how far the stack is, once per change."""
 
@@ -170,6 +177,7 @@ def describe(state: StackState) -> str:
 
 
 def _up(home: Path, tell: _Teller, plan: str, *, tied: bool) -> StackState:
+    make_private(home)
     up_lock = open_lock(home, UP_LOCK)
     try:
         while not try_lock(up_lock):  # another `up` is at work; it will leave us a stack that is up

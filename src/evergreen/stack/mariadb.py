@@ -12,21 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evergreen.errors import ChildFailed, MissingProgram
+from evergreen.stack.state import unfinished
 
 # Debian puts the server into sbin, which is not on every user's PATH.
 _MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec")
 _UNIX_SOCKET_PATH_MAX = 100
 
 
-def find_program(*names: str) -> Path:
-    """The first of these programs that is installed. Raises MissingProgram with what to install."""
+def find_program(name: str) -> Path:
+    """Where a program of MariaDB's is installed. Raises MissingProgram with what to install.
+
+    Only MariaDB's own names are asked for: a `mysqld` may be Oracle's, which has no system-versioned tables.
+    """
     search = os.pathsep.join([os.environ.get("PATH", ""), *_MORE_FOLDERS])
-    for name in names:
-        found = shutil.which(name, path=search)
-        if found:
-            return Path(found)
+    if found := shutil.which(name, path=search):
+        return Path(found)
     raise MissingProgram(
-        f"{names[0]} is not installed",
+        f"{name} is not installed",
         hint="install MariaDB's server, as make does: "
         "apt-get install mariadb-server-core mariadb-client-core (they set up no service)",
     )
@@ -62,21 +64,21 @@ class PrivateMariaDB:
     @property
     def initialised(self) -> bool:
         """Whether the system tables are all there; an interrupted `initialise` does not count."""
-        return (self.home / "initialised").exists()
+        return self.data.exists()
 
     def prepare(self) -> None:
         """Make the home, readable by its owner only. Raises MissingProgram when there is no server."""
-        find_program("mariadbd", "mysqld")
+        find_program("mariadbd")
         self.home.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
         self._temporary.mkdir(exist_ok=True)
 
     def install_command(self) -> list[str]:
-        """The command that creates the system tables in an empty data folder."""
+        """The command that creates the system tables in a new data folder, which has no name yet."""
         return [
-            str(find_program("mariadb-install-db", "mysql_install_db")),
+            str(find_program("mariadb-install-db")),
             "--no-defaults",
-            f"--datadir={self.data}",
+            f"--datadir={unfinished(self.data)}",
             f"--tmpdir={self._temporary}",
             *_as_root(),
             "--auth-root-authentication-method=socket",
@@ -86,16 +88,21 @@ class PrivateMariaDB:
             "--rpm",
         ]
 
+    def forget_half_made(self) -> None:
+        """Remove what a killed `install_command` left; never the data folder itself."""
+        if unfinished(self.data).exists():
+            shutil.rmtree(unfinished(self.data))
+
     def mark_initialised(self) -> None:
-        """Remember that `install_command` has succeeded."""
-        (self.home / "initialised").touch()
+        """Give the new data folder its name, when `install_command` has succeeded."""
+        unfinished(self.data).rename(self.data)
 
     def initialise(self) -> None:
         """Create the system tables when there are none. Safe to run again, also after an interrupted run."""
         self.prepare()
         if self.initialised:
             return
-        shutil.rmtree(self.data, ignore_errors=True)
+        self.forget_half_made()
         result = subprocess.run(self.install_command(), capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise ChildFailed(
@@ -119,7 +126,7 @@ class PrivateMariaDB:
             f"{accounts}\n"
         )
         return [
-            str(find_program("mariadbd", "mysqld")),
+            str(find_program("mariadbd")),
             "--no-defaults",
             *_as_root(),
             f"--datadir={self.data}",

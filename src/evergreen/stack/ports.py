@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 LOOPBACK = "127.0.0.1"
 
@@ -27,17 +27,26 @@ def any_free() -> int:
         return int(probe.getsockname()[1])
 
 
-def assign(wanted: Mapping[str, int], previous: Mapping[str, int]) -> dict[str, int]:
-    """One port per name, all different: the previous one if free, else the wanted one, else any free one."""
+def assign(
+    wanted: Mapping[str, int], previous: Mapping[str, int], reserved: Collection[int] = ()
+) -> dict[str, int]:
+    """One port per name, all different: the previous one if free, else the wanted one, else any free one.
+
+    `reserved` ports are given to nobody, though nobody may listen on them yet.
+    """
     assigned: dict[str, int] = {}
-    for name, usual in wanted.items():
-        for port in (previous.get(name, 0), usual):
-            if port and port not in assigned.values() and is_free(port):
+    # First everybody gets the port of last time: a newcomer's usual port may be another's port of last time.
+    for choice in (previous, wanted):
+        for name in wanted:
+            port = choice.get(name, 0)
+            if name in assigned or not port or port in reserved or port in assigned.values():
+                continue
+            if is_free(port):
                 assigned[name] = port
-                break
-        else:
+    for name in wanted:
+        if name not in assigned:
             port = any_free()
-            while port in assigned.values() or port in wanted.values():
+            while port in {*assigned.values(), *wanted.values(), *reserved}:
                 port = any_free()
             assigned[name] = port
-    return assigned
+    return {name: assigned[name] for name in wanted}

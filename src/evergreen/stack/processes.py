@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import signal
-import time
 from pathlib import Path
 
-from evergreen.stack.warden import process_tree, signal_all
+from evergreen.stack.warden import end_all, process_tree
 
 ID_MARK = "EVERGREEN_STACK_ID"
 CHILD_MARK = "EVERGREEN_STACK_CHILD"
@@ -57,24 +55,12 @@ def end_marked(stack: str, *, child: str | None = None, ask_seconds: float = 0.0
 
     They get SIGTERM first when `ask_seconds` is positive, and SIGKILL after that long, until none is left.
     """
-    deadline = time.monotonic() + ask_seconds
-    give_up = deadline + 10.0  # A process in uninterruptible sleep cannot be ended by anybody.
     ancestors = _ancestors()
-    seen: set[int] = set()
-    asked: set[int] = set()
-    while True:
-        living = {
-            pid for pid, name in marked(stack).items() if pid not in ancestors and child in (None, name)
-        }
-        seen |= living
-        if not living or time.monotonic() > give_up:
-            return len(seen)
-        if time.monotonic() < deadline:
-            signal_all(living - asked, signal.SIGTERM)
-            asked |= living
-        else:
-            signal_all(living, signal.SIGKILL)
-        time.sleep(0.05)
+
+    def living() -> set[int]:
+        return {pid for pid, name in marked(stack).items() if pid not in ancestors and child in (None, name)}
+
+    return end_all(living, ask_seconds, give_up_after=10.0)
 
 
 def _ancestors() -> set[int]:

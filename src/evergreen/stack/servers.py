@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -15,13 +14,15 @@ from evergreen.stack.envfile import chosen_by_user, variables, write_stack_env
 from evergreen.stack.keys import Keys, keys
 from evergreen.stack.mariadb import PrivateMariaDB
 from evergreen.stack.ports import LOOPBACK, assign
-from evergreen.stack.state import forget_half_made
+from evergreen.stack.state import finish, forget_half_made, unfinished
 from evergreen.usecases import folders, load
 
 # The usual port of each server; 3306 stays the machine's own MariaDB's.
 USUAL_PORTS = {"mariadb": 3307, "mlflow": 5000, "airflow": 8080}
 BANK_DATABASE = "credit_bank"
 SERVICE_PREFIX = "service-"
+# Every child gets all of them: a task in Airflow uses MLflow too. MLflow and BentoML compare with "true".
+NO_TELEMETRY = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "BENTOML_DO_NOT_TRACK": "true"}
 
 
 class EvergreenPlan:
@@ -44,7 +45,7 @@ class EvergreenPlan:
             wanted[SERVICE_PREFIX + name] = port
         self.ports = assign(wanted, self._previous_ports)
         self._write_settings()
-        return [*self._mariadb(), self._mlflow(), *self._airflow()]
+        return [*self._mariadb(), *self._mlflow(), *self._airflow()]
 
     def services(self) -> list[ChildSpec]:
         """A service for every use case that has a champion now. RegistryUnreachable: as before."""
@@ -94,7 +95,8 @@ class EvergreenPlan:
             return
         new = {SERVICE_PREFIX + n: port for n, port in self._service_ports().items() if n not in known}
         if new:
-            free = assign(new, {})
+            # Those of use cases without a champion are reserved, though nobody listens on them yet.
+            free = assign(new, self._previous_ports, reserved=self.ports.values())
             self.ports = {**self.ports, **free}
             self._write_settings()
 
@@ -139,7 +141,7 @@ class EvergreenPlan:
                 ChildSpec(
                     name="mariadb-init",
                     command=tuple(server.install_command()),
-                    before=lambda: shutil.rmtree(server.data, ignore_errors=True),
+                    before=server.forget_half_made,
                     after=server.mark_initialised,
                     one_off=True,
                 )
@@ -166,12 +168,30 @@ class EvergreenPlan:
         )
         return specs
 
-    def _mlflow(self) -> ChildSpec:
+    def _mlflow(self) -> list[ChildSpec]:
         folder = self.home / "mlflow"
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-        database, stamp = folder / "mlflow.db", folder / "initialised"
+        database = folder / "mlflow.db"
         port = self.ports["mlflow"]
-        return ChildSpec(
+        specs = []
+        needs: tuple[str, ...] = ()
+        if not database.exists():
+            # A step of its own: a server killed while it makes its tables would never start again.
+            specs.append(
+                ChildSpec(
+                    name="mlflow-db",
+                    command=(
+                        *(sys.executable, "-m", "mlflow", "db", "upgrade"),
+                        f"sqlite:///{unfinished(database)}",
+                    ),
+                    folder=folder,
+                    before=lambda: forget_half_made(database),
+                    after=lambda: finish(database),
+                    one_off=True,
+                )
+            )
+            needs = ("mlflow-db",)
+        server = ChildSpec(
             name="mlflow",
             command=(
                 *(sys.executable, "-m", "mlflow", "server"),
@@ -180,14 +200,14 @@ class EvergreenPlan:
                 *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
             ),
             # The job consumers of MLflow's generative-AI jobs would cost a gigabyte.
-            environment={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+            environment={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             folder=folder,
-            before=lambda: forget_half_made(database, stamp),
-            after=stamp.touch,
             probe=probes.http_ok(port, "/health"),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
+            needs=needs,
         )
+        return [*specs, server]
 
     def _airflow(self) -> list[ChildSpec]:
         assert self._settings is not None
@@ -213,11 +233,7 @@ class EvergreenPlan:
                 *(sys.executable, "-m", "bentoml", "serve", "evergreen.serving.service:service"),
                 *("--host", LOOPBACK, "--port", str(port)),
             ),
-            environment={
-                "EVERGREEN_USE_CASE": name,
-                "BENTOML_HOME": str(folder),
-                "BENTOML_DO_NOT_TRACK": "true",
-            },
+            environment={"EVERGREEN_USE_CASE": name, "BENTOML_HOME": str(folder)},
             folder=folder,
             probe=probes.http_ok(port, "/readyz"),
             port=port,
@@ -242,7 +258,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "MALLOC_ARENA_MAX": "2",
         # setproctitle would overwrite the environment block in which processes.py looks for its marks.
         "SPT_NOENV": "1",
-        "DO_NOT_TRACK": "1",
+        **NO_TELEMETRY,
         "no_proxy": direct,
         "NO_PROXY": direct,
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import sqlite3
+import stat
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -68,13 +71,18 @@ def write_state(home: Path, state: StackState) -> None:
 
 
 def read_state(home: Path) -> StackState | None:
-    """The last written state, or None when there is none (or an older Evergreen wrote it)."""
+    """The last written state, or None when there is none (or an older Evergreen wrote it).
+
+    Raises StackError when the home cannot be read.
+    """
     try:
         raw: dict[str, Any] = json.loads((home / STATE_FILE).read_text())
         processes = [ProcessState(**process) for process in raw.pop("processes")]
         return StackState(processes=processes, **raw)
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
         return None
+    except OSError as error:
+        raise _no_access(home, error) from None
 
 
 def write_private(path: Path, text: str) -> None:
@@ -87,11 +95,45 @@ def write_private(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def forget_half_made(database: Path, stamp: Path) -> None:
-    """Remove an SQLite database whose creation was killed; one that ever was complete has its stamp."""
-    if not stamp.exists():
-        for file in database.parent.glob(f"{database.name}*"):
-            file.unlink()
+def unfinished(database: Path) -> Path:
+    """Where a database is made. It gets its name when it is complete; what has it is never deleted."""
+    return database.with_name(f"{database.name}.new")
+
+
+def forget_half_made(database: Path) -> None:
+    """Remove what a killed creation of this SQLite database left; never the database itself."""
+    for file in database.parent.glob(f"{unfinished(database).name}*"):
+        file.unlink()
+
+
+def finish(database: Path) -> None:
+    """Give the SQLite database that was just made its name, unless there is one of that name."""
+    if database.exists():
+        forget_half_made(database)
+        return
+    new = unfinished(database)
+    # mode=rw: a database that nobody has made is an error, and no empty one.
+    with contextlib.closing(sqlite3.connect(f"{new.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+        # What may still stand in a write-ahead log beside it would not be renamed with it.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    new.rename(database)
+
+
+def make_private(home: Path) -> None:
+    """Make the stack's home if need be, and readable by its owner only, whoever made it.
+
+    Raises StackError when that cannot be, and for a folder that everybody shares (`/tmp`).
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if home == home.parent or home.stat().st_mode & stat.S_ISVTX:
+            raise StackError(
+                f"{home} is shared by everybody on this machine and cannot be the stack's home",
+                hint="set EVERGREEN_HOME to a folder of its own",
+            )
+        home.chmod(0o700)
+    except OSError as error:
+        raise _no_access(home, error) from None
 
 
 def open_lock(home: Path, name: str = LOCK_FILE) -> int:
@@ -100,10 +142,7 @@ def open_lock(home: Path, name: str = LOCK_FILE) -> int:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StackError(
-            f"cannot write to the stack's home {home}: {error.strerror}",
-            hint="set EVERGREEN_HOME to a folder that you may write, or mend this one's permissions",
-        ) from None
+        raise _no_access(home, error) from None
 
 
 def try_lock(fd: int) -> bool:
@@ -116,11 +155,16 @@ def try_lock(fd: int) -> bool:
 
 
 def is_alive(home: Path) -> bool:
-    """Whether a supervisor (or its warden, still sweeping up) holds the stack's lock."""
-    path = home / LOCK_FILE
-    if not path.exists():
+    """Whether a supervisor (or its warden, still sweeping up) holds the stack's lock.
+
+    Raises StackError when the home cannot be read.
+    """
+    try:
+        fd = os.open(home / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _no_access(home, error) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -128,3 +172,10 @@ def is_alive(home: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def _no_access(home: Path, error: OSError) -> StackError:
+    return StackError(
+        f"cannot use the stack's home {home}: {error.strerror}",
+        hint="set EVERGREEN_HOME to a folder that you may read and write, or mend this one's permissions",
+    )

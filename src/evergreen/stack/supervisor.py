@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from evergreen.errors import ChildFailed, EvergreenError, StackError
+from evergreen.errors import EvergreenError, StackError
 from evergreen.stack import logs, processes, warden
 from evergreen.stack.child import Child, ChildSpec
 from evergreen.stack.state import StackState, read_state, write_state
@@ -90,11 +90,7 @@ class Supervisor:
         for child in self.children.values():
             child.step(now, all(self.children[name].satisfied for name in child.spec.needs))
             if child.given_up and self.state.phase == "starting":
-                raise ChildFailed(
-                    f"{child.spec.name} did not come up: {child.state.detail.partition(';')[0]}\n"
-                    f"The last lines of {child.log}:\n{child.last_lines()}",
-                    hint="the log says why; mend it and run evergreen up again",
-                )
+                raise child.error()
         if all(child.satisfied for child in self.children.values() if not child.spec.optional):
             self._look_for_services(now)
             if self.state.phase == "starting" and self._services_settled(now):

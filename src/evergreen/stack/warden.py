@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -85,21 +86,37 @@ def reap() -> dict[int, int]:
     return ended
 
 
-def end_descendants(seconds: float) -> None:
-    """Ask every descendant of this process to end; after `seconds` make them, until none is left."""
-    deadline = time.monotonic() + seconds
+def end_all(find: Callable[[], set[int]], ask_seconds: float, give_up_after: float = float("inf")) -> int:
+    """Ask what `find` finds to end; after `ask_seconds` make it, until nothing is found. How many there were.
+
+    `find` is called again and again, as processes that end may leave new ones. Some cannot be ended by
+    anybody (uninterruptible sleep): `give_up_after` so many seconds of SIGKILL they are left.
+    """
+    deadline = time.monotonic() + ask_seconds
+    seen: set[int] = set()
     asked: set[int] = set()
-    while True:
-        reap()
-        living = descendants(os.getpid())
-        if not living:
-            return
-        if time.monotonic() < deadline:
+    while living := find():
+        seen |= living
+        now = time.monotonic()
+        if now > deadline + give_up_after:
+            break
+        if now < deadline:
             signal_all(living - asked, signal.SIGTERM)
             asked |= living
         else:
             signal_all(living, signal.SIGKILL)
         time.sleep(0.05)
+    return len(seen)
+
+
+def end_descendants(seconds: float) -> None:
+    """Ask every descendant of this process to end; after `seconds` make them, until none is left."""
+
+    def living() -> set[int]:
+        reap()
+        return descendants(os.getpid())
+
+    end_all(living, seconds)
 
 
 def spawn(command: list[str], pass_fds: tuple[int, ...] = ()) -> int:

@@ -88,6 +88,7 @@ def error_code(error: BaseException | None) -> int:
 def exclusive(connection: sa.Connection, name: str, seconds: float = 300.0) -> Iterator[None]:
     """Hold the database-wide lock `name` meanwhile; the server frees it when the connection dies.
 
+    MariaDB's lock names have 192 characters: room for any database, any use case, and 70 more.
     Raises StoreError when another session keeps it longer than `seconds`.
     """
     database = connection.engine.url.database

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from evergreen.store.tables import EVENT_TIME, INGESTED_AT
-from evergreen.usecase import UseCase
+from evergreen.store.tables import INGESTED_AT
+from evergreen.usecase import EVENT_TIME, UseCase
 
 _MOMENTS = {EVENT_TIME, INGESTED_AT, "predicted_at", "actual_at"}
 

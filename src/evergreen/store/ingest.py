@@ -23,7 +23,7 @@ from evergreen.store.database import exclusive
 from evergreen.store.frames import digest_of
 from evergreen.store.runs import get_ingest, update_ingest
 from evergreen.store.times import naive
-from evergreen.usecase import FeatureView, UseCase
+from evergreen.usecase import EVENT_TIME, FeatureView, UseCase
 
 LABEL = "label"
 _INCOMING = "evergreen_incoming"
@@ -90,7 +90,7 @@ def _load_history(
     fill_temporary(connection, _INCOMING, table, incoming)
     if incoming.empty:
         return 0
-    identity = [*use_case.entity.key_names, tables.EVENT_TIME]
+    identity = [*use_case.entity.key_names, EVENT_TIME]
     values = [name for name in incoming.columns if name not in identity]
     new = sa.table(_INCOMING, *(sa.column(name) for name in incoming.columns)).alias("n")
     known, version = table.alias("k"), table.alias("v")
@@ -137,15 +137,15 @@ def _refresh_online(connection: sa.Connection, use_case: UseCase, view: FeatureV
     keys = sa.select(*(new.c[name] for name in names)).distinct().subquery("changed")
     row, any_row, any_version = history.alias("h"), history.alias("e"), history.alias("i")
     newest = (
-        sa.select(any_row.c[tables.EVENT_TIME])
+        sa.select(any_row.c[EVENT_TIME])
         .where(*(any_row.c[name] == keys.c[name] for name in names))
-        .order_by(any_row.c[tables.EVENT_TIME].desc())
+        .order_by(any_row.c[EVENT_TIME].desc())
         .limit(1)
         .scalar_subquery()
     )
     last = (
         sa.select(any_version.c[tables.INGESTED_AT])
-        .where(*(any_version.c[name] == row.c[name] for name in (*names, tables.EVENT_TIME)))
+        .where(*(any_version.c[name] == row.c[name] for name in (*names, EVENT_TIME)))
         .order_by(any_version.c[tables.INGESTED_AT].desc())
         .limit(1)
         .scalar_subquery()
@@ -154,7 +154,7 @@ def _refresh_online(connection: sa.Connection, use_case: UseCase, view: FeatureV
     chosen = (
         sa.select(*(row.c[name] for name in columns))
         .select_from(keys.join(row, sa.and_(*(row.c[name] == keys.c[name] for name in names))))
-        .where(row.c[tables.EVENT_TIME] == newest, row.c[tables.INGESTED_AT] == last)
+        .where(row.c[EVENT_TIME] == newest, row.c[tables.INGESTED_AT] == last)
     )
     statement = sa.dialects.mysql.insert(online).from_select(columns, chosen)
     changed = {name: statement.inserted[name] for name in columns if name not in names}
@@ -169,7 +169,7 @@ def _incoming(use_case: UseCase, table: sa.Table, frame: pd.DataFrame) -> pd.Dat
             f"the rows for {table.name} have no column {', '.join(missing)}",
             hint="validate them first: it renames and completes the source's columns",
         )
-    identity = [*use_case.entity.key_names, tables.EVENT_TIME]
+    identity = [*use_case.entity.key_names, EVENT_TIME]
     rows = frame[columns].drop_duplicates(identity, keep="last")
     whole = [c.name for c in table.columns if c.name in rows and isinstance(c.type, sa.BigInteger)]
     # BIGINT columns are float64 in a frame, because NaN means missing; they are whole by validation.

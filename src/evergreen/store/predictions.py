@@ -15,19 +15,8 @@ from evergreen.errors import KeyNotFound, StoreError
 from evergreen.store import tables
 from evergreen.store.database import NO_SUCH_TABLE, error_code
 from evergreen.store.frames import read_frame
-from evergreen.store.partitions import maintain_partitions
 from evergreen.store.times import aware, naive
 from evergreen.usecase import UseCase
-
-__all__ = [
-    "count_predictions",
-    "insert_predictions",
-    "maintain_partitions",
-    "predicted_at",
-    "read_predictions",
-    "recent_rows",
-    "record_actual",
-]
 
 _INSERT_ROWS = 500
 

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from evergreen.errors import StoreError
 from evergreen.store import tables
 from evergreen.store.database import NO_SUCH_TABLE, error_code
+from evergreen.store.tables import INGESTED_AT
 from evergreen.store.times import aware, naive
-from evergreen.usecase import TIMELESS, UseCase
+from evergreen.usecase import EVENT_TIME, TIMELESS, FeatureView, Label, UseCase
 
 _NAMESPACE = uuid.UUID("8d0f5a1e-6a53-5f0e-9c55-0a4c1d6f7e21")
 
@@ -82,6 +83,14 @@ def start_ingest(engine: sa.Engine, use_case: UseCase, as_of: datetime, override
     return get_ingest(engine, run_id)
 
 
+def knew_before(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, as_of: datetime) -> bool:
+    """Whether the part's table holds rows of an ingest before `as_of`; a rerun of `as_of` says the same."""
+    table = tables.label(use_case) if isinstance(part, Label) else tables.history(use_case, part)
+    earlier = sa.select(sa.literal(1)).where(table.c[INGESTED_AT] < naive(as_of)).limit(1)
+    with engine.connect() as connection:
+        return connection.execute(earlier).first() is not None
+
+
 def get_ingest(engine: sa.Engine, run_id: str) -> IngestRun:
     """The run of that id. Raises StoreError when there is none."""
     statement = sa.select(INGEST_RUN).where(INGEST_RUN.c.id == run_id)
@@ -122,7 +131,7 @@ def summary(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
 
 
 def _size(connection: sa.Connection, table: sa.Table) -> dict[str, Any]:
-    statement = sa.select(sa.func.count(), sa.func.max(table.c[tables.EVENT_TIME])).select_from(table)
+    statement = sa.select(sa.func.count(), sa.func.max(table.c[EVENT_TIME])).select_from(table)
     found = _one(connection, statement)
     rows, newest = (found[0], found[1]) if found else (0, None)
     return {"rows": rows, "newest_event_time": aware(newest).isoformat() if newest else None}

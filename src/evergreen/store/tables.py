@@ -11,13 +11,18 @@ from sqlalchemy.schema import CreateTable
 
 from evergreen.errors import SchemaMismatch
 from evergreen.store.database import exclusive
-from evergreen.usecase import DType, FeatureView, UseCase
+from evergreen.usecase import (
+    CATEGORY_CHARACTERS,
+    KEY_CHARACTERS,
+    DType,
+    FeatureView,
+    UseCase,
+)
+from evergreen.usecase import (
+    EVENT_TIME as EVENT_TIME,
+)
 
-EVENT_TIME = "event_time"
 INGESTED_AT = "ingested_at"
-CATEGORY_LENGTH = 255
-TEXT_BYTES = 65_535
-KEY_LENGTH = 191
 
 # A comparison without padding: 'a' and 'a ' are two categories.
 _OPTIONS: dict[str, Any] = {
@@ -40,7 +45,7 @@ def value_type(dtype: DType) -> sa.types.TypeEngine[Any]:
         case "float":
             return mysql.DOUBLE(asdecimal=False)
         case "category":
-            return mysql.VARCHAR(CATEGORY_LENGTH)
+            return mysql.VARCHAR(CATEGORY_CHARACTERS)
         case "text":
             return mysql.TEXT()
 
@@ -92,26 +97,30 @@ def tables(use_case: UseCase) -> tuple[sa.Table, ...]:
 
 
 def create_tables(engine: sa.Engine, use_case: UseCase) -> list[str]:
-    """Create the tables that are missing; their names. Safe to run again and at the same time.
+    """Create the tables that are missing, and give those that lack features their columns; their names.
 
-    Raises SchemaMismatch when a table exists with other columns than declared; then nothing is created.
+    What stands in a table already misses the new features: they are NULL there. Safe to run again and at the
+    same time. Raises SchemaMismatch when a table has other columns than declared; then nothing is changed.
     """
     with engine.connect() as connection:
         if not check_tables(connection, use_case):
             return []
         with exclusive(connection, f"tables.{use_case.name}"):
-            missing = check_tables(connection, use_case)
+            lacking = check_tables(connection, use_case)
             for table in tables(use_case):
-                if table.name in missing:
-                    statement = str(CreateTable(table, if_not_exists=True).compile(dialect=engine.dialect))
-                    connection.exec_driver_sql(statement.replace("%", "%%") + _suffix(use_case, table))
-    return missing
+                if table.name in lacking:
+                    added = lacking[table.name]
+                    statement = _adding(table, added) if added else _creating(use_case, table)
+                    connection.exec_driver_sql(statement.replace("%", "%%"))
+    return list(lacking)
 
 
-def check_tables(connection: sa.Connection, use_case: UseCase) -> list[str]:
-    """Compare the tables in the database with the declaration; the names of those that do not exist.
+def check_tables(connection: sa.Connection, use_case: UseCase) -> dict[str, list[str]]:
+    """Compare the tables in the database with the declaration.
 
-    Raises SchemaMismatch naming the table, the column, what is declared and what was found.
+    The tables that lack something, with the columns that may simply be added: those that may be NULL; none
+    for a table that does not exist. Raises SchemaMismatch for any other difference, naming the table, the
+    column, what is declared and what was found.
     """
     declared = {table.name: table for table in tables(use_case)}
     found: dict[str, dict[str, str]] = {}
@@ -125,20 +134,40 @@ def check_tables(connection: sa.Connection, use_case: UseCase) -> list[str]:
     for table_name, column_name, column_type in rows:
         found.setdefault(table_name, {})[column_name] = _plain(column_type)
     connection.rollback()
-    for name in (name for name in declared if name in found):
-        columns = found[name]
+    lacking: dict[str, list[str]] = {}
+    for name, table in declared.items():
+        columns = found.get(name, {})
+        if not columns:
+            lacking[name] = []
+            continue
         wanted = {
-            column.name: _plain(column.type.compile(dialect=connection.dialect))
-            for column in declared[name].columns
+            column.name: _plain(column.type.compile(dialect=connection.dialect)) for column in table.columns
         }
         for column in sorted(wanted.keys() | columns.keys(), key=list(wanted | columns).index):
-            if wanted.get(column) != columns.get(column):
+            if column not in columns and table.c[column].nullable:
+                lacking.setdefault(name, []).append(column)
+            elif wanted.get(column) != columns.get(column):
                 raise SchemaMismatch(
                     f"table {name}, column {column}: declared {wanted.get(column, 'not at all')},"
                     f" found {columns.get(column, 'no such column')}",
-                    hint="give the changed feature a new name, or move the old table away and ingest again",
+                    hint="keep the old feature and declare the changed one under a new name, or move the old"
+                    " table away and ingest again",
                 )
-    return [name for name in declared if name not in found]
+    return lacking
+
+
+def _creating(use_case: UseCase, table: sa.Table) -> str:
+    statement = CreateTable(table, if_not_exists=True).compile(dialect=mysql.dialect())
+    return f"{statement}{_suffix(use_case, table)}"
+
+
+def _adding(table: sa.Table, columns: Sequence[str]) -> str:
+    dialect = mysql.dialect()
+    added = ", ".join(
+        f"ADD COLUMN IF NOT EXISTS `{name}` {table.c[name].type.compile(dialect=dialect)}" for name in columns
+    )
+    # Versioned tables refuse a change unless told that the rows of the past may get the column too.
+    return f"SET STATEMENT system_versioning_alter_history = KEEP FOR ALTER TABLE `{table.name}` {added}"
 
 
 def _suffix(use_case: UseCase, table: sa.Table) -> str:
@@ -171,11 +200,11 @@ def _features(view: FeatureView) -> list[sa.Column[Any]]:
 
 
 def _key_type(dtype: str) -> sa.types.TypeEngine[Any]:
-    return mysql.BIGINT() if dtype == "int" else mysql.VARCHAR(KEY_LENGTH)
+    return mysql.BIGINT() if dtype == "int" else mysql.VARCHAR(KEY_CHARACTERS)
 
 
 def _target_type(use_case: UseCase) -> sa.types.TypeEngine[Any]:
-    return mysql.VARCHAR(CATEGORY_LENGTH) if use_case.label.classes else mysql.DOUBLE(asdecimal=False)
+    return mysql.VARCHAR(CATEGORY_CHARACTERS) if use_case.label.classes else mysql.DOUBLE(asdecimal=False)
 
 
 def _plain(column_type: str) -> str:

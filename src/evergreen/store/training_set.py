@@ -13,7 +13,7 @@ from evergreen.errors import EmptyTrainingSet
 from evergreen.store import tables
 from evergreen.store.frames import digest, read_frame
 from evergreen.store.times import naive
-from evergreen.usecase import FeatureView, UseCase
+from evergreen.usecase import EVENT_TIME, FeatureView, UseCase
 
 _KNOWN = "__known"
 
@@ -45,7 +45,7 @@ def read_training_set(
     names = list(use_case.entity.key_names)
     with engine.connect() as connection:
         labels = _labels(connection, use_case, as_of, since)
-        newest = labels[tables.EVENT_TIME].max() if len(labels) else None
+        newest = labels[EVENT_TIME].max() if len(labels) else None
         views = [_versions(connection, use_case, view, as_of, newest) for view in use_case.views]
     frame = join(labels, views, names)
     if frame.empty:
@@ -56,8 +56,8 @@ def read_training_set(
             hint=f"ingest first (evergreen run ingest {use_case.name} --as-of ...), or choose a later moment;"
             f" labels are known {use_case.label.delay} after their event time",
         )
-    order = [*names, tables.EVENT_TIME, *(f.name for f in use_case.stored_features), use_case.label.name]
-    frame = frame[order].sort_values([tables.EVENT_TIME, *names], ignore_index=True, kind="stable")
+    order = [*names, EVENT_TIME, *(f.name for f in use_case.stored_features), use_case.label.name]
+    frame = frame[order].sort_values([EVENT_TIME, *names], ignore_index=True, kind="stable")
     return TrainingSet(frame=frame, digest=digest(frame), as_of=as_of)
 
 
@@ -66,12 +66,12 @@ def join(labels: pd.DataFrame, views: list[pd.DataFrame], names: list[str]) -> p
 
     `labels` and `views` hold one row per (keys, event_time). Any order of rows gives the same result.
     """
-    frame = labels.sort_values(tables.EVENT_TIME, kind="stable", ignore_index=True)
+    frame = labels.sort_values(EVENT_TIME, kind="stable", ignore_index=True)
     known = pd.Series(False, index=frame.index)
     for view in views:
-        right = view.sort_values(tables.EVENT_TIME, kind="stable", ignore_index=True)
+        right = view.sort_values(EVENT_TIME, kind="stable", ignore_index=True)
         right[_KNOWN] = 1.0
-        frame = pd.merge_asof(frame, right, on=tables.EVENT_TIME, by=names, direction="backward")
+        frame = pd.merge_asof(frame, right, on=EVENT_TIME, by=names, direction="backward")
         known |= frame.pop(_KNOWN).notna()
     frame = frame[known].reset_index(drop=True)
     for name in frame.columns:
@@ -84,11 +84,9 @@ def _labels(
     connection: sa.Connection, use_case: UseCase, as_of: datetime, since: datetime | None
 ) -> pd.DataFrame:
     table = tables.label(use_case)
-    statement = _known_at(table, as_of).where(
-        table.c[tables.EVENT_TIME] <= naive(as_of) - use_case.label.delay
-    )
+    statement = _known_at(table, as_of).where(table.c[EVENT_TIME] <= naive(as_of) - use_case.label.delay)
     if since is not None and use_case.label.event_time is not None:
-        statement = statement.where(table.c[tables.EVENT_TIME] > naive(since))
+        statement = statement.where(table.c[EVENT_TIME] > naive(since))
     return _last_version(read_frame(connection, statement, use_case), use_case)
 
 
@@ -104,7 +102,7 @@ def _versions(
     statement = (
         statement.where(sa.false())
         if newest is None
-        else statement.where(table.c[tables.EVENT_TIME] <= naive(newest.to_pydatetime()))
+        else statement.where(table.c[EVENT_TIME] <= naive(newest.to_pydatetime()))
     )
     return _last_version(read_frame(connection, statement, use_case), use_case)
 
@@ -114,7 +112,7 @@ def _known_at(table: sa.Table, as_of: datetime) -> sa.Select[Any]:
 
 
 def _last_version(frame: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
-    identity = [*use_case.entity.key_names, tables.EVENT_TIME]
+    identity = [*use_case.entity.key_names, EVENT_TIME]
     ordered = frame.sort_values(tables.INGESTED_AT, kind="stable")
     kept = ordered.drop_duplicates(identity, keep="last")
     return kept.drop(columns=tables.INGESTED_AT).reset_index(drop=True)

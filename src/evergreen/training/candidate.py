@@ -14,22 +14,23 @@ from evergreen.settings import Settings
 from evergreen.store.on_demand import columns_of, feature_columns
 from evergreen.store.training_set import TrainingSet
 from evergreen.training import plots
-from evergreen.training.contest import HOLDOUT_TRAINED_UNTIL, TRAINED_UNTIL, rival
+from evergreen.training.contest import HOLDOUT_TRAINED_UNTIL, SPLIT, TRAINED_UNTIL, rival, split_of
 from evergreen.training.evaluation import baseline_scores, metrics, scores
 from evergreen.training.fit import LOSS, ONE_HOT_MAX_SIZE, fit, fit_baseline
 from evergreen.training.matrix import frame_of, rows_of
 from evergreen.training.profile import profile, to_json
 from evergreen.training.runs import TrainingRun
-from evergreen.training.split import EVENT_TIME, Mask, holdout
-from evergreen.training.tracking import EVALUATION_FILE, PROFILE_FILE, Evidence
-from evergreen.usecase import UseCase
+from evergreen.training.split import Mask, holdout
+from evergreen.training.tracking import DATASET_DIGEST, EVALUATION_FILE, PROFILE_FILE, Evidence
+from evergreen.usecase import EVENT_TIME, UseCase
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A training set as arrays: `columns` of stored and on-demand features, `label`, and the hold-out's mask.
+    """A training set as arrays: `columns` of stored and on-demand features, `label`, and the masks of
+    training part and hold-out.
 
     All of one length n; `label` holds class names (object) or float64.
     """
@@ -37,6 +38,7 @@ class Rows:
     frame: pd.DataFrame
     columns: dict[str, np.ndarray]
     label: np.ndarray
+    train: Mask
     holdout: Mask
 
 
@@ -44,11 +46,13 @@ def rows(use_case: UseCase, training_set: TrainingSet) -> Rows:
     """Compute the on-demand features of a training set and choose its hold-out. Raises NotEnoughData."""
     frame = training_set.frame
     label = frame[use_case.label.name]
+    parts = holdout(use_case, frame)
     return Rows(
         frame=frame,
         columns=feature_columns(use_case, columns_of(frame, use_case)),
         label=label.to_numpy(dtype=object if use_case.label.classes else np.float64),
-        holdout=holdout(use_case, frame),
+        train=parts.train,
+        holdout=parts.test,
     )
 
 
@@ -61,8 +65,8 @@ def evaluate(
     keep.
     """
     params = tuned["params"]
-    train, test = rows_of(given.columns, ~given.holdout), rows_of(given.columns, given.holdout)
-    train_label, test_label = given.label[~given.holdout], given.label[given.holdout]
+    train, test = rows_of(given.columns, given.train), rows_of(given.columns, given.holdout)
+    train_label, test_label = given.label[given.train], given.label[given.holdout]
     logger.info("fitting on %d rows, judging on %d", len(train_label), len(test_label))
     holdout_model = fit(use_case, train, train_label, params, settings.threads)
     answers = scores(use_case, holdout_model, test)
@@ -128,11 +132,12 @@ def _tags(use_case: UseCase, run: TrainingRun, given: Rows) -> dict[str, str]:
     return {
         "evergreen.use_case": use_case.name,
         "evergreen.as_of": run.as_of.isoformat(),
-        "evergreen.dataset_digest": run.dataset_digest or "",
+        DATASET_DIGEST: run.dataset_digest or "",
         "evergreen.reason": run.reason,
         "evergreen.metrics_of": "holdout_model; the registered model has the same recipe, fitted on all rows",
         TRAINED_UNTIL: _first_and_last_time(given.frame)[1],
-        HOLDOUT_TRAINED_UNTIL: _first_and_last_time(given.frame[~given.holdout])[1],
+        HOLDOUT_TRAINED_UNTIL: _first_and_last_time(given.frame[given.train])[1],
+        SPLIT: split_of(use_case),
     }
 
 

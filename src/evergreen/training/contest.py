@@ -24,14 +24,15 @@ from evergreen.registry.models import LoadedModel, load_holdout_model, load_mode
 from evergreen.settings import Settings
 from evergreen.training.evaluation import metrics, scores
 from evergreen.training.matrix import Columns
-from evergreen.training.split import EVENT_TIME
-from evergreen.usecase import UseCase
+from evergreen.usecase import EVENT_TIME, UseCase
 
 logger = logging.getLogger(__name__)
 
 # Version tags: the newest event time that the registered model, and its hold-out model, were fitted on.
 TRAINED_UNTIL = "evergreen.trained_until"
 HOLDOUT_TRAINED_UNTIL = "evergreen.holdout_trained_until"
+# Version tag: how its rows were split.
+SPLIT = "evergreen.split"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ def rival(
     return Rival(present.version, metrics(use_case, label, scores(use_case, model, columns)), remark)
 
 
+def split_of(use_case: UseCase) -> str:
+    """What decides on which side of the split a row is."""
+    return f"{use_case.split}, share {use_case.holdout_share:g}, seed {use_case.tuning.seed}"
+
+
 def _unprejudiced(settings: Settings, use_case: UseCase, version: int, times: pd.Series) -> tuple[Any, str]:
     """The champion's model that has seen least of the hold-out, and a remark on what was compared."""
     loaded = load_model(settings, use_case, version)
@@ -72,7 +78,9 @@ def _unprejudiced(settings: Settings, use_case: UseCase, version: int, times: pd
     if stand_in is None:
         return loaded.model, "it may have been trained on some of these rows"
     if use_case.split == "stratified":
-        return stand_in.model, "its hold-out model, fitted without these rows"
+        if stand_in.tags.get(SPLIT) == split_of(use_case):
+            return stand_in.model, "its hold-out model, fitted without these rows"
+        return stand_in.model, "its hold-out model, which may have seen these rows: the split has changed"
     seen = _seen(stand_in, HOLDOUT_TRAINED_UNTIL, times)
     if seen:
         return stand_in.model, f"its hold-out model, which had seen {seen:.0%} of these rows"

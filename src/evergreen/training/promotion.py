@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,22 +9,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.registry import ledger, models
-from evergreen.registry.champion import champion
+from evergreen.registry.champion import PROMOTED_AT, champion
 from evergreen.settings import Settings
 from evergreen.store.database import exclusive
 from evergreen.training.gate import Verdict
 from evergreen.training.runs import TrainingRun
 
 ACTOR = "gate"
-_LINES = 1000
 
 
 @contextmanager
 def alone(database: sa.Engine, use_case: str) -> Iterator[None]:
     """Let one training of a use case at a time change the registry; the others wait their turn."""
-    # MariaDB's lock names have 64 characters at most, a use case's up to 48.
-    name = f"training.{use_case[:16]}.{zlib.crc32(use_case.encode()):08x}"
-    with database.connect() as connection, exclusive(connection, name):
+    with database.connect() as connection, exclusive(connection, f"training.{use_case}"):
         yield
 
 
@@ -34,7 +30,8 @@ def settle(settings: Settings, database: sa.Engine, run: TrainingRun, verdict: V
 
     The ledger comes before the alias: what a kill in between leaves is a line without its champion, and
     never a champion that nobody accounts for; the rerun completes it. A verdict only holds against the
-    champion it was found with: if there is another by now, this version is rejected.
+    champion it was found with: if there is another by now, this version is rejected, unless it was champion
+    in between.
     """
     assert run.metrics is not None
     assert run.model_version is not None
@@ -42,7 +39,7 @@ def settle(settings: Settings, database: sa.Engine, run: TrainingRun, verdict: V
     present = champion(settings, run.use_case)
     present_version = present.version if present else None
     stands = present_version in (compared, run.model_version)
-    if not stands and _line(database, run, "promote") is not None:
+    if not stands and PROMOTED_AT in models.version_of(settings, run.use_case, run.model_version).tags:
         return True  # it was champion, this step was killed, and by now somebody else is
     line: dict[str, Any] = {
         "use_case": run.use_case,
@@ -63,14 +60,9 @@ def settle(settings: Settings, database: sa.Engine, run: TrainingRun, verdict: V
 
 def reason(database: sa.Engine, run: TrainingRun) -> str:
     """Why the run ended as it did, as the ledger has it; empty while it has no line."""
-    line = _line(database, run, "promote" if run.status == "promoted" else "reject")
+    action: ledger.Action = "promote" if run.status == "promoted" else "reject"
+    line = ledger.find(database, run.use_case, action, training_run_id=run.id)
     return line.reason if line else ""
-
-
-def _line(database: sa.Engine, run: TrainingRun, action: str) -> ledger.Entry | None:
-    lines = ledger.entries(database, run.use_case, limit=_LINES)
-    found = [line for line in lines if line.training_run_id == run.id and line.action == action]
-    return found[0] if found else None
 
 
 def _overtaken(compared: int | None, present: int | None) -> str:

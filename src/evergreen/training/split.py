@@ -3,56 +3,69 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from evergreen.errors import NotEnoughData
-from evergreen.usecase import UseCase
+from evergreen.usecase import EVENT_TIME, UseCase
 
 MINIMUM_ROWS = 50
-EVENT_TIME = "event_time"
 
 Mask = npt.NDArray[np.bool_]
 
 
-def holdout(use_case: UseCase, frame: pd.DataFrame) -> Mask:
-    """True for the hold-out rows of a training set, of shape (rows,).
+@dataclass(frozen=True)
+class Cut:
+    """Which rows a model is fitted on and which judge it, each of shape (rows,); no row is in both."""
+
+    train: Mask
+    test: Mask
+
+
+def holdout(use_case: UseCase, frame: pd.DataFrame) -> Cut:
+    """The training part of a training set and its hold-out.
 
     `split="time"`: the newest event times, cut between two of them so that the share of held-out rows comes
-    nearest to `holdout_share`. A model is so judged on what came after all it was fitted on.
+    nearest to `holdout_share`. A model is so judged on what came after all it was fitted on. Rows whose label
+    was not known yet when the hold-out begins (`label.delay`) are in neither part: nobody could have trained
+    on them then.
     `split="stratified"`: that share of each class, chosen by a seeded hash of key and event time; a row stays
     on its side from one training to the next, but for a few at the border.
 
-    Raises NotEnoughData when a side would be empty or lack a class.
+    Raises NotEnoughData when a side would be empty or lack a class, or when there is one number to learn.
     """
     if len(frame) < MINIMUM_ROWS:
         raise NotEnoughData(
             f"{use_case.name} has {len(frame)} labelled rows; a model takes {MINIMUM_ROWS} or more",
             hint="ingest more history, or choose a later --as-of",
         )
-    mask = cut(use_case, frame, use_case.holdout_share, purpose="holdout")
-    require_classes(use_case, frame[~mask], "the training part")
-    require_classes(use_case, frame[mask], "the hold-out")
-    return mask
+    parts = cut(use_case, frame, use_case.holdout_share, purpose="holdout")
+    require_variety(use_case, frame[parts.train], "the training part")
+    require_variety(use_case, frame[parts.test], "the hold-out")
+    return parts
 
 
-def validation(use_case: UseCase, frame: pd.DataFrame) -> Mask:
-    """True for the rows of a training part that tune it and stop its fitting; cut like the hold-out.
+def validation(use_case: UseCase, frame: pd.DataFrame) -> Cut:
+    """A training part's rows to fit trials on, and those that judge them and stop fitting; cut like the
+    hold-out.
 
-    Where the training part has one event time only, the rows are cut by hash instead.
+    Where that leaves too little to fit on (one event time only, say), the rows are cut by hash instead.
     """
     share = min(use_case.holdout_share, 0.25)
     if use_case.split == "time" and frame[EVENT_TIME].nunique() > 1:
-        mask = _newest(frame, share)
-        if _classes_present(use_case, frame[~mask]):
-            return mask
-    return _by_hash(use_case, frame, share, purpose="validation")
+        parts = _newest(use_case, frame, share)
+        if not _lack(use_case, frame[parts.train]):
+            return parts
+    parts = _by_hash(use_case, frame, share, purpose="validation")
+    require_variety(use_case, frame[parts.train], "what is left to fit trials on")
+    return parts
 
 
-def cut(use_case: UseCase, frame: pd.DataFrame, share: float, *, purpose: str) -> Mask:
-    """A mask over about `share` of the rows, in the way the use case splits."""
+def cut(use_case: UseCase, frame: pd.DataFrame, share: float, *, purpose: str) -> Cut:
+    """About `share` of the rows as the test part, in the way the use case splits."""
     if use_case.split == "stratified":
         return _by_hash(use_case, frame, share, purpose)
     if frame[EVENT_TIME].nunique() < 2:
@@ -61,32 +74,37 @@ def cut(use_case: UseCase, frame: pd.DataFrame, share: float, *, purpose: str) -
             f"{frame[EVENT_TIME].iloc[0]}",
             hint='a time-ordered hold-out needs two or more; or declare split="stratified"',
         )
-    return _newest(frame, share)
+    return _newest(use_case, frame, share)
 
 
-def require_classes(use_case: UseCase, frame: pd.DataFrame, part: str) -> None:
-    """Raise NotEnoughData if a declared class, or anything to vary, is absent from the frame's label."""
-    absent = sorted(set(use_case.label.classes) - set(frame[use_case.label.name]))
-    if absent:
+def require_variety(use_case: UseCase, frame: pd.DataFrame, part: str) -> None:
+    """Raise NotEnoughData if the frame's label lacks a declared class, or has only one number."""
+    lack = _lack(use_case, frame)
+    if lack:
         raise NotEnoughData(
-            f"{part} of {use_case.name} ({len(frame)} rows) has no row of class {', '.join(absent)}",
-            hint="ingest more history, choose another --as-of, or take the class out of the declaration",
+            f"{part} of {use_case.name} ({len(frame)} rows) has {lack}",
+            hint="ingest more history, choose another --as-of, or mend the declaration",
         )
 
 
-def _classes_present(use_case: UseCase, frame: pd.DataFrame) -> bool:
-    return set(use_case.label.classes) <= set(frame[use_case.label.name])
+def _lack(use_case: UseCase, frame: pd.DataFrame) -> str:
+    label = frame[use_case.label.name]
+    if not use_case.label.classes:
+        return "no two different labels" if label.nunique() < 2 else ""
+    absent = sorted(set(use_case.label.classes) - set(label))
+    return f"no row of class {', '.join(absent)}" if absent else ""
 
 
-def _newest(frame: pd.DataFrame, share: float) -> Mask:
+def _newest(use_case: UseCase, frame: pd.DataFrame, share: float) -> Cut:
     times = frame[EVENT_TIME]
     # Rows from each event time on, oldest first; the first (all rows) is no cut.
     from_here = times.value_counts().sort_index()[::-1].cumsum()[::-1].iloc[1:]
-    first = (from_here / len(frame) - share).abs().idxmin()
-    return (times >= first).to_numpy(dtype=bool)
+    first = from_here.index[int((from_here / len(frame) - share).abs().argmin())]
+    known = (times < first) & (times + use_case.label.delay <= first)
+    return Cut(train=known.to_numpy(dtype=bool), test=(times >= first).to_numpy(dtype=bool))
 
 
-def _by_hash(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str) -> Mask:
+def _by_hash(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str) -> Cut:
     identity = frame[[*use_case.entity.key_names, EVENT_TIME]].copy()
     identity[EVENT_TIME] = identity[EVENT_TIME].astype("int64")
     hashed = pd.util.hash_pandas_object(identity, index=False).to_numpy()
@@ -108,4 +126,4 @@ def _by_hash(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str)
             f"{share:.0%} of the {len(frame)} labelled rows of {use_case.name} leaves one side empty",
             hint="ingest more rows",
         )
-    return mask
+    return Cut(train=~mask, test=mask)

@@ -1,7 +1,8 @@
 """One MLflow run per training run: parameters, metrics, data set, plots, models and what they were made from.
 
 A run's start is marked by its tag, its end by MLflow's status FINISHED, so a training that was killed and
-is run again removes its unfinished run and continues a finished one: there are never two.
+is run again removes its unfinished run and continues a finished one, if that had the same data: there are
+never two.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from evergreen.usecase import UseCase
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DATASET_DIGEST = "evergreen.dataset_digest"
 EVALUATION_FILE = "evaluation.json"
 PROFILE_FILE = "reference_profile.json"
 
@@ -48,12 +50,12 @@ class Evidence:
     documents: Mapping[str, Any]
 
 
-def find_run(settings: Settings, use_case: str, training_run: str) -> str | None:
-    """The finished MLflow run of that training run, or None."""
+def find_run(settings: Settings, use_case: str, training_run: str, digest: str) -> str | None:
+    """The finished MLflow run of that training run on the data set of that digest, or None."""
     client = mlflow_client(settings)
     with answering(settings):
         for run in _runs(client, _experiment(settings, client, use_case), training_run):
-            if run.info.status == "FINISHED":
+            if run.info.status == "FINISHED" and run.data.tags.get(DATASET_DIGEST) == digest:
                 return str(run.info.run_id)
     return None
 
@@ -81,8 +83,8 @@ def read_document(settings: Settings, run_id: str, name: str) -> Any:
 def log_run(settings: Settings, use_case: UseCase, evidence: Evidence) -> str:
     """Log everything as one MLflow run in the use case's experiment, and return the run's id.
 
-    Unfinished runs of the same training run, left by a killed task, are removed first. Raises
-    RegistryUnreachable.
+    Former runs of the same training run, which a killed task left unfinished or which had other data, are
+    removed first. Raises RegistryUnreachable.
     """
     client = mlflow_client(settings)
     import mlflow

@@ -12,7 +12,7 @@ import numpy as np
 
 from evergreen.training.fit import new_model
 from evergreen.training.matrix import Columns, pool, rows_of
-from evergreen.training.split import Mask
+from evergreen.training.split import Cut
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
@@ -49,15 +49,15 @@ def tune(
     use_case: UseCase,
     columns: Columns,
     label: np.ndarray,
-    validation: Mask,
+    parts: Cut,
     *,
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Tuned:
     """Search depth, l2_leaf_reg and learning_rate for the least validation loss.
 
-    `columns` and `label` are the training part's n rows, without the hold-out; `validation`, of shape (n,),
-    marks those that judge a trial and stop its fitting early. The search is a seeded tree-structured Parzen
+    `columns` and `label` are the training part's n rows, without the hold-out; of `parts`, `train` fits a
+    trial, `test` judges it and stops its fitting early. The search is a seeded tree-structured Parzen
     estimator (Bergstra et al., 2011, as Optuna has it) that starts from the middle of the space; it ends
     with the budget's trials or seconds, whichever is first, but never before one trial is done. `progress`
     gets each trial and the least loss so far; the same goes to the log.
@@ -66,8 +66,8 @@ def tune(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     budget = use_case.tuning
-    train = pool(use_case, rows_of(columns, ~validation), label[~validation])
-    judge = pool(use_case, rows_of(columns, validation), label[validation])
+    train = pool(use_case, rows_of(columns, parts.train), label[parts.train])
+    judge = pool(use_case, rows_of(columns, parts.test), label[parts.test])
     began = time.monotonic()
     trials: list[Trial] = []
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Number
 
 import numpy as np
 import pandas as pd
 
-from evergreen.usecase import DType
+from evergreen.usecase import CATEGORY_CHARACTERS, TEXT_BYTES, DType
 from evergreen.validation.report import Failure, failure
 
 # What files write for "no number". In a text column such words may mean something: there only "" is missing.
 NO_NUMBER = frozenset(("", "na", "n/a", "nan", "null", "none", "-"))
-# Beyond it a float64 no longer tells neighbouring integers apart.
+# From here on a float64 no longer tells neighbouring integers apart: 2^53 may have been 2^53 + 1.
 WHOLE_LIMIT = 2**53
-CATEGORY_CHARACTERS = 255
-TEXT_BYTES = 65_535
 
 
 def cast(values: pd.Series, dtype: DType, column: str) -> tuple[pd.Series, list[Failure]]:
@@ -33,7 +32,8 @@ def to_number(values: pd.Series, column: str, *, whole: bool) -> tuple[pd.Series
         given = values.isna()
         numbers = values.astype("Float64").to_numpy(np.float64, na_value=np.nan)
     else:
-        texts = values.astype("str").str.strip()
+        # An object column of a database: True is 1 there as it is in a column of booleans.
+        texts = values.map(lambda v: int(v) if isinstance(v, bool) else v).astype("str").str.strip()
         given = values.isna() | texts.str.lower().isin(NO_NUMBER)
         numbers = pd.to_numeric(texts.where(~given), errors="coerce").to_numpy(np.float64, na_value=np.nan)
     cast_values = pd.Series(numbers, index=values.index)
@@ -42,7 +42,7 @@ def to_number(values: pd.Series, column: str, *, whole: bool) -> tuple[pd.Series
     _reject(values, cast_values, cast_values.abs() == np.inf, column, "is infinite", failures)
     if whole:
         _reject(values, cast_values, cast_values % 1 != 0, column, "is not a whole number", failures)
-        _reject(values, cast_values, cast_values.abs() > WHOLE_LIMIT, column, "is beyond 2^53", failures)
+        _reject(values, cast_values, cast_values.abs() >= WHOLE_LIMIT, column, "is 2^53 or more", failures)
     return cast_values, failures
 
 
@@ -55,6 +55,9 @@ def to_text(values: pd.Series, column: str, dtype: DType) -> tuple[pd.Series, li
     )
     texts = texts.where(texts != "", None)
     failures: list[Failure] = []
+    binary = values.map(lambda value: isinstance(value, bytes)).astype(bool)
+    if binary.any():
+        failures.append(failure(column, "is binary, not text", binary.sum(), values[binary].head(50)))
     measure: Callable[[str], int] = len if dtype == "category" else lambda text: len(text.encode())
     limit = CATEGORY_CHARACTERS if dtype == "category" else TEXT_BYTES
     too_long = texts.map(lambda text: text is not None and measure(text) > limit).astype(bool)
@@ -69,9 +72,10 @@ def to_text(values: pd.Series, column: str, dtype: DType) -> tuple[pd.Series, li
 def to_moment(values: pd.Series, column: str) -> tuple[pd.Series, list[Failure]]:
     """As datetime64[us, UTC]; without an offset it is UTC. Texts must be ISO 8601: no guessing at 03/04."""
     given = values.isna()
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        # A bare number could be seconds, days or a year.
-        failures = [failure(column, "is a number, not a time", len(values), values.head(50))]
+    # A bare number could be seconds, days or a year.
+    numbers = ~given & values.map(lambda value: isinstance(value, Number)).astype(bool)
+    if numbers.any():
+        failures = [failure(column, "is a number, not a time", numbers.sum(), values[numbers].head(50))]
         return pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]"), failures
     plain = values.map(lambda v: v if pd.isna(v) else str(v).strip()).astype(object)
     moments = pd.to_datetime(plain, utc=True, format="ISO8601", errors="coerce").astype("datetime64[us, UTC]")

@@ -8,52 +8,63 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from evergreen.usecase import TIMELESS, Feature, FeatureView, Key, Label, UseCase
+from evergreen.usecase import (
+    EVENT_TIME,
+    KEY_CHARACTERS,
+    TIMELESS,
+    Feature,
+    FeatureView,
+    Key,
+    Label,
+    UseCase,
+)
 from evergreen.validation.casting import cast, to_moment, to_number, to_text
 from evergreen.validation.report import Failure, Report, failure
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
 
-EVENT_TIME = "event_time"
-KEY_CHARACTERS = 191
 # How many standard deviations above its declared share a batch's missing values may lie: a small batch of
 # sound data easily has 2 of 10 missing where 15 % are usual.
 _TOLERANCE = 3.0
 
 
-def validate(use_case: UseCase, part: FeatureView | Label, raw: pd.DataFrame) -> tuple[pd.DataFrame, Report]:
+def validate(
+    use_case: UseCase, part: FeatureView | Label, raw: pd.DataFrame, *, distinct: bool = True
+) -> tuple[pd.DataFrame, Report]:
     """The rows of one part as the store takes them, and what is wrong with them.
 
     `raw` has the source's columns and any types. The clean frame has the keys (int64 or objects of str),
     `event_time` (datetime64[us, UTC]; 1970-01-01 for a timeless part) and the part's features (float64 with
     NaN, objects of str or None) or the label, which is never missing: a row without one is not yet labelled
-    and is left out. Exact repetitions of a row are left out too; both are told as warnings.
+    and is left out. Exact repetitions of a row are left out too; both are told as warnings. Without
+    `distinct` keys may repeat, and a view's clean frame has the rows of `raw` in their order.
 
     The frame may only be loaded when the report is `ok`; otherwise it is empty.
     """
     wanted = _columns(use_case, part)
     failures = _missing_columns(wanted, part, raw)
-    frame = pd.DataFrame(index=pd.RangeIndex(len(raw)))
+    rows = len(raw)
+    if isinstance(part, Label) and part.source_column in raw:
+        raw, found = _labelled(raw, part)
+        failures += found
     raw = raw.reset_index(drop=True)
+    frame = pd.DataFrame(index=raw.index)
     for name, (column, what) in wanted.items():
         if column in raw.columns:
             frame[name], found = _cast(raw[column], name, what)
             failures += found
     frame[EVENT_TIME], found = _event_time(part, raw)
     failures += found
-    if isinstance(part, Label) and part.name in frame:
-        frame, found = _labelled(frame, part, failures)
-        failures += found
     if len(frame):
         failures += _checked(frame, wanted, lost=failures)
-    if all(key.name in frame for key in use_case.entity.keys):
+    if distinct and all(key.name in frame for key in use_case.entity.keys):
         frame, found = _distinct(frame, [*use_case.entity.key_names, EVENT_TIME])
         failures += found
     sound = not any(found.severity == "error" for found in failures)
     clean = _finished(frame, use_case, list(wanted)) if sound else frame.iloc[:0]
     part_name = "label" if isinstance(part, Label) else part.name
-    return clean, Report(use_case.name, part_name, len(raw), len(clean), tuple(failures))
+    return clean, Report(use_case.name, part_name, rows, len(clean), tuple(failures))
 
 
 Declared = Key | Feature | Label
@@ -97,15 +108,14 @@ def _event_time(part: FeatureView | Label, raw: pd.DataFrame) -> tuple[pd.Series
     return to_moment(raw[part.event_time], part.event_time)
 
 
-def _labelled(
-    frame: pd.DataFrame, label: Label, failures: list[Failure]
-) -> tuple[pd.DataFrame, list[Failure]]:
-    """Without the rows whose label is not known yet."""
-    unknown = frame[label.name].isna()
-    if not unknown.any() or any(found.column == label.name for found in failures):
-        return frame, []
+def _labelled(raw: pd.DataFrame, label: Label) -> tuple[pd.DataFrame, list[Failure]]:
+    """Without the rows whose label is not known yet, whatever else they hold or lack."""
+    values, faults = _cast(raw[label.source_column], label.name, label)
+    unknown = values.isna()
+    if faults or not unknown.any():
+        return raw, []
     note = failure(label.name, "is not known yet (left out)", unknown.sum(), severity="warning")
-    return frame[~unknown], [note]
+    return raw[~unknown], [note]
 
 
 def _distinct(frame: pd.DataFrame, identity: list[str]) -> tuple[pd.DataFrame, list[Failure]]:

@@ -1,11 +1,10 @@
-"""Batch scoring's ids and partitions: the same call, the same rows."""
+"""Batch scoring's ids: the same call, the same rows."""
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from evergreen.loop.score import _part_of, batch_id
+from evergreen.loop.score import batch_id
 
 AS_OF = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 
@@ -31,10 +30,3 @@ def test_the_id_is_a_uuid_version_7_that_carries_the_moment() -> None:
 
 def test_ids_do_not_collide() -> None:
     assert len({batch_id("parcel", AS_OF, (n,)) for n in range(20_000)}) == 20_000
-
-
-def test_every_key_is_in_one_part_and_parts_are_even() -> None:
-    parts = Counter(_part_of((n,), 4) for n in range(10_000))
-    assert set(parts) == {0, 1, 2, 3}
-    assert min(parts.values()) > 2_300
-    assert _part_of((5,), 4) == _part_of(("5",), 4)

@@ -46,3 +46,10 @@ def test_the_cooldown_leaves_a_fresh_champion_and_a_fresh_decision_alone(who):
 
 def test_without_a_cooldown_nothing_is_too_fresh():
     assert decide(RetrainPolicy(), report(True), NOW, promoted_at=NOW, last_retrain=NOW)[0] is True
+
+
+def test_a_moment_before_the_champion_is_told_as_such():
+    promoted = NOW + timedelta(hours=3)
+    retrain, reason = decide(RetrainPolicy(), report(True), NOW, promoted_at=promoted)
+    assert retrain is False
+    assert reason == f"no, because champion v2 was promoted after that moment, although {FOUND}"

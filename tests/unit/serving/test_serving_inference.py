@@ -21,7 +21,7 @@ COMMON = {"iterations": 15, "depth": 3, "thread_count": 1, "verbose": False, "al
 
 def fitted(parcel: UseCase, classes: tuple[str, ...]) -> tuple[UseCase, LoadedModel, dict[str, np.ndarray]]:
     """The parcel case with another label, a model for it, and 200 rows."""
-    label = Label("late", parcel.label.source, "m", classes=classes)
+    label = Label("late", parcel.label.source, "m", classes, parcel.label.event_time)
     use_case = replace(parcel, label=label)
     columns = columns_of_rows(use_case, draw_requests(use_case, 200, seed=1))
     weight = columns["weight"]

@@ -12,6 +12,7 @@ import pytest
 from evergreen.errors import SourceError, SourceUnreachable, SourceUnreadable
 from evergreen.settings import Settings
 from evergreen.sources.read import read
+from evergreen.sources.sql import OVERLAP
 from evergreen.usecase import FileSource, SqlSource
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
@@ -39,15 +40,14 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def test_the_interval_excludes_its_start_and_includes_its_end(bank: Settings) -> None:
-    frame = read(SqlSource("bank", QUERY), bank, "toy", start=START, end=END)
+    frame = read(SqlSource("bank", QUERY), bank, "toy", start=START + OVERLAP, end=END)
     assert frame["id"].tolist() == [2, 3]
 
 
 def test_bounds_in_another_zone_mean_the_same_moment(bank: Settings) -> None:
     zone = timezone(timedelta(hours=5))
-    frame = read(
-        SqlSource("bank", QUERY), bank, "toy", start=START.astimezone(zone), end=END.astimezone(zone)
-    )
+    start, end = (START + OVERLAP).astimezone(zone), END.astimezone(zone)
+    frame = read(SqlSource("bank", QUERY), bank, "toy", start=start, end=end)
     assert frame["id"].tolist() == [2, 3]
 
 

@@ -10,16 +10,17 @@ from evergreen.training.split import cut, holdout, validation
 
 def test_the_hold_out_in_time_is_the_newest_event_times(toy_use_case, toy_training_set):
     frame = toy_training_set(600).frame
-    mask = holdout(toy_use_case, frame)
-    assert frame["event_time"][mask].min() > frame["event_time"][~mask].max()
-    assert mask.mean() == pytest.approx(1 / 6)  # of six equal months one is nearest to a fifth
+    parts = holdout(toy_use_case, frame)
+    assert frame["event_time"][parts.test].min() > frame["event_time"][parts.train].max()
+    assert (parts.train | parts.test).all()
+    assert parts.test.mean() == pytest.approx(1 / 6)  # of six equal months one is nearest to a fifth
 
 
 def test_a_cut_never_divides_an_event_time_however_uneven(toy_use_case):
     times = pd.to_datetime(["2026-01-01"] * 10 + ["2026-02-01"] * 80 + ["2026-03-01"] * 10, utc=True)
     frame = pd.DataFrame({"event_time": times, "client_id": range(100), "leaves": ["no", "yes"] * 50})
-    assert cut(toy_use_case, frame, 0.2, purpose="holdout").sum() == 10
-    assert cut(toy_use_case, frame, 0.6, purpose="holdout").sum() == 90
+    assert cut(toy_use_case, frame, 0.2, purpose="holdout").test.sum() == 10
+    assert cut(toy_use_case, frame, 0.6, purpose="holdout").test.sum() == 90
 
 
 def test_a_stratified_hold_out_keeps_the_classes_shares_and_does_not_depend_on_the_order(
@@ -27,19 +28,19 @@ def test_a_stratified_hold_out_keeps_the_classes_shares_and_does_not_depend_on_t
 ):
     use_case = replace(toy_use_case, split="stratified")
     frame = toy_training_set(600).frame
-    mask = holdout(use_case, frame)
+    mask = holdout(use_case, frame).test
     for name in use_case.label.classes:
         assert mask[frame["leaves"] == name].mean() == pytest.approx(0.2, abs=0.005)
     shuffled = frame.sample(frac=1, random_state=3)
-    again = pd.Series(holdout(use_case, shuffled), index=shuffled.index).sort_index()
+    again = pd.Series(holdout(use_case, shuffled).test, index=shuffled.index).sort_index()
     assert (again.to_numpy() == mask).all()
 
 
 def test_a_stratified_hold_out_hardly_moves_when_rows_are_added(toy_use_case, toy_training_set):
     use_case = replace(toy_use_case, split="stratified")
     frame = toy_training_set(1200).frame
-    before = holdout(use_case, frame.iloc[:1000])
-    after = holdout(use_case, frame)[:1000]
+    before = holdout(use_case, frame.iloc[:1000]).test
+    after = holdout(use_case, frame).test[:1000]
     assert (before != after).mean() < 0.03
 
 
@@ -48,13 +49,13 @@ def test_another_purpose_chooses_other_rows(toy_use_case, toy_training_set):
     frame = toy_training_set(600).frame
     one = cut(use_case, frame, 0.2, purpose="holdout")
     other = cut(use_case, frame, 0.2, purpose="validation")
-    assert np.mean(one & other) < 0.1
+    assert np.mean(one.test & other.test) < 0.1
 
 
 def test_validation_falls_back_to_a_hash_with_one_event_time(toy_use_case, toy_training_set):
     frame = toy_training_set(600).frame
     first = frame[frame["event_time"] == frame["event_time"].min()]
-    assert validation(toy_use_case, first).mean() == pytest.approx(0.2, abs=0.02)
+    assert validation(toy_use_case, first).test.mean() == pytest.approx(0.2, abs=0.02)
 
 
 def test_too_few_rows_one_event_time_and_an_absent_class_are_named(toy_use_case, toy_training_set):

@@ -7,17 +7,18 @@ import pytest
 from evergreen.training.evaluation import metrics, scores
 from evergreen.training.fit import fit, new_model
 from evergreen.training.matrix import rows_of
+from evergreen.training.split import Cut
 from evergreen.training.tuning import tune
 
 
 @pytest.fixture
 def tuned(toy_use_case, toy_columns):
-    """The toy's rows, a validation mask, and a function that tunes on them."""
+    """The toy's rows, the last of them for validation, and a function that tunes on them."""
     columns, label = toy_columns(300)
-    mask = np.arange(300) >= 240
+    last = np.arange(300) >= 240
 
     def run(use_case=toy_use_case, **options):
-        return tune(use_case, columns, label, mask, threads=1, **options)
+        return tune(use_case, columns, label, Cut(~last, last), threads=1, **options)
 
     return run
 
@@ -58,8 +59,9 @@ def test_every_trial_is_shown(tuned, caplog):
 def test_early_stopping_cuts_trees_that_no_longer_help(toy_use_case, toy_columns):
     columns, _ = toy_columns(300)
     noise = np.random.default_rng(0).choice(np.array(["no", "yes"], dtype=object), 300)
+    last = np.arange(300) >= 240
     budget = replace(toy_use_case.tuning, trials=1, iterations=400, early_stopping_rounds=5)
-    found = tune(replace(toy_use_case, tuning=budget), columns, noise, np.arange(300) >= 240, threads=1)
+    found = tune(replace(toy_use_case, tuning=budget), columns, noise, Cut(~last, last), threads=1)
     assert found.trials[0].trees < 200
 
 

@@ -98,9 +98,9 @@ def columns_of_file(csv: Path) -> dict[str, np.ndarray[Any, Any]]:
     return columns
 
 
-@pytest.mark.parametrize("file", ["train.csv", "test.csv"])
-def test_both_real_files_keep_the_contract(titanic_csv: Path, file: str) -> None:
-    columns = columns_of_file(titanic_csv.with_name(file))
+@pytest.mark.parametrize("file", ["titanic_csv", "titanic_test_csv"])
+def test_both_real_files_keep_the_contract(request: pytest.FixtureRequest, file: str) -> None:
+    columns = columns_of_file(request.getfixturevalue(file))
     for feature in USE_CASE.stored_features:
         values = columns[feature.name]
         missing = pd.isna(values)

@@ -68,7 +68,7 @@ def test_label_rows_not_known_yet_are_left_out(toy_use_case: UseCase, raw: pd.Da
         ("age", "-1", "is less than 0"),
         ("age", "121", "is more than 120"),
         ("age", None, "has no value"),
-        ("age", "9007199254740994", "is beyond 2^53"),
+        ("age", "9007199254740994", "is 2^53 or more"),
         ("spend", "inf", "is infinite"),
         ("segment", "moon", "is not one of web, shop, phone"),
         ("mood", "x" * 256, "is longer than 255 characters"),

@@ -1,0 +1,196 @@
+"""Loads into a real MariaDB that fail, are killed, meet each other, or bring what the store cannot take."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from evergreen.errors import StoreError, StoreUnreachable
+from evergreen.settings import Settings
+from evergreen.store import ingest, staging
+from evergreen.store.forget import forget
+from evergreen.store.frames import digest
+from evergreen.store.runs import get_ingest, start_ingest, update_ingest
+from evergreen.store.tables import create_tables
+from evergreen.store.training_set import read_training_set
+from evergreen.usecase import UseCase
+from toy_loads import DAY, JULY, content, load
+
+Frames = Callable[..., dict[str, pd.DataFrame]]
+
+
+@pytest.mark.parametrize("step", ["_refresh_online", "update_ingest", "digest_of"])
+def test_a_load_that_fails_anywhere_leaves_nothing(
+    database: sa.Engine,
+    toy_use_case: UseCase,
+    toy_frames: Frames,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("forced")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, step, fail)
+        with pytest.raises(RuntimeError, match="forced"):
+            load(database, toy_use_case, JULY, toy_frames(30))
+    assert not any(content(database, toy_use_case).values())
+    assert load(database, toy_use_case, JULY, toy_frames(30)) == {"facts": 30, "label": 30}
+
+
+def test_a_connection_that_dies_half_way_leaves_nothing(
+    database: sa.Engine,
+    toy_use_case: UseCase,
+    toy_frames: Frames,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hang_up(connection: sa.Connection, *args: object, **values: object) -> None:
+        own = connection.execute(sa.text("SELECT CONNECTION_ID()")).scalar_one()
+        with database.connect() as other:
+            other.exec_driver_sql(f"KILL {own}")
+        update_ingest(connection, *args, **values)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "update_ingest", hang_up)
+        with pytest.raises(StoreUnreachable):
+            load(database, toy_use_case, JULY, toy_frames(30))
+    assert not any(content(database, toy_use_case).values())
+    assert load(database, toy_use_case, JULY, toy_frames(30))["facts"] == 30
+
+
+def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
+    database: sa.Engine, settings: Settings, toy_use_case: UseCase, toy_frames: Frames, tmp_path: Path
+) -> None:
+    frames = toy_frames(60)
+    run = start_ingest(database, toy_use_case, JULY)
+    for part, frame in frames.items():
+        staging.put(database, run.id, part, frame)
+    script = f"""
+        import sys, time
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        import toy_declaration
+        from evergreen.settings import load_settings
+        from evergreen.store import ingest, staging
+        from evergreen.store.database import engine
+
+        def stop_here(*args, **kwargs):
+            print("all rows are written, nothing is committed", flush=True)
+            time.sleep(60)
+
+        ingest.update_ingest = stop_here
+        database = engine(load_settings())
+        frames = {{part: staging.get(database, {run.id!r}, part) for part in ("facts", "label")}}
+        ingest.load(database, toy_declaration.USE_CASE, {run.id!r}, frames)
+    """
+    environment = {
+        "EVERGREEN_HOME": str(tmp_path / "nowhere"),
+        "EVERGREEN_MARIADB_PORT": str(settings.mariadb_port),
+        "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
+        "EVERGREEN_MARIADB_DATABASE": settings.mariadb_database,
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith("all rows are written")
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.communicate(timeout=30)
+    assert not any(content(database, toy_use_case).values())
+    assert get_ingest(database, run.id).status == "extracting"
+    staged = {part: staging.get(database, run.id, part) for part in frames}
+    assert all(frame is not None for frame in staged.values())
+    ingest.load(database, toy_use_case, run.id, staged)  # type: ignore[arg-type]
+    after_the_kill = content(database, toy_use_case)
+    assert staging.get(database, run.id, "facts") is None
+
+    forget(database, toy_use_case)
+    create_tables(database, toy_use_case)
+    load(database, toy_use_case, JULY, frames)
+    assert content(database, toy_use_case) == after_the_kill
+    assert len(after_the_kill["toy__facts"]) == 60
+
+
+def test_loads_at_the_same_time_wait_for_each_other(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    frames = toy_frames(60)
+
+    def one(day: int) -> dict[str, int]:
+        return load(database, toy_use_case, JULY + (day % 2) * DAY, frames)
+
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(one, range(4)))
+    rows = content(database, toy_use_case)
+    assert len(rows["toy__facts__online"]) == 10
+    # Whichever moment came first, each row is known as of the later one.
+    assert len(read_training_set(database, toy_use_case, JULY + DAY).frame) == 60
+    assert max(count["facts"] for count in counts) == 60
+
+
+def test_without_local_infile_the_rows_are_the_same(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    frames = toy_frames(60)
+    load(database, toy_use_case, JULY, frames)
+    usual = content(database, toy_use_case)
+    forget(database, toy_use_case)
+    create_tables(database, toy_use_case)
+    with database.connect() as connection:
+        connection.exec_driver_sql("SET GLOBAL local_infile = 0")
+        try:
+            assert load(database, toy_use_case, JULY, frames) == {"facts": 60, "label": 60}
+        finally:
+            connection.exec_driver_sql("SET GLOBAL local_infile = 1")
+    assert content(database, toy_use_case) == usual
+
+
+def test_a_value_that_does_not_fit_stops_the_load(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    frames = toy_frames(30)
+    frames["facts"].loc[3, "mood"] = "x" * 300
+    with pytest.raises(sa.exc.DataError):
+        load(database, toy_use_case, JULY, frames)
+    assert not any(content(database, toy_use_case).values())
+
+
+def test_frames_without_their_columns_or_of_no_part_are_refused(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    with pytest.raises(StoreError, match="no column age"):
+        load(database, toy_use_case, JULY, {"facts": toy_frames(6)["facts"].drop(columns="age")})
+    with pytest.raises(StoreError, match="no part other"):
+        load(database, toy_use_case, JULY, {"other": toy_frames(6)["facts"]})
+
+
+def test_staged_frames_come_back_in_chunks(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = toy_frames(500)["facts"]
+    run = start_ingest(database, toy_use_case, JULY)
+    monkeypatch.setattr(staging, "CHUNK_BYTES", 6000)
+    assert staging.put(database, run.id, "facts", frame) > 2
+    for _ in range(2):
+        chunks = staging.put(database, run.id, "facts", frame)
+    with database.connect() as connection:
+        counted = connection.execute(sa.text("SELECT COUNT(*), SUM(row_count) FROM ingest_batch")).one()
+    assert tuple(counted) == (chunks, 500)
+    back = staging.get(database, run.id, "facts")
+    assert back is not None
+    assert digest(back) == digest(frame)
+    mixed = pd.DataFrame({"a": pd.Series([1, "x"], dtype=object)})
+    with pytest.raises(StoreError, match="cannot be kept as Parquet"):
+        staging.put(database, run.id, "facts", mixed)
+    assert staging.get(database, run.id, "facts") is not None
+    assert staging.get(database, run.id, "other") is None

@@ -1,0 +1,140 @@
+"""Data that arrive, and champions that change, while a training is on its way."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from evergreen.errors import SettingsError
+from evergreen.loop import train
+from evergreen.registry import ledger, models
+from evergreen.registry.champion import champion
+from evergreen.store.database import engine
+from evergreen.store.ingest import load as load_frames
+from evergreen.store.runs import start_ingest
+from evergreen.training import runs, tracking
+
+AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """Like SIGKILL in this: no handler of the code under test sees it."""
+
+
+@pytest.fixture
+def arrive(toy_store, toy_use_case, toy_frames):
+    """A function that loads rows of an earlier moment, which change the training set as of AS_OF."""
+
+    def load(seed=8):
+        run = start_ingest(engine(toy_store), toy_use_case, AS_OF - timedelta(days=1))
+        load_frames(engine(toy_store), toy_use_case, run.id, toy_frames(700, seed=seed))
+
+    return load
+
+
+def assert_of_one_data_set(settings, training_run):
+    """The run's row, and its one MLflow run, are of the data that the store holds now."""
+    row = runs.get(engine(settings), training_run)
+    client = MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
+    experiment = client.get_experiment_by_name("toy")
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.info.run_id == row.mlflow_run_id
+    assert run.data.tags["evergreen.dataset_digest"] == row.dataset_digest
+    now = train._read(engine(settings), train.load("toy", settings), row)
+    assert now.digest == row.dataset_digest
+    assert len(now.frame) == row.dataset_rows > 600
+
+
+def test_rows_that_arrive_before_tuning_are_trained_on(toy_store, arrive):
+    begun = train.training_set(toy_store, "toy", AS_OF)
+    arrive()
+    tuned = train.tune(toy_store, begun["training_run"])
+    assert tuned["trials"] == 2
+    row = runs.get(engine(toy_store), begun["training_run"])
+    assert (row.status, row.dataset_digest != begun["digest"]) == ("tuned", True)
+    train.evaluate(toy_store, begun["training_run"])
+    assert_of_one_data_set(toy_store, begun["training_run"])
+
+
+def test_rows_that_arrive_after_tuning_are_tuned_and_trained_on(toy_store, arrive):
+    begun = train.training_set(toy_store, "toy", AS_OF)["training_run"]
+    before = train.tune(toy_store, begun)
+    arrive()
+    train.evaluate(toy_store, begun)
+    assert train.tune(toy_store, begun)["loss"] != before["loss"]
+    assert_of_one_data_set(toy_store, begun)
+
+
+def test_a_killed_evaluation_of_other_data_is_not_taken_over(toy_store, arrive, monkeypatch):
+    begun = train.training_set(toy_store, "toy", AS_OF)["training_run"]
+    train.tune(toy_store, begun)
+    real = tracking.log_run
+
+    def deadly(*args):
+        real(*args)
+        raise Killed
+
+    with monkeypatch.context() as fault:
+        fault.setattr(tracking, "log_run", deadly)
+        with pytest.raises(Killed):
+            train.evaluate(toy_store, begun)
+    arrive()
+    outcome = train.run(toy_store, "toy", AS_OF)
+    assert outcome["promoted"] is True
+    assert_of_one_data_set(toy_store, begun)
+
+
+def test_a_version_that_never_became_champion_is_not_called_promoted(toy_store, monkeypatch):
+    first = train.training_set(toy_store, "toy", AS_OF)["training_run"]
+    for step in (train.tune, train.evaluate, train.gate, train.register):
+        step(toy_store, first)
+
+    def deadly(*_):
+        raise Killed
+
+    with monkeypatch.context() as fault:
+        fault.setattr(models, "set_champion", deadly)
+        with pytest.raises(Killed):
+            train.promote(toy_store, first)
+    second = train.run(toy_store, "toy", AS_OF + timedelta(hours=1))
+    assert second["promoted"] is True
+    late = train.promote(toy_store, first)
+    assert late["promoted"] is False
+    assert "meanwhile v2 became champion" in late["reason"]
+    assert train.promote(toy_store, first) == late
+    found = champion(toy_store, "toy")
+    assert found is not None
+    assert found.version == 2
+    line = ledger.entries(engine(toy_store), "toy")[0]
+    assert (line.action, line.to_version) == ("reject", 1)
+
+
+def test_after_a_change_of_the_split_nobody_claims_unseen_rows(toy_store, monkeypatch):
+    path = Path(toy_store.use_cases) / "toy" / "__init__.py"
+    monkeypatch.delitem(sys.modules, "evergreen_usecases_toy", raising=False)
+
+    def declare(share):
+        text = path.read_text().partition('    gate=Gate(metric="roc_auc"')[0]
+        path.write_text(
+            f'{text}    gate=Gate(metric="roc_auc", margin=-0.05),\n'
+            f'    split="stratified",\n    holdout_share={share},\n)\n'
+        )
+        sys.modules.pop("evergreen_usecases_toy", None)
+
+    declare(0.2)
+    train.run(toy_store, "toy", AS_OF)
+    same = train.run(toy_store, "toy", AS_OF + timedelta(hours=1))
+    assert "its hold-out model, fitted without these rows" in same["gate"]["summary"]
+    declare(0.31)
+    changed = train.run(toy_store, "toy", AS_OF + timedelta(hours=2))
+    assert "may have seen these rows: the split has changed" in changed["gate"]["summary"]
+    sys.modules.pop("evergreen_usecases_toy", None)
+
+
+def test_a_moment_in_the_future_is_refused(toy_store):
+    with pytest.raises(SettingsError, match=r"2062-11-21.* is in the future"):
+        train.training_set(toy_store, "toy", datetime(2062, 11, 21, tzinfo=UTC))

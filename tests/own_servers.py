@@ -1,0 +1,130 @@
+"""Servers that a test starts for itself: on free ports, stopped at its end, gone when pytest is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pymysql
+
+from evergreen.stack import warden
+from evergreen.stack.mariadb import PrivateMariaDB, new_password
+from evergreen.stack.ports import LOOPBACK, any_free
+from waiting import eventually
+
+_STOP_SECONDS = 60.0
+
+
+def start_tied(
+    command: Sequence[str],
+    *,
+    log: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start one process that the kernel ends (SIGTERM) when this one dies, however it dies."""
+    return _start(["launch", str(os.getpid())], command, log, environment, folder)
+
+
+def start_guarded(
+    command: Sequence[str],
+    *,
+    log: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Like `start_tied` for a program with workers: with it, all of its descendants end."""
+    return _start(["guard", "-1", str(os.getpid()), "10"], command, log, environment, folder)
+
+
+def _start(
+    mode: list[str],
+    command: Sequence[str],
+    log: Path | None,
+    environment: Mapping[str, str] | None,
+    folder: Path | None,
+) -> subprocess.Popen[bytes]:
+    with (log or Path(os.devnull)).open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", warden.__file__, *mode, "--", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=folder,
+            process_group=0,
+        )
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = _STOP_SECONDS) -> None:
+    """SIGTERM, as an operator would; SIGKILL to it and all below it after `seconds`. Then it is reaped."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        warden.signal_all({process.pid, *warden.descendants(process.pid)}, 9)
+        process.wait(seconds)
+        raise
+
+
+@dataclass
+class Database:
+    """A private MariaDB that a test may stop and start again."""
+
+    server: PrivateMariaDB
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        self.process = start_tied(self.server.command(), log=self.server.home / "server.log")
+        eventually(self._answers)
+
+    def stop(self) -> None:
+        """Returns when it has ended. Safe to call again."""
+        process, self.process = self.process, None
+        if process is not None:
+            stop(process)
+
+    def connect(self) -> pymysql.connections.Connection:
+        """An own connection as the server's user, in autocommit mode, without a database."""
+        server = self.server
+        return pymysql.connect(
+            host=LOOPBACK, port=server.port, user=server.user, password=server.password, autocommit=True
+        )
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except pymysql.err.OperationalError:
+            assert self.process is not None
+            log = self.server.home / "server.log"
+            assert self.process.poll() is None, f"MariaDB ended: {log.read_text(errors='replace')[-2000:]}"
+            return False
+        return True
+
+
+@contextmanager
+def private_mariadb(folder: Path) -> Iterator[Database]:
+    """A running MariaDB of one's own in that folder; stopped and deleted at the end.
+
+    A folder of pytest's: what a killed run leaves of the data is deleted with that run's other files.
+    """
+    home = folder / "mariadb"
+    try:
+        server = PrivateMariaDB(home=home, port=any_free(), user="evergreen", password=new_password())
+        server.initialise()
+        database = Database(server)
+        try:
+            database.start()
+            yield database
+        finally:
+            database.stop()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
