@@ -132,14 +132,14 @@ def test_airflows_own_command_line_sees_every_dag(home: Path, report: dict[str, 
 
 
 def test_titanic_goes_from_a_file_to_a_submission(
-    home: Path, report: dict[str, Any], titanic_csv: Path, tmp_path: Path
+    home: Path, report: dict[str, Any], titanic_csv: Path, titanic_test_csv: Path, tmp_path: Path
 ) -> None:
     done = evergreen(home, "demo", "titanic", "--csv", str(titanic_csv))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     submission = tmp_path / "submission.csv"
     done = evergreen(
         home,
-        *("score", "titanic", "--input", str(titanic_csv.with_name("test.csv")), "--output", str(submission)),
+        *("score", "titanic", "--input", str(titanic_test_csv), "--output", str(submission)),
         *("--columns", "PassengerId=passenger_id,Survived=prediction"),
     )
     assert done.returncode == 0, done.stderr
