@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from evergreen.errors import MissingProgram
 from evergreen.stack import probes
@@ -49,7 +50,8 @@ class FakePlan:
         if faults.get("missing"):
             raise MissingProgram("mariadbd is not installed", hint="install it")
         usual = faults.get("ports") or {"database": any_free(), "web": any_free()}
-        self.ports = assign(usual, self._previous)
+        # "fixed" ports are used whoever has them, as if they had been taken a moment after they were chosen.
+        self.ports = assign(usual, self._previous) | faults.get("fixed", {})
         return [
             self._server("database", stop_last=True),
             ChildSpec(
@@ -89,6 +91,6 @@ class FakePlan:
             optional=optional,
         )
 
-    def _faults(self) -> dict[str, object]:
+    def _faults(self) -> dict[str, Any]:
         path = self.home / "faults.json"
         return json.loads(path.read_text()) if path.exists() else {}

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -19,12 +20,14 @@ from typing import Any
 
 import pytest
 
-from evergreen.errors import ChildFailed, MissingProgram, StackError, StackNotRunning
+from evergreen.errors import ChildFailed, MissingProgram, PortInUse, StackError
 from evergreen.stack import lifecycle, processes, warden
 from evergreen.stack.state import is_alive
 
 TESTS = Path(__file__).resolve().parents[1]
 PLAN = "fake_stack:FakePlan"
+# A developer's proxy knows nothing of this machine's loopback.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def pid_of(home: Path, name: str) -> int:
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with DIRECT.open(url, timeout=5) as response:
             return int(response.status) == 200
     except OSError:
         return False
@@ -142,6 +145,17 @@ def test_killing_what_watches_leaves_nothing_and_up_recovers(home: Path, victims
     assert {p["name"]: p["port"] for p in again["processes"]} == ports
 
 
+def test_up_right_after_a_kill_waits_for_the_sweep_and_starts_anew(home: Path) -> None:
+    faults(home, escape=True)
+    supervisor = up(home)["supervisor_pid"]
+    os.kill(supervisor, signal.SIGKILL)
+    eventually(lambda: supervisor not in warden.process_tree())
+    assert lifecycle.status(home)["state"] == "killed"
+    again = up(home)
+    assert again["supervisor_pid"] not in (None, supervisor)
+    assert all(answers(p["url"]) for p in again["processes"] if p["url"])
+
+
 def test_up_ends_what_a_hard_kill_left_behind(home: Path) -> None:
     stack = processes.stack_id(home)
     left = subprocess.Popen(
@@ -163,6 +177,27 @@ def test_a_taken_port_is_replaced_by_a_free_one_and_shown(home: Path) -> None:
         status = up(home)
         assert str(port) not in "".join(status["urls"].values())
         assert all(answers(url) for url in status["urls"].values())
+
+
+def test_a_port_that_must_be_this_one_and_is_taken_is_told_as_such(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        faults(home, fixed={"web": port})
+        with pytest.raises(PortInUse, match=f"web did not come up: port {port} is taken") as caught:
+            up(home)
+    assert "run evergreen up again" in caught.value.hint
+    assert processes.marked(processes.stack_id(home)) == {}
+    faults(home)
+    assert up(home)["state"] == "running"
+
+
+def test_up_makes_the_home_private(home: Path) -> None:
+    home.chmod(0o755)
+    up(home)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert stat.S_IMODE((home / "logs").stat().st_mode) == 0o700
 
 
 def test_a_server_that_does_not_come_up_is_one_error_with_its_log(home: Path) -> None:
@@ -212,6 +247,30 @@ def test_the_foreground_ends_with_sigterm_and_with_sigkill(home: Path) -> None:
         eventually(lambda: not is_alive(home) and not processes.marked(processes.stack_id(home)))
 
 
+def test_the_foreground_tells_how_far_it_is_and_once_that_everything_is_up(home: Path) -> None:
+    said: list[str] = []
+
+    def ready(status: dict[str, Any]) -> None:
+        said.append("READY")
+        assert status["state"] == "running"
+        assert all(answers(url) for url in status["urls"].values())
+        os.kill(pid_of(home, "web"), signal.SIGKILL)
+        eventually(lambda: process(home, "web")["restarts"] == 1)
+
+    def progress(text: str) -> None:
+        said.append(text)
+        if "READY" in said and "ENOUGH" not in said and text == "running; ready: database, tables, web":
+            said.append("ENOUGH")  # the server that was killed is back
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    lifecycle.run_foreground(home, progress=progress, ready=ready, plan=PLAN)
+    assert said.count("READY") == 1
+    before, after = said[: said.index("READY")], said[said.index("READY") + 1 :]
+    assert any("starting: web" in text for text in before)
+    assert any("web: killed by SIGKILL" in text for text in after)
+    assert not is_alive(home)
+
+
 def test_ctrl_c_while_starting_brings_everything_down(home: Path) -> None:
     def interrupt(text: str) -> None:
         if "database" in text:
@@ -221,10 +280,3 @@ def test_ctrl_c_while_starting_brings_everything_down(home: Path) -> None:
         lifecycle.up(home, plan=PLAN, progress=interrupt)
     assert not is_alive(home)
     assert processes.marked(processes.stack_id(home)) == {}
-
-
-def test_a_command_that_needs_the_stack_says_that_it_is_down(home: Path) -> None:
-    with pytest.raises(StackNotRunning, match="not running"):
-        lifecycle.require_running(home)
-    up(home)
-    assert lifecycle.require_running(home).phase == "running"

@@ -20,6 +20,7 @@ from evergreen.stack.servers import child_environment
 from evergreen.stack.state import (
     StackState,
     is_alive,
+    is_supervised,
     make_private,
     open_lock,
     read_state,
@@ -117,7 +118,7 @@ def status(home: Path) -> dict[str, Any]:
     """
     home = home.resolve()
     state = read_state(home) or StackState(id=processes.stack_id(home))
-    alive = is_alive(home)
+    alive = is_supervised(home, state)
     phase: str = state.phase
     if not alive and phase in ("starting", "running", "stopping"):
         phase = "killed"
@@ -199,7 +200,7 @@ def _start(home: Path, plan: str, tell: _Teller, *, tied: bool) -> int | None:
     try:
         while not try_lock(lock):
             state = read_state(home)
-            if state and state.phase in ("starting", "running"):
+            if state and state.phase in ("starting", "running") and is_supervised(home, state):
                 return None
             tell(state)  # another one is just ending
             time.sleep(_POLL_SECONDS)
@@ -248,7 +249,7 @@ def _wait_until_up(home: Path, tell: _Teller, warden_pid: int | None) -> StackSt
         state = read_state(home)
         tell(state)
         if state:
-            if state.phase == "running" and alive:
+            if state.phase == "running" and is_supervised(home, state):
                 return state
             if not alive or state.phase == "failed":
                 _forget(warden_pid)

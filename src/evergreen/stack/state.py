@@ -174,6 +174,25 @@ def is_alive(home: Path) -> bool:
     return False
 
 
+def is_supervised(home: Path, state: StackState) -> bool:
+    """Whether the supervisor that wrote `state` still runs.
+
+    The lock alone does not say so: after a SIGKILL of the supervisor its warden holds it while it sweeps up.
+    A supervisor that is only just starting has not written its pid yet.
+    """
+    if not is_alive(home):
+        return False
+    if state.supervisor_pid is None:
+        return state.phase == "starting"
+    try:
+        os.kill(state.supervisor_pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _no_access(home: Path, error: OSError) -> StackError:
     return StackError(
         f"cannot use the stack's home {home}: {error.strerror}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from evergreen.errors import ChildFailed, PortInUse
 from evergreen.stack import warden
 from evergreen.stack.child import (
     START_ATTEMPTS,
@@ -168,14 +170,42 @@ def test_a_one_off_is_done_after_its_follow_up(make: Any) -> None:
     assert child.satisfied
 
 
-def test_a_server_has_its_follow_up_when_it_becomes_ready(make: Any) -> None:
-    done: list[str] = []
-    child = make(after=lambda: done.append("after"))
-    for now in (0.0, 0.1):
-        child.step(now, needs_met=True)
-    assert done == []
-    child.step(0.2, needs_met=True)
-    assert (child.state.state, done) == ("ready", ["after"])
+def test_a_one_off_whose_follow_up_fails_is_not_done_and_says_why(make: Any) -> None:
+    def full() -> None:
+        raise OSError("the disk is full")
+
+    child = make(one_off=True, after=full)
+    child.step(0.0, needs_met=True)
+    child.ended(0, 1.0)
+    child.step(1.1, needs_met=True)
+    assert child.state.state == "back-off"
+    assert "the disk is full" in child.state.detail
+    assert not child.satisfied
+
+
+def test_a_server_has_no_follow_up_whose_error_nobody_would_see(make: Any) -> None:
+    with pytest.raises(ValueError, match="only a one-off step"):
+        make(after=lambda: None)
+
+
+def test_a_server_whose_port_is_taken_says_so_and_is_not_started(make: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        child = make(port=port)
+        now = 0.0
+        for _ in range(START_ATTEMPTS):
+            now += 100.0
+            child.step(now, needs_met=True)
+            assert child.pid is None
+            assert child.state.detail.startswith(f"port {port} is taken by another program")
+        assert child.given_up
+        error = child.error()
+        assert isinstance(error, PortInUse)
+        assert f"port {port}" in error.message
+    child.step(now + 100.0, needs_met=True)
+    assert child.state.state == "starting"
 
 
 def test_a_one_off_that_fails_is_tried_again_not_taken_for_done(make: Any) -> None:
@@ -208,4 +238,7 @@ def test_a_program_that_is_not_there_ends_with_127_and_says_so_in_its_log(make: 
     _, status = os.waitpid(child.pid, 0)
     child.ended(os.waitstatus_to_exitcode(status), 0.1)
     assert child.state.last_exit == "exit code 127"
-    assert "cannot run /no/such/program" in child.last_lines()
+    error = child.error()
+    assert isinstance(error, ChildFailed)
+    assert "exit code 127" in error.message
+    assert "cannot run /no/such/program" in error.message

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sqlite3
 import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +18,7 @@ from pydantic import SecretStr
 
 from evergreen.errors import MissingProgram, StackError
 from evergreen.settings import Settings, load_settings
-from evergreen.stack import logs
+from evergreen.stack import lifecycle, logs, mariadb
 from evergreen.stack.envfile import chosen_by_user, variables, write_stack_env
 from evergreen.stack.keys import keys
 from evergreen.stack.mariadb import find_program
@@ -21,11 +27,14 @@ from evergreen.stack.servers import child_environment
 from evergreen.stack.state import (
     ProcessState,
     StackState,
+    finish,
     forget_half_made,
     is_alive,
+    make_private,
     open_lock,
     read_state,
     try_lock,
+    unfinished,
     write_state,
 )
 
@@ -55,6 +64,19 @@ def test_no_two_servers_share_a_port() -> None:
     assigned = assign({"a": port, "b": port, "c": port}, {})
     assert assigned["a"] == port
     assert len(set(assigned.values())) == 3
+
+
+def test_a_reserved_port_is_given_to_nobody_though_nobody_listens_on_it() -> None:
+    reserved = any_free()
+    assigned = assign({"new": reserved}, {"new": reserved}, reserved=[reserved])
+    assert assigned["new"] != reserved
+
+
+def test_a_newcomer_does_not_get_the_port_that_another_had_last_time() -> None:
+    port, usual = any_free(), any_free()
+    assigned = assign({"newcomer": port, "old": usual}, {"old": port})
+    assert assigned["old"] == port
+    assert assigned["newcomer"] != port
 
 
 def test_keys_are_private_made_once_and_kept(tmp_path: Path) -> None:
@@ -138,21 +160,98 @@ def test_the_lock_tells_whether_the_stack_lives(tmp_path: Path) -> None:
 
 def test_a_home_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StackError, match="cannot write to the stack's home") as caught:
+    with pytest.raises(StackError, match="cannot use the stack's home") as caught:
         open_lock(tmp_path / "file" / "home")
     assert "EVERGREEN_HOME" in caught.value.hint
 
 
-def test_a_database_is_forgotten_only_if_it_never_was_complete(tmp_path: Path) -> None:
-    database, stamp = tmp_path / "x.db", tmp_path / "initialised"
-    for name in ("x.db", "x.db-wal", "other.db"):
-        (tmp_path / name).touch()
-    stamp.touch()
-    forget_half_made(database, stamp)
-    assert database.exists()
-    stamp.unlink()
-    forget_half_made(database, stamp)
+@contextlib.contextmanager
+def as_somebody_else() -> Iterator[None]:
+    """Root may read everything; permissions are only felt as another user."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(("home_mode", "lock_mode"), [(0o000, 0o600), (0o755, 0o000)])
+@pytest.mark.parametrize("ask", [is_alive, lifecycle.status, lifecycle.up, lifecycle.down])
+def test_a_home_that_cannot_be_read_is_one_clear_error(
+    home_mode: int, lock_mode: int, ask: Callable[[Path], object]
+) -> None:
+    # Not under pytest's tmp_path: nobody but the user who runs the tests may look into that.
+    with tempfile.TemporaryDirectory(prefix="evergreen-test-") as folder:
+        home = Path(folder) / "home"
+        home.mkdir()
+        Path(folder).chmod(0o755)
+        for name in ("stack.lock", "up.lock", "stack.json"):
+            (home / name).touch()
+            (home / name).chmod(lock_mode)
+        home.chmod(home_mode)
+        try:
+            with as_somebody_else(), pytest.raises(StackError, match="cannot use the stack's home") as caught:
+                ask(home)
+            assert "EVERGREEN_HOME" in caught.value.hint
+        finally:
+            home.chmod(0o700)
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_the_home_is_made_private_whoever_made_it(tmp_path: Path, existing: bool) -> None:
+    home = tmp_path / "deep" / "home"
+    if existing:
+        home.mkdir(parents=True)
+        home.chmod(0o777)
+    make_private(home)
+    assert mode(home) == 0o700
+
+
+def test_a_folder_that_everybody_shares_stays_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    with pytest.raises(StackError, match="shared by everybody"):
+        make_private(tmp_path)
+    assert mode(tmp_path) == 0o1777
+    tmp_path.chmod(0o700)
+
+
+def rows(database: Path) -> list[tuple[int]]:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT n FROM kept").fetchall()
+
+
+def make_database(path: Path, number: int) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE kept (n INT)")
+        connection.execute("INSERT INTO kept VALUES (?)", (number,))
+        connection.commit()
+
+
+def test_a_database_gets_its_name_when_it_is_complete_and_is_never_deleted_then(tmp_path: Path) -> None:
+    database = tmp_path / "x.db"
+    (tmp_path / "other.db").touch()
+    make_database(unfinished(database), 1)
+    forget_half_made(database)
     assert [file.name for file in tmp_path.iterdir()] == ["other.db"]
+    make_database(unfinished(database), 2)
+    finish(database)
+    make_database(unfinished(database), 3)
+    forget_half_made(database)
+    assert rows(database) == [(2,)]
+    make_database(unfinished(database), 4)
+    finish(database)
+    assert rows(database) == [(2,)]
+    assert {file.name for file in tmp_path.iterdir()} == {"other.db", "x.db"}
+
+
+def test_a_database_that_nobody_made_is_an_error_and_no_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        finish(tmp_path / "x.db")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_log_stays_bounded_while_its_writer_writes_on(tmp_path: Path) -> None:
@@ -165,6 +264,20 @@ def test_a_log_stays_bounded_while_its_writer_writes_on(tmp_path: Path) -> None:
     assert path.read_text() == "new\n"
     assert Path(f"{path}.1").stat().st_size == 400
     assert mode(path) == 0o600
+    assert mode(Path(f"{path}.1")) == 0o600
+
+
+def test_logs_that_others_could_read_become_private(tmp_path: Path) -> None:
+    path = logs.log_path(tmp_path, "web")
+    path.parent.mkdir()
+    path.write_bytes(b"old\n" * 100)
+    Path(f"{path}.1").write_bytes(b"older\n" * 100)
+    for file in (path, Path(f"{path}.1")):
+        file.chmod(0o644)
+    logs.bound(path, max_bytes=100)
+    os.close(logs.open_log(path))
+    assert mode(path) == mode(Path(f"{path}.1")) == 0o600
+    assert Path(f"{path}.1").read_bytes() == b"old\n" * 100
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:
@@ -178,6 +291,40 @@ def test_a_missing_program_says_what_to_install() -> None:
     with pytest.raises(MissingProgram, match="no-such-server is not installed") as caught:
         find_program("no-such-server")
     assert "mariadb-server-core" in caught.value.hint
+
+
+def test_oracles_mysql_is_not_taken_for_mariadb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mysqld", "mysql_install_db"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(mariadb, "_MORE_FOLDERS", ())
+    server = mariadb.PrivateMariaDB(home=tmp_path, port=1, user="u", password="p")
+    for ask in (server.prepare, server.install_command, server.command):
+        with pytest.raises(MissingProgram, match="mariadb"):
+            ask()
+
+
+def test_no_child_reports_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The libraries' own checks, with exactly what a child inherits."""
+    monkeypatch.setenv("DO_NOT_TRACK", "0")
+    code = (
+        "from mlflow.telemetry.utils import is_telemetry_disabled as off\n"
+        "from bentoml._internal.utils.analytics.usage_stats import do_not_track\n"
+        "import os\n"
+        "assert off() and do_not_track()\n"
+        "del os.environ['MLFLOW_DISABLE_TELEMETRY']\n"
+        "assert off(), 'DO_NOT_TRACK'\n"
+    )
+    kept = {
+        name: value
+        for name, value in child_environment(Settings(home=tmp_path)).items()
+        if name not in ("CI", "GITHUB_ACTIONS", "PYTEST_CURRENT_TEST")
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=kept, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_the_servers_inherit_nothing_that_would_mislead_them(

@@ -140,5 +140,38 @@ def test_marked_processes_are_found_measured_and_ended(start: Start) -> None:
     assert processes.marked(stack) == {}
 
 
+def test_processes_that_keep_coming_are_ended_until_none_comes(start: Start) -> None:
+    left = 3
+    process = start([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
+
+    def find() -> set[int]:
+        nonlocal left, process
+        if process.poll() is not None:
+            left -= 1
+            if not left:
+                return set()
+            process = start([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
+        return {process.pid}
+
+    assert warden.end_all(find, ask_seconds=0.0) == 3
+
+
+def test_what_ignores_the_request_is_made_to_end_and_what_cannot_end_is_left(
+    tmp_path: Path, start: Start
+) -> None:
+    ready = tmp_path / "ready"
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "open(sys.argv[1], 'w').close()\n"
+        "time.sleep(600)"
+    )
+    stubborn = start([sys.executable, "-S", "-c", program, str(ready)])
+    eventually(ready.exists)
+    assert warden.end_all(lambda: {stubborn.pid} if stubborn.poll() is None else set(), ask_seconds=0.2) == 1
+    assert stubborn.wait(timeout=10) == -signal.SIGKILL
+    assert warden.end_all(lambda: {stubborn.pid}, ask_seconds=0.0, give_up_after=0.1) == 1
+
+
 def test_the_memory_of_a_process_that_is_gone_is_nothing() -> None:
     assert processes.memory_bytes({2**22 + 1}) == 0

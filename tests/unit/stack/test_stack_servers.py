@@ -1,0 +1,151 @@
+"""What the real stack consists of: ports that nobody else has, and databases that no restart deletes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import toy_declaration
+from evergreen.settings import load_settings
+from evergreen.stack.child import ChildSpec
+from evergreen.stack.mariadb import PrivateMariaDB
+from evergreen.stack.ports import any_free
+from evergreen.stack.servers import USUAL_PORTS, EvergreenPlan
+from evergreen.stack.state import unfinished
+
+
+@pytest.fixture
+def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Declares a copy of the toy use case; all of them want the same port."""
+    monkeypatch.setenv("EVERGREEN_USE_CASES", str(tmp_path / "usecases"))
+    for name in USUAL_PORTS:  # those of a stack that really runs on this machine do not matter here
+        monkeypatch.setitem(USUAL_PORTS, name, any_free())
+
+    def add(name: str) -> None:
+        folder = tmp_path / "usecases" / name
+        folder.mkdir(parents=True)
+        text = Path(toy_declaration.__file__).read_text()
+        assert 'name="toy"' in text
+        (folder / "__init__.py").write_text(text.replace('name="toy"', f'name="{name}"'))
+
+    return add
+
+
+def test_no_two_use_cases_get_the_same_port_though_no_service_listens_yet(
+    tmp_path: Path, declare: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evergreen.registry.champion.champion", lambda *_: None)
+    declare("toy_a")
+    (tmp_path / "home").mkdir()
+    plan = EvergreenPlan(tmp_path / "home", {})
+    plan.servers()
+    declare("toy_b")
+    declare("toy_c")
+    assert plan.services() == []
+    assert {"service-toy_a", "service-toy_b", "service-toy_c"} <= set(plan.ports)
+    assert len(set(plan.ports.values())) == len(plan.ports)
+    urls = load_settings(tmp_path / "home").service_urls
+    assert {f"toy_{letter}" for letter in "abc"} <= set(urls)
+    assert len(set(urls.values())) == len(urls)
+
+
+def servers_of(home: Path) -> dict[str, ChildSpec]:
+    home.mkdir(exist_ok=True)
+    return {spec.name: spec for spec in EvergreenPlan(home, {}).servers()}
+
+
+def test_a_restart_after_a_failed_stamp_keeps_every_database(
+    tmp_path: Path, declare: Callable[[str], None]
+) -> None:
+    """No stamp stands in the home: databases that are there are used as they are, whatever else is not."""
+    kept = [tmp_path / name for name in ("mlflow/mlflow.db", "airflow/airflow.db", "mariadb/data/ibdata1")]
+    for database in kept:
+        database.parent.mkdir(parents=True)
+        database.write_text("everything")
+    specs = servers_of(tmp_path)
+    for _ in range(2):
+        for spec in specs.values():
+            if spec.before:
+                spec.before()
+    assert [database.read_text() for database in kept] == ["everything"] * 3
+    assert not {"mlflow-db", "mariadb-init"} & set(specs)
+    assert not specs["mlflow"].needs
+    assert specs["mlflow"].before is specs["mariadb"].before is None
+
+
+def test_databases_are_made_in_steps_of_their_own_under_another_name(
+    tmp_path: Path, declare: Callable[[str], None]
+) -> None:
+    specs = servers_of(tmp_path)
+    for step, server, database in (
+        ("mlflow-db", "mlflow", tmp_path / "mlflow" / "mlflow.db"),
+        ("airflow-db", "airflow-scheduler", tmp_path / "airflow" / "airflow.db"),
+        ("mariadb-init", "mariadb", tmp_path / "mariadb" / "data"),
+    ):
+        assert specs[step].one_off
+        assert step in specs[server].needs
+        told = " ".join((*specs[step].command, *specs[step].environment.values()))
+        assert str(unfinished(database)) in told
+        assert specs[step].before
+        assert not database.exists()
+    assert str(unfinished(tmp_path / "airflow" / "airflow.db")) not in " ".join(
+        specs["airflow-scheduler"].environment.values()
+    )
+
+
+def test_a_data_folder_that_was_never_finished_is_made_anew(tmp_path: Path) -> None:
+    server = PrivateMariaDB(home=tmp_path, port=1, user="u", password="p")
+    unfinished(server.data).mkdir()
+    server.forget_half_made()
+    assert not unfinished(server.data).exists()
+    assert not server.initialised
+    unfinished(server.data).mkdir()
+    server.mark_initialised()
+    server.forget_half_made()
+    assert server.initialised
+
+
+def test_the_wheel_holds_the_dags_and_the_migrations_and_finds_them(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[3]
+    source = tmp_path / "source"
+    for name in ("src", "dags", "sql"):
+        shutil.copytree(root / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(root / name, source / name)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=source,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    installed = tmp_path / "installed"
+    shutil.unpack_archive(wheel, installed, "zip")
+    code = (
+        "from evergreen.settings import Settings\n"
+        "from evergreen.stack.airflow import dags_folder\n"
+        "from evergreen.store import migrations\n"
+        "print(migrations.__file__, dags_folder(Settings()), migrations.folder(), sep='\\n')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(installed)},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    module, dags, sql = result.stdout.splitlines()
+    assert module.startswith(str(installed))
+    assert dags == str(installed / "evergreen" / "_dags")
+    assert sql == str(installed / "evergreen" / "_sql")
+    for folder in ("dags", "sql"):
+        packaged = {path.name for path in (installed / "evergreen" / f"_{folder}").iterdir()}
+        assert packaged == {path.name for path in (source / folder).iterdir()}
