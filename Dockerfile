@@ -8,14 +8,18 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 RUN python -m venv /opt/evergreen
-COPY requirements.lock ./
+COPY requirements.lock scripts/build-requirements.txt ./
+# What builds mysqlclient and Evergreen comes first and is locked too; nothing is installed without its hash.
 RUN --mount=type=cache,target=/var/cache/pip PIP_CACHE_DIR=/var/cache/pip \
-    /opt/evergreen/bin/pip install --require-hashes --no-deps -r requirements.lock
+    /opt/evergreen/bin/pip install --require-hashes --no-deps -r build-requirements.txt \
+    && PIP_CACHE_DIR=/var/cache/pip \
+    /opt/evergreen/bin/pip install --require-hashes --no-deps --no-build-isolation -r requirements.lock
 COPY pyproject.toml README.md ./
 COPY src ./src
 COPY sql ./sql
+COPY dags ./dags
 RUN --mount=type=cache,target=/var/cache/pip PIP_CACHE_DIR=/var/cache/pip \
-    /opt/evergreen/bin/pip install --no-deps .
+    /opt/evergreen/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
 RUN apt-get update \
