@@ -133,7 +133,7 @@ def test_marked_processes_are_found_measured_and_ended(start: Start) -> None:
     stack = f"test-{os.getpid()}"
     process = start([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
     eventually(lambda: process.pid in processes.marked(stack))
-    assert processes.memory_bytes({process.pid}) > 1_000_000
+    eventually(lambda: processes.memory_bytes({process.pid}) > 1_000_000)  # once it is loaded
     assert processes.end_marked(stack, child="another") == 0
     assert processes.end_marked(stack) == 1
     assert process.wait(timeout=10) == -signal.SIGKILL
