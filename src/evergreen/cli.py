@@ -76,13 +76,16 @@ def up(
     from evergreen.stack import lifecycle
     from evergreen.stack.view import starting, urls_table
 
+    def show(status: dict[str, Any]) -> None:
+        _show(status, as_json, lambda: urls_table(load_settings(), status))
+
     home = load_settings().home
-    if foreground:
-        lifecycle.run_foreground(home)
-        return
     with starting(err) as progress:
+        if foreground:
+            lifecycle.run_foreground(home, progress=progress, ready=show)
+            return
         status = lifecycle.up(home, progress=progress)
-    _show(status, as_json, lambda: urls_table(load_settings(), status))
+    show(status)
 
 
 @app.command()
