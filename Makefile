@@ -12,7 +12,7 @@ help: ## What there is
 setup: ## System packages, .venv and the locked Python packages
 	@PYTHON="$(PYTHON)" scripts/setup.sh
 
-demo: setup ## The whole loop on credit_score: train, serve, drift, retrain (about five minutes)
+demo: setup ## The whole loop on credit_score: train, serve, drift, retrain (a few minutes)
 	@$(BIN)/evergreen demo credit_score
 
 up: setup ## Start the platform in the background

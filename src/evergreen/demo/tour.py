@@ -13,7 +13,7 @@ from typing import Any
 from evergreen.demo.fresh import Mark
 from evergreen.demo.stages import Stage, Tour
 from evergreen.demo.traffic import Answers, send
-from evergreen.demo.upstream import Upstream
+from evergreen.demo.upstream import DriftingUpstream, Upstream
 from evergreen.registry.champion import Champion, champion
 from evergreen.registry.ledger import entries
 from evergreen.serving.client import ServiceClient
@@ -116,16 +116,14 @@ def run(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream, t
     _history(guide, upstream, past)
     first = _train_first(guide, past)
     _served(guide, first, started=None)
-    with tour.stage(
-        f"{PREDICTIONS:,} predictions as usual" if upstream.can_drift else "predictions"
-    ) as stage:
+    with tour.stage(f"{PREDICTIONS:,} predictions as usual") as stage:
         usual = upstream.usual_rows(PREDICTIONS)
         answers = guide.predict(stage, usual)
         stage.verify(answers.versions == {first.version}, f"every answer from v{first.version}")
         stage.happened = f"{answers.answered:,} answered by v{first.version}, all in the prediction log"
     _monitor_quiet(guide)
     last = first
-    if upstream.can_drift:
+    if isinstance(upstream, DriftingUpstream):
         last = _drift_and_recover(guide, upstream, first, today)
     return _reconciled(guide, last)
 
@@ -176,7 +174,7 @@ def _monitor_quiet(guide: Guide) -> None:
         stage.happened = decision["reason"]
 
 
-def _drift_and_recover(guide: Guide, upstream: Upstream, first: Champion, today: date) -> Champion:
+def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion, today: date) -> Champion:
     with ServiceClient(guide.url) as client:
         process_started = str(client.metadata()["started_at"])
     with guide.tour.stage("the recession begins") as stage:

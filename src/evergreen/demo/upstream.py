@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from evergreen.errors import SourceError
 from evergreen.settings import Settings
 from evergreen.sources.connections import connection_url
 from evergreen.store.database import engine
 from evergreen.store.online import latest_rows
-from evergreen.usecase import SqlSource, UseCase
+from evergreen.usecase import TIMELESS, SqlSource, UseCase
 from evergreen.usecases import submodule
 
 Say = Callable[[str], None]
@@ -26,13 +26,18 @@ RECESSION_MONTHS = 4
 class Upstream(Protocol):
     """What the tour needs to know of a use case's data."""
 
-    can_drift: bool
     ingest_conf: dict[str, Any]
 
     def erase(self) -> None: ...
     def first_as_of(self, today: date) -> datetime: ...
     def prepare(self, until: datetime, say: Say) -> str: ...
     def usual_rows(self, count: int) -> list[dict[str, Any]]: ...
+
+
+@runtime_checkable
+class DriftingUpstream(Upstream, Protocol):
+    """One whose world can be made to change, so that the tour has something to notice."""
+
     def drift(self, until: date, say: Say) -> str: ...
     def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]: ...
 
@@ -55,20 +60,23 @@ def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
                 hint="leave --csv out",
             )
         return
-    from evergreen.sources.read import read
-
-    now = datetime.now(UTC)
     try:
-        read(source, settings, use_case.name, start=now, end=now, override=file)
+        _source_rows(settings, use_case, file)
     except SourceError as error:
         hint = f"name the file: evergreen demo {use_case.name} --csv FILE"
         raise type(error)(error.message, hint=hint) from error
 
 
+def _source_rows(settings: Settings, use_case: UseCase, file: str) -> int:
+    """How many rows the use case's source holds up to now."""
+    from evergreen.sources.read import read
+
+    source, now = use_case.label.source, datetime.now(UTC)
+    return len(read(source, settings, use_case.name, start=TIMELESS, end=now, override=file))
+
+
 class SimulatedUpstream:
     """A simulated operational database, whose stable past ends where the recession begins."""
-
-    can_drift = True
 
     def __init__(self, settings: Settings, use_case: UseCase, simulator: ModuleType) -> None:
         assert isinstance(use_case.label.source, SqlSource)
@@ -119,8 +127,6 @@ class SimulatedUpstream:
 class DeclaredUpstream:
     """The use case's own source, as it is: there is nothing to make drift with."""
 
-    can_drift = False
-
     def __init__(self, settings: Settings, use_case: UseCase, file: str) -> None:
         self._settings = settings
         self._use_case = use_case
@@ -133,18 +139,9 @@ class DeclaredUpstream:
         return datetime.now(UTC)
 
     def prepare(self, until: datetime, say: Say) -> str:
-        from evergreen.sources.read import read
-
         say("reading the source")
-        rows = read(
-            self._use_case.label.source,
-            self._settings,
-            self._use_case.name,
-            start=datetime.fromtimestamp(0, UTC),
-            end=until + timedelta(days=1),
-            override=self.ingest_conf.get("source", ""),
-        )
-        return f"{len(rows):,} rows at the source"
+        rows = _source_rows(self._settings, self._use_case, self.ingest_conf.get("source", ""))
+        return f"{rows:,} rows at the source"
 
     def usual_rows(self, count: int) -> list[dict[str, Any]]:
         frame = latest_rows(engine(self._settings), self._use_case)
@@ -157,12 +154,6 @@ class DeclaredUpstream:
             {str(name): int(v) if name in whole and v is not None else v for name, v in row.items()}
             for row in rows
         ]
-
-    def drift(self, until: date, say: Say) -> str:
-        raise NotImplementedError("a declared source cannot be made to drift")
-
-    def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]:
-        raise NotImplementedError("a declared source cannot be made to drift")
 
 
 def _months_back(day: date, months: int) -> date:

@@ -69,7 +69,7 @@ class PredictionService:
 service = bentoml.service(
     name="evergreen",
     workers=1,
-    # Both cost more than a prediction does (see docs/architecture.md); /metrics counts every request anyway.
+    # Both are on the request path (see docs/architecture.md); /metrics counts every request anyway.
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": [".*"]},
 )(PredictionService)
