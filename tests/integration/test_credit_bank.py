@@ -23,7 +23,7 @@ TABLES = ("customer", "monthly_fact", "score_outcome")
 
 def url_of(settings: Settings, database: str, *, port: int | None = None, user: str | None = None) -> str:
     return sa.URL.create(
-        "mysql+pymysql",
+        "mysql+mysqldb",
         user or settings.mariadb_user,
         settings.mariadb_password.get_secret_value(),
         settings.mariadb_host,

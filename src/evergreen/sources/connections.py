@@ -17,9 +17,10 @@ PREFIX = "AIRFLOW_CONN_"
 
 # Airflow's connection types, and the SQLAlchemy dialect with the driver that we use for them.
 _DIALECTS = {
-    "mysql": "mysql+pymysql",
-    "mariadb": "mysql+pymysql",
-    "mysql+pymysql": "mysql+pymysql",
+    "mysql": "mysql+mysqldb",
+    "mariadb": "mysql+mysqldb",
+    "mysql+mysqldb": "mysql+mysqldb",
+    "mysql+pymysql": "mysql+mysqldb",
     "postgres": "postgresql+psycopg2",
     "postgresql": "postgresql+psycopg2",
     "sqlite": "sqlite",

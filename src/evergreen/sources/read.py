@@ -33,7 +33,7 @@ def read(
     """
     if isinstance(source, FileSource):
         place = override or settings.sources.get(use_case_name) or _declared(source, settings)
-        return files.read_file(place, delimiter=source.delimiter, encoding=source.encoding)
+        return files.read_file(place, delimiter=source.delimiter or ",", encoding=source.encoding or "utf-8")
     if override:
         raise SourceError(
             f"{use_case_name} reads the database {source.connection!r};"

@@ -28,19 +28,19 @@ def mariadb(server: PrivateMariaDB) -> Probe:
     """MariaDB is healthy when the platform's user can log in over TCP and ask for something."""
 
     def probe(_started: datetime) -> str:
-        import pymysql
+        import MySQLdb
 
         try:
-            connection = pymysql.connect(
+            connection = MySQLdb.connect(
                 host=LOOPBACK,
                 port=server.port,
                 user=server.user,
                 password=server.password,
                 database=server.database,
                 connect_timeout=int(TIMEOUT_SECONDS),
-                read_timeout=TIMEOUT_SECONDS,
+                read_timeout=int(TIMEOUT_SECONDS),
             )
-        except pymysql.err.MySQLError as error:
+        except MySQLdb.MySQLError as error:
             return f"no log-in yet: {error.args[-1] if error.args else error}"
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -33,7 +33,7 @@ _lock = threading.Lock()
 def url(settings: Settings) -> sa.URL:
     """Where the platform's database is, with its password."""
     return sa.URL.create(
-        "mysql+pymysql",
+        "mysql+mysqldb",
         username=settings.mariadb_user,
         password=settings.mariadb_password.get_secret_value(),
         host=settings.mariadb_host,

@@ -14,7 +14,7 @@ HEAVY = ("airflow", "mlflow", "sklearn", "optuna", "pandera", "matplotlib", "loc
     ("module", "also"),
     [
         # BentoML's parent process and `bentoml build` import this one.
-        ("evergreen.serving.service", ("catboost", "pandas", "sqlalchemy", "pymysql")),
+        ("evergreen.serving.service", ("catboost", "pandas", "sqlalchemy", "MySQLdb")),
         ("evergreen.serving.runtime", ()),
         # The load test and people's scripts import these two.
         ("evergreen.serving.client", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),

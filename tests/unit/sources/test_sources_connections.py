@@ -23,7 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def test_a_uri_from_the_environment(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_BANK", "mysql://us%40er:p%2Fw%3A@db.local:3307/bank?charset=utf8mb4")
     url = connection_url("bank", home)
-    assert (url.drivername, url.username, url.password) == ("mysql+pymysql", "us@er", "p/w:")
+    assert (url.drivername, url.username, url.password) == ("mysql+mysqldb", "us@er", "p/w:")
     assert (url.host, url.port, url.database, dict(url.query)) == (
         "db.local",
         3307,

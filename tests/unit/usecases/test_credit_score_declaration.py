@@ -43,7 +43,7 @@ def test_it_says_that_the_data_are_simulated() -> None:
 
 @pytest.mark.parametrize("name", ["credit_score", "titanic"])
 def test_a_declaration_is_light_enough_for_a_dag_file(name: str) -> None:
-    heavy = ("pandas", "sqlalchemy", "catboost", "mlflow", "bentoml", "sklearn", "pymysql")
+    heavy = ("pandas", "sqlalchemy", "catboost", "mlflow", "bentoml", "sklearn", "MySQLdb")
     code = (
         "import sys\n"
         "from evergreen.settings import Settings\n"

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import MySQLdb
 import pandas as pd
-import pymysql
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
@@ -84,12 +84,12 @@ SIMULATED_MONTH = sa.Table(
 def opened(url: str) -> Iterator[Engine]:
     """An engine on the bank's database with its tables made; the database too, where missing and allowed.
 
-    `url` is an SQLAlchemy URL that names the database, e.g. mysql+pymysql://user:secret@host:3306/credit_bank.
+    `url` is an SQLAlchemy URL that names the database, e.g. mysql+mysqldb://user:secret@host:3306/credit_bank.
     Raises SourceUnreachable when the server does not answer or refuses.
     """
     target = sa.make_url(url)
-    if target.drivername in ("mysql", "mariadb"):
-        target = target.set(drivername="mysql+pymysql")
+    if target.drivername in ("mysql", "mariadb", "mysql+pymysql"):
+        target = target.set(drivername="mysql+mysqldb")
     database = check_name(target.database or "", "the bank's database")
     try:
         _create_database(target, database)
@@ -176,7 +176,7 @@ def _insert(connection: Connection, table: sa.Table, frame: pd.DataFrame) -> Non
 def _number(error: sa.exc.DBAPIError) -> int:
     """The server's error number, 0 if there is none."""
     original = error.orig
-    if isinstance(original, pymysql.err.MySQLError) and original.args:
+    if isinstance(original, MySQLdb.MySQLError) and original.args:
         number = original.args[0]
         return number if isinstance(number, int) else 0
     return 0

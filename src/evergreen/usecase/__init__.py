@@ -1,0 +1,75 @@
+"""The vocabulary: what a use case declares, as small frozen dataclasses.
+
+Everything Evergreen builds for a use case (tables, DAGs, request schema, checks, drift, load test)
+follows from one `UseCase`. Standard library only, so that DAG files and the command line load it fast.
+All datetimes are time-zone aware UTC.
+"""
+
+from evergreen.usecase.contract import Contract, Freshness, Reference, RowCount, Rule
+from evergreen.usecase.features import Entity, Feature, FeatureSet, Key, OnDemandFeature
+from evergreen.usecase.names import (
+    CATEGORY_CHARACTERS,
+    EVENT_TIME,
+    IDENTIFIER_LENGTH,
+    KEY_CHARACTERS,
+    NAME,
+    PAGE_BYTES,
+    RESERVED_COLUMNS,
+    RESERVED_VIEWS,
+    ROW_BYTES,
+    ROW_NUMBER,
+    TEXT_BYTES,
+    TIMELESS,
+    DType,
+    Problem,
+    Severity,
+    Split,
+    check_name,
+)
+from evergreen.usecase.policies import DriftPolicy, Gate, RetrainPolicy, Schedules, Serving, Tuning
+from evergreen.usecase.sources import FileFormat, FileSource, Source, SqlSource
+from evergreen.usecase.use_case import UseCase
+from evergreen.usecase.views import FeatureView, Label
+
+__all__ = [
+    "CATEGORY_CHARACTERS",
+    "EVENT_TIME",
+    "IDENTIFIER_LENGTH",
+    "KEY_CHARACTERS",
+    "NAME",
+    "PAGE_BYTES",
+    "RESERVED_COLUMNS",
+    "RESERVED_VIEWS",
+    "ROW_BYTES",
+    "ROW_NUMBER",
+    "TEXT_BYTES",
+    "TIMELESS",
+    "Contract",
+    "DType",
+    "DriftPolicy",
+    "Entity",
+    "Feature",
+    "FeatureSet",
+    "FeatureView",
+    "FileFormat",
+    "FileSource",
+    "Freshness",
+    "Gate",
+    "Key",
+    "Label",
+    "OnDemandFeature",
+    "Problem",
+    "Reference",
+    "RetrainPolicy",
+    "RowCount",
+    "Rule",
+    "Schedules",
+    "Serving",
+    "Severity",
+    "Source",
+    "Split",
+    "SqlSource",
+    "Tuning",
+    "UseCase",
+    "check_name",
+]

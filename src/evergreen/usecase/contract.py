@@ -1,0 +1,93 @@
+"""The data contract of a view or a label, beyond what each feature says of its own values."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from evergreen.errors import UseCaseError
+from evergreen.usecase.names import Severity, check_name
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A cross-column rule: a function named after the rule whose parameters are columns of one view.
+
+    It takes NumPy arrays of one length, as on-demand features do (float64 with NaN, objects of str or None),
+    and returns booleans: True where the row keeps the rule. Its docstring's first line says what must hold.
+    """
+
+    function: Callable[..., Any]
+    severity: Severity = "error"
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "rule")
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(inspect.signature(self.function).parameters)
+
+    @property
+    def meaning(self) -> str:
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The newest event time of an ingest is at most `within` older than the ingest's moment."""
+
+    within: timedelta
+    severity: Severity = "warning"
+
+
+@dataclass(frozen=True)
+class RowCount:
+    """An ingest brings between `least` and `most` times the median row count of the last loaded runs."""
+
+    least: float = 0.5
+    most: float = 2.0
+    severity: Severity = "warning"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least <= self.most:
+            raise UseCaseError(
+                f"RowCount(least={self.least:g}, most={self.most:g}) allows nothing",
+                hint="give shares of the usual count, such as least=0.5, most=2.0",
+            )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Each key stands in the view `view` too: in the store, or in the same ingest."""
+
+    view: str
+    severity: Severity = "error"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What an ingest of one view (or the label) must keep to.
+
+    `max_rejected_share` above 0 allows partial loads: rows that break a row-level check (a type, a domain, a
+    required value, a rule) go to the table `quarantine` and the others load, as long as no larger share of
+    the rows is rejected. At 0, one such row and nothing loads.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    freshness: Freshness | None = None
+    row_count: RowCount | None = None
+    references: tuple[Reference, ...] = ()
+    max_rejected_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_rejected_share <= 1:
+            raise UseCaseError(
+                f"max_rejected_share is {self.max_rejected_share:g}", hint="give a share between 0 and 1"
+            )

@@ -1,0 +1,148 @@
+"""What a row is about, and what is known of it: entities, keys, features and feature sets."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evergreen.errors import UseCaseError
+from evergreen.usecase.names import DType, Severity, check_name
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key column of an entity. `column` is its name in the sources, if it differs."""
+
+    name: str
+    dtype: Literal["int", "text"]
+    meaning: str
+    column: str = ""
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "key")
+
+    @property
+    def source_column(self) -> str:
+        return self.column or self.name
+
+
+@dataclass(frozen=True)
+class Entity:
+    """What a row is about, and the column(s) that identify it."""
+
+    name: str
+    keys: tuple[Key, ...]
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "entity")
+        if not self.keys:
+            raise UseCaseError(f"entity {self.name!r} has no key", hint="declare at least one Key")
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self.keys)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A stored feature: its type, one-line meaning and domain.
+
+    `max_null_share` 0 means a value is required, in the source and in a request. `used_by_model=False`
+    keeps a column that only feeds on-demand features. `column` is the name in the source, if it differs. With
+    `unique` no value may stand in two rows of one ingest. `severity` "warning": a broken domain, null limit
+    or uniqueness is told and loaded all the same; a value of another type never is.
+    """
+
+    name: str
+    dtype: DType
+    meaning: str
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+    max_null_share: float = 0.0
+    used_by_model: bool = True
+    column: str = ""
+    unique: bool = False
+    severity: Severity = "error"
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "feature")
+        if self.dtype not in ("int", "float", "category", "text"):
+            raise UseCaseError(
+                f"feature {self.name!r} has dtype {self.dtype!r}",
+                hint="use one of int, float, category, text",
+            )
+        if self.allowed and self.numeric:
+            raise UseCaseError(
+                f"feature {self.name!r} is {self.dtype} but lists allowed values",
+                hint="use minimum and maximum for numbers, allowed for categories",
+            )
+
+    @property
+    def source_column(self) -> str:
+        return self.column or self.name
+
+    @property
+    def nullable(self) -> bool:
+        return self.max_null_share > 0
+
+    @property
+    def numeric(self) -> bool:
+        return self.dtype in ("int", "float")
+
+
+@dataclass(frozen=True)
+class OnDemandFeature:
+    """A feature computed by a named function whose parameters are the features it needs.
+
+    The function takes and returns NumPy arrays of one length (float64 with NaN for missing numbers,
+    object arrays of str or None for categories and text), so the same code runs on one request and on a
+    million rows. Its name is the feature's name and the first line of its docstring the feature's meaning.
+    """
+
+    function: Callable[..., Any]
+    dtype: DType = "float"
+    used_by_model: bool = True
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "on-demand feature")
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(inspect.signature(self.function).parameters)
+
+    @property
+    def meaning(self) -> str:
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def numeric(self) -> bool:
+        return self.dtype in ("int", "float")
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A named choice of features across a use case's views and on-demand features, in their order.
+
+    `UseCase.model_set` names the set that the model is given; another choice is then one word away.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    meaning: str
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "feature set")
+        twice = sorted({name for name in self.features if self.features.count(name) > 1})
+        if twice or not self.features:
+            raise UseCaseError(
+                f"feature set {self.name!r} "
+                + (f"names {', '.join(twice)} twice" if twice else "chooses no feature"),
+                hint="name each feature once",
+            )
