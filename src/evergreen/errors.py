@@ -12,6 +12,7 @@ EvergreenError
 │   ├── StoreUnreachable     MariaDB does not answer
 │   ├── SchemaMismatch       the tables differ from the declaration
 │   ├── KeyNotFound          no online vector or prediction under that key
+│   ├── HistoryExpired       the rows of that moment are no longer kept
 │   └── EmptyTrainingSet     no labelled rows as of that moment
 ├── TrainingError            a training run cannot finish
 │   ├── NotEnoughData        too few rows or classes to split and fit
@@ -128,6 +129,10 @@ class KeyNotFound(StoreError):
     """No online vector, or no logged prediction, under that key."""
 
     http_status = 404
+
+
+class HistoryExpired(StoreError):
+    """The system versions of that moment are no longer kept."""
 
 
 class EmptyTrainingSet(StoreError):

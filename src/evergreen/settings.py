@@ -46,10 +46,23 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='The prediction services by use case: {"credit_score": "http://127.0.0.1:3000"}.',
     )
+    cache_mb: int = Field(
+        4096, ge=0, description="Disk for what was last read of the store (home/cache), in MB; 0: none."
+    )
+    history_days: int = Field(
+        0,
+        ge=0,
+        description="Days that overwritten and deleted rows are kept, to reproduce training sets; 0: always.",
+    )
     threads: int = Field(0, ge=0, description="CPU threads for training; 0 means all.")
     champion_poll_seconds: float = Field(
         2.0, gt=0, description="How often a service asks the registry for a new champion."
     )
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where what was last read of the store is kept."""
+        return self.home / "cache"
 
 
 def load_settings(home: Path | None = None) -> Settings:
