@@ -4,10 +4,10 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: env help setup demo up down status test lint format bench lock
+.PHONY: env help setup demo up down status test lint format bench bench-store bench-peers lock
 
 help: ## What there is
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## System packages, .venv and the locked Python packages
 	@PYTHON="$(PYTHON)" scripts/setup.sh
@@ -43,10 +43,16 @@ format: setup ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## Measure what benchmarks/ holds
+bench: setup ## Run the scripts in benchmarks/ (the two below take longer)
 	@set -e; shopt -s nullglob; scripts=(benchmarks/*.py); \
 	[ $${#scripts[@]} -gt 0 ] || { echo "there is no benchmark in benchmarks/"; exit 1; }; \
 	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+bench-store: setup ## How fast the feature store is, on a MariaDB of its own (some minutes); ARGS=--quick
+	@$(BIN)/python -m benchmarks.store $(ARGS)
+
+bench-peers: setup ## The store beside Feast, which gets an environment of its own; ARGS=--quick
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 lock: ## Resolve the Python packages anew (hashes, no index address); ARGS=--upgrade for newer ones
 	@PYTHON="$(PYTHON)" scripts/setup.sh lock $(ARGS)

@@ -14,7 +14,8 @@ DOC = """Bring what the sources recorded into the feature store.
 
 `extract` reads the sources up to the run's moment, `validate` checks the rows against the data contract,
 and `load` writes history, online vectors and labels in one transaction: all of it or nothing. Running it
-again changes nothing.
+again changes nothing, and files that were loaded before are not read again unless *Force* says so. The log
+of `validate` holds the report.
 """
 
 
@@ -24,16 +25,32 @@ def build(use_case: UseCase) -> None:
         None,
         type=["null", "string"],
         title="Source",
-        description="A file to read instead of the declared one (file sources only).",
+        description="A file to read instead of the declared one (file sources only), or"
+        " part=path,part=path where several are declared.",
+    )
+    force = Param(
+        False, type="boolean", title="Force", description="Read files again that were loaded before."
     )
 
-    @dag(schedule=cron(use_case.schedules.ingest), **options(use_case, "ingest", DOC, source=source))
+    @dag(
+        schedule=cron(use_case.schedules.ingest),
+        **options(use_case, "ingest", DOC, source=source, force=force),
+    )
     def ingest() -> None:
         @task
         def extract() -> dict[str, Any]:
             context = get_current_context()
-            override = context["params"].get("source") or ""
-            return invoke("ingest", "extract", use_case.name, moment(context), source=override)
+            extracted: dict[str, Any] = invoke(
+                "ingest",
+                "extract",
+                use_case.name,
+                moment(context),
+                source=context["params"].get("source") or "",
+                force=bool(context["params"].get("force")),
+            )
+            if extracted.get("unchanged"):
+                raise AirflowSkipException(extracted["said"])
+            return extracted
 
         @task
         def validate(extracted: dict[str, Any]) -> dict[str, Any]:

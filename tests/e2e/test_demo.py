@@ -15,6 +15,8 @@ import httpx
 import psutil
 import pytest
 
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 
@@ -147,3 +149,32 @@ def test_titanic_goes_from_a_file_to_a_submission(
     assert lines[0] == "PassengerId,Survived"
     assert len(lines) == 419
     assert {line.split(",")[1] for line in lines[1:]} == {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "options", "problem"),
+    [
+        ("wine", "wine/winequality-red.csv", ("--target", "quality"), "regression"),
+        ("ship", "titanic/train.csv", ("--key", "PassengerId", "--target", "Survived"), "binary"),
+    ],
+)
+def test_a_table_of_ones_own_goes_through_the_whole_loop_unedited(
+    home: Path, report: dict[str, Any], name: str, file: str, options: tuple[str, ...], problem: str
+) -> None:
+    table = SHARED_DATA / file
+    if not table.exists():
+        pytest.skip(f"the public table is not there: {table}")
+    # The stack is up already: the new use case joins it while it runs.
+    done = evergreen(home, "new", name, "--from", str(table), *options, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["problem"] == problem
+    done = evergreen(home, "demo", name)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    taken = json.loads((home / "demo.json").read_text())
+    assert taken["verified"] is True
+    assert taken["sent"] == taken["logged"] == 2000
+    answer = httpx.post(f"{taken['service']}/predict_by_key", json={"data": taken["example_key"]}, timeout=30)
+    assert ("probabilities" in answer.json()) is (problem != "regression")
+    done = evergreen(home, "profile", name, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "Target by group" in Path(json.loads(done.stdout)["page"]).read_text(encoding="utf-8")

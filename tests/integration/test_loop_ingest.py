@@ -66,6 +66,8 @@ def test_a_file_becomes_a_training_set_by_three_tasks(
         "rows_in": 240,
         "rows_loaded": 240,
         "loaded": {"facts": 120, "label": 120},
+        "rejected": 0,
+        "held_back": 0,
     }
     assert rows(toy_settings, toy_use_case) == (120, 20, 120)
     run = get_ingest(engine(toy_settings), extracted["ingest_run"])
@@ -83,7 +85,7 @@ def test_every_task_may_run_twice(toy_settings: Settings, toy_use_case: UseCase,
     assert again == {**first, "loaded": {}}
     assert ingest.validate(toy_settings, run)["rejected"] == 0
     before = read_training_set(engine(toy_settings), toy_use_case, JULY).digest
-    assert ingest.run(toy_settings, "toy", JULY)["rows_loaded"] == first["rows_loaded"]
+    assert ingest.run(toy_settings, "toy", JULY, force=True)["rows_loaded"] == first["rows_loaded"]
     assert read_training_set(engine(toy_settings), toy_use_case, JULY).digest == before
     assert rows(toy_settings, toy_use_case) == (120, 20, 120)
     with engine(toy_settings).connect() as connection:
@@ -96,7 +98,7 @@ def test_a_backfill_takes_only_what_was_true_and_known_by_then(
     early = ingest.run(toy_settings, "toy", APRIL)
     # Months up to April are true; April's label is known a week later.
     assert early["loaded"] == {"facts": 80, "label": 60}
-    assert early["rejected"] == 100
+    assert (early["rejected"], early["held_back"]) == (0, 100)
     assert ingest.run(toy_settings, "toy", JULY)["loaded"] == {"facts": 40, "label": 60}
     assert len(read_training_set(engine(toy_settings), toy_use_case, APRIL).frame) == 60
     assert len(read_training_set(engine(toy_settings), toy_use_case, JULY).frame) == 120

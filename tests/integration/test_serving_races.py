@@ -153,17 +153,17 @@ def test_a_moment_of_the_past_is_scored_with_what_was_known_then(made: World) ->
 def test_a_partition_reads_its_own_entities_only(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from evergreen.store import online
 
-    asked: list[tuple[int, int]] = []
+    asked: list[tuple[Any, Any]] = []
     real = online.rows_as_of
 
-    def watched(database: Any, use_case: Any, as_of: datetime, offset: int, limit: int) -> pd.DataFrame:
-        asked.append((offset, limit))
-        return real(database, use_case, as_of, offset, limit)
+    def watched(database: Any, use_case: Any, as_of: datetime, after: Any, until: Any) -> pd.DataFrame:
+        asked.append((after, until))
+        return real(database, use_case, as_of, after, until)
 
     monkeypatch.setattr(online, "rows_as_of", watched)
     as_of = NOW + timedelta(hours=1)
     parts = score.partitions(made.settings, "parcel", as_of, size=120)
     assert asked == []
     rows = [score.score_partition(made.settings, "parcel", as_of, part)["rows"] for part in parts]
-    assert asked == [(0, 120), (120, 120), (240, 120)]
+    assert asked == [(None, [120]), ([120], [240]), ([240], None)]
     assert rows == [120, 120, PARCELS - 240]

@@ -14,7 +14,7 @@ from evergreen.settings import Settings
 from evergreen.store import ingest
 from evergreen.store.database import engine, exclusive
 from evergreen.store.migrations import migrate
-from evergreen.store.online import count_keys, latest_rows, read_online, rows_as_of
+from evergreen.store.online import count_keys, key_ranges, latest_rows, read_online, rows_as_of
 from evergreen.store.runs import start_ingest
 from evergreen.store.tables import create_tables
 from evergreen.usecase import Entity, Feature, FeatureView, Key, UseCase
@@ -56,14 +56,35 @@ def test_a_moment_of_the_past_reads_what_was_true_and_known_then(
     assert rows_as_of(database, toy_use_case, APRIL - timedelta(days=1)).empty
 
 
-def test_pages_are_all_keys_once(database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames) -> None:
+def test_ranges_of_keys_hold_all_keys_once(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
     load(database, toy_use_case, JULY, {"facts": toy_frames(60)["facts"]})
     assert count_keys(database, toy_use_case, JULY) == 10
     assert count_keys(database, toy_use_case, APRIL) == 0
-    pages = [rows_as_of(database, toy_use_case, JULY, offset=start, limit=4) for start in (0, 4, 8, 12)]
-    assert [len(page) for page in pages] == [4, 4, 2, 0]
-    whole = pd.concat(pages[:3], ignore_index=True)
-    pd.testing.assert_frame_equal(whole, rows_as_of(database, toy_use_case, JULY))
+    assert key_ranges(database, toy_use_case, APRIL, 4) == []
+    ranges = key_ranges(database, toy_use_case, JULY, 4)
+    assert ranges == [(None, [4]), ([4], [8]), ([8], None)]
+    assert key_ranges(database, toy_use_case, JULY, 5) == [(None, [5]), ([5], None)]
+    pages = [rows_as_of(database, toy_use_case, JULY, *bounds) for bounds in ranges]
+    assert [len(page) for page in pages] == [4, 4, 2]
+    pd.testing.assert_frame_equal(
+        pd.concat(pages, ignore_index=True), rows_as_of(database, toy_use_case, JULY)
+    )
+
+
+def test_an_ingest_meanwhile_moves_no_key_to_another_range(
+    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+) -> None:
+    facts = toy_frames(60)["facts"]
+    load(database, toy_use_case, JULY, {"facts": facts[facts["client_id"] > 3]})
+    ranges = key_ranges(database, toy_use_case, JULY, 3)
+    first = rows_as_of(database, toy_use_case, JULY, *ranges[0])
+    load(database, toy_use_case, JULY, {"facts": facts})
+    keys = [*first["client_id"]]
+    for bounds in ranges[1:]:
+        keys += [*rows_as_of(database, toy_use_case, JULY, *bounds)["client_id"]]
+    assert keys == [4, 5, 6, 7, 8, 9, 10]
 
 
 def test_keys_of_any_view_count_and_composite_keys_page(settings: Settings, toy_use_case: UseCase) -> None:
@@ -88,9 +109,18 @@ def test_keys_of_any_view_count_and_composite_keys_page(settings: Settings, toy_
     )
     load(database, use_case, JULY, {"one": one, "two": two})
     assert count_keys(database, use_case, JULY) == 3
-    last = rows_as_of(database, use_case, JULY, offset=1, limit=2)
+    assert key_ranges(database, use_case, JULY, 1) == [
+        *((None, ["a", 1]), (["a", 1], ["b", 1]), (["b", 1], None)),
+    ]
+    last = rows_as_of(database, use_case, JULY, after=["a", 1])
     assert last[["shop", "client_id", "colour"]].values.tolist() == [["b", 1, "red"], ["c", 2, "blue"]]
     assert pd.isna(last["size"][1])
+    assert rows_as_of(database, use_case, JULY, after=["b", 0], until=["b", 1])["colour"].tolist() == ["red"]
+    assert rows_as_of(database, use_case, JULY, after=["a", 1], until=["b", 0]).empty
+    assert read_online(database, use_case, [("b", 1), ("c", 1), ("c", 2)]) == {
+        ("b", 1): {"size": 2, "colour": "red"},
+        ("c", 2): {"size": None, "colour": "blue"},
+    }
 
 
 def test_new_features_and_views_are_columns_added_to_what_is_there(

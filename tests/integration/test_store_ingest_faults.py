@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
@@ -18,7 +19,6 @@ from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.settings import Settings
 from evergreen.store import ingest, staging
 from evergreen.store.forget import forget
-from evergreen.store.frames import digest
 from evergreen.store.runs import get_ingest, start_ingest, update_ingest
 from evergreen.store.tables import create_tables
 from evergreen.store.training_set import read_training_set
@@ -28,23 +28,35 @@ from toy_loads import DAY, JULY, content, load
 Frames = Callable[..., dict[str, pd.DataFrame]]
 
 
-@pytest.mark.parametrize("step", ["_refresh_online", "update_ingest", "digest_of"])
-def test_a_load_that_fails_anywhere_leaves_nothing(
+@pytest.mark.parametrize(
+    ("filled", "step"),
+    [
+        *((False, step) for step in ("load_rows", "update_ingest", "digest_of")),
+        *((True, step) for step in ("insert_news", "count_owed", "refresh_online", "update_ingest")),
+    ],
+)
+def test_a_load_that_fails_anywhere_leaves_what_was_there(
     database: sa.Engine,
     toy_use_case: UseCase,
     toy_frames: Frames,
     monkeypatch: pytest.MonkeyPatch,
+    filled: bool,
     step: str,
 ) -> None:
+    """Into an empty table rows go straight, into a filled one by comparison."""
+
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("forced")
 
+    if filled:
+        load(database, toy_use_case, JULY - DAY, toy_frames(12, seed=2))
+    before = content(database, toy_use_case)
     with monkeypatch.context() as patch:
         patch.setattr(ingest, step, fail)
         with pytest.raises(RuntimeError, match="forced"):
             load(database, toy_use_case, JULY, toy_frames(30))
-    assert not any(content(database, toy_use_case).values())
-    assert load(database, toy_use_case, JULY, toy_frames(30)) == {"facts": 30, "label": 30}
+    assert content(database, toy_use_case) == before
+    assert load(database, toy_use_case, JULY, toy_frames(30))["facts"] == 30
 
 
 def test_a_connection_that_dies_half_way_leaves_nothing(
@@ -73,10 +85,11 @@ def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
     frames = toy_frames(60)
     run = start_ingest(database, toy_use_case, JULY)
     for part, frame in frames.items():
-        staging.put(database, run.id, part, frame)
+        staging.append(database, run.id, part, 0, pa.Table.from_pandas(frame, preserve_index=False))
     script = f"""
         import sys, time
         sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        import pyarrow as pa
         import toy_declaration
         from evergreen.settings import load_settings
         from evergreen.store import ingest, staging
@@ -88,7 +101,9 @@ def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
 
         ingest.update_ingest = stop_here
         database = engine(load_settings())
-        frames = {{part: staging.get(database, {run.id!r}, part) for part in ("facts", "label")}}
+        frames = {{
+            part: pa.concat_tables(staging.batches(database, {run.id!r}, part)) for part in ("facts", "label")
+        }}
         ingest.load(database, toy_declaration.USE_CASE, {run.id!r}, frames)
     """
     environment = {
@@ -108,11 +123,10 @@ def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
         child.communicate(timeout=30)
     assert not any(content(database, toy_use_case).values())
     assert get_ingest(database, run.id).status == "extracting"
-    staged = {part: staging.get(database, run.id, part) for part in frames}
-    assert all(frame is not None for frame in staged.values())
-    ingest.load(database, toy_use_case, run.id, staged)  # type: ignore[arg-type]
+    staged = {part: pa.concat_tables(staging.batches(database, run.id, part)) for part in frames}
+    ingest.load(database, toy_use_case, run.id, staged)
     after_the_kill = content(database, toy_use_case)
-    assert staging.get(database, run.id, "facts") is None
+    assert list(staging.batches(database, run.id, "facts")) == []
 
     forget(database, toy_use_case)
     create_tables(database, toy_use_case)
@@ -160,7 +174,7 @@ def test_a_value_that_does_not_fit_stops_the_load(
 ) -> None:
     frames = toy_frames(30)
     frames["facts"].loc[3, "mood"] = "x" * 300
-    with pytest.raises(sa.exc.DataError):
+    with pytest.raises(StoreError, match=r"toy__facts does not take the rows as they are: .*mood"):
         load(database, toy_use_case, JULY, frames)
     assert not any(content(database, toy_use_case).values())
 
@@ -174,23 +188,23 @@ def test_frames_without_their_columns_or_of_no_part_are_refused(
         load(database, toy_use_case, JULY, {"other": toy_frames(6)["facts"]})
 
 
-def test_staged_frames_come_back_in_chunks(
+def test_staged_tables_come_back_in_chunks(
     database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frame = toy_frames(500)["facts"]
+    table = pa.Table.from_pandas(toy_frames(500)["facts"], preserve_index=False)
     run = start_ingest(database, toy_use_case, JULY)
     monkeypatch.setattr(staging, "CHUNK_BYTES", 6000)
-    assert staging.put(database, run.id, "facts", frame) > 2
-    for _ in range(2):
-        chunks = staging.put(database, run.id, "facts", frame)
+    chunk = 0
+    for start in (0, 200, 400):
+        chunk = staging.append(database, run.id, "facts", chunk, table.slice(start, 200))
+    assert chunk > 3
+    assert staging.append(database, run.id, "nothing", 0, table.slice(0, 0)) == 1
     with database.connect() as connection:
-        counted = connection.execute(sa.text("SELECT COUNT(*), SUM(row_count) FROM ingest_batch")).one()
-    assert tuple(counted) == (chunks, 500)
-    back = staging.get(database, run.id, "facts")
-    assert back is not None
-    assert digest(back) == digest(frame)
-    mixed = pd.DataFrame({"a": pd.Series([1, "x"], dtype=object)})
-    with pytest.raises(StoreError, match="cannot be kept as Parquet"):
-        staging.put(database, run.id, "facts", mixed)
-    assert staging.get(database, run.id, "facts") is not None
-    assert staging.get(database, run.id, "other") is None
+        counted = connection.execute(
+            sa.text("SELECT COUNT(*), SUM(row_count) FROM ingest_batch WHERE part = 'facts'")
+        ).one()
+    assert tuple(counted) == (chunk, 500)
+    assert pa.concat_tables(staging.batches(database, run.id, "facts")).equals(table)
+    [empty] = staging.batches(database, run.id, "nothing")
+    assert empty.equals(table.slice(0, 0))
+    assert list(staging.batches(database, run.id, "other")) == []

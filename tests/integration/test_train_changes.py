@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +15,14 @@ from evergreen.errors import SettingsError
 from evergreen.loop import train
 from evergreen.registry import ledger, models
 from evergreen.registry.champion import champion
+from evergreen.store import dataset
 from evergreen.store.database import engine
 from evergreen.store.ingest import load as load_frames
+from evergreen.store.retention import prune
 from evergreen.store.runs import start_ingest
+from evergreen.store.training_set import read_training_set
 from evergreen.training import runs, tracking
+from evergreen.usecases import load
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -37,36 +43,63 @@ def arrive(toy_store, toy_use_case, toy_frames):
 
 
 def assert_of_one_data_set(settings, training_run):
-    """The run's row, and its one MLflow run, are of the data that the store holds now."""
+    """The run's row and its one MLflow run are of one data set, which can be read again."""
     row = runs.get(engine(settings), training_run)
     client = MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
     experiment = client.get_experiment_by_name("toy")
     [run] = client.search_runs([experiment.experiment_id])
     assert run.info.run_id == row.mlflow_run_id
     assert run.data.tags["evergreen.dataset_digest"] == row.dataset_digest
-    now = train._read(engine(settings), train.load("toy", settings), row)
-    assert now.digest == row.dataset_digest
-    assert len(now.frame) == row.dataset_rows > 600
+    [used] = run.inputs.dataset_inputs
+    assert used.dataset.digest == row.dataset_digest[:36]
+    source = json.loads(used.dataset.source)["tags"]
+    assert json.loads(source["evergreen.query"]) == row.dataset_query
+    assert source["evergreen.dataset_read_at"] == row.dataset_read_at.isoformat()
+    again = dataset.reproduce(engine(settings), row.mlflow_run_id)
+    assert (again["same"], again["rebuilt_rows"]) == (True, row.dataset_rows), again
+    return row
 
 
-def test_rows_that_arrive_before_tuning_are_trained_on(toy_store, arrive):
+def test_rows_that_arrive_between_two_steps_change_nothing(toy_store, arrive):
     begun = train.training_set(toy_store, "toy", AS_OF)
     arrive()
     tuned = train.tune(toy_store, begun["training_run"])
     assert tuned["trials"] == 2
-    row = runs.get(engine(toy_store), begun["training_run"])
-    assert (row.status, row.dataset_digest != begun["digest"]) == ("tuned", True)
+    arrive(seed=9)
+    assert train.training_set(toy_store, "toy", AS_OF) == begun
     train.evaluate(toy_store, begun["training_run"])
-    assert_of_one_data_set(toy_store, begun["training_run"])
+    row = assert_of_one_data_set(toy_store, begun["training_run"])
+    assert (row.dataset_digest, row.dataset_rows) == (begun["digest"], begun["rows"])
+    now = read_training_set(engine(toy_store), load("toy", toy_store), AS_OF)
+    assert now.digest != row.dataset_digest
 
 
-def test_rows_that_arrive_after_tuning_are_tuned_and_trained_on(toy_store, arrive):
-    begun = train.training_set(toy_store, "toy", AS_OF)["training_run"]
-    before = train.tune(toy_store, begun)
+def test_rows_changed_behind_the_stores_back_begin_the_run_anew(toy_store, caplog):
+    begun = train.training_set(toy_store, "toy", AS_OF)
+    before = train.tune(toy_store, begun["training_run"])
+    with engine(toy_store).begin() as connection:
+        # Without their history, as a restored backup would be.
+        connection.exec_driver_sql("ALTER TABLE toy__facts DROP SYSTEM VERSIONING")
+        connection.exec_driver_sql("UPDATE toy__facts SET visits = visits + 1 WHERE client_id < 30")
+        connection.exec_driver_sql("ALTER TABLE toy__facts ADD SYSTEM VERSIONING")
+    with caplog.at_level(logging.WARNING):
+        train.evaluate(toy_store, begun["training_run"])
+    assert "beginning anew" in caplog.text
+    assert train.tune(toy_store, begun["training_run"])["loss"] != before["loss"]
+    row = assert_of_one_data_set(toy_store, begun["training_run"])
+    assert row.dataset_digest != begun["digest"]
+
+
+def test_a_run_whose_history_has_expired_begins_anew(toy_store, toy_use_case, arrive):
+    begun = train.training_set(toy_store, "toy", AS_OF)
+    train.tune(toy_store, begun["training_run"])
     arrive()
-    train.evaluate(toy_store, begun)
-    assert train.tune(toy_store, begun)["loss"] != before["loss"]
-    assert_of_one_data_set(toy_store, begun)
+    later = datetime.now(UTC) + timedelta(days=1, seconds=1)
+    prune(engine(toy_store), toy_use_case, 1, later)
+    train.evaluate(toy_store, begun["training_run"])
+    row = runs.get(engine(toy_store), begun["training_run"])
+    assert row.dataset_digest != begun["digest"]
+    assert row.dataset_rows > begun["rows"]
 
 
 def test_a_killed_evaluation_of_other_data_is_not_taken_over(toy_store, arrive, monkeypatch):
@@ -83,6 +116,8 @@ def test_a_killed_evaluation_of_other_data_is_not_taken_over(toy_store, arrive, 
         with pytest.raises(Killed):
             train.evaluate(toy_store, begun)
     arrive()
+    # As if the first rows could not be had again.
+    runs.update(engine(toy_store), begun, dataset_read_at=None, dataset_digest="0" * 64)
     outcome = train.run(toy_store, "toy", AS_OF)
     assert outcome["promoted"] is True
     assert_of_one_data_set(toy_store, begun)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from evergreen.store.frames import digest
+from evergreen.store.arrow import MOMENT, digest
 from evergreen.store.on_demand import columns_of, feature_columns
 from evergreen.store.training_set import TrainingSet
 from evergreen.usecase import UseCase
@@ -22,7 +23,16 @@ def toy_training_set(toy_frames: Callable[..., dict[str, pd.DataFrame]]) -> Call
         frames = toy_frames(*args, **kwargs)
         frame = frames["facts"].merge(frames["label"], on=["client_id", "event_time"])
         frame = frame.sort_values(["event_time", "client_id"], ignore_index=True)
-        return TrainingSet(frame, digest(frame), frame["event_time"].max().to_pydatetime())
+        table = pa.table(
+            {
+                name: pa.array(
+                    frame[name].tolist(), MOMENT if name == "event_time" else None, from_pandas=True
+                )
+                for name in frame.columns
+            }
+        )
+        newest = frame["event_time"].max().to_pydatetime()
+        return TrainingSet(table, digest(table), newest, newest, {"keys": [["client_id", "int"]]})
 
     return build
 

@@ -7,15 +7,35 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from command_line import CommandLine, Done
+
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("up", "down", "status", "airflow", "use-cases", "run", "score", "simulate", "demo")
+COMMANDS = (
+    *("up", "down", "status", "airflow", "use-cases", "new", "profile", "run", "score", "simulate", "demo"),
+    *("features", "apply", "ingest-runs", "dataset"),
+)
+# Those that have subcommands.
+GROUPS = {"features": ("list", "diff"), "dataset": ("show", "reproduce")}
+WORDS = [
+    *(name for name in COMMANDS if name not in GROUPS),
+    *(f"{name} {sub}" for name, subs in GROUPS.items() for sub in subs),
+]
+
+Evergreen = Callable[..., Done]
 
 
-def evergreen(*arguments: str, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def evergreen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Evergreen:
+    """Runs a command in this process."""
+    return CommandLine(monkeypatch, capsys).run
+
+
+def as_process(*arguments: str, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("EVERGREEN_", "AIRFLOW"))}
     environment |= {"EVERGREEN_HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1", **settings}
     return subprocess.run(
@@ -28,24 +48,32 @@ def evergreen(*arguments: str, home: Path, **settings: str) -> subprocess.Comple
     )
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) -> None:
-    done = evergreen(command, "--help", home=tmp_path)
+@pytest.mark.parametrize("words", [*WORDS, *GROUPS])
+def test_every_command_has_help_with_an_example_and_speaks_json(
+    words: str, evergreen: Evergreen, tmp_path: Path
+) -> None:
+    done = evergreen(*words.split(), "--help", home=tmp_path)
     assert done.returncode == 0
     assert re.search(r"Examples?\b", done.stdout)
-    assert f"evergreen {command}" in done.stdout
+    assert f"evergreen {words.removesuffix(' list')}" in done.stdout
+    # Airflow's own commands have an --output of their own.
+    if words not in ("airflow", *GROUPS):
+        assert "--json" in done.stdout
 
 
-def test_help_names_every_command_and_so_does_the_readme(tmp_path: Path) -> None:
+def test_help_names_every_command_and_so_does_the_readme(evergreen: Evergreen, tmp_path: Path) -> None:
     shown = evergreen("--help", home=tmp_path).stdout
     readme = (ROOT / "README.md").read_text()
     listed = set(re.findall(r"^│ ([a-z][a-z-]+)  ", shown, re.MULTILINE))
     assert listed == set(COMMANDS)
     for command in COMMANDS:
         assert re.search(rf"`(evergreen )?{command}\b", readme), command
+    for group, subcommands in GROUPS.items():
+        help_of_group = evergreen(group, "--help", home=tmp_path).stdout
+        assert set(re.findall(r"^│ ([a-z][a-z-]+)  ", help_of_group, re.MULTILINE)) == set(subcommands)
 
 
-def test_use_cases_can_be_listed_for_scripts(tmp_path: Path) -> None:
+def test_use_cases_can_be_listed_for_scripts(evergreen: Evergreen, tmp_path: Path) -> None:
     done = evergreen("use-cases", "--json", home=tmp_path)
     listed = json.loads(done.stdout)
     assert listed["credit_score"]["problem"] == "multiclass"
@@ -61,11 +89,20 @@ def test_use_cases_can_be_listed_for_scripts(tmp_path: Path) -> None:
         (("demo", "nothing"), 2, "there is no use case 'nothing'"),
         (("demo", "titanic", "--csv", "missing.csv"), 3, "missing.csv"),
         (("score", "titanic", "--input", "missing.csv", "--output", "out.csv"), 3, "missing.csv"),
+        (("features", "titanik"), 2, "did you mean 'titanic'"),
+        (("features", "diff", "titanik"), 2, "did you mean 'titanic'"),
+        (("apply", "titanik"), 2, "did you mean 'titanic'"),
+        (("ingest-runs", "titanik"), 2, "did you mean 'titanic'"),
+        (("profile", "titanik"), 2, "did you mean 'titanic'"),
+        (("profile", "titanic", "--as-of", "yesterday"), 2, "yesterday"),
+        (("features", "titanic", "more"), 2, "more"),
+        (("new", "own", "--from", "missing.csv", "--target", "y"), 3, "missing.csv"),
+        (("new", "Not A Name", "--from", "missing.csv", "--target", "y"), 2, "not a valid name"),
         (("simulate", "titanic", "--start", "2026-01-01", "--end", "2026-02-01"), 2, "no simulator"),
     ],
 )
 def test_bad_input_is_one_message_and_its_exit_code(
-    arguments: tuple[str, ...], code: int, message: str, tmp_path: Path
+    arguments: tuple[str, ...], code: int, message: str, evergreen: Evergreen, tmp_path: Path
 ) -> None:
     done = evergreen(*arguments, home=tmp_path)
     assert message in done.stderr
@@ -73,7 +110,7 @@ def test_bad_input_is_one_message_and_its_exit_code(
     assert done.returncode == code
 
 
-def test_an_unreachable_store_says_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_an_unreachable_store_says_where_it_was_looked_for(evergreen: Evergreen, tmp_path: Path) -> None:
     done = evergreen("run", "train", "titanic", home=tmp_path, EVERGREEN_MARIADB_PORT="1")
     assert done.returncode == 5
     assert "127.0.0.1:1" in done.stderr
@@ -88,7 +125,9 @@ def test_an_unreachable_store_says_where_it_was_looked_for(tmp_path: Path) -> No
         ("EVERGREEN_SOURCES", "nojson", "sources"),
     ],
 )
-def test_a_malformed_setting_is_named(name: str, value: str, told: str, tmp_path: Path) -> None:
+def test_a_malformed_setting_is_named(
+    name: str, value: str, told: str, evergreen: Evergreen, tmp_path: Path
+) -> None:
     done = evergreen("use-cases", home=tmp_path, **{name: value})
     assert done.returncode == 2
     assert told in done.stderr
@@ -104,7 +143,9 @@ def broken(tmp_path: Path) -> str:
     return str(folder.parent)
 
 
-def test_a_broken_use_case_is_named_and_hides_no_other(broken: str, tmp_path: Path) -> None:
+def test_a_broken_use_case_is_named_and_hides_no_other(
+    broken: str, evergreen: Evergreen, tmp_path: Path
+) -> None:
     done = evergreen("use-cases", "--json", home=tmp_path, EVERGREEN_USE_CASES=broken)
     listed = json.loads(done.stdout)
     assert listed["titanic"]["problem"] == "binary"
@@ -112,16 +153,22 @@ def test_a_broken_use_case_is_named_and_hides_no_other(broken: str, tmp_path: Pa
     assert done.returncode == 2
 
 
-def test_status_tells_of_a_broken_use_case(broken: str, tmp_path: Path) -> None:
+def test_status_tells_of_a_broken_use_case(broken: str, evergreen: Evergreen, tmp_path: Path) -> None:
     done = evergreen("status", "--json", home=tmp_path, EVERGREEN_USE_CASES=broken)
     assert "broken/__init__.py:1" in " ".join(json.loads(done.stdout)["problems"])
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("run", "train", "titanic", "--source", "x.csv"), ("run", "deploy", "titanic", "--as-of", "2026-01-01")],
+    [
+        ("run", "train", "titanic", "--source", "x.csv"),
+        ("run", "train", "titanic", "--force"),
+        ("run", "deploy", "titanic", "--as-of", "2026-01-01"),
+    ],
 )
-def test_an_option_that_does_not_apply_is_refused(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_an_option_that_does_not_apply_is_refused(
+    arguments: tuple[str, ...], evergreen: Evergreen, tmp_path: Path
+) -> None:
     done = evergreen(*arguments, home=tmp_path)
     assert done.returncode == 2
     assert "leave" in done.stderr
@@ -129,24 +176,18 @@ def test_an_option_that_does_not_apply_is_refused(arguments: tuple[str, ...], tm
 
 def test_a_message_is_not_cut_at_the_width_of_a_pipe(tmp_path: Path) -> None:
     name = "x" * 150
-    done = evergreen("run", "train", name, home=tmp_path, COLUMNS="80")
+    done = as_process("run", "train", name, home=tmp_path, COLUMNS="80")
     assert f"there is no use case '{name}'" in done.stderr
 
 
-# Airflow's own commands have an --output of their own.
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"airflow"}))
-def test_every_command_speaks_json(command: str, tmp_path: Path) -> None:
-    assert "--json" in evergreen(command, "--help", home=tmp_path).stdout
-
-
-def test_status_without_a_stack_says_how_to_start_it(tmp_path: Path) -> None:
+def test_status_without_a_stack_says_how_to_start_it(evergreen: Evergreen, tmp_path: Path) -> None:
     done = evergreen("status", home=tmp_path)
     assert done.returncode == 1
     assert "evergreen up" in done.stdout
     assert json.loads(evergreen("status", "--json", home=tmp_path).stdout)["state"] == "stopped"
 
 
-def test_down_without_a_stack_is_no_error(tmp_path: Path) -> None:
+def test_down_without_a_stack_is_no_error(evergreen: Evergreen, tmp_path: Path) -> None:
     done = evergreen("down", home=tmp_path)
     assert done.returncode == 0
     assert "Nothing was running" in done.stdout
@@ -155,8 +196,31 @@ def test_down_without_a_stack_is_no_error(tmp_path: Path) -> None:
 def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys\nimport evergreen.cli\n"
-        "heavy = {'pandas', 'mlflow', 'catboost', 'airflow', 'bentoml', 'sqlalchemy'} & set(sys.modules)\n"
+        "heavy = {'pandas', 'pyarrow', 'mlflow', 'catboost', 'airflow', 'bentoml', 'sqlalchemy'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(', '.join(heavy) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", ""),
+        ("s3://bucket/day=1/rows.csv", "s3://bucket/day=1/rows.csv"),
+        ("facts=a.csv, label=s3://b/c.csv", "facts={here}/a.csv,label=s3://b/c.csv"),
+        ("facts=a,b.csv", "facts={here}/a,b.csv"),
+        ("month=1/rows.csv", "{here}/month=1/rows.csv"),
+        ("landing/*.csv", "{here}/landing/*.csv"),
+    ],
+)
+def test_paths_are_made_what_they_are_from_anywhere(
+    source: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evergreen.cli.loop import _places
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "month=1").mkdir()
+    (tmp_path / "month=1" / "rows.csv").touch()
+    assert _places(source) == expected.format(here=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from evergreen.settings import load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.view import urls_table
 from evergreen.usecases import load
+
+ADDRESS_SECONDS = 30.0
 
 
 def run_demo(
@@ -49,6 +52,8 @@ def run_demo(
                 with tour.stage("the stack comes up") as stage:
                     status = lifecycle.up(home, progress=stage.say)
                     stage.verify(status["state"] == "running", "every server running")
+                    # A use case that was declared while the stack ran gets its address a moment later.
+                    stage.verify(_has_an_address(home, name), f"an address for the service of {name}")
                     stage.happened = f"{len(status['processes'])} servers running, healthy"
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
@@ -77,6 +82,15 @@ def run_demo(
     )
     console.print(f"Every stage verified in {tour.total_seconds:.0f} s. Report: {report}")
     return {**outcome, "stages": tour.as_json(), "total_seconds": round(tour.total_seconds, 1)}
+
+
+def _has_an_address(home: Path, name: str) -> bool:
+    deadline = time.monotonic() + ADDRESS_SECONDS
+    while name not in load_settings(home).service_urls:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def _told(outcome: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from types import ModuleType
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from evergreen.errors import SourceError
 from evergreen.settings import Settings
@@ -14,6 +14,9 @@ from evergreen.store.database import engine
 from evergreen.store.online import latest_rows
 from evergreen.usecase import TIMELESS, SqlSource, UseCase
 from evergreen.usecases import submodule
+
+if TYPE_CHECKING:
+    from evergreen.sources.read import Input
 
 Say = Callable[[str], None]
 
@@ -61,18 +64,19 @@ def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
             )
         return
     try:
-        _source_rows(settings, use_case, file)
+        for each in _inputs(settings, use_case, file):
+            next(iter(each.batches()), None)
     except SourceError as error:
         hint = f"name the file: evergreen demo {use_case.name} --csv FILE"
         raise type(error)(error.message, hint=hint) from error
 
 
-def _source_rows(settings: Settings, use_case: UseCase, file: str) -> int:
-    """How many rows the use case's source holds up to now."""
-    from evergreen.sources.read import read
+def _inputs(settings: Settings, use_case: UseCase, file: str) -> list[Input]:
+    """What the use case's labels are read from, up to now."""
+    from evergreen.sources.read import open_source
 
     source, now = use_case.label.source, datetime.now(UTC)
-    return len(read(source, settings, use_case.name, start=TIMELESS, end=now, override=file))
+    return open_source(source, settings, use_case.name, start=TIMELESS, end=now, override=file)
 
 
 class SimulatedUpstream:
@@ -140,7 +144,11 @@ class DeclaredUpstream:
 
     def prepare(self, until: datetime, say: Say) -> str:
         say("reading the source")
-        rows = _source_rows(self._settings, self._use_case, self.ingest_conf.get("source", ""))
+        rows = 0
+        for each in _inputs(self._settings, self._use_case, self.ingest_conf.get("source", "")):
+            for batch in each.batches():
+                rows += batch.num_rows
+                say(f"{rows:,} rows at the source so far")
         return f"{rows:,} rows at the source"
 
     def usual_rows(self, count: int) -> list[dict[str, Any]]:

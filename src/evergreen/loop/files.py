@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from evergreen.errors import ServingError, ValidationFailed
 from evergreen.registry.champion import require_champion
 from evergreen.settings import Settings
-from evergreen.usecase import TIMELESS, FeatureView, FileSource, UseCase
+from evergreen.usecase import ROW_NUMBER, TIMELESS, Contract, FeatureView, FileSource, UseCase
 from evergreen.usecases import load
 
 if TYPE_CHECKING:
@@ -62,7 +62,15 @@ def _read(settings: Settings, use_case: UseCase, path: Path) -> pd.DataFrame:
 
     first = use_case.views[0].source
     source = first if isinstance(first, FileSource) else FileSource(path=str(path))
-    return read(source, settings, use_case.name, start=TIMELESS, end=datetime.now(UTC), override=str(path))
+    return read(
+        source,
+        settings,
+        use_case.name,
+        start=TIMELESS,
+        end=datetime.now(UTC),
+        override=str(path),
+        numbered=any(key.source_column == ROW_NUMBER for key in use_case.entity.keys),
+    )
 
 
 def _clean(use_case: UseCase, raw: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -87,10 +95,13 @@ def _clean(use_case: UseCase, raw: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _as_file(view: FeatureView) -> FeatureView:
-    """The view without its event time (these rows are true now), and with any share of permitted nulls:
-    a share says something about a source, and nothing about a few rows."""
-    features = tuple(replace(f, max_null_share=1.0) if f.nullable else f for f in view.features)
-    return replace(view, event_time=None, features=features)
+    """The view without its event time (these rows are true now) and without what says something about a
+    source and nothing about a few rows: shares of nulls and rejections, uniqueness, freshness."""
+    features = tuple(
+        replace(f, unique=False, max_null_share=1.0 if f.nullable else 0.0) for f in view.features
+    )
+    contract = Contract(rules=view.contract.rules)
+    return replace(view, event_time=None, max_age=None, features=features, contract=contract)
 
 
 def _score(settings: Settings, use_case: UseCase, frame: pd.DataFrame, version: int) -> pd.DataFrame:

@@ -1,162 +1,320 @@
 """The verb ingest: source → validate → feature store, for what the source had recorded by `as_of`.
 
-`extract` keeps the raw rows in MariaDB (`ingest_batch`), so that the next task may run on another machine.
-Nothing is loaded unless every part passes, and then all parts are loaded in one transaction.
+`extract` keeps the raw rows in MariaDB (`ingest_batch`), so that the next task may run on another machine;
+`validate` judges them and `load` writes what is clean. `run` does all three in one process, without keeping
+anything in between. Nothing is loaded unless every part passes, and then all parts in one transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import EvergreenError, SourceError, StoreError, ValidationFailed
+from evergreen.errors import EvergreenError, StoreError, StoreUnreachable, ValidationFailed
 from evergreen.loop import refuse_future
+from evergreen.loop.cleaning import Cleaning, Progress, clean_all, cleanings
+from evergreen.loop.inputs import Plan, overrides, parts_of, plan
+from evergreen.loop.provenance import code_version, declaration_digest
 from evergreen.settings import Settings
-from evergreen.usecase import TIMELESS, FeatureView, FileSource, Label, UseCase
+from evergreen.usecase import UseCase
 from evergreen.usecases import load as load_use_case
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
     from sqlalchemy import Engine
 
+    from evergreen.store.ingest import Loaded
     from evergreen.store.runs import IngestRun
     from evergreen.validation.report import Report
 
+    Inputs = dict[str, list[dict[str, Any]]]
 
-def extract(settings: Settings, use_case: str, as_of: datetime, source: str = "") -> dict[str, Any]:
-    """Read every part's raw rows and keep them for `validate`; `source`: a file instead of the declared one.
+log = logging.getLogger(__name__)
 
-    Makes the platform's and the use case's tables when they are missing. Returns {"ingest_run", "use_case",
-    "as_of", "rows": {part: count}}. Raises SourceError and its kind, SettingsError for a future `as_of`,
-    SchemaMismatch, StoreUnreachable.
+_UNCHANGED = "every file is the one that was loaded before: there is nothing to do (--force reads it again)"
+_SAME_ROWS = "the sources gave the same rows as before: nothing changed"
+
+
+def extract(
+    settings: Settings, use_case: str, as_of: datetime, source: str = "", *, force: bool = False
+) -> dict[str, Any]:
+    """Read every part's raw rows and keep them for `validate`.
+
+    `source`: a file instead of the declared one, or "part=path,part=path". Files whose content was loaded
+    before are not read again, unless `force`. Makes the platform's and the use case's tables when they are
+    missing. Returns {"ingest_run", "use_case", "as_of", "rows": {part: count}}, and {"rows_loaded": 0,
+    "unchanged": True, "said": text} when there is nothing to read: then the run is over. Raises SourceError
+    and its kind, SettingsError for a future `as_of`, SchemaMismatch, StoreUnreachable.
     """
-    from evergreen.sources.read import read
     from evergreen.store import staging
-    from evergreen.store.database import engine
-    from evergreen.store.migrations import migrate
-    from evergreen.store.runs import knew_before, start_ingest, update_ingest
-    from evergreen.store.tables import create_tables
+    from evergreen.store.runs import update_ingest
 
-    declared = load_use_case(use_case, settings)
-    refuse_future(as_of)
-    _refuse_one_file_for_many(declared, source or settings.sources.get(use_case, ""))
-    database = engine(settings)
-    migrate(database)
-    create_tables(database, declared)
-    run = start_ingest(database, declared, as_of, source)
-    rows: dict[str, int] = {}
-    frames: dict[Any, pd.DataFrame] = {}
-    try:
-        for name, part in _parts(declared):
-            # A part whose table is new, or was made again, has all of its source to catch up on.
-            start = run.interval_start if knew_before(database, declared, part, as_of) else TIMELESS
-            wanted = (part.source, start)
-            # Two parts of one source read it once.
-            if wanted not in frames:
-                frames[wanted] = read(
-                    part.source, settings, use_case, start=start, end=as_of, override=source
-                )
-            rows[name] = len(frames[wanted])
-            staging.put(database, run.id, _raw(name), frames[wanted])
-    except EvergreenError as error:
-        _fail(database, run, {"error": error.message})
-        raise
-    with database.begin() as connection:
-        update_ingest(connection, run.id, status="extracted", rows_in=sum(rows.values()))
+    begun = _begin(settings, use_case, as_of, source, force)
+    database, run, inputs = begun.database, begun.run, begun.plan.inputs
+    rows = dict.fromkeys(inputs, 0)
+    if begun.plan.unchanged:
+        return {**_named(run), "rows": rows, **_nothing_to_do(begun)}
+    with _failing(database, run):
+        with database.begin() as connection:
+            staging.drop(connection, run.id)
+        for reading in begun.plan.readings:
+            chunk = 0
+            for batch in reading.batches():
+                chunk = staging.append(database, run.id, reading.number, chunk, batch)
+                for part in reading.parts:
+                    rows[part] += batch.num_rows
+        with database.begin() as connection:
+            update_ingest(connection, run.id, status="extracted", rows_in=sum(rows.values()), inputs=inputs)
     return {**_named(run), "rows": rows}
 
 
 def validate(settings: Settings, ingest_run: str) -> dict[str, Any]:
-    """Check the raw rows against the contract and keep the clean ones for `load`.
+    """Check the raw rows against the contract; the report goes to the log and to the run's record.
 
-    Returns {"ingest_run", "use_case", "as_of", "rows": {part: count}, "rejected": count}. Raises
-    ValidationFailed with a bounded report when any part breaks the contract; then nothing is loaded, and a
-    second attempt raises the same.
+    Returns {"ingest_run", "use_case", "as_of", "rows": {part: count}, "rejected", "held_back"}: the rows that
+    may be loaded, those that broke a check where the contract lets the others load, those of the future.
+    Raises ValidationFailed with a bounded report when any part breaks the contract; then nothing is loaded,
+    and a second attempt raises the same.
     """
-    from evergreen.store import staging
     from evergreen.store.database import engine
     from evergreen.store.runs import get_ingest, update_ingest
-    from evergreen.validation.contract import validate as check
     from evergreen.validation.report import Report
 
     database = engine(settings)
     run = get_ingest(database, ingest_run)
     if run.status == "loaded":
-        return {**_named(run), "rows": {}, "rejected": run.rows_rejected or 0}
+        return {**_named(run), "rows": {}, "rejected": run.rows_rejected or 0, "held_back": _held_back(run)}
     if run.status == "failed" and "error" not in run.report:
         raise _broken(run, [Report.from_json(told) for told in run.report.values()])
     declared = load_use_case(run.use_case, settings)
-    reports: dict[str, Report] = {}
-    rows: dict[str, int] = {}
-    rejected = 0
-    for name, part in _parts(declared):
-        frame, report = check(declared, part, _staged(database, run, _raw(name)))
-        reports[name] = report
-        if report.ok:
-            known = _true_by(frame, part, run.as_of)
-            rows[name] = len(known)
-            rejected += report.rows - len(known)
-            staging.put(database, run.id, name, known)
-    told = {name: report.to_json() for name, report in reports.items()}
-    if not all(report.ok for report in reports.values()):
-        _fail(database, run, told)
-        raise _broken(run, list(reports.values()))
-    with database.begin() as connection:
-        update_ingest(connection, run.id, status="validated", rows_rejected=rejected, report=told)
-    return {**_named(run), "rows": rows, "rejected": rejected}
+    inputs = _staged_inputs(run)
+    with (
+        _failing(database, run) as reports,
+        cleanings(declared, run.as_of, inputs, _usual(database, declared)) as works,
+    ):
+        clean_all(works, inputs, _staged(database, run, inputs))
+        reports |= {name: work.full_report() for name, work in works.items()}
+        _judge(run, reports)
+        with database.begin() as connection:
+            update_ingest(connection, run.id, status="validated", inputs=inputs, **_told(reports))
+    _log(reports)
+    return {
+        **_named(run),
+        "rows": {name: report.kept for name, report in reports.items()},
+        "rejected": sum(report.rejected for report in reports.values()),
+        "held_back": sum(work.held_back for work in works.values()),
+    }
 
 
 def load(settings: Settings, ingest_run: str) -> dict[str, Any]:
     """Write the clean rows into the store, in one transaction.
 
-    Returns {"ingest_run", "use_case", "as_of", "rows_in", "rows_loaded", "loaded": {part: count}}; rows that
-    the store knew already are not loaded again. Loading a loaded run tells the same and changes nothing.
+    Returns {"ingest_run", "use_case", "as_of", "rows_in", "rows_loaded", "loaded": {part: count}, "rejected",
+    "held_back"}; rows that the store knew already are not loaded again. Loading a loaded run tells the same
+    and changes nothing. Raises ValidationFailed when a key is referred to that no other view has.
     """
     from evergreen.store.database import engine
-    from evergreen.store.ingest import load as write
     from evergreen.store.runs import get_ingest
+    from evergreen.validation.report import Report
 
     database = engine(settings)
     run = get_ingest(database, ingest_run)
-    loaded: dict[str, int] = {}
-    if run.status != "loaded":
-        if run.status != "validated":
-            raise StoreError(
-                f"ingest run {run.id} of {run.use_case} is {run.status}, not validated",
-                hint="run its extract and validate steps first",
-            )
-        declared = load_use_case(run.use_case, settings)
-        frames = {name: _staged(database, run, name) for name, _ in _parts(declared)}
-        loaded = write(database, declared, run.id, frames)
-        run = get_ingest(database, ingest_run)
-    return {**_named(run), "rows_in": run.rows_in, "rows_loaded": run.rows_loaded or 0, "loaded": loaded}
-
-
-def run(settings: Settings, use_case: str, as_of: datetime, source: str = "") -> dict[str, Any]:
-    """All three in order; what `load` returns, and how many rows were rejected."""
-    ingest_run = extract(settings, use_case, as_of, source)["ingest_run"]
-    rejected = validate(settings, ingest_run)["rejected"]
-    return {**load(settings, ingest_run), "rejected": rejected}
-
-
-def _parts(use_case: UseCase) -> Iterator[tuple[str, FeatureView | Label]]:
-    from evergreen.store.ingest import LABEL
-
-    for view in use_case.views:
-        yield view.name, view
-    yield LABEL, use_case.label
-
-
-def _refuse_one_file_for_many(use_case: UseCase, given: str) -> None:
-    """Raise SourceError if `given` would be read as each of several declared files."""
-    files = sorted({p.source.path for _, p in _parts(use_case) if isinstance(p.source, FileSource)})
-    if given and len(files) > 1:
-        raise SourceError(
-            f"{given} cannot take the place of the {len(files)} files of {use_case.name}"
-            f" ({', '.join(files)})",
-            hint="leave --source and EVERGREEN_SOURCES empty; put the files where they are declared",
+    if run.status == "loaded":
+        return _summary(run, {})
+    if run.status != "validated":
+        raise StoreError(
+            f"ingest run {run.id} of {run.use_case} is {run.status}, not validated",
+            hint="run its extract and validate steps first",
         )
+    declared = load_use_case(run.use_case, settings)
+    inputs = _staged_inputs(run)
+    with (
+        _failing(database, run) as reports,
+        cleanings(declared, run.as_of, inputs, _usual(database, declared)) as works,
+    ):
+        clean_all(works, inputs, _staged(database, run, inputs))
+        loaded = _write(database, declared, run, inputs, works, reports)
+    # What `validate` has told is not told again.
+    _log({n: report for n, report in reports.items() if report != Report.from_json(run.report[n])})
+    return _summary(get_ingest(database, ingest_run), loaded)
+
+
+def run(
+    settings: Settings,
+    use_case: str,
+    as_of: datetime,
+    source: str = "",
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """All three in one go, and nothing kept in between; what `load` returns.
+
+    With {"unchanged": True, "said": text} when the same input was loaded before: then files are not read, and
+    what a database gave again has changed nothing. `progress` is told (part, rows read so far).
+    """
+    from evergreen.store.runs import get_ingest
+
+    begun = _begin(settings, use_case, as_of, source, force)
+    database, run, inputs = begun.database, begun.run, begun.plan.inputs
+    if begun.plan.unchanged:
+        nothing = {"rows_in": 0, "rows_loaded": 0, "loaded": {}, "rejected": 0, "held_back": 0}
+        return {**_named(run), **nothing, **_nothing_to_do(begun)}
+    with (
+        _failing(database, run) as reports,
+        cleanings(begun.use_case, as_of, inputs, _usual(database, begun.use_case)) as works,
+    ):
+        readings = ((reading.number, reading.batches()) for reading in begun.plan.readings)
+        clean_all(works, inputs, readings, progress)
+        if not all(work.report().ok for work in works.values()):
+            # Nothing will be loaded: the report may as well be complete.
+            reports |= {name: work.full_report() for name, work in works.items()}
+            _judge(run, reports)
+        loaded = _write(database, begun.use_case, run, inputs, works, reports)
+    _log(reports)
+    done = _summary(get_ingest(database, run.id), loaded)
+    if not any(each.changed for each in loaded.values()) and begun.same_as_before(inputs):
+        done |= {"unchanged": True, "said": _SAME_ROWS}
+    return done
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A run that has begun; `former` is its record of an earlier time, when it is a rerun."""
+
+    use_case: UseCase
+    database: Engine
+    run: IngestRun
+    plan: Plan
+    former: IngestRun | None
+
+    def same_as_before(self, inputs: Inputs) -> bool:
+        """Whether an earlier load of this very run read the same content."""
+        if self.former is None or self.former.status != "loaded":
+            return False
+        return _contents(self.former.inputs or {}) == _contents(inputs)
+
+
+def _begin(settings: Settings, name: str, as_of: datetime, source: str, force: bool) -> _Begun:
+    """Make the tables that are missing, record the run and open its sources."""
+    from evergreen.store.database import engine
+    from evergreen.store.migrations import migrate
+    from evergreen.store.runs import find_ingest, ingest_id, last_load, start_ingest
+    from evergreen.store.tables import create_tables
+
+    use_case = load_use_case(name, settings)
+    refuse_future(as_of)
+    overrides(use_case, source, settings.sources.get(name, ""))
+    database = engine(settings)
+    migrate(database)
+    create_tables(database, use_case)
+    former = find_ingest(database, ingest_id(use_case, as_of, source))
+    before = None if force else last_load(database, use_case, as_of)
+    run = start_ingest(database, use_case, as_of, source)
+    declaration = declaration_digest(use_case)
+    with _failing(database, run):
+        planned = plan(settings, use_case, database, run, before=before, declaration=declaration)
+        if not planned.unchanged and planned.skips(run.id):
+            # A rerun that reads anything reads all that it read before: its record stays whole.
+            planned = plan(settings, use_case, database, run, before=None, declaration=declaration)
+    return _Begun(use_case, database, run, planned, former)
+
+
+def _nothing_to_do(begun: _Begun) -> dict[str, Any]:
+    """Record a run that found every file unchanged. One that had loaded them itself stays as it was."""
+    from evergreen.store.ingest import digest_of
+    from evergreen.store.runs import update_ingest
+    from evergreen.store.times import naive
+
+    former = begun.former
+    with begun.database.begin() as connection:
+        if former is not None and former.status == "loaded" and former.finished_at is not None:
+            update_ingest(
+                connection,
+                begun.run.id,
+                status="loaded",
+                started_at=naive(former.started_at),
+                finished_at=naive(former.finished_at),
+                seconds=former.seconds,
+            )
+        else:
+            update_ingest(
+                connection,
+                begun.run.id,
+                status="loaded",
+                rows_in=0,
+                rows_loaded=0,
+                rows_rejected=0,
+                report={},
+                digest=digest_of({}),
+                inputs=begun.plan.inputs,
+                **_code(begun.use_case),
+            )
+    log.info("%s as of %s: %s", begun.run.use_case, begun.run.as_of.isoformat(), _UNCHANGED)
+    return {"rows_loaded": 0, "unchanged": True, "said": _UNCHANGED}
+
+
+def _write(
+    database: Engine,
+    use_case: UseCase,
+    run: IngestRun,
+    inputs: Inputs,
+    works: Mapping[str, Cleaning],
+    reports: dict[str, Report],
+) -> Mapping[str, Loaded]:
+    """Load all parts, judging once more with what only a load finds: repeated keys and broken references."""
+    from evergreen.store.ingest import load as write
+
+    outcome: dict[str, Loaded] = {}
+
+    def judge(loaded: Mapping[str, Loaded]) -> dict[str, Any]:
+        outcome.update(loaded)
+        reports.update({name: work.report(loaded[name]) for name, work in works.items()})
+        _judge(run, reports)
+        for name, entries in inputs.items():
+            for entry in entries:
+                if entry.pop("staged", None) is not None and not entry["digest"]:
+                    entry["digest"] = loaded[name].digest
+        rows_in = sum(entry["rows"] for entries in inputs.values() for entry in entries)
+        return {"rows_in": rows_in, "inputs": inputs, **_told(reports), **_code(use_case)}
+
+    write(
+        database,
+        use_case,
+        run.id,
+        {name: work.spool for name, work in works.items()},
+        rejected={name: work.rejected() for name, work in works.items()},
+        judge=judge,
+    )
+    return outcome
+
+
+@contextmanager
+def _failing(database: Engine, run: IngestRun) -> Iterator[dict[str, Report]]:
+    """Record what goes wrong inside, and forget the staged rows. Yields where the reports belong."""
+    from evergreen.store import staging
+    from evergreen.store.runs import update_ingest
+
+    reports: dict[str, Report] = {}
+    try:
+        yield reports
+    except EvergreenError as error:
+        broken = isinstance(error, ValidationFailed) and reports
+        told = _told(reports) if broken else {"report": {"error": error.message}}
+        # A store that does not answer is told by the error itself.
+        with suppress(StoreUnreachable), database.begin() as connection:
+            update_ingest(connection, run.id, status="failed", **told)
+            staging.drop(connection, run.id)
+        raise
+
+
+def _judge(run: IngestRun, reports: Mapping[str, Report]) -> None:
+    if not all(report.ok for report in reports.values()):
+        raise _broken(run, list(reports.values()))
 
 
 def _broken(run: IngestRun, reports: list[Report]) -> ValidationFailed:
@@ -167,42 +325,77 @@ def _broken(run: IngestRun, reports: list[Report]) -> ValidationFailed:
     )
 
 
-def _raw(part: str) -> str:
-    return f"raw:{part}"
+def _log(reports: Mapping[str, Report]) -> None:
+    for report in reports.values():
+        log.log(logging.WARNING if report.failures else logging.INFO, "%s", report.as_table())
 
 
-def _staged(database: Engine, run: IngestRun, part: str) -> pd.DataFrame:
+def _told(reports: Mapping[str, Report]) -> dict[str, Any]:
+    return {
+        "report": {name: report.to_json() for name, report in reports.items()},
+        "rows_rejected": sum(report.rejected for report in reports.values()),
+    }
+
+
+def _code(use_case: UseCase) -> dict[str, str]:
+    return {"declaration": declaration_digest(use_case), "code_version": code_version()}
+
+
+def _usual(database: Engine, use_case: UseCase) -> dict[str, float | None]:
+    from evergreen.store.runs import usual_rows
+
+    counted = [name for name, part in parts_of(use_case) if part.contract.row_count is not None]
+    return {name: usual_rows(database, use_case, name) for name in counted}
+
+
+def _staged_inputs(run: IngestRun) -> Inputs:
+    if run.status == "failed" or not run.inputs:
+        raise _not_staged(run, "any part")
+    return run.inputs
+
+
+def _staged(database: Engine, run: IngestRun, inputs: Inputs) -> Iterator[tuple[str, Iterator[pa.Table]]]:
+    """The staged readings, each once: its number and its batches."""
     from evergreen.store import staging
 
-    frame = staging.get(database, run.id, part)
-    if frame is None:
-        raise StoreError(
-            f"ingest run {run.id} of {run.use_case} has no staged rows of {part.removeprefix(_raw(''))}",
-            hint="run its extract step first",
-        )
-    return frame
+    def batches(number: str, part: str) -> Iterator[pa.Table]:
+        batch = None
+        for batch in staging.batches(database, run.id, number):
+            yield batch
+        if batch is None:
+            raise _not_staged(run, part)
+
+    entries = [
+        (entry["staged"], part) for part, found in inputs.items() for entry in found if "staged" in entry
+    ]
+    for number, part in sorted(dict(reversed(entries)).items(), key=lambda item: int(item[0])):
+        yield number, batches(number, part)
 
 
-def _true_by(frame: pd.DataFrame, part: FeatureView | Label, as_of: datetime) -> pd.DataFrame:
-    """Without what a file already holds of the time after `as_of`: another run reads the file again for it.
-
-    A database is asked for what it had recorded by `as_of`, and never asked for it again, so all of it stays.
-    """
-    if not isinstance(part.source, FileSource) or part.event_time is None:
-        return frame
-    delay = part.delay if isinstance(part, Label) else None
-    known = frame["event_time"] <= (as_of - delay if delay else as_of)
-    return frame[known].reset_index(drop=True)
+def _not_staged(run: IngestRun, part: str) -> StoreError:
+    return StoreError(
+        f"ingest run {run.id} of {run.use_case} has no staged rows of {part}",
+        hint="run its extract step first",
+    )
 
 
-def _fail(database: Engine, run: IngestRun, report: dict[str, Any]) -> None:
-    """Record the failure and forget the staged rows."""
-    from evergreen.store import staging
-    from evergreen.store.runs import update_ingest
+def _contents(inputs: Inputs) -> dict[str, list[tuple[str, str]]]:
+    return {part: [(e["name"], e["digest"]) for e in entries] for part, entries in inputs.items()}
 
-    with database.begin() as connection:
-        update_ingest(connection, run.id, status="failed", report=report)
-        staging.drop(connection, run.id)
+
+def _held_back(run: IngestRun) -> int:
+    return sum(entry["held_back"] for entries in (run.inputs or {}).values() for entry in entries)
+
+
+def _summary(run: IngestRun, loaded: Mapping[str, Loaded]) -> dict[str, Any]:
+    return {
+        **_named(run),
+        "rows_in": run.rows_in,
+        "rows_loaded": run.rows_loaded or 0,
+        "loaded": {part: each.rows for part, each in loaded.items()},
+        "rejected": run.rows_rejected or 0,
+        "held_back": _held_back(run),
+    }
 
 
 def _named(run: IngestRun) -> dict[str, Any]:

@@ -32,23 +32,24 @@ _INSERT_ROWS = 2_000
 
 def partitions(
     settings: Settings, use_case: str, as_of: datetime, size: int = PARTITION_ROWS
-) -> list[dict[str, int]]:
-    """Divide the entities known as of a moment into parts of `size`: {"offset", "limit", "model_version"}.
+) -> list[dict[str, Any]]:
+    """Divide the entities known as of a moment into parts of `size`: {"after", "until", "model_version"}.
 
-    The version is fixed here, so that one run is scored by one model. An ingest of this moment or an earlier
-    one that runs meanwhile moves entities from part to part: score again after it. Raises NoChampion.
+    A part is a range of keys (lists with one value per key column; None: no bound), the parts together hold
+    every key, so an ingest meanwhile moves no entity from one to another. The version is fixed here, so that
+    one run is scored by one model. Raises NoChampion.
     """
     from evergreen.store.database import engine
-    from evergreen.store.online import count_keys
+    from evergreen.store.online import key_ranges
 
     declared = load(use_case, settings)
     version = require_champion(settings, use_case).version
-    count = count_keys(engine(settings), declared, as_of)
-    return [{"offset": offset, "limit": size, "model_version": version} for offset in range(0, count, size)]
+    ranges = key_ranges(engine(settings), declared, as_of, size)
+    return [{"after": after, "until": until, "model_version": version} for after, until in ranges]
 
 
 def score_partition(
-    settings: Settings, use_case: str, as_of: datetime, partition: Mapping[str, int]
+    settings: Settings, use_case: str, as_of: datetime, partition: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Score one part into the log, channel 'batch'. Returns {"rows", "inserted", "model_version"}."""
     from evergreen.registry.models import load_model
@@ -58,7 +59,7 @@ def score_partition(
 
     declared = load(use_case, settings)
     database = engine(settings)
-    frame = rows_as_of(database, declared, as_of, partition["offset"], partition["limit"])
+    frame = rows_as_of(database, declared, as_of, partition["after"], partition["until"])
     model = load_model(settings, declared, partition["model_version"])
     inserted = 0
     for start in range(0, len(frame), _INSERT_ROWS):

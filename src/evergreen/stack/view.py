@@ -35,7 +35,8 @@ def starting(console: Console) -> Iterator[Callable[[str], None]]:
         yield lambda text: shown.update(text)
 
 
-def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+def grid(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table in the one style of the command line; long cells are folded, never cut."""
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -44,7 +45,7 @@ def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 
 def urls_table(settings: Settings, status: Mapping[str, Any]) -> RenderableType:
     """Where everything is, and where the passwords are (never the passwords themselves)."""
-    table = _table("what", "where", "sign in")
+    table = grid("what", "where", "sign in")
     table.add_row("Airflow", settings.airflow_url, f"{settings.airflow_user}, EVERGREEN_AIRFLOW_PASSWORD")
     table.add_row("MLflow", settings.mlflow_tracking_uri, "open on this machine")
     place = f"{settings.mariadb_host}:{settings.mariadb_port}/{settings.mariadb_database}"
@@ -60,7 +61,7 @@ def status_tables(facts: Mapping[str, Any]) -> RenderableType:
     """The processes, then a block per use case."""
     if facts["state"] != "running" and not facts["processes"]:
         return Text("Evergreen is down. Start it with: evergreen up")
-    processes = _table("process", "state", "pid", "url", "since", "restarts", "MB", right=("restarts", "MB"))
+    processes = grid("process", "state", "pid", "url", "since", "restarts", "MB", right=("restarts", "MB"))
     for process in facts["processes"]:
         if process["one_off"] and process["state"] == "done":
             continue
@@ -70,7 +71,7 @@ def status_tables(facts: Mapping[str, Any]) -> RenderableType:
             Text(state, style=_STYLES.get(state, "")),
             str(process.get("pid") or ""),
             process.get("url") or "",
-            _short(process.get("since")),
+            short(process.get("since")),
             str(process.get("restarts", 0)),
             f"{process['memory_mb']:.0f}" if process.get("memory_mb") is not None else "",
         )
@@ -102,10 +103,10 @@ def _phrase(part: str, value: Any) -> str:
             for name, found in tables.items()
         )
     if part == "champion":
-        return f"v{value['version']} since {_short(value['since'])}"
+        return f"v{value['version']} since {short(value['since'])}"
     if part == "predictions":
         return f"{value['total']:,}" + "".join(f", {n:,} by v{v}" for v, n in value["by_version"].items())
-    told = f"{value['reason']} (as of {_short(value['as_of'])})"
+    told = f"{value['reason']} (as of {short(value['as_of'])})"
     return told if part == "decision" else f"v{value['model_version']}: {told}"
 
 
@@ -113,10 +114,10 @@ def _newest(event_time: str | None) -> str:
     if not event_time:
         return ""
     timeless = datetime.fromisoformat(event_time) == TIMELESS
-    return ", timeless" if timeless else f", newest {_short(event_time)}"
+    return ", timeless" if timeless else f", newest {short(event_time)}"
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """ISO moments to the second, anything else as it is."""
     text = "" if value is None else str(value)
     return (
@@ -125,7 +126,7 @@ def _short(value: Any) -> str:
 
 
 def use_cases_table(facts: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = _table("use case", "problem", "features", "title", "folder", right=("features",))
+    table = grid("use case", "problem", "features", "title", "folder", right=("features",))
     for name, use_case in facts.items():
         if "error" in use_case:
             table.add_row(name, Text("broken", style="red"), "", Text(use_case["error"]), "")
@@ -142,6 +143,6 @@ def outcome_table(outcome: Mapping[str, Any]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in outcome.items():
-        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _short(value)
-        table.add_row(key, shown)
+        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else short(value)
+        table.add_row(Text(key), Text(shown))
     return table

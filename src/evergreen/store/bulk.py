@@ -1,41 +1,117 @@
-"""Many rows into a temporary table: LOAD DATA LOCAL INFILE, or multi-row INSERT where that is refused."""
+"""Many rows into a table: Arrow writes them as CSV, LOAD DATA LOCAL INFILE reads them; multi-row INSERT where
+that is refused."""
 
 from __future__ import annotations
 
-import tempfile
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
 
+from evergreen.errors import StoreError
 from evergreen.store.database import NOT_ALLOWED_LOCALLY, error_code
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _INSERT_ROWS = 1000
+_BLOCK_BYTES = 16 * 1024 * 1024  # a row must fit into it
 
 
-def fill_temporary(connection: sa.Connection, name: str, like: sa.Table, frame: pd.DataFrame) -> None:
-    """Make the temporary table `name` with those columns of `like` that `frame` has, and fill it.
+@dataclass(frozen=True)
+class RowsFile:
+    """Rows as a CSV file without a header: strings quoted, missing values as nothing between the commas."""
+
+    path: Path
+    rows: int
+    schema: pa.Schema
+    with_nulls: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.schema.names)
+
+
+class ContentDigest:
+    """SHA-256 over names and rows, however the rows were cut into files."""
+
+    def __init__(self) -> None:
+        self._total = hashlib.sha256()
+        self._named = False
+
+    def begin(self, table: pa.Table) -> None:
+        if not self._named:
+            self._total.update("".join(f"{f.name}:{f.type}\x1f" for f in table.schema).encode())
+            self._named = True
+
+    def update(self, data: bytes) -> None:
+        self._total.update(data)
+
+    def hexdigest(self) -> str:
+        return self._total.hexdigest()
+
+
+def write_rows(table: pa.Table, path: Path, digest: ContentDigest | None = None) -> RowsFile:
+    """Write a table as LOAD DATA takes it; `digest` reads along. Moments are written as UTC."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    if digest is not None:
+        digest.begin(table)
+    for number, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            # As naive UTC: an offset would be no part of MariaDB's literal.
+            plain = table.column(number).cast(pa.timestamp("us"))
+            table = table.set_column(number, field.name, plain)
+    with path.open("wb") as file:
+        options = pyarrow.csv.WriteOptions(include_header=False)
+        pyarrow.csv.write_csv(table, file if digest is None else _Both(file, digest), options)
+    nulls = tuple(name for name in table.column_names if table[name].null_count)
+    return RowsFile(path, table.num_rows, table.schema, nulls)
+
+
+def load_rows(
+    connection: sa.Connection,
+    name: str,
+    file: RowsFile,
+    *,
+    fixed: Mapping[str, Any] | None = None,
+    replace: bool = False,
+) -> None:
+    """Load a file into the table `name`, in the caller's transaction; `fixed` columns get one value each.
+
+    With `replace` a row takes the place of the one with its primary key; without it that is an error.
+    Raises StoreError when a value or a row did not arrive as it was written.
+    """
+    if not file.rows:
+        return
+    fixed = fixed or {}
+    try:
+        _load_data(connection, name, file, fixed, replace)
+    except sa.exc.DBAPIError as error:
+        if error_code(error) not in NOT_ALLOWED_LOCALLY:
+            raise
+        _insert(connection, name, file, fixed, replace)
+
+
+def fill_temporary(connection: sa.Connection, name: str, like: sa.Table, file: RowsFile) -> None:
+    """Make the temporary table `name` with those columns of `like` that the file has, and fill it.
 
     Neither ends the transaction. The table lives as long as the connection, or until `drop_temporary`.
     """
     drop_temporary(connection, name)
-    columns = [like.c[column] for column in frame.columns]
     definitions = ", ".join(
-        f"`{column.name}` {column.type.compile(dialect=connection.dialect)}" for column in columns
+        f"`{column}` {like.c[column].type.compile(dialect=connection.dialect)}" for column in file.columns
     )
     # Names come from a checked declaration.
     connection.exec_driver_sql(
         f"CREATE TEMPORARY TABLE `{name}` ({definitions})"
         " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin"
     )
-    if frame.empty:
-        return
-    try:
-        _load_data(connection, name, frame)
-    except sa.exc.DBAPIError as error:
-        if error_code(error) not in NOT_ALLOWED_LOCALLY:
-            raise
-        _insert(connection, name, frame)
+    load_rows(connection, name, file)
 
 
 def drop_temporary(connection: sa.Connection, name: str) -> None:
@@ -43,50 +119,75 @@ def drop_temporary(connection: sa.Connection, name: str) -> None:
     connection.exec_driver_sql(f"DROP TEMPORARY TABLE IF EXISTS `{name}`")
 
 
-def _load_data(connection: sa.Connection, name: str, frame: pd.DataFrame) -> None:
-    """Arrow writes the CSV: strings quoted, quotes doubled, missing values as nothing between the commas."""
-    import pyarrow
-    import pyarrow.csv
+class _Both:
+    """A file whose content a digest reads along."""
 
-    table = pyarrow.Table.from_pandas(_plain_times(frame), preserve_index=False)
-    variables = ", ".join(f"@c{number}" for number in range(len(frame.columns)))
-    # An empty field is a missing value: validation has made empty texts missing before.
-    assignments = ", ".join(
-        f"`{column}` = NULLIF(@c{number}, '')" for number, column in enumerate(frame.columns)
+    closed = False
+
+    def __init__(self, file: IO[bytes], digest: ContentDigest) -> None:
+        self._file, self._digest = file, digest
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """The file belongs to the caller."""
+
+
+def _load_data(
+    connection: sa.Connection, name: str, file: RowsFile, fixed: Mapping[str, Any], replace: bool
+) -> None:
+    # An empty field is a missing value: validation has made empty texts missing before. What has none is
+    # taken as it comes, which is quicker.
+    nulls = {column: f"@c{number}" for number, column in enumerate(file.columns) if column in file.with_nulls}
+    fields = ", ".join(nulls.get(column, f"`{column}`") for column in file.columns)
+    assignments = [f"`{column}` = NULLIF({variable}, '')" for column, variable in nulls.items()]
+    assignments += [f"`{column}` = %s" for column in fixed]
+    result = connection.exec_driver_sql(
+        f"LOAD DATA LOCAL INFILE %s {'REPLACE ' if replace else ''}INTO TABLE `{name}` CHARACTER SET utf8mb4"
+        " FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY ''"
+        f" LINES TERMINATED BY '\n' ({fields}){' SET ' if assignments else ''}{', '.join(assignments)}",
+        (str(file.path), *fixed.values()),
     )
-    with tempfile.TemporaryDirectory(prefix="evergreen-load-") as folder:
-        path = Path(folder) / "rows.csv"
-        pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(include_header=False))
-        connection.exec_driver_sql(
-            f"LOAD DATA LOCAL INFILE %s INTO TABLE `{name}` CHARACTER SET utf8mb4"
-            " FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY ''"
-            f" LINES TERMINATED BY '\n' ({variables}) SET {assignments}",
-            (str(path),),
-        )
-    _check_all_arrived(connection, name, len(frame))
-
-
-def _check_all_arrived(connection: sa.Connection, name: str, rows: int) -> None:
-    """LOAD DATA LOCAL turns errors into warnings; a load that lost or bent a value must not go on."""
+    # LOCAL turns errors into warnings; a load that lost or bent a value must not go on.
     warnings = connection.exec_driver_sql("SHOW WARNINGS").all()
     if warnings:
-        raise sa.exc.DataError(f"LOAD DATA into {name}", {}, ValueError(str(warnings[:5])))
-    found = connection.exec_driver_sql(f"SELECT COUNT(*) FROM `{name}`").scalar()  # noqa: S608
-    if found != rows:
-        raise sa.exc.DataError(f"LOAD DATA into {name}", {}, ValueError(f"{found} of {rows} rows arrived"))
+        told = "; ".join(str(message) for _, _, message in warnings[:5])
+        raise _not_taken(name, f"{told}{'; ...' if len(warnings) > 5 else ''}")
+    if result.rowcount < file.rows or (result.rowcount > file.rows and not replace):
+        raise _not_taken(name, f"{result.rowcount} of {file.rows} rows arrived")
 
 
-def _insert(connection: sa.Connection, name: str, frame: pd.DataFrame) -> None:
-    columns = ", ".join(f"`{column}`" for column in frame.columns)
-    places = ", ".join(["%s"] * len(frame.columns))
-    statement = f"INSERT INTO `{name}` ({columns}) VALUES ({places})"  # noqa: S608
-    plain = _plain_times(frame).astype(object)
-    rows = list(plain.where(frame.notna(), None).itertuples(index=False, name=None))
-    for start in range(0, len(rows), _INSERT_ROWS):
-        connection.exec_driver_sql(statement, rows[start : start + _INSERT_ROWS])
+def _not_taken(name: str, why: str) -> StoreError:
+    return StoreError(
+        f"table {name} does not take the rows as they are: {why}",
+        hint="validation lets no such row pass: see whether the table was changed by hand",
+    )
 
 
-def _plain_times(frame: pd.DataFrame) -> pd.DataFrame:
-    """Moments as naive UTC, which both ways of loading write without an offset."""
-    moments = [c for c in frame.columns if isinstance(frame[c].dtype, pd.DatetimeTZDtype)]
-    return frame.assign(**{c: frame[c].dt.tz_convert("UTC").dt.tz_localize(None) for c in moments})
+def _insert(
+    connection: sa.Connection, name: str, file: RowsFile, fixed: Mapping[str, Any], replace: bool
+) -> None:
+    import pyarrow.csv
+
+    table = pyarrow.csv.read_csv(
+        file.path,
+        read_options=pyarrow.csv.ReadOptions(
+            column_names=file.columns, use_threads=False, block_size=_BLOCK_BYTES
+        ),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=file.schema, null_values=[""], strings_can_be_null=True
+        ),
+    )
+    names = ", ".join(f"`{column}`" for column in (*file.columns, *fixed))
+    places = ", ".join(["%s"] * (len(file.columns) + len(fixed)))
+    statement = f"{'REPLACE' if replace else 'INSERT'} INTO `{name}` ({names}) VALUES ({places})"  # noqa: S608
+    more = tuple(fixed.values())
+    for start in range(0, file.rows, _INSERT_ROWS):
+        columns = [column.to_pylist() for column in table.slice(start, _INSERT_ROWS).columns]
+        connection.exec_driver_sql(statement, [(*row, *more) for row in zip(*columns, strict=True)])

@@ -11,7 +11,7 @@ from evergreen.store import tables
 from evergreen.store.database import NO_SUCH_TABLE, error_code, exclusive
 from evergreen.usecase import UseCase
 
-# Platform tables with a row per use case; ingest_batch hangs on ingest_run.
+# Platform tables with a row per use case; ingest_batch and quarantine hang on ingest_run.
 _RECORDS = (
     "ingest_run",
     "training_run",
@@ -54,9 +54,17 @@ def forget(engine: sa.Engine, use_case: UseCase) -> None:
         for table in tables.tables(use_case):
             table.drop(connection, checkfirst=True)
         runs = sa.table("ingest_run", sa.column("id"), sa.column("use_case"))
-        batches = sa.table("ingest_batch", sa.column("ingest_run_id"))
         mine = sa.select(runs.c.id).where(runs.c.use_case == use_case.name)
-        connection.execute(sa.delete(batches).where(batches.c.ingest_run_id.in_(mine)))
+        for name in ("ingest_batch", "quarantine"):
+            rows = sa.table(name, sa.column("ingest_run_id"))
+            connection.execute(sa.delete(rows).where(rows.c.ingest_run_id.in_(mine)))
+        names = [table.name for table in tables.tables(use_case)]
+        retired = sa.table("retired_column", sa.column("table_name"))
+        connection.execute(sa.delete(retired).where(retired.c.table_name.in_(names)))
+        # Counted on, not begun anew: copies of the dropped table must not pass for the next one's.
+        state = sa.table("store_state", *map(sa.column, ("table_name", "changes", "history_from")))
+        begun = sa.update(state).where(state.c.table_name.in_(names))
+        connection.execute(begun.values(changes=state.c.changes + 1, history_from=None))
         for name in _RECORDS:
             record = sa.table(name, sa.column("use_case"))
             connection.execute(sa.delete(record).where(record.c.use_case == use_case.name))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
 from evergreen.store.tables import INGESTED_AT
@@ -45,6 +46,24 @@ def read_frame(connection: sa.Connection, statement: sa.Select[Any], use_case: U
         },
         columns=pd.Index(names),
     )
+
+
+def to_frame(table: pa.Table, keys: Sequence[str]) -> pd.DataFrame:
+    """An Arrow table as a frame with the shared dtypes; whole numbers stay whole in the `keys` only."""
+    return pd.DataFrame({name: _shared(table[name], name in keys) for name in table.column_names})
+
+
+def _shared(column: pa.ChunkedArray, is_key: bool) -> pd.Series | np.ndarray:
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        return pd.Series(column.to_pandas(), dtype="datetime64[us, UTC]")
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        # Said outright, for pandas would choose its own string type, whose missing value is NaN.
+        return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
+    if is_key:
+        return np.asarray(column.to_numpy(), dtype=np.int64)
+    # Missing values become NaN. Arrow's own arrays are read-only; a frame's owner may write.
+    return np.array(column.to_numpy(), dtype=np.float64)
 
 
 def as_column(values: Sequence[Any], kind: str) -> pd.Series | np.ndarray:

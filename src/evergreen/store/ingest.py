@@ -6,171 +6,302 @@ earlier moments still read what they knew, and the same run twice writes the sam
 
 Moments may be loaded in any order. One limit: a row that is no news is not written, so a value that changes
 and later changes back is told apart only when its moments are loaded in order.
+
+Rows later than all that a table holds are news without asking: they are loaded straight into it, in the order
+of its primary key. Others take the way through a temporary table, where the server compares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-import pandas as pd
 import sqlalchemy as sa
 
-from evergreen.errors import StoreError
-from evergreen.store import staging, tables
-from evergreen.store.bulk import drop_temporary, fill_temporary
+from evergreen.errors import StoreError, ValidationFailed
+from evergreen.sources.ahead import read_ahead
+from evergreen.store import quarantine, staging, tables
+from evergreen.store.bulk import ContentDigest, drop_temporary, fill_temporary, load_rows
+from evergreen.store.chunks import Chunk, chunks_of
 from evergreen.store.database import exclusive
-from evergreen.store.frames import digest_of
+from evergreen.store.news import INCOMING, count_owed, insert_news, refresh_online
+from evergreen.store.references import IncomingKeys
 from evergreen.store.runs import get_ingest, update_ingest
-from evergreen.store.times import naive
-from evergreen.usecase import EVENT_TIME, FeatureView, UseCase
+from evergreen.store.spool import Spool
+from evergreen.store.times import aware, naive
+from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
+from evergreen.validation.report import Failure, Report
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from evergreen.validation.checker import Rejected
+
+    Rows: TypeAlias = Spool | pa.Table | pd.DataFrame
 
 LABEL = "label"
-_INCOMING = "evergreen_incoming"
+# Fewer rows are compared one by one sooner than the newest of all keys is found.
+_FEW = 10_000
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the load of one part came to: the rows that stand under the run's moment, the digest of all clean
+    rows, and what was found on the way. `repeated` rows were left out. `changed`: whether a table did."""
+
+    rows: int
+    digest: str
+    changed: bool
+    repeated: int = 0
+    failures: tuple[Failure, ...] = ()
+
+
+Judge = Callable[[Mapping[str, Loaded]], Mapping[str, Any]]
 
 
 def load(
-    engine: sa.Engine, use_case: UseCase, run_id: str, frames: Mapping[str, pd.DataFrame]
+    engine: sa.Engine,
+    use_case: UseCase,
+    run_id: str,
+    parts: Mapping[str, Rows],
+    *,
+    rejected: Mapping[str, Iterable[Rejected]] | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, int]:
-    """Write the frames (by view name, and "label") of one ingest run; how many rows each part owes to it.
+    """Write the clean rows (by view name, and "label") of one ingest run; how many rows each part owes to it.
 
-    A rerun counts the same as the first run. Of rows with the same keys and event time in one frame the last
-    counts. In the same transaction the run becomes 'loaded' and its staged rows go. Loads of one use case
-    wait for each other. Raises StoreError for a frame without its columns or of an unknown part,
-    StoreUnreachable.
+    A rerun counts the same as the first run. In the same transaction the `rejected` rows go to the
+    quarantine, the run becomes 'loaded' and its staged rows go. Loads of one use case wait for each other.
+
+    `judge` is told what became of each part while nothing is committed: it returns more fields for the run's
+    record, or raises, and nothing is loaded. Without one, any error found (rows that differ under one key,
+    keys that a reference does not find) raises ValidationFailed. Raises StoreError for rows without their
+    columns or of an unknown part, StoreUnreachable.
     """
     run = get_ingest(engine, run_id)
-    unknown = sorted(set(frames) - {LABEL, *(view.name for view in use_case.views)})
+    unknown = sorted(set(parts) - {LABEL, *(view.name for view in use_case.views)})
     if unknown:
         raise StoreError(
             f"{use_case.name} has no part {', '.join(unknown)} to load",
             hint=f"load its views ({', '.join(v.name for v in use_case.views)}) and {LABEL}",
         )
-    counts: dict[str, int] = {}
-    with engine.connect() as connection, exclusive(connection, f"ingest.{use_case.name}"):
+    with (
+        tempfile.TemporaryDirectory(prefix="evergreen-load-") as folder,
+        engine.connect() as connection,
+        exclusive(connection, f"ingest.{use_case.name}"),
+    ):
         # The lock's own statement began a transaction; the rows must be read after it was got.
         connection.rollback()
         with connection.begin():
-            for view in use_case.views:
-                if view.name in frames:
-                    counts[view.name] = _load_view(connection, use_case, view, frames[view.name], run.as_of)
-            if LABEL in frames:
-                table = tables.label(use_case)
-                counts[LABEL] = _load_history(connection, use_case, table, frames[LABEL], run.as_of)
-                drop_temporary(connection, _INCOMING)
+            loads = {
+                name: _PartLoad(connection, use_case, part, parts[name], run.as_of, Path(folder, name))
+                for name, part in _parts(use_case)
+                if name in parts
+            }
+            for each in loads.values():
+                each.write()
+            loaded = {name: each.outcome() for name, each in loads.items()}
+            more = (judge or _refuse_errors(use_case))(loaded)
+            for name, rows in (rejected or {}).items():
+                quarantine.add(connection, run_id, name, rows)
+            counts = {name: outcome.rows for name, outcome in loaded.items()}
             update_ingest(
                 connection,
                 run_id,
                 status="loaded",
                 rows_loaded=sum(counts.values()),
-                digest=digest_of(frames),
+                digest=digest_of({name: outcome.digest for name, outcome in loaded.items()}),
+                **more,
             )
             staging.drop(connection, run_id)
     return counts
 
 
-def _load_view(
-    connection: sa.Connection, use_case: UseCase, view: FeatureView, frame: pd.DataFrame, as_of: datetime
-) -> int:
-    history = tables.history(use_case, view)
-    rows = _load_history(connection, use_case, history, frame, as_of)
-    if rows:
-        _refresh_online(connection, use_case, view)
-    drop_temporary(connection, _INCOMING)
-    return rows
+def digest_of(digests: Mapping[str, str]) -> str:
+    """SHA-256 over the digests of several parts."""
+    return sha256("".join(f"{name}={digests[name]}\n" for name in sorted(digests)).encode()).hexdigest()
 
 
-def _load_history(
-    connection: sa.Connection, use_case: UseCase, table: sa.Table, frame: pd.DataFrame, as_of: datetime
-) -> int:
-    """Insert what is news as of `as_of`; how many of the rows stand there under that moment.
+class _PartLoad:
+    """One view (history and online table) or the label, within the transaction of a load."""
 
-    The frame stays in the temporary table."""
-    incoming = _incoming(use_case, table, frame)
-    fill_temporary(connection, _INCOMING, table, incoming)
-    if incoming.empty:
-        return 0
-    identity = [*use_case.entity.key_names, EVENT_TIME]
-    values = [name for name in incoming.columns if name not in identity]
-    new = sa.table(_INCOMING, *(sa.column(name) for name in incoming.columns)).alias("n")
-    known, version = table.alias("k"), table.alias("v")
-    last_known = (
-        sa.select(version.c[tables.INGESTED_AT])
-        .where(*(version.c[name] == new.c[name] for name in identity))
-        .where(version.c[tables.INGESTED_AT] <= naive(as_of))
-        .order_by(version.c[tables.INGESTED_AT].desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    same_row = sa.and_(
-        *(known.c[name] == new.c[name] for name in identity), known.c[tables.INGESTED_AT] == last_known
-    )
-    unchanged = sa.and_(*(known.c[name].op("<=>", is_comparison=True)(new.c[name]) for name in values))
-    news = (
-        sa.select(
-            *(new.c[name] for name in identity),
-            sa.literal(naive(as_of), tables.moment_type()),
-            *(new.c[name] for name in values),
+    def __init__(
+        self,
+        connection: sa.Connection,
+        use_case: UseCase,
+        part: FeatureView | Label,
+        rows: Rows,
+        as_of: datetime,
+        folder: Path,
+    ) -> None:
+        folder.mkdir()
+        self._connection = connection
+        self._use_case = use_case
+        self._part = part
+        self._as_of = as_of
+        self._folder = folder
+        self._names = use_case.entity.key_names
+        self._table = tables.label(use_case) if isinstance(part, Label) else tables.history(use_case, part)
+        self._online = None if isinstance(part, Label) else tables.online(use_case, part)
+        self._columns = [column.name for column in self._table.columns if column.name != tables.INGESTED_AT]
+        self._spool = rows if isinstance(rows, Spool) else self._spooled(rows)
+        self._keys = IncomingKeys(
+            connection, LABEL if self._online is None else part.name, self._table, self._names
         )
-        .select_from(new.outerjoin(known, same_row))
-        .where(sa.or_(known.c[identity[0]].is_(None), sa.not_(unchanged)))
-    )
-    statement = sa.dialects.mysql.insert(table).from_select([*identity, tables.INGESTED_AT, *values], news)
-    # The same moment again with other values, such as a mended file: the last load stands.
-    statement = statement.on_duplicate_key_update({name: statement.inserted[name] for name in values})
-    connection.execute(statement)
-    same_moment = sa.and_(
-        *(known.c[name] == new.c[name] for name in identity), known.c[tables.INGESTED_AT] == naive(as_of)
-    )
-    owed = sa.select(sa.func.count()).select_from(new.join(known, same_moment))
-    return int(connection.execute(owed).scalar_one())
+        self._digest = ContentDigest()
+        self._rows = 0
+        self._changed = False
 
+    def write(self) -> None:
+        """Load all rows."""
+        newest_known = self._newest_known()
+        with closing(self._chunks()) as chunks:
+            for chunk in chunks:
+                if newest_known is None or chunk.earliest > newest_known:
+                    self._append(chunk)
+                else:
+                    self._merge(chunk)
+                if chunk.keys is not None:
+                    self._keys.add(chunk.keys)
+                chunk.discard()
+        drop_temporary(self._connection, INCOMING)
+        if self._changed:
+            self._note_change()
 
-def _refresh_online(connection: sa.Connection, use_case: UseCase, view: FeatureView) -> None:
-    """Give each key of the incoming rows the newest row of its history: greatest event time, last version.
+    def outcome(self) -> Loaded:
+        """What became of it; to be asked when all parts are written, for references lead to other parts."""
+        found = self._spool.failures()
+        for reference in self._part.contract.references:
+            view = self._use_case.view(reference.view)
+            found += self._keys.strangers(reference, tables.online(self._use_case, view))
+        self._keys.drop()
+        return Loaded(self._rows, self._digest.hexdigest(), self._changed, self._spool.repeated, tuple(found))
 
-    Taken from history, not from the incoming rows, so that no order of loads can leave an older vector.
-    """
-    history, online = tables.history(use_case, view), tables.online(use_case, view)
-    names = use_case.entity.key_names
-    new = sa.table(_INCOMING, *(sa.column(name) for name in names))
-    keys = sa.select(*(new.c[name] for name in names)).distinct().subquery("changed")
-    row, any_row, any_version = history.alias("h"), history.alias("e"), history.alias("i")
-    newest = (
-        sa.select(any_row.c[EVENT_TIME])
-        .where(*(any_row.c[name] == keys.c[name] for name in names))
-        .order_by(any_row.c[EVENT_TIME].desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    last = (
-        sa.select(any_version.c[tables.INGESTED_AT])
-        .where(*(any_version.c[name] == row.c[name] for name in (*names, EVENT_TIME)))
-        .order_by(any_version.c[tables.INGESTED_AT].desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    columns = [column.name for column in online.columns]
-    chosen = (
-        sa.select(*(row.c[name] for name in columns))
-        .select_from(keys.join(row, sa.and_(*(row.c[name] == keys.c[name] for name in names))))
-        .where(row.c[EVENT_TIME] == newest, row.c[tables.INGESTED_AT] == last)
-    )
-    statement = sa.dialects.mysql.insert(online).from_select(columns, chosen)
-    changed = {name: statement.inserted[name] for name in columns if name not in names}
-    connection.execute(statement.on_duplicate_key_update(changed))
+    def _append(self, chunk: Chunk) -> None:
+        """Rows that nobody can know yet: straight into the table, and each key's last one online."""
+        moment = {tables.INGESTED_AT: naive(self._as_of)}
+        load_rows(self._connection, self._table.name, chunk.rows, fixed=moment)
+        self._rows += chunk.rows.rows
+        self._changed = True
+        if self._online is not None and chunk.newest is not None:
+            load_rows(self._connection, self._online.name, chunk.newest, fixed=moment, replace=True)
 
+    def _merge(self, chunk: Chunk) -> None:
+        """Rows that may be known: only what is news goes in."""
+        fill_temporary(self._connection, INCOMING, self._table, chunk.rows)
+        if insert_news(self._connection, self._table, self._names, self._columns, self._as_of):
+            self._changed = True
+        owed = count_owed(self._connection, self._table, self._names, self._as_of)
+        self._rows += owed
+        if owed and self._online is not None:
+            refreshed = refresh_online(self._connection, self._table, self._online, self._names)
+            self._changed |= refreshed
 
-def _incoming(use_case: UseCase, table: sa.Table, frame: pd.DataFrame) -> pd.DataFrame:
-    columns = [column.name for column in table.columns if column.name != tables.INGESTED_AT]
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        raise StoreError(
-            f"the rows for {table.name} have no column {', '.join(missing)}",
-            hint="validate them first: it renames and completes the source's columns",
+    def _newest_known(self) -> datetime | None:
+        """The greatest event time (aware UTC) in the table; None when it is empty, and the end of time when
+        that is not worth finding out."""
+        if (
+            self._connection.execute(sa.select(sa.literal(1)).select_from(self._table).limit(1)).first()
+            is None
+        ):
+            return None
+        if self._spool.rows < _FEW:
+            return _END_OF_TIME
+        where = self._table if self._online is None else self._online
+        newest = self._connection.execute(sa.select(sa.func.max(where.c[EVENT_TIME]))).scalar()
+        return aware(newest) if newest else _END_OF_TIME
+
+    def _chunks(self) -> Generator[Chunk, None, None]:
+        references = bool(self._part.contract.references)
+        made = read_ahead(
+            lambda: chunks_of(
+                self._spool,
+                self._columns,
+                self._folder,
+                self._digest,
+                with_newest=self._online is not None,
+                with_keys=references,
+            )
         )
-    identity = [*use_case.entity.key_names, EVENT_TIME]
-    rows = frame[columns].drop_duplicates(identity, keep="last")
-    whole = [c.name for c in table.columns if c.name in rows and isinstance(c.type, sa.BigInteger)]
-    # BIGINT columns are float64 in a frame, because NaN means missing; they are whole by validation.
-    return rows.assign(**{name: rows[name].astype("Int64") for name in whole})
+        return cast("Generator[Chunk, None, None]", made)
+
+    def _spooled(self, rows: pa.Table | pd.DataFrame) -> Spool:
+        """Rows in memory, such as a frame's, with the types that the table has."""
+        import pyarrow as pa
+
+        schema = pa.schema([(name, _arrow_type(self._table.c[name].type)) for name in self._columns])
+        missing = [
+            name
+            for name in self._columns
+            if name not in (rows.column_names if isinstance(rows, pa.Table) else rows.columns)
+        ]
+        if missing:
+            raise StoreError(
+                f"the rows for {self._table.name} have no column {', '.join(missing)}",
+                hint="validate them first: it renames and completes the source's columns",
+            )
+        if isinstance(rows, pa.Table):
+            table = rows.select(self._columns).cast(schema).combine_chunks()
+        else:
+            table = pa.table([_array(rows[f.name], f.type) for f in schema], schema=schema)
+        spool = Spool(self._folder, [*self._names, EVENT_TIME])
+        spool.add(table)
+        return spool
+
+    def _note_change(self) -> None:
+        """Who keeps a copy of what was read knows by the counter that it is no longer the same."""
+        for table in (self._table, self._online):
+            if table is not None:
+                self._connection.execute(
+                    sa.text(
+                        "INSERT INTO store_state (table_name, changes) VALUES (:name, 1)"
+                        " ON DUPLICATE KEY UPDATE changes = changes + 1"
+                    ),
+                    {"name": table.name},
+                )
+
+
+def _parts(use_case: UseCase) -> list[tuple[str, FeatureView | Label]]:
+    return [*((view.name, view) for view in use_case.views), (LABEL, use_case.label)]
+
+
+def _refuse_errors(use_case: UseCase) -> Judge:
+    def judge(loaded: Mapping[str, Loaded]) -> Mapping[str, Any]:
+        reports = [Report(use_case.name, name, each.rows, 0, each.failures) for name, each in loaded.items()]
+        if broken := [report for report in reports if not report.ok]:
+            raise ValidationFailed(
+                f"the rows break the contract of {use_case.name}; nothing was loaded\n"
+                + "\n\n".join(report.as_table() for report in broken),
+                hint="mend the rows, then load them again",
+            )
+        return {}
+
+    return judge
+
+
+def _arrow_type(column_type: sa.types.TypeEngine[Any]) -> pa.DataType:
+    import pyarrow as pa
+
+    if isinstance(column_type, sa.BigInteger):
+        return pa.int64()
+    if isinstance(column_type, sa.Float):
+        return pa.float64()
+    return pa.timestamp("us", "UTC") if isinstance(column_type, sa.DateTime) else pa.string()
+
+
+def _array(values: pd.Series, kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(kind):
+        return pa.array(values.dt.tz_convert(None).astype("datetime64[us]").to_numpy()).cast(kind)
+    return pa.array(values, kind, from_pandas=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,16 +28,23 @@ INGEST_RUN = sa.table(
         for name in (
             *("id", "use_case", "as_of", "interval_start", "source_override", "status", "rows_in"),
             *("rows_loaded", "rows_rejected", "report", "digest", "started_at", "finished_at"),
+            *("inputs", "declaration", "code_version", "seconds"),
         )
     ),
 )
-_JSON = {"report"}
+_JSON = {"report", "inputs"}
 _MOMENTS = {"as_of", "interval_start", "started_at", "finished_at"}
 
 
 @dataclass(frozen=True)
 class IngestRun:
-    """One row of `ingest_run`; moments are aware UTC."""
+    """One row of `ingest_run`; moments are aware UTC.
+
+    `report` is by part what validation said, or {"error": text}. `inputs` is by part what was read:
+    [{"name", "digest", "size", "rows", "held_back"}], with "unchanged" (the id of the run that loaded this
+    very content) where nothing was read. `digest` is of the clean rows; a run that has one has loaded at
+    least once. `seconds` is from the start of extract to the end of load.
+    """
 
     id: str
     use_case: str
@@ -51,6 +59,15 @@ class IngestRun:
     digest: str | None
     started_at: datetime
     finished_at: datetime | None
+    inputs: dict[str, list[dict[str, Any]]] | None = None
+    declaration: str | None = None
+    code_version: str | None = None
+    seconds: float | None = None
+
+
+def ingest_id(use_case: UseCase, as_of: datetime, override: str = "") -> str:
+    """The id of the run for (use case, as_of, override)."""
+    return str(uuid.uuid5(_NAMESPACE, f"{use_case.name}|{naive(as_of).isoformat()}|{override}"))
 
 
 def start_ingest(engine: sa.Engine, use_case: UseCase, as_of: datetime, override: str = "") -> IngestRun:
@@ -59,7 +76,7 @@ def start_ingest(engine: sa.Engine, use_case: UseCase, as_of: datetime, override
     Its interval begins (exclusively) at the as_of of the last loaded run before it, else in 1970; a rerun
     keeps the interval that it had, so that it reads the same rows.
     """
-    run_id = str(uuid.uuid5(_NAMESPACE, f"{use_case.name}|{naive(as_of).isoformat()}|{override}"))
+    run_id = ingest_id(use_case, as_of, override)
     before = (
         sa.select(sa.func.max(INGEST_RUN.c.as_of))
         .where(INGEST_RUN.c.use_case == use_case.name, INGEST_RUN.c.status == "loaded")
@@ -91,21 +108,95 @@ def knew_before(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label,
         return connection.execute(earlier).first() is not None
 
 
+def holds_load(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, run: IngestRun) -> bool:
+    """Whether the part's table still is the one that `run` wrote rows into, and keeps some of them."""
+    table = tables.label(use_case) if isinstance(part, Label) else tables.history(use_case, part)
+    mine = sa.select(sa.literal(1)).where(table.c[INGESTED_AT] == naive(run.as_of)).limit(1)
+    made = sa.text(
+        "SELECT create_time FROM information_schema.tables"
+        " WHERE table_schema = DATABASE() AND table_name = :name"
+    )
+    with engine.connect() as connection:
+        born = connection.execute(made, {"name": table.name}).scalar()
+        if born is None or run.finished_at is None or aware(born) > run.finished_at:
+            return False
+        if connection.execute(mine).first() is None:
+            return False
+        if isinstance(part, Label):
+            return True
+        # Whoever emptied the online table wants it filled again.
+        online = tables.online(use_case, part)
+        return connection.execute(sa.select(sa.literal(1)).select_from(online).limit(1)).first() is not None
+
+
 def get_ingest(engine: sa.Engine, run_id: str) -> IngestRun:
     """The run of that id. Raises StoreError when there is none."""
-    statement = sa.select(INGEST_RUN).where(INGEST_RUN.c.id == run_id)
+    run = find_ingest(engine, run_id)
+    if run is None:
+        raise StoreError(f"there is no ingest run {run_id!r}", hint="start with its extract step")
+    return run
+
+
+def find_ingest(engine: sa.Engine, run_id: str) -> IngestRun | None:
+    """The run of that id, or None."""
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(INGEST_RUN).where(INGEST_RUN.c.id == run_id)).mappings()
+        row = found.one_or_none()
+    return None if row is None else _run(row)
+
+
+def list_ingests(engine: sa.Engine, use_case: UseCase, limit: int = 20) -> list[IngestRun]:
+    """The last `limit` runs of a use case, the one that began last first."""
+    statement = sa.select(INGEST_RUN).where(INGEST_RUN.c.use_case == use_case.name)
+    statement = statement.order_by(INGEST_RUN.c.started_at.desc()).limit(limit)
+    with engine.connect() as connection:
+        return [_run(row) for row in connection.execute(statement).mappings()]
+
+
+def last_load(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> IngestRun | None:
+    """Of the runs that ever loaded, the one of the latest moment up to `as_of`; of one moment the last.
+
+    Its status is not 'loaded' when it was begun again since.
+    """
+    statement = (
+        sa.select(INGEST_RUN)
+        .where(INGEST_RUN.c.use_case == use_case.name, INGEST_RUN.c.digest.is_not(None))
+        .where(INGEST_RUN.c.as_of <= naive(as_of))
+        .order_by(INGEST_RUN.c.as_of.desc(), INGEST_RUN.c.started_at.desc())
+        .limit(1)
+    )
     with engine.connect() as connection:
         row = connection.execute(statement).mappings().one_or_none()
-    if row is None:
-        raise StoreError(f"there is no ingest run {run_id!r}", hint="start with its extract step")
-    return IngestRun(**{name: _read(name, value) for name, value in row.items()})
+    return None if row is None else _run(row)
+
+
+def usual_rows(engine: sa.Engine, use_case: UseCase, part: str, runs: int = 5) -> float | None:
+    """The median of the rows that the last loaded runs read for a part; None before there are any."""
+    statement = (
+        sa.select(INGEST_RUN.c.inputs)
+        .where(INGEST_RUN.c.use_case == use_case.name, INGEST_RUN.c.status == "loaded")
+        .where(INGEST_RUN.c.inputs.is_not(None))
+        .order_by(INGEST_RUN.c.as_of.desc())
+        .limit(runs * 10)
+    )
+    counts: list[int] = []
+    with engine.connect() as connection:
+        for text in connection.execute(statement).scalars():
+            read = [found for found in json.loads(text).get(part, []) if "unchanged" not in found]
+            if read and len(counts) < runs:
+                counts.append(sum(found["rows"] for found in read))
+    return float(statistics.median(counts)) if counts else None
 
 
 def update_ingest(connection: sa.Connection, run_id: str, **values: Any) -> None:
-    """Change fields of a run within the caller's transaction; a final status also sets `finished_at`."""
+    """Change fields of a run within the caller's transaction; a final status also sets `finished_at` and
+    `seconds`."""
     written = {name: json.dumps(v) if name in _JSON and v is not None else v for name, v in values.items()}
     if values.get("status") in ("loaded", "failed"):
-        written["finished_at"] = sa.func.utc_timestamp(6)
+        now = sa.func.utc_timestamp(6)
+        written.setdefault("finished_at", now)
+        taken = sa.func.timestampdiff(sa.text("MICROSECOND"), INGEST_RUN.c.started_at, now)
+        written.setdefault("seconds", taken / 1e6)
     connection.execute(sa.update(INGEST_RUN).where(INGEST_RUN.c.id == run_id).values(**written))
 
 
@@ -160,6 +251,10 @@ def _one(connection: sa.Connection, statement: Any) -> Sequence[Any] | None:
         if error_code(error) != NO_SUCH_TABLE:
             raise
         return None
+
+
+def _run(row: sa.RowMapping) -> IngestRun:
+    return IngestRun(**{name: _read(name, value) for name, value in row.items()})
 
 
 def _read(name: str, value: Any) -> Any:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import sqlalchemy as sa
 
-from evergreen.errors import StoreError
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Well below the 16 MB that MariaDB takes in one packet as it comes, also when escaping doubles some bytes.
-CHUNK_BYTES = 8 * 1024 * 1024
+CHUNK_BYTES = 6 * 1024 * 1024
 
 _BATCH = sa.table(
     "ingest_batch",
@@ -19,57 +20,55 @@ _BATCH = sa.table(
 )
 
 
-def put(engine: sa.Engine, run_id: str, part: str, frame: pd.DataFrame) -> int:
-    """Keep a frame as `part` of a run, in place of what was there; the number of chunks.
-
-    Raises StoreError for a column of mixed types, which Parquet cannot hold.
-    """
-    try:
-        chunks = list(_chunks(frame))
-    except (TypeError, ValueError) as error:
-        raise StoreError(
-            f"the rows of {part} cannot be kept as Parquet: {error}",
-            hint="make the source give one type per column, for example by a CAST in its query",
-        ) from error
+def append(engine: sa.Engine, run_id: str, part: str, number: int, table: pa.Table) -> int:
+    """Keep a table as chunk `number` and following of a part of a run; the number after its last chunk."""
     with engine.begin() as connection:
-        drop(connection, run_id, part)
-        for number, (rows, payload) in enumerate(chunks):
+        for rows, payload in _chunks(table):
             connection.execute(
                 sa.insert(_BATCH).values(
                     ingest_run_id=run_id, part=part, chunk=number, row_count=rows, payload=payload
                 )
             )
-    return len(chunks)
+            number += 1
+    return number
 
 
-def get(engine: sa.Engine, run_id: str, part: str) -> pd.DataFrame | None:
-    """The frame kept as `part` of a run; None when there is none."""
+def batches(engine: sa.Engine, run_id: str, part: str) -> Iterator[pa.Table]:
+    """The tables kept as `part` of a run, in their order; nothing when there are none."""
+    import pyarrow.parquet as pq
+
     statement = (
-        sa.select(_BATCH.c.payload)
+        sa.select(_BATCH.c.chunk, _BATCH.c.payload)
         .where(_BATCH.c.ingest_run_id == run_id, _BATCH.c.part == part)
         .order_by(_BATCH.c.chunk)
+        .limit(1)
     )
-    with engine.connect() as connection:
-        payloads = connection.execute(statement).scalars().all()
-    if not payloads:
-        return None
-    return pd.concat([pd.read_parquet(io.BytesIO(payload)) for payload in payloads], ignore_index=True)
+    last = -1
+    # One chunk in memory at a time, and no connection kept open in between.
+    while True:
+        with engine.connect() as connection:
+            found = connection.execute(statement.where(_BATCH.c.chunk > last)).one_or_none()
+        if found is None:
+            return
+        last = found.chunk
+        yield pq.read_table(io.BytesIO(found.payload), use_threads=False)
 
 
-def drop(connection: sa.Connection, run_id: str, part: str | None = None) -> None:
-    """Forget one part of a run, or all of them, within the caller's transaction."""
-    statement = sa.delete(_BATCH).where(_BATCH.c.ingest_run_id == run_id)
-    connection.execute(statement if part is None else statement.where(_BATCH.c.part == part))
+def drop(connection: sa.Connection, run_id: str) -> None:
+    """Forget what is kept of a run, within the caller's transaction."""
+    connection.execute(sa.delete(_BATCH).where(_BATCH.c.ingest_run_id == run_id))
 
 
-def _chunks(frame: pd.DataFrame) -> Iterator[tuple[int, bytes]]:
-    """The frame as Parquet, halved until each piece is small enough."""
+def _chunks(table: pa.Table) -> Iterator[tuple[int, bytes]]:
+    """The table as Parquet, halved until each piece is small enough."""
+    import pyarrow.parquet as pq
+
     buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
+    pq.write_table(table, buffer, compression="zstd")
     payload = buffer.getvalue()
-    if len(payload) <= CHUNK_BYTES or len(frame) <= 1:
-        yield len(frame), payload
+    if len(payload) <= CHUNK_BYTES or table.num_rows <= 1:
+        yield table.num_rows, payload
         return
-    middle = len(frame) // 2
-    yield from _chunks(frame.iloc[:middle])
-    yield from _chunks(frame.iloc[middle:])
+    middle = table.num_rows // 2
+    yield from _chunks(table.slice(0, middle))
+    yield from _chunks(table.slice(middle))

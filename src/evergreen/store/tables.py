@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -24,12 +25,55 @@ from evergreen.usecase import (
 
 INGESTED_AT = "ingested_at"
 
+# What the names of columns begin with that Evergreen has put aside; no declared name begins with it.
+ASIDE = "_"
+
+ChangeKind = Literal["create table", "add", "drop", "retype"]
+
+# MariaDB's own catalogue of columns.
+CATALOGUE = sa.table(
+    "columns",
+    *map(sa.column, ("table_schema", "table_name", "column_name", "column_type", "column_key")),
+    sa.column("ordinal_position"),
+    schema="information_schema",
+)
+
 # A comparison without padding: 'a' and 'a ' are two categories.
 _OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_nopad_bin",
 }
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between the declaration and a table: what must be done to the table.
+
+    `declared` and `found` are column types, "" for none. A `required` column may not be NULL; a `key` is part
+    of the primary key.
+    """
+
+    table: str
+    column: str
+    kind: ChangeKind
+    declared: str = ""
+    found: str = ""
+    required: bool = False
+    key: bool = False
+
+    @property
+    def additive(self) -> bool:
+        """Whether nothing that is there changes."""
+        return self.kind == "create table" or (self.kind == "add" and not self.required)
+
+    def __str__(self) -> str:
+        if self.kind == "create table":
+            return f"table {self.table}: not there yet"
+        return (
+            f"table {self.table}, column {self.column}: declared {self.declared or 'not at all'},"
+            f" found {self.found or 'no such column'}"
+        )
 
 
 def moment_type() -> sa.types.TypeEngine[Any]:
@@ -107,53 +151,83 @@ def create_tables(engine: sa.Engine, use_case: UseCase) -> list[str]:
             return []
         with exclusive(connection, f"tables.{use_case.name}"):
             lacking = check_tables(connection, use_case)
-            for table in tables(use_case):
-                if table.name in lacking:
-                    added = lacking[table.name]
-                    statement = _adding(table, added) if added else _creating(use_case, table)
-                    connection.exec_driver_sql(statement.replace("%", "%%"))
+            add_lacking(connection, use_case, lacking)
     return list(lacking)
 
 
 def check_tables(connection: sa.Connection, use_case: UseCase) -> dict[str, list[str]]:
-    """Compare the tables in the database with the declaration.
+    """The tables that lack something, with the columns that may simply be added: those that may be NULL; none
+    for a table that does not exist.
 
-    The tables that lack something, with the columns that may simply be added: those that may be NULL; none
-    for a table that does not exist. Raises SchemaMismatch for any other difference, naming the table, the
-    column, what is declared and what was found.
+    Raises SchemaMismatch for any other difference, naming the table, the column, what is declared and what
+    was found.
     """
-    declared = {table.name: table for table in tables(use_case)}
-    found: dict[str, dict[str, str]] = {}
-    rows = connection.execute(
-        sa.text(
-            "SELECT table_name, column_name, column_type FROM information_schema.columns"
-            " WHERE table_schema = DATABASE() AND table_name IN :names"
-        ).bindparams(sa.bindparam("names", expanding=True)),
-        {"names": list(declared)},
-    )
-    for table_name, column_name, column_type in rows:
-        found.setdefault(table_name, {})[column_name] = _plain(column_type)
-    connection.rollback()
     lacking: dict[str, list[str]] = {}
-    for name, table in declared.items():
-        columns = found.get(name, {})
-        if not columns:
-            lacking[name] = []
-            continue
-        wanted = {
-            column.name: _plain(column.type.compile(dialect=connection.dialect)) for column in table.columns
-        }
-        for column in sorted(wanted.keys() | columns.keys(), key=list(wanted | columns).index):
-            if column not in columns and table.c[column].nullable:
-                lacking.setdefault(name, []).append(column)
-            elif wanted.get(column) != columns.get(column):
-                raise SchemaMismatch(
-                    f"table {name}, column {column}: declared {wanted.get(column, 'not at all')},"
-                    f" found {columns.get(column, 'no such column')}",
-                    hint="keep the old feature and declare the changed one under a new name, or move the old"
-                    " table away and ingest again",
-                )
+    for change in compare(connection, use_case):
+        if not change.additive:
+            raise SchemaMismatch(
+                str(change),
+                hint="see all that differs with `evergreen features diff "
+                f"{use_case.name}`, and change the tables with `evergreen apply {use_case.name}"
+                " --allow-destructive`: it keeps the old values",
+            )
+        columns = lacking.setdefault(change.table, [])
+        if change.kind == "add":
+            columns.append(change.column)
     return lacking
+
+
+def add_lacking(connection: sa.Connection, use_case: UseCase, lacking: Mapping[str, Sequence[str]]) -> None:
+    """Make the tables (those without columns to add) and columns that `check_tables` found lacking."""
+    for table in tables(use_case):
+        if table.name in lacking:
+            added = lacking[table.name]
+            statement = _adding(table, added) if added else _creating(use_case, table)
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+def compare(connection: sa.Connection, use_case: UseCase) -> list[Change]:
+    """How the tables in the database differ from the declaration, in the order of `tables`.
+
+    Columns that Evergreen put aside (their names begin with _, which no declared name does) do not count.
+    """
+    declared = tables(use_case)
+    statement = (
+        sa.select(*CATALOGUE.c)
+        .where(CATALOGUE.c.table_schema == sa.func.database())
+        .where(CATALOGUE.c.table_name.in_([table.name for table in declared]))
+        .order_by(CATALOGUE.c.ordinal_position)
+    )
+    found: dict[str, dict[str, tuple[str, bool]]] = {}
+    for row in connection.execute(statement):
+        facts = (plain_type(row.column_type), row.column_key == "PRI")
+        found.setdefault(row.table_name, {})[row.column_name] = facts
+    connection.rollback()
+    changes: list[Change] = []
+    for table in declared:
+        if table.name in found:
+            changes += _differences(table, found[table.name])
+        else:
+            changes.append(Change(table.name, "", "create table"))
+    return changes
+
+
+def _differences(table: sa.Table, found: Mapping[str, tuple[str, bool]]) -> Iterator[Change]:
+    for column in table.columns:
+        declared = declared_type(column)
+        there, _ = found.get(column.name, ("", False))
+        if there != declared:
+            kind: ChangeKind = "retype" if there else "add"
+            required = not column.nullable
+            yield Change(table.name, column.name, kind, declared, there, required, column.primary_key)
+    for name, (there, key) in found.items():
+        if name not in table.c and not name.startswith(ASIDE):
+            yield Change(table.name, name, "drop", "", there, key=key)
+
+
+def declared_type(column: sa.Column[Any]) -> str:
+    """A declared column's type as `compare` spells it, such as bigint or varchar(255)."""
+    return plain_type(column.type.compile(dialect=mysql.dialect()))
 
 
 def _creating(use_case: UseCase, table: sa.Table) -> str:
@@ -207,7 +281,7 @@ def _target_type(use_case: UseCase) -> sa.types.TypeEngine[Any]:
     return mysql.VARCHAR(CATEGORY_CHARACTERS) if use_case.label.classes else mysql.DOUBLE(asdecimal=False)
 
 
-def _plain(column_type: str) -> str:
+def plain_type(column_type: str) -> str:
     """A type without what MariaDB adds or drops by itself: display widths, character sets, spaces."""
     name = column_type.lower().partition(" character set")[0].replace(", ", ",").replace("'", "")
     for integer in ("bigint", "int"):

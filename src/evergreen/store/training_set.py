@@ -1,118 +1,204 @@
-"""The training set: labels joined to what was true at each label's event time, as known at a moment."""
+"""The training set: labels joined to what was true at each label's event time, as known at a moment.
+
+It is (query, moment of the system's clock, content digest): all its rows are read FOR SYSTEM_TIME AS OF one
+moment, chosen while no load was on its way, so they are one state of the store, and can be read again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import sqlalchemy as sa
 
 from evergreen.errors import EmptyTrainingSet
-from evergreen.store import tables
-from evergreen.store.frames import digest, read_frame
-from evergreen.store.times import naive
-from evergreen.usecase import EVENT_TIME, FeatureView, UseCase
+from evergreen.store import asof, scan
+from evergreen.store.arrow import digest, numbers
+from evergreen.store.cache import Cache, Draft, settle
+from evergreen.store.frames import to_frame
+from evergreen.store.query import Part, Query, query_of
+from evergreen.store.state import TableState, check_kept, check_there, read_states, settled_moment
+from evergreen.store.tables import INGESTED_AT
+from evergreen.usecase import EVENT_TIME, UseCase
 
-_KNOWN = "__known"
+CACHE_MB = 4096
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """`frame`: keys, event_time (the label's), stored features, label; sorted by (event_time, keys).
+    """`table`: keys, event_time (the label's), stored features, label; sorted by (event_time, keys).
 
-    `digest` is the SHA-256 of its content, the same in every process.
+    Numbers are int64 or float64, categories and texts strings, missing values null. `digest` is the SHA-256
+    of its content; `query` (JSON-able) and `read_at` (UTC, of the server's clock) say how to read it again.
     """
 
-    frame: pd.DataFrame
+    table: pa.Table
     digest: str
     as_of: datetime
+    read_at: datetime
+    query: Mapping[str, Any]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The same as a frame: features float64 with NaN or objects of str or None."""
+        return to_frame(self.table, [name for name, _ in self.query["keys"]])
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
 
 
 def read_training_set(
-    engine: sa.Engine, use_case: UseCase, as_of: datetime, since: datetime | None = None
+    engine: sa.Engine,
+    use_case: UseCase,
+    as_of: datetime,
+    since: datetime | None = None,
+    *,
+    read_at: datetime | None = None,
+    cache: Path | None = None,
+    cache_mb: int = CACHE_MB,
 ) -> TrainingSet:
     """The point-in-time join of a use case's labels and feature views.
 
     A label counts when it was ingested by `as_of`, `event_time + delay <= as_of`, and, if `since` is given
     and labels have a time, `event_time > since`; of several versions the one ingested last by `as_of`. It
     gets from each view the newest row with `event_time <=` its own that was ingested by `as_of` (of several
-    versions the last ingested), or missing values where there is none. A label no view knows is left out.
+    versions the last ingested), or missing values where there is none or it is older than the view's
+    `max_age`. A label that no view knows is left out.
 
-    Raises EmptyTrainingSet when no row is left, StoreUnreachable.
+    The rows are those of the server's moment `read_at`; None: of now, after waiting for a load on its way.
+    `cache` is a folder for what was read, up to `cache_mb`, which is read next time if nothing has changed.
+
+    Raises EmptyTrainingSet when no row is left, HistoryExpired when the rows of `read_at` are no longer
+    kept, SchemaMismatch, StoreUnreachable, and StoreError before the tables exist.
     """
-    names = list(use_case.entity.key_names)
+    return read_query(engine, query_of(use_case, as_of, since), read_at, cache=cache, cache_mb=cache_mb)
+
+
+def read_query(
+    engine: sa.Engine,
+    query: Query,
+    read_at: datetime | None = None,
+    *,
+    cache: Path | None = None,
+    cache_mb: int = CACHE_MB,
+) -> TrainingSet:
+    """The training set of a query; see `read_training_set`."""
     with engine.connect() as connection:
-        labels = _labels(connection, use_case, as_of, since)
-        newest = labels[EVENT_TIME].max() if len(labels) else None
-        views = [_versions(connection, use_case, view, as_of, newest) for view in use_case.views]
-    frame = join(labels, views, names)
-    if frame.empty:
+        if read_at is None:
+            read_at, states = settled_moment(connection, query.use_case, query.tables)
+        else:
+            states = read_states(connection, query.tables)
+            check_kept(states, read_at)
+    check_there(states, query.tables)
+    with (
+        _Reader(engine, read_at, states, query, cache, cache_mb) as reader,
+        ThreadPoolExecutor(asof.THREADS) as pool,
+    ):
+        found, labels = _joined(reader, query, pool)
+    if not found.num_rows:
         raise EmptyTrainingSet(
-            f"{use_case.name} has no labelled row as of {as_of.isoformat()}"
-            + (f" with an event time after {since.isoformat()}" if since else "")
-            + (f" ({len(labels)} labels, none with features)" if len(labels) else ""),
-            hint=f"ingest first (evergreen run ingest {use_case.name} --as-of ...), or choose a later moment;"
-            f" labels are known {use_case.label.delay} after their event time",
+            f"{query.use_case} has no labelled row as of {query.as_of.isoformat()}"
+            + (f" with an event time after {query.since.isoformat()}" if query.since else "")
+            + (f" ({labels} labels, none with features)" if labels else ""),
+            hint=f"ingest first (evergreen run ingest {query.use_case} --as-of ...), or choose a later"
+            f" moment; labels are known {query.delay} after their event time",
         )
-    order = [*names, EVENT_TIME, *(f.name for f in use_case.stored_features), use_case.label.name]
-    frame = frame[order].sort_values([EVENT_TIME, *names], ignore_index=True, kind="stable")
-    return TrainingSet(frame=frame, digest=digest(frame), as_of=as_of)
+    return TrainingSet(found, digest(found), query.as_of, read_at, query.to_json())
 
 
-def join(labels: pd.DataFrame, views: list[pd.DataFrame], names: list[str]) -> pd.DataFrame:
-    """Each label with the newest row per view at or before its event time; labels no view knows are dropped.
-
-    `labels` and `views` hold one row per (keys, event_time). Any order of rows gives the same result.
-    """
-    frame = labels.sort_values(EVENT_TIME, kind="stable", ignore_index=True)
-    known = pd.Series(False, index=frame.index)
-    for view in views:
-        right = view.sort_values(EVENT_TIME, kind="stable", ignore_index=True)
-        right[_KNOWN] = 1.0
-        frame = pd.merge_asof(frame, right, on=EVENT_TIME, by=names, direction="backward")
-        known |= frame.pop(_KNOWN).notna()
-    frame = frame[known].reset_index(drop=True)
-    for name in frame.columns:
-        if frame[name].dtype == object:
-            frame[name] = frame[name].where(frame[name].notna(), None)
-    return frame
+def _joined(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Table, int]:
+    """The joined table, and how many labels there were."""
+    labels = _labels(reader, query, pool)
+    sought = asof.Labels.of(labels, query.key_names)
+    target = query.label.column_names[0]
+    columns = {name: labels[name] for name in (*query.key_names, EVENT_TIME)}
+    known = np.zeros(len(sought), dtype=bool)
+    for view in query.views:
+        schema = pa.schema([view.schema.field(name) for name in view.column_names])
+        rows = reader.parts(view) if len(sought) else iter(())
+        found, seen = asof.look_up(sought, rows, query.key_names, schema, query.as_of, view.max_age, pool)
+        columns |= found
+        known |= seen
+    return asof.finish({**columns, target: labels[target]}, sought, known, pool), len(sought)
 
 
-def _labels(
-    connection: sa.Connection, use_case: UseCase, as_of: datetime, since: datetime | None
-) -> pd.DataFrame:
-    table = tables.label(use_case)
-    statement = _known_at(table, as_of).where(table.c[EVENT_TIME] <= naive(as_of) - use_case.label.delay)
-    if since is not None and use_case.label.event_time is not None:
-        statement = statement.where(table.c[EVENT_TIME] > naive(since))
-    return _last_version(read_frame(connection, statement, use_case), use_case)
+def _labels(reader: _Reader, query: Query, pool: Executor) -> pa.Table:
+    """Keys, event time and target of the labels that count, sorted by keys and time."""
+    names = [*query.key_names, EVENT_TIME, *query.label.column_names]
+    chosen: list[pa.Table] = []
+    last = asof.microseconds(query.as_of - query.delay)
+    first = asof.microseconds(query.since) if query.since else None
+    for rows in reader.parts(query.label):
+        times = numbers(rows[EVENT_TIME])
+        counts = (times <= last) & (numbers(rows[INGESTED_AT]) <= asof.microseconds(query.as_of))
+        if first is not None:
+            counts &= times > first
+        position = asof.last_versions(rows, query.key_names, counts)
+        chosen.append(pa.table(asof.take(rows, names, position, None, pool)))
+    return pa.concat_tables(chosen, promote_options="permissive").combine_chunks()
 
 
-def _versions(
-    connection: sa.Connection,
-    use_case: UseCase,
-    view: FeatureView,
-    as_of: datetime,
-    newest: pd.Timestamp | None,
-) -> pd.DataFrame:
-    table = tables.history(use_case, view)
-    statement = _known_at(table, as_of)
-    statement = (
-        statement.where(sa.false())
-        if newest is None
-        else statement.where(table.c[EVENT_TIME] <= naive(newest.to_pydatetime()))
-    )
-    return _last_version(read_frame(connection, statement, use_case), use_case)
+class _Reader:
+    """Reads tables in parts, from the cache where nothing has changed, else from MariaDB."""
 
+    def __init__(
+        self,
+        engine: sa.Engine,
+        read_at: datetime,
+        states: Mapping[str, TableState],
+        query: Query,
+        cache: Path | None,
+        cache_mb: int,
+    ) -> None:
+        url = engine.url
+        self._engine, self._read_at, self._states, self._query = engine, read_at, states, query
+        self._cache = Cache(cache, cache_mb, f"{url.host}:{url.port}/{url.database}") if cache else None
+        self._bounds: dict[int, list[Any]] = {}
+        self._drafts: list[Draft] = []
 
-def _known_at(table: sa.Table, as_of: datetime) -> sa.Select[Any]:
-    return sa.select(*table.c).where(table.c[tables.INGESTED_AT] <= naive(as_of))
+    def parts(self, part: Part) -> Iterator[pa.Table]:
+        """The whole table as of `read_at`, sorted, in parts of whole keys."""
+        state = self._states[part.table]
+        kept = self._cache.find(part, state, self._read_at) if self._cache else None
+        if kept is not None:
+            yield from kept
+            return
+        bounds = self._divisions(part, scan.worthwhile_parts(state.rows))
+        found = scan.parts(self._engine, part, self._read_at, bounds)
+        if self._cache is None or not state.settled(self._read_at):
+            yield from found
+            return
+        with self._cache.draft(part, state) as draft:
+            for rows in found:
+                draft.add(rows)
+                yield rows
+        self._drafts.append(draft)
 
+    def __enter__(self) -> _Reader:
+        return self
 
-def _last_version(frame: pd.DataFrame, use_case: UseCase) -> pd.DataFrame:
-    identity = [*use_case.entity.key_names, EVENT_TIME]
-    ordered = frame.sort_values(tables.INGESTED_AT, kind="stable")
-    kept = ordered.drop_duplicates(identity, keep="last")
-    return kept.drop(columns=tables.INGESTED_AT).reset_index(drop=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let the next reader have what was read, of the tables that nobody changed meanwhile."""
+        states: Mapping[str, TableState] = {}
+        try:
+            if kind is None and self._drafts:
+                with self._engine.connect() as connection:
+                    states = read_states(connection, [draft.state.name for draft in self._drafts])
+        finally:
+            settle(self._drafts, states)
+
+    def _divisions(self, part: Part, count: int) -> list[Any]:
+        if count < 2:
+            return []
+        if count not in self._bounds:
+            table = self._query.views[0].table if part is self._query.label else part.table
+            self._bounds[count] = scan.boundaries(self._engine, f"{table}__online", part.keys[0][0], count)
+        return self._bounds[count]

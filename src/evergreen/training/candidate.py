@@ -21,7 +21,13 @@ from evergreen.training.matrix import frame_of, rows_of
 from evergreen.training.profile import profile, to_json
 from evergreen.training.runs import TrainingRun
 from evergreen.training.split import Mask, holdout
-from evergreen.training.tracking import DATASET_DIGEST, EVALUATION_FILE, PROFILE_FILE, Evidence
+from evergreen.training.tracking import (
+    DATASET_DIGEST,
+    DATASET_READ_AT,
+    EVALUATION_FILE,
+    PROFILE_FILE,
+    Evidence,
+)
 from evergreen.usecase import EVENT_TIME, UseCase
 
 logger = logging.getLogger(__name__)
@@ -95,6 +101,7 @@ def evaluate(
         tags=_tags(use_case, run, given),
         frame=frame_of(use_case, given.columns).assign(**{use_case.label.name: given.label}),
         dataset_digest=run.dataset_digest or "",
+        dataset_query=run.dataset_query or {},
         model=model,
         holdout_model=holdout_model,
         figures=figures,
@@ -133,6 +140,7 @@ def _tags(use_case: UseCase, run: TrainingRun, given: Rows) -> dict[str, str]:
         "evergreen.use_case": use_case.name,
         "evergreen.as_of": run.as_of.isoformat(),
         DATASET_DIGEST: run.dataset_digest or "",
+        DATASET_READ_AT: run.dataset_read_at.isoformat() if run.dataset_read_at else "",
         "evergreen.reason": run.reason,
         "evergreen.metrics_of": "holdout_model; the registered model has the same recipe, fitted on all rows",
         TRAINED_UNTIL: _first_and_last_time(given.frame)[1],

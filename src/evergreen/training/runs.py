@@ -26,6 +26,8 @@ TABLE = sa.table(
             "status",
             "dataset_digest",
             "dataset_rows",
+            "dataset_query",
+            "dataset_read_at",
             "params",
             "metrics",
             "verdict",
@@ -36,8 +38,8 @@ TABLE = sa.table(
         )
     ),
 )
-_JSON = ("params", "metrics", "verdict")
-_MOMENTS = ("as_of", "started_at", "finished_at")
+_JSON = ("dataset_query", "params", "metrics", "verdict")
+_MOMENTS = ("as_of", "dataset_read_at", "started_at", "finished_at")
 _REASON_LENGTH = 255
 
 
@@ -45,6 +47,7 @@ _REASON_LENGTH = 255
 class TrainingRun:
     """One training. Moments are aware UTC; what later steps find out is None until then.
 
+    The data set is (query, system time of its rows, digest): see `store.training_set`.
     `status` goes started → prepared → tuned → evaluated → judged → registered → promoted or rejected.
     """
 
@@ -55,6 +58,8 @@ class TrainingRun:
     status: str
     dataset_digest: str | None
     dataset_rows: int | None
+    dataset_query: dict[str, Any] | None
+    dataset_read_at: datetime | None
     params: dict[str, Any] | None
     metrics: dict[str, Any] | None
     verdict: dict[str, Any] | None

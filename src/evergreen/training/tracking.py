@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DATASET_DIGEST = "evergreen.dataset_digest"
+DATASET_READ_AT = "evergreen.dataset_read_at"
 EVALUATION_FILE = "evaluation.json"
 PROFILE_FILE = "reference_profile.json"
 
@@ -44,6 +45,7 @@ class Evidence:
     tags: Mapping[str, str]
     frame: pd.DataFrame
     dataset_digest: str
+    dataset_query: Mapping[str, Any]
     model: Any
     holdout_model: Any
     figures: Mapping[str, Figure]
@@ -148,7 +150,14 @@ def _dataset(use_case: UseCase, evidence: Evidence) -> Any:
 
     return mlflow.data.from_pandas(
         evidence.frame,
-        source=CodeDatasetSource({"evergreen.store": f"training set of {use_case.name}", **evidence.tags}),
+        # With the run's id, `evergreen dataset reproduce` reads the same rows again.
+        source=CodeDatasetSource(
+            {
+                "evergreen.store": f"training set of {use_case.name}",
+                "evergreen.query": json.dumps(evidence.dataset_query),
+                **evidence.tags,
+            }
+        ),
         targets=use_case.label.name,
         name=use_case.name,
         digest=evidence.dataset_digest[:_DIGEST_LENGTH],

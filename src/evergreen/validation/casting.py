@@ -1,106 +1,248 @@
-"""A source's values as the declared types; what cannot be cast becomes missing and is told."""
+"""A source's columns as the declared types, in Arrow; what cannot be cast becomes missing and is told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from numbers import Number
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from evergreen.usecase import CATEGORY_CHARACTERS, TEXT_BYTES, DType
-from evergreen.validation.report import Failure, failure
+from evergreen.validation import objects
 
-# What files write for "no number". In a text column such words may mean something: there only "" is missing.
-NO_NUMBER = frozenset(("", "na", "n/a", "nan", "null", "none", "-"))
 # From here on a float64 no longer tells neighbouring integers apart: 2^53 may have been 2^53 + 1.
 WHOLE_LIMIT = 2**53
+MOMENT = pa.timestamp("us", "UTC")
+
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_NO_NUMBER = pa.array(objects.NO_NUMBER)
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+# Seconds since 1970 of the years 1 to 9999.
+_FIRST_SECOND, _END_SECOND = -62_135_596_800, 253_402_300_800
+
+# One column of a batch: Arrow, or an object array for a mixture of types that Arrow cannot hold.
+Values: TypeAlias = pa.Array | np.ndarray
 
 
-def cast(values: pd.Series, dtype: DType, column: str) -> tuple[pd.Series, list[Failure]]:
-    """Values of any source as float64 with NaN, or as objects of str or None. Shape (rows,) stays."""
-    return (
-        to_number(values, column, whole=dtype == "int")
-        if dtype in ("int", "float")
-        else to_text(values, column, dtype)
-    )
+@dataclass(frozen=True)
+class Fault:
+    """A check that the values in `rows` (positions in the batch, int64) broke."""
+
+    check: str
+    rows: np.ndarray
 
 
-def to_number(values: pd.Series, column: str, *, whole: bool) -> tuple[pd.Series, list[Failure]]:
-    """As float64; texts, infinities and, if `whole`, fractions are failures and become NaN."""
-    if pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_numeric_dtype(values.dtype):
-        given = values.isna()
-        numbers = values.astype("Float64").to_numpy(np.float64, na_value=np.nan)
-    else:
-        # An object column of a database: True is 1 there as it is in a column of booleans.
-        texts = values.map(lambda v: int(v) if isinstance(v, bool) else v).astype("str").str.strip()
-        given = values.isna() | texts.str.lower().isin(NO_NUMBER)
-        numbers = pd.to_numeric(texts.where(~given), errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    cast_values = pd.Series(numbers, index=values.index)
-    failures: list[Failure] = []
-    _reject(values, cast_values, cast_values.isna() & ~given, column, "is not a number", failures)
-    _reject(values, cast_values, cast_values.abs() == np.inf, column, "is infinite", failures)
+@dataclass(frozen=True)
+class Cast:
+    """A column of the declared type, null where a value is missing or at fault."""
+
+    values: pa.Array
+    faults: tuple[Fault, ...] = ()
+
+
+def cast(values: Values, dtype: DType) -> Cast:
+    """Any column as int64, float64 or string."""
+    return to_number(values, whole=dtype == "int") if dtype in ("int", "float") else to_text(values, dtype)
+
+
+def to_number(values: Values, *, whole: bool) -> Cast:
+    """As float64, or int64 if `whole`; texts, infinities and, if `whole`, fractions are at fault."""
+    made, wrong = _floats(values)
+    absent = np.isnan(made)
+    faults = [Fault("is not a number", np.flatnonzero(wrong))] if wrong.any() else []
+    # Most columns have nothing but numbers in a row: three passes over a few KiB decide that.
+    with np.errstate(invalid="ignore"):
+        checks = {"is infinite": np.isinf(made)}
+        if whole:
+            checks["is not a whole number"] = (made != np.trunc(made)) & ~absent
+            checks["is 2^53 or more"] = (np.abs(made) >= WHOLE_LIMIT) & ~checks["is infinite"]
+    for check, bad in checks.items():
+        if bad.any():
+            faults.append(Fault(check, np.flatnonzero(bad)))
+            absent |= bad
     if whole:
-        _reject(values, cast_values, cast_values % 1 != 0, column, "is not a whole number", failures)
-        _reject(values, cast_values, cast_values.abs() >= WHOLE_LIMIT, column, "is 2^53 or more", failures)
-    return cast_values, failures
+        return Cast(pa.array(np.where(absent, 0, made).astype(np.int64), mask=absent), tuple(faults))
+    return Cast(pa.array(made, mask=absent), tuple(faults))
 
 
-def to_text(values: pd.Series, column: str, dtype: DType) -> tuple[pd.Series, list[Failure]]:
-    """As objects of str or None, stripped of surrounding spaces; the empty text is missing."""
-    texts = pd.Series(
-        [None if missing else _text(value) for value, missing in zip(values, values.isna(), strict=True)],
-        index=values.index,
-        dtype=object,
-    )
-    texts = texts.where(texts != "", None)
-    failures: list[Failure] = []
-    binary = values.map(lambda value: isinstance(value, bytes)).astype(bool)
-    if binary.any():
-        failures.append(failure(column, "is binary, not text", binary.sum(), values[binary].head(50)))
-    measure: Callable[[str], int] = len if dtype == "category" else lambda text: len(text.encode())
+def to_text(values: Values, dtype: DType) -> Cast:
+    """As strings, stripped of surrounding spaces; the empty text is missing."""
+    faults: list[Fault] = []
+    if isinstance(values, pa.Array) and _is_string(values.type):
+        made = _trimmed(pc.cast(values, pa.string()))
+        sizes = _sizes(made)
+        if (sizes == 0).any():
+            made = pc.if_else(pc.equal(pc.binary_length(made), 0), None, made)
+    else:
+        # Through the different values: a column of another type that serves as a category has few.
+        plain, indices = _different(values)
+        found, wrong = objects.texts(plain)
+        made = pa.array(found, pa.string())
+        if indices is None:
+            faults = [Fault(check, rows) for check, rows in wrong.items()]
+        else:
+            made = made.take(indices)
+            at = indices.to_numpy(zero_copy_only=False)
+            faults = [Fault(check, np.flatnonzero(np.isin(at, rows))) for check, rows in wrong.items()]
+        sizes = _sizes(made)
     limit = CATEGORY_CHARACTERS if dtype == "category" else TEXT_BYTES
-    too_long = texts.map(lambda text: text is not None and measure(text) > limit).astype(bool)
-    unit = "characters" if dtype == "category" else "bytes"
-    if too_long.any():
-        failures.append(
-            failure(column, f"is longer than {limit:,} {unit}", too_long.sum(), texts[too_long].head(50))
-        )
-    return texts, failures
+    if len(sizes) and sizes.max() > limit:
+        measured = pc.utf8_length(made) if dtype == "category" else pc.binary_length(made)
+        long = pc.fill_null(pc.greater(measured, limit), False).to_numpy(zero_copy_only=False)
+        if long.any():
+            unit = "characters" if dtype == "category" else "bytes"
+            faults.append(Fault(f"is longer than {limit:,} {unit}", np.flatnonzero(long)))
+            made = pc.if_else(pa.array(long), None, made)
+    return Cast(made, tuple(faults))
 
 
-def to_moment(values: pd.Series, column: str) -> tuple[pd.Series, list[Failure]]:
-    """As datetime64[us, UTC]; without an offset it is UTC. Texts must be ISO 8601: no guessing at 03/04."""
-    given = values.isna()
-    # A bare number could be seconds, days or a year.
-    numbers = ~given & values.map(lambda value: isinstance(value, Number)).astype(bool)
-    if numbers.any():
-        failures = [failure(column, "is a number, not a time", numbers.sum(), values[numbers].head(50))]
-        return pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]"), failures
-    plain = values.map(lambda v: v if pd.isna(v) else str(v).strip()).astype(object)
-    moments = pd.to_datetime(plain, utc=True, format="ISO8601", errors="coerce").astype("datetime64[us, UTC]")
-    failures = []
-    bad = moments.isna() & ~given
-    if bad.any():
-        failures.append(
-            failure(column, "is not an ISO 8601 time such as 2026-11-21", bad.sum(), values[bad].head(50))
-        )
-    if given.any():
-        failures.append(failure(column, "has no value", given.sum()))
-    return moments, failures
+def to_moment(values: Values) -> Cast:
+    """As timestamp[us, UTC]; without an offset it is UTC. Texts must be ISO 8601, years 1 to 9999."""
+    if isinstance(values, pa.Array):
+        if pa.types.is_null(values.type):
+            return Cast(values.cast(MOMENT))
+        if pa.types.is_date32(values.type):
+            values = values.cast(pa.timestamp("s"))
+        elif pa.types.is_date64(values.type):
+            values = values.cast(pa.timestamp("ms"))
+        if pa.types.is_timestamp(values.type):
+            return _ranged(values)
+        if _is_string(values.type):
+            values = _trimmed(pc.cast(values, pa.string()))
+            # A column keeps to one form: with offsets or without. Anything else goes value by value.
+            for kind in (pa.timestamp("us"), MOMENT):
+                try:
+                    return _ranged(pc.cast(values, kind))
+                except pa.ArrowInvalid:
+                    continue
+    made, wrong = objects.moments(plain_objects(values))
+    faults = tuple(Fault(check, rows) for check, rows in wrong.items())
+    return Cast(pa.array(made, pa.timestamp("us")).cast(MOMENT), faults)
 
 
-def _reject(
-    given: pd.Series, numbers: pd.Series, bad: pd.Series, column: str, check: str, failures: list[Failure]
-) -> None:
-    bad = bad & (numbers.notna() | (check == "is not a number"))
-    if bad.any():
-        failures.append(failure(column, check, bad.sum(), given[bad].head(50)))
-        numbers[bad] = np.nan
+def _floats(values: Values) -> tuple[np.ndarray, np.ndarray]:
+    """float64 with NaN for missing, and where a value is no number."""
+    nothing = np.zeros(len(values), dtype=bool)
+    if not isinstance(values, pa.Array):
+        return objects.numbers(values)
+    kind = values.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        return _numpy(pc.cast(values, pa.float64(), safe=False)), nothing
+    if pa.types.is_null(kind):
+        return np.full(len(values), np.nan), nothing
+    if pa.types.is_decimal(kind):
+        # By way of text: Arrow's own conversion may miss the nearest float64.
+        values = pc.cast(values, pa.string())
+    elif not _is_string(kind):
+        return objects.numbers(plain_objects(values))
+    texts = _trimmed(pc.cast(values, pa.string()))
+    try:
+        made, odd = pc.cast(texts, pa.float64()), None
+    except pa.ArrowInvalid:
+        made, odd = _mostly(texts)
+    numbers = _numpy(made)
+    # "nan(7)" is a NaN to Arrow, and "nan" a way to say that there is none.
+    spelled = np.isnan(numbers)
+    if made.null_count < spelled.sum():
+        spelled &= pc.is_valid(made).to_numpy(zero_copy_only=False)
+        odd = spelled if odd is None else odd | spelled
+    if odd is None or not odd.any():
+        return numbers, nothing
+    numbers = numbers.copy()
+    numbers[odd], nothing[odd] = objects.numbers(plain_objects(texts.filter(pa.array(odd))))
+    return numbers, nothing
 
 
-def _text(value: object) -> str:
-    # 3.0 is how a nullable integer column arrives; its category is "3".
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+def _mostly(texts: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
+    """The numbers among texts as float64, null elsewhere; where there is a text that is neither number nor
+    one of the usual words for none."""
+    none = pc.is_in(pc.utf8_lower(texts), value_set=_NO_NUMBER)
+    texts = pc.if_else(none, None, texts)
+    try:
+        return pc.cast(texts, pa.float64()), None
+    except pa.ArrowInvalid:
+        plain = pc.match_substring_regex(texts, _NUMBER)
+        odd = pc.fill_null(pc.invert(plain), False).to_numpy(zero_copy_only=False)
+        return pc.cast(pc.if_else(plain, texts, None), pa.float64()), odd
+
+
+def _ranged(moments: pa.Array) -> Cast:
+    """Timestamps of any unit as microseconds; refused are those outside the years 1 to 9999."""
+    per_second = _PER_SECOND[moments.type.unit]
+    given = pc.is_valid(moments).to_numpy(zero_copy_only=False)
+    counted = pc.fill_null(moments.cast(pa.int64()), 0).to_numpy()
+    seconds = counted // per_second
+    outside = given & ((seconds < _FIRST_SECOND) | (seconds >= _END_SECOND))
+    counted = np.where(given & ~outside, counted, 0)
+    micros = (
+        counted // (per_second // 1_000_000)
+        if per_second > 1_000_000
+        else counted * (1_000_000 // per_second)
+    )
+    values = pa.array(micros, mask=~given | outside).cast(MOMENT)
+    if outside.any():
+        return Cast(values, (Fault(objects.OUTSIDE, np.flatnonzero(outside)),))
+    return Cast(values)
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _trimmed(texts: pa.Array) -> pa.Array:
+    """As `str.strip`: both heed Unicode's White_Space. Most columns have no such byte at all."""
+    offsets = _offsets(texts)
+    data = texts.buffers()[2]
+    if data is None or not len(texts):
+        return texts
+    characters = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+    if ((characters > 32) & (characters < 128)).all():
+        return texts
+    return pc.utf8_trim_whitespace(texts)
+
+
+def _offsets(texts: pa.Array) -> np.ndarray:
+    buffer = texts.buffers()[1]
+    if buffer is None or not len(texts):
+        return np.zeros(1, np.int32)
+    return np.frombuffer(buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+
+
+def _sizes(texts: pa.Array) -> np.ndarray:
+    """Bytes of each text, -1 for a missing one. Shape (rows,)."""
+    sizes = np.diff(_offsets(texts))
+    if texts.null_count:
+        sizes = np.where(pc.is_valid(texts).to_numpy(zero_copy_only=False), sizes, -1)
+    return sizes
+
+
+def _different(values: Values) -> tuple[np.ndarray, pa.Array | None]:
+    """The different values as objects, and for each row which of them it holds; None: one for each row."""
+    if not isinstance(values, pa.Array):
+        return values, None
+    try:
+        coded = values.dictionary_encode()
+    except pa.ArrowNotImplementedError:  # nested
+        return plain_objects(values), None
+    return plain_objects(coded.dictionary), coded.indices
+
+
+def plain_objects(values: Values) -> np.ndarray:
+    """As Python objects, None for missing."""
+    if not isinstance(values, pa.Array):
+        return values
+    try:
+        plain: list[Any] = values.to_pylist()
+    except (OverflowError, ValueError):  # a time that Python cannot tell
+        plain = pc.cast(values, pa.string()).to_pylist()
+    made = np.empty(len(plain), dtype=object)
+    made[:] = plain
+    return made
+
+
+def _numpy(numbers: pa.Array) -> np.ndarray:
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
 EXAMPLES = 5
 _EXAMPLE_LENGTH = 60
+_CHECK_LENGTH = 120
 _FAILURES_SHOWN = 20
 
 
@@ -36,15 +37,37 @@ def failure(
     return Failure(column, check, int(count), tuple(shown), severity)
 
 
+def duplicates(
+    identity: Sequence[str], count: int, examples: Iterable[object] = (), *, differing: bool
+) -> Failure:
+    """`count` rows with the key and event time of another row: exact repetitions, which are left out, or
+    `differing` ones, of which nobody knows which is true."""
+    column = ", ".join(identity)
+    if differing:
+        return failure(column, "stands in rows that differ (duplicate key)", count, examples)
+    return failure(column, "repeats another row exactly (left out)", count, examples, severity="warning")
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that broke row-level checks: its number (1 is the first row read), why, and what it held."""
+
+    row: int
+    reasons: tuple[str, ...]
+    content: dict[str, str | None]
+
+
 @dataclass(frozen=True)
 class Report:
-    """The outcome for one part (a feature view, or the label) of a use case: `rows` came in, `kept` go on."""
+    """The outcome for one part (a feature view, or the label) of a use case: `rows` came in, `kept` go on,
+    `rejected` broke a row-level check."""
 
     use_case: str
     part: str
     rows: int
     kept: int
     failures: tuple[Failure, ...] = ()
+    rejected: int = 0
 
     @property
     def errors(self) -> tuple[Failure, ...]:
@@ -70,6 +93,8 @@ class Report:
     def as_table(self) -> str:
         """A plain-text table, errors first, of 20 lines at most."""
         head = f"{self.use_case}, {self.part}: {self.rows:,} rows in, {self.kept:,} kept"
+        if self.rejected:
+            head += f", {self.rejected:,} rejected"
         if not self.failures:
             return f"{head}, nothing to object to"
         ordered = sorted(self.failures, key=lambda found: (found.severity != "error", -found.count))
@@ -78,7 +103,7 @@ class Report:
             (
                 found.severity,
                 found.column,
-                found.check,
+                found.check if len(found.check) <= _CHECK_LENGTH else f"{found.check[:_CHECK_LENGTH]}…",
                 f"{found.count:,}",
                 ", ".join(map(repr, found.examples)),
             )

@@ -1,21 +1,27 @@
-"""What of a query is bound, and what of an interval's edge is read twice."""
+"""What of a query is bound, what of an interval's edge is read twice, and which types values get."""
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from evergreen.errors import SourceUnreadable
+from evergreen.errors import SettingsError, SourceError, SourceUnreadable
 from evergreen.settings import Settings
-from evergreen.sources.sql import OVERLAP, read_sql
+from evergreen.sources import read as read_module
+from evergreen.sources.read import open_source, read
+from evergreen.sources.sql import OVERLAP, column
 from evergreen.usecase import SqlSource
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 END = START + timedelta(days=1)
+NAIVE = datetime(2026, 1, 5, 2, 3, 4, 5, tzinfo=UTC).replace(tzinfo=None)
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def ids(settings: Settings, query: str) -> list[int]:
-    frame = read_sql(SqlSource("bank", query), settings, start=START, end=END)
+    frame = read(SqlSource("bank", query), settings, "toy", start=START, end=END)
     return [int(number) for number in frame["id"]]
 
 
@@ -53,3 +59,90 @@ def test_a_bound_that_nobody_gives_is_the_declarations_fault(bank: Settings) -> 
     with pytest.raises(SourceUnreadable, match="started") as raised:
         ids(bank, "SELECT id FROM fact WHERE recorded > :started")
     assert ":start and :end" in raised.value.hint
+
+
+def test_the_one_input_of_a_query_is_its_database_and_nothing_is_asked_yet(bank: Settings) -> None:
+    (given,) = open_source(SqlSource("bank", "SELECT wrong"), bank, "toy", start=START, end=END)
+    assert given.name.startswith("sqlite:///")
+    assert (given.digest, given.size) == ("", None)
+    with pytest.raises(SourceUnreadable, match="no such column"):
+        list(given.batches())
+
+
+def test_a_url_takes_a_connections_place_and_its_password_is_never_shown(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with sqlite3.connect(tmp_path / "other.db") as database:
+        database.execute("CREATE TABLE t AS SELECT 7 AS id")
+    database.close()
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    frame = read(SqlSource(url, "SELECT id FROM t"), settings, "toy", start=START, end=END)
+    assert frame["id"].tolist() == [7]
+    secret = "mysql://me:SECRET@db.example/bank?ssl_key=SECRET"
+    (given,) = open_source(SqlSource(secret, "SELECT 1"), settings, "toy", start=START, end=END)
+    assert given.name == "mysql://me:***@db.example/bank"
+    with pytest.raises(SourceError) as raised:
+        open_source(SqlSource(secret, "SELECT 1"), settings, "toy", start=START, end=END, override="x.csv")
+    assert "SECRET" not in str(raised.value)
+    for wrong in ("mysql://me:SECRET@h:no-port/d", "carrier://me:SECRET@h/d"):
+        with pytest.raises(SettingsError) as raised:
+            read(SqlSource(wrong, "SELECT 1"), settings, "toy", start=START, end=END)
+        assert "SECRET" not in str(raised.value)
+
+
+def test_a_column_named_twice_is_the_querys_fault(bank: Settings) -> None:
+    with pytest.raises(SourceUnreadable, match="'id' more than once") as raised:
+        ids(bank, "SELECT id, recorded AS id FROM fact")
+    assert "AS" in raised.value.hint
+
+
+def test_a_statement_that_returns_nothing_is_the_declarations_fault(bank: Settings) -> None:
+    with pytest.raises(SourceUnreadable, match="no rows at all"):
+        ids(bank, "CREATE TEMP TABLE t (id INTEGER)")
+
+
+def test_rows_are_streamed_and_each_batch_has_the_types_of_its_values(
+    bank: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_module, "BATCH_ROWS", 2)
+    query = "SELECT 1 AS v UNION ALL SELECT NULL UNION ALL SELECT 2.5 UNION ALL SELECT 'x' UNION ALL SELECT 3"
+    (given,) = open_source(SqlSource("bank", query), bank, "toy", start=START, end=END)
+    batches = list(given.batches(numbered=True))
+    assert [batch.column("v").to_pylist() for batch in batches] == [[1, None], ["2.5", "x"], [3]]
+    assert [batch.column("#").to_pylist() for batch in batches] == [[1, 2], [3, 4], [5]]
+    frame = read(SqlSource("bank", query), bank, "toy", start=START, end=END)
+    assert frame["v"].tolist()[2:] == ["2.5", "x", 3]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        ([1, None, 2**62 + 1], "int64", None),
+        ([1, 2.5, None], "double", None),
+        ([Decimal("12"), None, Decimal(2**53 + 1)], "int64", [12, None, 2**53 + 1]),
+        ([Decimal("1.5"), None], "double", [1.5, None]),
+        ([Decimal("1.5"), 2, 0.25], "double", [1.5, 2.0, 0.25]),
+        ([Decimal(10) ** 30], "double", [1e30]),
+        ([2**63], "double", [2.0**63]),
+        ([1, "x", None], "string", ["1", "x", None]),
+        ([{"a": [1, None]}, None], "string", ['{"a": [1, null]}', None]),
+        ([True, 5], "string", ["True", "5"]),
+        ([date(2026, 1, 1), None], "date32[day]", None),
+        ([NAIVE, None], "timestamp[us]", None),
+        ([NAIVE, "soon"], "string", ["2026-01-05 02:03:04.000005", "soon"]),
+        ([None, None], "null", None),
+        (["😀", ""], "string", None),
+        ([b"\xff", b"a"], "binary", None),
+    ],
+)
+def test_values_keep_their_kind_or_become_text(
+    values: list[Any], kind: str, expected: list[Any] | None
+) -> None:
+    made = column(values)
+    assert str(made.type) == kind
+    assert made.to_pylist() == (values if expected is None else expected)
+
+
+def test_what_is_no_number_stays_one() -> None:
+    made = column([1.0, math.nan, Decimal("NaN"), None])
+    assert str(made.type) == "double"
+    assert [value is None or math.isnan(value) for value in made.to_pylist()[1:]] == [True] * 3

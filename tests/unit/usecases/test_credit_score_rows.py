@@ -198,3 +198,18 @@ def test_dice_are_uniform_normal_and_independent_of_each_other() -> None:
     assert (normal.mean(), normal.std()) == pytest.approx((0, 1), abs=0.02)
     assert abs(np.corrcoef(uniform, normal)[0, 1]) < 0.02
     assert abs(np.corrcoef(uniform, Dice(2, np.arange(50_000)).uniform("a"))[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("scenario", ["stable", "recession"])
+def test_every_row_keeps_the_rules_between_fields(scenario: str) -> None:
+    columns = fresh(4_000, seed=11, scenario=scenario)
+    for rule in USE_CASE.view("monthly_facts").contract.rules:
+        assert rule.function(*(columns[name] for name in rule.inputs)).all(), rule.name
+
+
+def test_a_row_that_contradicts_itself_breaks_the_rules() -> None:
+    loans, salary = (rule.function for rule in USE_CASE.view("monthly_facts").contract.rules)
+    kinds = np.array([NO_LOAN, NO_LOAN, "Auto Loan", "Auto Loan"], dtype=object)
+    assert loans(np.array([0.0, 2.0, 0.0, 2.0]), kinds).tolist() == [True, False, False, True]
+    paid, income = np.array([1_000.0, 1_001.0, np.nan]), np.full(3, 12_000.0)
+    assert salary(paid, income).tolist() == [True, False, True]

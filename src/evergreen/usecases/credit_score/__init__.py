@@ -9,20 +9,25 @@ from __future__ import annotations
 from datetime import timedelta
 
 from evergreen.usecase import (
+    Contract,
     DriftPolicy,
     Entity,
+    FeatureSet,
     FeatureView,
+    Freshness,
     Gate,
     Key,
     Label,
     OnDemandFeature,
+    Reference,
     RetrainPolicy,
+    Rule,
     Serving,
     SqlSource,
     Tuning,
     UseCase,
 )
-from evergreen.usecases.credit_score import features, fields
+from evergreen.usecases.credit_score import features, fields, rules
 
 CONNECTION = "credit_bank"
 
@@ -67,6 +72,11 @@ USE_CASE = UseCase(
             features=fields.MONTHLY,
             meaning="What the (simulated) bank knows of a customer on the first of each month.",
             event_time="event_time",
+            contract=Contract(
+                rules=(Rule(rules.loans_have_kinds), Rule(rules.salary_within_income, severity="warning")),
+                freshness=Freshness(within=timedelta(days=62)),
+                references=(Reference("profile", severity="warning"),),
+            ),
         ),
     ),
     label=Label(
@@ -82,6 +92,16 @@ USE_CASE = UseCase(
         OnDemandFeature(features.emi_to_income),
         OnDemandFeature(features.balance_to_income),
         OnDemandFeature(features.history_to_age),
+    ),
+    feature_sets=(
+        FeatureSet(
+            "scorecard",
+            (
+                *("age", "annual_income", "num_of_loan", "delay_from_due_date", "num_of_delayed_payment"),
+                *("credit_mix", "credit_utilization_ratio", "credit_history_age", "debt_to_income"),
+            ),
+            'What a classic scorecard looks at; model_set="scorecard" would give the model these only.',
+        ),
     ),
     split="time",
     tuning=Tuning(

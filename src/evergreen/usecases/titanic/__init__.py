@@ -12,6 +12,7 @@ from evergreen.usecase import (
     DriftPolicy,
     Entity,
     Feature,
+    FeatureSet,
     FeatureView,
     FileSource,
     Gate,
@@ -115,6 +116,13 @@ USE_CASE = UseCase(
         OnDemandFeature(features.deck, dtype="category"),
         OnDemandFeature(features.ticket_office, dtype="category"),
         OnDemandFeature(features.ticket_number),
+    ),
+    feature_sets=(
+        FeatureSet(
+            "as_listed",
+            ("pclass", "sex", "age", "sibsp", "parch", "fare", "embarked"),
+            "What the list says, nothing computed from it.",
+        ),
     ),
     split="stratified",
     tuning=Tuning(

@@ -1,0 +1,37 @@
+"""The commands people type: `--help` with examples, `--json` for scripts, exit codes that mean something."""
+
+from __future__ import annotations
+
+import sys
+
+from evergreen.cli.app import app, err
+from evergreen.errors import EvergreenError
+
+# Each module gives the application its commands, in the order in which `--help` shows them.
+# isort: off
+from evergreen.cli import stack as stack
+from evergreen.cli import workbench as workbench
+from evergreen.cli import loop as loop
+from evergreen.cli import store as store
+# isort: on
+
+
+def main() -> None:
+    """Entry point: an EvergreenError becomes one message on standard error and its exit code."""
+    try:
+        app()
+    except EvergreenError as error:
+        _complain("[bold red]Error:[/bold red]", error.message)
+        if error.hint:
+            _complain("[bold]Hint:[/bold]", error.hint)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("Interrupted.")
+        sys.exit(130)
+
+
+def _complain(word: str, text: str) -> None:
+    from rich.markup import escape
+
+    # Unwrapped: a path or a command in a message must be found and copied whole.
+    err.print(f"{word} {escape(text)}", highlight=False, soft_wrap=True)

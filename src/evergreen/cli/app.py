@@ -1,0 +1,56 @@
+"""What all commands share: the application, its two consoles, common options, and how facts are shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from evergreen import __version__
+
+app = typer.Typer(
+    name="evergreen",
+    help="Evergreen keeps models fresh: drift in the prediction log retrains the model, "
+    "and the result goes live by itself.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+# What people read goes to standard output; progress and errors go to standard error.
+out = Console()
+err = Console(stderr=True)
+
+UseCaseName = Annotated[
+    str, typer.Argument(metavar="USE_CASE", help="A use case: see `evergreen use-cases`.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text.")]
+AsOf = Annotated[
+    str,
+    typer.Option("--as-of", metavar="DATE", help="Work with what was known then (ISO, UTC). Default: now."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        out.print(__version__)
+        raise typer.Exit
+
+
+def show(facts: Any, as_json: bool, render: Callable[[], Any]) -> None:
+    """Print facts as JSON, or what `render` makes of them."""
+    if as_json:
+        out.print_json(json.dumps(facts, default=_plain))
+    else:
+        out.print(render())
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,210 @@
+"""The loop: its verbs, scoring a file, the simulated upstream, and the guided tour."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, out, show
+from evergreen.errors import GateRejected, SettingsError
+from evergreen.settings import load_settings
+from evergreen.stack.view import outcome_table
+from evergreen.usecase import NAME
+
+
+class Verb(StrEnum):
+    """The verbs of the loop."""
+
+    ingest = "ingest"
+    train = "train"
+    deploy = "deploy"
+    monitor = "monitor"
+    score = "score"
+
+
+@app.command()
+def run(
+    verb: Annotated[Verb, typer.Argument(help="What to do.")],
+    use_case: UseCaseName,
+    as_of: AsOf = "",
+    source: Annotated[
+        str,
+        typer.Option(
+            help="A file, glob or URL to ingest instead of the declared source; of several declared files"
+            " PART=FILE,PART=FILE.",
+            metavar="FILE",
+        ),
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Ingest also files whose content was loaded before.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run one verb of the loop here and now, without Airflow: the same functions its DAG calls.
+
+    A candidate that the gate rejects exits 7; the champion stays. Files that were ingested before are not
+    read again, and a run that finds nothing new says so.
+
+    Examples: `evergreen run ingest titanic --source train.csv` ·
+    `evergreen run train credit_score --as-of 2026-07-01`
+    """
+    from importlib import import_module
+
+    from evergreen.loop import moment
+    from evergreen.usecases import load
+
+    settings = load_settings()
+    load(use_case, settings)
+    if (source or force) and verb is not Verb.ingest:
+        option = "--source" if source else "--force"
+        raise SettingsError(f"{option} says what to ingest; {verb} reads the store", hint="leave it out")
+    if as_of and verb is Verb.deploy:
+        raise SettingsError("deploy works with the champion of now", hint="leave --as-of out")
+    when = moment(as_of) if as_of else datetime.now(UTC)
+    step = import_module(f"evergreen.loop.{verb}").run
+    given: dict[str, Any] = {}
+    if verb is Verb.ingest:
+        given = {"source": _places(source), "force": force}
+    if verb is not Verb.deploy:
+        given["as_of"] = when
+    doing = f"{verb} {use_case} as of {when:%Y-%m-%d %H:%M} UTC"
+    with err.status(doing) as shown:
+        if verb is Verb.train:
+            given["progress"] = lambda done, loss: shown.update(
+                f"{doing}: trial {done}, best loss {loss:.4f}"
+            )
+        if verb is Verb.ingest:
+            given["progress"] = lambda part, rows: shown.update(f"{doing}: {part}, {rows:,} rows")
+        outcome = step(settings, use_case, **given)
+    show(outcome, as_json, lambda: _told(outcome))
+    if verb is Verb.train and not outcome["promoted"]:
+        raise GateRejected(f"{use_case} keeps its champion: {outcome['reason']}")
+
+
+@app.command()
+def score(
+    use_case: UseCaseName,
+    source: Annotated[Path, typer.Option("--input", help="A CSV or Parquet file of raw rows.")],
+    target: Annotated[Path, typer.Option("--output", help="Where the scored rows go (CSV or Parquet).")],
+    columns: Annotated[
+        str, typer.Option(help="Columns to write, renamed as NEW=OLD, separated by commas. Default: all.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Score a file with the champion: rows in, predictions out.
+
+    Example (a Kaggle submission): `evergreen score titanic --input test.csv --output submission.csv
+    --columns PassengerId=passenger_id,Survived=prediction`
+    """
+    from evergreen.loop.score import score_file
+
+    wanted = [column.strip() for column in columns.split(",") if column.strip()] or None
+    with err.status(f"scoring {source}"):
+        outcome = score_file(load_settings(), use_case, source, target, wanted)
+    show(
+        outcome, as_json, lambda: f"{outcome['rows']:,} rows scored by v{outcome['model_version']}: {target}"
+    )
+
+
+@app.command()
+def simulate(
+    use_case: UseCaseName,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day.")],
+    end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day.")],
+    customers: Annotated[int, typer.Option(min=1, help="How many entities.")] = 1500,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 2026,
+    recession_from: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Inputs and their meaning shift from here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fill the simulated operational database of a use case that has one. Simulated data, not a real bank's.
+
+    Example: `evergreen simulate credit_score --start 2025-01-01 --end 2026-07-01`
+    """
+    from evergreen.errors import UseCaseError
+    from evergreen.sources.connections import connection_url
+    from evergreen.usecase import SqlSource
+    from evergreen.usecases import load, submodule
+
+    settings = load_settings()
+    declared = load(use_case, settings)
+    simulator = submodule(use_case, "simulator", settings)
+    if simulator is None or not isinstance(declared.label.source, SqlSource):
+        raise UseCaseError(
+            f"{use_case!r} has no simulator", hint="it reads a real source: evergreen run ingest " + use_case
+        )
+    url = connection_url(declared.label.source.connection, settings)
+    with err.status("simulating") as shown:
+        counts = simulator.populate(
+            url,
+            start=start.date(),
+            end=end.date(),
+            customers=customers,
+            seed=seed,
+            recession_from=recession_from.date() if recession_from else None,
+            progress=lambda done, months: shown.update(f"simulating month {done} of {months}"),
+        )
+    show(counts, as_json, lambda: ", ".join(f"{n:,} {what}" for what, n in counts.items()))
+
+
+@app.command()
+def demo(
+    use_case: UseCaseName,
+    csv: Annotated[
+        Path | None, typer.Option(help="The file to learn from, for a use case that reads a file.")
+    ] = None,
+    bring_up: Annotated[
+        bool,
+        typer.Option("--up/--no-up", help="Start the embedded stack, or use the platform of the settings."),
+    ] = True,
+    erase: Annotated[
+        bool, typer.Option("--erase", help="First erase whatever the use case holds, also what no demo made.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The whole loop on real parts, every stage verified; the stack stays up. Writes `.evergreen/demo.json`.
+
+    Exits non-zero if any stage was not verified.
+
+    Examples: `evergreen demo credit_score` · `evergreen demo titanic --csv train.csv`
+    """
+    from evergreen.demo.run import run_demo
+
+    file = str(csv.resolve()) if csv else ""
+    report = run_demo(
+        load_settings().home,
+        use_case,
+        file,
+        console=err if as_json else out,
+        today=datetime.now(UTC).date(),
+        bring_up=bring_up,
+        erase=erase,
+    )
+    if as_json:
+        out.print_json(data=report)
+
+
+def _told(outcome: dict[str, Any]) -> RenderableType:
+    """A verb's result; what it has to say in words comes first."""
+    facts = {name: value for name, value in outcome.items() if name != "said"}
+    return Group(*([Text(outcome["said"])] if outcome.get("said") else []), outcome_table(facts))
+
+
+def _places(source: str) -> str:
+    """A file, or PART=FILE,PART=FILE, with paths as they are seen from anywhere; URLs stay as they are."""
+    pairs = [pair.strip().partition("=") for pair in re.split(r",(?=\s*[a-z][a-z0-9_]*=)", source)]
+    if all(equals and NAME.match(part) for part, equals, _ in pairs) and not Path(source).exists():
+        return ",".join(f"{part}={_place(file)}" for part, _, file in pairs)
+    return _place(source)
+
+
+def _place(source: str) -> str:
+    return str(Path(source).expanduser().resolve()) if source and "://" not in source else source

@@ -1,0 +1,115 @@
+"""The platform on this machine: up, down, status, and Airflow's own command line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from evergreen.cli.app import AsJson, app, err, show
+from evergreen.settings import load_settings
+
+
+@app.command()
+def up(
+    foreground: Annotated[
+        bool, typer.Option("--foreground", "-f", help="Stay attached; Ctrl-C brings it down.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start the whole platform on this machine: MariaDB, MLflow, Airflow and the prediction services.
+
+    Runs in the background until `evergreen down`. Everything listens on 127.0.0.1 only; a port that is
+    taken is replaced by a free one and shown.
+
+    Examples: `evergreen up` · `evergreen up --foreground`
+    """
+    from evergreen.stack import lifecycle
+    from evergreen.stack.view import starting, urls_table
+
+    def tell(status: dict[str, Any]) -> None:
+        show(status, as_json, lambda: urls_table(load_settings(), status))
+
+    home = load_settings().home
+    with starting(err) as progress:
+        if foreground:
+            lifecycle.run_foreground(home, progress=progress, ready=tell)
+            return
+        status = lifecycle.up(home, progress=progress)
+    tell(status)
+
+
+@app.command()
+def down(as_json: AsJson = False) -> None:
+    """Stop the platform and every process it started. Data stay in `.evergreen/`.
+
+    Example: `evergreen down`
+    """
+    from evergreen.stack import lifecycle
+
+    home = load_settings().home
+    stopped = lifecycle.down(home)
+    said = "Evergreen is down." if stopped else f"Nothing was running under {home}."
+    show({"stopped": stopped, "home": str(home)}, as_json, lambda: said)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Every process, and per use case: store, champion, last drift report, last decision, prediction counts.
+
+    Exits 0 when everything runs, 1 when something is down.
+
+    Examples: `evergreen status` · `evergreen status --json | jq .use_cases.credit_score.champion`
+    """
+    from evergreen.stack import lifecycle
+    from evergreen.stack.overview import overview
+    from evergreen.stack.view import status_tables
+    from evergreen.usecases import load_sound
+
+    settings = load_settings()
+    facts = lifecycle.status(settings.home)
+    running = facts["state"] == "running"
+    sound, faults = load_sound(settings)
+    facts["problems"] = sorted({*facts["problems"], *map(str, faults.values())})
+    facts["use_cases"] = {name: overview(settings, use_case) for name, use_case in sound.items() if running}
+    show(facts, as_json, lambda: status_tables(facts))
+    well = running and all(process["state"] in ("ready", "done") for process in facts["processes"])
+    raise typer.Exit(0 if well else 1)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def airflow(context: typer.Context) -> None:
+    """Airflow's own command line on the embedded stack; what follows is passed on as it is.
+
+    Examples: `evergreen airflow dags list` ·
+    `evergreen airflow dags trigger credit_score__ingest --conf '{"as_of": "2026-07-01T00:00:00Z"}'`
+    """
+    from evergreen.stack.airflow_cli import run_airflow
+
+    run_airflow(load_settings().home, context.args)
+
+
+@app.command("use-cases")
+def use_cases(as_json: AsJson = False) -> None:
+    """The declared use cases: the two examples and your own in EVERGREEN_USE_CASES.
+
+    Example: `evergreen use-cases`
+    """
+    from evergreen.stack.view import use_cases_table
+    from evergreen.usecases import folders, load_sound
+
+    settings = load_settings()
+    sound, faults = load_sound(settings)
+    facts: dict[str, dict[str, Any]] = {
+        name: {
+            "title": use_case.title,
+            "problem": use_case.problem,
+            "folder": str(folders(settings)[name]),
+            "features": len(use_case.model_features),
+        }
+        for name, use_case in sound.items()
+    }
+    facts |= {name: {"error": str(error)} for name, error in faults.items()}
+    show(facts, as_json, lambda: use_cases_table(facts))
+    for error in faults.values():
+        raise error

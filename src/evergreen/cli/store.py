@@ -1,0 +1,215 @@
+"""The feature store: what it holds, how its tables follow the declaration, and what was loaded and read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from evergreen.cli.app import AsJson, UseCaseName, app, show
+from evergreen.errors import StoreError
+from evergreen.settings import load_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from evergreen.store.runs import IngestRun
+    from evergreen.usecase import UseCase
+
+# Among so many of the last runs one is found by the beginning of its id.
+_LOOKED_THROUGH = 10_000
+
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN_ID", help="A training run's id, or the id of its MLflow run.")
+]
+
+
+class OneOrMore(TyperGroup):
+    """A command that has subcommands too: what is none of them goes to its own command, `list`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+features = typer.Typer(
+    cls=OneOrMore,
+    no_args_is_help=True,
+    subcommand_metavar="[diff] USE_CASE",
+    help="What the feature store knows of a use case; `features diff`: how its tables differ from the"
+    " declaration.\n\nExamples: `evergreen features credit_score` · `evergreen features diff credit_score`",
+)
+app.add_typer(features, name="features", rich_help_panel=None)
+
+
+@features.command("list", short_help="The features of USE_CASE; the word `list` may be left out.")
+def list_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
+    """Entity, feature views, features and feature sets: types, meanings, freshness, null rates, row counts.
+
+    Examples: `evergreen features credit_score` · `evergreen features credit_score --json | jq .views[0].rows`
+    """
+    from evergreen.cli.tables import features_view
+    from evergreen.store.database import engine
+    from evergreen.store.features import listing
+    from evergreen.usecases import load
+
+    settings = load_settings()
+    facts = listing(engine(settings), load(use_case, settings))
+    show(facts, as_json, lambda: features_view(facts))
+
+
+@features.command("diff")
+def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
+    """How the declaration differs from the tables, and so what `evergreen apply` would do. Changes nothing.
+
+    Example: `evergreen features diff credit_score`
+    """
+    from evergreen.cli.tables import changes_table
+    from evergreen.store.database import engine
+    from evergreen.store.schema import diff
+    from evergreen.usecases import load
+
+    settings = load_settings()
+    changes = diff(engine(settings), load(use_case, settings))
+    facts = [asdict(change) for change in changes]
+    nothing = f"The tables of {use_case} are as it declares them."
+    hint = f"Change them with: evergreen apply {use_case}"
+    if not all(change.additive for change in changes):
+        hint += " --allow-destructive (old values are put aside, none is deleted)"
+    show(facts, as_json, lambda: changes_table(facts, hint) if facts else nothing)
+
+
+@app.command()
+def apply(
+    use_case: UseCaseName,
+    allow_destructive: Annotated[
+        bool,
+        typer.Option(
+            "--allow-destructive",
+            help="Also drop and retype columns. Their values are put aside, and past training sets"
+            " can still be reproduced.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the tables what the declaration says: new features, and with leave dropped and retyped ones.
+
+    Safe to run again after any interruption. See first what it would do: `evergreen features diff USE_CASE`.
+
+    Examples: `evergreen apply credit_score` · `evergreen apply credit_score --allow-destructive`
+    """
+    from evergreen.cli.tables import changes_table
+    from evergreen.store import schema
+    from evergreen.store.database import engine
+    from evergreen.usecases import load
+
+    settings = load_settings()
+    declared = load(use_case, settings)
+    changes = schema.apply(engine(settings), declared, allow_destructive=allow_destructive)
+    facts = [asdict(change) for change in changes]
+    done = f"Done. Restart a running service of {use_case}: it reads its declaration when it starts."
+    nothing = f"The tables of {use_case} are as it declares them: nothing to do."
+    show(facts, as_json, lambda: changes_table(facts, done) if facts else nothing)
+
+
+@app.command("ingest-runs")
+def ingest_runs(
+    use_case: UseCaseName,
+    limit: Annotated[int, typer.Option(min=1, help="How many runs, or rejected rows, to show.")] = 20,
+    run: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", help="One run, by its id or the beginning of it: inputs, report, rejected rows."
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """The ingests of a use case, newest first: what was read, loaded and rejected, and what the checks said.
+
+    Examples: `evergreen ingest-runs credit_score --limit 5` ·
+    `evergreen ingest-runs titanic --run 7d8c16a0`
+    """
+    from evergreen.cli.tables import ingest_run_view, ingest_runs_table
+    from evergreen.store import quarantine, runs
+    from evergreen.store.database import engine
+    from evergreen.store.migrations import migrate
+    from evergreen.usecases import load
+
+    settings = load_settings()
+    declared, database = load(use_case, settings), engine(settings)
+    migrate(database)
+    if not run:
+        found = [asdict(each) for each in runs.list_ingests(database, declared, limit)]
+        nothing = f"Nothing was ingested yet: evergreen run ingest {use_case}"
+        show(found, as_json, lambda: ingest_runs_table(found) if found else nothing)
+        return
+    one = _ingest_run(database, declared, run)
+    facts = {**asdict(one), "quarantine": quarantine.read(database, one.id, limit=limit)}
+    show(facts, as_json, lambda: ingest_run_view(facts))
+
+
+def _ingest_run(database: Engine, use_case: UseCase, run: str) -> IngestRun:
+    """The use case's run of that id, or whose id begins so."""
+    from evergreen.store import runs
+
+    if (one := runs.find_ingest(database, run)) is not None and one.use_case == use_case.name:
+        return one
+    found = [
+        each for each in runs.list_ingests(database, use_case, _LOOKED_THROUGH) if each.id.startswith(run)
+    ]
+    if len(found) == 1:
+        return found[0]
+    raise StoreError(
+        f"{use_case.name} has {len(found) or 'no'} ingest run{'s' * (len(found) > 1)} {run!r}",
+        hint=f"evergreen ingest-runs {use_case.name} lists the ids"
+        + (": give more characters of it" if found else ""),
+    )
+
+
+dataset = typer.Typer(
+    no_args_is_help=True,
+    help="The training set of a run: what it was made of, and made again.\n\n"
+    "Examples: `evergreen dataset show RUN_ID` · `evergreen dataset reproduce RUN_ID`",
+)
+app.add_typer(dataset, name="dataset")
+
+
+@dataset.command("show")
+def show_dataset(run_id: RunId, as_json: AsJson = False) -> None:
+    """The training set of a run: its query, its moments, its rows and its content's digest.
+
+    Example: `evergreen dataset show RUN_ID`
+    """
+    from evergreen.cli.tables import dataset_view
+    from evergreen.store import dataset as datasets
+    from evergreen.store.database import engine
+    from evergreen.store.migrations import migrate
+
+    database = engine(load_settings())
+    migrate(database)
+    facts = datasets.show(database, run_id)
+    show(facts, as_json, lambda: dataset_view(facts))
+
+
+@dataset.command("reproduce")
+def reproduce_dataset(run_id: RunId, as_json: AsJson = False) -> None:
+    """Read the very same rows again, after whatever was corrected or deleted since, and compare digests.
+
+    Exits 0 when they are the same, 5 when not.
+
+    Example: `evergreen dataset reproduce RUN_ID`
+    """
+    from evergreen.cli.tables import dataset_view
+    from evergreen.store import dataset as datasets
+    from evergreen.store.database import engine
+    from evergreen.store.migrations import migrate
+
+    database = engine(load_settings())
+    migrate(database)
+    facts = datasets.reproduce(database, run_id)
+    show(facts, as_json, lambda: dataset_view(facts))
+    if not facts["same"]:
+        raise typer.Exit(StoreError.exit_code)

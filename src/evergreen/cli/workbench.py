@@ -1,0 +1,102 @@
+"""Bring your own table, and look at the data."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, show
+from evergreen.settings import load_settings
+
+
+class ProblemKind(StrEnum):
+    """What a target may be."""
+
+    binary = "binary"
+    multiclass = "multiclass"
+    regression = "regression"
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The use case's name, such as wine.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="FILE|URL", help="A CSV, Parquet or JSON lines table, or a glob.")
+    ],
+    target: Annotated[str, typer.Option("--target", metavar="COL", help="The column to predict.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key",
+            metavar="COL",
+            help="The column that says what a row is about; repeat it for several. Default: one that looks"
+            " like it, else the row's number.",
+        ),
+    ] = None,
+    time: Annotated[
+        str, typer.Option("--time", metavar="COL", help="When a row was true. Default: rows are timeless.")
+    ] = "",
+    problem: Annotated[
+        ProblemKind | None, typer.Option(help="Default: what the target's values look like.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a use case for a table of yours: types, domains, null limits and the problem are inferred.
+
+    Look at the folder it writes, and say there what the columns mean; then `evergreen demo NAME` runs the
+    whole loop on it.
+
+    Examples: `evergreen new wine --from winequality-red.csv --target quality` ·
+    `evergreen new churn --from "landing/*.parquet" --key client_id --target left --time month`
+    """
+    from evergreen.cli.tables import new_view
+    from evergreen.workbench.new import create
+
+    with err.status(f"reading {source}") as shown:
+        made = create(
+            load_settings(),
+            name,
+            source,
+            keys=tuple(key or ()),
+            target=target,
+            time=time,
+            problem=problem.value if problem else None,
+            progress=lambda rows: shown.update(f"reading {source}: {rows:,} rows"),
+        )
+    show(made, as_json, lambda: new_view(made))
+
+
+@app.command()
+def profile(
+    use_case: UseCaseName,
+    as_of: AsOf = "",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the page goes. Default: under `.evergreen/`.")
+    ] = None,
+    show_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write one self-contained HTML page to look at the data.
+
+    Types, missing shares, distributions, target by group, correlations, freshness; no network is needed.
+
+    Examples: `evergreen profile titanic --open` ·
+    `evergreen profile credit_score --as-of 2026-07-01 --output credit.html`
+    """
+    from evergreen.loop import moment
+    from evergreen.workbench.profile import write
+
+    when = moment(as_of) if as_of else None
+    with err.status(f"looking at {use_case}"):
+        page = write(load_settings(), use_case, when, output).resolve()
+    show(
+        {"use_case": use_case, "page": str(page)},
+        as_json,
+        lambda: Text(str(page), no_wrap=True, overflow="ignore"),
+    )
+    if show_it:
+        typer.launch(page.as_uri())

@@ -1,0 +1,161 @@
+"""The rows of one part on their way through an ingest: checked, those of the future held back, sorted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from evergreen.loop.inputs import parts_of
+from evergreen.usecase import EVENT_TIME, FeatureView, FileSource, Label, UseCase
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from evergreen.store.ingest import Loaded
+    from evergreen.validation.checker import Rejected
+    from evergreen.validation.report import Failure, Report
+
+Progress = Callable[[str, int], None]
+
+
+class Cleaning:
+    """One part's rows in one process, under `folder`. `rows` came in, `held_back` are true only later."""
+
+    def __init__(
+        self,
+        use_case: UseCase,
+        name: str,
+        part: FeatureView | Label,
+        as_of: datetime,
+        usual_rows: float | None,
+        folder: Path,
+    ) -> None:
+        from evergreen.store.spool import Spool
+        from evergreen.validation.checker import Checker
+
+        folder.mkdir()
+        self.name = name
+        self.rows = 0
+        self.held_back = 0
+        self.spool = Spool(folder, [*use_case.entity.key_names, EVENT_TIME])
+        self._checker = Checker(use_case, part, as_of=as_of, usual_rows=usual_rows)
+        self._until = _known_until(part, as_of)
+        self._rejected = folder / "rejected.jsonl"
+        self._set_aside = bool(part.contract.max_rejected_share)
+
+    def clean(self, raw: pa.Table, entry: dict[str, Any]) -> pa.Table:
+        """What of one raw batch is to be loaded; `entry` is the note of the input that it comes from."""
+        clean = self._checker.clean(raw)
+        if self._set_aside:
+            self._keep(self._checker.take_rejected())
+        known = self._true_by_now(clean)
+        held_back = clean.num_rows - known.num_rows
+        self.rows += raw.num_rows
+        self.held_back += held_back
+        entry["rows"] += raw.num_rows
+        entry["held_back"] += held_back
+        return known
+
+    def report(self, loaded: Loaded | None = None) -> Report:
+        """What is wrong with the rows; with what their load found, once they are loaded."""
+        if loaded is None:
+            return self._checker.finish(left_out=self.held_back)
+        return self._finish(loaded.failures, loaded.repeated)
+
+    def full_report(self) -> Report:
+        """The report with repetitions and duplicate keys, without a load: one more pass over the rows."""
+        for _ in self.spool.merged():
+            pass
+        return self._finish(self.spool.failures(), self.spool.repeated)
+
+    def rejected(self) -> Iterator[Rejected]:
+        """The rows that broke a row-level check, where the contract lets the others load."""
+        from evergreen.validation.checker import Rejected
+
+        if self._rejected.exists():
+            with self._rejected.open(encoding="utf-8") as lines:
+                for line in lines:
+                    kept = json.loads(line)
+                    yield Rejected(kept["row"], tuple(kept["reasons"]), kept["content"])
+
+    def _finish(self, found: Iterable[Failure], repeated: int) -> Report:
+        return self._checker.finish(list(found), left_out=self.held_back + repeated)
+
+    def _keep(self, rejected: list[Rejected]) -> None:
+        # On disk: a tenth of a hundred million rows is more than fits into memory.
+        if rejected:
+            with self._rejected.open("a", encoding="utf-8") as lines:
+                lines.writelines(json.dumps(asdict(row)) + "\n" for row in rejected)
+
+    def _true_by_now(self, clean: pa.Table) -> pa.Table:
+        """Without what a file already holds of the time after the run: another run reads the file for it."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self._until is None or not clean.num_rows:
+            return clean
+        limit = pa.scalar(self._until, pa.timestamp("us", "UTC"))
+        if pc.max(clean[EVENT_TIME]).as_py() <= self._until:
+            return clean
+        return clean.filter(pc.less_equal(clean[EVENT_TIME], limit)).combine_chunks()
+
+
+@contextmanager
+def cleanings(
+    use_case: UseCase,
+    as_of: datetime,
+    inputs: Mapping[str, list[dict[str, Any]]],
+    usual_rows: Mapping[str, float | None],
+) -> Iterator[dict[str, Cleaning]]:
+    """One for each part that has something to read in `inputs`; their files go with the block."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="evergreen-ingest-")))
+        yield {
+            name: Cleaning(use_case, name, part, as_of, usual_rows.get(name), folder / name)
+            for name, part in parts_of(use_case)
+            if any("staged" in entry for entry in inputs.get(name, []))
+        }
+
+
+def clean_all(
+    works: Mapping[str, Cleaning],
+    inputs: Mapping[str, list[dict[str, Any]]],
+    readings: Iterable[tuple[str, Iterable[pa.Table]]],
+    progress: Progress | None = None,
+) -> None:
+    """Take every batch of every reading (its number, its batches) into the parts that read it, noting rows
+    and rows held back in `inputs`."""
+    from evergreen.sources.ahead import read_ahead
+
+    readers: dict[str, list[tuple[Cleaning, dict[str, Any]]]] = {}
+    for name, work in works.items():
+        for entry in inputs[name]:
+            if "staged" in entry:
+                entry.update(rows=0, held_back=0)
+                readers.setdefault(entry["staged"], []).append((work, entry))
+
+    def cleaned() -> Generator[tuple[Cleaning, pa.Table], None, None]:
+        for number, batches in readings:
+            for batch in batches:
+                for work, entry in readers[number]:
+                    yield work, work.clean(batch, entry)
+
+    # Sorting and writing to disk overlap with checking the next batch.
+    for work, known in read_ahead(cleaned):
+        work.spool.add(known)
+        if progress is not None:
+            progress(work.name, work.rows)
+
+
+def _known_until(part: FeatureView | Label, as_of: datetime) -> datetime | None:
+    """The last event time that is known as of a moment; None for a part without, and for a database, which
+    was asked for what it had recorded by then and is never asked for it again."""
+    if not isinstance(part.source, FileSource) or part.event_time is None:
+        return None
+    return as_of - part.delay if isinstance(part, Label) else as_of

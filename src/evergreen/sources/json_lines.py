@@ -1,0 +1,125 @@
+"""Rows of JSON lines in batches, in bounded memory."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.json
+
+from evergreen.errors import SourceUnreadable
+from evergreen.sources.text import Utf8
+
+_BLOCK = 8 << 20
+_ROW = re.compile(r" in row (\d+)$")
+
+
+def batches(
+    name: str, open_file: Callable[[], BinaryIO], encoding: str = ""
+) -> Generator[pa.Table, None, None]:
+    """The rows, each an object of one line; first of all a batch without rows.
+
+    The file is read twice: a member may appear for the first time in the last line, and what looks like a
+    whole number at first may be a fraction later. Numbers are int64 or float64, texts stay texts (dates too),
+    objects and lists keep their shape; a member that is absent is null.
+
+    Raises SourceUnreadable, with the line, for what is no object, has a member twice, or has members of one
+    name with values of two kinds.
+    """
+    schema = pa.schema([])
+    for line, block in _blocks(name, open_file, encoding):
+        found = _plain(_parsed(name, line, block, None).schema)
+        try:
+            schema = pa.unify_schemas([schema, found], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise _two_kinds(name, line, schema, found) from error
+    yield schema.empty_table()
+    for line, block in _blocks(name, open_file, encoding):
+        yield _parsed(name, line, block, schema).cast(schema)
+
+
+def _blocks(name: str, open_file: Callable[[], BinaryIO], encoding: str) -> Iterator[tuple[int, bytes]]:
+    """Whole lines, about _BLOCK bytes at a time, each with the number of its first line."""
+    line, rest, empty = 1, b"", True
+    with Utf8(name, open_file, encoding) as text:
+        while True:
+            block = text.read(_BLOCK)
+            whole, end, after = (rest + block).rpartition(b"\n") if block else (rest, b"", b"")
+            if len(after) > _BLOCK:
+                raise SourceUnreadable(
+                    f"{name}: line {line + whole.count(bytes((10,)))} has more than {_BLOCK >> 20} MB",
+                    hint="give JSON lines: one object per line, not one array",
+                )
+            if whole.strip():
+                empty = False
+                yield line, whole
+            line += (whole + end).count(b"\n")
+            rest = after
+            if not block:
+                break
+    if empty:
+        raise SourceUnreadable(f"{name} is empty", hint="give a file with one JSON object per line")
+
+
+def _parsed(name: str, line: int, block: bytes, schema: pa.Schema | None) -> pa.Table:
+    try:
+        return pyarrow.json.read_json(
+            io.BytesIO(block),
+            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+            parse_options=pyarrow.json.ParseOptions(
+                explicit_schema=schema, newlines_in_values=False, unexpected_field_behavior="infer"
+            ),
+        )
+    except pa.ArrowException as error:
+        reason = str(error).partition("\n")[0].removeprefix("JSON parse error: ")[:300]
+        row = _ROW.search(reason)
+        at = line + _nth_line(block, int(row[1])) if row else line
+        reason = _ROW.sub("", reason)
+        array = block.lstrip().startswith(b"[")
+        raise SourceUnreadable(
+            f"{name} is not sound JSON lines: line {at}: {reason}",
+            hint="write one object per line instead of one array"
+            if array
+            else "write one object per line, and values of one kind under each name",
+        ) from error
+
+
+def _nth_line(block: bytes, row: int) -> int:
+    """How many lines into the block its `row`th line (from 0) that is not blank stands."""
+    rows = [number for number, line in enumerate(block.split(b"\n")) if line.strip()]
+    return rows[row] if row < len(rows) else 0
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([(field.name, _as_text(field.type)) for field in schema])
+
+
+def _as_text(kind: pa.DataType) -> Any:
+    """Arrow takes texts that look like times for times, and forgets their zones."""
+    if pa.types.is_timestamp(kind):
+        return pa.string()
+    if pa.types.is_struct(kind):
+        return pa.struct([(kind.field(i).name, _as_text(kind.field(i).type)) for i in range(kind.num_fields)])
+    if pa.types.is_list(kind):
+        return pa.list_(_as_text(kind.value_type))
+    return kind
+
+
+def _two_kinds(name: str, line: int, before: pa.Schema, now: pa.Schema) -> SourceUnreadable:
+    for field in now:
+        index = before.get_field_index(field.name)
+        if index >= 0:
+            try:
+                pa.unify_schemas(
+                    [pa.schema([before.field(index)]), pa.schema([field])], promote_options="permissive"
+                )
+            except pa.ArrowException:
+                return SourceUnreadable(
+                    f"{name} holds {before.field(index).type} values under {field.name!r} at first,"
+                    f" and {field.type} values from about line {line} on",
+                    hint="write values of one kind under each name",
+                )
+    return SourceUnreadable(f"{name} changes its members' kinds about line {line}", hint="write one kind")

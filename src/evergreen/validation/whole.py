@@ -1,0 +1,93 @@
+"""The checks of an ingest as a whole: missing shares, uniqueness, freshness and the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
+from evergreen.validation.casting import MOMENT
+from evergreen.validation.distinct import MEMORY_BYTES, Repeats, identify
+from evergreen.validation.report import EXAMPLES, Failure, failure
+
+# What a failure names that is about no column.
+ALL_ROWS = "(all rows)"
+# How many standard deviations above its declared share an ingest's missing values may lie: few rows of sound
+# data easily have 2 of 10 missing where 15 % are usual.
+_TOLERANCE = 3.0
+
+
+class Whole:
+    """Counts over the clean rows of one part."""
+
+    def __init__(
+        self,
+        use_case: UseCase,
+        part: FeatureView | Label,
+        as_of: datetime | None,
+        usual_rows: float | None,
+    ) -> None:
+        features = part.features if isinstance(part, FeatureView) else ()
+        self.rows = 0
+        self._keys = use_case.entity.key_names
+        self._contract = part.contract
+        self._usual_rows = usual_rows
+        self._nullable = [feature for feature in features if feature.nullable]
+        self._nulls = dict.fromkeys((feature.name for feature in self._nullable), 0)
+        unique = [feature for feature in features if feature.unique]
+        self._unique = [(feature, Repeats(MEMORY_BYTES // len(unique))) for feature in unique]
+        self._as_of = as_of if part.event_time is not None and part.contract.freshness else None
+        # A file may hold rows of the time to come, which this ingest does not load.
+        self._until = as_of and as_of - (part.delay if isinstance(part, Label) else timedelta(0))
+        self._newest: datetime | None = None
+
+    def add(self, clean: pa.Table) -> None:
+        self.rows += clean.num_rows
+        for name in self._nulls:
+            self._nulls[name] += clean[name].null_count
+        if self._unique:
+            identities = identify(clean, self._keys)
+            for feature, repeats in self._unique:
+                repeats.add(clean[feature.name].combine_chunks(), identities)
+        if self._as_of is not None:
+            times = clean[EVENT_TIME]
+            until = pa.scalar(self._until, MOMENT)
+            newest = pc.max(times.filter(pc.less_equal(times, until))).as_py()
+            if newest is not None:
+                self._newest = max(newest, self._newest or newest)
+
+    def failures(self, rows_in: int) -> Iterator[Failure]:
+        """What the whole breaks; `rows_in` counts the raw rows."""
+        for feature in self._nullable:
+            share, nulls = feature.max_null_share, self._nulls[feature.name]
+            if nulls > share * self.rows + _TOLERANCE * (self.rows * share * (1 - share)) ** 0.5:
+                check = f"more than {share:.0%} have no value"
+                yield Failure(feature.name, check, nulls, severity=feature.severity)
+        for feature, repeats in self._unique:
+            count, examples = repeats.found(EXAMPLES)
+            if count:
+                yield failure(feature.name, "is not unique", count, examples, feature.severity)
+        yield from self._stale()
+        usual, expected = self._usual_rows, self._contract.row_count
+        if expected is not None and usual is not None:
+            least, most = expected.least * usual, expected.most * usual
+            if not least <= rows_in <= most:
+                check = (
+                    f"{rows_in:,} rows came, of usually {usual:,.0f}"
+                    f" ({expected.least:.0%} to {expected.most:.0%} are expected)"
+                )
+                yield Failure(ALL_ROWS, check, rows_in, severity=expected.severity)
+
+    def _stale(self) -> Iterator[Failure]:
+        fresh = self._contract.freshness
+        if fresh is None or self._as_of is None:
+            return
+        if self._newest is None:
+            check = f"no row of the time until {self._as_of:%Y-%m-%d %H:%M}, so none is fresh"
+            yield Failure(EVENT_TIME, check, 0, severity=fresh.severity)
+        elif self._as_of - self._newest > fresh.within:
+            check = f"the newest is {self._as_of - self._newest} old, and may be {fresh.within}"
+            yield failure(EVENT_TIME, check, self.rows, [self._newest], fresh.severity)

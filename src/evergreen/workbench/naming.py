@@ -1,0 +1,67 @@
+"""Names for a declaration, made from whatever a table calls its columns."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from evergreen.usecase import NAME, RESERVED_COLUMNS
+
+_LONGEST = 48
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_ID = re.compile(r"(^|_)(id|key|uuid|guid|no|number|nr)$")
+
+
+def names_for(columns: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """A valid, unused name for each column: "fixed acidity" becomes fixed_acidity, "PassengerId"
+    passenger_id, "2nd floor" n_2nd_floor, a column of emoji only column_7 by its place (1 is the first)."""
+    used, found = set(taken), {}
+    for place, column in enumerate(columns, start=1):
+        found[column] = free(slug(column) or f"column_{place}", used)
+        used.add(found[column])
+    return found
+
+
+def slug(text: str) -> str:
+    """Lower-case letters, digits and _, starting with a letter, 48 characters at most; or ""."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    # SibSp is two words, pH is one.
+    words = plain if len(plain) <= 2 else _CAMEL.sub("_", plain)
+    name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    if name and not name[0].isalpha():
+        name = f"n_{name}"
+    return name[:_LONGEST].rstrip("_")
+
+
+def free(name: str, used: Iterable[str]) -> str:
+    """That name, or the next one with a number, which is neither used nor reserved."""
+    taken = set(used)
+    if not usable(name):
+        name = f"{name[: _LONGEST - 6]}_value"
+    candidate, number = name, 1
+    while candidate in taken or not usable(candidate):
+        number += 1
+        ending = f"_{number}"
+        candidate = f"{name[: _LONGEST - len(ending)]}{ending}"
+    return candidate
+
+
+def usable(name: str) -> bool:
+    """Whether it may be a column, a parameter of an on-demand feature and a field of a request."""
+    from pydantic import BaseModel
+
+    reserved = name in RESERVED_COLUMNS or keyword.iskeyword(name) or hasattr(BaseModel, name)
+    return bool(NAME.match(name)) and not reserved
+
+
+def like_an_id(column: str) -> bool:
+    """Whether a column is called what people call keys: PassengerId, customer_key, id."""
+    return bool(_ID.search(slug(column)))
+
+
+def like_an_index(column: str) -> bool:
+    """Whether a column is called what programs call a row's place: nothing, "Unnamed: 0", index."""
+    name = slug(column)
+    return not name or name == "index" or name.startswith("unnamed")

@@ -1,0 +1,117 @@
+"""The benchmarks run and tell every figure, at a size at which no figure means anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.store import data, join  # noqa: E402
+from benchmarks.store.result import Field, as_json, table  # noqa: E402
+
+# The issue's fields; those with two values tell cold and warm reads.
+FIELDS = {
+    **dict.fromkeys(("ingest_vs_load_data", "ingest_vs_to_sql", "read_vs_pandas"), float),
+    **dict.fromkeys(("pit_labels_per_s_vs_naive", "pit_vs_duckdb_asof"), dict),
+    **dict.fromkeys(("online_1_p50_ms", "online_100_p50_ms", "online_100_vs_single"), float),
+    **dict.fromkeys(("peak_rss_mb", "growth_ingest", "growth_join"), float),
+}
+
+
+@pytest.mark.slow
+def test_the_store_benchmark_runs_to_its_end(tmp_path: Path) -> None:
+    """Its own server comes and goes; every way gives the same rows, or it would have ended with an error."""
+    output = tmp_path / "store.json"
+    before = set((ROOT / "benchmarks" / "out").glob("store-*"))
+    done = subprocess.run(
+        [*(sys.executable, "-m", "benchmarks.store", "--rows", "2000", "--rounds", "1"), "--output", output],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(output.read_text())
+    assert {name: type(told[name]) for name in FIELDS} == FIELDS
+    for name in ("pit_labels_per_s_vs_naive", "pit_vs_duckdb_asof"):
+        assert set(told[name]) == {"cold", "warm"}
+    assert set(FIELDS) - {"online_1_p50_ms", "online_100_p50_ms"} <= set(told["met"])
+    assert told["size"]["rows"] == 2000
+    assert not told["full_size"]
+    assert all(name in done.stdout for name in FIELDS)
+    assert set((ROOT / "benchmarks" / "out").glob("store-*")) <= before
+
+
+def test_corrections_change_rows_of_the_history() -> None:
+    """The join is measured on data that a join with one clock gets wrong."""
+    size = data.Size(customers=50, steps=4, labels=100)
+    history = pa.concat_tables(data.snapshots(size)).to_pandas().set_index([data.KEY, data.TIME])
+    corrected = data.corrections(size, 0.1, 1).to_pandas().set_index([data.KEY, data.TIME])
+    assert history.index.is_unique
+    assert history.index.get_level_values(data.TIME).is_monotonic_increasing
+    assert len(corrected) == 20
+    assert corrected.index.is_unique
+    assert corrected.index.isin(history.index).all()
+    assert (corrected["amount_01"] != history.loc[corrected.index, "amount_01"]).any()
+
+
+def test_labels_are_unique_and_some_meet_an_event_time() -> None:
+    size = data.Size(customers=50, steps=4, labels=500)
+    labels = data.labels(size).to_pandas().set_index([data.KEY, data.TIME])
+    history = pa.concat_tables(data.snapshots(size)).to_pandas().set_index([data.KEY, data.TIME])
+    assert labels.index.is_unique
+    assert 0 < labels.index.isin(history.index).sum() < len(labels)
+
+
+def joined(**changed: object) -> pa.Table:
+    columns: dict[str, object] = {
+        data.KEY: np.array([2, 1]),
+        data.TIME: pa.array([10, 20], pa.timestamp("us", tz="UTC")),
+        **{name: np.array([1.5, 2.5]) for name in data.NUMBERS},
+        data.TARGET: ["0", "1"],
+    }
+    return pa.table(columns | changed)
+
+
+def test_the_same_rows_in_other_order_and_types_are_the_same() -> None:
+    other = joined(**{data.TIME: pa.array([10, 20], pa.timestamp("us"))}).take([1, 0])
+    join.assert_same(joined(), other, "the other")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"amount_05": np.array([1.5, 2.6])},
+        {"count_02": pa.array([1.5, None])},
+        {data.TIME: pa.array([10, 21], pa.timestamp("us"))},
+        {data.TARGET: ["1", "1"]},
+    ],
+    ids=["value", "missing", "time", "label"],
+)
+def test_other_rows_stop_the_benchmark(changed: dict[str, object]) -> None:
+    with pytest.raises(SystemExit, match="the other gives other rows"):
+        join.assert_same(joined(), joined(**changed), "the other")
+    with pytest.raises(SystemExit, match="2 rows, the other 1"):
+        join.assert_same(joined(), joined().slice(1), "the other")
+
+
+def test_a_missed_target_is_told() -> None:
+    fields = [
+        Field("fast", 3.0, "how fast", 4.0),
+        Field("small", 3.0, "how small", 4.0, at_most=True, part="cold"),
+        Field("told", 3.0, "no target"),
+    ]
+    told = as_json(fields)
+    assert told["met"] == {"fast": False, "small": {"cold": True}}
+    assert (told["fast"], told["small"], told["told"]) == (3.0, {"cold": 3.0}, 3.0)
+    lines = table(fields).splitlines()
+    assert ["FAIL" in line for line in lines] == [False, True, False, False]
+    assert ["pass" in line for line in lines] == [False, False, True, False]

@@ -1,0 +1,143 @@
+"""Training sets of the past, rebuilt after later corrections, deletes, retired columns, and too late."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from evergreen.errors import HistoryExpired, StoreError
+from evergreen.loop import train
+from evergreen.settings import Settings
+from evergreen.store import dataset, ingest, schema
+from evergreen.store.database import engine
+from evergreen.store.query import from_json, query_of
+from evergreen.store.retention import prune
+from evergreen.store.runs import start_ingest
+from evergreen.store.training_set import read_training_set
+from evergreen.training import runs
+from evergreen.usecase import Feature, UseCase
+
+JULY = datetime(2026, 7, 1, tzinfo=UTC)
+Frames = Callable[..., dict[str, pd.DataFrame]]
+
+
+@pytest.fixture
+def run(toy_store: Settings) -> str:
+    return str(train.training_set(toy_store, "toy", JULY)["training_run"])
+
+
+def reload(database: sa.Engine, use_case: UseCase, as_of: datetime, frames: dict[str, pd.DataFrame]) -> None:
+    ingest.load(database, use_case, start_ingest(database, use_case, as_of).id, frames)
+
+
+def test_a_run_tells_what_it_was_trained_on(toy_store: Settings, toy_use_case: UseCase, run: str) -> None:
+    database = engine(toy_store)
+    told = dataset.show(database, run)
+    assert json.loads(json.dumps(told)) == told
+    row = runs.get(database, run)
+    assert (told["training_run"], told["use_case"], told["rows"]) == (run, "toy", row.dataset_rows)
+    assert told["digest"] == row.dataset_digest
+    assert told["query"]["views"][0]["table"] == "toy__facts"
+    assert from_json(told["query"]) == query_of(toy_use_case, JULY)
+    runs.update(database, run, mlflow_run_id="f" * 32)
+    assert dataset.show(database, "f" * 32) == {**told, "mlflow_run": "f" * 32}
+    assert dataset.reproduce(database, "f" * 32)["same"] is True
+
+
+def test_the_very_same_rows_after_corrections_and_deletes(
+    toy_store: Settings, toy_use_case: UseCase, toy_frames: Frames, run: str
+) -> None:
+    database = engine(toy_store)
+    first = dataset.reproduce(database, run)
+    assert (first["same"], first["rebuilt_rows"]) == (True, first["rows"])
+    # Late rows and corrections under earlier moments, which the same query would now see, ...
+    reload(database, toy_use_case, JULY - timedelta(days=3), toy_frames(700, seed=8))
+    reload(database, toy_use_case, JULY, toy_frames(700, seed=9))
+    # ... and what people do with a client of their own.
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM toy__facts WHERE client_id < 20")
+        connection.exec_driver_sql("DELETE FROM toy__label WHERE client_id > 50")
+        connection.exec_driver_sql("UPDATE toy__facts SET age = NULL")
+    assert read_training_set(database, toy_use_case, JULY).digest != first["digest"]
+    again = dataset.reproduce(database, run)
+    assert again == first
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM toy__facts")
+        connection.exec_driver_sql("DELETE FROM toy__label")
+    assert dataset.reproduce(database, run)["same"] is True
+
+
+def test_after_the_declaration_has_dropped_and_retyped_what_was_trained_on(
+    toy_store: Settings, toy_use_case: UseCase, run: str
+) -> None:
+    database = engine(toy_store)
+    [facts] = toy_use_case.views
+    age, visits, spend, *others = facts.features
+    changed = replace(
+        toy_use_case,
+        views=(replace(facts, features=(replace(age, dtype="float"), Feature("size", "int", ""), *others)),),
+        on_demand=(),
+    )
+    schema.apply(database, changed, allow_destructive=True)
+    again = dataset.reproduce(database, run)
+    assert (again["same"], again["rebuilt_rows"]) == (True, again["rows"]), again
+    # Declared once more, the columns begin empty; the run still finds its own.
+    schema.apply(database, toy_use_case, allow_destructive=True)
+    schema.apply(database, changed, allow_destructive=True)
+    assert dataset.reproduce(database, run)["same"] is True
+    assert (visits.name, spend.name) == ("visits", "spend")
+
+
+def test_it_says_when_the_history_has_expired(
+    toy_store: Settings, toy_use_case: UseCase, toy_frames: Frames, run: str
+) -> None:
+    database = engine(toy_store)
+    now = datetime.now(UTC)
+    assert prune(database, toy_use_case, 0, now) == {"history_from": None, "deleted": {}}
+    reload(database, toy_use_case, JULY, toy_frames(600, seed=3))
+    kept = prune(database, toy_use_case, 30, now)
+    assert kept["deleted"] == {"toy__label": 0, "toy__facts": 0}
+    assert dataset.reproduce(database, run)["same"] is True
+    gone = prune(database, toy_use_case, 1, datetime.now(UTC) + timedelta(days=1, seconds=1))
+    assert gone["deleted"]["toy__facts"] > 0
+    told = dataset.reproduce(database, run)
+    assert (told["same"], told["rebuilt_digest"]) == (False, None)
+    assert "the history has expired" in told["reason"]
+    row = runs.get(database, run)
+    with pytest.raises(HistoryExpired, match="toy__"):
+        read_training_set(database, toy_use_case, JULY, read_at=row.dataset_read_at)
+    # Less is kept from now on, never more; what is there now is not touched.
+    prune(database, toy_use_case, 30, now)
+    assert "expired" in dataset.reproduce(database, run)["reason"]
+    assert len(read_training_set(database, toy_use_case, JULY)) == row.dataset_rows
+
+
+def test_it_says_when_the_rows_are_others(toy_store: Settings, run: str) -> None:
+    database = engine(toy_store)
+    with database.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE toy__facts DROP SYSTEM VERSIONING")
+        connection.exec_driver_sql("UPDATE toy__facts SET age = 17 WHERE client_id = 3")
+    told = dataset.reproduce(database, run)
+    assert (told["same"], told["rebuilt_rows"]) == (False, None)
+    assert "`toy__facts` is not system-versioned" in told["reason"]
+    with database.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE toy__facts ADD SYSTEM VERSIONING")
+    told = dataset.reproduce(database, run)
+    assert told["same"] is False
+    assert told["rebuilt_digest"] != told["digest"] or told["rebuilt_rows"] == 0
+
+
+def test_unknown_and_unfinished_runs_are_named(toy_store: Settings) -> None:
+    database = engine(toy_store)
+    with pytest.raises(StoreError, match="no training run 'nothing'"):
+        dataset.show(database, "nothing")
+    begun: Any = runs.start(database, "toy", JULY, "test")
+    with pytest.raises(StoreError, match="no data set on record: it is started"):
+        dataset.reproduce(database, begun.id)

@@ -1,0 +1,53 @@
+"""A file that is only scored is held to what its rows say, not to what an ingest must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import toy_declaration
+from evergreen.errors import ValidationFailed
+from evergreen.loop import files
+from evergreen.usecase import Contract, Freshness, RowCount, Rule
+
+TOY = toy_declaration.USE_CASE
+
+
+def not_too_old(age: np.ndarray) -> np.ndarray:
+    """Nobody is older than 100."""
+    return age <= 100
+
+
+CONTRACT = Contract(
+    rules=(Rule(not_too_old),),
+    freshness=Freshness(timedelta(days=1), severity="error"),
+    row_count=RowCount(severity="error"),
+    max_rejected_share=1.0,
+)
+FACTS = replace(
+    TOY.views[0],
+    max_age=timedelta(days=3),
+    contract=CONTRACT,
+    features=tuple(replace(f, unique=f.name == "mood") for f in TOY.views[0].features),
+)
+STRICT = replace(TOY, views=(FACTS,))
+
+
+def test_old_repeated_rows_are_scored(toy_source: Callable[..., pd.DataFrame]) -> None:
+    raw = toy_source(10)
+    raw["mood"], raw["segment"] = "fine", None
+    frame = files._clean(STRICT, pd.concat([raw, raw]), Path("rows.csv"))
+    assert frame["client_id"].tolist() == raw["client_id"].tolist() * 2
+
+
+def test_no_row_is_set_aside_in_silence(toy_source: Callable[..., pd.DataFrame]) -> None:
+    raw = toy_source(10)
+    raw.loc[3, "age"] = 110
+    with pytest.raises(ValidationFailed, match="Nobody is older than 100"):
+        files._clean(STRICT, raw, Path("rows.csv"))

@@ -1,0 +1,124 @@
+"""The external sort: the same rows as a plain sort, whatever the sizes of its runs and merges."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evergreen.store import spool
+from evergreen.store.spool import Spool
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SCHEMA = pa.schema(
+    {"number": pa.int64(), "name": pa.string(), "event_time": pa.timestamp("us", "UTC"), "size": pa.float64()}
+)
+IDENTITY = ("number", "name", "event_time")
+
+rows = st.tuples(
+    st.integers(-2, 2) | st.sampled_from([-(2**63), 2**63 - 1]),
+    st.sampled_from(["a", "B", "é", "😀", "ab", ""]),
+    st.integers(0, 2),
+    st.sampled_from([None, 0.5, 1.5]),
+)
+# Sizes in bytes: one row to a run and a batch, some, or all in memory.
+sizes = st.tuples(st.sampled_from([1, 200, 10**6]), st.sampled_from([1, 300]), st.sampled_from([1, 100]))
+
+
+def table(batch: list[tuple[Any, ...]]) -> pa.Table:
+    return pa.Table.from_pylist(
+        [
+            {"number": number, "name": name, "event_time": START + timedelta(microseconds=at), "size": size}
+            for number, name, at, size in batch
+        ],
+        schema=SCHEMA,
+    )
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as made:
+        yield Path(made)
+
+
+@given(batches=st.lists(st.lists(rows, max_size=12), max_size=8), size=sizes)
+def test_a_spool_is_a_sort_without_repetitions(
+    batches: list[list[tuple[Any, ...]]], size: tuple[int, int, int]
+) -> None:
+    given_rows = [row for batch in batches for row in batch]
+    distinct = set(given_rows)
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as made:
+        patch.setattr(spool, "RUN_BYTES", size[0])
+        patch.setattr(spool, "MERGE_BYTES", size[1])
+        patch.setattr(spool, "_BATCH_BYTES", size[2])
+        patch.setattr(spool, "MOST_RUNS", 3)
+        filled = Spool(Path(made), IDENTITY)
+        for batch in batches:
+            filled.add(table(batch))
+        assert filled.rows == len(given_rows)
+        for _ in range(2):
+            out = [row for piece in filled.merged() for row in piece.to_pylist()]
+            identities = [tuple(row[name] for name in IDENTITY) for row in out]
+            wanted = sorted(
+                {(number, name, START + timedelta(microseconds=at)) for number, name, at, _ in distinct}
+            )
+            assert identities == wanted
+            assert all(
+                (row["number"], row["name"], (row["event_time"] - START).microseconds, row["size"])
+                in distinct
+                for row in out
+            )
+            same = [row for row in distinct if sum(other[:3] == row[:3] for other in distinct) > 1]
+            assert (filled.differing > 0) == bool(same)
+            if not same:
+                assert filled.repeated == len(given_rows) - len(distinct)
+
+
+@pytest.mark.parametrize("run_bytes", [1, 10**6])
+def test_repetitions_and_duplicate_keys_are_counted_and_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, run_bytes: int
+) -> None:
+    monkeypatch.setattr(spool, "RUN_BYTES", run_bytes)
+    filled = Spool(folder, IDENTITY)
+    sound = [(number, "a", 0, 0.5) for number in range(40)]
+    filled.add(table(sound))
+    filled.add(table([(7, "a", 0, 0.5), (8, "a", 0, 0.5), (8, "a", 0, 0.5)]))
+    assert sum(piece.num_rows for piece in filled.merged()) == 40
+    assert (filled.repeated, filled.differing) == (3, 0)
+    [told] = filled.failures()
+    assert (told.severity, told.count, told.column) == ("warning", 3, "number, name, event_time")
+    filled.add(table([(3, "a", 0, None), (5, "a", 0, 1.5), (5, "a", 0, 2.5)]))
+    assert sum(piece.num_rows for piece in filled.merged()) == 40
+    assert (filled.repeated, filled.differing) == (3, 5)
+    duplicate = next(found for found in filled.failures() if found.severity == "error")
+    assert (duplicate.count, duplicate.examples) == (
+        5,
+        ("3 a 2026-01-01 00:00:00+00:00", "5 a 2026-01-01 00:00:00+00:00"),
+    )
+
+
+def test_rows_of_one_key_only_do_not_pile_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrongly declared key: every row has the same identity, over many runs and batches."""
+    monkeypatch.setattr(spool, "RUN_BYTES", 2000)
+    monkeypatch.setattr(spool, "MERGE_BYTES", 500)
+    monkeypatch.setattr(spool, "_BATCH_BYTES", 100)
+    filled = Spool(folder, IDENTITY)
+    for start in range(0, 3000, 50):
+        filled.add(table([(1, "a", 0, float(n)) for n in range(start, start + 50)]))
+    sizes = [piece.num_rows for piece in filled.merged()]
+    assert sizes == [1]
+    assert filled.differing == 3000
+
+
+def test_missing_keys_are_nobodys_duplicate(folder: Path) -> None:
+    filled = Spool(folder, IDENTITY)
+    filled.add(table([(None, "a", 0, 1.0), (None, "a", 0, 1.0), (1, "a", 0, 1.0)]))  # type: ignore[list-item]
+    assert sum(piece.num_rows for piece in filled.merged()) == 3
+    assert filled.failures() == []
