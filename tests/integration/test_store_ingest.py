@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from evergreen.errors import EmptyTrainingSet
+from evergreen.errors import EmptyTrainingSet, ValidationFailed
 from evergreen.store.online import latest_rows, read_online
 from evergreen.store.training_set import read_training_set
 from evergreen.usecase import UseCase
@@ -202,3 +202,31 @@ def brute_force(memory: list[Any], moment: datetime) -> list[tuple[Any, ...]]:
         if before and at + 7 * DAY <= moment:
             rows.append((at, client, leaves, float(max(before)[1])))
     return sorted(rows)
+
+
+def test_a_change_is_counted_where_there_was_one(database: sa.Engine, toy_use_case: UseCase) -> None:
+    when = JUNE - 5 * DAY
+
+    def changes() -> dict[str, int]:
+        with database.connect() as connection:
+            rows = connection.execute(sa.text("SELECT table_name, changes FROM store_state"))
+            return {row.table_name: row.changes for row in rows}
+
+    assert changes() == {}
+    load(database, toy_use_case, JUNE, {"facts": facts(fact(1, when, 40))})
+    assert changes() == {"toy__facts": 1, "toy__facts__online": 1}
+    load(database, toy_use_case, JULY, {"label": labels((1, when, "no"))})
+    assert changes()["toy__label"] == 1
+    # What is known already changes nothing, whether of another moment or of the same.
+    for as_of in (JUNE, JULY):
+        load(database, toy_use_case, as_of, {"facts": facts(fact(1, when, 40))})
+    assert changes() == {"toy__facts": 1, "toy__facts__online": 1, "toy__label": 1}
+    load(database, toy_use_case, JULY, {"facts": facts(fact(1, when, 41))})
+    assert changes()["toy__facts"] == 2
+
+
+def test_rows_that_differ_under_one_key_are_refused(database: sa.Engine, toy_use_case: UseCase) -> None:
+    when = JUNE - 5 * DAY
+    with pytest.raises(ValidationFailed, match=r"duplicate key.*1 2026-05-27"):
+        load(database, toy_use_case, JUNE, {"facts": facts(fact(1, when, 40), fact(1, when, 41))})
+    assert not any(content(database, toy_use_case).values())

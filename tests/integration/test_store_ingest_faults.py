@@ -107,6 +107,7 @@ def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
         ingest.load(database, toy_declaration.USE_CASE, {run.id!r}, frames)
     """
     environment = {
+        "TMPDIR": str(tmp_path),  # what a killed process leaves goes with the test
         "EVERGREEN_HOME": str(tmp_path / "nowhere"),
         "EVERGREEN_MARIADB_PORT": str(settings.mariadb_port),
         "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),

@@ -20,6 +20,7 @@ from evergreen.store.database import engine
 from evergreen.store.ingest import load as load_frames
 from evergreen.store.on_demand import columns_of, feature_columns
 from evergreen.store.runs import start_ingest
+from evergreen.store.training_set import read_training_set
 from evergreen.training import profile, runs
 from evergreen.training.evaluation import metrics, scores
 from evergreen.training.split import holdout
@@ -82,9 +83,10 @@ def test_the_logged_metrics_are_those_of_the_hold_out_model_and_the_champion_kno
     toy_store, toy_use_case
 ):
     outcome = train.run(toy_store, "toy", AS_OF)
-    frame = train._read(
-        engine(toy_store), toy_use_case, runs.get(engine(toy_store), outcome["training_run"])
-    ).frame
+    row = runs.get(engine(toy_store), outcome["training_run"])
+    found = read_training_set(engine(toy_store), toy_use_case, AS_OF, read_at=row.dataset_read_at)
+    assert found.digest == row.dataset_digest
+    frame = found.frame
     mask = holdout(toy_use_case, frame).test
     columns = feature_columns(toy_use_case, columns_of(frame[mask], toy_use_case))
     label = frame[mask]["leaves"].to_numpy(dtype=object)

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from evergreen.loop.inputs import parts_of
+from evergreen.loop.inputs import Inputs, parts_of
 from evergreen.usecase import EVENT_TIME, FeatureView, FileSource, Label, UseCase
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Cleaning:
 def cleanings(
     use_case: UseCase,
     as_of: datetime,
-    inputs: Mapping[str, list[dict[str, Any]]],
+    inputs: Inputs,
     usual_rows: Mapping[str, float | None],
 ) -> Iterator[dict[str, Cleaning]]:
     """One for each part that has something to read in `inputs`; their files go with the block."""
@@ -125,7 +125,7 @@ def cleanings(
 
 def clean_all(
     works: Mapping[str, Cleaning],
-    inputs: Mapping[str, list[dict[str, Any]]],
+    inputs: Inputs,
     readings: Iterable[tuple[str, Iterable[pa.Table]]],
     progress: Progress | None = None,
 ) -> None:

@@ -7,18 +7,23 @@ anything in between. Nothing is loaded unless every part passes, and then all pa
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import EvergreenError, StoreError, StoreUnreachable, ValidationFailed
-from evergreen.loop import refuse_future
+from evergreen.errors import StoreError
 from evergreen.loop.cleaning import Cleaning, Progress, clean_all, cleanings
-from evergreen.loop.inputs import Plan, overrides, parts_of, plan
-from evergreen.loop.provenance import code_version, declaration_digest
+from evergreen.loop.ingest_run import (
+    begin,
+    broken,
+    failing,
+    maker_fields,
+    nothing_to_do,
+    refuse_broken,
+    report_fields,
+    tell,
+)
+from evergreen.loop.inputs import Inputs, parts_of
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load as load_use_case
@@ -31,11 +36,6 @@ if TYPE_CHECKING:
     from evergreen.store.runs import IngestRun
     from evergreen.validation.report import Report
 
-    Inputs = dict[str, list[dict[str, Any]]]
-
-log = logging.getLogger(__name__)
-
-_UNCHANGED = "every file is the one that was loaded before: there is nothing to do (--force reads it again)"
 _SAME_ROWS = "the sources gave the same rows as before: nothing changed"
 
 
@@ -53,12 +53,12 @@ def extract(
     from evergreen.store import staging
     from evergreen.store.runs import update_ingest
 
-    begun = _begin(settings, use_case, as_of, source, force)
+    begun = begin(settings, use_case, as_of, source, force)
     database, run, inputs = begun.database, begun.run, begun.plan.inputs
     rows = dict.fromkeys(inputs, 0)
     if begun.plan.unchanged:
-        return {**_named(run), "rows": rows, **_nothing_to_do(begun)}
-    with _failing(database, run):
+        return {**_named(run), "rows": rows, **nothing_to_do(begun)}
+    with failing(database, run):
         with database.begin() as connection:
             staging.drop(connection, run.id)
         for reading in begun.plan.readings:
@@ -89,19 +89,19 @@ def validate(settings: Settings, ingest_run: str) -> dict[str, Any]:
     if run.status == "loaded":
         return {**_named(run), "rows": {}, "rejected": run.rows_rejected or 0, "held_back": _held_back(run)}
     if run.status == "failed" and "error" not in run.report:
-        raise _broken(run, [Report.from_json(told) for told in run.report.values()])
+        raise broken(run, [Report.from_json(told) for told in run.report.values()])
     declared = load_use_case(run.use_case, settings)
     inputs = _staged_inputs(run)
     with (
-        _failing(database, run) as reports,
+        failing(database, run) as reports,
         cleanings(declared, run.as_of, inputs, _usual(database, declared)) as works,
     ):
         clean_all(works, inputs, _staged(database, run, inputs))
         reports |= {name: work.full_report() for name, work in works.items()}
-        _judge(run, reports)
+        refuse_broken(run, reports)
         with database.begin() as connection:
-            update_ingest(connection, run.id, status="validated", inputs=inputs, **_told(reports))
-    _log(reports)
+            update_ingest(connection, run.id, status="validated", inputs=inputs, **report_fields(reports))
+    tell(reports)
     return {
         **_named(run),
         "rows": {name: report.kept for name, report in reports.items()},
@@ -133,13 +133,13 @@ def load(settings: Settings, ingest_run: str) -> dict[str, Any]:
     declared = load_use_case(run.use_case, settings)
     inputs = _staged_inputs(run)
     with (
-        _failing(database, run) as reports,
+        failing(database, run) as reports,
         cleanings(declared, run.as_of, inputs, _usual(database, declared)) as works,
     ):
         clean_all(works, inputs, _staged(database, run, inputs))
         loaded = _write(database, declared, run, inputs, works, reports)
     # What `validate` has told is not told again.
-    _log({n: report for n, report in reports.items() if report != Report.from_json(run.report[n])})
+    tell({n: report for n, report in reports.items() if report != Report.from_json(run.report[n])})
     return _summary(get_ingest(database, ingest_run), loaded)
 
 
@@ -159,13 +159,13 @@ def run(
     """
     from evergreen.store.runs import get_ingest
 
-    begun = _begin(settings, use_case, as_of, source, force)
+    begun = begin(settings, use_case, as_of, source, force)
     database, run, inputs = begun.database, begun.run, begun.plan.inputs
     if begun.plan.unchanged:
         nothing = {"rows_in": 0, "rows_loaded": 0, "loaded": {}, "rejected": 0, "held_back": 0}
-        return {**_named(run), **nothing, **_nothing_to_do(begun)}
+        return {**_named(run), **nothing, **nothing_to_do(begun)}
     with (
-        _failing(database, run) as reports,
+        failing(database, run) as reports,
         cleanings(begun.use_case, as_of, inputs, _usual(database, begun.use_case)) as works,
     ):
         readings = ((reading.number, reading.batches()) for reading in begun.plan.readings)
@@ -173,89 +173,13 @@ def run(
         if not all(work.report().ok for work in works.values()):
             # Nothing will be loaded: the report may as well be complete.
             reports |= {name: work.full_report() for name, work in works.items()}
-            _judge(run, reports)
+            refuse_broken(run, reports)
         loaded = _write(database, begun.use_case, run, inputs, works, reports)
-    _log(reports)
+    tell(reports)
     done = _summary(get_ingest(database, run.id), loaded)
     if not any(each.changed for each in loaded.values()) and begun.same_as_before(inputs):
         done |= {"unchanged": True, "said": _SAME_ROWS}
     return done
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """A run that has begun; `former` is its record of an earlier time, when it is a rerun."""
-
-    use_case: UseCase
-    database: Engine
-    run: IngestRun
-    plan: Plan
-    former: IngestRun | None
-
-    def same_as_before(self, inputs: Inputs) -> bool:
-        """Whether an earlier load of this very run read the same content."""
-        if self.former is None or self.former.status != "loaded":
-            return False
-        return _contents(self.former.inputs or {}) == _contents(inputs)
-
-
-def _begin(settings: Settings, name: str, as_of: datetime, source: str, force: bool) -> _Begun:
-    """Make the tables that are missing, record the run and open its sources."""
-    from evergreen.store.database import engine
-    from evergreen.store.migrations import migrate
-    from evergreen.store.runs import find_ingest, ingest_id, last_load, start_ingest
-    from evergreen.store.tables import create_tables
-
-    use_case = load_use_case(name, settings)
-    refuse_future(as_of)
-    overrides(use_case, source, settings.sources.get(name, ""))
-    database = engine(settings)
-    migrate(database)
-    create_tables(database, use_case)
-    former = find_ingest(database, ingest_id(use_case, as_of, source))
-    before = None if force else last_load(database, use_case, as_of)
-    run = start_ingest(database, use_case, as_of, source)
-    declaration = declaration_digest(use_case)
-    with _failing(database, run):
-        planned = plan(settings, use_case, database, run, before=before, declaration=declaration)
-        if not planned.unchanged and planned.skips(run.id):
-            # A rerun that reads anything reads all that it read before: its record stays whole.
-            planned = plan(settings, use_case, database, run, before=None, declaration=declaration)
-    return _Begun(use_case, database, run, planned, former)
-
-
-def _nothing_to_do(begun: _Begun) -> dict[str, Any]:
-    """Record a run that found every file unchanged. One that had loaded them itself stays as it was."""
-    from evergreen.store.ingest import digest_of
-    from evergreen.store.runs import update_ingest
-    from evergreen.store.times import naive
-
-    former = begun.former
-    with begun.database.begin() as connection:
-        if former is not None and former.status == "loaded" and former.finished_at is not None:
-            update_ingest(
-                connection,
-                begun.run.id,
-                status="loaded",
-                started_at=naive(former.started_at),
-                finished_at=naive(former.finished_at),
-                seconds=former.seconds,
-            )
-        else:
-            update_ingest(
-                connection,
-                begun.run.id,
-                status="loaded",
-                rows_in=0,
-                rows_loaded=0,
-                rows_rejected=0,
-                report={},
-                digest=digest_of({}),
-                inputs=begun.plan.inputs,
-                **_code(begun.use_case),
-            )
-    log.info("%s as of %s: %s", begun.run.use_case, begun.run.as_of.isoformat(), _UNCHANGED)
-    return {"rows_loaded": 0, "unchanged": True, "said": _UNCHANGED}
 
 
 def _write(
@@ -274,13 +198,13 @@ def _write(
     def judge(loaded: Mapping[str, Loaded]) -> dict[str, Any]:
         outcome.update(loaded)
         reports.update({name: work.report(loaded[name]) for name, work in works.items()})
-        _judge(run, reports)
+        refuse_broken(run, reports)
         for name, entries in inputs.items():
             for entry in entries:
                 if entry.pop("staged", None) is not None and not entry["digest"]:
                     entry["digest"] = loaded[name].digest
         rows_in = sum(entry["rows"] for entries in inputs.values() for entry in entries)
-        return {"rows_in": rows_in, "inputs": inputs, **_told(reports), **_code(use_case)}
+        return {"rows_in": rows_in, "inputs": inputs, **report_fields(reports), **maker_fields(use_case)}
 
     write(
         database,
@@ -291,54 +215,6 @@ def _write(
         judge=judge,
     )
     return outcome
-
-
-@contextmanager
-def _failing(database: Engine, run: IngestRun) -> Iterator[dict[str, Report]]:
-    """Record what goes wrong inside, and forget the staged rows. Yields where the reports belong."""
-    from evergreen.store import staging
-    from evergreen.store.runs import update_ingest
-
-    reports: dict[str, Report] = {}
-    try:
-        yield reports
-    except EvergreenError as error:
-        broken = isinstance(error, ValidationFailed) and reports
-        told = _told(reports) if broken else {"report": {"error": error.message}}
-        # A store that does not answer is told by the error itself.
-        with suppress(StoreUnreachable), database.begin() as connection:
-            update_ingest(connection, run.id, status="failed", **told)
-            staging.drop(connection, run.id)
-        raise
-
-
-def _judge(run: IngestRun, reports: Mapping[str, Report]) -> None:
-    if not all(report.ok for report in reports.values()):
-        raise _broken(run, list(reports.values()))
-
-
-def _broken(run: IngestRun, reports: list[Report]) -> ValidationFailed:
-    return ValidationFailed(
-        f"the data of {run.use_case} break its contract; nothing was loaded\n"
-        + "\n\n".join(report.as_table() for report in reports if not report.ok),
-        hint="mend the source or the declaration, then run the ingest again for the same moment",
-    )
-
-
-def _log(reports: Mapping[str, Report]) -> None:
-    for report in reports.values():
-        log.log(logging.WARNING if report.failures else logging.INFO, "%s", report.as_table())
-
-
-def _told(reports: Mapping[str, Report]) -> dict[str, Any]:
-    return {
-        "report": {name: report.to_json() for name, report in reports.items()},
-        "rows_rejected": sum(report.rejected for report in reports.values()),
-    }
-
-
-def _code(use_case: UseCase) -> dict[str, str]:
-    return {"declaration": declaration_digest(use_case), "code_version": code_version()}
 
 
 def _usual(database: Engine, use_case: UseCase) -> dict[str, float | None]:
@@ -377,10 +253,6 @@ def _not_staged(run: IngestRun, part: str) -> StoreError:
         f"ingest run {run.id} of {run.use_case} has no staged rows of {part}",
         hint="run its extract step first",
     )
-
-
-def _contents(inputs: Inputs) -> dict[str, list[tuple[str, str]]]:
-    return {part: [(e["name"], e["digest"]) for e in entries] for part, entries in inputs.items()}
 
 
 def _held_back(run: IngestRun) -> int:

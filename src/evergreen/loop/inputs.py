@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evergreen.errors import SourceError
 from evergreen.settings import Settings
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from evergreen.store.runs import IngestRun
 
 LABEL = "label"
+
+# By part, a note for each file or query: see IngestRun.inputs.
+Inputs: TypeAlias = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Plan:
     """What to read, and what becomes the run's `inputs`: an entry by part and input."""
 
     readings: list[Reading]
-    inputs: dict[str, list[dict[str, Any]]]
+    inputs: Inputs
 
     @property
     def unchanged(self) -> bool:
@@ -80,7 +83,7 @@ def plan(
     plain = settings.model_copy(update={"sources": {}})
     numbered = any(key.source_column == ROW_NUMBER for key in use_case.entity.keys)
     opened: dict[tuple[Source, datetime, str], list[Reading]] = {}
-    inputs: dict[str, list[dict[str, Any]]] = {}
+    inputs: Inputs = {}
     count = 0
     for name, part in parts_of(use_case):
         start = TIMELESS

@@ -24,9 +24,12 @@ def drift(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     """
     from evergreen.store.database import engine
     from evergreen.store.partitions import maintain_partitions
+    from evergreen.store.retention import prune
 
     made = _report(settings, use_case, as_of)
-    maintain_partitions(engine(settings), load(use_case, settings), as_of)
+    declared, database = load(use_case, settings), engine(settings)
+    maintain_partitions(database, declared, as_of)
+    prune(database, declared, settings.history_days, as_of)
     logger.info("%s", made.reason)
     features = made.report["features"]
     return {

@@ -22,7 +22,6 @@ from evergreen.usecases import load
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from evergreen.store.training_set import TrainingSet
     from evergreen.training.candidate import Rows
     from evergreen.training.gate import Verdict
     from evergreen.training.runs import TrainingRun
@@ -40,6 +39,7 @@ def training_set(
     a gate whose metric does not exist, and SettingsError for a moment in the future.
     """
     from evergreen.training import runs
+    from evergreen.training.dataset import prepared
     from evergreen.training.evaluation import check_metric
 
     refuse_future(as_of)
@@ -48,7 +48,7 @@ def training_set(
     database = _database(settings)
     run = runs.start(database, use_case, as_of, reason)
     if run.mlflow_run_id is None:
-        run, _ = _prepared(settings, database, declared, run)
+        run, _ = prepared(settings, database, declared, run)
     logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)
     return {"training_run": run.id, "rows": run.dataset_rows, "digest": run.dataset_digest}
 
@@ -60,10 +60,11 @@ def tune(settings: Settings, training_run: str, progress: Progress | None = None
     "trials", "seconds"}.
     """
     from evergreen.training.candidate import rows
+    from evergreen.training.dataset import prepared
 
     database, run, declared = _begun(settings, training_run)
     if run.params is None:
-        run, found = _prepared(settings, database, declared, run)
+        run, found = prepared(settings, database, declared, run)
         run = _tuned(settings, declared, run, rows(declared, found), progress)
     assert run.params is not None
     return {
@@ -82,6 +83,7 @@ def evaluate(settings: Settings, training_run: str) -> dict[str, Any]:
     contestant.
     """
     from evergreen.training import candidate, runs, tracking
+    from evergreen.training.dataset import prepared
 
     database, run, declared = _begun(settings, training_run)
     if run.mlflow_run_id is None:
@@ -90,7 +92,7 @@ def evaluate(settings: Settings, training_run: str) -> dict[str, Any]:
         assert run.dataset_digest is not None
         finished = tracking.find_run(settings, declared.name, run.id, run.dataset_digest)
         if finished is None:
-            run, found = _prepared(settings, database, declared, run)
+            run, found = prepared(settings, database, declared, run)
             given = candidate.rows(declared, found)
             if run.params is None:
                 run = _tuned(settings, declared, run, given)
@@ -232,86 +234,6 @@ def _database(settings: Settings) -> sa.Engine:
     from evergreen.store.database import engine
 
     return engine(settings)
-
-
-def _prepared(
-    settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun
-) -> tuple[TrainingRun, TrainingSet]:
-    """Read the run's training set: the first time as the store is now, and ever after as it was then.
-
-    So rows that arrive meanwhile change nothing. The run begins anew, with what the store holds now, only
-    where its rows cannot be had again: the declaration asks for others, their history has expired, or
-    somebody changed the tables behind Evergreen's back. Raises EmptyTrainingSet, NotEnoughData.
-    """
-    from evergreen.training import runs
-    from evergreen.training.split import holdout
-
-    window = use_case.retrain.window
-    since = run.as_of - window if window else None
-    found, why = _again(settings, database, use_case, run, since)
-    if found is not None:
-        return run, found
-    if run.dataset_digest is not None:
-        logger.warning(
-            "the training set of %s as of %s cannot be read again: %s; beginning anew",
-            *(use_case.name, run.as_of.isoformat(), why),
-        )
-    found = _read(settings, database, use_case, run, since)
-    holdout(use_case, found.frame)
-    run = runs.update(
-        database,
-        run.id,
-        status="prepared",
-        dataset_digest=found.digest,
-        dataset_rows=len(found),
-        dataset_query=found.query,
-        dataset_read_at=found.read_at,
-        params=None,
-    )
-    return run, found
-
-
-def _again(
-    settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun, since: datetime | None
-) -> tuple[TrainingSet | None, str]:
-    """The training set that the run has on record, or None and why it cannot be had."""
-    from evergreen.errors import EmptyTrainingSet, HistoryExpired
-    from evergreen.store.query import query_of
-
-    if run.dataset_read_at is None:
-        return None, "it is not on record"
-    if query_of(use_case, run.as_of, since).to_json() != run.dataset_query:
-        return None, "the declaration asks for other columns or another window"
-    try:
-        found = _read(settings, database, use_case, run, since, run.dataset_read_at)
-    except HistoryExpired as error:
-        return None, error.message
-    except EmptyTrainingSet:
-        return None, "its rows are gone"
-    if found.digest != run.dataset_digest:
-        return None, f"its rows have changed ({run.dataset_rows} before, {len(found)} now)"
-    return found, ""
-
-
-def _read(
-    settings: Settings,
-    database: sa.Engine,
-    use_case: UseCase,
-    run: TrainingRun,
-    since: datetime | None,
-    read_at: datetime | None = None,
-) -> TrainingSet:
-    from evergreen.store.training_set import read_training_set
-
-    return read_training_set(
-        database,
-        use_case,
-        run.as_of,
-        since,
-        read_at=read_at,
-        cache=settings.cache_folder if settings.cache_mb else None,
-        cache_mb=settings.cache_mb,
-    )
 
 
 def _tuned(

@@ -148,6 +148,8 @@ class PrivateMariaDB:
             # A load of a million rows writes some hundred MB of redo log: with a small one the server stops
             # for checkpoints in between. Every commit is flushed to disk all the same.
             "--innodb-log-file-size=512M",
+            # A sixth off the look-ups of a hundred keys, and loads are no slower.
+            "--innodb-adaptive-hash-index=ON",
             "--max-allowed-packet=64M",
             "--max-connections=100",
             "--local-infile=1",

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from evergreen.errors import StoreError
 from evergreen.store.database import NOT_ALLOWED_LOCALLY, error_code
+from evergreen.store.spool import no_room
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +67,7 @@ def write_rows(table: pa.Table, path: Path, digest: ContentDigest | None = None)
             # As naive UTC: an offset would be no part of MariaDB's literal.
             plain = table.column(number).cast(pa.timestamp("us"))
             table = table.set_column(number, field.name, plain)
-    with path.open("wb") as file:
+    with no_room(path.parent), path.open("wb") as file:
         options = pyarrow.csv.WriteOptions(include_header=False)
         pyarrow.csv.write_csv(table, file if digest is None else _Both(file, digest), options)
     nulls = tuple(name for name in table.column_names if table[name].null_count)

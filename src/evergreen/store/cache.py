@@ -11,11 +11,11 @@ import hashlib
 import os
 import tempfile
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -26,7 +26,10 @@ from evergreen.store.state import TableState
 _TOKEN = b"evergreen.token"
 _KEPT, _DRAFT = ".arrow", ".draft"
 _ABANDONED_SECONDS = 6 * 3600.0
+_PARTS_AHEAD = 8
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+_unfinished: dict[Path, tuple[int, Future[None]]] = {}
 
 
 class Cache:
@@ -42,8 +45,9 @@ class Cache:
     def find(self, part: Part, state: TableState, at: datetime) -> list[pa.Table] | None:
         """The parts of that table as it was at `at`, if they are kept and the table has not changed since."""
         path = self._path(part)
-        if not state.settled(at) or not path.exists():
+        if not state.settled(at):
             return None
+        wait_for(path)
         try:
             with pa.memory_map(str(path)) as mapped:
                 reader = pa.ipc.open_file(mapped)
@@ -56,7 +60,7 @@ class Cache:
         return [pa.Table.from_batches([batch]).replace_schema_metadata(None) for batch in batches]
 
     def draft(self, part: Part, state: TableState) -> Draft:
-        """A file of that table in the making; `publish` it when the table was not changed meanwhile."""
+        """A file of that table in the making, which is to be finished in any case; see `settle`."""
         return Draft(self, part, state)
 
     def _path(self, part: Part) -> Path:
@@ -86,77 +90,87 @@ class Cache:
 
 
 class Draft:
-    """A file in the making. A full or read-only disk, or too many rows, and there simply will be none."""
+    """A file in the making. A full or read-only disk, or too many rows, and there simply will be none.
+
+    Its own thread writes it, also after the rows were handed on: nobody waits for the disk.
+    """
 
     def __init__(self, cache: Cache, part: Part, state: TableState) -> None:
         self._cache, self._part, self.state = cache, part, state
         self._path: Path | None = None
         self._writer: Any = None
         self._size = 0
-        self._pool = ThreadPoolExecutor(1)
-        self._written: list[Future[None]] = []
+        self._queue: deque[Future[None]] = deque()
+        self._thread = ThreadPoolExecutor(1, "evergreen-cache")
+        self._thread.submit(self._open)
 
-    def __enter__(self) -> Draft:
+    def add(self, rows: pa.Table) -> None:
+        """Write one part (a chunk per column); waits only when the disk is far behind."""
+        self._queue.append(self._thread.submit(self._write, rows))
+        if len(self._queue) > _PARTS_AHEAD:
+            self._queue.popleft().result()
+
+    def finish(self, publish: bool) -> None:
+        """Let `Cache.find` find it, in place of what was there, or leave nothing behind."""
+        target = self._cache._path(self._part)
+        _unfinished[target] = (os.getpid(), self._thread.submit(self._close, target, publish))
+        self._thread.shutdown(wait=False)
+
+    def _open(self) -> None:
         try:
             self._cache.folder.mkdir(parents=True, exist_ok=True)
-            target = self._cache._path(self._part)
-            handle, name = tempfile.mkstemp(_DRAFT, f"{target.stem}.", self._cache.folder)
+            stem = self._cache._path(self._part).stem
+            handle, name = tempfile.mkstemp(_DRAFT, f"{stem}.", self._cache.folder)
             os.close(handle)
             self._path = Path(name)
             schema = self._part.schema.with_metadata({_TOKEN: self._cache._token(self.state)})
             self._writer = pa.ipc.new_file(name, schema)
         except OSError:
-            self.discard()
-        return self
+            self._discard()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.shutdown()
-        try:
-            for written in self._written:
-                written.result()
-            if self._writer is not None:
-                self._writer.close()
-        except (OSError, pa.ArrowInvalid):
-            self.discard()
-        if kind is not None:
-            self.discard()
-
-    def add(self, rows: pa.Table) -> None:
-        """Write one part (a chunk per column) in a thread of its own."""
+    def _write(self, rows: pa.Table) -> None:
         self._size += rows.nbytes
-        if self._path is not None and self._size <= self._cache.limit:
-            self._written.append(self._pool.submit(self._write, rows))
-
-    def publish(self) -> None:
-        """Let `find` find it, in place of what was there."""
-        if self._path is None or self._size > self._cache.limit:
-            self.discard()
+        if self._path is None:
+            return
+        if self._size > self._cache.limit:
+            self._discard()
             return
         try:
-            self._path.replace(self._cache._path(self._part))
-            self._path = None
-            self._cache._make_room()
-        except OSError:
-            self.discard()
+            for batch in rows.to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]:
+                self._writer.write_batch(batch)
+        except (OSError, pa.ArrowInvalid):
+            self._discard()
 
-    def discard(self) -> None:
-        """Leave nothing behind."""
+    def _close(self, target: Path, publish: bool) -> None:
+        try:
+            if publish and self._path is not None:
+                self._writer.close()
+                self._path.replace(target)
+                self._path = None
+                self._cache._make_room()
+        except (OSError, pa.ArrowInvalid):
+            pass  # a full disk, or a folder that is being deleted: there will be none
+        finally:
+            self._discard()
+            _unfinished.pop(target, None)
+
+    def _discard(self) -> None:
+        self._writer = None
         if self._path is not None:
             self._path.unlink(missing_ok=True)
             self._path = None
 
-    def _write(self, rows: pa.Table) -> None:
-        for batch in rows.to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]:
-            self._writer.write_batch(batch)
-
 
 def settle(drafts: Sequence[Draft], now: Mapping[str, TableState]) -> None:
-    """Publish those drafts whose table has the same state as before they were read; discard the others."""
+    """Finish the drafts: only those count whose table has the same state as before they were read."""
     for draft in drafts:
         found = now.get(draft.state.name)
-        if found is not None and found.token == draft.state.token:
-            draft.publish()
-        else:
-            draft.discard()
+        draft.finish(found is not None and found.token == draft.state.token)
+
+
+def wait_for(path: Path | None = None) -> None:
+    """Wait until this process has finished its file at that path, or all of its files."""
+    for unfinished, (process, written) in list(_unfinished.items()):
+        # A fork has its parent's list, but not the threads that work on it.
+        if process == os.getpid() and path in (None, unfinished):
+            written.result()

@@ -6,9 +6,7 @@ are int64 or object arrays of str; moments are datetime64[us, UTC].
 
 from __future__ import annotations
 
-import hashlib
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -90,37 +88,3 @@ def objects(values: Sequence[object] | np.ndarray) -> np.ndarray:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
-
-
-def digest(frame: pd.DataFrame) -> str:
-    """SHA-256 over names, order and values of a frame; the same on every machine and in every process."""
-    total = hashlib.sha256()
-    for name in frame.columns:
-        column = frame[name]
-        total.update(f"{name}\x1f{len(column)}\x1e".encode())
-        total.update(_bytes(column))
-    return total.hexdigest()
-
-
-def digest_of(frames: Mapping[str, pd.DataFrame]) -> str:
-    """SHA-256 over several frames by name."""
-    total = hashlib.sha256()
-    for name in sorted(frames):
-        total.update(f"{name}={digest(frames[name])}\n".encode())
-    return total.hexdigest()
-
-
-def _bytes(column: pd.Series) -> bytes:
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        return column.to_numpy("datetime64[us]").astype("<i8").tobytes()
-    if pd.api.types.is_float_dtype(column.dtype):
-        # One bit pattern for "missing", one for zero.
-        values = column.to_numpy(np.float64) + 0.0
-        return np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes()
-    if pd.api.types.is_integer_dtype(column.dtype):
-        return column.to_numpy(np.int64).astype("<i8").tobytes()
-    parts = []
-    for value in column.array:
-        data = b"" if pd.isna(value) else str(value).encode()
-        parts.append(struct.pack("<i", -1 if pd.isna(value) else len(data)) + data)
-    return b"".join(parts)

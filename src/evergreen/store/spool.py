@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evergreen.errors import StoreError
 from evergreen.validation import report
 
 if TYPE_CHECKING:
@@ -27,6 +29,19 @@ _BATCH_BYTES = 256 * 1024
 _EXAMPLES = 10
 
 Identity = tuple[tuple[bool, Any], ...]
+
+
+@contextmanager
+def no_room(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a StoreError that says where."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"rows cannot be kept in the temporary folder {folder}: {error.strerror or error}",
+            hint="make room there, or name another folder by the environment variable TMPDIR: an ingest needs"
+            " about what its source has uncompressed",
+        ) from error
 
 
 class Spool:
@@ -107,7 +122,11 @@ class Spool:
         self._made += 1
         first = next(tables)
         rows = max(1, min(8192, _BATCH_BYTES * first.num_rows // max(first.nbytes, 1)))
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
+        with (
+            no_room(self.folder),
+            pa.OSFile(str(path), "wb") as sink,
+            pa.ipc.new_file(sink, first.schema) as writer,
+        ):
             writer.write_table(first, max_chunksize=rows)
             for table in tables:
                 writer.write_table(table, max_chunksize=rows)

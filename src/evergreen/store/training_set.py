@@ -176,11 +176,11 @@ class _Reader:
         if self._cache is None or not state.settled(self._read_at):
             yield from found
             return
-        with self._cache.draft(part, state) as draft:
-            for rows in found:
-                draft.add(rows)
-                yield rows
+        draft = self._cache.draft(part, state)
         self._drafts.append(draft)
+        for rows in found:
+            draft.add(rows)
+            yield rows
 
     def __enter__(self) -> _Reader:
         return self

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from evergreen.store.cache import Cache, settle
+from evergreen.store import cache as cache_module
+from evergreen.store.cache import Cache, Draft, settle, wait_for
 from evergreen.store.query import Part
 from evergreen.store.state import TableState
 
@@ -29,17 +32,26 @@ def rows(first: int, count: int = 2) -> pa.Table:
     )
 
 
-def keep(cache: Cache, *parts: pa.Table, part: Part = PART, state: TableState = STATE) -> None:
-    with cache.draft(part, state) as draft:
-        for found in parts:
-            draft.add(found)
-    settle([draft], {state.name: state})
+def keep(
+    cache: Cache,
+    *parts: pa.Table,
+    part: Part = PART,
+    state: TableState = STATE,
+    after: dict[str, TableState] | None = None,
+) -> None:
+    """Read the table in those parts; `after` says how it was found then, if not the same."""
+    draft = cache.draft(part, state)
+    for found in parts:
+        draft.add(found)
+    settle([draft], {state.name: state} if after is None else after)
+    wait_for()
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[Cache]:
     made = Cache(tmp_path / "cache", 1, "localhost/db")
     yield made
+    wait_for()
     left = [path.name for path in made.folder.iterdir()] if made.folder.exists() else []
     assert not [name for name in left if name.endswith(".draft")], "a draft was left behind"
 
@@ -81,29 +93,29 @@ def test_a_moment_too_near_to_the_last_change_does_not_count(cache: Cache) -> No
     assert not replace(STATE, created=NOON).settled(NOON)
 
 
-def test_a_table_that_changed_meanwhile_is_not_kept(cache: Cache) -> None:
-    with cache.draft(PART, STATE) as draft:
-        draft.add(rows(1))
-    settle([draft], {STATE.name: replace(STATE, changes=4)})
+def test_a_table_that_changed_or_could_not_be_read_to_its_end_is_not_kept(cache: Cache) -> None:
+    keep(cache, rows(1), after={STATE.name: replace(STATE, changes=4)})
     assert cache.find(PART, STATE, NOON) is None
-    with cache.draft(PART, STATE) as draft:
-        draft.add(rows(1))
-    settle([draft], {})
+    keep(cache, rows(1), after={})
     assert cache.find(PART, STATE, NOON) is None
-
-
-def test_a_read_that_fails_half_way_leaves_nothing(cache: Cache) -> None:
-    draft = cache.draft(PART, STATE)
-
-    def read() -> None:
-        with draft:
-            draft.add(rows(1))
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        read()
-    settle([draft], {STATE.name: STATE})
     assert list(cache.folder.iterdir()) == []
+
+
+def test_whoever_looks_waits_for_what_is_being_written(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Draft, "_write", lambda *args, real=Draft._write: (time.sleep(0.05), real(*args)))
+    draft = cache.draft(PART, STATE)
+    for number in range(12):
+        draft.add(rows(number))
+    settle([draft], {STATE.name: STATE})
+    found = cache.find(PART, STATE, NOON)
+    assert found is not None
+    assert len(found) == 12
+
+
+def test_a_fork_does_not_wait_for_its_parents_threads(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    never: Future[None] = Future()
+    monkeypatch.setitem(cache_module._unfinished, cache._path(PART), (os.getpid() + 1, never))
+    assert cache.find(PART, STATE, NOON) is None
 
 
 def test_a_later_read_replaces_the_file_and_open_ones_stay_readable(cache: Cache) -> None:

@@ -1,10 +1,7 @@
-"""Digests and small conversions."""
+"""Small conversions."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -12,45 +9,10 @@ import pandas as pd
 import pytest
 
 from evergreen.errors import StoreError
-from evergreen.store.frames import as_column, digest, digest_of
+from evergreen.store.frames import as_column
 from evergreen.store.migrations import statements
 from evergreen.store.predictions import predicted_at
 from evergreen.store.times import aware, naive
-
-SCRIPT = """
-import numpy as np, pandas as pd
-from evergreen.store.frames import digest
-print(digest(pd.DataFrame({"k": [1, 2], "x": [0.5, np.nan], "c": pd.Series(["ü", None], dtype=object)})))
-"""
-
-
-def test_a_digest_is_the_same_in_another_process() -> None:
-    frame = pd.DataFrame({"k": [1, 2], "x": [0.5, np.nan], "c": pd.Series(["ü", None], dtype=object)})
-    told = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == digest(frame)
-
-
-def test_a_digest_sees_every_change(toy_frames: Callable[..., dict[str, pd.DataFrame]]) -> None:
-    frame = toy_frames(20)["facts"]
-    changed = [
-        frame.assign(age=frame["age"].where(frame.index != 3, 1.25)),
-        frame.assign(mood=frame["mood"].where(frame.index != 3, None)),
-        frame.assign(mood=frame["mood"].where(frame.index != 3, "")),
-        frame.rename(columns={"mood": "modo"}),
-        frame.iloc[::-1],
-        frame.iloc[1:],
-        frame.assign(event_time=frame["event_time"] + pd.Timedelta(microseconds=1)),
-    ]
-    digests = {digest(other) for other in [frame, *changed]}
-    assert len(digests) == 8
-    assert digest(frame.copy()) == digest(frame)
-
-
-def test_a_digest_does_not_see_representations() -> None:
-    objects = pd.DataFrame({"c": pd.Series(["a", None], dtype=object), "x": [-0.0, np.nan]})
-    strings = pd.DataFrame({"c": pd.Series(["a", None], dtype="str"), "x": [0.0, -np.nan]})
-    assert digest(objects) == digest(strings)
-    assert digest_of({"a": objects}) != digest_of({"b": objects})
 
 
 def test_columns_have_the_shared_dtypes() -> None:

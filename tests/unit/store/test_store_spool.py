@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evergreen.errors import StoreError
 from evergreen.store import spool
 from evergreen.store.spool import Spool
 
@@ -122,3 +123,11 @@ def test_missing_keys_are_nobodys_duplicate(folder: Path) -> None:
     filled.add(table([(None, "a", 0, 1.0), (None, "a", 0, 1.0), (1, "a", 0, 1.0)]))  # type: ignore[list-item]
     assert sum(piece.num_rows for piece in filled.merged()) == 3
     assert filled.failures() == []
+
+
+def test_a_disk_that_takes_no_rows_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "RUN_BYTES", 1)
+    filled = Spool(folder / "gone", IDENTITY)
+    with pytest.raises(StoreError, match=r"temporary folder .*gone") as raised:
+        filled.add(table([(1, "a", 0, 1.0)]))
+    assert "TMPDIR" in raised.value.hint

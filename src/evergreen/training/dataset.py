@@ -1,0 +1,91 @@
+"""The data set of a training run: chosen once, and the very same rows in every later step."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from evergreen.errors import EmptyTrainingSet, HistoryExpired
+from evergreen.settings import Settings
+from evergreen.store.query import query_of
+from evergreen.store.training_set import TrainingSet, read_training_set
+from evergreen.training import runs
+from evergreen.training.runs import TrainingRun
+from evergreen.training.split import holdout
+from evergreen.usecase import UseCase
+
+logger = logging.getLogger(__name__)
+
+
+def prepared(
+    settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun
+) -> tuple[TrainingRun, TrainingSet]:
+    """Read the run's training set: the first time as the store is now, and ever after as it was then.
+
+    So rows that arrive meanwhile change nothing. The run begins anew, with what the store holds now, only
+    where its rows cannot be had again: the declaration asks for others, their history has expired, or
+    somebody changed the tables behind Evergreen's back. Raises EmptyTrainingSet, NotEnoughData.
+    """
+    window = use_case.retrain.window
+    since = run.as_of - window if window else None
+    found, why = _again(settings, database, use_case, run, since)
+    if found is not None:
+        return run, found
+    if run.dataset_digest is not None:
+        logger.warning(
+            "the training set of %s as of %s cannot be read again: %s; beginning anew",
+            *(use_case.name, run.as_of.isoformat(), why),
+        )
+    found = _read(settings, database, use_case, run, since)
+    holdout(use_case, found.frame)
+    run = runs.update(
+        database,
+        run.id,
+        status="prepared",
+        dataset_digest=found.digest,
+        dataset_rows=len(found),
+        dataset_query=found.query,
+        dataset_read_at=found.read_at,
+        params=None,
+    )
+    return run, found
+
+
+def _again(
+    settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun, since: datetime | None
+) -> tuple[TrainingSet | None, str]:
+    """The training set that the run has on record, or None and why it cannot be had."""
+    if run.dataset_read_at is None:
+        return None, "it is not on record"
+    if query_of(use_case, run.as_of, since).to_json() != run.dataset_query:
+        return None, "the declaration asks for other columns or another window"
+    try:
+        found = _read(settings, database, use_case, run, since, run.dataset_read_at)
+    except HistoryExpired as error:
+        return None, error.message
+    except EmptyTrainingSet:
+        return None, "its rows are gone"
+    if found.digest != run.dataset_digest:
+        return None, f"its rows have changed ({run.dataset_rows} before, {len(found)} now)"
+    return found, ""
+
+
+def _read(
+    settings: Settings,
+    database: sa.Engine,
+    use_case: UseCase,
+    run: TrainingRun,
+    since: datetime | None,
+    read_at: datetime | None = None,
+) -> TrainingSet:
+    return read_training_set(
+        database,
+        use_case,
+        run.as_of,
+        since,
+        read_at=read_at,
+        cache=settings.cache_folder if settings.cache_mb else None,
+        cache_mb=settings.cache_mb,
+    )
