@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,10 @@ from evergreen.stack.mariadb import PrivateMariaDB
 from evergreen.store.database import dispose
 from evergreen.usecase import UseCase
 from own_servers import Database, private_mariadb
+
+# Beside servers on two cores, what one example takes says nothing. One that fails is printed, not kept.
+hypothesis.settings.register_profile("evergreen", deadline=None, database=None, print_blob=True)
+hypothesis.settings.load_profile("evergreen")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

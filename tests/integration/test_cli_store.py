@@ -73,6 +73,9 @@ def test_an_ingest_is_seen_in_every_listing(
     assert again["said"].split()[0] in told.stdout
     forced = facts(typed("run", "ingest", "toy", "--as-of", "2026-07-02", "--force", "--json"))
     assert forced["rows_in"] == 240
+    forced_again = typed("run", "ingest", "toy", "--as-of", "2026-07-05", "--force").stdout
+    assert "nothing changed" in forced_again
+    assert "facts 0, label 0" in forced_again
 
     listed = facts(typed("features", "toy", "--json"))
     assert listed["views"][0]["rows"] == 120
@@ -81,7 +84,7 @@ def test_an_ingest_is_seen_in_every_listing(
     assert "spend_per_visit" in shown
 
     runs = facts(typed("ingest-runs", "toy", "--json"))
-    assert len(runs) == 3
+    assert len(runs) == 4
     assert {run["status"] for run in runs} == {"loaded"}
     shown = typed("ingest-runs", "toy").stdout
     assert file.name in shown
@@ -162,6 +165,21 @@ def test_a_changed_declaration_is_told_refused_and_applied(
     with engine(toy_settings).connect() as connection:
         columns = {column["name"] for column in sa.inspect(connection).get_columns("toy__facts")}
     assert {"weight", "_retired_1_mood"} <= columns
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ('Key("client_id", "int"', 'Key("client_id", "text"', "A key cannot be changed (client_id)"),
+        ('"leaves",', '"left",', "without a value in left."),
+    ],
+)
+def test_diff_promises_nothing_that_apply_refuses(
+    typed: Typed, toy_settings: Settings, monkeypatch: pytest.MonkeyPatch, old: str, new: str, hint: str
+) -> None:
+    assert typed("apply", "toy").returncode == 0
+    redeclare(toy_settings, old, new, monkeypatch)
+    assert hint in typed("features", "diff", "toy").stdout
 
 
 def test_a_training_set_is_shown_and_made_again_after_everything_changed(

@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 import toy_declaration
+from command_line import environment
 from evergreen.settings import Settings
 from evergreen.store.database import dispose, engine
 from own_servers import Database, private_mariadb
@@ -109,17 +110,14 @@ class Nursery:
 
 @contextmanager
 def nursery(settings: Settings) -> Iterator[Nursery]:
-    environment = {
-        **os.environ,
-        "EVERGREEN_HOME": str(settings.home),
-        "EVERGREEN_USE_CASES": settings.use_cases,
-        "EVERGREEN_MARIADB_PORT": str(settings.mariadb_port),
-        "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
-        "TMPDIR": str(settings.home),
-    }
+    places = {"EVERGREEN_HOME": str(settings.home), "TMPDIR": str(settings.home)}
     command = [sys.executable, "-c", textwrap.dedent(NURSERY)]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment(settings), **places},
     )
     try:
         yield Nursery(process)

@@ -22,6 +22,11 @@ from evergreen.usecase import UseCase
 from toy_loads import DAY, content
 
 Source = Callable[..., pd.DataFrame]
+PIECES = {
+    "event_time": 'event_time="month",',
+    "key": 'Key("client_id", "int", "The client\'s number")',
+    "source": 'FileSource("toy.csv")',
+}
 APRIL, JULY = datetime(2026, 4, 3, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
 
 
@@ -198,6 +203,120 @@ def test_a_new_file_of_a_folder_is_read_alone(toy_settings: Settings, toy_source
     second = ingest.run(toy_settings, "toy", JULY + DAY)
     assert (second["rows_in"], second["loaded"]) == (60, {"facts": 30, "label": 30})
     assert unchanged(ingest.run(toy_settings, "toy", JULY + 2 * DAY))
+
+
+def declare(settings: Settings, **words: str) -> None:
+    """The toy with those pieces of its declaration replaced, each once, by piece in `PIECES`."""
+    declaration = Path(settings.use_cases) / "toy" / "__init__.py"
+    text = declaration.read_text().replace("    Entity,", "    Contract,\n    Entity,\n    Freshness,", 1)
+    text = text.replace("    OnDemandFeature,", "    OnDemandFeature,\n    RowCount,\n    SqlSource,", 1)
+    for piece, new in words.items():
+        assert PIECES[piece] in text
+        text = text.replace(PIECES[piece], new, 1)
+    declaration.write_text(text)
+
+
+def landing(settings: Settings, **files: pd.DataFrame) -> None:
+    folder = settings.home / "landing"
+    folder.mkdir(exist_ok=True)
+    for name, rows in files.items():
+        rows.to_csv(folder / f"{name}.csv", index=False)
+    settings.sources["toy"] = str(folder / "*.csv")
+
+
+def test_a_file_that_no_longer_changes_goes_stale(toy_settings: Settings, csv: Path) -> None:
+    fresh = 'contract=Contract(freshness=Freshness(timedelta(days=40), "error"))'
+    declare(toy_settings, event_time=f'event_time="month", {fresh},')
+    ingest.run(toy_settings, "toy", JULY)  # the newest row is of June
+    assert unchanged(ingest.run(toy_settings, "toy", JULY + DAY))
+    with pytest.raises(ValidationFailed, match="the newest is 50 days"):
+        ingest.run(toy_settings, "toy", JULY + 20 * DAY)
+    assert unchanged(ingest.run(toy_settings, "toy", JULY + DAY))
+
+
+def test_new_files_are_as_long_as_files_usually_are(toy_settings: Settings, toy_source: Source) -> None:
+    usual = 'contract=Contract(row_count=RowCount(severity="error"))'
+    declare(toy_settings, event_time=f'event_time="month", {usual},')
+    rows = toy_source(330)
+    landing(toy_settings, **{f"day{n}": rows.iloc[n * 60 : (n + 1) * 60] for n in range(5)})
+    assert ingest.run(toy_settings, "toy", JULY)["loaded"]["facts"] == 300
+    # One more file like the five before it, not a fifth of what is usual.
+    landing(toy_settings, day5=rows.iloc[270:])
+    assert ingest.run(toy_settings, "toy", JULY + DAY)["loaded"]["facts"] == 30
+    landing(toy_settings, day6=rows.iloc[:10])
+    with pytest.raises(ValidationFailed, match="10 rows came, of usually 60"):
+        ingest.run(toy_settings, "toy", JULY + 2 * DAY)
+
+
+def test_what_a_database_had_at_first_is_not_what_it_brings_a_day(
+    toy_settings: Settings, toy_use_case: UseCase, toy_source: Source
+) -> None:
+    database = engine(toy_settings)
+    rows = toy_source(120).astype(object).where(lambda frame: frame.notna(), None)
+    with database.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE upstream (client_id INT, month DATE, age INT, visits INT, spend DOUBLE,"
+            " segment VARCHAR(9), mood VARCHAR(9), leaves VARCHAR(9), recorded DATETIME)"
+        )
+        arrived = [(JULY + (-9 if n < 100 else n % 3 + 2) * DAY).replace(tzinfo=None) for n in range(120)]
+        connection.exec_driver_sql(
+            f"INSERT INTO upstream VALUES ({', '.join(['%s'] * 9)})",
+            [(*row, at) for row, at in zip(rows.itertuples(index=False, name=None), arrived, strict=True)],
+        )
+    query = "SELECT * FROM upstream WHERE recorded > :start AND recorded <= :end"
+    url = database.url.render_as_string(hide_password=False).partition("?")[0]
+    usual = 'event_time="month", contract=Contract(row_count=RowCount(least=0.4, severity="error")),'
+    declare(toy_settings, event_time=usual, source=f"SqlSource({url!r}, {query!r})")
+    toy_settings.sources.clear()
+    assert ingest.run(toy_settings, "toy", JULY)["loaded"]["facts"] == 100
+    assert usual_rows(database, toy_use_case, "facts") is None
+    assert ingest.run(toy_settings, "toy", JULY + 3 * DAY)["rows_in"] == 2 * 13
+    assert usual_rows(database, toy_use_case, "facts") == 13
+    # A feature that is new to the store stands in all older rows of the database, for those who ask.
+    with database.begin() as connection:
+        connection.exec_driver_sql("UPDATE upstream SET age = age + 1, recorded = recorded")
+    assert ingest.run(toy_settings, "toy", JULY + 9 * DAY)["rows_in"] == 2 * 14  # a day over
+    forced = ingest.run(toy_settings, "toy", JULY + 9 * DAY, force=True)
+    assert (forced["rows_in"], forced["loaded"]) == (240, {"facts": 120, "label": 7})
+    assert usual_rows(database, toy_use_case, "facts") == 13
+
+
+def test_row_numbers_of_several_files_are_refused(toy_settings: Settings, toy_source: Source) -> None:
+    declare(toy_settings, key='Key("row_no", "int", "Its row.", column="#")')
+    landing(toy_settings, first=toy_source(6))
+    assert ingest.run(toy_settings, "toy", JULY)["loaded"]["facts"] == 6
+    # Number 1 of the second file would take the place of number 1 of the first.
+    landing(toy_settings, second=toy_source(6, seed=2))
+    with pytest.raises(SourceError, match="row numbers, but reads 2 files") as raised:
+        ingest.run(toy_settings, "toy", JULY + DAY)
+    assert "first.csv" in str(raised.value)
+
+
+def test_an_emptied_online_table_comes_back_whole(
+    toy_settings: Settings, toy_use_case: UseCase, csv: Path
+) -> None:
+    database = engine(toy_settings)
+    ingest.run(toy_settings, "toy", JULY)
+    before = content(database, toy_use_case)
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM toy__facts__online")
+    pd.read_csv(csv).iloc[:6].to_csv(csv, index=False)
+    assert ingest.run(toy_settings, "toy", JULY + DAY)["rows_loaded"] == 0
+    assert content(database, toy_use_case) == before
+
+
+def test_a_fault_of_any_kind_is_on_record(
+    toy_settings: Settings, toy_use_case: UseCase, csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise sa.exc.DataError("INSERT", {}, Exception("no room in column x"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("evergreen.store.ingest.load_rows", fail)
+        with pytest.raises(sa.exc.DataError):
+            ingest.run(toy_settings, "toy", JULY)
+    [run] = list_ingests(engine(toy_settings), toy_use_case)
+    assert (run.status, "no room in column x" in run.report["error"]) == ("failed", True)
 
 
 def test_files_are_replaced_by_part(two_files: Settings, tmp_path: Path) -> None:

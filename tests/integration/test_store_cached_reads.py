@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.settings import Settings
-from evergreen.store import ingest, scan
+from evergreen.store import ingest, scan, state
+from evergreen.store.cache import wait_for
 from evergreen.store.database import engine
 from evergreen.store.retention import prune
 from evergreen.store.runs import start_ingest
@@ -135,11 +136,18 @@ def test_a_cached_read_never_differs_from_the_database(
     assert hits >= 4
 
 
-def test_the_cache_may_be_switched_off_and_shared(
-    toy_store: Settings, toy_use_case: UseCase, tmp_path: Path
+def test_without_room_nothing_is_kept(
+    toy_store: Settings, toy_use_case: UseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Whatever is there has settled.
+    monkeypatch.setattr(state, "_RESOLUTION", timedelta(days=-1))
     database = engine(toy_store)
-    one = read_training_set(database, toy_use_case, JULY)
-    none = read_training_set(database, toy_use_case, JULY, cache=tmp_path / "kept", cache_mb=0)
-    assert none.digest == one.digest
-    assert not list((tmp_path / "kept").glob("*.arrow")) if (tmp_path / "kept").exists() else True
+    kept = {}
+    for megabytes in (0, 1):
+        folder = tmp_path / str(megabytes)
+        kept[megabytes] = read_training_set(
+            database, toy_use_case, JULY, cache=folder, cache_mb=megabytes
+        ).digest
+        wait_for()
+        assert len(list(folder.glob("*"))) == 2 * megabytes
+    assert kept[0] == kept[1]

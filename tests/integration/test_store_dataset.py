@@ -51,6 +51,17 @@ def test_a_run_tells_what_it_was_trained_on(toy_store: Settings, toy_use_case: U
     assert dataset.reproduce(database, "f" * 32)["same"] is True
 
 
+def test_a_run_is_found_by_the_beginning_of_its_id(toy_store: Settings, run: str) -> None:
+    database = engine(toy_store)
+    [listed] = dataset.runs(database, "toy")
+    assert listed["training_run"] == run
+    assert dataset.show(database, run[:8])["digest"] == listed["digest"]
+    assert dataset.runs(database, "nobody") == []
+    for unknown in ("", "%", "_" * 8, f"{run[:8]}x"):
+        with pytest.raises(StoreError, match="training run"):
+            dataset.show(database, unknown)
+
+
 def test_the_very_same_rows_after_corrections_and_deletes(
     toy_store: Settings, toy_use_case: UseCase, toy_frames: Frames, run: str
 ) -> None:

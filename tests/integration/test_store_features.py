@@ -12,14 +12,15 @@ import sqlalchemy as sa
 from evergreen.settings import Settings
 from evergreen.store.database import engine
 from evergreen.store.features import listing
-from evergreen.usecase import Feature, FeatureSet, FileSource, SqlSource, UseCase
+from evergreen.usecase import TIMELESS, Feature, FeatureSet, FileSource, SqlSource, UseCase
 from toy_loads import DAY, JULY, JUNE, fact, facts, labels, load
 
 
 def test_counts_shares_and_ages_are_those_of_the_rows(database: sa.Engine, toy_use_case: UseCase) -> None:
     first = facts(fact(1, JUNE, 40.0, "fine"), fact(2, JUNE, 50.0), fact(3, JUNE + DAY, 60.0))
     load(database, toy_use_case, JULY, {"facts": first, "label": labels((1, JUNE, "yes"))})
-    correction = facts(fact(1, JUNE, 41.0))
+    # What a correction brings counts, and what it replaces does not.
+    correction = facts(fact(2, JUNE, 51.0, "fine"))
     load(database, toy_use_case, JULY + DAY, {"facts": correction})
     found = listing(database, toy_use_case)
     assert json.loads(json.dumps(found)) == found
@@ -29,7 +30,7 @@ def test_counts_shares_and_ages_are_those_of_the_rows(database: sa.Engine, toy_u
     assert found["newest_ingest"] == (JULY + DAY).isoformat()
     assert view["age_seconds"] == (JULY - JUNE).total_seconds()
     rates = {feature["name"]: feature["null_rate"] for feature in view["features"]}
-    assert rates == {"age": 0.0, "visits": 0.0, "spend": 1.0, "segment": 1.0, "mood": 0.75}
+    assert rates == {"age": 0.0, "visits": 0.0, "spend": 1.0, "segment": 1.0, "mood": 1 / 3}
     assert found["label"]["rows"] == 1
     assert found["label"]["age_seconds"] == (JULY + DAY - JUNE).total_seconds()
 
@@ -64,8 +65,6 @@ def test_the_declaration_is_told_whole(database: sa.Engine, toy_use_case: UseCas
 
 
 def test_timeless_rows_have_no_age(database: sa.Engine, toy_use_case: UseCase) -> None:
-    from evergreen.usecase import TIMELESS
-
     load(database, toy_use_case, JULY, {"facts": facts(fact(1, TIMELESS, 40.0))})
     view = listing(database, toy_use_case)["views"][0]
     assert (view["rows"], view["newest_event_time"], view["age_seconds"]) == (1, None, None)

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.settings import Settings
 from evergreen.store import ingest, staging
+from evergreen.store.bulk import load_rows, write_rows
 from evergreen.store.forget import forget
 from evergreen.store.runs import get_ingest, start_ingest, update_ingest
 from evergreen.store.tables import create_tables
@@ -178,6 +179,23 @@ def test_a_value_that_does_not_fit_stops_the_load(
     with pytest.raises(StoreError, match=r"toy__facts does not take the rows as they are: .*mood"):
         load(database, toy_use_case, JULY, frames)
     assert not any(content(database, toy_use_case).values())
+
+
+def test_a_server_that_tells_no_warnings_still_tells_of_bent_values(
+    database: sa.Engine, tmp_path: Path
+) -> None:
+    with database.begin() as connection:
+        connection.exec_driver_sql("SET @@GLOBAL.max_error_count = 0")
+    database.dispose()
+    try:
+        with database.begin() as connection:
+            connection.exec_driver_sql("CREATE TEMPORARY TABLE narrow (a TINYINT, b VARCHAR(3))")
+            file = write_rows(pa.table({"a": [1, 1000], "b": ["x", "long"]}), tmp_path / "rows.csv")
+            with pytest.raises(StoreError, match="does not take the rows as they are"):
+                load_rows(connection, "narrow", file)
+    finally:
+        with database.begin() as connection:
+            connection.exec_driver_sql("SET @@GLOBAL.max_error_count = DEFAULT")
 
 
 def test_frames_without_their_columns_or_of_no_part_are_refused(

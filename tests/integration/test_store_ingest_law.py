@@ -25,9 +25,7 @@ History = dict[tuple[int, int], dict[int, int]]
 
 
 @pytest.mark.parametrize("few", [0, 10_000])
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=loads, size=st.sampled_from([1, 10**6]))
 # An old and a new row of one key in two files of one load; then the same moment again, then an earlier one.
 @example(

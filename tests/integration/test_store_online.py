@@ -82,7 +82,7 @@ def fill(database: sa.Engine, view: FeatureView, rows: dict[Any, tuple[Any, ...]
             connection.execute(sa.insert(table), {"name": name, **clocks, **given})
 
 
-@examples(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     views=st.tuples(*(st.dictionaries(names, values_of(view), max_size=5) for view in THING.views)),
     others=st.sets(names, max_size=3),

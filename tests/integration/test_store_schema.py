@@ -3,71 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
 import sqlalchemy as sa
 
-from evergreen.errors import EvergreenError, SchemaMismatch, StoreError
-from evergreen.store import schema
+from evergreen.errors import SchemaMismatch
+from evergreen.settings import Settings
+from evergreen.store.database import engine
 from evergreen.store.forget import forget
 from evergreen.store.schema import apply, diff
 from evergreen.store.tables import create_tables, tables
 from evergreen.usecase import Entity, Feature, Key, UseCase
 from toy_loads import JULY, JUNE, fact, facts, labels, load
-
-FACTS, ONLINE, LOG = "toy__facts", "toy__facts__online", "toy__prediction"
-
-
-def declaring(use_case: UseCase, *features: Feature, without: tuple[str, ...] = ()) -> UseCase:
-    """The toy with these features instead of those of the same names, or after all others, less `without`."""
-    view = use_case.views[0]
-    new = {feature.name: feature for feature in features}
-    kept = tuple(new.pop(f.name, f) for f in view.features if f.name not in without)
-    return replace(
-        use_case, on_demand=(), views=(replace(view, features=(*kept, *new.values()), name="facts"),)
-    )
-
-
-def rows(database: sa.Engine, statement: str) -> list[tuple[Any, ...]]:
-    with database.connect() as connection:
-        return [tuple(row) for row in connection.exec_driver_sql(statement)]
+from toy_schema import FACTS, LOG, ONLINE, declaring, fill, log_prediction, rows
 
 
 def changes(database: sa.Engine, use_case: UseCase) -> list[tuple[str, str, str]]:
     return [(change.table, change.column, change.kind) for change in diff(database, use_case)]
 
 
-def log_prediction(database: sa.Engine, age: int = 40) -> None:
-    with database.begin() as connection:
-        connection.exec_driver_sql(
-            f"INSERT INTO {LOG} (prediction_id, predicted_at, model_version, channel, age, prediction)"
-            f" VALUES (UUID(), NOW(6), 1, 'online', {age}, 'yes')"
-        )
-
-
 @pytest.fixture
 def loaded(database: sa.Engine, toy_use_case: UseCase) -> sa.Engine:
-    """Client 1 in two versions of June 1st, client 2 in one; a label and a logged prediction each."""
-    load(
-        database,
-        toy_use_case,
-        JUNE,
-        {
-            "facts": facts(fact(1, JUNE, 40.0, "fine"), fact(2, JUNE, 50.0, "7")),
-            "label": labels((1, JUNE, "yes")),
-        },
-    )
-    load(database, toy_use_case, JULY, {"facts": facts(fact(1, JUNE, 41.0, "fine"))})
-    log_prediction(database)
+    """The toy's tables with `toy_schema.fill`."""
+    fill(database, toy_use_case)
     return database
 
 
-def test_a_fresh_database_lacks_the_tables_and_apply_makes_them(settings: Any, toy_use_case: UseCase) -> None:
-    database = schema_engine(settings)
+def test_a_fresh_database_lacks_the_tables_and_apply_makes_them(
+    settings: Settings, toy_use_case: UseCase
+) -> None:
+    database = engine(settings)
     made = [(table.name, "", "create table") for table in tables(toy_use_case)]
     assert changes(database, toy_use_case) == made
     assert [(c.table, c.column, c.kind) for c in apply(database, toy_use_case)] == made
@@ -193,14 +160,14 @@ _BIG = "9" * 30
     ],
 )
 def test_a_value_is_kept_exactly_or_not_at_all(
-    settings: Any,
+    settings: Settings,
     toy_use_case: UseCase,
     before: Literal["int", "float", "category", "text"],
     values: list[Any],
     after: Literal["int", "float", "category", "text"],
     expected: list[Any] | None,
 ) -> None:
-    database = schema_engine(settings)
+    database = engine(settings)
     apply(database, declaring(toy_use_case, Feature("it", before, "")))
     with database.begin() as connection:
         for number, value in enumerate(values):
@@ -256,14 +223,6 @@ def test_an_empty_label_table_may_rename_its_target(database: sa.Engine, toy_use
     assert rows(database, "SELECT went, `_retired_1_leaves` FROM toy__label") == [("yes", None)]
 
 
-def test_two_at_a_time_wait_for_each_other(loaded: sa.Engine, toy_use_case: UseCase) -> None:
-    other = declaring(toy_use_case, Feature("age", "float", ""), without=("mood",))
-    with ThreadPoolExecutor(3) as pool:
-        done = pool.map(lambda _: len(apply(loaded, other, allow_destructive=True)), range(3))
-    assert sorted(done) == [0, 0, 6]
-    assert rows(loaded, "SELECT COUNT(*) FROM retired_column") == [(6,)]
-
-
 def test_what_is_forgotten_leaves_no_record_of_retired_columns(
     loaded: sa.Engine, toy_use_case: UseCase
 ) -> None:
@@ -274,59 +233,6 @@ def test_what_is_forgotten_leaves_no_record_of_retired_columns(
     assert rows(loaded, f"SELECT changes FROM store_state WHERE table_name = '{FACTS}'") > before
 
 
-class Killed(BaseException):
-    """As if the process had died: nothing of ours runs after it."""
-
-
-def test_killed_at_any_statement_a_second_run_ends_the_work(
-    loaded: sa.Engine, toy_use_case: UseCase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = declaring(
-        toy_use_case,
-        Feature("age", "float", ""),
-        Feature("height", "float", ""),
-        without=("mood",),
-    )
-    real: Callable[..., Any] = schema._run
-    left = 0
-
-    def dying(connection: sa.Connection, statement: str) -> Any:
-        nonlocal left
-        if "ALTER" in statement:
-            left -= 1
-            # Half the deaths come before the statement, half after it.
-            if left < 0:
-                raise Killed
-        done = real(connection, statement)
-        if "ALTER" in statement and left == 0 and survived % 2:
-            raise Killed
-        return done
-
-    monkeypatch.setattr(schema, "_run", dying)
-    for survived in range(60):
-        left = survived
-        try:
-            apply(loaded, other, allow_destructive=True)
-            break
-        except Killed:
-            continue
-    else:
-        pytest.fail("it never came to its end")
-    assert survived > 3
-    monkeypatch.undo()
-    assert diff(loaded, other) == []
-    assert rows(loaded, f"SELECT age FROM {FACTS} ORDER BY 1") == [(40.0,), (41.0,), (50.0,)]
-    # Each column is written down once, under the name that it has, and nothing half-done is left.
-    written = rows(loaded, "SELECT table_name, retired_as FROM retired_column ORDER BY 1, 2")
-    standing = rows(
-        loaded,
-        "SELECT table_name, column_name FROM information_schema.columns"
-        " WHERE table_schema = DATABASE() AND column_name LIKE '\\_%%' ORDER BY 1, 2",
-    )
-    assert written == standing
-    assert len(written) == 6
-
-
 def test_every_change_is_counted_for_those_who_keep_copies(loaded: sa.Engine, toy_use_case: UseCase) -> None:
     counted = f"SELECT changes FROM store_state WHERE table_name = '{FACTS}'"
     seen = [rows(loaded, counted)]
@@ -334,30 +240,3 @@ def test_every_change_is_counted_for_those_who_keep_copies(loaded: sa.Engine, to
         apply(loaded, use_case, allow_destructive=True)
         seen.append(rows(loaded, counted))
     assert seen[0] != seen[1] != seen[2]
-
-
-def test_a_table_that_is_in_use_is_told(
-    loaded: sa.Engine, toy_use_case: UseCase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(schema, "_LOCK_SECONDS", 1)
-    with loaded.connect() as reader:
-        reader.exec_driver_sql(f"SELECT * FROM {FACTS}").all()
-        with pytest.raises(StoreError, match="in use by another session"):
-            apply(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
-    assert apply(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
-
-
-def test_a_table_without_room_is_told(settings: Any, toy_use_case: UseCase) -> None:
-    """The longest declarable row, then all of it retyped: what is put aside takes room as well."""
-    database = schema_engine(settings)
-    many = [f"wide_{number}" for number in range(55)]
-    apply(database, declaring(toy_use_case, *(Feature(name, "category", "") for name in many)))
-    texts = declaring(toy_use_case, *(Feature(name, "category", "") for name in (f"{m}_b" for m in many)))
-    with pytest.raises(EvergreenError, match="no room for another column"):
-        apply(database, texts, allow_destructive=True)
-
-
-def schema_engine(settings: Any) -> sa.Engine:
-    from evergreen.store.database import engine
-
-    return engine(settings)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evergreen.errors import EmptyTrainingSet
+from evergreen.errors import EmptyTrainingSet, SettingsError
 from evergreen.loop import ingest
 from evergreen.settings import Settings
 from evergreen.workbench import profile
@@ -59,3 +59,11 @@ def test_the_default_place_is_in_the_home_and_a_rerun_replaces_the_page(filled: 
     assert first == filled.home / "profiles" / "toy.html"
     first.write_text("old")
     assert "600 labelled rows" in profile.write(filled, "toy", AS_OF).read_text(encoding="utf-8")
+
+
+def test_a_folder_gets_the_page_and_a_place_that_cannot_be_is_said(filled: Settings, tmp_path: Path) -> None:
+    assert profile.write(filled, "toy", AS_OF, tmp_path) == tmp_path / "toy.html"
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="cannot be written"):
+        profile.write(filled, "toy", AS_OF, tmp_path / "file" / "toy.html")
+    assert not list(tmp_path.glob(".*"))

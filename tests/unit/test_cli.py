@@ -20,7 +20,7 @@ COMMANDS = (
     *("features", "apply", "ingest-runs", "dataset"),
 )
 # Those that have subcommands.
-GROUPS = {"features": ("list", "diff"), "dataset": ("show", "reproduce")}
+GROUPS = {"features": ("list", "diff"), "dataset": ("list", "show", "reproduce")}
 WORDS = [
     *(name for name in COMMANDS if name not in GROUPS),
     *(f"{name} {sub}" for name, subs in GROUPS.items() for sub in subs),

@@ -195,7 +195,13 @@ def demo(
 def _told(outcome: dict[str, Any]) -> RenderableType:
     """A verb's result; what it has to say in words comes first."""
     facts = {name: value for name, value in outcome.items() if name != "said"}
-    return Group(*([Text(outcome["said"])] if outcome.get("said") else []), outcome_table(facts))
+    said = outcome.get("said", "")
+    if not said and outcome.get("rows_in") and not (outcome["rows_loaded"] or outcome.get("held_back")):
+        rest = "the rest of what was read" if outcome.get("rejected") else "all that was read"
+        said = f"{rest} is in the store already: nothing changed"
+    if not said and (later := outcome.get("held_back")):
+        said = f"{later:,} rows lie after as_of: held back until an ingest as of then"
+    return Group(*([Text(said)] if said else []), outcome_table(facts))
 
 
 def _places(source: str) -> str:

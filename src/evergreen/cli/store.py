@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from evergreen.store.runs import IngestRun
+    from evergreen.store.tables import Change
     from evergreen.usecase import UseCase
 
 # Among so many of the last runs one is found by the beginning of its id.
 _LOOKED_THROUGH = 10_000
 
 RunId = Annotated[
-    str, typer.Argument(metavar="RUN_ID", help="A training run's id, or the id of its MLflow run.")
+    str, typer.Argument(metavar="RUN_ID", help="A training run's id or its MLflow run's, or its beginning.")
 ]
 
 
@@ -76,10 +78,24 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     changes = diff(engine(settings), load(use_case, settings))
     facts = [asdict(change) for change in changes]
     nothing = f"The tables of {use_case} are as it declares them."
+    show(facts, as_json, lambda: changes_table(facts, _then(use_case, changes)) if facts else nothing)
+
+
+def _then(use_case: str, changes: Sequence[Change]) -> str:
+    """What to do about changes; nothing is promised that `apply` refuses."""
+    keys = sorted({change.column for change in changes if change.key})
+    if keys:
+        return (
+            f"A key cannot be changed ({', '.join(keys)}): declare it as it was, or the use case under"
+            " another name."
+        )
     hint = f"Change them with: evergreen apply {use_case}"
     if not all(change.additive for change in changes):
         hint += " --allow-destructive (old values are put aside, none is deleted)"
-    show(facts, as_json, lambda: changes_table(facts, hint) if facts else nothing)
+    required = sorted({change.column for change in changes if change.required and change.kind != "drop"})
+    if required:
+        hint += f". It refuses where rows would be left without a value in {', '.join(required)}."
+    return hint
 
 
 @app.command()
@@ -172,9 +188,34 @@ def _ingest_run(database: Engine, use_case: UseCase, run: str) -> IngestRun:
 dataset = typer.Typer(
     no_args_is_help=True,
     help="The training set of a run: what it was made of, and made again.\n\n"
-    "Examples: `evergreen dataset show RUN_ID` · `evergreen dataset reproduce RUN_ID`",
+    "Examples: `evergreen dataset list USE_CASE` · `evergreen dataset show RUN_ID` ·"
+    " `evergreen dataset reproduce RUN_ID`",
 )
 app.add_typer(dataset, name="dataset")
+
+
+@dataset.command("list")
+def list_datasets(
+    use_case: UseCaseName,
+    limit: Annotated[int, typer.Option(min=1, help="How many runs, the newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The training runs of USE_CASE, with the ids that `show` and `reproduce` take.
+
+    Example: `evergreen dataset list credit_score`
+    """
+    from evergreen.cli.tables import datasets_table
+    from evergreen.store import dataset as datasets
+    from evergreen.store.database import engine
+    from evergreen.store.migrations import migrate
+    from evergreen.usecases import load
+
+    settings = load_settings()
+    load(use_case, settings)
+    database = engine(settings)
+    migrate(database)
+    found = datasets.runs(database, use_case, limit)
+    show(found, as_json, lambda: datasets_table(use_case, found))
 
 
 @dataset.command("show")

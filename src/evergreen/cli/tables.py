@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -190,11 +190,31 @@ def ingest_run_view(run: Mapping[str, Any]) -> RenderableType:
         table = grid("part", "row", "why", "content", right=("row",))
         for each in run["quarantine"]:
             content = list(each["content"].items())
-            shown = ", ".join(f"{name}={value}" for name, value in content[:_REJECTED_COLUMNS_SHOWN])
+            shown = ", ".join(f"{name}={_said(value)}" for name, value in content[:_REJECTED_COLUMNS_SHOWN])
             more = ", ..." if len(content) > _REJECTED_COLUMNS_SHOWN else ""
             row(table, each["part"], each["row"], "; ".join(each["reasons"]), shown + more)
         blocks += [title("in quarantine"), table]
     return Group(*blocks)
+
+
+def datasets_table(use_case: str, runs: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """`evergreen dataset list`: a line per training run."""
+    if not runs:
+        return f"No model of {use_case} was trained yet: evergreen run train {use_case}"
+    table = grid("training run", "as of (UTC)", "status", "version", "rows", "digest", "MLflow run")
+    for run in runs:
+        moment = datetime.fromisoformat(run["as_of"])
+        row(
+            table,
+            run["training_run"],
+            f"{moment:%Y-%m-%d %H:%M}",
+            run["status"],
+            run["model_version"] or "",
+            "" if run["rows"] is None else f"{run['rows']:,}",
+            (run["digest"] or "")[:12],
+            run["mlflow_run"] or "",
+        )
+    return table
 
 
 def dataset_view(facts: Mapping[str, Any]) -> RenderableType:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from evergreen.loop.inputs import Inputs, parts_of
 from evergreen.usecase import EVENT_TIME, FeatureView, FileSource, Label, UseCase
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
 
     from evergreen.store.ingest import Loaded
@@ -66,13 +66,13 @@ class Cleaning:
         """What is wrong with the rows; with what their load found, once they are loaded."""
         if loaded is None:
             return self._checker.finish(left_out=self.held_back)
-        return self._finish(loaded.failures, loaded.repeated)
+        return self._finish(loaded.failures, loaded.left_out)
 
     def full_report(self) -> Report:
-        """The report with repetitions and duplicate keys, without a load: one more pass over the rows."""
+        """The report with repetitions, corrections and duplicate keys, without a load: one more pass."""
         for _ in self.spool.merged():
             pass
-        return self._finish(self.spool.failures(), self.spool.repeated)
+        return self._finish(self.spool.failures(), self.spool.left_out)
 
     def rejected(self) -> Iterator[Rejected]:
         """The rows that broke a row-level check, where the contract lets the others load."""
@@ -84,8 +84,8 @@ class Cleaning:
                     kept = json.loads(line)
                     yield Rejected(kept["row"], tuple(kept["reasons"]), kept["content"])
 
-    def _finish(self, found: Iterable[Failure], repeated: int) -> Report:
-        return self._checker.finish(list(found), left_out=self.held_back + repeated)
+    def _finish(self, found: Iterable[Failure], left_out: int) -> Report:
+        return self._checker.finish(list(found), left_out=self.held_back + left_out)
 
     def _keep(self, rejected: list[Rejected]) -> None:
         # On disk: a tenth of a hundred million rows is more than fits into memory.
@@ -94,7 +94,7 @@ class Cleaning:
                 lines.writelines(json.dumps(asdict(row)) + "\n" for row in rejected)
 
     def _true_by_now(self, clean: pa.Table) -> pa.Table:
-        """Without what a file already holds of the time after the run: another run reads the file for it."""
+        """Without what a source already holds of the time after the run: a later run reads it again."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -114,8 +114,9 @@ def cleanings(
     usual_rows: Mapping[str, float | None],
 ) -> Iterator[dict[str, Cleaning]]:
     """One for each part that has something to read in `inputs`; their files go with the block."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="evergreen-ingest-")))
+    from evergreen.store.scratch import scratch
+
+    with scratch() as folder:
         yield {
             name: Cleaning(use_case, name, part, as_of, usual_rows.get(name), folder / name)
             for name, part in parts_of(use_case)
@@ -130,32 +131,38 @@ def clean_all(
     progress: Progress | None = None,
 ) -> None:
     """Take every batch of every reading (its number, its batches) into the parts that read it, noting rows
-    and rows held back in `inputs`."""
+    and rows held back in `inputs`. Where a part has several inputs, the later in its list counts."""
     from evergreen.sources.ahead import read_ahead
 
-    readers: dict[str, list[tuple[Cleaning, dict[str, Any]]]] = {}
+    readers: dict[str, list[tuple[Cleaning, dict[str, Any], int | None]]] = {}
     for name, work in works.items():
-        for entry in inputs[name]:
-            if "staged" in entry:
-                entry.update(rows=0, held_back=0)
-                readers.setdefault(entry["staged"], []).append((work, entry))
+        read = [entry for entry in inputs[name] if "staged" in entry]
+        for ordinal, entry in enumerate(read):
+            entry.update(rows=0, held_back=0)
+            source = ordinal if len(read) > 1 else None
+            readers.setdefault(entry["staged"], []).append((work, entry, source))
 
-    def cleaned() -> Generator[tuple[Cleaning, pa.Table], None, None]:
+    def cleaned() -> Generator[tuple[Cleaning, pa.Table, int | None], None, None]:
         for number, batches in readings:
             for batch in batches:
-                for work, entry in readers[number]:
-                    yield work, work.clean(batch, entry)
+                for work, entry, source in readers[number]:
+                    yield work, work.clean(batch, entry), source
 
     # Sorting and writing to disk overlap with checking the next batch.
-    for work, known in read_ahead(cleaned):
-        work.spool.add(known)
+    for work, known, source in read_ahead(cleaned):
+        work.spool.add(known, source)
         if progress is not None:
             progress(work.name, work.rows)
 
 
 def _known_until(part: FeatureView | Label, as_of: datetime) -> datetime | None:
-    """The last event time that is known as of a moment; None for a part without, and for a database, which
-    was asked for what it had recorded by then and is never asked for it again."""
-    if not isinstance(part.source, FileSource) or part.event_time is None:
+    """The last event time that is known as of a moment; None for a part without. What lies after it is held
+    back until a run whose moment has come: nobody may be served what is not true yet.
+
+    A label that a database has recorded is known, whatever its delay: training sets wait for it to be due.
+    """
+    if part.event_time is None:
         return None
-    return as_of - part.delay if isinstance(part, Label) else as_of
+    if isinstance(part, Label):
+        return as_of - part.delay if isinstance(part.source, FileSource) else None
+    return as_of

@@ -1,4 +1,4 @@
-"""Scoring from file to file: the champion's predictions for the rows of a CSV or Parquet file."""
+"""Scoring from file to file: the champion's predictions for the rows of a file of any readable format."""
 
 from __future__ import annotations
 

@@ -45,10 +45,11 @@ def extract(
     """Read every part's raw rows and keep them for `validate`.
 
     `source`: a file instead of the declared one, or "part=path,part=path". Files whose content was loaded
-    before are not read again, unless `force`. Makes the platform's and the use case's tables when they are
-    missing. Returns {"ingest_run", "use_case", "as_of", "rows": {part: count}}, and {"rows_loaded": 0,
-    "unchanged": True, "said": text} when there is nothing to read: then the run is over. Raises SourceError
-    and its kind, SettingsError for a future `as_of`, SchemaMismatch, StoreUnreachable.
+    before are not read again, unless `force`, which also asks databases for all that they hold. Makes the
+    platform's and the use case's tables when they are missing. Returns {"ingest_run", "use_case", "as_of",
+    "rows": {part: count}}, and {"rows_loaded": 0, "unchanged": True, "said": text} when there is nothing to
+    read: then the run is over. Raises SourceError and its kind, SettingsError for a future `as_of`,
+    SchemaMismatch, StoreUnreachable.
     """
     from evergreen.store import staging
     from evergreen.store.runs import update_ingest
@@ -61,6 +62,7 @@ def extract(
     with failing(database, run):
         with database.begin() as connection:
             staging.drop(connection, run.id)
+            staging.drop_abandoned(connection, use_case)
         for reading in begun.plan.readings:
             chunk = 0
             for batch in reading.batches():
@@ -94,7 +96,7 @@ def validate(settings: Settings, ingest_run: str) -> dict[str, Any]:
     inputs = _staged_inputs(run)
     with (
         failing(database, run) as reports,
-        cleanings(declared, run.as_of, inputs, _usual(database, declared)) as works,
+        cleanings(declared, run.as_of, inputs, _usual(database, declared, inputs)) as works,
     ):
         clean_all(works, inputs, _staged(database, run, inputs))
         reports |= {name: work.full_report() for name, work in works.items()}
@@ -134,7 +136,7 @@ def load(settings: Settings, ingest_run: str) -> dict[str, Any]:
     inputs = _staged_inputs(run)
     with (
         failing(database, run) as reports,
-        cleanings(declared, run.as_of, inputs, _usual(database, declared)) as works,
+        cleanings(declared, run.as_of, inputs, _usual(database, declared, inputs)) as works,
     ):
         clean_all(works, inputs, _staged(database, run, inputs))
         loaded = _write(database, declared, run, inputs, works, reports)
@@ -166,7 +168,7 @@ def run(
         return {**_named(run), **nothing, **nothing_to_do(begun)}
     with (
         failing(database, run) as reports,
-        cleanings(begun.use_case, as_of, inputs, _usual(database, begun.use_case)) as works,
+        cleanings(begun.use_case, as_of, inputs, _usual(database, begun.use_case, inputs)) as works,
     ):
         readings = ((reading.number, reading.batches()) for reading in begun.plan.readings)
         clean_all(works, inputs, readings, progress)
@@ -217,11 +219,18 @@ def _write(
     return outcome
 
 
-def _usual(database: Engine, use_case: UseCase) -> dict[str, float | None]:
+def _usual(database: Engine, use_case: UseCase, inputs: Inputs) -> dict[str, float | None]:
+    """By part whose contract asks, how many rows its inputs that are read would usually have."""
     from evergreen.store.runs import usual_rows
 
-    counted = [name for name, part in parts_of(use_case) if part.contract.row_count is not None]
-    return {name: usual_rows(database, use_case, name) for name in counted}
+    found: dict[str, float | None] = {}
+    for name, part in parts_of(use_case):
+        read = [entry for entry in inputs.get(name, []) if "staged" in entry]
+        if part.contract.row_count is None or any("catch_up" in entry for entry in read):
+            continue
+        usual = usual_rows(database, use_case, name)
+        found[name] = None if usual is None else usual * len(read)
+    return found
 
 
 def _staged_inputs(run: IngestRun) -> Inputs:

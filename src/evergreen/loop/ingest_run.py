@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 UNCHANGED = "every file is the one that was loaded before: there is nothing to do (--force reads it again)"
 
+# Of an error in a run's record: a driver's tells its statement with all values.
+_MOST_CHARACTERS = 4000
+
 
 @dataclass(frozen=True)
 class Begun:
@@ -59,14 +62,16 @@ def begin(settings: Settings, name: str, as_of: datetime, source: str, force: bo
     migrate(database)
     create_tables(database, use_case)
     former = find_ingest(database, ingest_id(use_case, as_of, source))
-    before = None if force else last_load(database, use_case, as_of)
+    last = last_load(database, use_case, as_of)
     run = start_ingest(database, use_case, as_of, source)
     declaration = declaration_digest(use_case)
     with failing(database, run):
-        planned = plan(settings, use_case, database, run, before=before, declaration=declaration)
+        planned = plan(settings, use_case, database, run, last=last, declaration=declaration, force=force)
         if not planned.unchanged and planned.skips(run.id):
             # A rerun that reads anything reads all that it read before: its record stays whole.
-            planned = plan(settings, use_case, database, run, before=None, declaration=declaration)
+            planned = plan(
+                settings, use_case, database, run, last=last, declaration=declaration, every_file=True
+            )
     return Begun(use_case, database, run, planned, former)
 
 
@@ -113,9 +118,10 @@ def failing(database: Engine, run: IngestRun) -> Iterator[dict[str, Report]]:
     reports: dict[str, Report] = {}
     try:
         yield reports
-    except EvergreenError as error:
+    except Exception as error:
         judged = isinstance(error, ValidationFailed) and reports
-        record = report_fields(reports) if judged else {"report": {"error": error.message}}
+        said = error.message if isinstance(error, EvergreenError) else f"{type(error).__name__}: {error}"
+        record = report_fields(reports) if judged else {"report": {"error": said[:_MOST_CHARACTERS]}}
         # A store that does not answer is told by the error itself.
         with suppress(StoreUnreachable), database.begin() as connection:
             update_ingest(connection, run.id, status="failed", **record)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from evergreen.store.runs import IngestRun
 
 LABEL = "label"
+# What ingest_run keeps of a source that takes the place of the declared ones.
+SOURCE_CHARACTERS = 1024
 
 # By part, a note for each file or query: see IngestRun.inputs.
 Inputs: TypeAlias = dict[str, list[dict[str, Any]]]
@@ -67,16 +69,18 @@ def plan(
     database: Engine,
     run: IngestRun,
     *,
-    before: IngestRun | None,
+    last: IngestRun | None,
     declaration: str,
+    every_file: bool = False,
+    force: bool = False,
 ) -> Plan:
-    """Open every source and choose what is to be read for `run`. `before` is the last load up to its moment:
-    a file that it had read, or had found unchanged itself, is not read again. None: everything is read.
+    """Open every source and choose what is to be read for `run`. `last` is the last load up to its moment: a
+    file that it had read, or had found unchanged itself, is not read again, unless `every_file` is.
+    `force`: databases are asked for all that they hold, too.
 
-    Raises SourceError and its kind.
+    Raises SourceError and its kind, also where several files would give their rows the same numbers.
     """
     from evergreen.sources.read import open_source
-    from evergreen.store.runs import knew_before
 
     places = overrides(use_case, run.source_override, settings.sources.get(use_case.name, ""))
     # What the setting says is in `places`, by part.
@@ -86,23 +90,33 @@ def plan(
     inputs: Inputs = {}
     count = 0
     for name, part in parts_of(use_case):
+        is_file = isinstance(part.source, FileSource)
         start = TIMELESS
-        # A part whose table is new, or was made again, has all of its source to catch up on.
-        if not isinstance(part.source, FileSource) and knew_before(database, use_case, part, run.as_of):
-            start = run.interval_start
+        if not is_file and not force:
+            start = _start(database, use_case, name, part, run, last, declaration)
         wanted = (part.source, start, places.get(name, ""))
         if wanted not in opened:
             found = open_source(
                 part.source, plain, use_case.name, start=start, end=run.as_of, override=wanted[2]
             )
+            if numbered and len(found) > 1:
+                raise _same_numbers(use_case, [each.name for each in found])
             opened[wanted] = [Reading(str(count + n), each, numbered) for n, each in enumerate(found)]
             count += len(found)
         inputs[name] = []
+        # What goes stale by not changing must be read to be told so.
+        known = None if every_file or force or not _is_fresh(database, use_case, part, run) else last
         for reading in opened[wanted]:
             read = reading.input
             entry = {"name": read.name, "digest": read.digest, "size": read.size, "rows": 0, "held_back": 0}
-            loader = _loaded_by(database, use_case, name, part, entry, before, declaration)
-            if loader is not None:
+            if not is_file:
+                entry["start"] = start.isoformat()
+                if start == TIMELESS:
+                    entry["catch_up"] = True
+            loader = _loaded_by(database, use_case, name, part, entry, known, declaration)
+            # A later file counts more than an earlier one: where that is read, what may correct it is, too.
+            follows = any("staged" in earlier for earlier in inputs[name])
+            if loader is not None and not follows:
                 entry["unchanged"] = loader
             else:
                 entry["staged"] = reading.number
@@ -120,6 +134,11 @@ def overrides(use_case: UseCase, source: str, setting: str = "") -> dict[str, st
     given = source or setting
     if not given:
         return {}
+    if len(source) > SOURCE_CHARACTERS:
+        raise SourceError(
+            f"the source given for {use_case.name} has {len(source):,} characters",
+            hint=f"{SOURCE_CHARACTERS:,} are kept with the run: use shorter paths, or a glob",
+        )
     parts = dict(parts_of(use_case))
     pairs = [piece.partition("=") for piece in re.split(r",(?=[a-z][a-z0-9_]*=)", given)]
     if all(equals and path and name in parts for name, equals, path in pairs):
@@ -141,6 +160,54 @@ def overrides(use_case: UseCase, source: str, setting: str = "") -> dict[str, st
     if source and not files:
         return dict.fromkeys(parts, source)  # the sources will say that they are databases
     return {name: given for name, part in parts.items() if isinstance(part.source, FileSource)}
+
+
+def _same_numbers(use_case: UseCase, names: list[str]) -> SourceError:
+    return SourceError(
+        f"{use_case.name} takes its key from row numbers, but reads {len(names)} files"
+        f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}), whose rows have the same numbers",
+        hint="put all rows into one file, or declare a column that tells the rows of all files apart",
+    )
+
+
+def _start(
+    database: Engine,
+    use_case: UseCase,
+    name: str,
+    part: FeatureView | Label,
+    run: IngestRun,
+    last: IngestRun | None,
+    declaration: str,
+) -> datetime:
+    """From where on a database is asked for what it recorded (exclusive).
+
+    A part whose table is new, or was made again, has all of its source to catch up on, and so has one whose
+    declaration changed: its older rows may have more to give. What the last load held back, because it was
+    not true yet, is asked for again. A rerun asks for what it had asked for.
+    """
+    from evergreen.store.runs import knew_before
+
+    if not knew_before(database, use_case, part, run.as_of):
+        return TIMELESS
+    if last is None:
+        return run.interval_start
+    if last.declaration != declaration:
+        return TIMELESS
+    for noted in (last.inputs or {}).get(name, []):
+        if "start" in noted and (last.id == run.id or noted["held_back"]):
+            return datetime.fromisoformat(noted["start"])
+    return run.interval_start
+
+
+def _is_fresh(database: Engine, use_case: UseCase, part: FeatureView | Label, run: IngestRun) -> bool:
+    """Whether what the store knows of a part is as fresh as its contract asks for."""
+    from evergreen.store.runs import newest_event_time
+
+    asked = part.contract.freshness
+    if asked is None or part.event_time is None:
+        return True
+    newest = newest_event_time(database, use_case, part, run.as_of)
+    return newest is not None and run.as_of - newest <= asked.within
 
 
 def _loaded_by(

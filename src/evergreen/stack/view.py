@@ -138,11 +138,36 @@ def use_cases_table(facts: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def outcome_table(outcome: Mapping[str, Any]) -> Table:
-    """A verb's small JSON result, a line per fact."""
+    """A verb's small JSON result, a line per fact; what lies within a fact is told in its line, once."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
+    known = {value for value in outcome.values() if isinstance(value, str)}
     for key, value in outcome.items():
-        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else short(value)
-        table.add_row(Text(key), Text(shown))
+        table.add_row(Text(key), Text(_fact(value, known)))
     return table
+
+
+def _fact(value: Any, known: set[str]) -> str:
+    """A value as people write it; of what is within it, nothing that is `known` or empty."""
+    if isinstance(value, Mapping):
+        new = {name: each for name, each in value.items() if not isinstance(each, str) or each not in known}
+        told = {name: _fact(each, known) for name, each in new.items()}
+        return ", ".join(
+            f"{name} ({text})" if isinstance(new[name], Mapping) else f"{name} {text}"
+            for name, text in told.items()
+            if text
+        )
+    if isinstance(value, list | tuple):
+        # Of a check its reason says it all.
+        return "; ".join(
+            str(each["reason"]) if isinstance(each, Mapping) and each.get("reason") else _fact(each, known)
+            for each in value
+        )
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1 else f"{value:,.4f}".rstrip("0").rstrip(".")
+    return short(value)

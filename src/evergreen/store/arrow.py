@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
-from evergreen.store.database import NO_SUCH_TABLE
+from evergreen.store.database import NO_SUCH_TABLE, error_code
 from evergreen.store.times import naive
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -194,7 +194,10 @@ def _by_cursor(engine: sa.Engine, statements: Sequence[str]) -> pa.Table:
     found = []
     with engine.connect() as connection:
         for statement in statements:
-            result = connection.exec_driver_sql(statement.replace("%", "%%"))
+            try:
+                result = connection.exec_driver_sql(statement.replace("%", "%%"))
+            except sa.exc.DBAPIError as error:
+                raise _translated(engine.url, f"ERROR {error_code(error)} (driver): {error.orig}") from error
             names = list(result.keys())
             rows = result.cursor.fetchall() if result.cursor else []
             columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)

@@ -21,7 +21,9 @@ NOT_ALLOWED_LOCALLY = {1148, 3948, 4166}
 
 _SESSION = (
     "SET SESSION time_zone = '+00:00', "
-    "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'"
+    "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
+    # A server may be set to tell no warnings; LOAD DATA LOCAL tells its errors so.
+    "max_error_count = 64"
 )
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 900  # a load of millions of rows is one statement

@@ -36,8 +36,30 @@ class _Recorded:
     facts: dict[str, Any]
 
 
+def runs(engine: sa.Engine, use_case: str, limit: int = 20) -> list[dict[str, Any]]:
+    """The last training runs of a use case, newest first, JSON-able: {"training_run", "mlflow_run",
+    "model_version", "status", "as_of", "rows", "digest"}; what a run has not come to yet is None."""
+    statement = (
+        sa.select(_RUN).where(_RUN.c.use_case == use_case).order_by(_RUN.c.started_at.desc()).limit(limit)
+    )
+    with engine.connect() as connection:
+        return [
+            {
+                "training_run": row["id"],
+                "mlflow_run": row["mlflow_run_id"],
+                "model_version": row["model_version"],
+                "status": row["status"],
+                "as_of": aware(row["as_of"]).isoformat(),
+                "rows": row["dataset_rows"],
+                "digest": row["dataset_digest"],
+            }
+            for row in connection.execute(statement).mappings()
+        ]
+
+
 def show(engine: sa.Engine, run_id: str) -> dict[str, Any]:
-    """What the training run's data set was, by the run's id or its MLflow run's; JSON-able.
+    """What the training run's data set was, by the run's id or its MLflow run's, or the beginning of
+    either; JSON-able.
 
     {"training_run", "mlflow_run", "model_version", "use_case", "status", "as_of", "read_at" (the server's
     clock), "digest", "rows", "query"}. Raises StoreError when there is no such run, or it has no data set.
@@ -94,14 +116,19 @@ def reproduce(engine: sa.Engine, run_id: str) -> dict[str, Any]:
 
 
 def _recorded(engine: sa.Engine, run_id: str) -> _Recorded:
-    statement = sa.select(_RUN).where(sa.or_(_RUN.c.id == run_id, _RUN.c.mlflow_run_id == run_id))
+    # The beginning of an id will do, as long as it is one run's.
+    ids = (_RUN.c.id, _RUN.c.mlflow_run_id)
+    statement = sa.select(_RUN).where(sa.or_(*(sa.func.left(each, len(run_id)) == run_id for each in ids)))
     with engine.connect() as connection:
-        row = connection.execute(statement).mappings().first()
-    if row is None:
+        rows = connection.execute(statement.limit(2)).mappings().all()
+    if len(rows) != 1 or not run_id:
         raise StoreError(
-            f"there is no training run {run_id!r}",
-            hint="give the id of a training run, as `evergreen run train` tells it, or of its MLflow run",
+            f"several training runs begin with {run_id!r}"
+            if rows
+            else f"there is no training run {run_id!r}",
+            hint="evergreen dataset list USE_CASE tells the ids of training runs and of their MLflow runs",
         )
+    row = rows[0]
     if row["dataset_query"] is None or row["dataset_read_at"] is None or row["dataset_digest"] is None:
         raise StoreError(
             f"training run {row['id']} has no data set on record: it is {row['status']}",

@@ -28,8 +28,8 @@ def listing(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
     {"use_case", "title", "problem", "newest_ingest": the greatest as_of loaded, "entity": {"name", "keys"},
     "views": [{"name", "meaning", "source", "table", "rows" (all versions of history), "keys",
     "newest_event_time", "age_seconds", "max_age_seconds", "features": [{"name", "type", "meaning",
-    "null_rate" (share of the rows, None without rows or column), "minimum", "maximum", "allowed",
-    "used_by_model", "feature_sets"}]}], "on_demand": [{"name", "type", "meaning", "inputs", ...}],
+    "null_rate" (share of the keys' newest rows, None without rows or column), "minimum", "maximum",
+    "allowed", "used_by_model", "feature_sets"}]}], "on_demand": [{"name", "type", "meaning", "inputs", ...}],
     "label": {...}, "feature_sets": [{"name", "meaning", "features", "given_to_model"}]}
 
     `age_seconds` is how much older the newest event time is than the newest ingest. Moments are ISO text;
@@ -76,8 +76,9 @@ def _view(
     newest: datetime | None,
 ) -> dict[str, Any]:
     table, online = tables.history(use_case, view), tables.online(use_case, view)
-    size, filled = _scan(connection, table, view.feature_names, there, newest)
-    keys, _ = _scan(connection, online, (), there, newest)
+    size, _ = _scan(connection, table, (), there, newest)
+    # Of the newest rows: what history lacks is the past's, such as features that were declared later.
+    keys, filled = _scan(connection, online, view.feature_names, there, newest)
     return {
         "name": view.name,
         "meaning": view.meaning,
@@ -89,7 +90,7 @@ def _view(
         "features": [
             {
                 **_told(use_case, feature),
-                "null_rate": _null_rate(size["rows"], filled.get(feature.name)),
+                "null_rate": _null_rate(keys["rows"], filled.get(feature.name)),
                 "minimum": feature.minimum,
                 "maximum": feature.maximum,
                 "allowed": list(feature.allowed),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from evergreen.store import tables
 from evergreen.store.database import NO_SUCH_TABLE, error_code, exclusive
+from evergreen.store.times import aware
 from evergreen.usecase import UseCase
 
 # Platform tables with a row per use case; ingest_batch and quarantine hang on ingest_run.
@@ -40,7 +41,7 @@ def run_moments(engine: sa.Engine, use_case: UseCase) -> set[datetime]:
         for name in ("ingest_run", "training_run"):
             runs = sa.table(name, sa.column("use_case"), sa.column("as_of", sa.DateTime))
             moments = connection.scalars(sa.select(runs.c.as_of).where(runs.c.use_case == use_case.name))
-            found |= {moment.replace(tzinfo=UTC) for moment in moments}
+            found |= {aware(moment) for moment in moments}
     return found
 
 

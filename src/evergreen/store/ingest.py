@@ -13,7 +13,6 @@ of its primary key. Others take the way through a temporary table, where the ser
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from evergreen.store.database import exclusive
 from evergreen.store.news import INCOMING, count_owed, insert_news, refresh_online
 from evergreen.store.references import IncomingKeys
 from evergreen.store.runs import get_ingest, update_ingest
+from evergreen.store.scratch import scratch
 from evergreen.store.spool import Spool
 from evergreen.store.times import aware, naive
 from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
@@ -57,12 +57,13 @@ _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 @dataclass(frozen=True)
 class Loaded:
     """What the load of one part came to: the rows that stand under the run's moment, the digest of all clean
-    rows, and what was found on the way. `repeated` rows were left out. `changed`: whether a table did."""
+    rows, and what was found on the way. `left_out` rows repeat others, or a later input corrects them.
+    `changed`: whether a table did."""
 
     rows: int
     digest: str
     changed: bool
-    repeated: int = 0
+    left_out: int = 0
     failures: tuple[Failure, ...] = ()
 
 
@@ -96,7 +97,7 @@ def load(
             hint=f"load its views ({', '.join(v.name for v in use_case.views)}) and {LABEL}",
         )
     with (
-        tempfile.TemporaryDirectory(prefix="evergreen-load-") as folder,
+        scratch() as folder,
         engine.connect() as connection,
         exclusive(connection, f"ingest.{use_case.name}"),
     ):
@@ -104,7 +105,7 @@ def load(
         connection.rollback()
         with connection.begin():
             loads = {
-                name: _PartLoad(connection, use_case, part, parts[name], run.as_of, Path(folder, name))
+                name: _PartLoad(connection, use_case, part, parts[name], run.as_of, folder / name)
                 for name, part in _parts(use_case)
                 if name in parts
             }
@@ -165,6 +166,8 @@ class _PartLoad:
     def write(self) -> None:
         """Load all rows."""
         newest_known = self._newest_known()
+        # Somebody emptied the online table: then all of it comes from history again.
+        lost = newest_known is not None and self._online is not None and not self._any(self._online)
         with closing(self._chunks()) as chunks:
             for chunk in chunks:
                 if newest_known is None or chunk.earliest > newest_known:
@@ -175,6 +178,10 @@ class _PartLoad:
                     self._keys.add(chunk.keys)
                 chunk.discard()
         drop_temporary(self._connection, INCOMING)
+        if lost and self._online is not None:
+            self._changed |= refresh_online(
+                self._connection, self._table, self._online, self._names, everything=True
+            )
         if self._changed:
             self._note_change()
 
@@ -185,7 +192,7 @@ class _PartLoad:
             view = self._use_case.view(reference.view)
             found += self._keys.strangers(reference, tables.online(self._use_case, view))
         self._keys.drop()
-        return Loaded(self._rows, self._digest.hexdigest(), self._changed, self._spool.repeated, tuple(found))
+        return Loaded(self._rows, self._digest.hexdigest(), self._changed, self._spool.left_out, tuple(found))
 
     def _append(self, chunk: Chunk) -> None:
         """Rows that nobody can know yet: straight into the table, and each key's last one online."""
@@ -210,16 +217,18 @@ class _PartLoad:
     def _newest_known(self) -> datetime | None:
         """The greatest event time (aware UTC) in the table; None when it is empty, and the end of time when
         that is not worth finding out."""
-        if (
-            self._connection.execute(sa.select(sa.literal(1)).select_from(self._table).limit(1)).first()
-            is None
-        ):
+        if not self._any(self._table):
             return None
         if self._spool.rows < _FEW:
             return _END_OF_TIME
         where = self._table if self._online is None else self._online
         newest = self._connection.execute(sa.select(sa.func.max(where.c[EVENT_TIME]))).scalar()
         return aware(newest) if newest else _END_OF_TIME
+
+    def _any(self, table: sa.Table) -> bool:
+        """Whether a table has rows."""
+        found = self._connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
+        return found is not None
 
     def _chunks(self) -> Generator[Chunk, None, None]:
         references = bool(self._part.contract.references)

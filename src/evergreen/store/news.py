@@ -63,14 +63,19 @@ def count_owed(connection: sa.Connection, table: sa.Table, names: Sequence[str],
 
 
 def refresh_online(
-    connection: sa.Connection, history: sa.Table, online: sa.Table, names: Sequence[str]
+    connection: sa.Connection,
+    history: sa.Table,
+    online: sa.Table,
+    names: Sequence[str],
+    *,
+    everything: bool = False,
 ) -> bool:
-    """Give each key in INCOMING the newest row of its history: greatest event time, last version. Whether any
-    online row changed.
+    """Give each key in INCOMING, or `everything`, the newest row of its history: greatest event time, last
+    version. Whether any online row changed.
 
     Taken from history, not from the incoming rows, so that no order of loads can leave an older vector.
     """
-    new = sa.table(INCOMING, *(sa.column(name) for name in names))
+    new = history.alias("a") if everything else sa.table(INCOMING, *(sa.column(name) for name in names))
     keys = sa.select(*(new.c[name] for name in names)).distinct().subquery("changed")
     row, any_row, any_version = history.alias("h"), history.alias("e"), history.alias("i")
     newest = (

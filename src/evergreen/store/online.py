@@ -69,11 +69,6 @@ def latest_rows(engine: sa.Engine, use_case: UseCase) -> pd.DataFrame:
     return _merged(use_case, tables)
 
 
-def count_keys(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> int:
-    """How many keys any view knew as of a moment (aware UTC)."""
-    return int(_keys_as_of(engine, use_case, as_of).num_rows)
-
-
 def key_ranges(engine: sa.Engine, use_case: UseCase, as_of: datetime, size: int) -> list[tuple[Bound, Bound]]:
     """Ranges (after, until] of key tuples, each with `size` of the keys known as of a moment, the last fewer.
 

@@ -42,8 +42,9 @@ class IngestRun:
 
     `report` is by part what validation said, or {"error": text}. `inputs` is by part what was read:
     [{"name", "digest", "size", "rows", "held_back"}], with "unchanged" (the id of the run that loaded this
-    very content) where nothing was read. `digest` is of the clean rows; a run that has one has loaded at
-    least once. `seconds` is from the start of extract to the end of load.
+    very content) where nothing was read, and "catch_up" where a query asked for all that its database holds.
+    `digest` is of the clean rows; a run that has one has loaded at least once. `seconds` is from the start of
+    extract to the end of load.
     """
 
     id: str
@@ -108,10 +109,27 @@ def knew_before(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label,
         return connection.execute(earlier).first() is not None
 
 
+def newest_event_time(
+    engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, as_of: datetime
+) -> datetime | None:
+    """The greatest event time (aware UTC) that the part's table knew and that was due as of a moment."""
+    if isinstance(part, Label):
+        table, due = tables.label(use_case), as_of - part.delay
+    else:
+        table, due = tables.history(use_case, part), as_of
+    newest = sa.select(sa.func.max(table.c[EVENT_TIME]))
+    newest = newest.where(table.c[EVENT_TIME] <= naive(due), table.c[INGESTED_AT] <= naive(as_of))
+    with engine.connect() as connection:
+        found = connection.execute(newest).scalar()
+    return aware(found) if found else None
+
+
 def holds_load(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, run: IngestRun) -> bool:
-    """Whether the part's table still is the one that `run` wrote rows into, and keeps some of them."""
+    """Whether the part's table still is the one that `run` loaded into, and keeps some of its rows; of a run
+    that brought no news, some of those that it found there."""
     table = tables.label(use_case) if isinstance(part, Label) else tables.history(use_case, part)
-    mine = sa.select(sa.literal(1)).where(table.c[INGESTED_AT] == naive(run.as_of)).limit(1)
+    moment, ingested = naive(run.as_of), table.c[INGESTED_AT]
+    mine = sa.select(sa.literal(1)).where(ingested == moment if run.rows_loaded else ingested <= moment)
     made = sa.text(
         "SELECT create_time FROM information_schema.tables"
         " WHERE table_schema = DATABASE() AND table_name = :name"
@@ -120,7 +138,7 @@ def holds_load(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, 
         born = connection.execute(made, {"name": table.name}).scalar()
         if born is None or run.finished_at is None or aware(born) > run.finished_at:
             return False
-        if connection.execute(mine).first() is None:
+        if connection.execute(mine.limit(1)).first() is None:
             return False
         if isinstance(part, Label):
             return True
@@ -171,7 +189,8 @@ def last_load(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> IngestRu
 
 
 def usual_rows(engine: sa.Engine, use_case: UseCase, part: str, runs: int = 5) -> float | None:
-    """The median of the rows that the last loaded runs read for a part; None before there are any."""
+    """The median of the rows that the last loaded runs read for a part, per file where there were several;
+    None before there are any. The run that caught up on all that a database holds does not count."""
     statement = (
         sa.select(INGEST_RUN.c.inputs)
         .where(INGEST_RUN.c.use_case == use_case.name, INGEST_RUN.c.status == "loaded")
@@ -179,12 +198,12 @@ def usual_rows(engine: sa.Engine, use_case: UseCase, part: str, runs: int = 5) -
         .order_by(INGEST_RUN.c.as_of.desc())
         .limit(runs * 10)
     )
-    counts: list[int] = []
+    counts: list[float] = []
     with engine.connect() as connection:
         for text in connection.execute(statement).scalars():
             read = [found for found in json.loads(text).get(part, []) if "unchanged" not in found]
-            if read and len(counts) < runs:
-                counts.append(sum(found["rows"] for found in read))
+            if read and len(counts) < runs and not any("catch_up" in found for found in read):
+                counts.append(sum(found["rows"] for found in read) / len(read))
     return float(statistics.median(counts)) if counts else None
 
 

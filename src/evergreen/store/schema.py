@@ -22,6 +22,7 @@ from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.store import tables
 from evergreen.store.database import error_code, exclusive
 from evergreen.store.migrations import migrate
+from evergreen.store.state import count_change
 from evergreen.store.tables import ASIDE, Change, compare
 from evergreen.usecase import UseCase
 
@@ -37,7 +38,6 @@ _RETIRED_COLUMN = sa.table(
     "retired_column",
     *map(sa.column, ("table_name", "column_name", "retired_as", "column_type", "retired_at")),
 )
-_STORE_STATE = sa.table("store_state", sa.column("table_name"), sa.column("changes"))
 
 
 def diff(engine: sa.Engine, use_case: UseCase) -> list[Change]:
@@ -129,12 +129,16 @@ def _carry_out(connection: sa.Connection, use_case: UseCase, change: Change) -> 
     if change.kind == "create table" or change.additive:
         columns = [change.column] if change.column else []
         tables.add_lacking(connection, use_case, {change.table: columns})
-        _count_change(connection, change.table)
-        return
-    if change.kind == "add":
+    elif change.kind == "add":
         _alter(connection, change, f"ADD COLUMN `{change.column}` {_definition(use_case, change)}")
-        _count_change(connection, change.table)
-        return
+    else:
+        _put_aside(connection, use_case, change)
+    count_change(connection, change.table)
+    connection.commit()
+
+
+def _put_aside(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
+    """Rename a column that is not declared as it is; a retyped one takes its name, with what it can hold."""
     coming = f"{_COMING}{change.column}"
     # What an interrupted run left, maybe of another type.
     _alter(connection, change, f"DROP COLUMN IF EXISTS `{coming}`")
@@ -202,14 +206,6 @@ def _confirm(connection: sa.Connection, change: Change, aside: str) -> None:
         .where(written.table_name == change.table, written.retired_as == aside)
         .values(retired_at=sa.func.utc_timestamp(6), column_type=change.found)
     )
-    _count_change(connection, change.table)
-
-
-def _count_change(connection: sa.Connection, table: str) -> None:
-    statement = mysql.insert(_STORE_STATE).values(table_name=table, changes=1)
-    statement = statement.on_duplicate_key_update(changes=_STORE_STATE.c.changes + 1)
-    connection.execute(statement)
-    connection.commit()
 
 
 def _cast(change: Change) -> str:

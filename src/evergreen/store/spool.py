@@ -1,8 +1,12 @@
 """An external sort: clean rows come in as their source gives them, and go out in the tables' key order.
 
-InnoDB takes rows in the order of the primary key at twice the speed of any other order, and rows of one
-identity (the keys and the event time) come to lie side by side, wherever in the source they stood. Memory
-stays bounded for any number of rows: sorted runs go to disk and are merged from there.
+InnoDB takes rows in the order of the primary key faster than in any other, and rows of one identity (the
+keys and the event time) come to lie side by side, wherever in the source they stood. Memory stays bounded for
+any number of rows: sorted runs go to disk and are merged from there.
+
+Where a part reads several inputs, such as the files of a glob, a row of a later one takes the place of an
+earlier one's with the same identity, as if they had been loaded one after the other. Within one input nobody
+knows which of two such rows is true.
 """
 
 from __future__ import annotations
@@ -27,8 +31,10 @@ MERGE_BYTES = 24 * 1024 * 1024
 MOST_RUNS = 200
 _BATCH_BYTES = 256 * 1024
 _EXAMPLES = 10
+# The ordinal of a row's input, where there are several; no declared name has such a character.
+_SOURCE = "#input"
 
-Identity = tuple[tuple[bool, Any], ...]
+Place = tuple[tuple[bool, Any], ...]
 
 
 @contextmanager
@@ -48,8 +54,9 @@ class Spool:
     """Rows of one part of one ingest, under `folder` (an empty one of the spool's own).
 
     `identity`: the key columns and the event time, in the order of the table's primary key. After a complete
-    pass over `merged`, `repeated` counts the rows left out because they repeat another one exactly, and
-    `differing` those that share their identity with another, different row.
+    pass over `merged`, `repeated` counts the rows left out because they repeat another one exactly,
+    `corrected` those left out because a later input gives their identity with other values, and `differing`
+    those that share their identity with another, different row of the same input.
     """
 
     def __init__(self, folder: Path, identity: Sequence[str]) -> None:
@@ -57,17 +64,32 @@ class Spool:
         self.identity = tuple(identity)
         self.rows = 0
         self.repeated = 0
+        self.corrected = 0
         self.differing = 0
-        self._examples: list[str] = []
+        # What the runs are sorted by.
+        self._order = self.identity
+        self._examples: dict[str, list[str]] = {"corrected": [], "differing": []}
         self._waiting: list[pa.Table] = []
         self._waiting_bytes = 0
         self._runs: list[Path] = []
         self._made = 0
 
-    def add(self, table: pa.Table) -> None:
-        """Take rows of any order; all tables have one schema."""
+    @property
+    def left_out(self) -> int:
+        """How many rows the last pass did not give, because others stand for them."""
+        return self.repeated + self.corrected
+
+    def add(self, table: pa.Table, source: int | None = None) -> None:
+        """Take rows of any order; all tables have one schema. `source`: the ordinal of their input, for all
+        tables or, where there is but one input, for none."""
+        import pyarrow as pa
+
         if not table.num_rows:
             return
+        if source is not None:
+            self._order = (*self.identity, _SOURCE)
+            ordinals = pa.repeat(pa.scalar(source, pa.int32()), table.num_rows)
+            table = table.append_column(_SOURCE, ordinals)
         self.rows += table.num_rows
         self._waiting.append(table)
         self._waiting_bytes += table.nbytes
@@ -75,12 +97,13 @@ class Spool:
             self._flush()
 
     def merged(self) -> Iterator[pa.Table]:
-        """All rows in ascending order of their identity, one row per identity, in tables of bounded size.
+        """All rows in ascending order of their identity, one row per identity (of the last input that has
+        it), in tables of bounded size.
 
         May be taken again; each pass counts anew.
         """
-        self.repeated = self.differing = 0
-        self._examples = []
+        self.repeated = self.corrected = self.differing = 0
+        self._examples = {"corrected": [], "differing": []}
         if not self._runs:
             # Few rows never see the disk.
             pieces = iter([self._sorted()] if self._waiting else [])
@@ -88,25 +111,29 @@ class Spool:
             self._flush()
             while len(self._runs) > MOST_RUNS:
                 first, self._runs = self._runs[:MOST_RUNS], self._runs[MOST_RUNS:]
-                self._runs.append(self._write(_merge(first, self.identity)))
+                self._runs.append(self._write(_merge(first, self._order)))
                 for path in first:
                     path.unlink()
-            pieces = _merge(self._runs, self.identity)
-        yield from self._distinct(pieces)
+            pieces = _merge(self._runs, self._order)
+        for piece in self._distinct(pieces):
+            yield piece if self._order == self.identity else piece.drop_columns(_SOURCE)
 
     def failures(self) -> list[report.Failure]:
-        """What the last pass found: repetitions (a warning) and duplicate keys (an error)."""
+        """What the last pass found: repetitions and corrections (warnings) and duplicate keys (an error)."""
         found = []
         if self.repeated:
             found.append(report.duplicates(self.identity, self.repeated, differing=False))
+        if self.corrected:
+            found.append(report.corrected(self.identity, self.corrected, self._examples["corrected"]))
         if self.differing:
-            found.append(report.duplicates(self.identity, self.differing, self._examples, differing=True))
+            examples = self._examples["differing"]
+            found.append(report.duplicates(self.identity, self.differing, examples, differing=True))
         return found
 
     def _sorted(self) -> pa.Table:
         import pyarrow as pa
 
-        return _sort(pa.concat_tables(self._waiting), self.identity)
+        return _sort(pa.concat_tables(self._waiting), self._order)
 
     def _flush(self) -> None:
         """The rows that wait become a run on disk."""
@@ -153,31 +180,42 @@ class Spool:
 
     def _judge(self, table: pa.Table, counted: bool) -> tuple[pa.Array | None, bool]:
         """Which rows but the last are the last of their identity (None: all), and whether the last row's
-        identity is already counted as one whose rows differ. `counted`: whether the first row's is."""
+        identity is already counted as one whose rows differ within its input. `counted`: whether the first
+        row's is."""
         import pyarrow as pa
 
         here, after = table.slice(0, table.num_rows - 1), table.slice(1)
         same = all_equal(here, after, self.identity, null_is_equal=False)
         if not same.any():
             return None, counted and table.num_rows == 1
-        others = [name for name in table.column_names if name not in self.identity]
+        others = [name for name in table.column_names if name not in self._order]
         whole = same & all_equal(here, after, others, null_is_equal=True)
         self.repeated += int(whole.sum())
-        differs = same & ~whole
-        # The number of each row's group of one identity.
-        group = (~same).cumsum()
+        within = same
+        if self._order != self.identity:
+            within = same & all_equal(here, after, [_SOURCE], null_is_equal=False)
+            corrected = same & ~within & ~whole
+            self.corrected += int(corrected.sum())
+            self._show("corrected", table, corrected)
+        differs = within & ~whole
+        # The number of each row's group of one identity in one input.
+        group = (~within).cumsum()
         groups = group[differs]
-        new = len(set(groups.tolist()) - ({0} if counted and same[0] else set()))
+        new = len(set(groups.tolist()) - ({0} if counted and within[0] else set()))
         self.differing += int(differs.sum()) + new
-        room = _EXAMPLES - len(self._examples)
-        for position in differs.nonzero()[0][: 4 * room]:
-            shown = " ".join(str(table[name][int(position)].as_py()) for name in self.identity)
-            if shown not in self._examples and len(self._examples) < _EXAMPLES:
-                self._examples.append(shown)
+        self._show("differing", table, differs)
         return pa.array(~same), bool(group[-1] in groups or (counted and group[-1] == 0))
 
+    def _show(self, kind: str, table: pa.Table, where: Any) -> None:
+        """Keep some identities of the rows `where` (a boolean array) as examples."""
+        examples = self._examples[kind]
+        for position in where.nonzero()[0][: 4 * (_EXAMPLES - len(examples))]:
+            shown = " ".join(str(table[name][int(position)].as_py()) for name in self.identity)
+            if shown not in examples and len(examples) < _EXAMPLES:
+                examples.append(shown)
 
-def _merge(paths: Sequence[Path], identity: Sequence[str]) -> Iterator[pa.Table]:
+
+def _merge(paths: Sequence[Path], by: Sequence[str]) -> Iterator[pa.Table]:
     """The runs as one, sorted.
 
     Each round takes from every run what is not greater than the least of the last rows in memory: nothing
@@ -185,13 +223,13 @@ def _merge(paths: Sequence[Path], identity: Sequence[str]) -> Iterator[pa.Table]
     """
     import pyarrow as pa
 
-    runs = [_Run(path, identity, max(1, MERGE_BYTES // len(paths))) for path in paths]
+    runs = [_Run(path, by, max(1, MERGE_BYTES // len(paths))) for path in paths]
     try:
         while runs := [run for run in runs if run.fill()]:
             more = [run.last() for run in runs if run.more]
             limit = min(more) if more else None
             pieces = [piece for run in runs if (piece := run.take(limit)).num_rows]
-            yield _sort(pa.concat_tables(pieces), identity) if len(pieces) > 1 else pieces[0]
+            yield _sort(pa.concat_tables(pieces), by) if len(pieces) > 1 else pieces[0]
     finally:
         for run in runs:
             run.close()
@@ -200,13 +238,13 @@ def _merge(paths: Sequence[Path], identity: Sequence[str]) -> Iterator[pa.Table]
 class _Run:
     """A sorted file, read some batches at a time."""
 
-    def __init__(self, path: Path, identity: Sequence[str], size: int) -> None:
+    def __init__(self, path: Path, by: Sequence[str], size: int) -> None:
         import pyarrow as pa
 
         # Not memory-mapped: pages of a map count as the process's memory.
         self._file = pa.OSFile(str(path), "rb")
         self._reader = pa.ipc.open_file(self._file)
-        self._identity = identity
+        self._by = by
         self._size = size
         self._next = 0
         self._table: pa.Table = self._reader.schema.empty_table()
@@ -230,10 +268,10 @@ class _Run:
             self.close()
         return bool(self._table.num_rows)
 
-    def last(self) -> Identity:
+    def last(self) -> Place:
         return self._at(self._table.num_rows - 1)
 
-    def take(self, limit: Identity | None) -> pa.Table:
+    def take(self, limit: Place | None) -> pa.Table:
         """The rows up to `limit`, which leave this run; all of them without one."""
         rows = self._table.num_rows
         count = rows if limit is None else bisect_right(range(rows), limit, key=self._at)
@@ -243,8 +281,8 @@ class _Run:
     def close(self) -> None:
         self._file.close()
 
-    def _at(self, position: int) -> Identity:
-        return tuple(_comparable(self._table[name][position]) for name in self._identity)
+    def _at(self, position: int) -> Place:
+        return tuple(_comparable(self._table[name][position]) for name in self._by)
 
 
 def _comparable(value: pa.Scalar) -> tuple[bool, Any]:
@@ -255,10 +293,10 @@ def _comparable(value: pa.Scalar) -> tuple[bool, Any]:
     return False, value.value if hasattr(value, "value") else value.as_py()
 
 
-def _sort(table: pa.Table, identity: Sequence[str]) -> pa.Table:
+def _sort(table: pa.Table, by: Sequence[str]) -> pa.Table:
     import pyarrow.compute as pc
 
-    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in identity])
+    order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in by])
     return table.take(order).combine_chunks()
 
 

@@ -59,6 +59,17 @@ def drop(connection: sa.Connection, run_id: str) -> None:
     connection.execute(sa.delete(_BATCH).where(_BATCH.c.ingest_run_id == run_id))
 
 
+def drop_abandoned(connection: sa.Connection, use_case: str, days: int = 7) -> None:
+    """Forget the rows of runs of a use case that nobody has gone on with for so long; see `drop`."""
+    connection.execute(
+        sa.text(
+            "DELETE b FROM ingest_batch b JOIN ingest_run r ON r.id = b.ingest_run_id"
+            " WHERE r.use_case = :use_case AND r.started_at < UTC_TIMESTAMP(6) - INTERVAL :days DAY"
+        ),
+        {"use_case": use_case, "days": days},
+    )
+
+
 def _chunks(table: pa.Table) -> Iterator[tuple[int, bytes]]:
     """The table as Parquet, halved until each piece is small enough."""
     import pyarrow.parquet as pq

@@ -75,6 +75,17 @@ def read_states(connection: sa.Connection, names: Sequence[str]) -> dict[str, Ta
     return states
 
 
+def count_change(connection: sa.Connection, name: str) -> None:
+    """Count one more change of a table, in the transaction that makes it: copies of it are then outdated."""
+    connection.execute(
+        sa.text(
+            "INSERT INTO store_state (table_name, changes) VALUES (:name, 1)"
+            " ON DUPLICATE KEY UPDATE changes = changes + 1"
+        ),
+        {"name": name},
+    )
+
+
 def settled_moment(
     connection: sa.Connection, use_case: str, names: Sequence[str]
 ) -> tuple[datetime, dict[str, TableState]]:

@@ -14,13 +14,11 @@ from evergreen.errors import SchemaMismatch
 from evergreen.store.database import exclusive
 from evergreen.usecase import (
     CATEGORY_CHARACTERS,
+    EVENT_TIME,
     KEY_CHARACTERS,
     DType,
     FeatureView,
     UseCase,
-)
-from evergreen.usecase import (
-    EVENT_TIME as EVENT_TIME,
 )
 
 INGESTED_AT = "ingested_at"

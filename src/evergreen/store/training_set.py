@@ -108,8 +108,8 @@ def read_query(
             f"{query.use_case} has no labelled row as of {query.as_of.isoformat()}"
             + (f" with an event time after {query.since.isoformat()}" if query.since else "")
             + (f" ({labels} labels, none with features)" if labels else ""),
-            hint=f"ingest first (evergreen run ingest {query.use_case} --as-of ...), or choose a later"
-            f" moment; labels are known {query.delay} after their event time",
+            hint=f"ingest first (evergreen run ingest {query.use_case} --as-of ...), or choose a later moment"
+            + (f"; labels are known {query.delay} after their event time" if query.delay else ""),
         )
     return TrainingSet(found, digest(found), query.as_of, read_at, query.to_json())
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from evergreen.errors import UseCaseError
+from evergreen.usecase.functions import FromFunction
 from evergreen.usecase.names import Severity, check_name
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(FromFunction):
     """A cross-column rule: a function named after the rule whose parameters are columns of one view.
 
     It takes NumPy arrays of one length, as on-demand features do (float64 with NaN, objects of str or None),
@@ -25,18 +25,6 @@ class Rule:
 
     def __post_init__(self) -> None:
         check_name(self.name, "rule")
-
-    @property
-    def name(self) -> str:
-        return self.function.__name__
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return tuple(inspect.signature(self.function).parameters)
-
-    @property
-    def meaning(self) -> str:
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from evergreen.errors import UseCaseError
+from evergreen.usecase.functions import FromFunction
 from evergreen.usecase.names import DType, Severity, check_name
 
 
@@ -49,10 +49,11 @@ class Entity:
 class Feature:
     """A stored feature: its type, one-line meaning and domain.
 
-    `max_null_share` 0 means a value is required, in the source and in a request. `used_by_model=False`
-    keeps a column that only feeds on-demand features. `column` is the name in the source, if it differs. With
-    `unique` no value may stand in two rows of one ingest. `severity` "warning": a broken domain, null limit
-    or uniqueness is told and loaded all the same; a value of another type never is.
+    `max_null_share` 0 means a value is required, in the source and in a request; a share above 0 may be
+    passed by what chance explains, three standard deviations. `used_by_model=False` keeps a column that only
+    feeds on-demand features. `column` is the name in the source, if it differs. With `unique` no value may
+    stand in two rows of one ingest. `severity` "warning": a broken domain, null limit or uniqueness is told
+    and loaded all the same; a value of another type never is.
     """
 
     name: str
@@ -94,7 +95,7 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class OnDemandFeature:
+class OnDemandFeature(FromFunction):
     """A feature computed by a named function whose parameters are the features it needs.
 
     The function takes and returns NumPy arrays of one length (float64 with NaN for missing numbers,
@@ -108,18 +109,6 @@ class OnDemandFeature:
 
     def __post_init__(self) -> None:
         check_name(self.name, "on-demand feature")
-
-    @property
-    def name(self) -> str:
-        return self.function.__name__
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return tuple(inspect.signature(self.function).parameters)
-
-    @property
-    def meaning(self) -> str:
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     @property
     def numeric(self) -> bool:

@@ -91,7 +91,7 @@ class Checker:
             positions = positions[known]
         missing = [name for name in self.sources if name not in columns]
         for name in missing:
-            self._lacking.add(missing_column(name, present, rows))
+            self._lacking.add(missing_column(name, set(present) - set(self.sources), rows))
         made, breaches = self._cast(columns, len(positions))
         breaches += self._rules(made, columns, breaches, len(positions))
         bad = np.zeros(len(positions), dtype=bool)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-Severity = Literal["error", "warning"]
+from evergreen.usecase import Severity
+
 EXAMPLES = 5
 _EXAMPLE_LENGTH = 60
 _CHECK_LENGTH = 120
@@ -46,6 +47,12 @@ def duplicates(
     if differing:
         return failure(column, "stands in rows that differ (duplicate key)", count, examples)
     return failure(column, "repeats another row exactly (left out)", count, examples, severity="warning")
+
+
+def corrected(identity: Sequence[str], count: int, examples: Iterable[object] = ()) -> Failure:
+    """`count` rows, left out, whose key and event time a later file gives again with other values."""
+    check = "is corrected in a later file, which counts (left out)"
+    return failure(", ".join(identity), check, count, examples, severity="warning")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from evergreen.validation.report import EXAMPLES, Failure, Severity, failure
+from evergreen.usecase import Severity
+from evergreen.validation.report import EXAMPLES, Failure, failure
 
 
 class Tally:

@@ -13,6 +13,9 @@ from evergreen.workbench.declare import Chosen
 from evergreen.workbench.naming import like_an_id
 from evergreen.workbench.table import Table, repeated
 
+# Names and codes are short; what is longer describes.
+_SHORT = 40
+
 
 def choose(
     table: Table,
@@ -60,6 +63,7 @@ def choose(
             )
         notes.append(
             "No column names the rows, so a row's number in the file does: new rows belong at its end."
+            + _candidate(table, inputs, target)
         )
     return Chosen((found,) if found else (), target, time, problem), notes
 
@@ -101,4 +105,18 @@ def _found_key(table: Table, inputs: Sequence[Input], target: str, time: str) ->
             identity = (column.name, *([time] if time else []))
             if not repeated(inputs, identity, even_exactly=True):
                 return column.name
+    return ""
+
+
+def _candidate(table: Table, inputs: Sequence[Input], target: str) -> str:
+    """The first column that could be a key by its values, though nothing in its name says so."""
+    for column in table.columns.values():
+        if column.name == target or column.gaps or column.empty or column.unusable or not column.distinct:
+            continue
+        short = column.text and not column.number and column.characters <= _SHORT
+        fits = short or column.code or (column.numeric and column.whole)
+        if fits and not repeated(inputs, (column.name,), even_exactly=True):
+            return (
+                f' "{column.name}" is another one in every row: if it names them, say --key "{column.name}".'
+            )
     return ""

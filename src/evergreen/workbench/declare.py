@@ -28,6 +28,7 @@ from evergreen.usecase import (
     UseCase,
 )
 from evergreen.workbench.columns import Column
+from evergreen.workbench.doubts import doubts
 from evergreen.workbench.features import LeftOut, described, feature_of
 from evergreen.workbench.naming import free, names_for, slug
 from evergreen.workbench.target import label_of
@@ -60,7 +61,8 @@ def declare(
 ) -> Declared:
     """The use case that a table makes. Raises UseCaseError when the target or a key cannot be used."""
     special = {*chosen.keys, chosen.target, chosen.time}
-    names = names_for([*chosen.keys, chosen.target, *(c for c in columns if c not in special)])
+    first = (*chosen.keys, chosen.target)
+    names = names_for([*first, *(c for c in columns if c not in special)], places=list(columns))
     keys = tuple(_key(columns[column], names[column]) for column in chosen.keys) or (
         Key(free("row_no", names.values()), "int", "Number of the row in its file.", column=ROW_NUMBER),
     )
@@ -86,7 +88,7 @@ def declare(
             + (
                 f" ({'; '.join(f'{each.column} {each.reason}' for each in left_out[:3])})" if left_out else ""
             ),
-            hint="give a file with columns whose values return, or numbers",
+            hint=" ".join(doubts(columns)) or "give a file with columns whose values return, or numbers",
         )
     rows = columns[chosen.target].rows - columns[chosen.target].gaps
     use_case = UseCase(
@@ -144,12 +146,17 @@ def _entity(keys: Sequence[Key]) -> str:
 
 
 def _gate(label: Label, column: Column, rows: int) -> Gate:
-    """The metric that suits the problem, and how far chance may put a first model behind the baseline."""
+    """The metric that suits the problem, how far chance may put a first model behind the baseline, and as the
+    floor what a guess reaches that knows no feature: no such model may go live."""
     holdout = max(20.0, 0.2 * rows)
     if label.problem == "regression":
-        return Gate("rmse", baseline_margin=-_two_digits(0.4 * column.deviation / math.sqrt(holdout)))
-    metric = "roc_auc" if label.problem == "binary" else "accuracy"
-    return Gate(metric, baseline_margin=-_two_digits(min(0.1, max(0.005, 0.4 / math.sqrt(holdout)))))
+        slack = -_two_digits(0.4 * column.deviation / math.sqrt(holdout))
+        return Gate("rmse", baseline_margin=slack, floor=_two_digits(column.deviation))
+    slack = -_two_digits(min(0.1, max(0.005, 0.4 / math.sqrt(holdout))))
+    if label.problem == "binary":
+        return Gate("roc_auc", baseline_margin=slack, floor=0.5)
+    commonest = max(column.values.values()) / column.present
+    return Gate("accuracy", baseline_margin=slack, floor=_two_digits(commonest))
 
 
 def _two_digits(value: float) -> float:

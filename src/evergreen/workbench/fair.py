@@ -33,10 +33,7 @@ def about_target(use_case: UseCase, column: Column) -> list[str]:
     if use_case.problem != "regression" or column.many or not column.whole or len(column.values) > 20:
         return []
     shown = ", ".join(sorted(column.values, key=float))
-    return [
-        f'"{column.name}" ({shown}) is predicted as a number; for classes instead name them in the label:'
-        " classes=(...)."
-    ]
+    return [f'"{column.name}" ({shown}) is predicted as a number; with --problem multiclass as classes.']
 
 
 def _fault(use_case: UseCase, frame: pd.DataFrame) -> str | None:

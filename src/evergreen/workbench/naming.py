@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from evergreen.usecase import NAME, RESERVED_COLUMNS
 
@@ -14,12 +14,14 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _ID = re.compile(r"(^|_)(id|key|uuid|guid|no|number|nr)$")
 
 
-def names_for(columns: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+def names_for(columns: Iterable[str], places: Sequence[str]) -> dict[str, str]:
     """A valid, unused name for each column: "fixed acidity" becomes fixed_acidity, "PassengerId"
-    passenger_id, "2nd floor" n_2nd_floor, a column of emoji only column_7 by its place (1 is the first)."""
-    used, found = set(taken), {}
-    for place, column in enumerate(columns, start=1):
-        found[column] = free(slug(column) or f"column_{place}", used)
+    passenger_id, "2nd floor" n_2nd_floor, a column of emoji only column_7 by its place among all columns
+    of the table (1 is the first). Those that come first may choose first."""
+    used: set[str] = set()
+    found = {}
+    for column in columns:
+        found[column] = free(slug(column) or f"column_{places.index(column) + 1}", used)
         used.add(found[column])
     return found
 

@@ -19,6 +19,7 @@ from evergreen.sources.read import open_source
 from evergreen.usecase import TIMELESS, FileSource, Problem, check_name
 from evergreen.workbench.choose import choose
 from evergreen.workbench.declare import Chosen, Declared, declare
+from evergreen.workbench.doubts import doubts
 from evergreen.workbench.fair import about_target, with_a_fair_split
 from evergreen.workbench.render import render
 from evergreen.workbench.table import Progress, Table
@@ -60,7 +61,7 @@ def create(
     chosen, notes = choose(table, inputs, keys, target, time, problem)
     made = declare(name, declared_source, table.columns, chosen, _free_port(settings))
     made, more = with_a_fair_split(made, table, chosen)
-    notes += more + about_target(made.use_case, table.columns[target])
+    notes += more + about_target(made.use_case, table.columns[target]) + doubts(table.columns)
     said = f"written by `evergreen new` from {_short(source)} ({table.rows:,} rows)."
     _write(settings, place, name, render(made, notes, said))
     return _told(made, place, table, chosen, notes)

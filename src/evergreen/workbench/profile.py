@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import EmptyTrainingSet
+from evergreen.errors import EmptyTrainingSet, SettingsError
 from evergreen.settings import Settings
 from evergreen.usecase import EVENT_TIME, TIMELESS, Feature, OnDemandFeature, UseCase
 from evergreen.usecases import load
@@ -30,8 +30,9 @@ def write(
 
     Facts and freshness of the store, every feature with its missing share, distributions and associations
     (skrub's TableReport), the target by group, rank correlations. Without labelled rows it shows the stored
-    ones. `output` defaults to `profiles/USE_CASE.html` in the home. Raises EmptyTrainingSet when nothing is
-    stored at all, StoreUnreachable.
+    ones. `output` defaults to `profiles/USE_CASE.html` in the home, and may be a folder for USE_CASE.html.
+    Raises EmptyTrainingSet when nothing is stored at all, StoreUnreachable, SettingsError when the page
+    cannot be written.
     """
     from evergreen.workbench.page import page
 
@@ -45,14 +46,27 @@ def write(
         _sections(settings, declared, moment, frame, columns, labelled),
     )
     target = output or settings.home / "profiles" / f"{use_case}.html"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        target /= f"{use_case}.html"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _put(target, text)
+    except OSError as error:
+        raise SettingsError(
+            f"the page cannot be written to {target}: {error.strerror or error}",
+            hint="name another file with --output",
+        ) from error
+    return target
+
+
+def _put(target: Path, text: str) -> None:
+    """Write a file at once."""
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         draft.write_text(text, encoding="utf-8")
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    return target
 
 
 def _rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.DataFrame, bool]:

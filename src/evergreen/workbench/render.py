@@ -141,8 +141,8 @@ def _use_case(use_case: UseCase) -> _Node:
 
 def _about_gate(use_case: UseCase) -> str:
     return (
-        f"By chance the first model may be this far behind a linear one. Add floor=... for the worst"
-        f" {use_case.gate.metric} you would accept."
+        f"By chance the first model may be this far behind a linear one. The floor is what a guess reaches"
+        f" that knows no feature; set the worst {use_case.gate.metric} you would accept."
     )
 
 

@@ -41,7 +41,7 @@ def table(found: list[Any], cuts: list[int]) -> pa.Table:
     return pa.concat_tables(slices) if slices else whole
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(found=rows, cuts=st.lists(st.integers(0, 12), max_size=4))
 def test_a_digest_does_not_depend_on_chunks_or_the_width_of_texts(found: list[Any], cuts: list[int]) -> None:
     whole = table(found, [])
@@ -50,7 +50,7 @@ def test_a_digest_does_not_depend_on_chunks_or_the_width_of_texts(found: list[An
     assert digest(wide) == digest(whole)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(found=rows.filter(bool), other=st.tuples(texts, doubles, wholes, moments), place=st.integers(0, 11))
 def test_a_digest_tells_every_value(found: list[Any], other: tuple[Any, ...], place: int) -> None:
     place %= len(found)

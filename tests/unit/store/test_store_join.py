@@ -93,7 +93,7 @@ def expected(rows: dict[Any, Any], max_age: int | None, key: Any, minute: int) -
     return True, None if max_age is not None and minute - event > max_age else value
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(world=worlds(), shuffle=st.randoms(use_true_random=False))
 def test_each_label_gets_the_newest_rows_that_were_true_and_known_by_then(world: Any, shuffle: Any) -> None:
     labels, views = list(world[0]), world[1]
@@ -122,7 +122,7 @@ def test_each_label_gets_the_newest_rows_that_were_true_and_known_by_then(world:
     assert [by_number[text] for text in got["label"].to_pylist()] == [row[: width + 1] for row in rows]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(world=worlds(), cuts=st.sets(st.integers(0, 24), max_size=5), shuffle=st.randoms())
 def test_a_table_in_parts_is_joined_as_a_whole(world: Any, cuts: set[int], shuffle: Any) -> None:
     labels, [(rows, age), *_] = list(world[0]), world[1]
@@ -150,7 +150,7 @@ def test_a_table_in_parts_is_joined_as_a_whole(world: Any, cuts: set[int], shuff
     np.testing.assert_array_equal(whole[1], divided[1])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rows=histories(pair_keys), chosen=st.integers(0, 7), shuffle=st.randoms())
 def test_of_several_versions_the_last_chosen_counts(rows: Any, chosen: int, shuffle: Any) -> None:
     order = [(name, "ascending") for name in ("k0", "k1", EVENT_TIME, INGESTED_AT)]

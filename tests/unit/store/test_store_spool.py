@@ -82,6 +82,74 @@ def test_a_spool_is_a_sort_without_repetitions(
                 assert filled.repeated == len(given_rows) - len(distinct)
 
 
+@given(batches=st.lists(st.tuples(st.integers(0, 12), st.lists(rows, max_size=8)), max_size=8), size=sizes)
+def test_of_several_inputs_the_later_counts(
+    batches: list[tuple[int, list[tuple[Any, ...]]]], size: tuple[int, int, int]
+) -> None:
+    """As if the inputs were loaded one after the other into a dict, each refused that contradicts itself."""
+    given_rows = [(source, row) for source, batch in batches for row in batch]
+    known: dict[tuple[Any, ...], Any] = {}
+    repeated, corrected, refused = 0, 0, set()
+    for source, (*identity, value) in sorted(given_rows, key=lambda each: each[0]):
+        key = tuple(identity)
+        if {row[3] for other, row in given_rows if other == source and list(row[:3]) == identity} != {value}:
+            refused.add(key)
+        repeated += key in known and known[key] == value
+        corrected += key in known and known[key] != value
+        known[key] = value
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as made:
+        patch.setattr(spool, "RUN_BYTES", size[0])
+        patch.setattr(spool, "MERGE_BYTES", size[1])
+        patch.setattr(spool, "_BATCH_BYTES", size[2])
+        patch.setattr(spool, "MOST_RUNS", 3)
+        filled = Spool(Path(made), IDENTITY)
+        for source, batch in batches:
+            filled.add(table(batch), source)
+        for _ in range(2):
+            pieces = list(filled.merged())
+            assert all(piece.schema == SCHEMA for piece in pieces)
+            out = [tuple(row.values()) for piece in pieces for row in piece.to_pylist()]
+            assert [row[:3] for row in out] == sorted(
+                (number, name, START + timedelta(microseconds=at)) for number, name, at in known
+            )
+            assert (filled.differing > 0) == bool(refused)
+            if not refused:
+                values = {(n, name, (at - START).microseconds): value for n, name, at, value in out}
+                assert values == known
+                assert (filled.repeated, filled.corrected) == (repeated, corrected)
+                assert filled.left_out == len(given_rows) - len(known)
+
+
+@pytest.mark.parametrize("run_bytes", [1, 10**6])
+def test_corrections_are_told_and_contradictions_within_an_input_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, run_bytes: int
+) -> None:
+    monkeypatch.setattr(spool, "RUN_BYTES", run_bytes)
+    filled = Spool(folder, IDENTITY)
+    # The tenth input comes after the second, and both after the first, in whichever order they are added.
+    filled.add(table([(1, "a", 0, 10.0), (3, "a", 0, None)]), 10)
+    filled.add(table([(1, "a", 0, 2.0), (2, "a", 0, 2.0)]), 2)
+    filled.add(table([(number, "a", 0, 0.5) for number in range(5)]), 0)
+    out = [row for piece in filled.merged() for row in piece.to_pylist()]
+    assert [(row["number"], row["size"]) for row in out] == [
+        (0, 0.5),
+        (1, 10.0),
+        (2, 2.0),
+        (3, None),
+        (4, 0.5),
+    ]
+    [told] = filled.failures()
+    assert (told.severity, told.count) == ("warning", 4)
+    assert told.check == "is corrected in a later file, which counts (left out)"
+    assert told.examples == tuple(f"{number} a 2026-01-01 00:00:00+00:00" for number in (1, 2, 3))
+    # A later input does not say which of two rows of an earlier one was true.
+    filled.add(table([(1, "a", 0, 0.75)]), 0)
+    list(filled.merged())
+    warning, error = filled.failures()
+    assert (warning.severity, warning.count, error.severity, error.count) == ("warning", 4, "error", 2)
+    assert error.examples == ("1 a 2026-01-01 00:00:00+00:00",)
+
+
 @pytest.mark.parametrize("run_bytes", [1, 10**6])
 def test_repetitions_and_duplicate_keys_are_counted_and_shown(
     folder: Path, monkeypatch: pytest.MonkeyPatch, run_bytes: int

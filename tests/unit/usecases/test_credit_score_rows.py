@@ -71,7 +71,7 @@ def psi(expected: np.ndarray[Any, Any], actual: np.ndarray[Any, Any], bins: int 
     scenario=st.sampled_from(["stable", "recession"]),
     at=st.dates(date(2000, 1, 1), date(2079, 12, 31)),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_row_keeps_the_declared_domains(seed: int, scenario: str, at: date) -> None:
     rows, labels = draw(300, seed, scenario=scenario, at=at)
     assert set(labels) <= set(USE_CASE.label.classes)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from evergreen.validation.casting import Cast, to_moment, to_number, to_text
 
-MANY = settings(max_examples=60, deadline=None)
+MANY = settings(max_examples=60)
 
 spaces = st.sampled_from(["", "", "", " ", "\t", "\u00a0", "\u2003 ", "\x1f"])
 number_texts = st.one_of(

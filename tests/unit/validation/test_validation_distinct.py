@@ -15,7 +15,7 @@ from evergreen.validation.distinct import Repeats, identify
 ROWS = st.lists(st.tuples(st.none() | st.integers(0, 12), st.integers(0, 5)), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ROWS, max_size=4), st.booleans(), st.sampled_from([1, 100, 10**9]))
 def test_repeats_are_values_of_several_rows(
     batches: list[list[tuple[int | None, int]]], texts: bool, memory: int

@@ -54,6 +54,14 @@ def written(here: Settings, frame: pd.DataFrame, name: str = "made", **options: 
     return load(name, here)
 
 
+def notes(here: Settings, frame: pd.DataFrame, name: str = "made") -> list[str]:
+    """What `create` says of a frame."""
+    path = here.home.parent / "table.csv"
+    frame.to_csv(path, index=False)
+    told: list[str] = create(here, name, str(path), target="bought")["notes"]
+    return told
+
+
 def assert_fits(here: Settings, use_case: UseCase) -> None:
     """Every row of the table keeps the contract that was made of it."""
     for part in (*use_case.views, use_case.label):
@@ -112,7 +120,8 @@ def test_odd_names_become_names_and_keep_their_columns(here: Settings) -> None:
     names = {feature.source_column: feature.name for feature in made.stored_features}
     assert set(odd) <= set(names)
     assert names["select"] == "select"
-    assert names["🌱"].startswith("column_")
+    # By its place in the table: size, shop, bought, select come before it.
+    assert names["🌱"] == "column_5"
     assert names["class"] != "class"
     assert names["event_time"] != "event_time"
     assert names["size"] == "size"
@@ -264,6 +273,53 @@ def test_a_table_without_a_column_for_the_model_is_refused(here: Settings) -> No
         written(here, frame)
 
 
+def test_what_looks_like_numbers_or_dates_but_is_not_read_so_is_told(here: Settings) -> None:
+    numbers = [f"{value:.2f}" for value in RNG.random(ROWS) * 100]
+    told = notes(
+        here,
+        table(
+            price=[value.replace(".", ",") for value in numbers],
+            share=[f"{value} %" for value in numbers],
+            day=[f"{1 + n % 28:02d}/{1 + n % 12:02d}/2026" for n in range(ROWS)],
+            weight=[str(n % 7) if n % 5 else "?" for n in range(ROWS)],
+        ),
+    )
+    for name, example in (("price", numbers[0].replace(".", ",")), ("share", "%"), ("day", "01/01/2026")):
+        assert any(f'"{name}"' in note and example in note and "looks like" in note for note in told), name
+    assert any('"weight" may hold numbers, but "?" is none' in note for note in told)
+
+
+def test_what_is_no_number_at_all_is_not_doubted(here: Settings) -> None:
+    codes = [f"{n % 90:05d}" for n in range(ROWS)]
+    tickets = [f"A/5 {n}" if n % 3 == 0 else str(n) for n in range(ROWS)]
+    times = pd.date_range("2026-01-01", periods=ROWS).astype(str)
+    gaps = [None if n % 9 == 0 else n / 7 for n in range(ROWS)]
+    told = notes(here, table(zip=codes, ticket=tickets, noted=times, gaps=gaps, year_2026=RNG.random(ROWS)))
+    assert not [note for note in told if "looks like numbers" in note or "may hold" in note], told
+    assert not [note for note in told if "look like values" in note], told
+
+
+def test_a_table_without_a_header_line_is_doubted(here: Settings) -> None:
+    path = here.home.parent / "bare.csv"
+    table().to_csv(path, index=False, header=False)
+    target = pd.read_csv(path, nrows=0).columns[2]
+    told = create(here, "made", str(path), target=target)
+    assert any("header line" in note for note in told["notes"])
+
+
+def test_what_might_be_a_key_is_named_when_no_name_says_so(here: Settings) -> None:
+    told = notes(here, table(kunde=np.arange(ROWS)))
+    assert any('--key "kunde"' in note for note in told)
+    assert not any("--key" in note for note in notes(here, table(visits=np.arange(ROWS) // 2), "other"))
+
+
+def test_a_refusal_names_what_stands_in_the_way(here: Settings) -> None:
+    frame = pd.DataFrame({"price": [f"${n}" for n in range(ROWS)], "bought": np.arange(ROWS) % 2})
+    with pytest.raises(UseCaseError, match="tells the model anything") as refused:
+        written(here, frame)
+    assert '"price" ("$0") looks like numbers' in refused.value.hint
+
+
 def test_rows_that_repeat_exactly_are_no_duplicate_keys(here: Settings) -> None:
     frame = table(code=np.arange(ROWS))
     assert written(here, pd.concat([frame, frame.head(3)]), keys=["code"]).entity.key_names == ("code",)
@@ -333,7 +389,7 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-@examples(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=frames())
 def test_any_table_makes_a_tidy_declaration_that_its_own_rows_keep(
     tmp_path_factory: pytest.TempPathFactory, frame: pd.DataFrame

@@ -1,0 +1,61 @@
+"""Temporary folders of ingests. What a killed process leaves of them, the next ingest removes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PREFIX = "evergreen-scratch-"
+_NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty folder under TMPDIR, gone with the block. It is locked as long as its process lives."""
+    _sweep()
+    folder, lock = _locked()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked() -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # somebody else's sweep was quicker than the lock
+        # A file system without locks: nobody gets one, so nobody sweeps.
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder, lock
+        os.close(lock)
+
+
+def _sweep() -> None:
+    """Remove the folders of dead processes: those whose lock can be had."""
+    with suppress(OSError):
+        for folder in Path(tempfile.gettempdir()).iterdir():
+            if not _NAME.fullmatch(folder.name):
+                continue
+            with suppress(OSError):  # another user's, in use, or gone in this moment
+                _remove_if_free(folder)
+
+
+def _remove_if_free(folder: Path) -> None:
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
