@@ -17,7 +17,7 @@ from evergreen.store.query import Part
 from evergreen.store.tables import INGESTED_AT
 from evergreen.usecase import EVENT_TIME
 
-PART_ROWS = 250_000
+PART_ROWS = 130_000
 _AT_ONCE = 4  # queries: more do not make two cores faster, and each takes a connection
 _WORTH_DIVIDING = 60_000
 
@@ -67,8 +67,9 @@ def parts(
 
 
 def worthwhile_parts(rows: int) -> int:
-    """Into how many parts a table of about so many rows is best divided."""
-    return 1 if rows < _WORTH_DIVIDING else max(_AT_ONCE, -(-rows // PART_ROWS))
+    """Into how many parts a table of about so many rows is best divided: whole groups of queries, for one
+    that is read alone leaves a core idle."""
+    return 1 if rows < _WORTH_DIVIDING else _AT_ONCE * -(-rows // (_AT_ONCE * PART_ROWS))
 
 
 def key_range(keys: Sequence[str], after: Sequence[Any] | None, until: Sequence[Any] | None) -> list[str]:

@@ -6,11 +6,13 @@ moment, chosen while no load was on its way, so they are one state of the store,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,31 @@ def read_query(
 
 def _joined(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Table, int]:
     """The joined table, and how many labels there were."""
+    with _begun(reader.parts(query.views[0])) as first:
+        return _looked_up(reader, query, pool, first)
+
+
+@contextmanager
+def _begun(parts: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
+    """The same parts, the first of which is already being read: one table alone leaves a core idle."""
+    with ThreadPoolExecutor(1) as ahead:
+        first = ahead.submit(lambda: list(islice(parts, 1)))
+
+        def rest() -> Iterator[pa.Table]:
+            yield from first.result()
+            yield from parts
+
+        try:
+            yield rest()
+        finally:
+            first.exception()  # a generator at work cannot be closed
+            if isinstance(parts, Generator):
+                parts.close()
+
+
+def _looked_up(
+    reader: _Reader, query: Query, pool: Executor, first: Iterator[pa.Table]
+) -> tuple[pa.Table, int]:
     labels = _labels(reader, query, pool)
     sought = asof.Labels.of(labels, query.key_names)
     target = query.label.column_names[0]
@@ -123,7 +150,9 @@ def _joined(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Table, in
     known = np.zeros(len(sought), dtype=bool)
     for view in query.views:
         schema = pa.schema([view.schema.field(name) for name in view.column_names])
-        rows = reader.parts(view) if len(sought) else iter(())
+        rows = iter(())
+        if len(sought):
+            rows = first if view is query.views[0] else reader.parts(view)
         found, seen = asof.look_up(sought, rows, query.key_names, schema, query.as_of, view.max_age, pool)
         columns |= found
         known |= seen
