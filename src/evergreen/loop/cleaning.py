@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.loop.inputs import Inputs, parts_of
+from evergreen.loop.inputs import Inputs
 from evergreen.usecase import EVENT_TIME, FeatureView, FileSource, Label, UseCase
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def cleanings(
     with scratch() as folder:
         yield {
             name: Cleaning(use_case, name, part, as_of, usual_rows.get(name), folder / name)
-            for name, part in parts_of(use_case)
+            for name, part in use_case.parts.items()
             if any("staged" in entry for entry in inputs.get(name, []))
         }
 

@@ -23,7 +23,7 @@ from evergreen.loop.ingest_run import (
     report_fields,
     tell,
 )
-from evergreen.loop.inputs import Inputs, parts_of
+from evergreen.loop.inputs import Inputs
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load as load_use_case
@@ -224,7 +224,7 @@ def _usual(database: Engine, use_case: UseCase, inputs: Inputs) -> dict[str, flo
     from evergreen.store.runs import usual_rows
 
     found: dict[str, float | None] = {}
-    for name, part in parts_of(use_case):
+    for name, part in use_case.parts.items():
         read = [entry for entry in inputs.get(name, []) if "staged" in entry]
         if part.contract.row_count is None or any("catch_up" in entry for entry in read):
             continue

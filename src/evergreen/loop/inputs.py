@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from evergreen.sources.read import Input
     from evergreen.store.runs import IngestRun
 
-LABEL = "label"
 # What ingest_run keeps of a source that takes the place of the declared ones.
 SOURCE_CHARACTERS = 1024
 
@@ -58,11 +57,6 @@ class Plan:
         return any(entry.get("unchanged") == run_id for entries in self.inputs.values() for entry in entries)
 
 
-def parts_of(use_case: UseCase) -> list[tuple[str, FeatureView | Label]]:
-    """The views by name, and "label"."""
-    return [*((view.name, view) for view in use_case.views), (LABEL, use_case.label)]
-
-
 def plan(
     settings: Settings,
     use_case: UseCase,
@@ -89,7 +83,7 @@ def plan(
     opened: dict[tuple[Source, datetime, str], list[Reading]] = {}
     inputs: Inputs = {}
     count = 0
-    for name, part in parts_of(use_case):
+    for name, part in use_case.parts.items():
         is_file = isinstance(part.source, FileSource)
         start = TIMELESS
         if not is_file and not force:
@@ -139,7 +133,7 @@ def overrides(use_case: UseCase, source: str, setting: str = "") -> dict[str, st
             f"the source given for {use_case.name} has {len(source):,} characters",
             hint=f"{SOURCE_CHARACTERS:,} are kept with the run: use shorter paths, or a glob",
         )
-    parts = dict(parts_of(use_case))
+    parts = use_case.parts
     pairs = [piece.partition("=") for piece in re.split(r",(?=[a-z][a-z0-9_]*=)", given)]
     if all(equals and path and name in parts for name, equals, path in pairs):
         return {name: path for name, _, path in pairs}

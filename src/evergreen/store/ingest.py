@@ -34,8 +34,10 @@ from evergreen.store.references import IncomingKeys
 from evergreen.store.runs import get_ingest, update_ingest
 from evergreen.store.scratch import scratch
 from evergreen.store.spool import Spool
+from evergreen.store.spooled import spooled
+from evergreen.store.state import count_change
 from evergreen.store.times import aware, naive
-from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
+from evergreen.usecase import EVENT_TIME, LABEL, FeatureView, Label, UseCase
 from evergreen.validation.report import Failure, Report
 
 if TYPE_CHECKING:
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
 
     Rows: TypeAlias = Spool | pa.Table | pd.DataFrame
 
-LABEL = "label"
 # Fewer rows are compared one by one sooner than the newest of all keys is found.
 _FEW = 10_000
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -90,11 +91,11 @@ def load(
     columns or of an unknown part, StoreUnreachable.
     """
     run = get_ingest(engine, run_id)
-    unknown = sorted(set(parts) - {LABEL, *(view.name for view in use_case.views)})
+    unknown = sorted(set(parts) - set(use_case.parts))
     if unknown:
         raise StoreError(
             f"{use_case.name} has no part {', '.join(unknown)} to load",
-            hint=f"load its views ({', '.join(v.name for v in use_case.views)}) and {LABEL}",
+            hint=f"its parts are {', '.join(use_case.parts)}",
         )
     with (
         scratch() as folder,
@@ -106,7 +107,7 @@ def load(
         with connection.begin():
             loads = {
                 name: _PartLoad(connection, use_case, part, parts[name], run.as_of, folder / name)
-                for name, part in _parts(use_case)
+                for name, part in use_case.parts.items()
                 if name in parts
             }
             for each in loads.values():
@@ -155,7 +156,7 @@ class _PartLoad:
         self._table = tables.label(use_case) if isinstance(part, Label) else tables.history(use_case, part)
         self._online = None if isinstance(part, Label) else tables.online(use_case, part)
         self._columns = [column.name for column in self._table.columns if column.name != tables.INGESTED_AT]
-        self._spool = rows if isinstance(rows, Spool) else self._spooled(rows)
+        self._spool = rows if isinstance(rows, Spool) else spooled(rows, self._table, self._columns, folder)
         self._keys = IncomingKeys(
             connection, LABEL if self._online is None else part.name, self._table, self._names
         )
@@ -244,44 +245,11 @@ class _PartLoad:
         )
         return cast("Generator[Chunk, None, None]", made)
 
-    def _spooled(self, rows: pa.Table | pd.DataFrame) -> Spool:
-        """Rows in memory, such as a frame's, with the types that the table has."""
-        import pyarrow as pa
-
-        schema = pa.schema([(name, _arrow_type(self._table.c[name].type)) for name in self._columns])
-        missing = [
-            name
-            for name in self._columns
-            if name not in (rows.column_names if isinstance(rows, pa.Table) else rows.columns)
-        ]
-        if missing:
-            raise StoreError(
-                f"the rows for {self._table.name} have no column {', '.join(missing)}",
-                hint="validate them first: it renames and completes the source's columns",
-            )
-        if isinstance(rows, pa.Table):
-            table = rows.select(self._columns).cast(schema).combine_chunks()
-        else:
-            table = pa.table([_array(rows[f.name], f.type) for f in schema], schema=schema)
-        spool = Spool(self._folder, [*self._names, EVENT_TIME])
-        spool.add(table)
-        return spool
-
     def _note_change(self) -> None:
         """Who keeps a copy of what was read knows by the counter that it is no longer the same."""
         for table in (self._table, self._online):
             if table is not None:
-                self._connection.execute(
-                    sa.text(
-                        "INSERT INTO store_state (table_name, changes) VALUES (:name, 1)"
-                        " ON DUPLICATE KEY UPDATE changes = changes + 1"
-                    ),
-                    {"name": table.name},
-                )
-
-
-def _parts(use_case: UseCase) -> list[tuple[str, FeatureView | Label]]:
-    return [*((view.name, view) for view in use_case.views), (LABEL, use_case.label)]
+                count_change(self._connection, table.name)
 
 
 def _refuse_errors(use_case: UseCase) -> Judge:
@@ -296,21 +264,3 @@ def _refuse_errors(use_case: UseCase) -> Judge:
         return {}
 
     return judge
-
-
-def _arrow_type(column_type: sa.types.TypeEngine[Any]) -> pa.DataType:
-    import pyarrow as pa
-
-    if isinstance(column_type, sa.BigInteger):
-        return pa.int64()
-    if isinstance(column_type, sa.Float):
-        return pa.float64()
-    return pa.timestamp("us", "UTC") if isinstance(column_type, sa.DateTime) else pa.string()
-
-
-def _array(values: pd.Series, kind: pa.DataType) -> pa.Array:
-    import pyarrow as pa
-
-    if pa.types.is_timestamp(kind):
-        return pa.array(values.dt.tz_convert(None).astype("datetime64[us]").to_numpy()).cast(kind)
-    return pa.array(values, kind, from_pandas=True)

@@ -35,7 +35,9 @@ RESERVED_COLUMNS = frozenset(
         *("model_version", "channel", "prediction", "probability", "probabilities", "actual", "actual_at"),
     )
 )
-RESERVED_VIEWS = frozenset(("label", "prediction"))
+# The part of an ingest that is the label, and what its table's name ends with.
+LABEL = "label"
+RESERVED_VIEWS = frozenset((LABEL, "prediction"))
 IDENTIFIER_LENGTH = 64
 
 # The source column of a key that is the row's number in its file (1 is the first row below the header).

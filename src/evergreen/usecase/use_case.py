@@ -13,6 +13,7 @@ from evergreen.usecase.names import (
     CATEGORY_CHARACTERS,
     IDENTIFIER_LENGTH,
     KEY_CHARACTERS,
+    LABEL,
     PAGE_BYTES,
     RESERVED_COLUMNS,
     RESERVED_VIEWS,
@@ -134,12 +135,10 @@ class UseCase:
     def _check_contracts(self) -> None:
         """Rules read columns of their own part, references lead to other views, row numbers to files."""
         keys = self.entity.key_names
-        parts: list[tuple[str, tuple[str, ...], FeatureView | Label]] = [
-            (view.name, view.feature_names, view) for view in self.views
-        ]
         views = {view.name for view in self.views}
-        for name, columns, part in (*parts, ("label", (self.label.name,), self.label)):
-            known = {*keys, *columns}
+        for name, part in self.parts.items():
+            own = part.feature_names if isinstance(part, FeatureView) else (part.name,)
+            known = {*keys, *own}
             for rule in part.contract.rules:
                 for column in rule.inputs:
                     if column not in known:
@@ -177,6 +176,11 @@ class UseCase:
                 f" {numbers} numbers and {strings} categories or texts",
                 hint="about 60 categories or 950 numbers fit: leave out what the model needs least",
             )
+
+    @property
+    def parts(self) -> dict[str, FeatureView | Label]:
+        """What an ingest brings, by name: each view, and the label as "label", as no view is called."""
+        return {**{view.name: view for view in self.views}, LABEL: self.label}
 
     @property
     def stored_features(self) -> tuple[Feature, ...]:

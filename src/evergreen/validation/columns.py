@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from evergreen.usecase import EVENT_TIME, Feature, FeatureView, Key, Label, UseCase
+from evergreen.usecase import EVENT_TIME, LABEL, Feature, FeatureView, Key, Label, UseCase
 from evergreen.validation.casting import MOMENT, Cast, Values, cast, to_number, to_text
 from evergreen.validation.report import Failure, failure
 
@@ -16,7 +16,7 @@ Declared = Key | Feature | Label
 
 
 def part_name(part: Part) -> str:
-    return "label" if isinstance(part, Label) else part.name
+    return LABEL if isinstance(part, Label) else part.name
 
 
 def declared(use_case: UseCase, part: Part) -> dict[str, Declared]:
