@@ -1,9 +1,10 @@
-"""The DAG `<use_case>__train`: training set → tune → evaluate → gate → register → promote."""
+"""The DAG `<use_case>__train`: training set → search → evaluate → gate → register → (approval) → promote."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import approval
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from wiring import (
@@ -12,6 +13,7 @@ from wiring import (
     features_asset,
     invoke,
     moment,
+    on_assets_or_schedule,
     options,
     retrain_asset,
     use_cases,
@@ -22,17 +24,20 @@ from evergreen.usecase import UseCase
 
 DOC = """Train a candidate and let it become champion if it passes the gate.
 
-Starts by itself when the governor asks for it (the retrain asset) and, where the use case says so, when new
-features arrive. A candidate that the gate rejects is registered with the reasons, and the champion stays:
-`promote` is then shown as skipped.
+Starts by itself when the governor asks for it (the retrain asset) and, where the use case says so, on a
+schedule or when new features arrive. `search` has a mapped task for each of the search's workers, which
+share its trials. A candidate that the gate rejects is registered with the reasons, and the champion stays:
+`promote` is then shown as skipped. Where the use case wants a person's approval, `approve` waits for it, with
+the verdict and the model card's address in its form; without an answer in time the version stays out.
 """
 
 
 def build(use_case: UseCase) -> None:
     champion = champion_asset(use_case)
-    schedule: Any = retrain_asset(use_case)
+    events: Any = retrain_asset(use_case)
     if use_case.retrain.on_new_data:
-        schedule = schedule | features_asset(use_case)
+        events = events | features_asset(use_case)
+    schedule = on_assets_or_schedule(events, use_case.schedules.train)
     why = Param(
         "manual", type="string", title="Reason", description="Why this training: kept with the version."
     )
@@ -43,6 +48,14 @@ def build(use_case: UseCase) -> None:
         def training_set() -> dict[str, Any]:
             context = get_current_context()
             return invoke("train", "training_set", use_case.name, moment(context), reason=cause(context))
+
+        @task
+        def workers(prepared: dict[str, Any]) -> list[dict[str, Any]]:
+            return invoke("train", "workers", prepared["training_run"])
+
+        @task(pool=TRAINING_POOL)
+        def search(part: dict[str, Any]) -> dict[str, Any]:
+            return invoke("train", "search", part["training_run"], part["worker"])
 
         @task(pool=TRAINING_POOL)
         def tune(prepared: dict[str, Any]) -> dict[str, Any]:
@@ -60,15 +73,24 @@ def build(use_case: UseCase) -> None:
         def register(judged: dict[str, Any]) -> dict[str, Any]:
             return invoke("train", "register", judged["training_run"])
 
-        @task(outlets=[champion])
+        # A version that the gate rejected is not asked about, and still gets its line in the ledger.
+        @task(outlets=[champion], trigger_rule="none_failed")
         def promote(registered: dict[str, Any]) -> Any:
-            outcome = invoke("train", "promote", registered["training_run"])
+            said = approval.answer(get_current_context()) if use_case.approval == "manual" else None
+            run = registered["training_run"]
+            outcome = invoke("approval", "answer", run, **said) if said else invoke("train", "promote", run)
             if not outcome["promoted"]:
                 raise AirflowSkipException(outcome["reason"])
             yield Metadata(champion, outcome)
             return outcome
 
-        promote(register(gate(evaluate(tune(training_set())))))  # type: ignore[arg-type]
+        prepared = training_set()
+        tuned = tune(prepared)  # type: ignore[arg-type]
+        search.expand(part=workers(prepared)) >> tuned  # type: ignore[arg-type]
+        registered = register(gate(evaluate(tuned)))  # type: ignore[arg-type]
+        promoted = promote(registered)  # type: ignore[arg-type]
+        if use_case.approval == "manual":
+            approval.ask(use_case, registered) >> promoted
 
     train()
 

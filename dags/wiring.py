@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
-from airflow.sdk import Asset, CronTriggerTimetable, Param
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
 from airflow.sdk.exceptions import AirflowFailException
 
 from evergreen.errors import (
@@ -59,6 +59,12 @@ def cron(expression: str | None) -> CronTriggerTimetable | None:
     if expression is None:
         return None
     return CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
+
+
+def on_assets_or_schedule(events: Any, expression: str | None) -> Any:
+    """When these assets are published, and at the ticks of a cron expression where there is one."""
+    ticks = cron(expression)
+    return AssetOrTimeSchedule(timetable=ticks, assets=events) if ticks is not None else events
 
 
 def as_of_param() -> Param:
@@ -111,8 +117,10 @@ def moment(context: Any) -> datetime:
 
 
 def cause(context: Any) -> str:
-    """Why a training starts: what the triggering asset events say, else what the form says."""
+    """Why a training starts: what the triggering asset events say, else the schedule or the form."""
     told = {str(extra.get("cause", "new data")) for extra in _extras(context)}
+    if not told and str(getattr(context["dag_run"], "run_type", "")).endswith("scheduled"):
+        return "schedule"
     return " and ".join(sorted(told)) or str(context["params"]["reason"])
 
 

@@ -1,8 +1,15 @@
 #!/bin/sh
-# The simulated bank is a foreign database to Evergreen; here it lives on the same server, in a schema of its own.
+# Run by the image at its first start. Its own user may do everything in MARIADB_DATABASE, and only there.
 set -eu
 # Not on the command line, where every process of the container could read it.
-MYSQL_PWD="$MARIADB_ROOT_PASSWORD" mariadb --user=root <<SQL
+export MYSQL_PWD="$MARIADB_ROOT_PASSWORD"
+
+# The simulated bank is a foreign database to Evergreen; here it lives on the same server, in a schema of its own.
+mariadb --user=root <<SQL
 CREATE DATABASE IF NOT EXISTS credit_bank CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-GRANT ALL PRIVILEGES ON credit_bank.* TO '$MARIADB_USER'@'%';
+GRANT ALL PRIVILEGES ON \`credit\\_bank\`.* TO '$MARIADB_USER'@'%';
 SQL
+
+# The ledger: append-only, because that user may neither change nor delete its lines.
+sed -e "s/{ledger}/${MARIADB_DATABASE}_ledger/g" -e "s/{user}/$MARIADB_USER/g" -e "s/{host}/%/g" \
+    /opt/evergreen/ledger.sql | mariadb --user=root

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,10 +60,8 @@ def mariadb_server(mariadb: Database) -> PrivateMariaDB:
 @pytest.fixture
 def settings(mariadb: Database, tmp_path: Path) -> Iterator[Settings]:
     """Settings with an empty database of this test's own and an MLflow store in its temporary folder."""
-    name = f"test_{secrets.token_hex(6)}"
     server = mariadb.server
-    with mariadb.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
+    with mariadb.empty_database() as name:
         made = Settings(
             home=tmp_path / "home",
             use_cases=str(tmp_path / "usecases"),
@@ -78,7 +75,6 @@ def settings(mariadb: Database, tmp_path: Path) -> Iterator[Settings]:
         yield made
         # Otherwise each test would leave its pool's connections until the server has no more.
         dispose(made)
-        cursor.execute(f"DROP DATABASE {name}")
 
 
 @pytest.fixture(scope="session")

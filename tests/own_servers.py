@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from pathlib import Path
 import pymysql
 
 from evergreen.stack import warden
-from evergreen.stack.mariadb import PrivateMariaDB, new_password
+from evergreen.stack.mariadb import HOSTS, PrivateMariaDB, new_password
 from evergreen.stack.ports import LOOPBACK, any_free
+from evergreen.store.sql_files import grant_all, grant_ledger, ledger_schema, prepare_ledger
 from waiting import eventually
 
 _STOP_SECONDS = 60.0
@@ -98,6 +100,34 @@ class Database:
         return pymysql.connect(
             host=LOOPBACK, port=server.port, user=server.user, password=server.password, autocommit=True
         )
+
+    def connect_as_administrator(self) -> pymysql.connections.Connection:
+        """The same as the one who may do everything, which the server's user may not."""
+        return pymysql.connect(**self.server.administrator, autocommit=True)
+
+    def administer(self, *statements: str) -> None:
+        """Run statements as that one."""
+        with self.connect_as_administrator() as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    @contextmanager
+    def empty_database(self) -> Iterator[str]:
+        """The name of a new database with its ledger, where the server's user has the platform's rights.
+
+        Both are dropped at the end, with the rights.
+        """
+        name, user = f"test_{secrets.token_hex(6)}", self.server.user
+        grants = [*grant_all(name, user, HOSTS), *grant_ledger(name, user, HOSTS)]
+        self.administer(f"CREATE DATABASE {name}", *prepare_ledger(name), *grants)
+        try:
+            yield name
+        finally:
+            self.administer(
+                f"DROP DATABASE IF EXISTS {name}",
+                f"DROP DATABASE IF EXISTS {ledger_schema(name)}",
+                *(told.replace("GRANT", "REVOKE").replace(" TO ", " FROM ") for told in grants),
+            )
 
     def _answers(self) -> bool:
         try:

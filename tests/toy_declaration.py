@@ -5,6 +5,7 @@ from datetime import timedelta
 import numpy as np
 
 from evergreen.usecase import (
+    Between,
     DriftPolicy,
     Entity,
     Feature,
@@ -26,6 +27,12 @@ def spend_per_visit(spend, visits):
 
 
 SOURCE = FileSource("toy.csv")
+
+SPACE = (
+    Between("depth", 2, 4),
+    Between("l2_leaf_reg", 1.0, 10.0, log=True),
+    Between("learning_rate", 0.03, 0.3, log=True),
+)
 
 USE_CASE = UseCase(
     name="toy",
@@ -62,9 +69,9 @@ USE_CASE = UseCase(
         delay=timedelta(days=7),
     ),
     on_demand=(OnDemandFeature(spend_per_visit),),
-    tuning=Tuning(trials=2, seconds=20, depth=(2, 4), iterations=60, early_stopping_rounds=10),
+    tuning=Tuning(trials=2, seconds=20, space=SPACE, iterations=60, early_stopping_rounds=10),
     # What makes a client leave is nearly linear: the linear baseline may be a little ahead.
-    gate=Gate(metric="roc_auc", margin=-0.05),
+    gate=Gate(metric="roc_auc", margin=-0.05, baseline_margin=-0.05),
     drift=DriftPolicy(min_rows=100),
     retrain=RetrainPolicy(),
 )

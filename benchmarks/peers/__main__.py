@@ -11,13 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
+from benchmarks.common import result, server
+from benchmarks.common.result import Field
+from benchmarks.common.timing import say
 from benchmarks.peers import environment
 from benchmarks.peers.compare import Compared, compare, write_files
-from benchmarks.store import join, result, server
+from benchmarks.store import join
 from benchmarks.store.measure import size_of
 from benchmarks.store.online import percentile
-from benchmarks.store.result import Field
-from benchmarks.store.timing import say
 
 FULL_ROWS = 1_000_000
 QUICK_ROWS = 100_000

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from benchmarks.common.server import Bench
+from benchmarks.common.timing import alternate, say
 from benchmarks.peers.environment import Feast
 from benchmarks.store import data, join
 from benchmarks.store.data import JOIN, KEY, START, TIME, Size
 from benchmarks.store.join import World
 from benchmarks.store.online import MANY
-from benchmarks.store.server import Bench
-from benchmarks.store.timing import alternate, say
 
 from evergreen.store.online import read_online
 from evergreen.usecases import load

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.store.timing import say
+from benchmarks.common.timing import say
 
 REQUIREMENTS = ("feast==0.67.0", "pandas<3")
 _WORKER = Path(__file__).parent / "feast_worker.py"

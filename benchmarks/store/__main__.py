@@ -11,11 +11,11 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.store import result
+from benchmarks.common import result
+from benchmarks.common.server import running
+from benchmarks.common.timing import say
 from benchmarks.store.fields import fields
 from benchmarks.store.measure import measure
-from benchmarks.store.server import running
-from benchmarks.store.timing import say
 
 FULL_ROWS = 1_000_000
 QUICK_ROWS = 100_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from statistics import median
 
+from benchmarks.common.result import Field
 from benchmarks.store.measure import Measured
 from benchmarks.store.online import percentile
-from benchmarks.store.result import Field
 
 
 def fields(measured: Measured) -> list[Field]:

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 import pyarrow.csv
 import sqlalchemy as sa
+from benchmarks.common.server import Bench
+from benchmarks.common.timing import alternate, say, seconds
 from benchmarks.store import data
 from benchmarks.store.data import KEY, TIME, VIEW, WIDE, Size
-from benchmarks.store.server import Bench
-from benchmarks.store.timing import alternate, say, seconds
 
 from evergreen.loop import ingest as loop
 from evergreen.settings import Settings

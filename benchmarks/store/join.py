@@ -18,11 +18,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
+from benchmarks.common.server import Bench
+from benchmarks.common.timing import alternate, say, seconds
 from benchmarks.store import data
 from benchmarks.store.data import ASKED, JOIN, KEY, NUMBERS, TARGET, TIME, VIEW, Size
 from benchmarks.store.ingest import forget
-from benchmarks.store.server import Bench
-from benchmarks.store.timing import alternate, say, seconds
 
 from evergreen.loop import ingest as loop
 from evergreen.settings import Settings

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.common.server import Bench
+from benchmarks.common.timing import say
 from benchmarks.store import ingest, join, memory, online
 from benchmarks.store.data import Size
-from benchmarks.store.server import Bench
-from benchmarks.store.timing import say
 
 STEPS = 20
 CALLS = 500

@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.server import Bench
+from benchmarks.common.timing import say
 from benchmarks.store import data
 from benchmarks.store.data import WIDE, Size
 from benchmarks.store.ingest import HISTORY, write_files
-from benchmarks.store.server import Bench
-from benchmarks.store.timing import say
 
 from evergreen.store.database import engine
 

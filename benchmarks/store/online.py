@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+from benchmarks.common.timing import say
 from benchmarks.store.data import JOIN, Size
 from benchmarks.store.join import World
-from benchmarks.store.timing import say
 
 from evergreen.store.online import read_online
 from evergreen.usecases import load

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -39,6 +40,9 @@ class Settings(BaseSettings):
     mariadb_password: SecretStr = Field(SecretStr(""), description="Its password.")
     mariadb_database: str = Field("evergreen", description="The platform's own database.")
     mlflow_tracking_uri: str = Field("http://127.0.0.1:5000", description="MLflow's tracking server.")
+    mlflow_url: str = Field(
+        "", description="MLflow's address for people's browsers, where it differs from the tracking URI."
+    )
     airflow_url: str = Field("http://127.0.0.1:8080", description="Airflow's API server.")
     airflow_user: str = Field("admin", description="The user that triggers DAGs.")
     airflow_password: SecretStr = Field(SecretStr(""), description="That user's password.")
@@ -55,6 +59,9 @@ class Settings(BaseSettings):
         description="Days that overwritten and deleted rows are kept, to reproduce training sets; 0: always.",
     )
     threads: int = Field(0, ge=0, description="CPU threads for training; 0 means all.")
+    task_type: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="What CatBoost fits on; auto: a GPU if there is one."
+    )
     champion_poll_seconds: float = Field(
         2.0, gt=0, description="How often a service asks the registry for a new champion."
     )

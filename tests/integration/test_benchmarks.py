@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.common.result import Field, as_json, table  # noqa: E402
 from benchmarks.store import data, join  # noqa: E402
-from benchmarks.store.result import Field, as_json, table  # noqa: E402
 
 # The fields; those with two values tell cold and warm reads.
 FIELDS = {

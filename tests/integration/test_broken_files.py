@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,9 +27,7 @@ FORMER = f"{HEADER}\n1000,2025-12-01,2.5,former,no\n"
 def pails(mariadb: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A store that holds one former row; one for all files, for a database costs more than a file."""
     folder = tmp_path_factory.mktemp("pails")
-    name = f"test_{secrets.token_hex(6)}"
-    with mariadb.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
+    with mariadb.empty_database() as name:
         made = Settings(
             home=folder / "home",
             use_cases=str(folder / "usecases"),
@@ -44,7 +41,6 @@ def pails(mariadb: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         ingest.run(made, "pails", BEFORE, source=str(folder / "former.csv"))
         yield made
         dispose(made)
-        cursor.execute(f"DROP DATABASE {name}")
 
 
 @pytest.fixture

@@ -13,9 +13,12 @@ import sqlalchemy as sa
 
 from evergreen.errors import SourceUnreachable, UseCaseError
 from evergreen.settings import Settings
+from evergreen.stack.mariadb import HOSTS
+from evergreen.store.sql_files import grant_all
 from evergreen.usecase import SqlSource
 from evergreen.usecases.credit_score import USE_CASE, bank
 from evergreen.usecases.credit_score.simulator import populate
+from own_servers import Database
 
 START, MIDDLE, END = date(2025, 1, 1), date(2025, 3, 17), date(2025, 6, 20)
 TABLES = ("customer", "monthly_fact", "score_outcome")
@@ -33,20 +36,13 @@ def url_of(settings: Settings, database: str, *, port: int | None = None, user: 
 
 
 @pytest.fixture
-def server(settings: Settings) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(url_of(settings, ""), poolclass=sa.NullPool)
-    yield engine
-    with engine.begin() as connection:
-        for kind in ("one", "two"):
-            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {settings.mariadb_database}_{kind}")
-
-
-@pytest.fixture
-def banks(settings: Settings, server: sa.Engine) -> tuple[str, str]:
-    """URLs of two bank databases that do not exist yet."""
-    return url_of(settings, f"{settings.mariadb_database}_one"), url_of(
-        settings, f"{settings.mariadb_database}_two"
-    )
+def banks(settings: Settings, mariadb: Database) -> Iterator[tuple[str, str]]:
+    """URLs of two bank databases that do not exist yet, and that the platform's user may make."""
+    names = [f"{settings.mariadb_database}_{kind}" for kind in ("one", "two")]
+    user = settings.mariadb_user
+    mariadb.administer(*(grant for name in names for grant in grant_all(name, user, HOSTS)))
+    yield url_of(settings, names[0]), url_of(settings, names[1])
+    mariadb.administer(*(f"DROP DATABASE IF EXISTS {name}" for name in names))
 
 
 def content(url: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -149,17 +145,15 @@ def test_the_recession_can_begin_after_the_history(banks: tuple[str, str]) -> No
 
 
 def test_it_writes_the_same_rows_where_the_server_refuses_files(
-    banks: tuple[str, str], server: sa.Engine
+    banks: tuple[str, str], mariadb: Database
 ) -> None:
     by_file, by_insert = banks
     populate(by_file, start=START, end=MIDDLE, customers=40, seed=5)
-    with server.begin() as connection:
-        connection.exec_driver_sql("SET GLOBAL local_infile = 0")
+    mariadb.administer("SET GLOBAL local_infile = 0")
     try:
         populate(by_insert, start=START, end=MIDDLE, customers=40, seed=5)
     finally:
-        with server.begin() as connection:
-            connection.exec_driver_sql("SET GLOBAL local_infile = 1")
+        mariadb.administer("SET GLOBAL local_infile = 1")
     assert content(by_insert) == content(by_file)
 
 
@@ -179,18 +173,14 @@ def test_it_shows_progress_month_by_month(banks: tuple[str, str]) -> None:
 
 
 def test_a_user_without_the_right_to_create_may_use_an_existing_database(
-    settings: Settings, server: sa.Engine
+    settings: Settings, mariadb: Database
 ) -> None:
     database, user = settings.mariadb_database, f"{settings.mariadb_database}_u"
     password = settings.mariadb_password.get_secret_value()
-    with server.begin() as connection:
-        connection.exec_driver_sql(f"CREATE USER '{user}'@'127.0.0.1' IDENTIFIED BY '{password}'")
-        # GRANT needs the right to grant, which the platform's user does not have: write the table instead.
-        connection.exec_driver_sql(
-            "INSERT INTO mysql.db (Host, Db, User, Select_priv, Insert_priv, Create_priv, Index_priv) "
-            f"VALUES ('127.0.0.1', '{database}', '{user}', 'Y', 'Y', 'Y', 'Y')"
-        )
-        connection.exec_driver_sql("FLUSH PRIVILEGES")
+    mariadb.administer(
+        f"CREATE USER '{user}'@'127.0.0.1' IDENTIFIED BY '{password}'",
+        f"GRANT SELECT, INSERT, CREATE, INDEX ON `{database}`.* TO '{user}'@'127.0.0.1'",
+    )
     try:
         populate(url_of(settings, database, user=user), start=START, end=START, customers=5, seed=1)
         with pytest.raises(SourceUnreachable, match=f"{database}_one"):
@@ -198,8 +188,7 @@ def test_a_user_without_the_right_to_create_may_use_an_existing_database(
                 url_of(settings, f"{database}_one", user=user), start=START, end=START, customers=5, seed=1
             )
     finally:
-        with server.begin() as connection:
-            connection.exec_driver_sql(f"DROP USER '{user}'@'127.0.0.1'")
+        mariadb.administer(f"DROP USER '{user}'@'127.0.0.1'")
 
 
 def test_an_unreachable_server_is_named(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from evergreen.demo.fresh import Mark, start_afresh
 from evergreen.demo.upstream import DeclaredUpstream
 from evergreen.errors import NotTheDemosData
 from evergreen.loop import ingest
+from evergreen.registry import ledger
 from evergreen.settings import Settings
 from evergreen.store.database import engine
 from evergreen.store.forget import is_empty
@@ -80,3 +81,32 @@ def test_a_mark_of_another_database_permits_nothing(
     Mark.of(elsewhere, toy_use_case).note(DEMOS)
     with pytest.raises(NotTheDemosData):
         start_afresh(filled, toy_use_case, source)
+
+
+def test_the_ledger_is_not_erased_but_told_of_it(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    database = engine(filled)
+    for version in (1, 2):
+        ledger.record(
+            database,
+            use_case="toy",
+            action="promote",
+            from_version=version - 1 or None,
+            to_version=version,
+            training_run_id=None,
+            actor="gate",
+            reason="good",
+        )
+    for _ in range(2):
+        Mark.of(filled, toy_use_case).note(DEMOS)
+        ingest.run(filled, toy_use_case.name, DEMOS)
+        start_afresh(filled, toy_use_case, source)
+    erased, *before = ledger.entries(database, "toy")
+    assert (erased.action, erased.to_version) == ("erase", None)
+    assert "@" in erased.actor
+    assert [line.to_version for line in before if line.action == "promote"] == [2, 1]
+    assert [line.action for line in before].count("erase") == 0
+    assert ledger.served_at(database, erased.at) == {}
+    assert is_empty(database, toy_use_case)
+    assert start_afresh(filled, toy_use_case, source) == "nothing there yet"

@@ -121,14 +121,14 @@ def test_a_verdict_closes_its_window(toy_store, served, start):
     assert (after["predictions"], after["drifted"]) == (150, False)
 
 
-def test_the_window_holds_neither_old_rows_nor_former_champions_nor_checks(toy_store, served, start):
+def test_the_window_holds_neither_old_rows_nor_former_champions_nor_checks(mariadb, toy_store, served, start):
     served(120, start - minutes(1), shift=2.0)
     served(120, start + minutes(1), shift=2.0, channel="canary")
     served(120, start + minutes(1), shift=2.0, channel="batch")
     outcome = monitor.drift(toy_store, "toy", start + minutes(2))
     assert (outcome["predictions"], outcome["drifted"]) == (0, None)
     served(120, start + minutes(1))
-    _move_promotion(toy_store, start - timedelta(days=30))
+    _move_promotion(mariadb, toy_store, start - timedelta(days=30))
     served(120, start - timedelta(days=8))
     late = monitor.drift(toy_store, "toy", start)
     assert late["predictions"] == 120  # drift.window is seven days
@@ -162,10 +162,10 @@ def _other(settings):
     return settings.mlflow_tracking_uri.replace("mlflow.db", "other.db")
 
 
-def _move_promotion(settings, at):
+def _move_promotion(mariadb, settings, at):
     """As if the champion had been promoted then."""
-    with engine(settings).begin() as connection:
-        connection.execute(sa.text("UPDATE promotion SET at = :at"), {"at": at.replace(tzinfo=None)})
+    moment = f"{at.replace(tzinfo=None):%Y-%m-%d %H:%M:%S.%f}"
+    mariadb.administer(f"UPDATE {settings.mariadb_database}_ledger.promotion SET at = '{moment}'")
 
 
 def test_the_monitor_forgets_overwritten_rows_only_as_the_setting_says(

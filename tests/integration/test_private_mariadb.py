@@ -12,7 +12,7 @@ from own_servers import Database, private_mariadb
 
 def temporary_files_around_another_start(first: Database, folder: Path) -> tuple[set[str], set[str]]:
     """The files of a temporary table on `first`: before and after a second server starts and ends."""
-    with first.connect() as connection, connection.cursor() as cursor:
+    with first.connect_as_administrator() as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TEMPORARY TABLE mysql.parked (n INT) ENGINE=Aria")
         cursor.execute("SELECT @@tmpdir")
         ((shared,),) = cursor.fetchall()

@@ -17,14 +17,15 @@ from evergreen.registry.champion import champion
 from evergreen.registry.models import (
     fetch_run_file,
     forget_model,
-    load_holdout_model,
     load_model,
+    load_run_model,
     set_champion,
     version_of,
 )
 from evergreen.stack.ports import LOOPBACK, any_free
 from evergreen.store.database import engine
 from evergreen.training import runs
+from evergreen.training.tracking import holdout_file
 from own_servers import start_guarded, stop
 from waiting import eventually
 
@@ -85,7 +86,7 @@ def test_the_whole_loop_through_a_server(toy_store, toy_use_case, server, tmp_pa
     loaded = load_model(settings, toy_use_case, 1)
     assert (loaded.version, loaded.run_id, loaded.classes) == (1, first["mlflow_run"], ("no", "yes"))
     assert loaded.tags["evergreen.training_run"] == first["training_run"]
-    assert load_holdout_model(settings, toy_use_case, 2) is not None
+    assert load_run_model(settings, toy_use_case, 2, holdout_file(0)) is not None
     assert fetch_run_file(settings, first["mlflow_run"], "nothing.json", tmp_path) is None
     with pytest.raises(RegistryError, match="not found"):
         version_of(settings, "toy", 99)

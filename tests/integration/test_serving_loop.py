@@ -29,8 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def promote(made: World, version: int, former: int | None) -> None:
-    """As the train DAG does: alias and ledger."""
-    made.promote(version)
+    """As the train DAG does: the ledger and then the alias."""
     record(
         engine(made.settings),
         use_case="parcel",
@@ -41,6 +40,7 @@ def promote(made: World, version: int, former: int | None) -> None:
         actor="test",
         reason="a test",
     )
+    made.promote(version)
 
 
 def test_a_good_champion_passes_and_a_rerun_gives_the_same(made: World, service: Service) -> None:

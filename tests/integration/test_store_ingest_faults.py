@@ -24,6 +24,7 @@ from evergreen.store.runs import get_ingest, start_ingest, update_ingest
 from evergreen.store.tables import create_tables
 from evergreen.store.training_set import read_training_set
 from evergreen.usecase import UseCase
+from own_servers import Database
 from toy_loads import DAY, JULY, content, load
 
 Frames = Callable[..., dict[str, pd.DataFrame]]
@@ -155,19 +156,18 @@ def test_loads_at_the_same_time_wait_for_each_other(
 
 
 def test_without_local_infile_the_rows_are_the_same(
-    database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
+    mariadb: Database, database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
 ) -> None:
     frames = toy_frames(60)
     load(database, toy_use_case, JULY, frames)
     usual = content(database, toy_use_case)
     forget(database, toy_use_case)
     create_tables(database, toy_use_case)
-    with database.connect() as connection:
-        connection.exec_driver_sql("SET GLOBAL local_infile = 0")
-        try:
-            assert load(database, toy_use_case, JULY, frames) == {"facts": 60, "label": 60}
-        finally:
-            connection.exec_driver_sql("SET GLOBAL local_infile = 1")
+    mariadb.administer("SET GLOBAL local_infile = 0")
+    try:
+        assert load(database, toy_use_case, JULY, frames) == {"facts": 60, "label": 60}
+    finally:
+        mariadb.administer("SET GLOBAL local_infile = 1")
     assert content(database, toy_use_case) == usual
 
 
@@ -182,10 +182,9 @@ def test_a_value_that_does_not_fit_stops_the_load(
 
 
 def test_a_server_that_tells_no_warnings_still_tells_of_bent_values(
-    database: sa.Engine, tmp_path: Path
+    mariadb: Database, database: sa.Engine, tmp_path: Path
 ) -> None:
-    with database.begin() as connection:
-        connection.exec_driver_sql("SET @@GLOBAL.max_error_count = 0")
+    mariadb.administer("SET @@GLOBAL.max_error_count = 0")
     database.dispose()
     try:
         with database.begin() as connection:
@@ -194,8 +193,7 @@ def test_a_server_that_tells_no_warnings_still_tells_of_bent_values(
             with pytest.raises(StoreError, match="does not take the rows as they are"):
                 load_rows(connection, "narrow", file)
     finally:
-        with database.begin() as connection:
-            connection.exec_driver_sql("SET @@GLOBAL.max_error_count = DEFAULT")
+        mariadb.administer("SET @@GLOBAL.max_error_count = DEFAULT")
 
 
 def test_frames_without_their_columns_or_of_no_part_are_refused(

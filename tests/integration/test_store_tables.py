@@ -20,7 +20,7 @@ from evergreen.store.tables import create_tables, tables
 from evergreen.usecase import TIMELESS, Entity, Feature, Key, UseCase
 
 PLATFORM = {
-    *("schema_migration", "ingest_run", "ingest_batch", "training_run", "promotion"),
+    *("schema_migration", "ingest_run", "ingest_batch", "training_run"),
     *("reference_profile", "drift_report", "retrain_decision"),
 }
 

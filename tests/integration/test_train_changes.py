@@ -21,7 +21,7 @@ from evergreen.store.ingest import load as load_frames
 from evergreen.store.retention import prune
 from evergreen.store.runs import start_ingest
 from evergreen.store.training_set import read_training_set
-from evergreen.training import runs, tracking
+from evergreen.training import runs, tracking, trials
 from evergreen.usecases import load
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
@@ -47,7 +47,9 @@ def assert_of_one_data_set(settings, training_run):
     row = runs.get(engine(settings), training_run)
     client = MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
     experiment = client.get_experiment_by_name("toy")
-    [run] = client.search_runs([experiment.experiment_id])
+    found = client.search_runs([experiment.experiment_id])
+    [run] = [each for each in found if trials.PARENT not in each.data.tags]
+    assert {each.data.tags.get(trials.PARENT) for each in found} == {None, run.info.run_id}
     assert run.info.run_id == row.mlflow_run_id
     assert run.data.tags["evergreen.dataset_digest"] == row.dataset_digest
     [used] = run.inputs.dataset_inputs
@@ -155,7 +157,7 @@ def test_after_a_change_of_the_split_nobody_claims_unseen_rows(toy_store, monkey
     def declare(share):
         text = path.read_text().partition('    gate=Gate(metric="roc_auc"')[0]
         path.write_text(
-            f'{text}    gate=Gate(metric="roc_auc", margin=-0.05),\n'
+            f'{text}    gate=Gate(metric="roc_auc", margin=-0.05, baseline_margin=-0.05),\n'
             f'    split="stratified",\n    holdout_share={share},\n)\n'
         )
         sys.modules.pop("evergreen_usecases_toy", None)

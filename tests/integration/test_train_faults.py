@@ -15,7 +15,7 @@ from evergreen.loop import train
 from evergreen.registry import ledger, models
 from evergreen.registry.champion import champion
 from evergreen.store.database import engine
-from evergreen.training import profile, promotion, runs, tracking
+from evergreen.training import profile, promotion, runs, tracking, trials
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -25,15 +25,21 @@ class Killed(BaseException):
 
 
 SIDE_EFFECTS = [
+    (tracking, "begin_run"),
+    (trials, "show"),
     (tracking, "_dataset"),
-    (tracking, "_log_holdout_model"),
+    (tracking, "_log_files"),
     (tracking, "_log_model"),
     (tracking, "log_run"),
     (models, "_ensure_registered_model"),
     (models, "register"),
+    (tracking, "write_page"),
+    (models, "set_challenger"),
     (profile, "save"),
     (ledger, "record"),
     (models, "set_champion"),
+    (models, "tag_version"),
+    (models, "dismiss_challenger"),
     (runs, "update"),
 ]
 
@@ -61,7 +67,13 @@ def assert_one_clean_training(settings, outcome):
     assert outcome["version"] == 1
     [version] = client.search_model_versions("name = 'toy'")
     experiment = client.get_experiment_by_name("toy")
-    [run] = client.search_runs([experiment.experiment_id])
+    found_runs = client.search_runs([experiment.experiment_id])
+    [run] = [each for each in found_runs if trials.PARENT not in each.data.tags]
+    nested = [each for each in found_runs if each.data.tags.get(trials.PARENT) == run.info.run_id]
+    assert sorted(each.data.tags[trials.TRIAL] for each in nested) == ["0", "1"]
+    assert len(nested) == len(found_runs) - 1
+    assert len(client.search_logged_models([experiment.experiment_id])) == 1
+    assert set(client.get_registered_model("toy").aliases) == {"champion"}
     assert run.info.status == "FINISHED"
     assert version.run_id == run.info.run_id == outcome["mlflow_run"]
     found = champion(settings, "toy")

@@ -15,15 +15,17 @@ from evergreen.errors import EmptyTrainingSet, SignatureMismatch, TrainingError
 from evergreen.loop import train
 from evergreen.registry import ledger
 from evergreen.registry.champion import champion
-from evergreen.registry.models import forget_model, load_holdout_model, load_model
+from evergreen.registry.models import forget_model, load_model, load_run_model
 from evergreen.store.database import engine
 from evergreen.store.ingest import load as load_frames
 from evergreen.store.on_demand import columns_of, feature_columns
 from evergreen.store.runs import start_ingest
 from evergreen.store.training_set import read_training_set
 from evergreen.training import profile, runs
-from evergreen.training.evaluation import metrics, scores
-from evergreen.training.split import holdout
+from evergreen.training.answers import scores
+from evergreen.training.metrics import metrics
+from evergreen.training.split import cuts
+from evergreen.training.tracking import holdout_file
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -58,13 +60,19 @@ def test_a_first_training_makes_a_champion_with_everything_that_belongs_to_it(
 
     run = client.get_run(found.run_id)
     assert run.data.params["depth"]
-    assert {"roc_auc", "baseline_roc_auc", "holdout_rows"} <= set(run.data.metrics)
+    assert {"roc_auc", "roc_auc_low", "linear_roc_auc", "dummy_roc_auc", "holdout_rows"} <= set(
+        run.data.metrics
+    )
     assert run.data.tags["evergreen.training_run"] == outcome["training_run"]
     assert run.data.tags["evergreen.reason"] == "first model"
     [dataset] = run.inputs.dataset_inputs
     assert outcome["digest"].startswith(dataset.dataset.digest)
     files = {item.path for item in client.list_artifacts(found.run_id, "plots")}
-    assert files == {"plots/holdout.png", "plots/importance.png"}
+    drawn = ("calibration", "curves", "holdout", "importance", "learning", "training")
+    assert files == {f"plots/{name}.png" for name in drawn}
+    search = {item.path for item in client.list_artifacts(found.run_id, "search")}
+    assert search == {"search/history.png", "search/parameters.png", "search/trials.json"}
+    assert "model_card.html" in {item.path for item in client.list_artifacts(found.run_id)}
     version = client.get_model_version("toy", "1")
     model = client.get_logged_model(version.source.removeprefix("models:/"))
     stored = Path(model.artifact_location.removeprefix("file://"))
@@ -87,10 +95,10 @@ def test_the_logged_metrics_are_those_of_the_hold_out_model_and_the_champion_kno
     found = read_training_set(engine(toy_store), toy_use_case, AS_OF, read_at=row.dataset_read_at)
     assert found.digest == row.dataset_digest
     frame = found.frame
-    mask = holdout(toy_use_case, frame).test
+    mask = cuts(toy_use_case, frame)[0].test
     columns = feature_columns(toy_use_case, columns_of(frame[mask], toy_use_case))
     label = frame[mask]["leaves"].to_numpy(dtype=object)
-    judged = load_holdout_model(toy_store, toy_use_case, 1)
+    judged = load_run_model(toy_store, toy_use_case, 1, holdout_file(0))
     assert judged is not None
     again = metrics(toy_use_case, label, scores(toy_use_case, judged.model, columns))
     assert again["roc_auc"] == pytest.approx(outcome["metrics"]["candidate"])
@@ -131,7 +139,9 @@ def strict(toy_store, **gate):
     """Change the gate in the toy's own folder, as its owner would."""
     path = Path(toy_store.use_cases) / "toy" / "__init__.py"
     arguments = ", ".join(f"{name}={value!r}" for name, value in gate.items())
-    text = path.read_text().replace('Gate(metric="roc_auc", margin=-0.05)', f"Gate({arguments})")
+    text = path.read_text().replace(
+        'Gate(metric="roc_auc", margin=-0.05, baseline_margin=-0.05)', f"Gate({arguments})"
+    )
     path.write_text(text)
 
 

@@ -17,10 +17,14 @@ from command_line import CommandLine, Done
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     *("up", "down", "status", "airflow", "use-cases", "new", "profile", "run", "score", "simulate", "demo"),
-    *("features", "apply", "ingest-runs", "dataset"),
+    *("features", "apply", "ingest-runs", "dataset", "ledger", "rollback"),
 )
 # Those that have subcommands.
-GROUPS = {"features": ("list", "diff"), "dataset": ("list", "show", "reproduce")}
+GROUPS = {
+    "features": ("list", "diff"),
+    "dataset": ("list", "show", "reproduce"),
+    "ledger": ("list", "at"),
+}
 WORDS = [
     *(name for name in COMMANDS if name not in GROUPS),
     *(f"{name} {sub}" for name, subs in GROUPS.items() for sub in subs),
@@ -96,6 +100,10 @@ def test_use_cases_can_be_listed_for_scripts(evergreen: Evergreen, tmp_path: Pat
         (("profile", "titanik"), 2, "did you mean 'titanic'"),
         (("profile", "titanic", "--as-of", "yesterday"), 2, "yesterday"),
         (("features", "titanic", "more"), 2, "more"),
+        (("ledger", "titanik"), 2, "did you mean 'titanic'"),
+        (("ledger", "at", "yesterday"), 2, "yesterday"),
+        (("rollback", "titanik"), 2, "did you mean 'titanic'"),
+        (("rollback", "titanic", "--to", "former"), 2, "--to"),
         (("new", "own", "--from", "missing.csv", "--target", "y"), 3, "missing.csv"),
         (("new", "Not A Name", "--from", "missing.csv", "--target", "y"), 2, "not a valid name"),
         (("simulate", "titanic", "--start", "2026-01-01", "--end", "2026-02-01"), 2, "no simulator"),

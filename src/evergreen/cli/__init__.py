@@ -12,7 +12,9 @@ from evergreen.errors import EvergreenError
 from evergreen.cli import stack as stack
 from evergreen.cli import workbench as workbench
 from evergreen.cli import loop as loop
+from evergreen.cli import training as training
 from evergreen.cli import store as store
+from evergreen.cli import registry as registry
 # isort: on
 
 

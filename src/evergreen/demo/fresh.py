@@ -9,8 +9,12 @@ from pathlib import Path
 
 from evergreen.demo.upstream import Upstream
 from evergreen.errors import NotTheDemosData
+from evergreen.loop.rollback import whoever
 from evergreen.registry.champion import champion
+from evergreen.registry.ledger import champion_lines, record
+from evergreen.registry.lock import alone
 from evergreen.registry.models import forget_model
+from evergreen.registry.reconcile import reconcile_alone
 from evergreen.settings import Settings
 from evergreen.store.database import engine
 from evergreen.store.forget import forget, is_empty, run_moments
@@ -67,7 +71,26 @@ def start_afresh(settings: Settings, use_case: UseCase, source: Upstream, *, era
             hint="erase all of it with --erase, or take the demo elsewhere: EVERGREEN_HOME=another-folder",
         )
     forget(database, use_case)
-    forget_model(settings, use_case.name)
+    _forget_champions(settings, use_case)
     source.erase()
     mark.write(set())
     return "forgot what the previous demo left"
+
+
+def _forget_champions(settings: Settings, use_case: UseCase) -> None:
+    """Delete the models. The ledger forgets nothing: a line tells that nobody is champion any more."""
+    database = engine(settings)
+    with alone(database, use_case.name):
+        reconcile_alone(settings, database, use_case.name)
+        if lines := champion_lines(database, use_case.name):
+            record(
+                database,
+                use_case=use_case.name,
+                action="erase",
+                from_version=lines[-1].to_version,
+                to_version=None,
+                training_run_id=None,
+                actor=whoever(),
+                reason="a demo began anew: its tables, runs and models were erased",
+            )
+        forget_model(settings, use_case.name)

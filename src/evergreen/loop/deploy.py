@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import EvergreenError, ServiceUnreachable, ServingError
+from evergreen.errors import (
+    EvergreenError,
+    RegistryError,
+    RegistryUnreachable,
+    ServiceUnreachable,
+    ServingError,
+)
 from evergreen.registry.champion import champion, require_champion
 from evergreen.serving.client import ServiceClient
 from evergreen.settings import Settings
@@ -18,8 +24,6 @@ from evergreen.usecase import UseCase
 from evergreen.usecases import load
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from evergreen.registry.ledger import Entry
 
 # Rows of a canary: drawn from the declaration, and real ones from the log.
@@ -114,9 +118,10 @@ def finalize(settings: Settings, use_case: str, canary: Mapping[str, Any]) -> di
     champion while its predecessor is not either: then nothing is written. Raises ServingError after a
     rollback, or without a former champion to go back to.
     """
-    from evergreen.registry.ledger import find
+    from evergreen.registry.ledger import find, former_champion
+    from evergreen.registry.lock import alone
+    from evergreen.registry.reconcile import reconcile_alone
     from evergreen.store.database import engine
-    from evergreen.training.promotion import alone
 
     version = int(canary["model_version"])
     if not canary["errors"] and not canary["mismatches"]:
@@ -127,20 +132,20 @@ def finalize(settings: Settings, use_case: str, canary: Mapping[str, Any]) -> di
     )
     database = engine(settings)
     with alone(database, use_case):
-        promotion = find(database, use_case, "promote", to_version=version)
-        former = promotion.from_version if promotion else None
+        reconcile_alone(settings, database, use_case)
         present = champion(settings, use_case)
+        promotion = find(database, use_case, "promote", to_version=version)
+        if promotion is not None:
+            former = promotion.from_version
+        else:  # set by hand, and written down just now
+            former = former_champion(database, use_case) if present and present.version == version else None
         if present is None or present.version not in (version, former):
             overtaken_by = present.version if present else None
             return {"model_version": version, "rows": canary["rows"], "overtaken_by": overtaken_by}
-        if promotion is not None and former is not None:
-            _roll_back(settings, database, promotion, former, reason)
-    raise ServingError(
-        f"{use_case} version {version} answers badly, {reason}",
-        hint=f"version {former} is champion again; see the service's log"
-        if former
-        else "there is no former champion to go back to: see the service's log and train again",
-    )
+        hint = "there is no former champion to go back to: see the service's log and train again"
+        if former is not None:
+            hint = _roll_back(settings, use_case, promotion, former, reason)
+    raise ServingError(f"{use_case} version {version} answers badly, {reason}", hint=hint)
 
 
 def run(settings: Settings, use_case: str) -> dict[str, Any]:
@@ -210,19 +215,24 @@ def _overtaken(settings: Settings, use_case: str, version: int, answering: int) 
     return present is not None and present.version == answering
 
 
-def _roll_back(settings: Settings, database: sa.Engine, promotion: Entry, former: int, reason: str) -> None:
-    """Undo a promotion: the ledger first, then the alias, as a promotion does."""
-    from evergreen.registry.ledger import record
-    from evergreen.registry.models import set_champion
+def _roll_back(settings: Settings, use_case: str, promotion: Entry | None, former: int, reason: str) -> str:
+    """Undo a promotion as `evergreen rollback` does; what to tell about it."""
+    from evergreen.loop.rollback import put_back
+    from evergreen.store.database import engine
 
-    entry = record(
-        database,
-        use_case=promotion.use_case,
-        action="rollback",
-        from_version=promotion.to_version,
-        to_version=former,
-        training_run_id=promotion.training_run_id,
-        actor="deploy",
-        reason=reason,
-    )
-    set_champion(settings, promotion.use_case, former, promoted_at=entry.at)
+    try:
+        put_back(
+            settings,
+            engine(settings),
+            load(use_case, settings),
+            former,
+            actor="deploy",
+            reason=reason,
+            training_run_id=promotion.training_run_id if promotion else None,
+            mlflow_run_id=promotion.mlflow_run_id if promotion else None,
+        )
+    except RegistryUnreachable:
+        raise
+    except RegistryError as error:
+        return f"it stays champion, because version {former} cannot take over: {error.message}"
+    return f"version {former} is champion again; see the service's log"

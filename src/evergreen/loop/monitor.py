@@ -20,14 +20,17 @@ def drift(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     """Compare the predictions since the last verdict with the champion's training data.
 
     Returns {"drift_report", "model_version", "predictions", "drifted" (None: no verdict), "reason",
-    "largest_psi" (the five greatest by feature)}. Raises NoChampion.
+    "largest_psi" (the five greatest by feature)}. A champion that was set by hand is written down first.
+    Raises NoChampion.
     """
+    from evergreen.registry.reconcile import reconcile
     from evergreen.store.database import engine
     from evergreen.store.partitions import maintain_partitions
     from evergreen.store.retention import prune
 
-    made = _report(settings, use_case, as_of)
     declared, database = load(use_case, settings), engine(settings)
+    reconcile(settings, database, use_case)
+    made = _report(settings, use_case, as_of)
     maintain_partitions(database, declared, as_of)
     prune(database, declared, settings.history_days, as_of)
     logger.info("%s", made.reason)

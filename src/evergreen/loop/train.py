@@ -1,10 +1,10 @@
-"""Train: training set → tune → evaluate → gate → register → promote, each step safe to run again.
+"""Train: training set → search → tune → evaluate → gate → register → promote, each step safe to run again.
 
 A step finds what an earlier attempt left by the training run's id, which follows from (use case, as_of):
-its row in MariaDB, its MLflow run (by tag), its registered version (by MLflow run), its line in the ledger.
-So a kill between any two side effects, followed by a rerun, ends as one clean run would. Side effects come
-in the order in which an unfinished one does least harm: the version before its profile, the ledger before
-the alias.
+its row in MariaDB, its search, its MLflow run (by tag), its registered version (by MLflow run), its line in
+the ledger. So a kill between any two side effects, followed by a rerun, ends as one clean run would. Side
+effects come in the order in which an unfinished one does least harm: the version before its profile, the
+ledger before the alias.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import TrainingError
+from evergreen.errors import RegistryUnreachable, TrainingError
 from evergreen.loop import refuse_future
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
@@ -22,10 +22,9 @@ from evergreen.usecases import load
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from evergreen.training.candidate import Rows
     from evergreen.training.gate import Verdict
     from evergreen.training.runs import TrainingRun
-    from evergreen.training.tuning import Progress
+    from evergreen.training.search import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -38,34 +37,99 @@ def training_set(
     Returns {"training_run", "rows", "digest"}. Raises EmptyTrainingSet, NotEnoughData, TrainingError for
     a gate whose metric does not exist, and SettingsError for a moment in the future.
     """
-    from evergreen.training import runs
+    from evergreen.store.migrations import migrate
+    from evergreen.training import candidate, runs
     from evergreen.training.dataset import prepared
-    from evergreen.training.evaluation import check_metric
+    from evergreen.training.metrics import check_metric
 
     refuse_future(as_of)
     declared = load(use_case, settings)
     check_metric(declared)
     database = _database(settings)
+    migrate(database)
     run = runs.start(database, use_case, as_of, reason)
     if run.mlflow_run_id is None:
-        run, _ = prepared(settings, database, declared, run)
+        run, found = prepared(settings, database, declared, run)
+        candidate.rows(declared, found)  # what cannot be fitted shall be heard of here
     logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)
     return {"training_run": run.id, "rows": run.dataset_rows, "digest": run.dataset_digest}
 
 
-def tune(settings: Settings, training_run: str, progress: Progress | None = None) -> dict[str, Any]:
-    """Search the use case's parameter space; the result is kept, so a second call only returns it.
+def workers(settings: Settings, training_run: str) -> list[dict[str, Any]]:
+    """The parts that the search may be divided into, one for each of `tuning.workers`."""
+    _, run, declared = _begun(settings, training_run)
+    return [{"training_run": run.id, "worker": worker} for worker in range(declared.tuning.workers)]
 
-    Each trial is a line in the log, and is given to `progress`. Returns {"training_run", "params", "loss",
-    "trials", "seconds"}.
+
+def search(
+    settings: Settings, training_run: str, worker: int = 0, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Do one worker's share of the search; what is done already is not done again.
+
+    Each trial is a line in the log and a nested run in MLflow, and is given to `progress`. Returns
+    {"training_run", "worker", "trials", "seconds"} of that worker.
     """
-    from evergreen.training.candidate import rows
+    from evergreen.training import candidate, studies
     from evergreen.training.dataset import prepared
+    from evergreen.training.matrix import rows_of
+    from evergreen.training.search import search as search_share
+    from evergreen.training.split import validation
+    from evergreen.training.tuned import trials_of
+    from evergreen.training.turns import turn
+
+    database, run, declared = _begun(settings, training_run)
+    mine: list[Any] = []
+    if run.params is None:
+        with turn(database, run, worker):
+            run, found = prepared(settings, database, declared, run)
+            given = candidate.rows(declared, found)
+            part = given.cuts[0].train
+            with studies.opened(settings, database, declared, run) as study:
+
+                def told(*trial: Any) -> None:
+                    _show_trials(settings, database, run, trials_of(study))
+                    if progress is not None:
+                        progress(*trial)
+
+                search_share(
+                    study,
+                    declared,
+                    rows_of(given.columns, part),
+                    given.label[part],
+                    validation(declared, given.frame[part]),
+                    worker=worker,
+                    machine=candidate.machine(settings),
+                    progress=told,
+                )
+                mine = [trial for trial in trials_of(study) if trial.worker == worker]
+    return {
+        "training_run": run.id,
+        "worker": worker,
+        "trials": len(mine),
+        "seconds": round(sum(trial.seconds for trial in mine), 2),
+    }
+
+
+def tune(settings: Settings, training_run: str, progress: Progress | None = None) -> dict[str, Any]:
+    """Finish the search, whatever of it is left, and keep the best trial's recipe: a second call only
+    returns it.
+
+    Returns {"training_run", "params", "loss", "trials", "seconds"}.
+    """
+    from evergreen.registry.connection import patiently
+    from evergreen.training import runs, studies
+    from evergreen.training.tuned import trials_of, tuned
 
     database, run, declared = _begun(settings, training_run)
     if run.params is None:
-        run, found = prepared(settings, database, declared, run)
-        run = _tuned(settings, declared, run, rows(declared, found), progress)
+        for worker in range(declared.tuning.workers):
+            search(settings, training_run, worker, progress)
+        run = runs.get(database, training_run)
+    if run.params is None:
+        with studies.opened(settings, database, declared, run) as study:
+            found, ended = tuned(study, declared), trials_of(study)
+        patiently(lambda: _show_trials(settings, database, run, ended, patient=True))
+        run = runs.update(database, run.id, status="tuned", params=found)
     assert run.params is not None
     return {
         "training_run": run.id,
@@ -77,38 +141,31 @@ def tune(settings: Settings, training_run: str, progress: Progress | None = None
 
 
 def evaluate(settings: Settings, training_run: str) -> dict[str, Any]:
-    """Fit the candidate, compare it with champion and baseline on the hold-out, log one MLflow run.
+    """Fit the candidate, compare it with champion and baselines on the hold-out, log one MLflow run.
 
     Returns {"training_run", "mlflow_run", "metrics"}; the metrics are those of the gate's metric by
     contestant.
     """
-    from evergreen.training import candidate, runs, tracking
-    from evergreen.training.dataset import prepared
+    from evergreen.training import runs
+    from evergreen.training.turns import turn
 
     database, run, declared = _begun(settings, training_run)
     if run.mlflow_run_id is None:
         if run.params is None:
             raise _out_of_order(run, "tune")
-        assert run.dataset_digest is not None
-        finished = tracking.find_run(settings, declared.name, run.id, run.dataset_digest)
-        if finished is None:
-            run, found = prepared(settings, database, declared, run)
-            given = candidate.rows(declared, found)
-            if run.params is None:
-                run = _tuned(settings, declared, run, given)
-            assert run.params is not None
-            evaluation, evidence = candidate.evaluate(settings, declared, run, given, run.params)
-            finished = tracking.log_run(settings, declared, evidence)
-        else:
-            evaluation = tracking.read_document(settings, finished, tracking.EVALUATION_FILE)
-        run = runs.update(database, run.id, status="evaluated", metrics=evaluation, mlflow_run_id=finished)
+        with turn(database, run):
+            run = _evaluated(settings, database, declared, runs.get(database, run.id))
+        if run.params is None:  # its rows could not be had again, so it began anew
+            tune(settings, training_run)
+            return evaluate(settings, training_run)
     assert run.metrics is not None
     metric = declared.gate.metric
     return {
         "training_run": run.id,
         "mlflow_run": run.mlflow_run_id,
         "metrics": {
-            name: (run.metrics[name] or {}).get(metric) for name in ("candidate", "baseline", "champion")
+            name: (run.metrics[name] or {}).get(metric)
+            for name in ("candidate", "champion", "linear", "dummy")
         },
     }
 
@@ -125,73 +182,104 @@ def gate(settings: Settings, training_run: str) -> dict[str, Any]:
     if run.verdict is None:
         if run.metrics is None:
             raise _out_of_order(run, "evaluate")
-        verdict = judge(
-            declared,
-            run.metrics["candidate"],
-            run.metrics["baseline"],
-            run.metrics["champion"],
-            run.metrics["champion_version"],
-            run.metrics["remark"],
-        )
-        run = runs.update(database, run.id, status="judged", verdict=verdict.to_json())
+        run = runs.update(database, run.id, status="judged", verdict=judge(declared, run.metrics).to_json())
     verdict = _verdict(run)
+    for check in verdict.checks:
+        logger.info("%s %s: %s", "passed" if check.passed else "FAILED", check.name, check.reason)
     logger.info("%s", verdict.summary)
     told = verdict.to_json()
     return {name: told[name] for name in ("passed", "summary", "checks")} | {"training_run": run.id}
 
 
 def register(settings: Settings, training_run: str) -> dict[str, Any]:
-    """Make the candidate a version of the registered model, passed or not, and keep its reference profile.
+    """Make the candidate a version of the registered model, passed or not, with its model card and its
+    reference profile. One that passed is the challenger until it is champion.
 
-    Returns {"training_run", "version"}.
+    Returns {"training_run", "version", "passed", "summary", "card" (its address; empty without a server)}.
     """
     from evergreen.registry import models
+    from evergreen.registry.connection import patiently
     from evergreen.training import profile, promotion, runs, tracking
+    from evergreen.training.card import model_card
+    from evergreen.training.facts import card_facts
 
     database, run, declared = _begun(settings, training_run)
+    verdict = _verdict(run)
+    assert run.mlflow_run_id is not None
+    mlflow_run = run.mlflow_run_id
+
+    def registered() -> int:
+        tags = tracking.run_tags(settings, mlflow_run)
+        version = models.register(
+            settings,
+            declared.name,
+            mlflow_run,
+            run.id,
+            {**tags, **_verdict_tags(verdict)},
+            description=f"As of {run.as_of:%Y-%m-%d %H:%M} UTC, because: {run.reason}. {verdict.summary}",
+        )
+        card = model_card(card_facts(declared, run, tags, version))
+        tracking.write_page(settings, mlflow_run, tracking.CARD_FILE, card)
+        if verdict.passed:
+            models.set_challenger(settings, declared.name, version)
+        kept = tracking.read_document(settings, mlflow_run, tracking.PROFILE_FILE)
+        profile.save(database, declared.name, version, profile.from_json(kept["features"]))
+        return version
+
     if run.model_version is None:
-        verdict = _verdict(run)
-        assert run.mlflow_run_id is not None
         with promotion.alone(database, declared.name):
-            version = models.register(
-                settings,
-                declared.name,
-                run.mlflow_run_id,
-                run.id,
-                _version_tags(settings, run, verdict),
-                description=f"As of {run.as_of:%Y-%m-%d %H:%M} UTC, because: {run.reason}. {verdict.summary}",
-            )
-            kept = tracking.read_document(settings, run.mlflow_run_id, tracking.PROFILE_FILE)
-            profile.save(database, declared.name, version, profile.from_json(kept["features"]))
+            version = patiently(registered)
             run = runs.update(database, run.id, status="registered", model_version=version)
-    return {"training_run": run.id, "version": run.model_version}
+    return {
+        "training_run": run.id,
+        "version": run.model_version,
+        "passed": verdict.passed,
+        "summary": verdict.summary,
+        "card": patiently(lambda: tracking.run_url(settings, mlflow_run, tracking.CARD_FILE)),
+    }
 
 
 def promote(settings: Settings, training_run: str) -> dict[str, Any]:
     """Make the version champion if it passed the gate; either way write the ledger.
 
     If another training promoted its candidate since this one was compared, the comparison no longer holds
-    and this one is rejected. Returns {"training_run", "version", "promoted", "reason"}.
+    and this one is rejected. Where a person must approve and has not answered yet, nothing changes. Returns
+    {"training_run", "version", "promoted", "waiting", "reason"}.
     """
+    from evergreen.registry import models
+    from evergreen.registry.connection import patiently
     from evergreen.training import promotion, runs
 
     database, run, declared = _begun(settings, training_run)
     if run.model_version is None:
         raise _out_of_order(run, "register")
-    if not run.finished:
+    version, verdict = run.model_version, _verdict(run)
+
+    def settled() -> promotion.Settled:
+        found = promotion.settle(settings, database, declared, run, verdict)
+        models.tag_version(
+            settings,
+            declared.name,
+            version,
+            {"evergreen.outcome": found.outcome, "evergreen.outcome_because": found.reason[:4000]},
+        )
+        if found.outcome != "waiting":
+            models.dismiss_challenger(settings, declared.name, version)
+        return found
+
+    if run.finished:
+        found = promotion.ended(database, run)
+    else:
         with promotion.alone(database, declared.name):
-            promoted = promotion.settle(settings, database, run, _verdict(run))
-            run = runs.update(
-                database,
-                run.id,
-                status="promoted" if promoted else "rejected",
-                finished_at=datetime.now(UTC),
-            )
+            found = patiently(settled)
+            ended = None if found.outcome == "waiting" else datetime.now(UTC)
+            run = runs.update(database, run.id, status=found.outcome, finished_at=ended)
     return {
         "training_run": run.id,
         "version": run.model_version,
-        "promoted": run.status == "promoted",
-        "reason": promotion.reason(database, run) or _verdict(run).summary,
+        "promoted": found.outcome == "promoted",
+        "waiting": found.outcome == "waiting",
+        "reason": found.reason or verdict.summary,
     }
 
 
@@ -212,13 +300,69 @@ def run(
     return results | promote(settings, training_run)
 
 
-def _version_tags(settings: Settings, run: TrainingRun, verdict: Verdict) -> dict[str, str]:
-    from evergreen.training import tracking
+def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: TrainingRun) -> TrainingRun:
+    """Evaluate the run's candidate and log it, if nobody has; without `params` it must be tuned again."""
+    from evergreen.loop.provenance import code_version
+    from evergreen.registry.connection import patiently
+    from evergreen.training import candidate, runs, tracking
+    from evergreen.training.dataset import prepared
+    from evergreen.training.evidence import evidence
+    from evergreen.training.facts import data_facts
 
+    if run.mlflow_run_id is not None:
+        return run
+    digest = run.dataset_digest or ""
+    finished = patiently(lambda: tracking.find_run(settings, declared.name, run.id, digest))
+    if finished is not None:
+        evaluation = tracking.read_document(settings, finished, tracking.EVALUATION_FILE)
+        return runs.update(database, run.id, status="evaluated", metrics=evaluation, mlflow_run_id=finished)
+    run, found = prepared(settings, database, declared, run)
+    if run.params is None:
+        return run
+    given, tuned = candidate.rows(declared, found), run.params
+    made = candidate.evaluate(settings, database, declared, run, given, tuned)
+    made.evaluation["data"] = data_facts(declared, given)
+    kept = evidence(declared, run, given, tuned, made, code_version())
+
+    def logged() -> str:
+        mlflow_run = _begin_run(settings, database, run)
+        tracking.log_run(settings, declared, mlflow_run, kept)
+        return mlflow_run
+
+    mlflow_run = patiently(logged)
+    return runs.update(
+        database, run.id, status="evaluated", metrics=made.evaluation, mlflow_run_id=mlflow_run
+    )
+
+
+def _begin_run(settings: Settings, database: sa.Engine, run: TrainingRun) -> str:
+    from evergreen.training import promotion, tracking
+
+    name = f"{run.use_case} as of {run.as_of:%Y-%m-%d %H:%M}"
+    with promotion.alone(database, run.use_case):
+        return tracking.begin_run(settings, run.use_case, run.id, run.dataset_digest or "", name)
+
+
+def _show_trials(
+    settings: Settings, database: sa.Engine, run: TrainingRun, ended: list[Any], patient: bool = False
+) -> None:
+    """Show ended trials in MLflow. The search does not wait for it: what is missing, `tune` adds."""
+    from evergreen.training import trials
+
+    try:
+        trials.show(settings, _begin_run(settings, database, run), ended)
+    except RegistryUnreachable as error:
+        if patient:
+            raise
+        logger.warning("the trial is not shown in MLflow yet: %s", error.message)
+
+
+def _verdict_tags(verdict: Verdict) -> dict[str, str]:
+    failed = [check.name for check in verdict.checks if not check.passed]
     return {
-        **tracking.run_tags(settings, run.mlflow_run_id or ""),
         "evergreen.verdict": verdict.summary[:4000],
         "evergreen.passed": str(verdict.passed).lower(),
+        **({"evergreen.failed_checks": ", ".join(failed)[:4000]} if failed else {}),
     }
 
 
@@ -236,26 +380,6 @@ def _database(settings: Settings) -> sa.Engine:
     return engine(settings)
 
 
-def _tuned(
-    settings: Settings, use_case: UseCase, run: TrainingRun, given: Rows, progress: Progress | None = None
-) -> TrainingRun:
-    """Search the parameters on the training part of these rows, and keep them with the run."""
-    from evergreen.training import runs
-    from evergreen.training.matrix import rows_of
-    from evergreen.training.split import validation
-    from evergreen.training.tuning import tune as search
-
-    found = search(
-        use_case,
-        rows_of(given.columns, given.train),
-        given.label[given.train],
-        validation(use_case, given.frame[given.train]),
-        threads=settings.threads,
-        progress=progress,
-    )
-    return runs.update(_database(settings), run.id, status="tuned", params=found.to_json())
-
-
 def _verdict(run: TrainingRun) -> Verdict:
     from evergreen.training.gate import Verdict
 
@@ -267,5 +391,5 @@ def _verdict(run: TrainingRun) -> Verdict:
 def _out_of_order(run: TrainingRun, missing: str) -> TrainingError:
     return TrainingError(
         f"training run {run.id} of {run.use_case} is {run.status}: its step {missing!r} has not been done",
-        hint=f"run the steps in order: evergreen run train {run.use_case} --as-of {run.as_of.isoformat()}",
+        hint=f"run the steps in order: evergreen train {run.use_case} --as-of {run.as_of.isoformat()}",
     )

@@ -7,16 +7,28 @@ library user without a server) is always read through MLflow's client.
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from evergreen.errors import RegistryError, RegistryUnreachable
 from evergreen.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+# How long a training waits for an MLflow that is away.
+PATIENCE_SECONDS = 120.0
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 10.0
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 
@@ -65,6 +77,9 @@ def quiet_mlflow() -> None:
         os.environ.setdefault(name, value)
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextmanager
 def answering(settings: Settings) -> Iterator[None]:
     """Turn what MLflow throws into this package's errors: unreachable, or what the registry refused."""
@@ -81,6 +96,32 @@ def answering(settings: Settings) -> Iterator[None]:
         if isinstance(error.__cause__, NoConnection | Timeout) or "API request to" in str(error):
             raise _unreachable(settings, error) from error
         raise RegistryError(f"MLflow refused: {_first_line(error)}", hint="see MLflow's log") from error
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise RegistryError(
+            f"the disk is full: {_first_line(error)}",
+            hint="make room and run the same training again: it goes on with what was done",
+        ) from error
+
+
+def patiently(work: Callable[[], Answer], seconds: float = PATIENCE_SECONDS) -> Answer:
+    """Do that work, again and again while MLflow does not answer, for that long at most.
+
+    For work that took an hour to prepare: a server that is restarted meanwhile shall not cost it. The work
+    must bear to be done twice. Raises RegistryUnreachable in the end, other errors at once.
+    """
+    began = time.monotonic()
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return work()
+        except RegistryUnreachable as error:
+            if time.monotonic() - began + pause > seconds:
+                raise
+            logger.warning("%s; trying again in %.0f s", error.message, pause)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def get(settings: Settings, path: str, params: Mapping[str, str] | None = None) -> httpx.Response:

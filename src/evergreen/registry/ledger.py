@@ -1,25 +1,45 @@
-"""The ledger: append-only record of every promotion, rollback and rejection."""
+"""The ledger: append-only record of who became champion when, instead of whom, by whose hand and why.
+
+It stands in a database of its own, `<platform's database>_ledger`, where the platform's user may read and add
+lines but neither change nor delete them: MariaDB refuses, not this code. See sql/admin/ledger.sql.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from evergreen.store.database import DUPLICATE_KEY, error_code
+from evergreen.store.sql_files import ledger_schema
 from evergreen.store.times import aware, naive
 
-Action = Literal["promote", "reject", "rollback"]
+Action = Literal["promote", "reject", "rollback", "approve", "deny", "external", "erase"]
 
-_COLUMNS = "id, at, use_case, action, from_version, to_version, training_run_id, actor, reason, verdict"
+# The actions after which another version is champion, or none.
+CHANGES: tuple[Action, ...] = ("promote", "rollback", "external", "erase")
+
+_COLUMNS = (
+    *("id", "at", "use_case", "action", "from_version", "to_version"),
+    *("training_run_id", "mlflow_run_id", "actor", "reason", "verdict"),
+)
+_KEY = ("use_case", "action", "training_run_id", "mlflow_run_id", "to_version")
+
+_GRANT = re.compile(r"^GRANT (?P<rights>.+?) ON (?:`(?P<schema>.+?)`|\*)\.(?:`(?P<table>.+?)`|\*) TO ")
+# With any of these on its table, lines can be changed or made to vanish.
+_HARMFUL = frozenset({"ALL PRIVILEGES", "UPDATE", "DELETE", "DROP", "ALTER", "TRIGGER"})
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the ledger. `at` is aware UTC."""
+    """One line of the ledger. `at` is aware UTC; `to_version` is None where nobody is champion afterwards."""
 
     id: int
     at: datetime
@@ -28,6 +48,7 @@ class Entry:
     from_version: int | None
     to_version: int | None
     training_run_id: str | None
+    mlflow_run_id: str | None
     actor: str
     reason: str
     verdict: Mapping[str, Any] | None
@@ -43,12 +64,14 @@ def record(
     training_run_id: str | None,
     actor: str,
     reason: str,
+    mlflow_run_id: str | None = None,
     verdict: Mapping[str, Any] | None = None,
     at: datetime | None = None,
 ) -> Entry:
-    """Append a line, once per (use_case, action, training run, to_version); return the line that stands.
+    """Append a line; return the line that stands.
 
-    `at` (aware) is when it happened: now, if not given. A line that already stands is not changed.
+    Of a training run (and its MLflow run) there is one line per (action, to_version): a second call finds the
+    first one's. Lines without a training run are always new. `at` (aware) is when it happened; default: now.
     """
     values = {
         "at": naive(at or datetime.now(UTC)),
@@ -57,42 +80,33 @@ def record(
         "from_version": from_version,
         "to_version": to_version,
         "training_run_id": training_run_id,
+        "mlflow_run_id": mlflow_run_id,
         "actor": actor,
         "reason": reason,
         "verdict": json.dumps(verdict) if verdict is not None else None,
     }
-    with engine.begin() as connection:
-        # Not INSERT IGNORE, which would also swallow a value that does not fit.
-        connection.execute(
-            sa.text(
-                "INSERT INTO promotion (at, use_case, action, from_version, to_version, training_run_id,"
-                " actor, reason, verdict) VALUES (:at, :use_case, :action, :from_version, :to_version,"
-                " :training_run_id, :actor, :reason, :verdict) ON DUPLICATE KEY UPDATE id = id"
-            ),
-            values,
-        )
-        row = connection.execute(
-            sa.text(
-                f"SELECT {_COLUMNS} FROM promotion WHERE use_case = :use_case AND action = :action"  # noqa: S608
-                " AND training_run_id <=> :training_run_id AND to_version <=> :to_version"
-                " ORDER BY id DESC LIMIT 1"
-            ),
-            values,
-        ).one()
-    return _entry(row)
+    table = _table(engine)
+    same = [table.c[name].is_not_distinct_from(values[name]) for name in _KEY]
+    if training_run_id is not None and (standing := _newest(engine, *same)):
+        return standing
+    try:
+        with engine.begin() as connection:
+            made = connection.execute(sa.insert(table).values(values)).lastrowid
+    except sa.exc.IntegrityError as error:
+        # Written by another process since it was looked for: ON DUPLICATE KEY would need the right to UPDATE.
+        if error_code(error) != DUPLICATE_KEY or (standing := _newest(engine, *same)) is None:
+            raise
+        return standing
+    line = _newest(engine, table.c.id == made)
+    assert line is not None
+    return line
 
 
 def entries(engine: sa.Engine, use_case: str, limit: int = 100) -> list[Entry]:
     """The newest lines of a use case, newest first."""
-    with engine.connect() as connection:
-        rows = connection.execute(
-            sa.text(
-                f"SELECT {_COLUMNS} FROM promotion WHERE use_case = :use_case"  # noqa: S608
-                " ORDER BY id DESC LIMIT :limit"
-            ),
-            {"use_case": use_case, "limit": limit},
-        )
-        return [_entry(row) for row in rows]
+    table = _table(engine)
+    wanted = sa.select(table).where(table.c.use_case == use_case).order_by(table.c.id.desc()).limit(limit)
+    return _read(engine, wanted)
 
 
 def find(
@@ -101,37 +115,138 @@ def find(
     action: Action,
     *,
     training_run_id: str | None = None,
+    mlflow_run_id: str | None = None,
     to_version: int | None = None,
 ) -> Entry | None:
-    """The newest line of that action, of that training run or to that version where one is given."""
-    with engine.connect() as connection:
-        row = connection.execute(
-            sa.text(
-                f"SELECT {_COLUMNS} FROM promotion WHERE use_case = :use_case AND action = :action"  # noqa: S608
-                " AND (:training_run_id IS NULL OR training_run_id = :training_run_id)"
-                " AND (:to_version IS NULL OR to_version = :to_version) ORDER BY id DESC LIMIT 1"
-            ),
-            {
-                "use_case": use_case,
-                "action": action,
-                "training_run_id": training_run_id,
-                "to_version": to_version,
-            },
-        ).one_or_none()
-    return _entry(row) if row else None
+    """The newest line of that action, of that training or to that version where one is given.
+
+    Lines before an `erase` are not looked at: version numbers begin anew after one.
+    """
+    table = _table(engine)
+    given = {
+        "training_run_id": training_run_id,
+        "mlflow_run_id": mlflow_run_id,
+        "to_version": to_version,
+    }
+    wanted = [table.c[name] == value for name, value in given.items() if value is not None]
+    return _newest(
+        engine, table.c.use_case == use_case, table.c.action == action, _since_erase(table, use_case), *wanted
+    )
 
 
 def promoted_at(engine: sa.Engine, use_case: str, version: int) -> datetime | None:
-    """When that version last became champion, by promotion or rollback (aware UTC); None if never."""
+    """When that version last became champion, in whatever way (aware UTC); None if never."""
+    at = [line.at for line in champion_lines(engine, use_case) if line.to_version == version]
+    return max(at, default=None)
+
+
+def last_change(engine: sa.Engine, use_case: str) -> Entry | None:
+    """The newest line after which another version was champion, or none was; None before the first."""
+    table = _table(engine)
+    return _newest(engine, table.c.use_case == use_case, table.c.action.in_(CHANGES))
+
+
+def champion_lines(engine: sa.Engine, use_case: str) -> list[Entry]:
+    """Every change of champion since the use case was last erased, oldest first; not the erasure itself."""
+    table = _table(engine)
+    mine = sa.and_(table.c.use_case == use_case, table.c.action.in_(CHANGES))
+    wanted = sa.select(table).where(mine, _since_erase(table, use_case)).order_by(table.c.id)
+    return _read(engine, wanted)
+
+
+def former_champion(engine: sa.Engine, use_case: str) -> int | None:
+    """To which version a rollback would go back: the champion before the present one; None if there is none.
+
+    A version that was rolled back is not meant: a second rollback goes further back, and not forth again.
+    Nor is one whose promotion was cut short and overtaken. When nobody is champion, it is the last one.
+    """
+    line_of_succession: list[int] = []
+    present: int | None = None
+    lines = champion_lines(engine, use_case)
+    for line, after in zip_longest(lines, lines[1:]):
+        if after and after.from_version == line.from_version != line.to_version:
+            continue  # the next change found the champion of before still there
+        present = line.to_version
+        if present is None:
+            continue
+        if present in line_of_succession:
+            del line_of_succession[line_of_succession.index(present) :]
+        line_of_succession.append(present)
+    if present is not None:
+        line_of_succession.pop()
+    return line_of_succession[-1] if line_of_succession else None
+
+
+def served_at(engine: sa.Engine, at: datetime, use_case: str | None = None) -> dict[str, Entry]:
+    """By use case, the line that made its champion of that moment (aware): `to_version` is who it was.
+
+    A use case that had none then, never or no longer, is left out.
+    """
+    table = _table(engine)
+    wanted = [table.c.action.in_(CHANGES), table.c.at <= naive(at)]
+    if use_case is not None:
+        wanted.append(table.c.use_case == use_case)
+    newest = sa.func.row_number().over(
+        partition_by=table.c.use_case, order_by=(table.c.at.desc(), table.c.id.desc())
+    )
+    ranked = sa.select(table, newest.label("age")).where(*wanted).subquery()
+    lines = _read(engine, sa.select(*(ranked.c[name] for name in _COLUMNS)).where(ranked.c.age == 1))
+    return {line.use_case: line for line in lines if line.to_version is not None}
+
+
+def protected(engine: sa.Engine) -> bool:
+    """Whether MariaDB would refuse this user to change or delete a line, as SHOW GRANTS tells."""
+    schema = ledger_schema(str(engine.url.database))
     with engine.connect() as connection:
-        at = connection.execute(
-            sa.text(
-                "SELECT MAX(at) FROM promotion WHERE use_case = :use_case AND to_version = :version"
-                " AND action IN ('promote', 'rollback')"
-            ),
-            {"use_case": use_case, "version": version},
-        ).scalar()
-    return aware(at) if at else None
+        grants = connection.execute(sa.text("SHOW GRANTS")).scalars()
+        return not any(_harms(grant, schema) for grant in grants)
+
+
+def _harms(grant: str, schema: str) -> bool:
+    found = _GRANT.match(grant)
+    if found is None or (found["table"] or "promotion") != "promotion":
+        return False
+    where = found["schema"]
+    if where is not None and not re.fullmatch(_like(where), schema):
+        return False
+    rights = re.sub(r"\(.*?\)", "", found["rights"])
+    return not _HARMFUL.isdisjoint(right.strip() for right in rights.split(","))
+
+
+def _like(pattern: str) -> str:
+    """A pattern of GRANT (`_` is one character, `%` any, a backslash takes that away) as a regex."""
+    meanings = {"_": ".", "%": ".*"}
+    parts = re.findall(r"\\.|.", pattern)
+    return "".join(meanings.get(part) or re.escape(part[-1]) for part in parts)
+
+
+def _table(engine: sa.Engine) -> sa.TableClause:
+    return _table_in(ledger_schema(str(engine.url.database)))
+
+
+@lru_cache(maxsize=8)
+def _table_in(schema: str) -> sa.TableClause:
+    # One object per ledger: conditions made of another would make MariaDB join the table with itself.
+    return sa.table("promotion", *(sa.column(name) for name in _COLUMNS), schema=schema)
+
+
+def _since_erase(table: sa.TableClause, use_case: str) -> sa.ColumnElement[bool]:
+    older = table.alias("erased")
+    erased = sa.select(sa.func.coalesce(sa.func.max(older.c.id), 0)).where(
+        older.c.use_case == use_case, older.c.action == "erase"
+    )
+    return table.c.id > erased.scalar_subquery()
+
+
+def _newest(engine: sa.Engine, *wanted: sa.ColumnElement[bool]) -> Entry | None:
+    table = _table(engine)
+    found = _read(engine, sa.select(table).where(*wanted).order_by(table.c.id.desc()).limit(1))
+    return found[0] if found else None
+
+
+def _read(engine: sa.Engine, wanted: sa.Select[Any]) -> list[Entry]:
+    with engine.connect() as connection:
+        return [_entry(row) for row in connection.execute(wanted)]
 
 
 def _entry(row: sa.Row[Any]) -> Entry:

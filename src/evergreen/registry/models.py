@@ -19,6 +19,7 @@ from evergreen.registry.connection import (
     mlflow_client,
     over_http,
 )
+from evergreen.registry.decision import weights_of
 from evergreen.registry.signature import check, classes_of
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
@@ -27,9 +28,8 @@ from evergreen.usecase import UseCase
 TRAINING_RUN = "evergreen.training_run"
 MODEL_URI = "evergreen.model_uri"
 
+CHALLENGER = "challenger"
 MODEL_FILE = "model.cb"
-# The run's artifact with the same recipe fitted without the hold-out; see training/fit.py.
-HOLDOUT_MODEL_FILE = "holdout_model/model.cb"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class LoadedModel:
     """A registered version, ready to predict.
 
     `model` is a CatBoostClassifier or CatBoostRegressor whose inputs are `feature_names` in that order;
-    `classes` are the columns of its probabilities (none for regression); `tags` are the version's.
+    `classes` are the columns of its probabilities (none for regression), `weights` what an error on each
+    costs (none: all the same, see `registry/decision.py`); `tags` are the version's.
     """
 
     version: int
@@ -45,6 +46,7 @@ class LoadedModel:
     model: Any
     feature_names: tuple[str, ...]
     classes: tuple[str, ...]
+    weights: tuple[float, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -110,6 +112,30 @@ def set_champion(
             client.set_model_version_tag(use_case_name, str(version), PROMOTED_AT, promoted_at.isoformat())
 
 
+def set_challenger(settings: Settings, use_case_name: str, version: int) -> None:
+    """Point the alias `challenger` at that version: it passed the gate and is not champion yet."""
+    client = mlflow_client(settings)
+    with answering(settings):
+        client.set_registered_model_alias(use_case_name, CHALLENGER, str(version))
+
+
+def dismiss_challenger(settings: Settings, use_case_name: str, version: int) -> None:
+    """Take the alias `challenger` from that version, if it has it."""
+    client = mlflow_client(settings)
+    with answering(settings):
+        aliases = client.get_registered_model(use_case_name).aliases
+        if str(aliases.get(CHALLENGER)) == str(version):
+            client.delete_registered_model_alias(use_case_name, CHALLENGER)
+
+
+def tag_version(settings: Settings, use_case_name: str, version: int, tags: Mapping[str, str]) -> None:
+    """Set tags of a version."""
+    client = mlflow_client(settings)
+    with answering(settings):
+        for name, value in tags.items():
+            client.set_model_version_tag(use_case_name, str(version), name, value)
+
+
 def version_of(settings: Settings, use_case_name: str, version: int) -> Version:
     """What the registry says of that version. Raises RegistryError when there is none."""
     if over_http(settings):
@@ -144,11 +170,11 @@ def load_model(settings: Settings, use_case: UseCase, version: int) -> LoadedMod
         return _loaded(use_case, registered, path)
 
 
-def load_holdout_model(settings: Settings, use_case: UseCase, version: int) -> LoadedModel | None:
-    """The same recipe as that version, fitted without its hold-out; None where its run did not keep one."""
+def load_run_model(settings: Settings, use_case: UseCase, version: int, file: str) -> LoadedModel | None:
+    """A model that the run of that version keeps as an artifact; None where it has none of that name."""
     registered = version_of(settings, use_case.name, version)
     with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
-        path = fetch_run_file(settings, registered.run_id, HOLDOUT_MODEL_FILE, Path(folder))
+        path = fetch_run_file(settings, registered.run_id, file, Path(folder))
         return _loaded(use_case, registered, path) if path else None
 
 
@@ -236,5 +262,6 @@ def _loaded(use_case: UseCase, registered: Version, path: Path) -> LoadedModel:
         model=model,
         feature_names=tuple(model.feature_names_),
         classes=classes_of(model),
+        weights=weights_of(model),
         tags=registered.tags,
     )

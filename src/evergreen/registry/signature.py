@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from evergreen.errors import SignatureMismatch
 from evergreen.usecase import Feature, OnDemandFeature, UseCase
+from evergreen.usecase.code import code_version
+
+_FEATURE_CODE = "evergreen.on_demand_code"
 
 
 def model_inputs(use_case: UseCase) -> tuple[Feature | OnDemandFeature, ...]:
@@ -18,8 +22,26 @@ def model_inputs(use_case: UseCase) -> tuple[Feature | OnDemandFeature, ...]:
     return (*(f for f in features if f.numeric), *(f for f in features if not f.numeric))
 
 
+def feature_code(use_case: UseCase) -> dict[str, str]:
+    """Which code computes each on-demand feature that the model's inputs rest on."""
+    needed = {f.name for f in use_case.model_features}
+    code: dict[str, str] = {}
+    for feature in reversed(use_case.on_demand_order):
+        if feature.name in needed:
+            code[feature.name] = code_version(feature.function)
+            needed |= set(feature.inputs)
+    return dict(sorted(code.items()))
+
+
+def keep_feature_code(use_case: UseCase, model: Any) -> None:
+    """Write into a fitted CatBoost model by which code its on-demand features were computed."""
+    if code := feature_code(use_case):
+        model.get_metadata()[_FEATURE_CODE] = json.dumps(code, sort_keys=True)
+
+
 def check(use_case: UseCase, version: int, model: Any) -> None:
-    """See that a CatBoost model takes the declared features and predicts the declared classes.
+    """See that a CatBoost model takes the declared features, by the same code, and predicts the declared
+    classes.
 
     Raises SignatureMismatch naming what differs.
     """
@@ -37,6 +59,14 @@ def check(use_case: UseCase, version: int, model: Any) -> None:
             for name, kind in trained.items()
             if declared.get(name, kind) != kind
         ),
+    ]
+    learned = model.get_metadata()
+    known = json.loads(learned[_FEATURE_CODE]) if _FEATURE_CODE in learned else {}
+    present = feature_code(use_case)
+    faults += [
+        f"{name} was computed by other code when it learned"
+        for name, code in known.items()
+        if name in trained and present.get(name, code) != code
     ]
     if not faults and list(trained) != list(declared):
         faults.append("its features stand in another order")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from evergreen.registry.decision import decide
 from evergreen.store.on_demand import feature_columns
+from evergreen.training.calibration import shap_values
 from evergreen.training.matrix import pool
 from evergreen.usecase import UseCase
 
@@ -32,7 +34,7 @@ class Outcome:
         shares = self.by_class[row]
         return {
             "prediction": self.predictions[row],
-            "probability": float(shares.max()),
+            "probability": float(shares[self.classes.index(str(self.predictions[row]))]),
             "probabilities": dict(zip(self.classes, map(float, shares), strict=True)),
         }
 
@@ -40,7 +42,8 @@ class Outcome:
 def predict(use_case: UseCase, loaded: LoadedModel, columns: Mapping[str, np.ndarray]) -> Outcome:
     """Predict n rows of stored features (Columns: float64 with NaN, object arrays of str or None).
 
-    The predicted class is the one of greatest probability. Raises StoreError when an on-demand feature fails.
+    The predicted class is the most probable one, or with class weights that of least expected cost.
+    Raises StoreError when an on-demand feature fails.
     """
     data = pool(use_case, feature_columns(use_case, columns))
     # One thread for few rows: starting CatBoost's threads costs more than a small prediction.
@@ -52,7 +55,8 @@ def predict(use_case: UseCase, loaded: LoadedModel, columns: Mapping[str, np.nda
         loaded.model.predict(data, prediction_type="Probability", thread_count=threads), dtype=np.float64
     ).reshape(data.num_row(), -1)
     classes = tuple(loaded.classes)
-    return Outcome(predictions=[classes[i] for i in shares.argmax(axis=1)], classes=classes, by_class=shares)
+    chosen = decide(shares, loaded.weights)
+    return Outcome(predictions=[classes[i] for i in chosen], classes=classes, by_class=shares)
 
 
 def explain(use_case: UseCase, loaded: LoadedModel, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -63,7 +67,7 @@ def explain(use_case: UseCase, loaded: LoadedModel, columns: Mapping[str, np.nda
     features = feature_columns(use_case, columns)
     data = pool(use_case, features)
     outcome = predict(use_case, loaded, columns)
-    values = np.asarray(loaded.model.get_feature_importance(data, type="ShapValues", thread_count=1))[0]
+    values = shap_values(loaded.model, data, thread_count=1)[0]
     if values.ndim == 2:  # one row of values per class
         values = values[outcome.classes.index(str(outcome.predictions[0]))]
     elif outcome.classes and outcome.predictions[0] == outcome.classes[0]:

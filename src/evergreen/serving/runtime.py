@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +19,7 @@ from uuid_utils import uuid7
 from evergreen.errors import KeyNotFound, SchemaMismatch, StoreError, StoreUnreachable
 from evergreen.registry.champion import champion
 from evergreen.registry.models import LoadedModel, load_model
+from evergreen.registry.reconcile import reconcile
 from evergreen.serving.inference import explain, predict
 from evergreen.serving.log import PredictionLog
 from evergreen.serving.metrics import Metrics
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 # How long a feedback waits for its prediction to reach the log.
 FLUSH_SECONDS = 5.0
+# How long the ledger's comparison waits for a promotion in progress; the monitor compares again.
+_RECONCILE_SECONDS = 60.0
 
 
 class Runtime:
@@ -195,6 +199,15 @@ class Runtime:
         # Full collections over BentoML's large heap are the latency tail: keep them off what stays anyway.
         gc.collect()
         gc.freeze()
+        # Beside it: the ledger is not in the way of the model, nor is whatever keeps it from being written.
+        threading.Thread(target=self._reconcile, name="reconcile", daemon=True).start()
+
+    def _reconcile(self) -> None:
+        """Tell the ledger if this champion was set by hand in MLflow."""
+        try:
+            reconcile(self.settings, self._engine, self.use_case.name, _RECONCILE_SECONDS)
+        except Exception as error:  # noqa: BLE001
+            logger.warning("the ledger was not compared with the registry: %s", error)
 
     def _write(self, rows: Sequence[Row]) -> None:
         insert_predictions(self._engine, self.use_case, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
 import secrets
@@ -13,10 +14,13 @@ from pathlib import Path
 
 from evergreen.errors import ChildFailed, MissingProgram
 from evergreen.stack.state import unfinished
+from evergreen.store.sql_files import grant_all, grant_ledger, prepare_ledger
 
 # Debian puts the server into sbin, which is not on every user's PATH.
 _MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec")
 _UNIX_SOCKET_PATH_MAX = 100
+# Where the platform's user comes from: over TCP, or the socket.
+HOSTS = ("127.0.0.1", "localhost")
 _MIB = 1024 * 1024
 
 
@@ -37,13 +41,23 @@ def find_program(name: str) -> Path:
 
 @dataclass(frozen=True)
 class PrivateMariaDB:
-    """Where one private server lives and how to reach it. `home` holds its data, init file and socket."""
+    """Where one private server lives and how to reach it. `home` holds its data, init file and socket.
+
+    `user` may do everything in `database` and in the `foreign` ones, which play other people's servers; to
+    the ledger it may only add lines.
+    """
 
     home: Path
     port: int
     user: str
     password: str
     database: str = "evergreen"
+    foreign: tuple[str, ...] = ()
+
+    @property
+    def administrator(self) -> dict[str, str]:
+        """How the one account that may do everything connects: this OS user, over the socket, no password."""
+        return {"unix_socket": str(self.socket), "user": getpass.getuser()}
 
     @property
     def data(self) -> Path:
@@ -115,17 +129,8 @@ class PrivateMariaDB:
     def command(self) -> list[str]:
         """The server's command line. Writes the accounts into an init file (mode 600) that it runs."""
         init = self.home / "init.sql"
-        accounts = "\n".join(
-            f"CREATE USER IF NOT EXISTS '{self.user}'@'{host}' IDENTIFIED BY '{self.password}';\n"
-            f"ALTER USER '{self.user}'@'{host}' IDENTIFIED BY '{self.password}';\n"
-            f"GRANT ALL PRIVILEGES ON *.* TO '{self.user}'@'{host}';"
-            for host in ("127.0.0.1", "localhost")
-        )
         init.touch(mode=0o600)
-        init.write_text(
-            f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n"
-            f"{accounts}\n"
-        )
+        init.write_text("".join(f"{statement};\n" for statement in self._accounts()))
         return [
             str(find_program("mariadbd")),
             "--no-defaults",
@@ -154,6 +159,25 @@ class PrivateMariaDB:
             "--max-connections=100",
             "--local-infile=1",
             "--performance-schema=OFF",
+        ]
+
+    def _accounts(self) -> list[str]:
+        """What the server itself runs at each start, before it lets anybody in."""
+        accounts = []
+        for host in HOSTS:
+            account = f"'{self.user}'@'{host}'"
+            accounts += [
+                f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{self.password}'",
+                f"ALTER USER {account} IDENTIFIED BY '{self.password}'",
+                # Homes of before have a user who may do everything everywhere.
+                f"REVOKE ALL PRIVILEGES ON *.* FROM {account}",
+            ]
+        return [
+            f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            *prepare_ledger(self.database),
+            *accounts,
+            *(told for name in (self.database, *self.foreign) for told in grant_all(name, self.user, HOSTS)),
+            *grant_ledger(self.database, self.user, HOSTS),
         ]
 
 

@@ -72,6 +72,7 @@ class EvergreenPlan:
             port=self.ports["mariadb"],
             user="evergreen",
             password=self._keys.mariadb_password,
+            foreign=(BANK_DATABASE,),
         )
 
     def _service_ports(self) -> dict[str, int]:

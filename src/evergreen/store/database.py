@@ -16,6 +16,7 @@ from evergreen.settings import Settings
 # https://mariadb.com/kb/en/mariadb-error-codes/ and the client's own codes (2xxx).
 _UNREACHABLE = {2002, 2003, 2005, 2006, 2013, 1040, 1053, 1927}
 _REFUSED = {1044, 1045, 1049, 1130, 1698}
+DUPLICATE_KEY = 1062
 NO_SUCH_TABLE = 1146
 NOT_ALLOWED_LOCALLY = {1148, 3948, 4166}
 

@@ -12,11 +12,11 @@ from evergreen.store.database import NO_SUCH_TABLE, error_code, exclusive
 from evergreen.store.times import aware
 from evergreen.usecase import UseCase
 
-# Platform tables with a row per use case; ingest_batch and quarantine hang on ingest_run.
+# Platform tables with a row per use case; ingest_batch and quarantine hang on ingest_run. The ledger is not
+# among them: nothing is ever deleted there.
 _RECORDS = (
     "ingest_run",
     "training_run",
-    "promotion",
     "reference_profile",
     "drift_report",
     "retrain_decision",

@@ -1,42 +1,51 @@
-"""Make and judge a candidate: fit both of its models, and put it beside champion and baseline."""
+"""Make and judge a candidate: fit its models, and put it beside champion and baselines."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 
+from evergreen.registry.connection import patiently
 from evergreen.settings import Settings
 from evergreen.store.on_demand import columns_of, feature_columns
 from evergreen.store.training_set import TrainingSet
-from evergreen.training import plots
-from evergreen.training.contest import HOLDOUT_TRAINED_UNTIL, SPLIT, TRAINED_UNTIL, rival, split_of
-from evergreen.training.evaluation import baseline_scores, metrics, scores
-from evergreen.training.fit import LOSS, ONE_HOT_MAX_SIZE, fit, fit_baseline
-from evergreen.training.matrix import frame_of, rows_of
-from evergreen.training.profile import profile, to_json
+from evergreen.training import evaluation as evaluating
+from evergreen.training.answers import baseline_scores, judged, out_of_sample
+from evergreen.training.baselines import fit_dummy, fit_linear
+from evergreen.training.calibration import Calibration, plain, shap_values
+from evergreen.training.contest import rival
+from evergreen.training.device import task_type
+from evergreen.training.digest import model_digest
+from evergreen.training.fit import Machine, fit
+from evergreen.training.footprint import latency_ms, size_bytes
+from evergreen.training.inputs import check_inputs
+from evergreen.training.learning import learning_curve
+from evergreen.training.matrix import pool, rows_of
+from evergreen.training.metrics import Scores
+from evergreen.training.replay import replay
+from evergreen.training.resampling import resamples
 from evergreen.training.runs import TrainingRun
-from evergreen.training.split import Mask, holdout
-from evergreen.training.tracking import (
-    DATASET_DIGEST,
-    DATASET_READ_AT,
-    EVALUATION_FILE,
-    PROFILE_FILE,
-    Evidence,
-)
+from evergreen.training.split import Cut, cuts, entities
 from evergreen.usecase import EVENT_TIME, UseCase
 
 logger = logging.getLogger(__name__)
 
+# Rows of the hold-out whose SHAP values are taken: enough for a mean, and a second's work at most.
+_SHAP_ROWS = 1_000
+
+Made = TypeVar("Made")
+
 
 @dataclass(frozen=True)
 class Rows:
-    """A training set as arrays: `columns` of stored and on-demand features, `label`, and the masks of
-    training part and hold-out.
+    """A training set as arrays: `columns` of stored and on-demand features, `label`, and how it is cut.
 
     All of one length n; `label` holds class names (object) or float64.
     """
@@ -44,112 +53,160 @@ class Rows:
     frame: pd.DataFrame
     columns: dict[str, np.ndarray]
     label: np.ndarray
-    train: Mask
-    holdout: Mask
+    cuts: tuple[Cut, ...]
+
+
+@dataclass
+class Clock:
+    """How much of a training went into fitting models, in seconds."""
+
+    fitting: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    def fit(self, work: Callable[[], Made]) -> Made:
+        """Do that work and count its time as fitting."""
+        began = time.monotonic()
+        try:
+            return work()
+        finally:
+            self.fitting += time.monotonic() - began
+
+    def to_json(self) -> dict[str, float]:
+        return {"fitting": round(self.fitting, 3), "all": round(time.monotonic() - self.began, 3)}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate's models, its answers on the rows that were held out, and its evaluation (JSON-able)."""
+
+    model: Any
+    holdout_models: tuple[Any, ...]
+    label: np.ndarray
+    answers: Scores
+    evaluation: dict[str, Any]
 
 
 def rows(use_case: UseCase, training_set: TrainingSet) -> Rows:
-    """Compute the on-demand features of a training set and choose its hold-out. Raises NotEnoughData."""
+    """Compute the on-demand features of a training set and divide it. Raises NotEnoughData."""
     frame = training_set.frame
     label = frame[use_case.label.name]
-    parts = holdout(use_case, frame)
+    columns = feature_columns(use_case, columns_of(frame, use_case))
+    check_inputs(use_case, columns)
     return Rows(
         frame=frame,
-        columns=feature_columns(use_case, columns_of(frame, use_case)),
+        columns=columns,
         label=label.to_numpy(dtype=object if use_case.label.classes else np.float64),
-        train=parts.train,
-        holdout=parts.test,
+        cuts=cuts(use_case, frame),
     )
+
+
+def machine(settings: Settings) -> Machine:
+    """What models are fitted on, by the settings."""
+    return Machine(settings.threads, task_type(settings))
+
+
+def make(
+    use_case: UseCase, given: Rows, tuned: Mapping[str, Any], on: Machine, clock: Clock | None = None
+) -> tuple[Any, tuple[Any, ...]]:
+    """The registered model, fitted on all rows, and the hold-out models. Same arguments, same bytes."""
+    params, calibration = tuned["params"], _calibration(tuned)
+    clock = clock or Clock()
+
+    def fitted(columns: dict[str, np.ndarray], label: np.ndarray) -> Any:
+        return clock.fit(lambda: fit(use_case, columns, label, params, on, calibration))
+
+    holdout_models = tuple(
+        fitted(rows_of(given.columns, cut.train), given.label[cut.train]) for cut in given.cuts
+    )
+    return fitted(given.columns, given.label), holdout_models
 
 
 def evaluate(
-    settings: Settings, use_case: UseCase, run: TrainingRun, given: Rows, tuned: Mapping[str, Any]
-) -> tuple[dict[str, Any], Evidence]:
-    """Fit candidate and baseline, compare them with the champion on the hold-out.
-
-    Returns the evaluation (JSON-able: metrics by contestant, champion_version, rows) and what MLflow is to
-    keep.
-    """
-    params = tuned["params"]
-    train, test = rows_of(given.columns, given.train), rows_of(given.columns, given.holdout)
-    train_label, test_label = given.label[given.train], given.label[given.holdout]
-    logger.info("fitting on %d rows, judging on %d", len(train_label), len(test_label))
-    holdout_model = fit(use_case, train, train_label, params, settings.threads)
-    answers = scores(use_case, holdout_model, test)
-    baseline = fit_baseline(use_case, train, train_label)
-    other = rival(settings, use_case, given.frame[given.holdout], test, test_label)
-    model = fit(use_case, given.columns, given.label, params, settings.threads)
-    evaluation: dict[str, Any] = {
-        "candidate": metrics(use_case, test_label, answers),
-        "baseline": metrics(use_case, test_label, baseline_scores(use_case, baseline, test)),
-        "champion": other.metrics,
+    settings: Settings,
+    database: sa.Engine,
+    use_case: UseCase,
+    run: TrainingRun,
+    given: Rows,
+    tuned: Mapping[str, Any],
+) -> Candidate:
+    """Fit candidate and baselines, and compare them with the champion on the rows that were held out."""
+    clock, on = Clock(), machine(settings)
+    held_out = judged(given.cuts)
+    label = given.label[held_out]
+    logger.info("fitting on %d rows, judging on %d", int(given.cuts[0].train.sum()), len(label))
+    model, holdout_models = make(use_case, given, tuned, on, clock)
+    answers = out_of_sample(use_case, holdout_models, given.columns, given.cuts)
+    baselines = {
+        name: clock.fit(lambda fit=fit: _baseline(use_case, given, fit))  # type: ignore[misc]
+        for name, fit in (("linear", fit_linear), ("dummy", fit_dummy))
+    }
+    other = patiently(lambda: rival(settings, use_case, given.frame, given.columns, given.cuts))
+    curve = clock.fit(lambda: _learning(use_case, given, tuned, on, holdout_models[0]))
+    drawn = resamples(entities(use_case, given.frame[held_out]), use_case.tuning.seed)
+    contestants = {"candidate": answers, "champion": other.scores, **baselines}
+    columns = rows_of(given.columns, held_out)
+    document: dict[str, Any] = {
+        "metric": use_case.gate.metric,
+        **evaluating.compare(use_case, label, contestants, drawn),
         "champion_version": other.version,
         "remark": other.remark,
-        "train_rows": len(train_label),
-        "holdout_rows": len(test_label),
-        "holdout_from": _first_and_last_time(given.frame[given.holdout])[0],
+        "train_rows": int(given.cuts[0].train.sum()),
+        "holdout_rows": len(label),
+        "holdout_from": given.frame[held_out][EVENT_TIME].min().isoformat(),
+        "calibration": _calibrated(use_case, given, tuned, holdout_models, label, answers),
+        "slices": evaluating.groups(use_case, columns, label, answers),
+        "size_bytes": size_bytes(model),
+        "latency_ms": round(latency_ms(use_case, model, columns), 4),
+        "replay": replay(database, use_case, model, other.model, run.as_of),
+        "importance": _importance(use_case, model, columns),
+        "learning_curve": curve,
+        "model_digest": model_digest(model),
+        "holdout_digests": [model_digest(each) for each in holdout_models],
+        "task_type": on.task_type,
     }
-    figures = {
-        "plots/holdout.png": plots.truth_against_prediction(use_case, test_label, answers.predictions),
-        "plots/importance.png": plots.importance(use_case, model),
-    }
-    evidence = Evidence(
-        training_run=run.id,
-        name=f"{use_case.name} as of {run.as_of:%Y-%m-%d %H:%M}",
-        params=_params(use_case, tuned),
-        metrics=_flat(evaluation),
-        tags=_tags(use_case, run, given),
-        frame=frame_of(use_case, given.columns).assign(**{use_case.label.name: given.label}),
-        dataset_digest=run.dataset_digest or "",
-        dataset_query=run.dataset_query or {},
-        model=model,
-        holdout_model=holdout_model,
-        figures=figures,
-        documents={
-            EVALUATION_FILE: evaluation,
-            # MLflow's documents are mappings.
-            PROFILE_FILE: {"features": to_json(profile(use_case, given.columns, answers.predictions))},
-            "tuning.json": dict(tuned),
-        },
-    )
-    return evaluation, evidence
+    document["seconds"] = clock.to_json()
+    return Candidate(model, holdout_models, label, answers, document)
 
 
-def _params(use_case: UseCase, tuned: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **tuned["params"],
-        "loss_function": LOSS[use_case.problem],
-        "one_hot_max_size": ONE_HOT_MAX_SIZE,
-        "random_seed": use_case.tuning.seed,
-        "split": use_case.split,
-        "holdout_share": use_case.holdout_share,
-        "trials": len(tuned["trials"]),
-    }
+def _baseline(use_case: UseCase, given: Rows, fit: Callable[..., Any]) -> Scores:
+    models = [fit(use_case, rows_of(given.columns, cut.train), given.label[cut.train]) for cut in given.cuts]
+    return out_of_sample(use_case, models, given.columns, given.cuts, of=baseline_scores)
 
 
-def _flat(evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """Metrics by MLflow's names: the candidate's as they are, the others' with a prefix."""
-    flat: dict[str, float] = dict(evaluation["candidate"])
-    for name in ("baseline", "champion"):
-        flat |= {f"{name}_{metric}": value for metric, value in (evaluation[name] or {}).items()}
-    return flat | {"train_rows": evaluation["train_rows"], "holdout_rows": evaluation["holdout_rows"]}
+def _learning(
+    use_case: UseCase, given: Rows, tuned: Mapping[str, Any], on: Machine, whole: Any
+) -> list[dict[str, Any]]:
+    return learning_curve(use_case, given.columns, given.label, given.cuts[0], tuned["params"], on, whole)
 
 
-def _tags(use_case: UseCase, run: TrainingRun, given: Rows) -> dict[str, str]:
-    return {
-        "evergreen.use_case": use_case.name,
-        "evergreen.as_of": run.as_of.isoformat(),
-        DATASET_DIGEST: run.dataset_digest or "",
-        DATASET_READ_AT: run.dataset_read_at.isoformat() if run.dataset_read_at else "",
-        "evergreen.reason": run.reason,
-        "evergreen.metrics_of": "holdout_model; the registered model has the same recipe, fitted on all rows",
-        TRAINED_UNTIL: _first_and_last_time(given.frame)[1],
-        HOLDOUT_TRAINED_UNTIL: _first_and_last_time(given.frame[given.train])[1],
-        SPLIT: split_of(use_case),
-    }
+def _calibration(tuned: Mapping[str, Any]) -> Calibration | None:
+    found = tuned.get("calibration")
+    return Calibration.from_json(found) if found else None
 
 
-def _first_and_last_time(frame: pd.DataFrame) -> tuple[str, str]:
-    """The first and the last event time, ISO 8601 UTC."""
-    times = frame[EVENT_TIME]
-    return times.min().isoformat(), times.max().isoformat()
+def _calibrated(
+    use_case: UseCase,
+    given: Rows,
+    tuned: Mapping[str, Any],
+    models: tuple[Any, ...],
+    label: np.ndarray,
+    after: Scores,
+) -> dict[str, Any] | None:
+    found = _calibration(tuned)
+    if found is None or not use_case.label.classes:
+        return None
+    before = out_of_sample(use_case, [plain(m)[0] for m in models], given.columns, given.cuts)
+    return evaluating.calibration(use_case, label, before, after, found.scale, list(found.bias))
+
+
+def _importance(use_case: UseCase, model: Any, columns: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Mean absolute SHAP value of each input over some of the hold-out, greatest first."""
+    length = len(next(iter(columns.values())))
+    some = np.zeros(length, dtype=bool)
+    some[np.linspace(0, length - 1, min(length, _SHAP_ROWS)).astype(int)] = True
+    values = np.abs(shap_values(model, pool(use_case, rows_of(columns, some)), thread_count=-1))[..., :-1]
+    if values.ndim == 3:
+        values = values.mean(axis=1)
+    means = values.mean(axis=0)
+    order = np.argsort(-means, kind="stable")
+    return {str(model.feature_names_[index]): round(float(means[index]), 6) for index in order}

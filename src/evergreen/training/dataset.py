@@ -13,7 +13,7 @@ from evergreen.store.query import query_of
 from evergreen.store.training_set import TrainingSet, read_training_set
 from evergreen.training import runs
 from evergreen.training.runs import TrainingRun
-from evergreen.training.split import holdout
+from evergreen.training.split import cuts
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
@@ -28,9 +28,7 @@ def prepared(
     where its rows cannot be had again: the declaration asks for others, their history has expired, or
     somebody changed the tables behind Evergreen's back. Raises EmptyTrainingSet, NotEnoughData.
     """
-    window = use_case.retrain.window
-    since = run.as_of - window if window else None
-    found, why = _again(settings, database, use_case, run, since)
+    found, why = again(settings, database, use_case, run)
     if found is not None:
         return run, found
     if run.dataset_digest is not None:
@@ -38,8 +36,8 @@ def prepared(
             "the training set of %s as of %s cannot be read again: %s; beginning anew",
             *(use_case.name, run.as_of.isoformat(), why),
         )
-    found = _read(settings, database, use_case, run, since)
-    holdout(use_case, found.frame)
+    found = _read(settings, database, use_case, run)
+    cuts(use_case, found.frame)
     run = runs.update(
         database,
         run.id,
@@ -53,16 +51,16 @@ def prepared(
     return run, found
 
 
-def _again(
-    settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun, since: datetime | None
+def again(
+    settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun
 ) -> tuple[TrainingSet | None, str]:
     """The training set that the run has on record, or None and why it cannot be had."""
     if run.dataset_read_at is None:
         return None, "it is not on record"
-    if query_of(use_case, run.as_of, since).to_json() != run.dataset_query:
+    if query_of(use_case, run.as_of, _since(use_case, run)).to_json() != run.dataset_query:
         return None, "the declaration asks for other columns or another window"
     try:
-        found = _read(settings, database, use_case, run, since, run.dataset_read_at)
+        found = _read(settings, database, use_case, run, run.dataset_read_at)
     except HistoryExpired as error:
         return None, error.message
     except EmptyTrainingSet:
@@ -77,15 +75,19 @@ def _read(
     database: sa.Engine,
     use_case: UseCase,
     run: TrainingRun,
-    since: datetime | None,
     read_at: datetime | None = None,
 ) -> TrainingSet:
     return read_training_set(
         database,
         use_case,
         run.as_of,
-        since,
+        _since(use_case, run),
         read_at=read_at,
         cache=settings.cache_folder if settings.cache_mb else None,
         cache_mb=settings.cache_mb,
     )
+
+
+def _since(use_case: UseCase, run: TrainingRun) -> datetime | None:
+    window = use_case.retrain.window
+    return run.as_of - window if window else None

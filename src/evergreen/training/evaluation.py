@@ -1,115 +1,92 @@
-"""How good are predictions? The same metrics for candidate, champion and baseline."""
+"""The evaluation of a candidate: what the gate, the model card and MLflow tell of it, as one document."""
 
 from __future__ import annotations
 
-import difflib
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from evergreen.errors import TrainingError
-from evergreen.training.matrix import Columns, frame_of, pool
-from evergreen.usecase import Problem, UseCase
+from evergreen.training.matrix import Columns
+from evergreen.training.metrics import Scores, metrics, reliability
+from evergreen.training.resampling import Resamples, bootstrap, gain, intervals
+from evergreen.training.slices import slices
+from evergreen.usecase import UseCase
 
-METRICS: dict[Problem, tuple[str, ...]] = {
-    "binary": ("accuracy", "balanced_accuracy", "f1", "precision", "recall", "roc_auc", "log_loss"),
-    "multiclass": ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss"),
-    "regression": ("rmse", "mae", "r2"),
-}
-LESS_IS_BETTER = frozenset({"log_loss", "rmse", "mae"})
+RIVALS = ("champion", "linear", "dummy")
+# What intervals and gains are told to: a model is known to four digits at best.
+_DIGITS = 6
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Predictions of n rows: class names (object) or float64; for classes also (n, classes) float64."""
+def compare(
+    use_case: UseCase, label: np.ndarray, contestants: Mapping[str, Scores | None], drawn: Resamples
+) -> dict[str, Any]:
+    """Metrics of every contestant on the same rows, with intervals, and what the candidate gains on each.
 
-    predictions: np.ndarray
-    probabilities: npt.NDArray[np.float64] | None
-
-
-def check_metric(use_case: UseCase) -> None:
-    """Raise TrainingError, before hours of work, when the gate's metric does not exist for this problem."""
-    known = METRICS[use_case.problem]
-    if use_case.gate.metric not in known:
-        near = difflib.get_close_matches(use_case.gate.metric, known, n=1)
-        raise TrainingError(
-            f"the gate of {use_case.name} asks for {use_case.gate.metric!r}, "
-            f"which a {use_case.problem} problem does not have",
-            hint=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}",
-        )
-
-
-def scores(use_case: UseCase, model: Any, columns: Columns) -> Scores:
-    """A CatBoost model's predictions; the predicted class is the most probable one."""
-    data = pool(use_case, columns)
-    if not use_case.label.classes:
-        return Scores(np.asarray(model.predict(data), dtype=np.float64), None)
-    probabilities = np.asarray(model.predict_proba(data), dtype=np.float64)
-    return Scores(_most_probable(use_case, probabilities), probabilities)
-
-
-def baseline_scores(use_case: UseCase, baseline: Any, columns: Columns) -> Scores:
-    """The linear baseline's predictions, in the same form."""
-    frame = frame_of(use_case, columns)
-    if not use_case.label.classes:
-        return Scores(np.asarray(baseline.predict(frame), dtype=np.float64), None)
-    # scikit-learn sorts classes by name.
-    order = [list(baseline.classes_).index(name) for name in use_case.label.classes]
-    probabilities = np.asarray(baseline.predict_proba(frame), dtype=np.float64)[:, order]
-    return Scores(_most_probable(use_case, probabilities), probabilities)
-
-
-def metrics(use_case: UseCase, label: np.ndarray, given: Scores) -> dict[str, float]:
-    """Every metric of `METRICS` for the problem. One that is not defined on these rows is left out.
-
-    Binary metrics are those of the last declared class. Multiclass: `f1_macro` and `balanced_accuracy`
-    average over classes, `roc_auc` over one-against-rest curves (macro). `log_loss` is in nats.
+    `contestants` are "candidate" and those of RIVALS, None for one that takes no part. Returns, JSON-able,
+    the metrics by contestant, "intervals" (95 %, percentile bootstrap) and "gains": by rival {"value", "low",
+    "high", "share"} on the gate's metric, from the same resamples (paired), positive where the candidate is
+    better, `share` of them better by the gate's margin; None where it is not defined.
     """
-    from sklearn import metrics as sk
-
-    if given.probabilities is None:
-        found = {
-            "rmse": math.sqrt(sk.mean_squared_error(label, given.predictions)),
-            "mae": sk.mean_absolute_error(label, given.predictions),
-        }
-        if len(label) > 1:
-            found["r2"] = sk.r2_score(label, given.predictions)
-        return _floats(found)
-    classes = list(use_case.label.classes)
-    truth, said = label.astype(str), given.predictions.astype(str)
-    number = np.array([classes.index(name) for name in truth])
-    found = {
-        "accuracy": sk.accuracy_score(truth, said),
-        "balanced_accuracy": np.mean([np.mean(said[truth == name] == name) for name in sorted(set(truth))]),
-        "log_loss": sk.log_loss(number, given.probabilities, labels=range(len(classes))),
+    values = {
+        name: metrics(use_case, label, given) if given is not None else None
+        for name, given in contestants.items()
     }
-    every_class = set(truth) == set(classes)
-    if use_case.problem == "binary":
-        options = {"pos_label": classes[-1], "zero_division": 0.0}
-        found |= {
-            "f1": sk.f1_score(truth, said, **options),
-            "precision": sk.precision_score(truth, said, **options),
-            "recall": sk.recall_score(truth, said, **options),
+    samples = {
+        name: bootstrap(use_case, label, given, drawn)
+        for name, given in contestants.items()
+        if given is not None
+    }
+    metric, margin = use_case.gate.metric, use_case.gate.margin
+    own = values["candidate"]
+    assert own is not None
+    gains: dict[str, Any] = {}
+    for name in RIVALS:
+        other = values.get(name)
+        if other is None or metric not in own or metric not in other:
+            gains[name] = None
+            continue
+        asked = margin if name == "champion" else use_case.gate.baseline_margin if name == "linear" else 0.0
+        found = gain(
+            metric, samples["candidate"][metric], samples[name][metric], own[metric], other[metric], asked
+        )
+        gains[name] = found and {key: round(float(value), _DIGITS) for key, value in asdict(found).items()}
+    bounds = {
+        name: {
+            metric: [round(low, _DIGITS), round(high, _DIGITS)]
+            for metric, (low, high) in intervals(each).items()
         }
-        if every_class:
-            found["roc_auc"] = sk.roc_auc_score(number, given.probabilities[:, 1])
-    else:
-        found["f1_macro"] = sk.f1_score(truth, said, labels=classes, average="macro", zero_division=0.0)
-        if every_class:
-            found["roc_auc"] = sk.roc_auc_score(
-                number, given.probabilities, multi_class="ovr", average="macro", labels=range(len(classes))
-            )
-    return _floats(found)
+        for name, each in samples.items()
+    }
+    return {
+        **values,
+        "intervals": bounds,
+        "gains": gains,
+        "resamples": len(next(iter(samples["candidate"].values()))),
+    }
 
 
-def _most_probable(use_case: UseCase, probabilities: npt.NDArray[np.float64]) -> np.ndarray:
-    names: np.ndarray = np.array(use_case.label.classes, dtype=object)
-    chosen: np.ndarray = names[probabilities.argmax(axis=1)]
-    return chosen
+def calibration(
+    use_case: UseCase, label: np.ndarray, before: Scores, after: Scores, scale: float, bias: list[float]
+) -> dict[str, Any] | None:
+    """What calibrating was worth on the hold-out, and the reliability diagram's bins; None for numbers."""
+    if not use_case.label.classes:
+        return None
+    told = ("calibration_error", "log_loss", "brier")
+    by = {
+        name: {metric: value for metric, value in metrics(use_case, label, given).items() if metric in told}
+        for name, given in (("before", before), ("after", after))
+    }
+    return {
+        "scale": scale,
+        "bias": bias,
+        **by,
+        "bins_before": [dict(each) for each in reliability(before, label)],
+        "bins": [dict(each) for each in reliability(after, label)],
+    }
 
 
-def _floats(found: dict[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in found.items() if math.isfinite(float(value))}
+def groups(use_case: UseCase, columns: Columns, label: np.ndarray, answers: Scores) -> list[dict[str, Any]]:
+    """The candidate's results in every declared group."""
+    return slices(use_case, columns, label, answers) if use_case.slices else []

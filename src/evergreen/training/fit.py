@@ -1,27 +1,35 @@
-"""Fitting: CatBoost with a use case's parameters, and the linear baseline beside it.
+"""Fitting: CatBoost with a use case's parameters.
 
-**Which model is registered.** Two models share the recipe (parameters and number of trees) that tuning chose:
+**Which model is registered.** Two kinds of model share the recipe (parameters, number of trees, calibration)
+that tuning chose:
 
-1. the *hold-out model*, fitted on the training part only. It is what the gate judges; every hold-out metric
-   of a run is its own.
+1. the *hold-out models*, one for each cut of `training/split.py`, fitted on its training part only. They are
+   what the gate judges; every hold-out metric of a run is their own.
 2. the *registered model*, fitted on all rows, hold-out included. Under drift the newest rows are worth the
    most, and a time-ordered hold-out is exactly those.
 
-Its hold-out metrics are therefore not measured on the registered file itself, which has seen those rows;
+The hold-out metrics are therefore not measured on the registered file itself, which has seen those rows;
 they are an estimate for it, as a rule a cautious one (fewer and older rows). The run says so in its tags,
-and keeps the hold-out model as an artifact. That artifact also makes the next comparison fair: a later
-candidate's hold-out may hold rows that this version was fitted on, and then its hold-out model, which has
-not seen them, stands in for it (see `training/contest.py`).
+and keeps the hold-out models as artifacts. They also make the next comparison fair: a later candidate's
+hold-out may hold rows that this version was fitted on, and then its hold-out models, which have not seen
+them, stand in for it (see `training/contest.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from evergreen.training.matrix import Columns, frame_of, pool
+from evergreen.errors import TrainingError
+from evergreen.registry.decision import set_weights
+from evergreen.registry.signature import keep_feature_code
+from evergreen.training.calibration import Calibration, apply
+from evergreen.training.device import TaskType
+from evergreen.training.digest import settle
+from evergreen.training.matrix import Columns, pool
 from evergreen.usecase import UseCase
 
 # Categories of up to this many values are one-hot encoded, which fits three times as fast as target
@@ -31,65 +39,87 @@ ONE_HOT_MAX_SIZE = 16
 LOSS = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
 
-def new_model(use_case: UseCase, params: Mapping[str, Any], threads: int) -> Any:
-    """An unfitted CatBoost model. `params`: iterations, depth, l2_leaf_reg, learning_rate; `threads` 0 = all.
+@dataclass(frozen=True)
+class Machine:
+    """What to fit on: processor threads (0: all) and CatBoost's `task_type`."""
+
+    threads: int = 0
+    task_type: TaskType = "CPU"
+
+
+def new_model(
+    use_case: UseCase, params: Mapping[str, Any], machine: Machine, weights: Sequence[float] = ()
+) -> Any:
+    """An unfitted CatBoost model. `params`: iterations, and what the search space names.
 
     Classes keep their declared order, so the last column of a binary model's probabilities is the positive
-    one.
+    one; `weights` count their rows.
     """
     from catboost import CatBoostClassifier, CatBoostRegressor
 
     common = {
+        "one_hot_max_size": ONE_HOT_MAX_SIZE,
         **params,
         "loss_function": LOSS[use_case.problem],
         "random_seed": use_case.tuning.seed,
-        "thread_count": threads or -1,
-        "one_hot_max_size": ONE_HOT_MAX_SIZE,
+        "thread_count": machine.threads or -1,
+        "task_type": machine.task_type,
         "allow_writing_files": False,
         "verbose": False,
     }
     if use_case.problem == "regression":
         return CatBoostRegressor(**common)
+    if weights:
+        common["class_weights"] = list(weights)
     return CatBoostClassifier(**common, class_names=list(use_case.label.classes))
 
 
 def fit(
-    use_case: UseCase, columns: Columns, label: np.ndarray, params: Mapping[str, Any], threads: int
+    use_case: UseCase,
+    columns: Columns,
+    label: np.ndarray,
+    params: Mapping[str, Any],
+    machine: Machine,
+    calibration: Calibration | None = None,
 ) -> Any:
-    """A CatBoost model fitted on all given rows with a fixed number of trees."""
-    return new_model(use_case, params, threads).fit(pool(use_case, columns, label))
+    """A CatBoost model fitted on all given rows with a fixed number of trees, calibrated and settled (see
+    `training/digest.py`). Raises TrainingError when CatBoost refuses."""
+    weights = class_weights(use_case, label)
+    model = fitted(new_model(use_case, params, machine, weights), use_case, pool(use_case, columns, label))
+    if weights:
+        set_weights(model, weights)
+    keep_feature_code(use_case, model)
+    if calibration is not None:
+        apply(model, calibration)
+    return settle(model)
 
 
-def fit_baseline(use_case: UseCase, columns: Columns, label: np.ndarray) -> Any:
-    """The linear baseline: imputed, robustly scaled numbers and one-hot categories into a linear model.
+def fitted(model: Any, use_case: UseCase, train: Any, **options: Any) -> Any:
+    """`model.fit(train, **options)` with CatBoost's refusals in this package's words."""
+    from catboost import CatBoostError
 
-    Logistic regression for classes, ridge regression for numbers (scikit-learn). It is never registered.
+    try:
+        return model.fit(train, **options)
+    except CatBoostError as error:
+        told = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        params = ", ".join(f"{name}={value}" for name, value in sorted(model.get_params().items()))
+        raise TrainingError(
+            f"CatBoost cannot fit {use_case.name}: {told} (with {params})",
+            hint="mend the search space in the use case's tuning",
+        ) from error
+
+
+def class_weights(use_case: UseCase, label: np.ndarray) -> tuple[float, ...]:
+    """What a row of each class counts, in the order of the classes; none where all count the same.
+
+    "balanced": rows / (classes * rows of the class), as scikit-learn has it; "sqrt_balanced": its square
+    root.
     """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression, Ridge
-    from sklearn.pipeline import Pipeline, make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, RobustScaler
-
-    frame = frame_of(use_case, columns)
-    numbers = [name for name in frame.columns if frame[name].dtype == np.float64]
-    categories = [name for name in frame.columns if name not in numbers]
-    prepare = ColumnTransformer(
-        [
-            (
-                "numbers",
-                make_pipeline(
-                    SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-                    RobustScaler(quantile_range=(5.0, 95.0)),
-                ),
-                numbers,
-            ),
-            (
-                "categories",
-                OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=10, max_categories=50),
-                categories,
-            ),
-        ]
-    )
-    linear = Ridge() if use_case.problem == "regression" else LogisticRegression(max_iter=1000)
-    return Pipeline([("prepare", prepare), ("linear", linear)]).fit(frame, label)
+    chosen = use_case.tuning.class_weights
+    if chosen == "none" or not use_case.label.classes:
+        return ()
+    if isinstance(chosen, tuple):
+        return tuple(float(weight) for weight in chosen)
+    counts = np.array([max(1, np.sum(label == name)) for name in use_case.label.classes], dtype=np.float64)
+    weights = len(label) / (len(counts) * counts)
+    return tuple(float(w) for w in (np.sqrt(weights) if chosen == "sqrt_balanced" else weights))

@@ -41,6 +41,7 @@ TABLE = sa.table(
 _JSON = ("dataset_query", "params", "metrics", "verdict")
 _MOMENTS = ("as_of", "dataset_read_at", "started_at", "finished_at")
 _REASON_LENGTH = 255
+_ENDS = ("promoted", "rejected", "denied")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class TrainingRun:
     """One training. Moments are aware UTC; what later steps find out is None until then.
 
     The data set is (query, system time of its rows, digest): see `store.training_set`.
-    `status` goes started → prepared → tuned → evaluated → judged → registered → promoted or rejected.
+    `status` goes started → prepared → tuned → evaluated → judged → registered (→ waiting, for a person's
+    answer) → promoted, rejected or denied.
     """
 
     id: str
@@ -70,7 +72,7 @@ class TrainingRun:
 
     @property
     def finished(self) -> bool:
-        return self.status in ("promoted", "rejected")
+        return self.status in _ENDS
 
 
 def run_id(use_case: str, as_of: datetime) -> str:
@@ -106,8 +108,53 @@ def get(engine: sa.Engine, training_run: str) -> TrainingRun:
         row = connection.execute(sa.select(TABLE).where(TABLE.c.id == training_run)).one_or_none()
     if row is None:
         raise TrainingError(
-            f"there is no training run {training_run!r}", hint="start one: evergreen run train USE_CASE"
+            f"there is no training run {training_run!r}", hint="start one: evergreen train USE_CASE"
         )
+    return _run(row)
+
+
+def of_version(engine: sa.Engine, use_case: str, version: int) -> TrainingRun:
+    """The training that made that version. Raises TrainingError when none is on record."""
+    wanted = sa.select(TABLE).where(TABLE.c.use_case == use_case, TABLE.c.model_version == version)
+    with engine.connect() as connection:
+        row = connection.execute(wanted.order_by(TABLE.c.started_at.desc()).limit(1)).one_or_none()
+    if row is None:
+        raise TrainingError(
+            f"no training of {use_case} on record made version {version}",
+            hint=f"evergreen dataset list {use_case} shows the trainings and their versions",
+        )
+    return _run(row)
+
+
+def latest_unfinished(engine: sa.Engine, use_case: str, besides: str) -> TrainingRun | None:
+    """The training of that use case that began last and has not ended, other than `besides`."""
+    wanted = (
+        sa.select(TABLE)
+        .where(
+            TABLE.c.use_case == use_case, TABLE.c.id != besides, TABLE.c.status.not_in((*_ENDS, "waiting"))
+        )
+        .order_by(TABLE.c.started_at.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(wanted).one_or_none()
+    return _run(row) if row is not None else None
+
+
+def latest_waiting(engine: sa.Engine, use_case: str) -> TrainingRun | None:
+    """The newest training of that use case whose version waits for a person's answer."""
+    wanted = (
+        sa.select(TABLE)
+        .where(TABLE.c.use_case == use_case, TABLE.c.status == "waiting")
+        .order_by(TABLE.c.model_version.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(wanted).one_or_none()
+    return _run(row) if row is not None else None
+
+
+def _run(row: sa.Row[Any]) -> TrainingRun:
     fields = dict(row._mapping)
     for name in _JSON:
         fields[name] = json.loads(fields[name]) if fields[name] is not None else None

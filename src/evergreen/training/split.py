@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +26,8 @@ class Cut:
     test: Mask
 
 
-def holdout(use_case: UseCase, frame: pd.DataFrame) -> Cut:
-    """The training part of a training set and its hold-out.
+def cuts(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
+    """How a training set is divided to judge models: one hold-out, or with `folds` one cut for each fold.
 
     `split="time"`: the newest event times, cut between two of them so that the share of held-out rows comes
     nearest to `holdout_share`. A model is so judged on what came after all it was fitted on. Rows whose label
@@ -34,6 +35,8 @@ def holdout(use_case: UseCase, frame: pd.DataFrame) -> Cut:
     on them then.
     `split="stratified"`: that share of each class, chosen by a seeded hash of key and event time; a row stays
     on its side from one training to the next, but for a few at the border.
+    `split="grouped"`: the rows of that share of the entities, chosen by a seeded hash of the key; an entity
+    stays on its side for ever. With folds, every row is held out once.
 
     Raises NotEnoughData when a side would be empty or lack a class, or when there is one number to learn.
     """
@@ -42,10 +45,15 @@ def holdout(use_case: UseCase, frame: pd.DataFrame) -> Cut:
             f"{use_case.name} has {len(frame)} labelled rows; a model takes {MINIMUM_ROWS} or more",
             hint="ingest more history, or choose a later --as-of",
         )
-    parts = cut(use_case, frame, use_case.holdout_share, purpose="holdout")
-    require_variety(use_case, frame[parts.train], "the training part")
-    require_variety(use_case, frame[parts.test], "the hold-out")
-    return parts
+    if use_case.folds:
+        made = _folds(use_case, frame)
+    else:
+        made = (_cut(use_case, frame, use_case.holdout_share, purpose="holdout"),)
+    for number, part in enumerate(made, start=1):
+        of_fold = f" of fold {number}" if use_case.folds else ""
+        require_variety(use_case, frame[part.train], f"the training part{of_fold}")
+        require_variety(use_case, frame[part.test], f"the hold-out{of_fold}")
+    return made
 
 
 def validation(use_case: UseCase, frame: pd.DataFrame) -> Cut:
@@ -59,15 +67,27 @@ def validation(use_case: UseCase, frame: pd.DataFrame) -> Cut:
         parts = _newest(use_case, frame, share)
         if not _lack(use_case, frame[parts.train]):
             return parts
+    if use_case.split == "grouped":
+        parts = _by_entity(use_case, frame, share, purpose="validation")
+        if not _lack(use_case, frame[parts.train]):
+            return parts
     parts = _by_hash(use_case, frame, share, purpose="validation")
     require_variety(use_case, frame[parts.train], "what is left to fit trials on")
     return parts
 
 
-def cut(use_case: UseCase, frame: pd.DataFrame, share: float, *, purpose: str) -> Cut:
+def entities(use_case: UseCase, frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """A number for the entity of each row, of shape (rows,)."""
+    keys = list(use_case.entity.key_names)
+    return np.asarray(frame.groupby(keys, sort=False, dropna=False).ngroup().to_numpy(), dtype=np.int64)
+
+
+def _cut(use_case: UseCase, frame: pd.DataFrame, share: float, *, purpose: str) -> Cut:
     """About `share` of the rows as the test part, in the way the use case splits."""
     if use_case.split == "stratified":
         return _by_hash(use_case, frame, share, purpose)
+    if use_case.split == "grouped":
+        return _by_entity(use_case, frame, share, purpose)
     if frame[EVENT_TIME].nunique() < 2:
         raise NotEnoughData(
             f"all {len(frame)} labelled rows of {use_case.name} have one event time, "
@@ -75,6 +95,29 @@ def cut(use_case: UseCase, frame: pd.DataFrame, share: float, *, purpose: str) -
             hint='a time-ordered hold-out needs two or more; or declare split="stratified"',
         )
     return _newest(use_case, frame, share)
+
+
+def _folds(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
+    count = use_case.folds
+    if use_case.split == "grouped":
+        if (found := len(np.unique(entities(use_case, frame)))) < count:
+            raise NotEnoughData(
+                f"{use_case.name} has {found} entities for {count} folds", hint="declare fewer folds"
+            )
+        fold = (_place(use_case, frame, (*use_case.entity.key_names,), "holdout") * count).astype(np.int64)
+    else:
+        fold = np.empty(len(frame), dtype=np.int64)
+        place = _place(use_case, frame, (*use_case.entity.key_names, EVENT_TIME), "holdout")
+        for name, rows in _classes(use_case, frame):
+            if len(rows) < count:
+                raise NotEnoughData(
+                    f"{use_case.name} has {len(rows)} rows"
+                    f"{f' of class {name}' if use_case.label.classes else ''} for {count} folds",
+                    hint="declare fewer folds, or ingest more rows",
+                )
+            rank = np.argsort(np.argsort(place[rows], kind="stable"), kind="stable")
+            fold[rows] = rank * count // len(rows)
+    return tuple(Cut(train=fold != number, test=fold == number) for number in range(count))
 
 
 def require_variety(use_case: UseCase, frame: pd.DataFrame, part: str) -> None:
@@ -104,26 +147,47 @@ def _newest(use_case: UseCase, frame: pd.DataFrame, share: float) -> Cut:
     return Cut(train=known.to_numpy(dtype=bool), test=(times >= first).to_numpy(dtype=bool))
 
 
+def _by_entity(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str) -> Cut:
+    mask = _place(use_case, frame, use_case.entity.key_names, purpose) < share
+    return _both_sides(use_case, mask, share)
+
+
 def _by_hash(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str) -> Cut:
-    identity = frame[[*use_case.entity.key_names, EVENT_TIME]].copy()
-    identity[EVENT_TIME] = identity[EVENT_TIME].astype("int64")
+    place = _place(use_case, frame, (*use_case.entity.key_names, EVENT_TIME), purpose)
+    mask = np.zeros(len(frame), dtype=bool)
+    for _, rows in _classes(use_case, frame):
+        mask[rows[np.argsort(place[rows], kind="stable")][: round(share * len(rows))]] = True
+    return _both_sides(use_case, mask, share)
+
+
+def _both_sides(use_case: UseCase, mask: Mask, share: float) -> Cut:
+    if not mask.any() or mask.all():
+        raise NotEnoughData(
+            f"{share:.0%} of the {len(mask)} labelled rows of {use_case.name} leaves one side empty",
+            hint="ingest more rows" + (" of more entities" if use_case.split == "grouped" else ""),
+        )
+    return Cut(train=~mask, test=mask)
+
+
+def _classes(use_case: UseCase, frame: pd.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+    """Each class with the places of its rows; a number to predict counts as one class."""
+    if not use_case.label.classes:
+        yield "", np.arange(len(frame))
+        return
+    label = frame[use_case.label.name].to_numpy(dtype=object)
+    for name in use_case.label.classes:
+        yield name, np.flatnonzero(label == name)
+
+
+def _place(
+    use_case: UseCase, frame: pd.DataFrame, columns: Sequence[str], purpose: str
+) -> npt.NDArray[np.float64]:
+    """Where these columns' values put a row between 0 and 1, uniformly, the same at every call."""
+    identity = frame[list(columns)].copy()
+    if EVENT_TIME in identity:
+        identity[EVENT_TIME] = identity[EVENT_TIME].astype("int64")
     hashed = pd.util.hash_pandas_object(identity, index=False).to_numpy()
     # pandas' own hash key does nothing to numbers, so the seed goes in by a second round.
     salt = np.uint64(zlib.crc32(f"{purpose}{use_case.tuning.seed}".encode()))
-    order = pd.util.hash_array(hashed ^ salt)
-    classes = (
-        frame[use_case.label.name].to_numpy(dtype=object)
-        if use_case.label.classes
-        else np.zeros(len(frame), dtype=np.int8)
-    )
-    mask = np.zeros(len(frame), dtype=bool)
-    for name in use_case.label.classes or (0,):
-        rows = np.flatnonzero(classes == name)
-        chosen = rows[np.argsort(order[rows], kind="stable")][: round(share * len(rows))]
-        mask[chosen] = True
-    if not mask.any() or mask.all():
-        raise NotEnoughData(
-            f"{share:.0%} of the {len(frame)} labelled rows of {use_case.name} leaves one side empty",
-            hint="ingest more rows",
-        )
-    return Cut(train=~mask, test=mask)
+    # 53 bits, which a float holds exactly: 1 is never reached.
+    return np.asarray((pd.util.hash_array(hashed ^ salt) >> np.uint64(11)) * 2.0**-53, dtype=np.float64)

@@ -1,8 +1,8 @@
-"""One MLflow run per training run: parameters, metrics, data set, plots, models and what they were made from.
+"""One MLflow run per training run: the search below it, then parameters, metrics, data set, plots and models.
 
-A run's start is marked by its tag, its end by MLflow's status FINISHED, so a training that was killed and
-is run again removes its unfinished run and continues a finished one, if that had the same data: there are
-never two.
+It is begun before the search and ended when everything is in it: MLflow's status FINISHED says so. A
+training that was killed and is run again goes on with the same run if the data are the same; if not, the
+former run and its trials are deleted. There are never two.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +18,22 @@ import pandas as pd
 
 from evergreen.errors import RegistryError
 from evergreen.registry.connection import answering, make_process_default, mlflow_client, over_http
-from evergreen.registry.models import HOLDOUT_MODEL_FILE, MODEL_URI, TRAINING_RUN, fetch_run_file
+from evergreen.registry.models import MODEL_URI, TRAINING_RUN, fetch_run_file
 from evergreen.settings import Settings
+from evergreen.training import trials
 from evergreen.usecase import UseCase
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.figure import Figure
 
 DATASET_DIGEST = "evergreen.dataset_digest"
 DATASET_READ_AT = "evergreen.dataset_read_at"
 EVALUATION_FILE = "evaluation.json"
+TUNING_FILE = "search/trials.json"
 PROFILE_FILE = "reference_profile.json"
+CARD_FILE = "model_card.html"
 
 _DIGEST_LENGTH = 36  # MLflow's limit; the tag has the whole digest
 _EXAMPLE_ROWS = 3
@@ -36,10 +41,9 @@ _EXAMPLE_ROWS = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a run keeps. `frame` holds the model's inputs and the label of all rows."""
+    """What a run keeps. `frame` holds the model's inputs and the label of all rows; `about_model` goes into
+    the model's own description."""
 
-    training_run: str
-    name: str
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
@@ -47,9 +51,10 @@ class Evidence:
     dataset_digest: str
     dataset_query: Mapping[str, Any]
     model: Any
-    holdout_model: Any
+    holdout_models: Sequence[Any]
     figures: Mapping[str, Figure]
     documents: Mapping[str, Any]
+    about_model: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_run(settings: Settings, use_case: str, training_run: str, digest: str) -> str | None:
@@ -62,12 +67,46 @@ def find_run(settings: Settings, use_case: str, training_run: str, digest: str) 
     return None
 
 
+def begin_run(settings: Settings, use_case: str, training_run: str, digest: str, name: str) -> str:
+    """The MLflow run of that training run on the data set of that digest: a new one, or the one begun.
+
+    Runs of other data are deleted, with their trials. Callers hold the use case's training lock.
+    """
+    client = mlflow_client(settings)
+    with answering(settings):
+        experiment = _experiment(settings, client, use_case)
+        kept = None
+        for former in _runs(client, experiment, training_run):
+            if kept is None and former.data.tags.get(DATASET_DIGEST) == digest:
+                kept = str(former.info.run_id)
+                continue
+            for child in trials.nested(client, experiment, former.info.run_id):
+                client.delete_run(child.info.run_id)
+            client.delete_run(former.info.run_id)
+        if kept is None:
+            tags = {TRAINING_RUN: training_run, DATASET_DIGEST: digest}
+            kept = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    return kept
+
+
 def run_tags(settings: Settings, run_id: str) -> dict[str, str]:
     """Evergreen's own tags of an MLflow run."""
     client = mlflow_client(settings)
     with answering(settings):
         tags = client.get_run(run_id).data.tags
     return {name: value for name, value in tags.items() if name.startswith("evergreen.")}
+
+
+def run_url(settings: Settings, run_id: str, file: str = "") -> str:
+    """Where people see a run, or one of its files, in MLflow's UI; empty without a server."""
+    if not over_http(settings):
+        return ""
+    client = mlflow_client(settings)
+    with answering(settings):
+        experiment = client.get_run(run_id).info.experiment_id
+    base = (settings.mlflow_url or settings.mlflow_tracking_uri).rstrip("/")
+    page = f"{base}/#/experiments/{experiment}/runs/{run_id}"
+    return f"{page}/artifacts/{file}" if file else page
 
 
 def read_document(settings: Settings, run_id: str, name: str) -> Any:
@@ -82,35 +121,31 @@ def read_document(settings: Settings, run_id: str, name: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
 
 
-def log_run(settings: Settings, use_case: UseCase, evidence: Evidence) -> str:
-    """Log everything as one MLflow run in the use case's experiment, and return the run's id.
+def write_page(settings: Settings, run_id: str, file: str, html: str) -> None:
+    """Put a page into a run, in place of any former one of that name."""
+    client = mlflow_client(settings)
+    with answering(settings):
+        client.log_text(run_id, html, file)
 
-    Former runs of the same training run, which a killed task left unfinished or which had other data, are
-    removed first. Raises RegistryUnreachable.
+
+def log_run(settings: Settings, use_case: UseCase, run_id: str, evidence: Evidence) -> None:
+    """Log everything into the run and end it. Run again, it begins with what is not there yet.
+
+    Raises RegistryUnreachable, RegistryError.
     """
     client = mlflow_client(settings)
     import mlflow
 
     with answering(settings):
-        experiment = _experiment(settings, client, use_case.name)
-        for former in _runs(client, experiment, evidence.training_run):
-            client.delete_run(former.info.run_id)
         make_process_default(settings)
-        with mlflow.start_run(
-            experiment_id=experiment,
-            run_name=evidence.name,
-            tags={TRAINING_RUN: evidence.training_run, **evidence.tags},
-        ) as run:
+        _forget_models(client, run_id)
+        with mlflow.start_run(run_id=run_id):
+            mlflow.set_tags(dict(evidence.tags))
             mlflow.log_params(dict(evidence.params))
             mlflow.log_metrics(dict(evidence.metrics))
             mlflow.log_input(_dataset(use_case, evidence), context="training")
-            for file, figure in evidence.figures.items():
-                mlflow.log_figure(figure, file)
-            for file, document in evidence.documents.items():
-                mlflow.log_dict(document, file)
-            _log_holdout_model(evidence.holdout_model)
+            _log_files(evidence)
             mlflow.set_tag(MODEL_URI, _log_model(use_case, evidence))
-        return str(run.info.run_id)
 
 
 def _experiment(settings: Settings, client: Any, name: str) -> str:
@@ -164,13 +199,37 @@ def _dataset(use_case: UseCase, evidence: Evidence) -> Any:
     )
 
 
-def _log_holdout_model(model: Any) -> None:
+def _log_files(evidence: Evidence) -> None:
+    """Plots, documents and hold-out models, as one folder: a call per file would cost a second or two."""
     import mlflow
 
-    with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
-        path = Path(folder) / Path(HOLDOUT_MODEL_FILE).name
-        model.save_model(str(path))
-        mlflow.log_artifact(str(path), str(Path(HOLDOUT_MODEL_FILE).parent))
+    with tempfile.TemporaryDirectory(prefix="evergreen-run-") as folder:
+        for file, figure in evidence.figures.items():
+            figure.savefig(_made(folder, file), dpi=110)
+        for file, document in evidence.documents.items():
+            _made(folder, file).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        for number, model in enumerate(evidence.holdout_models):
+            model.save_model(str(_made(folder, holdout_file(number))))
+        mlflow.log_artifacts(folder)
+
+
+def holdout_file(number: int) -> str:
+    """The run's file with the recipe fitted without the hold-out, or without fold `number`."""
+    return f"holdout_model/fold_{number}.cb"
+
+
+def _made(folder: str, file: str) -> Path:
+    path = Path(folder) / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _forget_models(client: Any, run_id: str) -> None:
+    """Delete the models that a killed call logged for the run: it shall have one."""
+    run = client.get_run(run_id)
+    logged = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+    for model in logged:
+        client.delete_logged_model(model.model_id)
 
 
 def _log_model(use_case: UseCase, evidence: Evidence) -> str:
@@ -191,6 +250,7 @@ def _log_model(use_case: UseCase, evidence: Evidence) -> str:
         name="model",
         signature=ModelSignature(Schema(columns), Schema([answer])),
         input_example=inputs.head(_EXAMPLE_ROWS),
+        metadata=dict(evidence.about_model),
         # Named, so that MLflow does not spend ten seconds finding them by loading the model elsewhere.
         pip_requirements=[
             f"mlflow=={mlflow.__version__}",

@@ -7,6 +7,7 @@ All datetimes are time-zone aware UTC.
 
 from evergreen.usecase.contract import Contract, Freshness, Reference, RowCount, Rule
 from evergreen.usecase.features import Entity, Feature, FeatureSet, Key, OnDemandFeature
+from evergreen.usecase.gate import Approval, Floor, Gate, Slice
 from evergreen.usecase.names import (
     CATEGORY_CHARACTERS,
     EVENT_TIME,
@@ -27,8 +28,9 @@ from evergreen.usecase.names import (
     Split,
     check_name,
 )
-from evergreen.usecase.policies import DriftPolicy, Gate, RetrainPolicy, Schedules, Serving, Tuning
+from evergreen.usecase.policies import DriftPolicy, RetrainPolicy, Schedules, Serving
 from evergreen.usecase.sources import FileFormat, FileSource, Source, SqlSource
+from evergreen.usecase.tuning import Between, OneOf, Tuning
 from evergreen.usecase.use_case import UseCase
 from evergreen.usecase.views import FeatureView, Label
 
@@ -46,6 +48,8 @@ __all__ = [
     "ROW_NUMBER",
     "TEXT_BYTES",
     "TIMELESS",
+    "Approval",
+    "Between",
     "Contract",
     "DType",
     "DriftPolicy",
@@ -55,11 +59,13 @@ __all__ = [
     "FeatureView",
     "FileFormat",
     "FileSource",
+    "Floor",
     "Freshness",
     "Gate",
     "Key",
     "Label",
     "OnDemandFeature",
+    "OneOf",
     "Problem",
     "Reference",
     "RetrainPolicy",
@@ -68,6 +74,7 @@ __all__ = [
     "Schedules",
     "Serving",
     "Severity",
+    "Slice",
     "Source",
     "Split",
     "SqlSource",

@@ -10,7 +10,7 @@ from evergreen.errors import UseCaseError
 
 DType = Literal["int", "float", "category", "text"]
 Problem = Literal["binary", "multiclass", "regression"]
-Split = Literal["time", "stratified"]
+Split = Literal["time", "stratified", "grouped"]
 Severity = Literal["error", "warning"]
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")

@@ -1,38 +1,9 @@
-"""How a use case is trained, judged, watched and served."""
+"""How a use case is watched, retrained, served and scheduled."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """The search space (inclusive ranges) and its budget; the search stops at whichever budget ends first."""
-
-    trials: int = 8
-    seconds: float = 120.0
-    depth: tuple[int, int] = (4, 8)
-    l2_leaf_reg: tuple[float, float] = (1.0, 10.0)
-    learning_rate: tuple[float, float] = (0.03, 0.3)
-    iterations: int = 400
-    early_stopping_rounds: int = 30
-    seed: int = 7
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What a candidate must pass: beat the champion (or, if none, the baseline) on `metric` by `margin`,
-    and reach `floor` if one is set. Where less is better (log_loss, rmse, mae) that is heeded.
-
-    `baseline_margin` takes the place of `margin` against the baseline; a negative one allows a first model
-    that a small hold-out puts a little behind it by chance.
-    """
-
-    metric: str = "accuracy"
-    margin: float = 0.0
-    baseline_margin: float | None = None
-    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,8 +42,10 @@ class Serving:
 
 @dataclass(frozen=True)
 class Schedules:
-    """Cron expressions or Airflow presets; None means on request only."""
+    """Cron expressions or Airflow presets; None means on request only (training also on drift, see
+    `RetrainPolicy`)."""
 
     ingest: str | None = "@daily"
+    train: str | None = None
     monitor: str | None = "@daily"
     score: str | None = None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 
 from evergreen.errors import UseCaseError
 from evergreen.usecase.features import Entity, Feature, FeatureSet, OnDemandFeature
+from evergreen.usecase.gate import Approval, Gate, Slice
 from evergreen.usecase.names import (
     CATEGORY_CHARACTERS,
     IDENTIFIER_LENGTH,
@@ -24,14 +26,21 @@ from evergreen.usecase.names import (
     Split,
     check_name,
 )
-from evergreen.usecase.policies import DriftPolicy, Gate, RetrainPolicy, Schedules, Serving, Tuning
+from evergreen.usecase.policies import DriftPolicy, RetrainPolicy, Schedules, Serving
 from evergreen.usecase.sources import FileSource
+from evergreen.usecase.tuning import Tuning
 from evergreen.usecase.views import FeatureView, Label
 
 
 @dataclass(frozen=True)
 class UseCase:
-    """One prediction problem: everything Evergreen needs to know, checked when it is made."""
+    """One prediction problem: everything Evergreen needs to know, checked when it is made.
+
+    A model is judged on the newest `holdout_share` of the rows (`split="time"`), on that share of each class
+    ("stratified") or of the entities ("grouped": no entity is on both sides). With `folds` of 2 or more the
+    last two judge on every row: each fold by a model fitted on the others. `approval="manual"`: a person
+    lets a version in that passed the gate; after `approval_timeout` without an answer it stays out.
+    """
 
     name: str
     title: str
@@ -42,8 +51,12 @@ class UseCase:
     on_demand: tuple[OnDemandFeature, ...] = ()
     split: Split = "time"
     holdout_share: float = 0.2
+    folds: int = 0
     tuning: Tuning = field(default_factory=Tuning)
     gate: Gate = field(default_factory=Gate)
+    slices: tuple[Slice, ...] = ()
+    approval: Approval = "auto"
+    approval_timeout: timedelta = timedelta(days=1)
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     retrain: RetrainPolicy = field(default_factory=RetrainPolicy)
     serving: Serving = field(default_factory=Serving)
@@ -71,6 +84,7 @@ class UseCase:
         self._check_row()
         self._check_sets()
         self._check_contracts()
+        self._check_training()
         if not self.model_features:
             raise UseCaseError(
                 f"use case {self.name!r} gives the model no feature",
@@ -130,6 +144,39 @@ class UseCase:
                 f"use case {self.name!r} has the feature sets {', '.join(sets) or 'none'}"
                 + (f" and gives the model {self.model_set!r}" if self.model_set else ""),
                 hint="name each set once, and one of them in model_set",
+            )
+
+    def _check_training(self) -> None:
+        """Slices are of features, folds and class weights fit the split and the classes."""
+        for chosen in self.slices:
+            dtype = self.feature_types.get(chosen.feature)
+            if dtype is None:
+                raise UseCaseError(
+                    f"a slice of {self.name!r} is of {chosen.feature!r}, which nobody declares",
+                    hint=_nearest(chosen.feature, self.feature_types),
+                )
+            if (dtype in ("int", "float")) != bool(chosen.edges):
+                raise UseCaseError(
+                    f"the slice {chosen.feature!r} of {self.name!r} is a {dtype} "
+                    + ("with edges" if chosen.edges else "without edges"),
+                    hint="give a number edges=(...) that cut it into groups; a category has its values",
+                )
+        if self.folds and (self.folds < 2 or self.split == "time"):
+            raise UseCaseError(
+                f'use case {self.name!r} has folds={self.folds} with split="{self.split}"',
+                hint='declare 2 or more folds, with split="stratified" or "grouped";'
+                " rows in the order of time are judged by the newest of them",
+            )
+        weights = self.tuning.class_weights
+        if weights != "none" and not self.label.classes:
+            raise UseCaseError(
+                f"use case {self.name!r} weighs classes but predicts a number", hint="leave class_weights out"
+            )
+        if isinstance(weights, tuple) and len(weights) != len(self.label.classes):
+            raise UseCaseError(
+                f"use case {self.name!r} has {len(weights)} class weights for"
+                f" {len(self.label.classes)} classes",
+                hint="give one for each class, in their order",
             )
 
     def _check_contracts(self) -> None:

@@ -14,11 +14,13 @@ from evergreen.usecase import (
     PAGE_BYTES,
     ROW_BYTES,
     ROW_NUMBER,
+    Between,
     DriftPolicy,
     Entity,
     Feature,
     FeatureView,
     FileSource,
+    Floor,
     Gate,
     Key,
     Label,
@@ -34,7 +36,16 @@ from evergreen.workbench.naming import free, names_for, slug
 from evergreen.workbench.target import label_of
 
 # What an ended search is worth: on few rows ten tries take seconds, on many each takes long.
-_TUNING = Tuning(trials=8, seconds=60.0, depth=(4, 7), learning_rate=(0.03, 0.2), iterations=400)
+_TUNING = Tuning(
+    space=(
+        Between("depth", 4, 7),
+        Between("l2_leaf_reg", 1.0, 10.0, log=True),
+        Between("learning_rate", 0.03, 0.2, log=True),
+    ),
+    trials=8,
+    seconds=60.0,
+    iterations=400,
+)
 
 
 @dataclass(frozen=True)
@@ -151,12 +162,12 @@ def _gate(label: Label, column: Column, rows: int) -> Gate:
     holdout = max(20.0, 0.2 * rows)
     if label.problem == "regression":
         slack = -_two_digits(0.4 * column.deviation / math.sqrt(holdout))
-        return Gate("rmse", baseline_margin=slack, floor=_two_digits(column.deviation))
+        return Gate("rmse", baseline_margin=slack, floors=(Floor("rmse", _two_digits(column.deviation)),))
     slack = -_two_digits(min(0.1, max(0.005, 0.4 / math.sqrt(holdout))))
     if label.problem == "binary":
-        return Gate("roc_auc", baseline_margin=slack, floor=0.5)
+        return Gate("roc_auc", baseline_margin=slack, floors=(Floor("roc_auc", 0.5),))
     commonest = max(column.values.values()) / column.present
-    return Gate("accuracy", baseline_margin=slack, floor=_two_digits(commonest))
+    return Gate("accuracy", baseline_margin=slack, floors=(Floor("accuracy", _two_digits(commonest)),))
 
 
 def _two_digits(value: float) -> float:

@@ -37,10 +37,10 @@ def about_target(use_case: UseCase, column: Column) -> list[str]:
 
 
 def _fault(use_case: UseCase, frame: pd.DataFrame) -> str | None:
-    from evergreen.training.split import holdout, validation
+    from evergreen.training.split import cuts, validation
 
     try:
-        validation(use_case, frame[holdout(use_case, frame).train])
+        validation(use_case, frame[cuts(use_case, frame)[0].train])
     except NotEnoughData as error:
         return error.message
     return None

@@ -34,7 +34,7 @@ def write(
     Raises EmptyTrainingSet when nothing is stored at all, StoreUnreachable, SettingsError when the page
     cannot be written.
     """
-    from evergreen.workbench.page import page
+    from evergreen.pages.page import page
 
     declared = load(use_case, settings)
     moment = as_of or datetime.now(UTC)
@@ -117,7 +117,7 @@ def _sections(
     columns: Mapping[str, np.ndarray],
     labelled: bool,
 ) -> list[Any]:
-    from evergreen.workbench.page import Section
+    from evergreen.pages.page import Section
 
     sections = [
         Section("The store", _store(settings, use_case, as_of)),
@@ -131,9 +131,9 @@ def _sections(
 
 
 def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
+    from evergreen.pages.page import soft, table
     from evergreen.store.database import engine
     from evergreen.store.runs import summary
-    from evergreen.workbench.page import soft, table
 
     facts = summary(engine(settings), use_case)
     rows = [
@@ -168,7 +168,7 @@ def _newest(moment: str | None, as_of: datetime) -> tuple[str, str]:
 def _features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
     import pandas as pd
 
-    from evergreen.workbench.page import table
+    from evergreen.pages.page import table
 
     places = {feature.name: view.name for view in use_case.views for feature in view.features}
     used = {feature.name for feature in use_case.model_features}
@@ -203,8 +203,10 @@ def _domain(feature: Feature | OnDemandFeature) -> str:
 
 
 def _by_group(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
+    from evergreen.pages.charts import legend
+    from evergreen.pages.page import soft
     from evergreen.workbench.groups import by_feature
-    from evergreen.workbench.page import cards, legend, soft
+    from evergreen.workbench.page import cards
 
     label = use_case.label
     inputs = {feature.name: columns[feature.name] for feature in use_case.model_features}
@@ -232,7 +234,8 @@ def _correlations(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
     import numpy as np
     import pandas as pd
 
-    from evergreen.workbench.page import correlations, soft
+    from evergreen.pages.page import soft
+    from evergreen.workbench.page import correlations
 
     numbers = {
         feature.name: columns[feature.name]
@@ -258,7 +261,7 @@ def _report(use_case: UseCase, frame: pd.DataFrame, columns: Mapping[str, np.nda
     import pandas as pd
     from skrub import TableReport
 
-    from evergreen.workbench.page import soft
+    from evergreen.pages.page import soft
 
     whole = {f.name for f in use_case.stored_features if f.dtype == "int"}
     shown = pd.DataFrame(

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from evergreen.usecase import (
+    Between,
     DriftPolicy,
     Entity,
     Feature,
     FeatureView,
     FileSource,
+    Floor,
     Gate,
     Key,
     Serving,
@@ -45,7 +47,7 @@ def render(declared: Declared, notes: Sequence[str], said: str) -> str:
     view = use_case.views[0]
     used = {
         *("Entity", "Feature", "FeatureView", "FileSource", "Gate", "Key", "Label"),
-        *("DriftPolicy", "Serving", "Tuning", "UseCase"),
+        *("Between", "DriftPolicy", "Floor", "Serving", "Tuning", "UseCase"),
     }
     features = [_with(_feature(f), declared.comments.get(f.name, "")) for f in view.features]
     left_out = _left_out(declared.left_out)
@@ -163,7 +165,14 @@ def _changed(what: object) -> dict[str, object]:
     return {name: value for name, value in given.items() if value != blank[name]}
 
 
-_POSITIONAL = {FileSource: ("path",), Key: ("name", "dtype", "meaning"), Gate: ("metric",), Entity: ("name",)}
+_POSITIONAL = {
+    FileSource: ("path",),
+    Key: ("name", "dtype", "meaning"),
+    Gate: ("metric",),
+    Floor: ("metric", "value"),
+    Between: ("parameter", "low", "high"),
+    Entity: ("name",),
+}
 
 
 def _call(kind: type, given: Mapping[str, object]) -> _Node:
@@ -177,6 +186,8 @@ def _call(kind: type, given: Mapping[str, object]) -> _Node:
 def _value(value: object) -> _Node:
     if isinstance(value, str):
         return _string(value)
+    if isinstance(value, (Between, Floor)):
+        return _call(type(value), _changed(value))
     if isinstance(value, tuple):
         return _tuple([_string(v, split=False) if isinstance(v, str) else _value(v) for v in value])
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:

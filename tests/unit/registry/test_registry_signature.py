@@ -1,17 +1,18 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from evergreen.errors import SignatureMismatch
 from evergreen.registry.signature import check, classes_of, model_inputs
-from evergreen.training.fit import fit
+from evergreen.training.fit import Machine, fit
 from evergreen.usecase import Feature, OnDemandFeature
 
 
 @pytest.fixture
 def model(toy_use_case, toy_columns):
     columns, label = toy_columns(80)
-    return fit(toy_use_case, columns, label, {"iterations": 2, "depth": 2}, 1)
+    return fit(toy_use_case, columns, label, {"iterations": 2, "depth": 2}, Machine(1))
 
 
 def with_features(use_case, features, **changes):
@@ -59,3 +60,15 @@ def test_each_difference_is_named(toy_use_case, model):
     fewer = replace(toy_use_case, on_demand=())
     assert "wants spend_per_visit" in fault(fewer)
     assert isinstance(toy_use_case.on_demand[0], OnDemandFeature)
+
+
+def other_code(spend, visits):
+    """Money spent per visit."""
+    return spend / np.maximum(visits, 2.0)
+
+
+def test_a_model_is_refused_when_an_on_demand_feature_is_computed_by_other_code(toy_use_case, model):
+    other_code.__name__ = "spend_per_visit"
+    changed = replace(toy_use_case, on_demand=(OnDemandFeature(other_code),))
+    with pytest.raises(SignatureMismatch, match="spend_per_visit was computed by other code"):
+        check(changed, 1, model)

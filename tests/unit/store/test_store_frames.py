@@ -10,8 +10,8 @@ import pytest
 
 from evergreen.errors import StoreError
 from evergreen.store.frames import as_column
-from evergreen.store.migrations import statements
 from evergreen.store.predictions import predicted_at
+from evergreen.store.sql_files import statements
 from evergreen.store.times import aware, naive
 
 
@@ -42,6 +42,6 @@ def test_a_prediction_id_carries_its_moment() -> None:
             predicted_at(text)
 
 
-def test_migrations_are_split_at_line_ends() -> None:
+def test_scripts_are_split_at_line_ends() -> None:
     script = "-- a; comment;\nCREATE TABLE a (\n  b INT COMMENT 'x; 100%'\n) ;\n\nDROP TABLE a;\n"
-    assert statements(script) == ["CREATE TABLE a (\n  b INT COMMENT 'x; 100%%'\n)", "DROP TABLE a"]
+    assert statements(script) == ["CREATE TABLE a (\n  b INT COMMENT 'x; 100%'\n)", "DROP TABLE a"]

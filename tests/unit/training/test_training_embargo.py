@@ -9,7 +9,7 @@ import pytest
 
 from evergreen.errors import NotEnoughData
 from evergreen.training.contest import split_of
-from evergreen.training.split import holdout, validation
+from evergreen.training.split import cuts, validation
 
 
 def late(use_case, days):
@@ -22,7 +22,7 @@ def test_labels_that_were_not_known_when_the_hold_out_begins_are_not_trained_on(
     toy_use_case, toy_training_set, days, months
 ):
     frame = toy_training_set(600).frame
-    parts = holdout(late(toy_use_case, days), frame)
+    parts = cuts(late(toy_use_case, days), frame)[0]
     first = frame["event_time"][parts.test].min()
     assert first == pd.Timestamp("2026-06-01", tz="UTC")
     known = frame["event_time"][parts.train] + timedelta(days=days)
@@ -44,7 +44,7 @@ def test_where_the_delay_leaves_nothing_trials_use_a_hash_and_a_hold_out_is_refu
     parts = validation(late(toy_use_case, 365), frame)
     assert (parts.train ^ parts.test).all()
     with pytest.raises(NotEnoughData, match=r"training part of toy .0 rows. has no row of class no, yes"):
-        holdout(late(toy_use_case, 365), frame)
+        cuts(late(toy_use_case, 365), frame)[0]
 
 
 def test_a_number_that_never_varies_cannot_be_learned(toy_use_case, toy_training_set):
@@ -52,9 +52,9 @@ def test_a_number_that_never_varies_cannot_be_learned(toy_use_case, toy_training
     frame = toy_training_set(600).frame
     frame["leaves"] = 4.5
     with pytest.raises(NotEnoughData, match=r"training part of toy .* has no two different labels"):
-        holdout(numeric, frame)
+        cuts(numeric, frame)[0]
     frame["leaves"] = np.arange(600.0)
-    assert holdout(numeric, frame).test.sum() == 100
+    assert cuts(numeric, frame)[0].test.sum() == 100
 
 
 def test_trials_of_a_number_are_not_fitted_on_one_value(toy_use_case, toy_training_set):

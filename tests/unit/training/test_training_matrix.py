@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from evergreen.training.evaluation import scores
-from evergreen.training.fit import fit
+from evergreen.training.answers import scores
+from evergreen.training.fit import Machine, fit
 from evergreen.training.matrix import frame_of, pool, rows_of
 
 PARAMS = {"iterations": 15, "depth": 3, "l2_leaf_reg": 3.0, "learning_rate": 0.2}
@@ -28,7 +28,7 @@ def test_missing_categories_have_a_name_and_missing_numbers_stay_missing(toy_use
 
 def test_one_row_and_many_rows_get_the_same_prediction(toy_use_case, toy_columns):
     columns, label = toy_columns(200)
-    model = fit(toy_use_case, columns, label, PARAMS, 1)
+    model = fit(toy_use_case, columns, label, PARAMS, Machine(1))
     together = scores(toy_use_case, model, columns).probabilities
     for row in (0, 17, 199):
         alone = rows_of(columns, np.arange(200) == row)
@@ -39,5 +39,5 @@ def test_a_category_beyond_ascii_is_one_category(toy_use_case, toy_columns):
     columns, label = toy_columns(200)
     assert "übel" in set(columns["mood"])
     columns["mood"] = np.array(["übel" if y == "yes" else "fine" for y in label], dtype=object)
-    model = fit(toy_use_case, columns, label, PARAMS, 1)
+    model = fit(toy_use_case, columns, label, PARAMS, Machine(1))
     assert (scores(toy_use_case, model, columns).predictions == label).all()

@@ -126,12 +126,8 @@ def test_every_feature_is_the_same_alone_and_in_the_file(titanic_csv: Path) -> N
 def test_cross_validated_quality_on_the_real_file(titanic_csv: Path) -> None:
     """One repetition of the benchmark, which by default makes five."""
     benchmark = runpy.run_path(str(BENCHMARK))
-    for name, bounds in (
-        ("depth", USE_CASE.tuning.depth),
-        ("l2_leaf_reg", USE_CASE.tuning.l2_leaf_reg),
-        ("learning_rate", USE_CASE.tuning.learning_rate),
-    ):
-        assert bounds[0] <= benchmark["PARAMETERS"][name] <= bounds[1]
+    for searched in USE_CASE.tuning.space:
+        assert searched.low <= benchmark["PARAMETERS"][searched.parameter] <= searched.high
     result = benchmark["cross_validate"](USE_CASE, titanic_csv, repeats=1, threads=2)
     assert result["roc_auc"] >= 0.86
     assert f"{result['roc_auc']:.4f}" in benchmark["table"](result)

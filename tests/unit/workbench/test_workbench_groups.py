@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
+from evergreen.pages.page import Section, page, table
 from evergreen.workbench.groups import MISSING, OTHER, by_feature
-from evergreen.workbench.page import Section, cards, correlations, page, table
+from evergreen.workbench.page import cards, correlations
 
 NO_CLASSES: tuple[str, ...] = ()
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from evergreen.usecase import (
+    Between,
     Contract,
     DriftPolicy,
     Entity,
     FeatureSet,
     FeatureView,
+    Floor,
     Freshness,
     Gate,
     Key,
@@ -23,6 +25,7 @@ from evergreen.usecase import (
     RetrainPolicy,
     Rule,
     Serving,
+    Slice,
     SqlSource,
     Tuning,
     UseCase,
@@ -105,16 +108,22 @@ USE_CASE = UseCase(
     ),
     split="time",
     tuning=Tuning(
+        space=(
+            Between("depth", 4, 6),
+            Between("l2_leaf_reg", 1.0, 8.0, log=True),
+            Between("learning_rate", 0.1, 0.3, log=True),
+        ),
         trials=8,
         seconds=45.0,
-        depth=(4, 6),
-        l2_leaf_reg=(1.0, 8.0),
-        learning_rate=(0.1, 0.3),
         iterations=150,
         early_stopping_rounds=15,
     ),
     # A guess at the commonest class reaches about 0.45.
-    gate=Gate(metric="accuracy", floor=0.6),
+    gate=Gate(metric="accuracy", floors=(Floor("accuracy", 0.6),), calibration_error=0.05),
+    slices=(
+        Slice("age", edges=(25, 40, 60), sensitive=True, max_difference=0.15),
+        Slice("occupation", max_difference=0.2),
+    ),
     # Ordinary months stay below 0.05 in every feature; a recession moves more than ten beyond 0.25.
     drift=DriftPolicy(psi_threshold=0.25, min_features=3, min_rows=500, window=timedelta(days=7)),
     # Half a year: old enough to hold several labelled months, young enough to forget how it used to be.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ OUT = Path(__file__).resolve().parents[1] / "out"
 
 @dataclass(frozen=True)
 class Field:
-    """One figure, judged if it has a `target`: at least, or at most, that. `part` tells cold from warm."""
+    """One figure, judged if it has a `target`: at least, or at most, that. `part` tells cold from warm.
+
+    NaN was not measured, and is not judged; `meaning` says why. Infinity was never reached.
+    """
 
     name: str
     value: float
@@ -26,7 +30,7 @@ class Field:
 
     @property
     def met(self) -> bool | None:
-        if self.target is None:
+        if self.target is None or math.isnan(self.value):
             return None
         return self.value <= self.target if self.at_most else self.value >= self.target
 
@@ -55,12 +59,13 @@ def as_json(fields: list[Field], **more: Any) -> dict[str, Any]:
     targets: dict[str, Any] = {}
     met: dict[str, Any] = {}
     for field in fields:
-        entries: list[tuple[dict[str, Any], Any]] = [(values, round(field.value, 4))]
+        entries: list[tuple[dict[str, Any], Any]] = [
+            (values, round(field.value, 4) if math.isfinite(field.value) else None)
+        ]
         if field.target is not None:
-            entries += [
-                (targets, {"at_most" if field.at_most else "at_least": field.target}),
-                (met, field.met),
-            ]
+            entries.append((targets, {"at_most" if field.at_most else "at_least": field.target}))
+        if field.met is not None:
+            entries.append((met, field.met))
         for into, value in entries:
             if field.part:
                 into.setdefault(field.name, {})[field.part] = value
@@ -86,6 +91,8 @@ def machine() -> dict[str, Any]:
 
 
 def _short(value: float) -> str:
+    if not math.isfinite(value):
+        return "skipped" if math.isnan(value) else "never"
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"

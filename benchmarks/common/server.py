@@ -7,20 +7,24 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import MySQLdb
 from pydantic import SecretStr
 
 from evergreen.settings import Settings
 from evergreen.stack import warden
-from evergreen.stack.mariadb import PrivateMariaDB, new_password
+from evergreen.stack.envfile import variables
+from evergreen.stack.mariadb import HOSTS, PrivateMariaDB, new_password
 from evergreen.stack.ports import LOOPBACK, any_free
+from evergreen.stack.servers import child_environment
 from evergreen.store.database import dispose, engine
 from evergreen.store.migrations import migrate
+from evergreen.store.sql_files import grant_all, grant_ledger, ledger_schema, prepare_ledger
 from evergreen.store.tables import create_tables
 from evergreen.usecases import load
 
@@ -42,18 +46,17 @@ class Bench:
         return self.folder / "usecases"
 
     def connect(self) -> MySQLdb.Connection:
-        """An own connection without a database, in autocommit mode."""
-        server = self.server
-        made = MySQLdb.connect(
-            host=LOOPBACK, port=server.port, user=server.user, password=server.password, connect_timeout=5
-        )
+        """An own connection as the administrator, without a database, in autocommit mode."""
+        made = MySQLdb.connect(**self.server.administrator, connect_timeout=5)
         made.autocommit(True)
         return made
 
-    def settings(self, database: str) -> Settings:
+    def settings(self, database: str, mlflow: str = "") -> Settings:
+        """Settings for that database and, where one is given, the MLflow server at that address."""
         return Settings(
             home=self.folder / "home",
             use_cases=str(self.use_cases),
+            **({"mlflow_tracking_uri": mlflow} if mlflow else {}),
             mariadb_host=LOOPBACK,
             mariadb_port=self.server.port,
             mariadb_user=self.server.user,
@@ -62,10 +65,15 @@ class Bench:
         )
 
     @contextmanager
-    def store(self, use_case: str, database: str) -> Iterator[Settings]:
+    def store(self, use_case: str, database: str, mlflow: str = "") -> Iterator[Settings]:
         """Settings of a new database that holds the use case's empty tables; dropped at the end."""
-        self._sql(f"CREATE DATABASE {database}")
-        made = self.settings(database)
+        self._sql(
+            f"CREATE DATABASE {database}",
+            *prepare_ledger(database),
+            *grant_all(database, self.server.user, HOSTS),
+            *grant_ledger(database, self.server.user, HOSTS),
+        )
+        made = self.settings(database, mlflow)
         made.home.mkdir(exist_ok=True)
         try:
             migrate(engine(made))
@@ -74,12 +82,13 @@ class Bench:
             yield made
         finally:
             dispose(made)
-            self._sql(f"DROP DATABASE {database}")
+            self._sql(f"DROP DATABASE {database}", f"DROP DATABASE {ledger_schema(database)}")
 
-    def _sql(self, statement: str) -> None:
+    def _sql(self, *statements: str) -> None:
         connection = self.connect()
         try:
-            connection.cursor().execute(statement)
+            for statement in statements:
+                connection.cursor().execute(statement)
         finally:
             connection.close()
 
@@ -103,45 +112,66 @@ class Bench:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Bench]:
+def running(folder: Path, foreign: tuple[str, ...] = ()) -> Iterator[Bench]:
     """A server with its data in `folder`, configured as the embedded stack's; gone at the end.
 
-    The kernel ends it when this process dies, however it dies.
+    `foreign` databases play other people's servers. The kernel ends it when this process dies, however it
+    dies.
     """
     home = folder / "mariadb"
-    server = PrivateMariaDB(home=home, port=any_free(), user="evergreen", password=new_password())
+    server = PrivateMariaDB(
+        home=home, port=any_free(), user="evergreen", password=new_password(), foreign=foreign
+    )
     try:
         server.initialise()
         with (home / "server.log").open("wb") as log:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-S",
-                    warden.__file__,
-                    "launch",
-                    str(os.getpid()),
-                    "--",
-                    *server.command(),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
+            process = start_tied(server.command(), log)
         try:
             bench = Bench(server, folder)
             _await(bench, process)
             yield bench
         finally:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_SECONDS)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            stop(process)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What a process of its own inherits, to work with these settings as one of the embedded stack does."""
+    fields = ("mariadb_host", "mariadb_port", "mariadb_user", "mariadb_password", "mariadb_database")
+    told = {name: getattr(settings, name) for name in (*fields, "mlflow_tracking_uri")}
+    return {**child_environment(settings), **variables(told)}
+
+
+def start_tied(
+    command: Sequence[str],
+    log: IO[bytes],
+    environment: Mapping[str, str] | None = None,
+    *,
+    folder: Path | None = None,
+    workers: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Start a process that ends when this one dies, however it dies; with `workers`, all below it too."""
+    mode = ("guard", "-1", str(os.getpid()), "10") if workers else ("launch", str(os.getpid()))
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", warden.__file__, *mode, "--", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        cwd=folder,
+        process_group=0,
+    )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL to one that does not end for long."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_SECONDS)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 def _await(bench: Bench, process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,35 @@
+"""About as many labelled rows as wanted, from the simulated bank through the ingest into the store."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from unittest.mock import patch
+
+from benchmarks.common.timing import say
+
+from evergreen.loop.ingest import run as ingest
+from evergreen.settings import Settings
+from evergreen.sources.connections import PREFIX
+from evergreen.stack.servers import BANK_DATABASE
+from evergreen.usecases.credit_score import CONNECTION
+from evergreen.usecases.credit_score.simulator import populate
+
+USE_CASE = "credit_score"
+SCENARIO = "stable"
+# The declared window, half a year, ends here and holds five months whose outcomes are known.
+AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
+MONTHS = 5
+_START, _END = date(2025, 8, 1), date(2025, 12, 31)
+_SEED = 2026
+
+
+def fill(settings: Settings, rows: int) -> None:
+    """Simulate a bank that gives about `rows` labelled rows, and ingest what it had recorded by AS_OF."""
+    account = f"{settings.mariadb_user}:{settings.mariadb_password.get_secret_value()}"
+    server = f"{settings.mariadb_host}:{settings.mariadb_port}"
+    bank = f"mysql://{account}@{server}/{BANK_DATABASE}"
+    say(f"simulating a bank of {rows // MONTHS:,} customers, and ingesting its {MONTHS} months")
+    populate(bank, start=_START, end=_END, customers=rows // MONTHS, seed=_SEED)
+    with patch.dict(os.environ, {f"{PREFIX}{CONNECTION.upper()}": bank}):
+        ingest(settings, USE_CASE, AS_OF)

@@ -1,0 +1,73 @@
+"""The whole run, stage by stage, on one pair of servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.common.mlflow_server import starting
+from benchmarks.common.server import running
+from benchmarks.common.timing import say
+from benchmarks.training import bank, pipeline, titanic, tuning
+from benchmarks.training.pipeline import Pipeline
+from benchmarks.training.titanic import Titanic
+from benchmarks.training.tuning import Tuning
+
+from evergreen.settings import load_settings
+from evergreen.stack.servers import BANK_DATABASE
+from evergreen.store.database import engine
+from evergreen.training.candidate import rows as rows_of_run
+from evergreen.training.dataset import prepared
+from evergreen.usecases import load
+from evergreen.usecases.credit_score.simulator import best_reachable_accuracy
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done: labelled rows, searches, and repetitions of titanic's folds."""
+
+    rows: int
+    searches: int = 3
+    repeats: int = 5
+    nested: int = 5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found; `no_titanic` says why there is no `titanic`."""
+
+    size: Size
+    titanic: Titanic | None
+    no_titanic: str
+    pipeline: Pipeline
+    best_reachable: float
+    tuning: Tuning
+
+
+def measure(folder: Path, size: Size, csv: Path | None) -> Measured:
+    """Everything. Raises SystemExit when a part cannot be measured, but for a file that is not there."""
+    with (
+        starting(folder / "mlflow") as tracking,
+        running(folder, foreign=(BANK_DATABASE,)) as bench,
+        bench.store(bank.USE_CASE, "training", tracking.url) as settings,
+    ):
+        bank.fill(settings, size.rows)
+        survivors, why_not = _titanic(size, csv)
+        tracking.ready()
+        trained = pipeline.measure(settings, bank.USE_CASE, bank.AS_OF)
+        say(f"the declared search beside a grid of {len(tuning.GRID)} points")
+        use_case, database = load(bank.USE_CASE, settings), engine(settings)
+        run, found = prepared(settings, database, use_case, pipeline.trained(settings, trained.training_run))
+        seeds = [use_case.tuning.seed + number for number in range(size.searches)]
+        tuned = tuning.measure(settings, use_case, run, rows_of_run(use_case, found), seeds)
+    best = best_reachable_accuracy(bank.SCENARIO, at=bank.AS_OF.date())
+    return Measured(size, survivors, why_not, trained, best, tuned)
+
+
+def _titanic(size: Size, csv: Path | None) -> tuple[Titanic | None, str]:
+    settings = load_settings()
+    use_case = load("titanic", settings)
+    file = titanic.file_of(use_case, settings, csv)
+    if not file.is_file():
+        return None, f"there is no file {file}: name Kaggle's train.csv with --csv"
+    return titanic.measure(use_case, file, size.repeats, size.nested), ""

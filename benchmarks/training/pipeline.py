@@ -1,0 +1,75 @@
+"""What a training run costs beside its fits: a whole one, by a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common.server import environment
+from benchmarks.common.timing import say
+
+from evergreen.settings import Settings
+from evergreen.store.database import engine
+from evergreen.training import runs
+from evergreen.training.runs import TrainingRun
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Seconds of one training run: `wall` from the process's start to its end, `fits` by the run's own
+    record, `parts` by what the process did. `metrics` are the hold-out models'."""
+
+    training_run: str
+    rows: int
+    wall: float
+    fits: dict[str, float]
+    parts: dict[str, float]
+    metrics: dict[str, float]
+    gain: dict[str, Any]
+    params: dict[str, Any]
+
+    @property
+    def overhead(self) -> float:
+        """The share of the wall time that was not spent fitting."""
+        return (self.wall - sum(self.fits.values())) / self.wall
+
+
+def measure(settings: Settings, use_case: str, as_of: datetime) -> Pipeline:
+    """Train as of that moment. Raises SystemExit when that process does not end well."""
+    say("a whole training run, in a process of its own")
+    command = [sys.executable, "-m", "benchmarks.training.once", use_case, as_of.isoformat()]
+    began, clock = time.time(), time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, env=environment(settings), stdout=subprocess.PIPE, check=False)
+    wall, ended = time.perf_counter() - clock, time.time()
+    if done.returncode != 0:
+        raise SystemExit(f"the training run ended with {done.returncode}")
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    run = trained(settings, told["training_run"])
+    assert run.params is not None
+    assert run.metrics is not None
+    ends = {"interpreter": told["entered"] - began, "process end": ended - told["left"]}
+    return Pipeline(
+        training_run=run.id,
+        rows=run.dataset_rows or 0,
+        wall=wall,
+        fits={
+            "search": sum(trial["seconds"] for trial in run.params["trials"]),
+            "evaluation": run.metrics["seconds"]["fitting"],
+        },
+        parts={**told["parts"], **{name: round(seconds, 3) for name, seconds in ends.items()}},
+        metrics=run.metrics["candidate"],
+        gain=run.metrics["gains"],
+        params=run.params["params"],
+    )
+
+
+def trained(settings: Settings, training_run: str) -> TrainingRun:
+    return runs.get(engine(settings), training_run)

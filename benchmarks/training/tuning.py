@@ -1,0 +1,166 @@
+"""The declared search beside an exhaustive grid: CPU time until a model is as good on the hold-out.
+
+Both get the same rows, split, validation part, threads and machine, and the same CatBoost with the same fixed
+parameters. The grid's score is the best of all of its points BY THE HOLD-OUT, which is generous: whoever
+chooses by the validation part, as one must, ends with that score at best. CPU time is this process's with all
+of its threads; imports count for neither. Models are scored outside of it: the search tells each trial when
+it has ended, and what it found is fitted again afterwards, by its recipe.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from benchmarks.common.timing import say
+
+from evergreen.settings import Settings
+from evergreen.store.database import engine
+from evergreen.training import studies
+from evergreen.training.answers import scores
+from evergreen.training.calibration import Calibration
+from evergreen.training.candidate import Rows, machine
+from evergreen.training.fit import class_weights, fit, fitted, new_model
+from evergreen.training.matrix import pool, rows_of
+from evergreen.training.metrics import metrics
+from evergreen.training.runs import TrainingRun
+from evergreen.training.search import search
+from evergreen.training.split import Cut, validation
+from evergreen.training.tuned import Trial
+from evergreen.usecase import UseCase
+
+DEPTHS, SHARES, PENALTIES = (7, 8, 9), (0.8, 0.9, 1.0), (3.0, 5.0, 7.0)
+GRID = tuple(
+    {"depth": depth, "rsm": share, "l2_leaf_reg": penalty, "learning_rate": 0.3, "iterations": 2_000}
+    for depth, share, penalty in product(DEPTHS, SHARES, PENALTIES)
+)
+PATIENCE = 50
+# A recipe fitted again must give the trial's validation loss, in nats.
+_SAME_LOSS = 1e-4
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One point or trial: `cpu` seconds (of a point its own, of a trial all since the search began), and its
+    model on the hold-out (log loss in nats); NaN for a trial that was given up."""
+
+    params: dict[str, Any]
+    trees: int
+    cpu: float
+    log_loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Every point of the grid, and the trials of each search by its seed."""
+
+    grid: list[Tried]
+    searches: dict[int, list[Tried]]
+
+    @property
+    def grid_cpu(self) -> float:
+        return sum(point.cpu for point in self.grid)
+
+    @property
+    def target(self) -> float:
+        """The least log loss that any point has on the hold-out."""
+        return min(point.log_loss for point in self.grid)
+
+    def reached(self, seed: int) -> float:
+        """CPU seconds of that search up to the first trial that is as good; infinite if none is."""
+        return next((t.cpu for t in self.searches[seed] if t.log_loss <= self.target), math.inf)
+
+
+class World:
+    """The rows of a training run as its search sees them, with the hold-out that only we look at."""
+
+    def __init__(self, settings: Settings, use_case: UseCase, run: TrainingRun, given: Rows) -> None:
+        self.settings, self.use_case, self.run = settings, use_case, run
+        cut = given.cuts[0]
+        self.columns, self.label = rows_of(given.columns, cut.train), given.label[cut.train]
+        self.parts: Cut = validation(use_case, given.frame[cut.train])
+        self.held_out, self.truth = rows_of(given.columns, cut.test), given.label[cut.test]
+        self.machine = machine(settings)
+
+    def judged(self, model: Any) -> tuple[float, float]:
+        """Log loss and accuracy on the hold-out."""
+        found = metrics(self.use_case, self.truth, scores(self.use_case, model, self.held_out))
+        return found["log_loss"], found["accuracy"]
+
+
+def measure(
+    settings: Settings, use_case: UseCase, run: TrainingRun, given: Rows, seeds: Sequence[int]
+) -> Tuning:
+    """Grid and searches by turns: a part of the one, then one of the others, until both are done."""
+    import catboost  # noqa: F401
+    import optuna  # noqa: F401
+
+    world = World(settings, use_case, run, given)
+    pools = tuple(
+        pool(use_case, rows_of(world.columns, rows), world.label[rows])
+        for rows in (world.parts.train, world.parts.test)
+    )
+    grid: list[Tried] = []
+    ended: dict[int, list[tuple[Trial, float]]] = {}
+    for number, seed in enumerate(seeds):
+        grid += [_point(world, params, pools) for params in GRID[number :: len(seeds)]]
+        ended[seed] = _searched(world, seed)
+        say(f"  {len(grid)} of {len(GRID)} points, {number + 1} of {len(seeds)} searches")
+    return Tuning(grid, {seed: [_trial(world, seed, *each) for each in ended[seed]] for seed in seeds})
+
+
+def _point(world: World, params: dict[str, Any], pools: tuple[Any, ...]) -> Tried:
+    """Fit one point of the grid. What its pools took to make is not counted."""
+    train, judge = pools
+    began = time.process_time()
+    weights = class_weights(world.use_case, world.label[world.parts.train])
+    model = new_model(world.use_case, params, world.machine, weights)
+    fitted(model, world.use_case, train, eval_set=judge, early_stopping_rounds=PATIENCE)
+    cpu = time.process_time() - began
+    return Tried(params, int(model.tree_count_), cpu, *world.judged(model))
+
+
+def _searched(world: World, seed: int) -> list[tuple[Trial, float]]:
+    """The ended trials of the declared search with that seed, each with the CPU seconds until then."""
+    declared = _with_seed(world.use_case, seed)
+    mine = replace(world.run, id=f"{world.run.id}-{seed}")
+    ended: list[tuple[Trial, float]] = []
+
+    def told(trial: Trial, *_: Any) -> None:
+        ended.append((trial, time.process_time() - began))
+
+    began = time.process_time()
+    with studies.opened(world.settings, engine(world.settings), declared, mine) as study:
+        search(study, declared, world.columns, world.label, world.parts, machine=world.machine, progress=told)
+    return ended
+
+
+def _trial(world: World, seed: int, trial: Trial, cpu: float) -> Tried:
+    """Fit a trial's recipe once more and score it. Raises SystemExit if that is not the trial's model."""
+    if trial.state != "complete":
+        return Tried(trial.params, trial.trees, cpu, math.nan, math.nan)
+    declared = _with_seed(world.use_case, seed)
+    train = world.parts.train
+    rows, label = rows_of(world.columns, train), world.label[train]
+    params = {**trial.params, "iterations": trial.trees}
+    plain = fit(declared, rows, label, params, world.machine)
+    again = metrics(
+        declared,
+        world.label[world.parts.test],
+        scores(declared, plain, rows_of(world.columns, world.parts.test)),
+    )["log_loss"]
+    if trial.loss is None or abs(again - trial.loss) > _SAME_LOSS:
+        raise SystemExit(f"trial {trial.number} fitted again has the loss {again}, not {trial.loss}")
+    calibration = Calibration.from_json(trial.calibration) if trial.calibration else None
+    model = fit(declared, rows, label, params, world.machine, calibration)
+    print("plain", world.judged(plain), "calibrated", world.judged(model))
+    return Tried(trial.params, trial.trees, cpu, *world.judged(model))
+
+
+def _with_seed(use_case: UseCase, seed: int) -> UseCase:
+    return replace(use_case, tuning=replace(use_case.tuning, seed=seed))

@@ -1,0 +1,63 @@
+"""How the ledger and a rollback are shown in a terminal. What comes from data is never markup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from evergreen.stack.view import grid
+
+_STYLES = {"promote": "green", "rollback": "yellow", "external": "red", "reject": "dim", "deny": "dim"}
+
+
+def ledger_view(facts: Mapping[str, Any]) -> RenderableType:
+    """`evergreen ledger`: a line per change or verdict, the newest first, and whether they can be trusted."""
+    warnings = [Text(warning, style="yellow") for warning in facts["warnings"]]
+    if not facts["lines"]:
+        return Group(Text(f"The ledger has no line of {facts['use_case']} yet."), *warnings)
+    table = grid("time (UTC)", "actor", "action", "from", "to", "reason")
+    for column in table.columns[:1] + table.columns[2:5]:
+        column.no_wrap = True
+    for line in facts["lines"]:
+        action = Text(line["action"], style=_STYLES.get(line["action"], ""))
+        versions = (_version(line["from_version"]), _version(line["to_version"]))
+        _row(table, f"{line['at']:%Y-%m-%d %H:%M:%S}", line["actor"], action, *versions, line["reason"])
+    return Group(table, *warnings)
+
+
+def served_view(facts: Mapping[str, Any]) -> RenderableType:
+    """`evergreen ledger at`: who was champion of what at that moment."""
+    moment = f"{facts['at']:%Y-%m-%d %H:%M:%S} UTC"
+    if not facts["served"]:
+        return Text(f"No use case had a champion at {moment}, as far as the ledger knows.")
+    table = grid("use case", "version", "since (UTC)", "by", "reason")
+    for line in facts["served"]:
+        since = f"{line['since']:%Y-%m-%d %H:%M:%S}"
+        by = f"{line['action']}, {line['actor']}"
+        _row(table, line["use_case"], _version(line["version"]), since, by, line["reason"])
+    return Group(Text(f"Champions at {moment}", style="bold"), table)
+
+
+def rollback_view(facts: Mapping[str, Any]) -> RenderableType:
+    """`evergreen rollback`: from, to, and how long it took until requests were answered so."""
+    before = f" instead of v{facts['from']}" if facts["from"] else ""
+    told = f"v{facts['to']} is {facts['use_case']}'s champion{before}"
+    if facts["seconds"] is not None:
+        told += f"; the service answers with it, {facts['seconds']:.1f} s later"
+    lines = [Text(told, style="green")]
+    if facts["remark"]:
+        lines.append(Text(facts["remark"], style="yellow"))
+    return Group(*lines)
+
+
+def _version(version: int | None) -> str:
+    return f"v{version}" if version is not None else "none"
+
+
+def _row(table: Table, *cells: str | Text) -> None:
+    texts: Sequence[Text] = [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
+    table.add_row(*texts)

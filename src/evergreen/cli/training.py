@@ -1,0 +1,162 @@
+"""Training: a candidate with its search, the gate's reasons, a person's answer, and the same model again."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, show
+from evergreen.errors import GateRejected, SettingsError, TrainingError
+from evergreen.settings import Settings, load_settings
+
+Version = Annotated[int, typer.Argument(min=1, help="A version of the registered model, as in MLflow.")]
+
+
+@app.command()
+def train(
+    use_case: Annotated[str, typer.Argument(metavar="[USE_CASE]", help="A use case.")] = "",
+    as_of: AsOf = "",
+    reason: Annotated[str, typer.Option(help="Why this training: kept with the version.")] = "manual",
+    reproduce: Annotated[
+        str,
+        typer.Option(
+            metavar="RUN_ID",
+            help="Train nothing new: fit that run's model again, from the same rows, and compare the digests."
+            " The id is the training run's or its MLflow run's, or the beginning of one.",
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Search, fit, judge, register, and promote what passes the gate: the steps of the DAG, here and now.
+
+    Run again after a kill, it goes on where it was. Exits 7 when the gate rejects the candidate; the champion
+    stays. With --reproduce it exits 6 when the model is another one.
+
+    Examples: `evergreen train credit_score --as-of 2026-07-01` · `evergreen train --reproduce RUN_ID`
+    """
+    settings = load_settings()
+    if reproduce:
+        if use_case or as_of:
+            raise SettingsError(
+                "--reproduce takes use case and moment from the run", hint="leave USE_CASE and --as-of out"
+            )
+        _reproduce(settings, reproduce, as_json)
+        return
+    if not use_case:
+        raise SettingsError(
+            "train what?", hint="evergreen train USE_CASE, or evergreen train --reproduce RUN_ID"
+        )
+    train_here(settings, use_case, as_of, reason, as_json)
+
+
+def train_here(settings: Settings, use_case: str, as_of: str, reason: str, as_json: bool) -> None:
+    """Train with a progress bar, show the verdict, and raise GateRejected when it was no."""
+    from evergreen.cli.training_tables import training_view
+    from evergreen.loop import moment
+    from evergreen.loop import train as loop
+    from evergreen.usecases import load
+
+    load(use_case, settings)
+    when = moment(as_of) if as_of else datetime.now(UTC)
+    with searching(f"training {use_case} as of {when:%Y-%m-%d %H:%M} UTC") as progress:
+        outcome = loop.run(settings, use_case, when, reason, progress)
+    show(outcome, as_json, lambda: training_view(use_case, outcome))
+    if outcome["waiting"]:
+        return
+    if not outcome["promoted"]:
+        raise GateRejected(
+            f"{use_case} keeps its champion: {outcome['reason']}",
+            hint=f"evergreen gate explain {use_case} {outcome['version']} shows every check",
+        )
+
+
+@contextmanager
+def searching(title: str) -> Iterator[Callable[..., None]]:
+    """A progress bar over the trials of a search; yields what `loop.train.run` tells them to."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    columns = (
+        *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[least]}"), TimeElapsedColumn()),
+    )
+    with Progress(*columns, console=err, transient=True) as shown:
+        bar = shown.add_task(title, total=None, least="reading")
+
+        def progress(trial: Any, least: float, done: int, of: int) -> None:
+            shown.update(bar, completed=done, total=of, least=f"least loss {least:.4f}")
+            if done >= of:
+                shown.update(bar, least=f"least loss {least:.4f}, judging")
+
+        yield progress
+
+
+gate = typer.Typer(
+    no_args_is_help=True,
+    help="What candidates must pass.\n\nExample: `evergreen gate explain credit_score 3`",
+)
+app.add_typer(gate, name="gate")
+
+
+@gate.command()
+def explain(use_case: UseCaseName, version: Version, as_json: AsJson = False) -> None:
+    """Why a version was let in, or was not: every check with its numbers and its reason.
+
+    Example: `evergreen gate explain credit_score 3`
+    """
+    from evergreen.cli.training_tables import verdict_view
+    from evergreen.loop.explain import explain as explained
+
+    facts = explained(load_settings(), use_case, version)
+    show(facts, as_json, lambda: verdict_view(facts))
+
+
+@app.command()
+def approve(
+    use_case: UseCaseName,
+    version: Annotated[
+        int | None, typer.Argument(min=1, help="The version; left out: the one that waits.")
+    ] = None,
+    deny: Annotated[bool, typer.Option("--deny", help="Keep it out instead.")] = False,
+    reason: Annotated[str, typer.Option(help="Kept in the ledger.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let a version in that passed the gate and waits for a person, or keep it out with --deny.
+
+    For use cases with approval="manual" that are trained without Airflow, whose form asks otherwise.
+
+    Examples: `evergreen approve credit_score --reason "card read"` · `evergreen approve credit_score --deny`
+    """
+    from evergreen.cli.training_tables import settled_view
+    from evergreen.loop.approval import answer, waiting
+
+    settings = load_settings()
+    run = waiting(settings, use_case, version)
+    actor = f"{getpass.getuser()}@{socket.gethostname()}"
+    outcome = answer(settings, run, approved=not deny, actor=actor, reason=reason)
+    show(outcome, as_json, lambda: settled_view(use_case, outcome))
+    if not deny and not outcome["promoted"]:
+        raise GateRejected(f"{use_case} keeps its champion: {outcome['reason']}")
+
+
+def _reproduce(settings: Settings, run_id: str, as_json: bool) -> None:
+    from evergreen.cli.training_tables import reproduced_view
+    from evergreen.loop.reproduce import reproduce
+
+    with err.status(f"fitting the model of run {run_id} again"):
+        facts = reproduce(settings, run_id)
+    show(facts, as_json, lambda: reproduced_view(facts))
+    if not facts["same"]:
+        raise typer.Exit(TrainingError.exit_code)

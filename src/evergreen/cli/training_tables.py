@@ -1,0 +1,103 @@
+"""How a training, its verdict and a reproduced model are shown in a terminal. Data are never markup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from evergreen.stack.view import grid
+
+_COLOURS = {"promoted": "green", "rejected": "red", "denied": "red", "waiting": "yellow"}
+
+
+def training_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
+    """`evergreen train`: what was searched, who was compared, every check, and how it ended."""
+    tuning = outcome["tuning"]
+    params = ", ".join(f"{name} {_number(value)}" for name, value in tuning["params"].items())
+    compared = grid("contestant", "value", right=("value",))
+    for name, value in outcome["metrics"].items():
+        if value is not None:
+            compared.add_row(Text(name), _number(value))
+    return Group(
+        Text(
+            f"{outcome['rows']:,} rows, {tuning['trials']} trials in {tuning['seconds']:.1f} s of fitting:"
+            f" {params}"
+        ),
+        Text(),
+        compared,
+        Text(),
+        _checks(outcome["gate"]["checks"]),
+        Text(),
+        settled_view(use_case, outcome),
+    )
+
+
+def settled_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
+    """Whether a version is champion now, and if not, why."""
+    version = f"{use_case} v{outcome['version']}"
+    if outcome["promoted"]:
+        return Text(f"{version} is champion", style="green")
+    if outcome["waiting"]:
+        return Text(
+            f"{version} passed the gate and waits for approval: evergreen approve {use_case}"
+            f" {outcome['version']}",
+            style="yellow",
+        )
+    return Text(f"{version} stays out: {outcome['reason']}", style="red")
+
+
+def verdict_view(facts: Mapping[str, Any]) -> RenderableType:
+    """`evergreen gate explain`: the outcome, then every check."""
+    against = f"champion v{facts['champion_version']}" if facts["champion_version"] else "the baselines"
+    told = [
+        Text(
+            f"{facts['use_case']} v{facts['version']}: {facts['outcome']}",
+            style=f"bold {_COLOURS.get(facts['outcome'], '')}",
+        ),
+        Text(f"as of {facts['as_of']}, because: {facts['reason']}; compared with {against}"),
+    ]
+    if facts["outcome_because"] and facts["outcome_because"] != facts["summary"]:
+        told.append(Text(facts["outcome_because"]))
+    ends = grid("", "")
+    for name in ("training_run", "mlflow_run", "dataset_digest", "model_digest", "card"):
+        if facts[name]:
+            ends.add_row(Text(name.replace("_", " ")), Text(str(facts[name])))
+    return Group(*told, Text(), _checks(facts["checks"]), Text(), ends)
+
+
+def reproduced_view(facts: Mapping[str, Any]) -> RenderableType:
+    """`evergreen train --reproduce`: the digests then and now."""
+    table = grid("", "on record", "now")
+    table.add_row("training set", *map(_digest, (facts["dataset_digest"], facts["rebuilt_dataset_digest"])))
+    table.add_row("model", *map(_digest, (facts["model_digest"], facts["rebuilt_model_digest"])))
+    for then, now in zip(facts["holdout_digests"], facts["rebuilt_holdout_digests"], strict=False):
+        table.add_row("hold-out model", _digest(then), _digest(now))
+    table.add_row("code", Text(facts["code_version"]), Text(facts["present_code_version"]))
+    version = f" v{facts['model_version']}" if facts["model_version"] else ""
+    style = "green" if facts["same"] else "red"
+    return Group(table, Text(), Text(f"{facts['use_case']}{version}: {facts['reason']}", style=style))
+
+
+def _checks(checks: Sequence[Mapping[str, Any]]) -> Table:
+    table = grid("", "check", "measured", "asked", "reason", right=("measured", "asked"))
+    for check in checks:
+        mark = Text("✓", style="green") if check["passed"] else Text("✗", style="bold red")
+        numbers = (_number(check["candidate"]), _number(check["wanted"]))
+        table.add_row(mark, Text(check["name"]), *numbers, Text(check["reason"]))
+    for column in table.columns[:4]:
+        column.no_wrap = True
+    return table
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _digest(value: str | None) -> Text:
+    return Text(value[:16] if value else "none")

@@ -1,0 +1,46 @@
+"""What the gate said of a version, check by check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evergreen.errors import RegistryUnreachable
+from evergreen.settings import Settings
+from evergreen.usecases import load
+
+
+def explain(settings: Settings, use_case: str, version: int) -> dict[str, Any]:
+    """The verdict on a version with every check, its numbers and its reason, JSON-able.
+
+    {"use_case", "version", "training_run", "mlflow_run", "as_of", "reason", "outcome", "outcome_because",
+    "passed", "summary", "champion_version", "checks", "dataset_digest", "model_digest", "card"}.
+    Raises TrainingError when no training on record made that version.
+    """
+    from evergreen.store.database import engine
+    from evergreen.training import promotion, runs, tracking
+    from evergreen.training.gate import Verdict
+
+    load(use_case, settings)
+    database = engine(settings)
+    run = runs.of_version(database, use_case, version)
+    assert run.verdict is not None
+    verdict = Verdict.from_json(run.verdict)
+    ended = promotion.ended(database, run) if run.finished else None
+    try:
+        card = tracking.run_url(settings, run.mlflow_run_id or "", tracking.CARD_FILE)
+    except RegistryUnreachable:
+        card = ""
+    return {
+        "use_case": use_case,
+        "version": version,
+        "training_run": run.id,
+        "mlflow_run": run.mlflow_run_id,
+        "as_of": run.as_of.isoformat(),
+        "reason": run.reason,
+        "outcome": ended.outcome if ended else run.status,
+        "outcome_because": ended.reason if ended else "",
+        **verdict.to_json(),
+        "dataset_digest": run.dataset_digest,
+        "model_digest": (run.metrics or {}).get("model_digest"),
+        "card": card,
+    }

@@ -1,0 +1,71 @@
+"""The same model again: from the same rows, by the same recipe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evergreen.settings import Settings
+from evergreen.usecases import load
+
+
+def reproduce(settings: Settings, run_id: str) -> dict[str, Any]:
+    """Fit a training's models again and compare their digests with those on record.
+
+    `run_id`: of the training run or its MLflow run, or the beginning of either. The rows are read as they
+    were then, and the recipe that the search chose is fitted; nothing is logged or registered. Returns
+    {"training_run", "mlflow_run", "use_case", "model_version", "dataset_digest", "rebuilt_dataset_digest",
+    "model_digest", "rebuilt_model_digest", "holdout_digests", "rebuilt_holdout_digests", "code_version",
+    "present_code_version", "same", "reason"}. Raises StoreError for an unknown run, TrainingError for one
+    that was not evaluated yet.
+    """
+    from evergreen.errors import TrainingError
+    from evergreen.loop.provenance import code_version
+    from evergreen.store import dataset as datasets
+    from evergreen.store.database import engine
+    from evergreen.training import candidate, runs, tracking
+    from evergreen.training.dataset import again
+    from evergreen.training.digest import model_digest
+
+    database = engine(settings)
+    run = runs.get(database, datasets.show(database, run_id)["training_run"])
+    if run.metrics is None or run.params is None:
+        raise TrainingError(
+            f"training run {run.id} of {run.use_case} is {run.status}: it has no model yet",
+            hint=f"let it go on: evergreen train {run.use_case} --as-of {run.as_of.isoformat()}",
+        )
+    declared = load(run.use_case, settings)
+    then = tracking.run_tags(settings, run.mlflow_run_id or "").get("evergreen.code_version", "")
+    told: dict[str, Any] = {
+        "training_run": run.id,
+        "mlflow_run": run.mlflow_run_id,
+        "use_case": run.use_case,
+        "model_version": run.model_version,
+        "dataset_digest": run.dataset_digest,
+        "rebuilt_dataset_digest": None,
+        "model_digest": run.metrics["model_digest"],
+        "rebuilt_model_digest": None,
+        "holdout_digests": run.metrics["holdout_digests"],
+        "rebuilt_holdout_digests": [],
+        "code_version": then,
+        "present_code_version": code_version(),
+        "same": False,
+    }
+    found, why = again(settings, database, declared, run)
+    if found is None:
+        return {**told, "reason": f"the training set cannot be read again: {why}"}
+    model, holdouts = candidate.make(
+        declared, candidate.rows(declared, found), run.params, candidate.machine(settings)
+    )
+    told |= {
+        "rebuilt_dataset_digest": found.digest,
+        "rebuilt_model_digest": model_digest(model),
+        "rebuilt_holdout_digests": [model_digest(each) for each in holdouts],
+    }
+    same = all(told[name] == told[f"rebuilt_{name}"] for name in ("model_digest", "holdout_digests"))
+    if same:
+        return {**told, "same": True, "reason": "the same rows, and the same models byte by byte"}
+    return {
+        **told,
+        "reason": "the same rows, but another model: the declaration, the seed or CatBoost's version differs"
+        + (f" (code then {then}, now {code_version()})" if then != code_version() else ""),
+    }

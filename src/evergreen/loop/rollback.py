@@ -1,0 +1,185 @@
+"""Rollback: a former champion is champion again, within seconds and for a reason that the ledger keeps."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import time
+from typing import TYPE_CHECKING, Any
+
+from evergreen.errors import EvergreenError, NoChampion, RegistryError
+from evergreen.settings import Settings
+from evergreen.usecases import load
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from evergreen.registry.ledger import Entry
+    from evergreen.usecase import UseCase
+
+# How long to wait for the service, which asks for the champion every two seconds.
+WAIT_SECONDS = 10.0
+_POLL_SECONDS = 0.2
+
+
+def rollback(
+    settings: Settings, use_case: str, to: int | None = None, *, actor: str = "", reason: str = ""
+) -> dict[str, Any]:
+    """Make a former champion champion again, and wait until the service answers with it.
+
+    `to` is a version that has been champion; None: the one before the present champion. Returns {"from",
+    "to", "at", "actor", "reason", "seconds" (None when no service answers with it), "remark"}. Raises
+    NoChampion when there is nobody to go back to, RegistryError when there is nothing to do or the version
+    was never champion, SignatureMismatch when it does not fit the declaration any more.
+    """
+    from evergreen.registry.ledger import champion_lines, last_change
+    from evergreen.registry.lock import alone
+    from evergreen.registry.reconcile import reconcile_alone
+    from evergreen.store.database import engine
+
+    declared = load(use_case, settings)
+    database = engine(settings)
+    with alone(database, use_case):
+        reconcile_alone(settings, database, use_case)
+        last = last_change(database, use_case)
+        target = to or _default(settings, database, use_case, last)
+        been = sorted({line.to_version for line in champion_lines(database, use_case) if line.to_version})
+        if target not in been:
+            raise RegistryError(
+                f"version {target} of {use_case} has never been champion",
+                hint=f"roll back to one that has been: {', '.join(map(str, been)) or 'there is none yet'}",
+            )
+        if _finished(settings, last, target):
+            raise RegistryError(
+                f"version {target} of {use_case} is champion already: there is nothing to roll back",
+                hint=f"evergreen ledger {use_case} shows who was champion before",
+            )
+        line = put_back(
+            settings,
+            database,
+            declared,
+            target,
+            actor=actor or whoever(),
+            reason=reason or f"rolled back to v{target} by hand",
+        )
+    seconds, remark = _await(settings, use_case, target)
+    return {
+        "from": line.from_version,
+        "to": target,
+        "at": line.at.isoformat(),
+        "actor": line.actor,
+        "reason": line.reason,
+        "seconds": seconds,
+        "remark": remark,
+    }
+
+
+def put_back(
+    settings: Settings,
+    database: sa.Engine,
+    declared: UseCase,
+    target: int,
+    *,
+    actor: str,
+    reason: str,
+    training_run_id: str | None = None,
+    mlflow_run_id: str | None = None,
+) -> Entry:
+    """Make that version champion: the ledger first, then the alias.
+
+    Call it within `alone`, after `reconcile_alone`. Where it is champion already the line that stands is
+    returned, and one of these that was cut short is finished. Raises RegistryError when the model cannot be
+    loaded, SignatureMismatch when it does not fit the declaration.
+    """
+    from evergreen.registry.champion import champion
+    from evergreen.registry.ledger import find, last_change, record
+    from evergreen.registry.models import load_model, set_champion
+
+    use_case = declared.name
+    present, last = champion(settings, use_case), last_change(database, use_case)
+    version = present.version if present else None
+    # A model that cannot answer must be refused here, while the present one still serves.
+    load_model(settings, declared, target)
+    line = last if last is not None and last.to_version == target else None
+    if line is not None and line.action != "rollback" and version == target:
+        return line
+    if line is None or line.action != "rollback":
+        # A training is rolled back once; what comes back by hand and is lost again gets a line without it.
+        known = training_run_id and find(
+            database, use_case, "rollback", training_run_id=training_run_id, to_version=target
+        )
+        line = record(
+            database,
+            use_case=use_case,
+            action="rollback",
+            from_version=version if last is None or version != target else last.to_version,
+            to_version=target,
+            training_run_id=None if known else training_run_id,
+            mlflow_run_id=None if known else mlflow_run_id,
+            actor=actor,
+            reason=reason,
+        )
+    set_champion(settings, use_case, target, promoted_at=line.at)
+    return line
+
+
+def whoever() -> str:
+    """The person at this machine, as far as it knows: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{platform.node() or 'unknown'}"[:255]
+
+
+def _default(settings: Settings, database: sa.Engine, use_case: str, last: Entry | None) -> int:
+    """The former champion, or where a rollback that was cut short wanted to go. Raises NoChampion."""
+    from evergreen.registry.champion import champion
+    from evergreen.registry.ledger import former_champion
+    from evergreen.registry.reconcile import unfinished
+
+    if last and last.action == "rollback" and unfinished(settings, last, champion(settings, use_case)):
+        assert last.to_version is not None
+        return last.to_version
+    former = former_champion(database, use_case)
+    if former is None:
+        raise NoChampion(
+            f"{use_case} has no former champion to go back to",
+            hint=f"evergreen ledger {use_case} shows who was champion; train again for another one",
+        )
+    return former
+
+
+def _finished(settings: Settings, last: Entry | None, target: int) -> bool:
+    """Whether ledger, alias and the version's tag agree that it is champion already."""
+    from evergreen.registry.champion import champion
+
+    if last is None or last.to_version != target:
+        return False
+    present = champion(settings, last.use_case)
+    if present is None or present.version != target:
+        return False
+    return last.action != "rollback" or present.promoted_at == last.at
+
+
+def _await(settings: Settings, use_case: str, version: int) -> tuple[float | None, str]:
+    """Seconds until the service answered with that version, and what there is to remark."""
+    from evergreen.serving.client import ServiceClient
+
+    url = settings.service_urls.get(use_case)
+    if not url:
+        return None, "the service's address is not known here; it follows by itself within seconds"
+    began = time.monotonic()
+    with ServiceClient(url, timeout=2.0) as client:
+        while True:
+            try:
+                served = client.metadata()
+            except EvergreenError as error:
+                return None, f"{error.message}; it will serve v{version} when it is up"
+            waited = time.monotonic() - began
+            if served["model_version"] == version:
+                return round(waited, 1), ""
+            if waited > WAIT_SECONDS:
+                trouble = served["trouble"] or "it has not noticed yet"
+                return None, f"after {waited:.0f} s {url} still serves v{served['model_version']}: {trouble}"
+            time.sleep(_POLL_SECONDS)

@@ -1,0 +1,21 @@
+"""One at a time: whoever changes the champion of a use case, or judges who changed it, holds this lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from evergreen.store.database import exclusive
+
+
+@contextmanager
+def alone(database: sa.Engine, use_case: str, seconds: float = 300.0) -> Iterator[None]:
+    """Let one caller at a time change the registry for a use case; the others wait their turn.
+
+    Raises StoreError when another keeps it longer than `seconds`.
+    """
+    # The name that trainings of earlier versions hold, which may still run during an update.
+    with database.connect() as connection, exclusive(connection, f"training.{use_case}", seconds):
+        yield

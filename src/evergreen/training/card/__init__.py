@@ -1,0 +1,5 @@
+"""A model's card: the one page on which a person decides whether to let the model in."""
+
+from evergreen.training.card.card import model_card
+
+__all__ = ["model_card"]

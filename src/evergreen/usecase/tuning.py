@@ -1,0 +1,153 @@
+"""How a use case's model is fitted: the search space, its budget, and what the search may not change."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from evergreen.errors import UseCaseError
+
+Sampler = Literal["tpe", "random", "grid"]
+Pruner = Literal["median", "none"]
+ClassWeights = Literal["none", "balanced", "sqrt_balanced"] | tuple[float, ...]
+
+# CatBoost's parameters that may be searched, by the kind of value they take. Which rows, which loss, seeds,
+# threads and files are not the search's business.
+WHOLE = frozenset(
+    (
+        *("depth", "min_data_in_leaf", "max_leaves", "border_count", "leaf_estimation_iterations"),
+        *("one_hot_max_size", "max_ctr_complexity", "fold_permutation_block"),
+    )
+)
+REAL = frozenset(
+    (
+        *("l2_leaf_reg", "learning_rate", "rsm", "random_strength", "bagging_temperature", "subsample"),
+        *("model_size_reg", "diffusion_temperature", "model_shrink_rate", "fold_len_multiplier"),
+    )
+)
+NAMED = frozenset(("grow_policy", "bootstrap_type", "score_function", "boosting_type", "nan_mode"))
+SEARCHABLE = WHOLE | REAL | NAMED
+
+
+def _check_known(parameter: str) -> None:
+    if parameter not in SEARCHABLE:
+        near = difflib.get_close_matches(parameter, SEARCHABLE, n=1)
+        raise UseCaseError(
+            f"the search space names {parameter!r}, which is no parameter that may be searched",
+            hint=f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(SEARCHABLE))}",
+        )
+
+
+@dataclass(frozen=True)
+class Between:
+    """A parameter's values from `low` to `high`, both included; whole numbers if both ends are whole and the
+    parameter is. `log`: as many tries between 1 and 10 as between 10 and 100."""
+
+    parameter: str
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _check_known(self.parameter)
+        if self.parameter in NAMED:
+            raise UseCaseError(
+                f"the search space gives {self.parameter!r} a range, but its values are names",
+                hint=f'declare OneOf({self.parameter!r}, ("...", "..."))',
+            )
+        if not self.low <= self.high or (self.log and self.low <= 0):
+            raise UseCaseError(
+                f"the search space's range of {self.parameter!r} is {self.low:g} to {self.high:g}"
+                + (" on a logarithmic scale" if self.log else ""),
+                hint="let the first end be the smaller one" + (", and above 0" if self.log else ""),
+            )
+        if self.whole and not (float(self.low).is_integer() and float(self.high).is_integer()):
+            raise UseCaseError(
+                f"{self.parameter!r} takes whole numbers, not {self.low:g} to {self.high:g}",
+                hint="give whole ends",
+            )
+
+    @property
+    def whole(self) -> bool:
+        return self.parameter in WHOLE
+
+    @property
+    def middle(self) -> float | int:
+        """Half-way, on the parameter's own scale: where a search begins."""
+        found = (self.low * self.high) ** 0.5 if self.log else (self.low + self.high) / 2
+        return int(found) if self.whole else float(found)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A parameter's values, one by one; what the grid sampler walks through."""
+
+    parameter: str
+    values: tuple[float | str, ...]
+
+    def __post_init__(self) -> None:
+        _check_known(self.parameter)
+        if not self.values:
+            raise UseCaseError(
+                f"the search space gives {self.parameter!r} no value",
+                hint="name one or more, or leave it out",
+            )
+
+    @property
+    def middle(self) -> float | str:
+        return self.values[len(self.values) // 2]
+
+
+SearchSpace = tuple[Between | OneOf, ...]
+
+DEFAULT_SPACE: SearchSpace = (
+    Between("depth", 4, 8),
+    Between("l2_leaf_reg", 1.0, 10.0, log=True),
+    Between("learning_rate", 0.03, 0.3, log=True),
+)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The search over `space`, which ends with `trials` or `seconds` of fitting, whichever is first.
+
+    `workers` share the trials and may run side by side, as mapped tasks of Airflow. `pruner="median"` gives
+    a trial up whose validation loss is worse than the median of the others at the same number of trees. Each
+    fit grows up to `iterations` trees and stops `early_stopping_rounds` after the best one. `class_weights`:
+    what a row of each class counts, as weights in the order of the classes, or by the classes' shares.
+    """
+
+    space: SearchSpace = DEFAULT_SPACE
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "median"
+    trials: int = 8
+    seconds: float = 120.0
+    workers: int = 1
+    iterations: int = 400
+    early_stopping_rounds: int = 30
+    class_weights: ClassWeights = "none"
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        names = [each.parameter for each in self.space]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UseCaseError(
+                f"the search space names {', '.join(twice)} more than once", hint="leave one of them out"
+            )
+        if self.sampler == "grid":
+            endless = [s.parameter for s in self.space if isinstance(s, Between) and not s.whole]
+            if endless:
+                raise UseCaseError(
+                    f"a grid has no end over the range of {', '.join(endless)}",
+                    hint=f"declare OneOf({endless[0]!r}, (...)) with the values to try",
+                )
+        for name, value, least in (
+            ("trials", self.trials, 1),
+            ("workers", self.workers, 1),
+            ("iterations", self.iterations, 1),
+            ("early_stopping_rounds", self.early_stopping_rounds, 1),
+        ):
+            if value < least:
+                raise UseCaseError(f"tuning's {name} is {value}", hint=f"give {least} or more")

@@ -1,0 +1,128 @@
+"""Who was champion when, and whom a rollback goes back to: against a plain model of both."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as rules
+from hypothesis import strategies as st
+
+from evergreen.registry import ledger
+from evergreen.settings import Settings
+from evergreen.store.database import engine
+from evergreen.store.migrations import migrate
+
+START = datetime(2026, 7, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+Step = tuple[str, int | None]
+
+
+@pytest.fixture
+def database(settings: Settings) -> sa.Engine:
+    found = engine(settings)
+    migrate(found)
+    return found
+
+
+def write(database: sa.Engine, use_case: str, steps: list[Step]) -> None:
+    """A line a minute."""
+    former = None
+    for minute, (action, version) in enumerate(steps):
+        ledger.record(
+            database,
+            use_case=use_case,
+            action=action,  # type: ignore[arg-type]
+            from_version=former,
+            to_version=version,
+            training_run_id=None,
+            actor="test",
+            reason="",
+            at=START + minute * MINUTE,
+        )
+        former = former if action == "reject" else version
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["promote", "rollback", "external", "reject"]), st.integers(1, 4)),
+        st.tuples(st.sampled_from(["external", "erase"]), st.none()),
+    ),
+    max_size=8,
+)
+
+
+@given(histories=st.lists(STEPS, min_size=1, max_size=3), moment=st.integers(-1, 9))
+@rules(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_who_served_at_a_moment(database: sa.Engine, histories: list[list[Step]], moment: int) -> None:
+    """The champion of a moment is what the changes until then, one after the other, lead to."""
+    _SEEN[0] += 1
+    names = [f"case_{_SEEN[0]}_{number}" for number in range(len(histories))]
+    for name, steps in zip(names, histories, strict=True):
+        write(database, name, steps)
+    at = START + moment * MINUTE
+    found = {name: line.to_version for name, line in ledger.served_at(database, at).items() if name in names}
+    expected = {}
+    for name, steps in zip(names, histories, strict=True):
+        present = None
+        for action, version in steps[: moment + 1]:
+            present = present if action == "reject" else version
+        if present is not None:
+            expected[name] = present
+        assert {k: v.to_version for k, v in ledger.served_at(database, at, name).items()} == (
+            {name: present} if present is not None else {}
+        )
+    assert found == expected
+
+
+_SEEN = [0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "former"),
+    [
+        ([], None),
+        ([("promote", 1)], None),
+        ([("promote", 1), ("promote", 2)], 1),
+        ([("promote", 1), ("promote", 2), ("reject", 3)], 1),
+        ([("promote", 1), ("promote", 2), ("promote", 3), ("rollback", 2)], 1),
+        ([("promote", 1), ("promote", 2), ("rollback", 1)], None),
+        ([("promote", 1), ("promote", 2), ("rollback", 1), ("promote", 3)], 1),
+        ([("promote", 1), ("promote", 2), ("rollback", 1), ("rollback", 2)], 1),
+        ([("promote", 1), ("external", 7)], 1),
+        ([("promote", 1), ("promote", 2), ("external", None)], 2),
+        ([("promote", 1), ("promote", 2), ("erase", None)], None),
+        ([("promote", 1), ("promote", 2), ("erase", None), ("promote", 1)], None),
+        ([("promote", 1), ("erase", None), ("promote", 1), ("promote", 2)], 1),
+    ],
+)
+def test_whom_a_rollback_goes_back_to(database: sa.Engine, steps: list[Step], former: int | None) -> None:
+    write(database, "toy", steps)
+    assert ledger.former_champion(database, "toy") == former
+
+
+def test_a_demo_taken_again_as_of_the_same_moment_has_lines_of_its_own(database: sa.Engine) -> None:
+    def trained(mlflow_run: str) -> ledger.Entry:
+        return ledger.record(
+            database,
+            use_case="toy",
+            action="promote",
+            from_version=None,
+            to_version=1,
+            training_run_id="a" * 36,
+            mlflow_run_id=mlflow_run,
+            actor="gate",
+            reason="good",
+        )
+
+    first = trained("one")
+    assert trained("one") == first
+    write(database, "toy", [("erase", None)])
+    assert ledger.find(database, "toy", "promote", training_run_id="a" * 36) is None
+    again = trained("two")
+    assert again.id > first.id
+    assert ledger.find(database, "toy", "promote", to_version=1) == again
+    assert ledger.find(database, "toy", "promote", training_run_id="a" * 36, mlflow_run_id="one") is None

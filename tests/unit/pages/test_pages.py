@@ -1,0 +1,89 @@
+"""Pages: everything is escaped, numbers read well, charts stay inside their frames."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evergreen.pages.charts import Curve, bar, dot, legend, plot, stacked
+from evergreen.pages.numbers import moment, number, percent, short, signed, size, step_places, ticks, told
+from evergreen.pages.page import Html, Section, facts, folded, page, soft, table
+
+EVIL = "<b>&\"'"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (60_000, "60,000"),
+        (0.83124, "0.8312"),
+        (0.5, "0.5"),
+        (1234.56, "1,235"),
+        (-0.00031234, "-0.000312"),
+        (0.0, "0"),
+        (float("nan"), "–"),
+        (float("inf"), "–"),
+        (None, "–"),
+        (3e20, "3e+20"),
+    ],
+)
+def test_numbers_have_three_or_four_digits(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_shares_sizes_signs_and_moments() -> None:
+    assert [percent(value) for value in (0, 0.0001, 0.125, 1, None)] == ["0%", "<0.1%", "12.5%", "100%", "–"]
+    assert [size(value) for value in (12, 812_345, 2.5e9)] == ["12 bytes", "812 kB", "2.5 GB"]
+    assert (signed(0.0067, 4), signed(-3), number(-0.00001, 2)) == ("+0.0067", "-3", "0.00")
+    assert moment("2026-09-01T02:00:00+02:00") == "2026-09-01 00:00 UTC"
+    assert moment("one day") == "one day"
+    assert [told(value) for value in (True, None, 0.25, [1, 2.5], "x")] == ["yes", "–", "0.25", "1, 2.5", "x"]
+    assert short("a \n b" + "c" * 99, 6) == "a bcc…"
+
+
+@given(low=st.floats(-1e6, 1e6), span=st.floats(1e-3, 1e6))
+def test_ticks_lie_between_the_ends_and_are_told_apart(low: float, span: float) -> None:
+    found = ticks(low, low + span)
+    slack = 1e-6 * (abs(low) + span)
+    assert 2 <= len(found) <= 12
+    assert all(low - slack <= mark <= low + span + slack for mark in found)
+    assert len({number(mark, step_places(found)) for mark in found}) == len(found)
+
+
+def test_whatever_is_shown_is_escaped() -> None:
+    body = table((EVIL,), [(EVIL,), (Html("<i>x</i>"),), (None,)]) + soft(EVIL) + folded(EVIL, "")
+    body += facts({EVIL: EVIL, "absent": None}) + legend([EVIL]) + stacked({EVIL: 1.0})
+    body += plot([Curve(EVIL, [(0.0, 1.0)])], EVIL, EVIL)
+    text = page(EVIL, [EVIL], [Section(EVIL, body)], style="p{}", links=False)
+    assert "<b>" not in text
+    assert "<i>x</i>" in text
+    assert "absent" not in text
+    assert "<nav>" not in text
+    assert "<td>–</td>" in text
+
+
+def test_an_anchor_holds_no_markup() -> None:
+    assert Section('Every "column"?', "").anchor == "every-column"
+
+
+def test_bars_and_dots_stay_inside() -> None:
+    assert "width:100.0%" in bar(7.0)
+    assert "left:50.00%" in dot(5.0, (0.0, 10.0))
+    assert "▸" in dot(11.0, (0.0, 10.0))
+    assert "◂" in dot(-1.0, (0.0, 10.0), interval=(-2.0, 3.0))
+    assert 'class="dot"' in dot(5.0, (5.0, 5.0))
+
+
+@given(
+    points=st.lists(st.tuples(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9)), max_size=20),
+    foot=st.booleans(),
+)
+def test_a_plot_draws_inside_its_frame(points: list[tuple[float, float]], foot: bool) -> None:
+    text = plot([Curve("a", points)], "x", "y", below=[(x, 1) for x, _ in points] if foot else ())
+    assert "nan" not in text
+    for x, y in re.findall(r"M(-?[\d.]+) (-?[\d.]+)h0", text):
+        assert 0 <= float(x) <= 500
+        assert 0 <= float(y) <= 360
