@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: env help setup demo up down status test lint format bench bench-store bench-peers lock
+.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-peers lock
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,10 +43,12 @@ format: setup ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## Run the scripts in benchmarks/ (the two below take longer)
-	@set -e; shopt -s nullglob; scripts=(benchmarks/*.py); \
-	[ $${#scripts[@]} -gt 0 ] || { echo "there is no benchmark in benchmarks/"; exit 1; }; \
-	for script in "$${scripts[@]}"; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: setup ## The two below with --quick: a look, no judgement (minutes)
+	@$(BIN)/python -m benchmarks.training --quick
+	@$(BIN)/python -m benchmarks.store --quick
+
+bench-train: setup ## How good models are and how fast they are made (a quarter of an hour); ARGS=--quick
+	@$(BIN)/python -m benchmarks.training $(ARGS)
 
 bench-store: setup ## How fast the feature store is, on a MariaDB of its own (some minutes); ARGS=--quick
 	@$(BIN)/python -m benchmarks.store $(ARGS)

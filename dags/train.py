@@ -49,13 +49,9 @@ def build(use_case: UseCase) -> None:
             context = get_current_context()
             return invoke("train", "training_set", use_case.name, moment(context), reason=cause(context))
 
-        @task
-        def workers(prepared: dict[str, Any]) -> list[dict[str, Any]]:
-            return invoke("train", "workers", prepared["training_run"])
-
         @task(pool=TRAINING_POOL)
-        def search(part: dict[str, Any]) -> dict[str, Any]:
-            return invoke("train", "search", part["training_run"], part["worker"])
+        def search(prepared: dict[str, Any], worker: int) -> dict[str, Any]:
+            return invoke("train", "search", prepared["training_run"], worker)
 
         @task(pool=TRAINING_POOL)
         def tune(prepared: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +82,8 @@ def build(use_case: UseCase) -> None:
 
         prepared = training_set()
         tuned = tune(prepared)  # type: ignore[arg-type]
-        search.expand(part=workers(prepared)) >> tuned  # type: ignore[arg-type]
+        workers = list(range(use_case.tuning.workers))
+        search.partial(prepared=prepared).expand(worker=workers) >> tuned  # type: ignore[arg-type]
         registered = register(gate(evaluate(tuned)))  # type: ignore[arg-type]
         promoted = promote(registered)  # type: ignore[arg-type]
         if use_case.approval == "manual":

@@ -51,7 +51,7 @@ def starting(folder: Path) -> Iterator[Tracking]:
     log = folder / "mlflow.log"
     with log.open("wb") as output:
         for step in steps:
-            made = environment | step.environment
+            made = {**environment, **step.environment}
             subprocess.run(step.command, cwd=step.folder, env=made, stdout=output, stderr=output, check=True)
             assert step.after is not None
             step.after()

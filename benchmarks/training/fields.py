@@ -18,8 +18,8 @@ def fields(measured: Measured) -> list[Field]:
         Field(
             "tuning_cpu_vs_grid",
             median(cpu.values()) / tuning.grid_cpu,
-            f"the search's CPU time until a model is as good on the hold-out as the best of {len(tuning.grid)}"
-            f" grid points / the grid's; median of {len(cpu)} seeds",
+            f"CPU time of the search until a model is as good on the hold-out as the best of "
+            f"{len(tuning.grid)} grid points / of the grid; median of {len(cpu)} seeds",
             0.2,
             at_most=True,
         ),

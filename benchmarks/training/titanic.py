@@ -26,6 +26,7 @@ from evergreen.training.matrix import Columns, rows_of
 from evergreen.training.metrics import metrics
 from evergreen.training.search import search
 from evergreen.training.split import validation
+from evergreen.training.studies import _pruner
 from evergreen.training.tuned import tuned
 from evergreen.usecase import EVENT_TIME, TIMELESS, FileSource, UseCase
 
@@ -128,8 +129,7 @@ def _searched(
     """The best recipe of the declared search on these rows alone, fitted on all of them."""
     import optuna
 
-    from evergreen.training.studies import _pruner
-
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="minimize", pruner=_pruner(use_case))
     search(study, use_case, columns, label, validation(use_case, frame), machine=machine)
     best = tuned(study, use_case)

@@ -158,7 +158,6 @@ def _trial(world: World, seed: int, trial: Trial, cpu: float) -> Tried:
         raise SystemExit(f"trial {trial.number} fitted again has the loss {again}, not {trial.loss}")
     calibration = Calibration.from_json(trial.calibration) if trial.calibration else None
     model = fit(declared, rows, label, params, world.machine, calibration)
-    print("plain", world.judged(plain), "calibrated", world.judged(model))
     return Tried(trial.params, trial.trees, cpu, *world.judged(model))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,14 @@ FIELDS = {
     **dict.fromkeys(("pit_labels_per_s_vs_naive", "pit_vs_duckdb_asof"), dict),
     **dict.fromkeys(("online_1_p50_ms", "online_100_p50_ms", "online_100_vs_single"), float),
     **dict.fromkeys(("peak_rss_mb", "growth_ingest", "growth_join"), float),
+}
+
+
+# Judged figures of the training's benchmark, and those that come in parts.
+TRAINING_FIELDS = {
+    **dict.fromkeys(("tuning_cpu_vs_grid", "pipeline_overhead", "titanic_auc"), float | None),
+    **dict.fromkeys(("credit_accuracy_vs_best", "calibration_error"), float | None),
+    **dict.fromkeys(("search_cpu_s", "train_s", "train_part_s"), dict),
 }
 
 
@@ -48,6 +57,41 @@ def test_the_store_benchmark_runs_to_its_end(tmp_path: Path) -> None:
     assert not told["full_size"]
     assert all(name in done.stdout for name in FIELDS)
     assert set((ROOT / "benchmarks" / "out").glob("store-*")) <= before
+
+
+@pytest.mark.slow
+def test_the_training_benchmark_runs_to_its_end(tmp_path: Path) -> None:
+    """Its own servers come and go; what is not there is skipped with a reason, not failed."""
+    output, absent = tmp_path / "train.json", tmp_path / "absent.csv"
+    before = set((ROOT / "benchmarks" / "out").glob("train-*"))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.training", "--quick", "--rows", "500"),
+            *("--csv", absent, "--output", output),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(output.read_text())
+    for name, kind in TRAINING_FIELDS.items():
+        assert isinstance(told[name], kind), name
+    assert told["titanic_auc"] is None
+    assert str(absent) in told["meanings"]["titanic_auc"]
+    judged = {"pipeline_overhead", "credit_accuracy_vs_best", "calibration_error", "tuning_cpu_vs_grid"}
+    assert set(told["met"]) == judged
+    assert set(told["targets"]) == {*judged, "titanic_auc"}
+    assert not told["full_size"]
+    runs = told["runs"]
+    assert runs["pipeline"]["rows"] == 500
+    assert len(runs["tuning"]["grid"]) == 27
+    assert all(trial["cpu"] > 0 for trials in runs["tuning"]["searches"].values() for trial in trials)
+    # Every second of the process is some part's.
+    assert sum(runs["pipeline"]["parts"].values()) == pytest.approx(runs["pipeline"]["wall"], rel=0.05)
+    assert all(name in done.stdout for name in TRAINING_FIELDS)
+    assert set((ROOT / "benchmarks" / "out").glob("train-*")) <= before
 
 
 def test_corrections_change_rows_of_the_history() -> None:
@@ -115,3 +159,19 @@ def test_a_missed_target_is_told() -> None:
     lines = table(fields).splitlines()
     assert ["FAIL" in line for line in lines] == [False, True, False, False]
     assert ["pass" in line for line in lines] == [False, False, True, False]
+
+
+def test_what_was_never_reached_is_missed_and_what_was_skipped_is_not_judged() -> None:
+    fields = [
+        Field("reached", math.inf, "how soon", 0.2, at_most=True),
+        Field("skipped", math.nan, "there is no file", 0.9),
+    ]
+    told = as_json(fields)
+    assert told["met"] == {"reached": False}
+    assert (told["reached"], told["skipped"]) == (None, None)
+    assert "NaN" not in json.dumps(told)
+    never, skipped = table(fields).splitlines()[1:]
+    assert "never" in never
+    assert "FAIL" in never
+    assert "skipped" in skipped
+    assert "there is no file" in skipped

@@ -72,7 +72,7 @@ def test_the_tasks_stand_in_the_order_of_the_loop(tmp_path: Path) -> None:
     tasks = {verb: parse(verb, tmp_path)["dags"][f"titanic__{verb}"] for verb in VERBS}
     assert tasks["ingest"] == ["extract", "validate", "load"]
     assert tasks["train"] == [
-        *("training_set", "workers", "search", "tune", "evaluate", "gate", "register", "promote"),
+        *("training_set", "search", "tune", "evaluate", "gate", "register", "promote"),
     ]
     assert tasks["deploy"] == ["healthy", "serving_champion", "canary", "finalize"]
     assert tasks["monitor"] == ["drift", "quality", "governor", "retrain"]

@@ -17,12 +17,13 @@ from command_line import CommandLine, Done
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     *("up", "down", "status", "airflow", "use-cases", "new", "profile", "run", "score", "simulate", "demo"),
-    *("features", "apply", "ingest-runs", "dataset", "ledger", "rollback"),
+    *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
 )
 # Those that have subcommands.
 GROUPS = {
     "features": ("list", "diff"),
     "dataset": ("list", "show", "reproduce"),
+    "gate": ("explain",),
     "ledger": ("list", "at"),
 }
 WORDS = [

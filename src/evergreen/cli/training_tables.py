@@ -22,6 +22,10 @@ def training_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
     for name, value in outcome["metrics"].items():
         if value is not None:
             compared.add_row(Text(name), _number(value))
+    # Why it was rejected is told as the command's error.
+    ending = (
+        [] if not (outcome["promoted"] or outcome["waiting"]) else [Text(), settled_view(use_case, outcome)]
+    )
     return Group(
         Text(
             f"{outcome['rows']:,} rows, {tuning['trials']} trials in {tuning['seconds']:.1f} s of fitting:"
@@ -31,8 +35,7 @@ def training_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
         compared,
         Text(),
         _checks(outcome["gate"]["checks"]),
-        Text(),
-        settled_view(use_case, outcome),
+        *ending,
     )
 
 

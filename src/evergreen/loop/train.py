@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from evergreen.training.gate import Verdict
     from evergreen.training.runs import TrainingRun
     from evergreen.training.search import Progress
+    from evergreen.training.tuned import Trial
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +56,6 @@ def training_set(
     return {"training_run": run.id, "rows": run.dataset_rows, "digest": run.dataset_digest}
 
 
-def workers(settings: Settings, training_run: str) -> list[dict[str, Any]]:
-    """The parts that the search may be divided into, one for each of `tuning.workers`."""
-    _, run, declared = _begun(settings, training_run)
-    return [{"training_run": run.id, "worker": worker} for worker in range(declared.tuning.workers)]
-
-
 def search(
     settings: Settings, training_run: str, worker: int = 0, progress: Progress | None = None
 ) -> dict[str, Any]:
@@ -84,10 +79,11 @@ def search(
             run, found = prepared(settings, database, declared, run)
             given = candidate.rows(declared, found)
             part = given.cuts[0].train
+            show = _Shown(settings, database, run, worker)
             with studies.opened(settings, database, declared, run) as study:
 
                 def told(*trial: Any) -> None:
-                    _show_trials(settings, database, run, trials_of(study))
+                    show(trials_of(study))
                     if progress is not None:
                         progress(*trial)
 
@@ -128,7 +124,8 @@ def tune(settings: Settings, training_run: str, progress: Progress | None = None
     if run.params is None:
         with studies.opened(settings, database, declared, run) as study:
             found, ended = tuned(study, declared), trials_of(study)
-        patiently(lambda: _show_trials(settings, database, run, ended, patient=True))
+        show = _Shown(settings, database, run)
+        patiently(lambda: show(ended))
         run = runs.update(database, run.id, status="tuned", params=found)
     assert run.params is not None
     return {
@@ -228,8 +225,10 @@ def register(settings: Settings, training_run: str) -> dict[str, Any]:
 
     if run.model_version is None:
         with promotion.alone(database, declared.name):
-            version = patiently(registered)
-            run = runs.update(database, run.id, status="registered", model_version=version)
+            run = runs.get(database, run.id)
+            if run.model_version is None:  # nobody else did it meanwhile
+                version = patiently(registered)
+                run = runs.update(database, run.id, status="registered", model_version=version)
     return {
         "training_run": run.id,
         "version": run.model_version,
@@ -267,10 +266,11 @@ def promote(settings: Settings, training_run: str) -> dict[str, Any]:
             models.dismiss_challenger(settings, declared.name, version)
         return found
 
-    if run.finished:
-        found = promotion.ended(database, run)
-    else:
-        with promotion.alone(database, declared.name):
+    with promotion.alone(database, declared.name):
+        run = runs.get(database, run.id)
+        if run.finished:
+            found = promotion.ended(database, run)
+        else:
             found = patiently(settled)
             ended = None if found.outcome == "waiting" else datetime.now(UTC)
             run = runs.update(database, run.id, status=found.outcome, finished_at=ended)
@@ -304,7 +304,7 @@ def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: 
     """Evaluate the run's candidate and log it, if nobody has; without `params` it must be tuned again."""
     from evergreen.loop.provenance import code_version
     from evergreen.registry.connection import patiently
-    from evergreen.training import candidate, runs, tracking
+    from evergreen.training import candidate, promotion, runs, tracking
     from evergreen.training.dataset import prepared
     from evergreen.training.evidence import evidence
     from evergreen.training.facts import data_facts
@@ -325,7 +325,8 @@ def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: 
     kept = evidence(declared, run, given, tuned, made, code_version())
 
     def logged() -> str:
-        mlflow_run = _begin_run(settings, database, run)
+        with promotion.alone(database, declared.name):
+            mlflow_run = _begin_run(settings, run)
         tracking.log_run(settings, declared, mlflow_run, kept)
         return mlflow_run
 
@@ -335,26 +336,40 @@ def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: 
     )
 
 
-def _begin_run(settings: Settings, database: sa.Engine, run: TrainingRun) -> str:
-    from evergreen.training import promotion, tracking
+def _begin_run(settings: Settings, run: TrainingRun) -> str:
+    """The training's MLflow run. Call it within `promotion.alone`."""
+    from evergreen.training import tracking
 
     name = f"{run.use_case} as of {run.as_of:%Y-%m-%d %H:%M}"
-    with promotion.alone(database, run.use_case):
-        return tracking.begin_run(settings, run.use_case, run.id, run.dataset_digest or "", name)
+    return tracking.begin_run(settings, run.use_case, run.id, run.dataset_digest or "", name)
 
 
-def _show_trials(
-    settings: Settings, database: sa.Engine, run: TrainingRun, ended: list[Any], patient: bool = False
-) -> None:
-    """Show ended trials in MLflow. The search does not wait for it: what is missing, `tune` adds."""
-    from evergreen.training import trials
+class _Shown:
+    """Shows ended trials in MLflow: all, or those of one worker, as others may be at work beside it.
 
-    try:
-        trials.show(settings, _begin_run(settings, database, run), ended)
-    except RegistryUnreachable as error:
-        if patient:
-            raise
-        logger.warning("the trial is not shown in MLflow yet: %s", error.message)
+    A worker does not wait for an MLflow that is away: what is missing, `tune` adds.
+    """
+
+    def __init__(
+        self, settings: Settings, database: sa.Engine, run: TrainingRun, worker: int | None = None
+    ) -> None:
+        self._settings, self._database, self._run = settings, database, run
+        self._worker = worker
+        self._parent = ""
+        self._known: set[int] = set()
+
+    def __call__(self, ended: list[Trial]) -> None:
+        from evergreen.training import promotion, trials
+
+        try:
+            with promotion.alone(self._database, self._run.use_case):
+                self._parent = self._parent or _begin_run(self._settings, self._run)
+                self._known = trials.show(self._settings, self._parent, ended, self._known, self._worker)
+        except RegistryUnreachable as error:
+            if self._worker is None:
+                raise
+            self._known = set()  # what was done before it went away is asked for
+            logger.warning("the trial is not shown in MLflow yet: %s", error.message)
 
 
 def _verdict_tags(verdict: Verdict) -> dict[str, str]:

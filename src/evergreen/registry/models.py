@@ -94,6 +94,7 @@ def register(
             model_id=source.removeprefix("models:/"),
             tags={TRAINING_RUN: training_run_id, **tags},
             description=description,
+            await_creation_for=None,  # it is there at once: nothing is copied
         )
     return int(made.version)
 

@@ -9,11 +9,13 @@ import sqlalchemy as sa
 
 from evergreen.errors import EmptyTrainingSet, HistoryExpired
 from evergreen.settings import Settings
+from evergreen.store.on_demand import columns_of, feature_columns
 from evergreen.store.query import query_of
 from evergreen.store.training_set import TrainingSet, read_training_set
 from evergreen.training import runs
+from evergreen.training.inputs import check_inputs
 from evergreen.training.runs import TrainingRun
-from evergreen.training.split import cuts
+from evergreen.training.split import cuts, validation
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def prepared(
             *(use_case.name, run.as_of.isoformat(), why),
         )
     found = _read(settings, database, use_case, run)
-    cuts(use_case, found.frame)
+    _check(use_case, found)  # before it is put on record: what is mended in the source shall count
     run = runs.update(
         database,
         run.id,
@@ -49,6 +51,14 @@ def prepared(
         params=None,
     )
     return run, found
+
+
+def _check(use_case: UseCase, found: TrainingSet) -> None:
+    """Raise NotEnoughData if those rows cannot be divided, or tell a model nothing."""
+    frame = found.frame
+    parts = cuts(use_case, frame)
+    check_inputs(use_case, feature_columns(use_case, columns_of(frame, use_case)))
+    validation(use_case, frame[parts[0].train])
 
 
 def again(

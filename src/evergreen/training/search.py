@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Every so many trees a trial tells its validation loss, and hears whether it is worth going on.
-REPORT_TREES = 10
+REPORT_TREES = 20
 _STARTUP_TRIALS = 4
 _CURVE_POINTS = 200
 
@@ -146,6 +146,8 @@ class _Objective:
             early_stopping_rounds=budget.early_stopping_rounds,
             **watching,
         )
+        if watch.error is not None:
+            raise watch.error
         trial.set_user_attr("seconds", round(time.monotonic() - began, 3))
         trial.set_user_attr("curve", watch.curve())
         if watch.pruned:
@@ -168,12 +170,16 @@ class _Objective:
 
 
 class _Watch:
-    """CatBoost's callback: keeps the loss by trees, and ends a trial that Optuna's pruner gives up."""
+    """CatBoost's callback: keeps the loss by trees, and ends a trial that Optuna's pruner gives up.
+
+    `error` is what went wrong in it: out of CatBoost, it would come as a refusal of CatBoost's own.
+    """
 
     def __init__(self, trial: optuna.Trial) -> None:
         self._trial = trial
         self.trees = 0
         self.pruned = False
+        self.error: BaseException | None = None
         self._train: list[float] = []
         self._validation: list[float] = []
 
@@ -183,8 +189,12 @@ class _Watch:
         for part, losses in (("learn", self._train), ("validation", self._validation)):
             losses.append(float(next(iter(info.metrics[part].values()))[-1]))
         if self.trees % REPORT_TREES == 0 and math.isfinite(self._validation[-1]):
-            self._trial.report(self._validation[-1], self.trees)
-            self.pruned = self._trial.should_prune()
+            try:
+                self._trial.report(self._validation[-1], self.trees)
+                self.pruned = self._trial.should_prune()
+            except BaseException as error:
+                self.error = error
+                return False
         return not self.pruned
 
     def curve(self) -> dict[str, list[Any]]:
