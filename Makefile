@@ -47,7 +47,7 @@ bench: setup ## The two below with --quick: a look, no judgement (minutes)
 	@$(BIN)/python -m benchmarks.training --quick
 	@$(BIN)/python -m benchmarks.store --quick
 
-bench-train: setup ## How good models are and how fast they are made (a quarter of an hour); ARGS=--quick
+bench-train: setup ## How good models are and how fast they are made (some minutes); ARGS=--quick
 	@$(BIN)/python -m benchmarks.training $(ARGS)
 
 bench-store: setup ## How fast the feature store is, on a MariaDB of its own (some minutes); ARGS=--quick

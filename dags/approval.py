@@ -41,11 +41,14 @@ def ask(use_case: UseCase, registered: Any) -> Any:
     question = HITLOperator(
         task_id=TASK,
         subject=_SUBJECT.replace("__TITLE__", use_case.title),
-        body=_BODY.replace("__TIMEOUT__", str(use_case.approval_timeout)),
+        body=_BODY.replace("__TIMEOUT__", str(use_case.approval_timeout).removesuffix(", 0:00:00")),
         options=[APPROVE, DENY],
         defaults=DENY,
         response_timeout=use_case.approval_timeout,
-        params={"reason": Param("", type="string", title="Reason", description="Kept in the ledger.")},
+        # Not "reason": the run's own parameter of that name would fill the field.
+        params={
+            "comment": Param(None, type=["null", "string"], title="Why", description="Kept in the ledger.")
+        },
     )
     return passed(registered) >> question
 
@@ -57,7 +60,7 @@ def answer(context: Any) -> dict[str, Any] | None:
         return None
     user = said.get("responded_by_user") or {}
     approved = said["chosen_options"] == [APPROVE]
-    reason = (said.get("params_input") or {}).get("reason") or ""
+    reason = (said.get("params_input") or {}).get("comment") or ""
     if not user:
         return {"approved": False, "actor": "airflow: nobody", "reason": "no answer in time"}
     return {"approved": approved, "actor": f"airflow: {user.get('name') or user.get('id')}", "reason": reason}

@@ -22,6 +22,8 @@ from wiring import (
 from evergreen.loop import TRAINING_POOL
 from evergreen.usecase import UseCase
 
+WAITING_RUNS = 8
+
 DOC = """Train a candidate and let it become champion if it passes the gate.
 
 Starts by itself when the governor asks for it (the retrain asset) and, where the use case says so, on a
@@ -42,7 +44,12 @@ def build(use_case: UseCase) -> None:
         "manual", type="string", title="Reason", description="Why this training: kept with the version."
     )
 
-    @dag(schedule=schedule, **options(use_case, "train", DOC, reason=why))
+    given = options(use_case, "train", DOC, reason=why)
+    if use_case.approval == "manual":
+        # A question may wait for days; trainings that come meanwhile do not. Fits still take turns.
+        given["max_active_runs"] = WAITING_RUNS
+
+    @dag(schedule=schedule, **given)
     def train() -> None:
         @task
         def training_set() -> dict[str, Any]:

@@ -148,7 +148,7 @@ def toy_source() -> Callable[..., pd.DataFrame]:
     return toy_rows
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy_frames() -> Callable[..., dict[str, pd.DataFrame]]:
     """Like `toy_rows`, but as the clean frames that `store.ingest.load` takes: {"facts", "label"}."""
 

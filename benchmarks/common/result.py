@@ -54,7 +54,10 @@ def table(fields: list[Field]) -> str:
 
 
 def as_json(fields: list[Field], **more: Any) -> dict[str, Any]:
-    """Each field's value under its name (by part where it has parts), its targets, verdicts and meanings."""
+    """Each field's value under its name (by part where it has parts), its targets, verdicts and meanings.
+
+    What is not a number or not finite is None, also in `more`: JSON has no word for it.
+    """
     values: dict[str, Any] = {}
     targets: dict[str, Any] = {}
     met: dict[str, Any] = {}
@@ -72,7 +75,7 @@ def as_json(fields: list[Field], **more: Any) -> dict[str, Any]:
             else:
                 into[field.name] = value
     told = {f"{field.name} {field.part}".strip(): field.meaning for field in fields}
-    return {**values, "targets": targets, "met": met, "meanings": told, "machine": machine(), **more}
+    return {**values, "targets": targets, "met": met, "meanings": told, "machine": machine(), **_known(more)}
 
 
 def write(path: Path, result: dict[str, Any]) -> None:
@@ -88,6 +91,14 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _known(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(value: float) -> str:

@@ -24,22 +24,25 @@ from evergreen.usecases.credit_score.simulator import best_reachable_accuracy
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: labelled rows, searches, and repetitions of titanic's folds."""
+    """How much is done: labelled rows, whole trainings, searches and the grid's points beside them, and
+    repetitions of titanic's folds, with fixed parameters and `nested`."""
 
     rows: int
+    trainings: int = 3
     searches: int = 3
     repeats: int = 5
     nested: int = 5
+    points: int = len(tuning.GRID)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found; `no_titanic` says why there is no `titanic`."""
+    """What was found; `no_titanic` says why there is no `titanic`, `best_reachable` is an accuracy."""
 
     size: Size
     titanic: Titanic | None
     no_titanic: str
-    pipeline: Pipeline
+    pipelines: list[Pipeline]
     best_reachable: float
     tuning: Tuning
 
@@ -54,12 +57,16 @@ def measure(folder: Path, size: Size, csv: Path | None) -> Measured:
         bank.fill(settings, size.rows)
         survivors, why_not = _titanic(size, csv)
         tracking.ready()
-        trained = pipeline.measure(settings, bank.USE_CASE, bank.AS_OF)
-        say(f"the declared search beside a grid of {len(tuning.GRID)} points")
+        say("whole training runs, each in a process of its own")
+        trained = pipeline.measure(settings, bank.USE_CASE, bank.AS_OF, size.trainings)
+        points = tuning.GRID[:: len(tuning.GRID) // size.points]
+        say(f"the declared search beside a grid of {len(points)} points")
         use_case, database = load(bank.USE_CASE, settings), engine(settings)
-        run, found = prepared(settings, database, use_case, pipeline.trained(settings, trained.training_run))
+        run, found = prepared(
+            settings, database, use_case, pipeline.trained(settings, trained[0].training_run)
+        )
         seeds = [use_case.tuning.seed + number for number in range(size.searches)]
-        tuned = tuning.measure(settings, use_case, run, rows_of_run(use_case, found), seeds)
+        tuned = tuning.measure(settings, use_case, run, rows_of_run(use_case, found), seeds, points)
     best = best_reachable_accuracy(bank.SCENARIO, at=bank.AS_OF.date())
     return Measured(size, survivors, why_not, trained, best, tuned)
 

@@ -11,8 +11,10 @@ import time
 
 ENTERED = time.time()
 
+import atexit  # noqa: E402
 import builtins  # noqa: E402
 import functools  # noqa: E402
+import gc  # noqa: E402
 import importlib  # noqa: E402
 import json  # noqa: E402
 import sys  # noqa: E402
@@ -28,12 +30,14 @@ SEAMS = (
     ("reading", "evergreen.training.candidate", "rows"),
     ("search", "evergreen.loop.train", "tune"),
     ("fits", "evergreen.training.search", "fitted"),
-    ("pruning", "evergreen.training.search", "_Watch.after_iteration"),
-    ("showing trials", "evergreen.loop.train", "_show_trials"),
+    ("pruning", "optuna", "Trial.report"),
+    ("pruning", "optuna", "Trial.should_prune"),
+    ("showing trials", "evergreen.training.trials", "show"),
     ("evaluation", "evergreen.loop.train", "evaluate"),
-    ("fits", "evergreen.training.candidate", "Clock.fit"),
-    ("resampling", "evergreen.training.candidate", "evaluating.compare"),
+    ("fits", "evergreen.training.clock", "Clock.fit"),
+    ("resampling", "evergreen.training.evaluation", "compare"),
     ("plots and profile", "evergreen.training.evidence", "evidence"),
+    ("logging", "evergreen.training.tracking", "begin_run"),
     ("logging", "evergreen.training.tracking", "log_run"),
     ("registering", "evergreen.loop.train", "gate"),
     ("registering", "evergreen.loop.train", "register"),
@@ -89,6 +93,8 @@ def watch(stopwatch: Stopwatch) -> None:
 
 
 def main() -> int:
+    # As the command `evergreen` does.
+    atexit.register(gc.freeze)
     stopwatch = Stopwatch()
     watch(stopwatch)
     from evergreen.loop.train import run

@@ -3,8 +3,9 @@
 Both get the same rows, split, validation part, threads and machine, and the same CatBoost with the same fixed
 parameters. The grid's score is the best of all of its points BY THE HOLD-OUT, which is generous: whoever
 chooses by the validation part, as one must, ends with that score at best. CPU time is this process's with all
-of its threads; imports count for neither. Models are scored outside of it: the search tells each trial when
-it has ended, and what it found is fitted again afterwards, by its recipe.
+of its threads (MariaDB's, which keeps the search, is not); imports count for neither. Models are scored
+outside of it: the search tells each trial when it has ended, and what it found is fitted again afterwards by
+its recipe, calibration included.
 """
 
 from __future__ import annotations
@@ -75,6 +76,11 @@ class Tuning:
         """CPU seconds of that search up to the first trial that is as good; infinite if none is."""
         return next((t.cpu for t in self.searches[seed] if t.log_loss <= self.target), math.inf)
 
+    def reached_accuracy(self, seed: int) -> float:
+        """The same by the best accuracy that any point has on the hold-out."""
+        most = max(point.accuracy for point in self.grid)
+        return next((t.cpu for t in self.searches[seed] if t.accuracy >= most), math.inf)
+
 
 class World:
     """The rows of a training run as its search sees them, with the hold-out that only we look at."""
@@ -94,7 +100,12 @@ class World:
 
 
 def measure(
-    settings: Settings, use_case: UseCase, run: TrainingRun, given: Rows, seeds: Sequence[int]
+    settings: Settings,
+    use_case: UseCase,
+    run: TrainingRun,
+    given: Rows,
+    seeds: Sequence[int],
+    points: Sequence[dict[str, Any]] = GRID,
 ) -> Tuning:
     """Grid and searches by turns: a part of the one, then one of the others, until both are done."""
     import catboost  # noqa: F401
@@ -108,9 +119,9 @@ def measure(
     grid: list[Tried] = []
     ended: dict[int, list[tuple[Trial, float]]] = {}
     for number, seed in enumerate(seeds):
-        grid += [_point(world, params, pools) for params in GRID[number :: len(seeds)]]
+        grid += [_point(world, params, pools) for params in points[number :: len(seeds)]]
         ended[seed] = _searched(world, seed)
-        say(f"  {len(grid)} of {len(GRID)} points, {number + 1} of {len(seeds)} searches")
+        say(f"  {len(grid)} of {len(points)} points, {number + 1} of {len(seeds)} searches")
     return Tuning(grid, {seed: [_trial(world, seed, *each) for each in ended[seed]] for seed in seeds})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 
 from evergreen.cli.app import app, err
@@ -20,6 +22,8 @@ from evergreen.cli import registry as registry
 
 def main() -> None:
     """Entry point: an EvergreenError becomes one message on standard error and its exit code."""
+    # At its end Python looks through all objects for cycles, which after a training takes it a second.
+    atexit.register(gc.freeze)
     try:
         app()
     except EvergreenError as error:

@@ -10,11 +10,14 @@ ledger before the alias.
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import RegistryUnreachable, TrainingError
 from evergreen.loop import refuse_future
+from evergreen.loop.warm import load as load_libraries
+from evergreen.loop.warm import warm_up
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load
@@ -80,10 +83,19 @@ def search(
             given = candidate.rows(declared, found)
             part = given.cuts[0].train
             show = _Shown(settings, database, run, worker)
-            with studies.opened(settings, database, declared, run) as study:
+            with (
+                studies.opened(settings, database, declared, run) as study,
+                ThreadPoolExecutor(1, "shows-trials") as beside,
+            ):
+                loading = warm_up()
+                shown: list[Future[None]] = []
+
+                def show_ended(ended: list[Trial]) -> None:
+                    loading.join()
+                    show(ended)
 
                 def told(*trial: Any) -> None:
-                    show(trials_of(study))
+                    shown.append(beside.submit(show_ended, trials_of(study)))
                     if progress is not None:
                         progress(*trial)
 
@@ -97,6 +109,9 @@ def search(
                     machine=candidate.machine(settings),
                     progress=told,
                 )
+                loading.join()
+                for each in shown:
+                    each.result()
                 mine = [trial for trial in trials_of(study) if trial.worker == worker]
     return {
         "training_run": run.id,
@@ -126,7 +141,9 @@ def tune(settings: Settings, training_run: str, progress: Progress | None = None
             found, ended = tuned(study, declared), trials_of(study)
         show = _Shown(settings, database, run)
         patiently(lambda: show(ended))
-        run = runs.update(database, run.id, status="tuned", params=found)
+        run = runs.get(database, training_run)
+        if run.params is None:  # nobody else did it meanwhile
+            run = runs.update(database, run.id, status="tuned", params=found)
     assert run.params is not None
     return {
         "training_run": run.id,
@@ -311,6 +328,7 @@ def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: 
 
     if run.mlflow_run_id is not None:
         return run
+    load_libraries()
     digest = run.dataset_digest or ""
     finished = patiently(lambda: tracking.find_run(settings, declared.name, run.id, digest))
     if finished is not None:

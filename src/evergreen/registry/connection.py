@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -79,6 +80,8 @@ def quiet_mlflow() -> None:
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# The same in the words of SQLite, and of a server that passes on what it was told.
+_FULL_TOLD = re.compile("disk is full|No space left on device|Disk quota exceeded")
 
 
 @contextmanager
@@ -91,19 +94,18 @@ def answering(settings: Settings) -> Iterator[None]:
 
     try:
         yield
-    except (NoConnection, Timeout, SQLAlchemyError) as error:
-        raise _unreachable(settings, error) from error
-    except MlflowException as error:
+    except (NoConnection, Timeout, SQLAlchemyError, MlflowException) as error:
+        if _FULL_TOLD.search(str(error)):
+            raise _full(error) from error
+        if not isinstance(error, MlflowException):
+            raise _unreachable(settings, error) from error
         if isinstance(error.__cause__, NoConnection | Timeout) or "API request to" in str(error):
             raise _unreachable(settings, error) from error
         raise RegistryError(f"MLflow refused: {_first_line(error)}", hint="see MLflow's log") from error
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise RegistryError(
-            f"the disk is full: {_first_line(error)}",
-            hint="make room and run the same training again: it goes on with what was done",
-        ) from error
+        raise _full(error) from error
 
 
 def patiently(work: Callable[[], Answer], seconds: float = PATIENCE_SECONDS) -> Answer:
@@ -168,6 +170,14 @@ def _unreachable(settings: Settings, error: Exception) -> RegistryUnreachable:
     return RegistryUnreachable(
         f"MLflow does not answer at {settings.mlflow_tracking_uri}: {_first_line(error)}",
         hint="start the stack (evergreen up), or mend EVERGREEN_MLFLOW_TRACKING_URI",
+    )
+
+
+def _full(error: Exception) -> RegistryError:
+    told = [line for line in str(error).splitlines() if _FULL_TOLD.search(line)]
+    return RegistryError(
+        f"the disk is full: {(told or [_first_line(error)])[0][:300]}",
+        hint="make room and run the same training again: it goes on with what was done",
     )
 
 

@@ -86,6 +86,7 @@ def register(
                 f"MLflow run {mlflow_run_id} of {use_case_name} holds no model",
                 hint="run the evaluate step of its training again",
             )
+        make_process_default(settings)  # where a store without a server looks for the logged model
         made = client.create_model_version(
             use_case_name,
             source,

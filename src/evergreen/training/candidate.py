@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from evergreen.training import evaluation as evaluating
 from evergreen.training.answers import baseline_scores, judged, out_of_sample
 from evergreen.training.baselines import fit_dummy, fit_linear
 from evergreen.training.calibration import Calibration, plain, shap_values
+from evergreen.training.clock import Clock
 from evergreen.training.contest import rival
 from evergreen.training.device import task_type
 from evergreen.training.digest import model_digest
@@ -40,8 +41,6 @@ logger = logging.getLogger(__name__)
 # Rows of the hold-out whose SHAP values are taken: enough for a mean, and a second's work at most.
 _SHAP_ROWS = 1_000
 
-Made = TypeVar("Made")
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -54,25 +53,6 @@ class Rows:
     columns: dict[str, np.ndarray]
     label: np.ndarray
     cuts: tuple[Cut, ...]
-
-
-@dataclass
-class Clock:
-    """How much of a training went into fitting models, in seconds."""
-
-    fitting: float = 0.0
-    began: float = field(default_factory=time.monotonic)
-
-    def fit(self, work: Callable[[], Made]) -> Made:
-        """Do that work and count its time as fitting."""
-        began = time.monotonic()
-        try:
-            return work()
-        finally:
-            self.fitting += time.monotonic() - began
-
-    def to_json(self) -> dict[str, float]:
-        return {"fitting": round(self.fitting, 3), "all": round(time.monotonic() - self.began, 3)}
 
 
 @dataclass(frozen=True)
@@ -106,19 +86,10 @@ def machine(settings: Settings) -> Machine:
 
 
 def make(
-    use_case: UseCase, given: Rows, tuned: Mapping[str, Any], on: Machine, clock: Clock | None = None
+    use_case: UseCase, given: Rows, tuned: Mapping[str, Any], on: Machine
 ) -> tuple[Any, tuple[Any, ...]]:
     """The registered model, fitted on all rows, and the hold-out models. Same arguments, same bytes."""
-    params, calibration = tuned["params"], _calibration(tuned)
-    clock = clock or Clock()
-
-    def fitted(columns: dict[str, np.ndarray], label: np.ndarray) -> Any:
-        return clock.fit(lambda: fit(use_case, columns, label, params, on, calibration))
-
-    holdout_models = tuple(
-        fitted(rows_of(given.columns, cut.train), given.label[cut.train]) for cut in given.cuts
-    )
-    return fitted(given.columns, given.label), holdout_models
+    return _registered(use_case, given, tuned, on), _holdouts(use_case, given, tuned, on)
 
 
 def evaluate(
@@ -129,36 +100,44 @@ def evaluate(
     given: Rows,
     tuned: Mapping[str, Any],
 ) -> Candidate:
-    """Fit candidate and baselines, and compare them with the champion on the rows that were held out."""
+    """Fit candidate and baselines, and compare them with the champion on the rows that were held out.
+
+    The comparison is computed beside the later fits, which leave a processor idle now and then.
+    """
     clock, on = Clock(), machine(settings)
     held_out = judged(given.cuts)
-    label = given.label[held_out]
+    label, columns = given.label[held_out], rows_of(given.columns, held_out)
     logger.info("fitting on %d rows, judging on %d", int(given.cuts[0].train.sum()), len(label))
-    model, holdout_models = make(use_case, given, tuned, on, clock)
-    answers = out_of_sample(use_case, holdout_models, given.columns, given.cuts)
-    baselines = {
-        name: clock.fit(lambda fit=fit: _baseline(use_case, given, fit))  # type: ignore[misc]
-        for name, fit in (("linear", fit_linear), ("dummy", fit_dummy))
-    }
-    other = patiently(lambda: rival(settings, use_case, given.frame, given.columns, given.cuts))
-    curve = clock.fit(lambda: _learning(use_case, given, tuned, on, holdout_models[0]))
-    drawn = resamples(entities(use_case, given.frame[held_out]), use_case.tuning.seed)
-    contestants = {"candidate": answers, "champion": other.scores, **baselines}
-    columns = rows_of(given.columns, held_out)
-    document: dict[str, Any] = {
-        "metric": use_case.gate.metric,
-        **evaluating.compare(use_case, label, contestants, drawn),
+    with ThreadPoolExecutor(1, "beside") as beside:
+        fitted = beside.submit(lambda: _baselines(use_case, given, clock))
+        holdout_models = clock.fit(lambda: _holdouts(use_case, given, tuned, on))
+        answers = out_of_sample(use_case, holdout_models, given.columns, given.cuts)
+        other = patiently(lambda: rival(settings, use_case, given.frame, given.columns, given.cuts))
+
+        def compared() -> dict[str, Any]:
+            drawn = resamples(entities(use_case, given.frame[held_out]), use_case.tuning.seed)
+            contestants = {"candidate": answers, "champion": other.scores, **fitted.result()}
+            return {
+                **evaluating.compare(use_case, label, contestants, drawn),
+                "calibration": _calibrated(use_case, given, tuned, holdout_models, label, answers),
+                "slices": evaluating.groups(use_case, columns, label, answers),
+            }
+
+        comparison = beside.submit(compared)
+        model = clock.fit(lambda: _registered(use_case, given, tuned, on))
+        curve = clock.fit(lambda: _learning(use_case, given, tuned, on, holdout_models[0]))
+        importance = _importance(use_case, model, columns)
+        document: dict[str, Any] = {"metric": use_case.gate.metric, **comparison.result()}
+    document |= {
         "champion_version": other.version,
         "remark": other.remark,
         "train_rows": int(given.cuts[0].train.sum()),
         "holdout_rows": len(label),
         "holdout_from": given.frame[held_out][EVENT_TIME].min().isoformat(),
-        "calibration": _calibrated(use_case, given, tuned, holdout_models, label, answers),
-        "slices": evaluating.groups(use_case, columns, label, answers),
         "size_bytes": size_bytes(model),
         "latency_ms": round(latency_ms(use_case, model, columns), 4),
         "replay": replay(database, use_case, model, other.model, run.as_of),
-        "importance": _importance(use_case, model, columns),
+        "importance": importance,
         "learning_curve": curve,
         "model_digest": model_digest(model),
         "holdout_digests": [model_digest(each) for each in holdout_models],
@@ -166,6 +145,31 @@ def evaluate(
     }
     document["seconds"] = clock.to_json()
     return Candidate(model, holdout_models, label, answers, document)
+
+
+def _registered(use_case: UseCase, given: Rows, tuned: Mapping[str, Any], on: Machine) -> Any:
+    return fit(use_case, given.columns, given.label, tuned["params"], on, _calibration(tuned))
+
+
+def _holdouts(use_case: UseCase, given: Rows, tuned: Mapping[str, Any], on: Machine) -> tuple[Any, ...]:
+    return tuple(
+        fit(
+            use_case,
+            rows_of(given.columns, cut.train),
+            given.label[cut.train],
+            tuned["params"],
+            on,
+            _calibration(tuned),
+        )
+        for cut in given.cuts
+    )
+
+
+def _baselines(use_case: UseCase, given: Rows, clock: Clock) -> dict[str, Scores]:
+    return {
+        name: clock.fit(lambda fit=fit: _baseline(use_case, given, fit))  # type: ignore[misc]
+        for name, fit in (("linear", fit_linear), ("dummy", fit_dummy))
+    }
 
 
 def _baseline(use_case: UseCase, given: Rows, fit: Callable[..., Any]) -> Scores:

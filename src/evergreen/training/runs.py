@@ -145,7 +145,7 @@ def latest_waiting(engine: sa.Engine, use_case: str) -> TrainingRun | None:
     """The newest training of that use case whose version waits for a person's answer."""
     wanted = (
         sa.select(TABLE)
-        .where(TABLE.c.use_case == use_case, TABLE.c.status == "waiting")
+        .where(TABLE.c.use_case == use_case, TABLE.c.status.in_(("registered", "waiting")))
         .order_by(TABLE.c.model_version.desc())
         .limit(1)
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,9 +37,10 @@ Progress = Callable[[Trial, float, int, int], None]
 
 
 def share(use_case: UseCase, worker: int) -> int:
-    """How many of the budget's trials that worker (from 0) does."""
+    """How many of the budget's trials that worker (from 0) does; of a grid, its points at most."""
     budget = use_case.tuning
-    return budget.trials // budget.workers + (worker < budget.trials % budget.workers)
+    trials = budget.trials // budget.workers + (worker < budget.trials % budget.workers)
+    return min(trials, len(_grid(use_case, worker))) if budget.sampler == "grid" else trials
 
 
 def search(
@@ -61,8 +65,6 @@ def search(
     follows from the seed and the number of trials done, so that one worker alone finds the same, killed or
     not. `progress` hears of each trial; the same goes to the log. Raises TrainingError.
     """
-    import optuna
-
     quiet_optuna()
     _give_up_unfinished(study, worker)
     budget = use_case.tuning
@@ -77,10 +79,26 @@ def search(
         if mine and sum(t.seconds for t in mine) >= budget.seconds:
             return
         study.sampler = sampler(use_case, worker, len(mine))
-        if isinstance(study.sampler, optuna.samplers.GridSampler) and study.sampler.is_exhausted(study):
-            return
-        study.optimize(objective, n_trials=1)
+        _try(study, objective)
         _tell(study, budget.trials, progress)
+
+
+def _try(study: optuna.Study, objective: Callable[[optuna.Trial], float]) -> None:
+    """One trial. Optuna's own loop would hide what went wrong where its storage is away as well."""
+    from optuna.exceptions import StorageInternalError, TrialPruned
+    from optuna.trial import TrialState
+
+    trial = study.ask()
+    try:
+        loss = objective(trial)
+    except TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except Exception:
+        with suppress(StorageInternalError):
+            study.tell(trial, state=TrialState.FAIL)
+        raise
+    else:
+        study.tell(trial, loss)
 
 
 def sampler(use_case: UseCase, worker: int, done: int) -> optuna.samplers.BaseSampler:
@@ -89,21 +107,38 @@ def sampler(use_case: UseCase, worker: int, done: int) -> optuna.samplers.BaseSa
 
     space = use_case.tuning.space
     seed = int(np.random.SeedSequence([use_case.tuning.seed, worker, done]).generate_state(1)[0])
+    anywhere = optuna.samplers.RandomSampler(seed=seed)
     if use_case.tuning.sampler == "grid":
-        values: dict[str, list[Any]] = {s.parameter: _grid_values(s) for s in space}
-        # One order for all workers and calls: which points are taken is in the study.
-        return optuna.samplers.GridSampler(values, seed=use_case.tuning.seed)
+        return _at(_grid(use_case, worker)[done], anywhere)
     if use_case.tuning.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
+        return anywhere
     tpe = optuna.samplers.TPESampler(
         seed=seed, n_startup_trials=_STARTUP_TRIALS, constant_liar=use_case.tuning.workers > 1
     )
     if worker == 0 and done == 0 and space:
-        with warnings.catch_warnings():
-            # "Experimental" since Optuna 2.4.
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.PartialFixedSampler({s.parameter: s.middle for s in space}, tpe)
+        return _at({s.parameter: s.middle for s in space}, tpe)
     return tpe
+
+
+def _at(point: dict[str, Any], otherwise: optuna.samplers.BaseSampler) -> optuna.samplers.BaseSampler:
+    import optuna
+
+    with warnings.catch_warnings():
+        # "Experimental" since Optuna 2.4.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.PartialFixedSampler(point, otherwise)
+
+
+def _grid(use_case: UseCase, worker: int) -> list[dict[str, Any]]:
+    """That worker's points of the grid, in an order that the seed decides.
+
+    Optuna's own grid sampler takes a killed trial's point for tried, and may give one point to two workers.
+    """
+    budget = use_case.tuning
+    names = [s.parameter for s in budget.space]
+    points = [dict(zip(names, p, strict=True)) for p in product(*map(_grid_values, budget.space))]
+    random.Random(budget.seed).shuffle(points)
+    return points[worker :: budget.workers]
 
 
 class _Objective:
@@ -192,7 +227,7 @@ class _Watch:
             try:
                 self._trial.report(self._validation[-1], self.trees)
                 self.pruned = self._trial.should_prune()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  raised again by the objective
                 self.error = error
                 return False
         return not self.pruned

@@ -180,12 +180,12 @@ def _runs(client: Any, experiment: str, training_run: str) -> list[Any]:
 
 
 def _dataset(use_case: UseCase, evidence: Evidence) -> Any:
-    import mlflow
     from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
 
-    return mlflow.data.from_pandas(
-        evidence.frame,
-        # With the run's id, `evergreen dataset reproduce` reads the same rows again.
+    # With the run's id, `evergreen dataset reproduce` reads the same rows again. Described, not given as a
+    # frame, in which MLflow would look through every row for what the declaration says already.
+    return MetaDataset(
         source=CodeDatasetSource(
             {
                 "evergreen.store": f"training set of {use_case.name}",
@@ -193,9 +193,19 @@ def _dataset(use_case: UseCase, evidence: Evidence) -> Any:
                 **evidence.tags,
             }
         ),
-        targets=use_case.label.name,
         name=use_case.name,
         digest=evidence.dataset_digest[:_DIGEST_LENGTH],
+        schema=_schema(evidence.frame),
+    )
+
+
+def _schema(frame: pd.DataFrame) -> Any:
+    """MLflow's schema of a frame of float64 numbers and texts."""
+    import numpy as np
+    from mlflow.types import ColSpec, Schema
+
+    return Schema(
+        [ColSpec("double" if frame[n].dtype == np.float64 else "string", str(n)) for n in frame.columns]
     )
 
 
@@ -241,14 +251,11 @@ def _log_model(use_case: UseCase, evidence: Evidence) -> str:
     from mlflow.types import ColSpec, Schema
 
     inputs = evidence.frame.drop(columns=use_case.label.name)
-    columns = [
-        ColSpec("double" if inputs[name].dtype == np.float64 else "string", name) for name in inputs.columns
-    ]
     answer = ColSpec("string" if use_case.label.classes else "double", "prediction")
     made = mlflow.catboost.log_model(
         cb_model=evidence.model,
         name="model",
-        signature=ModelSignature(Schema(columns), Schema([answer])),
+        signature=ModelSignature(_schema(inputs), Schema([answer])),
         input_example=inputs.head(_EXAMPLE_ROWS),
         metadata=dict(evidence.about_model),
         # Named, so that MLflow does not spend ten seconds finding them by loading the model elsewhere.

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from evergreen.errors import TrainingError
+from evergreen.errors import StoreUnreachable, TrainingError
 from evergreen.training.fit import Machine
-from evergreen.training.search import search, share
+from evergreen.training.search import sampler, search, share
 from evergreen.training.split import Cut
 from evergreen.training.tuned import trials_of, tuned
 from evergreen.usecase import Between, OneOf
@@ -126,6 +127,39 @@ def test_a_killed_trial_is_given_up_and_its_parameters_are_tried_again(searched,
     done = [t for t in found["trials"] if t["state"] == "complete"]
     assert [t["params"] for t in done] == [t["params"] for t in whole["trials"]]
     assert found["params"] == whole["params"]
+
+
+def test_a_killed_trial_of_a_grid_loses_no_point_of_it(searched, toy_use_case):
+    space = (Between("depth", 2, 3), OneOf("rsm", (0.8, 1.0)))
+    use_case = tuning(toy_use_case, space=space, sampler="grid", trials=4)
+    study = optuna.create_study(pruner=optuna.pruners.NopPruner())
+    # Killed in its fit: it had taken its point already.
+    study.sampler = sampler(use_case, 0, 0)
+    left = study.ask({"depth": IntDistribution(2, 3), "rsm": CategoricalDistribution((0.8, 1.0))})
+    left.set_user_attr("worker", 0)
+    study, _ = searched(use_case, study)
+    done = [tuple(t.params.items()) for t in study.trials if t.state == TrialState.COMPLETE]
+    assert len(done) == len(set(done)) == 4
+
+
+def test_two_workers_take_no_point_of_a_grid_twice(searched, toy_use_case):
+    space = (Between("depth", 2, 4), OneOf("rsm", (0.8, 1.0)))
+    use_case = tuning(toy_use_case, space=space, sampler="grid", trials=50, workers=2)
+    assert [share(use_case, worker) for worker in range(2)] == [3, 3]
+    study, _ = searched(use_case, worker=0)
+    study, _ = searched(use_case, study, worker=1)
+    assert len({tuple(trial.params.items()) for trial in study.trials}) == len(study.trials) == 6
+
+
+def test_what_goes_wrong_while_a_trial_is_watched_is_not_blamed_on_catboost(
+    searched, toy_use_case, monkeypatch
+):
+    def gone(*_):
+        raise StoreUnreachable("MariaDB does not answer", hint="start the stack")
+
+    monkeypatch.setattr(optuna.Trial, "report", gone)
+    with pytest.raises(StoreUnreachable, match="MariaDB does not answer"):
+        searched(tuning(toy_use_case, trials=1))
 
 
 def test_a_hopeless_trial_is_pruned_on_the_validation_curve(searched, toy_use_case):

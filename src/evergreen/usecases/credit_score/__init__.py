@@ -111,12 +111,12 @@ USE_CASE = UseCase(
         space=(
             Between("depth", 4, 6),
             Between("l2_leaf_reg", 1.0, 8.0, log=True),
-            Between("learning_rate", 0.1, 0.3, log=True),
+            Between("learning_rate", 0.06, 0.2, log=True),
         ),
         trials=8,
-        seconds=45.0,
-        iterations=150,
-        early_stopping_rounds=15,
+        seconds=60.0,
+        iterations=500,
+        early_stopping_rounds=30,
     ),
     # A guess at the commonest class reaches about 0.45.
     gate=Gate(metric="accuracy", floors=(Floor("accuracy", 0.6),), calibration_error=0.05),

@@ -1,0 +1,35 @@
+"""Libraries that a training needs later, loaded while it fits: together they take seconds."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+
+# What a search itself uses. Loaded first: two threads must not be half-way through one package.
+_AT_ONCE = ("catboost", "optuna.samplers", "optuna.pruners", "scipy.optimize", "scipy.stats")
+_LATER = (
+    *("mlflow", "mlflow.catboost", "mlflow.data.meta_dataset", "mlflow.data.code_dataset_source"),
+    *("sklearn.metrics", "sklearn.compose", "sklearn.linear_model", "sklearn.pipeline", "sklearn.dummy"),
+    *("sklearn.ensemble", "fairlearn.metrics", "matplotlib.figure", "matplotlib.backends.backend_agg"),
+)
+
+
+def warm_up() -> threading.Thread:
+    """Load what evaluating and logging need, in a thread: CatBoost leaves Python alone while it fits.
+
+    Join the thread before anything of it is used.
+    """
+    for name in _AT_ONCE:
+        importlib.import_module(name)
+    loading = threading.Thread(target=load, name="warm-up", daemon=True)
+    loading.start()
+    return loading
+
+
+def load() -> None:
+    """Load what evaluating and logging need, here and now: threads that use it may be started then."""
+    from evergreen.registry.connection import quiet_mlflow
+
+    quiet_mlflow()  # MLflow reads its settings when it is imported
+    for name in _LATER:
+        importlib.import_module(name)
