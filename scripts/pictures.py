@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from evergreen.registry.champion import require_champion
+from evergreen.registry.models import fetch_run_file
 from evergreen.settings import Settings, load_settings
+from evergreen.training.tracking import CARD_FILE
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -45,6 +49,17 @@ def mlflow(browser: Browser, settings: Settings, use_case: str) -> None:
     page.screenshot(path=PICTURES / "mlflow.png")
 
 
+def card(browser: Browser, settings: Settings, use_case: str) -> None:
+    """The upper part of the champion's model card, as the file that its run keeps."""
+    run = require_champion(settings, use_case).run_id
+    with tempfile.TemporaryDirectory() as folder:
+        file = fetch_run_file(settings, run, CARD_FILE, Path(folder))
+        assert file is not None
+        page = browser.new_page(viewport={"width": 1120, "height": 1180})
+        page.goto(file.as_uri())
+        page.screenshot(path=PICTURES / "model-card.png")
+
+
 def openapi(browser: Browser, settings: Settings, use_case: str) -> None:
     page = browser.new_page(viewport=SIZE)
     page.goto(settings.service_urls[use_case])
@@ -61,7 +76,7 @@ def main() -> int:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        for take in (airflow, mlflow, openapi):
+        for take in (airflow, mlflow, card, openapi):
             take(browser, settings, "credit_score")
         browser.close()
     return 0

@@ -124,3 +124,30 @@ def test_two_workers_do_the_budgets_trials_at_the_same_time(declared, sampler):
     assert {run.data.tags[trials.PARENT] for run in nested} == {parent.info.run_id}
     points = {tuple(sorted(run.data.params.items())) for run in nested}
     assert len(points) == 6
+
+
+def test_a_worker_that_shows_a_trial_is_not_taken_for_a_killed_one(declared, monkeypatch):
+    declare(declared, "tuning=replace(USE_CASE.tuning, workers=2)")
+    database = engine(declared)
+    training = train.training_set(declared, "toy", AS_OF)["training_run"]
+    inside, real, beside = threading.Event(), trials._metrics, []
+
+    def the_other_waits_or_is_done():
+        with database.connect() as connection:
+            waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE = 'User lock'"
+            waits = connection.exec_driver_sql(waiting).scalar()
+            return any(waits or share.done() for share in beside)
+
+    def slow(*args):
+        monkeypatch.setattr(trials, "_metrics", real)
+        inside.set()
+        eventually(the_other_waits_or_is_done)
+        return real(*args)
+
+    monkeypatch.setattr(trials, "_metrics", slow)
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(train.search, declared, training, 0)
+        eventually(inside.is_set)
+        beside.append(pool.submit(train.search, declared, training, 1))
+        assert [share.result()["trials"] for share in (one, *beside)] == [2, 2]
+    assert len(mlflow_runs(declared)[1]) == 4

@@ -115,3 +115,42 @@ def test_class_weights_belong_to_classes(toy_use_case: UseCase):
         with pytest.raises(UseCaseError, match="weighs classes but predicts a number"):
             replace(toy_use_case, label=number, tuning=weighted(weights))
     assert replace(toy_use_case, tuning=weighted((1.0, 2.0))).tuning.class_weights == (1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("made", "message", "hint"),
+    [
+        (
+            lambda: OneOf("loss_function", ("Logloss",)),
+            "'loss_function', which is not the search's",
+            "leave it out",
+        ),
+        (lambda: Between("rsm", 0.5, float("inf")), "range of 'rsm' is 0.5 to inf", "both finite"),
+        (lambda: OneOf("depth", ("a",)), "gives 'depth' the value 'a'", "whole numbers"),
+        (lambda: OneOf("grow_policy", (1,)), "gives 'grow_policy' the value 1", "names"),
+        (lambda: OneOf("rsm", ("much",)), "gives 'rsm' the value 'much'", "numbers"),
+        (lambda: Tuning(sampler="tpee"), "sampler is 'tpee'", "did you mean 'tpe'?"),
+        (lambda: Tuning(pruner="med"), "pruner is 'med'", "did you mean 'median'?"),
+        (lambda: Tuning(class_weights="balance"), "class_weights is 'balance'", "did you mean 'balanced'?"),
+        (lambda: Tuning(class_weights=(1.0, 0.0)), "class_weights are", "above 0"),
+        (lambda: Tuning(seconds=-1.0), "seconds are -1", "0 or more"),
+    ],
+)
+def test_a_mistyped_choice_is_refused_instead_of_ignored(made, message, hint):
+    with pytest.raises(UseCaseError, match=message) as told:
+        made()
+    assert hint in told.value.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"approval": "manuel"}, "approval of 'toy' is 'manuel'"),
+        ({"split": "strat"}, "split of 'toy' is 'strat'"),
+        ({"holdout_share": 0.0}, "holdout_share of 'toy' is 0"),
+        ({"holdout_share": 1.5}, "holdout_share of 'toy' is 1.5"),
+    ],
+)
+def test_a_use_case_knows_its_choices(toy_use_case, change, message):
+    with pytest.raises(UseCaseError, match=message):
+        replace(toy_use_case, **change)

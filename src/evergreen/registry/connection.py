@@ -82,6 +82,8 @@ def quiet_mlflow() -> None:
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # The same in the words of SQLite, and of a server that passes on what it was told.
 _FULL_TOLD = re.compile("disk is full|No space left on device|Disk quota exceeded")
+# What urllib3 says of a server that answers, but cannot do what it is asked.
+_FAILED_TOLD = re.compile(r"too many 5\d\d error responses")
 
 
 @contextmanager
@@ -167,6 +169,11 @@ def _http(uri: str) -> httpx.Client:
 
 
 def _unreachable(settings: Settings, error: Exception) -> RegistryUnreachable:
+    if failed := _FAILED_TOLD.search(str(error)):
+        return RegistryUnreachable(
+            f"MLflow at {settings.mlflow_tracking_uri} fails: {failed[0]}",
+            hint="see MLflow's log; a full disk there looks like this, too",
+        )
     return RegistryUnreachable(
         f"MLflow does not answer at {settings.mlflow_tracking_uri}: {_first_line(error)}",
         hint="start the stack (evergreen up), or mend EVERGREEN_MLFLOW_TRACKING_URI",

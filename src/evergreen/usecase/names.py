@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from evergreen.errors import UseCaseError
 
@@ -52,3 +53,14 @@ def check_name(name: str, what: str) -> str:
             hint="use lower-case letters, digits and _, starting with a letter, 48 characters at most",
         )
     return name
+
+
+def check_choice(value: object, choices: object, what: str) -> None:
+    """Raise UseCaseError if `value` is none of a Literal's `choices`; `what` names it."""
+    known = [str(choice) for choice in get_args(choices)]
+    if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
+        raise UseCaseError(
+            f"{what} is {value!r}",
+            hint=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}",
+        )

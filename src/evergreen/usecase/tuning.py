@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from evergreen.errors import UseCaseError
+from evergreen.usecase.names import check_choice
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["median", "none"]
-ClassWeights = Literal["none", "balanced", "sqrt_balanced"] | tuple[float, ...]
+WeightRule = Literal["none", "balanced", "sqrt_balanced"]
+ClassWeights = WeightRule | tuple[float, ...]
 
 # CatBoost's parameters that may be searched, by the kind of value they take. Which rows, which loss, seeds,
 # threads and files are not the search's business.
@@ -28,9 +31,22 @@ REAL = frozenset(
 )
 NAMED = frozenset(("grow_policy", "bootstrap_type", "score_function", "boosting_type", "nan_mode"))
 SEARCHABLE = WHOLE | REAL | NAMED
+# What follows from the rest of the declaration or from a setting.
+FIXED = frozenset(
+    (
+        *("iterations", "loss_function", "eval_metric", "random_seed", "class_weights", "class_names"),
+        *("auto_class_weights", "early_stopping_rounds", "od_wait", "thread_count", "task_type", "devices"),
+        *("cat_features", "text_features", "ignored_features", "use_best_model", "train_dir"),
+    )
+)
 
 
 def _check_known(parameter: str) -> None:
+    if parameter in FIXED:
+        raise UseCaseError(
+            f"the search space names {parameter!r}, which is not the search's to choose",
+            hint="the use case, its budget or a setting decides it: leave it out",
+        )
     if parameter not in SEARCHABLE:
         near = difflib.get_close_matches(parameter, SEARCHABLE, n=1)
         raise UseCaseError(
@@ -56,11 +72,13 @@ class Between:
                 f"the search space gives {self.parameter!r} a range, but its values are names",
                 hint=f'declare OneOf({self.parameter!r}, ("...", "..."))',
             )
-        if not self.low <= self.high or (self.log and self.low <= 0):
+        finite = math.isfinite(self.low) and math.isfinite(self.high)
+        if not finite or not self.low <= self.high or (self.log and self.low <= 0):
             raise UseCaseError(
                 f"the search space's range of {self.parameter!r} is {self.low:g} to {self.high:g}"
                 + (" on a logarithmic scale" if self.log else ""),
-                hint="let the first end be the smaller one" + (", and above 0" if self.log else ""),
+                hint="let both ends be finite and the first the smaller one"
+                + (", and above 0" if self.log else ""),
             )
         if self.whole and not (float(self.low).is_integer() and float(self.high).is_integer()):
             raise UseCaseError(
@@ -92,6 +110,20 @@ class OneOf:
             raise UseCaseError(
                 f"the search space gives {self.parameter!r} no value",
                 hint="name one or more, or leave it out",
+            )
+        kinds: dict[str, type | tuple[type, ...]] = {
+            "names": str,
+            "whole numbers": int,
+            "numbers": (int, float),
+        }
+        what = (
+            "names" if self.parameter in NAMED else "whole numbers" if self.parameter in WHOLE else "numbers"
+        )
+        wrong = [value for value in self.values if not isinstance(value, kinds[what]) or value is True]
+        if wrong:
+            raise UseCaseError(
+                f"the search space gives {self.parameter!r} the value {wrong[0]!r}",
+                hint=f"its values are {what}",
             )
 
     @property
@@ -130,6 +162,16 @@ class Tuning:
     seed: int = 7
 
     def __post_init__(self) -> None:
+        check_choice(self.sampler, Sampler, "tuning's sampler")
+        check_choice(self.pruner, Pruner, "tuning's pruner")
+        if not isinstance(self.class_weights, tuple):
+            check_choice(self.class_weights, WeightRule, "tuning's class_weights")
+        elif not all(weight > 0 and math.isfinite(weight) for weight in self.class_weights):
+            raise UseCaseError(
+                f"tuning's class_weights are {self.class_weights}", hint="give weights above 0"
+            )
+        if not self.seconds >= 0:
+            raise UseCaseError(f"tuning's seconds are {self.seconds:g}", hint="give 0 or more")
         names = [each.parameter for each in self.space]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

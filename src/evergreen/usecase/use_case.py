@@ -24,6 +24,7 @@ from evergreen.usecase.names import (
     DType,
     Problem,
     Split,
+    check_choice,
     check_name,
 )
 from evergreen.usecase.policies import DriftPolicy, RetrainPolicy, Schedules, Serving
@@ -148,6 +149,13 @@ class UseCase:
 
     def _check_training(self) -> None:
         """Slices are of features, folds and class weights fit the split and the classes."""
+        check_choice(self.split, Split, f"the split of {self.name!r}")
+        check_choice(self.approval, Approval, f"the approval of {self.name!r}")
+        if not 0.0 < self.holdout_share < 1.0:
+            raise UseCaseError(
+                f"the holdout_share of {self.name!r} is {self.holdout_share:g}",
+                hint="give a share between 0 and 1, such as 0.2",
+            )
         for chosen in self.slices:
             dtype = self.feature_types.get(chosen.feature)
             if dtype is None:

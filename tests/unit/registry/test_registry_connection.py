@@ -15,6 +15,7 @@ from evergreen.errors import NoChampion, RegistryError, RegistryUnreachable
 from evergreen.registry.champion import Champion, champion, require_champion
 from evergreen.registry.connection import over_http
 from evergreen.settings import Settings
+from evergreen.training.tracking import run_tags
 
 
 @pytest.fixture
@@ -103,3 +104,10 @@ def test_a_server_that_is_silent_is_waited_for_only_seconds(monkeypatch):
 def test_only_http_is_asked_over_http():
     assert over_http(Settings(mlflow_tracking_uri="https://mlflow.example"))
     assert not over_http(Settings(mlflow_tracking_uri="sqlite:///mlflow.db"))
+
+
+def test_a_server_that_answers_but_fails_is_not_called_away(mlflow_says, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    with pytest.raises(RegistryUnreachable, match="fails: too many 500 error responses") as told:
+        run_tags(mlflow_says(500, b"no space left, but the server does not say so"), "a-run")
+    assert "full disk" in told.value.hint

@@ -13,6 +13,7 @@ from evergreen.registry.models import LoadedModel
 from evergreen.serving.inference import explain, predict
 from evergreen.serving.sampling import draw_requests
 from evergreen.store.on_demand import columns_of_rows, feature_columns
+from evergreen.training.calibration import Calibration, apply
 from evergreen.training.matrix import pool
 from evergreen.usecase import Label, UseCase
 
@@ -66,11 +67,14 @@ def test_one_row_and_many_rows_give_the_same(parcel: UseCase) -> None:
         assert one.answer(0) == many.answer(number)
 
 
+@pytest.mark.parametrize("calibrated", [False, True])
 @pytest.mark.parametrize("classes", [("no", "yes"), ("low", "middle", "high"), ()])
 def test_contributions_add_up_to_the_raw_score_of_the_prediction(
-    parcel: UseCase, classes: tuple[str, ...]
+    parcel: UseCase, classes: tuple[str, ...], calibrated: bool
 ) -> None:
     use_case, loaded, columns = fitted(parcel, classes)
+    if calibrated and classes:
+        apply(loaded.model, Calibration(0.7, (0.2,) if len(classes) == 2 else (0.1, -0.2, 0.3)))
     for number in range(0, 200, 9):
         row = {name: values[[number]] for name, values in columns.items()}
         told = explain(use_case, loaded, row)
@@ -89,3 +93,15 @@ def test_contributions_add_up_to_the_raw_score_of_the_prediction(
                 pool(use_case, feature_columns(use_case, row)), prediction_type="RawFormulaVal"
             )[0]
             assert score == pytest.approx(raw.max(), abs=1e-6)
+
+
+def test_with_class_weights_the_answer_is_the_class_of_least_cost(parcel: UseCase) -> None:
+    use_case, loaded, columns = fitted(parcel, ("no", "yes"))
+    careful = replace(loaded, weights=(1.0, 9.0))
+    before, after = predict(use_case, loaded, columns), predict(use_case, careful, columns)
+    assert np.array_equal(before.by_class, after.by_class), "the probabilities stay what they are"
+    for number in range(200):
+        answer = after.answer(number)
+        assert (answer["prediction"] == "yes") is (answer["probabilities"]["yes"] > 0.1)
+        assert answer["probability"] == answer["probabilities"][answer["prediction"]]
+    assert after.predictions.count("yes") > before.predictions.count("yes")
