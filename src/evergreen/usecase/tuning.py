@@ -77,7 +77,7 @@ class Between:
             raise UseCaseError(
                 f"the search space's range of {self.parameter!r} is {self.low:g} to {self.high:g}"
                 + (" on a logarithmic scale" if self.log else ""),
-                hint="let both ends be finite and the first the smaller one"
+                hint="let the first end be the smaller one, both finite"
                 + (", and above 0" if self.log else ""),
             )
         if self.whole and not (float(self.low).is_integer() and float(self.high).is_integer()):
@@ -111,15 +111,13 @@ class OneOf:
                 f"the search space gives {self.parameter!r} no value",
                 hint="name one or more, or leave it out",
             )
-        kinds: dict[str, type | tuple[type, ...]] = {
-            "names": str,
-            "whole numbers": int,
-            "numbers": (int, float),
-        }
-        what = (
-            "names" if self.parameter in NAMED else "whole numbers" if self.parameter in WHOLE else "numbers"
-        )
-        wrong = [value for value in self.values if not isinstance(value, kinds[what]) or value is True]
+        what: str = "numbers"
+        kind: type | tuple[type, ...] = (int, float)
+        if self.parameter in NAMED:
+            what, kind = "names", str
+        elif self.parameter in WHOLE:
+            what, kind = "whole numbers", int
+        wrong = [value for value in self.values if not isinstance(value, kind) or isinstance(value, bool)]
         if wrong:
             raise UseCaseError(
                 f"the search space gives {self.parameter!r} the value {wrong[0]!r}",
