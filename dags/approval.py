@@ -15,7 +15,9 @@ from evergreen.usecase import UseCase
 TASK = "approve"
 APPROVE, DENY = "Approve", "Deny"
 
-_SUBJECT = "__TITLE__: let version {{ ti.xcom_pull(task_ids='register')['version'] }} in?"
+# A title is text, whatever is in it.
+_SUBJECT = "{% raw %}__TITLE__{% endraw %}: let version __VERSION__ in?"
+_VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] }}"
 _BODY = """{% set said = ti.xcom_pull(task_ids='register') %}
 **{{ said['summary'] }}**
 
@@ -40,7 +42,7 @@ def ask(use_case: UseCase, registered: Any) -> Any:
 
     question = HITLOperator(
         task_id=TASK,
-        subject=_SUBJECT.replace("__TITLE__", use_case.title),
+        subject=_SUBJECT.replace("__TITLE__", use_case.title).replace("__VERSION__", _VERSION),
         body=_BODY.replace("__TIMEOUT__", str(use_case.approval_timeout).removesuffix(", 0:00:00")),
         options=[APPROVE, DENY],
         defaults=DENY,

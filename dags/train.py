@@ -56,7 +56,10 @@ def build(use_case: UseCase) -> None:
             context = get_current_context()
             return invoke("train", "training_set", use_case.name, moment(context), reason=cause(context))
 
-        @task(pool=TRAINING_POOL)
+        # A search that was divided is meant to run side by side; the others take turns in the pool.
+        divided = use_case.tuning.workers > 1
+
+        @task(pool=None if divided else TRAINING_POOL)
         def search(prepared: dict[str, Any], worker: int) -> dict[str, Any]:
             return invoke("train", "search", prepared["training_run"], worker)
 

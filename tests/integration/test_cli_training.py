@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from command_line import CommandLine, environment
+from evergreen.registry.actor import whoever
 
 
 @pytest.fixture
@@ -70,6 +71,7 @@ def test_a_rejected_candidate_exits_7_and_names_the_way_to_the_reasons(typed, to
 
 def test_a_version_that_waits_is_approved_or_denied_as_typed(typed, toy_store):
     declare(toy_store, "    retrain=RetrainPolicy(),", '    approval="manual",')
+    assert "No model of toy was trained yet: evergreen train toy\n" in typed("dataset", "list", "toy").stdout
     waiting = typed("train", "toy", "--as-of", "2026-07-01")
     assert waiting.returncode == 0
     assert "toy v1 passed the gate and waits for approval: evergreen approve toy 1" in waiting.stdout
@@ -81,6 +83,7 @@ def test_a_version_that_waits_is_approved_or_denied_as_typed(typed, toy_store):
     assert json.loads(approved.stdout)["promoted"] is True
     lines = json.loads(typed("ledger", "toy", "--json").stdout)["lines"]
     assert [line["action"] for line in reversed(lines)] == ["deny", "approve", "promote"]
+    assert {line["actor"] for line in lines} == {whoever()}
     nothing = typed("approve", "toy")
     assert nothing.returncode == 6
     assert "no version of toy waits for an answer" in nothing.stderr

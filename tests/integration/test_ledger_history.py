@@ -29,13 +29,13 @@ def database(settings: Settings) -> sa.Engine:
 
 
 def write(database: sa.Engine, use_case: str, steps: list[Step]) -> None:
-    """A line a minute."""
+    """A line a minute. A promotion that was "cut short" was killed before it set the alias."""
     former = None
     for minute, (action, version) in enumerate(steps):
         ledger.record(
             database,
             use_case=use_case,
-            action=action,  # type: ignore[arg-type]
+            action="promote" if action == "cut short" else action,  # type: ignore[arg-type]
             from_version=former,
             to_version=version,
             training_run_id=None,
@@ -43,12 +43,14 @@ def write(database: sa.Engine, use_case: str, steps: list[Step]) -> None:
             reason="",
             at=START + minute * MINUTE,
         )
-        former = former if action == "reject" else version
+        former = former if action in ("reject", "cut short") else version
 
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.sampled_from(["promote", "rollback", "external", "reject"]), st.integers(1, 4)),
+        st.tuples(
+            st.sampled_from(["promote", "cut short", "rollback", "external", "reject"]), st.integers(1, 4)
+        ),
         st.tuples(st.sampled_from(["external", "erase"]), st.none()),
     ),
     max_size=8,
@@ -58,7 +60,10 @@ STEPS = st.lists(
 @given(histories=st.lists(STEPS, min_size=1, max_size=3), moment=st.integers(-1, 9))
 @rules(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_who_served_at_a_moment(database: sa.Engine, histories: list[list[Step]], moment: int) -> None:
-    """The champion of a moment is what the changes until then, one after the other, lead to."""
+    """The champion of a moment is what the changes until then, one after the other, lead to.
+
+    One that was cut short is a change only as long as it may still be finished: while it is the last.
+    """
     _SEEN[0] += 1
     names = [f"case_{_SEEN[0]}_{number}" for number in range(len(histories))]
     for name, steps in zip(names, histories, strict=True):
@@ -68,8 +73,10 @@ def test_who_served_at_a_moment(database: sa.Engine, histories: list[list[Step]]
     expected = {}
     for name, steps in zip(names, histories, strict=True):
         present = None
-        for action, version in steps[: moment + 1]:
-            present = present if action == "reject" else version
+        for minute, (action, version) in enumerate(steps[: moment + 1]):
+            overtaken = any(later != "reject" for later, _ in steps[minute + 1 :])
+            if action != "reject" and not (action == "cut short" and overtaken):
+                present = version
         if present is not None:
             expected[name] = present
         assert {k: v.to_version for k, v in ledger.served_at(database, at, name).items()} == (
@@ -79,6 +86,21 @@ def test_who_served_at_a_moment(database: sa.Engine, histories: list[list[Step]]
 
 
 _SEEN = [0]
+
+
+def test_a_promotion_that_was_cut_short_and_overtaken_never_served(database: sa.Engine) -> None:
+    steps: list[Step] = [("promote", 1), ("cut short", 2), ("external", 3), ("erase", None), ("cut short", 1)]
+    write(database, "toy", steps)
+
+    def served(minute: float) -> int | None:
+        line = ledger.served_at(database, START + minute * MINUTE, "toy").get("toy")
+        return line.to_version if line else None
+
+    assert [served(minute) for minute in (0.5, 1.5, 2.5, 3.5, 4.5)] == [1, 1, 3, None, 1]
+    write(database, "another", [("promote", 1), ("cut short", 2)])
+    assert (
+        ledger.served_at(database, START + 1.5 * MINUTE)["another"].to_version == 2
+    )  # may still be finished
 
 
 @pytest.mark.parametrize(
@@ -97,6 +119,10 @@ _SEEN = [0]
         ([("promote", 1), ("promote", 2), ("erase", None)], None),
         ([("promote", 1), ("promote", 2), ("erase", None), ("promote", 1)], None),
         ([("promote", 1), ("erase", None), ("promote", 1), ("promote", 2)], 1),
+        ([("promote", 1), ("cut short", 2), ("promote", 3)], 1),
+        ([("promote", 1), ("cut short", 2), ("reject", 4), ("cut short", 3), ("promote", 4)], 1),
+        ([("promote", 1), ("cut short", 2)], 1),
+        ([("cut short", 1), ("promote", 2)], None),
     ],
 )
 def test_whom_a_rollback_goes_back_to(database: sa.Engine, steps: list[Step], former: int | None) -> None:

@@ -152,8 +152,9 @@ def test_monitoring_needs_a_champion_and_its_profile(toy_store, served, start):
         monitor.run(toy_store.model_copy(update={"mlflow_tracking_uri": _other(toy_store)}), "toy", start)
     with database.begin() as connection:
         connection.execute(sa.text("DELETE FROM reference_profile"))
-    with pytest.raises(StoreError, match="version 1 of toy has no reference profile"):
+    with pytest.raises(StoreError, match="version 1 of toy has no reference profile") as caught:
         monitor.run(toy_store, "toy", start + minutes(1))
+    assert caught.value.hint.endswith(": evergreen train toy")
     assert reports.latest_drift(database, "toy") is None
     assert reports.latest_decision(database, "toy") is None
 

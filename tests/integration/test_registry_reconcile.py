@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
 
+from evergreen.errors import StoreError
 from evergreen.registry import ledger, reconcile
 from evergreen.registry.champion import ALIAS, champion
 from evergreen.registry.lock import alone
@@ -185,3 +186,11 @@ def test_it_waits_for_a_promotion_in_progress(
     assert found is not None
     assert found.version == 2
     assert len(ledger.entries(database, "toy")) == 2
+
+
+def test_what_has_another_purpose_does_not_wait_for_a_promotion(database: sa.Engine) -> None:
+    with alone(database, "toy"), alone(database, "toy", 0, purpose="mirror"):
+        for purpose in ("training", "mirror"):
+            busy = pytest.raises(StoreError, match=rf"working on {purpose}\.toy")
+            with busy, alone(database, "toy", 0, purpose=purpose):
+                pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from evergreen.errors import NoChampion, RegistryError, SignatureMismatch
 from evergreen.loop.rollback import rollback
 from evergreen.registry import ledger, models
 from evergreen.registry.champion import ALIAS, champion
+from evergreen.registry.lock import alone
 from evergreen.registry.models import set_champion
 from evergreen.store.database import engine
 from serving_world import Service, World, register_models, running
@@ -37,18 +39,19 @@ def service(made: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 def line_up(made: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """Both versions were promoted one after the other; no address of a service is known."""
     monkeypatch.setattr(made.settings, "service_urls", {})
-    ledger.record(
-        engine(made.settings),
-        use_case="parcel",
-        action="erase",
-        from_version=None,
-        to_version=None,
-        training_run_id=None,
-        actor="test",
-        reason="each test begins anew",
-    )
-    for version, former in zip(made.versions, [None, *made.versions], strict=False):
-        promote(made, version, former)
+    with alone(engine(made.settings), "parcel"):  # the service compares the alias with the ledger
+        ledger.record(
+            engine(made.settings),
+            use_case="parcel",
+            action="erase",
+            from_version=None,
+            to_version=None,
+            training_run_id=None,
+            actor="test",
+            reason="each test begins anew",
+        )
+        for version, former in zip(made.versions, [None, *made.versions], strict=False):
+            promote(made, version, former)
     return made
 
 
@@ -221,7 +224,9 @@ def typed(
     line_up: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Done]:
     line = CommandLine(monkeypatch, capsys)
-    return lambda *words: line.run(*words, home=line_up.settings.home, **environment(line_up.settings))
+    return lambda *words, **more: line.run(
+        *words, home=line_up.settings.home, **environment(line_up.settings), **more
+    )
 
 
 def test_the_commands_tell_it_to_people_and_to_scripts(line_up: World, typed: Callable[..., Done]) -> None:
@@ -252,6 +257,28 @@ def test_the_commands_tell_it_to_people_and_to_scripts(line_up: World, typed: Ca
     assert "No use case had a champion" in typed("ledger", "at", "2020-01-01").stdout
     back = json.loads(typed("rollback", "parcel", "--to", str(second), "--json").stdout)
     assert (back["use_case"], back["from"], back["to"]) == ("parcel", first, second)
+
+
+def test_the_command_tells_how_long_it_took_until_the_service_answered(
+    line_up: World, service: Service, typed: Callable[..., Done]
+) -> None:
+    first, second = line_up.versions
+    line_up.settings.home.mkdir(exist_ok=True)
+    service.settle(second)
+    url = {"EVERGREEN_SERVICE_URLS": json.dumps({"parcel": service.url})}
+    began = time.monotonic()
+    facts = json.loads(typed("rollback", "parcel", "--json", **url).stdout)
+    whole = time.monotonic() - began
+    assert (facts["to"], facts["remark"]) == (first, "")
+    assert 0 <= facts["seconds"] <= round(whole, 1)
+    assert facts["seconds"] < GENEROUS_SECONDS
+    printed = typed("rollback", "parcel", "--to", str(second), **url).stdout
+    told = re.search(r"the service answered with it ([0-9.]+) s after the alias began to change", printed)
+    assert told is not None, printed
+    assert float(told[1]) < GENEROUS_SECONDS
+    sys.stdout.write(
+        f"\nin service {facts['seconds']} s after the alias began to change, and back: {printed}"
+    )
 
 
 def test_the_ledger_notices_a_change_by_hand_and_shows_what_it_can(

@@ -150,5 +150,6 @@ def test_unknown_and_unfinished_runs_are_named(toy_store: Settings) -> None:
     with pytest.raises(StoreError, match="no training run 'nothing'"):
         dataset.show(database, "nothing")
     begun: Any = runs.start(database, "toy", JULY, "test")
-    with pytest.raises(StoreError, match="no data set on record: it is started"):
+    with pytest.raises(StoreError, match="no data set on record: it is started") as caught:
         dataset.reproduce(database, begun.id)
+    assert caught.value.hint == "train again: evergreen train toy --as-of ..."

@@ -175,3 +175,36 @@ def test_after_a_change_of_the_split_nobody_claims_unseen_rows(toy_store, monkey
 def test_a_moment_in_the_future_is_refused(toy_store):
     with pytest.raises(SettingsError, match=r"2062-11-21.* is in the future"):
         train.training_set(toy_store, "toy", datetime(2062, 11, 21, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('Between("depth", 2, 4),', 'OneOf("depth", (2, 3)),'),
+        ("iterations=60,", "iterations=30,"),
+        ("drift=DriftPolicy(min_rows=100),", 'drift=DriftPolicy(min_rows=100), split="grouped",'),
+    ],
+    ids=["space", "iterations", "split"],
+)
+def test_a_declaration_changed_in_the_middle_of_a_search_begins_another(
+    toy_store, monkeypatch, before, after
+):
+    path = Path(toy_store.use_cases) / "toy" / "__init__.py"
+    monkeypatch.delitem(sys.modules, "evergreen_usecases_toy", raising=False)
+    begun = train.training_set(toy_store, "toy", AS_OF)["training_run"]
+
+    def deadly(*_):
+        raise Killed
+
+    with pytest.raises(Killed):
+        train.search(toy_store, begun, progress=deadly)
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after).replace("    Between,", "    Between,\n    OneOf,"))
+    sys.modules.pop("evergreen_usecases_toy", None)
+    found = train.tune(toy_store, begun)
+    assert found["trials"] == 2, "both of the new search; the old one's trial is not of it"
+    assert found["params"]["iterations"] <= (30 if "30" in after else 60)
+    if "OneOf" in after:
+        assert found["params"]["depth"] in (2, 3)
+    sys.modules.pop("evergreen_usecases_toy", None)

@@ -154,3 +154,9 @@ def test_a_mistyped_choice_is_refused_instead_of_ignored(made, message, hint):
 def test_a_use_case_knows_its_choices(toy_use_case, change, message):
     with pytest.raises(UseCaseError, match=message):
         replace(toy_use_case, **change)
+
+
+def test_a_slice_limits_what_is_measured_in_groups(toy_use_case):
+    assert replace(toy_use_case, slices=(Slice("segment", metric="selection_rate"),)).slices
+    with pytest.raises(UseCaseError, match="the slice 'segment' of 'toy' limits 'roc_auc'"):
+        replace(toy_use_case, slices=(Slice("segment", metric="roc_auc"),))

@@ -47,7 +47,7 @@ def rollback_view(facts: Mapping[str, Any]) -> RenderableType:
     before = f" instead of v{facts['from']}" if facts["from"] else ""
     told = f"v{facts['to']} is {facts['use_case']}'s champion{before}"
     if facts["seconds"] is not None:
-        told += f"; the service answers with it, {facts['seconds']:.1f} s later"
+        told += f"; the service answered with it {facts['seconds']:.1f} s after the alias began to change"
     lines = [Text(told, style="green")]
     if facts["remark"]:
         lines.append(Text(facts["remark"], style="yellow"))

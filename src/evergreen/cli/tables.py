@@ -200,7 +200,7 @@ def ingest_run_view(run: Mapping[str, Any]) -> RenderableType:
 def datasets_table(use_case: str, runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     """`evergreen dataset list`: a line per training run."""
     if not runs:
-        return f"No model of {use_case} was trained yet: evergreen run train {use_case}"
+        return f"No model of {use_case} was trained yet: evergreen train {use_case}"
     table = grid("training run", "as of (UTC)", "status", "version", "rows", "digest", "MLflow run")
     for run in runs:
         moment = datetime.fromisoformat(run["as_of"])

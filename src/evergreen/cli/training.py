@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -141,11 +139,11 @@ def approve(
     """
     from evergreen.cli.training_tables import settled_view
     from evergreen.loop.approval import answer, waiting
+    from evergreen.registry.actor import whoever
 
     settings = load_settings()
     run = waiting(settings, use_case, version)
-    actor = f"{getpass.getuser()}@{socket.gethostname()}"
-    outcome = answer(settings, run, approved=not deny, actor=actor, reason=reason)
+    outcome = answer(settings, run, approved=not deny, actor=whoever(), reason=reason)
     show(outcome, as_json, lambda: settled_view(use_case, outcome))
     if not deny and not outcome["promoted"]:
         raise GateRejected(f"{use_case} keeps its champion: {outcome['reason']}")

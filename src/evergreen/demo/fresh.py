@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evergreen.demo.upstream import Upstream
 from evergreen.errors import NotTheDemosData
-from evergreen.loop.rollback import whoever
+from evergreen.registry.actor import whoever
 from evergreen.registry.champion import champion
 from evergreen.registry.ledger import champion_lines, record
 from evergreen.registry.lock import alone

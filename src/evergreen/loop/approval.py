@@ -36,10 +36,7 @@ def answer(
         )
     if not run.finished:
         if declared.approval != "manual":
-            raise TrainingError(
-                f"{run.use_case} needs no approval: what passes its gate goes live",
-                hint='declare approval="manual" in the use case to be asked',
-            )
+            raise _asks_nobody(run.use_case)
         with promotion.alone(database, run.use_case):
             promotion.answer(
                 database,
@@ -56,7 +53,9 @@ def waiting(settings: Settings, use_case: str, version: int | None = None) -> st
     from evergreen.store.database import engine
     from evergreen.training import runs
 
-    load(use_case, settings)
+    declared = load(use_case, settings)
+    if declared.approval != "manual":
+        raise _asks_nobody(use_case)
     database = engine(settings)
     if version is not None:
         return runs.of_version(database, use_case, version).id
@@ -67,3 +66,10 @@ def waiting(settings: Settings, use_case: str, version: int | None = None) -> st
             hint=f"evergreen ledger {use_case} shows what was decided",
         )
     return found.id
+
+
+def _asks_nobody(use_case: str) -> TrainingError:
+    return TrainingError(
+        f"{use_case} needs no approval: what passes its gate goes live",
+        hint='declare approval="manual" in the use case to be asked',
+    )

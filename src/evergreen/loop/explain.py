@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evergreen.errors import RegistryUnreachable
+from evergreen.errors import RegistryError
 from evergreen.settings import Settings
 from evergreen.usecases import load
 
@@ -28,7 +28,7 @@ def explain(settings: Settings, use_case: str, version: int) -> dict[str, Any]:
     ended = promotion.ended(database, run) if run.finished else None
     try:
         card = tracking.run_url(settings, run.mlflow_run_id or "", tracking.CARD_FILE)
-    except RegistryUnreachable:
+    except RegistryError:  # the run may be deleted, or MLflow away: the verdict is in MariaDB
         card = ""
     return {
         "use_case": use_case,

@@ -28,6 +28,11 @@ def reproduce(settings: Settings, run_id: str) -> dict[str, Any]:
 
     database = engine(settings)
     run = runs.get(database, datasets.show(database, run_id)["training_run"])
+    if run.metrics is not None and "model_digest" not in run.metrics:
+        raise TrainingError(
+            f"training run {run.id} of {run.use_case} is of a time before models had digests",
+            hint="train again as of a later moment; that run can be reproduced",
+        )
     if run.metrics is None or run.params is None:
         raise TrainingError(
             f"training run {run.id} of {run.use_case} is {run.status}: it has no model yet",
@@ -54,7 +59,7 @@ def reproduce(settings: Settings, run_id: str) -> dict[str, Any]:
     if found is None:
         return {**told, "reason": f"the training set cannot be read again: {why}"}
     model, holdouts = candidate.make(
-        declared, candidate.rows(declared, found), run.params, candidate.machine(settings)
+        declared, candidate.rows(declared, found), run.params, candidate.machine(settings, declared)
     )
     told |= {
         "rebuilt_dataset_digest": found.digest,
@@ -64,6 +69,9 @@ def reproduce(settings: Settings, run_id: str) -> dict[str, Any]:
     same = all(told[name] == told[f"rebuilt_{name}"] for name in ("model_digest", "holdout_digests"))
     if same:
         return {**told, "same": True, "reason": "the same rows, and the same models byte by byte"}
+    device = candidate.machine(settings, declared).task_type
+    if device != run.metrics["task_type"]:
+        return {**told, "reason": f"fitted on a {run.metrics['task_type']} then and on a {device} now"}
     return {
         **told,
         "reason": "the same rows, but another model: the declaration, the seed or CatBoost's version differs"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import platform
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +26,12 @@ def rollback(
     """Make a former champion champion again, and wait until the service answers with it.
 
     `to` is a version that has been champion; None: the one before the present champion. Returns {"from",
-    "to", "at", "actor", "reason", "seconds" (None when no service answers with it), "remark"}. Raises
-    NoChampion when there is nobody to go back to, RegistryError when there is nothing to do or the version
-    was never champion, SignatureMismatch when it does not fit the declaration any more.
+    "to", "at", "actor", "reason", "seconds", "remark"}: `seconds` run from the start of the alias's change
+    until the service answered with that version; None when no service does. Raises NoChampion when there is
+    nobody to go back to, RegistryError when there is nothing to do or the version was never champion,
+    SignatureMismatch when it does not fit the declaration any more.
     """
+    from evergreen.registry.actor import whoever
     from evergreen.registry.ledger import champion_lines, last_change
     from evergreen.registry.lock import alone
     from evergreen.registry.reconcile import reconcile_alone
@@ -54,7 +54,7 @@ def rollback(
                 f"version {target} of {use_case} is champion already: there is nothing to roll back",
                 hint=f"evergreen ledger {use_case} shows who was champion before",
             )
-        line = put_back(
+        line, began = put_back(
             settings,
             database,
             declared,
@@ -62,7 +62,7 @@ def rollback(
             actor=actor or whoever(),
             reason=reason or f"rolled back to v{target} by hand",
         )
-    seconds, remark = _await(settings, use_case, target)
+    seconds, remark = _await(settings, use_case, target, began)
     return {
         "from": line.from_version,
         "to": target,
@@ -84,8 +84,10 @@ def put_back(
     reason: str,
     training_run_id: str | None = None,
     mlflow_run_id: str | None = None,
-) -> Entry:
+) -> tuple[Entry, float]:
     """Make that version champion: the ledger first, then the alias.
+
+    Returns the line, and when the alias began to be changed (of `time.monotonic`).
 
     Call it within `alone`, after `reconcile_alone`. Where it is champion already the line that stands is
     returned, and one of these that was cut short is finished. Raises RegistryError when the model cannot be
@@ -102,7 +104,7 @@ def put_back(
     load_model(settings, declared, target)
     line = last if last is not None and last.to_version == target else None
     if line is not None and line.action != "rollback" and version == target:
-        return line
+        return line, time.monotonic()
     if line is None or line.action != "rollback":
         # A training is rolled back once; what comes back by hand and is lost again gets a line without it.
         known = training_run_id and find(
@@ -119,17 +121,9 @@ def put_back(
             actor=actor,
             reason=reason,
         )
+    began = time.monotonic()
     set_champion(settings, use_case, target, promoted_at=line.at)
-    return line
-
-
-def whoever() -> str:
-    """The person at this machine, as far as it knows: user@host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{platform.node() or 'unknown'}"[:255]
+    return line, began
 
 
 def _default(settings: Settings, database: sa.Engine, use_case: str, last: Entry | None) -> int:
@@ -162,14 +156,14 @@ def _finished(settings: Settings, last: Entry | None, target: int) -> bool:
     return last.action != "rollback" or present.promoted_at == last.at
 
 
-def _await(settings: Settings, use_case: str, version: int) -> tuple[float | None, str]:
-    """Seconds until the service answered with that version, and what there is to remark."""
+def _await(settings: Settings, use_case: str, version: int, began: float) -> tuple[float | None, str]:
+    """Seconds from `began` until the service answered with that version, and what there is to remark."""
     from evergreen.serving.client import ServiceClient
 
     url = settings.service_urls.get(use_case)
     if not url:
         return None, "the service's address is not known here; it follows by itself within seconds"
-    began = time.monotonic()
+    deadline = time.monotonic() + WAIT_SECONDS
     with ServiceClient(url, timeout=2.0) as client:
         while True:
             try:
@@ -179,7 +173,7 @@ def _await(settings: Settings, use_case: str, version: int) -> tuple[float | Non
             waited = time.monotonic() - began
             if served["model_version"] == version:
                 return round(waited, 1), ""
-            if waited > WAIT_SECONDS:
+            if time.monotonic() > deadline:
                 trouble = served["trouble"] or "it has not noticed yet"
                 return None, f"after {waited:.0f} s {url} still serves v{served['model_version']}: {trouble}"
             time.sleep(_POLL_SECONDS)

@@ -10,11 +10,10 @@ ledger before the alias.
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import RegistryUnreachable, TrainingError
+from evergreen.errors import TrainingError
 from evergreen.loop import refuse_future
 from evergreen.loop.warm import load as load_libraries
 from evergreen.loop.warm import warm_up
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from evergreen.training.gate import Verdict
     from evergreen.training.runs import TrainingRun
     from evergreen.training.search import Progress
-    from evergreen.training.tuned import Trial
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +69,7 @@ def search(
     from evergreen.training.dataset import prepared
     from evergreen.training.matrix import rows_of
     from evergreen.training.search import search as search_share
+    from evergreen.training.showing import Showing
     from evergreen.training.split import validation
     from evergreen.training.tuned import trials_of
     from evergreen.training.turns import turn
@@ -82,20 +81,13 @@ def search(
             run, found = prepared(settings, database, declared, run)
             given = candidate.rows(declared, found)
             part = given.cuts[0].train
-            show = _Shown(settings, database, run, worker)
             with (
                 studies.opened(settings, database, declared, run) as study,
-                ThreadPoolExecutor(1, "shows-trials") as beside,
+                Showing(settings, database, run, worker, first=warm_up().join) as show,
             ):
-                loading = warm_up()
-                shown: list[Future[None]] = []
-
-                def show_ended(ended: list[Trial]) -> None:
-                    loading.join()
-                    show(ended)
 
                 def told(*trial: Any) -> None:
-                    shown.append(beside.submit(show_ended, trials_of(study)))
+                    show(trials_of(study))
                     if progress is not None:
                         progress(*trial)
 
@@ -106,12 +98,9 @@ def search(
                     given.label[part],
                     validation(declared, given.frame[part]),
                     worker=worker,
-                    machine=candidate.machine(settings),
+                    machine=candidate.machine(settings, declared),
                     progress=told,
                 )
-                loading.join()
-                for each in shown:
-                    each.result()
                 mine = [trial for trial in trials_of(study) if trial.worker == worker]
     return {
         "training_run": run.id,
@@ -129,18 +118,21 @@ def tune(settings: Settings, training_run: str, progress: Progress | None = None
     """
     from evergreen.registry.connection import patiently
     from evergreen.training import runs, studies
+    from evergreen.training.search import finished
+    from evergreen.training.showing import show_all
     from evergreen.training.tuned import trials_of, tuned
 
     database, run, declared = _begun(settings, training_run)
     if run.params is None:
-        for worker in range(declared.tuning.workers):
+        with studies.opened(settings, database, declared, run) as study:
+            left = [w for w in range(declared.tuning.workers) if not finished(study, declared, w)]
+        for worker in left:
             search(settings, training_run, worker, progress)
         run = runs.get(database, training_run)
     if run.params is None:
         with studies.opened(settings, database, declared, run) as study:
             found, ended = tuned(study, declared), trials_of(study)
-        show = _Shown(settings, database, run)
-        patiently(lambda: show(ended))
+        patiently(lambda: show_all(settings, database, run, ended))
         run = runs.get(database, training_run)
         if run.params is None:  # nobody else did it meanwhile
             run = runs.update(database, run.id, status="tuned", params=found)
@@ -321,10 +313,11 @@ def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: 
     """Evaluate the run's candidate and log it, if nobody has; without `params` it must be tuned again."""
     from evergreen.loop.provenance import code_version
     from evergreen.registry.connection import patiently
-    from evergreen.training import candidate, promotion, runs, tracking
+    from evergreen.training import candidate, runs, tracking
     from evergreen.training.dataset import prepared
     from evergreen.training.evidence import evidence
     from evergreen.training.facts import data_facts
+    from evergreen.training.showing import begun_run
 
     if run.mlflow_run_id is not None:
         return run
@@ -343,8 +336,7 @@ def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: 
     kept = evidence(declared, run, given, tuned, made, code_version())
 
     def logged() -> str:
-        with promotion.alone(database, declared.name):
-            mlflow_run = _begin_run(settings, run)
+        mlflow_run = begun_run(settings, database, run)
         tracking.log_run(settings, declared, mlflow_run, kept)
         return mlflow_run
 
@@ -352,42 +344,6 @@ def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: 
     return runs.update(
         database, run.id, status="evaluated", metrics=made.evaluation, mlflow_run_id=mlflow_run
     )
-
-
-def _begin_run(settings: Settings, run: TrainingRun) -> str:
-    """The training's MLflow run. Call it within `promotion.alone`."""
-    from evergreen.training import tracking
-
-    name = f"{run.use_case} as of {run.as_of:%Y-%m-%d %H:%M}"
-    return tracking.begin_run(settings, run.use_case, run.id, run.dataset_digest or "", name)
-
-
-class _Shown:
-    """Shows ended trials in MLflow: all, or those of one worker, as others may be at work beside it.
-
-    A worker does not wait for an MLflow that is away: what is missing, `tune` adds.
-    """
-
-    def __init__(
-        self, settings: Settings, database: sa.Engine, run: TrainingRun, worker: int | None = None
-    ) -> None:
-        self._settings, self._database, self._run = settings, database, run
-        self._worker = worker
-        self._parent = ""
-        self._known: set[int] = set()
-
-    def __call__(self, ended: list[Trial]) -> None:
-        from evergreen.training import promotion, trials
-
-        try:
-            with promotion.alone(self._database, self._run.use_case):
-                self._parent = self._parent or _begin_run(self._settings, self._run)
-                self._known = trials.show(self._settings, self._parent, ended, self._known, self._worker)
-        except RegistryUnreachable as error:
-            if self._worker is None:
-                raise
-            self._known = set()  # what was done before it went away is asked for
-            logger.warning("the trial is not shown in MLflow yet: %s", error.message)
 
 
 def _verdict_tags(verdict: Verdict) -> dict[str, str]:

@@ -92,7 +92,7 @@ def report(engine: sa.Engine, use_case: UseCase, champion: Champion, as_of: date
     if not reference:
         raise StoreError(
             f"version {champion.version} of {use_case.name} has no reference profile for drift",
-            hint=f"a version that Evergreen trained has one: evergreen run train {use_case.name}",
+            hint=f"a version that Evergreen trained has one: evergreen train {use_case.name}",
         )
     features: Sequence[FeatureDrift] = []
     if len(frame):

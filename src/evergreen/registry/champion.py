@@ -54,7 +54,7 @@ def require_champion(settings: Settings, use_case_name: str) -> Champion:
     if found is None:
         raise NoChampion(
             f"{use_case_name} has no champion yet",
-            hint=f"run its training: evergreen run train {use_case_name}",
+            hint=f"run its training: evergreen train {use_case_name}",
         )
     return found
 

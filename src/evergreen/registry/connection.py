@@ -62,6 +62,14 @@ def mlflow_client(settings: Settings) -> Any:
         return MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
 
 
+def public_address(settings: Settings) -> str:
+    """The tracking URI as people may see it: without a user's name and password."""
+    uri = settings.mlflow_tracking_uri.rstrip("/")
+    scheme, separator, rest = uri.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if over_http(settings) else uri
+
+
 def make_process_default(settings: Settings) -> None:
     """Point this process at the tracking URI: MLflow's calls for models and artifacts know only one.
 
@@ -171,11 +179,11 @@ def _http(uri: str) -> httpx.Client:
 def _unreachable(settings: Settings, error: Exception) -> RegistryUnreachable:
     if failed := _FAILED_TOLD.search(str(error)):
         return RegistryUnreachable(
-            f"MLflow at {settings.mlflow_tracking_uri} fails: {failed[0]}",
+            f"MLflow at {public_address(settings)} fails: {failed[0]}",
             hint="see MLflow's log; a full disk there looks like this, too",
         )
     return RegistryUnreachable(
-        f"MLflow does not answer at {settings.mlflow_tracking_uri}: {_first_line(error)}",
+        f"MLflow does not answer at {public_address(settings)}: {_first_line(error)}",
         hint="start the stack (evergreen up), or mend EVERGREEN_MLFLOW_TRACKING_URI",
     )
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import zip_longest
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -162,10 +161,9 @@ def former_champion(engine: sa.Engine, use_case: str) -> int | None:
     """
     line_of_succession: list[int] = []
     present: int | None = None
-    lines = champion_lines(engine, use_case)
-    for line, after in zip_longest(lines, lines[1:]):
-        if after and after.from_version == line.from_version != line.to_version:
-            continue  # the next change found the champion of before still there
+    table = _table(engine)
+    stood = _stood(table, table.c.use_case == use_case, _since_erase(table, use_case))
+    for line in _read(engine, sa.select(*(stood.c[name] for name in _COLUMNS)).order_by(stood.c.id)):
         present = line.to_version
         if present is None:
             continue
@@ -180,16 +178,15 @@ def former_champion(engine: sa.Engine, use_case: str) -> int | None:
 def served_at(engine: sa.Engine, at: datetime, use_case: str | None = None) -> dict[str, Entry]:
     """By use case, the line that made its champion of that moment (aware): `to_version` is who it was.
 
-    A use case that had none then, never or no longer, is left out.
+    A use case that had none then, never or no longer, is left out. A promotion that was cut short and
+    overtaken, be it later than `at`, made no champion.
     """
     table = _table(engine)
-    wanted = [table.c.action.in_(CHANGES), table.c.at <= naive(at)]
-    if use_case is not None:
-        wanted.append(table.c.use_case == use_case)
+    stood = _stood(table, *([table.c.use_case == use_case] if use_case is not None else []))
     newest = sa.func.row_number().over(
-        partition_by=table.c.use_case, order_by=(table.c.at.desc(), table.c.id.desc())
+        partition_by=stood.c.use_case, order_by=(stood.c.at.desc(), stood.c.id.desc())
     )
-    ranked = sa.select(table, newest.label("age")).where(*wanted).subquery()
+    ranked = sa.select(stood, newest.label("age")).where(stood.c.at <= naive(at)).subquery()
     lines = _read(engine, sa.select(*(ranked.c[name] for name in _COLUMNS)).where(ranked.c.age == 1))
     return {line.use_case: line for line in lines if line.to_version is not None}
 
@@ -228,6 +225,24 @@ def _table(engine: sa.Engine) -> sa.TableClause:
 def _table_in(schema: str) -> sa.TableClause:
     # One object per ledger: conditions made of another would make MariaDB join the table with itself.
     return sa.table("promotion", *(sa.column(name) for name in _COLUMNS), schema=schema)
+
+
+def _stood(table: sa.TableClause, *wanted: sa.ColumnElement[bool]) -> sa.Subquery:
+    """The changes of champion that came to pass, or that may still: not those cut short and overtaken.
+
+    Of such a line the alias was never set, so the next change found the champion of before still there.
+    """
+    succession: dict[str, Any] = {"partition_by": table.c.use_case, "order_by": table.c.id}
+    after = sa.func.lead(table.c.id).over(**succession).label("after")
+    found = sa.func.lead(table.c.from_version).over(**succession).label("found")
+    changes = sa.select(table, after, found).where(table.c.action.in_(CHANGES), *wanted).subquery()
+    cut_short = sa.and_(
+        changes.c.after.is_not(None),
+        changes.c.action != "erase",
+        changes.c.found.is_not_distinct_from(changes.c.from_version),
+        changes.c.to_version.is_distinct_from(changes.c.from_version),
+    )
+    return sa.select(*(changes.c[name] for name in _COLUMNS)).where(sa.not_(cut_short)).subquery()
 
 
 def _since_erase(table: sa.TableClause, use_case: str) -> sa.ColumnElement[bool]:

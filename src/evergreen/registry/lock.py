@@ -11,11 +11,14 @@ from evergreen.store.database import exclusive
 
 
 @contextmanager
-def alone(database: sa.Engine, use_case: str, seconds: float = 300.0) -> Iterator[None]:
+def alone(
+    database: sa.Engine, use_case: str, seconds: float = 300.0, *, purpose: str = "training"
+) -> Iterator[None]:
     """Let one caller at a time change the registry for a use case; the others wait their turn.
 
+    Another `purpose` is another lock: what does not touch the champion need not wait for who does.
     Raises StoreError when another keeps it longer than `seconds`.
     """
-    # The name that trainings of earlier versions hold, which may still run during an update.
-    with database.connect() as connection, exclusive(connection, f"training.{use_case}", seconds):
+    # The default is the name that trainings of earlier versions hold, which may still run during an update.
+    with database.connect() as connection, exclusive(connection, f"{purpose}.{use_case}", seconds):
         yield

@@ -80,7 +80,7 @@ def check(use_case: UseCase, version: int, model: Any) -> None:
         raise SignatureMismatch(
             f"{use_case.name} version {version} does not fit the declaration: {'; '.join(faults[:5])}"
             f"{f' and {len(faults) - 5} more' if len(faults) > 5 else ''}",
-            hint=f"train it again: evergreen run train {use_case.name}; or undo the change to the use case",
+            hint=f"train it again: evergreen train {use_case.name}; or undo the change to the use case",
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -26,6 +25,7 @@ from evergreen.serving.metrics import Metrics
 from evergreen.serving.sampling import draw_requests
 from evergreen.serving.slot import ModelSlot, Served
 from evergreen.serving.spill import Row, Spill
+from evergreen.serving.witness import Witness
 from evergreen.settings import Settings
 from evergreen.store.database import engine
 from evergreen.store.on_demand import columns_of_rows
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 # How long a feedback waits for its prediction to reach the log.
 FLUSH_SECONDS = 5.0
-# How long the ledger's comparison waits for a promotion in progress; the monitor compares again.
+# How long the ledger's comparison waits for a promotion in progress, before it is tried again.
 _RECONCILE_SECONDS = 60.0
 
 
@@ -54,6 +54,7 @@ class Runtime:
             self._load,
             poll_seconds=settings.champion_poll_seconds,
             swapped=self._swapped,
+            named=Witness(self._reconcile).saw,
         )
         self.log = PredictionLog(
             self._write,
@@ -199,15 +200,10 @@ class Runtime:
         # Full collections over BentoML's large heap are the latency tail: keep them off what stays anyway.
         gc.collect()
         gc.freeze()
-        # Beside it: the ledger is not in the way of the model, nor is whatever keeps it from being written.
-        threading.Thread(target=self._reconcile, name="reconcile", daemon=True).start()
 
     def _reconcile(self) -> None:
         """Tell the ledger if this champion was set by hand in MLflow."""
-        try:
-            reconcile(self.settings, self._engine, self.use_case.name, _RECONCILE_SECONDS)
-        except Exception as error:  # noqa: BLE001
-            logger.warning("the ledger was not compared with the registry: %s", error)
+        reconcile(self.settings, self._engine, self.use_case.name, _RECONCILE_SECONDS)
 
     def _write(self, rows: Sequence[Row]) -> None:
         insert_predictions(self._engine, self.use_case, rows)

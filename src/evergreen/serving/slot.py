@@ -47,7 +47,8 @@ class ModelSlot:
     """Holds the champion's model and replaces it in the background when the registry names another.
 
     `find` asks the registry, `load` fetches a version ready to answer; both may raise EvergreenError,
-    which leaves the present model in service and stands in `trouble`.
+    which leaves the present model in service and stands in `trouble`. `named` is told each answer of the
+    registry, before anything is loaded; it must neither raise nor take its time.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class ModelSlot:
         *,
         poll_seconds: float,
         swapped: Callable[[Served], None] = lambda _: None,
+        named: Callable[[Champion | None], None] = lambda _: None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._find = find
         self._load = load
         self._poll_seconds = poll_seconds
         self._swapped = swapped
+        self._named = named
         self._clock = clock
         self._current: Served | None = None
         self._none_named = False
@@ -106,6 +109,7 @@ class ModelSlot:
     def _check(self) -> bool:
         champion = self._find()
         self._none_named = champion is None
+        self._named(champion)
         if champion is None:
             # A removed alias does not take a serving model away: an operator stops the service for that.
             self._tell("the registry names no champion")

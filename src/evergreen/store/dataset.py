@@ -132,7 +132,7 @@ def _recorded(engine: sa.Engine, run_id: str) -> _Recorded:
     if row["dataset_query"] is None or row["dataset_read_at"] is None or row["dataset_digest"] is None:
         raise StoreError(
             f"training run {row['id']} has no data set on record: it is {row['status']}",
-            hint=f"train again: evergreen run train {row['use_case']} --as-of ...",
+            hint=f"train again: evergreen train {row['use_case']} --as-of ...",
         )
     return _Recorded(
         run=row["id"],

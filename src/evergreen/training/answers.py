@@ -24,15 +24,17 @@ def scores(use_case: UseCase, model: Any, columns: Columns) -> Scores:
     return Scores(_named(use_case, decide(probabilities, weights_of(model))), probabilities)
 
 
-def baseline_scores(use_case: UseCase, baseline: Any, columns: Columns) -> Scores:
-    """A scikit-learn baseline's answers, in the same form."""
+def baseline_scores(
+    use_case: UseCase, baseline: Any, columns: Columns, weights: Sequence[float] = ()
+) -> Scores:
+    """A scikit-learn baseline's answers, in the same form, decided by the same class weights."""
     frame = frame_of(use_case, columns)
     if not use_case.label.classes:
         return Scores(np.asarray(baseline.predict(frame), dtype=np.float64), None)
     # scikit-learn sorts classes by name.
     order = [list(baseline.classes_).index(name) for name in use_case.label.classes]
     probabilities = np.asarray(baseline.predict_proba(frame), dtype=np.float64)[:, order]
-    return Scores(_named(use_case, decide(probabilities)), probabilities)
+    return Scores(_named(use_case, decide(probabilities, weights)), probabilities)
 
 
 def out_of_sample(

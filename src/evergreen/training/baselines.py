@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from evergreen.training.clock import Clock
 from evergreen.training.matrix import Columns, frame_of
 from evergreen.usecase import UseCase
 
 
-def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray) -> Any:
+def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray, clock: Clock | None = None) -> Any:
     """A scikit-learn pipeline: imputed, robustly scaled numbers and one-hot categories into a linear model.
 
     Logistic regression for classes, ridge regression for numbers. It is never registered.
@@ -42,12 +43,13 @@ def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray) -> Any:
         ]
     )
     linear = Ridge() if use_case.problem == "regression" else LogisticRegression(max_iter=1000)
-    return Pipeline([("prepare", prepare), ("linear", linear)]).fit(frame, label)
+    pipeline = Pipeline([("prepare", prepare), ("linear", linear)])
+    return (clock or Clock()).fit(lambda: pipeline.fit(frame, label))
 
 
-def fit_dummy(use_case: UseCase, columns: Columns, label: np.ndarray) -> Any:
+def fit_dummy(use_case: UseCase, columns: Columns, label: np.ndarray, clock: Clock | None = None) -> Any:
     """scikit-learn's dummy: the classes' shares, so that the commonest is its answer, or the mean."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
     dummy = DummyRegressor() if use_case.problem == "regression" else DummyClassifier(strategy="prior")
-    return dummy.fit(np.zeros((len(label), 1)), label)
+    return (clock or Clock()).fit(lambda: dummy.fit(np.zeros((len(label), 1)), label))

@@ -6,7 +6,7 @@ So a calibration needs no wrapper: whoever loads the model gets calibrated proba
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 # A scale outside would say that the model's scores mean nothing, or that rows are perfectly separated.
 _LEAST_SCALE, _GREATEST_SCALE = 0.05, 20.0
-# The prior: log scale and biases are normal around 0 with a standard deviation of half a unit. A dozen rows
-# hardly move it, from a thousand on it hardly matters.
+# The prior: log scale and biases are normal around their centre with a standard deviation of half a unit. A
+# dozen rows hardly move it, from a thousand on it hardly matters.
 _PRIOR_DEVIATION = 0.5
 
 Floats = npt.NDArray[np.float64]
@@ -46,33 +46,38 @@ class Calibration:
         return cls(float(data["scale"]), tuple(float(value) for value in data["bias"]))
 
 
-def calibrate(raw: np.ndarray, label_index: np.ndarray, classes: int, with_bias: bool) -> Calibration:
+def calibrate(
+    raw: np.ndarray, label_index: np.ndarray, classes: int, weights: Sequence[float] = ()
+) -> Calibration:
     """The calibration that minimises the log loss of rows that the model was not fitted on.
 
     `raw`: CatBoost's RawFormulaVal in any float dtype, of shape (n,) or (n, 1) for two classes (the log-odds
     of the last), else (n, classes). `label_index`, of shape (n,): the number of each row's class.
 
     Without bias this is temperature scaling (Guo et al., On Calibration of Modern Neural Networks, ICML 2017;
-    scale = 1 / temperature). With bias it is Platt's scaling for two classes (Platt, Probabilistic Outputs
-    for Support Vector Machines, 1999) and its softmax form for more. A weak prior holds both near the
-    identity, and the scale stays within 0.05 and 20, so few or perfectly separated rows do no harm. On these
-    rows the log loss is never worse than the identity's; without rows it is the identity. Raises ValueError
-    when the scores have another shape.
+    scale = 1 / temperature). For a model fitted with class `weights` there is a bias too: Platt's scaling
+    for two classes (Platt, Probabilistic Outputs for Support Vector Machines, 1999), its softmax for more.
+    A weak prior holds the scale near 1, and the biases near what takes the weights out of the scores again
+    (-log of each weight: Elkan, "The foundations of cost-sensitive learning", 2001); the scale stays within
+    0.05 and 20. So few or perfectly separated rows do no harm. On these rows the log loss is never worse than
+    the prior's; without rows it is the prior's. Raises ValueError when the scores have another shape.
     """
     from scipy.optimize import minimize
 
-    identity = Calibration.identity(classes)
+    prior = Calibration(1.0, _without(weights, classes))
+    with_bias = bool(weights)
     truth = np.asarray(label_index, dtype=np.intp)
-    scores = np.asarray(raw, dtype=np.float64).reshape(len(truth), len(identity.bias))
+    centre = np.array(prior.bias)
+    scores = np.asarray(raw, dtype=np.float64).reshape(len(truth), len(centre))
     rows = len(truth)
     if rows == 0:
-        return identity
+        return prior
     strength = 1.0 / _PRIOR_DEVIATION**2
 
     def objective(parameters: Floats) -> tuple[float, Floats]:
-        """Mean log loss plus the prior's part, and its gradient, in (log scale, biases)."""
+        """Mean log loss plus the prior's part, and its gradient, in (log scale, biases from the centre)."""
         scale = np.exp(parameters[0])
-        bias = parameters[1:] if with_bias else np.zeros(len(identity.bias))
+        bias = centre + parameters[1:] if with_bias else centre
         losses, slopes = _losses(scale * scores + bias, truth)
         gradient = strength * parameters / rows
         gradient[0] += scale * np.sum(slopes * scores) / rows
@@ -80,15 +85,24 @@ def calibrate(raw: np.ndarray, label_index: np.ndarray, classes: int, with_bias:
             gradient[1:] += slopes.sum(axis=0) / rows
         return losses.mean() + 0.5 * strength * float(parameters @ parameters) / rows, gradient
 
-    start = np.zeros(1 + (len(identity.bias) if with_bias else 0))
+    start = np.zeros(1 + (len(centre) if with_bias else 0))
     limits = [(np.log(_LEAST_SCALE), np.log(_GREATEST_SCALE)), *((None, None) for _ in start[1:])]
     options = {"ftol": 1e-13, "gtol": 1e-8, "maxiter": 500}
     best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=limits, options=options).x
-    bias = tuple(float(value) for value in best[1:]) if with_bias else identity.bias
+    bias = tuple(float(value) for value in centre + best[1:]) if with_bias else prior.bias
     found = Calibration(float(np.clip(np.exp(best[0]), _LEAST_SCALE, _GREATEST_SCALE)), bias)
-    before = _losses(scores, truth)[0].mean()
+    before = _losses(scores + centre, truth)[0].mean()
     after = _losses(found.scale * scores + np.array(found.bias), truth)[0].mean()
-    return found if after < before else identity
+    return found if after < before else prior
+
+
+def _without(weights: Sequence[float], classes: int) -> tuple[float, ...]:
+    """The biases that take class weights out of raw scores: of the last of two classes, or of each."""
+    if not weights:
+        return Calibration.identity(classes).bias
+    logs = np.log(np.asarray(weights, dtype=np.float64))
+    shift = logs[:1] - logs[1:] if classes == 2 else -(logs - logs.mean())
+    return tuple(float(value) for value in shift)
 
 
 def apply(model: Any, calibration: Calibration) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from evergreen.registry.connection import patiently
+from evergreen.registry.decision import set_weights
 from evergreen.settings import Settings
 from evergreen.store.on_demand import columns_of, feature_columns
 from evergreen.store.training_set import TrainingSet
@@ -24,7 +26,7 @@ from evergreen.training.clock import Clock
 from evergreen.training.contest import rival
 from evergreen.training.device import task_type
 from evergreen.training.digest import model_digest
-from evergreen.training.fit import Machine, fit
+from evergreen.training.fit import Machine, class_weights, fit
 from evergreen.training.footprint import latency_ms, size_bytes
 from evergreen.training.inputs import check_inputs
 from evergreen.training.learning import learning_curve
@@ -80,9 +82,10 @@ def rows(use_case: UseCase, training_set: TrainingSet) -> Rows:
     )
 
 
-def machine(settings: Settings) -> Machine:
-    """What models are fitted on, by the settings."""
-    return Machine(settings.threads, task_type(settings))
+def machine(settings: Settings, use_case: UseCase) -> Machine:
+    """What models of that use case are fitted on, by the settings."""
+    searched = [each.parameter for each in use_case.tuning.space]
+    return Machine(settings.threads, task_type(settings, searched))
 
 
 def make(
@@ -104,13 +107,13 @@ def evaluate(
 
     The comparison is computed beside the later fits, which leave a processor idle now and then.
     """
-    clock, on = Clock(), machine(settings)
+    on = machine(settings, use_case)
     held_out = judged(given.cuts)
     label, columns = given.label[held_out], rows_of(given.columns, held_out)
     logger.info("fitting on %d rows, judging on %d", int(given.cuts[0].train.sum()), len(label))
     with ThreadPoolExecutor(1, "beside") as beside:
-        fitted = beside.submit(lambda: _baselines(use_case, given, clock))
-        holdout_models = clock.fit(lambda: _holdouts(use_case, given, tuned, on))
+        fitted = beside.submit(lambda: _baselines(use_case, given, on.clock))
+        holdout_models = _holdouts(use_case, given, tuned, on)
         answers = out_of_sample(use_case, holdout_models, given.columns, given.cuts)
         other = patiently(lambda: rival(settings, use_case, given.frame, given.columns, given.cuts))
 
@@ -124,9 +127,9 @@ def evaluate(
             }
 
         comparison = beside.submit(compared)
-        model = clock.fit(lambda: _registered(use_case, given, tuned, on))
-        curve = clock.fit(lambda: _learning(use_case, given, tuned, on, holdout_models[0]))
-        importance = _importance(use_case, model, columns)
+        model = _registered(use_case, given, tuned, on)
+        curve = _learning(use_case, given, tuned, on, holdout_models[0])
+        importance = _importance(use_case, model, columns, on)
         document: dict[str, Any] = {"metric": use_case.gate.metric, **comparison.result()}
     document |= {
         "champion_version": other.version,
@@ -143,7 +146,7 @@ def evaluate(
         "holdout_digests": [model_digest(each) for each in holdout_models],
         "task_type": on.task_type,
     }
-    document["seconds"] = clock.to_json()
+    document["seconds"] = on.clock.to_json()
     return Candidate(model, holdout_models, label, answers, document)
 
 
@@ -166,21 +169,24 @@ def _holdouts(use_case: UseCase, given: Rows, tuned: Mapping[str, Any], on: Mach
 
 
 def _baselines(use_case: UseCase, given: Rows, clock: Clock) -> dict[str, Scores]:
-    return {
-        name: clock.fit(lambda fit=fit: _baseline(use_case, given, fit))  # type: ignore[misc]
-        for name, fit in (("linear", fit_linear), ("dummy", fit_dummy))
-    }
-
-
-def _baseline(use_case: UseCase, given: Rows, fit: Callable[..., Any]) -> Scores:
-    models = [fit(use_case, rows_of(given.columns, cut.train), given.label[cut.train]) for cut in given.cuts]
-    return out_of_sample(use_case, models, given.columns, given.cuts, of=baseline_scores)
+    """The linear model decides by the candidate's class weights; a guess has nothing to weigh."""
+    weights = class_weights(use_case, given.label)
+    found = {}
+    for name, fit_one, weighed in (("linear", fit_linear, weights), ("dummy", fit_dummy, ())):
+        models = [
+            fit_one(use_case, rows_of(given.columns, cut.train), given.label[cut.train], clock)
+            for cut in given.cuts
+        ]
+        answer = partial(baseline_scores, weights=weighed)
+        found[name] = out_of_sample(use_case, models, given.columns, given.cuts, of=answer)
+    return found
 
 
 def _learning(
     use_case: UseCase, given: Rows, tuned: Mapping[str, Any], on: Machine, whole: Any
 ) -> list[dict[str, Any]]:
-    return learning_curve(use_case, given.columns, given.label, given.cuts[0], tuned["params"], on, whole)
+    recipe = tuned["params"], on, _calibration(tuned)
+    return learning_curve(use_case, given.columns, given.label, given.cuts[0], *recipe, whole)
 
 
 def _calibration(tuned: Mapping[str, Any]) -> Calibration | None:
@@ -199,16 +205,21 @@ def _calibrated(
     found = _calibration(tuned)
     if found is None or not use_case.label.classes:
         return None
-    before = out_of_sample(use_case, [plain(m)[0] for m in models], given.columns, given.cuts)
+    bare = [plain(model)[0] for model in models]
+    for model in bare:
+        set_weights(model, ())  # they are in its scores still
+    before = out_of_sample(use_case, bare, given.columns, given.cuts)
     return evaluating.calibration(use_case, label, before, after, found.scale, list(found.bias))
 
 
-def _importance(use_case: UseCase, model: Any, columns: Mapping[str, np.ndarray]) -> dict[str, float]:
+def _importance(
+    use_case: UseCase, model: Any, columns: Mapping[str, np.ndarray], on: Machine
+) -> dict[str, float]:
     """Mean absolute SHAP value of each input over some of the hold-out, greatest first."""
     length = len(next(iter(columns.values())))
     some = np.zeros(length, dtype=bool)
     some[np.linspace(0, length - 1, min(length, _SHAP_ROWS)).astype(int)] = True
-    values = np.abs(shap_values(model, pool(use_case, rows_of(columns, some)), thread_count=-1))[..., :-1]
+    values = np.abs(shap_values(model, pool(use_case, rows_of(columns, some)), on.thread_count))[..., :-1]
     if values.ndim == 3:
         values = values.mean(axis=1)
     means = values.mean(axis=0)

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 # Version tags: the newest event time that the registered model, and its hold-out model, were fitted on.
 TRAINED_UNTIL = "evergreen.trained_until"
 HOLDOUT_TRAINED_UNTIL = "evergreen.holdout_trained_until"
+# Where runs of before folds kept their one hold-out model.
+_FORMER_FILE = "holdout_model/model.cb"
 # Version tag: how its rows were split.
 SPLIT = "evergreen.split"
 
@@ -87,13 +89,14 @@ def _unprejudiced(
     stand_ins = [
         load_run_model(settings, use_case, loaded.version, holdout_file(n)) for n in range(len(cuts))
     ]
-    first = stand_ins[0]
+    first = stand_ins[0] or load_run_model(settings, use_case, loaded.version, _FORMER_FILE)
     if first is None:
         return [loaded.model] * len(cuts), "it may have been trained on some of these rows"
     models = [(each or first).model for each in stand_ins]
     if use_case.split != "time":
         if first.tags.get(SPLIT) == split_of(use_case):
-            return models, "its hold-out model, fitted without these rows"
+            border = " but for a few at the border" if use_case.split == "stratified" else ""
+            return models, f"its hold-out model, fitted without these rows{border}"
         return models, "its hold-out model, which may have seen these rows: the split has changed"
     seen = _seen(first, HOLDOUT_TRAINED_UNTIL, times)
     if seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,16 +14,25 @@ logger = logging.getLogger(__name__)
 TaskType = Literal["CPU", "GPU"]
 
 
-def task_type(settings: Settings) -> TaskType:
+# CatBoost samples features for each split on the CPU only.
+_NOT_ON_GPU = frozenset(("rsm",))
+
+
+def task_type(settings: Settings, searched: Sequence[str] = ()) -> TaskType:
     """CatBoost's `task_type` by the setting EVERGREEN_TASK_TYPE: "cpu", "gpu", or "auto" (a GPU if present).
 
-    Where a GPU is asked for and none is there, the CPU does it, with a warning in the log.
+    Where a GPU is asked for and none is there, or the parameters `searched` have one that CatBoost does not
+    have on a GPU, the CPU does it, with a warning in the log.
     """
     # CatBoost complains on standard error where there is no driver: ask it only if there may be a GPU.
     if settings.task_type == "cpu" or (settings.task_type == "auto" and not driver_there()):
         return "CPU"
     if gpus() > 0:
-        return "GPU"
+        refused = sorted(_NOT_ON_GPU & set(searched))
+        if not refused:
+            return "GPU"
+        logger.warning("CatBoost has no %s on a GPU: fitting on the CPU", ", ".join(refused))
+        return "CPU"
     if settings.task_type == "gpu":
         logger.warning("EVERGREEN_TASK_TYPE is gpu, but CatBoost finds no GPU here: fitting on the CPU")
     return "CPU"

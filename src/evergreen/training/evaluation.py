@@ -82,8 +82,8 @@ def calibration(
         "scale": scale,
         "bias": bias,
         **by,
-        "bins_before": [dict(each) for each in reliability(before, label)],
-        "bins": [dict(each) for each in reliability(after, label)],
+        "bins_before": [dict(each) for each in reliability(use_case, label, before)],
+        "bins": [dict(each) for each in reliability(use_case, label, after)],
     }
 
 

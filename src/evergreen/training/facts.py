@@ -105,6 +105,12 @@ def _limits(use_case: UseCase, evaluation: Mapping[str, Any]) -> list[str]:
         f"Intervals hold 95 % of {evaluation['resamples']:,} resamples in which the rows of one"
         f" {use_case.entity.name} are drawn together; they say nothing of a world that changes.",
     ]
+    if use_case.folds:
+        told.append(
+            f"Each of {use_case.folds} folds was judged by a model fitted on the others. The parameters were"
+            " searched on the training part of the first fold, which the other folds' rows belong to: that"
+            " favours the candidate a little against the baselines."
+        )
     if use_case.split == "time":
         told.append("The rows it was judged on are newer than those of that model's training.")
     else:

@@ -18,7 +18,7 @@ them, stand in for it (see `training/contest.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from evergreen.errors import TrainingError
 from evergreen.registry.decision import set_weights
 from evergreen.registry.signature import keep_feature_code
 from evergreen.training.calibration import Calibration, apply
+from evergreen.training.clock import Clock
 from evergreen.training.device import TaskType
 from evergreen.training.digest import settle
 from evergreen.training.matrix import Columns, pool
@@ -41,10 +42,16 @@ LOSS = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
 @dataclass(frozen=True)
 class Machine:
-    """What to fit on: processor threads (0: all) and CatBoost's `task_type`."""
+    """What to fit on: processor threads (0: all) and CatBoost's `task_type`. `clock` counts the fits."""
 
     threads: int = 0
     task_type: TaskType = "CPU"
+    clock: Clock = field(default_factory=Clock, compare=False)
+
+    @property
+    def thread_count(self) -> int:
+        """As CatBoost has it: -1 means all."""
+        return self.threads or -1
 
 
 def new_model(
@@ -62,7 +69,7 @@ def new_model(
         **params,
         "loss_function": LOSS[use_case.problem],
         "random_seed": use_case.tuning.seed,
-        "thread_count": machine.threads or -1,
+        "thread_count": machine.thread_count,
         "task_type": machine.task_type,
         "allow_writing_files": False,
         "verbose": False,
@@ -85,7 +92,8 @@ def fit(
     """A CatBoost model fitted on all given rows with a fixed number of trees, calibrated and settled (see
     `training/digest.py`). Raises TrainingError when CatBoost refuses."""
     weights = class_weights(use_case, label)
-    model = fitted(new_model(use_case, params, machine, weights), use_case, pool(use_case, columns, label))
+    blank, rows = new_model(use_case, params, machine, weights), pool(use_case, columns, label)
+    model = machine.clock.fit(lambda: fitted(blank, use_case, rows))
     if weights:
         set_weights(model, weights)
     keep_feature_code(use_case, model)

@@ -161,12 +161,9 @@ def _calibration(use_case: UseCase, evaluation: Mapping[str, Any]) -> Iterator[C
 
 
 def _slices(use_case: UseCase, evaluation: Mapping[str, Any]) -> Iterator[Check]:
-    limits = {declared.feature: declared for declared in use_case.slices}
-    for measured in evaluation["slices"]:
-        declared = limits.get(measured["feature"])
+    for declared, measured in zip(use_case.slices, evaluation["slices"], strict=False):
         metric = measured["metric"]
-        groups = sum(group["judged"] for group in measured["groups"])
-        if declared is None or groups < 2:
+        if measured["feature"] != declared.feature or sum(g["judged"] for g in measured["groups"]) < 2:
             continue
         for kind, limit, at_most in (
             ("difference", declared.max_difference, True),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from evergreen.training.answers import scores
+from evergreen.training.calibration import Calibration
 from evergreen.training.fit import Machine, fit
 from evergreen.training.matrix import Columns, rows_of
 from evergreen.training.metrics import Scores, metrics
@@ -25,6 +26,7 @@ def learning_curve(
     cut: Cut,
     params: Mapping[str, Any],
     machine: Machine,
+    calibration: Calibration | None,
     whole: Any,
 ) -> list[dict[str, Any]]:
     """The gate's metric, on training part and hold-out, of models fitted on growing shares of the former.
@@ -40,9 +42,10 @@ def learning_curve(
         chosen[places[: round(share * len(places))]] = True
         if chosen.sum() < _LEAST_ROWS or _lacks(use_case, label[chosen]):
             continue
-        model = (
-            whole if share == 1.0 else fit(use_case, rows_of(columns, chosen), label[chosen], params, machine)
-        )
+        model = whole
+        if share < 1.0:
+            recipe = params, machine, calibration
+            model = fit(use_case, rows_of(columns, chosen), label[chosen], *recipe)
         seen = scores(use_case, model, rows_of(columns, chosen))
         unseen = scores(use_case, model, held_out)
         point = {

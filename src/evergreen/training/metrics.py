@@ -50,14 +50,21 @@ class Bin(TypedDict):
 
 
 def check_metric(use_case: UseCase) -> None:
-    """Raise TrainingError, before hours of work, when the gate's metric does not exist for this problem."""
+    """Raise TrainingError, before hours of work, when the gate asks for what this problem does not have."""
     known = METRICS[use_case.problem]
-    if use_case.gate.metric not in known:
-        near = difflib.get_close_matches(use_case.gate.metric, known, n=1)
+    gate = use_case.gate
+    for metric in (gate.metric, *(floor.metric for floor in gate.floors)):
+        if metric not in known:
+            near = difflib.get_close_matches(metric, known, n=1)
+            raise TrainingError(
+                f"the gate of {use_case.name} asks for {metric!r}, "
+                f"which a {use_case.problem} problem does not have",
+                hint=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}",
+            )
+    if gate.calibration_error is not None and "calibration_error" not in known:
         raise TrainingError(
-            f"the gate of {use_case.name} asks for {use_case.gate.metric!r}, "
-            f"which a {use_case.problem} problem does not have",
-            hint=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}",
+            f"the gate of {use_case.name} limits the calibration error, which a number does not have",
+            hint="leave calibration_error out of the gate",
         )
 
 
@@ -80,14 +87,15 @@ def metrics(use_case: UseCase, label: np.ndarray, scores: Scores) -> dict[str, f
     return _of_classes(use_case, label, scores, scores.probabilities)
 
 
-def reliability(scores: Scores, label: np.ndarray, bins: int = BINS) -> list[Bin]:
+def reliability(use_case: UseCase, label: np.ndarray, scores: Scores, bins: int = BINS) -> list[Bin]:
     """What a reliability diagram shows (Guo et al., 2017): the bins that hold rows, by rising confidence.
 
     `label`, of shape (n,): class names. Empty for regression.
     """
     if scores.probabilities is None:
         return []
-    confidence, numbers = confidence_bins(scores.probabilities, bins)
+    said = class_numbers(use_case, scores.predictions)
+    confidence, numbers = confidence_bins(scores.probabilities, said, bins)
     right = label.astype(str) == scores.predictions.astype(str)
     found: list[Bin] = []
     for number in np.unique(numbers):
@@ -118,13 +126,14 @@ def class_numbers(use_case: UseCase, names: np.ndarray) -> npt.NDArray[np.intp]:
 
 
 def confidence_bins(
-    probabilities: npt.NDArray[np.float64], bins: int = BINS
+    probabilities: npt.NDArray[np.float64], said: npt.NDArray[np.intp], bins: int = BINS
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """The greatest probability of each row and its bin's number, both of shape (n,).
+    """The probability of each row's predicted class and its bin's number, both of shape (n,).
 
-    Bin m of `bins` is (m / bins, (m + 1) / bins], as in Guo et al. (2017).
+    `said`, of shape (n,): the predicted class's number; with class weights it need not be the likeliest. Bin
+    m of `bins` is (m / bins, (m + 1) / bins], as in Guo et al. (2017).
     """
-    confidence = probabilities.max(axis=1)
+    confidence = probabilities[np.arange(len(said)), said]
     numbers = np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)
     return confidence, numbers
 
@@ -167,7 +176,7 @@ def _of_classes(
     truth, said = class_numbers(use_case, label), class_numbers(use_case, scores.predictions)
     judged = judged_classes(use_case)
     right = truth == said
-    confidence, bins = confidence_bins(probabilities)
+    confidence, bins = confidence_bins(probabilities, said)
     options = {"labels": list(judged), "average": "macro", "zero_division": 0.0}
     found = {
         "accuracy": sk.accuracy_score(truth, said),

@@ -142,16 +142,15 @@ def latest_unfinished(engine: sa.Engine, use_case: str, besides: str) -> Trainin
 
 
 def latest_waiting(engine: sa.Engine, use_case: str) -> TrainingRun | None:
-    """The newest training of that use case whose version waits for a person's answer."""
+    """The newest training of that use case whose version passed and waits for a person's answer."""
     wanted = (
         sa.select(TABLE)
         .where(TABLE.c.use_case == use_case, TABLE.c.status.in_(("registered", "waiting")))
         .order_by(TABLE.c.model_version.desc())
-        .limit(1)
     )
     with engine.connect() as connection:
-        row = connection.execute(wanted).one_or_none()
-    return _run(row) if row is not None else None
+        found = [_run(row) for row in connection.execute(wanted)]
+    return next((run for run in found if run.verdict and run.verdict["passed"]), None)
 
 
 def _run(row: sa.Row[Any]) -> TrainingRun:

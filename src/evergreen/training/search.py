@@ -59,36 +59,49 @@ def search(
     `columns` and `label` are the training part's n rows, without the hold-out; of `parts`, `train` fits a
     trial, `test` judges it and stops its fitting early. The tree-structured Parzen estimator (Bergstra et
     al., 2011, as Optuna has it) starts from the middle of the space. A worker ends with its share of the
-    trials or the budget's seconds of fitting, whichever is first, but never before one trial is done.
+    trials or after `seconds` of its own fitting, whichever is first, but never before one trial is done.
 
     What a killed call left unfinished is given up, and its parameters are tried again: the random state
     follows from the seed and the number of trials done, so that one worker alone finds the same, killed or
     not. `progress` hears of each trial; the same goes to the log. Raises TrainingError.
     """
     quiet_optuna()
+    if finished(study, use_case, worker):
+        return
     _give_up_unfinished(study, worker)
     budget = use_case.tuning
     train = pool(use_case, rows_of(columns, parts.train), label[parts.train])
     judge = pool(use_case, rows_of(columns, parts.test), label[parts.test])
     weights = class_weights(use_case, label[parts.train])
     objective = _Objective(use_case, train, judge, label[parts.test], weights, worker, machine or Machine())
+    total = sum(share(use_case, each) for each in range(budget.workers))
     while True:
-        mine = [t for t in trials_of(study) if t.worker == worker and t.state != "failed"]
-        if len(mine) >= share(use_case, worker):
+        if finished(study, use_case, worker):
             return
-        if mine and sum(t.seconds for t in mine) >= budget.seconds:
-            return
-        study.sampler = sampler(use_case, worker, len(mine))
-        _try(study, objective)
-        _tell(study, budget.trials, progress)
+        study.sampler = sampler(use_case, worker, len(_mine(study, worker)))
+        number = _try(study, objective)
+        _tell(study, number, min(budget.trials, total), progress)
 
 
-def _try(study: optuna.Study, objective: Callable[[optuna.Trial], float]) -> None:
-    """One trial. Optuna's own loop would hide what went wrong where its storage is away as well."""
+def finished(study: optuna.Study, use_case: UseCase, worker: int) -> bool:
+    """Whether that worker has done its share of the trials, or spent its seconds on at least one."""
+    mine = _mine(study, worker)
+    if len(mine) >= share(use_case, worker):
+        return True
+    return bool(mine) and sum(trial.seconds for trial in mine) >= use_case.tuning.seconds
+
+
+def _mine(study: optuna.Study, worker: int) -> list[Trial]:
+    return [t for t in trials_of(study) if t.worker == worker and t.state != "failed"]
+
+
+def _try(study: optuna.Study, objective: Callable[[optuna.Trial], float]) -> int:
+    """One trial; its number. Optuna's own loop hides what went wrong where its storage is away as well."""
     from optuna.exceptions import StorageInternalError, TrialPruned
     from optuna.trial import TrialState
 
     trial = study.ask()
+    number: int = trial.number
     try:
         loss = objective(trial)
     except TrialPruned:
@@ -99,6 +112,7 @@ def _try(study: optuna.Study, objective: Callable[[optuna.Trial], float]) -> Non
         raise
     else:
         study.tell(trial, loss)
+    return number
 
 
 def sampler(use_case: UseCase, worker: int, done: int) -> optuna.samplers.BaseSampler:
@@ -166,13 +180,13 @@ class _Objective:
         trial.set_user_attr("worker", self._worker)
         budget = self._use_case.tuning
         params = {s.parameter: _suggest(trial, s) for s in budget.space}
-        began = time.monotonic()
         watch = _Watch(trial)
         model = new_model(
             self._use_case, {**params, "iterations": budget.iterations}, self._machine, self._weights
         )
         # CatBoost takes no callbacks on a GPU: there a trial runs to its end.
         watching = {"callbacks": [watch]} if self._machine.task_type == "CPU" else {}
+        began = time.monotonic()
         fitted(
             model,
             self._use_case,
@@ -183,7 +197,7 @@ class _Objective:
         )
         if watch.error is not None:
             raise watch.error
-        trial.set_user_attr("seconds", round(time.monotonic() - began, 3))
+        trial.set_user_attr("seconds", round(time.monotonic() - began - watch.seconds, 3))
         trial.set_user_attr("curve", watch.curve())
         if watch.pruned:
             trial.set_user_attr("trees", watch.trees)
@@ -201,13 +215,14 @@ class _Objective:
         raw = np.asarray(model.predict(self._judge, prediction_type="RawFormulaVal"), dtype=np.float64)
         number = {name: index for index, name in enumerate(classes)}
         truth = np.array([number[name] for name in self._truth], dtype=np.int64)
-        return calibrate(raw, truth, len(classes), with_bias=bool(self._weights))
+        return calibrate(raw, truth, len(classes), self._weights)
 
 
 class _Watch:
     """CatBoost's callback: keeps the loss by trees, and ends a trial that Optuna's pruner gives up.
 
-    `error` is what went wrong in it: out of CatBoost, it would come as a refusal of CatBoost's own.
+    `error` is what went wrong in it: out of CatBoost, it would come as a refusal of CatBoost's own. `seconds`
+    went into asking the pruner.
     """
 
     def __init__(self, trial: optuna.Trial) -> None:
@@ -215,6 +230,7 @@ class _Watch:
         self.trees = 0
         self.pruned = False
         self.error: BaseException | None = None
+        self.seconds = 0.0
         self._train: list[float] = []
         self._validation: list[float] = []
 
@@ -224,12 +240,14 @@ class _Watch:
         for part, losses in (("learn", self._train), ("validation", self._validation)):
             losses.append(float(next(iter(info.metrics[part].values()))[-1]))
         if self.trees % REPORT_TREES == 0 and math.isfinite(self._validation[-1]):
+            began = time.monotonic()
             try:
                 self._trial.report(self._validation[-1], self.trees)
                 self.pruned = self._trial.should_prune()
             except BaseException as error:  # noqa: BLE001  raised again by the objective
                 self.error = error
                 return False
+            self.seconds += time.monotonic() - began
         return not self.pruned
 
     def curve(self) -> dict[str, list[Any]]:
@@ -266,9 +284,9 @@ def _give_up_unfinished(study: optuna.Study, worker: int) -> None:
             study.tell(trial.number, state=TrialState.FAIL)
 
 
-def _tell(study: optuna.Study, of: int, progress: Progress | None) -> None:
+def _tell(study: optuna.Study, number: int, of: int, progress: Progress | None) -> None:
     known = trials_of(study)
-    last = max(known, key=lambda t: t.number)
+    last = next(trial for trial in known if trial.number == number)
     done = sum(t.state != "failed" for t in known)
     least = least_loss(known)
     logger.info(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from evergreen.errors import TrainingError
 from evergreen.training.matrix import MISSING, Columns, as_text
 from evergreen.training.metrics import Scores, class_numbers
-from evergreen.usecase import Slice, UseCase
+from evergreen.usecase import SLICE_METRICS, Slice, UseCase
 
 # A group of fewer rows is shown but not judged: one row more or less right would decide.
 MINIMUM_ROWS = 30
@@ -29,7 +29,7 @@ def slices(use_case: UseCase, columns: Columns, label: np.ndarray, scores: Score
     """One JSON-able dict for each of `use_case.slices`: what the metrics are in each of its groups.
 
     `columns`, each of shape (n,), hold the sliced features; `label`, of shape (n,): class names or numbers.
-    A dict has `feature`, `sensitive`, `metric` (the one that limits are about: accuracy, or mae), `groups`
+    A dict has `feature`, `sensitive`, `metric` (the one that limits are about), `groups`
     in order ({"name", "rows", "judged", "values": {metric: value}}), and `difference` (greatest minus
     smallest) and `ratio` (smallest by greatest) per metric over the groups of 30 rows or more, as fairlearn
     defines them. What is undefined, such as a difference of one group, is None.
@@ -116,7 +116,7 @@ def _judged(
     return {
         "feature": chosen.feature,
         "sensitive": chosen.sensitive,
-        "metric": "accuracy" if use_case.label.classes else "mae",
+        "metric": chosen.metric or SLICE_METRICS[use_case.problem][0],
         "groups": groups,
         "difference": difference,
         "ratio": ratio,

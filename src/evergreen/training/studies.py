@@ -7,6 +7,7 @@ is several calls over HTTP, a thousand in a search that prunes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError, StoreUnreachable
+from evergreen.registry.signature import feature_code
 from evergreen.settings import Settings
 from evergreen.store.database import NO_SUCH_TABLE, error_code, exclusive, url
 
@@ -39,7 +41,7 @@ def opened(
         try:
             yield optuna.create_study(
                 storage=storage,
-                study_name=name_of(use_case.name, run),
+                study_name=name_of(use_case, run),
                 direction="minimize",
                 pruner=_pruner(use_case),
                 load_if_exists=True,
@@ -61,9 +63,15 @@ def quiet_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def name_of(use_case: str, run: TrainingRun) -> str:
-    """A study's name: another training set of the same run is another search."""
-    return f"{use_case}:{run.id}:{(run.dataset_digest or '')[:16]}"
+def name_of(use_case: UseCase, run: TrainingRun) -> str:
+    """A study's name: losses on other rows, or of other recipes, belong to another search."""
+    tuning = use_case.tuning
+    asked = (
+        *(tuning.space, tuning.iterations, tuning.early_stopping_rounds, tuning.class_weights, tuning.seed),
+        *(use_case.split, use_case.folds, use_case.holdout_share, use_case.label.classes),
+        *([f.name for f in use_case.model_features], feature_code(use_case), run.dataset_digest),
+    )
+    return f"{use_case.name}:{run.id}:{hashlib.sha256(repr(asked).encode()).hexdigest()[:16]}"
 
 
 def forget(settings: Settings, database: sa.Engine, use_case: str) -> None:

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from evergreen.errors import RegistryError
-from evergreen.registry.connection import answering, make_process_default, mlflow_client, over_http
+from evergreen.registry.connection import (
+    answering,
+    make_process_default,
+    mlflow_client,
+    over_http,
+    public_address,
+)
 from evergreen.registry.models import MODEL_URI, TRAINING_RUN, fetch_run_file
 from evergreen.settings import Settings
 from evergreen.training import trials
@@ -104,7 +110,7 @@ def run_url(settings: Settings, run_id: str, file: str = "") -> str:
     client = mlflow_client(settings)
     with answering(settings):
         experiment = client.get_run(run_id).info.experiment_id
-    base = (settings.mlflow_url or settings.mlflow_tracking_uri).rstrip("/")
+    base = settings.mlflow_url.rstrip("/") or public_address(settings)
     page = f"{base}/#/experiments/{experiment}/runs/{run_id}"
     return f"{page}/artifacts/{file}" if file else page
 

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 3_600.0
 _ASK_SECONDS = 5.0
+_IDLE_SECONDS = 30 * 86_400
 
 
 @contextmanager
@@ -25,18 +26,22 @@ def turn(
 ) -> Iterator[None]:
     """Be the only one at work on that worker's part of the use case's trainings; others wait.
 
-    The workers of one search have a turn each, so they run side by side, while another training's wait. The
-    lock is MariaDB's: it is free again when its holder dies. Raises TrainingError, naming who is at work,
+    The workers of one search have a turn each, so they run side by side, and each waits for the same worker
+    of another training; everything but a search is worker 0's. The lock is MariaDB's: it is free again when
+    its holder dies. Raises TrainingError, naming who is at work,
     after `wait_seconds`.
     """
     name = f"evergreen.{database.url.database}.fit.{run.use_case}.{worker}"
     with database.connect() as connection:
+        # Nothing is asked of it during a search of hours: the server must not end it for being idle.
+        connection.exec_driver_sql(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
         _take(database, connection, name, run, wait_seconds)
         try:
             yield
         finally:
             try:
                 connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": name})
+                connection.exec_driver_sql("SET SESSION wait_timeout = DEFAULT")
             except StoreUnreachable:  # the lock went with the connection; what was done is done
                 logger.warning("MariaDB went away during the training of %s", run.use_case)
 

@@ -84,7 +84,7 @@ def _parts_of_classes(
     right = truth == said
     least = np.finfo(np.float64).eps
     losses = -np.log(np.clip(probabilities[every, truth], least, 1.0 - least))
-    confidence, bins = confidence_bins(probabilities)
+    confidence, bins = confidence_bins(probabilities, said)
     ones = np.ones(len(truth))
     return [
         (truth, every, ones),

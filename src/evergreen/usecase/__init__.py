@@ -7,7 +7,7 @@ All datetimes are time-zone aware UTC.
 
 from evergreen.usecase.contract import Contract, Freshness, Reference, RowCount, Rule
 from evergreen.usecase.features import Entity, Feature, FeatureSet, Key, OnDemandFeature
-from evergreen.usecase.gate import Approval, Floor, Gate, Slice
+from evergreen.usecase.gate import SLICE_METRICS, Approval, Floor, Gate, Slice
 from evergreen.usecase.names import (
     CATEGORY_CHARACTERS,
     EVENT_TIME,
@@ -46,6 +46,7 @@ __all__ = [
     "RESERVED_VIEWS",
     "ROW_BYTES",
     "ROW_NUMBER",
+    "SLICE_METRICS",
     "TEXT_BYTES",
     "TIMELESS",
     "Approval",

@@ -6,8 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evergreen.errors import UseCaseError
+from evergreen.usecase.names import Problem
 
 Approval = Literal["auto", "manual"]
+
+# What is measured in each group of a slice; the first is what its limits are about if nothing else is named.
+SLICE_METRICS: dict[Problem, tuple[str, ...]] = {
+    "binary": ("accuracy", "balanced_accuracy", "selection_rate", "precision", "recall"),
+    "multiclass": ("accuracy", "balanced_accuracy"),
+    "regression": ("mae", "mean_error"),
+}
 
 
 @dataclass(frozen=True)
@@ -22,9 +30,10 @@ class Floor:
 class Slice:
     """Groups of rows whose results are shown apart: the values of a category, or a number cut at `edges`.
 
-    `sensitive` marks what people must not be treated differently by. The gate lets the groups' accuracy
-    (regression: mean absolute error) differ by `max_difference` at most, and the smallest be `min_ratio` of
-    the greatest at least; without limits the groups are only shown. Small groups are shown and not judged.
+    `sensitive` marks what people must not be treated differently by. The gate lets the groups' `metric`
+    ("accuracy", for numbers "mae", if none is named; for two classes also "selection_rate", the share
+    predicted as the last class) differ by `max_difference` at most, and the smallest be `min_ratio` of the
+    greatest at least; without limits the groups are only shown. Small groups are shown and not judged.
     """
 
     feature: str
@@ -32,6 +41,7 @@ class Slice:
     sensitive: bool = False
     max_difference: float | None = None
     min_ratio: float | None = None
+    metric: str = ""
 
     def __post_init__(self) -> None:
         if list(self.edges) != sorted(set(self.edges)):
@@ -49,9 +59,11 @@ class Gate:
     no reason for a change, unless a negative margin says so. It must beat the linear baseline by
     `baseline_margin` (a negative one allows a model that a small hold-out puts a little behind by chance),
     and a guess that knows no feature. Every floor must be reached. `calibration_error` bounds the expected
-    calibration error, `model_mb` the file, `latency_ms` the median prediction of one row. The last `replay`
-    logged requests are answered by candidate and champion; the share of changed answers is shown, and
-    bounded by `changed`. None: no limit.
+    calibration error, `model_mb` the file, `latency_ms` the median time of the model's answer to one row.
+
+    The last `replay` logged requests are answered by candidate and champion; the share of changed answers is
+    shown, and bounded by `changed`. A predicted number has changed if it moved by more than a tenth of the
+    champion's answers' standard deviation. None: no limit.
     """
 
     metric: str = "accuracy"

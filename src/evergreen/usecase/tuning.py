@@ -140,12 +140,14 @@ DEFAULT_SPACE: SearchSpace = (
 
 @dataclass(frozen=True)
 class Tuning:
-    """The search over `space`, which ends with `trials` or `seconds` of fitting, whichever is first.
+    """The search over `space`, which ends with `trials` or `seconds` of fitting, whichever is first; the
+    seconds are looked at between trials.
 
-    `workers` share the trials and may run side by side, as mapped tasks of Airflow. `pruner="median"` gives
-    a trial up whose validation loss is worse than the median of the others at the same number of trees. Each
-    fit grows up to `iterations` trees and stops `early_stopping_rounds` after the best one. `class_weights`:
-    what a row of each class counts, as weights in the order of the classes, or by the classes' shares.
+    `workers` share the trials and run side by side, as mapped tasks of Airflow, for `seconds` each.
+    `pruner="median"` gives a trial up whose validation loss is worse than the median of the others at the
+    same number of trees. Each fit grows up to `iterations` trees and stops `early_stopping_rounds` after the
+    best one. `class_weights`: what a row of each class counts, as weights in the order of the classes, or by
+    the classes' shares.
     """
 
     space: SearchSpace = DEFAULT_SPACE

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from evergreen.errors import UseCaseError
 from evergreen.usecase.features import Entity, Feature, FeatureSet, OnDemandFeature
-from evergreen.usecase.gate import Approval, Gate, Slice
+from evergreen.usecase.gate import SLICE_METRICS, Approval, Gate, Slice
 from evergreen.usecase.names import (
     CATEGORY_CHARACTERS,
     IDENTIFIER_LENGTH,
@@ -168,6 +168,12 @@ class UseCase:
                     f"the slice {chosen.feature!r} of {self.name!r} is a {dtype} "
                     + ("with edges" if chosen.edges else "without edges"),
                     hint="give a number edges=(...) that cut it into groups; a category has its values",
+                )
+            known = SLICE_METRICS[self.problem]
+            if chosen.metric and chosen.metric not in known:
+                raise UseCaseError(
+                    f"the slice {chosen.feature!r} of {self.name!r} limits {chosen.metric!r}",
+                    hint=f"of a {self.problem} problem's groups these are measured: {', '.join(known)}",
                 )
         if self.folds and (self.folds < 2 or self.split == "time"):
             raise UseCaseError(

@@ -60,7 +60,7 @@ def test_no_model_and_no_alias_are_no_champion(mlflow_says, status, code):
     assert champion(settings, "toy") is None
     with pytest.raises(NoChampion, match="toy has no champion yet") as caught:
         require_champion(settings, "toy")
-    assert "evergreen run train toy" in caught.value.hint
+    assert "evergreen train toy" in caught.value.hint
 
 
 def test_an_error_of_the_server_is_not_taken_for_no_champion(mlflow_says):

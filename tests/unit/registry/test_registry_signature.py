@@ -42,6 +42,7 @@ def test_each_difference_is_named(toy_use_case, model):
         with pytest.raises(SignatureMismatch) as caught:
             check(use_case, 3, model)
         assert "toy version 3" in caught.value.message
+        assert "train it again: evergreen train toy;" in caught.value.hint
         return caught.value.message
 
     other = Feature("income", "float", "New")

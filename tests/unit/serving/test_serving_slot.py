@@ -132,6 +132,21 @@ def test_a_model_that_cannot_be_loaded_leaves_the_former_and_is_tried_again_with
     assert slot.trouble == ""
 
 
+def test_each_answer_of_the_registry_is_told_also_of_who_is_refused_and_of_nobody() -> None:
+    seen: list[Any] = []
+    registry = Registry(1)
+    slot = slot_of(registry, named=lambda named: seen.append(named and named.version))
+    slot.check()
+    registry.version, registry.load_error = 2, SignatureMismatch("feature `age` is missing")
+    slot.check()
+    slot.check()
+    registry.version = RegistryUnreachable("MLflow is away")
+    slot.check()
+    registry.version = None
+    slot.check()
+    assert seen == [1, 2, 2, None]
+
+
 def test_the_thread_notices_a_new_champion_and_stops_when_told() -> None:
     registry = Registry(1)
     swapped = threading.Event()

@@ -10,6 +10,11 @@ from evergreen.training.calibration import Calibration, apply, calibrate, plain,
 RAW = {"prediction_type": "RawFormulaVal"}
 
 
+def even(classes):
+    """Class weights that count every class the same: a bias is fitted, around nothing."""
+    return (1.0,) * classes
+
+
 def losses(raw, truth, scale=1.0, bias=0.0):
     """Mean log loss in nats of (n, columns) raw scores."""
     scores = scale * np.asarray(raw, dtype=np.float64) + bias
@@ -54,10 +59,10 @@ def test_the_true_scale_and_bias_are_found(columns, true_scale):
     raw = 1.5 * rng.normal(size=(20_000, columns))
     bias = np.array([0.5] if columns == 1 else [0.6, -0.4, -0.2])
     truth = drawn_by(true_scale * raw + bias, rng)
-    found = calibrate(raw, truth, max(columns, 2), with_bias=True)
+    found = calibrate(raw, truth, max(columns, 2), even(max(columns, 2)))
     assert found.scale == pytest.approx(true_scale, rel=0.06)
     assert found.bias == pytest.approx(tuple(bias), abs=0.08)
-    alone = calibrate(raw, drawn_by(true_scale * raw, rng), max(columns, 2), with_bias=False)
+    alone = calibrate(raw, drawn_by(true_scale * raw, rng), max(columns, 2))
     assert alone.scale == pytest.approx(true_scale, rel=0.06)
     assert not any(alone.bias)
 
@@ -72,7 +77,7 @@ def test_it_is_the_minimum_of_log_loss_and_prior(columns):
         prior = (np.log(scale) ** 2 + np.square(bias).sum()) / 0.5**2 / 2
         return len(truth) * losses(raw, truth, scale, bias) + prior
 
-    found = calibrate(raw, truth, max(columns, 2), with_bias=True)
+    found = calibrate(raw, truth, max(columns, 2), even(max(columns, 2)))
     best = penalised(found.scale, np.array(found.bias))
     for _ in range(200):
         step = 0.02 * rng.normal(size=1 + columns)
@@ -86,7 +91,7 @@ def test_it_never_harms_the_rows_it_sees(rows, classes, with_bias, seed, spread)
     rng = np.random.default_rng(seed)
     raw = spread * rng.normal(size=(rows, 1 if classes == 2 else classes))
     truth = rng.integers(0, classes, rows)
-    found = calibrate(raw, truth, classes, with_bias)
+    found = calibrate(raw, truth, classes, even(classes) if with_bias else ())
     assert 0.05 <= found.scale <= 20.0
     assert np.isfinite(found.bias).all()
     assert len(found.bias) == raw.shape[1]
@@ -100,10 +105,11 @@ def test_it_never_harms_the_rows_it_sees(rows, classes, with_bias, seed, spread)
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_few_rows_change_little_even_perfectly_separated_ones(with_bias):
     raw = np.array([-2.0, -1.0, 1.0, 2.0, 3.0], dtype=np.float32)
-    few = calibrate(raw, raw > 0, 2, with_bias)
+    weights = even(2) if with_bias else ()
+    few = calibrate(raw, raw > 0, 2, weights)
     assert 1.0 < few.scale < 1.6
     assert abs(few.bias[0]) < 0.3
-    many = calibrate(np.repeat(raw, 100_000), np.repeat(raw > 0, 100_000), 2, with_bias)
+    many = calibrate(np.repeat(raw, 100_000), np.repeat(raw > 0, 100_000), 2, weights)
     assert few.scale < many.scale <= 20.0
 
 
@@ -156,7 +162,7 @@ def test_calibrating_a_model_on_rows_lowers_their_log_loss(fitted):
     raw = model.predict(rows, **RAW).reshape(200, -1)
     truth = drawn_by(0.4 * raw, rng)
     changed = model.copy()
-    apply(changed, calibrate(raw, truth, classes, with_bias=False))
+    apply(changed, calibrate(raw, truth, classes))
     chosen = changed.predict_proba(rows)[np.arange(200), truth]
     assert -np.log(chosen).mean() < losses(raw, truth) - 0.02
 
@@ -190,3 +196,22 @@ def test_shap_values_add_up_to_the_calibrated_raw_score(fitted, calibrated):
         assert values == pytest.approx(catboosts)
     if problem == "regression":
         assert values[0, -1] == pytest.approx(100, abs=2)
+
+
+@pytest.mark.parametrize("rows", [0, 100, 300, 100_000])
+@pytest.mark.parametrize("weights", [(0.525, 10.0), (0.5, 2.0, 4.0)])
+def test_the_weights_of_a_weighted_model_are_taken_out_again(rows, weights):
+    """A perfect model fitted with weights answers log(weight * probability), up to a constant."""
+    rng = np.random.default_rng(rows)
+    classes = len(weights)
+    scores = rng.normal(0.0, 1.0, (rows, classes)) - np.log(np.arange(1, classes + 1) ** 2)
+    truth = np.array(
+        [rng.choice(classes, p=np.exp(row) / np.exp(row).sum()) for row in scores], dtype=np.int64
+    )
+    weighted = scores + np.log(weights)
+    raw = weighted[:, 1] - weighted[:, 0] if classes == 2 else weighted
+    found = calibrate(raw, truth, classes, weights)
+    wanted = -np.diff(np.log(weights)) if classes == 2 else -np.log(weights) + np.mean(np.log(weights))
+    bias = np.array(found.bias)
+    assert bias - bias.mean() * (classes > 2) == pytest.approx(wanted, abs=0.5 if rows < 1000 else 0.05)
+    assert found.scale == pytest.approx(1.0, abs=0.3 if rows < 1000 else 0.05)

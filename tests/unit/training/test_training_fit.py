@@ -10,10 +10,10 @@ from evergreen.registry.decision import decide, weights_of
 from evergreen.settings import Settings
 from evergreen.training import device
 from evergreen.training.answers import out_of_sample, scores
-from evergreen.training.calibration import Calibration
+from evergreen.training.calibration import Calibration, calibrate
 from evergreen.training.digest import model_digest
 from evergreen.training.fit import Machine, class_weights, fit, new_model
-from evergreen.training.matrix import rows_of
+from evergreen.training.matrix import pool, rows_of
 from evergreen.training.metrics import metrics
 from evergreen.training.split import Cut
 
@@ -160,3 +160,22 @@ def test_a_model_knows_its_task_type_and_keeps_no_thread_count(toy_use_case, toy
     columns, label = toy_columns(100)
     kept = json.loads(fit(toy_use_case, columns, label, PARAMS, Machine(2)).get_metadata()["params"])
     assert "thread_count" not in json.dumps(kept)
+
+
+def test_what_a_weighted_model_answers_is_calibrated_and_decided_once(toy_use_case, toy_columns):
+    """Fit with weights, calibrate on other rows: the probabilities are of the true shares, and the weights
+    decide once."""
+    use_case, columns, label = rare(toy_use_case, toy_columns, "balanced")
+    half = np.arange(len(label)) % 2 == 0
+    weights = class_weights(use_case, label[half])
+    raw_model = new_model(use_case, PARAMS, ONE, weights)
+    raw_model.fit(pool(use_case, rows_of(columns, half), label[half]))
+    raw = raw_model.predict(pool(use_case, rows_of(columns, ~half)), prediction_type="RawFormulaVal")
+    calibration = calibrate(raw, (label[~half] == "yes").astype(int), 2, weights)
+    model = fit(use_case, rows_of(columns, half), label[half], PARAMS, ONE, calibration)
+    answers = scores(use_case, model, rows_of(columns, ~half))
+    share = np.mean(label[~half] == "yes")
+    assert answers.probabilities[:, 1].mean() == pytest.approx(share, abs=0.02)
+    said = answers.predictions == "yes"
+    assert (said == (answers.probabilities[:, 1] > 1 / (1 + weights[1] / weights[0]))).all()
+    assert metrics(use_case, label[~half], answers)["calibration_error"] < 0.1

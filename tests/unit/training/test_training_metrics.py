@@ -15,7 +15,7 @@ from evergreen.training.metrics import (
     metrics,
     reliability,
 )
-from evergreen.usecase import Gate
+from evergreen.usecase import Floor, Gate
 
 
 def names(*values):
@@ -131,7 +131,7 @@ def test_the_calibration_error_is_the_mean_gap_of_the_reliability_diagram(toy_us
     use_case = of_classes(toy_use_case, *"dbca"[: probabilities.shape[1]])
     declared = names(*use_case.label.classes)
     scores = Scores(declared[probabilities.argmax(axis=1)], probabilities)
-    bins = reliability(scores, declared[truth])
+    bins = reliability(use_case, declared[truth], scores)
     assert sum(each["rows"] for each in bins) == len(truth)
     assert [each["confidence"] for each in bins] == sorted(each["confidence"] for each in bins)
     gap = sum(each["rows"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / len(truth)
@@ -141,10 +141,12 @@ def test_the_calibration_error_is_the_mean_gap_of_the_reliability_diagram(toy_us
 
 def test_a_bin_holds_its_upper_edge_and_numbers_have_no_bins(toy_use_case):
     probabilities = np.array([[0.5, 0.5], [0.4, 0.6], [0.0, 1.0]])
-    bins = reliability(Scores(names("no", "yes", "yes"), probabilities), names("no", "no", "yes"), bins=2)
+    bins = reliability(
+        toy_use_case, names("no", "no", "yes"), Scores(names("no", "yes", "yes"), probabilities), bins=2
+    )
     assert bins[0] == {"confidence": 0.5, "accuracy": 1.0, "rows": 1}
     assert bins[1] == {"confidence": pytest.approx(0.8), "accuracy": 0.5, "rows": 2}
-    assert reliability(Scores(np.ones(3), None), np.ones(3)) == []
+    assert reliability(toy_use_case, np.ones(3), Scores(np.ones(3), None)) == []
 
 
 def test_a_metric_that_the_problem_does_not_have_is_found_out_first(toy_use_case):
@@ -158,3 +160,24 @@ def test_a_metric_that_the_problem_does_not_have_is_found_out_first(toy_use_case
 
 def test_what_is_less_is_known_for_metrics_that_exist():
     assert {name for known in METRICS.values() for name in known} >= LESS_IS_BETTER
+
+
+def test_floors_and_a_calibration_limit_are_looked_at_too(toy_use_case):
+    with pytest.raises(TrainingError, match="'roc_auk'") as caught:
+        check_metric(replace(toy_use_case, gate=Gate(floors=(Floor("roc_auk", 0.5),))))
+    assert caught.value.hint == "did you mean 'roc_auc'?"
+    number = replace(toy_use_case, label=replace(toy_use_case.label, classes=()))
+    with pytest.raises(TrainingError, match="calibration error, which a number does not have"):
+        check_metric(replace(number, gate=Gate("rmse", calibration_error=0.1)))
+
+
+def test_the_confidence_is_that_of_the_answer_even_if_class_weights_chose_it(toy_use_case):
+    """Honest probabilities stay calibrated whichever class is answered."""
+    rng = np.random.default_rng(5)
+    positive = rng.uniform(0.0, 0.4, 40_000)
+    probabilities = np.column_stack([1 - positive, positive])
+    truth = np.where(rng.uniform(size=40_000) < positive, "yes", "no").astype(object)
+    for least in (0.5, 0.1):
+        said = np.where(positive > least, "yes", "no").astype(object)
+        found = metrics(toy_use_case, truth, Scores(said, probabilities))
+        assert found["calibration_error"] < 0.01, least

@@ -68,7 +68,7 @@ def test_pictures_of_classes(toy_use_case: UseCase, classes: tuple[str, ...]) ->
     told = drawn(plots.curves(use_case, label, scores))
     assert "area under the ROC curve" in told
     assert ("8 with most rows" in told) == (classes is MANY)
-    bins = reliability(scores, label)
+    bins = reliability(use_case, label, scores)
     told = drawn(plots.calibration(use_case, bins, bins))
     assert "after the correction" in told
 
