@@ -91,7 +91,7 @@ class World:
         self.columns, self.label = rows_of(given.columns, cut.train), given.label[cut.train]
         self.parts: Cut = validation(use_case, given.frame[cut.train])
         self.held_out, self.truth = rows_of(given.columns, cut.test), given.label[cut.test]
-        self.machine = machine(settings)
+        self.machine = machine(settings, use_case)
 
     def judged(self, model: Any) -> tuple[float, float]:
         """Log loss and accuracy on the hold-out."""
