@@ -19,6 +19,7 @@ from evergreen.settings import Settings
 from evergreen.store.on_demand import columns_of, feature_columns
 from evergreen.store.training_set import TrainingSet
 from evergreen.training import evaluation as evaluating
+from evergreen.training import pictures
 from evergreen.training.answers import baseline_scores, judged, out_of_sample
 from evergreen.training.baselines import fit_dummy, fit_linear
 from evergreen.training.calibration import Calibration, plain, shap_values
@@ -41,7 +42,7 @@ from evergreen.usecase import EVENT_TIME, UseCase
 logger = logging.getLogger(__name__)
 
 # Rows of the hold-out whose SHAP values are taken: enough for a mean, and a second's work at most.
-_SHAP_ROWS = 1_000
+_SHAP_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,15 @@ class Rows:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate's models, its answers on the rows that were held out, and its evaluation (JSON-able)."""
+    """A candidate's models, its answers on the rows that were held out, its evaluation (JSON-able), and
+    pictures of it by file."""
 
     model: Any
     holdout_models: tuple[Any, ...]
     label: np.ndarray
     answers: Scores
     evaluation: dict[str, Any]
+    pictures: dict[str, bytes]
 
 
 def rows(use_case: UseCase, training_set: TrainingSet) -> Rows:
@@ -105,7 +108,7 @@ def evaluate(
 ) -> Candidate:
     """Fit candidate and baselines, and compare them with the champion on the rows that were held out.
 
-    The comparison is computed beside the later fits, which leave a processor idle now and then.
+    The comparison is computed and drawn beside the later fits, which leave a processor idle now and then.
     """
     on = machine(settings, use_case)
     held_out = judged(given.cuts)
@@ -118,19 +121,23 @@ def evaluate(
         other = patiently(lambda: rival(settings, use_case, given.frame, given.columns, given.cuts))
 
         def compared() -> dict[str, Any]:
-            drawn = resamples(entities(use_case, given.frame[held_out]), use_case.tuning.seed)
+            resampled = resamples(entities(use_case, given.frame[held_out]), use_case.tuning.seed)
             contestants = {"candidate": answers, "champion": other.scores, **fitted.result()}
             return {
-                **evaluating.compare(use_case, label, contestants, drawn),
+                **evaluating.compare(use_case, label, contestants, resampled),
                 "calibration": _calibrated(use_case, given, tuned, holdout_models, label, answers),
                 "slices": evaluating.groups(use_case, columns, label, answers),
             }
 
         comparison = beside.submit(compared)
+        drawn_beside = beside.submit(
+            lambda: pictures.of_answers(use_case, tuned, label, answers, comparison.result())
+        )
         model = _registered(use_case, given, tuned, on)
         curve = _learning(use_case, given, tuned, on, holdout_models[0])
         importance = _importance(use_case, model, columns, on)
         document: dict[str, Any] = {"metric": use_case.gate.metric, **comparison.result()}
+        drawn = {**drawn_beside.result(), **pictures.of_model(use_case, importance, curve)}
     document |= {
         "champion_version": other.version,
         "remark": other.remark,
@@ -147,7 +154,7 @@ def evaluate(
         "task_type": on.task_type,
     }
     document["seconds"] = on.clock.to_json()
-    return Candidate(model, holdout_models, label, answers, document)
+    return Candidate(model, holdout_models, label, answers, document, drawn)
 
 
 def _registered(use_case: UseCase, given: Rows, tuned: Mapping[str, Any], on: Machine) -> Any:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evergreen.registry.signature import feature_code
-from evergreen.training import plots
 from evergreen.training.candidate import Candidate, Rows
 from evergreen.training.contest import HOLDOUT_TRAINED_UNTIL, SPLIT, TRAINED_UNTIL, split_of
 from evergreen.training.evaluation import RIVALS
@@ -23,9 +22,6 @@ from evergreen.training.tracking import (
     Evidence,
 )
 from evergreen.usecase import EVENT_TIME, UseCase
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MODEL_DIGEST = "evergreen.model_digest"
 CODE_VERSION = "evergreen.code_version"
@@ -53,7 +49,7 @@ def evidence(
         dataset_query=run.dataset_query or {},
         model=candidate.model,
         holdout_models=candidate.holdout_models,
-        figures=_figures(use_case, tuned, candidate),
+        pictures=candidate.pictures,
         documents={EVALUATION_FILE: evaluation, PROFILE_FILE: reference, TUNING_FILE: dict(tuned)},
         about_model={
             "use_case": use_case.name,
@@ -111,31 +107,3 @@ def _tags(
         HOLDOUT_TRAINED_UNTIL: times[given.cuts[0].train].max().isoformat(),
         SPLIT: split_of(use_case),
     }
-
-
-def _figures(use_case: UseCase, tuned: Mapping[str, Any], candidate: Candidate) -> dict[str, Figure]:
-    evaluation, label, answers = candidate.evaluation, candidate.label, candidate.answers
-    made = {
-        "plots/holdout.png": plots.truth_against_prediction(use_case, label, answers.predictions),
-        "plots/importance.png": plots.importance(use_case, evaluation["importance"]),
-        "plots/training.png": plots.training_curve({**tuned["curve"], "loss": _loss(use_case)}),
-        "search/history.png": plots.search_history(tuned["trials"]),
-        "search/parameters.png": plots.search_parameters(tuned["trials"]),
-    }
-    if evaluation["learning_curve"]:
-        made["plots/learning.png"] = plots.learning_curve(evaluation["learning_curve"], use_case.gate.metric)
-    if evaluation["slices"]:
-        made["plots/slices.png"] = plots.slices(evaluation["slices"])
-    if tuned["importance"]:
-        made["search/importance.png"] = plots.search_importance(tuned["importance"])
-    if evaluation["calibration"]:
-        bins = evaluation["calibration"]
-        made["plots/calibration.png"] = plots.calibration(use_case, bins["bins_before"], bins["bins"])
-        made["plots/curves.png"] = plots.curves(use_case, label, answers)
-    if use_case.problem == "regression":
-        made["plots/residuals.png"] = plots.residuals(use_case, label, answers.predictions)
-    return made
-
-
-def _loss(use_case: UseCase) -> str:
-    return "RMSE" if use_case.problem == "regression" else "log loss"

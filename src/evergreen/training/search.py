@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Every so many trees a trial tells its validation loss, and hears whether it is worth going on.
-REPORT_TREES = 20
+# So often at most in its course a trial tells its validation loss, and hears whether it is worth going on.
+REPORTS = 12
+_LEAST_TREES_BETWEEN = 10
 _STARTUP_TRIALS = 4
 _CURVE_POINTS = 200
 
@@ -180,7 +181,7 @@ class _Objective:
         trial.set_user_attr("worker", self._worker)
         budget = self._use_case.tuning
         params = {s.parameter: _suggest(trial, s) for s in budget.space}
-        watch = _Watch(trial)
+        watch = _Watch(trial, max(_LEAST_TREES_BETWEEN, budget.iterations // REPORTS))
         model = new_model(
             self._use_case, {**params, "iterations": budget.iterations}, self._machine, self._weights
         )
@@ -225,8 +226,9 @@ class _Watch:
     went into asking the pruner.
     """
 
-    def __init__(self, trial: optuna.Trial) -> None:
+    def __init__(self, trial: optuna.Trial, every: int) -> None:
         self._trial = trial
+        self._every = every
         self.trees = 0
         self.pruned = False
         self.error: BaseException | None = None
@@ -239,7 +241,7 @@ class _Watch:
         self.trees = int(info.iteration)
         for part, losses in (("learn", self._train), ("validation", self._validation)):
             losses.append(float(next(iter(info.metrics[part].values()))[-1]))
-        if self.trees % REPORT_TREES == 0 and math.isfinite(self._validation[-1]):
+        if self.trees % self._every == 0 and math.isfinite(self._validation[-1]):
             began = time.monotonic()
             try:
                 self._trial.report(self._validation[-1], self.trees)

@@ -32,8 +32,6 @@ from evergreen.usecase import UseCase
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.figure import Figure
-
 DATASET_DIGEST = "evergreen.dataset_digest"
 DATASET_READ_AT = "evergreen.dataset_read_at"
 EVALUATION_FILE = "evaluation.json"
@@ -58,7 +56,7 @@ class Evidence:
     dataset_query: Mapping[str, Any]
     model: Any
     holdout_models: Sequence[Any]
-    figures: Mapping[str, Figure]
+    pictures: Mapping[str, bytes]
     documents: Mapping[str, Any]
     about_model: Mapping[str, Any] = field(default_factory=dict)
 
@@ -216,12 +214,12 @@ def _schema(frame: pd.DataFrame) -> Any:
 
 
 def _log_files(evidence: Evidence) -> None:
-    """Plots, documents and hold-out models, as one folder: a call per file would cost a second or two."""
+    """Pictures, documents and hold-out models, as one folder: a call per file would cost a second or two."""
     import mlflow
 
     with tempfile.TemporaryDirectory(prefix="evergreen-run-") as folder:
-        for file, figure in evidence.figures.items():
-            figure.savefig(_made(folder, file), dpi=110)
+        for file, picture in evidence.pictures.items():
+            _made(folder, file).write_bytes(picture)
         for file, document in evidence.documents.items():
             _made(folder, file).write_text(json.dumps(document, indent=1), encoding="utf-8")
         for number, model in enumerate(evidence.holdout_models):
