@@ -40,7 +40,7 @@ def training_set(
     a gate whose metric does not exist, and SettingsError for a moment in the future.
     """
     from evergreen.store.migrations import migrate
-    from evergreen.training import candidate, runs
+    from evergreen.training import runs
     from evergreen.training.dataset import prepared
     from evergreen.training.metrics import check_metric
 
@@ -51,8 +51,7 @@ def training_set(
     migrate(database)
     run = runs.start(database, use_case, as_of, reason)
     if run.mlflow_run_id is None:
-        run, found = prepared(settings, database, declared, run)
-        candidate.rows(declared, found)  # what cannot be fitted shall be heard of here
+        run, _ = prepared(settings, database, declared, run)
     logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)
     return {"training_run": run.id, "rows": run.dataset_rows, "digest": run.dataset_digest}
 

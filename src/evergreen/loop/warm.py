@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import threading
+from functools import cache
 
 # What a search itself uses. Loaded first: two threads must not be half-way through one package.
-_AT_ONCE = ("catboost", "optuna.samplers", "optuna.pruners", "scipy.optimize", "scipy.stats")
+_AT_ONCE = ("catboost", "optuna.samplers", "optuna.pruners", "scipy.optimize")
 _LATER = (
     *("mlflow", "mlflow.catboost", "mlflow.data.meta_dataset", "mlflow.data.code_dataset_source"),
     *("sklearn.metrics", "sklearn.compose", "sklearn.linear_model", "sklearn.pipeline", "sklearn.dummy"),
@@ -33,3 +35,10 @@ def load() -> None:
     quiet_mlflow()  # MLflow reads its settings when it is imported
     for name in _LATER:
         importlib.import_module(name)
+    _keep()
+
+
+@cache
+def _keep() -> None:
+    """What libraries made stays for good: the collector need not look through it again and again."""
+    gc.freeze()
