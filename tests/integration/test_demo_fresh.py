@@ -11,7 +11,7 @@ import pytest
 from evergreen.demo.fresh import Mark, start_afresh
 from evergreen.demo.upstream import DeclaredUpstream
 from evergreen.errors import NotTheDemosData
-from evergreen.loop import ingest
+from evergreen.loop import ingest, train
 from evergreen.registry import ledger
 from evergreen.settings import Settings
 from evergreen.store.database import engine
@@ -52,6 +52,22 @@ def test_what_an_earlier_demo_made_is_forgotten(
     assert start_afresh(filled, toy_use_case, source) == "forgot what the previous demo left"
     assert is_empty(engine(filled), toy_use_case)
     assert Mark.of(filled, toy_use_case).moments() == set()
+
+
+def test_the_next_demo_searches_anew(
+    toy_store: Settings, toy_use_case: UseCase, toy_settings: Settings
+) -> None:
+    as_of = datetime(2026, 7, 1, tzinfo=UTC)
+    train.tune(toy_store, train.training_set(toy_store, "toy", as_of)["training_run"])
+
+    def searches() -> int:
+        with engine(toy_store).connect() as connection:
+            return int(connection.exec_driver_sql("SELECT COUNT(*) FROM studies").scalar_one())
+
+    assert searches() == 1
+    source = DeclaredUpstream(toy_settings, toy_use_case, "")
+    start_afresh(toy_store, toy_use_case, source, erase=True)
+    assert searches() == 0
 
 
 def test_rows_that_no_demo_made_are_never_erased_unasked(

@@ -54,7 +54,7 @@ def run(
     read again, and a run that finds nothing new says so.
 
     Examples: `evergreen run ingest titanic --source train.csv` ·
-    `evergreen run train credit_score --as-of 2026-07-01`
+    `evergreen run monitor credit_score`
     """
     from importlib import import_module
 

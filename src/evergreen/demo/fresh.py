@@ -18,6 +18,7 @@ from evergreen.registry.reconcile import reconcile_alone
 from evergreen.settings import Settings
 from evergreen.store.database import engine
 from evergreen.store.forget import forget, is_empty, run_moments
+from evergreen.training import studies
 from evergreen.usecase import UseCase
 
 
@@ -71,6 +72,7 @@ def start_afresh(settings: Settings, use_case: UseCase, source: Upstream, *, era
             hint="erase all of it with --erase, or take the demo elsewhere: EVERGREEN_HOME=another-folder",
         )
     forget(database, use_case)
+    studies.forget(settings, database, use_case.name)
     _forget_champions(settings, use_case)
     source.erase()
     mark.write(set())

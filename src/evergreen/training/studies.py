@@ -75,7 +75,7 @@ def name_of(use_case: UseCase, run: TrainingRun) -> str:
 
 
 def forget(settings: Settings, database: sa.Engine, use_case: str) -> None:
-    """Delete the searches of a use case."""
+    """Delete the searches of a use case: training anew as of the same moments must not find them done."""
     import optuna
 
     try:
