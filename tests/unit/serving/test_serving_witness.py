@@ -12,7 +12,8 @@ import pytest
 
 from evergreen.errors import StoreUnreachable
 from evergreen.serving.witness import Witness
-from waiting import eventually
+
+JOIN_SECONDS = 60.0  # bounds a failing test
 
 
 class Comparison:
@@ -42,59 +43,82 @@ def named(version: int, run_id: str = "run") -> Any:
     return SimpleNamespace(version=version, run_id=run_id)
 
 
-def settled() -> None:
-    eventually(lambda: not threads())
+class Threads(list[threading.Thread]):
+    """The threads that were started since the test began."""
+
+    def settle(self) -> None:
+        """Return when each of them has ended for certain.
+
+        A thread leaves `threading.enumerate()` before `is_alive()` is false; only a join knows the end.
+        """
+        for thread in self:
+            thread.join(JOIN_SECONDS)
+            assert not thread.is_alive()
 
 
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "reconcile"]
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
+    started = Threads()
+    start = threading.Thread.start
+
+    def start_and_keep(thread: threading.Thread) -> None:
+        start(thread)
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_keep)
+    return started
 
 
-def test_news_is_compared_once_and_what_is_seen_first_is_news(comparison: Comparison) -> None:
+def test_news_is_compared_once_and_what_is_seen_first_is_news(
+    comparison: Comparison, threads: Threads
+) -> None:
     witness = Witness(comparison)
     calls = []
     for seen in (None, None, named(1), named(1), named(1, "made anew"), named(2), None, None, named(2)):
         witness.saw(seen)
-        settled()
+        threads.settle()
         calls.append(comparison.calls)
     assert calls == [1, 1, 2, 2, 3, 4, 5, 5, 6]
 
 
 def test_a_failed_comparison_is_repeated_until_it_succeeds_and_logged_once(
-    comparison: Comparison, caplog: pytest.LogCaptureFixture
+    comparison: Comparison, threads: Threads, caplog: pytest.LogCaptureFixture
 ) -> None:
     witness = Witness(comparison)
     comparison.fault = StoreUnreachable("MariaDB does not answer")
     with caplog.at_level(logging.WARNING):
         for _ in range(4):
             witness.saw(named(1))
-            settled()
+            threads.settle()
         comparison.fault = None
         for _ in range(3):
             witness.saw(named(1))
-            settled()
+            threads.settle()
     assert comparison.calls == 5
-    assert [record.message for record in caplog.records] == [
+    own = [record.message for record in caplog.records if record.name == "evergreen.serving.witness"]
+    assert own == [
         "the ledger was not compared with the registry, which is tried again: MariaDB does not answer"
     ]
 
 
-def test_while_one_comparison_lasts_nobody_waits_and_no_other_begins(comparison: Comparison) -> None:
+def test_while_one_comparison_lasts_nobody_waits_and_no_other_begins(
+    comparison: Comparison, threads: Threads
+) -> None:
     witness = Witness(comparison)
     comparison.may_end.clear()
     witness.saw(named(1))
     for version in range(2, 50):
         witness.saw(named(version))
-    assert len(threads()) == 1
+    assert len(threads) == 1
     comparison.may_end.set()
-    settled()
+    threads.settle()
     witness.saw(named(49))
-    settled()
+    threads.settle()
     assert comparison.calls == 2
 
 
 def test_a_process_without_room_for_a_thread_tries_again(
-    comparison: Comparison, monkeypatch: pytest.MonkeyPatch
+    comparison: Comparison, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -105,5 +129,5 @@ def test_a_process_without_room_for_a_thread_tries_again(
         witness.saw(named(1))
     assert comparison.calls == 0
     witness.saw(named(1))
-    settled()
+    threads.settle()
     assert comparison.calls == 1
