@@ -12,9 +12,8 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import pytest
 from evergreen.errors import ChildFailed, MissingProgram, PortInUse, StackError
 from evergreen.stack import lifecycle, processes, warden
 from evergreen.stack.state import is_alive
+from waiting import eventually
 
 TESTS = Path(__file__).resolve().parents[1]
 PLAN = "fake_stack:FakePlan"
@@ -60,17 +60,10 @@ def pid_of(home: Path, name: str) -> int:
 
 def answers(url: str) -> bool:
     try:
-        with DIRECT.open(url, timeout=5) as response:
+        with DIRECT.open(url, timeout=60) as response:
             return int(response.status) == 200
     except OSError:
         return False
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "that did not happen in time"
-        time.sleep(0.05)
 
 
 def test_up_starts_in_order_and_down_leaves_nothing(home: Path) -> None:
@@ -165,7 +158,7 @@ def test_up_ends_what_a_hard_kill_left_behind(home: Path) -> None:
     )
     eventually(lambda: left.pid in processes.marked(stack))
     up(home)
-    assert left.wait(timeout=10) == -signal.SIGTERM
+    assert left.wait(timeout=60) == -signal.SIGTERM
 
 
 def test_a_taken_port_is_replaced_by_a_free_one_and_shown(home: Path) -> None:

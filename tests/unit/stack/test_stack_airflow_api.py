@@ -92,7 +92,7 @@ def test_triggering_a_run_that_exists_means_that_run() -> None:
 
 def test_a_dag_that_is_not_parsed_yet_is_waited_for() -> None:
     airflow = Recorded().on("GET dags/toy__train", (404, {"detail": "no"}), (200, {"is_stale": False}))
-    airflow.api().wait_for_dag("toy__train", timeout=5)
+    airflow.api().wait_for_dag("toy__train", timeout=60)
 
 
 def test_an_unknown_dag_comes_with_the_import_errors() -> None:
@@ -116,7 +116,7 @@ def test_wait_tells_each_change_and_returns_on_success() -> None:
         tasks(task("tune", "success"), task("part", "success", map_index=2)),
     )
     said: list[Any] = []
-    airflow.api().wait("toy__train", "r1", 10, on_progress=lambda states: said.append(dict(states)))
+    airflow.api().wait("toy__train", "r1", 60, on_progress=lambda states: said.append(dict(states)))
     assert said == [{"tune": None}, {"tune": "success", "part[2]": "success"}]
 
 
@@ -144,7 +144,7 @@ def test_a_failed_run_names_the_task_and_shows_its_log() -> None:
     }
     airflow.on(f"GET {RUN}/taskInstances/tune/logs/2", (200, log))
     with pytest.raises(OrchestratorError) as caught:
-        airflow.api().wait("toy__train", "r1", 10)
+        airflow.api().wait("toy__train", "r1", 60)
     assert "task tune failed" in caught.value.message
     assert "NotEnoughData: 3 rows" in caught.value.message
     assert "::group::" not in caught.value.message
@@ -163,7 +163,7 @@ def test_a_restart_of_airflow_is_waited_out() -> None:
     away = httpx.ConnectError("connection refused")
     airflow = Recorded().on(f"GET {RUN}", (0, away), (0, away), (200, {"state": "success"}))
     airflow.on(f"GET {RUN}/taskInstances", tasks())
-    airflow.api().wait("toy__train", "r1", 10)
+    airflow.api().wait("toy__train", "r1", 60)
 
 
 def test_the_run_that_an_asset_started_is_found_among_older_ones() -> None:
@@ -179,7 +179,7 @@ def test_the_run_that_an_asset_started_is_found_among_older_ones() -> None:
         (200, {"dag_runs": [manual, new, old]}),
     )
     after = datetime(2026, 1, 1, 3, tzinfo=UTC)
-    assert airflow.api().wait_for_asset_run("toy__deploy", after, timeout=5) == "new"
+    assert airflow.api().wait_for_asset_run("toy__deploy", after, timeout=60) == "new"
     with pytest.raises(OrchestratorError, match="no asset has started"):
         airflow.api().wait_for_asset_run("toy__deploy", datetime(2026, 1, 2, tzinfo=UTC), timeout=0)
 

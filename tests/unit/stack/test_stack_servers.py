@@ -122,7 +122,7 @@ def test_the_wheel_holds_the_dags_and_the_migrations_and_finds_them(tmp_path: Pa
         cwd=source,
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=300,
     )
     (wheel,) = tmp_path.glob("*.whl")
     installed = tmp_path / "installed"
@@ -140,7 +140,7 @@ def test_the_wheel_holds_the_dags_and_the_migrations_and_finds_them(tmp_path: Pa
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     module, dags, sql = result.stdout.splitlines()
     assert module.startswith(str(installed))

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from evergreen.stack import processes, warden
+from waiting import eventually
 
 # Forks twice into a session of its own, ignores SIGTERM, and writes its process id into a file.
 ESCAPE = """
@@ -34,14 +34,8 @@ Start = Callable[[list[str]], subprocess.Popen[bytes]]
 
 
 def running(pid: int) -> bool:
-    return pid in warden.process_tree() and warden.process_tree()[pid][1] not in ("Z", "X")
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "that did not happen in time"
-        time.sleep(0.02)
+    _, state = warden.process_tree().get(pid, (0, "X"))
+    return state not in ("Z", "X")
 
 
 def guarded(*command: str, tied_to: int | str = 0, seconds: int = 1) -> list[str]:
@@ -83,8 +77,8 @@ def test_a_grandchild_that_escaped_ends_when_the_supervisor_is_killed(tmp_path: 
     guard = start(guarded(sys.executable, "-S", "-c", ESCAPE, str(pid_file)))
     eventually(pid_file.exists)
     escaped = int(pid_file.read_text())
-    os.kill(supervisor_of(guard.pid), signal.SIGKILL)
     assert running(escaped)
+    os.kill(supervisor_of(guard.pid), signal.SIGKILL)
     assert guard.wait(timeout=60) == 128 + signal.SIGKILL
     assert not running(escaped)
 
@@ -107,7 +101,7 @@ def test_a_request_to_end_is_passed_on_and_the_exit_code_comes_back(tmp_path: Pa
     guard = start(guarded(sys.executable, "-S", "-c", program, str(ready)))
     eventually(ready.exists)
     guard.terminate()
-    assert guard.wait(timeout=30) == 7
+    assert guard.wait(timeout=60) == 7
 
 
 def test_tied_to_a_process_it_ends_with_it(tmp_path: Path, start: Start) -> None:
@@ -136,7 +130,7 @@ def test_marked_processes_are_found_measured_and_ended(start: Start) -> None:
     eventually(lambda: processes.memory_bytes({process.pid}) > 1_000_000)  # once it is loaded
     assert processes.end_marked(stack, child="another") == 0
     assert processes.end_marked(stack) == 1
-    assert process.wait(timeout=10) == -signal.SIGKILL
+    assert process.wait(timeout=60) == -signal.SIGKILL
     assert processes.marked(stack) == {}
 
 
@@ -169,7 +163,7 @@ def test_what_ignores_the_request_is_made_to_end_and_what_cannot_end_is_left(
     stubborn = start([sys.executable, "-S", "-c", program, str(ready)])
     eventually(ready.exists)
     assert warden.end_all(lambda: {stubborn.pid} if stubborn.poll() is None else set(), ask_seconds=0.2) == 1
-    assert stubborn.wait(timeout=10) == -signal.SIGKILL
+    assert stubborn.wait(timeout=60) == -signal.SIGKILL
     assert warden.end_all(lambda: {stubborn.pid}, ask_seconds=0.0, give_up_after=0.1) == 1
 
 

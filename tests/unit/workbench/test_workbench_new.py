@@ -26,7 +26,14 @@ from evergreen.workbench.new import create
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RNG = np.random.default_rng(3)
+BEGINNING = RNG.bit_generator.state
 ROWS = 400
+
+
+@pytest.fixture(autouse=True)
+def _same_tables_in_any_order() -> None:
+    """A test's random numbers do not depend on the tests before it."""
+    RNG.bit_generator.state = BEGINNING
 
 
 @pytest.fixture
