@@ -35,7 +35,7 @@ class Tracking:
         deadline = time.monotonic() + _START_SECONDS
         while told := self._spec.probe(datetime.now(UTC)):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                log = self._log.read_text(errors="replace")
+                log = self._log.read_text("utf-8", errors="replace")
                 raise SystemExit(f"the MLflow server does not answer ({told}):\n{log[-2000:]}")
             time.sleep(0.1)
 

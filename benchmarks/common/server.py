@@ -181,7 +181,7 @@ def _await(bench: Bench, process: subprocess.Popen[bytes]) -> None:
             bench.connect().close()
         except MySQLdb.OperationalError as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                log = (bench.server.home / "server.log").read_text(errors="replace")
+                log = (bench.server.home / "server.log").read_text("utf-8", errors="replace")
                 raise SystemExit(f"the private MariaDB does not answer ({error}):\n{log[-2000:]}") from error
             time.sleep(0.1)
         else:

@@ -34,7 +34,9 @@ def make(folder: Path) -> Path:
         ["venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
         ["pip", "install", "--quiet", "--python", str(python), *REQUIREMENTS],
     ):
-        done = subprocess.run([uv, *command], env=_environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [uv, *command], env=_environment(), capture_output=True, encoding="utf-8", check=False
+        )
         if done.returncode != 0:
             raise SystemExit(
                 f"uv {command[0]} failed: {done.stderr.strip()[-1500:]}\n"
@@ -49,7 +51,7 @@ def _environment() -> dict[str, str]:
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     told = dict(re.findall(r"^[a-z:.]*[.]([a-z-]+)='(.*)'$", listed.stdout, flags=re.MULTILINE))
@@ -94,7 +96,7 @@ def running(python: Path, folder: Path) -> Iterator[Feast]:
         [str(python), str(_WORKER), str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env=environment,
     )
     try:

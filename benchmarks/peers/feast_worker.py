@@ -80,7 +80,7 @@ class Worker:
 
 def main() -> None:
     # What Feast prints must not get between the answers.
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     worker = Worker(Path(sys.argv[1]))
     for line in sys.stdin:

@@ -37,7 +37,7 @@ def stack() -> Iterator[Settings]:
     folder = home / "usecases" / "toy"
     folder.mkdir(parents=True)
     toy_rows(600).to_csv(home / "toy.csv", index=False)
-    declared = Path(toy_declaration.__file__).read_text()
+    declared = Path(toy_declaration.__file__).read_text(encoding="utf-8")
     declared = declared.replace("tuning=Tuning(trials=2,", "tuning=Tuning(trials=4, workers=2,")
     declared = declared.replace("    retrain=RetrainPolicy(),", '    approval="manual",')
     (folder / "__init__.py").write_text(declared.replace('"toy.csv"', repr(str(home / "toy.csv"))))

@@ -123,7 +123,7 @@ def listening_elsewhere(pids: set[int]) -> list[str]:
                 continue
     found = []
     for table, loopback in (("tcp", "0100007F"), ("tcp6", "00000000000000000000000001000000")):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+        for line in Path(f"/proc/net/{table}").read_text(encoding="utf-8").splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A" and fields[9] in inodes and not fields[1].startswith(loopback):
                 found.append(fields[1])
@@ -169,7 +169,7 @@ def test_every_server_answers_and_secrets_are_private(stack: Stack) -> None:
         assert stat.S_IMODE((stack.home / name).stat().st_mode) == 0o600, name
     secrets = [password, *json.loads((stack.home / "keys.json").read_text()).values()]
     for pid in processes.marked(stack.id):
-        command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+        command = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
         assert not any(secret in command for secret in secrets)
     assert not any(secret in (stack.home / "stack.json").read_text() for secret in secrets)
 

@@ -66,7 +66,7 @@ def server(tmp_path: Path) -> Iterator[Database]:
 def settings(server: Database, tmp_path: Path) -> Iterator[Settings]:
     folder = tmp_path / "usecases" / "toy"
     folder.mkdir(parents=True)
-    (folder / "__init__.py").write_text(Path(toy_declaration.__file__).read_text())
+    (folder / "__init__.py").write_text(Path(toy_declaration.__file__).read_text(encoding="utf-8"))
     made = Settings(
         home=tmp_path / "home",
         use_cases=str(tmp_path / "usecases"),

@@ -114,7 +114,7 @@ def test_what_a_file_held_of_the_future_is_read_later(toy_settings: Settings, cs
 def test_a_file_that_was_another_meanwhile_is_read_again(
     toy_settings: Settings, toy_use_case: UseCase, csv: Path
 ) -> None:
-    first = csv.read_text()
+    first = csv.read_text(encoding="utf-8")
     other = pd.read_csv(csv)
     other["age"] = other["age"].where(other.index != 3, 99)
     ingest.run(toy_settings, "toy", JULY)
@@ -122,7 +122,7 @@ def test_a_file_that_was_another_meanwhile_is_read_again(
     other.to_csv(csv, index=False)
     assert ingest.run(toy_settings, "toy", JULY + DAY)["loaded"] == {"facts": 1, "label": 0}
     # Back to what it was: loaded before, but no longer what the store knows.
-    csv.write_text(first)
+    csv.write_text(first, encoding="utf-8")
     back = ingest.run(toy_settings, "toy", JULY + 2 * DAY)
     assert back["loaded"] == {"facts": 1, "label": 0}
     values = [row[3:] for row in content(engine(toy_settings), toy_use_case)["toy__facts__online"]]
@@ -132,17 +132,17 @@ def test_a_file_that_was_another_meanwhile_is_read_again(
 def test_a_failed_rerun_does_not_hide_what_was_loaded(
     toy_settings: Settings, toy_use_case: UseCase, csv: Path
 ) -> None:
-    first = csv.read_text()
+    first = csv.read_text(encoding="utf-8")
     ingest.run(toy_settings, "toy", JULY - DAY)
     other = pd.read_csv(csv)
     other["age"] = 99
     other.to_csv(csv, index=False)
     ingest.run(toy_settings, "toy", JULY)
-    csv.write_text(first.replace("yes", "perhaps"))
+    csv.write_text(first.replace("yes", "perhaps"), encoding="utf-8")
     with pytest.raises(ValidationFailed):
         ingest.run(toy_settings, "toy", JULY)
     # The store knows 99 as of July: the file of the day before is news again.
-    csv.write_text(first)
+    csv.write_text(first, encoding="utf-8")
     assert ingest.run(toy_settings, "toy", JULY)["loaded"]["facts"] == 60
     ages = {row[3] for row in content(engine(toy_settings), toy_use_case)["toy__facts__online"]}
     assert 99 not in ages

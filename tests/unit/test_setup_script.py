@@ -162,7 +162,7 @@ def test_what_builds_is_installed_first_and_nothing_is_built_with_anything_else(
 ) -> None:
     result = set_up(checkout, EVERGREEN_SYSTEM_PACKAGES="skip")
     assert result.returncode == 0, result.stderr
-    build, lock, itself = environment_of_stubs.read_text().splitlines()
+    build, lock, itself = environment_of_stubs.read_text(encoding="utf-8").splitlines()
     assert build.endswith(
         "-r scripts/build-requirements.txt [index=file:///an/index strategy=unsafe-best-match]"
     )
@@ -178,7 +178,7 @@ def test_pip_does_the_same_where_uv_does_not_get_through(checkout: Path, environ
     stub(checkout / ".venv" / "tools", "uv", f'[ "$1" = --version ] && echo "uv {pinned_uv()}"')
     result = set_up(checkout, EVERGREEN_SYSTEM_PACKAGES="skip")
     assert result.returncode == 0, result.stderr
-    build, lock, itself = environment_of_stubs.read_text().splitlines()
+    build, lock, itself = environment_of_stubs.read_text(encoding="utf-8").splitlines()
     assert all(call.startswith("pip: ") and "--no-build-isolation" in call for call in (build, lock, itself))
     assert all("--require-hashes" in call for call in (build, lock))
 
@@ -186,10 +186,10 @@ def test_pip_does_the_same_where_uv_does_not_get_through(checkout: Path, environ
 def test_the_second_run_without_mariadb_has_nothing_to_do(checkout: Path, environment_of_stubs: Path) -> None:
     first = set_up(checkout, EVERGREEN_SYSTEM_PACKAGES="skip")
     assert "Set-up done." in first.stderr
-    said = environment_of_stubs.read_text()
+    said = environment_of_stubs.read_text(encoding="utf-8")
     second = set_up(checkout, EVERGREEN_SYSTEM_PACKAGES="skip")
     assert (second.returncode, second.stderr) == (0, "")
-    assert environment_of_stubs.read_text() == said
+    assert environment_of_stubs.read_text(encoding="utf-8") == said
     assert set_up(checkout).returncode == 1  # who does not skip them needs them
 
 
@@ -199,7 +199,7 @@ def test_a_new_pin_of_uv_reaches_an_environment_that_has_an_old_one(
 ) -> None:
     stub(checkout / ".venv" / "tools", "uv", UV.format(calls=environment_of_stubs, version=version))
     assert set_up(checkout, EVERGREEN_SYSTEM_PACKAGES="skip").returncode == 0
-    first = environment_of_stubs.read_text().splitlines()[0]
+    first = environment_of_stubs.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("pip: ")
     assert "-r scripts/uv-requirements.txt" in first
 
@@ -212,7 +212,7 @@ def test_locking_asks_the_index_of_pips_configuration_and_no_other(
     environment_of_stubs.unlink()
     result = set_up(checkout, "lock", "--upgrade", EVERGREEN_SYSTEM_PACKAGES="skip")
     assert result.returncode == 0, result.stderr
-    lock, build, *rest = environment_of_stubs.read_text().splitlines()
+    lock, build, *rest = environment_of_stubs.read_text(encoding="utf-8").splitlines()
     assert "--output-file requirements.lock --upgrade" in lock
     assert "--constraint requirements.lock --output-file scripts/build-requirements.txt" in build
     for call in (lock, build):

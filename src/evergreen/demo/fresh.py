@@ -38,7 +38,7 @@ class Mark:
         """What was noted for this database; nothing if the mark is another database's or is not there."""
         if not self.path.exists():
             return set()
-        noted = json.loads(self.path.read_text())
+        noted = json.loads(self.path.read_text("utf-8"))
         if noted["database"] != self.database:
             return set()
         return {datetime.fromisoformat(moment) for moment in noted["moments"]}
@@ -50,7 +50,7 @@ class Mark:
     def write(self, moments: set[datetime]) -> None:
         noted = {"database": self.database, "moments": sorted(moment.isoformat() for moment in moments)}
         fresh = self.path.with_suffix(".new")
-        fresh.write_text(json.dumps(noted))
+        fresh.write_text(json.dumps(noted), "utf-8")
         fresh.replace(self.path)
 
 

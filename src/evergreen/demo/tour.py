@@ -249,4 +249,4 @@ def write_report(path: Path, tour: Tour, outcome: Mapping[str, Any], *, verified
         "stages": tour.as_json(),
         "total_seconds": round(tour.total_seconds, 1),
     }
-    path.write_text(json.dumps(report, indent=2) + "\n")
+    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -122,7 +122,7 @@ def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, 
         write_private(stamp, version)
 
     new = not database.exists()
-    if new or not stamp.exists() or stamp.read_text() != version:
+    if new or not stamp.exists() or stamp.read_text("utf-8") != version:
         migrated = ("airflow-db",)
         specs.append(
             ChildSpec(

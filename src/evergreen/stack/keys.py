@@ -31,7 +31,7 @@ def keys(home: Path) -> Keys:
     path = home / KEYS_FILE
     if path.exists():
         try:
-            return Keys(**json.loads(path.read_text()))
+            return Keys(**json.loads(path.read_text("utf-8")))
         except (ValueError, TypeError) as error:
             raise StackError(
                 f"{path} is damaged: {error}",

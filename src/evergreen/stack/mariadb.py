@@ -118,7 +118,9 @@ class PrivateMariaDB:
         if self.initialised:
             return
         self.forget_half_made()
-        result = subprocess.run(self.install_command(), capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            self.install_command(), capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
         if result.returncode != 0:
             raise ChildFailed(
                 f"mariadb-install-db failed: {(result.stderr or result.stdout).strip()[-600:]}",
@@ -130,7 +132,7 @@ class PrivateMariaDB:
         """The server's command line. Writes the accounts into an init file (mode 600) that it runs."""
         init = self.home / "init.sql"
         init.touch(mode=0o600)
-        init.write_text("".join(f"{statement};\n" for statement in self._accounts()))
+        init.write_text("".join(f"{statement};\n" for statement in self._accounts()), "utf-8")
         return [
             str(find_program("mariadbd")),
             "--no-defaults",

@@ -76,7 +76,7 @@ def read_state(home: Path) -> StackState | None:
     Raises StackError when the home cannot be read.
     """
     try:
-        raw: dict[str, Any] = json.loads((home / STATE_FILE).read_text())
+        raw: dict[str, Any] = json.loads((home / STATE_FILE).read_text("utf-8"))
         processes = [ProcessState(**process) for process in raw.pop("processes")]
         return StackState(processes=processes, **raw)
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
@@ -90,7 +90,7 @@ def write_private(path: Path, text: str) -> None:
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     new.unlink(missing_ok=True)
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "w") as file:
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(text)
     new.replace(path)
 

@@ -44,7 +44,7 @@ def process_tree() -> Tree:
         if not entry.isdigit():
             continue
         with contextlib.suppress(OSError, ValueError, IndexError):
-            stat = Path(f"/proc/{entry}/stat").read_text(errors="replace")
+            stat = Path(f"/proc/{entry}/stat").read_text(encoding="utf-8", errors="replace")
             # The name in parentheses may itself hold spaces and parentheses.
             state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
             tree[int(entry)] = int(parent), state

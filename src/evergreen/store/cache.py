@@ -40,7 +40,7 @@ class Cache:
         self.limit = megabytes * 1024 * 1024
         self._server = server
         # Files are not synced to disk, so none may outlive a crash of the machine.
-        self._boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
+        self._boot = _BOOT.read_text(encoding="utf-8").strip() if _BOOT.exists() else ""
 
     def find(self, part: Part, state: TableState, at: datetime) -> list[pa.Table] | None:
         """The parts of that table as it was at `at`, if they are kept and the table has not changed since."""

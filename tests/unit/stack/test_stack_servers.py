@@ -29,7 +29,7 @@ def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     def add(name: str) -> None:
         folder = tmp_path / "usecases" / name
         folder.mkdir(parents=True)
-        text = Path(toy_declaration.__file__).read_text()
+        text = Path(toy_declaration.__file__).read_text(encoding="utf-8")
         assert 'name="toy"' in text
         (folder / "__init__.py").write_text(text.replace('name="toy"', f'name="{name}"'))
 
