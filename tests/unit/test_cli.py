@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from command_line import CommandLine, Done
+from evergreen.cli.app import print_json
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
@@ -46,7 +49,8 @@ def as_process(*arguments: str, home: Path, **settings: str) -> subprocess.Compl
     return subprocess.run(
         [sys.executable, "-m", "evergreen.cli", *arguments],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
         env=environment,
         cwd=home,
@@ -117,6 +121,23 @@ def test_bad_input_is_one_message_and_its_exit_code(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.returncode == code
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso8859-1", "euc_kr"])
+def test_an_output_that_lacks_a_character_gets_another_for_it(encoding: str, tmp_path: Path) -> None:
+    for arguments, code in ((("new", "--help"), 0), (("run", "train", "été·시험"), 2)):
+        done = as_process(*arguments, home=tmp_path, PYTHONIOENCODING=encoding)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "euc_kr", "utf-8"])
+def test_json_is_exact_in_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts, written = {"label": "été · 시험"}, io.BytesIO()
+    console = Console(file=io.TextIOWrapper(written, encoding=encoding, write_through=True))
+    monkeypatch.setitem(print_json.__globals__, "out", console)
+    print_json(facts)
+    assert json.loads(written.getvalue().decode(encoding)) == facts
 
 
 def test_an_unreachable_store_says_where_it_was_looked_for(evergreen: Evergreen, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import sys
 
 from evergreen.cli.app import app, err
@@ -24,6 +25,7 @@ def main() -> None:
     """Entry point: an EvergreenError becomes one message on standard error and its exit code."""
     # At its end Python looks through all objects for cycles, which after a training takes it a second.
     atexit.register(gc.freeze)
+    _replace_what_cannot_be_shown()
     try:
         app()
     except EvergreenError as error:
@@ -34,6 +36,13 @@ def main() -> None:
     except KeyboardInterrupt:
         err.print("Interrupted.")
         sys.exit(130)
+
+
+def _replace_what_cannot_be_shown() -> None:
+    """Have characters that the encoding of an output lacks written as question marks instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _complain(word: str, text: str) -> None:

@@ -47,9 +47,14 @@ def root(
 def show(facts: Any, as_json: bool, render: Callable[[], Any]) -> None:
     """Print facts as JSON, or what `render` makes of them."""
     if as_json:
-        out.print_json(json.dumps(facts, default=_plain))
+        print_json(facts)
     else:
         out.print(render())
+
+
+def print_json(facts: Any) -> None:
+    """JSON on standard output; escaped to ASCII where the output's encoding does not hold every character."""
+    out.print_json(json.dumps(facts, default=_plain), ensure_ascii=not out.encoding.startswith("utf"))
 
 
 def _plain(value: Any) -> str:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, out, show
+from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, out, print_json, show
 from evergreen.cli.training import train_here
 from evergreen.errors import SettingsError
 from evergreen.settings import load_settings
@@ -187,7 +187,7 @@ def demo(
         erase=erase,
     )
     if as_json:
-        out.print_json(data=report)
+        print_json(report)
 
 
 def _told(outcome: dict[str, Any]) -> RenderableType:

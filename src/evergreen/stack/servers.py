@@ -256,6 +256,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "EVERGREEN_HOME": str(settings.home.resolve()),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
+        # Logs and files of the servers are UTF-8 whatever the caller's locale.
+        "PYTHONUTF8": "1",
         "MALLOC_ARENA_MAX": "2",
         # setproctitle would overwrite the environment block in which processes.py looks for its marks.
         "SPT_NOENV": "1",
