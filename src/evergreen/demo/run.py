@@ -65,7 +65,7 @@ def run_demo(
         console.print("Interrupted. What Airflow has begun goes on, and the stack stays up: evergreen down")
         raise
     finally:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         plot.write_report(report, tour, outcome, verified=verified)
     console.print()
     if not console.is_terminal:

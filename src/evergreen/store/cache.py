@@ -118,7 +118,7 @@ class Draft:
 
     def _open(self) -> None:
         try:
-            self._cache.folder.mkdir(parents=True, exist_ok=True)
+            self._cache.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             stem = self._cache._path(self._part).stem
             handle, name = tempfile.mkstemp(_DRAFT, f"{stem}.", self._cache.folder)
             os.close(handle)
