@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,13 +36,20 @@ _FOREIGN = re.compile(r"(EVERGREEN|AIRFLOW_CONN|MLFLOW|BENTOML)_.*|.*_proxy", re
 
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:
-    """The developer's own settings and proxies are gone before any other fixture, also for subprocesses."""
+    """The developer's own settings and proxies are gone before any other fixture, also for subprocesses.
+
+    The zone of everything, servers too, is one with half hours and summer time: what takes a local time for
+    UTC, or one for the other, shows. `TZ=Asia/Kathmandu make test` chooses another.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if _FOREIGN.fullmatch(name):
                 patch.delenv(name)
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        patch.setenv("TZ", os.environ.get("TZ") or "America/St_Johns")
+        time.tzset()
         yield
+    time.tzset()
 
 
 @pytest.fixture(scope="session")

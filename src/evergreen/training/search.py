@@ -179,6 +179,7 @@ class _Objective:
         import optuna
 
         trial.set_user_attr("worker", self._worker)
+        trial.set_user_attr("started", time.time())
         budget = self._use_case.tuning
         params = {s.parameter: _suggest(trial, s) for s in budget.space}
         watch = _Watch(trial, max(_LEAST_TREES_BETWEEN, budget.iterations // REPORTS))

@@ -20,7 +20,7 @@ _TRIALS_FOR_IMPORTANCE = 4
 @dataclass(frozen=True)
 class Trial:
     """One try. `loss` is the validation loss (log loss in nats, or RMSE) at the best of the `trees`; of a
-    pruned one the last that was told, None if none was. `seconds` of fitting."""
+    pruned one the last that was told, None if none was. `seconds` of fitting, `started` since 1970."""
 
     number: int
     worker: int
@@ -54,12 +54,18 @@ def trials_of(study: optuna.Study) -> list[Trial]:
                 trees=int(told.get("trees", 0)),
                 loss=float(loss) if loss is not None and math.isfinite(loss) else None,
                 seconds=float(told.get("seconds", 0.0)),
-                started=trial.datetime_start.timestamp() if trial.datetime_start else 0.0,
+                started=_started(trial),
                 calibration=told.get("calibration"),
                 curve=told.get("curve", {}),
             )
         )
     return found
+
+
+def _started(trial: optuna.trial.FrozenTrial) -> float:
+    """Seconds since 1970. Optuna's own moment is local, without a zone; it is an old search's only one."""
+    own = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    return float(trial.user_attrs.get("started", own))
 
 
 def least_loss(trials: Sequence[Trial]) -> float:

@@ -1,6 +1,7 @@
 """The search, on a study in memory; kills and shared studies in MariaDB are in tests/integration."""
 
 import logging
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -79,6 +80,20 @@ def test_every_trial_is_told(searched, caplog):
     # Not of other libraries: whether Optuna's own lines are captured depends on what ran before.
     told = [record.message for record in caplog.records if record.name == "evergreen.training.search"]
     assert told[1].startswith("trial 2 of 2 complete: loss 0.")
+
+
+def test_a_trial_began_at_the_same_moment_wherever_it_is_read(searched, monkeypatch):
+    before = time.time()
+    study, _ = searched()
+    after = time.time()
+    try:
+        for zone in ("Pacific/Kiritimati", "America/Los_Angeles"):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            assert all(before <= trial.started <= after for trial in trials_of(study))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_grid_visits_every_point_once_and_ends(searched, toy_use_case):
