@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,17 @@ def test_servers_that_share_a_temporary_folder_would_harm_each_other(
         before, after = temporary_files_around_another_start(first, tmp_path / "second")
     assert before
     assert not before & after
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_server_starts_in_any_folder_under_any_umask_and_is_private(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        with private_mariadb(tmp_path / "에버 그린 #1; 50%41 $HOME it's") as server:
+            with server.connect() as connection, connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                assert cursor.fetchone() == (1,)
+            assert stat.S_IMODE(server.server.home.stat().st_mode) == 0o700
+            assert stat.S_IMODE((server.server.home / "init.sql").stat().st_mode) == 0o600
+    finally:
+        os.umask(before)

@@ -89,12 +89,14 @@ class PrivateMariaDB:
         self._temporary.mkdir(exist_ok=True)
 
     def install_command(self) -> list[str]:
-        """The command that creates the system tables in a new data folder, which has no name yet."""
+        """The command that creates the system tables in a new data folder, which has no name yet.
+
+        It is run in `home` with `install_environment`: a shell script that takes a path with spaces apart.
+        """
         return [
             str(find_program("mariadb-install-db")),
             "--no-defaults",
-            f"--datadir={unfinished(self.data)}",
-            f"--tmpdir={self._temporary}",
+            f"--datadir=./{unfinished(self.data).name}",
             *_as_root(),
             "--auth-root-authentication-method=socket",
             "--skip-test-db",
@@ -102,6 +104,11 @@ class PrivateMariaDB:
             # under /usr/lib/mysql, which belongs to the machine's own MariaDB.
             "--rpm",
         ]
+
+    @property
+    def install_environment(self) -> dict[str, str]:
+        """What `install_command` needs in its environment."""
+        return {"TMPDIR": str(self._temporary)}
 
     def forget_half_made(self) -> None:
         """Remove what a killed `install_command` left; never the data folder itself."""
@@ -119,7 +126,13 @@ class PrivateMariaDB:
             return
         self.forget_half_made()
         result = subprocess.run(
-            self.install_command(), capture_output=True, encoding="utf-8", errors="replace", check=False
+            self.install_command(),
+            cwd=self.home,
+            env={**os.environ, **self.install_environment},
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
         if result.returncode != 0:
             raise ChildFailed(

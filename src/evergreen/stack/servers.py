@@ -142,6 +142,8 @@ class EvergreenPlan:
                 ChildSpec(
                     name="mariadb-init",
                     command=tuple(server.install_command()),
+                    environment=server.install_environment,
+                    folder=server.home,
                     before=server.forget_half_made,
                     after=server.mark_initialised,
                     one_off=True,
