@@ -35,6 +35,8 @@ def list_lines(
 ) -> None:
     """Promotions, rejections, rollbacks, and champions set by hand in MLflow, which are noticed here too.
 
+    What the gate warned of is counted, and told in the reason.
+
     Examples: `evergreen ledger credit_score` · `evergreen ledger credit_score --json | jq .lines[0].verdict`
     """
     from evergreen.cli.registry_tables import ledger_view
@@ -56,7 +58,7 @@ def list_lines(
     safe = protected(database)
     if not safe:
         warnings.append(_UNPROTECTED)
-    lines = [asdict(line) for line in entries(database, use_case, limit)]
+    lines = [{**asdict(line), "warnings": line.warnings} for line in entries(database, use_case, limit)]
     facts = {"use_case": use_case, "protected": safe, "warnings": warnings, "lines": lines}
     show(facts, as_json, lambda: ledger_view(facts))
 

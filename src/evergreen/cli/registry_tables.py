@@ -19,13 +19,18 @@ def ledger_view(facts: Mapping[str, Any]) -> RenderableType:
     warnings = [Text(warning, style="yellow") for warning in facts["warnings"]]
     if not facts["lines"]:
         return Group(Text(f"The ledger has no line of {facts['use_case']} yet."), *warnings)
-    table = grid("time (UTC)", "actor", "action", "from", "to", "reason")
-    for column in table.columns[:1] + table.columns[2:5]:
+    warned = any(line["warnings"] for line in facts["lines"])
+    table = grid(
+        *("time (UTC)", "actor", "action", "from", "to"), *(["warnings"] if warned else []), "reason"
+    )
+    for column in table.columns[:1] + table.columns[2:-1]:
         column.no_wrap = True
     for line in facts["lines"]:
         action = Text(line["action"], style=_STYLES.get(line["action"], ""))
         versions = (_version(line["from_version"]), _version(line["to_version"]))
-        _row(table, f"{line['at']:%Y-%m-%d %H:%M:%S}", line["actor"], action, *versions, line["reason"])
+        count = Text(str(len(line["warnings"]) or ""), style="yellow")
+        cells = (line["actor"], action, *versions, *([count] if warned else []), line["reason"])
+        _row(table, f"{line['at']:%Y-%m-%d %H:%M:%S}", *cells)
     return Group(table, *warnings)
 
 

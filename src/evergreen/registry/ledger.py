@@ -52,6 +52,11 @@ class Entry:
     reason: str
     verdict: Mapping[str, Any] | None
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the gate warned of; nothing in lines without a verdict, or of before there were warnings."""
+        return tuple((self.verdict or {}).get("warnings", ()))
+
 
 def record(
     engine: sa.Engine,

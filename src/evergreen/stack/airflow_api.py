@@ -21,6 +21,9 @@ _RETRY_SECONDS = 1.0
 _RESTART_SECONDS = 60.0
 _LOG_LINES = 20
 _PAGE = 100
+# What Airflow takes as a note, in characters, and what stands between two texts in one.
+_NOTE_LENGTH = 1000
+_PARAGRAPH = "\n\n"
 
 
 class AirflowApi:
@@ -178,6 +181,20 @@ class AirflowApi:
         run = f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}"
         return self._get(f"{run}/taskInstances/{_part(task_id)}/xcomEntries/{_part(key)}")["value"]
 
+    def add_note(self, dag_id: str, run_id: str, text: str) -> None:
+        """Add a text to a run's note as a paragraph, shortened to what Airflow takes.
+
+        What the note says already stays, whoever wrote it; a text that it has is not added again.
+        """
+        run = f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}"
+        standing = self._get(run).get("note") or ""
+        text = _shortened(text, _NOTE_LENGTH)
+        room = _NOTE_LENGTH - len(standing) - len(_PARAGRAPH)
+        if text in standing or room < 1:
+            return
+        note = f"{standing}{_PARAGRAPH}{_shortened(text, room)}" if standing else text
+        self._checked(self._send("PATCH", run, json={"note": note}), f"a note on {dag_id}")
+
     def close(self) -> None:
         self._client.close()
 
@@ -287,3 +304,7 @@ def _in_words(tasks: Mapping[str, str | None]) -> str:
 def _tail(text: str, lines: int) -> str:
     kept = [line for line in text.splitlines() if not line.startswith(("::group::", "::endgroup::"))]
     return "\n".join(line[:400] for line in kept[-lines:])
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

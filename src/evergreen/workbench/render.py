@@ -143,8 +143,9 @@ def _use_case(use_case: UseCase) -> _Node:
 
 def _about_gate(use_case: UseCase) -> str:
     return (
-        f"By chance the first model may be this far behind a linear one. The floor is what a guess reaches"
-        f" that knows no feature; set the worst {use_case.gate.metric} you would accept."
+        "By chance the first model may be this far behind a linear one; further behind, the gate warns. The"
+        " floor is what a guess reaches that knows no feature; set the worst"
+        f" {use_case.gate.metric} you would accept."
     )
 
 
