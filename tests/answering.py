@@ -1,4 +1,4 @@
-"""The service's answers in this process: a small model in a Runtime, without registry, store or HTTP server."""
+"""The service's answers in this process: a small model in a Runtime, without registry, store or server."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_a_value_beyond_a_guess_is_answered_with_a_warning_and_logged(
         response = http.post(path, json={"data": data})
         assert response.status_code == 200, response.text
         body = response.json()
-        answers = body["predictions"] if "predictions" in body else [body]
+        answers = body.get("predictions", [body])
         assert answers[-1]["warnings"] == [{"field": field, "reason": reason}]
         assert set(answers[-1]["probabilities"]) == {"no", "yes"}
         assert logged[-1][field] == changes[field]
