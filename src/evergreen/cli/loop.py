@@ -205,7 +205,7 @@ def _told(outcome: dict[str, Any]) -> RenderableType:
 def _places(source: str) -> str:
     """A file, or PART=FILE,PART=FILE, with paths as they are seen from anywhere; URLs stay as they are."""
     pairs = [pair.strip().partition("=") for pair in re.split(r",(?=\s*[a-z][a-z0-9_]*=)", source)]
-    if all(equals and NAME.match(part) for part, equals, _ in pairs) and not Path(source).exists():
+    if all(equals and NAME.fullmatch(part) for part, equals, _ in pairs) and not Path(source).exists():
         return ",".join(f"{part}={_place(file)}" for part, _, file in pairs)
     return _place(source)
 

@@ -32,6 +32,7 @@ from evergreen.store.on_demand import columns_of_rows
 from evergreen.store.online import read_online
 from evergreen.store.predictions import insert_predictions, record_actual
 from evergreen.usecase import UseCase
+from evergreen.validation.domain_words import warn_of
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Runtime:
         )
         self.answered = {"online": 0, "canary": 0}
         self._features = tuple(feature.name for feature in use_case.stored_features)
+        self._guessed = tuple(feature for feature in use_case.stored_features if not feature.strict)
 
     def start(self) -> None:
         """Begin to ask for the champion and to write the log."""
@@ -88,6 +90,8 @@ class Runtime:
     def answer(self, rows: Sequence[Row], channel: str) -> tuple[int, list[dict[str, Any]]]:
         """Predict rows of the request's form with ONE model, log them, and return (version, answers).
 
+        Where features have the severity "warning", each answer has a list `warnings`, empty for none.
+
         Raises NoChampion, StoreError of an on-demand feature, and PredictionLogFull.
         """
         served = self.slot.require()
@@ -100,7 +104,8 @@ class Runtime:
             key = {name: row.get(name) for name in keys}
             result = outcome.answer(number)
             identity = {"prediction_id": str(prediction_id), "model_version": served.version, **key}
-            answers.append({**identity, **result})
+            warnings = {"warnings": warn_of(self._guessed, row)} if self._guessed else {}
+            answers.append({**identity, **result, **warnings})
             logged.append(
                 {
                     **identity,

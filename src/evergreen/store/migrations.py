@@ -18,7 +18,7 @@ from evergreen.store.sql_files import (
     statements,
 )
 
-_NAME = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
+_NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
 
 
 def migrate(engine: sa.Engine, source: Path | None = None) -> list[str]:
@@ -29,7 +29,7 @@ def migrate(engine: sa.Engine, source: Path | None = None) -> list[str]:
     database is missing and this user may not make it, with the SQL that an administrator runs.
     """
     source = source or folder()
-    files = sorted(path for path in source.glob("*.sql") if _NAME.match(path.name))
+    files = sorted(path for path in source.glob("*.sql") if _NAME.fullmatch(path.name))
     database = str(engine.url.database)
     with engine.connect() as connection:
         if not [path for path in files if path.stem not in _seen(connection)]:

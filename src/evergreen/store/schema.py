@@ -231,11 +231,12 @@ def _cast(change: Change) -> str:
         case (("bigint" | "double"), _) if becomes_string:
             return f"CASE WHEN CAST({column} AS CHAR) + 0e0 = {column} THEN CAST({column} AS CHAR) END"
         case _, "bigint" if was_string:
-            return f"CASE WHEN {column} REGEXP '^(0|-?[1-9][0-9]{{0,17}})$' THEN CAST({column} AS SIGNED) END"
+            whole = "0|-?[1-9][0-9]{0,17}"
+            return rf"CASE WHEN {column} REGEXP '^({whole})\\z' THEN CAST({column} AS SIGNED) END"
         case _, "double" if was_string:
             # Bounded, for a number beyond the doubles is an error here and not infinity.
             number = "[+-]?([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][+-]?[0-9]{1,2})?"
-            return f"CASE WHEN {column} REGEXP '^{number}$' THEN {column} + 0e0 END"
+            return rf"CASE WHEN {column} REGEXP '^{number}\\z' THEN {column} + 0e0 END"
         case _:
             return "NULL"  # a type that Evergreen never makes
 

@@ -22,6 +22,7 @@ from evergreen.validation.columns import (
     part_name,
     source_columns,
 )
+from evergreen.validation.domain_words import NO_VALUE
 from evergreen.validation.domains import breaks_rule, broken, domain_checks
 from evergreen.validation.report import Failure, Rejected, Report
 from evergreen.validation.tally import Tally
@@ -211,7 +212,7 @@ class Checker:
         rows = breach.rows[:_LOOKED_AT]
         if breach.shown:
             examples = plain_objects(_taken(columns[breach.shown], rows))
-        elif breach.check != _NO_VALUE:
+        elif breach.check != NO_VALUE:
             names = breach.column.split(", ")
             values = [plain_objects(made[name].take(pa.array(rows))) for name in names]
             examples = [
@@ -243,16 +244,13 @@ class Checker:
             self._rejected.append(Rejected(int(positions[row]), tuple(reasons[row]), held))
 
 
-_NO_VALUE = "has no value"
-
-
 def _required(column: str, cast: Cast, severity: Severity) -> list[_Breach]:
     """Where a value is missing that its source did not give, or gave as nothing."""
     if not cast.values.null_count:
         return []
     present, faulty = _split(cast)
     rows = np.flatnonzero(~(present | faulty))
-    return [_Breach(column, _NO_VALUE, severity, rows)] if len(rows) else []
+    return [_Breach(column, NO_VALUE, severity, rows)] if len(rows) else []
 
 
 def _split(cast: Cast) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from evergreen.serving.schema import TEXT_CHARACTERS
-from evergreen.usecase import CATEGORY_CHARACTERS, TEXT_BYTES, Feature
+from evergreen.usecase import CATEGORY_CHARACTERS, TEXT_BYTES, Feature, Severity
 from evergreen.workbench.columns import MOST_VALUES, Column
 from evergreen.workbench.naming import like_an_id, like_an_index
 
@@ -17,6 +17,8 @@ _FEW = 50
 _KNOWN_WELL = 5
 _MOST_ALLOWED = 20
 _LONGEST_ALLOWED = 40
+# What a table holds today says what is usual, not what is right: beyond it is worth a warning, no refusal.
+_GUESSED: Severity = "warning"
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def _number(column: Column, name: str) -> Made:
         max_null_share=null_limit(column),
         used_by_model=not identifies,
         column=_column(column, name),
+        severity=_GUESSED,
     )
     return Made(feature, comment)
 
@@ -130,6 +133,7 @@ def _category(column: Column, name: str) -> Made:
         allowed=tuple(sorted(column.values)) if known else (),
         max_null_share=null_limit(column),
         column=_column(column, name),
+        severity=_GUESSED,
     )
     return Made(feature, comment)
 
@@ -147,6 +151,7 @@ def _text(column: Column, name: str) -> Made:
         max_null_share=null_limit(column),
         used_by_model=False,
         column=_column(column, name),
+        severity=_GUESSED,
     )
     return Made(feature, comment)
 
