@@ -2,6 +2,7 @@
 
 EvergreenError
 ├── SettingsError            a setting is missing or malformed
+├── UntrustedFolder          a folder with code or settings belongs to somebody else
 ├── UseCaseError             a declaration is wrong
 │   └── UnknownUseCase       nobody declared that name
 ├── SourceError              raw rows cannot be read
@@ -72,6 +73,12 @@ def _rebuild(kind: type[EvergreenError], message: str, hint: str, state: dict[st
 
 class SettingsError(EvergreenError):
     """A setting is missing or malformed."""
+
+    exit_code = 2
+
+
+class UntrustedFolder(EvergreenError):
+    """A folder with code or settings belongs to a user who is not trusted; nothing in it was read."""
 
     exit_code = 2
 

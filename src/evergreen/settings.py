@@ -1,7 +1,8 @@
 """Typed settings, read from the environment (prefix EVERGREEN_) and from the running stack's own file.
 
 The embedded stack writes `stack.env` into its home; the environment wins over that file. Nothing else in
-Evergreen reads environment variables, except Airflow's own AIRFLOW_CONN_* for foreign databases.
+Evergreen reads environment variables, except Airflow's own AIRFLOW_CONN_* for foreign databases and sudo's
+SUDO_UID (`trust.py`). A home that belongs to somebody else is refused before its file is read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as MalformedSource
 
 from evergreen.errors import SettingsError
+from evergreen.trust import VARIABLE, Trust, trust_of
 
 STACK_ENV = "stack.env"
 
@@ -26,6 +28,10 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".evergreen"), description="Where the embedded stack keeps its data and logs.")
     use_cases: str = Field("usecases", description="Folders with your own use cases, separated by ':'.")
+    trusted_folders: str = Field(
+        "",
+        description="Folders of other users to trust, separated by ':', or *; only from the environment.",
+    )
     dags: Path | None = Field(
         None, description="The folder with Airflow's DAG files; unset: Evergreen's own."
     )
@@ -71,16 +77,27 @@ class Settings(BaseSettings):
         """Where what was last read of the store is kept."""
         return self.home / "cache"
 
+    @property
+    def trust(self) -> Trust:
+        """Whose folders may hold code and settings for this process."""
+        return trust_of(self.trusted_folders)
+
 
 def load_settings(home: Path | None = None) -> Settings:
     """Read the settings: the environment first, then `stack.env` of the stack's home, then defaults.
 
-    Raises SettingsError naming each field that is malformed.
+    Raises SettingsError naming each field that is malformed, and UntrustedFolder, before anything in the home
+    is read, when the home or its `stack.env` belongs to somebody else.
     """
     home = home or Path(os.environ.get("EVERGREEN_HOME", ".evergreen"))
+    # Never from the file: a folder cannot vouch for itself.
+    trusted_folders = os.environ.get(VARIABLE, "")
+    trust = trust_of(trusted_folders)
+    trust.check_folder(home, "the home of the stack")
+    trust.check_file(home / STACK_ENV, "the settings of the stack")
     hint = f"mend the environment or {home / STACK_ENV}; .env.example lists every setting"
     try:
-        return Settings(_env_file=home / STACK_ENV, home=home.resolve())
+        return Settings(_env_file=home / STACK_ENV, home=home.resolve(), trusted_folders=trusted_folders)
     except ValidationError as error:
         faults = "; ".join(
             f"EVERGREEN_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()

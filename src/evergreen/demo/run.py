@@ -14,6 +14,7 @@ from evergreen.demo import tour as plot
 from evergreen.demo.fresh import start_afresh
 from evergreen.demo.stages import Tour
 from evergreen.demo.upstream import check_source, upstream
+from evergreen.private import make_private_folder
 from evergreen.settings import load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.view import urls_table
@@ -65,7 +66,7 @@ def run_demo(
         console.print("Interrupted. What Airflow has begun goes on, and the stack stays up: evergreen down")
         raise
     finally:
-        home.mkdir(parents=True, exist_ok=True)
+        make_private_folder(home)
         plot.write_report(report, tour, outcome, verified=verified)
     console.print()
     if not console.is_terminal:

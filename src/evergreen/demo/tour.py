@@ -14,6 +14,7 @@ from evergreen.demo.fresh import Mark
 from evergreen.demo.stages import Stage, Tour
 from evergreen.demo.traffic import Answers, send
 from evergreen.demo.upstream import DriftingUpstream, Upstream
+from evergreen.private import write_private
 from evergreen.registry.champion import Champion, champion
 from evergreen.registry.ledger import entries
 from evergreen.serving.client import ServiceClient
@@ -249,4 +250,4 @@ def write_report(path: Path, tour: Tour, outcome: Mapping[str, Any], *, verified
         "stages": tour.as_json(),
         "total_seconds": round(tour.total_seconds, 1),
     }
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_private(path, json.dumps(report, indent=2) + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import ServingError, ValidationFailed
+from evergreen.private import replaced
 from evergreen.registry.champion import require_champion
 from evergreen.settings import Settings
 from evergreen.usecase import ROW_NUMBER, TIMELESS, Contract, FeatureView, FileSource, UseCase
@@ -164,16 +164,14 @@ def _writable(output: Path) -> None:
 
 def _write(frame: pd.DataFrame, output: Path) -> None:
     # Into a neighbour first: nobody ever sees half a file, and a former one stays if this fails.
-    part = output.with_name(f".{output.name}.{uuid.uuid4().hex}.part")
+    # For its owner only, as it holds people's rows; a file that was shared stays shared.
     try:
-        if output.suffix.lower() in _PARQUET:
-            frame.to_parquet(part, index=False)
-        else:
-            frame.to_csv(part, index=False)
-        part.replace(output)
+        with replaced(output, keep_mode=True) as part:
+            if output.suffix.lower() in _PARQUET:
+                frame.to_parquet(part, index=False)
+            else:
+                frame.to_csv(part, index=False)
     except OSError as error:
         raise ServingError(
             f"{output} cannot be written: {error.strerror or error}", hint="check its folder and the disk"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)

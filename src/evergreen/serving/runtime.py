@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +17,7 @@ from sqlalchemy import Engine
 from uuid_utils import uuid7
 
 from evergreen.errors import KeyNotFound, SchemaMismatch, StoreError, StoreUnreachable
+from evergreen.private import make_private_folder, open_private
 from evergreen.registry.champion import champion
 from evergreen.registry.models import LoadedModel, load_model
 from evergreen.registry.reconcile import reconcile
@@ -215,10 +217,10 @@ class Runtime:
 
     def _keep_refused(self, row: Row, error: Exception) -> None:
         home = self._spill_home
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(home)
         path = home / f"{self.use_case.name}.refused.jsonl"
-        path.touch(mode=0o600)
-        with path.open("a", encoding="utf-8") as kept:
+        handle = open_private(path, os.O_WRONLY | os.O_APPEND)
+        with os.fdopen(handle, "a", encoding="utf-8") as kept:
             kept.write(f"{json.dumps({'reason': str(error), 'row': dict(row)}, default=str)}\n")
 
 

@@ -254,6 +254,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         **kept,
         **chosen_by_user(settings),
         "EVERGREEN_HOME": str(settings.home.resolve()),
+        **variables({"trusted_folders": settings.trust.absolute_exceptions}),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
         # Logs and files of the servers are UTF-8 whatever the caller's locale.

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from evergreen import errors
 from evergreen.errors import StackError
+from evergreen.private import write_private
 
 STATE_FILE = "stack.json"
 LOCK_FILE = "stack.lock"
@@ -83,16 +84,6 @@ def read_state(home: Path) -> StackState | None:
         return None
     except OSError as error:
         raise _no_access(home, error) from None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file atomically; only its owner may read it (mode 600)."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    new.unlink(missing_ok=True)
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-    new.replace(path)
 
 
 def unfinished(database: Path) -> Path:

@@ -71,7 +71,7 @@ def breaks_rule(rule: Rule, columns: Mapping[str, pa.Array]) -> np.ndarray:
     check: Any = pandera.Check(kept, ignore_na=False, error=rule.name)
     try:
         output = check(pd.DataFrame(index=pd.RangeIndex(rows))).check_output
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UseCaseError(
             f"rule {rule.name!r} failed on {rows:,} rows: {type(error).__name__}: {error}",
             hint=f"it takes {', '.join(rule.inputs)} as NumPy arrays and returns as many booleans",
