@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from evergreen.errors import EvergreenError, StoreUnreachable, ValidationFailed
 from evergreen.loop import refuse_future
 from evergreen.loop.inputs import Inputs, Plan, overrides, plan
-from evergreen.loop.provenance import code_version, declaration_digest
+from evergreen.loop.provenance import code_version
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
+from evergreen.usecase.digest import ingest_digest
 from evergreen.usecases import load as load_use_case
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def begin(settings: Settings, name: str, as_of: datetime, source: str, force: bo
     former = find_ingest(database, ingest_id(use_case, as_of, source))
     last = last_load(database, use_case, as_of)
     run = start_ingest(database, use_case, as_of, source)
-    declaration = declaration_digest(use_case)
+    declaration = ingest_digest(use_case)
     with failing(database, run):
         planned = plan(settings, use_case, database, run, last=last, declaration=declaration, force=force)
         if not planned.unchanged and planned.skips(run.id):
@@ -160,7 +161,7 @@ def report_fields(reports: Mapping[str, Report]) -> dict[str, Any]:
 
 def maker_fields(use_case: UseCase) -> dict[str, str]:
     """What the run's record holds of its maker: the declaration and the code."""
-    return {"declaration": declaration_digest(use_case), "code_version": code_version()}
+    return {"declaration": ingest_digest(use_case), "code_version": code_version()}
 
 
 def _contents(inputs: Inputs) -> dict[str, list[tuple[str, str]]]:
