@@ -10,9 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import digest_example
 import pytest
 
-import digest_example
 from evergreen.usecase import (
     Contract,
     FeatureSet,
