@@ -19,7 +19,7 @@ EvergreenError
 │   └── GateRejected         the candidate may not be promoted
 ├── RegistryError            the model registry cannot do what was asked
 │   ├── RegistryUnreachable  MLflow does not answer
-│   ├── NoChampion           the use case has no champion yet
+│   ├── NoChampion           the use case has no champion
 │   └── SignatureMismatch    the model does not fit the declaration
 ├── ServingError             the prediction service cannot do what was asked
 │   ├── InvalidRequest       a body breaks the contract
@@ -168,7 +168,7 @@ class RegistryUnreachable(RegistryError):
 
 
 class NoChampion(RegistryError):
-    """The use case has no champion yet."""
+    """The use case has no champion."""
 
     http_status = 409
 
