@@ -10,6 +10,7 @@ EvergreenError
 ├── ValidationFailed         the data broke the use case's contract
 ├── StoreError               the feature store cannot do what was asked
 │   ├── StoreUnreachable     MariaDB does not answer
+│   ├── StoreRefused         MariaDB does not do it now: locked, full, read-only, not allowed
 │   ├── SchemaMismatch       the tables differ from the declaration
 │   ├── KeyNotFound          no online vector or prediction under that key
 │   ├── HistoryExpired       the rows of that moment are no longer kept
@@ -117,6 +118,12 @@ class StoreError(EvergreenError):
 
 class StoreUnreachable(StoreError):
     """MariaDB does not answer."""
+
+    http_status = 503
+
+
+class StoreRefused(StoreError):
+    """MariaDB answers, and does not do what is asked now: a lock, its disk, its options, or our rights."""
 
     http_status = 503
 

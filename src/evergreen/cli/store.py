@@ -145,11 +145,14 @@ def ingest_runs(
 ) -> None:
     """The ingests of a use case, newest first: what was read, loaded and rejected, and what the checks said.
 
+    `interrupted`: the process was ended before it loaded anything. The same command again does it all.
+
     Examples: `evergreen ingest-runs credit_score --limit 5` ·
     `evergreen ingest-runs titanic --run 7d8c16a0`
     """
     from evergreen.cli.tables import ingest_run_view, ingest_runs_table
     from evergreen.store import quarantine, runs
+    from evergreen.store.at_work import interrupted
     from evergreen.store.database import engine
     from evergreen.store.migrations import migrate
     from evergreen.usecases import load
@@ -158,12 +161,16 @@ def ingest_runs(
     declared, database = load(use_case, settings), engine(settings)
     migrate(database)
     if not run:
-        found = [asdict(each) for each in runs.list_ingests(database, declared, limit)]
+        listed = runs.list_ingests(database, declared, limit)
+        dead = interrupted(database, listed)
+        found = [asdict(each) | ({"status": "interrupted"} if each.id in dead else {}) for each in listed]
         nothing = f"Nothing was ingested yet: evergreen run ingest {use_case}"
         show(found, as_json, lambda: ingest_runs_table(found) if found else nothing)
         return
     one = _ingest_run(database, declared, run)
     facts = {**asdict(one), "quarantine": quarantine.read(database, one.id, limit=limit)}
+    if interrupted(database, [one]):
+        facts["status"] = "interrupted"
     show(facts, as_json, lambda: ingest_run_view(facts))
 
 

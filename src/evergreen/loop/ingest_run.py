@@ -49,8 +49,11 @@ class Begun:
         return _contents(self.former.inputs or {}) == _contents(inputs)
 
 
-def begin(settings: Settings, name: str, as_of: datetime, source: str, force: bool) -> Begun:
-    """Make the tables that are missing, record the run and open its sources."""
+@contextmanager
+def begin(settings: Settings, name: str, as_of: datetime, source: str, force: bool) -> Iterator[Begun]:
+    """Make the tables that are missing, record the run and open its sources. Within, nobody else is at work
+    on this run: StoreError says so where another process is."""
+    from evergreen.store.at_work import working_on
     from evergreen.store.database import engine
     from evergreen.store.migrations import migrate
     from evergreen.store.runs import find_ingest, ingest_id, last_load, start_ingest
@@ -62,18 +65,20 @@ def begin(settings: Settings, name: str, as_of: datetime, source: str, force: bo
     database = engine(settings)
     migrate(database)
     create_tables(database, use_case)
-    former = find_ingest(database, ingest_id(use_case, as_of, source))
-    last = last_load(database, use_case, as_of)
-    run = start_ingest(database, use_case, as_of, source)
-    declaration = ingest_digest(use_case)
-    with failing(database, run):
-        planned = plan(settings, use_case, database, run, last=last, declaration=declaration, force=force)
-        if not planned.unchanged and planned.skips(run.id):
-            # A rerun that reads anything reads all that it read before: its record stays whole.
-            planned = plan(
-                settings, use_case, database, run, last=last, declaration=declaration, every_file=True
-            )
-    return Begun(use_case, database, run, planned, former)
+    run_id = ingest_id(use_case, as_of, source)
+    with working_on(database, run_id, name):
+        former = find_ingest(database, run_id)
+        last = last_load(database, use_case, as_of)
+        run = start_ingest(database, use_case, as_of, source)
+        declaration = ingest_digest(use_case)
+        with failing(database, run):
+            planned = plan(settings, use_case, database, run, last=last, declaration=declaration, force=force)
+            if not planned.unchanged and planned.skips(run.id):
+                # A rerun that reads anything reads all that it read before: its record stays whole.
+                planned = plan(
+                    settings, use_case, database, run, last=last, declaration=declaration, every_file=True
+                )
+        yield Begun(use_case, database, run, planned, former)
 
 
 def nothing_to_do(begun: Begun) -> dict[str, Any]:

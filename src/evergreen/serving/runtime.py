@@ -15,7 +15,14 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
-from evergreen.errors import KeyNotFound, SchemaMismatch, SignatureMismatch, StoreError, StoreUnreachable
+from evergreen.errors import (
+    KeyNotFound,
+    SchemaMismatch,
+    SignatureMismatch,
+    StoreError,
+    StoreRefused,
+    StoreUnreachable,
+)
 from evergreen.registry.champion import champion
 from evergreen.registry.models import LoadedModel, load_model
 from evergreen.registry.reconcile import reconcile
@@ -233,5 +240,5 @@ class Runtime:
 def _row_at_fault(error: Exception) -> bool:
     """Whether MariaDB would refuse the row again: a value or a field that the table does not have."""
     if isinstance(error, StoreError):
-        return not isinstance(error, StoreUnreachable | SchemaMismatch)
+        return not isinstance(error, StoreUnreachable | StoreRefused | SchemaMismatch)
     return isinstance(error, sqlalchemy.exc.DataError | sqlalchemy.exc.IntegrityError)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from evergreen.errors import SchemaMismatch, StoreError
-from evergreen.store import tables
+from evergreen.store import faults, tables
 from evergreen.store.database import error_code, exclusive
 from evergreen.store.migrations import migrate
 from evergreen.store.state import count_change
@@ -255,9 +255,9 @@ def _run(connection: sa.Connection, statement: str) -> sa.CursorResult[tuple[obj
 def _in_our_words(use_case: UseCase) -> Iterator[None]:
     try:
         yield
-    except sa.exc.DBAPIError as error:
+    except (sa.exc.DBAPIError, StoreError) as error:
         match error_code(error):
-            case 1205:  # ER_LOCK_WAIT_TIMEOUT
+            case faults.LOCK_WAIT_TIMEOUT:
                 raise StoreError(
                     f"a table of {use_case.name} was in use by another session for {_LOCK_SECONDS} s",
                     hint="end it (SHOW PROCESSLIST tells who it is) and run this again: it goes on",
