@@ -19,6 +19,7 @@ _TOO_LARGE = {1153, 1301, 2020}
 _READ_ONLY = {1036, 1290, 1792, 1836}
 _ENDED = {1317, 1969}
 
+_ANY = "USE_CASE"
 _QUOTED = re.compile(r"'([^']*)'")
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+((?:`[^`]+`\.)?`[^`]+`|[\w.]+)", re.IGNORECASE)
 
@@ -69,10 +70,15 @@ def lacking_column(said: str, statement: str | None) -> SchemaMismatch:
     """A column that the declaration has and the table does not (error 1054)."""
     quoted = _QUOTED.search(said)
     column = quoted[1].rpartition(".")[2] if quoted else "of the declaration"
-    table = table_of(statement) or "of the platform"
-    use_case = use_case_of(table)
+    table = table_of(statement)
+    if (use_case := use_case_of(table)) == _ANY:
+        return SchemaMismatch(
+            f"table {table or '?'} of the platform lacks the column {column}",
+            hint="if an earlier version made it, an ingest brings it up to date: evergreen run ingest USE_CASE;"
+            " else somebody has changed it",
+        )
     return SchemaMismatch(
-        f"table {table} lacks the column {column}, which is declared: somebody has changed the table",
+        f"table {table} lacks the column {column}, which is declared",
         hint=f"see what differs: evergreen features diff {use_case}; mend it: evergreen apply {use_case}",
     )
 
@@ -86,4 +92,4 @@ def table_of(statement: str | None) -> str:
 def use_case_of(table: str) -> str:
     """The use case whose table that is; what stands for one in a command where none is known."""
     name, separator, _ = table.partition("__")
-    return name if separator else "USE_CASE"
+    return name if separator else _ANY

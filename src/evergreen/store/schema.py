@@ -90,7 +90,7 @@ def _refuse(connection: sa.Connection, use_case: UseCase, changes: list[Change],
         if change.key:
             raise SchemaMismatch(
                 f"{change}; a key cannot be changed: it says what every row is about",
-                hint="declare the use case with the new key under another name, and ingest it",
+                hint=tables.begin_anew(use_case.name),
             )
     lasting = [change for change in changes if not change.additive]
     if lasting and not allowed:
@@ -119,8 +119,8 @@ def _refuse_empty(connection: sa.Connection, use_case: UseCase, change: Change) 
         values = ", ".join(map(repr, some)) if change.kind == "retype" else "rows without it"
         raise SchemaMismatch(
             f"{change}; it may not be empty, and {lost:,} rows would have no value: {values}",
-            hint="keep its name and type (a column of another name in the source is said by column=...), or"
-            " declare the changed use case under another name",
+            hint="a column of another name in the source is said by column=...; else"
+            f" {tables.begin_anew(use_case.name)}",
         )
 
 
