@@ -74,8 +74,8 @@ def lacking_column(said: str, statement: str | None) -> SchemaMismatch:
     if (use_case := use_case_of(table)) == _ANY:
         return SchemaMismatch(
             f"table {table or '?'} of the platform lacks the column {column}",
-            hint="if an earlier version made it, an ingest brings it up to date: evergreen run ingest USE_CASE;"
-            " else somebody has changed it",
+            hint="if an earlier version made it, an ingest brings it up to date: evergreen run ingest"
+            " USE_CASE; else somebody has changed it",
         )
     return SchemaMismatch(
         f"table {table} lacks the column {column}, which is declared",

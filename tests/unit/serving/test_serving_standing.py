@@ -45,7 +45,8 @@ def test_an_older_declaration_and_another_model_are_named_with_the_remedy(parcel
     found = standing(parcel, 3, declaration="a1b2c3d4e5", trouble="version 3 does not fit")
     now = serving_digest(parcel)[:7]
     assert found.describe() == (
-        f"serves v1, champion is v3; holds an older declaration (a1b2c3d, now {now}): evergreen restart parcel"
+        "serves v1, champion is v3; holds an older declaration"
+        f" (a1b2c3d, now {now}): evergreen restart parcel"
     )
     assert found.lags
     assert found.to_json()["trouble"] == "version 3 does not fit"
