@@ -11,6 +11,7 @@ EvergreenError
 ├── ValidationFailed         the data broke the use case's contract
 ├── StoreError               the feature store cannot do what was asked
 │   ├── StoreUnreachable     MariaDB does not answer
+│   ├── StoreRefused         MariaDB does not do it now: locked, full, read-only, not allowed
 │   ├── SchemaMismatch       the tables differ from the declaration
 │   ├── KeyNotFound          no online vector or prediction under that key
 │   ├── HistoryExpired       the rows of that moment are no longer kept
@@ -20,7 +21,7 @@ EvergreenError
 │   └── GateRejected         the candidate may not be promoted
 ├── RegistryError            the model registry cannot do what was asked
 │   ├── RegistryUnreachable  MLflow does not answer
-│   ├── NoChampion           the use case has no champion yet
+│   ├── NoChampion           the use case has no champion
 │   └── SignatureMismatch    the model does not fit the declaration
 ├── ServingError             the prediction service cannot do what was asked
 │   ├── InvalidRequest       a body breaks the contract
@@ -128,6 +129,12 @@ class StoreUnreachable(StoreError):
     http_status = 503
 
 
+class StoreRefused(StoreError):
+    """MariaDB answers, and does not do what is asked now: a lock, its disk, its options, or our rights."""
+
+    http_status = 503
+
+
 class SchemaMismatch(StoreError):
     """The tables in MariaDB differ from the declaration."""
 
@@ -175,7 +182,7 @@ class RegistryUnreachable(RegistryError):
 
 
 class NoChampion(RegistryError):
-    """The use case has no champion yet."""
+    """The use case has no champion."""
 
     http_status = 409
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from evergreen.demo import tour as plot
 from evergreen.demo.fresh import start_afresh
+from evergreen.demo.service import give_it_the_declaration, outdated_service, refuse_outdated
 from evergreen.demo.stages import Tour
 from evergreen.demo.upstream import check_source, upstream
 from evergreen.private import make_private_folder
@@ -43,6 +44,8 @@ def run_demo(
     use_case = load(name, load_settings(home))
     # Before anything is started or erased: can the demo be taken at all?
     check_source(load_settings(home), use_case, file)
+    if not bring_up:
+        refuse_outdated(load_settings(home), use_case)
     tour = Tour(console)
     outcome: dict[str, Any] = {"use_case": name}
     verified = False
@@ -60,6 +63,9 @@ def run_demo(
             with tour.stage("a clean start") as stage:
                 source = upstream(settings, use_case, file)
                 stage.happened = start_afresh(settings, use_case, source, erase=erase)
+            if bring_up and (standing := outdated_service(settings, use_case)):
+                with tour.stage("the service takes up the declaration") as stage:
+                    give_it_the_declaration(home, standing, stage)
             outcome = plot.run(settings, use_case, tour, source, today)
             verified = True
     except KeyboardInterrupt:

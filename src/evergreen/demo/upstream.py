@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from evergreen.errors import SourceError
+from evergreen.loop.future import refuse_all_later
 from evergreen.settings import Settings
 from evergreen.sources.connections import connection_url
 from evergreen.store.database import engine
@@ -54,7 +55,8 @@ def upstream(settings: Settings, use_case: UseCase, file: str = "") -> Upstream:
 
 
 def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
-    """Raise SourceError unless the use case's file can be read, or if `file` cannot take its place."""
+    """Raise SourceError unless the use case's file can be read and holds rows of the time until now, or if
+    `file` cannot take its place."""
     source = use_case.label.source
     if isinstance(source, SqlSource):
         if file:
@@ -69,6 +71,10 @@ def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
     except SourceError as error:
         hint = f"name the file: evergreen demo {use_case.name} --csv FILE"
         raise type(error)(error.message, hint=hint) from error
+    for name, part in use_case.parts.items():
+        if part.source == source:
+            batches = (b for each in _inputs(settings, use_case, file) for b in each.batches())
+            refuse_all_later(part, name, batches, datetime.now(UTC))
 
 
 def _inputs(settings: Settings, use_case: UseCase, file: str) -> list[Input]:

@@ -16,7 +16,14 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
-from evergreen.errors import KeyNotFound, SchemaMismatch, StoreError, StoreUnreachable
+from evergreen.errors import (
+    KeyNotFound,
+    SchemaMismatch,
+    SignatureMismatch,
+    StoreError,
+    StoreRefused,
+    StoreUnreachable,
+)
 from evergreen.private import make_private_folder, open_private
 from evergreen.registry.champion import champion
 from evergreen.registry.models import LoadedModel, load_model
@@ -27,6 +34,7 @@ from evergreen.serving.metrics import Metrics
 from evergreen.serving.sampling import draw_requests
 from evergreen.serving.slot import ModelSlot, Served
 from evergreen.serving.spill import Row, Spill
+from evergreen.serving.standing import restart_command
 from evergreen.serving.witness import Witness
 from evergreen.settings import Settings
 from evergreen.store.database import engine
@@ -34,6 +42,7 @@ from evergreen.store.on_demand import columns_of_rows
 from evergreen.store.online import read_online
 from evergreen.store.predictions import insert_predictions, record_actual
 from evergreen.usecase import UseCase
+from evergreen.usecase.digest import serving_digest, short_digest
 from evergreen.validation.domain_words import warn_of
 
 logger = logging.getLogger(__name__)
@@ -51,6 +60,8 @@ class Runtime:
         self.settings = settings
         self.use_case = use_case
         self.started_at = datetime.now(UTC)
+        # Taken now, from what was just loaded: the files may be edited while this process runs.
+        self.declaration = serving_digest(use_case)
         self.metrics = Metrics(use_case.name, registry)
         self.slot = ModelSlot(
             partial(champion, settings, use_case.name),
@@ -176,6 +187,7 @@ class Runtime:
             "keys": list(use_case.entity.key_names),
             "problem": use_case.problem,
             "started_at": self.started_at.isoformat(),
+            "declaration": self.declaration,
             "model_version": served.version if served else None,
             "run_id": served.model.run_id if served else None,
             "promoted_at": served.promoted_at.isoformat() if served and served.promoted_at else None,
@@ -196,7 +208,15 @@ class Runtime:
         }
 
     def _load(self, version: int) -> LoadedModel:
-        loaded = load_model(self.settings, self.use_case, version)
+        try:
+            loaded = load_model(self.settings, self.use_case, version)
+        except SignatureMismatch as error:
+            raise SignatureMismatch(
+                f"{error.message}; this service holds the declaration that was there when it started"
+                f" ({short_digest(self.declaration)}): if it was changed since,"
+                f" {restart_command(self.use_case.name)}",
+                hint=error.hint,
+            ) from error
         # A model that cannot answer must fail here, while the former one still serves.
         rows = draw_requests(self.use_case, 1, seed=version)
         predict(self.use_case, loaded, columns_of_rows(self.use_case, rows))
@@ -227,5 +247,5 @@ class Runtime:
 def _row_at_fault(error: Exception) -> bool:
     """Whether MariaDB would refuse the row again: a value or a field that the table does not have."""
     if isinstance(error, StoreError):
-        return not isinstance(error, StoreUnreachable | SchemaMismatch)
+        return not isinstance(error, StoreUnreachable | StoreRefused | SchemaMismatch)
     return isinstance(error, sqlalchemy.exc.DataError | sqlalchemy.exc.IntegrityError)

@@ -278,6 +278,10 @@ def _metadata(use_case: UseCase) -> type[BaseModel]:
         entity=(str, ...),
         keys=(list[str], ...),
         started_at=(str, Field(description="When this process started, ISO 8601 UTC.")),
+        declaration=(
+            str,
+            Field(description="Digest of the declaration that this process holds: the one of its start."),
+        ),
         problem=(str, Field(description="binary, multiclass or regression")),
         model_version=(int | None, Field(description="The version in service; null when there is none.")),
         run_id=(str | None, Field(description="Its MLflow run.")),

@@ -7,6 +7,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from evergreen.serving.slot import NO_CHAMPION
 from evergreen.stack.child import Probe
 from evergreen.stack.mariadb import PrivateMariaDB
 from evergreen.stack.ports import LOOPBACK
@@ -20,6 +21,23 @@ def http_ok(port: int, path: str) -> Probe:
     def probe(_started: datetime) -> str:
         status, _ = _get(port, path)
         return "" if status == 200 else f"{path} answers {status or 'not yet'}"
+
+    return probe
+
+
+def service(port: int) -> Probe:
+    """A prediction service is healthy when it has a model, and also while the registry names no champion:
+    then it has nothing to wait for."""
+    ready = http_ok(port, "/readyz")
+
+    def probe(started: datetime) -> str:
+        ailment = ready(started)
+        if not ailment:
+            return ""
+        status, body = _get(port, "/metadata")
+        if status == 200 and json.loads(body).get("trouble") == NO_CHAMPION:
+            return ""
+        return ailment
 
     return probe
 

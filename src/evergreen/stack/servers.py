@@ -236,7 +236,7 @@ class EvergreenPlan:
             ),
             environment={"EVERGREEN_USE_CASE": name, "BENTOML_HOME": str(folder)},
             folder=folder,
-            probe=probes.http_ok(port, "/readyz"),
+            probe=probes.service(port),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
             optional=True,

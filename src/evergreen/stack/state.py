@@ -20,12 +20,18 @@ STATE_FILE = "stack.json"
 LOCK_FILE = "stack.lock"
 
 Phase = Literal["starting", "running", "stopping", "stopped", "failed"]
-ProcessPhase = Literal["waiting", "starting", "ready", "unhealthy", "back-off", "done", "stopped", "failed"]
+ProcessPhase = Literal[
+    "waiting", "starting", "ready", "unhealthy", "restarting", "back-off", "done", "stopped", "failed"
+]
 
 
 @dataclass
 class ProcessState:
-    """One server (or one-off step) of the stack. `since`: when it entered this state, ISO 8601 UTC."""
+    """One server (or one-off step) of the stack. `since`: when it entered this state, ISO 8601 UTC.
+
+    `restarts` counts those after a crash; `request` is the last request to restart it for which the present
+    process was started.
+    """
 
     name: str
     state: ProcessPhase = "waiting"
@@ -38,6 +44,7 @@ class ProcessState:
     last_exit: str = ""
     detail: str = ""
     log: str = ""
+    request: str = ""
 
 
 @dataclass

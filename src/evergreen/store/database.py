@@ -12,6 +12,7 @@ from sqlalchemy.engine import ExceptionContext
 
 from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.settings import Settings
+from evergreen.store.faults import translate
 
 # https://mariadb.com/kb/en/mariadb-error-codes/ and the client's own codes (2xxx).
 _UNREACHABLE = {2002, 2003, 2005, 2006, 2013, 1040, 1053, 1927}
@@ -81,7 +82,10 @@ def dispose(settings: Settings) -> None:
 
 
 def error_code(error: BaseException | None) -> int:
-    """MariaDB's number of an error raised by the driver or SQLAlchemy; 0 where there is none."""
+    """MariaDB's number of an error raised by the driver or SQLAlchemy, or of what we made of one; 0 where
+    there is none."""
+    if isinstance(error, StoreError):
+        error = error.__cause__
     original = getattr(error, "orig", None) or error
     arguments = getattr(original, "args", ())
     return arguments[0] if arguments and isinstance(arguments[0], int) else 0
@@ -110,11 +114,15 @@ def exclusive(connection: sa.Connection, name: str, seconds: float = 300.0) -> I
 
 
 def _translate(context: ExceptionContext) -> None:
-    """Turn "does not answer" and "not let in" into StoreUnreachable; all else stays the driver's error."""
+    """Turn "does not answer" and "not let in" into StoreUnreachable, and what `faults` knows into its errors;
+    all else stays the driver's error."""
     if context.is_pre_ping:
         return  # the pool reconnects by itself
     code = error_code(context.original_exception)
     if code not in _UNREACHABLE | _REFUSED:
+        said = _reason(context.original_exception)
+        if (translated := translate(code, said, context.statement)) is not None:
+            raise translated from context.original_exception
         return
     where = _where(context)
     if code in _REFUSED:

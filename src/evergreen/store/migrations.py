@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from evergreen.errors import StoreError, StoreUnreachable
+from evergreen.errors import StoreError
 from evergreen.store.database import NO_SUCH_TABLE, error_code, exclusive
 from evergreen.store.sql_files import (
     folder,
@@ -62,7 +62,7 @@ def _ensure_ledger(connection: sa.Connection, database: str) -> None:
     try:
         for statement in prepare_ledger(database):
             connection.exec_driver_sql(_literal(statement))
-    except (StoreUnreachable, sa.exc.DBAPIError) as error:
+    except (StoreError, sa.exc.DBAPIError) as error:
         account = str(connection.execute(sa.text("SELECT CURRENT_USER()")).scalar())
         user, _, host = account.rpartition("@")
         needed = ";\n".join([*prepare_ledger(database), *grant_ledger(database, user, [host])])
