@@ -207,16 +207,16 @@ def running(
     folder: Path,
     *,
     use_case: str = "parcel",
-    what: str = "evergreen.serving.service:service",
+    command: Sequence[str] = ("evergreen.serving.launch",),
     ready: bool = True,
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
-    """The real service as its own process on a free port; stopped at the end."""
+    """The real service as its own process on a free port, started as the stack does; stopped at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     port = any_free()
     log = folder / "service.log"
     process = own_servers.start_guarded(
-        [sys.executable, "-m", "bentoml", "serve", what, "--host", LOOPBACK, "--port", str(port)],
+        [sys.executable, "-m", *command, "--host", LOOPBACK, "--port", str(port)],
         log=log,
         environment={**environment(made.settings, use_case, folder), **(more or {})},
         folder=folder,

@@ -231,7 +231,7 @@ class EvergreenPlan:
         return ChildSpec(
             name=SERVICE_PREFIX + name,
             command=(
-                *(sys.executable, "-m", "bentoml", "serve", "evergreen.serving.service:service"),
+                *(sys.executable, "-m", "evergreen.serving.launch"),
                 *("--host", LOOPBACK, "--port", str(port)),
             ),
             environment={"EVERGREEN_USE_CASE": name, "BENTOML_HOME": str(folder)},
