@@ -15,7 +15,7 @@ from evergreen.stack import probes
 from evergreen.stack.child import ChildSpec
 from evergreen.stack.keys import Keys
 from evergreen.stack.ports import LOOPBACK
-from evergreen.stack.state import finish, forget_half_made, unfinished
+from evergreen.stack.state import finish, forget_half_made, sqlite_url, unfinished
 
 USER = "admin"
 DATABASE = "airflow.db"
@@ -65,7 +65,7 @@ def environment(home: Path, port: int, keys: Keys, dags: Path) -> dict[str, str]
             # A machine's full name may take a slow DNS look-up; everything here is on one machine.
             "hostname_callable": "socket.gethostname",
         },
-        "database": {"sql_alchemy_conn": _database_url(home / DATABASE), "check_migrations": False},
+        "database": {"sql_alchemy_conn": sqlite_url(home / DATABASE), "check_migrations": False},
         "api": {
             "base_url": base,
             "host": LOOPBACK,
@@ -104,10 +104,6 @@ _MIGRATE = """
 """
 
 
-def _database_url(path: Path) -> str:
-    return f"sqlite:///{path}"
-
-
 def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, ...]) -> list[ChildSpec]:
     """The four components, and before them the metadata database's migration when this version needs it.
 
@@ -132,7 +128,7 @@ def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, 
                 name="airflow-db",
                 # Both in one step: a task of a pool that is not there would wait for ever.
                 command=("/bin/sh", "-ec", _MIGRATE, sys.executable, TRAINING_POOL),
-                environment={**variables, _DATABASE_VARIABLE: _database_url(unfinished(database))}
+                environment={**variables, _DATABASE_VARIABLE: sqlite_url(unfinished(database))}
                 if new
                 else variables,
                 folder=home,

@@ -14,7 +14,7 @@ from evergreen.stack.envfile import chosen_by_user, variables, write_stack_env
 from evergreen.stack.keys import Keys, keys
 from evergreen.stack.mariadb import PrivateMariaDB
 from evergreen.stack.ports import LOOPBACK, assign
-from evergreen.stack.state import finish, forget_half_made, unfinished
+from evergreen.stack.state import finish, forget_half_made, sqlite_url, unfinished
 from evergreen.usecases import folders, load
 
 # The usual port of each server; 3306 stays the machine's own MariaDB's.
@@ -183,7 +183,7 @@ class EvergreenPlan:
                     name="mlflow-db",
                     command=(
                         *(sys.executable, "-m", "mlflow", "db", "upgrade"),
-                        f"sqlite:///{unfinished(database)}",
+                        sqlite_url(unfinished(database)),
                     ),
                     folder=folder,
                     before=lambda: forget_half_made(database),
@@ -196,7 +196,7 @@ class EvergreenPlan:
             name="mlflow",
             command=(
                 *(sys.executable, "-m", "mlflow", "server"),
-                *("--backend-store-uri", f"sqlite:///{database}"),
+                *("--backend-store-uri", sqlite_url(database)),
                 *("--artifacts-destination", str(folder / "artifacts")),
                 *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
             ),

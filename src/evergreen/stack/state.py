@@ -98,6 +98,11 @@ def unfinished(database: Path) -> Path:
     return database.with_name(f"{database.name}.new")
 
 
+def sqlite_url(database: Path) -> str:
+    """The SQLAlchemy URL of a SQLite file, whose path may hold what means something else in a URL."""
+    return f"sqlite:///{str(database).replace('%', '%25').replace('?', '%3F')}"
+
+
 def forget_half_made(database: Path) -> None:
     """Remove what a killed creation of this SQLite database left; never the database itself."""
     for file in database.parent.glob(f"{unfinished(database).name}*"):

@@ -21,6 +21,7 @@ from typing import NoReturn
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _DEAD = ("Z", "X")
+_REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # to end
 
 Tree = dict[int, tuple[int, str]]
 
@@ -128,6 +129,9 @@ def spawn(command: list[str], pass_fds: tuple[int, ...] = ()) -> int:
     for fd in pass_fds:
         os.set_inheritable(fd, True)
     die_with_parent(parent)
+    for number in _REQUESTS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)  # a mask survives exec
     _become(command)
 
 
@@ -153,11 +157,14 @@ def guard(command: list[str], *, lock_fd: int, tied_to: int, seconds: float) -> 
         if supervisor:
             signal_all({supervisor}, signal.SIGTERM)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    # A request that comes before the supervisor's pid is known is held back until then; it would be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
+    for number in _REQUESTS:
         signal.signal(number, pass_on)
     if tied_to:
         die_with_parent(tied_to)
     supervisor = spawn(command, (lock_fd,) if lock_fd >= 0 else ())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
     code: int | None = None
     while code is None:
         with contextlib.suppress(InterruptedError):

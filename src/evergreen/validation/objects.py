@@ -99,7 +99,7 @@ def moments(values: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     with np.errstate(invalid="ignore"):
         outside = ~np.isnat(made) & ((made < _FIRST_MOMENT) | (made > _LAST_MOMENT))
     wrong = given & ~number & np.isnat(made)
-    made[outside] = np.datetime64("NaT")
+    made[outside] = np.datetime64("NaT", "us")
     faults = {"is not an ISO 8601 time such as 2026-11-21": wrong, OUTSIDE: outside}
     faults["is a number, not a time"] = number
     return made, {check: np.flatnonzero(where) for check, where in faults.items() if where.any()}

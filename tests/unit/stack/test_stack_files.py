@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from evergreen.errors import MissingProgram, StackError
@@ -33,6 +34,7 @@ from evergreen.stack.state import (
     make_private,
     open_lock,
     read_state,
+    sqlite_url,
     try_lock,
     unfinished,
     write_state,
@@ -303,6 +305,20 @@ def test_oracles_mysql_is_not_taken_for_mariadb(tmp_path: Path, monkeypatch: pyt
     for ask in (server.prepare, server.install_command, server.command):
         with pytest.raises(MissingProgram, match="mariadb"):
             ask()
+
+
+@pytest.mark.parametrize("name", ["plain", "에버 그린", "a#b", "50 %", "50 %41", "why?", "?a=b", "it's"])
+def test_the_url_of_a_database_means_its_file_whatever_its_folders_name(
+    name: str, tmp_path: Path
+) -> None:
+    database = tmp_path / name / "mlflow.db"
+    database.parent.mkdir()
+    engine = sa.create_engine(sqlite_url(database))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (a INT)")
+    engine.dispose()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["mlflow.db"]
+    assert database.is_file()
 
 
 def test_no_child_reports_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,23 @@ def test_a_request_to_end_is_passed_on_and_the_exit_code_comes_back(tmp_path: Pa
     assert guard.wait(timeout=60) == 7
 
 
+def test_a_request_to_end_that_comes_with_the_supervisors_start_is_not_lost(start: Start) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from evergreen.stack import warden\n"
+        "spawn = warden.spawn\n"
+        "def spawn_and_be_asked_to_end(*arguments):\n"
+        "    pid = spawn(*arguments)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return pid\n"
+        "warden.spawn = spawn_and_be_asked_to_end\n"
+        "command = [sys.executable, '-S', '-c', 'import time; time.sleep(600)']\n"
+        "sys.exit(warden.guard(command, lock_fd=-1, tied_to=0, seconds=1))"
+    )
+    guard = start([sys.executable, "-c", program])
+    assert guard.wait(timeout=60) == 128 + signal.SIGTERM
+
+
 def test_tied_to_a_process_it_ends_with_it(tmp_path: Path, start: Start) -> None:
     pids = tmp_path / "pids"
     launcher = (

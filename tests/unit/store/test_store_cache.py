@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -167,12 +168,26 @@ def test_a_folder_that_cannot_be_written_keeps_nothing_and_fails_nothing(tmp_pat
     assert cache.find(PART, STATE, NOON) is None
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_nobody_else_reads_or_plants_a_file_whatever_the_umask(cache: Cache, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        keep(cache, rows(1))
+        assert cache.find(PART, STATE, NOON) is not None  # waits for the file
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(path.stat().st_mode) for path in cache.folder.iterdir()] == [0o600]
+
+
 def test_drafts_of_killed_processes_go_in_the_end(cache: Cache) -> None:
     cache.folder.mkdir()
     old, new = cache.folder / "a.old.draft", cache.folder / "a.new.draft"
     for path in (old, new):
         path.write_text("")
     os.utime(old, (0, 0))
+    # By the clock that the cache reads, which need not be the file system's (scripts/at-date.sh).
+    os.utime(new, (time.time(), time.time()))
     keep(cache, rows(1))
     assert not old.exists()
     assert new.exists()
