@@ -283,7 +283,7 @@ def _beside(
         )
     own, other = check.candidate, champion.value
     if own is None or other is None:
-        worse = own is None and other is not None
+        worse = other is not None  # what is not defined is worst
     else:
         worse = own > slack * other if at_most else own < other
     compared = "and worse than" if worse else "but no worse than"
