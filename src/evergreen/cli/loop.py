@@ -250,7 +250,8 @@ def _scored(outcome: dict[str, Any]) -> RenderableType:
         lines += [f"  and {refused - _SHOWN:,} more"] if refused > _SHOWN else []
     for each in outcome["warnings"]:
         examples = f": {', '.join(map(repr, each['examples']))}" if each["examples"] else ""
-        lines.append(f"warning: {each['column']} {each['check']} in {each['count']:,} rows{examples}")
+        counted = f"{each['count']:,} {'row' if each['count'] == 1 else 'rows'}"
+        lines.append(f"warning: {each['column']} {each['check']} in {counted}{examples}")
     return Text("\n".join(lines))
 
 
