@@ -51,10 +51,15 @@ def counts(rng: np.random.Generator, first: int, later: int) -> list[Any]:
     return [*rng.integers(0, 5, first).tolist(), *rng.integers(0, 5000, later).tolist()]
 
 
+def measures_with_fractions(rng: np.random.Generator, first: int, later: int) -> list[Any]:
+    """Amounts that were whole by chance, and then are not."""
+    return [*map(str, rng.integers(0, 500, first)), *map(str, rng.integers(0, 500, later) + 0.5)]
+
+
 # What a column of the guessed type cannot hold: some of these rows are set aside.
 def whole_numbers_with_fractions(rng: np.random.Generator, first: int, later: int) -> list[Any]:
-    """Whole numbers, then halves among them."""
-    return [*map(str, rng.integers(0, 50, first)), *rng.choice(["3", "3.5"], later)]
+    """Small whole numbers that return, then halves among them."""
+    return [*map(str, rng.integers(0, 9, first)), *rng.choice(["3", "3.5"], later)]
 
 
 def numbers_with_words(rng: np.random.Generator, first: int, later: int) -> list[Any]:
@@ -68,7 +73,16 @@ def very_long_categories(rng: np.random.Generator, first: int, later: int) -> li
 
 
 LOADED: tuple[Column, ...] = (
-    *(heavy_tail, dates, new_levels, new_gaps, new_category_gaps, longer_texts, counts),
+    *(
+        heavy_tail,
+        dates,
+        new_levels,
+        new_gaps,
+        new_category_gaps,
+        longer_texts,
+        counts,
+        measures_with_fractions,
+    ),
 )
 SET_ASIDE: tuple[Column, ...] = (whole_numbers_with_fractions, numbers_with_words, very_long_categories)
 

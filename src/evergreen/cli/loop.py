@@ -19,6 +19,9 @@ from evergreen.settings import load_settings
 from evergreen.stack.view import outcome_table
 from evergreen.usecase import NAME
 
+# How many refused rows a person is told of.
+_SHOWN = 5
+
 
 class Verb(StrEnum):
     """The verbs of the loop."""
@@ -28,6 +31,13 @@ class Verb(StrEnum):
     deploy = "deploy"
     monitor = "monitor"
     score = "score"
+
+
+class OnError(StrEnum):
+    """What becomes of a file with rows that break the contract."""
+
+    row = "row"
+    stop = "stop"
 
 
 @app.command()
@@ -94,21 +104,48 @@ def score(
     columns: Annotated[
         str, typer.Option(help="Columns to write, renamed as NEW=OLD, separated by commas. Default: all.")
     ] = "",
+    on_error: Annotated[
+        OnError | None,
+        typer.Option(
+            help="On rows that break the contract: 'row' leaves their answers empty and says why in the"
+            " column 'error'; 'stop' writes nothing. Default: row, but stop where --columns leave it out.",
+            show_default=False,
+        ),
+    ] = None,
+    raw_text: Annotated[
+        bool,
+        typer.Option(
+            "--raw-text",
+            help="Write texts in CSV as they are. Without it, one that a spreadsheet would run as a formula"
+            " (=, +, -, @ and no number) gets an apostrophe before it.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a file with the champion: rows in, predictions out.
 
+    Exits 4 when rows were refused: the file then holds the answers of the others, or is not written.
+
     Example (a Kaggle submission): `evergreen score titanic --input test.csv --output submission.csv
     --columns PassengerId=passenger_id,Survived=prediction`
     """
+    from evergreen.errors import ValidationFailed
     from evergreen.loop.score import score_file
 
     wanted = [column.strip() for column in columns.split(",") if column.strip()] or None
     with err.status(f"scoring {source}"):
-        outcome = score_file(load_settings(), use_case, source, target, wanted)
-    show(
-        outcome, as_json, lambda: f"{outcome['rows']:,} rows scored by v{outcome['model_version']}: {target}"
-    )
+        outcome = score_file(
+            load_settings(),
+            use_case,
+            source,
+            target,
+            wanted,
+            on_error=on_error.value if on_error else None,
+            raw_text=raw_text,
+        )
+    show(outcome, as_json, lambda: _scored(outcome))
+    if outcome["refused"]:
+        raise typer.Exit(ValidationFailed.exit_code)
 
 
 @app.command()
@@ -200,6 +237,22 @@ def _told(outcome: dict[str, Any]) -> RenderableType:
     if not said and (later := outcome.get("held_back")):
         said = f"{later:,} rows lie after as_of: held back until an ingest as of then"
     return Group(*([Text(said)] if said else []), outcome_table(facts))
+
+
+def _scored(outcome: dict[str, Any]) -> RenderableType:
+    """What became of a file's rows: answered, refused and why, warned of."""
+    rows, refused = outcome["rows"], outcome["refused"]
+    count = f"{rows - refused:,} of {rows:,}" if refused else f"{rows:,}"
+    lines = [f"{count} rows scored by v{outcome['model_version']}: {outcome['output']}"]
+    if refused:
+        lines.append(f"{refused:,} refused, their answers are empty:")
+        lines += [f"  row {each['row']:,}: {each['error']}" for each in outcome["refusals"][:_SHOWN]]
+        lines += [f"  and {refused - _SHOWN:,} more"] if refused > _SHOWN else []
+    for each in outcome["warnings"]:
+        examples = f": {', '.join(map(repr, each['examples']))}" if each["examples"] else ""
+        counted = f"{each['count']:,} {'row' if each['count'] == 1 else 'rows'}"
+        lines.append(f"warning: {each['column']} {each['check']} in {counted}{examples}")
+    return Text("\n".join(lines))
 
 
 def _places(source: str) -> str:

@@ -183,11 +183,13 @@ def _rows(settings: Settings, use_case: UseCase, seed: int, now: datetime) -> li
     from evergreen.serving.sampling import draw_requests
     from evergreen.store.database import engine
     from evergreen.store.predictions import recent_rows
+    from evergreen.validation.domain_words import is_refused
 
-    return [
-        *draw_requests(use_case, DRAWN_ROWS, seed=seed),
-        *recent_rows(engine(settings), use_case, until=now, limit=LOGGED_ROWS),
-    ]
+    logged = recent_rows(engine(settings), use_case, until=now, limit=LOGGED_ROWS)
+    # The log also holds rows from when a rule was a guess, and rows of keys that lack a view: to refuse those
+    # is no fault of the champion.
+    accepted = [row for row in logged if not is_refused(use_case.stored_features, row)]
+    return [*draw_requests(use_case, DRAWN_ROWS, seed=seed), *accepted]
 
 
 def _expected(

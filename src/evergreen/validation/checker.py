@@ -138,6 +138,13 @@ class Checker:
         name = part_name(self.part)
         return Report(self.use_case.name, name, self._rows, kept, tuple(failures), self._bad_rows)
 
+    def report_rows(self) -> Report:
+        """The report on what rows break, each check with its declared severity, whatever the contract lets
+        load; `kept` counts the clean rows. For whom rows count one by one."""
+        failures = (*self._tally.failures, *self._lacking.failures)
+        name = part_name(self.part)
+        return Report(self.use_case.name, name, self._rows, self._whole.rows, failures, self._bad_rows)
+
     def _labelled(self, columns: Mapping[str, Values]) -> tuple[Mapping[str, Values], np.ndarray | None]:
         """Without the rows whose label is not known yet, whatever else they hold or lack; and which rows
         remain (positions), None for all."""

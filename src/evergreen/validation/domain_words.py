@@ -44,6 +44,11 @@ def broken_check(feature: Feature, value: float | str | None) -> str:
     return ""
 
 
+def is_refused(features: Iterable[Feature], row: Mapping[str, Any]) -> bool:
+    """Whether a value of the row, each of its feature's type, breaks a domain that is a rule."""
+    return any(feature.strict and broken_check(feature, row.get(feature.name)) for feature in features)
+
+
 def warn_of(features: Iterable[Feature], row: Mapping[str, Any]) -> list[dict[str, str]]:
     """{"field", "reason"} for each of the features whose value in the row breaks its domain or is missing."""
     checks = ((feature.name, broken_check(feature, row.get(feature.name))) for feature in features)

@@ -104,9 +104,13 @@ def _number(column: Column, name: str) -> Made:
     counter = column.whole and column.distinct and not column.gaps
     identifies = counter and (like_an_id(column.name) or like_an_index(column.name))
     comment = "Another number on every row, so it names rows and says nothing of them." if identifies else ""
+    # A code or a count returns. What seldom does may be a measure: after 77 and 78 comes 77.5.
+    measure = column.whole and column.text and not identifies and not _returns(column)
+    if measure:
+        comment = 'Whole numbers so far; where there can be no others, say "int".'
     feature = Feature(
         name,
-        "int" if column.whole else "float",
+        "int" if column.whole and not measure else "float",
         _meaning(column),
         minimum=least,
         maximum=greatest,
@@ -165,7 +169,7 @@ def _column(column: Column, name: str) -> str:
 
 
 def _returns(column: Column) -> bool:
-    """Whether a column's values come back often enough to be a category."""
+    """Whether a column's values come back often enough to be a category, or a count."""
     if column.many or column.characters > CATEGORY_CHARACTERS or (column.moment and column.distinct):
         return False
     different, present = len(column.values), column.present
