@@ -200,9 +200,10 @@ def _process(home: Path, name: str) -> ProcessState:
 def _one_at_a_time(home: Path, say: Progress) -> Iterator[None]:
     lock = open_lock(home, REQUEST_LOCK)
     try:
-        while not try_lock(lock):
+        if not try_lock(lock):
             say("waiting for another restart")
-            time.sleep(_POLL_SECONDS)
+            while not try_lock(lock):
+                time.sleep(_POLL_SECONDS)
         yield
     finally:
         os.close(lock)
