@@ -76,7 +76,7 @@ def test_a_service_names_the_declaration_that_it_holds(made: World, service: Ser
     with service.client() as client:
         assert client.metadata()["declaration"] == serving_digest(made.use_case)
     facts = overview(made.settings, made.use_case)
-    assert facts["standing"]["said"] == f"serves v{promoted}"
+    assert facts["standing"]["summary"] == f"serves v{promoted}"
     assert is_well(facts)
 
 
@@ -88,7 +88,7 @@ def test_a_widened_maximum_makes_the_service_lag_and_deploy_blames_nobody_else(
     now = short_digest(serving_digest(wider))
     facts = overview(made.settings, wider)
     held = short_digest(serving_digest(made.use_case))
-    assert facts["standing"]["said"] == (
+    assert facts["standing"]["summary"] == (
         f"serves v{promoted}; holds an older declaration ({held}, now {now}): evergreen restart parcel"
     )
     assert not is_well(facts)
@@ -132,7 +132,7 @@ def test_a_champion_that_only_the_new_declaration_takes_is_refused_with_the_rest
         assert "evergreen restart parcel" in client.metadata()["trouble"]
         assert client.metadata()["model_version"] == promoted
     refuse_without_model(made.settings, fewer, service.url)
-    assert standing(made, fewer)["said"].startswith(
+    assert standing(made, fewer)["summary"].startswith(
         f"serves v{promoted}, champion is v{third}; holds an older declaration ("
     )
 

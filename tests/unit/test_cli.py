@@ -16,20 +16,8 @@ from command_line import CommandLine, Done
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
-    *(
-        "up",
-        "down",
-        "status",
-        "restart",
-        "airflow",
-        "use-cases",
-        "new",
-        "profile",
-        "run",
-        "score",
-        "simulate",
-        "demo",
-    ),
+    *("up", "down", "status", "restart", "airflow", "use-cases"),
+    *("new", "profile", "run", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
 )
 # Those that have subcommands.

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from evergreen.registry.ledger import last_change
 from evergreen.registry.models import has_version
+from evergreen.registry.reconcile import unfinished
 from evergreen.settings import Settings
 
 
@@ -53,7 +54,7 @@ def vacancy(settings: Settings, database: sa.Engine, use_case: str) -> Vacancy |
     None before the first champion, and after an `erase`. Raises RegistryUnreachable, StoreUnreachable.
     """
     line = last_change(database, use_case)
-    if line is None or line.action == "erase":
+    if line is None or line.action == "erase" or unfinished(settings, line, None):
         return None
     noticed = line.to_version is None
     last = line.from_version if noticed else line.to_version
