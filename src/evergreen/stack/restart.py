@@ -227,9 +227,9 @@ def _await_ready(home: Path, name: str, request: str, say: Progress) -> ProcessS
     while True:
         process = _process(home, name)
         text = f"{name}: {process.state}" + (f", {process.detail}" if process.detail else "")
-        if text != shown:
-            say(shown := text)
         started = process.request == request
+        if text != shown and (started or process.state == "restarting"):
+            say(shown := text)
         if started and process.state in ("ready", "unhealthy"):
             return process
         if (started and process.state == "back-off") or time.monotonic() > deadline:
