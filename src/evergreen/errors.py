@@ -138,6 +138,8 @@ class StoreRefused(StoreError):
 class SchemaMismatch(StoreError):
     """The tables in MariaDB differ from the declaration."""
 
+    http_status = 503
+
 
 class KeyNotFound(StoreError):
     """No online vector, or no logged prediction, under that key."""

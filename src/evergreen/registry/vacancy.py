@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evergreen.errors import RegistryError, RegistryUnreachable
 from evergreen.registry.ledger import last_change
-from evergreen.registry.models import version_of
+from evergreen.registry.models import has_version
+from evergreen.registry.reconcile import unfinished
 from evergreen.settings import Settings
 
 
@@ -54,20 +54,11 @@ def vacancy(settings: Settings, database: sa.Engine, use_case: str) -> Vacancy |
     None before the first champion, and after an `erase`. Raises RegistryUnreachable, StoreUnreachable.
     """
     line = last_change(database, use_case)
-    if line is None or line.action == "erase":
+    if line is None or line.action == "erase" or unfinished(settings, line, None):
         return None
     noticed = line.to_version is None
     last = line.from_version if noticed else line.to_version
     if last is None:
         return None
-    return Vacancy(use_case, last, line.at if noticed else None, not _is_there(settings, use_case, last))
-
-
-def _is_there(settings: Settings, use_case: str, version: int) -> bool:
-    try:
-        version_of(settings, use_case, version)
-    except RegistryUnreachable:
-        raise
-    except RegistryError:
-        return False
-    return True
+    deleted = not has_version(settings, use_case, last)
+    return Vacancy(use_case, last, line.at if noticed else None, deleted)

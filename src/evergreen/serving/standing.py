@@ -80,7 +80,7 @@ class Standing:
             "outdated": self.outdated,
             "lags": self.lags,
             "remedy": self.remedy,
-            "said": self.describe(),
+            "summary": self.describe(),
         }
 
 

@@ -116,9 +116,9 @@ def find_server(state: StackState, settings: Settings, name: str) -> ProcessStat
 
     Raises StackError: with the nearest name and all names, for what is no server or may not be restarted.
     """
-    servers = {process.name: process for process in state.processes if not process.one_off}
-    found = servers.get(name) or servers.get(f"{SERVICE_PREFIX}{name}")
-    if found is None:
+    servers = {each.name: each for each in state.processes if not each.one_off}
+    process = servers.get(name) or servers.get(f"{SERVICE_PREFIX}{name}")
+    if process is None:
         if name.removeprefix(SERVICE_PREFIX) in settings.service_urls:
             use_case = name.removeprefix(SERVICE_PREFIX)
             raise StackError(
@@ -131,10 +131,10 @@ def find_server(state: StackState, settings: Settings, name: str) -> ProcessStat
             f"the stack has no server {name!r}",
             hint=(f"did you mean {near[0]!r}? " if near else "") + f"It has {', '.join(known)}",
         )
-    if found.name in _REFUSED:
-        reason, instead = _REFUSED[found.name]
-        raise StackError(f"{found.name} is not restarted alone: {reason}", hint=instead)
-    return found
+    if process.name in _REFUSED:
+        reason, instead = _REFUSED[process.name]
+        raise StackError(f"{process.name} is not restarted alone: {reason}", hint=instead)
+    return process
 
 
 def refuse_without_model(settings: Settings, declared: UseCase, url: str) -> None:
@@ -182,7 +182,7 @@ def _running(home: Path, settings: Settings, name: str) -> StackState:
     known = name in settings.service_urls
     raise StackNotRunning(
         f"no stack runs in {home}, so nothing can be restarted there",
-        hint="evergreen up starts it; a platform in containers is told by: docker compose restart "
+        hint="evergreen up starts it; in containers: docker compose restart "
         + (container_of(name) if known else "SERVICE"),
     )
 
@@ -200,9 +200,10 @@ def _process(home: Path, name: str) -> ProcessState:
 def _one_at_a_time(home: Path, say: Progress) -> Iterator[None]:
     lock = open_lock(home, REQUEST_LOCK)
     try:
-        while not try_lock(lock):
+        if not try_lock(lock):
             say("waiting for another restart")
-            time.sleep(_POLL_SECONDS)
+            while not try_lock(lock):
+                time.sleep(_POLL_SECONDS)
         yield
     finally:
         os.close(lock)
@@ -222,13 +223,13 @@ def _await_taking(home: Path, name: str) -> None:
 
 
 def _await_ready(home: Path, name: str, request: str, say: Progress) -> ProcessState:
-    deadline, said = time.monotonic() + READY_SECONDS, ""
+    deadline, shown = time.monotonic() + READY_SECONDS, ""
     while True:
         process = _process(home, name)
         text = f"{name}: {process.state}" + (f", {process.detail}" if process.detail else "")
-        if text != said:
-            say(said := text)
         started = process.request == request
+        if text != shown and (started or process.state == "restarting"):
+            say(shown := text)
         if started and process.state in ("ready", "unhealthy"):
             return process
         if (started and process.state == "back-off") or time.monotonic() > deadline:

@@ -50,7 +50,7 @@ def restart_view(facts: Mapping[str, Any]) -> RenderableType:
     if standing := facts.get("standing"):
         style = "red" if standing["lags"] else ""
         held = standing["declaration"][:7]
-        lines.append(Text(f"It {standing['said']}; its declaration is {held}.", style=style))
+        lines.append(Text(f"It {standing['summary']}; its declaration is {held}.", style=style))
     return Group(*lines)
 
 
@@ -105,7 +105,7 @@ def _use_case_table(facts: Mapping[str, Any]) -> Table:
 
 def _phrase(part: str, value: Any, facts: Mapping[str, Any]) -> Text:
     if part == "standing" and value and "error" not in value:
-        return Text(value["said"], style="red" if value["lags"] else "")
+        return Text(value["summary"], style="red" if value["lags"] else "")
     if part == "champion" and value and value.get("reason"):
         return Text(f"{value['reason']}{_still_answers(facts)}: {value['remedy']}", style="red")
     return Text(_plain_phrase(part, value))

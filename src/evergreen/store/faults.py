@@ -24,15 +24,15 @@ _QUOTED = re.compile(r"'([^']*)'")
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+((?:`[^`]+`\.)?`[^`]+`|[\w.]+)", re.IGNORECASE)
 
 
-def translate(code: int, said: str, statement: str | None) -> StoreError | None:
+def translate(code: int, text: str, statement: str | None) -> StoreError | None:
     """The error to raise for MariaDB's error `code`; None where the driver's own serves callers better.
 
-    `said` is MariaDB's text and `statement` the SQL as the driver got it.
+    `text` is MariaDB's own and `statement` the SQL as the driver got it.
     """
     table = table_of(statement)
     where = f"table {table}" if table else "MariaDB"
     if code == NO_SUCH_COLUMN:
-        return lacking_column(said, statement)
+        return lacking_column(text, statement)
     if code in _DENIED:
         return StoreRefused(
             f"the platform's database user may not do what is to be done with {where}",
@@ -66,9 +66,9 @@ def translate(code: int, said: str, statement: str | None) -> StoreError | None:
     return None
 
 
-def lacking_column(said: str, statement: str | None) -> SchemaMismatch:
+def lacking_column(text: str, statement: str | None) -> SchemaMismatch:
     """A column that the declaration has and the table does not (error 1054)."""
-    quoted = _QUOTED.search(said)
+    quoted = _QUOTED.search(text)
     column = quoted[1].rpartition(".")[2] if quoted else "of the declaration"
     table = table_of(statement)
     if (use_case := use_case_of(table)) == _ANY:
@@ -85,8 +85,8 @@ def lacking_column(said: str, statement: str | None) -> SchemaMismatch:
 
 def table_of(statement: str | None) -> str:
     """The first table that a statement names; "" when none is found."""
-    found = _TABLE.search(statement or "")
-    return found[1].replace("`", "").rpartition(".")[2] if found else ""
+    match = _TABLE.search(statement or "")
+    return match[1].replace("`", "").rpartition(".")[2] if match else ""
 
 
 def use_case_of(table: str) -> str:

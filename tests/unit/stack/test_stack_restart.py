@@ -106,7 +106,7 @@ def shown(what: object) -> str:
 
 
 def test_status_shows_a_service_that_lags_and_a_champion_that_is_gone() -> None:
-    said = "serves v1; holds an older declaration (a1b2c3d, now d4e5f67): evergreen restart shop"
+    summary = "serves v1; holds an older declaration (a1b2c3d, now d4e5f67): evergreen restart shop"
     facts = {
         "title": "Shop",
         "champion": {
@@ -114,11 +114,11 @@ def test_status_shows_a_service_that_lags_and_a_champion_that_is_gone() -> None:
             "reason": "nobody is champion in MLflow any more (v1 was)",
             "remedy": "evergreen rollback shop",
         },
-        "standing": {"said": said, "lags": True, "serves": 1},
+        "standing": {"summary": summary, "lags": True, "serves": 1},
     }
     text = shown(status_tables({"state": "running", "processes": [], "use_cases": {"shop": facts}}))
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert f"service {said}" in lines
+    assert f"service {summary}" in lines
     assert (
         "champion nobody is champion in MLflow any more (v1 was); the service still answers with v1:"
         " evergreen rollback shop" in lines
@@ -126,7 +126,7 @@ def test_status_shows_a_service_that_lags_and_a_champion_that_is_gone() -> None:
 
 
 def test_a_restart_tells_what_the_service_serves_now() -> None:
-    standing = {"said": "serves v3", "lags": False, "declaration": "d4e5f6789"}
+    standing = {"summary": "serves v3", "lags": False, "declaration": "d4e5f6789"}
     text = shown(restart_view({"name": "service-shop", "seconds": 4.21, "standing": standing}))
     assert text.splitlines() == [
         "service-shop is up again after 4.2 s",
