@@ -187,7 +187,8 @@ class PrivateMariaDB:
             ]
         return [
             f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-            *prepare_ledger(self.database),
+            # An init file is run by nobody, whose rights a trigger cannot have.
+            *prepare_ledger(self.database, definer="'root'@'localhost'"),
             *accounts,
             *(told for name in (self.database, *self.foreign) for told in grant_all(name, self.user, HOSTS)),
             *grant_ledger(self.database, self.user, HOSTS),
