@@ -1,4 +1,4 @@
-"""What processes listen on, as the kernel tells: TCP and UDP ports, and Unix sockets that everybody can reach."""
+"""What processes listen on, as the kernel tells: TCP and UDP ports, and Unix sockets that anybody reaches."""
 
 from __future__ import annotations
 

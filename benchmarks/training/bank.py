@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, date, datetime
 from unittest.mock import patch
+from urllib.parse import urlencode
 
 from benchmarks.common.timing import say
 
@@ -27,8 +28,8 @@ _SEED = 2026
 def fill(settings: Settings, rows: int) -> None:
     """Simulate a bank that gives about `rows` labelled rows, and ingest what it had recorded by AS_OF."""
     account = f"{settings.mariadb_user}:{settings.mariadb_password.get_secret_value()}"
-    server = f"{settings.mariadb_host}:{settings.mariadb_port}"
-    bank = f"mysql://{account}@{server}/{BANK_DATABASE}"
+    options = urlencode({"unix_socket": settings.mariadb_socket, "local_infile": 1})
+    bank = f"mysql://{account}@localhost/{BANK_DATABASE}?{options}"
     say(f"simulating a bank of {rows // MONTHS:,} customers, and ingesting its {MONTHS} months")
     populate(bank, start=_START, end=_END, customers=rows // MONTHS, seed=_SEED)
     with patch.dict(os.environ, {f"{PREFIX}{CONNECTION.upper()}": bank}):

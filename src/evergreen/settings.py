@@ -19,6 +19,7 @@ from evergreen.errors import SettingsError
 from evergreen.trust import VARIABLE, Trust, trust_of
 
 STACK_ENV = "stack.env"
+_ANOTHER_SERVER = {"EVERGREEN_MARIADB_HOST", "EVERGREEN_MARIADB_PORT"}
 
 
 class Settings(BaseSettings):
@@ -42,6 +43,20 @@ class Settings(BaseSettings):
     )
     mariadb_host: str = Field("127.0.0.1", description="Where the feature store and the logs are.")
     mariadb_port: int = Field(3306, description="Its port.")
+    mariadb_socket: Path | None = Field(
+        None, description="Its Unix socket; where there is one, host, port and TLS are not used."
+    )
+    mariadb_tls: bool = Field(
+        False, description="Whether the server must speak TLS and prove that it is the named host."
+    )
+    mariadb_tls_ca: Path | None = Field(
+        None, description="The authority that signed its certificate (a PEM file); to name one requires TLS."
+    )
+    mariadb_local_infile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether an ingest may load by LOAD DATA LOCAL, by which the server can read any file;"
+        " auto: where the server is known for sure, by its socket or by TLS.",
+    )
     mariadb_user: str = Field("evergreen", description="The platform's own database user.")
     mariadb_password: SecretStr = Field(SecretStr(""), description="Its password.")
     mariadb_database: str = Field("evergreen", description="The platform's own database.")
@@ -82,6 +97,11 @@ class Settings(BaseSettings):
         """Whose folders may hold code and settings for this process."""
         return trust_of(self.trusted_folders)
 
+    @property
+    def mariadb_verified(self) -> bool:
+        """Whether the server must speak TLS and prove its name. A socket needs neither."""
+        return self.mariadb_socket is None and (self.mariadb_tls or self.mariadb_tls_ca is not None)
+
 
 def load_settings(home: Path | None = None) -> Settings:
     """Read the settings: the environment first, then `stack.env` of the stack's home, then defaults.
@@ -97,7 +117,7 @@ def load_settings(home: Path | None = None) -> Settings:
     trust.check_file(home / STACK_ENV, "the settings of the stack")
     hint = f"mend the environment or {home / STACK_ENV}; .env.example lists every setting"
     try:
-        return Settings(_env_file=home / STACK_ENV, home=home.resolve(), trusted_folders=trusted_folders)
+        settings = Settings(_env_file=home / STACK_ENV, home=home.resolve(), trusted_folders=trusted_folders)
     except ValidationError as error:
         faults = "; ".join(
             f"EVERGREEN_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
@@ -110,3 +130,8 @@ def load_settings(home: Path | None = None) -> Settings:
         ) from None
     except OSError as error:
         raise SettingsError(f"the settings cannot be read: {error}", hint=hint) from None
+    chosen = {name.upper() for name in os.environ}
+    if chosen & _ANOTHER_SERVER and "EVERGREEN_MARIADB_SOCKET" not in chosen:
+        # The socket is the running stack's, the address in the environment is meant.
+        return settings.model_copy(update={"mariadb_socket": None})
+    return settings

@@ -1,10 +1,10 @@
 """BentoML's process manager, without the control socket that any local user could use.
 
-BentoML runs a service's workers under circus. A circus arbiter takes commands and publishes events over ZeroMQ,
-without any authentication; `bentoml serve` puts both on random loopback ports, where any user of the machine
-reads the service's environment (passwords) and starts processes as its user. Nothing of Evergreen or BentoML
-uses them in production, so here they are `inproc://` endpoints: they exist inside the process only, as no file
-and no port.
+BentoML runs a service's workers under circus. A circus arbiter takes commands and publishes events over
+ZeroMQ, without any authentication; `bentoml serve` puts both on random loopback ports, where any user of the
+machine reads the service's environment (passwords) and starts processes as its user. Nothing of Evergreen or
+BentoML uses them in production, so here they are `inproc://` endpoints, which exist inside the process only:
+no file and no port.
 
 Only circus' public `Arbiter` is touched, none of BentoML's private names.
 """
@@ -26,8 +26,8 @@ _MARK = "_evergreen_closed"
 def close_control_socket() -> None:
     """Give every circus arbiter that this process makes from now on endpoints inside the process only.
 
-    Called again it changes nothing. Raises ServingError when the installed circus cannot be told so: a service
-    does not start rather than open the socket.
+    Called again it changes nothing. Raises ServingError when the installed circus cannot be told so: a
+    service does not start rather than open the socket.
     """
     try:
         from circus.arbiter import Arbiter
@@ -55,5 +55,5 @@ def close_control_socket() -> None:
 def _cannot(reason: str) -> ServingError:
     return ServingError(
         f"the service does not start, because its control socket would be open to every local user: {reason}",
-        hint="install the BentoML that Evergreen names (requirements.lock), and start the service without --reload",
+        hint="install the BentoML that requirements.lock names, and start the service without --reload",
     )

@@ -1,7 +1,7 @@
-"""`python -m evergreen.serving.launch --host HOST --port PORT`: `bentoml serve` without its open control socket.
+"""`python -m evergreen.serving.launch --host HOST --port PORT`: `bentoml serve` without its control socket.
 
-All else is `bentoml serve`: workers, signals and draining, metrics, health, BENTOML_HOME. Options that are not
-named here are its own and are passed on. The stack and docker-compose.yml start services so.
+All else is `bentoml serve`: workers, signals and draining, metrics, health, BENTOML_HOME. Options that are
+not named here are its own and are passed on. The stack and docker-compose.yml start services so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SERVICE = "evergreen.serving.service:service"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. 0 does not return: BentoML's command line exits itself."""
+    """Serve until SIGTERM or SIGINT. Returns an error's exit code only: BentoML's command exits itself."""
     parser = argparse.ArgumentParser(prog="python -m evergreen.serving.launch", description=__doc__)
     parser.add_argument(
         "--service", default=SERVICE, help="what `bentoml serve` takes, such as a bento's tag"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 from evergreen.errors import EvergreenError, RegistryError
 from evergreen.settings import Settings, load_settings
@@ -113,6 +114,7 @@ class EvergreenPlan:
         decided = {
             "mariadb_host": LOOPBACK,
             "mariadb_port": server.port,
+            "mariadb_socket": server.socket,
             "mariadb_user": server.user,
             "mariadb_password": server.password,
             "mariadb_database": server.database,
@@ -127,9 +129,13 @@ class EvergreenPlan:
         )
 
     def _connections(self) -> dict[str, str]:
-        """The simulated bank is a foreign database like any other: reached through an Airflow Connection."""
+        """The simulated bank is a foreign database like any other: reached through an Airflow Connection.
+
+        `local_infile` is for the simulator, which writes it; what reads it never sends a file.
+        """
         server = self.mariadb
-        uri = f"mysql://{server.user}:{server.password}@{LOOPBACK}:{server.port}/{BANK_DATABASE}"
+        options = urlencode({"unix_socket": server.socket, "local_infile": 1})
+        uri = f"mysql://{server.user}:{server.password}@localhost/{BANK_DATABASE}?{options}"
         return {"AIRFLOW_CONN_CREDIT_BANK": uri}
 
     def _mariadb(self) -> list[ChildSpec]:

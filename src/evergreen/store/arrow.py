@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
-from evergreen.store.database import NO_SUCH_TABLE, error_code
+from evergreen.store.database import NO_SUCH_TABLE, UNREACHABLE_HINT, error_code, place
 from evergreen.store.faults import table_of, translate, use_case_of
 from evergreen.store.times import naive
 
@@ -60,7 +60,7 @@ def read_arrow(
     _first_reader = os.getpid()
     try:
         found = connectorx.read_sql(
-            _address(engine.url),
+            reader_address(engine.url),
             wanted if len(wanted) > 1 else wanted[0],
             return_type="arrow",
             pre_execution_query=_SESSION,
@@ -160,10 +160,20 @@ def _shaped(found: pa.Table, schema: pa.Schema | None) -> pa.Table:
     return found if schema is None else found.rename_columns(schema.names).cast(schema)
 
 
-def _address(url: sa.URL) -> str:
+def reader_address(url: sa.URL) -> str:
+    """The address in connectorx' words. Its driver sends no file, whatever the server asks for."""
     user, password = (quote(str(part or ""), safe="") for part in (url.username, url.password))
     host = f"[{url.host}]" if ":" in (url.host or "") else url.host
-    return f"mysql://{user}{f':{password}' if password else ''}@{host}:{url.port or 3306}/{url.database}"
+    # On loopback it would ask the server for a socket and go on there, without TLS.
+    options = {"prefer_socket": "false"}
+    if socket := url.query.get("unix_socket"):
+        options["socket"] = str(socket)
+    if url.query.get("ssl_mode"):
+        options["sslmode"] = "verify_identity"
+    if authority := url.query.get("ssl_ca"):
+        options["ssl-ca"] = str(authority)
+    account = f"{user}{f':{password}' if password else ''}"
+    return f"mysql://{account}@{host}:{url.port or 3306}/{url.database}?{urlencode(options)}"
 
 
 def _translated(url: sa.URL, said: str, statement: str) -> StoreError:
@@ -188,8 +198,8 @@ def _translated(url: sa.URL, said: str, statement: str) -> StoreError:
         )
     reason = said.strip().splitlines()[0][:500] if said.strip() else "connectorx gave no reason"
     return StoreUnreachable(
-        f"MariaDB at {url.host}:{url.port}/{url.database} stopped answering: {reason}",
-        hint="start the stack (evergreen up), or check EVERGREEN_MARIADB_HOST and EVERGREEN_MARIADB_PORT",
+        f"MariaDB at {place(url)} stopped answering: {reason}",
+        hint=UNREACHABLE_HINT,
     )
 
 
