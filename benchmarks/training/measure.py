@@ -67,7 +67,7 @@ def measure(folder: Path, size: Size, csv: Path | None) -> Measured:
         )
         seeds = [use_case.tuning.seed + number for number in range(size.searches)]
         tuned = tuning.measure(settings, use_case, run, rows_of_run(use_case, found), seeds, points)
-    best = best_reachable_accuracy(bank.SCENARIO, at=bank.AS_OF.date())
+    best = best_reachable_accuracy(bank.SCENARIO)
     return Measured(size, survivors, why_not, trained, best, tuned)
 
 

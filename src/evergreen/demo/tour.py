@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +106,15 @@ class Guide:
         return found
 
 
-def run(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream, today: date) -> dict[str, Any]:
+def run(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream) -> dict[str, Any]:
     """Run every stage and return what `.evergreen/demo.json` holds.
 
     Raises StageNotVerified or the failing part's own error; the stages so far stay in `tour`.
     """
     guide = Guide(settings, use_case, tour, AirflowApi(settings))
-    past = upstream.first_as_of(today)
+    past = upstream.first_as_of()
+    # Before anything is made: the next tour must know that this one made it, even if it is killed here.
+    Mark.of(settings, use_case).note(past)
     _history(guide, upstream, past)
     first = _train_first(guide, past)
     _served(guide, first, started=None)
@@ -124,13 +126,13 @@ def run(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream, t
     _monitor_quiet(guide)
     last = first
     if isinstance(upstream, DriftingUpstream):
-        last = _drift_and_recover(guide, upstream, first, today)
+        last = _drift_and_recover(guide, upstream, first)
     return _reconciled(guide, last)
 
 
 def _history(guide: Guide, upstream: Upstream, past: datetime) -> None:
     with guide.tour.stage("upstream data") as stage:
-        stage.happened = upstream.prepare(until=past, say=stage.say)
+        stage.happened = upstream.prepare(stage.say)
     with guide.tour.stage("history into the store") as stage:
         run_id = guide.run_dag(stage, "ingest", past, **upstream.ingest_conf)
         loaded = guide.xcom("ingest", run_id, "load")
@@ -174,11 +176,11 @@ def _monitor_quiet(guide: Guide) -> None:
         stage.happened = decision["reason"]
 
 
-def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion, today: date) -> Champion:
+def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion) -> Champion:
     with ServiceClient(guide.url) as client:
         process_started = str(client.metadata()["started_at"])
     with guide.tour.stage("the recession begins") as stage:
-        stage.happened = upstream.drift(until=today, say=stage.say)
+        stage.happened = upstream.drift(stage.say)
     rows, labels = upstream.drifted_rows(PREDICTIONS)
     with guide.tour.stage(f"{PREDICTIONS:,} predictions in recession") as stage:
         answers = guide.predict(stage, rows)
