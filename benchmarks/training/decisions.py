@@ -184,7 +184,7 @@ def _train(use_case: UseCase, given: TrainingSet, champion: _Trained | None) -> 
     """Search, fit, evaluate beside the champion, and judge: the steps of `evergreen.loop.train`."""
     import optuna
 
-    settings = Settings()
+    settings = Settings(threads=1)
     rows = candidate.rows(use_case, given)
     part = rows.cuts[0].train
     study = optuna.create_study(direction="minimize", pruner=pruner_of(use_case))

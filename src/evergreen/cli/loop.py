@@ -118,7 +118,7 @@ def simulate(
         datetime,
         typer.Option(
             formats=["%Y-%m-%d"],
-            help="First day (UTC), when the books of a new bank begin; one that is there goes on where it ends.",
+            help="First day (UTC), when a new bank's books begin; one that is there goes on where it ends.",
         ),
     ],
     end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day (UTC), to its end.")],
@@ -128,7 +128,7 @@ def simulate(
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%d"],
-            help="Inputs and their meaning shift from the first period that begins then.",
+            help="Inputs and their meaning shift from the first period that begins then or later.",
         ),
     ] = None,
     erase: Annotated[

@@ -37,8 +37,8 @@ def run_demo(
 
     `file` replaces the declared source of a use case that reads a file. Without `bring_up` the platform that
     the settings name is used as it is, such as the one in containers. `erase` forgets whatever the use case
-    holds, also what no demo made. Simulated time is counted back from `now` (aware). Raises the first failing stage's error, after the stages so far and the
-    report with `"verified": false` were written.
+    holds, also what no demo made. Simulated time is counted back from `now` (aware). Raises the first failing
+    stage's error, after the stages so far and the report with `"verified": false` were written.
     """
     use_case = load(name, load_settings(home))
     # Before anything is started or erased: can the demo be taken at all?
@@ -55,6 +55,7 @@ def run_demo(
         with tour.running():
             if bring_up:
                 with tour.stage("the stack comes up") as stage:
+                    stage.trace.command = "evergreen status"
                     status = lifecycle.up(home, progress=stage.say)
                     stage.verify(status["state"] == "running", "every server running")
                     # A use case that was declared while the stack ran gets its address a moment later.
