@@ -231,12 +231,7 @@ def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion
         stage.verify(decision["retrain"] is True, "a decision to retrain")
         stage.happened = decision["reason"]
     guide.promoting_since = asked
-    with guide.tour.stage("retrain") as stage:
-        run_id = guide.asset_run(stage, "train", after=asked)
-        judged = guide.judged(stage, run_id)
-        second = guide.champion(stage)
-        stage.verify(second.version > first.version, "a new champion that passed the gate")
-        stage.happened = f"champion v{second.version}: {judged['summary']}"
+    second = _retrain(guide, first, asked)
     _served(guide, second, started=process_started)
     with guide.tour.stage("the same requests again") as stage:
         answers = guide.predict(stage, rows)
@@ -246,6 +241,16 @@ def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion
         before = guide.facts["v1_accuracy_after_drift"]
         stage.verify(after > before, "better answers than before")
         stage.happened = f"accuracy {after:.3f} instead of {before:.3f}, on customers nobody trained on"
+    return second
+
+
+def _retrain(guide: Guide, first: Champion, asked: datetime) -> Champion:
+    with guide.tour.stage("retrain") as stage:
+        run_id = guide.asset_run(stage, "train", after=asked)
+        judged = guide.judged(stage, run_id)
+        second = guide.champion(stage)
+        stage.verify(second.version > first.version, "a new champion that passed the gate")
+        stage.happened = f"champion v{second.version}: {judged['summary']}"
     return second
 
 
