@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -151,18 +151,35 @@ def score(
 @app.command()
 def simulate(
     use_case: UseCaseName,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day.")],
-    end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day.")],
+    start: Annotated[
+        datetime,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="First day (UTC), when a new bank's books begin; one that is there goes on where it ends.",
+        ),
+    ],
+    end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day (UTC), to its end.")],
     customers: Annotated[int, typer.Option(min=1, help="How many entities.")] = 1500,
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 2026,
     recession_from: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Inputs and their meaning shift from here.")
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="Inputs and their meaning shift from the first period that begins then or later.",
+        ),
     ] = None,
+    erase: Annotated[
+        bool, typer.Option("--erase", help="First drop what was simulated before, and begin the bank anew.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fill the simulated operational database of a use case that has one. Simulated data, not a real bank's.
 
-    Example: `evergreen simulate credit_score --start 2025-01-01 --end 2026-07-01`
+    The bank keeps its books in periods of 30 days, counted from the day on which they begin. The same command
+    again changes nothing; with a later `--end` it adds what the bank recorded since.
+
+    Examples: `evergreen simulate credit_score --start 2025-01-01 --end 2026-07-01` ·
+    `evergreen simulate credit_score --start 2025-01-01 --end 2026-10-01 --recession-from 2026-07-01`
     """
     from evergreen.errors import UseCaseError
     from evergreen.sources.connections import connection_url
@@ -178,14 +195,16 @@ def simulate(
         )
     url = connection_url(declared.label.source.connection, settings)
     with err.status("simulating") as shown:
+        if erase:
+            simulator.erase(url)
         counts = simulator.populate(
             url,
-            start=start.date(),
-            end=end.date(),
+            start=start.replace(tzinfo=UTC),
+            end=end.replace(tzinfo=UTC) + timedelta(days=1),
             customers=customers,
             seed=seed,
-            recession_from=recession_from.date() if recession_from else None,
-            progress=lambda done, months: shown.update(f"simulating month {done} of {months}"),
+            recession_from=recession_from.replace(tzinfo=UTC) if recession_from else None,
+            progress=lambda done, periods: shown.update(f"simulating period {done} of {periods}"),
         )
     show(counts, as_json, lambda: ", ".join(f"{n:,} {what}" for what, n in counts.items()))
 
@@ -219,7 +238,7 @@ def demo(
         use_case,
         file,
         console=err if as_json else out,
-        today=datetime.now(UTC).date(),
+        now=datetime.now(UTC),
         bring_up=bring_up,
         erase=erase,
     )

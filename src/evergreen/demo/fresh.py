@@ -62,6 +62,9 @@ def start_afresh(settings: Settings, use_case: UseCase, source: Upstream, *, era
     mark = Mark.of(settings, use_case)
     database = engine(settings)
     if is_empty(database, use_case) and champion(settings, use_case.name) is None:
+        # A tour that was killed early has left a source, whose books begin at its own moment.
+        if erase or mark.moments():
+            source.erase()
         mark.write(set())
         return "nothing there yet"
     moments = run_moments(database, use_case)

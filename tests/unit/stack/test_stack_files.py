@@ -308,9 +308,7 @@ def test_oracles_mysql_is_not_taken_for_mariadb(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("name", ["plain", "에버 그린", "a#b", "50 %", "50 %41", "why?", "?a=b", "it's"])
-def test_the_url_of_a_database_means_its_file_whatever_its_folders_name(
-    name: str, tmp_path: Path
-) -> None:
+def test_the_url_of_a_database_means_its_file_whatever_its_folders_name(name: str, tmp_path: Path) -> None:
     database = tmp_path / name / "mlflow.db"
     database.parent.mkdir()
     engine = sa.create_engine(sqlite_url(database))

@@ -69,15 +69,19 @@ SCORE_OUTCOME = sa.Table(
     _moment("recorded_at"),
     sa.Index("score_outcome_by_recorded_at", "recorded_at"),
 )
-# What the simulator did, so that a second call continues the same bank instead of mixing two.
-SIMULATED_MONTH = sa.Table(
-    "simulated_month",
+# What the simulator did, so that a second call continues the same bank instead of mixing two. Period 0 says
+# when the bank's books begin.
+SIMULATED_PERIOD = sa.Table(
+    "simulated_period",
     METADATA,
-    sa.Column("month", sa.Date(), primary_key=True),
+    sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
+    _moment("begins"),
     sa.Column("scenario", sa.String(20), nullable=False),
     sa.Column("seed", sa.BigInteger(), nullable=False),
     sa.Column("customers", sa.Integer(), nullable=False),
 )
+# Where former versions noted the calendar months that they had simulated.
+_FORMER_NOTES = sa.Table("simulated_month", sa.MetaData(), sa.Column("month", sa.Date(), primary_key=True))
 
 
 @contextmanager
@@ -106,6 +110,20 @@ def opened(url: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def holds_calendar_months(engine: Engine) -> bool:
+    """Whether a former version simulated this bank in calendar months, which cannot be continued."""
+    if not sa.inspect(engine).has_table(_FORMER_NOTES.name):
+        return False
+    with engine.connect() as connection:
+        return connection.execute(sa.select(_FORMER_NOTES).limit(1)).first() is not None
+
+
+def drop_tables(engine: Engine) -> None:
+    """Drop everything that the simulated bank holds, in whatever form."""
+    METADATA.drop_all(engine)
+    _FORMER_NOTES.drop(engine, checkfirst=True)
 
 
 def _engine(url: sa.URL) -> Engine:
