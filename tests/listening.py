@@ -22,13 +22,13 @@ def listening(pids: Iterable[int]) -> set[str]:
     inodes = _sockets_of(pids)
     found = set()
     for table in ("tcp", "tcp6", "udp", "udp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+        for line in Path(f"/proc/net/{table}").read_text("utf-8").splitlines()[1:]:
             fields = line.split()
             connected = not fields[2].endswith(":0000")
             waits = fields[3] == _TCP_LISTENS if table.startswith("tcp") else not connected
             if waits and fields[9] in inodes:
                 found.add(f"{table[:3]} {_address(fields[1])}")
-    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+    for line in Path("/proc/net/unix").read_text("utf-8").splitlines()[1:]:
         fields = line.split()
         if int(fields[3], 16) & _UNIX_ACCEPTS and fields[6] in inodes and fields[7:] and fields[7][0] == "@":
             found.add(f"unix {fields[7]}")

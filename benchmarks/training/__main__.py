@@ -78,7 +78,7 @@ def _only_the_demo(size: Size, output: Path, *, as_json: bool) -> int:
     measured = demo.measure(size.tours)
     found = demo.fields(measured)
     told = result.as_json(found, runs={"demo": measured.to_json()})
-    before = json.loads(output.read_text()) if output.exists() else {"partial": "the demo alone"}
+    before = json.loads(output.read_text("utf-8")) if output.exists() else {"partial": "the demo alone"}
     parts = {name: {**before.get(name, {}), **told[name]} for name in ("targets", "met", "meanings", "runs")}
     result.write(output, {**before, **told, **parts})
     sys.stdout.write((json.dumps(told) if as_json else result.table(found)) + "\n")

@@ -213,7 +213,7 @@ def test_the_recession_can_begin_after_the_history(banks: tuple[str, str]) -> No
 def test_it_writes_the_same_rows_where_no_file_may_be_sent(banks: tuple[str, str], mariadb: Database) -> None:
     by_file, by_insert = banks
     populate(by_file, start=START, end=MIDDLE, customers=40, seed=5)
-    populate(by_insert.partition("?")[0], start=START, end=date(2025, 2, 1), customers=40, seed=5)
+    populate(by_insert.partition("?")[0], start=START, end=START + PERIOD, customers=40, seed=5)
     mariadb.administer("SET GLOBAL local_infile = 0")
     try:
         populate(by_insert, start=START, end=MIDDLE, customers=40, seed=5)

@@ -239,5 +239,5 @@ def test_no_command_runs_what_stands_in_a_folder_of_another(
 
 def _written(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     return path

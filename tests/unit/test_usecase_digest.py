@@ -146,7 +146,7 @@ def test_the_digest_of_code_is_the_same_on_every_python() -> None:
 def test_helpers_and_constants_are_code_too_and_words_are_not(
     tmp_path: Path, before: str, after: str, same: bool
 ) -> None:
-    text = Path(digest_example.__file__).read_text()
+    text = Path(digest_example.__file__).read_text("utf-8")
     assert before in text
     changed = tmp_path / "changed_example.py"
     changed.write_text(text.replace(before, after))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from evergreen.stack.state import write_private
+from evergreen.private import write_private
 
 REQUEST_FILE = "restart.json"
 REQUEST_LOCK = "restart.lock"
