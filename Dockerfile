@@ -34,7 +34,9 @@ COPY docker/airflow-entrypoint.sh /usr/local/bin/airflow-entrypoint
 ENV PATH=/opt/evergreen/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MALLOC_ARENA_MAX=2 \
-    EVERGREEN_HOME=/var/lib/evergreen
+    EVERGREEN_HOME=/var/lib/evergreen \
+    EVERGREEN_TRUSTED_FOLDERS=/var/lib/evergreen
+# What is mounted there keeps the owner that it has outside; only who starts the container can mount it.
 USER evergreen
 WORKDIR /var/lib/evergreen
 CMD ["evergreen", "--help"]

@@ -26,7 +26,9 @@ _BODY = """{% set said = ti.xcom_pull(task_ids='register') %}
 | check | | reason |
 |---|---|---|
 {% for check in ti.xcom_pull(task_ids='gate')['checks'] -%}
-| {{ check['name'] }} | {{ 'passed' if check['passed'] else 'FAILED' }} | {{ check['reason'] }} |
+{% set result = check.get('result') or ('passed' if check['passed'] else 'failed') -%}
+| {{ check['name'] }} | {{ result if result == 'passed' else '**' + result.upper() + '**' }} \
+| {{ check['reason'] }} |
 {% endfor %}
 
 Without an answer within __TIMEOUT__ the version stays out, and the champion stays.

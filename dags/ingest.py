@@ -60,7 +60,7 @@ def build(use_case: UseCase) -> None:
         def load(validated: dict[str, Any]) -> Any:
             loaded = invoke("ingest", "load", validated["ingest_run"])
             if not loaded["rows_loaded"]:
-                raise AirflowSkipException("the sources recorded nothing new")
+                raise AirflowSkipException(loaded.get("said") or "the sources recorded nothing new")
             yield Metadata(features, loaded)
             return loaded
 

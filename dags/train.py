@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import approval
+import run_notes
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from wiring import (
@@ -29,8 +30,9 @@ DOC = """Train a candidate and let it become champion if it passes the gate.
 Starts by itself when the governor asks for it (the retrain asset) and, where the use case says so, on a
 schedule or when new features arrive. `search` has a mapped task for each of the search's workers, which
 share its trials. A candidate that the gate rejects is registered with the reasons, and the champion stays:
-`promote` is then shown as skipped. Where the use case wants a person's approval, `approve` waits for it, with
-the verdict and the model card's address in its form; without an answer in time the version stays out.
+`promote` is then shown as skipped. The run's note is the verdict, with its warnings. Where the use case wants
+a person's approval, `approve` waits for it, with the verdict and the model card's address in its form;
+without an answer in time the version stays out.
 """
 
 
@@ -73,7 +75,9 @@ def build(use_case: UseCase) -> None:
 
         @task
         def gate(evaluated: dict[str, Any]) -> dict[str, Any]:
-            return invoke("train", "gate", evaluated["training_run"])
+            verdict: dict[str, Any] = invoke("train", "gate", evaluated["training_run"])
+            run_notes.add(get_current_context(), verdict["summary"])
+            return verdict
 
         @task
         def register(judged: dict[str, Any]) -> dict[str, Any]:

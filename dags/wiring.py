@@ -17,6 +17,7 @@ from evergreen.errors import (
     EmptyTrainingSet,
     NotEnoughData,
     SchemaMismatch,
+    UntrustedFolder,
     UseCaseError,
     ValidationFailed,
 )
@@ -34,7 +35,14 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 
 # The same input fails the same way: these go red at once, with their message, instead of after a retry.
-NOT_MENDED_BY_A_RETRY = (EmptyTrainingSet, NotEnoughData, SchemaMismatch, UseCaseError, ValidationFailed)
+NOT_MENDED_BY_A_RETRY = (
+    EmptyTrainingSet,
+    NotEnoughData,
+    SchemaMismatch,
+    UntrustedFolder,
+    UseCaseError,
+    ValidationFailed,
+)
 
 
 def use_cases() -> Iterable[UseCase]:

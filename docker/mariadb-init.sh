@@ -1,5 +1,6 @@
 #!/bin/sh
 # Run by the image at its first start. Its own user may do everything in MARIADB_DATABASE, and only there.
+# Run again it brings the ledger up to date: docker compose exec mariadb sh /docker-entrypoint-initdb.d/10-evergreen.sh
 set -eu
 # Not on the command line, where every process of the container could read it.
 export MYSQL_PWD="$MARIADB_ROOT_PASSWORD"
@@ -12,4 +13,4 @@ SQL
 
 # The ledger: append-only, because that user may neither change nor delete its lines.
 sed -e "s/{ledger}/${MARIADB_DATABASE}_ledger/g" -e "s/{user}/$MARIADB_USER/g" -e "s/{host}/%/g" \
-    /opt/evergreen/ledger.sql | mariadb --user=root
+    -e "s/{definer}/CURRENT_USER/g" /opt/evergreen/ledger.sql | mariadb --user=root

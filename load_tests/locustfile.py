@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import random
 from argparse import ArgumentParser
-from datetime import UTC, datetime
 from typing import Any
 
 from locust import FastHttpUser, between, events, task
@@ -70,8 +69,7 @@ def requests_of(name: str, seed: int) -> list[dict[str, Any]]:
     settings = load_settings()
     simulator = submodule(name, "simulator", settings)
     if simulator is not None and hasattr(simulator, "draw"):
-        today = datetime.now(UTC).date()
-        rows: list[dict[str, Any]] = simulator.draw(DRAWN, seed, scenario="stable", at=today)[0]
+        rows: list[dict[str, Any]] = simulator.draw(DRAWN, seed, scenario="stable")[0]
         return rows
     return draw_requests(load(name, settings), DRAWN, seed)
 

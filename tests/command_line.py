@@ -58,7 +58,7 @@ def environment(settings: Settings) -> Mapping[str, str]:
     """The settings of a test as environment variables."""
     return {
         "EVERGREEN_USE_CASES": settings.use_cases,
-        "EVERGREEN_MARIADB_PORT": str(settings.mariadb_port),
+        "EVERGREEN_MARIADB_SOCKET": str(settings.mariadb_socket),
         "EVERGREEN_MARIADB_USER": settings.mariadb_user,
         "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
         "EVERGREEN_MARIADB_DATABASE": settings.mariadb_database,

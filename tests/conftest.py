@@ -74,6 +74,7 @@ def settings(mariadb: Database, tmp_path: Path) -> Iterator[Settings]:
             home=tmp_path / "home",
             use_cases=str(tmp_path / "usecases"),
             mariadb_port=server.port,
+            mariadb_socket=server.socket,
             mariadb_user=server.user,
             mariadb_password=SecretStr(server.password),
             mariadb_database=name,

@@ -81,11 +81,13 @@ class Database:
     """A private MariaDB that a test may stop and start again."""
 
     server: PrivateMariaDB
+    options: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Returns when it answers."""
-        self.process = start_tied(self.server.command(), log=self.server.home / "server.log")
+        command = [*self.server.command(), *self.options]
+        self.process = start_tied(command, log=self.server.home / "server.log")
         eventually(self._answers)
 
     def stop(self) -> None:
@@ -126,7 +128,14 @@ class Database:
             self.administer(
                 f"DROP DATABASE IF EXISTS {name}",
                 f"DROP DATABASE IF EXISTS {ledger_schema(name)}",
-                *(told.replace("GRANT", "REVOKE").replace(" TO ", " FROM ") for told in grants),
+                *(
+                    f"REVOKE ALL PRIVILEGES ON {place} FROM '{user}'@'{host}'"
+                    for place in (
+                        rf"`{name.replace('_', chr(92) + '_')}`.*",
+                        f"{ledger_schema(name)}.promotion",
+                    )
+                    for host in HOSTS
+                ),
             )
 
     def _answers(self) -> bool:
@@ -141,16 +150,17 @@ class Database:
 
 
 @contextmanager
-def private_mariadb(folder: Path) -> Iterator[Database]:
+def private_mariadb(folder: Path, options: Sequence[str] = ()) -> Iterator[Database]:
     """A running MariaDB of one's own in that folder; stopped and deleted at the end.
 
+    `options` are added to the stack's own command line.
     A folder of pytest's: what a killed run leaves of the data is deleted with that run's other files.
     """
     home = folder / "mariadb"
+    server = PrivateMariaDB(home=home, port=any_free(), user="evergreen", password=new_password())
     try:
-        server = PrivateMariaDB(home=home, port=any_free(), user="evergreen", password=new_password())
         server.initialise()
-        database = Database(server)
+        database = Database(server, options)
         try:
             database.start()
             yield database
@@ -158,3 +168,5 @@ def private_mariadb(folder: Path) -> Iterator[Database]:
             database.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+        if server.socket.parent != home:
+            shutil.rmtree(server.socket.parent, ignore_errors=True)

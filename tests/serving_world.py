@@ -103,6 +103,7 @@ def world(folder: Path) -> Iterator[World]:
             home=folder / "home",
             use_cases=str(folder / "usecases"),
             mariadb_port=server.port,
+            mariadb_socket=server.socket,
             mariadb_user=server.user,
             mariadb_password=SecretStr(server.password),
             mariadb_database=server.database,
@@ -189,8 +190,7 @@ def environment(settings: Settings, use_case: str, folder: Path) -> dict[str, st
         "EVERGREEN_USE_CASE": use_case,
         "EVERGREEN_HOME": str(settings.home),
         "EVERGREEN_USE_CASES": settings.use_cases,
-        "EVERGREEN_MARIADB_HOST": settings.mariadb_host,
-        "EVERGREEN_MARIADB_PORT": str(settings.mariadb_port),
+        "EVERGREEN_MARIADB_SOCKET": str(settings.mariadb_socket),
         "EVERGREEN_MARIADB_USER": settings.mariadb_user,
         "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
         "EVERGREEN_MARIADB_DATABASE": settings.mariadb_database,
@@ -207,16 +207,16 @@ def running(
     folder: Path,
     *,
     use_case: str = "parcel",
-    what: str = "evergreen.serving.service:service",
+    command: Sequence[str] = ("evergreen.serving.launch",),
     ready: bool = True,
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
-    """The real service as its own process on a free port; stopped at the end."""
+    """The real service as its own process on a free port, started as the stack does; stopped at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     port = any_free()
     log = folder / "service.log"
     process = own_servers.start_guarded(
-        [sys.executable, "-m", "bentoml", "serve", what, "--host", LOOPBACK, "--port", str(port)],
+        [sys.executable, "-m", *command, "--host", LOOPBACK, "--port", str(port)],
         log=log,
         environment={**environment(made.settings, use_case, folder), **(more or {})},
         folder=folder,

@@ -42,6 +42,7 @@ def toy_world(
             home=folder / "home",
             use_cases=str(folder / "usecases"),
             mariadb_port=server.port,
+            mariadb_socket=server.socket,
             mariadb_user=server.user,
             mariadb_password=SecretStr(server.password),
             mariadb_database=name,

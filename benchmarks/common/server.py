@@ -59,6 +59,7 @@ class Bench:
             **({"mlflow_tracking_uri": mlflow} if mlflow else {}),
             mariadb_host=LOOPBACK,
             mariadb_port=self.server.port,
+            mariadb_socket=self.server.socket,
             mariadb_user=self.server.user,
             mariadb_password=SecretStr(self.server.password),
             mariadb_database=database,
@@ -138,7 +139,7 @@ def running(folder: Path, foreign: tuple[str, ...] = ()) -> Iterator[Bench]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """What a process of its own inherits, to work with these settings as one of the embedded stack does."""
-    fields = ("mariadb_host", "mariadb_port", "mariadb_user", "mariadb_password", "mariadb_database")
+    fields = ("mariadb_socket", "mariadb_user", "mariadb_password", "mariadb_database")
     told = {name: getattr(settings, name) for name in (*fields, "mlflow_tracking_uri")}
     return {**child_environment(settings), **variables(told)}
 

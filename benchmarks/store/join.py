@@ -26,6 +26,7 @@ from benchmarks.store.ingest import forget
 
 from evergreen.loop import ingest as loop
 from evergreen.settings import Settings
+from evergreen.store.arrow import reader_address
 from evergreen.store.database import engine, url
 from evergreen.store.training_set import TrainingSet, read_training_set
 from evergreen.usecases import load
@@ -99,10 +100,7 @@ class World:
             made.dispose()
 
     def connectorx(self, statement: str) -> pa.Table:
-        address = url(self.settings).set(drivername="mysql", query={})
-        return connectorx.read_sql(
-            address.render_as_string(hide_password=False), statement, return_type="arrow"
-        )
+        return connectorx.read_sql(reader_address(url(self.settings)), statement, return_type="arrow")
 
 
 @contextmanager

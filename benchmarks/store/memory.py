@@ -32,8 +32,7 @@ def measure(bench: Bench, size: Size) -> dict[str, Any]:
         environment = os.environ | {
             "EVERGREEN_HOME": str(settings.home),
             "EVERGREEN_USE_CASES": settings.use_cases,
-            "EVERGREEN_MARIADB_HOST": settings.mariadb_host,
-            "EVERGREEN_MARIADB_PORT": str(settings.mariadb_port),
+            "EVERGREEN_MARIADB_SOCKET": str(settings.mariadb_socket),
             "EVERGREEN_MARIADB_USER": settings.mariadb_user,
             "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
             "EVERGREEN_MARIADB_DATABASE": settings.mariadb_database,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
+from urllib.parse import urlencode
 
 from benchmarks.common.timing import say
 
@@ -17,19 +18,19 @@ from evergreen.usecases.credit_score.simulator import populate
 
 USE_CASE = "credit_score"
 SCENARIO = "stable"
-# The declared window, half a year, ends here and holds five months whose outcomes are known.
+# The declared window, half a year, ends here and holds five of the bank's periods whose outcomes are known.
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
-MONTHS = 5
-_START, _END = date(2025, 8, 1), date(2025, 12, 31)
+PERIODS = 5
+_START = AS_OF - timedelta(days=155)
 _SEED = 2026
 
 
 def fill(settings: Settings, rows: int) -> None:
     """Simulate a bank that gives about `rows` labelled rows, and ingest what it had recorded by AS_OF."""
     account = f"{settings.mariadb_user}:{settings.mariadb_password.get_secret_value()}"
-    server = f"{settings.mariadb_host}:{settings.mariadb_port}"
-    bank = f"mysql://{account}@{server}/{BANK_DATABASE}"
-    say(f"simulating a bank of {rows // MONTHS:,} customers, and ingesting its {MONTHS} months")
-    populate(bank, start=_START, end=_END, customers=rows // MONTHS, seed=_SEED)
+    options = urlencode({"unix_socket": settings.mariadb_socket, "local_infile": 1})
+    bank = f"mysql://{account}@localhost/{BANK_DATABASE}?{options}"
+    say(f"simulating a bank of {rows // PERIODS:,} customers, and ingesting its {PERIODS} periods")
+    populate(bank, start=_START, end=AS_OF, customers=rows // PERIODS, seed=_SEED)
     with patch.dict(os.environ, {f"{PREFIX}{CONNECTION.upper()}": bank}):
         ingest(settings, USE_CASE, AS_OF)

@@ -6,6 +6,7 @@ import math
 from statistics import median
 
 from benchmarks.common.result import Field
+from benchmarks.training import demo
 from benchmarks.training.measure import Measured
 from benchmarks.training.pipeline import Pipeline
 from benchmarks.training.titanic import FOLDS, roc_auc
@@ -50,6 +51,7 @@ def fields(measured: Measured) -> list[Field]:
             0.02,
             at_most=True,
         ),
+        *demo.fields(measured.demo),
     ]
     return [*judged, *_tuning(tuning), *_pipeline(pipelines), *_quality(measured)]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.common.mlflow_server import starting
 from benchmarks.common.server import running
 from benchmarks.common.timing import say
-from benchmarks.training import bank, pipeline, titanic, tuning
+from benchmarks.training import bank, demo, pipeline, titanic, tuning
+from benchmarks.training.demo import Amount, Demo
 from benchmarks.training.pipeline import Pipeline
 from benchmarks.training.titanic import Titanic
 from benchmarks.training.tuning import Tuning
@@ -24,8 +25,8 @@ from evergreen.usecases.credit_score.simulator import best_reachable_accuracy
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: labelled rows, whole trainings, searches and the grid's points beside them, and
-    repetitions of titanic's folds, with fixed parameters and `nested`."""
+    """How much is done: labelled rows, whole trainings, searches and the grid's points beside them,
+    repetitions of titanic's folds, with fixed parameters and `nested`, and tours of the demo."""
 
     rows: int
     trainings: int = 3
@@ -33,6 +34,7 @@ class Size:
     repeats: int = 5
     nested: int = 5
     points: int = len(tuning.GRID)
+    tours: Amount = field(default_factory=Amount)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Measured:
     pipelines: list[Pipeline]
     best_reachable: float
     tuning: Tuning
+    demo: Demo
 
 
 def measure(folder: Path, size: Size, csv: Path | None) -> Measured:
@@ -67,8 +70,8 @@ def measure(folder: Path, size: Size, csv: Path | None) -> Measured:
         )
         seeds = [use_case.tuning.seed + number for number in range(size.searches)]
         tuned = tuning.measure(settings, use_case, run, rows_of_run(use_case, found), seeds, points)
-    best = best_reachable_accuracy(bank.SCENARIO, at=bank.AS_OF.date())
-    return Measured(size, survivors, why_not, trained, best, tuned)
+    best = best_reachable_accuracy(bank.SCENARIO)
+    return Measured(size, survivors, why_not, trained, best, tuned, demo.measure(size.tours))
 
 
 def _titanic(size: Size, csv: Path | None) -> tuple[Titanic | None, str]:

@@ -2,6 +2,7 @@
 
 EvergreenError
 ├── SettingsError            a setting is missing or malformed
+├── UntrustedFolder          a folder with code or settings belongs to somebody else
 ├── UseCaseError             a declaration is wrong
 │   └── UnknownUseCase       nobody declared that name
 ├── SourceError              raw rows cannot be read
@@ -10,6 +11,7 @@ EvergreenError
 ├── ValidationFailed         the data broke the use case's contract
 ├── StoreError               the feature store cannot do what was asked
 │   ├── StoreUnreachable     MariaDB does not answer
+│   ├── StoreRefused         MariaDB does not do it now: locked, full, read-only, not allowed
 │   ├── SchemaMismatch       the tables differ from the declaration
 │   ├── KeyNotFound          no online vector or prediction under that key
 │   ├── HistoryExpired       the rows of that moment are no longer kept
@@ -19,7 +21,7 @@ EvergreenError
 │   └── GateRejected         the candidate may not be promoted
 ├── RegistryError            the model registry cannot do what was asked
 │   ├── RegistryUnreachable  MLflow does not answer
-│   ├── NoChampion           the use case has no champion yet
+│   ├── NoChampion           the use case has no champion
 │   └── SignatureMismatch    the model does not fit the declaration
 ├── ServingError             the prediction service cannot do what was asked
 │   ├── InvalidRequest       a body breaks the contract
@@ -76,6 +78,12 @@ class SettingsError(EvergreenError):
     exit_code = 2
 
 
+class UntrustedFolder(EvergreenError):
+    """A folder with code or settings belongs to a user who is not trusted; nothing in it was read."""
+
+    exit_code = 2
+
+
 class UseCaseError(EvergreenError):
     """A declaration is wrong."""
 
@@ -121,8 +129,16 @@ class StoreUnreachable(StoreError):
     http_status = 503
 
 
+class StoreRefused(StoreError):
+    """MariaDB answers, and does not do what is asked now: a lock, its disk, its options, or our rights."""
+
+    http_status = 503
+
+
 class SchemaMismatch(StoreError):
     """The tables in MariaDB differ from the declaration."""
+
+    http_status = 503
 
 
 class KeyNotFound(StoreError):
@@ -168,7 +184,7 @@ class RegistryUnreachable(RegistryError):
 
 
 class NoChampion(RegistryError):
-    """The use case has no champion yet."""
+    """The use case has no champion."""
 
     http_status = 409
 

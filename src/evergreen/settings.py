@@ -1,7 +1,8 @@
 """Typed settings, read from the environment (prefix EVERGREEN_) and from the running stack's own file.
 
 The embedded stack writes `stack.env` into its home; the environment wins over that file. Nothing else in
-Evergreen reads environment variables, except Airflow's own AIRFLOW_CONN_* for foreign databases.
+Evergreen reads environment variables, except Airflow's own AIRFLOW_CONN_* for foreign databases and sudo's
+SUDO_UID (`trust.py`). A home that belongs to somebody else is refused before its file is read.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as MalformedSource
 
 from evergreen.errors import SettingsError
+from evergreen.trust import VARIABLE, Trust, trust_of
 
 STACK_ENV = "stack.env"
+_ANOTHER_SERVER = {"EVERGREEN_MARIADB_HOST", "EVERGREEN_MARIADB_PORT"}
 
 
 class Settings(BaseSettings):
@@ -26,6 +29,10 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".evergreen"), description="Where the embedded stack keeps its data and logs.")
     use_cases: str = Field("usecases", description="Folders with your own use cases, separated by ':'.")
+    trusted_folders: str = Field(
+        "",
+        description="Folders of other users to trust, separated by ':', or *; only from the environment.",
+    )
     dags: Path | None = Field(
         None, description="The folder with Airflow's DAG files; unset: Evergreen's own."
     )
@@ -36,6 +43,20 @@ class Settings(BaseSettings):
     )
     mariadb_host: str = Field("127.0.0.1", description="Where the feature store and the logs are.")
     mariadb_port: int = Field(3306, description="Its port.")
+    mariadb_socket: Path | None = Field(
+        None, description="Its Unix socket; where there is one, host, port and TLS are not used."
+    )
+    mariadb_tls: bool = Field(
+        False, description="Whether the server must speak TLS and prove that it is the named host."
+    )
+    mariadb_tls_ca: Path | None = Field(
+        None, description="The authority that signed its certificate (a PEM file); to name one requires TLS."
+    )
+    mariadb_local_infile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether an ingest may load by LOAD DATA LOCAL, by which the server can read any file;"
+        " auto: where the server is known for sure, by its socket or by TLS.",
+    )
     mariadb_user: str = Field("evergreen", description="The platform's own database user.")
     mariadb_password: SecretStr = Field(SecretStr(""), description="Its password.")
     mariadb_database: str = Field("evergreen", description="The platform's own database.")
@@ -71,16 +92,32 @@ class Settings(BaseSettings):
         """Where what was last read of the store is kept."""
         return self.home / "cache"
 
+    @property
+    def trust(self) -> Trust:
+        """Whose folders may hold code and settings for this process."""
+        return trust_of(self.trusted_folders)
+
+    @property
+    def mariadb_verified(self) -> bool:
+        """Whether the server must speak TLS and prove its name. A socket needs neither."""
+        return self.mariadb_socket is None and (self.mariadb_tls or self.mariadb_tls_ca is not None)
+
 
 def load_settings(home: Path | None = None) -> Settings:
     """Read the settings: the environment first, then `stack.env` of the stack's home, then defaults.
 
-    Raises SettingsError naming each field that is malformed.
+    Raises SettingsError naming each field that is malformed, and UntrustedFolder, before anything in the home
+    is read, when the home or its `stack.env` belongs to somebody else.
     """
     home = home or Path(os.environ.get("EVERGREEN_HOME", ".evergreen"))
+    # Never from the file: a folder cannot vouch for itself.
+    trusted_folders = os.environ.get(VARIABLE, "")
+    trust = trust_of(trusted_folders)
+    trust.check_folder(home, "the home of the stack")
+    trust.check_file(home / STACK_ENV, "the settings of the stack")
     hint = f"mend the environment or {home / STACK_ENV}; .env.example lists every setting"
     try:
-        return Settings(_env_file=home / STACK_ENV, home=home.resolve())
+        settings = Settings(_env_file=home / STACK_ENV, home=home.resolve(), trusted_folders=trusted_folders)
     except ValidationError as error:
         faults = "; ".join(
             f"EVERGREEN_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
@@ -93,3 +130,8 @@ def load_settings(home: Path | None = None) -> Settings:
         ) from None
     except OSError as error:
         raise SettingsError(f"the settings cannot be read: {error}", hint=hint) from None
+    chosen = {name.upper() for name in os.environ}
+    if chosen & _ANOTHER_SERVER and "EVERGREEN_MARIADB_SOCKET" not in chosen:
+        # The socket is the running stack's, the address in the environment is meant.
+        return settings.model_copy(update={"mariadb_socket": None})
+    return settings

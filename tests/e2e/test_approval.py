@@ -31,7 +31,10 @@ AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Settings]:
-    """A stack of its own whose toy wants approval and searches with two workers, its rows ingested."""
+    """A stack of its own whose toy wants approval and searches with two workers, its rows ingested.
+
+    Its gate warns of the linear baseline, which nothing beats by so much.
+    """
     # Not under pytest's tmp_path: its name is too long for a Unix socket.
     home = Path(tempfile.mkdtemp(prefix="evergreen-e2e-"))
     folder = home / "usecases" / "toy"
@@ -40,6 +43,7 @@ def stack() -> Iterator[Settings]:
     declared = Path(toy_declaration.__file__).read_text(encoding="utf-8")
     declared = declared.replace("tuning=Tuning(trials=2,", "tuning=Tuning(trials=4, workers=2,")
     declared = declared.replace("    retrain=RetrainPolicy(),", '    approval="manual",')
+    declared = declared.replace("baseline_margin=-0.05", 'baseline_margin=0.4, warn=("beats linear",)')
     (folder / "__init__.py").write_text(declared.replace('"toy.csv"', repr(str(home / "toy.csv"))))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lifecycle, "START_SECONDS", 300.0)
@@ -114,7 +118,12 @@ def test_a_version_goes_live_when_approved_and_stays_out_when_denied(stack: Sett
     put = answer(stack, first, "Approve", "card read")
     assert put["subject"] == "Toy: let version 1 in?"
     assert "model_card.html" in put["body"]
-    assert "beats the linear baseline's" in put["body"] or "of the linear baseline's" in put["body"]
+    warning = "does not beat the linear baseline's"
+    assert warning in put["body"]
+    assert "| beats linear | **WARNING** |" in put["body"]
+    [noted] = airflow.runs("toy__train")
+    assert noted["note"] == airflow.xcom("toy__train", first, "gate")["summary"]
+    assert noted["note"].startswith("passed with 1 warning: roc_auc")
     airflow.wait("toy__train", first, timeout=ANSWER_SECONDS)
     found = champion(stack, "toy")
     assert found is not None

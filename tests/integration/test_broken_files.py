@@ -32,6 +32,7 @@ def pails(mariadb: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             home=folder / "home",
             use_cases=str(folder / "usecases"),
             mariadb_port=mariadb.server.port,
+            mariadb_socket=mariadb.server.socket,
             mariadb_user=mariadb.server.user,
             mariadb_password=SecretStr(mariadb.server.password),
             mariadb_database=name,

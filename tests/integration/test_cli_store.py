@@ -171,7 +171,7 @@ def test_a_changed_declaration_is_told_refused_and_applied(
     ("old", "new", "hint"),
     [
         ('Key("client_id", "int"', 'Key("client_id", "text"', "A key cannot be changed (client_id)"),
-        ('"leaves",', '"left",', "without a value in left."),
+        ('"leaves",', '"left",', "without a value in left: then"),
     ],
 )
 def test_diff_promises_nothing_that_apply_refuses(

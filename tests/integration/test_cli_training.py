@@ -57,16 +57,39 @@ def test_a_training_shows_what_was_searched_who_was_beaten_and_how_it_ended(type
 
 
 def test_a_rejected_candidate_exits_7_and_names_the_way_to_the_reasons(typed, toy_store):
-    declare(toy_store, "margin=-0.05, baseline_margin=-0.05", "baseline_margin=0.4")
+    declare(
+        toy_store,
+        "margin=-0.05, baseline_margin=-0.05",
+        'baseline_margin=0.4, hard=("beats linear",), model_mb=0.0, warn=("size",)',
+    )
     done = typed("train", "toy", "--as-of", "2026-07-01")
     assert done.returncode == 7
     assert "toy keeps its champion: rejected: roc_auc" in done.stderr
     assert "evergreen gate explain toy 1" in done.stderr
     explained = typed("gate", "explain", "toy", "1")
     assert "toy v1: rejected" in explained.stdout
-    assert "✗" in explained.stdout
+    assert "2 of 4 checks passed, 1 failed, 1 warning\n" in explained.stdout
+    for result, check in (("✗ failed", "beats linear"), ("! warning", "size"), ("✓ passed", "latency")):
+        assert any(line.split(check)[0].strip() == result for line in explained.stdout.splitlines())
+    told = json.loads(typed("gate", "explain", "toy", "1", "--json").stdout)
+    assert [check["result"] for check in told["checks"]] == ["failed", "passed", "warning", "passed"]
+    assert told["warnings"] == [told["checks"][2]["reason"]]
     run = typed("run", "train", "toy", "--as-of", "2026-07-01")
     assert run.returncode == 7, "both commands are one"
+
+
+def test_warnings_are_shown_with_the_training_and_counted_in_the_ledger(typed, toy_store):
+    declare(toy_store, "margin=-0.05, baseline_margin=-0.05", "baseline_margin=0.4")
+    done = typed("train", "toy", "--as-of", "2026-07-01")
+    assert done.returncode == 0, done.stderr
+    assert "toy v1 is champion\nWarning: roc_auc 0." in done.stdout
+    assert "! warning" in done.stdout
+    shown = typed("ledger", "toy").stdout
+    assert "passed with 1 warning: roc_auc 0." in shown
+    assert "warnings" in shown.splitlines()[0]
+    [line] = json.loads(typed("ledger", "toy", "--json").stdout)["lines"]
+    assert line["warnings"] == line["verdict"]["warnings"]
+    assert line["warnings"][0].endswith("by 0.4")
 
 
 def test_a_version_that_waits_is_approved_or_denied_as_typed(typed, toy_store):

@@ -133,3 +133,86 @@ def test_the_moment_and_the_cause_of_a_run_do_not_depend_on_the_machines_zone(tm
         "schedule": ["2026-05-04T00:00:00+00:00", "manual"],
         "request": ["2026-05-04T03:00:00+00:00", "manual"],
     }
+
+
+FORM = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import approval
+from jinja2 import Environment
+
+def check(name, **more):
+    return {"name": name, "reason": f"because of {name}", **more}
+
+class Task:
+    def __init__(self, checks):
+        self.said = {"register": {"summary": "passed with 1 warning: odd", "version": 3, "card": ""}}
+        self.said["gate"] = {"checks": checks}
+
+    def xcom_pull(self, task_ids):
+        return self.said[task_ids]
+
+now = [
+    check("size", result="passed", passed=True),
+    check("beats linear", result="warning", passed=True),
+    check("latency", result="failed", passed=False),
+]
+before = [check("size", passed=True), check("latency", passed=False)]
+body = Environment().from_string(approval._BODY)
+print(json.dumps([body.render(ti=Task(checks)).splitlines() for checks in (now, before)]))
+"""
+
+
+def test_the_form_of_an_approval_tells_warnings_apart(tmp_path: Path) -> None:
+    now, before = run(FORM, str(DAGS), tmp_path=tmp_path)  # type: ignore[misc]
+    assert "**passed with 1 warning: odd**" in now
+    head = now.index("|---|---|---|")
+    assert now[head + 1 : head + 4] == [
+        "| size | passed | because of size |",
+        "| beats linear | **WARNING** | because of beats linear |",
+        "| latency | **FAILED** | because of latency |",
+    ]
+    head = before.index("|---|---|---|")
+    assert before[head + 1 : head + 3] == [
+        "| size | passed | because of size |",
+        "| latency | **FAILED** | because of latency |",
+    ]
+
+
+NOTES = """
+import json, sys, types
+sys.path.insert(0, sys.argv[1])
+import logging
+import run_notes
+from evergreen.errors import OrchestratorUnreachable
+from evergreen.stack import airflow_api
+
+logged, noted = [], []
+logging.getLogger("run_notes").addHandler(
+    types.SimpleNamespace(level=0, handle=lambda record: logged.append(record.getMessage()))
+)
+
+class Api:
+    def __init__(self, settings):
+        pass
+
+    def add_note(self, *note):
+        if "away" in note:
+            raise OrchestratorUnreachable("Airflow does not answer", hint="")
+        noted.append(note)
+
+    def close(self):
+        noted.append("closed")
+
+airflow_api.AirflowApi = Api
+context = {"dag_run": types.SimpleNamespace(dag_id="toy__train", run_id="r1")}
+run_notes.add(context, "passed")
+run_notes.add(context, "away")
+print(json.dumps({"noted": noted, "logged": logged}))
+"""
+
+
+def test_a_note_that_cannot_be_written_fails_no_task(tmp_path: Path) -> None:
+    told = run(NOTES, str(DAGS), tmp_path=tmp_path)
+    assert told["noted"] == [["toy__train", "r1", "passed"], "closed", "closed"]
+    assert told["logged"] == ["the run has no note of this: Airflow does not answer"]

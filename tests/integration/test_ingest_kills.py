@@ -71,6 +71,7 @@ def settings(server: Database, tmp_path: Path) -> Iterator[Settings]:
         home=tmp_path / "home",
         use_cases=str(tmp_path / "usecases"),
         mariadb_port=server.server.port,
+        mariadb_socket=server.server.socket,
         mariadb_user=server.server.user,
         mariadb_password=server.server.password,  # type: ignore[arg-type]
         mariadb_database=server.server.database,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +15,8 @@ from evergreen.registry import ledger
 from evergreen.settings import Settings
 from evergreen.store.database import engine
 from evergreen.store.migrations import migrate
+from evergreen.store.sql_files import ledger_schema
+from own_servers import Database
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -28,8 +31,28 @@ def database(settings: Settings) -> sa.Engine:
     return found
 
 
-def write(database: sa.Engine, use_case: str, steps: list[Step]) -> None:
-    """A line a minute. A promotion that was "cut short" was killed before it set the alias."""
+class Writer(Protocol):
+    def __call__(self, use_case: str, steps: list[Step]) -> None: ...
+
+
+@pytest.fixture
+def write(mariadb: Database, database: sa.Engine) -> Writer:
+    """Writes a line a minute, each recorded when it happened.
+
+    A promotion that was "cut short" was killed before it set the alias.
+    """
+
+    def write(use_case: str, steps: list[Step]) -> None:
+        write_lines(database, use_case, steps)
+        mariadb.administer(
+            f"UPDATE {ledger_schema(str(database.url.database))}.promotion SET recorded_at = at"
+            f" WHERE use_case = '{use_case}'"
+        )
+
+    return write
+
+
+def write_lines(database: sa.Engine, use_case: str, steps: list[Step]) -> None:
     former = None
     for minute, (action, version) in enumerate(steps):
         ledger.record(
@@ -59,7 +82,9 @@ STEPS = st.lists(
 
 @given(histories=st.lists(STEPS, min_size=1, max_size=3), moment=st.integers(-1, 9))
 @rules(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_who_served_at_a_moment(database: sa.Engine, histories: list[list[Step]], moment: int) -> None:
+def test_who_served_at_a_moment(
+    database: sa.Engine, write: Writer, histories: list[list[Step]], moment: int
+) -> None:
     """The champion of a moment is what the changes until then, one after the other, lead to.
 
     One that was cut short is a change only as long as it may still be finished: while it is the last.
@@ -67,7 +92,7 @@ def test_who_served_at_a_moment(database: sa.Engine, histories: list[list[Step]]
     _SEEN[0] += 1
     names = [f"case_{_SEEN[0]}_{number}" for number in range(len(histories))]
     for name, steps in zip(names, histories, strict=True):
-        write(database, name, steps)
+        write(name, steps)
     at = START + moment * MINUTE
     found = {name: line.to_version for name, line in ledger.served_at(database, at).items() if name in names}
     expected = {}
@@ -88,16 +113,18 @@ def test_who_served_at_a_moment(database: sa.Engine, histories: list[list[Step]]
 _SEEN = [0]
 
 
-def test_a_promotion_that_was_cut_short_and_overtaken_never_served(database: sa.Engine) -> None:
+def test_a_promotion_that_was_cut_short_and_overtaken_never_served(
+    database: sa.Engine, write: Writer
+) -> None:
     steps: list[Step] = [("promote", 1), ("cut short", 2), ("external", 3), ("erase", None), ("cut short", 1)]
-    write(database, "toy", steps)
+    write("toy", steps)
 
     def served(minute: float) -> int | None:
         line = ledger.served_at(database, START + minute * MINUTE, "toy").get("toy")
         return line.to_version if line else None
 
     assert [served(minute) for minute in (0.5, 1.5, 2.5, 3.5, 4.5)] == [1, 1, 3, None, 1]
-    write(database, "another", [("promote", 1), ("cut short", 2)])
+    write("another", [("promote", 1), ("cut short", 2)])
     assert (
         ledger.served_at(database, START + 1.5 * MINUTE)["another"].to_version == 2
     )  # may still be finished
@@ -125,12 +152,16 @@ def test_a_promotion_that_was_cut_short_and_overtaken_never_served(database: sa.
         ([("cut short", 1), ("promote", 2)], None),
     ],
 )
-def test_whom_a_rollback_goes_back_to(database: sa.Engine, steps: list[Step], former: int | None) -> None:
-    write(database, "toy", steps)
+def test_whom_a_rollback_goes_back_to(
+    database: sa.Engine, write: Writer, steps: list[Step], former: int | None
+) -> None:
+    write("toy", steps)
     assert ledger.former_champion(database, "toy") == former
 
 
-def test_a_demo_taken_again_as_of_the_same_moment_has_lines_of_its_own(database: sa.Engine) -> None:
+def test_a_demo_taken_again_as_of_the_same_moment_has_lines_of_its_own(
+    database: sa.Engine, write: Writer
+) -> None:
     def trained(mlflow_run: str) -> ledger.Entry:
         return ledger.record(
             database,
@@ -146,7 +177,7 @@ def test_a_demo_taken_again_as_of_the_same_moment_has_lines_of_its_own(database:
 
     first = trained("one")
     assert trained("one") == first
-    write(database, "toy", [("erase", None)])
+    write("toy", [("erase", None)])
     assert ledger.find(database, "toy", "promote", training_run_id="a" * 36) is None
     again = trained("two")
     assert again.id > first.id

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from evergreen.errors import StoreError
 from evergreen.registry import ledger
+from evergreen.registry.ledger_rights import protected
 from evergreen.settings import Settings
 from evergreen.store.database import dispose, engine, error_code
 from evergreen.store.migrations import folder, migrate
@@ -61,6 +62,11 @@ def promote(database: sa.Engine, version: int = 1) -> ledger.Entry:
         "INSERT INTO {ledger}.promotion (id, at, use_case, action, actor, reason)"
         " VALUES (1, NOW(), 'toy', 'promote', 'me', '') ON DUPLICATE KEY UPDATE actor = 'me'",
         "GRANT ALL PRIVILEGES ON {ledger}.* TO CURRENT_USER()",
+        "INSERT INTO {ledger}.promotion (id, at, use_case, action, actor, reason)"
+        " VALUES (9223372036854775807, NOW(), 'toy', 'promote', 'me', '')",
+        "INSERT INTO {ledger}.promotion (recorded_at, at, use_case, action, actor, reason)"
+        " VALUES ('2026-03-01', '2026-03-01', 'toy', 'promote', 'me', '')",
+        "DROP TRIGGER {ledger}.promotion_recorded",
     ],
 )
 def test_the_platforms_user_can_add_lines_and_change_none(database: sa.Engine, forbidden: str) -> None:
@@ -73,9 +79,9 @@ def test_the_platforms_user_can_add_lines_and_change_none(database: sa.Engine, f
             raw.cursor().execute(forbidden.format(ledger=f"{name}_ledger", database=name))
     finally:
         raw.close()
-    assert error_code(refused.value) in (1044, 1142)
+    assert error_code(refused.value) in (1044, 1142, 1143)
     assert ledger.entries(database, "toy") == [line]
-    assert ledger.protected(database)
+    assert protected(database)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +93,16 @@ def test_the_platforms_user_can_add_lines_and_change_none(database: sa.Engine, f
         "ALL PRIVILEGES ON `test%`.*",
         "ALL PRIVILEGES ON *.*",
         "DROP ON *.*",
+        "INSERT ON {ledger}.promotion",
+        "INSERT (reason, recorded_at) ON {ledger}.promotion",
+        "SELECT, INSERT (id) ON {ledger}.promotion",
     ],
 )
 def test_whoever_could_change_lines_is_told_so(
     mariadb: Database, database: sa.Engine, settings: Settings, grant: str
 ) -> None:
-    assert ledger.protected(database)
-    account = "'more'@'127.0.0.1'"
+    assert protected(database)
+    account = "'more'@'localhost'"
     name = f"{settings.mariadb_database}_ledger"
     mariadb.administer(
         f"CREATE USER {account} IDENTIFIED BY 'secret'",
@@ -102,7 +111,7 @@ def test_whoever_could_change_lines_is_told_so(
     )
     other = settings.model_copy(update={"mariadb_user": "more", "mariadb_password": SecretStr("secret")})
     try:
-        assert not ledger.protected(engine(other))
+        assert not protected(engine(other))
     finally:
         dispose(other)
         mariadb.administer(f"DROP USER {account}")
@@ -147,13 +156,13 @@ def test_a_server_that_nobody_prepared_says_what_an_administrator_runs(
     mariadb.administer(*statements(script))
     assert "0003_ledger" in migrate(engine(settings))
     promote(engine(settings))
-    assert ledger.protected(engine(settings))
+    assert protected(engine(settings))
 
 
 def test_a_user_who_may_do_everything_makes_the_ledger_and_is_told(
     mariadb: Database, settings: Settings
 ) -> None:
-    account = "'everything'@'127.0.0.1'"
+    account = "'everything'@'localhost'"
     mariadb.administer(
         f"DROP DATABASE {settings.mariadb_database}_ledger",
         f"CREATE USER {account} IDENTIFIED BY 'secret'",
@@ -164,7 +173,7 @@ def test_a_user_who_may_do_everything_makes_the_ledger_and_is_told(
     try:
         assert "0003_ledger" in migrate(engine(other))
         promote(engine(other))
-        assert not ledger.protected(engine(other))
+        assert not protected(engine(other))
     finally:
         dispose(other)
         mariadb.administer(f"DROP USER {account}")
@@ -196,11 +205,11 @@ def test_the_next_start_takes_the_old_rights_away_and_keeps_those_on_other_datab
     former_home.administer(f"GRANT SELECT ON warehouse.* TO '{server.user}'@'127.0.0.1'")
     try:
         migrate(engine(made))
-        assert not ledger.protected(engine(made))
+        assert not protected(engine(made))
         dispose(made)
         former_home.stop()
         former_home.start()
-        assert ledger.protected(engine(made))
+        assert protected(engine(made))
         promote(engine(made))
         with engine(made).connect() as connection:
             grants = "\n".join(connection.exec_driver_sql("SHOW GRANTS").scalars())

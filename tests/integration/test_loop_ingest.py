@@ -228,7 +228,7 @@ def test_unknown_use_cases_unreachable_stores_and_changed_tables(toy_settings: S
     with pytest.raises(UnknownUseCase, match="'toi'"):
         ingest.run(toy_settings, "toi", JULY)
     with pytest.raises(StoreUnreachable):
-        ingest.run(toy_settings.model_copy(update={"mariadb_port": 1}), "toy", JULY)
+        ingest.run(toy_settings.model_copy(update={"mariadb_socket": None, "mariadb_port": 1}), "toy", JULY)
     ingest.run(toy_settings, "toy", JULY)
     with engine(toy_settings).begin() as connection:
         connection.exec_driver_sql("ALTER TABLE toy__facts__online MODIFY age DOUBLE")
@@ -245,7 +245,7 @@ def test_a_database_is_asked_for_what_is_new_and_late(
     query = "SELECT * FROM source_fact WHERE recorded_at > :start AND recorded_at <= :end"
     text = declaration.read_text().replace('FileSource("toy.csv")', f'SqlSource("shop", "{query}")')
     declaration.write_text(text.replace("    FileSource,", "    SqlSource,"))
-    where = url(toy_settings)
+    where = url(toy_settings.model_copy(update={"mariadb_socket": None}))
     monkeypatch.setenv(
         "AIRFLOW_CONN_SHOP",
         f"mysql://{where.username}:{where.password}@{where.host}:{where.port}/{where.database}",

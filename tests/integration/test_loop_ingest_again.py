@@ -36,7 +36,9 @@ def shop(toy_settings: Settings, toy_source: Source, monkeypatch: pytest.MonkeyP
     declaration.write_text(text.replace("    FileSource,", "    SqlSource,"))
     monkeypatch.setenv(
         "AIRFLOW_CONN_SHOP",
-        url(toy_settings).set(drivername="mysql", query={}).render_as_string(hide_password=False),
+        url(toy_settings.model_copy(update={"mariadb_socket": None}))
+        .set(drivername="mysql", query={})
+        .render_as_string(hide_password=False),
     )
     rows = toy_source(30)
     rows.assign(recorded_at=pd.to_datetime(rows["month"])).to_sql(

@@ -16,6 +16,7 @@ from evergreen.store.database import engine
 from evergreen.store.predictions import count_predictions
 from evergreen.store.tables import create_tables
 from evergreen.usecases import load
+from listening import assert_listens_only_on
 from serving_world import World, environment, register_models, running
 from waiting import eventually
 
@@ -60,7 +61,9 @@ def test_the_built_bento_serves(made: World, tmp_path: Path) -> None:
     create_tables(engine(made.settings), titanic)
     (version,) = register_models(made.settings, titanic, tmp_path, [1])
     set_champion(made.settings, "titanic", version)
-    with running(made, tmp_path / "run", use_case="titanic", what=tag, more=home) as service:
+    plain = ("bentoml", "serve", tag)
+    with running(made, tmp_path / "run", use_case="titanic", command=plain, more=home) as service:
+        assert_listens_only_on(service)
         with service.client() as client:
             assert client.metadata()["title"] == "Titanic from a bento"
             answers = client.predict_batch(draw_requests(titanic, 25, seed=1))

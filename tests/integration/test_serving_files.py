@@ -33,8 +33,11 @@ def test_every_row_is_scored_by_the_champion(made: World, parcels: Path, tmp_pat
     result = score_file(made.settings, "parcel", parcels, output)
     assert result == {
         "rows": 50,
+        "refused": 0,
+        "refusals": [],
+        "warnings": [],
         "output": str(output),
-        "columns": ["parcel_id", "prediction", "probability", "probability_no", "probability_yes"],
+        "columns": ["parcel_id", "prediction", "probability", "probability_no", "probability_yes", "error"],
         "model_version": made.versions[0],
     }
     scored = pd.read_csv(output) if name.endswith(".csv") else pd.read_parquet(output)
@@ -43,6 +46,7 @@ def test_every_row_is_scored_by_the_champion(made: World, parcels: Path, tmp_pat
     own = predict(made.use_case, model, columns_of_rows(made.use_case, made.rows(50, seed=61)))
     assert list(scored["prediction"]) == own.predictions
     assert scored["probability_yes"].to_numpy() == pytest.approx(own.by_class[:, 1], abs=1e-12)
+    assert scored["error"].isna().all()
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
 
 

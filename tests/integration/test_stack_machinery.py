@@ -19,8 +19,10 @@ from typing import Any
 
 import pytest
 
-from evergreen.errors import ChildFailed, MissingProgram, PortInUse, StackError
+from evergreen.errors import ChildFailed, MissingProgram, PortInUse, StackError, StackNotRunning
 from evergreen.stack import lifecycle, processes, warden
+from evergreen.stack.requests import request_waits
+from evergreen.stack.restart import restart_server
 from evergreen.stack.state import is_alive
 from waiting import eventually
 
@@ -273,3 +275,62 @@ def test_ctrl_c_while_starting_brings_everything_down(home: Path) -> None:
         lifecycle.up(home, plan=PLAN, progress=interrupt)
     assert not is_alive(home)
     assert processes.marked(processes.stack_id(home)) == {}
+
+
+def test_a_restart_that_was_asked_for_gives_one_server_a_new_process_and_touches_no_other(home: Path) -> None:
+    up(home)
+    before = {name: pid_of(home, name) for name in ("database", "web")}
+    said: list[str] = []
+    restarted = restart_server(home, "web", progress=said.append)
+    after = process(home, "web")
+    assert restarted["pid"] == after["pid"] != before["web"]
+    assert answers(after["url"])
+    assert (after["state"], after["restarts"], after["last_exit"]) == ("ready", 0, "killed by SIGTERM")
+    assert pid_of(home, "database") == before["database"]
+    assert said[-1] == "web: ready"
+    assert lifecycle.status(home)["state"] == "running"
+
+
+def _restart_elsewhere(home: Path, results: Any) -> None:
+    results.put(restart_server(home, "web")["pid"])
+
+
+def test_restarts_at_the_same_time_all_get_a_process_that_was_started_after_they_asked(home: Path) -> None:
+    up(home)
+    before = pid_of(home, "web")
+    context = multiprocessing.get_context("spawn")
+    results: Any = context.Queue()
+    callers = [context.Process(target=_restart_elsewhere, args=(home, results)) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    pids = {results.get(timeout=60) for _ in callers}
+    for caller in callers:
+        caller.join()
+    assert before not in pids
+    assert pid_of(home, "web") in pids
+    assert process(home, "web")["restarts"] == 0
+
+
+def test_a_restart_ends_a_back_off_and_says_why_a_server_does_not_come_up(home: Path) -> None:
+    faults(home, services=["service-bad"], fail=["service-bad"])
+    up(home)
+    eventually(lambda: process(home, "service-bad")["restarts"] >= 1)
+    with pytest.raises(ChildFailed, match="no room at the inn") as caught:
+        restart_server(home, "service-bad")
+    assert "service-bad does not come up again (back-off: exit code 1" in caught.value.message
+    assert lifecycle.status(home)["state"] == "running"
+
+
+def test_a_restart_of_a_stack_that_is_killed_meanwhile_ends_in_words(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = up(home)["supervisor_pid"]
+    os.kill(pid, signal.SIGSTOP)  # it takes no request any more
+    monkeypatch.setattr("evergreen.stack.restart.TAKEN_SECONDS", 0.5)
+    with pytest.raises(StackError, match="takes no requests"):
+        restart_server(home, "web")
+    assert not request_waits(home)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(home))
+    with pytest.raises(StackNotRunning, match="ended meanwhile"):
+        restart_server(home, "web")

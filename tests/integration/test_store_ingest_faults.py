@@ -111,7 +111,7 @@ def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
     environment = {
         "TMPDIR": str(tmp_path),  # what a killed process leaves goes with the test
         "EVERGREEN_HOME": str(tmp_path / "nowhere"),
-        "EVERGREEN_MARIADB_PORT": str(settings.mariadb_port),
+        "EVERGREEN_MARIADB_SOCKET": str(settings.mariadb_socket),
         "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
         "EVERGREEN_MARIADB_DATABASE": settings.mariadb_database,
     }

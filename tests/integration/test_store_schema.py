@@ -134,6 +134,7 @@ def test_a_retyped_feature_keeps_what_the_new_type_holds(loaded: sa.Engine, toy_
 
 
 _BIG = "9" * 30
+_ARABIC_SEVEN = "\N{ARABIC-INDIC DIGIT SEVEN}"
 
 
 @pytest.mark.parametrize(
@@ -145,15 +146,15 @@ _BIG = "9" * 30
         ("float", [1 / 3, 7.0, 1e-300, 1.7976931348623157e308], "text", None),
         (
             "category",
-            ["7", "-7", "0", "07", "-0", " 7", "7.0", "many", "", "\N{ARABIC-INDIC DIGIT SEVEN}", _BIG],
+            ["7", "-7", "0", "07", "-0", " 7", "7\n", "7.0", "many", "", _ARABIC_SEVEN, _BIG],
             "int",
-            [7, -7, 0, *[None] * 8],
+            [7, -7, 0, *[None] * 9],
         ),
         (
             "text",
-            ["7", "+.5", "1e-3", "1e400", "1e99", "nan", "inf", "7,5", "0x10", "9" * 400, None],
+            ["7", "+.5", "1e-3", "1e400", "1e99", "nan", "inf", "7,5", "7.5\n", "0x10", "9" * 400, None],
             "float",
-            [7.0, 0.5, 0.001, None, 1e99, *[None] * 6],
+            [7.0, 0.5, 0.001, None, 1e99, *[None] * 7],
         ),
         ("text", ["ü" * 255, "ü" * 256, "\N{LEAF FLUTTERING IN WIND}"], "category", None),
         ("category", ["ü" * 255, "a ", ""], "text", ["ü" * 255, "a ", ""]),

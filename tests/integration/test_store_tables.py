@@ -150,7 +150,8 @@ def test_a_lock_that_another_session_keeps_is_told(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"mariadb_port": 1}, "127.0.0.1:1/"),
+        ({"mariadb_socket": None, "mariadb_port": 1}, "127.0.0.1:1/"),
+        ({"mariadb_socket": Path("/nowhere/mariadb.sock")}, "/nowhere/mariadb.sock/"),
         ({"mariadb_password": SecretStr("wrong")}, "refuses us"),
         ({"mariadb_database": "nowhere"}, "refuses us"),
     ],

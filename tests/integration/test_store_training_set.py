@@ -276,7 +276,7 @@ def test_what_cannot_be_read_says_why(settings: Settings, database: sa.Engine) -
         arrow.read_arrow(database, "SELECT 1 FROM nowhere")
     with pytest.raises(StoreError, match="MariaDB could not read"):
         arrow.read_arrow(database, "SELECT FROM WHERE")
-    nobody = engine(settings.model_copy(update={"mariadb_port": 1}))
+    nobody = engine(settings.model_copy(update={"mariadb_socket": None, "mariadb_port": 1}))
     with pytest.raises(StoreUnreachable):
         arrow.read_arrow(nobody, "SELECT 1")
 

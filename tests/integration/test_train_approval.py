@@ -121,7 +121,7 @@ def test_what_the_gate_rejected_is_not_a_question(asked):
     declare(
         asked,
         'Gate(metric="roc_auc", margin=-0.05, baseline_margin=-0.05)',
-        'Gate(metric="roc_auc", baseline_margin=0.4)',
+        'Gate(metric="roc_auc", baseline_margin=0.4, hard=("beats linear",))',
     )
     outcome = train.run(asked, "toy", AS_OF)
     assert (outcome["promoted"], outcome["waiting"], outcome["passed"]) == (False, False, False)

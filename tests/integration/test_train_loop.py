@@ -118,10 +118,22 @@ def test_training_twice_as_of_one_moment_is_training_once(toy_store, client):
 
 
 def test_the_next_candidate_is_compared_with_what_the_champion_was_before_it_saw_the_hold_out(toy_store):
-    train.run(toy_store, "toy", AS_OF)
+    path = Path(toy_store.use_cases) / "toy" / "__init__.py"
+    text = path.read_text().replace("    RetrainPolicy,\n", "    RetrainPolicy,\n    Slice,\n")
+    path.write_text(text.replace("retrain=RetrainPolicy(),", 'slices=(Slice("segment"),),'))
+    first = train.run(toy_store, "toy", AS_OF)
+    alone = runs.get(engine(toy_store), first["training_run"]).metrics
+    assert alone is not None
+    assert (alone["champion_slices"], alone["champion_footprint"]) == (None, None)
     second = train.run(toy_store, "toy", AS_OF + timedelta(days=1))
     # The same rows and recipe: against the champion itself the candidate could only look worse.
     assert second["metrics"]["champion"] == pytest.approx(second["metrics"]["candidate"])
+    found = runs.get(engine(toy_store), second["training_run"]).metrics
+    assert found is not None
+    assert found["champion_slices"] == found["slices"]
+    assert [each["feature"] for each in found["slices"]] == ["segment"]
+    assert found["champion_footprint"]["size_bytes"] == found["size_bytes"]
+    assert found["champion_footprint"]["latency_ms"] > 0
     assert "its hold-out model, fitted without these rows" in second["gate"]["summary"]
 
 

@@ -19,7 +19,8 @@ from evergreen.cli.app import print_json
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
-    *("up", "down", "status", "airflow", "use-cases", "new", "profile", "run", "score", "simulate", "demo"),
+    *("up", "down", "status", "restart", "airflow", "use-cases"),
+    *("new", "profile", "run", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
 )
 # Those that have subcommands.

@@ -22,6 +22,24 @@ def test_the_environment_wins_over_the_running_stacks_file(
     assert (settings.mariadb_port, settings.airflow_user) == (4000, "environment")
 
 
+def test_an_address_in_the_environment_is_meant_though_the_stack_has_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / STACK_ENV).write_text(f"EVERGREEN_MARIADB_SOCKET={tmp_path}/mariadb.sock\n")
+    assert load_settings(tmp_path).mariadb_socket == tmp_path / "mariadb.sock"
+    monkeypatch.setenv("EVERGREEN_MARIADB_HOST", "db.example")
+    assert load_settings(tmp_path).mariadb_socket is None
+    monkeypatch.setenv("EVERGREEN_MARIADB_SOCKET", "/run/mysqld/mysqld.sock")
+    assert load_settings(tmp_path).mariadb_socket == Path("/run/mysqld/mysqld.sock")
+
+
+def test_an_authority_requires_tls_and_a_socket_needs_none(tmp_path: Path) -> None:
+    assert not Settings().mariadb_verified
+    assert Settings(mariadb_tls=True).mariadb_verified
+    assert Settings(mariadb_tls_ca=tmp_path / "authority.pem").mariadb_verified
+    assert not Settings(mariadb_tls=True, mariadb_socket=tmp_path / "mariadb.sock").mariadb_verified
+
+
 def test_urls_and_sources_are_read_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERGREEN_SERVICE_URLS", '{"toy": "http://127.0.0.1:1"}')
     assert load_settings(tmp_path).service_urls == {"toy": "http://127.0.0.1:1"}

@@ -40,7 +40,7 @@ def egg(chicken):
     return chicken
 
 
-@pytest.mark.parametrize("name", ["", "Age", "1st", "a b", "a-b", "a" * 49, "drop table;", "é"])
+@pytest.mark.parametrize("name", ["", "Age", "1st", "a b", "a-b", "a" * 49, "drop table;", "é", "age\n"])
 def test_a_name_that_could_not_be_an_identifier_is_refused(name: str) -> None:
     with pytest.raises(UseCaseError, match="not a valid name"):
         check_name(name, "feature")

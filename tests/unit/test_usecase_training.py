@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from evergreen.errors import UseCaseError
-from evergreen.usecase import Between, Gate, OneOf, Slice, Tuning, UseCase
+from evergreen.usecase import CHECKS, Between, Floor, Gate, OneOf, Slice, Tuning, UseCase
 
 
 @pytest.mark.parametrize("kind", [lambda name: Between(name, 1, 2), lambda name: OneOf(name, (1, 2))])
@@ -74,6 +74,55 @@ def test_a_budget_of_nothing_is_refused(name):
 def test_a_confidence_that_is_no_share_is_refused(share):
     with pytest.raises(UseCaseError, match="the gate's confidence is"):
         Gate(confidence=share)
+
+
+@pytest.mark.parametrize("field", ["hard", "warn"])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("beats liner", "did you mean 'beats linear'?"),
+        ("floor of recal", "did you mean 'floor of recall'?"),
+        ("floor", "did you mean 'floors'?"),
+        ("zzz", "choose from beats linear, beats dummy, floors, calibration, slices, size, latency, replay"),
+        ("beats champion", "margin and confidence say"),
+        ("beats champion surely", "margin and confidence say"),
+        ("leakage", "it is a warning always"),
+        (7, "choose from beats linear"),
+    ],
+)
+def test_a_gate_declares_what_is_hard_and_what_warns_by_the_names_of_its_checks(field, name, hint):
+    with pytest.raises(UseCaseError, match=f"the gate's {field} names {name!r}") as told:
+        Gate(floors=(Floor("recall", 0.5),), **{field: (name,)})
+    assert told.value.hint.startswith(hint)
+    with pytest.raises(UseCaseError, match=f"the gate's {field} is the text 'floors'") as told:
+        Gate(**{field: "floors"})
+    assert told.value.hint == f'give a tuple: {field}=("floors",)'
+
+
+def test_a_check_is_hard_or_warns_and_one_of_a_kind_goes_before_the_kind():
+    with pytest.raises(UseCaseError, match="declares floors, size both hard and a warning"):
+        Gate(hard=("size", "floors"), warn=("floors", "latency", "size"))
+    floors = (Floor("recall", 0.5), Floor("precision", 0.5))
+    gate = Gate(floors=floors, hard=("floors", "size"), warn=("floor of recall", "slices of age"))
+    assert [gate.strictness_of(f"floor of {metric}") for metric in ("recall", "precision")] == [
+        "warn",
+        "hard",
+    ]
+    assert [gate.strictness_of(f"slices of {feature}") for feature in ("age", "sex")] == ["warn", None]
+    assert (gate.strictness_of("size"), gate.strictness_of("latency")) == ("hard", None)
+    assert Gate(warn=CHECKS).strictness_of("slices of age") == "warn"
+
+
+def test_a_declared_slice_must_be_one(toy_use_case: UseCase):
+    gate = Gate(hard=("slices of agee",))
+    with pytest.raises(UseCaseError, match="names 'slices of agee', which has no slice") as told:
+        replace(toy_use_case, gate=gate, slices=(Slice("age", edges=(30,)),))
+    assert told.value.hint.startswith("did you mean 'slices of age'?")
+    with pytest.raises(UseCaseError, match="has no slice") as told:
+        replace(toy_use_case, gate=gate)
+    assert told.value.hint == "declare the slice, or leave the name out"
+    fitting = Gate(warn=("slices of age",))
+    assert replace(toy_use_case, gate=fitting, slices=(Slice("age", edges=(30,)),)).gate is fitting
 
 
 @pytest.mark.parametrize("edges", [(3, 1), (1, 1)])

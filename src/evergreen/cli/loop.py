@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +19,9 @@ from evergreen.settings import load_settings
 from evergreen.stack.view import outcome_table
 from evergreen.usecase import NAME
 
+# How many refused rows a person is told of.
+_SHOWN = 5
+
 
 class Verb(StrEnum):
     """The verbs of the loop."""
@@ -28,6 +31,13 @@ class Verb(StrEnum):
     deploy = "deploy"
     monitor = "monitor"
     score = "score"
+
+
+class OnError(StrEnum):
+    """What becomes of a file with rows that break the contract."""
+
+    row = "row"
+    stop = "stop"
 
 
 @app.command()
@@ -94,38 +104,82 @@ def score(
     columns: Annotated[
         str, typer.Option(help="Columns to write, renamed as NEW=OLD, separated by commas. Default: all.")
     ] = "",
+    on_error: Annotated[
+        OnError | None,
+        typer.Option(
+            help="On rows that break the contract: 'row' leaves their answers empty and says why in the"
+            " column 'error'; 'stop' writes nothing. Default: row, but stop where --columns leave it out.",
+            show_default=False,
+        ),
+    ] = None,
+    raw_text: Annotated[
+        bool,
+        typer.Option(
+            "--raw-text",
+            help="Write texts in CSV as they are. Without it, one that a spreadsheet would run as a formula"
+            " (=, +, -, @ and no number) gets an apostrophe before it.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a file with the champion: rows in, predictions out.
 
+    Exits 4 when rows were refused: the file then holds the answers of the others, or is not written.
+
     Example (a Kaggle submission): `evergreen score titanic --input test.csv --output submission.csv
     --columns PassengerId=passenger_id,Survived=prediction`
     """
+    from evergreen.errors import ValidationFailed
     from evergreen.loop.score import score_file
 
     wanted = [column.strip() for column in columns.split(",") if column.strip()] or None
     with err.status(f"scoring {source}"):
-        outcome = score_file(load_settings(), use_case, source, target, wanted)
-    show(
-        outcome, as_json, lambda: f"{outcome['rows']:,} rows scored by v{outcome['model_version']}: {target}"
-    )
+        outcome = score_file(
+            load_settings(),
+            use_case,
+            source,
+            target,
+            wanted,
+            on_error=on_error.value if on_error else None,
+            raw_text=raw_text,
+        )
+    show(outcome, as_json, lambda: _scored(outcome))
+    if outcome["refused"]:
+        raise typer.Exit(ValidationFailed.exit_code)
 
 
 @app.command()
 def simulate(
     use_case: UseCaseName,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day.")],
-    end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day.")],
+    start: Annotated[
+        datetime,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="First day (UTC), when a new bank's books begin; one that is there goes on where it ends.",
+        ),
+    ],
+    end: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day (UTC), to its end.")],
     customers: Annotated[int, typer.Option(min=1, help="How many entities.")] = 1500,
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 2026,
     recession_from: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Inputs and their meaning shift from here.")
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="Inputs and their meaning shift from the first period that begins then or later.",
+        ),
     ] = None,
+    erase: Annotated[
+        bool, typer.Option("--erase", help="First drop what was simulated before, and begin the bank anew.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fill the simulated operational database of a use case that has one. Simulated data, not a real bank's.
 
-    Example: `evergreen simulate credit_score --start 2025-01-01 --end 2026-07-01`
+    The bank keeps its books in periods of 30 days, counted from the day on which they begin. The same command
+    again changes nothing; with a later `--end` it adds what the bank recorded since.
+
+    Examples: `evergreen simulate credit_score --start 2025-01-01 --end 2026-07-01` ·
+    `evergreen simulate credit_score --start 2025-01-01 --end 2026-10-01 --recession-from 2026-07-01`
     """
     from evergreen.errors import UseCaseError
     from evergreen.sources.connections import connection_url
@@ -141,14 +195,16 @@ def simulate(
         )
     url = connection_url(declared.label.source.connection, settings)
     with err.status("simulating") as shown:
+        if erase:
+            simulator.erase(url)
         counts = simulator.populate(
             url,
-            start=start.date(),
-            end=end.date(),
+            start=start.replace(tzinfo=UTC),
+            end=end.replace(tzinfo=UTC) + timedelta(days=1),
             customers=customers,
             seed=seed,
-            recession_from=recession_from.date() if recession_from else None,
-            progress=lambda done, months: shown.update(f"simulating month {done} of {months}"),
+            recession_from=recession_from.replace(tzinfo=UTC) if recession_from else None,
+            progress=lambda done, periods: shown.update(f"simulating period {done} of {periods}"),
         )
     show(counts, as_json, lambda: ", ".join(f"{n:,} {what}" for what, n in counts.items()))
 
@@ -182,7 +238,7 @@ def demo(
         use_case,
         file,
         console=err if as_json else out,
-        today=datetime.now(UTC).date(),
+        now=datetime.now(UTC),
         bring_up=bring_up,
         erase=erase,
     )
@@ -202,10 +258,26 @@ def _told(outcome: dict[str, Any]) -> RenderableType:
     return Group(*([Text(said)] if said else []), outcome_table(facts))
 
 
+def _scored(outcome: dict[str, Any]) -> RenderableType:
+    """What became of a file's rows: answered, refused and why, warned of."""
+    rows, refused = outcome["rows"], outcome["refused"]
+    count = f"{rows - refused:,} of {rows:,}" if refused else f"{rows:,}"
+    lines = [f"{count} rows scored by v{outcome['model_version']}: {outcome['output']}"]
+    if refused:
+        lines.append(f"{refused:,} refused, their answers are empty:")
+        lines += [f"  row {each['row']:,}: {each['error']}" for each in outcome["refusals"][:_SHOWN]]
+        lines += [f"  and {refused - _SHOWN:,} more"] if refused > _SHOWN else []
+    for each in outcome["warnings"]:
+        examples = f": {', '.join(map(repr, each['examples']))}" if each["examples"] else ""
+        counted = f"{each['count']:,} {'row' if each['count'] == 1 else 'rows'}"
+        lines.append(f"warning: {each['column']} {each['check']} in {counted}{examples}")
+    return Text("\n".join(lines))
+
+
 def _places(source: str) -> str:
     """A file, or PART=FILE,PART=FILE, with paths as they are seen from anywhere; URLs stay as they are."""
     pairs = [pair.strip().partition("=") for pair in re.split(r",(?=\s*[a-z][a-z0-9_]*=)", source)]
-    if all(equals and NAME.match(part) for part, equals, _ in pairs) and not Path(source).exists():
+    if all(equals and NAME.fullmatch(part) for part, equals, _ in pairs) and not Path(source).exists():
         return ",".join(f"{part}={_place(file)}" for part, _, file in pairs)
     return _place(source)
 

@@ -13,8 +13,9 @@ from evergreen.errors import RegistryError
 from evergreen.settings import load_settings
 
 _UNPROTECTED = (
-    "Warning: MariaDB lets the platform's own user change and delete lines of this ledger. It needs SELECT"
-    " and INSERT there: let an administrator grant those and no others, as sql/admin/ledger.sql does."
+    "Warning: MariaDB lets the platform's own user change or delete lines of this ledger, or number and date"
+    " them as it likes. It needs SELECT, and INSERT into the other columns: let an administrator grant those"
+    " and no others, as sql/admin/ledger.sql does (run it again where an earlier Evergreen made the ledger)."
 )
 
 ledger = typer.Typer(
@@ -35,10 +36,16 @@ def list_lines(
 ) -> None:
     """Promotions, rejections, rollbacks, and champions set by hand in MLflow, which are noticed here too.
 
+    What the gate warned of is counted, and told in the reason.
+
+    A line that was not written when it says it happened shows both moments; in --json: `at`, `recorded_at`
+    and `misdated`.
+
     Examples: `evergreen ledger credit_score` · `evergreen ledger credit_score --json | jq .lines[0].verdict`
     """
     from evergreen.cli.registry_tables import ledger_view
-    from evergreen.registry.ledger import entries, protected
+    from evergreen.registry.ledger import entries
+    from evergreen.registry.ledger_rights import protected
     from evergreen.registry.reconcile import reconcile
     from evergreen.store.database import engine
     from evergreen.store.migrations import migrate
@@ -56,7 +63,10 @@ def list_lines(
     safe = protected(database)
     if not safe:
         warnings.append(_UNPROTECTED)
-    lines = [asdict(line) for line in entries(database, use_case, limit)]
+    lines = [
+        {**asdict(line), "warnings": line.warnings, "misdated": line.misdated}
+        for line in entries(database, use_case, limit)
+    ]
     facts = {"use_case": use_case, "protected": safe, "warnings": warnings, "lines": lines}
     show(facts, as_json, lambda: ledger_view(facts))
 
@@ -68,11 +78,14 @@ def served_then(
 ) -> None:
     """Which version served each use case at TIME, since when, and by whose hand.
 
+    A line counts from when MariaDB recorded it. One that was written later and dated back changes nothing; it
+    is shown beside the answer.
+
     Example: `evergreen ledger at 2026-07-01T06:30:00`
     """
     from evergreen.cli.registry_tables import served_view
     from evergreen.loop import moment
-    from evergreen.registry.ledger import served_at
+    from evergreen.registry.ledger import served_at, written_later
     from evergreen.store.database import engine
     from evergreen.store.migrations import migrate
 
@@ -83,12 +96,16 @@ def served_then(
         {
             "use_case": name,
             "version": line.to_version,
-            "since": line.at,
+            "since": line.since,
             **{field: getattr(line, field) for field in ("action", "actor", "reason")},
         }
         for name, line in sorted(served_at(database, at).items())
     ]
-    facts = {"at": at, "served": served}
+    facts = {
+        "at": at,
+        "served": served,
+        "written_later": [asdict(line) for line in written_later(database, at)],
+    }
     show(facts, as_json, lambda: served_view(facts))
 
 

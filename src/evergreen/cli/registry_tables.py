@@ -19,27 +19,41 @@ def ledger_view(facts: Mapping[str, Any]) -> RenderableType:
     warnings = [Text(warning, style="yellow") for warning in facts["warnings"]]
     if not facts["lines"]:
         return Group(Text(f"The ledger has no line of {facts['use_case']} yet."), *warnings)
-    table = grid("time (UTC)", "actor", "action", "from", "to", "reason")
-    for column in table.columns[:1] + table.columns[2:5]:
+    warned = any(line["warnings"] for line in facts["lines"])
+    table = grid(
+        *("time (UTC)", "actor", "action", "from", "to"), *(["warnings"] if warned else []), "reason"
+    )
+    for column in table.columns[:1] + table.columns[2:-1]:
         column.no_wrap = True
     for line in facts["lines"]:
         action = Text(line["action"], style=_STYLES.get(line["action"], ""))
         versions = (_version(line["from_version"]), _version(line["to_version"]))
-        _row(table, f"{line['at']:%Y-%m-%d %H:%M:%S}", line["actor"], action, *versions, line["reason"])
+        count = Text(str(len(line["warnings"]) or ""), style="yellow")
+        cells = (line["actor"], action, *versions, *([count] if warned else []), line["reason"])
+        _row(table, _moments(line), *cells)
     return Group(table, *warnings)
 
 
 def served_view(facts: Mapping[str, Any]) -> RenderableType:
     """`evergreen ledger at`: who was champion of what at that moment."""
     moment = f"{facts['at']:%Y-%m-%d %H:%M:%S} UTC"
+    later = [
+        Text(
+            f"Not heeded: a line that was written at {line['recorded_at']:%Y-%m-%d %H:%M:%S} UTC says that"
+            f" {line['use_case']} had {_version(line['to_version'])} since {line['at']:%Y-%m-%d %H:%M:%S}"
+            f" ({line['action']}, {line['actor']}).",
+            style="red",
+        )
+        for line in facts["written_later"]
+    ]
     if not facts["served"]:
-        return Text(f"No use case had a champion at {moment}, as far as the ledger knows.")
+        return Group(Text(f"No use case had a champion at {moment}, as far as the ledger knows."), *later)
     table = grid("use case", "version", "since (UTC)", "by", "reason")
     for line in facts["served"]:
         since = f"{line['since']:%Y-%m-%d %H:%M:%S}"
         by = f"{line['action']}, {line['actor']}"
         _row(table, line["use_case"], _version(line["version"]), since, by, line["reason"])
-    return Group(Text(f"Champions at {moment}", style="bold"), table)
+    return Group(Text(f"Champions at {moment}", style="bold"), table, *later)
 
 
 def rollback_view(facts: Mapping[str, Any]) -> RenderableType:
@@ -52,6 +66,14 @@ def rollback_view(facts: Mapping[str, Any]) -> RenderableType:
     if facts["remark"]:
         lines.append(Text(facts["remark"], style="yellow"))
     return Group(*lines)
+
+
+def _moments(line: Mapping[str, Any]) -> Text:
+    """When it happened; and when it was written, where that is another moment."""
+    told = Text(f"{line['at']:%Y-%m-%d %H:%M:%S}")
+    if line["misdated"]:
+        told.append(f"\nwritten {line['recorded_at']:%Y-%m-%d %H:%M:%S}", style="red")
+    return told
 
 
 def _version(version: int | None) -> str:

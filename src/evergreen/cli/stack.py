@@ -1,4 +1,4 @@
-"""The platform on this machine: up, down, status, and Airflow's own command line."""
+"""The platform on this machine: up, down, status, restart, and Airflow's own command line."""
 
 from __future__ import annotations
 
@@ -55,14 +55,17 @@ def down(as_json: AsJson = False) -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Every process, and per use case: store, champion, last drift report, last decision, prediction counts.
+    """Every process, and per use case: store, champion, how its service stands, last drift report, last
+    decision, prediction counts.
 
-    Exits 0 when everything runs, 1 when something is down.
+    Exits 0 when everything runs, 1 when something is down, nobody is champion any more, or a service lags: it
+    holds an older declaration than the files, or answers with another model than the champion. The line
+    `service` then names what helps.
 
-    Examples: `evergreen status` · `evergreen status --json | jq .use_cases.credit_score.champion`
+    Examples: `evergreen status` · `evergreen status --json | jq .use_cases.credit_score.standing`
     """
     from evergreen.stack import lifecycle
-    from evergreen.stack.overview import overview
+    from evergreen.stack.overview import is_well, overview
     from evergreen.stack.view import status_tables
     from evergreen.usecases import load_sound
 
@@ -74,7 +77,35 @@ def status(as_json: AsJson = False) -> None:
     facts["use_cases"] = {name: overview(settings, use_case) for name, use_case in sound.items() if running}
     show(facts, as_json, lambda: status_tables(facts))
     well = running and all(process["state"] in ("ready", "done") for process in facts["processes"])
+    well = well and all(map(is_well, facts["use_cases"].values()))
     raise typer.Exit(0 if well else 1)
+
+
+@app.command()
+def restart(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="SERVICE", help="A use case, or a process: see `evergreen status`."),
+    ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a service that would have no model afterwards.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End one server of the running stack gracefully and start it anew: a service then holds the declaration
+    and the settings of now.
+
+    Waits until it is ready. A service whose declaration cannot be loaded, or fits no champion, is left as it
+    is. In containers: `docker compose restart SERVICE`.
+
+    Examples: `evergreen restart credit_score` · `evergreen restart mlflow`
+    """
+    from evergreen.stack import restart as restarting
+    from evergreen.stack.view import restart_view, starting
+
+    with starting(err) as progress:
+        facts = restarting.restart(load_settings().home, name, force=force, progress=progress)
+    show(facts, as_json, lambda: restart_view(facts))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

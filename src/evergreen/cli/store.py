@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from evergreen.store.runs import IngestRun
-    from evergreen.store.tables import Change
     from evergreen.usecase import UseCase
 
 # Among so many of the last runs one is found by the beginning of its id.
@@ -72,30 +70,22 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     from evergreen.cli.tables import changes_table
     from evergreen.store.database import engine
     from evergreen.store.schema import diff
+    from evergreen.store.tables import advise
     from evergreen.usecases import load
 
     settings = load_settings()
     changes = diff(engine(settings), load(use_case, settings))
     facts = [asdict(change) for change in changes]
     nothing = f"The tables of {use_case} are as it declares them."
-    show(facts, as_json, lambda: changes_table(facts, _then(use_case, changes)) if facts else nothing)
+    show(
+        facts,
+        as_json,
+        lambda: changes_table(facts, _sentence(advise(use_case, changes))) if facts else nothing,
+    )
 
 
-def _then(use_case: str, changes: Sequence[Change]) -> str:
-    """What to do about changes; nothing is promised that `apply` refuses."""
-    keys = sorted({change.column for change in changes if change.key})
-    if keys:
-        return (
-            f"A key cannot be changed ({', '.join(keys)}): declare it as it was, or the use case under"
-            " another name."
-        )
-    hint = f"Change them with: evergreen apply {use_case}"
-    if not all(change.additive for change in changes):
-        hint += " --allow-destructive (old values are put aside, none is deleted)"
-    required = sorted({change.column for change in changes if change.required and change.kind != "drop"})
-    if required:
-        hint += f". It refuses where rows would be left without a value in {', '.join(required)}."
-    return hint
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 @app.command()
@@ -126,7 +116,7 @@ def apply(
     declared = load(use_case, settings)
     changes = schema.apply(engine(settings), declared, allow_destructive=allow_destructive)
     facts = [asdict(change) for change in changes]
-    done = f"Done. Restart a running service of {use_case}: it reads its declaration when it starts."
+    done = f"Done. A running service holds the declaration of its start: evergreen restart {use_case}"
     nothing = f"The tables of {use_case} are as it declares them: nothing to do."
     show(facts, as_json, lambda: changes_table(facts, done) if facts else nothing)
 
@@ -145,11 +135,14 @@ def ingest_runs(
 ) -> None:
     """The ingests of a use case, newest first: what was read, loaded and rejected, and what the checks said.
 
+    `interrupted`: the process was ended before it loaded anything. The same command again does it all.
+
     Examples: `evergreen ingest-runs credit_score --limit 5` ·
     `evergreen ingest-runs titanic --run 7d8c16a0`
     """
     from evergreen.cli.tables import ingest_run_view, ingest_runs_table
     from evergreen.store import quarantine, runs
+    from evergreen.store.at_work import interrupted
     from evergreen.store.database import engine
     from evergreen.store.migrations import migrate
     from evergreen.usecases import load
@@ -158,12 +151,16 @@ def ingest_runs(
     declared, database = load(use_case, settings), engine(settings)
     migrate(database)
     if not run:
-        found = [asdict(each) for each in runs.list_ingests(database, declared, limit)]
+        listed = runs.list_ingests(database, declared, limit)
+        dead = interrupted(database, listed)
+        found = [asdict(each) | ({"status": "interrupted"} if each.id in dead else {}) for each in listed]
         nothing = f"Nothing was ingested yet: evergreen run ingest {use_case}"
         show(found, as_json, lambda: ingest_runs_table(found) if found else nothing)
         return
     one = _ingest_run(database, declared, run)
     facts = {**asdict(one), "quarantine": quarantine.read(database, one.id, limit=limit)}
+    if interrupted(database, [one]):
+        facts["status"] = "interrupted"
     show(facts, as_json, lambda: ingest_run_view(facts))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -115,7 +116,7 @@ def changes_table(changes: Sequence[Mapping[str, Any]], then: str) -> Renderable
     return Group(table, Text(f"\n{then}"))
 
 
-def ingest_runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
+def ingest_runs_table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     """`evergreen ingest-runs`: a line per run, with as much of its id as tells it from others."""
     counts = ("rows in", "loaded", "rejected", "seconds")
     objections = {run["id"]: _objections(run["report"]) for run in runs}
@@ -139,7 +140,19 @@ def ingest_runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
             *([objections[run["id"]]] if more else []),
             ", ".join(name.rstrip("/").rpartition("/")[2] for name in _sources(run)),
         )
-    return table
+    again = [_again(run) for run in runs if run["status"] == "interrupted"]
+    return Group(table, *again) if again else table
+
+
+def _again(run: Mapping[str, Any]) -> Text:
+    """What to type for a run that was interrupted."""
+    command = f"evergreen run ingest {run['use_case']} --as-of {run['as_of'].isoformat()}"
+    if run["source_override"]:
+        command += f" --source {shlex.quote(run['source_override'])}"
+    told = (
+        f"\nas of {short(run['as_of'].isoformat())}: interrupted, nothing was loaded. Run it again: {command}"
+    )
+    return Text(told, style="yellow")
 
 
 def _status(run: Mapping[str, Any]) -> Text:
@@ -147,7 +160,8 @@ def _status(run: Mapping[str, Any]) -> Text:
     entries = [each for part in (run.get("inputs") or {}).values() for each in part]
     if run["status"] == "loaded" and entries and all("unchanged" in each for each in entries):
         return Text("nothing new", style="dim")
-    return Text(run["status"], style={"loaded": "green", "failed": "red"}.get(run["status"], ""))
+    styles = {"loaded": "green", "failed": "red", "interrupted": "yellow"}
+    return Text(run["status"], style=styles.get(run["status"], ""))
 
 
 def _objections(report: Any) -> str:
@@ -184,6 +198,8 @@ def ingest_run_view(run: Mapping[str, Any]) -> RenderableType:
     report = run["report"] or {}
     if "error" in report:
         blocks.append(Text(f"\n{report['error']}", style="red"))
+    elif run["status"] == "interrupted":
+        blocks.append(_again(run))
     else:
         blocks += [Text(f"\n{Report.from_json(told).as_table()}") for told in report.values()]
     if run["quarantine"]:

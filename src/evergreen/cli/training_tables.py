@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,12 @@ from rich.text import Text
 from evergreen.stack.view import grid
 
 _COLOURS = {"promoted": "green", "rejected": "red", "denied": "red", "waiting": "yellow"}
+# A check's result as a mark and a word, so that it can be told without colours.
+_RESULTS = {
+    "passed": Text("✓ passed", style="green"),
+    "warning": Text("! warning", style="yellow"),
+    "failed": Text("✗ failed", style="bold red"),
+}
 
 
 def training_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
@@ -42,19 +49,20 @@ def training_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
 def settled_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
     """Whether a version is champion now, and if not, why."""
     version = f"{use_case} v{outcome['version']}"
+    warnings = [Text(f"Warning: {reason}", style="yellow") for reason in outcome["warnings"]]
     if outcome["promoted"]:
-        return Text(f"{version} is champion", style="green")
+        return Group(Text(f"{version} is champion", style="green"), *warnings)
     if outcome["waiting"]:
-        return Text(
+        told = (
             f"{version} passed the gate and waits for approval: evergreen approve {use_case}"
-            f" {outcome['version']}",
-            style="yellow",
+            f" {outcome['version']}"
         )
+        return Group(Text(told, style="yellow"), *warnings)
     return Text(f"{version} stays out: {outcome['reason']}", style="red")
 
 
 def verdict_view(facts: Mapping[str, Any]) -> RenderableType:
-    """`evergreen gate explain`: the outcome, then every check."""
+    """`evergreen gate explain`: the outcome, how many checks passed, failed and warn, then every check."""
     against = f"champion v{facts['champion_version']}" if facts["champion_version"] else "the baselines"
     told = [
         Text(
@@ -62,6 +70,7 @@ def verdict_view(facts: Mapping[str, Any]) -> RenderableType:
             style=f"bold {_COLOURS.get(facts['outcome'], '')}",
         ),
         Text(f"as of {facts['as_of']}, because: {facts['reason']}; compared with {against}"),
+        _counted(facts["checks"]),
     ]
     if facts["outcome_because"] and facts["outcome_because"] != facts["summary"]:
         told.append(Text(facts["outcome_because"]))
@@ -88,12 +97,21 @@ def reproduced_view(facts: Mapping[str, Any]) -> RenderableType:
 def _checks(checks: Sequence[Mapping[str, Any]]) -> Table:
     table = grid("", "check", "measured", "asked", "reason", right=("measured", "asked"))
     for check in checks:
-        mark = Text("✓", style="green") if check["passed"] else Text("✗", style="bold red")
         numbers = (_number(check["candidate"]), _number(check["wanted"]))
-        table.add_row(mark, Text(check["name"]), *numbers, Text(check["reason"]))
+        table.add_row(_RESULTS[check["result"]], Text(check["name"]), *numbers, Text(check["reason"]))
     for column in table.columns[:4]:
         column.no_wrap = True
     return table
+
+
+def _counted(checks: Sequence[Mapping[str, Any]]) -> Text:
+    counts = Counter(check["result"] for check in checks)
+    told = [f"{counts['passed']} of {len(checks)} checks passed"]
+    if counts["failed"]:
+        told.append(f"{counts['failed']} failed")
+    if counts["warning"]:
+        told.append(f"{counts['warning']} warning{'s' if counts['warning'] > 1 else ''}")
+    return Text(", ".join(told))
 
 
 def _number(value: Any) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evergreen.demo.upstream import Upstream
 from evergreen.errors import NotTheDemosData
+from evergreen.private import write_private
 from evergreen.registry.actor import whoever
 from evergreen.registry.champion import champion
 from evergreen.registry.ledger import champion_lines, record
@@ -49,9 +50,7 @@ class Mark:
 
     def write(self, moments: set[datetime]) -> None:
         noted = {"database": self.database, "moments": sorted(moment.isoformat() for moment in moments)}
-        fresh = self.path.with_suffix(".new")
-        fresh.write_text(json.dumps(noted), "utf-8")
-        fresh.replace(self.path)
+        write_private(self.path, json.dumps(noted))
 
 
 def start_afresh(settings: Settings, use_case: UseCase, source: Upstream, *, erase: bool = False) -> str:
@@ -63,6 +62,9 @@ def start_afresh(settings: Settings, use_case: UseCase, source: Upstream, *, era
     mark = Mark.of(settings, use_case)
     database = engine(settings)
     if is_empty(database, use_case) and champion(settings, use_case.name) is None:
+        # A tour that was killed early has left a source, whose books begin at its own moment.
+        if erase or mark.moments():
+            source.erase()
         mark.write(set())
         return "nothing there yet"
     moments = run_moments(database, use_case)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ from rich.console import Console
 
 from evergreen.demo import tour as plot
 from evergreen.demo.fresh import start_afresh
+from evergreen.demo.service import give_it_the_declaration, outdated_service, refuse_outdated
 from evergreen.demo.stages import Tour
-from evergreen.demo.upstream import check_source, upstream
+from evergreen.demo.timeline import Timeline
+from evergreen.demo.upstream import check_source, is_simulated, upstream
+from evergreen.private import make_private_folder
 from evergreen.settings import load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.view import urls_table
@@ -28,7 +31,7 @@ def run_demo(
     file: str,
     *,
     console: Console,
-    today: date,
+    now: datetime,
     bring_up: bool = True,
     erase: bool = False,
 ) -> dict[str, Any]:
@@ -36,20 +39,27 @@ def run_demo(
 
     `file` replaces the declared source of a use case that reads a file. Without `bring_up` the platform that
     the settings name is used as it is, such as the one in containers. `erase` forgets whatever the use case
-    holds, also what no demo made. Raises the first failing stage's error, after the stages so far and the
-    report with `"verified": false` were written.
+    holds, also what no demo made. Simulated time is counted back from `now` (aware). Raises the first failing
+    stage's error, after the stages so far and the report with `"verified": false` were written.
     """
     use_case = load(name, load_settings(home))
     # Before anything is started or erased: can the demo be taken at all?
     check_source(load_settings(home), use_case, file)
+    if not bring_up:
+        refuse_outdated(load_settings(home), use_case)
     tour = Tour(console)
+    timeline = Timeline.until(now)
     outcome: dict[str, Any] = {"use_case": name}
+    if is_simulated(load_settings(home), use_case):
+        outcome["simulated"] = timeline.to_json()
+        console.print(f"{name} {timeline.words}", highlight=False, soft_wrap=True)
     verified = False
     report = home / "demo.json"
     try:
         with tour.running():
             if bring_up:
                 with tour.stage("the stack comes up") as stage:
+                    stage.trace.command = "evergreen status"
                     status = lifecycle.up(home, progress=stage.say)
                     stage.verify(status["state"] == "running", "every server running")
                     # A use case that was declared while the stack ran gets its address a moment later.
@@ -57,15 +67,18 @@ def run_demo(
                     stage.happened = f"{len(status['processes'])} servers running, healthy"
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
-                source = upstream(settings, use_case, file)
+                source = upstream(settings, use_case, file, timeline)
                 stage.happened = start_afresh(settings, use_case, source, erase=erase)
-            outcome = plot.run(settings, use_case, tour, source, today)
+            if bring_up and (standing := outdated_service(settings, use_case)):
+                with tour.stage("the service takes up the declaration") as stage:
+                    give_it_the_declaration(home, standing, stage)
+            outcome |= plot.run(settings, use_case, tour, source)
             verified = True
     except KeyboardInterrupt:
         console.print("Interrupted. What Airflow has begun goes on, and the stack stays up: evergreen down")
         raise
     finally:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(home)
         plot.write_report(report, tour, outcome, verified=verified)
     console.print()
     if not console.is_terminal:

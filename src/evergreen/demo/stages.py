@@ -13,18 +13,33 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from evergreen.errors import StageNotVerified
+from evergreen.errors import EvergreenError, StageNotVerified
+
+_ELSE = "the logs of every part are in .evergreen/logs/, the runs in the Airflow UI"
+
+
+@dataclass
+class Trace:
+    """Where the reason is to be found when a stage fails: the last words of the part that is at work (or what
+    asks it for them then), the command that explains them, and the address of its page. Empty where there is
+    none."""
+
+    words: str | Callable[[], str] = ""
+    command: str = ""
+    address: str = ""
 
 
 @dataclass
 class Stage:
-    """One stage of the tour: its name, what it is doing now, and in the end what happened."""
+    """One stage of the tour: its name, what it is doing now, and in the end what happened. `trace` is kept up
+    to date while the stage goes on."""
 
     name: str
     started: float
     seconds: float | None = None
     happened: str = ""
     doing: str = ""
+    trace: Trace = field(default_factory=Trace)
 
     def say(self, text: str) -> None:
         """Show what is going on inside the stage."""
@@ -33,10 +48,21 @@ class Stage:
     def verify(self, held: bool, claim: str) -> None:
         """Raise StageNotVerified unless what the stage claims is so."""
         if not held:
-            raise StageNotVerified(
-                f"stage {self.name!r} is not verified: expected {claim}",
-                hint="the logs of every part are in .evergreen/logs/, the runs in the Airflow UI",
-            )
+            raise StageNotVerified(f"stage {self.name!r} is not verified: expected {claim}")
+
+    def explain(self, error: EvergreenError) -> None:
+        """Let the error that ended the stage end with the failing part's own words, the command that explains
+        them and the address, as far as they are known and it does not say so already."""
+        words = self.trace.words if isinstance(self.trace.words, str) else self.trace.words()
+        if words and words not in error.message:
+            error.message += f"\n{words}"
+        command, address = self.trace.command, self.trace.address
+        told = [f"explained by: {command}"] if command and command not in error.hint else []
+        if address and address in error.hint:
+            told.append(error.hint)
+        else:
+            told = [error.hint, *told, f"to be seen at: {address}" if address else ""]
+        error.hint = "\n".join(filter(None, told)) or _ELSE
 
 
 @dataclass
@@ -65,8 +91,10 @@ class Tour:
         self.stages.append(stage)
         try:
             yield stage
-        except BaseException:
+        except BaseException as error:
             stage.happened = "[red]failed[/red]"
+            if isinstance(error, EvergreenError):
+                stage.explain(error)
             raise
         finally:
             stage.seconds = self.clock() - stage.started

@@ -6,19 +6,23 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from evergreen.demo.fresh import Mark
-from evergreen.demo.stages import Stage, Tour
+from evergreen.demo.stages import Stage, Tour, Trace
 from evergreen.demo.traffic import Answers, send
 from evergreen.demo.upstream import DriftingUpstream, Upstream
+from evergreen.errors import OrchestratorError
+from evergreen.private import write_private
 from evergreen.registry.champion import Champion, champion
 from evergreen.registry.ledger import entries
 from evergreen.serving.client import ServiceClient
 from evergreen.settings import Settings
 from evergreen.stack.airflow_api import AirflowApi
+from evergreen.stack.servers import SERVICE_PREFIX
+from evergreen.stack.state import read_state
 from evergreen.store.database import engine
 from evergreen.store.online import latest_rows
 from evergreen.store.predictions import count_predictions
@@ -51,9 +55,17 @@ class Guide:
         dag_id = self.use_case.dag_id(verb)
         Mark.of(self.settings, self.use_case).note(as_of)
         run_id = self.airflow.trigger(dag_id, conf={"as_of": as_of.isoformat(), **conf})
-        return self.wait_for(stage, dag_id, run_id)
+        return self.wait_for(stage, verb, run_id)
 
-    def wait_for(self, stage: Stage, dag_id: str, run_id: str) -> str:
+    def wait_for(self, stage: Stage, verb: str, run_id: str) -> str:
+        dag_id = self.use_case.dag_id(verb)
+        runs = "ingest-runs" if verb == "ingest" else f"run {verb}"
+        stage.trace = Trace(
+            words=lambda: _task_error(self.airflow, dag_id, run_id),
+            command=f"evergreen {runs} {self.use_case.name}",
+            address=self.airflow.run_url(dag_id, run_id),
+        )
+
         def show(states: Mapping[str, str | None]) -> None:
             done = [task for task, state in states.items() if state in ("success", "skipped")]
             busy = [task for task, state in states.items() if state == "running"]
@@ -67,7 +79,7 @@ class Guide:
         dag_id = self.use_case.dag_id(verb)
         stage.say(f"waiting for Airflow to start {dag_id}")
         run_id = self.airflow.wait_for_asset_run(dag_id, after=after, timeout=120)
-        return self.wait_for(stage, dag_id, run_id)
+        return self.wait_for(stage, verb, run_id)
 
     def xcom(self, verb: str, run_id: str, task_id: str) -> dict[str, Any]:
         value = self.airflow.xcom(self.use_case.dag_id(verb), run_id, task_id)
@@ -76,6 +88,7 @@ class Guide:
 
     def predict(self, stage: Stage, rows: Sequence[Mapping[str, Any]]) -> Answers:
         """Send rows one by one, count them, and wait until all of them are in the prediction log."""
+        stage.trace = self.service_trace()
         answers = send(self.url, rows, stage.say)
         self.sent += answers.sent
         self.answered += answers.answered
@@ -89,6 +102,21 @@ class Guide:
             self.logged() == self.sent, f"{self.sent} rows in the prediction log, not {self.logged()}"
         )
         return answers
+
+    def service_trace(self) -> Trace:
+        """Where the reason is to be found when the service does not do what it should."""
+        process = f"{SERVICE_PREFIX}{self.use_case.name}"
+        return Trace(lambda: _trouble(self.settings.home, process), "evergreen status", self.url)
+
+    def judged(self, stage: Stage, run_id: str) -> dict[str, Any]:
+        """What became of a training run's candidate at the gate: {"version", "passed", "summary", "card"}."""
+        found = self.xcom("train", run_id, "register")
+        stage.trace = Trace(
+            words=f"v{found['version']} {found['summary']}",
+            command=f"evergreen gate explain {self.use_case.name} {found['version']}",
+            address=found.get("card") or stage.trace.address,
+        )
+        return found
 
     def logged(self) -> int:
         counts = count_predictions(engine(self.settings), self.use_case)
@@ -106,13 +134,15 @@ class Guide:
         return found
 
 
-def run(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream, today: date) -> dict[str, Any]:
+def run(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream) -> dict[str, Any]:
     """Run every stage and return what `.evergreen/demo.json` holds.
 
     Raises StageNotVerified or the failing part's own error; the stages so far stay in `tour`.
     """
     guide = Guide(settings, use_case, tour, AirflowApi(settings))
-    past = upstream.first_as_of(today)
+    past = upstream.first_as_of()
+    # Before anything is made: the next tour must know that this one made it, even if it is killed here.
+    Mark.of(settings, use_case).note(past)
     _history(guide, upstream, past)
     first = _train_first(guide, past)
     _served(guide, first, started=None)
@@ -124,13 +154,13 @@ def run(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream, t
     _monitor_quiet(guide)
     last = first
     if isinstance(upstream, DriftingUpstream):
-        last = _drift_and_recover(guide, upstream, first, today)
+        last = _drift_and_recover(guide, upstream, first)
     return _reconciled(guide, last)
 
 
 def _history(guide: Guide, upstream: Upstream, past: datetime) -> None:
     with guide.tour.stage("upstream data") as stage:
-        stage.happened = upstream.prepare(until=past, say=stage.say)
+        stage.happened = upstream.prepare(stage.say)
     with guide.tour.stage("history into the store") as stage:
         run_id = guide.run_dag(stage, "ingest", past, **upstream.ingest_conf)
         loaded = guide.xcom("ingest", run_id, "load")
@@ -142,10 +172,11 @@ def _train_first(guide: Guide, past: datetime) -> Champion:
     with guide.tour.stage("train") as stage:
         guide.promoting_since = datetime.now(UTC)
         run_id = guide.run_dag(stage, "train", past, reason="first model")
-        outcome = guide.xcom("train", run_id, "promote")
-        stage.verify(bool(outcome.get("promoted")), "a promoted candidate")
+        judged = guide.judged(stage, run_id)
+        stage.verify(bool(judged["passed"]), "a candidate that passes the gate")
         found = guide.champion(stage)
-        stage.happened = f"champion v{found.version}: {_verdict(guide, run_id)}"
+        stage.verify(found.version == judged["version"], f"v{judged['version']} as champion")
+        stage.happened = f"champion v{found.version}: {judged['summary']}"
     return found
 
 
@@ -156,6 +187,7 @@ def _served(guide: Guide, wanted: Champion, started: str | None) -> str:
     """
     with guide.tour.stage(f"v{wanted.version} goes live") as stage:
         guide.asset_run(stage, "deploy", after=guide.promoting_since)
+        stage.trace = guide.service_trace()
         with ServiceClient(guide.url) as client:
             served = client.metadata()
         stage.verify(served["model_version"] == wanted.version, f"the service on v{wanted.version}")
@@ -170,15 +202,16 @@ def _monitor_quiet(guide: Guide) -> None:
     with guide.tour.stage("monitor") as stage:
         run_id = guide.run_dag(stage, "monitor", datetime.now(UTC))
         decision = guide.xcom("monitor", run_id, "governor")
+        stage.trace.words = f"monitor: {decision['reason']}"
         stage.verify(decision["retrain"] is False, "no retraining while nothing drifts")
         stage.happened = decision["reason"]
 
 
-def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion, today: date) -> Champion:
+def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion) -> Champion:
     with ServiceClient(guide.url) as client:
         process_started = str(client.metadata()["started_at"])
     with guide.tour.stage("the recession begins") as stage:
-        stage.happened = upstream.drift(until=today, say=stage.say)
+        stage.happened = upstream.drift(stage.say)
     rows, labels = upstream.drifted_rows(PREDICTIONS)
     with guide.tour.stage(f"{PREDICTIONS:,} predictions in recession") as stage:
         answers = guide.predict(stage, rows)
@@ -195,14 +228,11 @@ def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion
     with guide.tour.stage("monitor finds drift") as stage:
         run_id = guide.run_dag(stage, "monitor", asked)
         decision = guide.xcom("monitor", run_id, "governor")
-        stage.verify(decision["retrain"] is True, f"a decision to retrain, not: {decision['reason']}")
+        stage.trace.words = f"monitor: {decision['reason']}"
+        stage.verify(decision["retrain"] is True, "a decision to retrain")
         stage.happened = decision["reason"]
     guide.promoting_since = asked
-    with guide.tour.stage("retrain") as stage:
-        run_id = guide.asset_run(stage, "train", after=asked)
-        second = guide.champion(stage)
-        stage.verify(second.version > first.version, "a new champion that passed the gate")
-        stage.happened = f"champion v{second.version}: {_verdict(guide, run_id)}"
+    second = _retrain(guide, first, asked)
     _served(guide, second, started=process_started)
     with guide.tour.stage("the same requests again") as stage:
         answers = guide.predict(stage, rows)
@@ -215,8 +245,14 @@ def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion
     return second
 
 
-def _verdict(guide: Guide, run_id: str) -> str:
-    return str(guide.xcom("train", run_id, "gate")["summary"])
+def _retrain(guide: Guide, first: Champion, asked: datetime) -> Champion:
+    with guide.tour.stage("retrain") as stage:
+        run_id = guide.asset_run(stage, "train", after=asked)
+        judged = guide.judged(stage, run_id)
+        second = guide.champion(stage)
+        stage.verify(second.version > first.version, "a new champion that passed the gate")
+        stage.happened = f"champion v{second.version}: {judged['summary']}"
+    return second
 
 
 def _reconciled(guide: Guide, last: Champion) -> dict[str, Any]:
@@ -237,6 +273,24 @@ def _reconciled(guide: Guide, last: Champion) -> dict[str, Any]:
     }
 
 
+def _task_error(airflow: AirflowApi, dag_id: str, run_id: str) -> str:
+    """What the failed task of a run said; empty where Airflow cannot be asked."""
+    try:
+        return airflow.task_error(dag_id, run_id)
+    except OrchestratorError:
+        return ""
+
+
+def _trouble(home: Path, process: str) -> str:
+    """What is wrong with a server of the embedded stack, if anything, and where its log is."""
+    state = read_state(home)
+    for each in state.processes if state else ():
+        if each.name == process and each.state != "ready":
+            why = ": ".join(filter(None, (each.state, each.detail or each.last_exit)))
+            return f"{process} is {why}" + (f" (log: {each.log})" if each.log else "")
+    return ""
+
+
 def _plain(value: Any, dtype: str) -> int | str:
     return int(value) if dtype == "int" else str(value)
 
@@ -249,4 +303,4 @@ def write_report(path: Path, tour: Tour, outcome: Mapping[str, Any], *, verified
         "stages": tour.as_json(),
         "total_seconds": round(tour.total_seconds, 1),
     }
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_private(path, json.dumps(report, indent=2) + "\n")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from evergreen.demo.timeline import Timeline
 from evergreen.errors import SourceError
+from evergreen.loop.future import refuse_all_later
 from evergreen.settings import Settings
 from evergreen.sources.connections import connection_url
 from evergreen.store.database import engine
@@ -22,8 +24,6 @@ Say = Callable[[str], None]
 
 CUSTOMERS = 1_500
 SEED = 2026
-HISTORY_MONTHS = 18
-RECESSION_MONTHS = 4
 
 
 class Upstream(Protocol):
@@ -32,8 +32,8 @@ class Upstream(Protocol):
     ingest_conf: dict[str, Any]
 
     def erase(self) -> None: ...
-    def first_as_of(self, today: date) -> datetime: ...
-    def prepare(self, until: datetime, say: Say) -> str: ...
+    def first_as_of(self) -> datetime: ...
+    def prepare(self, say: Say) -> str: ...
     def usual_rows(self, count: int) -> list[dict[str, Any]]: ...
 
 
@@ -41,20 +41,32 @@ class Upstream(Protocol):
 class DriftingUpstream(Upstream, Protocol):
     """One whose world can be made to change, so that the tour has something to notice."""
 
-    def drift(self, until: date, say: Say) -> str: ...
+    def drift(self, say: Say) -> str: ...
     def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]: ...
 
 
-def upstream(settings: Settings, use_case: UseCase, file: str = "") -> Upstream:
+def upstream(settings: Settings, use_case: UseCase, file: str, timeline: Timeline) -> Upstream:
     """The use case's simulator if its folder has one, else its declared source (or `file` instead of it)."""
-    simulator = submodule(use_case.name, "simulator", settings)
-    if simulator is not None and isinstance(use_case.label.source, SqlSource):
-        return SimulatedUpstream(settings, use_case, simulator)
+    simulator = _simulator(settings, use_case)
+    if simulator is not None:
+        return SimulatedUpstream(settings, use_case, simulator, timeline)
     return DeclaredUpstream(settings, use_case, file)
 
 
+def is_simulated(settings: Settings, use_case: UseCase) -> bool:
+    """Whether a tour of the use case simulates its data."""
+    return _simulator(settings, use_case) is not None
+
+
+def _simulator(settings: Settings, use_case: UseCase) -> ModuleType | None:
+    if not isinstance(use_case.label.source, SqlSource):
+        return None
+    return submodule(use_case.name, "simulator", settings)
+
+
 def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
-    """Raise SourceError unless the use case's file can be read, or if `file` cannot take its place."""
+    """Raise SourceError unless the use case's file can be read and holds rows of the time until now, or if
+    `file` cannot take its place."""
     source = use_case.label.source
     if isinstance(source, SqlSource):
         if file:
@@ -69,6 +81,10 @@ def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
     except SourceError as error:
         hint = f"name the file: evergreen demo {use_case.name} --csv FILE"
         raise type(error)(error.message, hint=hint) from error
+    for name, part in use_case.parts.items():
+        if part.source == source:
+            batches = (b for each in _inputs(settings, use_case, file) for b in each.batches())
+            refuse_all_later(part, name, batches, datetime.now(UTC))
 
 
 def _inputs(settings: Settings, use_case: UseCase, file: str) -> list[Input]:
@@ -82,50 +98,55 @@ def _inputs(settings: Settings, use_case: UseCase, file: str) -> list[Input]:
 class SimulatedUpstream:
     """A simulated operational database, whose stable past ends where the recession begins."""
 
-    def __init__(self, settings: Settings, use_case: UseCase, simulator: ModuleType) -> None:
+    def __init__(
+        self, settings: Settings, use_case: UseCase, simulator: ModuleType, timeline: Timeline
+    ) -> None:
         assert isinstance(use_case.label.source, SqlSource)
         self._url = connection_url(use_case.label.source.connection, settings)
         self._simulator = simulator
         self.ingest_conf: dict[str, Any] = {}
-        self._turn = date.min
+        self._timeline = timeline
 
     def erase(self) -> None:
         """Forget the bank of an earlier tour."""
         self._simulator.erase(self._url)
 
-    def first_as_of(self, today: date) -> datetime:
-        """Midnight (UTC) of the first day of the month four months back: what lies before it is stable."""
-        self._turn = _months_back(today, RECESSION_MONTHS)
-        return datetime.combine(self._turn, time(), UTC)
+    def first_as_of(self) -> datetime:
+        """Before the recession: what lies before it is stable."""
+        return self._timeline.first_training
 
-    def prepare(self, until: datetime, say: Say) -> str:
-        last = until.date() - timedelta(days=1)
-        return f"simulated bank until {last}: " + self._populate(last, say)
+    def prepare(self, say: Say) -> str:
+        until = self._timeline.first_training
+        return f"simulated bank until {until:%Y-%m-%d}: " + self._populate(until, say)
 
     def usual_rows(self, count: int) -> list[dict[str, Any]]:
-        rows, _ = self._simulator.draw(count, SEED + 1, scenario="stable", at=self._turn)
-        return list(rows)
+        return list(self._draw(count, SEED + 1, "stable")[0])
 
-    def drift(self, until: date, say: Say) -> str:
-        return f"simulated recession since {self._turn}: the bank now holds " + self._populate(
-            until, say, recession_from=self._turn
+    def drift(self, say: Say) -> str:
+        turn = self._timeline.turns
+        return f"simulated recession since {turn:%Y-%m-%d}: the bank now holds " + self._populate(
+            self._timeline.now, say, recession_from=turn
         )
 
-    def _populate(self, end: date, say: Say, **scenario: date) -> str:
+    def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]:
+        rows, labels = self._draw(count, SEED + 2, "recession")
+        return list(rows), list(labels)
+
+    def _draw(self, count: int, seed: int, scenario: str) -> Any:
+        period = self._simulator.periods_before(self._timeline.begins, self._timeline.turns)
+        return self._simulator.draw(count, seed, scenario=scenario, period=period)
+
+    def _populate(self, end: datetime, say: Say, **scenario: datetime) -> str:
         counts = self._simulator.populate(
             self._url,
-            start=_months_back(self._turn, HISTORY_MONTHS),
+            start=self._timeline.begins,
             end=end,
             customers=CUSTOMERS,
             seed=SEED,
-            progress=lambda done, months: say(f"month {done} of {months}"),
+            progress=lambda done, periods: say(f"period {done} of {periods}"),
             **scenario,
         )
         return ", ".join(f"{count:,} {name.replace('_', ' ')}s" for name, count in counts.items())
-
-    def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]:
-        rows, labels = self._simulator.draw(count, SEED + 2, scenario="recession", at=self._turn)
-        return list(rows), list(labels)
 
 
 class DeclaredUpstream:
@@ -139,10 +160,10 @@ class DeclaredUpstream:
     def erase(self) -> None:
         """A declared source is not the demo's to erase."""
 
-    def first_as_of(self, today: date) -> datetime:
+    def first_as_of(self) -> datetime:
         return datetime.now(UTC)
 
-    def prepare(self, until: datetime, say: Say) -> str:
+    def prepare(self, say: Say) -> str:
         say("reading the source")
         rows = 0
         for each in _inputs(self._settings, self._use_case, self.ingest_conf.get("source", "")):
@@ -162,9 +183,3 @@ class DeclaredUpstream:
             {str(name): int(v) if name in whole and v is not None else v for name, v in row.items()}
             for row in rows
         ]
-
-
-def _months_back(day: date, months: int) -> date:
-    """The first day of the month that many months before `day`'s month."""
-    index = day.year * 12 + day.month - 1 - months
-    return date(index // 12, index % 12 + 1, 1)

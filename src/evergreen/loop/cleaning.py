@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from evergreen.loop.future import KNOWN_FROM, known_until
 from evergreen.loop.inputs import Inputs
-from evergreen.usecase import EVENT_TIME, FeatureView, FileSource, Label, UseCase
+from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,8 @@ class Cleaning:
         self.held_back = 0
         self.spool = Spool(folder, [*use_case.entity.key_names, EVENT_TIME])
         self._checker = Checker(use_case, part, as_of=as_of, usual_rows=usual_rows)
-        self._until = _known_until(part, as_of)
+        self._until = known_until(part, as_of)
+        self._delay = as_of - self._until if self._until else timedelta(0)
         self._rejected = folder / "rejected.jsonl"
         self._set_aside = bool(part.contract.max_rejected_share)
 
@@ -54,7 +56,7 @@ class Cleaning:
         clean = self._checker.clean(raw)
         if self._set_aside:
             self._keep(self._checker.take_rejected())
-        known = self._true_by_now(clean)
+        known = self._true_by_now(clean, entry)
         held_back = clean.num_rows - known.num_rows
         self.rows += raw.num_rows
         self.held_back += held_back
@@ -93,8 +95,9 @@ class Cleaning:
             with self._rejected.open("a", encoding="utf-8") as lines:
                 lines.writelines(json.dumps(asdict(row)) + "\n" for row in rejected)
 
-    def _true_by_now(self, clean: pa.Table) -> pa.Table:
-        """Without what a source already holds of the time after the run: a later run reads it again."""
+    def _true_by_now(self, clean: pa.Table, entry: dict[str, Any]) -> pa.Table:
+        """Without what a source already holds of the time after the run: a later run reads it again. When the
+        first of it will be known is noted in `entry`."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -103,7 +106,10 @@ class Cleaning:
         limit = pa.scalar(self._until, pa.timestamp("us", "UTC"))
         if pc.max(clean[EVENT_TIME]).as_py() <= self._until:
             return clean
-        return clean.filter(pc.less_equal(clean[EVENT_TIME], limit)).combine_chunks()
+        later = pc.greater(clean[EVENT_TIME], limit)
+        first = pc.min(clean[EVENT_TIME].filter(later)).as_py() + self._delay
+        entry[KNOWN_FROM] = min(first.isoformat(), entry.get(KNOWN_FROM) or first.isoformat())
+        return clean.filter(pc.invert(later)).combine_chunks()
 
 
 @contextmanager
@@ -139,6 +145,7 @@ def clean_all(
         read = [entry for entry in inputs[name] if "staged" in entry]
         for ordinal, entry in enumerate(read):
             entry.update(rows=0, held_back=0)
+            entry.pop(KNOWN_FROM, None)
             source = ordinal if len(read) > 1 else None
             readers.setdefault(entry["staged"], []).append((work, entry, source))
 
@@ -153,16 +160,3 @@ def clean_all(
         work.spool.add(known, source)
         if progress is not None:
             progress(work.name, work.rows)
-
-
-def _known_until(part: FeatureView | Label, as_of: datetime) -> datetime | None:
-    """The last event time that is known as of a moment; None for a part without. What lies after it is held
-    back until a run whose moment has come: nobody may be served what is not true yet.
-
-    A label that a database has recorded is known, whatever its delay: training sets wait for it to be due.
-    """
-    if part.event_time is None:
-        return None
-    if isinstance(part, Label):
-        return as_of - part.delay if isinstance(part.source, FileSource) else None
-    return as_of

@@ -19,6 +19,7 @@ from evergreen.errors import (
 )
 from evergreen.registry.champion import champion, require_champion
 from evergreen.serving.client import ServiceClient
+from evergreen.serving.standing import container_of, standing_of
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load
@@ -53,22 +54,32 @@ def healthy(settings: Settings, use_case: str, timeout_seconds: float = 120.0) -
 
 
 def serving_champion(settings: Settings, use_case: str, timeout_seconds: float = 60.0) -> dict[str, Any]:
-    """Wait until the service answers with the champion's version.
+    """Wait until the service answers with the champion's version, by the declaration of now.
 
-    Returns {"model_version", "seconds"}. Raises NoChampion, or ServingError with the service's own reason.
+    Returns {"model_version", "seconds"}. Raises NoChampion, or ServingError with the service's own reason; a
+    service that holds another declaration than the files is refused at once: it never takes up the new one by
+    itself, and a canary drawn from the new one would blame the champion for it.
     """
     began = time.monotonic()
-    with ServiceClient(service_url(settings, use_case), timeout=5.0) as client:
+    declared, url = load(use_case, settings), service_url(settings, use_case)
+    with ServiceClient(url, timeout=5.0) as client:
         while True:
             # Asked each time: another training run may promote its candidate while this one waits.
             wanted = require_champion(settings, use_case)
-            served = client.metadata()
-            if served["model_version"] == wanted.version:
+            found = standing_of(client.metadata(), url, declared, wanted)
+            if found.outdated:
+                raise ServingError(
+                    f"the service of {use_case} at {url} {found.describe()}"
+                    + (f" (it says: {found.trouble})" if found.trouble else ""),
+                    hint=f"run {found.remedy}, then this again; in containers: docker compose restart"
+                    f" {container_of(use_case)}",
+                )
+            if not found.behind:
                 return {"model_version": wanted.version, "seconds": round(time.monotonic() - began, 1)}
             if time.monotonic() - began > timeout_seconds:
                 raise ServingError(
-                    f"{use_case} is served by version {served['model_version']} and not by the champion, "
-                    f"version {wanted.version}: {served['trouble'] or 'the service has not noticed it'}",
+                    f"{use_case} is served by version {found.serves} and not by the champion, "
+                    f"version {wanted.version}: {found.trouble or 'the service has not noticed it'}",
                     hint="see the service's log; `evergreen status` shows where it is",
                 )
             time.sleep(_POLL_SECONDS)
@@ -172,11 +183,13 @@ def _rows(settings: Settings, use_case: UseCase, seed: int, now: datetime) -> li
     from evergreen.serving.sampling import draw_requests
     from evergreen.store.database import engine
     from evergreen.store.predictions import recent_rows
+    from evergreen.validation.domain_words import is_refused
 
-    return [
-        *draw_requests(use_case, DRAWN_ROWS, seed=seed),
-        *recent_rows(engine(settings), use_case, until=now, limit=LOGGED_ROWS),
-    ]
+    logged = recent_rows(engine(settings), use_case, until=now, limit=LOGGED_ROWS)
+    # The log also holds rows from when a rule was a guess, and rows of keys that lack a view: to refuse those
+    # is no fault of the champion.
+    accepted = [row for row in logged if not is_refused(use_case.stored_features, row)]
+    return [*draw_requests(use_case, DRAWN_ROWS, seed=seed), *accepted]
 
 
 def _expected(

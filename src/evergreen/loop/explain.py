@@ -13,12 +13,13 @@ def explain(settings: Settings, use_case: str, version: int) -> dict[str, Any]:
     """The verdict on a version with every check, its numbers and its reason, JSON-able.
 
     {"use_case", "version", "training_run", "mlflow_run", "as_of", "reason", "outcome", "outcome_because",
-    "passed", "summary", "champion_version", "checks", "dataset_digest", "model_digest", "card"}.
+    "passed", "summary", "champion_version", "checks", "warnings", "dataset_digest", "model_digest", "card"}.
+    A check's "result" is "passed", "failed" or "warning"; "warnings" are the reasons of the last kind.
     Raises TrainingError when no training on record made that version.
     """
     from evergreen.store.database import engine
     from evergreen.training import promotion, runs, tracking
-    from evergreen.training.gate import Verdict
+    from evergreen.training.verdict import Verdict
 
     load(use_case, settings)
     database = engine(settings)

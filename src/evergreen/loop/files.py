@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from evergreen.errors import ServingError, ValidationFailed
+from evergreen.errors import ServingError
+from evergreen.loop.file_rows import FileRows, broken_file, judge_rows
+from evergreen.loop.spreadsheet import escape_formulas
+from evergreen.private import replaced
 from evergreen.registry.champion import require_champion
 from evergreen.settings import Settings
-from evergreen.usecase import ROW_NUMBER, TIMELESS, Contract, FeatureView, FileSource, UseCase
+from evergreen.usecase import ROW_NUMBER, TIMELESS, FileSource, UseCase
 from evergreen.usecases import load
 
 if TYPE_CHECKING:
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 _PARQUET = (".parquet", ".pq")
 _FORMATS = (".csv", *_PARQUET)
 
+# What becomes of a file with rows that break the contract: their refusals stand in their places, or nothing
+# is written.
+OnError: TypeAlias = Literal["row", "stop"]
+_REFUSALS_SHOWN = 20
+
 
 def score_file(
     settings: Settings,
@@ -29,28 +36,52 @@ def score_file(
     input: Path,
     output: Path,
     columns: Sequence[str] | None = None,
+    *,
+    on_error: OnError | None = None,
+    raw_text: bool = False,
 ) -> dict[str, Any]:
     """Score each row of `input`, in its order, and write `output` (.csv, .parquet), whole or not at all.
 
     Types and domains are checked as an ingest checks them, with the source's column names; keys may repeat,
     and the label may be absent.
     `columns` chooses and orders the output's columns and may rename them, "Survived=prediction": keys,
-    features, `prediction`, `probability` and `probability_<class>`, by their declared names or the source's
-    (the label's source column is the prediction). By default keys, prediction and probabilities.
+    features, `prediction`, `probability` (of the predicted class), `probability_<class>` and `error`, by
+    their declared names or the source's (the label's source column is the prediction). By default keys,
+    prediction and probabilities, and with `on_error` "row" the error.
 
-    Returns {"rows", "output", "columns", "model_version"}. Raises SourceError, ValidationFailed, NoChampion
-    and ServingError.
+    `on_error` "row": a row that breaks the contract has no answer, and why in the column `error`; "stop": one
+    such row and nothing is written. None is "row", but "stop" where `columns` leave `error` out: such a file
+    could not say what is missing in it. If every row is refused, nothing is written either way.
+    In CSV, texts that a spreadsheet would take for formulas get an apostrophe before them, unless `raw_text`.
+
+    Returns {"rows", "refused", "refusals": [{"row" (from 1), "error"}] (the first 20),
+    "warnings": [{"column", "check", "count", "examples"}], "output", "columns", "model_version"}.
+    Raises SourceError, ValidationFailed, NoChampion and ServingError.
     """
     declared = load(use_case, settings)
     _writable(output)
     raw = _read(settings, declared, input)
     known = _known(declared)
+    error = _error_column(declared)
     wanted = [_chosen(text, known, use_case) for text in columns] if columns else _default(declared)
+    if on_error is None:
+        on_error = "row" if not columns or any(name == error for _, name in wanted) else "stop"
+    if on_error == "row" and not columns:
+        wanted.append((error, error))
     version = require_champion(settings, use_case).version
-    scored = _score(settings, declared, _clean(declared, raw, input), version)
-    _write(scored[[name for _, name in wanted]].set_axis([title for title, _ in wanted], axis=1), output)
+    rows = judge_rows(declared, raw, input)
+    if rows.refusals and (on_error == "stop" or len(rows.refusals) == len(raw)):
+        otherwise = ", or score the other rows with --on-error row" if len(rows.refusals) < len(raw) else ""
+        raise broken_file(declared, input, rows.reports, otherwise=otherwise)
+    scored = _score(settings, declared, rows, version)
+    frame = scored[[name for _, name in wanted]].set_axis([title for title, _ in wanted], axis=1)
+    _write(frame, output, raw_text)
+    refusals = list(rows.refusals.items())[:_REFUSALS_SHOWN]
     return {
         "rows": len(scored),
+        "refused": len(rows.refusals),
+        "refusals": [{"row": position + 1, "error": why} for position, why in refusals],
+        "warnings": [_without_severity(asdict(warning)) for warning in rows.warnings],
         "output": str(output),
         "columns": [title for title, _ in wanted],
         "model_version": version,
@@ -73,49 +104,34 @@ def _read(settings: Settings, use_case: UseCase, path: Path) -> pd.DataFrame:
     )
 
 
-def _clean(use_case: UseCase, raw: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Keys and stored features of the file's rows. Raises ValidationFailed with what is wrong with them."""
+def _score(settings: Settings, use_case: UseCase, rows: FileRows, version: int) -> pd.DataFrame:
+    """All rows with their answers, as the service gives them, or their refusals."""
     import pandas as pd
 
-    from evergreen.validation.contract import validate
-
-    checked = [validate(use_case, _as_file(view), raw, distinct=False) for view in use_case.views]
-    broken = [report for _, report in checked if not report.ok]
-    if broken:
-        tables = "\n\n".join(report.as_table() for report in broken)
-        raise ValidationFailed(
-            f"{path} breaks the contract of {use_case.name}; nothing was scored\n{tables}",
-            hint="mend the file; the columns are those of the use case's sources",
-        )
-    keys = checked[0][0][list(use_case.entity.key_names)]
-    features = [
-        frame[list(view.feature_names)] for view, (frame, _) in zip(use_case.views, checked, strict=True)
-    ]
-    return pd.concat([keys, *features], axis=1)
-
-
-def _as_file(view: FeatureView) -> FeatureView:
-    """The view without its event time (these rows are true now) and without what says something about a
-    source and nothing about a few rows: shares of nulls and rejections, uniqueness, freshness."""
-    features = tuple(
-        replace(f, unique=False, max_null_share=1.0 if f.nullable else 0.0) for f in view.features
-    )
-    contract = Contract(rules=view.contract.rules)
-    return replace(view, event_time=None, max_age=None, features=features, contract=contract)
-
-
-def _score(settings: Settings, use_case: UseCase, frame: pd.DataFrame, version: int) -> pd.DataFrame:
     from evergreen.registry.models import load_model
     from evergreen.serving.inference import predict
     from evergreen.store.on_demand import columns_of
 
-    outcome = predict(use_case, load_model(settings, use_case, version), columns_of(frame, use_case))
-    added: dict[str, Any] = {"prediction": outcome.predictions}
+    sound = rows.sound
+    outcome = predict(use_case, load_model(settings, use_case, version), columns_of(sound, use_case))
+    answers: dict[str, Any] = {"prediction": outcome.predictions}
     if outcome.by_class is not None:
-        added["probability"] = outcome.by_class.max(axis=1)
+        answers["probability"] = outcome.probability
         for index, name in enumerate(outcome.classes):
-            added[f"probability_{name}"] = outcome.by_class[:, index]
-    return frame.assign(**added)
+            answers[f"probability_{name}"] = outcome.by_class[:, index]
+    answered = pd.DataFrame(answers, index=sound.index).reindex(rows.frame.index)
+    why = pd.Series(rows.refusals, dtype=object).reindex(rows.frame.index).rename(_error_column(use_case))
+    return pd.concat([rows.frame, answered, why], axis=1)
+
+
+def _error_column(use_case: UseCase) -> str:
+    """ "error", unless the declaration has a column of that name; no declared name begins with "_"."""
+    names = {*use_case.entity.key_names, *use_case.feature_types, use_case.label.name}
+    return "_error" if "error" in names else "error"
+
+
+def _without_severity(warning: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in warning.items() if name != "severity"}
 
 
 def _default(use_case: UseCase) -> list[tuple[str, str]]:
@@ -132,7 +148,8 @@ def _known(use_case: UseCase) -> dict[str, str]:
     known = {source: name for name, source in columns} | {name: name for name, _ in columns}
     label = use_case.label
     known |= {label.source_column: "prediction", label.name: "prediction"}
-    return known | {name: name for name, _ in _default(use_case)}
+    error = _error_column(use_case)
+    return known | {name: name for name, _ in _default(use_case)} | {error: error}
 
 
 def _chosen(text: str, known: dict[str, str], use_case: str) -> tuple[str, str]:
@@ -162,18 +179,16 @@ def _writable(output: Path) -> None:
         raise ServingError(f"there is no folder {output.parent}", hint="make it, or write elsewhere")
 
 
-def _write(frame: pd.DataFrame, output: Path) -> None:
+def _write(frame: pd.DataFrame, output: Path, raw_text: bool) -> None:
     # Into a neighbour first: nobody ever sees half a file, and a former one stays if this fails.
-    part = output.with_name(f".{output.name}.{uuid.uuid4().hex}.part")
+    # For its owner only, as it holds people's rows; a file that was shared stays shared.
     try:
-        if output.suffix.lower() in _PARQUET:
-            frame.to_parquet(part, index=False)
-        else:
-            frame.to_csv(part, index=False)
-        part.replace(output)
+        with replaced(output, keep_mode=True) as part:
+            if output.suffix.lower() in _PARQUET:
+                frame.to_parquet(part, index=False)
+            else:
+                (frame if raw_text else escape_formulas(frame)).to_csv(part, index=False)
     except OSError as error:
         raise ServingError(
             f"{output} cannot be written: {error.strerror or error}", hint="check its folder and the disk"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import StoreError
 from evergreen.loop.cleaning import Cleaning, Progress, clean_all, cleanings
+from evergreen.loop.future import describe_future
 from evergreen.loop.ingest_run import (
     begin,
     broken,
@@ -54,24 +55,26 @@ def extract(
     from evergreen.store import staging
     from evergreen.store.runs import update_ingest
 
-    begun = begin(settings, use_case, as_of, source, force)
-    database, run, inputs = begun.database, begun.run, begun.plan.inputs
-    rows = dict.fromkeys(inputs, 0)
-    if begun.plan.unchanged:
-        return {**_named(run), "rows": rows, **nothing_to_do(begun)}
-    with failing(database, run):
-        with database.begin() as connection:
-            staging.drop(connection, run.id)
-            staging.drop_abandoned(connection, use_case)
-        for reading in begun.plan.readings:
-            chunk = 0
-            for batch in reading.batches():
-                chunk = staging.append(database, run.id, reading.number, chunk, batch)
-                for part in reading.parts:
-                    rows[part] += batch.num_rows
-        with database.begin() as connection:
-            update_ingest(connection, run.id, status="extracted", rows_in=sum(rows.values()), inputs=inputs)
-    return {**_named(run), "rows": rows}
+    with begin(settings, use_case, as_of, source, force) as begun:
+        database, run, inputs = begun.database, begun.run, begun.plan.inputs
+        rows = dict.fromkeys(inputs, 0)
+        if begun.plan.unchanged:
+            return {**_named(run), "rows": rows, **nothing_to_do(begun)}
+        with failing(database, run):
+            with database.begin() as connection:
+                staging.drop(connection, run.id)
+                staging.drop_abandoned(connection, use_case)
+            for reading in begun.plan.readings:
+                chunk = 0
+                for batch in reading.batches():
+                    chunk = staging.append(database, run.id, reading.number, chunk, batch)
+                    for part in reading.parts:
+                        rows[part] += batch.num_rows
+            with database.begin() as connection:
+                update_ingest(
+                    connection, run.id, status="extracted", rows_in=sum(rows.values()), inputs=inputs
+                )
+        return {**_named(run), "rows": rows}
 
 
 def validate(settings: Settings, ingest_run: str) -> dict[str, Any]:
@@ -82,6 +85,7 @@ def validate(settings: Settings, ingest_run: str) -> dict[str, Any]:
     Raises ValidationFailed with a bounded report when any part breaks the contract; then nothing is loaded,
     and a second attempt raises the same.
     """
+    from evergreen.store.at_work import working_on
     from evergreen.store.database import engine
     from evergreen.store.runs import get_ingest, update_ingest
     from evergreen.validation.report import Report
@@ -95,6 +99,7 @@ def validate(settings: Settings, ingest_run: str) -> dict[str, Any]:
     declared = load_use_case(run.use_case, settings)
     inputs = _staged_inputs(run)
     with (
+        working_on(database, run.id, run.use_case),
         failing(database, run) as reports,
         cleanings(declared, run.as_of, inputs, _usual(database, declared, inputs)) as works,
     ):
@@ -116,9 +121,11 @@ def load(settings: Settings, ingest_run: str) -> dict[str, Any]:
     """Write the clean rows into the store, in one transaction.
 
     Returns {"ingest_run", "use_case", "as_of", "rows_in", "rows_loaded", "loaded": {part: count}, "rejected",
-    "held_back"}; rows that the store knew already are not loaded again. Loading a loaded run tells the same
-    and changes nothing. Raises ValidationFailed when a key is referred to that no other view has.
+    "held_back"}, and "said" where all rows of a part lie after as_of; rows that the store knew already are
+    not loaded again. Loading a loaded run tells the same and changes nothing. Raises ValidationFailed when a
+    key is referred to that no other view has.
     """
+    from evergreen.store.at_work import working_on
     from evergreen.store.database import engine
     from evergreen.store.runs import get_ingest
     from evergreen.validation.report import Report
@@ -135,6 +142,7 @@ def load(settings: Settings, ingest_run: str) -> dict[str, Any]:
     declared = load_use_case(run.use_case, settings)
     inputs = _staged_inputs(run)
     with (
+        working_on(database, run.id, run.use_case),
         failing(database, run) as reports,
         cleanings(declared, run.as_of, inputs, _usual(database, declared, inputs)) as works,
     ):
@@ -161,27 +169,27 @@ def run(
     """
     from evergreen.store.runs import get_ingest
 
-    begun = begin(settings, use_case, as_of, source, force)
-    database, run, inputs = begun.database, begun.run, begun.plan.inputs
-    if begun.plan.unchanged:
-        nothing = {"rows_in": 0, "rows_loaded": 0, "loaded": {}, "rejected": 0, "held_back": 0}
-        return {**_named(run), **nothing, **nothing_to_do(begun)}
-    with (
-        failing(database, run) as reports,
-        cleanings(begun.use_case, as_of, inputs, _usual(database, begun.use_case, inputs)) as works,
-    ):
-        readings = ((reading.number, reading.batches()) for reading in begun.plan.readings)
-        clean_all(works, inputs, readings, progress)
-        if not all(work.report().ok for work in works.values()):
-            # Nothing will be loaded: the report may as well be complete.
-            reports |= {name: work.full_report() for name, work in works.items()}
-            refuse_broken(run, reports)
-        loaded = _write(database, begun.use_case, run, inputs, works, reports)
-    tell(reports)
-    done = _summary(get_ingest(database, run.id), loaded)
-    if not any(each.changed for each in loaded.values()) and begun.same_as_before(inputs):
-        done |= {"unchanged": True, "said": _SAME_ROWS}
-    return done
+    with begin(settings, use_case, as_of, source, force) as begun:
+        database, run, inputs = begun.database, begun.run, begun.plan.inputs
+        if begun.plan.unchanged:
+            nothing = {"rows_in": 0, "rows_loaded": 0, "loaded": {}, "rejected": 0, "held_back": 0}
+            return {**_named(run), **nothing, **nothing_to_do(begun)}
+        with (
+            failing(database, run) as reports,
+            cleanings(begun.use_case, as_of, inputs, _usual(database, begun.use_case, inputs)) as works,
+        ):
+            readings = ((reading.number, reading.batches()) for reading in begun.plan.readings)
+            clean_all(works, inputs, readings, progress)
+            if not all(work.report().ok for work in works.values()):
+                # Nothing will be loaded: the report may as well be complete.
+                reports |= {name: work.full_report() for name, work in works.items()}
+                refuse_broken(run, reports)
+            loaded = _write(database, begun.use_case, run, inputs, works, reports)
+        tell(reports)
+        done = _summary(get_ingest(database, run.id), loaded)
+        if not any(each.changed for each in loaded.values()) and begun.same_as_before(inputs):
+            done |= {"unchanged": True, "said": _SAME_ROWS}
+        return done
 
 
 def _write(
@@ -269,6 +277,7 @@ def _held_back(run: IngestRun) -> int:
 
 
 def _summary(run: IngestRun, loaded: Mapping[str, Loaded]) -> dict[str, Any]:
+    said = describe_future(run.inputs or {}, run.as_of)
     return {
         **_named(run),
         "rows_in": run.rows_in,
@@ -276,6 +285,7 @@ def _summary(run: IngestRun, loaded: Mapping[str, Loaded]) -> dict[str, Any]:
         "loaded": {part: each.rows for part, each in loaded.items()},
         "rejected": run.rows_rejected or 0,
         "held_back": _held_back(run),
+        **({"said": said} if said else {}),
     }
 
 

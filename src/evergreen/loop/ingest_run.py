@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from evergreen.errors import EvergreenError, StoreUnreachable, ValidationFailed
 from evergreen.loop import refuse_future
 from evergreen.loop.inputs import Inputs, Plan, overrides, plan
-from evergreen.loop.provenance import code_version, declaration_digest
+from evergreen.loop.provenance import code_version
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
+from evergreen.usecase.digest import ingest_digest
 from evergreen.usecases import load as load_use_case
 
 if TYPE_CHECKING:
@@ -48,8 +49,11 @@ class Begun:
         return _contents(self.former.inputs or {}) == _contents(inputs)
 
 
-def begin(settings: Settings, name: str, as_of: datetime, source: str, force: bool) -> Begun:
-    """Make the tables that are missing, record the run and open its sources."""
+@contextmanager
+def begin(settings: Settings, name: str, as_of: datetime, source: str, force: bool) -> Iterator[Begun]:
+    """Make the tables that are missing, record the run and open its sources. Within, nobody else is at work
+    on this run: StoreError says so where another process is."""
+    from evergreen.store.at_work import working_on
     from evergreen.store.database import engine
     from evergreen.store.migrations import migrate
     from evergreen.store.runs import find_ingest, ingest_id, last_load, start_ingest
@@ -61,18 +65,20 @@ def begin(settings: Settings, name: str, as_of: datetime, source: str, force: bo
     database = engine(settings)
     migrate(database)
     create_tables(database, use_case)
-    former = find_ingest(database, ingest_id(use_case, as_of, source))
-    last = last_load(database, use_case, as_of)
-    run = start_ingest(database, use_case, as_of, source)
-    declaration = declaration_digest(use_case)
-    with failing(database, run):
-        planned = plan(settings, use_case, database, run, last=last, declaration=declaration, force=force)
-        if not planned.unchanged and planned.skips(run.id):
-            # A rerun that reads anything reads all that it read before: its record stays whole.
-            planned = plan(
-                settings, use_case, database, run, last=last, declaration=declaration, every_file=True
-            )
-    return Begun(use_case, database, run, planned, former)
+    run_id = ingest_id(use_case, as_of, source)
+    with working_on(database, run_id, name):
+        former = find_ingest(database, run_id)
+        last = last_load(database, use_case, as_of)
+        run = start_ingest(database, use_case, as_of, source)
+        declaration = ingest_digest(use_case)
+        with failing(database, run):
+            planned = plan(settings, use_case, database, run, last=last, declaration=declaration, force=force)
+            if not planned.unchanged and planned.skips(run.id):
+                # A rerun that reads anything reads all that it read before: its record stays whole.
+                planned = plan(
+                    settings, use_case, database, run, last=last, declaration=declaration, every_file=True
+                )
+        yield Begun(use_case, database, run, planned, former)
 
 
 def nothing_to_do(begun: Begun) -> dict[str, Any]:
@@ -160,7 +166,7 @@ def report_fields(reports: Mapping[str, Report]) -> dict[str, Any]:
 
 def maker_fields(use_case: UseCase) -> dict[str, str]:
     """What the run's record holds of its maker: the declaration and the code."""
-    return {"declaration": declaration_digest(use_case), "code_version": code_version()}
+    return {"declaration": ingest_digest(use_case), "code_version": code_version()}
 
 
 def _contents(inputs: Inputs) -> dict[str, list[tuple[str, str]]]:

@@ -138,7 +138,7 @@ def overrides(use_case: UseCase, source: str, setting: str = "") -> dict[str, st
     if all(equals and path and name in parts for name, equals, path in pairs):
         return {name: path for name, _, path in pairs}
     first = pairs[0][0]
-    if pairs[0][1] and NAME.match(first) and not Path(given).exists():
+    if pairs[0][1] and NAME.fullmatch(first) and not Path(given).exists():
         raise SourceError(
             f"{given} names the part {first!r}, which {use_case.name} does not have",
             hint=f"its parts are {', '.join(parts)}: --source part=path,part=path",

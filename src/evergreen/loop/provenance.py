@@ -1,26 +1,14 @@
-"""What an ingest is recorded with, beside its rows: which declaration, and which code."""
+"""Which code an ingest or a training ran: it is recorded with what they made."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import subprocess
-from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 
 import evergreen
-from evergreen.usecase import UseCase
 
-# Words for people, and what only readers of the store heed: a change of these makes no row another one.
-_OF_NO_MATTER = frozenset(("meaning", "title", "used_by_model", "max_age"))
 _GIT_SECONDS = 5.0
-
-
-def declaration_digest(use_case: UseCase) -> str:
-    """SHA-256 over all of a declaration that an ingest heeds; the same in every process."""
-    told = [use_case.name, *map(_told, (use_case.entity, use_case.views, use_case.label))]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 @cache
@@ -42,19 +30,3 @@ def _git(folder: Path, *arguments: str) -> str:
         command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=_GIT_SECONDS
     )
     return done.stdout.strip()
-
-
-def _told(value: object) -> str:
-    if is_dataclass(value):
-        named = [
-            f"{f.name}={_told(getattr(value, f.name))}" for f in fields(value) if f.name not in _OF_NO_MATTER
-        ]
-        return f"{type(value).__name__}({', '.join(named)})"
-    if isinstance(value, (tuple, list)):
-        return f"[{', '.join(map(_told, value))}]"
-    if callable(value):
-        try:
-            return inspect.getsource(value)
-        except (OSError, TypeError):
-            return str(getattr(value, "__qualname__", type(value).__name__))
-    return repr(value)

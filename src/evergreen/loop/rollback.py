@@ -98,6 +98,7 @@ def put_back(
     from evergreen.registry.models import load_model, set_champion
 
     use_case = declared.name
+    _refuse_deleted(settings, use_case, target)
     present, last = champion(settings, use_case), last_change(database, use_case)
     version = present.version if present else None
     # A model that cannot answer must be refused here, while the present one still serves.
@@ -124,6 +125,18 @@ def put_back(
     began = time.monotonic()
     set_champion(settings, use_case, target, promoted_at=line.at)
     return line, began
+
+
+def _refuse_deleted(settings: Settings, use_case: str, target: int) -> None:
+    """Raise RegistryError if MLflow does not have that version any more."""
+    from evergreen.registry.models import has_version
+
+    if not has_version(settings, use_case, target):
+        raise RegistryError(
+            f"version {target} of {use_case} was deleted in MLflow: nobody can go back to it",
+            hint=f"go back to another one (evergreen ledger {use_case} shows who was champion, evergreen"
+            f" rollback {use_case} --to VERSION), or train: evergreen train {use_case}",
+        )
 
 
 def _default(settings: Settings, database: sa.Engine, use_case: str, last: Entry | None) -> int:

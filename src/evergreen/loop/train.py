@@ -24,9 +24,9 @@ from evergreen.usecases import load
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from evergreen.training.gate import Verdict
     from evergreen.training.runs import TrainingRun
     from evergreen.training.search import Progress
+    from evergreen.training.verdict import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def evaluate(settings: Settings, training_run: str) -> dict[str, Any]:
 def gate(settings: Settings, training_run: str) -> dict[str, Any]:
     """Judge the candidate. A rejection is an outcome, not an error, and is recorded like a promotion.
 
-    Returns {"training_run", "passed", "summary", "checks"}.
+    Returns {"training_run", "passed", "summary", "checks", "warnings"}; the last are reasons.
     """
     from evergreen.training import runs
     from evergreen.training.gate import judge
@@ -190,10 +190,14 @@ def gate(settings: Settings, training_run: str) -> dict[str, Any]:
         run = runs.update(database, run.id, status="judged", verdict=judge(declared, run.metrics).to_json())
     verdict = _verdict(run)
     for check in verdict.checks:
-        logger.info("%s %s: %s", "passed" if check.passed else "FAILED", check.name, check.reason)
+        # The word in capitals is found in a log; the terminal shows a training's checks by itself.
+        word = check.result if check.result == "passed" else check.result.upper()
+        logger.info("%s %s: %s", word, check.name, check.reason)
     logger.info("%s", verdict.summary)
     told = verdict.to_json()
-    return {name: told[name] for name in ("passed", "summary", "checks")} | {"training_run": run.id}
+    return {name: told[name] for name in ("passed", "summary", "checks", "warnings")} | {
+        "training_run": run.id
+    }
 
 
 def register(settings: Settings, training_run: str) -> dict[str, Any]:
@@ -251,7 +255,7 @@ def promote(settings: Settings, training_run: str) -> dict[str, Any]:
 
     If another training promoted its candidate since this one was compared, the comparison no longer holds
     and this one is rejected. Where a person must approve and has not answered yet, nothing changes. Returns
-    {"training_run", "version", "promoted", "waiting", "reason"}.
+    {"training_run", "version", "promoted", "waiting", "reason", "warnings"}.
     """
     from evergreen.registry import models
     from evergreen.registry.connection import patiently
@@ -288,6 +292,7 @@ def promote(settings: Settings, training_run: str) -> dict[str, Any]:
         "promoted": found.outcome == "promoted",
         "waiting": found.outcome == "waiting",
         "reason": found.reason or verdict.summary,
+        "warnings": [check.reason for check in verdict.warnings],
     }
 
 
@@ -346,11 +351,11 @@ def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: 
 
 
 def _verdict_tags(verdict: Verdict) -> dict[str, str]:
-    failed = [check.name for check in verdict.checks if not check.passed]
+    named = {"evergreen.failed_checks": verdict.failed, "evergreen.warnings": verdict.warnings}
     return {
         "evergreen.verdict": verdict.summary[:4000],
         "evergreen.passed": str(verdict.passed).lower(),
-        **({"evergreen.failed_checks": ", ".join(failed)[:4000]} if failed else {}),
+        **{tag: ", ".join(check.name for check in checks)[:4000] for tag, checks in named.items() if checks},
     }
 
 
@@ -369,7 +374,7 @@ def _database(settings: Settings) -> sa.Engine:
 
 
 def _verdict(run: TrainingRun) -> Verdict:
-    from evergreen.training.gate import Verdict
+    from evergreen.training.verdict import Verdict
 
     if run.verdict is None:
         raise _out_of_order(run, "gate")

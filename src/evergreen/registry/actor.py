@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import platform
+import pwd
 
 # What the ledger's column holds.
 _LONGEST = 255
 
 
 def whoever() -> str:
-    """The person at this machine, as far as it knows: user@host. A container's user may have no name."""
+    """The account that runs this process, as the kernel knows it: user@host, `root@host (sudo by ann)`.
+
+    $LOGNAME and $USER say whatever their owner likes. $SUDO_UID is believed of root alone, who could write
+    any line as anybody. A container's user may have no name: then it is uid-10001@host.
+    """
+    user = os.getuid()
+    actor = f"{_name(user)}@{platform.node() or 'unknown'}"
+    before = os.environ.get("SUDO_UID", "")
+    if user == 0 and before.isdecimal() and int(before) != 0:
+        actor += f" (sudo by {_name(int(before))})"
+    return actor[:_LONGEST]
+
+
+def _name(user: int) -> str:
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{platform.node() or 'unknown'}"[:_LONGEST]
+        return pwd.getpwuid(user).pw_name
+    except (KeyError, OverflowError):
+        return f"uid-{user}"

@@ -53,8 +53,9 @@ def require_champion(settings: Settings, use_case_name: str) -> Champion:
     found = champion(settings, use_case_name)
     if found is None:
         raise NoChampion(
-            f"{use_case_name} has no champion yet",
-            hint=f"run its training: evergreen train {use_case_name}",
+            f"{use_case_name} has no champion",
+            hint=f"run its training: evergreen train {use_case_name}; or, if it had one, go back to it:"
+            f" evergreen rollback {use_case_name}",
         )
     return found
 

@@ -1,22 +1,24 @@
 """The ledger: append-only record of who became champion when, instead of whom, by whose hand and why.
 
 It stands in a database of its own, `<platform's database>_ledger`, where the platform's user may read and add
-lines but neither change nor delete them: MariaDB refuses, not this code. See sql/admin/ledger.sql.
+lines but neither change nor delete them: MariaDB refuses, not this code. MariaDB also numbers each line and
+says when it was written (`recorded_at`), beside the moment that the writer gives (`at`). See
+sql/admin/ledger.sql.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from evergreen.store.database import DUPLICATE_KEY, error_code
+from evergreen.errors import StoreError
+from evergreen.store.database import DUPLICATE_KEY, error_code, exclusive
 from evergreen.store.sql_files import ledger_schema
 from evergreen.store.times import aware, naive
 
@@ -29,19 +31,26 @@ _COLUMNS = (
     *("id", "at", "use_case", "action", "from_version", "to_version"),
     *("training_run_id", "mlflow_run_id", "actor", "reason", "verdict"),
 )
+_RECORDED_AT = "recorded_at"
+# The writer's clock and MariaDB's may differ by so much.
+_CLOCKS_DIFFER = timedelta(seconds=60)
+# No number is left: of the trigger's sum, of its column, and of AUTO_INCREMENT in a ledger of before.
+_OUT_OF_NUMBERS = {1690, 1264, 167, 1467}
+_MANY = 2**62
 _KEY = ("use_case", "action", "training_run_id", "mlflow_run_id", "to_version")
-
-_GRANT = re.compile(r"^GRANT (?P<rights>.+?) ON (?:`(?P<schema>.+?)`|\*)\.(?:`(?P<table>.+?)`|\*) TO ")
-# With any of these on its table, lines can be changed or made to vanish.
-_HARMFUL = frozenset({"ALL PRIVILEGES", "UPDATE", "DELETE", "DROP", "ALTER", "TRIGGER"})
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the ledger. `at` is aware UTC; `to_version` is None where nobody is champion afterwards."""
+    """One line of the ledger, in aware UTC. `to_version` is None where nobody is champion afterwards.
+
+    `at` is when it happened, as the writer says, `recorded_at` when MariaDB wrote the line: None in lines of
+    before it did.
+    """
 
     id: int
     at: datetime
+    recorded_at: datetime | None
     use_case: str
     action: Action
     from_version: int | None
@@ -51,6 +60,21 @@ class Entry:
     actor: str
     reason: str
     verdict: Mapping[str, Any] | None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the gate warned of; nothing in lines without a verdict, or of before there were warnings."""
+        return tuple((self.verdict or {}).get("warnings", ()))
+
+    @property
+    def since(self) -> datetime:
+        """From when on it counts: nobody could have acted on a line that was not there yet."""
+        return self.recorded_at or self.at
+
+    @property
+    def misdated(self) -> bool:
+        """Whether the writer gives another moment than that of the writing: dated back, or ahead."""
+        return self.recorded_at is not None and abs(self.recorded_at - self.at) > _CLOCKS_DIFFER
 
 
 def record(
@@ -71,6 +95,7 @@ def record(
 
     Of a training run (and its MLflow run) there is one line per (action, to_version): a second call finds the
     first one's. Lines without a training run are always new. `at` (aware) is when it happened; default: now.
+    Raises StoreError when somebody has used up the numbers of lines.
     """
     values = {
         "at": naive(at or datetime.now(UTC)),
@@ -89,14 +114,16 @@ def record(
     if training_run_id is not None and (standing := _newest(engine, *same)):
         return standing
     try:
-        with engine.begin() as connection:
-            made = connection.execute(sa.insert(table).values(values)).lastrowid
+        _insert(engine, sa.insert(table).values(values))
     except sa.exc.IntegrityError as error:
         # Written by another process since it was looked for: ON DUPLICATE KEY would need the right to UPDATE.
         if error_code(error) != DUPLICATE_KEY or (standing := _newest(engine, *same)) is None:
             raise
         return standing
-    line = _newest(engine, table.c.id == made)
+    # MariaDB tells a number that a trigger has given to nobody, and lets nobody ask for it by RETURNING who
+    # may not set it.
+    own = [table.c[name] == values[name] for name in ("at", "actor", "reason")]
+    line = _newest(engine, *same, *own)
     assert line is not None
     return line
 
@@ -163,7 +190,7 @@ def former_champion(engine: sa.Engine, use_case: str) -> int | None:
     present: int | None = None
     table = _table(engine)
     stood = _stood(table, table.c.use_case == use_case, _since_erase(table, use_case))
-    for line in _read(engine, sa.select(*(stood.c[name] for name in _COLUMNS)).order_by(stood.c.id)):
+    for line in _read(engine, sa.select(stood).order_by(stood.c.id)):
         present = line.to_version
         if present is None:
             continue
@@ -180,51 +207,100 @@ def served_at(engine: sa.Engine, at: datetime, use_case: str | None = None) -> d
 
     A use case that had none then, never or no longer, is left out. A promotion that was cut short and
     overtaken, be it later than `at`, made no champion.
+
+    A line counts from when MariaDB recorded it, so none that is dated back takes the place of who served.
     """
     table = _table(engine)
     stood = _stood(table, *([table.c.use_case == use_case] if use_case is not None else []))
+    since = _since(stood)
     newest = sa.func.row_number().over(
-        partition_by=stood.c.use_case, order_by=(stood.c.at.desc(), stood.c.id.desc())
+        partition_by=stood.c.use_case, order_by=(since.desc(), stood.c.id.desc())
     )
-    ranked = sa.select(stood, newest.label("age")).where(stood.c.at <= naive(at)).subquery()
-    lines = _read(engine, sa.select(*(ranked.c[name] for name in _COLUMNS)).where(ranked.c.age == 1))
+    ranked = sa.select(stood, newest.label("age")).where(since <= naive(at)).subquery()
+    lines = _read(engine, sa.select(*(ranked.c[each.key] for each in table.c)).where(ranked.c.age == 1))
     return {line.use_case: line for line in lines if line.to_version is not None}
 
 
-def protected(engine: sa.Engine) -> bool:
-    """Whether MariaDB would refuse this user to change or delete a line, as SHOW GRANTS tells."""
-    schema = ledger_schema(str(engine.url.database))
-    with engine.connect() as connection:
-        grants = connection.execute(sa.text("SHOW GRANTS")).scalars()
-        return not any(_harms(grant, schema) for grant in grants)
+def written_later(engine: sa.Engine, at: datetime) -> list[Entry]:
+    """The changes of champion that are dated `at` (aware) or before and were written after it, oldest first.
+
+    `served_at` does not heed them.
+    """
+    table = _table(engine)
+    wanted = [table.c.action.in_(CHANGES), table.c.at <= naive(at), _since(table) > naive(at)]
+    return [
+        line for line in _read(engine, sa.select(table).where(*wanted).order_by(table.c.id)) if line.misdated
+    ]
 
 
-def _harms(grant: str, schema: str) -> bool:
-    found = _GRANT.match(grant)
-    if found is None or (found["table"] or "promotion") != "promotion":
-        return False
-    where = found["schema"]
-    if where is not None and not re.fullmatch(_like(where), schema):
-        return False
-    rights = re.sub(r"\(.*?\)", "", found["rights"])
-    return not _HARMFUL.isdisjoint(right.strip() for right in rights.split(","))
+def _insert(engine: sa.Engine, statement: sa.Insert) -> None:
+    # MariaDB gives a line the number after the greatest: writers at the same time would be given the same, or
+    # end in a deadlock.
+    with engine.connect() as connection, exclusive(connection, "ledger"):
+        connection.rollback()
+        try:
+            connection.execute(statement)
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.DBAPIError as error:
+            if error_code(error) in _OUT_OF_NUMBERS:
+                raise _out_of_numbers(engine) from error
+            raise
+        connection.commit()
 
 
-def _like(pattern: str) -> str:
-    """A pattern of GRANT (`_` is one character, `%` any, a backslash takes that away) as a regex."""
-    meanings = {"_": ".", "%": ".*"}
-    parts = re.findall(r"\\.|.", pattern)
-    return "".join(meanings.get(part) or re.escape(part[-1]) for part in parts)
+def _out_of_numbers(engine: sa.Engine) -> StoreError:
+    ledger = f"`{ledger_schema(str(engine.url.database))}`.promotion"
+    next_one = f"SELECT MAX(id) + 1 AS id FROM {ledger} WHERE id < {_MANY}"  # noqa: S608
+    renumber = f"UPDATE {ledger} SET id = (SELECT id FROM ({next_one}) AS next_one)"  # noqa: S608
+    return StoreError(
+        f"the ledger {ledger} has no number left for another line: one has a number near the greatest,"
+        " which Evergreen never gives",
+        hint="let an administrator look at that line, run sql/admin/ledger.sql again, after which MariaDB"
+        " alone gives numbers, and give that line the next one:\n"
+        f"{renumber} WHERE id >= {_MANY} ORDER BY id LIMIT 1;",
+    )
 
 
 def _table(engine: sa.Engine) -> sa.TableClause:
-    return _table_in(ledger_schema(str(engine.url.database)))
+    schema = ledger_schema(str(engine.url.database))
+    return _table_in(schema, _tells_when_recorded(engine, schema))
 
 
 @lru_cache(maxsize=8)
-def _table_in(schema: str) -> sa.TableClause:
+def _table_in(schema: str, tells_when_recorded: bool) -> sa.TableClause:
     # One object per ledger: conditions made of another would make MariaDB join the table with itself.
-    return sa.table("promotion", *(sa.column(name) for name in _COLUMNS), schema=schema)
+    names = (*_COLUMNS, _RECORDED_AT) if tells_when_recorded else _COLUMNS
+    return sa.table("promotion", *(sa.column(name) for name in names), schema=schema)
+
+
+# Ledgers that are known to have the column. Others get it when somebody runs ledger.sql again.
+_telling: set[sa.URL] = set()
+
+
+def _tells_when_recorded(engine: sa.Engine, schema: str) -> bool:
+    if engine.url not in _telling:
+        columns = sa.table(
+            "columns", sa.column("table_schema"), sa.column("table_name"), sa.column("column_name")
+        )
+        columns.schema = "information_schema"
+        wanted = sa.select(sa.literal(1)).where(
+            columns.c.table_schema == schema,
+            columns.c.table_name == "promotion",
+            columns.c.column_name == _RECORDED_AT,
+        )
+        with engine.connect() as connection:
+            if connection.execute(wanted).first() is None:
+                return False
+        _telling.add(engine.url)
+    return True
+
+
+def _since(table: sa.FromClause) -> sa.ColumnElement[Any]:
+    """`Entry.since` in SQL."""
+    if _RECORDED_AT not in table.c:
+        return table.c.at
+    return sa.func.coalesce(table.c[_RECORDED_AT], table.c.at)
 
 
 def _stood(table: sa.TableClause, *wanted: sa.ColumnElement[bool]) -> sa.Subquery:
@@ -242,7 +318,7 @@ def _stood(table: sa.TableClause, *wanted: sa.ColumnElement[bool]) -> sa.Subquer
         changes.c.found.is_not_distinct_from(changes.c.from_version),
         changes.c.to_version.is_distinct_from(changes.c.from_version),
     )
-    return sa.select(*(changes.c[name] for name in _COLUMNS)).where(sa.not_(cut_short)).subquery()
+    return sa.select(*(changes.c[each.key] for each in table.c)).where(sa.not_(cut_short)).subquery()
 
 
 def _since_erase(table: sa.TableClause, use_case: str) -> sa.ColumnElement[bool]:
@@ -267,6 +343,8 @@ def _read(engine: sa.Engine, wanted: sa.Select[Any]) -> list[Entry]:
 def _entry(row: sa.Row[Any]) -> Entry:
     fields = dict(row._mapping)
     fields["at"] = aware(fields["at"])
+    recorded_at = fields.get(_RECORDED_AT)
+    fields[_RECORDED_AT] = aware(recorded_at) if recorded_at else None
     verdict = fields["verdict"]
     fields["verdict"] = json.loads(verdict) if isinstance(verdict, str | bytes) else verdict
     return Entry(**fields)

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from evergreen.errors import RegistryError
+from evergreen.errors import RegistryError, RegistryUnreachable
 from evergreen.registry.champion import ALIAS, PROMOTED_AT
 from evergreen.registry.connection import (
     answer,
@@ -153,6 +153,17 @@ def version_of(settings: Settings, use_case_name: str, version: int) -> Version:
     with answering(settings):
         made = client.get_model_version(use_case_name, str(version))
     return Version(int(made.version), made.run_id or "", dict(made.tags))
+
+
+def has_version(settings: Settings, use_case_name: str, version: int) -> bool:
+    """Whether the registry has that version. Raises RegistryUnreachable."""
+    try:
+        version_of(settings, use_case_name, version)
+    except RegistryUnreachable:
+        raise
+    except RegistryError:
+        return False
+    return True
 
 
 def load_model(settings: Settings, use_case: UseCase, version: int) -> LoadedModel:

@@ -21,21 +21,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Predictions of n rows: class names or float64 values, and for classes an (n, classes) float64 array."""
+    """Predictions of n rows: class names or float64 values.
+
+    For classes, `by_class` has their probabilities, of shape (n, classes), and `probability` that of the
+    predicted class, of shape (n,): with class weights not always the greatest one. None for numbers.
+    """
 
     predictions: list[str] | list[float]
-    classes: tuple[str, ...]
-    by_class: npt.NDArray[np.float64] | None
+    classes: tuple[str, ...] = ()
+    by_class: npt.NDArray[np.float64] | None = None
+    probability: npt.NDArray[np.float64] | None = None
 
     def answer(self, row: int) -> dict[str, Any]:
         """The fields `prediction`, and for classes `probability` and `probabilities`, of one row."""
-        if self.by_class is None:
+        if self.by_class is None or self.probability is None:
             return {"prediction": self.predictions[row]}
-        shares = self.by_class[row]
         return {
             "prediction": self.predictions[row],
-            "probability": float(shares[self.classes.index(str(self.predictions[row]))]),
-            "probabilities": dict(zip(self.classes, map(float, shares), strict=True)),
+            "probability": float(self.probability[row]),
+            "probabilities": dict(zip(self.classes, map(float, self.by_class[row]), strict=True)),
         }
 
 
@@ -50,13 +54,13 @@ def predict(use_case: UseCase, loaded: LoadedModel, columns: Mapping[str, np.nda
     threads = 1 if data.num_row() < 1000 else -1
     if not loaded.classes:
         values = loaded.model.predict(data, thread_count=threads)
-        return Outcome(predictions=[float(v) for v in values], classes=(), by_class=None)
+        return Outcome([float(v) for v in values])
     shares = np.asarray(
         loaded.model.predict(data, prediction_type="Probability", thread_count=threads), dtype=np.float64
     ).reshape(data.num_row(), -1)
     classes = tuple(loaded.classes)
     chosen = decide(shares, loaded.weights)
-    return Outcome(predictions=[classes[i] for i in chosen], classes=classes, by_class=shares)
+    return Outcome([classes[i] for i in chosen], classes, shares, shares[np.arange(len(chosen)), chosen])
 
 
 def explain(use_case: UseCase, loaded: LoadedModel, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +16,15 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
-from evergreen.errors import KeyNotFound, SchemaMismatch, StoreError, StoreUnreachable
+from evergreen.errors import (
+    KeyNotFound,
+    SchemaMismatch,
+    SignatureMismatch,
+    StoreError,
+    StoreRefused,
+    StoreUnreachable,
+)
+from evergreen.private import make_private_folder, open_private
 from evergreen.registry.champion import champion
 from evergreen.registry.models import LoadedModel, load_model
 from evergreen.registry.reconcile import reconcile
@@ -25,6 +34,7 @@ from evergreen.serving.metrics import Metrics
 from evergreen.serving.sampling import draw_requests
 from evergreen.serving.slot import ModelSlot, Served
 from evergreen.serving.spill import Row, Spill
+from evergreen.serving.standing import restart_command
 from evergreen.serving.witness import Witness
 from evergreen.settings import Settings
 from evergreen.store.database import engine
@@ -32,6 +42,8 @@ from evergreen.store.on_demand import columns_of_rows
 from evergreen.store.online import read_online
 from evergreen.store.predictions import insert_predictions, record_actual
 from evergreen.usecase import UseCase
+from evergreen.usecase.digest import serving_digest, short_digest
+from evergreen.validation.domain_words import warn_of
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +60,8 @@ class Runtime:
         self.settings = settings
         self.use_case = use_case
         self.started_at = datetime.now(UTC)
+        # Taken now, from what was just loaded: the files may be edited while this process runs.
+        self.declaration = serving_digest(use_case)
         self.metrics = Metrics(use_case.name, registry)
         self.slot = ModelSlot(
             partial(champion, settings, use_case.name),
@@ -65,6 +79,7 @@ class Runtime:
         )
         self.answered = {"online": 0, "canary": 0}
         self._features = tuple(feature.name for feature in use_case.stored_features)
+        self._guessed = tuple(feature for feature in use_case.stored_features if not feature.strict)
 
     def start(self) -> None:
         """Begin to ask for the champion and to write the log."""
@@ -88,6 +103,8 @@ class Runtime:
     def answer(self, rows: Sequence[Row], channel: str) -> tuple[int, list[dict[str, Any]]]:
         """Predict rows of the request's form with ONE model, log them, and return (version, answers).
 
+        Where features have the severity "warning", each answer has a list `warnings`, empty for none.
+
         Raises NoChampion, StoreError of an on-demand feature, and PredictionLogFull.
         """
         served = self.slot.require()
@@ -100,7 +117,8 @@ class Runtime:
             key = {name: row.get(name) for name in keys}
             result = outcome.answer(number)
             identity = {"prediction_id": str(prediction_id), "model_version": served.version, **key}
-            answers.append({**identity, **result})
+            warnings = {"warnings": warn_of(self._guessed, row)} if self._guessed else {}
+            answers.append({**identity, **result, **warnings})
             logged.append(
                 {
                     **identity,
@@ -169,6 +187,7 @@ class Runtime:
             "keys": list(use_case.entity.key_names),
             "problem": use_case.problem,
             "started_at": self.started_at.isoformat(),
+            "declaration": self.declaration,
             "model_version": served.version if served else None,
             "run_id": served.model.run_id if served else None,
             "promoted_at": served.promoted_at.isoformat() if served and served.promoted_at else None,
@@ -189,7 +208,15 @@ class Runtime:
         }
 
     def _load(self, version: int) -> LoadedModel:
-        loaded = load_model(self.settings, self.use_case, version)
+        try:
+            loaded = load_model(self.settings, self.use_case, version)
+        except SignatureMismatch as error:
+            raise SignatureMismatch(
+                f"{error.message}; this service holds the declaration that was there when it started"
+                f" ({short_digest(self.declaration)}): if it was changed since,"
+                f" {restart_command(self.use_case.name)}",
+                hint=error.hint,
+            ) from error
         # A model that cannot answer must fail here, while the former one still serves.
         rows = draw_requests(self.use_case, 1, seed=version)
         predict(self.use_case, loaded, columns_of_rows(self.use_case, rows))
@@ -210,15 +237,15 @@ class Runtime:
 
     def _keep_refused(self, row: Row, error: Exception) -> None:
         home = self._spill_home
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(home)
         path = home / f"{self.use_case.name}.refused.jsonl"
-        path.touch(mode=0o600)
-        with path.open("a", encoding="utf-8") as kept:
+        handle = open_private(path, os.O_WRONLY | os.O_APPEND)
+        with os.fdopen(handle, "a", encoding="utf-8") as kept:
             kept.write(f"{json.dumps({'reason': str(error), 'row': dict(row)}, default=str)}\n")
 
 
 def _row_at_fault(error: Exception) -> bool:
     """Whether MariaDB would refuse the row again: a value or a field that the table does not have."""
     if isinstance(error, StoreError):
-        return not isinstance(error, StoreUnreachable | SchemaMismatch)
+        return not isinstance(error, StoreUnreachable | StoreRefused | SchemaMismatch)
     return isinstance(error, sqlalchemy.exc.DataError | sqlalchemy.exc.IntegrityError)

@@ -32,6 +32,13 @@ class FieldError(BaseModel):
     reason: str = Field(description="What is wrong with it.", examples=["Field required"])
 
 
+class FieldWarning(BaseModel):
+    """One field whose value is beyond its domain, or missing, where the declaration only warns of that."""
+
+    field: str = Field(description="Which field.", examples=["age"])
+    reason: str = Field(description="The check that its value breaks.", examples=["is more than 120"])
+
+
 class ErrorDetail(BaseModel):
     """What went wrong, with which object, and what to do next."""
 
@@ -121,12 +128,13 @@ def _domain(feature: Feature) -> str:
         parts.append(f"from {feature.minimum:g}")
     if feature.maximum is not None:
         parts.append(f"to {feature.maximum:g}")
-    text = " ".join(parts)
-    return (
-        f"{text}; may be null"
-        if text and feature.nullable
-        else text or ("may be null" if feature.nullable else "any")
-    )
+    texts = [" ".join(parts)] if parts else []
+    if feature.nullable:
+        texts.append("may be null")
+    elif not feature.strict:
+        texts.append("not null")
+    text = "; ".join(texts) or "any"
+    return text if feature.strict else f"expected: {text}"
 
 
 def _body(name: str, **fields: Any) -> type[BaseModel]:
@@ -148,9 +156,9 @@ def _row(use_case: UseCase) -> type[BaseModel]:
     for feature in use_case.stored_features:
         kind = _feature_type(feature)
         fields[feature.name] = (
-            (kind | None, Field(None, description=feature.meaning))
-            if feature.nullable
-            else (kind, Field(description=feature.meaning))
+            (kind | None, Field(None, description=_description(feature)))
+            if feature.nullable or not feature.strict
+            else (kind, Field(description=_description(feature)))
         )
     drawn = draw_requests(use_case, 50, seed=7)
     # A value for every field, so that the page's example shows what each one looks like.
@@ -174,16 +182,25 @@ def _key_type(key: Key) -> Any:
     return Annotated[str, StringConstraints(strict=True, min_length=1, max_length=KEY_CHARACTERS)]
 
 
+def _description(feature: Feature) -> str:
+    """The meaning, and the domain where the schema's own words do not hold it."""
+    if feature.strict:
+        return feature.meaning
+    domain = _domain(feature).replace("`", "")
+    return f"{feature.meaning} ({domain}; otherwise the answer carries a warning)"
+
+
 def _feature_type(feature: Feature) -> Any:
+    """What is refused: another type, and with severity "error" what lies beyond the domain."""
+    minimum = feature.minimum if feature.strict else None
+    maximum = feature.maximum if feature.strict else None
     if feature.dtype == "int":
-        low = None if feature.minimum is None else math.ceil(feature.minimum)
-        high = None if feature.maximum is None else math.floor(feature.maximum)
+        low = None if minimum is None else math.ceil(minimum)
+        high = None if maximum is None else math.floor(maximum)
         return Annotated[int, Field(ge=low, le=high), BeforeValidator(_whole)]
     if feature.dtype == "float":
-        return Annotated[
-            float, Field(strict=True, allow_inf_nan=False, ge=feature.minimum, le=feature.maximum)
-        ]
-    if feature.allowed:
+        return Annotated[float, Field(strict=True, allow_inf_nan=False, ge=minimum, le=maximum)]
+    if feature.allowed and feature.strict:
         return Literal[feature.allowed]
     length = CATEGORY_CHARACTERS if feature.dtype == "category" else TEXT_CHARACTERS
     return Annotated[str, StringConstraints(strict=True, min_length=1, max_length=length)]
@@ -227,6 +244,13 @@ def _prediction(use_case: UseCase) -> type[BaseModel]:
                 examples=[{c: round(1 / len(use_case.label.classes), 3) for c in use_case.label.classes}],
             ),
         )
+    if any(not feature.strict for feature in use_case.stored_features):
+        fields["warnings"] = (
+            list[FieldWarning],
+            Field(
+                description="Values that the declaration does not expect; the row was answered and logged."
+            ),
+        )
     return _answer("Prediction", **fields)
 
 
@@ -254,6 +278,10 @@ def _metadata(use_case: UseCase) -> type[BaseModel]:
         entity=(str, ...),
         keys=(list[str], ...),
         started_at=(str, Field(description="When this process started, ISO 8601 UTC.")),
+        declaration=(
+            str,
+            Field(description="Digest of the declaration that this process holds: the one of its start."),
+        ),
         problem=(str, Field(description="binary, multiclass or regression")),
         model_version=(int | None, Field(description="The version in service; null when there is none.")),
         run_id=(str | None, Field(description="Its MLflow run.")),

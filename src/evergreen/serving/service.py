@@ -1,4 +1,5 @@
-"""What `bentoml serve evergreen.serving.service:service` runs: one use case, named by EVERGREEN_USE_CASE.
+"""The BentoML service that `evergreen.serving.launch` (or `bentoml serve`) runs: one use case, named by
+EVERGREEN_USE_CASE.
 
 Importing this module makes an empty app only; the use case is read when BentoML starts its worker, so that
 `bentoml build` needs neither a use case nor a server.
@@ -13,6 +14,7 @@ from bentoml.exceptions import BentoMLConfigException
 
 from evergreen.errors import EvergreenError, SettingsError
 from evergreen.serving.app import equip, new_app
+from evergreen.serving.control import close_control_socket
 from evergreen.settings import Settings, load_settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load
@@ -46,8 +48,13 @@ class PredictionService:
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
     def check() -> None:
-        """Refuse to start, once and in words, what a worker would otherwise fail at over and over."""
+        """Refuse to start, once and in words, what a worker would otherwise fail at over and over.
+
+        BentoML runs this in the process that is about to make the arbiter, also where a plain `bentoml serve`
+        started it, as in the container of a built bento.
+        """
         try:
+            close_control_socket()
             chosen()
         except EvergreenError as error:
             raise BentoMLConfigException(str(error)) from None

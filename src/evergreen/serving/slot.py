@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NO_CHAMPION = "the registry names no champion"
 # A version that cannot be loaded is tried again after this many seconds at most.
 _LONGEST_RETRY_SECONDS = 60.0
 
@@ -112,7 +113,7 @@ class ModelSlot:
         self._named(champion)
         if champion is None:
             # A removed alias does not take a serving model away: an operator stops the service for that.
-            self._tell("the registry names no champion")
+            self._tell(NO_CHAMPION)
             return False
         current = self._current
         # The run as well: a registered model that was deleted and made anew counts its versions from 1 again.

@@ -17,6 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from evergreen.private import make_private_folder, open_private
+
 logger = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
@@ -68,7 +70,8 @@ class Spill:
             return
         text = "".join(f"{json.dumps(dict(row), default=_encode)}\n" for row in rows)
         path, held = self._open_segment()
-        with path.open("a", encoding="utf-8") as segment:
+        handle = open_private(path, os.O_WRONLY | os.O_APPEND)
+        with os.fdopen(handle, "a", encoding="utf-8") as segment:
             size = segment.tell()
             try:
                 segment.write(text)
@@ -85,7 +88,7 @@ class Spill:
         if self._own is None:
             # The rows are customers' data: nobody else may read them.
             own = self._home / f"{self._use_case}-{uuid.uuid4().hex}"
-            own.mkdir(parents=True, mode=0o700)
+            make_private_folder(own)
             self._hold(own)
             self._own = own
         if (

@@ -14,7 +14,7 @@ from evergreen.errors import SourceUnreadable
 from evergreen.sources.text import Utf8
 
 _BLOCK = 8 << 20
-_ROW = re.compile(r" in row (\d+)$")
+_ROW = re.compile(r" in row (\d+)\Z")
 
 
 def batches(

@@ -175,9 +175,14 @@ def _reason(error: sa.exc.StatementError) -> str:
 
 
 def _arguments(url: sa.URL) -> dict[str, Any]:
-    if url.get_backend_name() == "mysql":
-        # Columns of type TIMESTAMP come in the session's zone.
-        return {"connect_timeout": _CONNECT_SECONDS, "init_command": "SET time_zone = '+00:00'"}
+    if url.get_backend_name() in ("mysql", "mariadb"):
+        return {
+            "connect_timeout": _CONNECT_SECONDS,
+            # Columns of type TIMESTAMP come in the session's zone.
+            "init_command": "SET time_zone = '+00:00'",
+            # Whatever the Connection says: a server that may ask for files is sent any that we can read.
+            "local_infile": False,
+        }
     if url.get_backend_name() == "postgresql":
         return {"connect_timeout": _CONNECT_SECONDS, "options": "-c timezone=UTC"}
     return {}

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from evergreen.errors import StackError
 from evergreen.loop import TRAINING_POOL
+from evergreen.private import write_private
 from evergreen.settings import Settings
 from evergreen.stack import probes
 from evergreen.stack.child import ChildSpec
 from evergreen.stack.keys import Keys
 from evergreen.stack.ports import LOOPBACK
-from evergreen.stack.state import finish, forget_half_made, sqlite_url, unfinished, write_private
+from evergreen.stack.state import finish, forget_half_made, sqlite_url, unfinished
 
 USER = "admin"
 DATABASE = "airflow.db"
@@ -30,6 +31,8 @@ def dags_folder(settings: Settings) -> Path:
         candidates = [settings.dags]
     for folder in candidates:
         if folder.is_dir():
+            if settings.dags is not None:
+                settings.trust.check_code(folder, "the folder of DAG files")
             return folder.resolve()
     raise StackError(
         f"there is no folder with DAG files: {' or '.join(map(str, candidates))}",

@@ -21,6 +21,9 @@ _RETRY_SECONDS = 1.0
 _RESTART_SECONDS = 60.0
 _LOG_LINES = 20
 _PAGE = 100
+# What Airflow takes as a note, in characters, and what stands between two texts in one.
+_NOTE_LENGTH = 1000
+_PARAGRAPH = "\n\n"
 
 
 class AirflowApi:
@@ -111,7 +114,7 @@ class AirflowApi:
             if state == "failed":
                 raise OrchestratorError(
                     f"{dag_id} failed in run {run_id}{self._why(dag_id, run_id)}",
-                    hint=f"see it in Airflow: {self._url}/dags/{dag_id}/runs/{quote(run_id)}",
+                    hint=f"see it in Airflow: {self.run_url(dag_id, run_id)}",
                 )
             if time.monotonic() > deadline:
                 raise OrchestratorError(
@@ -157,12 +160,8 @@ class AirflowApi:
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1, map_index: int = -1) -> str:
         """The log of one attempt of a task, a line per event, exceptions at their place."""
-        body = self._get(
-            f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}/taskInstances/{_part(task_id)}/logs/{attempt}",
-            map_index=map_index,
-        )
         lines: list[str] = []
-        for entry in body["content"]:
+        for entry in self._log(dag_id, run_id, task_id, attempt, map_index):
             if isinstance(entry, str):
                 lines.append(entry)
                 continue
@@ -177,6 +176,38 @@ class AirflowApi:
         """What a task returned (or pushed under `key`), as JSON."""
         run = f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}"
         return self._get(f"{run}/taskInstances/{_part(task_id)}/xcomEntries/{_part(key)}")["value"]
+
+    def add_note(self, dag_id: str, run_id: str, text: str) -> None:
+        """Add a text to a run's note as a paragraph, shortened to what Airflow takes.
+
+        What the note says already stays, whoever wrote it; a text that it has is not added again.
+        """
+        run = f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}"
+        standing = self._get(run).get("note") or ""
+        text = _shortened(text, _NOTE_LENGTH)
+        room = _NOTE_LENGTH - len(standing) - len(_PARAGRAPH)
+        if text in standing or room < 1:
+            return
+        note = f"{standing}{_PARAGRAPH}{_shortened(text, room)}" if standing else text
+        self._checked(self._send("PATCH", run, json={"note": note}), f"a note on {dag_id}")
+
+    def task_error(self, dag_id: str, run_id: str) -> str:
+        """What the run's first failed task said in its last attempt, as "task: its own message"; empty where
+        none failed or its log does not tell."""
+        failed = self._failed(dag_id, run_id)
+        if not failed:
+            return ""
+        errors = [
+            str(detail["exc_value"])
+            for entry in self._log(dag_id, run_id, *_attempt(failed[0]))
+            if isinstance(entry, dict)
+            for detail in (entry.get("error_detail") or [])[:1]
+        ]
+        return f"{_label(failed[0])}: {errors[-1]}" if errors else ""
+
+    def run_url(self, dag_id: str, run_id: str) -> str:
+        """Where people see a run in Airflow."""
+        return f"{self._url}/dags/{dag_id}/runs/{quote(run_id)}"
 
     def close(self) -> None:
         self._client.close()
@@ -196,23 +227,32 @@ class AirflowApi:
 
     def _why(self, dag_id: str, run_id: str) -> str:
         """The failed tasks and the end of the first one's log."""
-        failed = [task for task in self._tasks(dag_id, run_id) if task["state"] == "failed"]
+        failed = self._failed(dag_id, run_id)
         if not failed:
             return ""
         first = failed[0]
         try:
-            log = self.task_log(
-                dag_id, run_id, first["task_id"], max(first["try_number"], 1), first["map_index"]
-            )
+            log = self.task_log(dag_id, run_id, *_attempt(first))
         except OrchestratorError as error:
             log = error.message
         return f": task {', '.join(map(_label, failed))} failed\n{_tail(log, _LOG_LINES)}"
+
+    def _log(self, dag_id: str, run_id: str, task_id: str, attempt: int, map_index: int) -> list[Any]:
+        """One attempt's log as Airflow has it: lines, or events with their fields."""
+        body = self._get(
+            f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}/taskInstances/{_part(task_id)}/logs/{attempt}",
+            map_index=map_index,
+        )
+        return list(body["content"])
+
+    def _failed(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        return [task for task in self._tasks(dag_id, run_id) if task["state"] == "failed"]
 
     def _why_waiting(self, dag_id: str, run_id: str) -> str:
         paused = self._get(f"dags/{_part(dag_id)}").get("is_paused")
         if paused:
             return f"{dag_id} is paused: unpause it in Airflow"
-        return f"see it in Airflow: {self._url}/dags/{dag_id}/runs/{quote(run_id)}"
+        return f"see it in Airflow: {self.run_url(dag_id, run_id)}"
 
     def _get(self, path: str, **params: Any) -> dict[str, Any]:
         return self._checked(self._send("GET", path, params=params), f"reading {path}")
@@ -276,6 +316,11 @@ def _label(task: Mapping[str, Any]) -> str:
     return str(task["task_id"]) if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]"
 
 
+def _attempt(task: Mapping[str, Any]) -> tuple[str, int, int]:
+    """What names the log of a task's last attempt: task, attempt, map index."""
+    return task["task_id"], max(task["try_number"], 1), task["map_index"]
+
+
 def _queued(run: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(run["queued_at"] or run["run_after"])
 
@@ -287,3 +332,7 @@ def _in_words(tasks: Mapping[str, str | None]) -> str:
 def _tail(text: str, lines: int) -> str:
     kept = [line for line in text.splitlines() if not line.startswith(("::group::", "::endgroup::"))]
     return "\n".join(line[:400] for line in kept[-lines:])
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

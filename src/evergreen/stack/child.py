@@ -15,6 +15,7 @@ from pathlib import Path
 from evergreen.errors import ChildFailed, PortInUse, StackError
 from evergreen.stack import logs, processes, warden
 from evergreen.stack.ports import is_free
+from evergreen.stack.requests import Restart
 from evergreen.stack.state import ProcessPhase, ProcessState
 
 PROBE_STARTING_SECONDS = 0.5
@@ -96,6 +97,9 @@ class Child:
         self._probe_at = 0.0
         self._probe_misses = 0
         self._retry_at = 0.0
+        self._asked: Restart | None = None
+        self._end_at = 0.0
+        self._chosen: Mapping[str, str] = {}
         self._started = 0.0
         self._started_at = datetime.now(UTC)
 
@@ -118,9 +122,12 @@ class Child:
         state = self.state.state
         if state == "waiting" and needs_met:
             self._begin(now)
-        elif state == "back-off" and now >= self._retry_at and needs_met:
+        elif state == "restarting" and self.pid is not None:
+            if now >= self._end_at:
+                warden.signal_all({self.pid}, signal.SIGKILL)
+        elif state == "restarting" or (state == "back-off" and now >= self._retry_at):
             # The sweep of the last one's leftovers must not hit the new one.
-            if self._sweep is None or self._sweep.done():
+            if needs_met and (self._sweep is None or self._sweep.done()):
                 self._begin(now)
         elif state in ("starting", "ready", "unhealthy"):
             if self._work is not None:
@@ -134,7 +141,7 @@ class Child:
         self._sweep = self._pool.submit(processes.end_marked, self._stack, child=self.spec.name)
         self.state.pid = None
         self.state.last_exit = describe_exit(code)
-        if self.state.state in ("stopped", "failed"):
+        if self.state.state in ("stopped", "failed", "restarting"):
             self.changed = True
         elif self.spec.one_off and code == 0:
             self._exited_well = True
@@ -147,6 +154,22 @@ class Child:
         if self.pid is not None:
             warden.signal_all({self.pid}, signal.SIGTERM)
         self._set("stopped", "")
+
+    def restart(self, asked: Restart, now: float) -> None:
+        """End the process gracefully and start it anew at once: no crash, and no back-off.
+
+        A process that was to be started anyway is started for the request. A one-off step is left alone.
+        """
+        if self.spec.one_off or self.state.state in ("stopped", "failed"):
+            return
+        self._asked = asked
+        self.failures = 0
+        if self.state.state in ("waiting", "restarting") or self._work is not None:
+            return  # no process of before is left that would have to end
+        if self.pid is not None:
+            warden.signal_all({self.pid}, signal.SIGTERM)
+            self._end_at = now + self.spec.stop_seconds
+        self._set("restarting", "")
 
     def error(self) -> StackError:
         """Why it was given up."""
@@ -190,6 +213,9 @@ class Child:
             self._spawn(now)
 
     def _spawn(self, now: float) -> None:
+        if self._asked is not None:
+            self._chosen = self._asked.environment
+            self.state.request, self._asked = self._asked.id, None
         self._started_at = datetime.now(UTC)
         self._started = now
         self._probe, self._probe_at, self._probe_misses = None, now, 0
@@ -207,6 +233,7 @@ class Child:
                 cwd=self.spec.folder or self._home,
                 env={
                     **os.environ,
+                    **self._chosen,
                     **self.spec.environment,
                     processes.ID_MARK: self._stack,
                     processes.CHILD_MARK: self.spec.name,

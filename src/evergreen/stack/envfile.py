@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from evergreen.private import write_private
 from evergreen.settings import STACK_ENV, Settings
-from evergreen.stack.state import write_private
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]*")
 
@@ -19,8 +19,13 @@ DECIDED_BY_THE_STACK = frozenset(
     {
         "home",
         "use_case",
+        # Only the environment may say so: see child_environment.
+        "trusted_folders",
         "mariadb_host",
         "mariadb_port",
+        "mariadb_socket",
+        "mariadb_tls",
+        "mariadb_tls_ca",
         "mariadb_user",
         "mariadb_password",
         "mariadb_database",

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from evergreen.errors import StackError
+from evergreen.private import write_private
 from evergreen.stack.mariadb import new_password
-from evergreen.stack.state import write_private
 
 KEYS_FILE = "keys.json"
 

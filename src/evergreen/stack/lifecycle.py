@@ -171,7 +171,7 @@ def describe(state: StackState) -> str:
     trouble = [f"{p.name}: {p.detail}" for p in state.processes if p.state in ("back-off", "unhealthy")]
     parts = [
         f"{kind}: {', '.join(by_state[kind])}"
-        for kind in ("ready", "starting", "waiting")
+        for kind in ("ready", "starting", "restarting", "waiting")
         if kind in by_state
     ]
     return "; ".join([state.phase, *parts, *trouble])

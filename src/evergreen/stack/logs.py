@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from evergreen.private import open_private
+
 MAX_BYTES = 10 * 1024 * 1024
 
 
@@ -19,22 +21,16 @@ def open_log(path: Path) -> int:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     bound(path)
     # O_APPEND lets `bound` truncate the file under a server that keeps it open.
-    return _open_private(path, os.O_APPEND)
+    return open_private(path, os.O_WRONLY | os.O_APPEND)
 
 
 def bound(path: Path, max_bytes: int = MAX_BYTES) -> None:
     """Move a log that has grown too large to `<name>.log.1` and empty it; its writer may go on writing."""
     if path.exists() and path.stat().st_size > max_bytes:
-        with path.open("rb") as log, os.fdopen(_open_private(Path(f"{path}.1"), os.O_TRUNC), "wb") as old:
+        former = open_private(Path(f"{path}.1"), os.O_WRONLY | os.O_TRUNC)
+        with path.open("rb") as log, os.fdopen(former, "wb") as old:
             shutil.copyfileobj(log, old)
         os.truncate(path, 0)
-
-
-def _open_private(path: Path, flag: int) -> int:
-    """Open for writing with mode 600, also when the file was there with another mode."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flag, 0o600)
-    os.fchmod(fd, 0o600)
-    return fd
 
 
 def tail(path: Path, lines: int = 15, max_bytes: int = 16_384) -> str:

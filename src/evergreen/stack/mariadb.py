@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
+import contextlib
 import hashlib
 import os
+import pwd
 import secrets
 import shutil
+import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from evergreen.errors import ChildFailed, MissingProgram
+from evergreen.errors import ChildFailed, MissingProgram, StackError
 from evergreen.stack.state import unfinished
 from evergreen.store.sql_files import grant_all, grant_ledger, prepare_ledger
 
@@ -57,7 +59,7 @@ class PrivateMariaDB:
     @property
     def administrator(self) -> dict[str, str]:
         """How the one account that may do everything connects: this OS user, over the socket, no password."""
-        return {"unix_socket": str(self.socket), "user": getpass.getuser()}
+        return {"unix_socket": str(self.socket), "user": _os_user()}
 
     @property
     def data(self) -> Path:
@@ -65,12 +67,16 @@ class PrivateMariaDB:
 
     @property
     def socket(self) -> Path:
-        path = self.home / "mariadb.sock"
-        if len(str(path)) < _UNIX_SOCKET_PATH_MAX:
-            return path
-        # A Unix socket's path may have 107 bytes; a deep checkout would exceed them.
-        digest = hashlib.sha256(str(self.home).encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"evergreen-{digest}.sock"
+        """In the home, which only its owner enters.
+
+        A Unix socket's path may have 107 bytes. That of a deep home stands in a folder under /tmp, which
+        `prepare` makes as private as the home.
+        """
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
+        short = f"evergreen-{digest}"
+        folders = (self.home, Path(tempfile.gettempdir()) / short, Path("/tmp") / short)
+        paths = [folder / "mariadb.sock" for folder in folders]
+        return next((path for path in paths if len(os.fsencode(path)) < _UNIX_SOCKET_PATH_MAX), paths[-1])
 
     @property
     def _temporary(self) -> Path:
@@ -82,11 +88,16 @@ class PrivateMariaDB:
         return self.data.exists()
 
     def prepare(self) -> None:
-        """Make the home, readable by its owner only. Raises MissingProgram when there is no server."""
+        """Make the home, readable by its owner only.
+
+        Raises MissingProgram when there is no server, StackError when the folder of its socket is another's.
+        """
         find_program("mariadbd")
         self.home.mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
         self._temporary.mkdir(exist_ok=True)
+        if self.socket.parent != self.home:
+            _make_private(self.socket.parent)
 
     def install_command(self) -> list[str]:
         """The command that creates the system tables in a new data folder, which has no name yet.
@@ -99,6 +110,8 @@ class PrivateMariaDB:
             f"--datadir=./{unfinished(self.data).name}",
             *_as_root(),
             "--auth-root-authentication-method=socket",
+            # Else it is whom $USER names.
+            f"--auth-root-socket-user={_os_user()}",
             "--skip-test-db",
             # As packages call it. Without it, root's run would change the owner of the PAM plugin's folder
             # under /usr/lib/mysql, which belongs to the machine's own MariaDB.
@@ -189,7 +202,8 @@ class PrivateMariaDB:
             ]
         return [
             f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-            *prepare_ledger(self.database),
+            # An init file is run by nobody, whose rights a trigger cannot have.
+            *prepare_ledger(self.database, definer="'root'@'localhost'"),
             *accounts,
             *(told for name in (self.database, *self.foreign) for told in grant_all(name, self.user, HOSTS)),
             *grant_ledger(self.database, self.user, HOSTS),
@@ -203,6 +217,27 @@ def _buffer_pool() -> int:
     """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(max(machine // 8, 256 * _MIB), 1024 * _MIB)
+
+
+def _os_user() -> str:
+    """The account that this process runs as, as the server sees it: not what $LOGNAME or $USER say."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder under a shared one. Raises StackError unless it is ours and closed to others."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise StackError(
+            f"{folder} must be a folder that only you can enter: MariaDB's socket goes there, because the"
+            " path of the stack's home is too long for one",
+            hint="remove it, or set EVERGREEN_HOME to a shorter path",
+        )
 
 
 def _as_root() -> list[str]:

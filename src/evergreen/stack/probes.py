@@ -7,6 +7,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from evergreen.serving.slot import NO_CHAMPION
 from evergreen.stack.child import Probe
 from evergreen.stack.mariadb import PrivateMariaDB
 from evergreen.stack.ports import LOOPBACK
@@ -24,16 +25,36 @@ def http_ok(port: int, path: str) -> Probe:
     return probe
 
 
+def service(port: int) -> Probe:
+    """A prediction service is healthy when it has a model, and also while the registry names no champion:
+    then it has nothing to wait for."""
+    ready = http_ok(port, "/readyz")
+
+    def probe(started: datetime) -> str:
+        ailment = ready(started)
+        if not ailment:
+            return ""
+        status, body = _get(port, "/metadata")
+        if status == 200 and json.loads(body).get("trouble") == NO_CHAMPION:
+            return ""
+        return ailment
+
+    return probe
+
+
 def mariadb(server: PrivateMariaDB) -> Probe:
-    """MariaDB is healthy when the platform's user can log in over TCP and ask for something."""
+    """MariaDB is healthy when the platform's user can log in over its socket and ask for something.
+
+    Not over TCP: whoever took the port would be told the password.
+    """
 
     def probe(_started: datetime) -> str:
         import MySQLdb
 
         try:
             connection = MySQLdb.connect(
-                host=LOOPBACK,
-                port=server.port,
+                unix_socket=str(server.socket),
+                local_infile=False,
                 user=server.user,
                 password=server.password,
                 database=server.database,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 from evergreen.errors import EvergreenError, RegistryError
 from evergreen.settings import Settings, load_settings
@@ -113,6 +114,7 @@ class EvergreenPlan:
         decided = {
             "mariadb_host": LOOPBACK,
             "mariadb_port": server.port,
+            "mariadb_socket": server.socket,
             "mariadb_user": server.user,
             "mariadb_password": server.password,
             "mariadb_database": server.database,
@@ -127,9 +129,13 @@ class EvergreenPlan:
         )
 
     def _connections(self) -> dict[str, str]:
-        """The simulated bank is a foreign database like any other: reached through an Airflow Connection."""
+        """The simulated bank is a foreign database like any other: reached through an Airflow Connection.
+
+        `local_infile` is for the simulator, which writes it; what reads it never sends a file.
+        """
         server = self.mariadb
-        uri = f"mysql://{server.user}:{server.password}@{LOOPBACK}:{server.port}/{BANK_DATABASE}"
+        options = urlencode({"unix_socket": server.socket, "local_infile": 1})
+        uri = f"mysql://{server.user}:{server.password}@localhost/{BANK_DATABASE}?{options}"
         return {"AIRFLOW_CONN_CREDIT_BANK": uri}
 
     def _mariadb(self) -> list[ChildSpec]:
@@ -233,12 +239,12 @@ class EvergreenPlan:
         return ChildSpec(
             name=SERVICE_PREFIX + name,
             command=(
-                *(sys.executable, "-m", "bentoml", "serve", "evergreen.serving.service:service"),
+                *(sys.executable, "-m", "evergreen.serving.launch"),
                 *("--host", LOOPBACK, "--port", str(port)),
             ),
             environment={"EVERGREEN_USE_CASE": name, "BENTOML_HOME": str(folder)},
             folder=folder,
-            probe=probes.http_ok(port, "/readyz"),
+            probe=probes.service(port),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
             optional=True,
@@ -256,6 +262,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
         **kept,
         **chosen_by_user(settings),
         "EVERGREEN_HOME": str(settings.home.resolve()),
+        **variables({"trusted_folders": settings.trust.absolute_exceptions}),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
         # Logs and files of the servers are UTF-8 whatever the caller's locale.

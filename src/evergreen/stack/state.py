@@ -14,17 +14,24 @@ from typing import Any, Literal
 
 from evergreen import errors
 from evergreen.errors import StackError
+from evergreen.private import write_private
 
 STATE_FILE = "stack.json"
 LOCK_FILE = "stack.lock"
 
 Phase = Literal["starting", "running", "stopping", "stopped", "failed"]
-ProcessPhase = Literal["waiting", "starting", "ready", "unhealthy", "back-off", "done", "stopped", "failed"]
+ProcessPhase = Literal[
+    "waiting", "starting", "ready", "unhealthy", "restarting", "back-off", "done", "stopped", "failed"
+]
 
 
 @dataclass
 class ProcessState:
-    """One server (or one-off step) of the stack. `since`: when it entered this state, ISO 8601 UTC."""
+    """One server (or one-off step) of the stack. `since`: when it entered this state, ISO 8601 UTC.
+
+    `restarts` counts those after a crash; `request` is the last request to restart it for which the present
+    process was started.
+    """
 
     name: str
     state: ProcessPhase = "waiting"
@@ -37,6 +44,7 @@ class ProcessState:
     last_exit: str = ""
     detail: str = ""
     log: str = ""
+    request: str = ""
 
 
 @dataclass
@@ -83,16 +91,6 @@ def read_state(home: Path) -> StackState | None:
         return None
     except OSError as error:
         raise _no_access(home, error) from None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file atomically; only its owner may read it (mode 600)."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    new.unlink(missing_ok=True)
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-    new.replace(path)
 
 
 def unfinished(database: Path) -> Path:

@@ -1,4 +1,5 @@
-"""The supervisor: starts the servers in the order of their needs, restarts those that die, ends them all.
+"""The supervisor: starts the servers in the order of their needs, restarts those that die or that a person
+asks for, ends them all.
 
 Run by `evergreen up` as `python -m evergreen.stack.supervisor HOME PLAN` under the warden (warden.py).
 It is one loop in one thread: only that thread starts processes, since a child's "SIGTERM when your parent
@@ -21,6 +22,7 @@ from typing import Protocol
 from evergreen.errors import EvergreenError, StackError
 from evergreen.stack import logs, processes, warden
 from evergreen.stack.child import Child, ChildSpec
+from evergreen.stack.requests import take_request, withdraw_request
 from evergreen.stack.state import StackState, read_state, write_state
 
 TICK_SECONDS = 0.1
@@ -65,6 +67,7 @@ class Supervisor:
         """Until asked to stop (0) or a server cannot be brought up (1); ends every server first."""
         code = 0
         try:
+            withdraw_request(self.home)  # of a stack that is no more
             self._add(self.plan.servers())
             while not self.stopping:
                 self._turn(time.monotonic())
@@ -87,6 +90,9 @@ class Supervisor:
 
     def _turn(self, now: float) -> None:
         self._collect(now)
+        request = take_request(self.home)
+        if request is not None and request.name in self.children:
+            self.children[request.name].restart(request, now)
         for child in self.children.values():
             child.step(now, all(self.children[name].satisfied for name in child.spec.needs))
             if child.given_up and self.state.phase == "starting":

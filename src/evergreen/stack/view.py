@@ -19,6 +19,7 @@ _STYLES = {
     "starting": "yellow",
     "waiting": "dim",
     "unhealthy": "yellow",
+    "restarting": "yellow",
     "back-off": "red",
     "stopped": "red",
     "failed": "red",
@@ -41,6 +42,16 @@ def grid(*columns: str, right: tuple[str, ...] = ()) -> Table:
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
+
+
+def restart_view(facts: Mapping[str, Any]) -> RenderableType:
+    """`evergreen restart`: what is up again, and of a service what it serves now."""
+    lines = [Text(f"{facts['name']} is up again after {facts['seconds']:.1f} s", style="green")]
+    if standing := facts.get("standing"):
+        style = "red" if standing["lags"] else ""
+        held = standing["declaration"][:7]
+        lines.append(Text(f"It {standing['summary']}; its declaration is {held}.", style=style))
+    return Group(*lines)
 
 
 def urls_table(settings: Settings, status: Mapping[str, Any]) -> RenderableType:
@@ -86,12 +97,27 @@ def _use_case_table(facts: Mapping[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for part in ("store", "champion", "drift", "decision", "predictions"):
-        table.add_row(part, _phrase(part, facts.get(part)))
+    for part in ("store", "champion", "standing", "drift", "decision", "predictions"):
+        name = "service" if part == "standing" else part
+        table.add_row(name, _phrase(part, facts.get(part), facts))
     return table
 
 
-def _phrase(part: str, value: Any) -> str:
+def _phrase(part: str, value: Any, facts: Mapping[str, Any]) -> Text:
+    if part == "standing" and value and "error" not in value:
+        return Text(value["summary"], style="red" if value["lags"] else "")
+    if part == "champion" and value and value.get("reason"):
+        return Text(f"{value['reason']}{_still_answers(facts)}: {value['remedy']}", style="red")
+    return Text(_plain_phrase(part, value))
+
+
+def _still_answers(facts: Mapping[str, Any]) -> str:
+    standing = facts.get("standing") or {}
+    serves = standing.get("serves")
+    return f"; the service still answers with v{serves}" if serves is not None else ""
+
+
+def _plain_phrase(part: str, value: Any) -> str:
     if not value:
         return "none yet"
     if "error" in value:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
-from evergreen.store.database import NO_SUCH_TABLE, error_code
+from evergreen.store.database import NO_SUCH_TABLE, UNREACHABLE_HINT, error_code, place
+from evergreen.store.faults import table_of, translate, use_case_of
 from evergreen.store.times import naive
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -30,7 +31,6 @@ TYPES: dict[str, pa.DataType] = {
 }
 
 _SESSION = "SET SESSION time_zone = '+00:00'"
-_NO_SUCH_COLUMN = 1054
 _NOT_VERSIONED = 4124
 _CODE = re.compile(r"ERROR (\d+) \(")
 _STRING_BYTES = 2**31 - 1  # what one Arrow array of type string holds
@@ -60,13 +60,13 @@ def read_arrow(
     _first_reader = os.getpid()
     try:
         found = connectorx.read_sql(
-            _address(engine.url),
+            reader_address(engine.url),
             wanted if len(wanted) > 1 else wanted[0],
             return_type="arrow",
             pre_execution_query=_SESSION,
         )
     except RuntimeError as error:
-        raise _translated(engine.url, str(error)) from error
+        raise _translated(engine.url, str(error), wanted[0]) from error
     return _shaped(found, schema)
 
 
@@ -160,32 +160,46 @@ def _shaped(found: pa.Table, schema: pa.Schema | None) -> pa.Table:
     return found if schema is None else found.rename_columns(schema.names).cast(schema)
 
 
-def _address(url: sa.URL) -> str:
+def reader_address(url: sa.URL) -> str:
+    """The address in connectorx' words. Its driver sends no file, whatever the server asks for."""
     user, password = (quote(str(part or ""), safe="") for part in (url.username, url.password))
     host = f"[{url.host}]" if ":" in (url.host or "") else url.host
-    return f"mysql://{user}{f':{password}' if password else ''}@{host}:{url.port or 3306}/{url.database}"
+    # On loopback it would ask the server for a socket and go on there, without TLS.
+    options = {"prefer_socket": "false"}
+    if socket := url.query.get("unix_socket"):
+        options["socket"] = str(socket)
+    if url.query.get("ssl_mode"):
+        options["sslmode"] = "verify_identity"
+    if authority := url.query.get("ssl_ca"):
+        options["ssl-ca"] = str(authority)
+    account = f"{user}{f':{password}' if password else ''}"
+    return f"mysql://{account}@{host}:{url.port or 3306}/{url.database}?{urlencode(options)}"
 
 
-def _translated(url: sa.URL, said: str) -> StoreError:
-    code = _CODE.search(said)
-    reason = said.strip().splitlines()[0][:500] if said.strip() else "connectorx gave no reason"
-    if code and int(code[1]) == NO_SUCH_TABLE:
-        return StoreError(f"a table is not there: {reason}", hint="ingest first, which makes the tables")
-    if code and int(code[1]) == _NO_SUCH_COLUMN:
-        return SchemaMismatch(
-            f"a table lacks a declared column: {reason}",
-            hint="evergreen features diff USE_CASE tells the difference, evergreen apply USE_CASE mends it",
+def _translated(url: sa.URL, said: str, statement: str) -> StoreError:
+    found, table = _CODE.search(said), table_of(statement)
+    code = int(found[1]) if found else 0
+    if code == NO_SUCH_TABLE:
+        return StoreError(
+            f"table {table} is not there",
+            hint=f"ingest first, which makes it: evergreen run ingest {use_case_of(table)}",
         )
-    if code and int(code[1]) == _NOT_VERSIONED:
+    if code == _NOT_VERSIONED:
         return SchemaMismatch(
-            f"a table keeps no system versions: {reason}",
-            hint="give it ALTER TABLE ... ADD SYSTEM VERSIONING; training sets of before cannot be had again",
+            f"table {table} keeps no system versions: somebody has changed it",
+            hint=f"ALTER TABLE `{table}` ADD SYSTEM VERSIONING gives them back; training sets of before"
+            " cannot be had again",
         )
+    if (translated := translate(code, said, statement)) is not None:
+        return translated
     if code and "timed out waiting" not in said:
-        return StoreError(f"MariaDB could not read the rows: {reason}", hint="see MariaDB's error log")
+        return StoreError(
+            f"MariaDB could not read the rows of {table}: error {code}", hint="see MariaDB's error log"
+        )
+    reason = said.strip().splitlines()[0][:500] if said.strip() else "connectorx gave no reason"
     return StoreUnreachable(
-        f"MariaDB at {url.host}:{url.port}/{url.database} stopped answering: {reason}",
-        hint="start the stack (evergreen up), or check EVERGREEN_MARIADB_HOST and EVERGREEN_MARIADB_PORT",
+        f"MariaDB at {place(url)} stopped answering: {reason}",
+        hint=UNREACHABLE_HINT,
     )
 
 
@@ -197,7 +211,8 @@ def _by_cursor(engine: sa.Engine, statements: Sequence[str]) -> pa.Table:
             try:
                 result = connection.exec_driver_sql(statement.replace("%", "%%"))
             except sa.exc.DBAPIError as error:
-                raise _translated(engine.url, f"ERROR {error_code(error)} (driver): {error.orig}") from error
+                said = f"ERROR {error_code(error)} (driver): {error.orig}"
+                raise _translated(engine.url, said, statement) from error
             names = list(result.keys())
             rows = result.cursor.fetchall() if result.cursor else []
             columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)

@@ -20,6 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from evergreen.private import make_private_folder
 from evergreen.store.query import Part
 from evergreen.store.state import TableState
 
@@ -118,7 +119,7 @@ class Draft:
 
     def _open(self) -> None:
         try:
-            self._cache.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._cache.folder)
             stem = self._cache._path(self._part).stem
             handle, name = tempfile.mkstemp(_DRAFT, f"{stem}.", self._cache.folder)
             os.close(handle)

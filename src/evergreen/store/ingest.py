@@ -28,7 +28,7 @@ from evergreen.sources.ahead import read_ahead
 from evergreen.store import quarantine, staging, tables
 from evergreen.store.bulk import ContentDigest, drop_temporary, fill_temporary, load_rows
 from evergreen.store.chunks import Chunk, chunks_of
-from evergreen.store.database import exclusive
+from evergreen.store.database import bulk_engine, exclusive
 from evergreen.store.news import INCOMING, count_owed, insert_news, refresh_online
 from evergreen.store.references import IncomingKeys
 from evergreen.store.runs import get_ingest, update_ingest
@@ -99,7 +99,7 @@ def load(
         )
     with (
         scratch() as folder,
-        engine.connect() as connection,
+        bulk_engine(engine).connect() as connection,
         exclusive(connection, f"ingest.{use_case.name}"),
     ):
         # The lock's own statement began a transaction; the rows must be read after it was got.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from evergreen.errors import StoreError, StoreUnreachable
+from evergreen.errors import StoreError
 from evergreen.store.database import NO_SUCH_TABLE, error_code, exclusive
 from evergreen.store.sql_files import (
     folder,
@@ -18,7 +18,7 @@ from evergreen.store.sql_files import (
     statements,
 )
 
-_NAME = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
+_NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
 
 
 def migrate(engine: sa.Engine, source: Path | None = None) -> list[str]:
@@ -29,7 +29,7 @@ def migrate(engine: sa.Engine, source: Path | None = None) -> list[str]:
     database is missing and this user may not make it, with the SQL that an administrator runs.
     """
     source = source or folder()
-    files = sorted(path for path in source.glob("*.sql") if _NAME.match(path.name))
+    files = sorted(path for path in source.glob("*.sql") if _NAME.fullmatch(path.name))
     database = str(engine.url.database)
     with engine.connect() as connection:
         if not [path for path in files if path.stem not in _seen(connection)]:
@@ -62,7 +62,7 @@ def _ensure_ledger(connection: sa.Connection, database: str) -> None:
     try:
         for statement in prepare_ledger(database):
             connection.exec_driver_sql(_literal(statement))
-    except (StoreUnreachable, sa.exc.DBAPIError) as error:
+    except (StoreError, sa.exc.DBAPIError) as error:
         account = str(connection.execute(sa.text("SELECT CURRENT_USER()")).scalar())
         user, _, host = account.rpartition("@")
         needed = ";\n".join([*prepare_ledger(database), *grant_ledger(database, user, [host])])

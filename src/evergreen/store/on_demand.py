@@ -65,7 +65,7 @@ def _computed(use_case: UseCase, feature: OnDemandFeature, columns: Mapping[str,
             values = np.asarray(feature.function(**inputs))
         if feature.numeric:
             values = values.astype(np.float64, copy=False)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StoreError(
             f"on-demand feature {feature.name!r} of {use_case.name!r} failed:"
             f" {type(error).__name__}: {error}",

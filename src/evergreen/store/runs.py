@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from evergreen.errors import StoreError
 from evergreen.store import tables
+from evergreen.store.at_work import is_interrupted
 from evergreen.store.database import NO_SUCH_TABLE, error_code
 from evergreen.store.tables import INGESTED_AT
 from evergreen.store.times import aware, naive
@@ -42,7 +43,8 @@ class IngestRun:
 
     `report` is by part what validation said, or {"error": text}. `inputs` is by part what was read:
     [{"name", "digest", "size", "rows", "held_back"}], with "unchanged" (the id of the run that loaded this
-    very content) where nothing was read, and "catch_up" where a query asked for all that its database holds.
+    very content) where nothing was read, "catch_up" where a query asked for all that its database holds, and
+    "known_from" (ISO) where rows were held back: when the first of them will be known.
     `digest` is of the clean rows; a run that has one has loaded at least once. `seconds` is from the start of
     extract to the end of load.
     """
@@ -251,14 +253,15 @@ def _last_ingest(connection: sa.Connection, use_case: UseCase) -> dict[str, Any]
     columns = INGEST_RUN.c
     found = _one(
         connection,
-        sa.select(columns.as_of, columns.status, columns.rows_loaded)
+        sa.select(columns.as_of, columns.status, columns.rows_loaded, columns.id)
         .where(columns.use_case == use_case.name)
         .order_by(columns.started_at.desc())
         .limit(1),
     )
     if not found:
         return None
-    return {"as_of": aware(found[0]).isoformat(), "status": found[1], "rows_loaded": found[2]}
+    status = "interrupted" if is_interrupted(connection, found[3], found[1]) else found[1]
+    return {"as_of": aware(found[0]).isoformat(), "status": status, "rows_loaded": found[2]}
 
 
 def _one(connection: sa.Connection, statement: Any) -> Sequence[Any] | None:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from evergreen.errors import SchemaMismatch, StoreError
-from evergreen.store import tables
+from evergreen.store import faults, tables
 from evergreen.store.database import error_code, exclusive
 from evergreen.store.migrations import migrate
 from evergreen.store.state import count_change
@@ -90,7 +90,7 @@ def _refuse(connection: sa.Connection, use_case: UseCase, changes: list[Change],
         if change.key:
             raise SchemaMismatch(
                 f"{change}; a key cannot be changed: it says what every row is about",
-                hint="declare the use case with the new key under another name, and ingest it",
+                hint=tables.begin_anew(use_case.name),
             )
     lasting = [change for change in changes if not change.additive]
     if lasting and not allowed:
@@ -119,8 +119,8 @@ def _refuse_empty(connection: sa.Connection, use_case: UseCase, change: Change) 
         values = ", ".join(map(repr, some)) if change.kind == "retype" else "rows without it"
         raise SchemaMismatch(
             f"{change}; it may not be empty, and {lost:,} rows would have no value: {values}",
-            hint="keep its name and type (a column of another name in the source is said by column=...), or"
-            " declare the changed use case under another name",
+            hint="a column of another name in the source is said by column=...; else"
+            f" {tables.begin_anew(use_case.name)}",
         )
 
 
@@ -231,11 +231,12 @@ def _cast(change: Change) -> str:
         case (("bigint" | "double"), _) if becomes_string:
             return f"CASE WHEN CAST({column} AS CHAR) + 0e0 = {column} THEN CAST({column} AS CHAR) END"
         case _, "bigint" if was_string:
-            return f"CASE WHEN {column} REGEXP '^(0|-?[1-9][0-9]{{0,17}})$' THEN CAST({column} AS SIGNED) END"
+            whole = "0|-?[1-9][0-9]{0,17}"
+            return rf"CASE WHEN {column} REGEXP '^({whole})\\z' THEN CAST({column} AS SIGNED) END"
         case _, "double" if was_string:
             # Bounded, for a number beyond the doubles is an error here and not infinity.
             number = "[+-]?([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][+-]?[0-9]{1,2})?"
-            return f"CASE WHEN {column} REGEXP '^{number}$' THEN {column} + 0e0 END"
+            return rf"CASE WHEN {column} REGEXP '^{number}\\z' THEN {column} + 0e0 END"
         case _:
             return "NULL"  # a type that Evergreen never makes
 
@@ -255,9 +256,9 @@ def _run(connection: sa.Connection, statement: str) -> sa.CursorResult[tuple[obj
 def _in_our_words(use_case: UseCase) -> Iterator[None]:
     try:
         yield
-    except sa.exc.DBAPIError as error:
+    except (sa.exc.DBAPIError, StoreError) as error:
         match error_code(error):
-            case 1205:  # ER_LOCK_WAIT_TIMEOUT
+            case faults.LOCK_WAIT_TIMEOUT:
                 raise StoreError(
                     f"a table of {use_case.name} was in use by another session for {_LOCK_SECONDS} s",
                     hint="end it (SHOW PROCESSLIST tells who it is) and run this again: it goes on",

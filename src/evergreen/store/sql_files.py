@@ -13,6 +13,7 @@ from evergreen.errors import StoreError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _LEDGER = Path("admin") / "ledger.sql"
+_GRANTS = ("GRANT", "REVOKE")
 
 
 def folder() -> Path:
@@ -43,14 +44,18 @@ def for_ledger(script: str, database: str) -> str:
     return script.replace("{ledger}", ledger_schema(database))
 
 
-def prepare_ledger(database: str) -> list[str]:
-    """The statements that make the ledger's database and table; whoever may create databases runs them."""
-    return [told for told in _ledger_script(database) if not told.startswith("GRANT")]
+def prepare_ledger(database: str, definer: str = "CURRENT_USER") -> list[str]:
+    """The statements that make the ledger, or bring one of before up to date.
+
+    `definer` is the account with whose rights MariaDB numbers and dates lines: one that stays.
+    """
+    script = [told for told in _ledger_script(database) if not told.startswith(_GRANTS)]
+    return [told.replace("{definer}", definer) for told in script]
 
 
 def grant_ledger(database: str, user: str, hosts: Sequence[str]) -> list[str]:
     """The statements, an administrator's, after which `user` may read and append to the ledger, no more."""
-    grants = [told for told in _ledger_script(database) if told.startswith("GRANT")]
+    grants = [told for told in _ledger_script(database) if told.startswith(_GRANTS)]
     return [told.replace("{user}", user).replace("{host}", host) for host in hosts for told in grants]
 
 

@@ -161,18 +161,45 @@ def check_tables(connection: sa.Connection, use_case: UseCase) -> dict[str, list
     was found.
     """
     lacking: dict[str, list[str]] = {}
-    for change in compare(connection, use_case):
-        if not change.additive:
-            raise SchemaMismatch(
-                str(change),
-                hint="see all that differs with `evergreen features diff "
-                f"{use_case.name}`, and change the tables with `evergreen apply {use_case.name}"
-                " --allow-destructive`: it keeps the old values",
-            )
+    changes = compare(connection, use_case)
+    lasting = [change for change in changes if not change.additive]
+    if lasting:
+        # A key decides what can be done, so it is what people read first.
+        first = next((change for change in lasting if change.key), lasting[0])
+        more = f" (and {len(lasting) - 1} more: evergreen features diff {use_case.name})"
+        raise SchemaMismatch(
+            f"{first}{more if len(lasting) > 1 else ''}", hint=advise(use_case.name, lasting)
+        )
+    for change in changes:
         columns = lacking.setdefault(change.table, [])
         if change.kind == "add":
             columns.append(change.column)
     return lacking
+
+
+def advise(use_case: str, changes: Sequence[Change]) -> str:
+    """What to do about tables that differ from a declaration; nothing that `evergreen apply` would refuse."""
+    keys = sorted({change.column for change in changes if change.key})
+    if keys:
+        return f"a key cannot be changed ({', '.join(keys)}): {begin_anew(use_case)}"
+    command = f"change the tables with: evergreen apply {use_case}"
+    if not all(change.additive for change in changes):
+        command += " --allow-destructive (old values are put aside, none is deleted)"
+    required = sorted({change.column for change in changes if change.required and change.kind != "drop"})
+    if required:
+        command += (
+            f"; it refuses if rows would be left without a value in {', '.join(required)}: then"
+            f" {begin_anew(use_case)}"
+        )
+    return command
+
+
+def begin_anew(use_case: str) -> str:
+    """The ways on for a use case whose tables cannot become what it declares now."""
+    return (
+        "declare it as it was, or the changed one under another name; or give up what its tables hold:"
+        f" evergreen demo {use_case} --erase"
+    )
 
 
 def add_lacking(connection: sa.Connection, use_case: UseCase, lacking: Mapping[str, Sequence[str]]) -> None:

@@ -28,7 +28,7 @@ from evergreen.training.contest import rival
 from evergreen.training.device import task_type
 from evergreen.training.digest import model_digest
 from evergreen.training.fit import Machine, class_weights, fit
-from evergreen.training.footprint import latency_ms, size_bytes
+from evergreen.training.footprint import latencies_ms, size_bytes
 from evergreen.training.inputs import check_inputs
 from evergreen.training.learning import learning_curve
 from evergreen.training.matrix import pool, rows_of
@@ -127,6 +127,9 @@ def evaluate(
                 **evaluating.compare(use_case, label, contestants, resampled),
                 "calibration": _calibrated(use_case, given, tuned, holdout_models, label, answers),
                 "slices": evaluating.groups(use_case, columns, label, answers),
+                "champion_slices": evaluating.groups(use_case, columns, label, other.scores)
+                if other.scores is not None
+                else None,
             }
 
         comparison = beside.submit(compared)
@@ -138,6 +141,8 @@ def evaluate(
         importance = _importance(use_case, model, columns, on)
         document: dict[str, Any] = {"metric": use_case.gate.metric, **comparison.result()}
         drawn = {**drawn_beside.result(), **pictures.of_model(use_case, importance, curve)}
+    champions = [other.model.model] if other.model is not None else []
+    latencies = [round(each, 4) for each in latencies_ms(use_case, [model, *champions], columns)]
     document |= {
         "champion_version": other.version,
         "remark": other.remark,
@@ -145,7 +150,10 @@ def evaluate(
         "holdout_rows": len(label),
         "holdout_from": given.frame[held_out][EVENT_TIME].min().isoformat(),
         "size_bytes": size_bytes(model),
-        "latency_ms": round(latency_ms(use_case, model, columns), 4),
+        "latency_ms": latencies[0],
+        "champion_footprint": {"size_bytes": size_bytes(champions[0]), "latency_ms": latencies[1]}
+        if champions
+        else None,
         "replay": replay(database, use_case, model, other.model, run.as_of),
         "importance": importance,
         "learning_curve": curve,

@@ -26,8 +26,9 @@ def compare(
 
     `contestants` are "candidate" and those of RIVALS, None for one that takes no part. Returns, JSON-able,
     the metrics by contestant, "intervals" (95 %, percentile bootstrap) and "gains": by rival {"value", "low",
-    "high", "share"} on the gate's metric, from the same resamples (paired), positive where the candidate is
-    better, `share` of them better by the gate's margin; None where it is not defined.
+    "high", "share", "better"} on the gate's metric, from the same resamples (paired), positive where the
+    candidate is better: `share` of them by the gate's margin, `better` by anything; None where it is not
+    defined.
     """
     values = {
         name: metrics(use_case, label, given) if given is not None else None
@@ -88,5 +89,5 @@ def calibration(
 
 
 def groups(use_case: UseCase, columns: Columns, label: np.ndarray, answers: Scores) -> list[dict[str, Any]]:
-    """The candidate's results in every declared group."""
+    """A contestant's results in every declared group."""
     return slices(use_case, columns, label, answers) if use_case.slices else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,20 @@ def size_bytes(model: Any) -> int:
         return path.stat().st_size
 
 
-def latency_ms(use_case: UseCase, model: Any, columns: Columns) -> float:
-    """The median time of one row's prediction on one thread, in milliseconds, its pool included."""
+def latencies_ms(use_case: UseCase, models: Sequence[Any], columns: Columns) -> list[float]:
+    """Of each model the median time of one row's prediction on one thread, in milliseconds, pool included.
+
+    The models take turns row by row, so that whatever else the machine does slows all of them alike.
+    """
     rows = [
         {name: values[index : index + 1] for name, values in columns.items()}
         for index in np.linspace(0, len(next(iter(columns.values()))) - 1, _CALLS + _WARM_UP).astype(int)
     ]
     kind = {"prediction_type": "Probability"} if use_case.label.classes else {}
-    seconds = []
+    seconds: list[list[float]] = [[] for _ in models]
     for row in rows:
-        began = time.perf_counter()
-        model.predict(pool(use_case, row), thread_count=1, **kind)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[_WARM_UP:]) * 1000
+        for model, taken in zip(models, seconds, strict=True):
+            began = time.perf_counter()
+            model.predict(pool(use_case, row), thread_count=1, **kind)
+            taken.append(time.perf_counter() - began)
+    return [statistics.median(taken[_WARM_UP:]) * 1000 for taken in seconds]

@@ -12,8 +12,8 @@ from evergreen.registry.champion import PROMOTED_AT, champion
 from evergreen.registry.lock import alone as alone
 from evergreen.registry.reconcile import reconcile_alone
 from evergreen.settings import Settings
-from evergreen.training.gate import Verdict
 from evergreen.training.runs import TrainingRun
+from evergreen.training.verdict import Verdict
 from evergreen.usecase import UseCase
 
 ACTOR = "gate"

@@ -57,14 +57,15 @@ class Resamples:
 class Gain:
     """How much better a candidate is than its rival, in the metric's unit; positive is better.
 
-    `value` on the rows themselves, `low` and `high` the percentile interval over paired resamples, and
-    `share` the share of these in which the gain is enough.
+    `value` on the rows themselves, `low` and `high` the percentile interval over paired resamples,
+    `share` the share of these in which the gain is enough, and `better` of those in which it is above 0.
     """
 
     value: float
     low: float
     high: float
     share: float
+    better: float
 
 
 def resamples(groups: np.ndarray, seed: int, wanted: int = 1000) -> Resamples:
@@ -128,7 +129,8 @@ def gain(
         return None
     enough = defined > 0.0 if margin == 0 else defined >= margin
     low, high = _percentiles(defined, level)
-    return Gain(float(sign * (point_candidate - point_rival)), low, high, float(enough.mean()))
+    better = float((defined > 0.0).mean())
+    return Gain(float(sign * (point_candidate - point_rival)), low, high, float(enough.mean()), better)
 
 
 def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:

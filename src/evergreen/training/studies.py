@@ -43,7 +43,7 @@ def opened(
                 storage=storage,
                 study_name=name_of(use_case, run),
                 direction="minimize",
-                pruner=_pruner(use_case),
+                pruner=pruner_of(use_case),
                 load_if_exists=True,
             )
         finally:
@@ -115,7 +115,8 @@ def _storage(settings: Settings, database: sa.Engine) -> Any:
             ) from error
 
 
-def _pruner(use_case: UseCase) -> optuna.pruners.BasePruner:
+def pruner_of(use_case: UseCase) -> optuna.pruners.BasePruner:
+    """What gives up a trial that does not look worth its while."""
     import optuna
 
     if use_case.tuning.pruner == "none":

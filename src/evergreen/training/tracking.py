@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from evergreen.errors import RegistryError
+from evergreen.private import make_private_folder
 from evergreen.registry.connection import (
     answering,
     make_process_default,
@@ -173,7 +174,7 @@ def _experiment(settings: Settings, client: Any, name: str) -> str:
 
 def _artifact_folder(settings: Settings, name: str) -> str:
     folder = settings.home.resolve() / "mlflow-artifacts" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     return folder.as_uri()
 
 

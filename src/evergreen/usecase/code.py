@@ -1,23 +1,30 @@
-"""Which code computes an on-demand feature: a model must get from serving what it learned from."""
+"""Which code a declared function runs: a model must get from serving what it learned from."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import inspect
+import re
 import textwrap
-from collections.abc import Callable
-from types import FunctionType
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from functools import cache
+from types import CodeType, FunctionType
 from typing import Any
 
 _LENGTH = 16
+# What is written out by its repr, which is the same in every process.
+_PLAIN = (bool, int, float, complex, str, bytes, date, timedelta, type(None))
 
 
+@cache
 def code_version(function: Callable[..., Any]) -> str:
     """A digest of what a function does: its code and that of the functions of its module that it calls.
 
     Comments, docstrings, annotations and layout do not count. Where the source is not there, the compiled
-    code does.
+    code does. Models carry this digest in their files, so that it must not change. It is taken once per
+    process: the source file may be edited while the process goes on with what it loaded.
     """
     told = "\n".join(_source(each) for each in _reached(function))
     return hashlib.sha256(told.encode()).hexdigest()[:_LENGTH]
@@ -63,3 +70,90 @@ class _Bare(ast.NodeTransformer):
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.annotation = None
         return node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        self.generic_visit(node)
+        # Early releases of Python 3.12 put empty texts into an f-string.
+        node.values = [
+            part for part in node.values if not (isinstance(part, ast.Constant) and not part.value)
+        ]
+        return node
+
+
+@cache
+def code_digest(function: Callable[..., Any]) -> str:
+    """SHA-256 of what a function does: like `code_version`, and also of what is called inside comprehensions
+    and inner functions, and of the plain constants of its module that it reads.
+
+    The same on every supported Python. It is taken once per process, as `code_version` is.
+    """
+    reached: dict[str, Callable[..., Any]] = {}
+    constants: dict[str, str] = {}
+    waiting = [function]
+    while waiting:
+        each = waiting.pop()
+        if each.__qualname__ in reached:
+            continue
+        reached[each.__qualname__] = each
+        code, scope = getattr(each, "__code__", None), getattr(each, "__globals__", {})
+        for name in _global_names(code) if code else ():
+            value = scope.get(name)
+            if isinstance(value, FunctionType) and value.__module__ == function.__module__:
+                waiting.append(value)
+            elif name in scope and (text := describe_constant(value)) is not None:
+                constants[name] = text
+    lines = [_syntax_of(reached[name]) for name in sorted(reached)]
+    lines += [f"{name}={constants[name]}" for name in sorted(constants)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def describe_constant(value: object) -> str | None:
+    """Plain data as text that is the same in every process; None for anything else."""
+    if isinstance(value, _PLAIN):
+        return repr(value)
+    if isinstance(value, re.Pattern):
+        return f"pattern({value.pattern!r}, {value.flags})"
+    if isinstance(value, dict):
+        items = [(describe_constant(k), describe_constant(v)) for k, v in value.items()]
+        parts = [None if k is None or v is None else f"{k}: {v}" for k, v in items]
+    elif isinstance(value, (list, tuple)):
+        parts = [describe_constant(each) for each in value]
+    elif isinstance(value, (set, frozenset)):
+        parts = [describe_constant(each) for each in value]
+        parts.sort(key=str)  # a set has no order
+    else:
+        return None
+    return None if None in parts else f"{type(value).__name__}({', '.join(map(str, parts))})"
+
+
+def _global_names(code: CodeType) -> Iterator[str]:
+    """The names that a function's code looks up, and the code inside it: Python 3.11 compiles a comprehension
+    as a function of its own, 3.12 does not."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _global_names(constant)
+
+
+def _syntax_of(function: Callable[..., Any]) -> str:
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        code = getattr(function, "__code__", None)
+        return _compiled(code) if code else f"{type(function).__module__}.{type(function).__qualname__}"
+    return _written(_Bare().visit(tree))
+
+
+def _compiled(code: CodeType) -> str:
+    constants = [_compiled(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return repr((code.co_code, constants, code.co_names))
+
+
+def _written(node: object) -> str:
+    """A syntax tree as text. Empty fields are left out: newer Pythons have more of them."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(_written, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
+    return f"{type(node).__name__}({', '.join(f'{name}={_written(value)}' for name, value in fields)})"

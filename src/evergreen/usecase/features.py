@@ -52,8 +52,12 @@ class Feature:
     `max_null_share` 0 means a value is required, in the source and in a request; a share above 0 may be
     passed by what chance explains, three standard deviations. `used_by_model=False` keeps a column that only
     feeds on-demand features. `column` is the name in the source, if it differs. With `unique` no value may
-    stand in two rows of one ingest. `severity` "warning": a broken domain, null limit or uniqueness is told
-    and loaded all the same; a value of another type never is.
+    stand in two rows of one ingest.
+
+    `severity` "error": a value that breaks the domain, the null limit or the uniqueness is refused, in an
+    ingest, in a request and in a file to score. "warning", for a domain that is a guess, as `evergreen new`
+    writes it: such a value is loaded or answered, with a warning that names the feature and the check. A
+    value of another type is refused either way.
     """
 
     name: str
@@ -88,6 +92,11 @@ class Feature:
     @property
     def nullable(self) -> bool:
         return self.max_null_share > 0
+
+    @property
+    def strict(self) -> bool:
+        """Whether a value that breaks the domain or is missing is refused, not warned of."""
+        return self.severity == "error"
 
     @property
     def numeric(self) -> bool:

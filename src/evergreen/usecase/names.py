@@ -14,7 +14,8 @@ Problem = Literal["binary", "multiclass", "regression"]
 Split = Literal["time", "stratified", "grouped"]
 Severity = Literal["error", "warning"]
 
-NAME = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
+# To be matched whole (`fullmatch`): `$` would let a newline at the end pass.
+NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 # Rows of a source without an event-time column are true "always": they carry this event time.
 TIMELESS = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,7 +48,7 @@ ROW_NUMBER = "#"
 
 def check_name(name: str, what: str) -> str:
     """Return `name` if it may become an SQL identifier, a DAG id and a field; raise UseCaseError if not."""
-    if not NAME.match(name):
+    if not NAME.fullmatch(name):
         raise UseCaseError(
             f"{what} {name!r} is not a valid name",
             hint="use lower-case letters, digits and _, starting with a letter, 48 characters at most",

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from evergreen.errors import UseCaseError
 from evergreen.usecase.features import Entity, Feature, FeatureSet, OnDemandFeature
-from evergreen.usecase.gate import SLICE_METRICS, Approval, Gate, Slice
+from evergreen.usecase.gate import SLICE_METRICS, SLICES_OF, Approval, Gate, Slice
 from evergreen.usecase.names import (
     CATEGORY_CHARACTERS,
     IDENTIFIER_LENGTH,
@@ -174,6 +174,13 @@ class UseCase:
                 raise UseCaseError(
                     f"the slice {chosen.feature!r} of {self.name!r} limits {chosen.metric!r}",
                     hint=f"of a {self.problem} problem's groups these are measured: {', '.join(known)}",
+                )
+        sliced = {f"{SLICES_OF}{chosen.feature}" for chosen in self.slices}
+        for name in (*self.gate.hard, *self.gate.warn):
+            if name.startswith(SLICES_OF) and name not in sliced:
+                raise UseCaseError(
+                    f"the gate of {self.name!r} names {name!r}, which has no slice",
+                    hint=_nearest(name, sliced) if sliced else "declare the slice, or leave the name out",
                 )
         if self.folds and (self.folds < 2 or self.split == "time"):
             raise UseCaseError(

@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-from evergreen.errors import UnknownUseCase, UseCaseError
+from evergreen.errors import UnknownUseCase, UntrustedFolder, UseCaseError
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 
@@ -19,7 +19,10 @@ PACKAGED = Path(__file__).parent
 
 
 def folders(settings: Settings) -> dict[str, Path]:
-    """Every use-case folder by name: the package's own, then each folder of EVERGREEN_USE_CASES."""
+    """Every use-case folder by name: the package's own, then each folder of EVERGREEN_USE_CASES.
+
+    Raises UntrustedFolder when one of the latter belongs to somebody else.
+    """
     return {name: places[0] for name, places in _places(settings).items()}
 
 
@@ -27,6 +30,8 @@ def _places(settings: Settings) -> dict[str, list[Path]]:
     """All folders of each name: more than one is a fault of that use case alone."""
     found: dict[str, list[Path]] = {}
     roots = [PACKAGED, *(Path(part) for part in settings.use_cases.split(os.pathsep) if part)]
+    for root in roots[1:]:
+        settings.trust.check_use_cases(root)
     for root in dict.fromkeys(root.resolve() for root in roots):
         for init in sorted(root.glob("*/__init__.py")):
             found.setdefault(init.parent.name, []).append(init.parent)
@@ -36,7 +41,8 @@ def _places(settings: Settings) -> dict[str, list[Path]]:
 def load(name: str, settings: Settings) -> UseCase:
     """The use case of that name.
 
-    Raises UnknownUseCase with the nearest name, or UseCaseError with the file and line that is wrong.
+    Raises UnknownUseCase with the nearest name, UseCaseError with the file and line that is wrong, also where
+    the use case's own files belong to somebody else, or UntrustedFolder for a whole folder of use cases.
     """
     places = _places(settings)
     known = {each: found[0] for each, found in places.items()}
@@ -51,7 +57,7 @@ def load(name: str, settings: Settings) -> UseCase:
             f"use case {name!r} is declared twice: {' and '.join(map(str, places[name]))}",
             hint="rename one of the folders",
         )
-    use_case = getattr(_module(name, known[name]), "USE_CASE", None)
+    use_case = getattr(_module(name, known[name], settings), "USE_CASE", None)
     if not isinstance(use_case, UseCase):
         raise UseCaseError(
             f"{known[name] / '__init__.py'} declares no use case",
@@ -78,17 +84,26 @@ def load_sound(settings: Settings) -> tuple[dict[str, UseCase], dict[str, UseCas
 
 
 def submodule(name: str, part: str, settings: Settings) -> ModuleType | None:
-    """An optional module of a use case's folder, such as its `simulator`; None where there is none."""
+    """An optional module of a use case's folder, such as its `simulator`; None where there is none.
+
+    Raises UseCaseError, as `load` does, also where the module ends the program.
+    """
     folder = folders(settings).get(name)
     if folder is None or not (folder / f"{part}.py").exists():
         return None
-    return importlib.import_module(f"{_module(name, folder).__name__}.{part}")
+    package = _module(name, folder, settings).__name__
+    try:
+        return importlib.import_module(f"{package}.{part}")
+    except SystemExit as error:
+        raise _ends_the_program(error, folder) from error
 
 
-def _module(name: str, folder: Path) -> ModuleType:
+def _module(name: str, folder: Path, settings: Settings) -> ModuleType:
+    """The use case's package, imported from where it is. Its files are judged first: importing runs them."""
     try:
         if folder.parent == PACKAGED:
             return importlib.import_module(f"evergreen.usecases.{name}")
+        settings.trust.check_code(folder, "the use case's folder")
         qualified = f"evergreen_usecases_{name}"
         path = (folder / "__init__.py").resolve()
         loaded = sys.modules.get(qualified)
@@ -107,13 +122,25 @@ def _module(name: str, folder: Path) -> ModuleType:
             del sys.modules[qualified]
             raise
         return module
+    except UntrustedFolder as error:
+        raise UseCaseError(f"use case {name!r} is not loaded: {error.message}", hint=error.hint) from error
     except UseCaseError as error:
         raise UseCaseError(f"{_where(error, folder)}: {error.message}", hint=error.hint) from error
+    except SystemExit as error:
+        raise _ends_the_program(error, folder) from error
     except Exception as error:
         raise UseCaseError(
             f"{_where(error, folder)}: {type(error).__name__}: {error}",
             hint="mend that line; the other use cases are not affected",
         ) from error
+
+
+def _ends_the_program(error: SystemExit, folder: Path) -> UseCaseError:
+    # Not an Exception: uncaught it would end the command, or Airflow's parsing of all use cases, silently.
+    return UseCaseError(
+        f"{_where(error, folder)}: the code ends the program (SystemExit: {error})",
+        hint="take sys.exit or exit out of that line; the other use cases are not affected",
+    )
 
 
 def _where(error: BaseException, folder: Path) -> str:

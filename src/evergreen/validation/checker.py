@@ -22,6 +22,7 @@ from evergreen.validation.columns import (
     part_name,
     source_columns,
 )
+from evergreen.validation.domain_words import NO_VALUE
 from evergreen.validation.domains import breaks_rule, broken, domain_checks
 from evergreen.validation.report import Failure, Rejected, Report
 from evergreen.validation.tally import Tally
@@ -137,6 +138,13 @@ class Checker:
         name = part_name(self.part)
         return Report(self.use_case.name, name, self._rows, kept, tuple(failures), self._bad_rows)
 
+    def report_rows(self) -> Report:
+        """The report on what rows break, each check with its declared severity, whatever the contract lets
+        load; `kept` counts the clean rows. For whom rows count one by one."""
+        failures = (*self._tally.failures, *self._lacking.failures)
+        name = part_name(self.part)
+        return Report(self.use_case.name, name, self._rows, self._whole.rows, failures, self._bad_rows)
+
     def _labelled(self, columns: Mapping[str, Values]) -> tuple[Mapping[str, Values], np.ndarray | None]:
         """Without the rows whose label is not known yet, whatever else they hold or lack; and which rows
         remain (positions), None for all."""
@@ -211,7 +219,7 @@ class Checker:
         rows = breach.rows[:_LOOKED_AT]
         if breach.shown:
             examples = plain_objects(_taken(columns[breach.shown], rows))
-        elif breach.check != _NO_VALUE:
+        elif breach.check != NO_VALUE:
             names = breach.column.split(", ")
             values = [plain_objects(made[name].take(pa.array(rows))) for name in names]
             examples = [
@@ -243,16 +251,13 @@ class Checker:
             self._rejected.append(Rejected(int(positions[row]), tuple(reasons[row]), held))
 
 
-_NO_VALUE = "has no value"
-
-
 def _required(column: str, cast: Cast, severity: Severity) -> list[_Breach]:
     """Where a value is missing that its source did not give, or gave as nothing."""
     if not cast.values.null_count:
         return []
     present, faulty = _split(cast)
     rows = np.flatnonzero(~(present | faulty))
-    return [_Breach(column, _NO_VALUE, severity, rows)] if len(rows) else []
+    return [_Breach(column, NO_VALUE, severity, rows)] if len(rows) else []
 
 
 def _split(cast: Cast) -> tuple[np.ndarray, np.ndarray]:

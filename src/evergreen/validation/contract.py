@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
 from evergreen.validation.casting import Values
-from evergreen.validation.checker import Checker
+from evergreen.validation.checker import Checker, Rejected
+from evergreen.validation.columns import cast_column, declared
 from evergreen.validation.report import Failure, Report, duplicates
 
 _EXAMPLES = 10
@@ -17,7 +20,7 @@ _EXAMPLES = 10
 def validate(
     use_case: UseCase, part: FeatureView | Label, raw: pd.DataFrame, *, distinct: bool = True
 ) -> tuple[pd.DataFrame, Report]:
-    """The rows of one part as the store takes them, and what is wrong with them.
+    """The rows of one part as the store takes them, and what is wrong with them as a whole.
 
     `raw` has the source's columns and any types. The clean frame has the keys (int64 or objects of str),
     `event_time` (datetime64[us, UTC]; 1970-01-01 for a timeless part) and the part's features (float64 with
@@ -28,15 +31,52 @@ def validate(
     The frame may only be loaded when the report is `ok`; otherwise it is empty.
     """
     checker = Checker(use_case, part)
-    present = [str(column) for column in raw.columns]
-    columns = {name: _values(raw[name]) for name in checker.sources if name in raw.columns}
-    frame = _frame(checker.clean_columns(columns, len(raw), present), use_case)
+    frame = _clean(checker, use_case, raw)
     rows = len(frame)
     found: list[Failure] = []
     if distinct:
         frame, found = _distinct(frame, [*use_case.entity.key_names, EVENT_TIME])
     report = checker.finish(found, left_out=rows - len(frame))
     return (frame if report.ok else frame.iloc[:0]), report
+
+
+def validate_each(
+    use_case: UseCase, part: FeatureView | Label, raw: pd.DataFrame
+) -> tuple[pd.DataFrame, list[Rejected], Report]:
+    """Each row of one part by itself: the clean ones, the refused ones, and the report on why.
+
+    The clean frame is that of `validate` without `distinct`; its index has the rows' positions in `raw`.
+    Where `raw` lacks a column no row is judged: no row is clean and none refused, and the report says why.
+    """
+    # A contract that bears any share of rejected rows keeps each of them with its reasons.
+    contract = replace(part.contract, max_rejected_share=1.0)
+    checker = Checker(use_case, replace(part, contract=contract))
+    frame = _clean(checker, use_case, raw)
+    rejected = checker.take_rejected()
+    if len(frame) + len(rejected) == len(raw):
+        frame.index = pd.Index(np.delete(np.arange(len(raw)), [row.row - 1 for row in rejected]))
+    return frame, rejected, checker.report_rows()
+
+
+def readable(use_case: UseCase, part: FeatureView | Label, raw: pd.DataFrame) -> pd.DataFrame:
+    """What can be read of rows that `validate_each` refused: keys, then features or the label, with the index
+    of `raw`; what is not of its declared type is missing, in whole-number keys as pandas' NA."""
+    columns: dict[str, object] = {}
+    for name, what in declared(use_case, part).items():
+        values = cast_column(_values(raw[what.source_column]), what).values
+        if pa.types.is_string(values.type):
+            columns[name] = np.array(values.to_pylist(), dtype=object)
+        elif name in use_case.entity.key_names:
+            columns[name] = pd.array(values.to_pylist(), dtype="Int64")
+        else:
+            columns[name] = values.to_numpy(zero_copy_only=False).astype(np.float64)
+    return pd.DataFrame(columns, index=raw.index)
+
+
+def _clean(checker: Checker, use_case: UseCase, raw: pd.DataFrame) -> pd.DataFrame:
+    present = [str(column) for column in raw.columns]
+    columns = {name: _values(raw[name]) for name in checker.sources if name in raw.columns}
+    return _frame(checker.clean_columns(columns, len(raw), present), use_case)
 
 
 def _values(column: pd.Series) -> Values:

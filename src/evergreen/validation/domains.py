@@ -17,9 +17,8 @@ from evergreen.errors import UseCaseError
 from evergreen.usecase import KEY_CHARACTERS, Feature, Label, Rule
 from evergreen.validation.casting import Fault
 from evergreen.validation.columns import Declared
+from evergreen.validation.domain_words import above, below, not_among
 from evergreen.validation.engine import pandera
-
-_NAMED = 8
 
 
 def domain_checks(what: Declared) -> list[Any]:
@@ -27,14 +26,14 @@ def domain_checks(what: Declared) -> list[Any]:
     checks: list[Any] = []
     if isinstance(what, Feature):
         if what.minimum is not None:
-            checks.append(pandera.Check.ge(what.minimum, error=f"is less than {what.minimum:g}"))
+            checks.append(pandera.Check.ge(what.minimum, error=below(what.minimum)))
         if what.maximum is not None:
-            checks.append(pandera.Check.le(what.maximum, error=f"is more than {what.maximum:g}"))
+            checks.append(pandera.Check.le(what.maximum, error=above(what.maximum)))
         if what.allowed:
-            checks.append(pandera.Check.isin(what.allowed, error=_not_among(what.allowed)))
+            checks.append(pandera.Check.isin(what.allowed, error=not_among(what.allowed)))
     elif isinstance(what, Label):
         if what.classes:
-            checks.append(pandera.Check.isin(what.classes, error=_not_among(what.classes)))
+            checks.append(pandera.Check.isin(what.classes, error=not_among(what.classes)))
     elif what.dtype == "text":
         checks.append(
             pandera.Check.str_length(1, KEY_CHARACTERS, error=f"is longer than {KEY_CHARACTERS} characters")
@@ -72,7 +71,7 @@ def breaks_rule(rule: Rule, columns: Mapping[str, pa.Array]) -> np.ndarray:
     check: Any = pandera.Check(kept, ignore_na=False, error=rule.name)
     try:
         output = check(pd.DataFrame(index=pd.RangeIndex(rows))).check_output
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UseCaseError(
             f"rule {rule.name!r} failed on {rows:,} rows: {type(error).__name__}: {error}",
             hint=f"it takes {', '.join(rule.inputs)} as NumPy arrays and returns as many booleans",
@@ -86,8 +85,3 @@ def _rule_input(values: pa.Array) -> np.ndarray:
     array: np.ndarray = values.to_numpy(zero_copy_only=False)
     # A copy: Arrow's memory is read-only, and a rule may well work in place.
     return array if pa.types.is_string(values.type) else array.astype(np.float64)
-
-
-def _not_among(allowed: tuple[str, ...]) -> str:
-    more = f" and {len(allowed) - _NAMED} more" if len(allowed) > _NAMED else ""
-    return f"is not one of {', '.join(allowed[:_NAMED])}{more}"

@@ -15,6 +15,7 @@ from evergreen.usecase import (
     ROW_BYTES,
     ROW_NUMBER,
     Between,
+    Contract,
     DriftPolicy,
     Entity,
     Feature,
@@ -46,6 +47,10 @@ _TUNING = Tuning(
     seconds=60.0,
     iterations=400,
 )
+
+# Types are guesses too. Rows that a column cannot hold are set aside, up to a fifth of them: more, and the
+# file is probably another one.
+_CONTRACT = Contract(max_rejected_share=0.2)
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,17 @@ def declare(
         title=name.replace("_", " ").capitalize(),
         meaning=f'Predicts "{chosen.target}" from {inputs} column{"s" if inputs > 1 else ""} of a table.',
         entity=Entity(_entity(keys), keys),
-        views=(FeatureView("facts", source, tuple(features), "What the table says of a row.", event_time),),
-        label=label,
+        views=(
+            FeatureView(
+                "facts",
+                source,
+                tuple(features),
+                "What the table says of a row.",
+                event_time,
+                contract=_CONTRACT,
+            ),
+        ),
+        label=dataclasses.replace(label, contract=_CONTRACT),
         split="time" if event_time else "stratified",
         tuning=_TUNING,
         gate=_gate(label, columns[chosen.target], rows),

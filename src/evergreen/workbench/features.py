@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from evergreen.serving.schema import TEXT_CHARACTERS
-from evergreen.usecase import CATEGORY_CHARACTERS, TEXT_BYTES, Feature
+from evergreen.usecase import CATEGORY_CHARACTERS, TEXT_BYTES, Feature, Severity
 from evergreen.workbench.columns import MOST_VALUES, Column
 from evergreen.workbench.naming import like_an_id, like_an_index
 
@@ -17,6 +17,8 @@ _FEW = 50
 _KNOWN_WELL = 5
 _MOST_ALLOWED = 20
 _LONGEST_ALLOWED = 40
+# What a table holds today says what is usual, not what is right: beyond it is worth a warning, no refusal.
+_GUESSED: Severity = "warning"
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,20 @@ def _number(column: Column, name: str) -> Made:
     counter = column.whole and column.distinct and not column.gaps
     identifies = counter and (like_an_id(column.name) or like_an_index(column.name))
     comment = "Another number on every row, so it names rows and says nothing of them." if identifies else ""
+    # A code or a count returns. What seldom does may be a measure: after 77 and 78 comes 77.5.
+    measure = column.whole and column.text and not identifies and not _returns(column)
+    if measure:
+        comment = 'Whole numbers so far; where there can be no others, say "int".'
     feature = Feature(
         name,
-        "int" if column.whole else "float",
+        "int" if column.whole and not measure else "float",
         _meaning(column),
         minimum=least,
         maximum=greatest,
         max_null_share=null_limit(column),
         used_by_model=not identifies,
         column=_column(column, name),
+        severity=_GUESSED,
     )
     return Made(feature, comment)
 
@@ -130,6 +137,7 @@ def _category(column: Column, name: str) -> Made:
         allowed=tuple(sorted(column.values)) if known else (),
         max_null_share=null_limit(column),
         column=_column(column, name),
+        severity=_GUESSED,
     )
     return Made(feature, comment)
 
@@ -147,6 +155,7 @@ def _text(column: Column, name: str) -> Made:
         max_null_share=null_limit(column),
         used_by_model=False,
         column=_column(column, name),
+        severity=_GUESSED,
     )
     return Made(feature, comment)
 
@@ -160,7 +169,7 @@ def _column(column: Column, name: str) -> str:
 
 
 def _returns(column: Column) -> bool:
-    """Whether a column's values come back often enough to be a category."""
+    """Whether a column's values come back often enough to be a category, or a count."""
     if column.many or column.characters > CATEGORY_CHARACTERS or (column.moment and column.distinct):
         return False
     different, present = len(column.values), column.present

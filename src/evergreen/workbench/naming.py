@@ -55,7 +55,7 @@ def usable(name: str) -> bool:
     from pydantic import BaseModel
 
     reserved = name in RESERVED_COLUMNS or keyword.iskeyword(name) or hasattr(BaseModel, name)
-    return bool(NAME.match(name)) and not reserved
+    return bool(NAME.fullmatch(name)) and not reserved
 
 
 def like_an_id(column: str) -> bool:

@@ -75,7 +75,8 @@ def _free_place(settings: Settings, name: str, folder: Path | None) -> Path:
     if taken is not None:
         raise UseCaseError(
             f"there is a use case {name!r} already: {taken}",
-            hint="choose another name, or move that folder away",
+            hint=f"edit it and see how its tables differ then (evergreen features diff {name}),"
+            " choose another name, or move that folder away",
         )
     return place
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import EmptyTrainingSet, SettingsError
+from evergreen.private import make_private_folder, write_private
 from evergreen.settings import Settings
 from evergreen.usecase import EVENT_TIME, TIMELESS, Feature, OnDemandFeature, UseCase
 from evergreen.usecases import load
@@ -49,24 +49,15 @@ def write(
     if target.is_dir():
         target /= f"{use_case}.html"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _put(target, text)
+        make_private_folder(target.parent)
+        # It holds people's values: a new page is for its owner, one that was shared stays shared.
+        write_private(target, text, keep_mode=output is not None)
     except OSError as error:
         raise SettingsError(
             f"the page cannot be written to {target}: {error.strerror or error}",
             hint="name another file with --output",
         ) from error
     return target
-
-
-def _put(target: Path, text: str) -> None:
-    """Write a file at once."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.DataFrame, bool]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 
 from evergreen.usecase import (
     Between,
+    Contract,
     DriftPolicy,
     Entity,
     Feature,
@@ -46,7 +47,7 @@ def render(declared: Declared, notes: Sequence[str], said: str) -> str:
     use_case = declared.use_case
     view = use_case.views[0]
     used = {
-        *("Entity", "Feature", "FeatureView", "FileSource", "Gate", "Key", "Label"),
+        *("Contract", "Entity", "Feature", "FeatureView", "FileSource", "Gate", "Key", "Label"),
         *("Between", "DriftPolicy", "Floor", "Serving", "Tuning", "UseCase"),
     }
     features = [_with(_feature(f), declared.comments.get(f.name, "")) for f in view.features]
@@ -78,8 +79,12 @@ def _docstring(use_case: UseCase, said: str) -> str:
         f"{use_case.title}: {said}",
         "",
         "Everything here was guessed from the table: types, domains (with room beyond what was seen), null",
-        "limits. Read it once, say what each column means, and change what is wrong. When there are tables",
-        "already, `evergreen features diff` shows what they lack and `evergreen apply` mends them.",
+        'limits. So they only warn (severity="warning"): what lies beyond them is loaded, and answered.',
+        "Delete that line where you know the rule, and it is refused. Rows that a column cannot hold go to",
+        "the table quarantine, unless they are a larger share of a file than max_rejected_share.",
+        "",
+        "Read it once, say what each column means, and change what is wrong. When there are tables already,",
+        "`evergreen features diff` shows what they lack and `evergreen apply` mends them.",
     ]
     body = "\n".join(_printable(line).replace("\\", "\\\\").replace('"""', "'''") for line in lines)
     # A quote before the closing quotes would end the docstring too early.
@@ -106,6 +111,7 @@ def _view(view: FeatureView, features: Sequence[_Node]) -> _Node:
     ]
     if view.event_time:
         items.append(("event_time", _string(view.event_time)))
+    items.append(("contract", _call(Contract, _changed(view.contract))))
     items.append(("features", _tuple(features, broken=True)))
     return _broken("FeatureView", items)
 
@@ -124,6 +130,7 @@ def _use_case(use_case: UseCase) -> _Node:
         of_label.append(("event_time", _with(_string(label.event_time), comment)))
     if label.column:
         of_label.append(("column", _string(label.column)))
+    of_label.append(("contract", _call(Contract, _changed(label.contract))))
     keys = _tuple([_call(Key, _changed(key)) for key in use_case.entity.keys])
     items = [
         ("name", _string(use_case.name)),
@@ -143,8 +150,9 @@ def _use_case(use_case: UseCase) -> _Node:
 
 def _about_gate(use_case: UseCase) -> str:
     return (
-        f"By chance the first model may be this far behind a linear one. The floor is what a guess reaches"
-        f" that knows no feature; set the worst {use_case.gate.metric} you would accept."
+        "By chance the first model may be this far behind a linear one; further behind, the gate warns. The"
+        " floor is what a guess reaches that knows no feature; set the worst"
+        f" {use_case.gate.metric} you would accept."
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from evergreen.errors import ServiceUnreachable
 from evergreen.loop import deploy
 from evergreen.settings import Settings
+from evergreen.usecase import UseCase
 
 OWN = {"prediction": "no", "probability": 0.75, "probabilities": {"no": 0.75, "yes": 0.25}}
 
@@ -56,3 +59,18 @@ def test_a_service_that_never_comes_is_given_up_in_time() -> None:
     settings = Settings(service_urls={"parcel": "http://127.0.0.1:9"})
     with pytest.raises(ServiceUnreachable, match=r"127\.0\.0\.1:9"):
         deploy.healthy(settings, "parcel", timeout_seconds=0.1)
+
+
+def test_logged_rows_that_a_rule_of_today_refuses_are_not_sent(
+    toy_use_case: UseCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = {"client_id": 1, "age": 40, "visits": 3, "spend": None, "segment": "web", "mood": "new"}
+    logged = [sound, sound | {"age": 130}, sound | {"visits": None}, sound | {"segment": "fax"}]
+    monkeypatch.setattr("evergreen.store.database.engine", lambda _: None)
+    monkeypatch.setattr("evergreen.store.predictions.recent_rows", lambda *_, **__: logged)
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    assert deploy._rows(Settings(), toy_use_case, 1, now)[deploy.DRAWN_ROWS :] == [sound]
+    (view,) = toy_use_case.views
+    features = tuple(replace(feature, severity="warning") for feature in view.features)
+    guessed = replace(toy_use_case, views=(replace(view, features=features),))
+    assert deploy._rows(Settings(), guessed, 1, now)[deploy.DRAWN_ROWS :] == logged

@@ -50,7 +50,9 @@ def test_paths_by_part(toy_use_case: UseCase, given: str, wanted: dict[str, str]
     assert overrides(two, given) == wanted
 
 
-@pytest.mark.parametrize("given", ["https://x/y?facts=1", "s3://x/day=1/rows.csv", "/data/x=1,y=2.csv"])
+@pytest.mark.parametrize(
+    "given", ["fact\n=c.csv", "https://x/y?facts=1", "s3://x/day=1/rows.csv", "/data/x=1,y=2.csv"]
+)
 def test_a_path_with_equals_signs_is_a_path(toy_use_case: UseCase, given: str) -> None:
     assert overrides(toy_use_case, given) == {"facts": given, "label": given}
 

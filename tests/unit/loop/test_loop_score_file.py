@@ -9,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 import toy_declaration
-from evergreen.errors import ValidationFailed
-from evergreen.loop import files
+from evergreen.loop.file_rows import judge_rows
 from evergreen.usecase import Contract, Freshness, RowCount, Rule
 
 TOY = toy_declaration.USE_CASE
@@ -42,12 +40,15 @@ STRICT = replace(TOY, views=(FACTS,))
 def test_old_repeated_rows_are_scored(toy_source: Callable[..., pd.DataFrame]) -> None:
     raw = toy_source(10)
     raw["mood"], raw["segment"] = "fine", None
-    frame = files._clean(STRICT, pd.concat([raw, raw]), Path("rows.csv"))
-    assert frame["client_id"].tolist() == raw["client_id"].tolist() * 2
+    rows = judge_rows(STRICT, pd.concat([raw, raw]), Path("rows.csv"))
+    assert rows.sound["client_id"].tolist() == raw["client_id"].tolist() * 2
+    assert not rows.refusals
+    assert not rows.warnings
 
 
-def test_no_row_is_set_aside_in_silence(toy_source: Callable[..., pd.DataFrame]) -> None:
+def test_a_row_that_breaks_a_rule_is_refused_in_its_words(toy_source: Callable[..., pd.DataFrame]) -> None:
     raw = toy_source(10)
     raw.loc[3, "age"] = 110
-    with pytest.raises(ValidationFailed, match="Nobody is older than 100"):
-        files._clean(STRICT, raw, Path("rows.csv"))
+    rows = judge_rows(STRICT, raw, Path("rows.csv"))
+    assert rows.refusals == {3: "age breaks the rule not_too_old: Nobody is older than 100."}
+    assert rows.sound.index.tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]

@@ -107,6 +107,8 @@ def test_feedback_is_one_of_the_classes(parcel: UseCase, actual: Any) -> None:
         body.model_validate({"prediction_id": good, "actual": actual})
     with pytest.raises(ValidationError):
         body.model_validate({"prediction_id": "'; DROP TABLE", "actual": "yes"})
+    with pytest.raises(ValidationError):
+        body.model_validate({"prediction_id": f"{good}\n", "actual": "yes"})
 
 
 def test_the_schema_documents_every_field(parcel: UseCase) -> None:

@@ -206,3 +206,34 @@ def test_all_pages_of_a_large_run_are_read() -> None:
     }
     airflow = Recorded().on(f"GET {RUN}/taskInstances", (200, first), (200, rest))
     assert len(airflow.api().task_states("toy__train", "r1")) == 130
+
+
+@pytest.mark.parametrize(
+    ("standing", "text", "note"),
+    [
+        (None, "passed", "passed"),
+        ("", "passed", "passed"),
+        ("for Ada", "passed", "for Ada\n\npassed"),
+        (None, "x" * 1000, "x" * 1000),
+        (None, "x" * 1001, "x" * 999 + "…"),
+        ("y" * 990, "x" * 8, "y" * 990 + "\n\n" + "x" * 8),
+        ("y" * 990, "x" * 9, "y" * 990 + "\n\n" + "x" * 7 + "…"),
+    ],
+)
+def test_a_note_is_added_behind_what_the_runs_note_says(standing: str | None, text: str, note: str) -> None:
+    airflow = Recorded().on(f"GET {RUN}", (200, {"note": standing})).on(f"PATCH {RUN}", (200, {}))
+    airflow.api().add_note("toy__train", "r1", text)
+    assert airflow.bodies(f"PATCH {RUN}") == [{"note": note}]
+
+
+@pytest.mark.parametrize("standing", ["passed", "for Ada\n\npassed", "y" * 998])
+def test_a_note_that_is_there_or_has_no_room_is_not_added(standing: str) -> None:
+    airflow = Recorded().on(f"GET {RUN}", (200, {"note": standing}))
+    airflow.api().add_note("toy__train", "r1", "passed")
+    assert airflow.bodies(f"PATCH {RUN}") == []
+
+
+def test_a_note_that_airflow_refuses_is_an_error() -> None:
+    airflow = Recorded().on(f"GET {RUN}", (200, {"note": None})).on(f"PATCH {RUN}", (403, {"detail": "no"}))
+    with pytest.raises(OrchestratorError, match=r"refused a note on toy__train \(403\): no"):
+        airflow.api().add_note("toy__train", "r1", "passed")

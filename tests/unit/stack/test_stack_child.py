@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +24,15 @@ from evergreen.stack.child import (
     back_off_seconds,
     describe_exit,
 )
+from evergreen.stack.requests import (
+    REQUEST_FILE,
+    Restart,
+    request_waits,
+    take_request,
+    withdraw_request,
+    write_request,
+)
+from waiting import eventually
 
 SLEEP = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
 
@@ -242,3 +252,90 @@ def test_a_program_that_is_not_there_ends_with_127_and_says_so_in_its_log(make: 
     assert isinstance(error, ChildFailed)
     assert "exit code 127" in error.message
     assert "cannot run /no/such/program" in error.message
+
+
+def ready(child: Child) -> None:
+    for now in (0.0, 0.1, 0.2):
+        child.step(now, needs_met=True)
+    assert child.state.state == "ready"
+
+
+def end(child: Child) -> None:
+    """Wait until its process has ended, and tell the child so, as the supervisor does."""
+    pid = child.pid
+    assert pid is not None
+    _, status = os.waitpid(pid, 0)
+    child.ended(os.waitstatus_to_exitcode(status), 1.0)
+
+
+def test_a_restart_that_was_asked_for_is_no_crash_and_waits_for_nothing(make: Any) -> None:
+    child = make(environment={"KEPT": "1"})
+    ready(child)
+    first = child.pid
+    child.restart(Restart("r1", "web", {"NEW": "2"}), 0.3)
+    assert (child.state.state, child.state.request) == ("restarting", "")
+    end(child)
+    assert child.state.state == "restarting"
+    child.step(1.1, needs_met=True)
+    assert (child.state.state, child.state.request) == ("starting", "r1")
+    assert child.pid not in (None, first)
+    assert (child.state.restarts, child.failures) == (0, 0)
+    environment = Path(f"/proc/{child.pid}/environ").read_bytes().split(b"\0")
+    assert {b"KEPT=1", b"NEW=2"} <= set(environment)
+
+
+def test_a_process_that_does_not_end_when_asked_is_killed_after_its_time(make: Any) -> None:
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True)"
+    child = make(command=(sys.executable, "-S", "-c", f"{stubborn}; time.sleep(60)"), stop_seconds=5.0)
+    ready(child)
+    eventually(lambda: child.log.read_text().endswith("\n1\n"))
+    child.restart(Restart("r1", "web"), 10.0)
+    child.step(14.9, needs_met=True)
+    assert os.waitpid(child.pid, os.WNOHANG) == (0, 0)
+    child.step(15.0, needs_met=True)
+    end(child)
+    assert child.state.last_exit == "killed by SIGKILL"
+
+
+def test_a_restart_ends_a_back_off_at_once(make: Any) -> None:
+    child = make(optional=True)
+    child.step(0.0, needs_met=True)
+    child.failures = 6
+    child.ended(1, 10.0)
+    assert child.state.state == "back-off"
+    child.restart(Restart("r1", "web"), 10.1)
+    child.step(10.2, needs_met=True)
+    assert (child.state.state, child.state.request, child.failures) == ("starting", "r1", 0)
+
+
+def test_a_process_that_fails_after_a_restart_backs_off_as_ever(make: Any) -> None:
+    child = make(optional=True)
+    ready(child)
+    child.restart(Restart("r1", "web"), 0.3)
+    end(child)
+    child.step(1.1, needs_met=True)
+    child.ended(3, 2.0)
+    assert (child.state.state, child.state.request, child.state.restarts) == ("back-off", "r1", 1)
+
+
+def test_a_step_that_is_done_is_not_run_again_by_a_restart(make: Any) -> None:
+    child = make(one_off=True)
+    child.step(0.0, needs_met=True)
+    child.ended(0, 1.0)
+    child.step(1.1, needs_met=True)
+    assert child.state.state == "done"
+    child.restart(Restart("r1", "web"), 2.0)
+    child.step(2.1, needs_met=True)
+    assert child.state.state == "done"
+
+
+def test_a_request_is_taken_once_and_nonsense_is_thrown_away(tmp_path: Path) -> None:
+    assert take_request(tmp_path) is None
+    write_request(tmp_path, Restart("r1", "web", {"A": "b"}))
+    assert stat.S_IMODE((tmp_path / REQUEST_FILE).stat().st_mode) == 0o600
+    assert take_request(tmp_path) == Restart("r1", "web", {"A": "b"})
+    assert take_request(tmp_path) is None
+    (tmp_path / REQUEST_FILE).write_text("[1, 2")
+    assert take_request(tmp_path) is None
+    assert not request_waits(tmp_path)
+    assert not withdraw_request(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -62,11 +63,13 @@ def test_infinity_is_missing_and_categories_use_none(toy_use_case: UseCase) -> N
     assert found["paint"].tolist() == [None, "red"]
 
 
-@pytest.mark.parametrize("fault", ["raises", "too short", "a scalar", "texts"])
+@pytest.mark.parametrize("fault", ["raises", "exits", "too short", "a scalar", "texts"])
 def test_a_faulty_function_is_named(toy_use_case: UseCase, fault: str) -> None:
     def broken(age: Any) -> Any:
         if fault == "raises":
             raise KeyError("oops")
+        if fault == "exits":
+            sys.exit(1)
         return {"too short": age[1:], "a scalar": 3.0, "texts": np.full(len(age), "x")}[fault]
 
     use_case = replace(toy_use_case, on_demand=(OnDemandFeature(broken),))

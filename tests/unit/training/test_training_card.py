@@ -218,12 +218,24 @@ def binary() -> Facts:
     return facts
 
 
+def warned() -> Facts:
+    """Three checks, of which one warns; each says its result."""
+    facts = multiclass()
+    checks = facts["verdict"]["checks"]
+    for check in checks:
+        check["result"] = "passed"
+    reason = f"accuracy 0.8312 does not beat {EVIL}"
+    linear = {"name": "beats linear", "result": "warning", "passed": True, "reason": reason}
+    checks.insert(1, {**linear, "candidate": 0.8312, "wanted": 0.8412})
+    return facts
+
+
 def broken() -> Facts:
     """Numbers that are none, everywhere."""
     return json.loads(json.dumps(multiclass()), parse_float=lambda _: float("nan"))
 
 
-KINDS: list[Callable[[], Facts]] = [multiclass, without_champion, regression, binary, broken, dict]
+KINDS: list[Callable[[], Facts]] = [multiclass, warned, without_champion, regression, binary, broken, dict]
 
 
 class Text(HTMLParser):
@@ -289,6 +301,40 @@ def test_a_rejection_names_what_failed_first() -> None:
     assert "Rejected 1 of 2 checks failed: latency. Champion v2 stays." in said
     assert said.index("✗") < said.index("✓")
     assert "No logged requests were answered again" in said
+
+
+def test_a_warning_has_a_look_of_its_own() -> None:
+    page = model_card(warned())
+    said = Text(page).said
+    told = (
+        "Passed with 1 warning 2 of 3 checks passed, beats linear warned. It may take the place of champion"
+    )
+    assert told in said
+    assert 'class="verdict warned"' in page
+    assert page.count('<span class="mark warn" title="warning">!</span>') == 1
+    assert said.index("accuracy 0.8312 does not beat") < said.index("accuracy 0.8312 beats"), "warnings first"
+    assert said.count("✓") == 2
+    assert "✗" not in said
+    for look in (".verdict.warned", ".mark.warn"):
+        assert look in page, "the page brings the look along"
+
+
+def test_a_rejection_tells_its_warnings_behind_what_failed() -> None:
+    facts = warned()
+    facts["verdict"]["passed"] = False
+    facts["verdict"]["checks"][2] |= {"result": "failed", "passed": False}
+    page = model_card(facts)
+    said = Text(page).said
+    assert "1 of 3 checks failed: latency; 1 warning: beats linear. Champion v2 stays." in said
+    assert 'class="verdict rejected"' in page
+    assert said.index("✗") < said.index("!") < said.index("✓")
+
+
+def test_two_warnings_are_counted() -> None:
+    facts = warned()
+    facts["verdict"]["checks"][0]["result"] = "warning"
+    said = Text(model_card(facts)).said
+    assert "Passed with 2 warnings 1 of 3 checks passed, beats champion, beats linear warned." in said
 
 
 def test_a_first_model_has_no_champion() -> None:

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from evergreen.training.gate import Verdict, judge
+from evergreen.training.gate import judge
+from evergreen.training.verdict import Verdict
 from evergreen.usecase import Floor, Gate, Slice
 
 
@@ -80,10 +81,10 @@ def test_a_gain_that_most_resamples_do_not_define_is_no_win(toy_use_case):
     assert "not defined in most resamples" in verdict.summary
 
 
-def test_baselines_must_be_beaten_beside_a_champion_too(toy_use_case):
+def test_baselines_are_compared_with_a_first_model_and_the_reasons_are_told(toy_use_case):
     use_case = gated(toy_use_case)
-    assert failed(judged(use_case, 0.81, 0.80, linear=0.82)) == ["beats linear"]
-    assert failed(judged(use_case, 0.81, 0.80, dummy=0.81)) == ["beats dummy"]
+    assert failed(judged(use_case, 0.81, dummy=0.81)) == ["beats dummy"]
+    assert failed(judged(use_case, 0.81, dummy=0.8099)) == []
     first = judged(use_case, 0.8, linear=0.7, dummy=0.5)
     assert first.passed
     assert first.champion_version is None
@@ -92,8 +93,8 @@ def test_baselines_must_be_beaten_beside_a_champion_too(toy_use_case):
 
 def test_the_linear_baseline_may_have_a_margin_of_its_own_and_the_guess_has_none(toy_use_case):
     use_case = gated(toy_use_case, metric="roc_auc", baseline_margin=-0.05)
-    assert judged(use_case, 0.80, linear=0.82).passed
-    assert not judged(use_case, 0.80, linear=0.86).passed
+    assert judged(use_case, 0.80, linear=0.82).warnings == ()
+    assert [check.name for check in judged(use_case, 0.80, linear=0.86).warnings] == ["beats linear"]
     assert not judged(use_case, 0.80, dummy=0.82).passed
     assert not judged(use_case, 0.80, 0.82).passed, "no licence to fall behind the champion"
 
@@ -102,12 +103,13 @@ def test_less_is_better_for_losses_and_errors(toy_use_case):
     use_case = gated(toy_use_case, metric="log_loss", floors=(Floor("log_loss", 0.5),))
     assert judged(use_case, 0.4, 0.45).passed
     assert failed(judged(use_case, 0.46, 0.45)) == ["beats champion"]
-    assert failed(judged(use_case, 0.6, 0.7)) == ["floor of log_loss"]
+    assert failed(judged(use_case, 0.6)) == ["floor of log_loss"]
+    assert failed(judged(use_case, 0.51, 0.5)) == ["beats champion", "floor of log_loss"]
 
 
-def test_every_floor_holds_even_for_the_better_one_and_the_reason_names_what_failed(toy_use_case):
+def test_every_floor_holds_for_a_first_model_and_the_reason_names_what_failed(toy_use_case):
     use_case = gated(toy_use_case, floors=(Floor("accuracy", 0.9), Floor("recall", 0.1)))
-    verdict = judged(use_case, 0.85, 0.5)
+    verdict = judged(use_case, 0.85)
     assert failed(verdict) == ["floor of accuracy", "floor of recall"]
     assert verdict.summary == (
         "rejected: accuracy 0.8500 is not at least 0.9; recall is not defined on this hold-out"
@@ -171,4 +173,5 @@ def test_a_replay_is_shown_and_limited(toy_use_case):
 def test_a_verdict_survives_json(toy_use_case):
     verdict = judged(gated(toy_use_case), 0.8, 0.7, remark="a remark")
     assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
+    assert verdict.to_json()["warnings"] == []
     assert "(a remark)" in verdict.summary

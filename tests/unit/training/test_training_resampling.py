@@ -203,7 +203,7 @@ def test_a_gain_is_positive_where_the_candidate_is_better(metric):
     better, worse = (0.9, 0.5) if metric == "accuracy" else (0.5, 0.9)
     noise = np.linspace(-0.1, 0.1, 101)
     found = gain(metric, better + noise, worse + noise, better, worse, 0.0)
-    assert found == Gain(pytest.approx(0.4), pytest.approx(0.4), pytest.approx(0.4), 1.0)
+    assert found == Gain(pytest.approx(0.4), pytest.approx(0.4), pytest.approx(0.4), 1.0, 1.0)
     back = gain(metric, worse + noise, better + noise, worse, better, 0.0)
     assert back.value == pytest.approx(-found.value)
     assert back.share == 0.0
@@ -214,7 +214,7 @@ def test_an_equal_model_gains_nothing_but_reaches_a_margin_below_zero(toy_use_ca
     drawn = resamples(np.arange(200), seed=1, wanted=200)
     one, other = (bootstrap(use_case, label, scores, drawn) for _ in range(2))
     for metric in METRICS["binary"]:
-        assert gain(metric, one[metric], other[metric], 0.5, 0.5, 0.0) == Gain(0.0, 0.0, 0.0, 0.0)
+        assert gain(metric, one[metric], other[metric], 0.5, 0.5, 0.0) == Gain(0.0, 0.0, 0.0, 0.0, 0.0)
         assert gain(metric, one[metric], other[metric], 0.5, 0.5, -0.01).share == 1.0
         assert gain(metric, one[metric], other[metric], 0.5, 0.5, 0.01).share == 0.0
 

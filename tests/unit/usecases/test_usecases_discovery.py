@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from evergreen.errors import UnknownUseCase, UseCaseError
 from evergreen.settings import Settings
-from evergreen.usecases import folders, load, submodule
+from evergreen.usecases import folders, load, load_sound, submodule
 
 DECLARATION = """
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, Label, UseCase
@@ -86,3 +87,27 @@ def test_a_module_beside_the_declaration_is_found(own: Settings, tmp_path: Path)
     assert module is not None
     assert module.USE_CASE.name == "mine"
     assert submodule("mine", "nothing", own) is None
+
+
+@pytest.mark.parametrize("exit_line", ["sys.exit(3)", "raise SystemExit", "exit()"])
+def test_one_that_ends_the_program_is_a_fault_of_its_own(
+    own: Settings, tmp_path: Path, exit_line: str
+) -> None:
+    write(tmp_path / "mine", DECLARATION.format(name="mine"))
+    write(tmp_path / "ends", f"import sys\nfrom os import path\n{exit_line}\n")
+    sound, faults = load_sound(own)
+    assert "mine" in sound
+    assert re.search(r"ends/__init__\.py:3: the code ends the program", str(faults["ends"]))
+
+
+def test_a_module_of_its_folder_that_ends_the_program_is_named(own: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "ended", DECLARATION.format(name="ended"))
+    (tmp_path / "ended" / "simulator.py").write_text("\nraise SystemExit(1)\n")
+    with pytest.raises(UseCaseError, match=r"ended/simulator\.py:2: the code ends the program"):
+        submodule("ended", "simulator", own)
+
+
+def test_an_interrupt_while_one_loads_interrupts(own: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "slow", "raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load("slow", own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -220,7 +221,14 @@ def test_a_rule_across_columns(raw: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [lambda age: 1 / 0, lambda age: True, lambda age: age, lambda age: age[:-1] > 0]
+    "body",
+    [
+        lambda age: 1 / 0,
+        lambda age: sys.exit(1),
+        lambda age: True,
+        lambda age: age,
+        lambda age: age[:-1] > 0,
+    ],
 )
 def test_a_rule_that_does_not_answer_is_a_fault_of_the_declaration(
     raw: pd.DataFrame, body: Callable[..., Any]

@@ -147,7 +147,8 @@ def test_types_follow_from_what_is_there(here: Settings) -> None:
             index=n,
             paid=RNG.choice(["true", "false"], ROWS),
             gaps=[None if i % 4 else float(i) for i in n],
-            words=["NA" if i % 5 else str(i) for i in n],
+            words=["NA" if i % 5 else str(i % 7) for i in n],
+            measure=["NA" if i % 5 else str(i) for i in n],
             note=[f"note {i}" for i in n],
             rare=["usual"] * (ROWS - 1) + ["once"],
         ),
@@ -159,6 +160,7 @@ def test_types_follow_from_what_is_there(here: Settings) -> None:
     assert features["paid"].allowed == ("false", "true")
     assert (features["gaps"].dtype, features["gaps"].nullable) == ("float", True)
     assert (features["words"].dtype, features["words"].nullable) == ("int", True)
+    assert (features["measure"].dtype, features["measure"].nullable) == ("float", True)
     assert (features["note"].dtype, features["note"].used_by_model) == ("text", False)
     assert features["rare"].allowed == ()  # there may be other values that are as rare
     assert_fits(here, made)

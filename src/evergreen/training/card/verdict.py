@@ -1,4 +1,4 @@
-"""The verdict: passed or rejected, every check with its numbers and its reason, and the model at a glance."""
+"""The verdict: passed, perhaps with warnings, or rejected; every check, and the model at a glance."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from evergreen.training.card.parts import Facts, champion_name, interval, part, 
 from evergreen.training.plots.style import metric_name
 
 _MOST_CHECKS = 60
+# By a check's result its mark and the mark's class; in the order in which checks are shown.
+_MARKS = {"failed": ("✗", "no"), "warning": ("!", "warn"), "passed": ("✓", "yes")}
 
 
 def verdict(facts: Facts) -> str:
@@ -23,7 +25,8 @@ def verdict(facts: Facts) -> str:
 def _banner(given: Facts, checks: Sequence[Facts]) -> str:
     if given.get("passed") is None:
         return _box("open", "Not judged", "No gate has judged this model yet.")
-    failed = [check for check in checks if not check.get("passed")]
+    failed = [check for check in checks if _result(check) == "failed"]
+    warnings = [check for check in checks if _result(check) == "warning"]
     champion = given.get("champion_version")
     if given["passed"]:
         may = (
@@ -31,16 +34,34 @@ def _banner(given: Facts, checks: Sequence[Facts]) -> str:
             if champion is not None
             else "There is no champion yet: it may become the first."
         )
+        if warnings:
+            title = f"Passed with {_count(warnings)}"
+            head = f"{len(checks) - len(warnings)} of {len(checks)} checks passed, {_names(warnings)} warned"
+            return _box("warned", title, head, may)
         count = f"All {len(checks)} checks" if len(checks) > 1 else "The one check"
         head = f"{count} passed" if checks else str(given.get("summary") or "")
         return _box("passed", "Passed", head, may)
     stays = f"Champion v{champion} stays." if champion is not None else "There is no champion."
     if failed:
-        names = ", ".join(short(check.get("name", ""), 60) for check in failed)
-        head = f"{len(failed)} of {len(checks)} checks failed: {names}"
+        head = f"{len(failed)} of {len(checks)} checks failed: {_names(failed)}"
+        head += f"; {_count(warnings)}: {_names(warnings)}" if warnings else ""
     else:
         head = str(given.get("summary") or "")
     return _box("rejected", "Rejected", head, stays)
+
+
+def _result(check: Facts) -> str:
+    """The result of a check; verdicts of before there were warnings say only whether it passed."""
+    known = str(check.get("result"))
+    return known if known in _MARKS else "passed" if check.get("passed") else "failed"
+
+
+def _names(checks: Sequence[Facts]) -> str:
+    return ", ".join(short(check.get("name", ""), 60) for check in checks)
+
+
+def _count(warnings: Sequence[Facts]) -> str:
+    return f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}"
 
 
 def _box(kind: str, title: str, *said: str) -> str:
@@ -49,19 +70,17 @@ def _box(kind: str, title: str, *said: str) -> str:
 
 
 def _checks(checks: Sequence[Facts]) -> str:
-    """The failed ones first."""
+    """The failed ones first, then those that warn."""
     if not checks:
         return ""
     rows = []
-    for check in sorted(checks, key=lambda check: bool(check.get("passed"))):
-        passed = bool(check.get("passed"))
-        mark = Html(
-            f'<span class="mark {"yes" if passed else "no"}" title="{"passed" if passed else "failed"}">'
-            f"{'✓' if passed else '✗'}</span>"
-        )
+    order = list(_MARKS)
+    for check in sorted(checks, key=lambda check: order.index(_result(check))):
+        result = _result(check)
+        sign, kind = _MARKS[result]
         rows.append(
             (
-                mark,
+                Html(f'<span class="mark {kind}" title="{result}">{sign}</span>'),
                 Html(f"<b>{escape(short(check.get('name', ''), 60))}</b>"),
                 *_alike(check.get("candidate"), check.get("wanted")),
                 short(check.get("reason") or "", 600),

@@ -57,8 +57,8 @@ USE_CASE = UseCase(
     name="credit_score",
     title="Credit score (simulated bank)",
     meaning=(
-        "Predicts whether a bank's customer will be scored Poor, Standard or Good 30 days after a month's "
-        "facts. All data are simulated: no real customers."
+        "Predicts whether a bank's customer will be scored Poor, Standard or Good 30 days after a "
+        "month's facts. All data are simulated: no real customers."
     ),
     entity=Entity("customer", (Key("customer_id", "int", "Number of the simulated customer."),)),
     views=(
@@ -73,7 +73,7 @@ USE_CASE = UseCase(
             name="monthly_facts",
             source=SqlSource(CONNECTION, _MONTHLY_QUERY),
             features=fields.MONTHLY,
-            meaning="What the (simulated) bank knows of a customer on the first of each month.",
+            meaning="What the (simulated) bank knows of a customer when one of its 30-day months begins.",
             event_time="event_time",
             contract=Contract(
                 rules=(Rule(rules.loans_have_kinds), Rule(rules.salary_within_income, severity="warning")),

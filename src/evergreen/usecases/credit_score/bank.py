@@ -69,15 +69,19 @@ SCORE_OUTCOME = sa.Table(
     _moment("recorded_at"),
     sa.Index("score_outcome_by_recorded_at", "recorded_at"),
 )
-# What the simulator did, so that a second call continues the same bank instead of mixing two.
-SIMULATED_MONTH = sa.Table(
-    "simulated_month",
+# What the simulator did, so that a second call continues the same bank instead of mixing two. Period 0 says
+# when the bank's books begin.
+SIMULATED_PERIOD = sa.Table(
+    "simulated_period",
     METADATA,
-    sa.Column("month", sa.Date(), primary_key=True),
+    sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
+    _moment("begins"),
     sa.Column("scenario", sa.String(20), nullable=False),
     sa.Column("seed", sa.BigInteger(), nullable=False),
     sa.Column("customers", sa.Integer(), nullable=False),
 )
+# Where former versions noted the calendar months that they had simulated.
+_FORMER_NOTES = sa.Table("simulated_month", sa.MetaData(), sa.Column("month", sa.Date(), primary_key=True))
 
 
 @contextmanager
@@ -85,6 +89,7 @@ def opened(url: str) -> Iterator[Engine]:
     """An engine on the bank's database with its tables made; the database too, where missing and allowed.
 
     `url` is an SQLAlchemy URL that names the database, e.g. mysql+mysqldb://user:secret@host:3306/credit_bank.
+    With `?local_infile=1` rows are sent as files, so that the server could ask for any file; else inserted.
     Raises SourceUnreachable when the server does not answer or refuses.
     """
     target = sa.make_url(url)
@@ -107,12 +112,26 @@ def opened(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
+def holds_calendar_months(engine: Engine) -> bool:
+    """Whether a former version simulated this bank in calendar months, which cannot be continued."""
+    if not sa.inspect(engine).has_table(_FORMER_NOTES.name):
+        return False
+    with engine.connect() as connection:
+        return connection.execute(sa.select(_FORMER_NOTES).limit(1)).first() is not None
+
+
+def drop_tables(engine: Engine) -> None:
+    """Drop everything that the simulated bank holds, in whatever form."""
+    METADATA.drop_all(engine)
+    _FORMER_NOTES.drop(engine, checkfirst=True)
+
+
 def _engine(url: sa.URL) -> Engine:
     return sa.create_engine(
         url,
         poolclass=sa.NullPool,
         connect_args={
-            "local_infile": True,
+            "local_infile": url.query.get("local_infile") == "1",
             "init_command": "SET time_zone = '+00:00'",
             "connect_timeout": 10,
         },

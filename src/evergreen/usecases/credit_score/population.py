@@ -1,4 +1,4 @@
-"""The simulated bank's customers: who they are in a given month. Invented people, no real ones.
+"""The simulated bank's customers: who they are in a given period. Invented people, no real ones.
 
 The bank keeps a fixed number of places; a customer stays two to six years, then another takes the place. So
 customers age and their credit history grows, yet the bank as a whole stays the same over the years: no
@@ -8,13 +8,12 @@ feature drifts by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evergreen.errors import UseCaseError
 from evergreen.usecases.credit_score.fields import OCCUPATIONS
+from evergreen.usecases.credit_score.periods import PERIODS_A_YEAR
 from evergreen.usecases.credit_score.randomness import Dice, Floats, Integers
 
 Texts = NDArray[np.object_]
@@ -25,35 +24,20 @@ _PAY = np.array(
 )
 MAX_PLACES = 1_000_000
 FRESH_PLACES = 10_000_000
-_EPOCH_YEAR = 2000
-_STAY_MONTHS = (24, 72)
+_STAY_PERIODS = (2 * PERIODS_A_YEAR, 6 * PERIODS_A_YEAR)
 _PER_PLACE = 1000
-
-
-def month_of(day: date) -> int:
-    """Months from January 2000 to `day`'s month. Raises UseCaseError outside 2000-2079."""
-    if not _EPOCH_YEAR <= day.year < _EPOCH_YEAR + 80:
-        raise UseCaseError(
-            f"the bank is simulated from {_EPOCH_YEAR} to {_EPOCH_YEAR + 79}, not in {day.year}",
-            hint="choose a date in between",
-        )
-    return (day.year - _EPOCH_YEAR) * 12 + day.month - 1
-
-
-def first_day(month: int) -> date:
-    """The first day of a month counted from January 2000."""
-    return date(_EPOCH_YEAR + month // 12, month % 12 + 1, 1)
 
 
 @dataclass(frozen=True)
 class Customers:
-    """The customers at n places in one month; arrays of shape (n,).
+    """The customers at n places in one period; arrays of shape (n,).
 
-    `risk` and `wealth` are hidden standard normal traits that stay with a customer.
-    `profile_month` is the month in which age or occupation last changed.
+    `risk` and `wealth` are hidden standard normal traits that stay with a customer. `profile_period` is the
+    number of the period in which age or occupation last changed, negative where the bank was not simulated
+    yet. `tenure` and `history_at_start` count periods.
     """
 
-    month: int
+    period: int
     customer_id: Integers
     tenure: Integers
     age: Floats
@@ -62,44 +46,44 @@ class Customers:
     history_at_start: Floats
     risk: Floats
     wealth: Floats
-    profile_month: Integers
+    profile_period: Integers
     own: Dice
     monthly: Dice
 
 
-def customers_at(places: Integers, month: int, seed: int) -> Customers:
-    """Who holds these places in that month, with the traits that stay with them."""
+def customers_at(places: Integers, period: int, seed: int) -> Customers:
+    """Who holds these places in the period of that number, with the traits that stay with them."""
     place = Dice(seed, places)
-    stay = _between(place.uniform("stay"), *_STAY_MONTHS)
+    stay = _between(place.uniform("stay"), *_STAY_PERIODS)
     phase = np.floor(place.uniform("phase") * stay).astype(np.int64)
-    generation, tenure = np.divmod(month + phase, stay)
+    generation, tenure = np.divmod(period + phase, stay)
     customer_id = places * _PER_PLACE + generation
 
     own = Dice(seed, customer_id)
     start_age = np.floor(19.0 + 46.0 * own.uniform("age") ** 1.25)
-    birthday = _between(own.uniform("birthday"), 0, 12)
+    birthday = _between(own.uniform("birthday"), 0, PERIODS_A_YEAR)
     job = _between(own.uniform("occupation"), 0, len(OCCUPATIONS))
     risk = own.normal("risk")
     return Customers(
-        month=month,
+        period=period,
         customer_id=customer_id,
         tenure=tenure,
-        age=start_age + (tenure + birthday) // 12,
+        age=start_age + (tenure + birthday) // PERIODS_A_YEAR,
         occupation=np.array(OCCUPATIONS, dtype=object)[job],
         pay=_PAY[job],
         history_at_start=_history(start_age, risk, own),
         risk=risk,
         wealth=-0.25 * risk + 0.97 * own.normal("wealth"),
-        profile_month=month - np.minimum(tenure, (tenure + birthday) % 12),
+        profile_period=period - np.minimum(tenure, (tenure + birthday) % PERIODS_A_YEAR),
         own=own,
-        monthly=Dice(seed, customer_id, month),
+        monthly=Dice(seed, customer_id, period),
     )
 
 
 def _history(start_age: Floats, risk: Floats, own: Dice) -> Floats:
-    """Months of credit history when the customer joined: part of the adult life, less for the risky."""
+    """Periods of credit history when the customer joined: part of the adult life, less for the risky."""
     share = 1.0 / (1.0 + np.exp(-(0.1 - 0.6 * risk + 0.8 * own.normal("history"))))
-    return np.floor((start_age - 18.0) * 12.0 * share)
+    return np.floor((start_age - 18.0) * PERIODS_A_YEAR * share)
 
 
 def _between(uniform: Floats, low: int, high: int) -> Integers:

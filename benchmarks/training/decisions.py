@@ -1,0 +1,271 @@
+"""Every decision of the demo's tour, taken at any moment and with any seed of the bank, without a stack.
+
+simulated bank -> training set -> candidate -> gate; then requests -> drift -> retrain, or not; then the same
+again in the recession. The bank, the point-in-time join, search, fit, evaluation, gate, drift and governor
+are the product's own functions. Only what stands between them is missing: the bank's rows come from
+`simulator.recorded` instead of through MariaDB and the ingest (tests/integration/test_demo_decisions.py shows
+that the store's join gives the very same table), the champion is the model just fitted instead of one from
+MLflow, and no request is replayed. The search is the declared one, but no clock ends it: on a busy machine it
+would otherwise be another search.
+
+Used by `make bench-train` and by tests/unit/demo/test_demo_decisions.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+import pyarrow as pa
+
+from evergreen.demo.timeline import Timeline
+from evergreen.demo.tour import PREDICTIONS
+from evergreen.demo.upstream import CUSTOMERS, SEED
+from evergreen.monitoring import drift, governor
+from evergreen.monitoring.reports import DriftReport
+from evergreen.settings import Settings
+from evergreen.store import arrow, asof
+from evergreen.store.on_demand import columns_of, feature_columns
+from evergreen.store.query import Part, query_of
+from evergreen.store.tables import INGESTED_AT
+from evergreen.store.training_set import TrainingSet
+from evergreen.training import candidate
+from evergreen.training.answers import out_of_sample, scores
+from evergreen.training.contest import Rival
+from evergreen.training.gate import judge
+from evergreen.training.matrix import Columns, rows_of
+from evergreen.training.profile import profile
+from evergreen.training.search import search
+from evergreen.training.split import validation
+from evergreen.training.studies import pruner_of
+from evergreen.training.tuned import tuned
+from evergreen.usecase import EVENT_TIME, UseCase
+from evergreen.usecases import load
+from evergreen.usecases.credit_score.simulator import draw, periods_before, recorded
+
+USE_CASE = "credit_score"
+_ENDLESS_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: its rows and model (digests), and what the gate said."""
+
+    dataset: str
+    rows: int
+    model: str
+    passed: bool
+    summary: str
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """One look at the requests: whether to retrain, and the reason."""
+
+    retrain: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a tour decides, and how many of its fresh customers in recession each model answers rightly."""
+
+    first: Training
+    as_usual: Monitoring
+    in_recession: Monitoring
+    second: Training
+    v1_accuracy: float
+    v2_accuracy: float
+
+    @property
+    def hold(self) -> bool:
+        """Whether the tour would be verified: v1 promoted, no drift while nothing drifts, drift in the
+        recession, v2 promoted and better."""
+        return (
+            self.first.passed
+            and not self.as_usual.retrain
+            and self.in_recession.retrain
+            and self.second.passed
+            and self.v2_accuracy > self.v1_accuracy
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "hold": self.hold}
+
+
+@dataclass(frozen=True)
+class _Trained:
+    rows: candidate.Rows
+    made: candidate.Candidate
+    told: Training
+
+
+def declared() -> UseCase:
+    """credit_score as it is declared, but that its search ends by its trials alone."""
+    use_case = load(USE_CASE, Settings())
+    return replace(use_case, tuning=replace(use_case.tuning, seconds=_ENDLESS_SECONDS))
+
+
+def training_sets(moment: datetime, seed: int = SEED, customers: int = CUSTOMERS) -> list[TrainingSet]:
+    """The training sets of v1 and v2 of a tour taken at `moment` (aware) on the bank of that seed."""
+    timeline, use_case = Timeline.until(moment), declared()
+    whole = {"start": timeline.begins, "customers": customers, "seed": seed}
+    before = recorded(end=timeline.first_training, **whole)
+    after = recorded(end=timeline.now, recession_from=timeline.turns, **whole)
+    return [
+        training_set(use_case, before, timeline.first_training),
+        training_set(use_case, after, timeline.now),
+    ]
+
+
+def training_set(use_case: UseCase, frames: dict[str, pd.DataFrame], as_of: datetime) -> TrainingSet:
+    """The point-in-time join of what the bank had recorded, ingested as of that moment."""
+    window = use_case.retrain.window
+    query = query_of(use_case, as_of, as_of - window if window else None)
+    tables = dict(zip(("customer", "monthly_fact"), query.views, strict=True))
+    views = [(_table(frames[name], part, as_of), part.max_age) for name, part in tables.items()]
+    labels = _table(frames["score_outcome"], query.label, as_of)
+    times = arrow.numbers(labels[EVENT_TIME])
+    counts = times <= asof.microseconds(as_of - query.delay)
+    if query.since is not None:
+        counts &= times > asof.microseconds(query.since)
+    labels = labels.filter(pa.array(counts)).drop_columns([INGESTED_AT])
+    target = query.label.column_names[0]
+    joined = asof.join(labels, views, query.key_names, as_of)
+    joined = joined.select([name for name in joined.column_names if name != target] + [target])
+    return TrainingSet(joined, arrow.digest(joined), as_of, as_of, query.to_json())
+
+
+def digest_of(rows: TrainingSet) -> str:
+    """The digest of a training set with its event times counted back from its `as_of`, in microseconds.
+
+    It covers every row, in its order, and every column: keys, stored features, label and that distance.
+    """
+    place = rows.table.schema.get_field_index(EVENT_TIME)
+    ago = asof.microseconds(rows.as_of) - arrow.numbers(rows.table[EVENT_TIME])
+    return arrow.digest(rows.table.set_column(place, EVENT_TIME, pa.array(ago)))
+
+
+def take_decisions(moment: datetime, seed: int = SEED, customers: int = CUSTOMERS) -> Decisions:
+    """Every decision of the tour that is taken at `moment` (aware) on the bank of that seed."""
+    use_case, timeline = declared(), Timeline.until(moment)
+    before, after = training_sets(moment, seed, customers)
+    first = _train(use_case, before, None)
+    period = periods_before(timeline.begins, timeline.turns)
+    usual, _ = _fresh(use_case, seed + 1, "stable", period)
+    hard, truth = _fresh(use_case, seed + 2, "recession", period)
+    second = _train(use_case, after, first)
+    return Decisions(
+        first=first.told,
+        as_usual=_monitor(use_case, first, usual, timeline.now),
+        in_recession=_monitor(use_case, first, hard, timeline.now),
+        second=second.told,
+        v1_accuracy=_accuracy(use_case, first, hard, truth),
+        v2_accuracy=_accuracy(use_case, second, hard, truth),
+    )
+
+
+def _table(frame: pd.DataFrame, part: Part, as_of: datetime) -> pa.Table:
+    """A table of the bank as the ingest leaves it in the store."""
+    times = frame["valid_from"] if "valid_from" in frame else frame[EVENT_TIME]
+    stored = frame.assign(
+        **{EVENT_TIME: times.dt.tz_localize("UTC"), INGESTED_AT: pd.Timestamp(as_of)}
+    ).filter(part.schema.names)
+    return pa.Table.from_pandas(stored, schema=part.schema, preserve_index=False)
+
+
+def _train(use_case: UseCase, given: TrainingSet, champion: _Trained | None) -> _Trained:
+    """Search, fit, evaluate beside the champion, and judge: the steps of `evergreen.loop.train`."""
+    import optuna
+
+    settings = Settings(threads=1)
+    rows = candidate.rows(use_case, given)
+    part = rows.cuts[0].train
+    study = optuna.create_study(direction="minimize", pruner=pruner_of(use_case))
+    search(
+        study,
+        use_case,
+        rows_of(rows.columns, part),
+        rows.label[part],
+        validation(use_case, rows.frame[part]),
+        machine=candidate.machine(settings, use_case),
+    )
+    run: Any = SimpleNamespace(as_of=given.as_of)
+    with _without_servers(use_case, rows, champion):
+        made = candidate.evaluate(settings, _no_database(), use_case, run, rows, tuned(study, use_case))
+    verdict = judge(use_case, made.evaluation)
+    told = Training(
+        dataset=digest_of(given),
+        rows=len(given),
+        model=made.evaluation["model_digest"],
+        passed=verdict.passed,
+        summary=verdict.summary,
+    )
+    return _Trained(rows, made, told)
+
+
+def _no_database() -> Any:
+    return None
+
+
+@contextmanager
+def _without_servers(use_case: UseCase, rows: candidate.Rows, champion: _Trained | None) -> Iterator[None]:
+    """An evaluation whose champion is at hand, without a prediction log, and without what only people see."""
+    rival = Rival(None, None, "")
+    if champion is not None:
+        model = champion.made.model
+        answers = out_of_sample(use_case, [model] * len(rows.cuts), rows.columns, rows.cuts)
+        loaded: Any = SimpleNamespace(version=1, model=model)
+        rival = Rival(1, answers, "all hold-out rows are newer than its training", loaded)
+    with (
+        patch.object(candidate, "rival", lambda *_: rival),
+        patch.object(candidate, "replay", lambda *_: None),
+        patch.object(candidate, "learning_curve", lambda *_: []),
+        patch.object(candidate.pictures, "of_answers", lambda *_: {}),
+        patch.object(candidate.pictures, "of_model", lambda *_: {}),
+    ):
+        yield
+
+
+def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: datetime) -> Monitoring:
+    """What monitoring makes of those requests: the steps of `evergreen.loop.monitor`."""
+    answers = champion.made.answers.predictions
+    reference = {each.feature: each for each in profile(use_case, champion.rows.columns, answers)}
+    features = drift.measure(use_case, reference, columns)
+    since = as_of - timedelta(minutes=5)
+    drifted, reason = drift.judge(use_case.drift, features, _length(columns), since)
+    report = DriftReport(
+        id="",
+        use_case=use_case.name,
+        as_of=as_of,
+        model_version=1,
+        window_start=since,
+        window_end=as_of,
+        row_count=_length(columns),
+        drifted=drifted,
+        report={"reason": reason, "features": []},
+    )
+    return Monitoring(*governor.decide(use_case.retrain, report, as_of, promoted_at=since))
+
+
+def _fresh(use_case: UseCase, seed: int, scenario: str, period: int) -> tuple[Columns, Sequence[str]]:
+    """The tour's requests as columns of all features, and the scores that these customers will get."""
+    rows, truth = draw(PREDICTIONS, seed, scenario=scenario, period=period)
+    frame = pd.DataFrame(rows)
+    kinds = {f.name: "float64" if f.numeric else "object" for f in use_case.stored_features}
+    return feature_columns(use_case, columns_of(frame.astype(kinds), use_case)), truth
+
+
+def _accuracy(use_case: UseCase, trained: _Trained, columns: Columns, truth: Sequence[str]) -> float:
+    predictions = scores(use_case, trained.made.model, columns).predictions
+    return float((predictions == truth).mean())
+
+
+def _length(columns: Columns) -> int:
+    return len(next(iter(columns.values())))

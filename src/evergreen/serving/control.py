@@ -1,0 +1,59 @@
+"""BentoML's process manager, without the control socket that any local user could use.
+
+BentoML runs a service's workers under circus. A circus arbiter takes commands and publishes events over
+ZeroMQ, without any authentication; `bentoml serve` puts both on random loopback ports, where any user of the
+machine reads the service's environment (passwords) and starts processes as its user. Nothing of Evergreen or
+BentoML uses them in production, so here they are `inproc://` endpoints, which exist inside the process only:
+no file and no port.
+
+Only circus' public `Arbiter` is touched, none of BentoML's private names.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+from evergreen.errors import ServingError
+
+_ENDPOINTS = ("endpoint", "pubsub_endpoint")
+# What would listen, or need the endpoints from another process. `bentoml serve --reload` is a plugin.
+_NEED_A_SOCKET = ("statsd", "stats_endpoint", "httpd", "multicast_endpoint", "plugins")
+_MARK = "_evergreen_closed"
+
+
+def close_control_socket() -> None:
+    """Give every circus arbiter that this process makes from now on endpoints inside the process only.
+
+    Called again it changes nothing. Raises ServingError when the installed circus cannot be told so: a
+    service does not start rather than open the socket.
+    """
+    try:
+        from circus.arbiter import Arbiter
+    except ImportError as error:
+        raise _cannot(f"BentoML's process manager circus is not as expected ({error})") from error
+    original = Arbiter.__init__
+    if getattr(original, _MARK, False):
+        return
+    signature = inspect.signature(original)
+    if missing := [name for name in _ENDPOINTS if name not in signature.parameters]:
+        raise _cannot(f"circus' arbiter takes no {' and no '.join(missing)}")
+
+    @functools.wraps(original)
+    def make(self: Any, *args: Any, **options: Any) -> None:
+        bound = signature.bind_partial(self, *args, **options)
+        if wanted := [name for name in _NEED_A_SOCKET if bound.arguments.get(name)]:
+            raise _cannot(f"the service was started with circus' {', '.join(wanted)}, which needs the socket")
+        bound.arguments |= {name: f"inproc://evergreen-{name}-{id(self)}" for name in _ENDPOINTS}
+        original(*bound.args, **bound.kwargs)
+
+    setattr(make, _MARK, True)
+    Arbiter.__init__ = make
+
+
+def _cannot(reason: str) -> ServingError:
+    return ServingError(
+        f"the service does not start, because its control socket would be open to every local user: {reason}",
+        hint="install the BentoML that requirements.lock names, and start the service without --reload",
+    )

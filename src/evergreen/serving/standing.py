@@ -1,0 +1,122 @@
+"""How a running service stands to the champion and to the declaration of now, and what to do if it lags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from evergreen.serving.client import ServiceClient
+from evergreen.usecase import UseCase
+from evergreen.usecase.digest import serving_digest, short_digest
+
+if TYPE_CHECKING:
+    from evergreen.registry.champion import Champion
+
+# A service asks for the champion every few seconds and then loads it: until then it is not late.
+_SETTLING = timedelta(seconds=30)
+_ANSWER_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a service serves and holds beside what it should. Versions are None where there is none.
+
+    `declaration` is the digest of the declaration that the service holds ("" when it does not say, as
+    services of earlier versions), `declared` that of the use case's files now. `settling`: the champion or
+    the service is so new that the model may still be loading. `trouble` is the service's own word.
+    """
+
+    use_case: str
+    url: str
+    serves: int | None
+    champion: int | None
+    declaration: str
+    declared: str
+    trouble: str
+    settling: bool = False
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it holds another declaration than the files do now."""
+        return bool(self.declaration) and self.declaration != self.declared
+
+    @property
+    def behind(self) -> bool:
+        """Whether another model answers than the champion."""
+        return self.champion is not None and self.serves != self.champion
+
+    @property
+    def lags(self) -> bool:
+        """Whether somebody has to do something about it."""
+        return self.outdated or (self.behind and (bool(self.trouble) or not self.settling))
+
+    @property
+    def remedy(self) -> str:
+        """The command that helps; "" when it does not lag, or when `trouble` says what to do."""
+        if self.outdated or (self.lags and not self.trouble):
+            return restart_command(self.use_case)
+        return ""
+
+    def describe(self) -> str:
+        """All of it in one line, the remedy last."""
+        parts = ["serves no model" if self.serves is None else f"serves v{self.serves}"]
+        if self.behind:
+            parts[0] += f", champion is v{self.champion}"
+            if not self.lags:
+                parts[0] += ", which it takes over within seconds"
+        if self.outdated:
+            held, now = short_digest(self.declaration), short_digest(self.declared)
+            parts.append(f"holds an older declaration ({held}, now {now})")
+        elif self.trouble:
+            parts.append(self.trouble)
+        return "; ".join(parts) + (f": {self.remedy}" if self.remedy else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field, and what follows from them."""
+        return {
+            **asdict(self),
+            "outdated": self.outdated,
+            "lags": self.lags,
+            "remedy": self.remedy,
+            "summary": self.describe(),
+        }
+
+
+def look_at_service(url: str, use_case: UseCase, champion: Champion | None) -> Standing:
+    """Ask the service at `url` what it serves and holds. Raises ServiceUnreachable, ServingError."""
+    with ServiceClient(url, timeout=_ANSWER_SECONDS) as client:
+        return standing_of(client.metadata(), url, use_case, champion)
+
+
+def standing_of(
+    metadata: Mapping[str, Any],
+    url: str,
+    use_case: UseCase,
+    champion: Champion | None,
+    now: datetime | None = None,
+) -> Standing:
+    """The standing of the service that answers /metadata so; `now` (aware) is when it did."""
+    now = now or datetime.now(UTC)
+    moments = [champion.promoted_at if champion else None, datetime.fromisoformat(metadata["started_at"])]
+    return Standing(
+        use_case=use_case.name,
+        url=url,
+        serves=metadata["model_version"],
+        champion=champion.version if champion else None,
+        declaration=metadata.get("declaration") or "",
+        declared=serving_digest(use_case),
+        trouble=metadata["trouble"],
+        settling=any(moment is not None and now - moment < _SETTLING for moment in moments),
+    )
+
+
+def restart_command(use_case: str) -> str:
+    """What a person types to give a service the declaration of now."""
+    return f"evergreen restart {use_case}"
+
+
+def container_of(use_case: str) -> str:
+    """The name of a use case's service in docker-compose.yml."""
+    return f"service-{use_case.replace('_', '-')}"

@@ -1,0 +1,59 @@
+"""How the supervisor is asked to restart a server: by a file in the home, which it takes away at once.
+
+A signal could carry neither a name nor the settings of now, and a socket would be one more thing to guard.
+Who asks holds a lock meanwhile, so that there is one request at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from evergreen.private import write_private
+
+REQUEST_FILE = "restart.json"
+REQUEST_LOCK = "restart.lock"
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A request to end the server `name` and to start it anew with `environment` beside what it had.
+
+    `id` is unique: the supervisor writes it into the server's state when it starts the new process.
+    """
+
+    id: str
+    name: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_request(home: Path, request: Restart) -> None:
+    """Ask the supervisor of a home. Raises OSError when the home cannot be written."""
+    write_private(home / REQUEST_FILE, json.dumps(asdict(request)))
+
+
+def take_request(home: Path) -> Restart | None:
+    """The request that waits, which is then gone; None when there is none, or none that can be read."""
+    path = home / REQUEST_FILE
+    try:
+        text = path.read_text()
+        path.unlink()
+        return Restart(**json.loads(text))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def request_waits(home: Path) -> bool:
+    """Whether a request has not been taken yet."""
+    return (home / REQUEST_FILE).exists()
+
+
+def withdraw_request(home: Path) -> bool:
+    """Take back a request that nobody has taken; whether there was one."""
+    try:
+        (home / REQUEST_FILE).unlink()
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,252 @@
+"""`evergreen restart`: end one server of the running stack gracefully, and start it anew."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evergreen.errors import (
+    ChildFailed,
+    EvergreenError,
+    NoChampion,
+    SignatureMismatch,
+    StackError,
+    StackNotRunning,
+)
+from evergreen.settings import Settings, load_settings
+from evergreen.stack import logs
+from evergreen.stack.envfile import chosen_by_user
+from evergreen.stack.requests import (
+    REQUEST_LOCK,
+    Restart,
+    request_waits,
+    withdraw_request,
+    write_request,
+)
+from evergreen.stack.state import (
+    ProcessState,
+    StackState,
+    is_supervised,
+    open_lock,
+    read_state,
+    try_lock,
+)
+
+if TYPE_CHECKING:
+    from evergreen.usecase import UseCase
+
+Progress = Callable[[str], None]
+
+SERVICE_PREFIX = "service-"
+# A supervisor looks ten times a second; one that was started by an earlier version never does.
+TAKEN_SECONDS = 15.0
+# The longest that a server may take to end and to become ready.
+READY_SECONDS = 240.0
+_POLL_SECONDS = 0.1
+
+_REFUSED = {
+    "mariadb": (
+        "every other server works on it, and it would come back with the very options that it has",
+        "evergreen down, then evergreen up: that ends the others first",
+    )
+}
+
+
+def restart(
+    home: Path, name: str, *, force: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Restart the server `name`: a use case (its service) or a process, as `evergreen status` shows them.
+
+    A service is refused while its declaration cannot be loaded, and, unless `force`, while it would have no
+    model afterwards although it has one now. Returns {"name", "pid", "url", "seconds"}, of a service also
+    "use_case" and "standing" (see `serving/standing.py`; None if it does not answer).
+
+    Raises StackNotRunning, UseCaseError with the file and line, SignatureMismatch, NoChampion, ChildFailed
+    with the end of the log, StackError for an unknown name.
+    """
+    home = home.resolve()
+    settings = load_settings(home)
+    process = find_server(_running(home, settings, name), settings, name)
+    if not process.name.startswith(SERVICE_PREFIX):
+        return restart_server(home, process.name, progress=progress)
+    from evergreen.usecases import load
+
+    declared = load(process.name.removeprefix(SERVICE_PREFIX), settings)
+    if not force:
+        refuse_without_model(settings, declared, process.url)
+    restarted = restart_server(home, process.name, environment=chosen_by_user(settings), progress=progress)
+    return {**restarted, "use_case": declared.name, "standing": _standing(settings, declared, process.url)}
+
+
+def restart_server(
+    home: Path, name: str, *, environment: dict[str, str] | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Have the supervisor restart the process of that name, and wait until it is ready again.
+
+    `environment` is added to what the process had. Of several callers at once each gets a process that was
+    started after its call; one process may do for several. Raises StackNotRunning when the supervisor ends,
+    ChildFailed when the process does not come up.
+    """
+    home, began = home.resolve(), time.monotonic()
+    say = progress or (lambda _: None)
+    before = _process(home, name).request
+    with _one_at_a_time(home, say):
+        request = _process(home, name).request
+        if request == before:  # else somebody's restart, since we were called, is ours as well
+            request = str(uuid.uuid4())
+            write_request(home, Restart(request, name, environment or {}))
+            _await_taking(home, name)
+        process = _await_ready(home, name, request, say)
+    return {
+        "name": name,
+        "pid": process.pid,
+        "url": process.url,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def find_server(state: StackState, settings: Settings, name: str) -> ProcessState:
+    """The process that a person means by a use case's name or a process' own.
+
+    Raises StackError: with the nearest name and all names, for what is no server or may not be restarted.
+    """
+    servers = {each.name: each for each in state.processes if not each.one_off}
+    process = servers.get(name) or servers.get(f"{SERVICE_PREFIX}{name}")
+    if process is None:
+        if name.removeprefix(SERVICE_PREFIX) in settings.service_urls:
+            use_case = name.removeprefix(SERVICE_PREFIX)
+            raise StackError(
+                f"the service of {use_case} does not run: it starts by itself with the first champion",
+                hint=f"train one: evergreen train {use_case}",
+            )
+        known = sorted(each.removeprefix(SERVICE_PREFIX) for each in servers)
+        near = difflib.get_close_matches(name, [*known, *servers], n=1)
+        raise StackError(
+            f"the stack has no server {name!r}",
+            hint=(f"did you mean {near[0]!r}? " if near else "") + f"It has {', '.join(known)}",
+        )
+    if process.name in _REFUSED:
+        reason, instead = _REFUSED[process.name]
+        raise StackError(f"{process.name} is not restarted alone: {reason}", hint=instead)
+    return process
+
+
+def refuse_without_model(settings: Settings, declared: UseCase, url: str) -> None:
+    """Raise while a service that has a model would have none after a restart.
+
+    NoChampion, SignatureMismatch, RegistryUnreachable; nothing when it has no model now either.
+    """
+    from evergreen.registry.champion import champion
+    from evergreen.registry.models import load_model
+    from evergreen.serving.client import ServiceClient
+
+    try:
+        with ServiceClient(url, timeout=3.0) as client:
+            serves = client.metadata()["model_version"]
+    except EvergreenError:
+        return  # whatever ails it, it cannot become worse
+    if serves is None:
+        return
+    name, forced = declared.name, f"evergreen restart {declared.name} --force restarts it all the same"
+    present = champion(settings, name)
+    if present is None:
+        raise NoChampion(
+            f"the service of {name} answers with v{serves}, and would have no model after a restart:"
+            " nobody is champion in MLflow",
+            hint=f"evergreen rollback {name}, or evergreen train {name}; {forced}",
+        )
+    try:
+        load_model(settings, declared, present.version)
+    except SignatureMismatch as error:
+        raise SignatureMismatch(
+            f"the service of {name} answers with v{serves}, and would have no model after a restart:"
+            f" {error.message}",
+            hint=f"train a model of the new declaration first: evergreen train {name}, then this again;"
+            f" or undo the change; {forced}",
+        ) from error
+
+
+def _running(home: Path, settings: Settings, name: str) -> StackState:
+    """The state of the stack that runs in `home`. Raises StackNotRunning with what to do instead."""
+    state = read_state(home)
+    if state is not None and is_supervised(home, state):
+        return state
+    from evergreen.serving.standing import container_of
+
+    known = name in settings.service_urls
+    raise StackNotRunning(
+        f"no stack runs in {home}, so nothing can be restarted there",
+        hint="evergreen up starts it; in containers: docker compose restart "
+        + (container_of(name) if known else "SERVICE"),
+    )
+
+
+def _process(home: Path, name: str) -> ProcessState:
+    state = read_state(home)
+    if state is None or not is_supervised(home, state):
+        raise StackNotRunning(
+            f"the stack of {home} ended meanwhile", hint="evergreen status shows why; evergreen up"
+        )
+    return next(process for process in state.processes if process.name == name)
+
+
+@contextmanager
+def _one_at_a_time(home: Path, say: Progress) -> Iterator[None]:
+    lock = open_lock(home, REQUEST_LOCK)
+    try:
+        if not try_lock(lock):
+            say("waiting for another restart")
+            while not try_lock(lock):
+                time.sleep(_POLL_SECONDS)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _await_taking(home: Path, name: str) -> None:
+    """Wait until the supervisor has taken the request. Raises StackError when it does not look."""
+    deadline = time.monotonic() + TAKEN_SECONDS
+    while request_waits(home):
+        _process(home, name)  # raises when the stack ends
+        if time.monotonic() > deadline and withdraw_request(home):
+            raise StackError(
+                "the supervisor takes no requests: an earlier version of Evergreen started this stack",
+                hint="evergreen down, then evergreen up",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _await_ready(home: Path, name: str, request: str, say: Progress) -> ProcessState:
+    deadline, shown = time.monotonic() + READY_SECONDS, ""
+    while True:
+        process = _process(home, name)
+        text = f"{name}: {process.state}" + (f", {process.detail}" if process.detail else "")
+        started = process.request == request
+        if text != shown and (started or process.state == "restarting"):
+            say(shown := text)
+        if started and process.state in ("ready", "unhealthy"):
+            return process
+        if (started and process.state == "back-off") or time.monotonic() > deadline:
+            log = Path(process.log)
+            raise ChildFailed(
+                f"{name} does not come up again ({process.state}: {process.detail or 'no reason known'})\n"
+                f"The last lines of {log}:\n{logs.tail(log)}",
+                hint="the log says why; the stack goes on trying",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _standing(settings: Settings, declared: UseCase, url: str) -> dict[str, Any] | None:
+    from evergreen.registry.champion import champion
+    from evergreen.serving.standing import look_at_service
+
+    try:
+        return look_at_service(url, declared, champion(settings, declared.name)).to_json()
+    except EvergreenError:
+        return None

@@ -1,0 +1,67 @@
+"""Digests of a declaration, for those who act on it: what an ingest heeds, and what a service heeds.
+
+Words for people count in neither. A digest is the same in every process, on every machine and on every
+supported Python; a declared function counts by its code (`usecase/code.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+
+from evergreen.usecase.code import code_digest
+from evergreen.usecase.use_case import UseCase
+
+_SHOWN = 7
+
+_WORDS = frozenset(("meaning", "title"))
+# What only readers of the store heed makes no ingested row another one.
+_NOT_FOR_INGEST = _WORDS | {"used_by_model", "max_age"}
+# Where rows come from, and what an ingest asks of them as a whole. The port is the stack's to choose.
+_NOT_FOR_SERVING = _WORDS | {
+    *("source", "column", "event_time", "delay", "contract", "unique", "port", "retention"),
+}
+
+
+def ingest_digest(use_case: UseCase) -> str:
+    """SHA-256 over all of a declaration that an ingest heeds."""
+    heeded = (use_case.name, use_case.entity, use_case.views, use_case.label)
+    return _digest(heeded, _NOT_FOR_INGEST)
+
+
+def serving_digest(use_case: UseCase) -> str:
+    """SHA-256 over all of a declaration that a prediction service heeds: fields, types, domains, classes, the
+    code of on-demand features, what the model is given, the greatest batch."""
+    heeded = (
+        *(use_case.name, use_case.entity, use_case.views, use_case.label, use_case.on_demand),
+        *([feature.name for feature in use_case.model_features], use_case.serving),
+    )
+    return _digest(heeded, _NOT_FOR_SERVING)
+
+
+def short_digest(digest: str) -> str:
+    """As much of a digest as people compare."""
+    return digest[:_SHOWN]
+
+
+def _digest(values: tuple[object, ...], left_out: frozenset[str]) -> str:
+    first, *others = values
+    lines = [str(first), *(_described(value, left_out) for value in others)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _described(value: object, left_out: frozenset[str]) -> str:
+    if is_dataclass(value):
+        parts = [
+            f"{field.name}={_described(getattr(value, field.name), left_out)}"
+            for field in fields(value)
+            if field.name not in left_out
+        ]
+        return f"{type(value).__name__}({', '.join(parts)})"
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(_described(each, left_out) for each in value)}]"
+    if isinstance(value, Mapping):
+        pairs = sorted((str(name), _described(each, left_out)) for name, each in value.items())
+        return f"{{{', '.join(f'{name}: {text}' for name, text in pairs)}}}"
+    return code_digest(value) if callable(value) else repr(value)

@@ -1,0 +1,149 @@
+"""A failed tour ends with the failing part's own words, the command that explains them and the address."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from evergreen.demo import tour as plot
+from evergreen.demo.stages import Stage, Tour, Trace
+from evergreen.demo.tour import Guide
+from evergreen.errors import EvergreenError, OrchestratorError, ServiceUnreachable, StageNotVerified
+from evergreen.registry.champion import Champion
+from evergreen.settings import Settings
+from evergreen.usecases import load
+
+RUN = "http://airflow/dags/credit_score__train/runs/r1"
+CARD = "http://mlflow/#/experiments/1/runs/abc/artifacts/model_card.html"
+REJECTED = "rejected: accuracy 0.8207 does not beat the linear baseline's 0.8360"
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+class FakeAirflow:
+    """An Airflow whose runs end as told, and whose tasks return what they are told to."""
+
+    def __init__(self, xcoms: dict[str, Any] | None = None, failure: str = "", task: str = "") -> None:
+        self.xcoms, self.failure, self.task = xcoms or {}, failure, task
+
+    def trigger(self, dag_id: str, conf: Any) -> str:
+        return "r1"
+
+    def wait_for_asset_run(self, dag_id: str, after: Any, timeout: float) -> str:
+        return "r1"
+
+    def wait(self, dag_id: str, run_id: str, **_: Any) -> None:
+        if self.failure:
+            raise OrchestratorError(self.failure, hint=f"see it in Airflow: {self.run_url(dag_id, run_id)}")
+
+    def task_error(self, dag_id: str, run_id: str) -> str:
+        return self.task
+
+    def run_url(self, dag_id: str, run_id: str) -> str:
+        return f"http://airflow/dags/{dag_id}/runs/{run_id}"
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        return self.xcoms[task_id]
+
+
+def ending(error: EvergreenError) -> list[str]:
+    """The last lines that a person reads."""
+    return str(error).splitlines()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path, service_urls={"credit_score": "http://127.0.0.1:1"})
+
+
+def guide(settings: Settings, airflow: FakeAirflow) -> Guide:
+    given: Any = airflow
+    tour = Tour(Console(file=io.StringIO(), width=200))
+    return Guide(settings, load("credit_score", settings), tour, given)
+
+
+def test_a_rejected_candidate_ends_with_the_verdict_and_how_to_read_it(settings: Settings) -> None:
+    register = {"version": 1, "passed": False, "summary": REJECTED, "card": CARD}
+    made = guide(settings, FakeAirflow({"register": register}))
+    with pytest.raises(StageNotVerified, match="stage 'train' is not verified") as caught:
+        plot._train_first(made, NOW)
+    assert ending(caught.value)[1:] == [
+        f"v1 {REJECTED}",
+        "Hint: explained by: evergreen gate explain credit_score 1",
+        f"to be seen at: {CARD}",
+    ]
+
+
+def test_a_retraining_that_leaves_the_old_champion_ends_so_too(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = {"version": 2, "passed": False, "summary": REJECTED, "card": ""}
+    made = guide(settings, FakeAirflow({"register": register}))
+    first = Champion(1, "run", NOW)
+    monkeypatch.setattr(Guide, "champion", lambda *_: first)
+    with pytest.raises(StageNotVerified, match="a new champion that passed the gate") as caught:
+        plot._retrain(made, first, asked=NOW)
+    assert ending(caught.value)[1:] == [
+        f"v2 {REJECTED}",
+        "Hint: explained by: evergreen gate explain credit_score 2",
+        f"to be seen at: {RUN}",
+    ]
+
+
+def test_a_failed_task_ends_with_its_own_error(settings: Settings) -> None:
+    airflow = FakeAirflow(failure="credit_score__ingest failed in run r1", task="validate: age is negative")
+    made = guide(settings, airflow)
+    with pytest.raises(OrchestratorError) as caught, made.tour.stage("history") as stage:
+        made.run_dag(stage, "ingest", NOW)
+    assert ending(caught.value) == [
+        "credit_score__ingest failed in run r1",
+        "validate: age is negative",
+        "Hint: explained by: evergreen ingest-runs credit_score",
+        "see it in Airflow: http://airflow/dags/credit_score__ingest/runs/r1",
+    ]
+
+
+def test_a_monitor_that_does_not_see_the_recession_says_why(settings: Settings) -> None:
+    decision = {"retrain": False, "reason": "no, because 2 of 26 features drifted"}
+    made = guide(settings, FakeAirflow({"governor": {**decision, "retrain": True}}))
+    with pytest.raises(StageNotVerified) as caught:
+        plot._monitor_quiet(made)
+    assert ending(caught.value)[1:3] == [
+        f"monitor: {decision['reason']}",
+        "Hint: explained by: evergreen run monitor credit_score",
+    ]
+
+
+def test_a_service_that_is_away_ends_with_its_trouble(settings: Settings) -> None:
+    state = {
+        "id": "x",
+        "processes": [
+            {"name": "mlflow", "state": "ready"},
+            {"name": "service-credit_score", "state": "back-off", "detail": "no memory", "log": "logs/s.log"},
+        ],
+    }
+    (settings.home / "stack.json").write_text(json.dumps(state))
+    made = guide(settings, FakeAirflow())
+    with pytest.raises(ServiceUnreachable) as caught, made.tour.stage("predictions") as stage:
+        made.predict(stage, [{"age": 30}])
+    message, hint = caught.value.message.splitlines(), caught.value.hint.splitlines()
+    assert message[-1] == "service-credit_score is back-off: no memory (log: logs/s.log)"
+    assert hint[-2:] == ["explained by: evergreen status", "to be seen at: http://127.0.0.1:1"]
+
+
+def test_nothing_is_said_twice() -> None:
+    stage = Stage("train", started=0.0, trace=Trace("too few rows", "evergreen status", RUN))
+    error = OrchestratorError("failed: too few rows", hint=f"evergreen status, or {RUN}")
+    stage.explain(error)
+    assert ending(error) == ["failed: too few rows", f"Hint: evergreen status, or {RUN}"]
+
+
+def test_where_nothing_is_known_the_logs_are_named() -> None:
+    error = StageNotVerified("stage 'train' is not verified")
+    Stage("train", started=0.0).explain(error)
+    assert ".evergreen/logs/" in error.hint

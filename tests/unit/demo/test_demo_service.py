@@ -1,0 +1,65 @@
+"""The demo restarts a service that holds an older declaration, and says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evergreen.demo import service
+from evergreen.demo.stages import Stage
+from evergreen.errors import DemoError, ServiceUnreachable
+from evergreen.serving.standing import Standing
+from evergreen.settings import Settings
+from evergreen.usecase import UseCase
+
+SETTINGS = Settings(service_urls={"toy": "http://127.0.0.1:1"})
+
+
+def standing(declaration: str) -> Standing:
+    return Standing("toy", "http://127.0.0.1:1", 1, None, declaration, "d4e5f6789", "")
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, found: Standing | Exception) -> None:
+    def look(*_: object) -> Standing:
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(service, "look_at_service", look)
+
+
+@pytest.mark.parametrize("found", [standing("d4e5f6789"), standing(""), ServiceUnreachable("nobody")])
+def test_a_service_of_now_of_an_earlier_version_or_none_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, toy_use_case: UseCase, found: Standing | Exception
+) -> None:
+    answer(monkeypatch, found)
+    assert service.outdated_service(SETTINGS, toy_use_case) is None
+    service.refuse_outdated(SETTINGS, toy_use_case)
+    assert service.outdated_service(Settings(), toy_use_case) is None
+
+
+def test_an_outdated_service_is_restarted_and_the_stage_says_why(
+    monkeypatch: pytest.MonkeyPatch, toy_use_case: UseCase, tmp_path: Path
+) -> None:
+    answer(monkeypatch, standing("a1b2c3d4e"))
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        service, "restart", lambda home, name, **how: asked.append((home, name, how["force"]))
+    )
+    found = service.outdated_service(SETTINGS, toy_use_case)
+    assert found is not None
+    stage = Stage("the service takes up the declaration", 0.0)
+    service.give_it_the_declaration(tmp_path, found, stage)
+    assert asked == [(tmp_path, "toy", True)]
+    assert stage.happened == "it held an older declaration (a1b2c3d, now d4e5f67): restarted"
+
+
+def test_where_the_stack_is_not_ours_the_demo_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch, toy_use_case: UseCase
+) -> None:
+    answer(monkeypatch, standing("a1b2c3d4e"))
+    with pytest.raises(DemoError, match=r"older declaration \(a1b2c3d, now d4e5f67\)") as caught:
+        service.refuse_outdated(SETTINGS, toy_use_case)
+    assert "docker compose restart service-toy" in caught.value.hint

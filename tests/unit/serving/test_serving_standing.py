@@ -1,0 +1,92 @@
+"""How a service stands to the champion and the declaration of now, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from evergreen.registry.champion import Champion
+from evergreen.serving.standing import Standing, container_of, standing_of
+from evergreen.usecase import UseCase
+from evergreen.usecase.digest import serving_digest
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=1)
+URL = "http://127.0.0.1:1"
+
+
+def metadata(parcel: UseCase, **changes: Any) -> dict[str, Any]:
+    return {
+        "model_version": 1,
+        "declaration": serving_digest(parcel),
+        "started_at": LONG_AGO.isoformat(),
+        "trouble": "",
+        **changes,
+    }
+
+
+def standing(
+    parcel: UseCase, champion: int | None = 1, since: datetime = LONG_AGO, **changes: Any
+) -> Standing:
+    named = Champion(champion, "run", since) if champion else None
+    return standing_of(metadata(parcel, **changes), URL, parcel, named, NOW)
+
+
+def test_a_service_of_now_does_not_lag(parcel: UseCase) -> None:
+    found = standing(parcel)
+    assert not found.lags
+    assert (found.describe(), found.remedy) == ("serves v1", "")
+
+
+def test_an_older_declaration_and_another_model_are_named_with_the_remedy(parcel: UseCase) -> None:
+    found = standing(parcel, 3, declaration="a1b2c3d4e5", trouble="version 3 does not fit")
+    now = serving_digest(parcel)[:7]
+    assert found.describe() == (
+        "serves v1, champion is v3; holds an older declaration"
+        f" (a1b2c3d, now {now}): evergreen restart parcel"
+    )
+    assert found.lags
+    assert found.to_json()["trouble"] == "version 3 does not fit"
+    assert found.to_json()["remedy"] == "evergreen restart parcel"
+
+
+@pytest.mark.parametrize(
+    ("changes", "lags", "says"),
+    [
+        ({"since": NOW}, False, "serves v1, champion is v3, which it takes over within seconds"),
+        ({"started_at": NOW.isoformat(), "model_version": None}, False, "serves no model, champion is v3"),
+        ({"since": NOW, "trouble": "it is broken"}, True, "champion is v3; it is broken"),
+        ({}, True, "serves v1, champion is v3: evergreen restart parcel"),
+        ({"trouble": "it does not fit"}, True, "serves v1, champion is v3; it does not fit"),
+    ],
+)
+def test_a_champion_of_a_moment_ago_is_waited_for(
+    parcel: UseCase, changes: dict[str, Any], lags: bool, says: str
+) -> None:
+    found = standing(parcel, 3, **changes)
+    assert found.lags is lags
+    assert says in found.describe()
+
+
+def test_without_a_champion_a_model_that_answers_is_not_behind(parcel: UseCase) -> None:
+    assert not standing(parcel, None, trouble="the registry names no champion").lags
+
+
+def test_a_service_of_an_earlier_version_tells_no_declaration(parcel: UseCase) -> None:
+    told = metadata(parcel)
+    del told["declaration"]
+    assert not standing_of(told, URL, parcel, Champion(1, "run", LONG_AGO), NOW).outdated
+
+
+def test_a_changed_declaration_makes_a_running_service_outdated(parcel: UseCase) -> None:
+    view = parcel.views[0]
+    weight = replace(view.features[0], maximum=500)
+    wider = replace(parcel, views=(replace(view, features=(weight, *view.features[1:])),))
+    assert standing_of(metadata(parcel), URL, wider, Champion(1, "run", LONG_AGO), NOW).outdated
+
+
+def test_the_containers_name_is_the_one_of_the_compose_file() -> None:
+    assert container_of("credit_score") == "service-credit-score"

@@ -1,0 +1,134 @@
+"""Which server a person means by a name, and what is said when there is nothing to restart."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from evergreen.errors import StackError, StackNotRunning, UseCaseError
+from evergreen.settings import Settings
+from evergreen.stack import restart as restarting
+from evergreen.stack.restart import find_server, restart
+from evergreen.stack.state import ProcessState, StackState
+from evergreen.stack.view import restart_view, status_tables
+
+STATE = StackState(
+    id="stack",
+    processes=[
+        ProcessState("mariadb", one_off=False),
+        ProcessState("store-tables", one_off=True),
+        ProcessState("mlflow"),
+        ProcessState("airflow-scheduler"),
+        ProcessState("service-credit_score"),
+    ],
+)
+SETTINGS = Settings(
+    service_urls={"credit_score": "http://127.0.0.1:3000", "titanic": "http://127.0.0.1:3001"}
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "process"),
+    [
+        ("credit_score", "service-credit_score"),
+        ("service-credit_score", "service-credit_score"),
+        ("mlflow", "mlflow"),
+    ],
+)
+def test_a_use_case_or_a_process_is_meant(typed: str, process: str) -> None:
+    assert find_server(STATE, SETTINGS, typed).name == process
+
+
+@pytest.mark.parametrize(
+    ("typed", "message", "hint"),
+    [
+        ("credit_scores", "no server 'credit_scores'", "did you mean 'credit_score'? It has"),
+        ("airflow-schedule", "no server", "did you mean 'airflow-scheduler'?"),
+        ("xyz", "no server 'xyz'", "airflow-scheduler, credit_score, mariadb, mlflow"),
+        ("store-tables", "no server 'store-tables'", "It has"),
+        ("titanic", "the service of titanic does not run", "evergreen train titanic"),
+        ("mariadb", "every other server works on it", "evergreen down, then evergreen up"),
+    ],
+)
+def test_what_cannot_be_restarted_is_told_with_what_can(typed: str, message: str, hint: str) -> None:
+    with pytest.raises(StackError) as caught:
+        find_server(STATE, SETTINGS, typed)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_without_a_stack_the_hint_names_up_and_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERGREEN_SERVICE_URLS", '{"credit_score": "http://service-credit-score:3000"}')
+    with pytest.raises(StackNotRunning, match="no stack runs in") as caught:
+        restart(tmp_path, "credit_score")
+    assert "evergreen up" in caught.value.hint
+    assert "docker compose restart service-credit-score" in caught.value.hint
+
+
+def test_a_service_whose_declaration_is_broken_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "usecases" / "credit_scorer"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("import json\nUSE_CASE = nonsense\n")
+    monkeypatch.setenv("EVERGREEN_USE_CASES", str(tmp_path / "usecases"))
+    state = StackState(id="s", processes=[ProcessState("service-credit_scorer")])
+    monkeypatch.setattr(restarting, "_running", lambda *_: state)
+    monkeypatch.setattr(restarting, "restart_server", lambda *_, **__: pytest.fail("it was ended"))
+    with pytest.raises(UseCaseError, match=r"credit_scorer/__init__\.py:2"):
+        restart(tmp_path, "credit_scorer")
+
+
+def test_the_command_without_a_stack_exits_with_words(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "evergreen.cli", "restart", "mlflow"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == StackNotRunning.exit_code
+    assert "no stack runs in" in ended.stderr
+
+
+def shown(what: object) -> str:
+    console = Console(width=300)
+    with console.capture() as captured:
+        console.print(what)
+    return captured.get()
+
+
+def test_status_shows_a_service_that_lags_and_a_champion_that_is_gone() -> None:
+    summary = "serves v1; holds an older declaration (a1b2c3d, now d4e5f67): evergreen restart shop"
+    facts = {
+        "title": "Shop",
+        "champion": {
+            "version": None,
+            "reason": "nobody is champion in MLflow any more (v1 was)",
+            "remedy": "evergreen rollback shop",
+        },
+        "standing": {"summary": summary, "lags": True, "serves": 1},
+    }
+    text = shown(status_tables({"state": "running", "processes": [], "use_cases": {"shop": facts}}))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert f"service {summary}" in lines
+    assert (
+        "champion nobody is champion in MLflow any more (v1 was); the service still answers with v1:"
+        " evergreen rollback shop" in lines
+    )
+
+
+def test_a_restart_tells_what_the_service_serves_now() -> None:
+    standing = {"summary": "serves v3", "lags": False, "declaration": "d4e5f6789"}
+    text = shown(restart_view({"name": "service-shop", "seconds": 4.21, "standing": standing}))
+    assert text.splitlines() == [
+        "service-shop is up again after 4.2 s",
+        "It serves v3; its declaration is d4e5f67.",
+    ]
