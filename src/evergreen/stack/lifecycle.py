@@ -280,7 +280,7 @@ def _ask(pid: int, home: Path) -> None:
     """SIGTERM for the supervisor, if that process id still is one of ours (ids are used again)."""
     with contextlib.suppress(OSError):
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if str(home).encode() in command:
+        if os.fsencode(home) in command:
             os.kill(pid, signal.SIGTERM)
 
 
@@ -289,7 +289,7 @@ def _kill_holders(home: Path) -> None:
     for pid in warden.process_tree():
         with contextlib.suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if str(home).encode() in command and b"evergreen.stack.supervisor" in command:
+            if os.fsencode(home) in command and b"evergreen.stack.supervisor" in command:
                 os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 5.0
     while is_alive(home) and time.monotonic() < deadline:

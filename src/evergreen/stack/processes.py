@@ -19,8 +19,8 @@ CHILD_MARK = "EVERGREEN_STACK_CHILD"
 
 
 def stack_id(home: Path) -> str:
-    """The mark of the stack whose home this is: the same across its restarts."""
-    return hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:16]
+    """The mark of the stack whose home this is: the same across its restarts, and in every locale."""
+    return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
 
 
 def marked(stack: str) -> dict[int, str]:

@@ -38,7 +38,7 @@ def take_request(home: Path) -> Restart | None:
     """The request that waits, which is then gone; None when there is none, or none that can be read."""
     path = home / REQUEST_FILE
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
         path.unlink()
         return Restart(**json.loads(text))
     except (OSError, ValueError, TypeError):

@@ -24,6 +24,7 @@ from evergreen.stack.envfile import chosen_by_user, variables, write_stack_env
 from evergreen.stack.keys import keys
 from evergreen.stack.mariadb import find_program
 from evergreen.stack.ports import any_free, assign, is_free
+from evergreen.stack.processes import stack_id
 from evergreen.stack.servers import child_environment
 from evergreen.stack.state import (
     ProcessState,
@@ -317,6 +318,28 @@ def test_the_url_of_a_database_means_its_file_whatever_its_folders_name(name: st
     engine.dispose()
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["mlflow.db"]
     assert database.is_file()
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_a_stack_is_the_same_one_in_every_locale(locale: str, tmp_path: Path) -> None:
+    home = tmp_path / "에버 그린"
+    code = (
+        "import os, sys; from pathlib import Path; from evergreen.stack.mariadb import PrivateMariaDB\n"
+        "from evergreen.stack.processes import stack_id\n"
+        "home = Path(os.environ['TEST_HOME'])\n"
+        "server = PrivateMariaDB(home=home / ('x' * 100), port=1, user='u', password='p')\n"
+        "print(stack_id(home), server.socket)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"TEST_HOME": str(home), "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    server = mariadb.PrivateMariaDB(home=home / ("x" * 100), port=1, user="u", password="p")
+    assert result.stdout.split() == [stack_id(home), str(server.socket)]
 
 
 def test_no_child_reports_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
