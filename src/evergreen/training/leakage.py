@@ -21,8 +21,8 @@ _NEARLY_PERFECT_R2 = 0.999
 # ... if it also leaves no more than this share of what a guess lacks: where one class has 99 % of the rows,
 # an accuracy of 0.995 is nothing.
 _MOST_LEFT = 0.02
-# Rows that a guess must get wrong (for numbers: rows) before a perfect score says anything. An honest model of
-# ROC AUC 0.9 tells 5 rows of one class and 19 of the other apart without a fault in 7 % of all samples.
+# Rows that a guess must get wrong (for numbers: rows) before a perfect score says anything. An honest model
+# of ROC AUC 0.9 tells 5 rows of one class and 19 of the other apart without a fault in 7 % of all samples.
 _FEWEST_ROWS = 5
 # The features named are the fewest that carry this share of the importance, and at most so many.
 _CARRIED = 0.8
