@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from evergreen.errors import UseCaseError
-from evergreen.usecase import CHECKS, Between, Floor, Gate, OneOf, Slice, Tuning, UseCase
+from evergreen.usecase import GATE_CHECKS, Between, Floor, Gate, OneOf, Slice, Tuning, UseCase
 
 
 @pytest.mark.parametrize("kind", [lambda name: Between(name, 1, 2), lambda name: OneOf(name, (1, 2))])
@@ -110,7 +110,7 @@ def test_a_check_is_hard_or_warns_and_one_of_a_kind_goes_before_the_kind():
     ]
     assert [gate.strictness_of(f"slices of {feature}") for feature in ("age", "sex")] == ["warn", None]
     assert (gate.strictness_of("size"), gate.strictness_of("latency")) == ("hard", None)
-    assert Gate(warn=CHECKS).strictness_of("slices of age") == "warn"
+    assert Gate(warn=GATE_CHECKS).strictness_of("slices of age") == "warn"
 
 
 def test_a_declared_slice_must_be_one(toy_use_case: UseCase):

@@ -281,7 +281,7 @@ class AirflowApi:
                     f"Airflow at {self._url} refuses the user {self._settings.airflow_user!r}",
                     hint="set EVERGREEN_AIRFLOW_USER and EVERGREEN_AIRFLOW_PASSWORD to this Airflow's",
                 )
-            self._token = str(response.json()["access_token"])
+            self._token = str(_json(response, "signing in")["access_token"])
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -296,8 +296,7 @@ class AirflowApi:
 
     def _checked(self, response: httpx.Response, doing: str) -> dict[str, Any]:
         if response.is_success:
-            body: dict[str, Any] = response.json()
-            return body
+            return _json(response, doing)
         try:
             reason = response.json().get("detail", response.text)
         except ValueError:
@@ -306,6 +305,18 @@ class AirflowApi:
             f"Airflow refused {doing} ({response.status_code}): {str(reason)[:500]}",
             hint="see evergreen status and Airflow's own pages for what it knows",
         )
+
+
+def _json(response: httpx.Response, doing: str) -> dict[str, Any]:
+    """The body of an answer. Raises OrchestratorError for what is no JSON, such as a proxy's sign-in page."""
+    try:
+        body: dict[str, Any] = response.json()
+    except ValueError:
+        raise OrchestratorError(
+            f"{doing}: what answers at {response.url} is not Airflow's REST API",
+            hint="set EVERGREEN_AIRFLOW_URL to Airflow's API server itself",
+        ) from None
+    return body
 
 
 def _part(text: str) -> str:

@@ -32,9 +32,9 @@ _MOST_NAMES = 3
 def warn_of_leakage(use_case: UseCase, evaluation: Mapping[str, Any]) -> Check | None:
     """A warning where the candidate is nearly perfect on the hold-out, with the features that carry it.
 
-    Nearly perfect is 0.995 (R² 0.999) or more of the gate's metric if 1 is its best value, else of ROC AUC or
-    R², and at most a fiftieth of what the guess lacks to 1. Too few rows to tell give no warning, nor do
-    figures that the evaluation does not have. The share of a feature is that of its mean absolute SHAP value.
+    Nearly perfect is a value of 0.995 (R² 0.999) or more that lacks at most a fiftieth of what the guess
+    lacks to 1; `_SHOWN_BY` says of which metric. Too few rows to tell give no warning, nor do figures that
+    the evaluation does not have. The share of a feature is that of its mean absolute SHAP value.
     """
     metric = _SHOWN_BY[use_case.gate.metric]
     value = evaluation["candidate"].get(metric)

@@ -7,7 +7,7 @@ All datetimes are time-zone aware UTC.
 
 from evergreen.usecase.contract import Contract, Freshness, Reference, RowCount, Rule
 from evergreen.usecase.features import Entity, Feature, FeatureSet, Key, OnDemandFeature
-from evergreen.usecase.gate import CHECKS, SLICE_METRICS, Approval, Floor, Gate, Slice
+from evergreen.usecase.gate import GATE_CHECKS, SLICE_METRICS, Approval, Floor, Gate, Slice
 from evergreen.usecase.names import (
     CATEGORY_CHARACTERS,
     EVENT_TIME,
@@ -36,8 +36,8 @@ from evergreen.usecase.views import FeatureView, Label
 
 __all__ = [
     "CATEGORY_CHARACTERS",
-    "CHECKS",
     "EVENT_TIME",
+    "GATE_CHECKS",
     "IDENTIFIER_LENGTH",
     "KEY_CHARACTERS",
     "LABEL",

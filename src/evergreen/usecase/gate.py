@@ -22,7 +22,7 @@ SLICE_METRICS: dict[Problem, tuple[str, ...]] = {
 
 # The checks whose strictness a gate may declare, named as a verdict names them; "floors" and "slices" are all
 # "floor of METRIC" and all "slices of FEATURE".
-CHECKS = ("beats linear", "beats dummy", "floors", "calibration", "slices", "size", "latency", "replay")
+GATE_CHECKS = ("beats linear", "beats dummy", "floors", "calibration", "slices", "size", "latency", "replay")
 FLOOR_OF = "floor of "
 SLICES_OF = "slices of "
 
@@ -82,8 +82,8 @@ class Gate:
     else fails. A nearly perfect score warns that a feature may tell the answer.
 
     `hard` names checks that reject wherever they do not pass, `warn` those that only warn. A name is one of
-    `CHECKS`, or a single one as the verdict has it: "floor of recall", "slices of age", which goes before
-    "floors" and "slices". Raises UseCaseError for a name that is none, or stands in both.
+    `GATE_CHECKS`, or a single one as the verdict has it: "floor of recall", "slices of age", which goes
+    before "floors" and "slices". Raises UseCaseError for a name that is none, or stands in both.
     """
 
     metric: str = "accuracy"
@@ -134,14 +134,14 @@ class Gate:
     def _check_name(self, field: str, name: str) -> None:
         floors = [f"{FLOOR_OF}{floor.metric}" for floor in self.floors]
         # Whether a feature has a slice is known to the use case only.
-        if name in CHECKS or name in floors or str(name).startswith(SLICES_OF):
+        if name in GATE_CHECKS or name in floors or str(name).startswith(SLICES_OF):
             return
         if name in ("beats champion", "beats champion surely"):
             hint = "margin and confidence say what is asked beside the champion"
         elif name == "leakage":
             hint = "it is a warning always, for a perfect score may be honest"
         else:
-            hint = _nearest_check(name, (*CHECKS, *floors))
+            hint = _nearest_check(name, (*GATE_CHECKS, *floors))
         raise UseCaseError(f"the gate's {field} names {name!r}, which cannot be declared so", hint=hint)
 
 

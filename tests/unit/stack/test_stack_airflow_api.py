@@ -237,3 +237,11 @@ def test_a_note_that_airflow_refuses_is_an_error() -> None:
     airflow = Recorded().on(f"GET {RUN}", (200, {"note": None})).on(f"PATCH {RUN}", (403, {"detail": "no"}))
     with pytest.raises(OrchestratorError, match=r"refused a note on toy__train \(403\): no"):
         airflow.api().add_note("toy__train", "r1", "passed")
+
+
+def test_a_page_instead_of_an_answer_is_an_error_of_the_orchestrator() -> None:
+    """A proxy in front of Airflow may answer everything with its sign-in page, and 200."""
+    page = httpx.MockTransport(lambda request: httpx.Response(200, text="<html>sign in</html>"))
+    airflow = AirflowApi(Settings(airflow_url="http://airflow"), transport=page)
+    with pytest.raises(OrchestratorError, match="signing in: what answers at http://airflow/auth/token"):
+        airflow.add_note("toy__train", "r1", "passed")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import toy_declaration
 from evergreen.training.gate import judge
 from evergreen.training.verdict import Check, Verdict
-from evergreen.usecase import CHECKS, Floor, Gate, Slice
+from evergreen.usecase import GATE_CHECKS, Floor, Gate, Slice
 
 SHARES = st.floats(0.0, 1.0)
 MAYBE = st.none() | SHARES
@@ -75,12 +75,12 @@ def test_who_does_not_surely_beat_the_champion_is_never_promoted(
 ):
     gain = candidate - champion
     assume(share < confidence or gain < margin or (margin == 0 and gain == 0))
-    warn = CHECKS if declared else ()
+    warn = GATE_CHECKS if declared else ()
     evaluation = duel(candidate, champion, own=figures, champions=others, gain=sure(share), **rivals)
     assert not judge(use_case(margin, confidence, warn=warn), evaluation).passed
 
 
-@given(CONFIDENCES, SHARES, MAYBE, SHARES, FIGURES, FIGURES, RIVALS, st.sets(st.sampled_from(CHECKS)))
+@given(CONFIDENCES, SHARES, MAYBE, SHARES, FIGURES, FIGURES, RIVALS, st.sets(st.sampled_from(GATE_CHECKS)))
 def test_a_warning_never_changes_who_passes(
     duel, confidence, candidate, champion, share, figures, others, rivals, warn
 ):
