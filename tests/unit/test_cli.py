@@ -255,3 +255,34 @@ def test_paths_are_made_what_they_are_from_anywhere(
     (tmp_path / "month=1").mkdir()
     (tmp_path / "month=1" / "rows.csv").touch()
     assert _places(source) == expected.format(here=tmp_path)
+
+
+def test_score_tells_of_refused_rows_and_exits_4(
+    evergreen: Evergreen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = [{"row": row, "error": f"age is not a number in {row}"} for row in range(1, 8)]
+    warning = {"column": "fare", "check": "is more than 9", "count": 1, "examples": ["12"]}
+    outcome = {"rows": 10, "refused": 7, "refusals": refusals, "warnings": [warning], "model_version": 3}
+    asked: list[object] = []
+
+    def score_file(*_: object, **options: object) -> dict[str, object]:
+        asked.append(options)
+        return {**outcome, "output": "out.csv"}
+
+    monkeypatch.setattr("evergreen.loop.score.score_file", score_file)
+    words = ("score", "titanic", "--input", "in.csv", "--output", "out.csv")
+    done = evergreen(*words, home=tmp_path)
+    assert done.returncode == 4
+    lines = done.stdout.splitlines()
+    assert lines[:3] == [
+        "3 of 10 rows scored by v3: out.csv",
+        "7 refused, their answers are empty:",
+        "  row 1: age is not a number in 1",
+    ]
+    assert lines[-2:] == ["  and 2 more", "warning: fare is more than 9 in 1 row: '12'"]
+    done = evergreen(*words, "--json", "--on-error", "row", "--raw-text", home=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["refused"]) == (4, 7)
+    assert asked == [{"on_error": None, "raw_text": False}, {"on_error": "row", "raw_text": True}]
+    outcome |= {"refused": 0, "refusals": [], "warnings": []}
+    done = evergreen(*words, home=tmp_path)
+    assert (done.returncode, done.stdout.strip()) == (0, "10 rows scored by v3: out.csv")

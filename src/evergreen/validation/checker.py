@@ -139,8 +139,8 @@ class Checker:
         return Report(self.use_case.name, name, self._rows, kept, tuple(failures), self._bad_rows)
 
     def report_rows(self) -> Report:
-        """The report on what rows break, each check with its declared severity, whatever the contract lets
-        load; `kept` counts the clean rows. For whom rows count one by one."""
+        """The report on what rows break, each check with its declared severity, whatever share of them the
+        contract lets load; `kept` counts the clean rows."""
         failures = (*self._tally.failures, *self._lacking.failures)
         name = part_name(self.part)
         return Report(self.use_case.name, name, self._rows, self._whole.rows, failures, self._bad_rows)

@@ -17,25 +17,20 @@ from evergreen.validation.report import Failure, Report, duplicates
 _EXAMPLES = 10
 
 
-def validate(
-    use_case: UseCase, part: FeatureView | Label, raw: pd.DataFrame, *, distinct: bool = True
-) -> tuple[pd.DataFrame, Report]:
+def validate(use_case: UseCase, part: FeatureView | Label, raw: pd.DataFrame) -> tuple[pd.DataFrame, Report]:
     """The rows of one part as the store takes them, and what is wrong with them as a whole.
 
     `raw` has the source's columns and any types. The clean frame has the keys (int64 or objects of str),
     `event_time` (datetime64[us, UTC]; 1970-01-01 for a timeless part) and the part's features (float64 with
     NaN, objects of str or None) or the label, which is never missing: a row without one is not yet labelled
-    and is left out. Exact repetitions of a row are left out too; both are told as warnings. Without
-    `distinct` keys may repeat, and a view's clean frame has the rows of `raw` in their order.
+    and is left out. Exact repetitions of a row are left out too; both are told as warnings.
 
     The frame may only be loaded when the report is `ok`; otherwise it is empty.
     """
     checker = Checker(use_case, part)
     frame = _clean(checker, use_case, raw)
     rows = len(frame)
-    found: list[Failure] = []
-    if distinct:
-        frame, found = _distinct(frame, [*use_case.entity.key_names, EVENT_TIME])
+    frame, found = _distinct(frame, [*use_case.entity.key_names, EVENT_TIME])
     report = checker.finish(found, left_out=rows - len(frame))
     return (frame if report.ok else frame.iloc[:0]), report
 
@@ -45,7 +40,7 @@ def validate_each(
 ) -> tuple[pd.DataFrame, list[Rejected], Report]:
     """Each row of one part by itself: the clean ones, the refused ones, and the report on why.
 
-    The clean frame is that of `validate` without `distinct`; its index has the rows' positions in `raw`.
+    The clean frame is that of `validate`, but keys may repeat; its index has the rows' positions in `raw`.
     Where `raw` lacks a column no row is judged: no row is clean and none refused, and the report says why.
     """
     # A contract that bears any share of rejected rows keeps each of them with its reasons.

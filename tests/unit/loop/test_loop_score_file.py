@@ -52,3 +52,26 @@ def test_a_row_that_breaks_a_rule_is_refused_in_its_words(toy_source: Callable[.
     rows = judge_rows(STRICT, raw, Path("rows.csv"))
     assert rows.refusals == {3: "age breaks the rule not_too_old: Nobody is older than 100."}
     assert rows.sound.index.tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+def test_a_row_of_several_views_is_refused_by_any_of_them(toy_source: Callable[..., pd.DataFrame]) -> None:
+    facts = TOY.views[0]
+    both = (
+        replace(facts, features=facts.features[:2]),
+        replace(facts, name="more", features=facts.features[2:]),
+    )
+    raw = toy_source(10).assign(segment="web").astype({"age": object, "client_id": object})
+    raw.loc[1, "age"], raw.loc[1, "segment"] = "old", "fax"
+    raw.loc[4, "segment"] = "fax"
+    raw.loc[6, "client_id"] = None
+    rows = judge_rows(replace(TOY, views=both), raw, Path("rows.csv"))
+    assert rows.refusals == {
+        1: "age is not a number; segment is not one of web, shop, phone",
+        4: "segment is not one of web, shop, phone",
+        6: "client_id has no value",
+    }
+    assert list(rows.frame.columns) == ["client_id", "age", "visits", "spend", "segment", "mood"]
+    assert rows.frame.index.tolist() == list(range(10))
+    assert rows.sound.index.tolist() == [0, 2, 3, 5, 7, 8, 9]
+    assert rows.frame["visits"].tolist() == raw["visits"].tolist()
+    assert rows.frame["age"].isna().tolist() == [number == 1 for number in range(10)]
