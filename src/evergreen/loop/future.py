@@ -31,7 +31,7 @@ def known_until(part: FeatureView | Label, as_of: datetime) -> datetime | None:
 
 
 def known_from(event_time: datetime, delay: timedelta) -> datetime:
-    """When a row is known that is true at `event_time` (aware UTC); the end of time where that is beyond it."""
+    """When a row that is true at `event_time` (aware UTC) is known; the end of time at the latest."""
     return min(event_time, datetime.max.replace(tzinfo=UTC) - delay) + delay
 
 
