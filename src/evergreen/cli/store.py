@@ -80,12 +80,12 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     show(
         facts,
         as_json,
-        lambda: changes_table(facts, _sentence(advise(use_case, changes))) if facts else nothing,
+        lambda: changes_table(facts, _capitalised(advise(use_case, changes))) if facts else nothing,
     )
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+def _capitalised(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
 
 
 @app.command()

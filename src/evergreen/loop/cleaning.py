@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from evergreen.loop.future import KNOWN_FROM, known_until
+from evergreen.loop.future import KNOWN_FROM, known_from, known_until
 from evergreen.loop.inputs import Inputs
 from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
 
@@ -107,8 +107,8 @@ class Cleaning:
         if pc.max(clean[EVENT_TIME]).as_py() <= self._until:
             return clean
         later = pc.greater(clean[EVENT_TIME], limit)
-        first = pc.min(clean[EVENT_TIME].filter(later)).as_py() + self._delay
-        entry[KNOWN_FROM] = min(first.isoformat(), entry.get(KNOWN_FROM) or first.isoformat())
+        first = known_from(pc.min(clean[EVENT_TIME].filter(later)).as_py(), self._delay).isoformat()
+        entry[KNOWN_FROM] = min(first, entry.get(KNOWN_FROM) or first)
         return clean.filter(pc.invert(later)).combine_chunks()
 
 

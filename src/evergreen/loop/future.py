@@ -30,6 +30,11 @@ def known_until(part: FeatureView | Label, as_of: datetime) -> datetime | None:
     return as_of
 
 
+def known_from(event_time: datetime, delay: timedelta) -> datetime:
+    """When a row that is true at `event_time` (aware UTC) is known; the end of time at the latest."""
+    return min(event_time, datetime.max.replace(tzinfo=UTC) - delay) + delay
+
+
 def describe_future(inputs: Inputs, as_of: datetime, now: datetime | None = None) -> str:
     """What to tell of an ingest in which a part had rows, and all of them are of the future; else "".
 
@@ -79,7 +84,7 @@ def refuse_all_later(
                 return
             earliest = first if earliest is None else min(earliest, first)
     if earliest is not None:
-        known = earliest + (as_of - until)
+        known = known_from(earliest, as_of - until)
         raise SourceError(_all_later(rows, f" of {name}", as_of, known), hint=_advice(known))
 
 

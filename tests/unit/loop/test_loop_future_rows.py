@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from evergreen.errors import SourceError
-from evergreen.loop.future import describe_future, refuse_all_later
+from evergreen.loop.future import describe_future, known_from, refuse_all_later
 from evergreen.usecase import UseCase
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
@@ -73,3 +73,9 @@ def test_a_label_is_late_by_its_delay(toy_use_case: UseCase) -> None:
     assert label.delay == timedelta(days=7)
     with pytest.raises(SourceError, match="known from 2026-06-05 00:00 UTC on"):
         refuse_all_later(label, "label", tables("2026-05-29"), AS_OF)
+
+
+def test_an_open_end_such_as_the_year_9999_is_no_error() -> None:
+    end = datetime(9999, 12, 31, 12, tzinfo=UTC)
+    assert known_from(end, timedelta(days=30)) == datetime.max.replace(tzinfo=UTC)
+    assert known_from(AS_OF, timedelta(days=7)) == AS_OF + timedelta(days=7)
