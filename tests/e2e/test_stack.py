@@ -26,6 +26,8 @@ from evergreen.settings import Settings, load_settings
 from evergreen.stack import lifecycle, processes
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.state import is_alive
+from evergreen.store.database import dispose, engine
+from listening import listening
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -112,25 +114,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.2)
 
 
-def listening_elsewhere(pids: set[int]) -> list[str]:
-    """Sockets of these processes that listen on anything but loopback."""
-    inodes = set()
-    for pid in pids:
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
-            except OSError:
-                continue
-    found = []
-    for table, loopback in (("tcp", "0100007F"), ("tcp6", "00000000000000000000000001000000")):
-        for line in Path(f"/proc/net/{table}").read_text(encoding="utf-8").splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in inodes and not fields[1].startswith(loopback):
-                found.append(fields[1])
-    return found
-
-
-def test_it_is_up_on_loopback_only_and_small(stack: Stack) -> None:
+def test_it_is_up_and_small(stack: Stack) -> None:
     status = lifecycle.status(stack.home)
     print(f"ready after {stack.seconds:.0f} s with {status['memory_mb']:.0f} MB")  # noqa: T201
     assert status["state"] == "running"
@@ -144,8 +128,27 @@ def test_it_is_up_on_loopback_only_and_small(stack: Stack) -> None:
         "airflow-triggerer",
     }
     assert status["memory_mb"] < 3000
-    assert listening_elsewhere(set(processes.marked(stack.id))) == []
     json.dumps(status)
+
+
+def test_it_listens_on_nothing_but_its_announced_ports(stack: Stack) -> None:
+    """No other TCP or UDP port, on whatever address, and no Unix socket that anybody reaches."""
+    announced = [p["port"] for p in lifecycle.status(stack.home)["processes"] if p["port"]]
+    assert len(announced) == 3
+    pids = {lifecycle.status(stack.home)["supervisor_pid"], *processes.marked(stack.id)}
+    assert listening(pids) == {f"tcp 127.0.0.1:{port}" for port in announced}
+
+
+def test_mariadb_is_reached_by_a_socket_that_only_its_owner_can_enter(stack: Stack) -> None:
+    settings = stack.settings
+    assert settings.mariadb_socket is not None
+    assert stat.S_ISSOCK(settings.mariadb_socket.stat().st_mode)
+    assert stat.S_IMODE(settings.mariadb_socket.parent.stat().st_mode) == 0o700
+    with engine(settings).connect() as connection:
+        # Over TCP the host would have a port.
+        (account,) = connection.exec_driver_sql("SELECT USER()").one()
+        assert account == "evergreen@localhost"
+    dispose(settings)
 
 
 def test_every_server_answers_and_secrets_are_private(stack: Stack) -> None:

@@ -19,6 +19,7 @@ from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.settings import Settings
 from evergreen.store import ingest, staging
 from evergreen.store.bulk import load_rows, write_rows
+from evergreen.store.database import bulk_engine
 from evergreen.store.forget import forget
 from evergreen.store.runs import get_ingest, start_ingest, update_ingest
 from evergreen.store.tables import create_tables
@@ -95,7 +96,7 @@ def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
         import toy_declaration
         from evergreen.settings import load_settings
         from evergreen.store import ingest, staging
-        from evergreen.store.database import engine
+        from evergreen.store.database import bulk_engine, engine
 
         def stop_here(*args, **kwargs):
             print("all rows are written, nothing is committed", flush=True)
@@ -185,15 +186,24 @@ def test_a_server_that_tells_no_warnings_still_tells_of_bent_values(
     mariadb: Database, database: sa.Engine, tmp_path: Path
 ) -> None:
     mariadb.administer("SET @@GLOBAL.max_error_count = 0")
-    database.dispose()
+    sender = bulk_engine(database)
+    sender.dispose()
     try:
-        with database.begin() as connection:
+        with sender.begin() as connection:
             connection.exec_driver_sql("CREATE TEMPORARY TABLE narrow (a TINYINT, b VARCHAR(3))")
             file = write_rows(pa.table({"a": [1, 1000], "b": ["x", "long"]}), tmp_path / "rows.csv")
             with pytest.raises(StoreError, match="does not take the rows as they are"):
                 load_rows(connection, "narrow", file)
     finally:
         mariadb.administer("SET @@GLOBAL.max_error_count = DEFAULT")
+
+
+def test_bent_values_are_told_where_rows_are_inserted_too(database: sa.Engine, tmp_path: Path) -> None:
+    with database.begin() as connection:  # which sends no files
+        connection.exec_driver_sql("CREATE TEMPORARY TABLE narrow (a TINYINT, b VARCHAR(3))")
+        file = write_rows(pa.table({"a": [1, 1000], "b": ["x", "long"]}), tmp_path / "rows.csv")
+        with pytest.raises(StoreError, match="does not take the rows as they are"):
+            load_rows(connection, "narrow", file)
 
 
 def test_frames_without_their_columns_or_of_no_part_are_refused(

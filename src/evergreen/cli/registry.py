@@ -78,8 +78,8 @@ def served_then(
 ) -> None:
     """Which version served each use case at TIME, since when, and by whose hand.
 
-    A line counts from when MariaDB recorded it. One that was written later and dated back changes nothing; it
-    is shown beside the answer.
+    A line that is dated back counts from when MariaDB recorded it: it changes no past answer, and is shown
+    beside it.
 
     Example: `evergreen ledger at 2026-07-01T06:30:00`
     """

@@ -68,8 +68,8 @@ class Entry:
 
     @property
     def since(self) -> datetime:
-        """From when on it counts: nobody could have acted on a line that was not there yet."""
-        return self.recorded_at or self.at
+        """From when on it counts: `at`, unless the line was not there yet, or is dated ahead."""
+        return self.recorded_at if self.misdated and self.recorded_at else self.at
 
     @property
     def misdated(self) -> bool:
@@ -208,7 +208,7 @@ def served_at(engine: sa.Engine, at: datetime, use_case: str | None = None) -> d
     A use case that had none then, never or no longer, is left out. A promotion that was cut short and
     overtaken, be it later than `at`, made no champion.
 
-    A line counts from when MariaDB recorded it, so none that is dated back takes the place of who served.
+    A line that is dated back counts from when MariaDB recorded it, so it takes nobody's place.
     """
     table = _table(engine)
     stood = _stood(table, *([table.c.use_case == use_case] if use_case is not None else []))
@@ -228,9 +228,7 @@ def written_later(engine: sa.Engine, at: datetime) -> list[Entry]:
     """
     table = _table(engine)
     wanted = [table.c.action.in_(CHANGES), table.c.at <= naive(at), _since(table) > naive(at)]
-    return [
-        line for line in _read(engine, sa.select(table).where(*wanted).order_by(table.c.id)) if line.misdated
-    ]
+    return _read(engine, sa.select(table).where(*wanted).order_by(table.c.id))
 
 
 def _insert(engine: sa.Engine, statement: sa.Insert) -> None:
@@ -300,7 +298,9 @@ def _since(table: sa.FromClause) -> sa.ColumnElement[Any]:
     """`Entry.since` in SQL."""
     if _RECORDED_AT not in table.c:
         return table.c.at
-    return sa.func.coalesce(table.c[_RECORDED_AT], table.c.at)
+    recorded_at = table.c[_RECORDED_AT]
+    difference = sa.func.abs(sa.func.timestampdiff(sa.text("MICROSECOND"), table.c.at, recorded_at))
+    return sa.case((difference > _CLOCKS_DIFFER // timedelta(microseconds=1), recorded_at), else_=table.c.at)
 
 
 def _stood(table: sa.TableClause, *wanted: sa.ColumnElement[bool]) -> sa.Subquery:

@@ -19,7 +19,9 @@ SERVICE = "evergreen.serving.service:service"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT. Returns an error's exit code only: BentoML's command exits itself."""
-    parser = argparse.ArgumentParser(prog="python -m evergreen.serving.launch", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m evergreen.serving.launch", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument(
         "--service", default=SERVICE, help="what `bentoml serve` takes, such as a bento's tag"
     )

@@ -191,4 +191,7 @@ def _insert(
     more = tuple(fixed.values())
     for start in range(0, file.rows, _INSERT_ROWS):
         columns = [column.to_pylist() for column in table.slice(start, _INSERT_ROWS).columns]
-        connection.exec_driver_sql(statement, [(*row, *more) for row in zip(*columns, strict=True)])
+        try:
+            connection.exec_driver_sql(statement, [(*row, *more) for row in zip(*columns, strict=True)])
+        except sa.exc.DataError as error:
+            raise _not_taken(name, str(error.orig)) from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import toy_declaration
+from evergreen.errors import StackError
 from evergreen.settings import load_settings
+from evergreen.sources.connections import connection_url, parse_connection
 from evergreen.stack.child import ChildSpec
 from evergreen.stack.mariadb import PrivateMariaDB
 from evergreen.stack.ports import any_free
@@ -109,6 +114,53 @@ def test_a_data_folder_that_was_never_finished_is_made_anew(tmp_path: Path) -> N
     server.mark_initialised()
     server.forget_half_made()
     assert server.initialised
+
+
+def test_a_deep_home_has_its_socket_in_a_short_folder_that_only_its_owner_enters(tmp_path: Path) -> None:
+    home = tmp_path.joinpath(*["a-folder-with-a-long-name"] * 4)
+    server = PrivateMariaDB(home=home, port=1, user="u", password="p")
+    folder = server.socket.parent
+    try:
+        assert len(str(server.socket)) < 108
+        server.prepare()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        server.prepare()
+        folder.chmod(0o777)  # as somebody else might have made it before
+        with pytest.raises(StackError, match="only you can enter"):
+            server.prepare()
+        folder.rmdir()
+        folder.symlink_to(tmp_path)
+        with pytest.raises(StackError, match="only you can enter") as refused:
+            server.prepare()
+        assert "EVERGREEN_HOME" in refused.value.hint
+        folder.unlink()
+    finally:
+        if folder.is_dir():
+            folder.rmdir()
+
+
+def test_the_account_is_the_processs_own_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody")
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    server = PrivateMariaDB(home=tmp_path, port=1, user="u", password="p")
+    assert server.administrator["user"] == own
+    assert f"--auth-root-socket-user={own}" in server.install_command()
+
+
+def test_every_way_to_mariadb_is_its_socket(tmp_path: Path, declare: Callable[[str], None]) -> None:
+    """Whoever takes its port while it is down is told no password."""
+    specs = servers_of(tmp_path)
+    socket = tmp_path / "mariadb" / "mariadb.sock"
+    settings = load_settings(tmp_path)
+    assert settings.mariadb_socket == socket
+    bank = connection_url("credit_bank", settings)
+    assert (bank.host, bank.port, bank.query["unix_socket"]) == ("localhost", None, str(socket))
+    assert bank.render_as_string(hide_password=False) == (
+        parse_connection("x", specs["airflow-scheduler"].environment["AIRFLOW_CONN_CREDIT_BANK"])
+    ).render_as_string(hide_password=False)
 
 
 def test_the_wheel_holds_the_dags_and_the_migrations_and_finds_them(tmp_path: Path) -> None:
