@@ -78,4 +78,4 @@ def test_a_date_or_bank_that_decides_otherwise_is_counted() -> None:
         replace(good, v2_accuracy=0.6),
     ):
         assert (demo(wrong, wrong).dates_passed, demo(wrong, wrong).seeds_passed) == (0.5, 0.5)
-    assert Demo(Amount(4, 1, 1), digests, {"a": rejected}, {7: good}).dates_passed == 0.5
+    assert Demo(Amount(4, 1, 1), digests, {"a": rejected}, {7: good}).dates_passed == 0.0
