@@ -50,13 +50,12 @@ class Demo:
 
     @property
     def dates_passed(self) -> float:
-        """The share of dates whose training sets are the first's, and whose decisions, where taken, are too
-        and hold."""
+        """The share of dates whose training sets are the first's, and whose decisions, where taken, are too;
+        none if the first's are not as they should be."""
         first = next(iter(self.digests.values()))
         expected = next(iter(self.by_date.values()))
         passed = [
-            digests == first
-            and (date not in self.by_date or (self.by_date[date] == expected and expected.hold))
+            expected.hold and digests == first and self.by_date.get(date, expected) == expected
             for date, digests in self.digests.items()
         ]
         return sum(passed) / len(passed)

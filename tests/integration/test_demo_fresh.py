@@ -45,6 +45,27 @@ def test_nothing_there_is_a_clean_start(
     assert start_afresh(toy_settings, toy_use_case, source) == "nothing there yet"
 
 
+@pytest.mark.parametrize(
+    ("began", "erase", "erased"), [(False, False, 0), (True, False, 1), (False, True, 1)]
+)
+def test_the_source_of_a_demo_that_was_killed_early_is_erased_and_no_other(
+    toy_settings: Settings,
+    toy_use_case: UseCase,
+    source: DeclaredUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    began: bool,
+    erase: bool,
+    erased: int,
+) -> None:
+    """Its books begin at its own moment: the next demo could not continue them."""
+    calls: list[str] = []
+    monkeypatch.setattr(source, "erase", lambda: calls.append("erase"))
+    if began:
+        Mark.of(toy_settings, toy_use_case).note(DEMOS)
+    assert start_afresh(toy_settings, toy_use_case, source, erase=erase) == "nothing there yet"
+    assert len(calls) == erased
+
+
 def test_what_an_earlier_demo_made_is_forgotten(
     filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,7 +53,9 @@ class Stage:
     def explain(self, error: EvergreenError) -> None:
         """Let the error that ended the stage end with the failing part's own words, the command that explains
         them and the address, as far as they are known and it does not say so already."""
-        words = self.trace.words if isinstance(self.trace.words, str) else self.trace.words()
+        words = ""
+        with suppress(EvergreenError):  # a part that cannot be asked has said enough
+            words = self.trace.words if isinstance(self.trace.words, str) else self.trace.words()
         if words and words not in error.message:
             error.message += f"\n{words}"
         command, address = self.trace.command, self.trace.address

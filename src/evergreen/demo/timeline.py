@@ -1,8 +1,8 @@
 """Which days a tour simulates: counted back from its moment, so that every day of the year is alike.
 
-The bank's books are kept in periods of 30 days. Each moment below lies six days after one of them begins (but
-for `turns`, where one begins), so no row that decides anything falls on the edge of a window: the outcomes of
-the period before have come, and those of this one have not.
+The bank's books are kept in periods of 30 days. Both trainings lie six days after one of them begins, so no
+row that decides anything falls on the edge of a window: the outcomes of the period before have come days ago,
+and those of this one are days away.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from evergreen.demo.fresh import Mark
 from evergreen.demo.stages import Stage, Tour, Trace
 from evergreen.demo.traffic import Answers, send
 from evergreen.demo.upstream import DriftingUpstream, Upstream
-from evergreen.errors import OrchestratorError
 from evergreen.private import write_private
 from evergreen.registry.champion import Champion, champion
 from evergreen.registry.ledger import entries
@@ -55,14 +54,15 @@ class Guide:
         dag_id = self.use_case.dag_id(verb)
         Mark.of(self.settings, self.use_case).note(as_of)
         run_id = self.airflow.trigger(dag_id, conf={"as_of": as_of.isoformat(), **conf})
-        return self.wait_for(stage, verb, run_id)
+        return self.wait_for(stage, verb, run_id, as_of)
 
-    def wait_for(self, stage: Stage, verb: str, run_id: str) -> str:
-        dag_id = self.use_case.dag_id(verb)
-        runs = "ingest-runs" if verb == "ingest" else f"run {verb}"
+    def wait_for(self, stage: Stage, verb: str, run_id: str, as_of: datetime | None) -> str:
+        """Wait for a run's success. Where it fails, the same step here and now says why."""
+        dag_id, name = self.use_case.dag_id(verb), self.use_case.name
+        again = f"run {verb} {name}" + (f" --as-of {as_of.isoformat()}" if as_of else "")
         stage.trace = Trace(
-            words=lambda: _task_error(self.airflow, dag_id, run_id),
-            command=f"evergreen {runs} {self.use_case.name}",
+            words=lambda: self.airflow.task_error(dag_id, run_id),
+            command=f"evergreen ingest-runs {name}" if verb == "ingest" else f"evergreen {again}",
             address=self.airflow.run_url(dag_id, run_id),
         )
 
@@ -74,12 +74,15 @@ class Guide:
         self.airflow.wait(dag_id, run_id, timeout=RUN_SECONDS, on_progress=show)
         return run_id
 
-    def asset_run(self, stage: Stage, verb: str, after: datetime | None) -> str:
-        """Wait for the run that an asset started after that moment, and for its success."""
+    def asset_run(
+        self, stage: Stage, verb: str, after: datetime | None, as_of: datetime | None = None
+    ) -> str:
+        """Wait for the run that an asset started after that moment, and for its success. `as_of` is what the
+        asset's event tells the run to work as of, if it does."""
         dag_id = self.use_case.dag_id(verb)
         stage.say(f"waiting for Airflow to start {dag_id}")
         run_id = self.airflow.wait_for_asset_run(dag_id, after=after, timeout=120)
-        return self.wait_for(stage, verb, run_id)
+        return self.wait_for(stage, verb, run_id, as_of)
 
     def xcom(self, verb: str, run_id: str, task_id: str) -> dict[str, Any]:
         value = self.airflow.xcom(self.use_case.dag_id(verb), run_id, task_id)
@@ -247,7 +250,7 @@ def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion
 
 def _retrain(guide: Guide, first: Champion, asked: datetime) -> Champion:
     with guide.tour.stage("retrain") as stage:
-        run_id = guide.asset_run(stage, "train", after=asked)
+        run_id = guide.asset_run(stage, "train", after=asked, as_of=asked)
         judged = guide.judged(stage, run_id)
         second = guide.champion(stage)
         stage.verify(second.version > first.version, "a new champion that passed the gate")
@@ -271,14 +274,6 @@ def _reconciled(guide: Guide, last: Champion) -> dict[str, Any]:
         "logged": logged,
         "champion_version": last.version,
     }
-
-
-def _task_error(airflow: AirflowApi, dag_id: str, run_id: str) -> str:
-    """What the failed task of a run said; empty where Airflow cannot be asked."""
-    try:
-        return airflow.task_error(dag_id, run_id)
-    except OrchestratorError:
-        return ""
 
 
 def _trouble(home: Path, process: str) -> str:

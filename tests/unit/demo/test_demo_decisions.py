@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from benchmarks.training.decisions import digest_of, take_decisions, training_sets
+from benchmarks.training.decisions import (
+    Decisions,
+    Monitoring,
+    Training,
+    digest_of,
+    take_decisions,
+    training_sets,
+)
 from benchmarks.training.demo import MOMENTS, Amount, Demo
 
 FEW = 300
@@ -53,9 +61,21 @@ def test_the_tour_decides_as_it_should_on_the_last_days_of_november() -> None:
 
 
 def test_a_date_or_bank_that_decides_otherwise_is_counted() -> None:
-    good = take_decisions(moment(2027, 2, 28), customers=FEW)
-    amount = Amount(dates=4, trained=2, seeds=1)
+    model = Training("digest", 7_500, "model", passed=True, summary="passed: it beats them")
+    good = Decisions(model, Monitoring(False, "no"), Monitoring(True, "yes"), model, 0.6, 0.8)
+    rejected = replace(good, second=replace(model, passed=False))
     digests = {"a": ["1", "2"], "b": ["1", "2"], "c": ["1", "2"], "d": ["1", "3"]}
-    demo = Demo(amount, digests, {"a": good, "b": good}, {7: good})
-    assert demo.dates_passed == (0.75 if good.hold else 0.25)
-    assert demo.seeds_passed == float(good.hold)
+
+    def demo(second_date: Decisions, bank: Decisions) -> Demo:
+        return Demo(Amount(4, 2, 2), digests, {"a": good, "b": second_date}, {7: good, 8: bank})
+
+    assert (demo(good, good).dates_passed, demo(good, good).seeds_passed) == (0.75, 1.0)
+    for wrong in (
+        rejected,
+        replace(good, first=replace(model, passed=False)),
+        replace(good, as_usual=Monitoring(True, "yes")),
+        replace(good, in_recession=Monitoring(False, "no")),
+        replace(good, v2_accuracy=0.6),
+    ):
+        assert (demo(wrong, wrong).dates_passed, demo(wrong, wrong).seeds_passed) == (0.5, 0.5)
+    assert Demo(Amount(4, 1, 1), digests, {"a": rejected}, {7: good}).dates_passed == 0.0

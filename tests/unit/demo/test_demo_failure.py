@@ -108,14 +108,25 @@ def test_a_failed_task_ends_with_its_own_error(settings: Settings) -> None:
     ]
 
 
-def test_a_monitor_that_does_not_see_the_recession_says_why(settings: Settings) -> None:
-    decision = {"retrain": False, "reason": "no, because 2 of 26 features drifted"}
-    made = guide(settings, FakeAirflow({"governor": {**decision, "retrain": True}}))
+def test_a_false_alarm_says_what_the_monitor_saw(settings: Settings) -> None:
+    decision = {"retrain": True, "reason": "yes, because 5 of 26 features drifted"}
+    made = guide(settings, FakeAirflow({"governor": decision}))
     with pytest.raises(StageNotVerified) as caught:
         plot._monitor_quiet(made)
+    words, command, address = ending(caught.value)[1:]
+    assert words == f"monitor: {decision['reason']}"
+    # As of the same moment it finds what was decided then.
+    assert command.startswith("Hint: explained by: evergreen run monitor credit_score --as-of 2")
+    assert address == "to be seen at: http://airflow/dags/credit_score__monitor/runs/r1"
+
+
+def test_a_failed_training_is_repeated_as_of_its_moment(settings: Settings) -> None:
+    made = guide(settings, FakeAirflow(failure="credit_score__train failed in run r1", task="tune: 3 rows"))
+    with pytest.raises(OrchestratorError) as caught:
+        plot._retrain(made, Champion(1, "run", NOW), asked=NOW)
     assert ending(caught.value)[1:3] == [
-        f"monitor: {decision['reason']}",
-        "Hint: explained by: evergreen run monitor credit_score",
+        "tune: 3 rows",
+        f"Hint: explained by: evergreen run train credit_score --as-of {NOW.isoformat()}",
     ]
 
 

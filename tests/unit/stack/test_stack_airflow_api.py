@@ -149,6 +149,12 @@ def test_a_failed_run_names_the_task_and_shows_its_log() -> None:
     assert "NotEnoughData: 3 rows" in caught.value.message
     assert "::group::" not in caught.value.message
     assert "http://airflow/dags/toy__train/runs/r1" in caught.value.hint
+    assert airflow.api().task_error("toy__train", "r1") == "tune: 3 rows"
+
+
+def test_a_run_without_a_failed_task_has_no_error_to_tell() -> None:
+    airflow = Recorded().on(f"GET {RUN}/taskInstances", tasks(task("tune", "success")))
+    assert airflow.api().task_error("toy__train", "r1") == ""
 
 
 def test_a_run_that_takes_too_long_says_where_it_stands() -> None:
