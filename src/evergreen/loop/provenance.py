@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import evergreen
+from evergreen.hiding import hide_secrets
 from evergreen.usecase import UseCase
 
 # Words for people, and what only readers of the store heed: a change of these makes no row another one.
@@ -55,4 +56,4 @@ def _told(value: object) -> str:
             return inspect.getsource(value)
         except (OSError, TypeError):
             return str(getattr(value, "__qualname__", type(value).__name__))
-    return repr(value)
+    return hide_secrets(repr(value))

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
+from evergreen.hiding import hide_secrets, hide_values
 from evergreen.store.database import NO_SUCH_TABLE, error_code
 from evergreen.store.times import naive
 
@@ -168,6 +169,8 @@ def _address(url: sa.URL) -> str:
 
 def _translated(url: sa.URL, said: str) -> StoreError:
     code = _CODE.search(said)
+    # The client's own words may show the address that it was given.
+    said = hide_values(hide_secrets(said))
     reason = said.strip().splitlines()[0][:500] if said.strip() else "connectorx gave no reason"
     if code and int(code[1]) == NO_SUCH_TABLE:
         return StoreError(f"a table is not there: {reason}", hint="ingest first, which makes the tables")

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import ExceptionContext
 
 from evergreen.errors import StoreError, StoreUnreachable
+from evergreen.hiding import hide_values
 from evergreen.settings import Settings
 
 # https://mariadb.com/kb/en/mariadb-error-codes/ and the client's own codes (2xxx).
@@ -58,6 +59,8 @@ def engine(settings: Settings) -> sa.Engine:
             made = sa.create_engine(
                 key[1],
                 pool_pre_ping=True,
+                # Rows are people's data: no error tells them.
+                hide_parameters=True,
                 pool_recycle=3600,
                 connect_args={
                     "local_infile": True,
@@ -113,6 +116,7 @@ def _translate(context: ExceptionContext) -> None:
     """Turn "does not answer" and "not let in" into StoreUnreachable; all else stays the driver's error."""
     if context.is_pre_ping:
         return  # the pool reconnects by itself
+    _hide_values(context)
     code = error_code(context.original_exception)
     if code not in _UNREACHABLE | _REFUSED:
         return
@@ -126,6 +130,22 @@ def _translate(context: ExceptionContext) -> None:
         f"MariaDB at {where} does not answer: {_reason(context.original_exception)}",
         hint="start the stack (evergreen up), or check EVERGREEN_MARIADB_HOST and EVERGREEN_MARIADB_PORT",
     ) from context.original_exception
+
+
+def _hide_values(context: ExceptionContext) -> None:
+    """Take row values out of the server's message, in the driver's error and in SQLAlchemy's around it: both
+    are printed where the error is logged."""
+    original = context.original_exception
+    hidden = tuple(hide_values(part) if isinstance(part, str) else part for part in original.args)
+    if hidden == original.args:
+        return
+    before = str(original)
+    original.args = hidden
+    outer = context.sqlalchemy_exception
+    if outer is not None:
+        outer.args = tuple(
+            part.replace(before, str(original)) if isinstance(part, str) else part for part in outer.args
+        )
 
 
 def _where(context: ExceptionContext) -> str:

@@ -111,6 +111,7 @@ def _engine(url: sa.URL) -> Engine:
     return sa.create_engine(
         url,
         poolclass=sa.NullPool,
+        hide_parameters=True,
         connect_args={
             "local_infile": True,
             "init_command": "SET time_zone = '+00:00'",
