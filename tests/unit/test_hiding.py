@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.hiding import hide_secrets, hide_values, without_secrets
+
+SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 AMAZON = (
     "https://bucket.s3.amazonaws.com/d/x.csv?year=2024&X-Amz-Algorithm=AWS4-HMAC-SHA256"
@@ -105,3 +110,16 @@ def test_a_servers_message_keeps_what_helps_and_no_value(before: str, after: str
 )
 def test_names_stay_in_a_servers_message(message: str) -> None:
     assert hide_values(message) == message
+
+
+def test_every_engine_hides_its_parameters() -> None:
+    """SQLAlchemy prints them with each error, and they are values of rows."""
+    calls = [
+        (path.name, call)
+        for path in sorted(SOURCES.rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "attr", getattr(call.func, "id", "")) in ("create_engine", "RDBStorage")
+    ]
+    assert len(calls) >= 4
+    assert [name for name, call in calls if "hide_parameters" not in ast.unparse(call)] == []
