@@ -46,11 +46,11 @@ class Trust:
 
     def check_use_cases(self, root: Path) -> None:
         """Refuse a folder of use cases that belongs to somebody else, or stands in somebody else's folder,
-        where its owner may put another one in its place.
+        where its owner may put another one in its place. Where there is none, there is nothing to refuse.
 
         Raises UntrustedFolder.
         """
-        if self._is_exception(root):
+        if not root.exists() or self._is_exception(root):
             return
         self._check(root.absolute().parent, "the folder that holds the use cases")
         self._check(root, "the folder of use cases")

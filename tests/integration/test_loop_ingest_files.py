@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from evergreen.errors import ValidationFailed
+from evergreen.errors import SourceError, ValidationFailed
 from evergreen.loop import ingest
 from evergreen.settings import Settings
 from evergreen.store.database import engine
 from evergreen.store.runs import get_ingest
 from evergreen.store.tables import tables
 from evergreen.usecase import UseCase
+from file_server import serving
 from toy_loads import DAY, content
 
 Source = Callable[..., pd.DataFrame]
@@ -130,3 +131,28 @@ def test_a_correction_outlives_a_change_of_the_file_that_it_corrects(
     (folder / "0.csv").write_text(f"{header}\n{row.replace('2026-01-01', '2026-06-11')}\n")
     everything = way(toy_settings, "toy", JULY + 3 * DAY)
     assert (everything["rows_in"], everything["loaded"]["facts"]) == (2 * (1 + 40 + 23 + 1), 1)
+
+
+@pytest.mark.parametrize("way", [ingest.run, tasks])
+def test_a_signed_address_is_read_and_recorded_without_its_signature(
+    toy_settings: Settings,
+    toy_source: Source,
+    caplog: pytest.LogCaptureFixture,
+    way: Callable[..., dict[str, Any]],
+) -> None:
+    """A new signature is no new run, and the same content under it is not loaded anew."""
+    caplog.set_level("INFO")
+    database = engine(toy_settings)
+    with serving(toy_source(60).to_csv(index=False).encode()) as address:
+        first = way(toy_settings, "toy", JULY, source=f"{address}/toy.csv?part=1&sig=5ec4e7")
+        ingest.run(toy_settings, "toy", JULY, source=f"{address}/toy.csv?part=1&sig=5ec4e7again")
+        with pytest.raises(SourceError) as refused:
+            ingest.run(toy_settings, "toy", JULY, source=f"{address}/refused.csv?sig=5ec4e7")
+        with pytest.raises(SourceError) as unknown:
+            ingest.run(toy_settings, "toy", JULY, source=f"nothing={address}/toy.csv?sig=5ec4e7")
+    run = get_ingest(database, first["ingest_run"])
+    assert run.source_override == f"{address}/toy.csv?part=1&sig=***"
+    with database.connect() as connection:
+        records = connection.exec_driver_sql("SELECT * FROM ingest_run").mappings().all()
+    assert len(records) == 2
+    assert "5ec4e7" not in f"{records} {first} {caplog.text} {refused.value} {unknown.value}"

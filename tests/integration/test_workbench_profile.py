@@ -57,6 +57,8 @@ def test_nothing_stored_is_said_and_nothing_written(filled: Settings, tmp_path: 
 def test_the_default_place_is_in_the_home_and_a_rerun_replaces_the_page(filled: Settings) -> None:
     first = profile.write(filled, "toy", AS_OF)
     assert first == filled.home / "profiles" / "toy.html"
+    # It holds people's values: nobody else may read it.
+    assert (first.stat().st_mode & 0o777, first.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     first.write_text("old")
     assert "600 labelled rows" in profile.write(filled, "toy", AS_OF).read_text(encoding="utf-8")
 

@@ -66,6 +66,10 @@ def test_code_of_another_is_refused_wherever_it_lies_in_a_use_case(root: Path, p
         owned({(folder / place).resolve(): OTHER}).check_code(folder, "it")
 
 
+def test_in_a_folder_of_another_without_use_cases_there_is_nothing_to_refuse(root: Path) -> None:
+    owned({root: OTHER}).check_use_cases(root / "usecases")
+
+
 def test_data_of_another_are_no_code(root: Path) -> None:
     owned({root / "spy" / "rows.csv": OTHER}).check_code(root / "spy", "it")
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import EvergreenError, StoreUnreachable, ValidationFailed
+from evergreen.hiding import hide_secrets
 from evergreen.loop import refuse_future
 from evergreen.loop.inputs import Inputs, Plan, overrides, plan
 from evergreen.loop.provenance import code_version
@@ -65,18 +66,29 @@ def begin(settings: Settings, name: str, as_of: datetime, source: str, force: bo
     database = engine(settings)
     migrate(database)
     create_tables(database, use_case)
-    run_id = ingest_id(use_case, as_of, source)
+    # On record, and in the run's id, a signed address stands without its signature, which is new each time.
+    recorded = hide_secrets(source)
+    run_id = ingest_id(use_case, as_of, recorded)
     with working_on(database, run_id, name):
         former = find_ingest(database, run_id)
         last = last_load(database, use_case, as_of)
-        run = start_ingest(database, use_case, as_of, source)
+        run = start_ingest(database, use_case, as_of, recorded)
         declaration = ingest_digest(use_case)
         with failing(database, run):
-            planned = plan(settings, use_case, database, run, last=last, declaration=declaration, force=force)
+            planned = plan(
+                settings, use_case, database, run, source, last=last, declaration=declaration, force=force
+            )
             if not planned.unchanged and planned.skips(run.id):
                 # A rerun that reads anything reads all that it read before: its record stays whole.
                 planned = plan(
-                    settings, use_case, database, run, last=last, declaration=declaration, every_file=True
+                    settings,
+                    use_case,
+                    database,
+                    run,
+                    source,
+                    last=last,
+                    declaration=declaration,
+                    every_file=True,
                 )
         yield Begun(use_case, database, run, planned, former)
 

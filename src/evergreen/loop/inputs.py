@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evergreen.errors import SourceError
+from evergreen.hiding import hide_secrets
 from evergreen.settings import Settings
 from evergreen.usecase import NAME, ROW_NUMBER, TIMELESS, FeatureView, FileSource, Label, Source, UseCase
 
@@ -62,6 +63,7 @@ def plan(
     use_case: UseCase,
     database: Engine,
     run: IngestRun,
+    source: str,
     *,
     last: IngestRun | None,
     declaration: str,
@@ -69,14 +71,15 @@ def plan(
     force: bool = False,
 ) -> Plan:
     """Open every source and choose what is to be read for `run`. `last` is the last load up to its moment: a
-    file that it had read, or had found unchanged itself, is not read again, unless `every_file` is.
+    file that it had read, or had found unchanged itself, is not read again, unless `every_file` is. `source`
+    takes the place of declared files (see `overrides`): the run on record has it without its secrets.
     `force`: databases are asked for all that they hold, too.
 
     Raises SourceError and its kind, also where several files would give their rows the same numbers.
     """
     from evergreen.sources.read import open_source
 
-    places = overrides(use_case, run.source_override, settings.sources.get(use_case.name, ""))
+    places = overrides(use_case, source, settings.sources.get(use_case.name, ""))
     # What the setting says is in `places`, by part.
     plain = settings.model_copy(update={"sources": {}})
     numbered = any(key.source_column == ROW_NUMBER for key in use_case.entity.keys)
@@ -140,14 +143,14 @@ def overrides(use_case: UseCase, source: str, setting: str = "") -> dict[str, st
     first = pairs[0][0]
     if pairs[0][1] and NAME.fullmatch(first) and not Path(given).exists():
         raise SourceError(
-            f"{given} names the part {first!r}, which {use_case.name} does not have",
+            f"{hide_secrets(given)} names the part {first!r}, which {use_case.name} does not have",
             hint=f"its parts are {', '.join(parts)}: --source part=path,part=path",
         )
     files = sorted({part.source.path for part in parts.values() if isinstance(part.source, FileSource)})
     if len(files) > 1:
         raise SourceError(
-            f"{given} cannot take the place of the {len(files)} files of {use_case.name}"
-            f" ({', '.join(files)})",
+            f"{hide_secrets(given)} cannot take the place of the {len(files)} files of {use_case.name}"
+            f" ({hide_secrets(', '.join(files))})",
             hint="say which: --source part=path,part=path; or leave --source and EVERGREEN_SOURCES empty and"
             " put the files where they are declared",
         )

@@ -8,7 +8,7 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
@@ -21,6 +21,9 @@ _SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz", ".zst": "
 _OTHER_NAMES = {"gz": "gzip", "lzma": "xz", "zst": "zstd", "none": ""}
 _KINDS = ("gzip", "bz2", "xz", "zstd", "")
 _ARCHIVE = b"PK\x03\x04"
+_CHUNK = 1 << 18
+# What decompressing xz may take: four times what `xz -9` needs.
+_XZ_BYTES = 256 << 20
 
 
 def opened(content: Content, declared: str = "infer") -> Callable[[], BinaryIO]:
@@ -58,6 +61,59 @@ def without_suffix(name: str) -> str:
     return name.removesuffix(suffix)
 
 
+class _Xz(io.RawIOBase):
+    """Decompressed bytes of xz and lzma data, of one stream or several one after the other.
+
+    Python's own reader lets a file ask for gigabytes: what its writer says to be the size of its dictionary.
+    """
+
+    def __init__(self, outer: BinaryIO) -> None:
+        self._outer = outer
+        self._rest = b""
+        self._decoder = lzma.LZMADecompressor(memlimit=_XZ_BYTES)
+        self._streams = 0  # ended ones
+        self._begun = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            if self._decoder.eof:
+                self._rest = self._decoder.unused_data
+                self._decoder = lzma.LZMADecompressor(memlimit=_XZ_BYTES)
+                self._streams += 1
+                self._begun = False
+            if self._decoder.needs_input and not self._rest:
+                self._rest = self._outer.read(_CHUNK)
+                if not self._rest:
+                    if self._begun or not self._streams:
+                        raise EOFError("it ends before the end of its data")
+                    return 0
+            if self._streams and not self._begun:
+                self._rest = self._rest.lstrip(b"\0")  # streams may be padded
+                if not self._rest:
+                    continue
+            data = self._decompressed(len(buffer))
+            if data is None:
+                return 0
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+    def _decompressed(self, size: int) -> bytes | None:
+        """The next bytes, perhaps none yet; None where something else than a stream follows the last one."""
+        rest, self._rest = self._rest, b""
+        try:
+            data = self._decoder.decompress(rest, size)
+        except lzma.LZMAError:
+            if self._streams and not self._begun:
+                return None
+            raise
+        self._begun = True
+        return data
+
+
 class _Decompressed(io.RawIOBase):
     """Decompressed bytes; faults of the compressed ones are told as the source's."""
 
@@ -69,7 +125,7 @@ class _Decompressed(io.RawIOBase):
         elif kind == "bz2":
             self._stream = cast("BinaryIO", bz2.BZ2File(self._outer))
         elif kind == "xz":
-            self._stream = cast("BinaryIO", lzma.LZMAFile(self._outer))  # noqa: SIM115
+            self._stream = cast("BinaryIO", io.BufferedReader(_Xz(self._outer), 1 << 20))
         else:
             self._stream = pa.CompressedInputStream(pa.PythonFile(self._outer, mode="r"), "zstd")
 
@@ -80,9 +136,13 @@ class _Decompressed(io.RawIOBase):
         try:
             return self._stream.read(size)
         except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
+            hint = "perhaps it was cut off: bring it here again"
+            if "limit" in str(error).lower():
+                hint = (
+                    f"compress it anew with less than {_XZ_BYTES >> 20} MB of memory, for example with xz -9"
+                )
             raise SourceUnreadable(
-                f"{self._name} is not sound {self._kind} data: {str(error)[:200]}",
-                hint="perhaps it was cut off: bring it here again",
+                f"{self._name} is not sound {self._kind} data: {str(error)[:200]}", hint=hint
             ) from error
 
     def readinto(self, buffer: object) -> int:

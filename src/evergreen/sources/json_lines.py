@@ -7,13 +7,23 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
 from evergreen.errors import SourceUnreadable
+from evergreen.sources.columns import too_many_columns
 from evergreen.sources.text import Utf8
 
 _BLOCK = 8 << 20
+# What is looked at once for its members, and the values that are read at once. Arrow makes a column for each
+# member's name, with a place for it in every row: 10,000 lines with a member of their own each, 100 kB, would
+# take more than a gigabyte.
+_LOOK_BYTES = 1 << 16
+_LOOK_LINES = 512
+_MOST_VALUES = 1 << 21
+_MOST_MEMBERS = 5_000
+_MEMBER = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:')
 _ROW = re.compile(r" in row (\d+)\Z")
 
 
@@ -26,19 +36,28 @@ def batches(
     whole number at first may be a fraction later. Numbers are int64 or float64, texts stay texts (dates too),
     objects and lists keep their shape; a member that is absent is null.
 
-    Raises SourceUnreadable, with the line, for what is no object, has a member twice, or has members of one
-    name with values of two kinds.
+    Raises SourceUnreadable, with the line, for what is no object, has a member twice, has members of one name
+    with values of two kinds, or more members than a table has columns.
     """
     schema = pa.schema([])
-    for line, block in _blocks(name, open_file, encoding):
-        found = _plain(_parsed(name, line, block, None).schema)
-        try:
-            schema = pa.unify_schemas([schema, found], promote_options="permissive")
-        except pa.ArrowException as error:
-            raise _two_kinds(name, line, schema, found) from error
+    for start, whole in _blocks(name, open_file, encoding):
+        for line, block in _pieces(start, whole, _LOOK_LINES, _LOOK_BYTES):
+            if block.count(b'":') > _MOST_MEMBERS and len(set(_MEMBER.findall(block))) > _MOST_MEMBERS:
+                raise too_many_columns(f"{name}: line {line}", _MOST_MEMBERS)
+            found = _plain(_parsed(name, line, block, None).schema)
+            if found == schema:
+                continue
+            try:
+                schema = pa.unify_schemas([schema, found], promote_options="permissive")
+            except pa.ArrowException as error:
+                raise _two_kinds(name, line, schema, found) from error
+            if _leaves(schema) > _MOST_MEMBERS:
+                raise too_many_columns(f"{name} up to line {line}", _MOST_MEMBERS)
     yield schema.empty_table()
-    for line, block in _blocks(name, open_file, encoding):
-        yield _parsed(name, line, block, schema).cast(schema)
+    lines = max(_MOST_VALUES // max(_leaves(schema), 1), 1)
+    for start, whole in _blocks(name, open_file, encoding):
+        for line, block in _pieces(start, whole, lines, _BLOCK):
+            yield _parsed(name, line, block, schema).cast(schema)
 
 
 def _blocks(name: str, open_file: Callable[[], BinaryIO], encoding: str) -> Iterator[tuple[int, bytes]]:
@@ -62,6 +81,30 @@ def _blocks(name: str, open_file: Callable[[], BinaryIO], encoding: str) -> Iter
                 break
     if empty:
         raise SourceUnreadable(f"{name} is empty", hint="give a file with one JSON object per line")
+
+
+def _pieces(line: int, block: bytes, most_lines: int, most_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """A block of whole lines in pieces of so many lines and bytes, or of one line where that is longer."""
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1
+    if not len(ends) or ends[-1] < len(block):
+        ends = np.append(ends, len(block))
+    first = start = 0
+    while first < len(ends):
+        after = min(first + most_lines, int(ends.searchsorted(start + most_bytes, side="right")))
+        after = max(after, first + 1)
+        piece = block[start : ends[after - 1]]
+        if piece.strip():
+            yield line + first, piece
+        first, start = after, int(ends[after - 1])
+
+
+def _leaves(kind: Any) -> int:
+    """How many columns of plain values a schema or a type has."""
+    if isinstance(kind, pa.Schema):
+        return sum(_leaves(field.type) for field in kind)
+    if pa.types.is_struct(kind):
+        return max(sum(_leaves(kind.field(n).type) for n in range(kind.num_fields)), 1)
+    return _leaves(kind.value_type) if pa.types.is_list(kind) else 1
 
 
 def _parsed(name: str, line: int, block: bytes, schema: pa.Schema | None) -> pa.Table:

@@ -11,31 +11,35 @@ import pyarrow.parquet as pq
 
 from evergreen.errors import SourceUnreadable
 from evergreen.sources.columns import check_distinct
+from evergreen.sources.parquet_sizes import BUFFER, Reading, row_sizes, sized
 
-_BUFFER = 1 << 18
+# No row may be larger than so many batches.
+_ROW_BATCHES = 2
 
 
 def batches(
     name: str, open_file: Callable[[], BinaryIO], batch_rows: int, batch_bytes: int
 ) -> Generator[pa.Table, None, None]:
-    """The rows with their types, categories as their values; first of all a batch without rows."""
+    """The rows with their types, categories as their values; first of all a batch without rows.
+
+    A few bytes of a Parquet file can stand for gigabytes: a text is written once and referred to by every
+    row. So the number of rows that are decoded at once follows from what they may become.
+
+    Raises SourceUnreadable for what is broken, and for a row of more than two times `batch_bytes`.
+    """
     with open_file() as stream:
         try:
-            # Pages are read as they are needed: a row group may be as large as the file.
-            with pq.ParquetFile(
-                stream, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True
-            ) as file:
-                schema = plain_schema(file.schema_arrow)
-                index = _range_index(file.schema_arrow)
-                check_distinct(name, [*schema.names, *(named for named, _ in index)])
-                yield _with_index(schema.empty_table(), index, 0)
-                done = 0
-                fitting = _fitting(file.metadata, batch_bytes)
-                for batch in file.iter_batches(min(batch_rows, fitting), use_threads=False):
-                    # Spoilt pages may decode to what is no text.
-                    batch.validate(full=True)
-                    yield _with_index(pa.Table.from_batches([batch]).cast(schema), index, done)
-                    done += batch.num_rows
+            file = _opened(stream)
+            schema = plain_schema(file.schema_arrow)
+            index = _range_index(file.schema_arrow)
+            check_distinct(name, [*schema.names, *(named for named, _ in index)])
+            yield _with_index(schema.empty_table(), index, 0)
+            done = 0
+            for group in range(file.metadata.num_row_groups):
+                reading = sized(file, stream, group, batch_rows, batch_bytes)
+                for piece in _decoded(name, stream, file, group, reading, done, batch_bytes):
+                    yield _with_index(_plain_table(piece, schema), index, done)
+                    done += piece.num_rows
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = str(error).partition("\n")[0][:300]
             raise SourceUnreadable(
@@ -47,6 +51,69 @@ def batches(
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """The same columns, with values instead of dictionaries and without what pandas noted."""
     return pa.schema([(field.name, _plain(field.type)) for field in schema])
+
+
+def _opened(
+    stream: BinaryIO, metadata: pq.FileMetaData | None = None, as_dictionary: tuple[str, ...] = ()
+) -> pq.ParquetFile:
+    return pq.ParquetFile(
+        stream,
+        metadata=metadata,
+        read_dictionary=list(as_dictionary),
+        pre_buffer=False,
+        buffer_size=BUFFER,
+        page_checksum_verification=True,
+    )
+
+
+def _decoded(
+    name: str,
+    stream: BinaryIO,
+    file: pq.ParquetFile,
+    group: int,
+    reading: Reading,
+    done: int,
+    batch_bytes: int,
+) -> Generator[pa.RecordBatch, None, None]:
+    """The rows of one row group, cut so that what a piece becomes has about `batch_bytes` at most."""
+    limit = _ROW_BATCHES * batch_bytes
+    if reading.as_dictionary:
+        file = _opened(stream, file.metadata, reading.as_dictionary)
+    for batch in file.iter_batches(reading.rows, row_groups=[group], use_threads=False):
+        # Spoilt pages may decode to what is no text.
+        batch.validate(full=True)
+        if batch.nbytes <= limit and not any(pa.types.is_dictionary(kind) for kind in batch.schema.types):
+            yield batch
+        else:
+            yield from _cut(name, batch, done, batch_bytes, limit)
+        done += batch.num_rows
+
+
+def _cut(
+    name: str, batch: pa.RecordBatch, done: int, batch_bytes: int, limit: int
+) -> Generator[pa.RecordBatch, None, None]:
+    ends = row_sizes(batch).cumsum()
+    start = 0
+    while start < batch.num_rows:
+        before = int(ends[start - 1]) if start else 0
+        end = max(int(ends.searchsorted(before + batch_bytes, side="right")), start + 1)
+        if ends[end - 1] - before > limit:
+            size = (int(ends[start]) - before) / (1 << 20)
+            raise SourceUnreadable(
+                f"{name}: row {done + start + 1} has {size:,.1f} MB, more than {limit >> 20}",
+                hint="leave such values out of the file, or shorten them",
+            )
+        yield batch.slice(start, end - start)
+        start = end
+
+
+def _plain_table(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
+    columns = [_values(column).cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _values(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -71,10 +138,3 @@ def _with_index(table: pa.Table, index: list[tuple[str, range]], done: int) -> p
     for name, numbers in index:
         table = table.append_column(name, pa.array(numbers[done : done + table.num_rows], pa.int64()))
     return table
-
-
-def _fitting(metadata: pq.FileMetaData, batch_bytes: int) -> int:
-    """How many rows have about that many bytes, by what the file says of itself."""
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    size = sum(int(group.total_byte_size) for group in groups)
-    return max(batch_bytes * int(metadata.num_rows) // max(size, 1), 1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from evergreen.errors import SourceError, SourceUnreadable
+from evergreen.hiding import hide_secrets
 from evergreen.settings import Settings
 from evergreen.sources import formats, places, sql
 from evergreen.sources.ahead import read_ahead
@@ -90,7 +91,7 @@ def open_source(
         if override:
             raise SourceError(
                 f"{use_case_name} reads the database {_shown(source.connection)!r};"
-                f" the file {override} cannot take its place",
+                f" the file {hide_secrets(override)} cannot take its place",
                 hint="leave the source empty, or declare a FileSource",
             )
         url = sql.where(source, settings)

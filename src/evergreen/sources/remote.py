@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
-from urllib.parse import urlsplit, urlunsplit
 
 from evergreen.errors import EvergreenError, SettingsError, SourceUnreachable, SourceUnreadable
+from evergreen.hiding import HideSecrets, hide_secrets
 
 _BLOCK = 1 << 20
 _SECONDS = 60.0
-# What a signed URL carries lets others in as well.
-_SECRET = re.compile(r"(?i)([?&][^=&]*(?:sig|token|key|secret|password|credential)[^=&]*=)[^&#]*")
 
 
 class Brought:
@@ -91,12 +89,8 @@ def local_path(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """The URL without passwords and signatures."""
-    parts = urlsplit(url)
-    if parts.password:
-        host = parts.netloc.rpartition("@")[2]
-        url = urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
-    return _SECRET.sub(r"\1***", url)
+    """The URL with `***` for passwords, signatures and tokens."""
+    return hide_secrets(url)
 
 
 def _files(url: str) -> Iterator[tuple[str, Iterator[bytes]]]:
@@ -137,14 +131,14 @@ def _told(place: str) -> Iterator[None]:
         raise SourceUnreachable(f"there is no file {place}", hint="check the address") from error
     except Exception as error:
         # Each file system has errors of its own.
-        reason = str(error).partition("\n")[0][:300] or type(error).__name__
+        reason = hide_secrets(str(error).partition("\n")[0])[:300] or type(error).__name__
         if reason.startswith("Protocol not known"):
             raise SettingsError(
                 f"{place} is of an unknown kind", hint="give a path, or a URL such as https:// or s3://"
             ) from error
         raise SourceUnreachable(
             f"{place} cannot be read: {reason}", hint="check the address, the network and the credentials"
-        ) from error
+        ) from _told_without_secrets(error)
 
 
 def _blocks(system: Any, path: str, place: str) -> Iterator[bytes]:
@@ -156,13 +150,22 @@ def _blocks(system: Any, path: str, place: str) -> Iterator[bytes]:
 def _over_http(url: str) -> Iterator[bytes]:
     import httpx
 
+    # At its level INFO it logs each address.
+    client = logging.getLogger("httpx")
+    if not any(isinstance(each, HideSecrets) for each in client.filters):
+        client.addFilter(HideSecrets())
     try:
         with httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=True) as answer:
             answer.raise_for_status()
             yield from answer.iter_bytes(_BLOCK)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        reason = str(error).partition("\n")[0].replace(url, shown(url))
+        reason = hide_secrets(str(error).partition("\n")[0])
         raise SourceUnreachable(
             f"{shown(url)} cannot be downloaded: {reason or type(error).__name__}",
             hint="check the address and the network",
-        ) from error
+        ) from _told_without_secrets(error)
+
+
+def _told_without_secrets(error: Exception) -> Exception | None:
+    """The error as a cause that may be printed into a log; None where its own words hold a secret."""
+    return error if hide_secrets(str(error)) == str(error) else None

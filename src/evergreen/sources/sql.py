@@ -12,6 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from evergreen.errors import SettingsError, SourceUnreachable, SourceUnreadable
+from evergreen.hiding import hide_secrets, hide_values
 from evergreen.settings import Settings
 from evergreen.sources.columns import check_distinct
 from evergreen.sources.connections import connection_url
@@ -65,7 +66,9 @@ def batches(
     place = shown(url) if "://" in source.connection else f"connection {source.connection!r} ({shown(url)})"
     bounds = {"start": _naive(start - OVERLAP), "end": _naive(end)}
     try:
-        engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=_arguments(url))
+        engine = sa.create_engine(
+            url, poolclass=sa.pool.NullPool, hide_parameters=True, connect_args=_arguments(url)
+        )
         with engine.connect().execution_options(stream_results=True, max_row_buffer=_FETCH) as connection:
             result = connection.execute(_bound(source.query), bounds)
             names = list(result.keys())
@@ -171,7 +174,7 @@ def _is_about_the_query(error: sa.exc.DBAPIError) -> bool:
 
 def _reason(error: sa.exc.StatementError) -> str:
     arguments = error.orig.args if error.orig is not None else ()
-    return str(arguments[-1] if arguments else error)[:500]
+    return hide_secrets(hide_values(str(arguments[-1] if arguments else error)))[:500]
 
 
 def _arguments(url: sa.URL) -> dict[str, Any]:

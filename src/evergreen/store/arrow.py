@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
+from evergreen.hiding import hide_secrets, hide_values
 from evergreen.store.database import NO_SUCH_TABLE, UNREACHABLE_HINT, error_code, place
 from evergreen.store.faults import table_of, translate, use_case_of
 from evergreen.store.times import naive
@@ -196,6 +197,8 @@ def _translated(url: sa.URL, said: str, statement: str) -> StoreError:
         return StoreError(
             f"MariaDB could not read the rows of {table}: error {code}", hint="see MariaDB's error log"
         )
+    # The client's own words may show the address that it was given.
+    said = hide_values(hide_secrets(said))
     reason = said.strip().splitlines()[0][:500] if said.strip() else "connectorx gave no reason"
     return StoreUnreachable(
         f"MariaDB at {place(url)} stopped answering: {reason}",

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
+from evergreen.hiding import hide_values
 from evergreen.store.database import NOT_ALLOWED_LOCALLY, error_code
 from evergreen.store.spool import no_room
 
@@ -146,7 +147,11 @@ def _load_data(
     # taken as it comes, which is quicker.
     nulls = {column: f"@c{number}" for number, column in enumerate(file.columns) if column in file.with_nulls}
     fields = ", ".join(nulls.get(column, f"`{column}`") for column in file.columns)
-    assignments = [f"`{column}` = NULLIF({variable}, '')" for column, variable in nulls.items()]
+    # By length: compared as texts, one of zero-width characters or of spaces equals the empty one under many
+    # collations, and a variable has the server's or the session's.
+    assignments = [
+        f"`{column}` = IF(LENGTH({variable}) = 0, NULL, {variable})" for column, variable in nulls.items()
+    ]
     assignments += [f"`{column}` = %s" for column in fixed]
     result = connection.exec_driver_sql(
         f"LOAD DATA LOCAL INFILE %s {'REPLACE ' if replace else ''}INTO TABLE `{name}` CHARACTER SET utf8mb4"
@@ -157,7 +162,7 @@ def _load_data(
     # LOCAL turns errors into warnings; a load that lost or bent a value must not go on.
     warnings = connection.exec_driver_sql("SHOW WARNINGS").all()
     if warnings:
-        told = "; ".join(str(message) for _, _, message in warnings[:5])
+        told = "; ".join(hide_values(str(message)) for _, _, message in warnings[:5])
         raise _not_taken(name, f"{told}{'; ...' if len(warnings) > 5 else ''}")
     if result.rowcount < file.rows or (result.rowcount > file.rows and not replace):
         raise _not_taken(name, f"{result.rowcount} of {file.rows} rows arrived")

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import ExceptionContext
 
 from evergreen.errors import StoreError, StoreUnreachable
+from evergreen.hiding import hide_values
 from evergreen.settings import Settings
 from evergreen.store.faults import translate
 
@@ -148,6 +149,8 @@ def _engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engine:
             made = sa.create_engine(
                 address,
                 pool_pre_ping=True,
+                # Rows are people's data: no error tells them.
+                hide_parameters=True,
                 pool_recycle=3600,
                 execution_options={_SENDS_FILES: allowed},
                 connect_args={
@@ -176,6 +179,7 @@ def _translate(context: ExceptionContext) -> None:
     all else stays the driver's error."""
     if context.is_pre_ping:
         return  # the pool reconnects by itself
+    _hide_values(context)
     code = error_code(context.original_exception)
     reason = _reason(context.original_exception)
     where = _where(context)
@@ -203,6 +207,22 @@ def _translate(context: ExceptionContext) -> None:
         f"MariaDB at {where} does not answer: {reason}",
         hint=UNREACHABLE_HINT,
     ) from context.original_exception
+
+
+def _hide_values(context: ExceptionContext) -> None:
+    """Take row values out of the server's message, in the driver's error and in SQLAlchemy's around it: both
+    are printed where the error is logged."""
+    original = context.original_exception
+    hidden = tuple(hide_values(part) if isinstance(part, str) else part for part in original.args)
+    if hidden == original.args:
+        return
+    before = str(original)
+    original.args = hidden
+    outer = context.sqlalchemy_exception
+    if outer is not None:
+        outer.args = tuple(
+            part.replace(before, str(original)) if isinstance(part, str) else part for part in outer.args
+        )
 
 
 def _where(context: ExceptionContext) -> str:

@@ -106,7 +106,7 @@ def _storage(settings: Settings, database: sa.Engine) -> Any:
         try:
             return RDBStorage(
                 url(settings).render_as_string(hide_password=False),
-                engine_kwargs={"pool_recycle": 3600, "pool_size": 2},
+                engine_kwargs={"pool_recycle": 3600, "pool_size": 2, "hide_parameters": True},
             )
         except RuntimeError as error:
             raise StoreError(

@@ -1,7 +1,8 @@
 """Digests of a declaration, for those who act on it: what an ingest heeds, and what a service heeds.
 
-Words for people count in neither. A digest is the same in every process, on every machine and on every
-supported Python; a declared function counts by its code (`usecase/code.py`).
+Words for people count in neither, nor do the signatures and tokens of addresses, which change. A digest is the
+same in every process, on every machine and on every supported Python; a declared function counts by its code
+(`usecase/code.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
+from evergreen.hiding import hide_secrets
 from evergreen.usecase.code import code_digest
 from evergreen.usecase.use_case import UseCase
 
@@ -64,4 +66,4 @@ def _described(value: object, left_out: frozenset[str]) -> str:
     if isinstance(value, Mapping):
         pairs = sorted((str(name), _described(each, left_out)) for name, each in value.items())
         return f"{{{', '.join(f'{name}: {text}' for name, text in pairs)}}}"
-    return code_digest(value) if callable(value) else repr(value)
+    return code_digest(value) if callable(value) else hide_secrets(repr(value))

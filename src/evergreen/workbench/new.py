@@ -14,6 +14,7 @@ from typing import Any
 
 from evergreen import usecases
 from evergreen.errors import SourceError, UseCaseError
+from evergreen.hiding import without_secrets
 from evergreen.settings import Settings
 from evergreen.sources.read import open_source
 from evergreen.usecase import TIMELESS, FileSource, Problem, check_name
@@ -52,16 +53,19 @@ def create(
     """
     check_name(name, "use case")
     place = _free_place(settings, name, folder)
-    declared_source = FileSource(_path(settings, source))
+    given_source = FileSource(_path(settings, source))
+    declared_source = FileSource(without_secrets(given_source.path))
     with _about_the_table():
         # Without EVERGREEN_SOURCES, which may name another file for a use case of this name.
         plain, now = settings.model_copy(update={"sources": {}}), datetime.now(UTC)
-        inputs = open_source(declared_source, plain, name, start=TIMELESS, end=now)
+        inputs = open_source(given_source, plain, name, start=TIMELESS, end=now)
         table = Table.read(inputs, progress)
     chosen, notes = choose(table, inputs, keys, target, time, problem)
     made = declare(name, declared_source, table.columns, chosen, _free_port(settings))
     made, more = with_a_fair_split(made, table, chosen)
     notes += more + about_target(made.use_case, table.columns[target]) + doubts(table.columns)
+    if declared_source != given_source:
+        notes.append(_about_secrets(name, declared_source.path))
     said = f"written by `evergreen new` from {_short(source)} ({table.rows:,} rows)."
     _write(settings, place, name, render(made, notes, said))
     return _told(made, place, table, chosen, notes)
@@ -127,10 +131,18 @@ def _write(settings: Settings, place: Path, name: str, text: str) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def _about_secrets(name: str, path: str) -> str:
+    return (
+        "The address is declared without the passwords, signatures and tokens that it was given with: a"
+        " declaration is shared. Where the source asks for them, give the whole address by the environment:"
+        f' EVERGREEN_SOURCES={{"{name}": "{path}..."}}.'
+    )
+
+
 def _short(source: str) -> str:
-    """A file's name; a URL without what may be a password or a token."""
+    """A file's name; a URL without its query and its user."""
     if "://" in source:
-        return source.partition("?")[0].rpartition("@")[2] if "@" in source else source.partition("?")[0]
+        return without_secrets(source).partition("?")[0]
     return source if glob.has_magic(source) else Path(source).name
 
 

@@ -6,9 +6,11 @@ import bz2
 import gzip
 import hashlib
 import http.server
+import logging
 import lzma
 import os
 import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -225,4 +227,25 @@ def test_a_secret_in_a_url_is_never_shown(server: str, tmp_path: Path) -> None:
     assert found.name.endswith("/rows.csv?X-Amz-Signature=***&part=2&token=***")
     with pytest.raises(SourceUnreachable) as raised:
         opened(address.replace("rows", "other"), tmp_path)
-    assert "SECRET" not in str(raised.value)
+    assert "SECRET" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_no_client_logs_a_secret_of_a_url(
+    server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    opened(f"{server}/rows.csv?year=2024&sig=SECRET", tmp_path)
+    assert "year=2024" in caplog.text  # the client does log
+    assert "SECRET" not in caplog.text
+
+
+def test_a_file_system_that_fails_tells_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "memory://rows.csv?token=SECRET"
+
+    def refuse(self: object, path: str, *args: object, **kwargs: object) -> None:
+        raise OSError(f"403 for {address}")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "open", refuse)
+    with pytest.raises(SourceUnreachable, match="403") as raised:
+        opened(address, tmp_path)
+    assert "SECRET" not in "".join(traceback.format_exception(raised.value))

@@ -23,6 +23,7 @@ from evergreen.usecase import ROW_NUMBER, TIMELESS, UseCase
 from evergreen.usecases import load
 from evergreen.validation.contract import validate
 from evergreen.workbench.new import create
+from file_server import serving
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RNG = np.random.default_rng(3)
@@ -413,3 +414,31 @@ def test_any_table_makes_a_tidy_declaration_that_its_own_rows_keep(
         return  # such a table is refused in so many words, by the tests above
     assert_fits(here, load("made", here))
     assert_tidy(folder / "usecases")
+
+
+@pytest.mark.parametrize(
+    ("place", "declared"),
+    [
+        ("/table.csv?year=2024&X-Amz-Signature=5ec4e7", "/table.csv?year=2024"),
+        ("/table.csv?sv=2024&sig=5ec4e7", "/table.csv"),
+        ("/table.csv?year=2024", "/table.csv?year=2024"),
+    ],
+)
+def test_a_signed_address_is_declared_without_what_lets_others_in(
+    here: Settings, place: str, declared: str
+) -> None:
+    with serving(table().to_csv(index=False).encode()) as address:
+        told = create(here, "signed", address + place, target="bought")
+    text = Path(told["file"]).read_text("utf-8")
+    assert f'FileSource("{address}{declared}")' in text
+    assert "5ec4e7" not in text + str(told)
+    assert any("EVERGREEN_SOURCES" in note for note in told["notes"]) == ("5ec4e7" in place)
+
+
+def test_a_password_in_an_address_is_not_declared(here: Settings) -> None:
+    with serving(table().to_csv(index=False).encode()) as address:
+        given = address.replace("://", "://kim:5ec4e7@")
+        told = create(here, "signed", f"{given}/table.csv", target="bought")
+    text = Path(told["file"]).read_text("utf-8")
+    assert f'FileSource("{address}/table.csv")' in text
+    assert "5ec4e7" not in text + str(told)

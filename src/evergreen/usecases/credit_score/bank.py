@@ -130,6 +130,7 @@ def _engine(url: sa.URL) -> Engine:
     return sa.create_engine(
         url,
         poolclass=sa.NullPool,
+        hide_parameters=True,
         connect_args={
             "local_infile": url.query.get("local_infile") == "1",
             "init_command": "SET time_zone = '+00:00'",
