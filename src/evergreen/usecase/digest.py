@@ -1,8 +1,8 @@
 """Digests of a declaration, for those who act on it: what an ingest heeds, and what a service heeds.
 
-Words for people count in neither, nor do the signatures and tokens of addresses, which change. A digest is the
-same in every process, on every machine and on every supported Python; a declared function counts by its code
-(`usecase/code.py`).
+Words for people count in neither, nor do the signatures and tokens of addresses, which change. A digest is
+the same in every process, on every machine and on every supported Python; a declared function counts by its
+code (`usecase/code.py`).
 """
 
 from __future__ import annotations
