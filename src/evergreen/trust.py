@@ -50,8 +50,11 @@ class Trust:
 
         Raises UntrustedFolder.
         """
-        if not root.exists() or self._is_exception(root):
-            return
+        try:
+            if not root.exists() or self._is_exception(root):
+                return
+        except OSError:
+            return  # what cannot be looked into is not read either
         self._check(root.absolute().parent, "the folder that holds the use cases")
         self._check(root, "the folder of use cases")
 

@@ -54,7 +54,9 @@ def sized(file: pq.ParquetFile, stream: BinaryIO, group: int, batch_rows: int, b
             continue
         per_row += written / rows
         encodings = set(chunk.encodings)
-        if leaf.path in names and encodings & _DICTIONARY and _DELTA not in encodings:
+        # Arrow takes a point in a path for nesting, also where it belongs to a column's name.
+        plain = leaf.path in names and "." not in leaf.path
+        if plain and encodings & _DICTIONARY and _DELTA not in encodings:
             with_dictionary.append(leaf.path)
         elif encodings & {_DELTA, *_DICTIONARY}:
             # No value is longer than all that is written of them.
@@ -96,7 +98,7 @@ def _longest(file: pq.ParquetFile, stream: BinaryIO, group: int, names: list[str
     found = dict.fromkeys(names, 0)
     for first in reader.iter_batches(1, row_groups=[group], columns=names, use_threads=False):
         for name, column in zip(first.schema.names, first.columns, strict=True):
-            longest = pc.max(pc.binary_length(column.dictionary)).as_py()
-            found[name] = longest or 0
+            if pa.types.is_dictionary(column.type):
+                found[name] = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
         break
     return found

@@ -8,6 +8,7 @@ import io
 import lzma
 import tracemalloc
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,13 @@ def test_cutting_changes_no_row(
     pieces = list(decoded(written(stored, **options), batch_rows, batch_bytes))
     assert all(piece.num_rows <= batch_rows for piece in pieces)
     assert pa.concat_tables(pieces).combine_chunks().equals(table.combine_chunks())
+
+
+def test_a_point_in_a_columns_name_and_decimals_are_no_texts_to_look_into() -> None:
+    table = pa.table(
+        {"a.b": ["x", "y"], "a": [{"b": "q"}, {"b": "r"}], "d": [Decimal("1.5"), Decimal("2.5")]}
+    )
+    assert pa.concat_tables(decoded(written(table))).equals(table)
 
 
 @pytest.fixture
