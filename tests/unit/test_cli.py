@@ -73,7 +73,7 @@ def test_every_command_has_help_with_an_example_and_speaks_json(
 
 def test_help_names_every_command_and_so_does_the_readme(evergreen: Evergreen, tmp_path: Path) -> None:
     shown = evergreen("--help", home=tmp_path).stdout
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text("utf-8")
     listed = set(re.findall(r"^│ ([a-z][a-z-]+)  ", shown, re.MULTILINE))
     assert listed == set(COMMANDS)
     for command in COMMANDS:
@@ -126,7 +126,7 @@ def test_bad_input_is_one_message_and_its_exit_code(
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso8859-1", "euc_kr"])
 def test_an_output_that_lacks_a_character_gets_another_for_it(encoding: str, tmp_path: Path) -> None:
-    for arguments, code in ((("new", "--help"), 0), (("run", "train", "été·시험"), 2)):
+    for arguments, code in ((("new", "--help"), 0), (("run", "train", os.fsdecode("été·시험".encode())), 2)):
         done = as_process(*arguments, home=tmp_path, PYTHONIOENCODING=encoding)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr

@@ -36,6 +36,8 @@ class ChildSpec:
     everybody on the machine can read. In a thread, and maybe repeatedly: `before` runs before each start,
     `after` when a one-off has succeeded, and only then it is done.
     `optional`: the stack starts, and stays up, without it.
+    `start_seconds` is for a server that hangs: on a busy machine MLflow takes minutes, and one that is killed
+    for that begins anew.
     """
 
     name: str
@@ -50,7 +52,7 @@ class ChildSpec:
     after: Callable[[], None] | None = None
     one_off: bool = False
     optional: bool = False
-    start_seconds: float = 150.0
+    start_seconds: float = 300.0
     stop_seconds: float = 10.0
     stop_last: bool = False
 

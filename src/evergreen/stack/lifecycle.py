@@ -33,7 +33,7 @@ Ready = Callable[[dict[str, Any]], None]
 
 PLAN = "evergreen.stack.servers:EvergreenPlan"
 UP_LOCK = "up.lock"
-START_SECONDS = 600.0
+START_SECONDS = 900.0  # two attempts of a server, and what it waits for
 STOP_SECONDS = 60.0
 SWEEP_SECONDS = 30  # MariaDB writes its pages when asked to end; everything else is quicker.
 _POLL_SECONDS = 0.2

@@ -41,6 +41,9 @@ from evergreen.stack.state import (
     write_state,
 )
 
+# Also where the locale's encoding cannot say it.
+HANGUL = os.fsdecode("에버 그린".encode())
+
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
@@ -308,7 +311,7 @@ def test_oracles_mysql_is_not_taken_for_mariadb(tmp_path: Path, monkeypatch: pyt
             ask()
 
 
-@pytest.mark.parametrize("name", ["plain", "에버 그린", "a#b", "50 %", "50 %41", "why?", "?a=b", "it's"])
+@pytest.mark.parametrize("name", ["plain", HANGUL, "a#b", "50 %", "50 %41", "why?", "?a=b", "it's"])
 def test_the_url_of_a_database_means_its_file_whatever_its_folders_name(name: str, tmp_path: Path) -> None:
     database = tmp_path / name / "mlflow.db"
     database.parent.mkdir()
@@ -322,7 +325,7 @@ def test_the_url_of_a_database_means_its_file_whatever_its_folders_name(name: st
 
 @pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
 def test_a_stack_is_the_same_one_in_every_locale(locale: str, tmp_path: Path) -> None:
-    home = tmp_path / "에버 그린"
+    home = tmp_path / HANGUL
     code = (
         "import os, sys; from pathlib import Path; from evergreen.stack.mariadb import PrivateMariaDB\n"
         "from evergreen.stack.processes import stack_id\n"
