@@ -26,7 +26,7 @@ from evergreen.training.matrix import Columns, rows_of
 from evergreen.training.metrics import metrics
 from evergreen.training.search import search
 from evergreen.training.split import validation
-from evergreen.training.studies import _pruner
+from evergreen.training.studies import pruner_of
 from evergreen.training.tuned import tuned
 from evergreen.usecase import EVENT_TIME, TIMELESS, FileSource, UseCase
 
@@ -130,7 +130,7 @@ def _searched(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="minimize", pruner=_pruner(use_case))
+    study = optuna.create_study(direction="minimize", pruner=pruner_of(use_case))
     search(study, use_case, columns, label, validation(use_case, frame), machine=machine)
     best = tuned(study, use_case)
     return fit(use_case, columns, label, best["params"], machine, Calibration.from_json(best["calibration"]))

@@ -17,6 +17,9 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.common.result import Field, as_json, table  # noqa: E402
 from benchmarks.store import data, join  # noqa: E402
+from benchmarks.training import demo  # noqa: E402
+from benchmarks.training.__main__ import main as training_main  # noqa: E402
+from benchmarks.training.decisions import Decisions, Monitoring, Training  # noqa: E402
 
 # The fields; those with two values tell cold and warm reads.
 FIELDS = {
@@ -31,6 +34,7 @@ FIELDS = {
 TRAINING_FIELDS = {
     **dict.fromkeys(("tuning_cpu_vs_grid", "pipeline_overhead", "titanic_auc"), float | None),
     **dict.fromkeys(("credit_accuracy_vs_best", "calibration_error"), float | None),
+    **dict.fromkeys(("demo_dates_passed", "demo_seeds_passed"), float),
     **dict.fromkeys(("search_cpu_s", "train_s", "train_part_s"), dict),
 }
 
@@ -81,6 +85,7 @@ def test_the_training_benchmark_runs_to_its_end(tmp_path: Path) -> None:
     assert told["titanic_auc"] is None
     assert str(absent) in told["meanings"]["titanic_auc"]
     judged = {"pipeline_overhead", "credit_accuracy_vs_best", "calibration_error", "tuning_cpu_vs_grid"}
+    judged |= {"demo_dates_passed", "demo_seeds_passed"}
     assert set(told["met"]) == judged
     assert set(told["targets"]) == {*judged, "titanic_auc"}
     assert not told["full_size"]
@@ -88,11 +93,35 @@ def test_the_training_benchmark_runs_to_its_end(tmp_path: Path) -> None:
     (trained,) = runs["pipelines"]
     assert trained["rows"] == 500
     assert len(runs["tuning"]["grid"]) == 3
+    assert (runs["demo"]["dates"], len(runs["demo"]["seeds"])) == (4, 1)
+    assert told["demo_dates_passed"] == 1.0
     assert all(trial["cpu"] > 0 for trials in runs["tuning"]["searches"].values() for trial in trials)
     # Every second of the process is some part's.
     assert sum(trained["parts"].values()) == pytest.approx(trained["wall"], rel=0.05)
     assert all(name in done.stdout for name in TRAINING_FIELDS)
     assert set((ROOT / "benchmarks" / "out").glob("train-*")) <= before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_demo_measured_alone_keeps_what_else_is_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    model = Training("digest", 7_500, "model", passed=True, summary="passed")
+    decided = Decisions(model, Monitoring(False, "no"), Monitoring(True, "yes"), model, 0.6, 0.8)
+    taken = demo.Demo(demo.Amount(1, 1, 1), {"a": ["1", "2"]}, {"a": decided}, {7: decided})
+    monkeypatch.setattr(demo, "measure", lambda amount: taken)
+    output = tmp_path / "train.json"
+    if there:
+        output.write_text(json.dumps({"titanic_auc": 0.9, "met": {"titanic_auc": True}, "full_size": True}))
+    monkeypatch.setattr(sys, "argv", ["training", "--only", "demo", "--output", str(output)])
+    assert training_main() == 0
+    told = json.loads(output.read_text())
+    assert (told["demo_dates_passed"], told["demo_seeds_passed"]) == (1.0, 1.0)
+    assert told["targets"]["demo_seeds_passed"] == {"at_least": 0.95}
+    assert told["runs"]["demo"]["decisions_by_seed"]["7"]["hold"] is True
+    assert told.get("partial") == (None if there else "the demo alone")
+    assert told.get("titanic_auc") == (0.9 if there else None)
+    assert told["met"].get("titanic_auc") is (True if there else None)
 
 
 def test_corrections_change_rows_of_the_history() -> None:

@@ -144,7 +144,10 @@ def test_a_service_that_is_away_ends_with_its_trouble(settings: Settings) -> Non
         made.predict(stage, [{"age": 30}])
     message, hint = caught.value.message.splitlines(), caught.value.hint.splitlines()
     assert message[-1] == "service-credit_score is back-off: no memory (log: logs/s.log)"
-    assert hint[-2:] == ["explained by: evergreen status", "to be seen at: http://127.0.0.1:1"]
+    assert hint == [
+        "see `evergreen status`: a service runs for each use case that has a champion",
+        "to be seen at: http://127.0.0.1:1",
+    ]
 
 
 def test_nothing_is_said_twice() -> None:

@@ -17,6 +17,7 @@ from evergreen.usecases.credit_score.simulator import recorded
 
 START = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
 WHOLE = timedelta(days=200)
+SECOND = np.timedelta64(1, "s")
 MOMENTS = ("valid_from", "event_time", "recorded_at")
 
 moments = st.datetimes(
@@ -38,7 +39,7 @@ def bank(start: datetime, length: timedelta = WHOLE, **more: Any) -> dict[str, p
     origin = np.datetime64(start.astimezone(UTC).replace(tzinfo=None), "s")
     found = {}
     for name, frame in frames.items():
-        counted = {c: (frame[c].to_numpy() - origin).astype(int) for c in MOMENTS if c in frame}
+        counted = {c: ((frame[c].to_numpy() - origin) / SECOND).astype(int) for c in MOMENTS if c in frame}
         keys = ["customer_id", *counted]
         found[name] = frame.assign(**counted).sort_values(keys[:2]).reset_index(drop=True)
     return found

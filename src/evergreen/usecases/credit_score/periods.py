@@ -43,7 +43,7 @@ def begins(origin: datetime, number: int) -> datetime:
 
 def begin_moments(origin: datetime, numbers: NDArray[np.int64]) -> Moments:
     """The same for an array of numbers, of its shape, as datetime64[s]."""
-    return as_numpy(origin) + numbers * np.timedelta64(PERIOD)
+    return as_numpy(origin) + numbers * np.timedelta64(PERIOD // timedelta(seconds=1), "s")
 
 
 def periods_before(origin: datetime, end: datetime) -> int:

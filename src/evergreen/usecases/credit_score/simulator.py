@@ -168,7 +168,10 @@ def _checked(start: datetime, end: datetime, customers: int) -> tuple[datetime, 
         raise UseCaseError(f"{customers} customers cannot be simulated", hint=f"choose 1 to {MAX_PLACES}")
     start, end = utc(start), utc(end)
     if start >= end:
-        raise UseCaseError(f"the bank cannot run from {start} to {end}", hint="let start come before end")
+        raise UseCaseError(
+            f"the bank cannot run from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC",
+            hint="let start come before end",
+        )
     return start, end
 
 
