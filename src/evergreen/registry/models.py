@@ -38,7 +38,8 @@ class LoadedModel:
 
     `model` is a CatBoostClassifier or CatBoostRegressor whose inputs are `feature_names` in that order;
     `classes` are the columns of its probabilities (none for regression), `weights` what an error on each
-    costs (none: all the same, see `registry/decision.py`); `tags` are the version's.
+    costs (none: all the same, see `registry/decision.py`); `tags` are the version's. `size_bytes` is the size
+    of its file, which CatBoost would write a little smaller again.
     """
 
     version: int
@@ -48,6 +49,7 @@ class LoadedModel:
     classes: tuple[str, ...]
     weights: tuple[float, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -277,4 +279,5 @@ def _loaded(use_case: UseCase, registered: Version, path: Path) -> LoadedModel:
         classes=classes_of(model),
         weights=weights_of(model),
         tags=registered.tags,
+        size_bytes=path.stat().st_size,
     )

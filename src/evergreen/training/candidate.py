@@ -141,8 +141,9 @@ def evaluate(
         importance = _importance(use_case, model, columns, on)
         document: dict[str, Any] = {"metric": use_case.gate.metric, **comparison.result()}
         drawn = {**drawn_beside.result(), **pictures.of_model(use_case, importance, curve)}
-    champions = [other.model.model] if other.model is not None else []
-    latencies = [round(each, 4) for each in latencies_ms(use_case, [model, *champions], columns)]
+    champion = other.model
+    timed = [model] if champion is None else [model, champion.model]
+    latencies = [round(each, 4) for each in latencies_ms(use_case, timed, columns)]
     document |= {
         "champion_version": other.version,
         "remark": other.remark,
@@ -151,10 +152,10 @@ def evaluate(
         "holdout_from": given.frame[held_out][EVENT_TIME].min().isoformat(),
         "size_bytes": size_bytes(model),
         "latency_ms": latencies[0],
-        "champion_footprint": {"size_bytes": size_bytes(champions[0]), "latency_ms": latencies[1]}
-        if champions
+        "champion_footprint": {"size_bytes": champion.size_bytes, "latency_ms": latencies[1]}
+        if champion is not None
         else None,
-        "replay": replay(database, use_case, model, other.model, run.as_of),
+        "replay": replay(database, use_case, model, champion, run.as_of),
         "importance": importance,
         "learning_curve": curve,
         "model_digest": model_digest(model),

@@ -223,4 +223,15 @@ def test_a_margin_is_reached_by_as_much():
     candidate = np.array([0.25, 0.5, 0.75, np.nan])
     found = gain("accuracy", candidate, np.zeros(4), 0.5, 0.0, 0.5)
     assert found.share == pytest.approx(2 / 3)
+
+
+def test_better_counts_every_gain_above_nothing_whatever_the_margin():
+    candidate = np.array([0.4, 0.5, 0.51, 0.9, np.nan])
+    for margin, share in ((-0.2, 1.0), (0.0, 0.5), (0.2, 0.25)):
+        found = gain("accuracy", candidate, np.full(5, 0.5), 0.5, 0.5, margin)
+        assert (found.share, found.better) == (share, 0.5)
+
+
+def test_a_gain_that_most_resamples_do_not_define_is_none():
+    candidate = np.array([0.25, 0.5, 0.75, np.nan])
     assert gain("accuracy", candidate, np.array([0.0, np.nan, np.nan, 0.0]), 0.5, 0.0, 0.5) is None
