@@ -106,10 +106,11 @@ class _Trained:
     told: Training
 
 
-def declared() -> UseCase:
-    """credit_score as it is declared, but that its search ends by its trials alone."""
+def declared(**budget: Any) -> UseCase:
+    """credit_score as it is declared, but that its search ends by its trials alone, and with another `budget`
+    of them if one is given (fields of `Tuning`)."""
     use_case = load(USE_CASE, Settings())
-    return replace(use_case, tuning=replace(use_case.tuning, seconds=_ENDLESS_SECONDS))
+    return replace(use_case, tuning=replace(use_case.tuning, seconds=_ENDLESS_SECONDS, **budget))
 
 
 def training_sets(moment: datetime, seed: int = SEED, customers: int = CUSTOMERS) -> list[TrainingSet]:
@@ -152,9 +153,12 @@ def digest_of(rows: TrainingSet) -> str:
     return arrow.digest(rows.table.set_column(place, EVENT_TIME, pa.array(ago)))
 
 
-def take_decisions(moment: datetime, seed: int = SEED, customers: int = CUSTOMERS) -> Decisions:
-    """Every decision of the tour that is taken at `moment` (aware) on the bank of that seed."""
-    use_case, timeline = declared(), Timeline.until(moment)
+def take_decisions(
+    moment: datetime, seed: int = SEED, customers: int = CUSTOMERS, **budget: Any
+) -> Decisions:
+    """Every decision of the tour that is taken at `moment` (aware) on the bank of that seed. A small `budget`
+    of the search makes it cheap, where only equality matters."""
+    use_case, timeline = declared(**budget), Timeline.until(moment)
     before, after = training_sets(moment, seed, customers)
     first = _train(use_case, before, None)
     period = periods_before(timeline.begins, timeline.turns)

@@ -192,8 +192,8 @@ class AirflowApi:
         self._checked(self._send("PATCH", run, json={"note": note}), f"a note on {dag_id}")
 
     def task_error(self, dag_id: str, run_id: str) -> str:
-        """What the run's first failed task said in its last attempt, as "task: its own message"; empty where
-        none failed or its log does not tell."""
+        """What the run's first failed task said in its last attempt, as "task: its own message", its hint on a
+        line of its own; empty where none failed or its log does not tell."""
         failed = self._failed(dag_id, run_id)
         if not failed:
             return ""
@@ -203,7 +203,7 @@ class AirflowApi:
             if isinstance(entry, dict)
             for detail in (entry.get("error_detail") or [])[:1]
         ]
-        return f"{_label(failed[0])}: {errors[-1]}" if errors else ""
+        return f"{_label(failed[0])}: {errors[-1]}".replace("\nHint: ", "\n") if errors else ""
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Where people see a run in Airflow."""

@@ -135,7 +135,7 @@ def test_a_failed_run_names_the_task_and_shows_its_log() -> None:
                 "error_detail": [
                     {
                         "exc_type": "NotEnoughData",
-                        "exc_value": "3 rows",
+                        "exc_value": "3 rows\nHint: ingest more",
                         "frames": [{"filename": "tune.py", "lineno": 9, "name": "fit"}],
                     }
                 ],
@@ -149,7 +149,7 @@ def test_a_failed_run_names_the_task_and_shows_its_log() -> None:
     assert "NotEnoughData: 3 rows" in caught.value.message
     assert "::group::" not in caught.value.message
     assert "http://airflow/dags/toy__train/runs/r1" in caught.value.hint
-    assert airflow.api().task_error("toy__train", "r1") == "tune: 3 rows"
+    assert airflow.api().task_error("toy__train", "r1") == "tune: 3 rows\ningest more"
 
 
 def test_a_run_without_a_failed_task_has_no_error_to_tell() -> None:
