@@ -34,6 +34,13 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _FOREIGN = re.compile(r"(EVERGREEN|AIRFLOW_CONN|MLFLOW|BENTOML)_.*|.*_proxy", re.IGNORECASE)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say after a failure in which order the tests ran; pytest-randomly's own line is not shown with -q."""
+    seed = config.getoption("randomly_seed", None)
+    if seed is not None and {"failed", "error"} & set(terminalreporter.stats):
+        terminalreporter.write_line(f"the same order again: --randomly-seed={seed}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:
     """The developer's own settings and proxies are gone before any other fixture, also for subprocesses.
