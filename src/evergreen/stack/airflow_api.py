@@ -192,8 +192,8 @@ class AirflowApi:
         self._checked(self._send("PATCH", run, json={"note": note}), f"a note on {dag_id}")
 
     def task_error(self, dag_id: str, run_id: str) -> str:
-        """What the run's first failed task said in its last attempt, as "task: its own message", its hint on a
-        line of its own; empty where none failed or its log does not tell."""
+        """What the run's first failed task said in its last attempt, as "task: its own message" with its hint
+        on the next line; empty where none failed or its log does not tell."""
         failed = self._failed(dag_id, run_id)
         if not failed:
             return ""
