@@ -137,7 +137,7 @@ def test_it_says_when_the_rows_are_others(toy_store: Settings, run: str) -> None
         connection.exec_driver_sql("UPDATE toy__facts SET age = 17 WHERE client_id = 3")
     told = dataset.reproduce(database, run)
     assert (told["same"], told["rebuilt_rows"]) == (False, None)
-    assert "`toy__facts` is not system-versioned" in told["reason"]
+    assert "table toy__facts keeps no system versions" in told["reason"]
     with database.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE toy__facts ADD SYSTEM VERSIONING")
     told = dataset.reproduce(database, run)

@@ -92,10 +92,10 @@ def test_a_growing_file_that_all_could_read_is_narrowed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["scores.csv", "scores.parquet"])
 def test_scored_rows_are_for_their_owner_only(tmp_path: Path, name: str) -> None:
-    _write(pd.DataFrame({"client_id": [1]}), tmp_path / name)
+    _write(pd.DataFrame({"client_id": [1]}), tmp_path / name, raw_text=False)
     assert mode(tmp_path / name) == 0o600
     (tmp_path / name).chmod(0o664)
-    _write(pd.DataFrame({"client_id": [2]}), tmp_path / name)
+    _write(pd.DataFrame({"client_id": [2]}), tmp_path / name, raw_text=False)
     assert mode(tmp_path / name) == 0o664
 
 
