@@ -20,7 +20,7 @@ from benchmarks.store.data import KEY, TIME, VIEW, WIDE, Size
 
 from evergreen.loop import ingest as loop
 from evergreen.settings import Settings
-from evergreen.store.database import engine, url
+from evergreen.store.database import bulk_engine, engine, url
 
 HISTORY, ONLINE = f"{WIDE}__{VIEW}", f"{WIDE}__{VIEW}__online"
 _LABELS = 1000  # the label is a part of every ingest; here it shall not count
@@ -74,7 +74,7 @@ def load_data(settings: Settings, path: Path) -> None:
         columns = next(csv.reader(file))
     given = ", ".join(f"@{name}" if name in data.MISSING else f"`{name}`" for name in columns)
     missing = ", ".join(f"`{name}` = NULLIF(@{name}, '')" for name in columns if name in data.MISSING)
-    with engine(settings).begin() as connection:
+    with bulk_engine(engine(settings)).begin() as connection:
         connection.exec_driver_sql(
             f"LOAD DATA LOCAL INFILE %s INTO TABLE `{HISTORY}` CHARACTER SET utf8mb4 FIELDS TERMINATED BY ','"
             f" OPTIONALLY ENCLOSED BY '\"' IGNORE 1 LINES ({given}) SET ingested_at = %s, {missing}",

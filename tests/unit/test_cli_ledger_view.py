@@ -1,0 +1,55 @@
+"""What people see of lines whose moments differ."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from evergreen.cli.registry_tables import ledger_view, served_view
+
+MARCH = datetime(2026, 3, 1, 10, tzinfo=UTC)
+JULY = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+def shown(view: RenderableType) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(view)
+    return capture.get()
+
+
+def line(**change: Any) -> dict[str, Any]:
+    return {
+        "at": JULY,
+        "recorded_at": JULY,
+        "misdated": False,
+        "use_case": "toy",
+        "action": "promote",
+        "from_version": 1,
+        "to_version": 7,
+        "actor": "ann@office",
+        "reason": "good",
+        **change,
+    }
+
+
+def test_a_misdated_line_shows_when_it_was_written_and_others_do_not() -> None:
+    facts = {"use_case": "toy", "warnings": [], "lines": [line(at=MARCH, misdated=True)]}
+    assert "written 2026-07-01 12:00:00" in shown(ledger_view(facts))
+    plain = shown(ledger_view({**facts, "lines": [line(), line(recorded_at=None)]}))
+    assert "2026-07-01 12:00:00" in plain
+    assert "written" not in plain
+
+
+def test_what_was_dated_back_is_told_beside_the_answer() -> None:
+    later = [line(at=MARCH, misdated=True)]
+    served = {**line(), "version": 3, "since": MARCH}
+    nobody = shown(served_view({"at": MARCH, "served": [], "written_later": later}))
+    somebody = shown(served_view({"at": MARCH, "served": [served], "written_later": later}))
+    assert "No use case had a champion" in nobody
+    assert "v3" in somebody
+    for text in (nobody, somebody):
+        assert "Not heeded: a line that was written at 2026-07-01 12:00:00 UTC says that toy had v7" in text
+    assert "Not heeded" not in shown(served_view({"at": MARCH, "served": [served], "written_later": []}))
