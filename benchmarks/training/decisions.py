@@ -29,6 +29,7 @@ from evergreen.demo.tour import PREDICTIONS
 from evergreen.demo.upstream import CUSTOMERS, SEED
 from evergreen.monitoring import drift, governor
 from evergreen.monitoring.reports import DriftReport
+from evergreen.registry.models import LoadedModel
 from evergreen.settings import Settings
 from evergreen.store import arrow, asof
 from evergreen.store.on_demand import columns_of, feature_columns
@@ -225,7 +226,14 @@ def _without_servers(use_case: UseCase, rows: candidate.Rows, champion: _Trained
     if champion is not None:
         model = champion.made.model
         answers = out_of_sample(use_case, [model] * len(rows.cuts), rows.columns, rows.cuts)
-        loaded: Any = SimpleNamespace(version=1, model=model)
+        loaded = LoadedModel(
+            version=1,
+            run_id="",
+            model=model,
+            feature_names=tuple(feature.name for feature in use_case.model_features),
+            classes=use_case.label.classes,
+            size_bytes=champion.made.evaluation["size_bytes"],
+        )
         rival = Rival(1, answers, "all hold-out rows are newer than its training", loaded)
     with (
         patch.object(candidate, "rival", lambda *_: rival),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import linecache
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -97,6 +98,9 @@ doubled.__name__ = "spend_per_visit"
         lambda u: with_view(u, **with_age(u.views[0], meaning="Years", column="AGE", unique=True)),
         lambda u: with_view(u, contract=Contract(max_rejected_share=0.1, rules=(Rule(young),))),
         lambda u: replace(u, schedules=Schedules(ingest=None), serving=replace(u.serving, port=4711)),
+        lambda u: with_view(
+            u, features=tuple(replace(f, max_null_share=f.max_null_share / 2) for f in u.views[0].features)
+        ),
     ],
 )
 def test_what_no_service_heeds_makes_none_lag(
@@ -172,3 +176,34 @@ def test_a_function_keeps_its_digest_when_its_file_is_edited_under_a_running_pro
         linecache.checkcache(str(file))
         assert digest(module.spend) == loaded
         file.write_text("def spend(age):\n    return age + 1\n")
+
+
+@pytest.mark.parametrize("call", ["from .helpers import ratio\n", "from . import helpers\n"])
+def test_functions_and_constants_of_other_modules_of_the_use_case_count(tmp_path: Path, call: str) -> None:
+    name = "ratio" if "ratio" in call else "helpers.ratio"
+    digests = []
+    for limit, body in ((1, "a / LIMIT"), (2, "a / LIMIT"), (1, "LIMIT / a"), (1, "a / LIMIT  # the same")):
+        folder = tmp_path / f"shop{len(digests)}"
+        folder.mkdir()
+        (folder / "helpers.py").write_text(f"LIMIT = {limit}\n\ndef ratio(a):\n    return {body}\n", "utf-8")
+        (folder / "__init__.py").write_text(f"{call}\ndef spend(age):\n    return {name}(age)\n", "utf-8")
+        digests.append(code_digest(package(folder).spend))
+    assert digests[3] == digests[0]
+    assert len(set(digests)) == 3
+
+
+def package(folder: Path) -> Any:
+    """A use case's folder, loaded as discovery loads it."""
+    spec = importlib.util.spec_from_file_location(
+        f"tested_{folder.name}", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        for loaded in [each for each in sys.modules if each.partition(".")[0] == spec.name]:
+            del sys.modules[loaded]
+    return module

@@ -51,7 +51,7 @@ def score_file(
 
     `on_error` "row": a row that breaks the contract has no answer, and why in the column `error`; "stop": one
     such row and nothing is written. None is "row", but "stop" where `columns` leave `error` out: such a file
-    could not say what is missing in it. If every row is refused, nothing is written either way.
+    could not say what is missing in it.
     In CSV, texts that a spreadsheet would take for formulas get an apostrophe before them, unless `raw_text`.
 
     Returns {"rows", "refused", "refusals": [{"row" (from 1), "error"}] (the first 20),
@@ -70,8 +70,8 @@ def score_file(
         wanted.append((error, error))
     version = require_champion(settings, use_case).version
     rows = judge_rows(declared, raw, input)
-    if rows.refusals and (on_error == "stop" or len(rows.refusals) == len(raw)):
-        otherwise = ", or score the other rows with --on-error row" if len(rows.refusals) < len(raw) else ""
+    if rows.refusals and on_error == "stop":
+        otherwise = ", or score the other rows with --on-error row"
         raise broken_file(declared, input, rows.reports, otherwise=otherwise)
     scored = _score(settings, declared, rows, version)
     frame = scored[[name for _, name in wanted]].set_axis([title for title, _ in wanted], axis=1)
@@ -112,7 +112,11 @@ def _score(settings: Settings, use_case: UseCase, rows: FileRows, version: int) 
     from evergreen.serving.inference import predict
     from evergreen.store.on_demand import columns_of
 
+    error = _error_column(use_case)
+    why = pd.Series(rows.refusals, dtype=object).reindex(rows.frame.index)
     sound = rows.sound
+    if sound.empty:
+        return rows.frame.assign(**dict.fromkeys(_answer_columns(use_case)), **{error: why})
     outcome = predict(use_case, load_model(settings, use_case, version), columns_of(sound, use_case))
     answers: dict[str, Any] = {"prediction": outcome.predictions}
     if outcome.by_class is not None:
@@ -120,8 +124,7 @@ def _score(settings: Settings, use_case: UseCase, rows: FileRows, version: int) 
         for index, name in enumerate(outcome.classes):
             answers[f"probability_{name}"] = outcome.by_class[:, index]
     answered = pd.DataFrame(answers, index=sound.index).reindex(rows.frame.index)
-    why = pd.Series(rows.refusals, dtype=object).reindex(rows.frame.index).rename(_error_column(use_case))
-    return pd.concat([rows.frame, answered, why], axis=1)
+    return pd.concat([rows.frame, answered, why.rename(error)], axis=1)
 
 
 def _error_column(use_case: UseCase) -> str:
@@ -134,10 +137,13 @@ def _without_severity(warning: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in warning.items() if name != "severity"}
 
 
-def _default(use_case: UseCase) -> list[tuple[str, str]]:
+def _answer_columns(use_case: UseCase) -> list[str]:
     classes = use_case.label.classes
-    names = [*use_case.entity.key_names, "prediction"]
-    names += ["probability", *(f"probability_{c}" for c in classes)] if classes else []
+    return ["prediction", *(["probability", *(f"probability_{c}" for c in classes)] if classes else [])]
+
+
+def _default(use_case: UseCase) -> list[tuple[str, str]]:
+    names = [*use_case.entity.key_names, *_answer_columns(use_case)]
     return [(name, name) for name in names]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from evergreen.serving.slot import NO_CHAMPION
@@ -13,6 +13,9 @@ from evergreen.stack.mariadb import PrivateMariaDB
 from evergreen.stack.ports import LOOPBACK
 
 TIMEOUT_SECONDS = 5.0
+
+# Before that, a service may only be late: MLflow may be starting as well.
+_TROUBLED = timedelta(seconds=30)
 
 
 def http_ok(port: int, path: str) -> Probe:
@@ -27,7 +30,9 @@ def http_ok(port: int, path: str) -> Probe:
 
 def service(port: int) -> Probe:
     """A prediction service is healthy when it has a model, and also while the registry names no champion:
-    then it has nothing to wait for."""
+    then it has nothing to wait for. One that told for a while why it has no model is not ended either: a new
+    process would tell the same, and `evergreen status` shows it.
+    """
     ready = http_ok(port, "/readyz")
 
     def probe(started: datetime) -> str:
@@ -35,7 +40,8 @@ def service(port: int) -> Probe:
         if not ailment:
             return ""
         status, body = _get(port, "/metadata")
-        if status == 200 and json.loads(body).get("trouble") == NO_CHAMPION:
+        trouble = json.loads(body).get("trouble") if status == 200 else ""
+        if trouble == NO_CHAMPION or (trouble and datetime.now(UTC) - started > _TROUBLED):
             return ""
         return ailment
 

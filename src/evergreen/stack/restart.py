@@ -193,7 +193,10 @@ def _process(home: Path, name: str) -> ProcessState:
         raise StackNotRunning(
             f"the stack of {home} ended meanwhile", hint="evergreen status shows why; evergreen up"
         )
-    return next(process for process in state.processes if process.name == name)
+    process = next((process for process in state.processes if process.name == name), None)
+    if process is None:
+        raise StackError(f"the stack has no server {name!r} any more", hint="evergreen status shows them")
+    return process
 
 
 @contextmanager

@@ -273,7 +273,7 @@ def _beside(
 ) -> Check:
     """A limit that is broken warns beside a champion that is surely beaten and breaks it no less.
 
-    `slack`: how many times the champion's figure is not worse yet.
+    `slack`: how many times the champion's figure is not worse yet, where the champion breaks the limit too.
     """
     if check.result == "passed" or not comparison.surely_better:
         return comparison.weigh(check, "failed")
@@ -282,11 +282,18 @@ def _beside(
             replace(check, reason=f"{check.reason}; {comparison.champion}'s was not measured"), "failed"
         )
     own, other = check.candidate, champion.value
+    compared = "but no worse than"
     if own is None or other is None:
-        worse = other is not None  # what is not defined is worst
+        worse = other is not None  # a figure that is not defined is the worst
+    elif at_most:
+        keeps = check.wanted is not None and other <= check.wanted
+        worse = own > (other if keeps else slack * other)
+        if own > other:
+            compared = f"but no more than {slack:g} times"
     else:
-        worse = own > slack * other if at_most else own < other
-    compared = "and worse than" if worse else "but no worse than"
+        worse = own < other
+    if worse:
+        compared = "and worse than"
     told = f"{check.reason}, {compared} {comparison.champion}'s {_number(other)}"
     return comparison.weigh(replace(check, reason=told), "failed" if worse else "warning")
 

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import cache
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 _LENGTH = 16
@@ -83,7 +83,8 @@ class _Bare(ast.NodeTransformer):
 @cache
 def code_digest(function: Callable[..., Any]) -> str:
     """SHA-256 of what a function does: like `code_version`, and also of what is called inside comprehensions
-    and inner functions, and of the plain constants of its module that it reads.
+    and inner functions, of functions of its package's other modules, and of the plain constants that they
+    read.
 
     The same on every supported Python. It is taken once per process, as `code_version` is.
     """
@@ -92,16 +93,16 @@ def code_digest(function: Callable[..., Any]) -> str:
     waiting = [function]
     while waiting:
         each = waiting.pop()
-        if each.__qualname__ in reached:
+        # Names of the function's own module stand alone, so that a folder's name does not count.
+        module = "" if each.__module__ == function.__module__ else each.__module__.rpartition(".")[2] + "."
+        if (place := module + each.__qualname__) in reached:
             continue
-        reached[each.__qualname__] = each
-        code, scope = getattr(each, "__code__", None), getattr(each, "__globals__", {})
-        for name in _global_names(code) if code else ():
-            value = scope.get(name)
-            if isinstance(value, FunctionType) and value.__module__ == function.__module__:
+        reached[place] = each
+        for name, value in _read_globals(each):
+            if isinstance(value, FunctionType) and _same_package(value, function):
                 waiting.append(value)
-            elif name in scope and (text := describe_constant(value)) is not None:
-                constants[name] = text
+            elif (text := describe_constant(value)) is not None:
+                constants[module + name] = text
     lines = [_syntax_of(reached[name]) for name in sorted(reached)]
     lines += [f"{name}={constants[name]}" for name in sorted(constants)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -124,6 +125,26 @@ def describe_constant(value: object) -> str | None:
     else:
         return None
     return None if None in parts else f"{type(value).__name__}({', '.join(map(str, parts))})"
+
+
+def _same_package(one: FunctionType, other: Callable[..., Any]) -> bool:
+    package = one.__globals__.get("__package__")
+    beside = package and package == getattr(other, "__globals__", {}).get("__package__")
+    return one.__module__ == other.__module__ or bool(beside)
+
+
+def _read_globals(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
+    """What a function's code reads of its module: names with their values, and of other modules that it
+    names the attributes, as in `helpers.ratio`."""
+    code, scope = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    names = [name for name in _global_names(code) if name in scope] if code else []
+    for name in names:
+        yield name, scope[name]
+        if isinstance(scope[name], ModuleType):
+            attributes = vars(scope[name])
+            yield from (
+                (f"{name}.{each}", attributes[each]) for each in _global_names(code) if each in attributes
+            )
 
 
 def _global_names(code: CodeType) -> Iterator[str]:

@@ -23,6 +23,8 @@ _NOT_FOR_INGEST = _WORDS | {"used_by_model", "max_age"}
 # Where rows come from, and what an ingest asks of them as a whole. The port is the stack's to choose.
 _NOT_FOR_SERVING = _WORDS | {
     *("source", "column", "event_time", "delay", "contract", "unique", "port", "retention"),
+    # Only whether a value may be missing matters to a request.
+    "max_null_share",
 }
 
 
@@ -38,6 +40,7 @@ def serving_digest(use_case: UseCase) -> str:
     heeded = (
         *(use_case.name, use_case.entity, use_case.views, use_case.label, use_case.on_demand),
         *([feature.name for feature in use_case.model_features], use_case.serving),
+        [feature.nullable for feature in use_case.stored_features],
     )
     return _digest(heeded, _NOT_FOR_SERVING)
 

@@ -129,11 +129,18 @@ def test_without_refusals_stop_and_a_submission_are_as_ever(scoring: Scoring) ->
     assert scoring.score(frame, columns=["parcel_id", "late"])["refused"] == 0
 
 
-def test_a_file_of_which_every_row_is_refused_writes_nothing(scoring: Scoring, tmp_path: Path) -> None:
-    with pytest.raises(ValidationFailed, match="is more than 50") as refused:
-        scoring.score(pd.DataFrame(scoring.rows()).assign(weight=900.0))
-    assert "--on-error" not in refused.value.hint
-    assert not (tmp_path / "out.csv").exists()
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_file_of_which_every_row_is_refused_says_so_in_each(
+    scoring: Scoring, tmp_path: Path, count: int
+) -> None:
+    told = scoring.score(pd.DataFrame(scoring.rows(count)).assign(weight=900.0))
+    assert (told["rows"], told["refused"]) == (count, count)
+    scored = pd.read_csv(tmp_path / "out.csv")
+    assert list(scored) == [
+        *("parcel_id", "prediction", "probability", "probability_no", "probability_yes", "error")
+    ]
+    assert scored["error"].tolist() == ["weight is more than 50"] * count
+    assert scored["prediction"].isna().all()
 
 
 def test_guessed_domains_warn_and_answer(scoring: Scoring, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -58,7 +58,16 @@ def test_a_service_without_a_champion_to_load_is_not_ill(
 ) -> None:
     answers["/readyz"] = (ready, {})
     answers["/metadata"] = (200, {"trouble": trouble})
-    assert probes.service(answers["port"])(NOW) == ailment
+    assert probes.service(answers["port"])(datetime.now(UTC)) == ailment
+
+
+@pytest.mark.parametrize("trouble", ["the model does not fit the declaration", ""])
+def test_a_service_that_says_for_a_while_why_it_has_no_model_is_not_ended(
+    answers: dict[str, Any], trouble: str
+) -> None:
+    answers["/readyz"], answers["/metadata"] = (503, {}), (200, {"trouble": trouble})
+    ailment = probes.service(answers["port"])(datetime.now(UTC) - timedelta(minutes=1))
+    assert ailment == ("" if trouble else "/readyz answers 503")
 
 
 def test_a_service_that_does_not_answer_is_not_healthy() -> None:

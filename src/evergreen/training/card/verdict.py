@@ -32,7 +32,7 @@ def _banner(given: Facts, checks: Sequence[Facts]) -> str:
         may = (
             f"It may take the place of champion v{champion}."
             if champion is not None
-            else "There is no champion yet: it may become the first."
+            else "No champion was compared with it: it may go live."
         )
         if warnings:
             title = f"Passed with {_count(warnings)}"
@@ -41,7 +41,7 @@ def _banner(given: Facts, checks: Sequence[Facts]) -> str:
         count = f"All {len(checks)} checks" if len(checks) > 1 else "The one check"
         head = f"{count} passed" if checks else str(given.get("summary") or "")
         return _box("passed", "Passed", head, may)
-    stays = f"Champion v{champion} stays." if champion is not None else "There is no champion."
+    stays = f"Champion v{champion} stays." if champion is not None else "No champion was compared with it."
     if failed:
         head = f"{len(failed)} of {len(checks)} checks failed: {_names(failed)}"
         head += f"; {_count(warnings)}: {_names(warnings)}" if warnings else ""
