@@ -137,14 +137,14 @@ def _read_globals(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
     """What a function's code reads of its module: names with their values, and of other modules that it
     names the attributes, as in `helpers.ratio`."""
     code, scope = getattr(function, "__code__", None), getattr(function, "__globals__", {})
-    names = [name for name in _global_names(code) if name in scope] if code else []
+    names = list(_global_names(code)) if code else []
     for name in names:
+        if name not in scope:
+            continue
         yield name, scope[name]
         if isinstance(scope[name], ModuleType):
             attributes = vars(scope[name])
-            yield from (
-                (f"{name}.{each}", attributes[each]) for each in _global_names(code) if each in attributes
-            )
+            yield from ((f"{name}.{each}", attributes[each]) for each in names if each in attributes)
 
 
 def _global_names(code: CodeType) -> Iterator[str]:
