@@ -22,6 +22,7 @@ EvergreenError
 ├── RegistryError            the model registry cannot do what was asked
 │   ├── RegistryUnreachable  MLflow does not answer
 │   ├── NoChampion           the use case has no champion
+│   ├── NotRegistered        MLflow does not have that model or version
 │   └── SignatureMismatch    the model does not fit the declaration
 ├── ServingError             the prediction service cannot do what was asked
 │   ├── InvalidRequest       a body breaks the contract
@@ -181,6 +182,10 @@ class RegistryUnreachable(RegistryError):
     """MLflow does not answer."""
 
     http_status = 503
+
+
+class NotRegistered(RegistryError):
+    """MLflow does not have that model or version."""
 
 
 class NoChampion(RegistryError):

@@ -96,6 +96,8 @@ _QUOTED = (
     re.compile(r"'.*'(?= for column )", re.DOTALL),
     re.compile(r"'.*'(?= for function )", re.DOTALL),
     re.compile(r"'.*'(?= value found)", re.DOTALL),
+    re.compile(r"'.*'(?= when converting )", re.DOTALL),
+    re.compile(r"(?<=near )'.*'(?= at line )", re.DOTALL),
     re.compile(r"(?<=value: )'.*'", re.DOTALL),
     re.compile(r"(?<=string: )'.*'", re.DOTALL),
     re.compile(r"(?<=value is out of range in )'.*'", re.DOTALL),

@@ -29,7 +29,8 @@ def replaced(path: Path, *, keep_mode: bool = False) -> Iterator[Path]:
             if stat.S_ISREG(former.st_mode) and former.st_uid == os.geteuid():
                 mode = stat.S_IMODE(former.st_mode) & 0o777
     # By process and thread: what a killed one left is written over instead of lying there for ever.
-    draft = path.with_name(f".{path.name[:120]}.{os.getpid()}-{threading.get_native_id()}.part")
+    stem = os.fsencode(path.name)[:120].decode(errors="ignore")
+    draft = path.with_name(f".{stem}.{os.getpid()}-{threading.get_native_id()}.part")
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
     try:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as MalformedSource
 
@@ -19,7 +20,7 @@ from evergreen.errors import SettingsError
 from evergreen.trust import VARIABLE, Trust, trust_of
 
 STACK_ENV = "stack.env"
-_ANOTHER_SERVER = {"EVERGREEN_MARIADB_HOST", "EVERGREEN_MARIADB_PORT"}
+_SERVER = ("EVERGREEN_MARIADB_HOST", "EVERGREEN_MARIADB_PORT")
 
 
 class Settings(BaseSettings):
@@ -92,6 +93,12 @@ class Settings(BaseSettings):
         """Where what was last read of the store is kept."""
         return self.home / "cache"
 
+    @field_validator("dags", "mariadb_socket", "mariadb_tls_ca", mode="before")
+    @classmethod
+    def _read_empty_as_none(cls, value: Any) -> Any:
+        # An empty variable is how an environment says "none"; as a path it would be the current folder.
+        return None if value == "" else value
+
     @property
     def trust(self) -> Trust:
         """Whose folders may hold code and settings for this process."""
@@ -131,7 +138,10 @@ def load_settings(home: Path | None = None) -> Settings:
     except OSError as error:
         raise SettingsError(f"the settings cannot be read: {error}", hint=hint) from None
     chosen = {name.upper() for name in os.environ}
-    if chosen & _ANOTHER_SERVER and "EVERGREEN_MARIADB_SOCKET" not in chosen:
-        # The socket is the running stack's, the address in the environment is meant.
-        return settings.model_copy(update={"mariadb_socket": None})
+    if "EVERGREEN_MARIADB_SOCKET" not in chosen and chosen & set(_SERVER):
+        stack = dotenv_values(home / STACK_ENV)
+        address = (settings.mariadb_host, str(settings.mariadb_port))
+        if address != tuple(stack.get(name) for name in _SERVER):
+            # The socket is the running stack's, another server's address in the environment is meant.
+            return settings.model_copy(update={"mariadb_socket": None})
     return settings

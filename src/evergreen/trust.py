@@ -21,8 +21,8 @@ from evergreen.errors import UntrustedFolder
 VARIABLE = "EVERGREEN_TRUSTED_FOLDERS"
 EVERYTHING = "*"
 
-# What Python loads from a folder: sources, and what it or a compiler made of them.
-_CODE = frozenset({".py", ".pyc", ".so"})
+# What Python loads from a folder: sources, and what it or a compiler made of them; Airflow reads archives.
+_CODE = frozenset({".py", ".pyc", ".so", ".zip"})
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,15 @@ class Trust:
 
     def _check(self, path: Path, what: str) -> None:
         # A link counts as what it leads to: who may change that decides.
-        path = path.resolve()
         try:
+            path = path.resolve()
             status = self.look_up(path)
         except (FileNotFoundError, NotADirectoryError):
             return
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+            reason = getattr(error, "strerror", None) or error
             raise UntrustedFolder(
-                f"nobody can tell whose {path} is: {error.strerror}", hint="mend its permissions"
+                f"nobody can tell whose {path} is: {reason}", hint="mend its permissions, or the link"
             ) from None
         # Folders that everybody may write are judged by the owners of what is in them: nobody can put a file
         # there that belongs to another user.

@@ -29,7 +29,8 @@ def upstream(toy_settings: Settings) -> sa.Engine:
             "CREATE TABLE upstream (client_id INT, month DATE, age INT, visits INT, spend DOUBLE,"
             " segment VARCHAR(9), mood VARCHAR(9), leaves VARCHAR(9), height INT, recorded DATETIME)"
         )
-    url = database.url.render_as_string(hide_password=False).partition("?")[0]
+    reached = {"unix_socket": database.url.query["unix_socket"]}
+    url = database.url.set(query=reached).render_as_string(hide_password=False)
     _declare(toy_settings, 'FileSource("toy.csv")', f"SqlSource({url!r}, {_QUERY!r})")
     _declare(toy_settings, "    FileSource,", "    SqlSource,")
     toy_settings.sources.clear()

@@ -264,7 +264,8 @@ def test_what_a_database_had_at_first_is_not_what_it_brings_a_day(
             [(*row, at) for row, at in zip(rows.itertuples(index=False, name=None), arrived, strict=True)],
         )
     query = "SELECT * FROM upstream WHERE recorded > :start AND recorded <= :end"
-    url = database.url.render_as_string(hide_password=False).partition("?")[0]
+    reached = {"unix_socket": database.url.query["unix_socket"]}
+    url = database.url.set(query=reached).render_as_string(hide_password=False)
     usual = 'event_time="month", contract=Contract(row_count=RowCount(least=0.4, severity="error")),'
     declare(toy_settings, event_time=usual, source=f"SqlSource({url!r}, {query!r})")
     toy_settings.sources.clear()

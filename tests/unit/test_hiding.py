@@ -89,6 +89,8 @@ MARK = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(lambda 
         ("Invalid utf8mb4 character string: '", "'"),
         ("Incorrect datetime value: '", "' for function str_to_date"),
         ('invalid input syntax for type integer: "', '"'),
+        ("Encountered illegal value '", "' when converting to DECIMAL"),
+        ("You have an error in your SQL syntax near '", "' at line 1"),
     ],
 )
 def test_a_servers_message_keeps_what_helps_and_no_value(before: str, after: str, value: str) -> None:

@@ -68,6 +68,12 @@ def test_a_failing_write_leaves_the_former_file_and_nothing_else(tmp_path: Path)
     assert [each.read_text() for each in tmp_path.iterdir()] == ["former"]
 
 
+def test_a_name_of_many_bytes_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("한" * 80)
+    write_private(path, "text")
+    assert path.read_text("utf-8") == "text"
+
+
 def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path: Path) -> None:
     mine, planted = tmp_path / "mine", tmp_path / "planted"
     mine.write_text("stays")

@@ -33,6 +33,29 @@ def test_an_address_in_the_environment_is_meant_though_the_stack_has_a_socket(
     assert load_settings(tmp_path).mariadb_socket == Path("/run/mysqld/mysqld.sock")
 
 
+def test_the_stacks_own_address_in_the_environment_keeps_its_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = {"HOST": "127.0.0.1", "PORT": "3307", "SOCKET": f"{tmp_path}/mariadb.sock"}
+    text = "".join(f"EVERGREEN_MARIADB_{name}={value}\n" for name, value in lines.items())
+    (tmp_path / "stack.env").write_text(text, "utf-8")
+    monkeypatch.setenv("EVERGREEN_MARIADB_HOST", "127.0.0.1")
+    monkeypatch.setenv("EVERGREEN_MARIADB_PORT", "3307")
+    assert load_settings(tmp_path).mariadb_socket == tmp_path / "mariadb.sock"
+    monkeypatch.setenv("EVERGREEN_MARIADB_PORT", "3306")
+    assert load_settings(tmp_path).mariadb_socket is None
+
+
+def test_an_empty_path_is_none_and_not_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MARIADB_SOCKET", "MARIADB_TLS_CA", "DAGS"):
+        monkeypatch.setenv(f"EVERGREEN_{name}", "")
+    settings = load_settings(tmp_path)
+    assert (settings.mariadb_socket, settings.mariadb_tls_ca, settings.dags) == (None, None, None)
+    assert not settings.mariadb_verified
+
+
 def test_an_authority_requires_tls_and_a_socket_needs_none(tmp_path: Path) -> None:
     assert not Settings().mariadb_verified
     assert Settings(mariadb_tls=True).mariadb_verified

@@ -245,3 +245,10 @@ def _written(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
     return path
+
+
+def test_a_loop_of_links_is_named(tmp_path: Path) -> None:
+    link = tmp_path / "usecases"
+    link.symlink_to(link)
+    with pytest.raises(UntrustedFolder, match="nobody can tell whose"):
+        owned({}).check_folder(link, "the home")

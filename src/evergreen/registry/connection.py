@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from evergreen.errors import RegistryError, RegistryUnreachable
+from evergreen.errors import NotRegistered, RegistryError, RegistryUnreachable
 from evergreen.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ Answer = TypeVar("Answer")
 
 # How long a training waits for an MLflow that is away.
 PATIENCE_SECONDS = 120.0
+# What MLflow answers for a model, a version or an alias that it does not have.
+ABSENT = "RESOURCE_DOES_NOT_EXIST"
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 10.0
 
@@ -111,7 +113,8 @@ def answering(settings: Settings) -> Iterator[None]:
             raise _unreachable(settings, error) from error
         if isinstance(error.__cause__, NoConnection | Timeout) or "API request to" in str(error):
             raise _unreachable(settings, error) from error
-        raise RegistryError(f"MLflow refused: {_first_line(error)}", hint="see MLflow's log") from error
+        kind = NotRegistered if error.error_code == ABSENT else RegistryError
+        raise kind(f"MLflow refused: {_first_line(error)}", hint="see MLflow's log") from error
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -164,10 +167,8 @@ def answer(response: httpx.Response) -> dict[str, Any]:
     told = f"MLflow answered {response.status_code} for {response.request.url.path}: {reason}"
     if response.is_server_error:
         raise RegistryUnreachable(told, hint="see MLflow's log, and try again")
-    raise RegistryError(
-        told,
-        hint="is EVERGREEN_MLFLOW_TRACKING_URI the address of an MLflow server?",
-    )
+    kind = NotRegistered if isinstance(body, dict) and body.get("error_code") == ABSENT else RegistryError
+    raise kind(told, hint="is EVERGREEN_MLFLOW_TRACKING_URI the address of an MLflow server?")
 
 
 @lru_cache(maxsize=8)

@@ -117,7 +117,9 @@ def record(
         _insert(engine, sa.insert(table).values(values))
     except sa.exc.IntegrityError as error:
         # Written by another process since it was looked for: ON DUPLICATE KEY would need the right to UPDATE.
-        if error_code(error) != DUPLICATE_KEY or (standing := _newest(engine, *same)) is None:
+        # A line without a training run is always new: what is taken then is its number.
+        written = error_code(error) == DUPLICATE_KEY and training_run_id is not None
+        if not written or (standing := _newest(engine, *same)) is None:
             raise
         return standing
     # MariaDB tells a number that a trigger has given to nobody, and lets nobody ask for it by RETURNING who
@@ -161,8 +163,10 @@ def find(
 
 
 def promoted_at(engine: sa.Engine, use_case: str, version: int) -> datetime | None:
-    """When that version last became champion, in whatever way (aware UTC); None if never."""
-    at = [line.at for line in champion_lines(engine, use_case) if line.to_version == version]
+    """When that version last became champion, in whatever way (aware UTC); None if never. A misdated line
+    counts from when it was recorded."""
+    lines = [line for line in champion_lines(engine, use_case) if line.to_version == version]
+    at = [line.since if line.misdated else line.at for line in lines]
     return max(at, default=None)
 
 

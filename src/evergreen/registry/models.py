@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from evergreen.errors import RegistryError, RegistryUnreachable
+from evergreen.errors import NotRegistered, RegistryError
 from evergreen.registry.champion import ALIAS, PROMOTED_AT
 from evergreen.registry.connection import (
     answer,
@@ -158,12 +158,11 @@ def version_of(settings: Settings, use_case_name: str, version: int) -> Version:
 
 
 def has_version(settings: Settings, use_case_name: str, version: int) -> bool:
-    """Whether the registry has that version. Raises RegistryUnreachable."""
+    """Whether the registry has that version. Raises RegistryUnreachable, and RegistryError where it does not
+    say (refused, or no MLflow at all)."""
     try:
         version_of(settings, use_case_name, version)
-    except RegistryUnreachable:
-        raise
-    except RegistryError:
+    except NotRegistered:
         return False
     return True
 

@@ -106,8 +106,9 @@ class _Xz(io.RawIOBase):
         rest, self._rest = self._rest, b""
         try:
             data = self._decoder.decompress(rest, size)
-        except lzma.LZMAError:
-            if self._streams and not self._begun:
+        except lzma.LZMAError as error:
+            too_large = "limit" in str(error).lower()
+            if self._streams and not self._begun and not too_large:
                 return None
             raise
         self._begun = True

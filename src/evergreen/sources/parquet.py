@@ -37,9 +37,12 @@ def batches(
             done = 0
             for group in range(file.metadata.num_row_groups):
                 reading = sized(file, stream, group, batch_rows, batch_bytes)
+                expected = done + file.metadata.row_group(group).num_rows
                 for piece in _decoded(name, stream, file, group, reading, done, batch_bytes):
                     yield _with_index(_plain_table(piece, schema), index, done)
                     done += piece.num_rows
+                if done != expected:  # Arrow ends a group without an error where one column has too few
+                    raise pa.ArrowInvalid(f"row group {group} holds other rows than its metadata say")
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = str(error).partition("\n")[0][:300]
             raise SourceUnreadable(

@@ -47,8 +47,10 @@ def parsed(url: str) -> sa.URL:
 
 
 def shown(url: sa.URL) -> str:
-    """The URL for people to read: no password, nor what else the driver is told."""
-    return url.set(query={}).render_as_string(hide_password=True)
+    """The URL for people to read: no password, nor what else the driver is told but its socket."""
+    socket = url.query.get("unix_socket")
+    text = url.set(query={}).render_as_string(hide_password=True)
+    return f"{text} by {socket}" if socket else text
 
 
 def batches(

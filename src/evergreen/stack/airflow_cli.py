@@ -39,5 +39,7 @@ def run_airflow(home: Path, arguments: Sequence[str]) -> NoReturn:
             for name, value in dotenv_values(home / STACK_ENV).items()
             if name.startswith("AIRFLOW_CONN_") and value is not None
         },
+        # The command is typed anywhere: an airflow.py of that folder is nobody's to run.
+        "PYTHONSAFEPATH": "1",
     }
     os.execve(sys.executable, [sys.executable, "-m", "airflow", *arguments], environment)

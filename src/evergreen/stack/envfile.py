@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,26 @@ def chosen_by_user(settings: Settings) -> dict[str, str]:
 
     The servers run in other folders than the user's shell.
     """
-    values: dict[str, Any] = {}
-    for name, field in type(settings).model_fields.items():
-        value = getattr(settings, name)
-        if name not in DECIDED_BY_THE_STACK and value != field.get_default(call_default_factory=True):
-            values[name] = value
+    fields = type(settings).model_fields
+    return _variables_of(
+        settings,
+        [n for n, f in fields.items() if getattr(settings, n) != f.get_default(call_default_factory=True)],
+    )
+
+
+def chosen_for_restart(settings: Settings) -> dict[str, str]:
+    """All of the user's settings, for a server whose environment of before they replace: also those that are
+    at their default again, and the exceptions of trust where there are any."""
+    trusted = {"trusted_folders": settings.trust.absolute_exceptions} if settings.trusted_folders else {}
+    return {**_variables_of(settings, list(type(settings).model_fields)), **variables(trusted)}
+
+
+def _variables_of(settings: Settings, names: Sequence[str]) -> dict[str, str]:
+    values = {
+        name: value
+        for name in names
+        if name not in DECIDED_BY_THE_STACK and (value := getattr(settings, name)) is not None
+    }
     if settings.dags is not None:
         values["dags"] = settings.dags.resolve()
     values["use_cases"] = ":".join(

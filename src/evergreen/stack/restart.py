@@ -21,7 +21,7 @@ from evergreen.errors import (
 )
 from evergreen.settings import Settings, load_settings
 from evergreen.stack import logs
-from evergreen.stack.envfile import chosen_by_user
+from evergreen.stack.envfile import chosen_for_restart
 from evergreen.stack.requests import (
     REQUEST_LOCK,
     Restart,
@@ -47,7 +47,7 @@ SERVICE_PREFIX = "service-"
 # A supervisor looks ten times a second; one that was started by an earlier version never does.
 TAKEN_SECONDS = 15.0
 # The longest that a server may take to end and to become ready.
-READY_SECONDS = 240.0
+READY_SECONDS = 360.0
 _POLL_SECONDS = 0.1
 
 _REFUSED = {
@@ -80,7 +80,8 @@ def restart(
     declared = load(process.name.removeprefix(SERVICE_PREFIX), settings)
     if not force:
         refuse_without_model(settings, declared, process.url)
-    restarted = restart_server(home, process.name, environment=chosen_by_user(settings), progress=progress)
+    chosen = chosen_for_restart(settings)
+    restarted = restart_server(home, process.name, environment=chosen, progress=progress)
     return {**restarted, "use_case": declared.name, "standing": _standing(settings, declared, process.url)}
 
 
@@ -235,6 +236,10 @@ def _await_ready(home: Path, name: str, request: str, say: Progress) -> ProcessS
             say(shown := text)
         if started and process.state in ("ready", "unhealthy"):
             return process
+        if process.state in ("stopped", "failed"):
+            raise StackError(
+                f"{name} is {process.state}: the stack ends", hint="evergreen status shows why; evergreen up"
+            )
         if (started and process.state == "back-off") or time.monotonic() > deadline:
             log = Path(process.log)
             raise ChildFailed(

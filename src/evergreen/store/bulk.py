@@ -178,6 +178,8 @@ def _not_taken(name: str, why: str) -> StoreError:
 def _insert(
     connection: sa.Connection, name: str, file: RowsFile, fixed: Mapping[str, Any], replace: bool
 ) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.csv
 
     table = pyarrow.csv.read_csv(
@@ -185,11 +187,23 @@ def _insert(
         read_options=pyarrow.csv.ReadOptions(
             column_names=file.columns, use_threads=False, block_size=_BLOCK_BYTES
         ),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=file.schema, null_values=[""], strings_can_be_null=True
         ),
     )
+    if table.num_rows != file.rows:
+        raise _not_taken(name, f"{table.num_rows} of {file.rows} rows were read again")
+    # As LOAD DATA does it: in a column with missing values an empty text, which is quoted, is one too.
+    for number, field in enumerate(table.schema):
+        if field.name in file.with_nulls and (
+            pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        ):
+            column = table.column(number)
+            empty = pc.equal(pc.binary_length(column), 0)
+            table = table.set_column(
+                number, field.name, pc.if_else(empty, pa.scalar(None, field.type), column)
+            )
     names = ", ".join(f"`{column}`" for column in (*file.columns, *fixed))
     places = ", ".join(["%s"] * (len(file.columns) + len(fixed)))
     statement = f"{'REPLACE' if replace else 'INSERT'} INTO `{name}` ({names}) VALUES ({places})"  # noqa: S608

@@ -197,8 +197,8 @@ def advise(use_case: str, changes: Sequence[Change]) -> str:
 def begin_anew(use_case: str) -> str:
     """The ways on for a use case whose tables cannot become what it declares now."""
     return (
-        "declare it as it was, or the changed one under another name; or give up what its tables hold:"
-        f" evergreen demo {use_case} --erase"
+        "declare it as it was, or the changed one under another name; or give up its tables, models and"
+        f" searches, and begin with a demo: evergreen demo {use_case} --erase"
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 from evergreen.errors import NoChampion, RegistryError, RegistryUnreachable
 from evergreen.registry.champion import Champion, champion, require_champion
 from evergreen.registry.connection import over_http
+from evergreen.registry.models import has_version
 from evergreen.settings import Settings
 from evergreen.training.tracking import run_tags
 
@@ -50,6 +51,14 @@ def test_a_champion_with_and_without_its_time(mlflow_says):
     tagged = {**version, "tags": [{"key": "evergreen.promoted_at", "value": "2026-07-01T00:00:00+00:00"}]}
     found = champion(mlflow_says(200, {"model_version": tagged}), "toy")
     assert found == Champion(3, "abc", datetime(2026, 7, 1, tzinfo=UTC))
+
+
+def test_only_what_mlflow_does_not_have_counts_as_deleted(mlflow_says):
+    absent = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "not found"}
+    assert has_version(mlflow_says(404, absent), "toy", 3) is False
+    for status, body in ((403, {"error_code": "PERMISSION_DENIED"}), (200, b"<html>please sign in")):
+        with pytest.raises(RegistryError, match=f"MLflow answered {status}"):
+            has_version(mlflow_says(status, body), "toy", 3)
 
 
 @pytest.mark.parametrize(

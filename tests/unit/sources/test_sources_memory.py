@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from evergreen.errors import SourceUnreadable
@@ -153,6 +153,19 @@ _KINDS = {
     batch_rows=st.integers(1, 50),
     batch_bytes=st.integers(2_000, 100_000),
 )
+@example(
+    rows=[{"text": "", "number": None, "list": None, "time": None}],
+    options={
+        "row_group_size": 1,
+        "use_dictionary": True,
+        "compression": "none",
+        "store_schema": False,
+        "data_page_size": 1,
+    },
+    categories=False,
+    batch_rows=1,
+    batch_bytes=2_000,
+)
 def test_cutting_changes_no_row(
     rows: list[dict[str, Any]],
     options: dict[str, Any],
@@ -165,7 +178,15 @@ def test_cutting_changes_no_row(
     stored = table
     if categories:
         stored = table.set_column(0, "text", table["text"].dictionary_encode())
-    pieces = list(decoded(written(stored, **options), batch_rows, batch_bytes))
+    content = written(stored, **options)
+    try:
+        pq.read_table(io.BytesIO(content))
+    except pa.ArrowInvalid:
+        # Arrow 25 writes an unsound file of missing lists in tiny pages: no row of one may be lost silently.
+        with pytest.raises(SourceUnreadable, match="not a sound Parquet file"):
+            list(decoded(content, batch_rows, batch_bytes))
+        return
+    pieces = list(decoded(content, batch_rows, batch_bytes))
     assert all(piece.num_rows <= batch_rows for piece in pieces)
     assert pa.concat_tables(pieces).combine_chunks().equals(table.combine_chunks())
 
@@ -200,13 +221,13 @@ def _zstd(data: bytes) -> bytes:
 def test_a_compressed_row_without_an_end_is_refused_in_bounded_memory(
     tmp_path: Path, pool: pa.MemoryPool, compress: Any, name: str, start: bytes
 ) -> None:
-    content = compress(start + b"1" * (48 * MB))
+    content = compress(start + b"1" * (96 * MB))
     assert len(content) < MB
     (tmp_path / name).write_bytes(content)
     tracemalloc.reset_peak()
     with pytest.raises(SourceUnreadable, match="more than"):
         everything(tmp_path / name)
-    assert tracemalloc.get_traced_memory()[1] < 40 * MB
+    assert tracemalloc.get_traced_memory()[1] < 56 * MB
     assert pool.max_memory() < 40 * MB
 
 
@@ -226,6 +247,10 @@ def test_xz_data_may_not_ask_for_gigabytes(tmp_path: Path) -> None:
     with pytest.raises(SourceUnreadable, match="limit") as caught:
         everything(tmp_path / "rows")
     assert "xz -9" in caught.value.hint
+    # A later stream that asks for as much is no garbage behind the first one: its rows would be lost.
+    (tmp_path / "rows").write_bytes(header + _asking_for(lzma.compress(b"2\n3\n"), dear[0]["dict_size"]))
+    with pytest.raises(SourceUnreadable, match="limit"):
+        everything(tmp_path / "rows")
 
 
 def _asking_for(content: bytes, size: int) -> bytes:

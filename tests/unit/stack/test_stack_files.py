@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from evergreen.errors import MissingProgram, StackError
 from evergreen.settings import Settings, load_settings
 from evergreen.stack import lifecycle, logs, mariadb
-from evergreen.stack.envfile import chosen_by_user, variables, write_stack_env
+from evergreen.stack.envfile import chosen_by_user, chosen_for_restart, variables, write_stack_env
 from evergreen.stack.keys import keys
 from evergreen.stack.mariadb import find_program
 from evergreen.stack.ports import any_free, assign, is_free
@@ -127,6 +127,19 @@ def test_the_users_own_settings_travel_with_absolute_paths(
     assert chosen["EVERGREEN_SOURCES"] == f'{{"a": "{tmp_path}/a.csv", "b": "https://host/b.csv"}}'
     assert chosen["EVERGREEN_THREADS"] == "2"
     assert "EVERGREEN_MARIADB_PORT" not in chosen
+
+
+def test_a_restart_sends_also_what_is_at_its_default_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chosen = chosen_for_restart(Settings(threads=2))
+    assert chosen["EVERGREEN_THREADS"] == "2"
+    assert chosen["EVERGREEN_CHAMPION_POLL_SECONDS"] == "2.0"
+    assert chosen["EVERGREEN_USE_CASES"] == f"{tmp_path}/usecases"
+    assert not {"EVERGREEN_DAGS", "EVERGREEN_MARIADB_PASSWORD", "EVERGREEN_TRUSTED_FOLDERS"} & chosen.keys()
+    trusting = chosen_for_restart(Settings(trusted_folders="theirs"))
+    assert trusting["EVERGREEN_TRUSTED_FOLDERS"] == f"{tmp_path}/theirs"
 
 
 def test_the_state_survives_the_file(tmp_path: Path) -> None:

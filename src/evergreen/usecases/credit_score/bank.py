@@ -96,14 +96,14 @@ def opened(url: str) -> Iterator[Engine]:
     if target.drivername in ("mysql", "mariadb", "mysql+pymysql"):
         target = target.set(drivername="mysql+mysqldb")
     database = check_name(target.database or "", "the bank's database")
+    address = target.query.get("unix_socket") or f"{target.host}:{target.port or 3306}"
     try:
         _create_database(target, database)
         engine = _engine(target)
         METADATA.create_all(engine)
     except sa.exc.OperationalError as error:
         raise SourceUnreachable(
-            f"the bank's database {database!r} at {target.host}:{target.port or 3306} cannot be opened: "
-            f"{error.orig}",
+            f"the bank's database {database!r} at {address} cannot be opened: {error.orig}",
             hint="is the server up, and may this user create the database? (evergreen status; GRANT ALL)",
         ) from error
     try:
