@@ -5,8 +5,8 @@ again in the recession. The bank, the point-in-time join, search, fit, evaluatio
 are the product's own functions. Only what stands between them is missing: the bank's rows come from
 `simulator.recorded` instead of through MariaDB and the ingest (tests/integration/test_demo_training_sets.py
 shows that the store's join gives the very same table), the champion is the model just fitted instead of one
-from MLflow, and no request is replayed. The search is the declared one, but no clock ends it: on a busy machine it
-would otherwise be another search.
+from MLflow, and no request is replayed. The search is the declared one, but no clock ends it: on a busy
+machine it would otherwise be another search.
 
 Used by `make bench-train` and by tests/unit/demo/test_demo_decisions.py.
 """
