@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,21 +26,32 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def third(made: World, tmp_path_factory: pytest.TempPathFactory) -> int:
-    """One more version; the ledger says 1, then 2 from 1, then 3 from 2."""
-    (version,) = register_models(made.settings, made.use_case, tmp_path_factory.mktemp("third"), [3])
-    for former, new in zip([None, *made.versions], [*made.versions, version], strict=True):
+def one_more(made: World, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """A third version."""
+    return register_models(made.settings, made.use_case, tmp_path_factory.mktemp("third"), [3])[0]
+
+
+@pytest.fixture
+def third(made: World, one_more: int) -> int:
+    """One more version; the ledger begins anew and says 1, then 2 from 1, then 3 from 2."""
+    training = uuid.uuid4().hex  # the ledger has one line per training, and none of an earlier test counts
+
+    def line(action: ledger.Action, former: int | None, new: int | None) -> None:
         ledger.record(
             engine(made.settings),
             use_case="parcel",
-            action="promote",
+            action=action,
             from_version=former,
             to_version=new,
-            training_run_id=f"training-{new}",
+            training_run_id=new and f"{training}-{new}",
             actor="test",
             reason="a test",
         )
-    return version
+
+    line("erase", None, None)
+    for former, new in zip([None, *made.versions], [*made.versions, one_more], strict=True):
+        line("promote", former, new)
+    return one_more
 
 
 def bad(version: int) -> dict[str, Any]:
@@ -47,7 +59,9 @@ def bad(version: int) -> dict[str, Any]:
 
 
 def rollbacks(made: World) -> list[ledger.Entry]:
-    return [line for line in ledger.entries(engine(made.settings), "parcel") if line.action == "rollback"]
+    """Since the test began."""
+    lines = ledger.champion_lines(engine(made.settings), "parcel")
+    return [line for line in lines if line.action == "rollback"]
 
 
 def champion_of(made: World) -> int:
@@ -69,7 +83,7 @@ def test_rows_that_the_next_champion_answers_are_not_held_against_the_former(
 ) -> None:
     second = made.versions[1]
     made.promote(second)
-    made.settings.service_urls["parcel"] = "http://127.0.0.1:9"
+    monkeypatch.setitem(made.settings.service_urls, "parcel", "http://127.0.0.1:9")
     own = models.load_model(made.settings, made.use_case, second)
     expected = deploy._expected(made.settings, made.use_case, second, made.rows(1))[0]
     asked: list[int] = []
@@ -91,7 +105,7 @@ def test_a_wrong_version_that_is_not_champion_is_held_against_it(
 ) -> None:
     second = made.versions[1]
     made.promote(second)
-    made.settings.service_urls["parcel"] = "http://127.0.0.1:9"
+    monkeypatch.setitem(made.settings.service_urls, "parcel", "http://127.0.0.1:9")
     monkeypatch.setattr(deploy, "_rows", lambda *_: made.rows(3))
     expected = deploy._expected(made.settings, made.use_case, second, made.rows(1))[0]
     monkeypatch.setattr(ServiceClient, "predict", lambda *_: {**expected, "model_version": third})
