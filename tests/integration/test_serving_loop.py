@@ -47,24 +47,27 @@ def test_a_good_champion_passes_and_a_rerun_gives_the_same(made: World, service:
     first, second = made.versions
     promote(made, first, None)
     promote(made, second, first)
+    eventually(service.drained)
+    before, canaries = made.logged(), made.logged("canary")
     with service.client() as client:
         client.predict_batch(made.rows(20, seed=3))
-        eventually(lambda: client.metadata()["log"]["queued"] == 0)
-    online = made.logged()
+    online = before + 20
+    eventually(lambda: made.logged() == online)
+    rows = deploy.DRAWN_ROWS + min(deploy.LOGGED_ROWS, online)
     for _ in range(2):
         result = json.loads(json.dumps(deploy.run(made.settings, "parcel")))
         assert result["serving_champion"]["model_version"] == second
         assert result["canary"] == {
             "model_version": second,
-            "rows": deploy.DRAWN_ROWS + 20,
+            "rows": rows,
             "errors": 0,
             "mismatches": 0,
             "examples": [],
         }
-        assert result["finalize"] == {"model_version": second, "rows": deploy.DRAWN_ROWS + 20}
-    eventually(lambda: made.logged("canary") >= 2 * (deploy.DRAWN_ROWS + 20))
+        assert result["finalize"] == {"model_version": second, "rows": rows}
+    eventually(lambda: made.logged("canary") >= canaries + 2 * rows)
     assert made.logged() == online
-    assert made.logged("canary") == 2 * (deploy.DRAWN_ROWS + 20)
+    assert made.logged("canary") == canaries + 2 * rows
 
 
 def test_a_champion_that_the_service_cannot_load_is_named_with_its_reason(
@@ -158,6 +161,7 @@ def test_locust_draws_its_requests_from_the_declaration(
     locust = shutil.which("locust", path=str(Path(sys.executable).parent))
     if locust is None:
         pytest.skip("locust is not installed (the extra `load`)")
+    eventually(service.drained)
     canary = made.logged("canary")
     finished = subprocess.run(
         [
