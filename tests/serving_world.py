@@ -78,9 +78,14 @@ class Service:
         return ServiceClient(self.url, **options)
 
     def settle(self, version: int) -> None:
-        """Wait until that version is in service."""
+        """Wait until that version is in service, and no champion of before is still in the way."""
+
+        def settled() -> bool:
+            found = client.metadata()
+            return bool(found["model_version"] == version and not found["trouble"])
+
         with self.client() as client:
-            eventually(lambda: client.metadata()["model_version"] == version)
+            eventually(settled)
 
     def drained(self) -> bool:
         """Whether every prediction is in the database."""

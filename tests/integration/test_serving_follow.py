@@ -16,7 +16,8 @@ from evergreen.loop import deploy
 from evergreen.loop.rollback import rollback
 from evergreen.registry import ledger
 from evergreen.registry.champion import ALIAS
-from evergreen.registry.models import set_champion
+from evergreen.registry.lock import alone
+from evergreen.registry.models import forget_model, register, set_champion, version_of
 from evergreen.stack.overview import is_well, overview
 from evergreen.stack.restart import refuse_without_model
 from evergreen.store.database import engine
@@ -34,19 +35,31 @@ DEPOT = 'Feature("depot", "category", "Where it starts", max_null_share=0.2)'
 def promoted(made: World) -> int:
     """Version 1, by the ledger and by the registry."""
     first = made.versions[0]
-    for action, version in (("erase", None), ("promote", first)):
-        line = ledger.record(
-            engine(made.settings),
-            use_case="parcel",
-            action=action,  # type: ignore[arg-type]
-            from_version=None,
-            to_version=version,
-            training_run_id=None,
-            actor="test",
-            reason="each test begins anew",
-        )
-    set_champion(made.settings, "parcel", first, line.at)
+    database = engine(made.settings)
+    with alone(database, "parcel"):  # the service compares the alias with the ledger
+        for action, version in (("erase", None), ("promote", first)):
+            line = ledger.record(
+                database,
+                use_case="parcel",
+                action=action,  # type: ignore[arg-type]
+                from_version=None,
+                to_version=version,
+                training_run_id=None,
+                actor="test",
+                reason="each test begins anew",
+            )
+        set_champion(made.settings, "parcel", first, line.at)
     return first
+
+
+@pytest.fixture
+def expendable(made: World, promoted: int) -> Iterator[int]:
+    """That version in a registered model which the test may delete: it is registered anew in the end."""
+    runs = [version_of(made.settings, "parcel", version).run_id for version in made.versions]
+    yield promoted
+    forget_model(made.settings, "parcel")
+    again = [register(made.settings, "parcel", run, f"training-{n}", {}) for n, run in enumerate(runs, 1)]
+    assert again == made.versions
 
 
 @pytest.fixture
@@ -160,15 +173,17 @@ def test_a_champion_that_was_removed_by_hand_is_told_with_the_way_back(
 
 
 def test_a_champion_whose_version_was_deleted_leads_to_a_training(
-    made: World, service: Service, promoted: int
+    made: World, service: Service, expendable: int
 ) -> None:
     uri = made.settings.mlflow_tracking_uri
     client = MlflowClient(uri, uri)
-    client.delete_model_version("parcel", str(promoted))
+    client.delete_model_version("parcel", str(expendable))
     champion = overview(made.settings, made.use_case)["champion"]
     assert "which was deleted there" in champion["reason"]
     assert champion["remedy"] == "evergreen train parcel"
-    with pytest.raises(RegistryError, match=f"version {promoted} of parcel was deleted in MLflow") as caught:
+    with pytest.raises(
+        RegistryError, match=f"version {expendable} of parcel was deleted in MLflow"
+    ) as caught:
         rollback(made.settings, "parcel")
     assert "evergreen train parcel" in caught.value.hint
     client.delete_registered_model("parcel")
