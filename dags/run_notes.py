@@ -14,7 +14,7 @@ from evergreen.settings import load_settings
 logger = logging.getLogger(__name__)
 
 
-def add(context: Any, text: str) -> None:
+def add_run_note(context: Any, text: str) -> None:
     """Add a text to the note of the run that this task belongs to; what stands there already stays.
 
     Tasks have no way of their own to a note, so it goes over the REST API, as the user that the settings

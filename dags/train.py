@@ -76,7 +76,7 @@ def build(use_case: UseCase) -> None:
         @task
         def gate(evaluated: dict[str, Any]) -> dict[str, Any]:
             verdict: dict[str, Any] = invoke("train", "gate", evaluated["training_run"])
-            run_notes.add(get_current_context(), verdict["summary"])
+            run_notes.add_run_note(get_current_context(), verdict["summary"])
             return verdict
 
         @task

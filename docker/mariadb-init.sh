@@ -1,6 +1,7 @@
 #!/bin/sh
 # Run by the image at its first start. Its own user may do everything in MARIADB_DATABASE, and only there.
-# Run again it brings the ledger up to date: docker compose exec mariadb sh /docker-entrypoint-initdb.d/10-evergreen.sh
+# Run again it brings the ledger up to date: docker compose up -d --force-recreate mariadb, then
+# docker compose exec mariadb sh /docker-entrypoint-initdb.d/10-evergreen.sh
 set -eu
 # Not on the command line, where every process of the container could read it.
 export MYSQL_PWD="$MARIADB_ROOT_PASSWORD"

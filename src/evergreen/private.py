@@ -14,7 +14,7 @@ FOLDER_MODE = 0o700
 
 
 @contextmanager
-def replaced(path: Path, *, keep_mode: bool = False) -> Iterator[Path]:
+def replace_file(path: Path, *, keep_mode: bool = False) -> Iterator[Path]:
     """The path of an empty neighbour to write to; it takes the place of `path` when the block ends well.
 
     Nobody ever sees half a file, a former one stays when the block fails, and only the owner may read the
@@ -43,8 +43,8 @@ def replaced(path: Path, *, keep_mode: bool = False) -> Iterator[Path]:
 
 
 def write_private(path: Path, content: str | bytes, *, keep_mode: bool = False) -> None:
-    """Replace a file at once by that content (text as UTF-8); see `replaced`. Raises OSError."""
-    with replaced(path, keep_mode=keep_mode) as draft:
+    """Replace a file at once by that content (text as UTF-8); see `replace_file`. Raises OSError."""
+    with replace_file(path, keep_mode=keep_mode) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 

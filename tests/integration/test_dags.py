@@ -206,8 +206,8 @@ class Api:
 
 airflow_api.AirflowApi = Api
 context = {"dag_run": types.SimpleNamespace(dag_id="toy__train", run_id="r1")}
-run_notes.add(context, "passed")
-run_notes.add(context, "away")
+run_notes.add_run_note(context, "passed")
+run_notes.add_run_note(context, "away")
 print(json.dumps({"noted": noted, "logged": logged}))
 """
 

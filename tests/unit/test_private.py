@@ -13,7 +13,7 @@ import pytest
 from evergreen.demo.stages import Tour
 from evergreen.demo.tour import write_report
 from evergreen.loop.files import _write
-from evergreen.private import make_private_folder, open_private, replaced, write_private
+from evergreen.private import make_private_folder, open_private, replace_file, write_private
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_a_failing_write_leaves_the_former_file_and_nothing_else(tmp_path: Path)
     path.write_text("former")
 
     def fail() -> None:
-        with replaced(path) as draft:
+        with replace_file(path) as draft:
             draft.write_text("half")
             raise RuntimeError("no more")
 

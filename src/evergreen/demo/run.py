@@ -12,7 +12,7 @@ from rich.console import Console
 
 from evergreen.demo import tour as plot
 from evergreen.demo.fresh import start_afresh
-from evergreen.demo.service import give_it_the_declaration, outdated_service, refuse_outdated
+from evergreen.demo.service import outdated_service, refuse_outdated, restart_outdated_service
 from evergreen.demo.stages import Tour
 from evergreen.demo.timeline import Timeline
 from evergreen.demo.upstream import check_source, is_simulated, upstream
@@ -71,7 +71,7 @@ def run_demo(
                 stage.happened = start_afresh(settings, use_case, source, erase=erase)
             if bring_up and (standing := outdated_service(settings, use_case)):
                 with tour.stage("the service takes up the declaration") as stage:
-                    give_it_the_declaration(home, standing, stage)
+                    restart_outdated_service(home, standing, stage)
             outcome |= plot.run(settings, use_case, tour, source)
             verified = True
     except KeyboardInterrupt:

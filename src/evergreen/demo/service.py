@@ -35,7 +35,7 @@ def refuse_outdated(settings: Settings, use_case: UseCase) -> None:
         )
 
 
-def give_it_the_declaration(home: Path, standing: Standing, stage: Stage) -> None:
+def restart_outdated_service(home: Path, standing: Standing, stage: Stage) -> None:
     """Restart a service of the embedded stack. Nothing is lost: the demo has just erased its models."""
     restart(home, standing.use_case, force=True, progress=stage.say)
     stage.happened = f"it held an older declaration ({_change(standing)}): restarted"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from evergreen.errors import ServingError
 from evergreen.loop.file_rows import FileRows, broken_file, judge_rows
 from evergreen.loop.spreadsheet import escape_formulas
-from evergreen.private import replaced
+from evergreen.private import replace_file
 from evergreen.registry.champion import require_champion
 from evergreen.settings import Settings
 from evergreen.usecase import ROW_NUMBER, TIMELESS, FileSource, UseCase
@@ -189,7 +189,7 @@ def _write(frame: pd.DataFrame, output: Path, raw_text: bool) -> None:
     # Into a neighbour first: nobody ever sees half a file, and a former one stays if this fails.
     # For its owner only, as it holds people's rows; a file that was shared stays shared.
     try:
-        with replaced(output, keep_mode=True) as part:
+        with replace_file(output, keep_mode=True) as part:
             if output.suffix.lower() in _PARQUET:
                 frame.to_parquet(part, index=False)
             else:

@@ -122,8 +122,8 @@ def record(
         if not written or (standing := _newest(engine, *same)) is None:
             raise
         return standing
-    # MariaDB tells a number that a trigger has given to nobody, and lets nobody ask for it by RETURNING who
-    # may not set it.
+    # The trigger sets the id, so LAST_INSERT_ID() does not report it, and INSERT ... RETURNING id needs a
+    # right to that column which this user does not have.
     own = [table.c[name] == values[name] for name in ("at", "actor", "reason")]
     line = _newest(engine, *same, *own)
     assert line is not None

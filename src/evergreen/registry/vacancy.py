@@ -48,7 +48,7 @@ class Vacancy:
         }
 
 
-def vacancy(settings: Settings, database: sa.Engine, use_case: str) -> Vacancy | None:
+def find_vacancy(settings: Settings, database: sa.Engine, use_case: str) -> Vacancy | None:
     """What the ledger knows of the last champion of a use case that MLflow names none for.
 
     None before the first champion, and after an `erase`. Raises RegistryUnreachable, StoreUnreachable.

@@ -36,8 +36,8 @@ class ChildSpec:
     everybody on the machine can read. In a thread, and maybe repeatedly: `before` runs before each start,
     `after` when a one-off has succeeded, and only then it is done.
     `optional`: the stack starts, and stays up, without it.
-    `start_seconds` is for a server that hangs: on a busy machine MLflow takes minutes, and one that is killed
-    for that begins anew.
+    `start_seconds`: after so long without becoming healthy a server is killed and started again. It is long,
+    because MLflow takes minutes on a busy machine.
     """
 
     name: str

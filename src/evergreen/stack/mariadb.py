@@ -197,12 +197,12 @@ class PrivateMariaDB:
             accounts += [
                 f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{self.password}'",
                 f"ALTER USER {account} IDENTIFIED BY '{self.password}'",
-                # Homes of before have a user who may do everything everywhere.
+                # Homes of earlier versions have a user who may do everything everywhere.
                 f"REVOKE ALL PRIVILEGES ON *.* FROM {account}",
             ]
         return [
             f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-            # An init file is run by nobody, whose rights a trigger cannot have.
+            # An init file runs without an account, and a trigger needs one whose rights it has.
             *prepare_ledger(self.database, definer="'root'@'localhost'"),
             *accounts,
             *(told for name in (self.database, *self.foreign) for told in grant_all(name, self.user, HOSTS)),

@@ -10,7 +10,7 @@ from evergreen.errors import EvergreenError, ServiceUnreachable
 from evergreen.monitoring.reports import latest_decision, latest_drift
 from evergreen.registry.champion import Champion, champion
 from evergreen.registry.ledger import promoted_at
-from evergreen.registry.vacancy import vacancy
+from evergreen.registry.vacancy import find_vacancy
 from evergreen.serving.standing import look_at_service
 from evergreen.settings import Settings
 from evergreen.store.database import engine
@@ -28,7 +28,7 @@ def overview(settings: Settings, use_case: UseCase) -> dict[str, Any]:
     def present_champion() -> dict[str, Any] | None:
         named.append(found := champion(settings, use_case.name))
         if found is None:
-            gone = vacancy(settings, database, use_case.name)
+            gone = find_vacancy(settings, database, use_case.name)
             return {"version": None, **gone.to_json()} if gone else None
         since = promoted_at(database, use_case.name, found.version)
         return {"version": found.version, "since": _iso(since), "run_id": found.run_id}

@@ -94,7 +94,8 @@ def read_state(home: Path) -> StackState | None:
 
 
 def unfinished(database: Path) -> Path:
-    """Where a database is made. It gets its name when it is complete; what has it is never deleted."""
+    """The path at which a database is made, before it is renamed to `database`. What stands there may be
+    deleted, what has its final name never is."""
     return database.with_name(f"{database.name}.new")
 
 

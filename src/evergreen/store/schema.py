@@ -90,7 +90,7 @@ def _refuse(connection: sa.Connection, use_case: UseCase, changes: list[Change],
         if change.key:
             raise SchemaMismatch(
                 f"{change}; a key cannot be changed: it says what every row is about",
-                hint=tables.begin_anew(use_case.name),
+                hint=tables.describe_ways_on(use_case.name),
             )
     lasting = [change for change in changes if not change.additive]
     if lasting and not allowed:
@@ -120,7 +120,7 @@ def _refuse_empty(connection: sa.Connection, use_case: UseCase, change: Change) 
         raise SchemaMismatch(
             f"{change}; it may not be empty, and {lost:,} rows would have no value: {values}",
             hint="a column of another name in the source is said by column=...; else"
-            f" {tables.begin_anew(use_case.name)}",
+            f" {tables.describe_ways_on(use_case.name)}",
         )
 
 

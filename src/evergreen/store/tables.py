@@ -181,7 +181,7 @@ def advise(use_case: str, changes: Sequence[Change]) -> str:
     """What to do about tables that differ from a declaration; nothing that `evergreen apply` would refuse."""
     keys = sorted({change.column for change in changes if change.key})
     if keys:
-        return f"a key cannot be changed ({', '.join(keys)}): {begin_anew(use_case)}"
+        return f"a key cannot be changed ({', '.join(keys)}): {describe_ways_on(use_case)}"
     command = f"change the tables with: evergreen apply {use_case}"
     if not all(change.additive for change in changes):
         command += " --allow-destructive (old values are put aside, none is deleted)"
@@ -189,12 +189,12 @@ def advise(use_case: str, changes: Sequence[Change]) -> str:
     if required:
         command += (
             f"; it refuses if rows would be left without a value in {', '.join(required)}: then"
-            f" {begin_anew(use_case)}"
+            f" {describe_ways_on(use_case)}"
         )
     return command
 
 
-def begin_anew(use_case: str) -> str:
+def describe_ways_on(use_case: str) -> str:
     """The ways on for a use case whose tables cannot become what it declares now."""
     return (
         "declare it as it was, or the changed one under another name; or give up its tables, models and"

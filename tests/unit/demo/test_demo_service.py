@@ -51,7 +51,7 @@ def test_an_outdated_service_is_restarted_and_the_stage_says_why(
     found = service.outdated_service(SETTINGS, toy_use_case)
     assert found is not None
     stage = Stage("the service takes up the declaration", 0.0)
-    service.give_it_the_declaration(tmp_path, found, stage)
+    service.restart_outdated_service(tmp_path, found, stage)
     assert asked == [(tmp_path, "toy", True)]
     assert stage.happened == "it held an older declaration (a1b2c3d, now d4e5f67): restarted"
 
