@@ -22,6 +22,7 @@ def test_a_new_champion_is_swapped_in_under_load_without_a_failed_request(
     made: World, service: Service
 ) -> None:
     service.settle(made.versions[0])
+    eventually(service.drained)
     before = made.logged()
     rows = made.rows(40, seed=33)
     expected = {}

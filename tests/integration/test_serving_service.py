@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("first_champion")
 
 def test_answers_are_the_models_own_and_sent_is_answered_is_logged(made: World, service: Service) -> None:
     service.settle(made.versions[0])
+    eventually(service.drained)
     before, began = made.logged(), datetime.now(UTC)
     rows = made.rows(60, seed=21)
     with service.client() as client:
@@ -53,6 +54,7 @@ def test_answers_are_the_models_own_and_sent_is_answered_is_logged(made: World, 
 
 
 def test_checks_do_not_count_as_traffic(made: World, service: Service) -> None:
+    eventually(service.drained)
     online, canary = made.logged(), made.logged("canary")
     with service.client(channel="canary") as client:
         client.predict(row())
