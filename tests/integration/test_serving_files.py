@@ -112,8 +112,21 @@ def test_a_file_that_breaks_the_contract_scores_nothing(
     output = tmp_path / "out.csv"
     output.write_text("the former result")
     with pytest.raises(ValidationFailed, match=re.escape(says)):
-        score_file(made.settings, "parcel", parcels, output)
+        score_file(made.settings, "parcel", parcels, output, on_error="stop")
     assert output.read_text() == "the former result"
+
+
+def test_a_row_that_breaks_the_contract_says_why_and_the_others_are_scored(
+    made: World, parcels: Path, tmp_path: Path
+) -> None:
+    frame = pd.read_csv(parcels).astype({"carrier": object})
+    frame.loc[3, "carrier"] = "drone"
+    frame.to_csv(parcels, index=False)
+    assert score_file(made.settings, "parcel", parcels, tmp_path / "out.csv")["refused"] == 1
+    scored = pd.read_csv(tmp_path / "out.csv")
+    assert "is not one of foot, bike, van" in scored["error"][3]
+    assert list(scored.index[scored["error"].notna()]) == [3]
+    assert list(scored.index[scored["prediction"].isna()]) == [3]
 
 
 @pytest.mark.parametrize(
