@@ -35,7 +35,7 @@ class Amount:
     """How many dates, on how many of these (from the first) every decision is taken, and how many seeds."""
 
     dates: int = len(MOMENTS)
-    trained: int = len(MOMENTS)
+    trained: int = 6
     seeds: int = 20
 
 
