@@ -28,7 +28,7 @@ status: setup ## Every process and every use case
 # machine for themselves. pytest exits with 5 when it finds no test, which fails here too.
 test: setup ## Every test: unit, integration on real servers, the whole stack
 	@$(PYTEST) -q -m "not e2e" -n 2 --dist loadfile $(ARGS)
-	@$(PYTEST) -q -m e2e -p no:randomly $(ARGS)
+	@$(PYTEST) -q -m e2e $(ARGS)
 
 env: ## Write .env with fresh secrets, for docker compose
 	@scripts/new-env.sh

@@ -183,3 +183,12 @@ def toy_frames() -> Callable[..., dict[str, pd.DataFrame]]:
         }
 
     return build
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the whole stack share one, and some end parts of it: they come last, in the order of their
+    files, whatever pytest-randomly made of it."""
+    whole_stack = [item for item in items if "e2e" in item.keywords]
+    whole_stack.sort(key=lambda item: (str(item.path), item.location[1] or 0))
+    items[:] = [item for item in items if "e2e" not in item.keywords] + whole_stack
