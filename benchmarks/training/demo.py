@@ -32,11 +32,14 @@ MOMENTS = (
 
 @dataclass(frozen=True)
 class Amount:
-    """How many dates, on how many of these (from the first) every decision is taken, and how many seeds."""
+    """How many dates, on how many of these (from the first) every decision is taken, and how many seeds; the
+    bank's customers, and the trials of each search (None: as declared)."""
 
     dates: int = len(MOMENTS)
     trained: int = 6
     seeds: int = 20
+    customers: int = CUSTOMERS
+    trials: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Demo:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "customers": CUSTOMERS,
+            "customers": self.amount.customers,
+            "trials": self.amount.trials,
             "seed": SEED,
             "dates": len(self.digests),
             "digests": self.digests,
@@ -86,10 +90,13 @@ def measure(amount: Amount) -> Demo:
     # The banks of other seeds are visited on different days too.
     tours += [(moments[0] + timedelta(days=number), seed) for number, seed in enumerate(seeds)]
     say(f"{len(tours)} tours of the demo without a stack, and {len(moments)} dates compared")
-    taken = _taken(tours)
+    taken = _taken(tours, amount)
     return Demo(
         amount,
-        {moment.isoformat(): [digest_of(each) for each in training_sets(moment)] for moment in moments},
+        {
+            moment.isoformat(): [digest_of(each) for each in training_sets(moment, SEED, amount.customers)]
+            for moment in moments
+        },
         {moment.isoformat(): taken[moment, SEED] for moment in moments[: amount.trained]},
         {seed: taken[tour] for tour in tours if (seed := tour[1]) != SEED},
     )
@@ -115,11 +122,12 @@ def fields(demo: Demo) -> list[Field]:
     ]
 
 
-def _taken(tours: Sequence[tuple[datetime, int]]) -> dict[tuple[datetime, int], Decisions]:
+def _taken(tours: Sequence[tuple[datetime, int]], amount: Amount) -> dict[tuple[datetime, int], Decisions]:
     taken: dict[tuple[datetime, int], Decisions] = {}
     # A process of its own for each at a time: CatBoost's and BLAS's threads do not survive a fork.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        pending = {pool.submit(take_decisions, *tour): tour for tour in tours}
+        budget = {} if amount.trials is None else {"trials": amount.trials}
+        pending = {pool.submit(take_decisions, *tour, amount.customers, **budget): tour for tour in tours}
         for future in as_completed(pending):
             moment, seed = tour = pending[future]
             taken[tour] = decisions = future.result()

@@ -163,10 +163,10 @@ def find(
 
 
 def promoted_at(engine: sa.Engine, use_case: str, version: int) -> datetime | None:
-    """When that version last became champion, in whatever way (aware UTC); None if never. A misdated line
-    counts from when it was recorded."""
+    """When that version last became champion, in whatever way (aware UTC); None if never. A line that is
+    dated ahead counts from when it was recorded."""
     lines = [line for line in champion_lines(engine, use_case) if line.to_version == version]
-    at = [line.since if line.misdated else line.at for line in lines]
+    at = [min(line.at, line.since) for line in lines]
     return max(at, default=None)
 
 
