@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,14 +79,12 @@ class Service:
         return ServiceClient(self.url, **options)
 
     def settle(self, version: int) -> None:
-        """Wait until that version is in service, and no champion of before is still in the way."""
-
-        def settled() -> bool:
-            found = client.metadata()
-            return bool(found["model_version"] == version and not found["trouble"])
-
+        """Wait until that version is in service, and a moment for a former champion's trouble to pass."""
         with self.client() as client:
-            eventually(settled)
+            eventually(lambda: client.metadata()["model_version"] == version)
+            deadline = time.monotonic() + 10.0
+            while client.metadata()["trouble"] and time.monotonic() < deadline:
+                time.sleep(0.2)
 
     def drained(self) -> bool:
         """Whether every prediction is in the database."""
