@@ -31,6 +31,7 @@ def line(**change: Any) -> dict[str, Any]:
         "to_version": 7,
         "actor": "ann@office",
         "reason": "good",
+        "warnings": (),
         **change,
     }
 
