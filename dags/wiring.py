@@ -21,7 +21,7 @@ from evergreen.errors import (
     UseCaseError,
     ValidationFailed,
 )
-from evergreen.loop import moment as parsed
+from evergreen.moments import parse_moment as parsed
 from evergreen.settings import load_settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_sound

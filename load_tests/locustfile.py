@@ -20,7 +20,7 @@ from locust.exception import StopUser
 
 from evergreen.errors import EvergreenError
 from evergreen.serving.client import CHANNEL_HEADER
-from evergreen.serving.sampling import draw_requests
+from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import load_settings
 from evergreen.usecases import load, submodule
 

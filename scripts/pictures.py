@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 from evergreen.registry.champion import require_champion
 from evergreen.registry.models import fetch_run_file
 from evergreen.settings import Settings, load_settings
-from evergreen.training.tracking import CARD_FILE
+from evergreen.training.tracking.training_runs import CARD_FILE
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 from pydantic import SecretStr
 
-import toy_declaration
 from evergreen.settings import Settings
-from evergreen.stack.mariadb import PrivateMariaDB
-from evergreen.store.database import dispose
+from evergreen.stack.servers.mariadb import PrivateMariaDB
+from evergreen.store.connection.database import dispose
 from evergreen.usecase import UseCase
-from own_servers import Database, private_mariadb
+from support import toy_declaration
+from support.own_servers import Database, private_mariadb
 
 # Beside servers on two cores, what one example takes says nothing. One that fails is printed, not kept.
 hypothesis.settings.register_profile("evergreen", deadline=None, database=None, print_blob=True)

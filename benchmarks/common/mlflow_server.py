@@ -13,9 +13,9 @@ from pathlib import Path
 from benchmarks.common.server import start_tied, stop
 
 from evergreen.settings import Settings
-from evergreen.stack.child import ChildSpec
-from evergreen.stack.ports import any_free
-from evergreen.stack.servers import EvergreenPlan, child_environment
+from evergreen.stack.processes.child import ChildSpec
+from evergreen.stack.processes.ports import any_free
+from evergreen.stack.servers.server_list import EvergreenPlan, child_environment
 
 _START_SECONDS = 180.0
 

@@ -17,15 +17,15 @@ import MySQLdb
 from pydantic import SecretStr
 
 from evergreen.settings import Settings
-from evergreen.stack import warden
-from evergreen.stack.envfile import variables
-from evergreen.stack.mariadb import HOSTS, PrivateMariaDB, new_password
-from evergreen.stack.ports import LOOPBACK, any_free
-from evergreen.stack.servers import child_environment
-from evergreen.store.database import dispose, engine
-from evergreen.store.migrations import migrate
-from evergreen.store.sql_files import grant_all, grant_ledger, ledger_schema, prepare_ledger
-from evergreen.store.tables import create_tables
+from evergreen.stack.processes import warden
+from evergreen.stack.processes.ports import LOOPBACK, any_free
+from evergreen.stack.servers.envfile import variables
+from evergreen.stack.servers.mariadb import HOSTS, PrivateMariaDB, new_password
+from evergreen.stack.servers.server_list import child_environment
+from evergreen.store.connection.database import dispose, engine
+from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.sql_files import grant_all, grant_ledger, ledger_schema, prepare_ledger
 from evergreen.usecases import load
 
 _START_SECONDS = 60.0

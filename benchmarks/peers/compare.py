@@ -19,7 +19,7 @@ from benchmarks.store.data import JOIN, KEY, START, TIME, Size
 from benchmarks.store.join import World
 from benchmarks.store.online import MANY
 
-from evergreen.store.online import read_online
+from evergreen.store.online.vectors import read_online
 from evergreen.usecases import load
 
 _WARM_UP = 5

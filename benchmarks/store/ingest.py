@@ -20,7 +20,7 @@ from benchmarks.store.data import KEY, TIME, VIEW, WIDE, Size
 
 from evergreen.loop import ingest as loop
 from evergreen.settings import Settings
-from evergreen.store.database import bulk_engine, engine, url
+from evergreen.store.connection.database import bulk_engine, engine, url
 
 HISTORY, ONLINE = f"{WIDE}__{VIEW}", f"{WIDE}__{VIEW}__online"
 _LABELS = 1000  # the label is a part of every ingest; here it shall not count

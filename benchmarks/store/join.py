@@ -26,9 +26,9 @@ from benchmarks.store.ingest import forget
 
 from evergreen.loop import ingest as loop
 from evergreen.settings import Settings
-from evergreen.store.arrow import reader_address
-from evergreen.store.database import engine, url
-from evergreen.store.training_set import TrainingSet, read_training_set
+from evergreen.store.connection.arrow import reader_address
+from evergreen.store.connection.database import engine, url
+from evergreen.store.history.training_set import TrainingSet, read_training_set
 from evergreen.usecases import load
 
 FACTS, LABEL = f"{JOIN}__{VIEW}", f"{JOIN}__label"

@@ -18,7 +18,7 @@ from benchmarks.store import data
 from benchmarks.store.data import WIDE, Size
 from benchmarks.store.ingest import HISTORY, write_files
 
-from evergreen.store.database import engine
+from evergreen.store.connection.database import engine
 
 ROOT = Path(__file__).resolve().parents[2]
 

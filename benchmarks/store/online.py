@@ -10,7 +10,7 @@ from benchmarks.common.timing import say
 from benchmarks.store.data import JOIN, Size
 from benchmarks.store.join import World
 
-from evergreen.store.online import read_online
+from evergreen.store.online.vectors import read_online
 from evergreen.usecases import load
 
 MANY = 100

@@ -3,7 +3,7 @@
 simulated bank -> training set -> candidate -> gate; then requests -> drift -> retrain, or not; then the same
 again in the recession. The bank, the point-in-time join, search, fit, evaluation, gate, drift and governor
 are the product's own functions. Only what stands between them is missing: the bank's rows come from
-`simulator.recorded` instead of through MariaDB and the ingest (tests/integration/test_demo_training_sets.py
+`simulator.recorded` instead of through MariaDB and the ingest (the test test_demo_training_sets.py
 shows that the store's join gives the very same table), the champion is the model just fitted instead of one
 from MLflow, and no request is replayed. The search is the declared one, but no clock ends it: on a busy
 machine it would otherwise be another search.
@@ -27,25 +27,26 @@ import pyarrow as pa
 from evergreen.demo.timeline import Timeline
 from evergreen.demo.tour import PREDICTIONS
 from evergreen.demo.upstream import CUSTOMERS, SEED
+from evergreen.model.loaded_model import LoadedModel
+from evergreen.model.matrix import Columns, rows_of
+from evergreen.model.on_demand import columns_of, feature_columns
+from evergreen.model.reference_profile import profile
 from evergreen.monitoring import drift, governor
-from evergreen.monitoring.reports import DriftReport
-from evergreen.registry.models import LoadedModel
 from evergreen.settings import Settings
-from evergreen.store import arrow, asof
-from evergreen.store.on_demand import columns_of, feature_columns
-from evergreen.store.query import Part, query_of
-from evergreen.store.tables import INGESTED_AT
-from evergreen.store.training_set import TrainingSet
+from evergreen.store.connection import arrow
+from evergreen.store.history import asof
+from evergreen.store.history.query import Part, query_of
+from evergreen.store.history.training_set import TrainingSet
+from evergreen.store.records.drift_report import DriftReport
+from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.training import candidate
-from evergreen.training.answers import out_of_sample, scores
-from evergreen.training.contest import Rival
-from evergreen.training.gate import judge
-from evergreen.training.matrix import Columns, rows_of
-from evergreen.training.profile import profile
-from evergreen.training.search import search
-from evergreen.training.split import validation
-from evergreen.training.studies import pruner_of
-from evergreen.training.tuned import tuned
+from evergreen.training.data.split import validation
+from evergreen.training.judge.answers import out_of_sample, scores
+from evergreen.training.judge.contest import Rival
+from evergreen.training.judge.gate import judge
+from evergreen.training.search.search_result import tuned
+from evergreen.training.search.studies import pruner_of
+from evergreen.training.search.worker import search
 from evergreen.usecase import EVENT_TIME, UseCase
 from evergreen.usecases import load
 from evergreen.usecases.credit_score.simulator import draw, periods_before, recorded

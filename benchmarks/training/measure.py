@@ -15,10 +15,10 @@ from benchmarks.training.titanic import Titanic
 from benchmarks.training.tuning import Tuning
 
 from evergreen.settings import load_settings
-from evergreen.stack.servers import BANK_DATABASE
-from evergreen.store.database import engine
+from evergreen.stack.servers.server_list import BANK_DATABASE
+from evergreen.store.connection.database import engine
 from evergreen.training.candidate import rows as rows_of_run
-from evergreen.training.dataset import prepared
+from evergreen.training.data.dataset import prepared
 from evergreen.usecases import load
 from evergreen.usecases.credit_score.simulator import best_reachable_accuracy
 

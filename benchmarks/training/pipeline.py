@@ -19,9 +19,9 @@ from benchmarks.common.server import environment
 from benchmarks.common.timing import say
 
 from evergreen.settings import Settings
-from evergreen.store.database import engine
-from evergreen.training import runs
-from evergreen.training.runs import TrainingRun
+from evergreen.store.connection.database import engine
+from evergreen.store.records import training_run as runs
+from evergreen.store.records.training_run import TrainingRun
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,17 +17,17 @@ import pandas as pd
 from benchmarks.common.timing import say
 from sklearn.model_selection import StratifiedKFold
 
+from evergreen.model.calibration import Calibration
+from evergreen.model.judging.metrics import metrics
+from evergreen.model.matrix import Columns, rows_of
+from evergreen.model.on_demand import columns_of, feature_columns
 from evergreen.settings import Settings
-from evergreen.store.on_demand import columns_of, feature_columns
-from evergreen.training.answers import scores
-from evergreen.training.calibration import Calibration
-from evergreen.training.fit import Machine, fit
-from evergreen.training.matrix import Columns, rows_of
-from evergreen.training.metrics import metrics
-from evergreen.training.search import search
-from evergreen.training.split import validation
-from evergreen.training.studies import pruner_of
-from evergreen.training.tuned import tuned
+from evergreen.training.data.split import validation
+from evergreen.training.fit.fitting import Machine, fit
+from evergreen.training.judge.answers import scores
+from evergreen.training.search.search_result import tuned
+from evergreen.training.search.studies import pruner_of
+from evergreen.training.search.worker import search
 from evergreen.usecase import EVENT_TIME, TIMELESS, FileSource, UseCase
 
 FOLDS = 5

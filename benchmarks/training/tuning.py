@@ -19,19 +19,19 @@ from typing import Any
 
 from benchmarks.common.timing import say
 
+from evergreen.model.calibration import Calibration
+from evergreen.model.judging.metrics import metrics
+from evergreen.model.matrix import pool, rows_of
 from evergreen.settings import Settings
-from evergreen.store.database import engine
-from evergreen.training import studies
-from evergreen.training.answers import scores
-from evergreen.training.calibration import Calibration
+from evergreen.store.connection.database import engine
+from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.candidate import Rows, machine
-from evergreen.training.fit import class_weights, fit, fitted, new_model
-from evergreen.training.matrix import pool, rows_of
-from evergreen.training.metrics import metrics
-from evergreen.training.runs import TrainingRun
-from evergreen.training.search import search
-from evergreen.training.split import Cut, validation
-from evergreen.training.tuned import Trial
+from evergreen.training.data.split import Cut, validation
+from evergreen.training.fit.fitting import class_weights, fit, fitted, new_model
+from evergreen.training.judge.answers import scores
+from evergreen.training.search import studies
+from evergreen.training.search.search_result import Trial
+from evergreen.training.search.worker import search
 from evergreen.usecase import UseCase
 
 DEPTHS, SHARES, PENALTIES = (7, 8, 9), (0.8, 0.9, 1.0), (3.0, 5.0, 7.0)

@@ -14,14 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
-import toy_declaration
 from conftest import toy_rows
 from evergreen.registry import ledger
 from evergreen.registry.champion import champion
 from evergreen.settings import Settings, load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.airflow_api import AirflowApi
-from evergreen.store.database import dispose, engine
+from evergreen.store.connection.database import dispose, engine
+from support import toy_declaration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 

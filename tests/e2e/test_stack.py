@@ -23,11 +23,12 @@ import pytest
 
 from evergreen.errors import OrchestratorError
 from evergreen.settings import Settings, load_settings
-from evergreen.stack import lifecycle, processes
+from evergreen.stack import lifecycle
 from evergreen.stack.airflow_api import AirflowApi
-from evergreen.stack.state import is_alive
-from evergreen.store.database import dispose, engine
-from listening import listening
+from evergreen.stack.processes import process_table
+from evergreen.stack.processes.stack_state import is_alive
+from evergreen.store.connection.database import dispose, engine
+from support.listening import listening
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -59,7 +60,7 @@ class Stack:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.id = processes.stack_id(home)
+        self.id = process_table.stack_id(home)
         self.seconds = 0.0
 
     def up(self) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class Stack:
         return next(p for p in lifecycle.status(self.home)["processes"] if p["name"] == name)
 
     def gone(self) -> bool:
-        return not is_alive(self.home) and not processes.marked(self.id)
+        return not is_alive(self.home) and not process_table.marked(self.id)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def test_it_listens_on_nothing_but_its_announced_ports(stack: Stack) -> None:
     """No other TCP or UDP port, on whatever address, and no Unix socket that anybody reaches."""
     announced = [p["port"] for p in lifecycle.status(stack.home)["processes"] if p["port"]]
     assert len(announced) == 3
-    pids = {lifecycle.status(stack.home)["supervisor_pid"], *processes.marked(stack.id)}
+    pids = {lifecycle.status(stack.home)["supervisor_pid"], *process_table.marked(stack.id)}
     assert listening(pids) == {f"tcp 127.0.0.1:{port}" for port in announced}
 
 
@@ -171,7 +172,7 @@ def test_every_server_answers_and_secrets_are_private(stack: Stack) -> None:
     for name in ("stack.env", "keys.json", "stack.json", "airflow/passwords.json"):
         assert stat.S_IMODE((stack.home / name).stat().st_mode) == 0o600, name
     secrets = [password, *json.loads((stack.home / "keys.json").read_text()).values()]
-    for pid in processes.marked(stack.id):
+    for pid in process_table.marked(stack.id):
         command = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
         assert not any(secret in command for secret in secrets)
     assert not any(secret in (stack.home / "stack.json").read_text() for secret in secrets)
@@ -191,7 +192,7 @@ def test_airflow_runs_a_dag_through_the_api(stack: Stack) -> None:
 
 def test_killed_servers_come_back(stack: Stack) -> None:
     before = {name: stack.process(name) for name in ("mariadb", "mlflow", "airflow-scheduler")}
-    old = set(processes.marked(stack.id))
+    old = set(process_table.marked(stack.id))
     for process in before.values():
         os.kill(process["pid"], signal.SIGKILL)
     for name in before:
@@ -203,7 +204,9 @@ def test_killed_servers_come_back(stack: Stack) -> None:
         )
         assert stack.process(name)["last_exit"] == "killed by SIGKILL"
     # Neither MLflow's worker nor the scheduler's of the first life is left.
-    names = {stack_pid: name for stack_pid, name in processes.marked(stack.id).items() if stack_pid in old}
+    names = {
+        stack_pid: name for stack_pid, name in process_table.marked(stack.id).items() if stack_pid in old
+    }
     assert not {"mariadb", "mlflow", "airflow-scheduler"} & set(names.values())
 
 

@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from evergreen.ingest.loading.load import load
 from evergreen.registry.champion import champion
 from evergreen.settings import Settings
-from evergreen.store.database import engine
-from evergreen.store.ingest import load
-from evergreen.store.migrations import migrate
-from evergreen.store.runs import start_ingest
-from evergreen.store.tables import create_tables
+from evergreen.store.connection.database import engine
+from evergreen.store.records.ingest_run import start_ingest
+from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.migrations import migrate
 from evergreen.usecase import UseCase
-from serving_world import Service, World, running, world
+from support.serving_world import Service, World, running, world
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from evergreen.store.arrow import MOMENT, digest
-from evergreen.store.on_demand import columns_of, feature_columns
-from evergreen.store.training_set import TrainingSet
+from evergreen.model.on_demand import columns_of, feature_columns
+from evergreen.store.connection.arrow import MOMENT, digest
+from evergreen.store.history.training_set import TrainingSet
 from evergreen.usecase import UseCase
 
 

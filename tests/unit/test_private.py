@@ -12,8 +12,8 @@ import pytest
 
 from evergreen.demo.stages import Tour
 from evergreen.demo.tour import write_report
-from evergreen.loop.files import _write
 from evergreen.private import make_private_folder, open_private, replace_file, write_private
+from evergreen.scoring.file import _write
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ import pytest
 
 from evergreen.errors import UntrustedFolder, UseCaseError
 from evergreen.settings import STACK_ENV, Settings, load_settings
-from evergreen.stack.airflow import dags_folder
-from evergreen.stack.envfile import chosen_by_user
-from evergreen.stack.servers import child_environment
+from evergreen.stack.servers.airflow import dags_folder
+from evergreen.stack.servers.envfile import chosen_by_user
+from evergreen.stack.servers.server_list import child_environment
 from evergreen.trust import VARIABLE, Trust, trust_of
 from evergreen.usecases import folders, load, load_sound
 

@@ -68,7 +68,7 @@ def run(
     """
     from importlib import import_module
 
-    from evergreen.loop import moment
+    from evergreen.moments import parse_moment
     from evergreen.usecases import load
 
     settings = load_settings()
@@ -81,7 +81,7 @@ def run(
     if verb is Verb.train:
         train_here(settings, use_case, as_of, "manual", as_json)
         return
-    when = moment(as_of) if as_of else datetime.now(UTC)
+    when = parse_moment(as_of) if as_of else datetime.now(UTC)
     step = import_module(f"evergreen.loop.{verb}").run
     given: dict[str, Any] = {}
     if verb is Verb.ingest:

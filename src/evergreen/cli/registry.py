@@ -47,8 +47,8 @@ def list_lines(
     from evergreen.registry.ledger import entries
     from evergreen.registry.ledger_rights import protected
     from evergreen.registry.reconcile import reconcile
-    from evergreen.store.database import engine
-    from evergreen.store.migrations import migrate
+    from evergreen.store.connection.database import engine
+    from evergreen.store.tables.migrations import migrate
     from evergreen.usecases import load
 
     settings = load_settings()
@@ -84,12 +84,12 @@ def served_then(
     Example: `evergreen ledger at 2026-07-01T06:30:00`
     """
     from evergreen.cli.registry_tables import served_view
-    from evergreen.loop import moment
+    from evergreen.moments import parse_moment
     from evergreen.registry.ledger import served_at, written_later
-    from evergreen.store.database import engine
-    from evergreen.store.migrations import migrate
+    from evergreen.store.connection.database import engine
+    from evergreen.store.tables.migrations import migrate
 
-    at = moment(time)
+    at = parse_moment(time)
     database = engine(load_settings())
     migrate(database)
     served: list[dict[str, Any]] = [
@@ -128,8 +128,8 @@ def rollback(
     """
     from evergreen.cli.registry_tables import rollback_view
     from evergreen.loop.rollback import rollback as roll_back
-    from evergreen.store.database import engine
-    from evergreen.store.migrations import migrate
+    from evergreen.store.connection.database import engine
+    from evergreen.store.tables.migrations import migrate
     from evergreen.usecases import load
 
     settings = load_settings()

@@ -15,7 +15,7 @@ from evergreen.settings import load_settings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from evergreen.store.runs import IngestRun
+    from evergreen.store.records.ingest_run import IngestRun
     from evergreen.usecase import UseCase
 
 # Among so many of the last runs one is found by the beginning of its id.
@@ -52,8 +52,8 @@ def list_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     Examples: `evergreen features credit_score` · `evergreen features credit_score --json | jq .views[0].rows`
     """
     from evergreen.cli.tables import features_view
-    from evergreen.store.database import engine
-    from evergreen.store.features import listing
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records.feature_list import listing
     from evergreen.usecases import load
 
     settings = load_settings()
@@ -68,9 +68,9 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     Example: `evergreen features diff credit_score`
     """
     from evergreen.cli.tables import changes_table
-    from evergreen.store.database import engine
-    from evergreen.store.schema import diff
-    from evergreen.store.tables import advise
+    from evergreen.store.connection.database import engine
+    from evergreen.store.tables.declared import advise
+    from evergreen.store.tables.evolve import diff
     from evergreen.usecases import load
 
     settings = load_settings()
@@ -108,13 +108,13 @@ def apply(
     Examples: `evergreen apply credit_score` · `evergreen apply credit_score --allow-destructive`
     """
     from evergreen.cli.tables import changes_table
-    from evergreen.store import schema
-    from evergreen.store.database import engine
+    from evergreen.store.connection.database import engine
+    from evergreen.store.tables import evolve
     from evergreen.usecases import load
 
     settings = load_settings()
     declared = load(use_case, settings)
-    changes = schema.apply(engine(settings), declared, allow_destructive=allow_destructive)
+    changes = evolve.apply(engine(settings), declared, allow_destructive=allow_destructive)
     facts = [asdict(change) for change in changes]
     done = f"Done. A running service holds the declaration of its start: evergreen restart {use_case}"
     nothing = f"The tables of {use_case} are as it declares them: nothing to do."
@@ -141,17 +141,18 @@ def ingest_runs(
     `evergreen ingest-runs titanic --run 7d8c16a0`
     """
     from evergreen.cli.tables import ingest_run_view, ingest_runs_table
-    from evergreen.store import quarantine, runs
-    from evergreen.store.at_work import interrupted
-    from evergreen.store.database import engine
-    from evergreen.store.migrations import migrate
+    from evergreen.ingest.loading import quarantine
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records import ingest_run
+    from evergreen.store.records.ingest_lock import interrupted
+    from evergreen.store.tables.migrations import migrate
     from evergreen.usecases import load
 
     settings = load_settings()
     declared, database = load(use_case, settings), engine(settings)
     migrate(database)
     if not run:
-        listed = runs.list_ingests(database, declared, limit)
+        listed = ingest_run.list_ingests(database, declared, limit)
         dead = interrupted(database, listed)
         found = [asdict(each) | ({"status": "interrupted"} if each.id in dead else {}) for each in listed]
         nothing = f"Nothing was ingested yet: evergreen run ingest {use_case}"
@@ -166,12 +167,14 @@ def ingest_runs(
 
 def _ingest_run(database: Engine, use_case: UseCase, run: str) -> IngestRun:
     """The use case's run of that id, or whose id begins so."""
-    from evergreen.store import runs
+    from evergreen.store.records import ingest_run
 
-    if (one := runs.find_ingest(database, run)) is not None and one.use_case == use_case.name:
+    if (one := ingest_run.find_ingest(database, run)) is not None and one.use_case == use_case.name:
         return one
     found = [
-        each for each in runs.list_ingests(database, use_case, _LOOKED_THROUGH) if each.id.startswith(run)
+        each
+        for each in ingest_run.list_ingests(database, use_case, _LOOKED_THROUGH)
+        if each.id.startswith(run)
     ]
     if len(found) == 1:
         return found[0]
@@ -202,9 +205,9 @@ def list_datasets(
     Example: `evergreen dataset list credit_score`
     """
     from evergreen.cli.tables import datasets_table
-    from evergreen.store import dataset as datasets
-    from evergreen.store.database import engine
-    from evergreen.store.migrations import migrate
+    from evergreen.store.connection.database import engine
+    from evergreen.store.history import recorded_set as datasets
+    from evergreen.store.tables.migrations import migrate
     from evergreen.usecases import load
 
     settings = load_settings()
@@ -222,9 +225,9 @@ def show_dataset(run_id: RunId, as_json: AsJson = False) -> None:
     Example: `evergreen dataset show RUN_ID`
     """
     from evergreen.cli.tables import dataset_view
-    from evergreen.store import dataset as datasets
-    from evergreen.store.database import engine
-    from evergreen.store.migrations import migrate
+    from evergreen.store.connection.database import engine
+    from evergreen.store.history import recorded_set as datasets
+    from evergreen.store.tables.migrations import migrate
 
     database = engine(load_settings())
     migrate(database)
@@ -241,9 +244,9 @@ def reproduce_dataset(run_id: RunId, as_json: AsJson = False) -> None:
     Example: `evergreen dataset reproduce RUN_ID`
     """
     from evergreen.cli.tables import dataset_view
-    from evergreen.store import dataset as datasets
-    from evergreen.store.database import engine
-    from evergreen.store.migrations import migrate
+    from evergreen.store.connection.database import engine
+    from evergreen.store.history import recorded_set as datasets
+    from evergreen.store.tables.migrations import migrate
 
     database = engine(load_settings())
     migrate(database)

@@ -56,12 +56,12 @@ def train(
 def train_here(settings: Settings, use_case: str, as_of: str, reason: str, as_json: bool) -> None:
     """Train with a progress bar, show the verdict, and raise GateRejected when it was no."""
     from evergreen.cli.training_tables import training_view
-    from evergreen.loop import moment
     from evergreen.loop import train as loop
+    from evergreen.moments import parse_moment
     from evergreen.usecases import load
 
     load(use_case, settings)
-    when = moment(as_of) if as_of else datetime.now(UTC)
+    when = parse_moment(as_of) if as_of else datetime.now(UTC)
     with searching(f"training {use_case} as of {when:%Y-%m-%d %H:%M} UTC") as progress:
         outcome = loop.run(settings, use_case, when, reason, progress)
     show(outcome, as_json, lambda: training_view(use_case, outcome))

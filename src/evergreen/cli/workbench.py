@@ -87,10 +87,10 @@ def profile(
     Examples: `evergreen profile titanic --open` ·
     `evergreen profile credit_score --as-of 2026-07-01 --output credit.html`
     """
-    from evergreen.loop import moment
+    from evergreen.moments import parse_moment
     from evergreen.workbench.profile import write
 
-    when = moment(as_of) if as_of else None
+    when = parse_moment(as_of) if as_of else None
     with err.status(f"looking at {use_case}"):
         page = write(load_settings(), use_case, when, output).resolve()
     show(

@@ -17,9 +17,9 @@ from evergreen.registry.lock import alone
 from evergreen.registry.models import forget_model
 from evergreen.registry.reconcile import reconcile_alone
 from evergreen.settings import Settings
-from evergreen.store.database import engine
-from evergreen.store.forget import forget, is_empty, run_moments
-from evergreen.training import studies
+from evergreen.store.connection.database import engine
+from evergreen.store.tables.forget import forget, is_empty, run_moments
+from evergreen.training.search import studies
 from evergreen.usecase import UseCase
 
 

@@ -20,11 +20,11 @@ from evergreen.registry.ledger import entries
 from evergreen.serving.client import ServiceClient
 from evergreen.settings import Settings
 from evergreen.stack.airflow_api import AirflowApi
-from evergreen.stack.servers import SERVICE_PREFIX
-from evergreen.stack.state import read_state
-from evergreen.store.database import engine
-from evergreen.store.online import latest_rows
-from evergreen.store.predictions import count_predictions
+from evergreen.stack.processes.stack_state import read_state
+from evergreen.stack.servers.server_list import SERVICE_PREFIX
+from evergreen.store.connection.database import engine
+from evergreen.store.online.vectors import latest_rows
+from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.usecase import UseCase
 
 PREDICTIONS = 2_000

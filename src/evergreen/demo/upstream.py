@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from evergreen.demo.timeline import Timeline
 from evergreen.errors import SourceError
-from evergreen.loop.future import refuse_all_later
+from evergreen.ingest.future_rows import refuse_all_later
 from evergreen.settings import Settings
 from evergreen.sources.connections import connection_url
-from evergreen.store.database import engine
-from evergreen.store.online import latest_rows
+from evergreen.store.connection.database import engine
+from evergreen.store.online.vectors import latest_rows
 from evergreen.usecase import TIMELESS, SqlSource, UseCase
 from evergreen.usecases import submodule
 

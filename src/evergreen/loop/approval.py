@@ -18,8 +18,9 @@ def answer(
     The first answer stands. Returns what `train.promote` returns. Raises TrainingError when the version did
     not pass the gate, was not registered yet, or needs no approval.
     """
-    from evergreen.store.database import engine
-    from evergreen.training import promotion, runs
+    from evergreen.registry import promotion
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records import training_run as runs
 
     database = engine(settings)
     run = runs.get(database, training_run)
@@ -50,8 +51,8 @@ def answer(
 
 def waiting(settings: Settings, use_case: str, version: int | None = None) -> str:
     """The training run of that version, or of the one that waits for an answer. Raises TrainingError."""
-    from evergreen.store.database import engine
-    from evergreen.training import runs
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records import training_run as runs
 
     declared = load(use_case, settings)
     if declared.approval != "manual":

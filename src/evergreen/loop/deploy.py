@@ -132,7 +132,7 @@ def finalize(settings: Settings, use_case: str, canary: Mapping[str, Any]) -> di
     from evergreen.registry.ledger import find, former_champion
     from evergreen.registry.lock import alone
     from evergreen.registry.reconcile import reconcile_alone
-    from evergreen.store.database import engine
+    from evergreen.store.connection.database import engine
 
     version = int(canary["model_version"])
     if not canary["errors"] and not canary["mismatches"]:
@@ -180,9 +180,9 @@ def service_url(settings: Settings, use_case: str) -> str:
 
 
 def _rows(settings: Settings, use_case: UseCase, seed: int, now: datetime) -> list[dict[str, Any]]:
-    from evergreen.serving.sampling import draw_requests
-    from evergreen.store.database import engine
-    from evergreen.store.predictions import recent_rows
+    from evergreen.serving.http.examples import draw_requests
+    from evergreen.store.connection.database import engine
+    from evergreen.store.predictions.prediction_log import recent_rows
     from evergreen.validation.domain_words import is_refused
 
     logged = recent_rows(engine(settings), use_case, until=now, limit=LOGGED_ROWS)
@@ -196,9 +196,9 @@ def _expected(
     settings: Settings, use_case: UseCase, version: int, rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """What the champion itself predicts for those rows, offline."""
+    from evergreen.model.on_demand import columns_of_rows
+    from evergreen.model.predict import predict
     from evergreen.registry.models import load_model
-    from evergreen.serving.inference import predict
-    from evergreen.store.on_demand import columns_of_rows
 
     loaded = load_model(settings, use_case, version)
     outcome = predict(use_case, loaded, columns_of_rows(use_case, rows))
@@ -231,7 +231,7 @@ def _overtaken(settings: Settings, use_case: str, version: int, answering: int) 
 def _roll_back(settings: Settings, use_case: str, promotion: Entry | None, former: int, reason: str) -> str:
     """Undo a promotion as `evergreen rollback` does; what to tell about it."""
     from evergreen.loop.rollback import put_back
-    from evergreen.store.database import engine
+    from evergreen.store.connection.database import engine
 
     try:
         put_back(

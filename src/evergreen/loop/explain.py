@@ -17,18 +17,20 @@ def explain(settings: Settings, use_case: str, version: int) -> dict[str, Any]:
     A check's "result" is "passed", "failed" or "warning"; "warnings" are the reasons of the last kind.
     Raises TrainingError when no training on record made that version.
     """
-    from evergreen.store.database import engine
-    from evergreen.training import promotion, runs, tracking
-    from evergreen.training.verdict import Verdict
+    from evergreen.model.judging.verdict import Verdict
+    from evergreen.registry import promotion
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records import training_run
+    from evergreen.training.tracking import training_runs
 
     load(use_case, settings)
     database = engine(settings)
-    run = runs.of_version(database, use_case, version)
+    run = training_run.of_version(database, use_case, version)
     assert run.verdict is not None
     verdict = Verdict.from_json(run.verdict)
     ended = promotion.ended(database, run) if run.finished else None
     try:
-        card = tracking.run_url(settings, run.mlflow_run_id or "", tracking.CARD_FILE)
+        card = training_runs.run_url(settings, run.mlflow_run_id or "", training_runs.CARD_FILE)
     except RegistryError:  # the run may be deleted, or MLflow away: the verdict is in MariaDB
         card = ""
     return {

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import StoreError
-from evergreen.loop.cleaning import Cleaning, Progress, clean_all, cleanings
-from evergreen.loop.future import describe_future
-from evergreen.loop.ingest_run import (
+from evergreen.ingest.cleaning import Cleaning, Progress, clean_all, cleanings
+from evergreen.ingest.future_rows import describe_future
+from evergreen.ingest.inputs import Inputs
+from evergreen.ingest.run_record import (
     begin,
     broken,
     failing,
@@ -24,7 +25,6 @@ from evergreen.loop.ingest_run import (
     report_fields,
     tell,
 )
-from evergreen.loop.inputs import Inputs
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load as load_use_case
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Engine
 
-    from evergreen.store.ingest import Loaded
-    from evergreen.store.runs import IngestRun
+    from evergreen.ingest.loading.load import Loaded
+    from evergreen.store.records.ingest_run import IngestRun
     from evergreen.validation.report import Report
 
 _SAME_ROWS = "the sources gave the same rows as before: nothing changed"
@@ -52,8 +52,8 @@ def extract(
     read: then the run is over. Raises SourceError and its kind, SettingsError for a future `as_of`,
     SchemaMismatch, StoreUnreachable.
     """
-    from evergreen.store import staging
-    from evergreen.store.runs import update_ingest
+    from evergreen.ingest import staging
+    from evergreen.store.records.ingest_run import update_ingest
 
     with begin(settings, use_case, as_of, source, force) as begun:
         database, run, inputs = begun.database, begun.run, begun.plan.inputs
@@ -85,9 +85,9 @@ def validate(settings: Settings, ingest_run: str) -> dict[str, Any]:
     Raises ValidationFailed with a bounded report when any part breaks the contract; then nothing is loaded,
     and a second attempt raises the same.
     """
-    from evergreen.store.at_work import working_on
-    from evergreen.store.database import engine
-    from evergreen.store.runs import get_ingest, update_ingest
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records.ingest_lock import working_on
+    from evergreen.store.records.ingest_run import get_ingest, update_ingest
     from evergreen.validation.report import Report
 
     database = engine(settings)
@@ -125,9 +125,9 @@ def load(settings: Settings, ingest_run: str) -> dict[str, Any]:
     not loaded again. Loading a loaded run tells the same and changes nothing. Raises ValidationFailed when a
     key is referred to that no other view has.
     """
-    from evergreen.store.at_work import working_on
-    from evergreen.store.database import engine
-    from evergreen.store.runs import get_ingest
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records.ingest_lock import working_on
+    from evergreen.store.records.ingest_run import get_ingest
     from evergreen.validation.report import Report
 
     database = engine(settings)
@@ -167,7 +167,7 @@ def run(
     With {"unchanged": True, "said": text} when the same input was loaded before: then files are not read, and
     what a database gave again has changed nothing. `progress` is told (part, rows read so far).
     """
-    from evergreen.store.runs import get_ingest
+    from evergreen.store.records.ingest_run import get_ingest
 
     with begin(settings, use_case, as_of, source, force) as begun:
         database, run, inputs = begun.database, begun.run, begun.plan.inputs
@@ -201,7 +201,7 @@ def _write(
     reports: dict[str, Report],
 ) -> Mapping[str, Loaded]:
     """Load all parts, judging once more with what only a load finds: repeated keys and broken references."""
-    from evergreen.store.ingest import load as write
+    from evergreen.ingest.loading.load import load as write
 
     outcome: dict[str, Loaded] = {}
 
@@ -229,7 +229,7 @@ def _write(
 
 def _usual(database: Engine, use_case: UseCase, inputs: Inputs) -> dict[str, float | None]:
     """By part whose contract asks, how many rows its inputs that are read would usually have."""
-    from evergreen.store.runs import usual_rows
+    from evergreen.store.records.ingest_run import usual_rows
 
     found: dict[str, float | None] = {}
     for name, part in use_case.parts.items():
@@ -249,7 +249,7 @@ def _staged_inputs(run: IngestRun) -> Inputs:
 
 def _staged(database: Engine, run: IngestRun, inputs: Inputs) -> Iterator[tuple[str, Iterator[pa.Table]]]:
     """The staged readings, each once: its number and its batches."""
-    from evergreen.store import staging
+    from evergreen.ingest import staging
 
     def batches(number: str, part: str) -> Iterator[pa.Table]:
         batch = None

@@ -6,12 +6,12 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.loop import refuse_future
+from evergreen.moments import refuse_future
 from evergreen.settings import Settings
 from evergreen.usecases import load
 
 if TYPE_CHECKING:
-    from evergreen.monitoring.reports import DriftReport
+    from evergreen.store.records.drift_report import DriftReport
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +24,9 @@ def drift(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     Raises NoChampion.
     """
     from evergreen.registry.reconcile import reconcile
-    from evergreen.store.database import engine
-    from evergreen.store.partitions import maintain_partitions
-    from evergreen.store.retention import prune
+    from evergreen.store.connection.database import engine
+    from evergreen.store.tables.partitions import maintain_partitions
+    from evergreen.store.tables.retention import prune
 
     declared, database = load(use_case, settings), engine(settings)
     reconcile(settings, database, use_case)
@@ -52,15 +52,15 @@ def quality(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any
     {"drift_report", "predictions", "labelled", "accuracy" or "mae" and "rmse", "prediction_psi", "answers",
     "reason"}. Raises NoChampion.
     """
-    from evergreen.monitoring import reports
     from evergreen.monitoring.quality import quality as measure
-    from evergreen.store.database import engine
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records import drift_report
 
     database = engine(settings)
     made = _report(settings, use_case, as_of)
     if "quality" not in made.report:
         found = measure(database, load(use_case, settings), made)
-        made = reports.add_to_report(database, made, "quality", found)
+        made = drift_report.add_to_report(database, made, "quality", found)
     logger.info("%s", made.report["quality"]["reason"])
     return {"drift_report": made.id, **made.report["quality"]}
 
@@ -70,16 +70,16 @@ def governor(settings: Settings, use_case: str, as_of: datetime) -> dict[str, An
 
     Returns {"retrain", "reason", "drift_report"}. Raises NoChampion.
     """
-    from evergreen.monitoring import reports
     from evergreen.monitoring.governor import decide
     from evergreen.registry.ledger import promoted_at
-    from evergreen.store.database import engine
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records import drift_report
 
     database = engine(settings)
-    decision = reports.find_decision(database, use_case, as_of)
+    decision = drift_report.find_decision(database, use_case, as_of)
     if decision is None:
         made = _report(settings, use_case, as_of)
-        last = reports.last_retrain(database, use_case, before=as_of)
+        last = drift_report.last_retrain(database, use_case, before=as_of)
         retrain, reason = decide(
             load(use_case, settings).retrain,
             made,
@@ -87,10 +87,10 @@ def governor(settings: Settings, use_case: str, as_of: datetime) -> dict[str, An
             promoted_at=promoted_at(database, use_case, made.model_version),
             last_retrain=last.as_of if last else None,
         )
-        decision = reports.save_decision(
+        decision = drift_report.save_decision(
             database,
-            reports.Decision(
-                id=reports.decision_id(use_case, as_of),
+            drift_report.Decision(
+                id=drift_report.decision_id(use_case, as_of),
                 use_case=use_case,
                 as_of=as_of,
                 retrain=retrain,
@@ -117,16 +117,16 @@ def run(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
 
 def _report(settings: Settings, use_case: str, as_of: datetime) -> DriftReport:
     """The drift report of (use_case, as_of), measured now if nobody has."""
-    from evergreen.monitoring import reports
     from evergreen.monitoring.drift import report
     from evergreen.registry.champion import require_champion
-    from evergreen.store.database import engine
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records import drift_report
 
     declared = load(use_case, settings)
     database = engine(settings)
-    found = reports.find_report(database, use_case, as_of)
+    found = drift_report.find_report(database, use_case, as_of)
     if found is None:
         refuse_future(as_of)
         champion = require_champion(settings, use_case)
-        found = reports.save_report(database, report(database, declared, champion, as_of))
+        found = drift_report.save_report(database, report(database, declared, champion, as_of))
     return found

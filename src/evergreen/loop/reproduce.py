@@ -19,15 +19,17 @@ def reproduce(settings: Settings, run_id: str) -> dict[str, Any]:
     that was not evaluated yet.
     """
     from evergreen.errors import TrainingError
-    from evergreen.loop.provenance import code_version
-    from evergreen.store import dataset as datasets
-    from evergreen.store.database import engine
-    from evergreen.training import candidate, runs, tracking
-    from evergreen.training.dataset import again
-    from evergreen.training.digest import model_digest
+    from evergreen.ingest.provenance import code_version
+    from evergreen.store.connection.database import engine
+    from evergreen.store.history import recorded_set as datasets
+    from evergreen.store.records import training_run
+    from evergreen.training import candidate
+    from evergreen.training.data.dataset import again
+    from evergreen.training.fit.digest import model_digest
+    from evergreen.training.tracking import training_runs
 
     database = engine(settings)
-    run = runs.get(database, datasets.show(database, run_id)["training_run"])
+    run = training_run.get(database, datasets.show(database, run_id)["training_run"])
     if run.metrics is not None and "model_digest" not in run.metrics:
         raise TrainingError(
             f"training run {run.id} of {run.use_case} is of a time before models had digests",
@@ -39,7 +41,7 @@ def reproduce(settings: Settings, run_id: str) -> dict[str, Any]:
             hint=f"let it go on: evergreen train {run.use_case} --as-of {run.as_of.isoformat()}",
         )
     declared = load(run.use_case, settings)
-    then = tracking.run_tags(settings, run.mlflow_run_id or "").get("evergreen.code_version", "")
+    then = training_runs.run_tags(settings, run.mlflow_run_id or "").get("evergreen.code_version", "")
     told: dict[str, Any] = {
         "training_run": run.id,
         "mlflow_run": run.mlflow_run_id,

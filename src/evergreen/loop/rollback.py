@@ -35,7 +35,7 @@ def rollback(
     from evergreen.registry.ledger import champion_lines, last_change
     from evergreen.registry.lock import alone
     from evergreen.registry.reconcile import reconcile_alone
-    from evergreen.store.database import engine
+    from evergreen.store.connection.database import engine
 
     declared = load(use_case, settings)
     database = engine(settings)

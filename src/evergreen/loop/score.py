@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from evergreen.loop.files import score_file
 from evergreen.registry.champion import require_champion
+from evergreen.scoring.file import score_file
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load
@@ -22,7 +22,7 @@ from evergreen.usecases import load
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evergreen.registry.models import LoadedModel
+    from evergreen.model.loaded_model import LoadedModel
 
 __all__ = ["batch_id", "partitions", "run", "score_file", "score_partition"]
 
@@ -39,8 +39,8 @@ def partitions(
     every key, so an ingest meanwhile moves no entity from one to another. The version is fixed here, so that
     one run is scored by one model. Raises NoChampion.
     """
-    from evergreen.store.database import engine
-    from evergreen.store.online import key_ranges
+    from evergreen.store.connection.database import engine
+    from evergreen.store.online.vectors import key_ranges
 
     declared = load(use_case, settings)
     version = require_champion(settings, use_case).version
@@ -53,9 +53,9 @@ def score_partition(
 ) -> dict[str, Any]:
     """Score one part into the log, channel 'batch'. Returns {"rows", "inserted", "model_version"}."""
     from evergreen.registry.models import load_model
-    from evergreen.store.database import engine
-    from evergreen.store.online import rows_as_of
-    from evergreen.store.predictions import insert_predictions
+    from evergreen.store.connection.database import engine
+    from evergreen.store.online.vectors import rows_as_of
+    from evergreen.store.predictions.prediction_log import insert_predictions
 
     declared = load(use_case, settings)
     database = engine(settings)
@@ -92,8 +92,8 @@ def _prediction_rows(
     use_case: UseCase, model: LoadedModel, frame: pd.DataFrame, as_of: datetime
 ) -> list[dict[str, Any]]:
     """Predict a frame of stored features and make the log's rows of it."""
-    from evergreen.serving.inference import predict
-    from evergreen.store.on_demand import columns_of
+    from evergreen.model.on_demand import columns_of
+    from evergreen.model.predict import predict
 
     columns = columns_of(frame, use_case)
     outcome = predict(use_case, model, columns)

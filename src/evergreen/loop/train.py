@@ -14,19 +14,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import TrainingError
-from evergreen.loop import refuse_future
-from evergreen.loop.warm import load as load_libraries
-from evergreen.loop.warm import warm_up
+from evergreen.moments import refuse_future
 from evergreen.settings import Settings
+from evergreen.training.warm import load as load_libraries
+from evergreen.training.warm import warm_up
 from evergreen.usecase import UseCase
 from evergreen.usecases import load
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from evergreen.training.runs import TrainingRun
-    from evergreen.training.search import Progress
-    from evergreen.training.verdict import Verdict
+    from evergreen.model.judging.verdict import Verdict
+    from evergreen.store.records.training_run import TrainingRun
+    from evergreen.training.search.worker import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +39,10 @@ def training_set(
     Returns {"training_run", "rows", "digest"}. Raises EmptyTrainingSet, NotEnoughData, TrainingError for
     a gate whose metric does not exist, and SettingsError for a moment in the future.
     """
-    from evergreen.store.migrations import migrate
-    from evergreen.training import runs
-    from evergreen.training.dataset import prepared
-    from evergreen.training.metrics import check_metric
+    from evergreen.model.judging.metrics import check_metric
+    from evergreen.store.records import training_run as runs
+    from evergreen.store.tables.migrations import migrate
+    from evergreen.training.data.dataset import prepared
 
     refuse_future(as_of)
     declared = load(use_case, settings)
@@ -64,13 +64,14 @@ def search(
     Each trial is a line in the log and a nested run in MLflow, and is given to `progress`. Returns
     {"training_run", "worker", "trials", "seconds"} of that worker.
     """
-    from evergreen.training import candidate, studies
-    from evergreen.training.dataset import prepared
-    from evergreen.training.matrix import rows_of
-    from evergreen.training.search import search as search_share
-    from evergreen.training.showing import Showing
-    from evergreen.training.split import validation
-    from evergreen.training.tuned import trials_of
+    from evergreen.model.matrix import rows_of
+    from evergreen.training import candidate
+    from evergreen.training.data.dataset import prepared
+    from evergreen.training.data.split import validation
+    from evergreen.training.search import studies
+    from evergreen.training.search.search_result import trials_of
+    from evergreen.training.search.worker import search as search_share
+    from evergreen.training.tracking.showing import Showing
     from evergreen.training.turns import turn
 
     database, run, declared = _begun(settings, training_run)
@@ -116,10 +117,11 @@ def tune(settings: Settings, training_run: str, progress: Progress | None = None
     Returns {"training_run", "params", "loss", "trials", "seconds"}.
     """
     from evergreen.registry.connection import patiently
-    from evergreen.training import runs, studies
-    from evergreen.training.search import finished
-    from evergreen.training.showing import show_all
-    from evergreen.training.tuned import trials_of, tuned
+    from evergreen.store.records import training_run as runs
+    from evergreen.training.search import studies
+    from evergreen.training.search.search_result import trials_of, tuned
+    from evergreen.training.search.worker import finished
+    from evergreen.training.tracking.showing import show_all
 
     database, run, declared = _begun(settings, training_run)
     if run.params is None:
@@ -151,7 +153,7 @@ def evaluate(settings: Settings, training_run: str) -> dict[str, Any]:
     Returns {"training_run", "mlflow_run", "metrics"}; the metrics are those of the gate's metric by
     contestant.
     """
-    from evergreen.training import runs
+    from evergreen.store.records import training_run as runs
     from evergreen.training.turns import turn
 
     database, run, declared = _begun(settings, training_run)
@@ -180,8 +182,8 @@ def gate(settings: Settings, training_run: str) -> dict[str, Any]:
 
     Returns {"training_run", "passed", "summary", "checks", "warnings"}; the last are reasons.
     """
-    from evergreen.training import runs
-    from evergreen.training.gate import judge
+    from evergreen.store.records import training_run as runs
+    from evergreen.training.judge.gate import judge
 
     database, run, declared = _begun(settings, training_run)
     if run.verdict is None:
@@ -206,11 +208,13 @@ def register(settings: Settings, training_run: str) -> dict[str, Any]:
 
     Returns {"training_run", "version", "passed", "summary", "card" (its address; empty without a server)}.
     """
-    from evergreen.registry import models
+    from evergreen.model import reference_profile
+    from evergreen.registry import models, promotion
     from evergreen.registry.connection import patiently
-    from evergreen.training import profile, promotion, runs, tracking
+    from evergreen.store.records import training_run as runs
     from evergreen.training.card import model_card
-    from evergreen.training.facts import card_facts
+    from evergreen.training.record.card_facts import card_facts
+    from evergreen.training.tracking import training_runs
 
     database, run, declared = _begun(settings, training_run)
     verdict = _verdict(run)
@@ -218,7 +222,7 @@ def register(settings: Settings, training_run: str) -> dict[str, Any]:
     mlflow_run = run.mlflow_run_id
 
     def registered() -> int:
-        tags = tracking.run_tags(settings, mlflow_run)
+        tags = training_runs.run_tags(settings, mlflow_run)
         version = models.register(
             settings,
             declared.name,
@@ -228,11 +232,13 @@ def register(settings: Settings, training_run: str) -> dict[str, Any]:
             description=f"As of {run.as_of:%Y-%m-%d %H:%M} UTC, because: {run.reason}. {verdict.summary}",
         )
         card = model_card(card_facts(declared, run, tags, version))
-        tracking.write_page(settings, mlflow_run, tracking.CARD_FILE, card)
+        training_runs.write_page(settings, mlflow_run, training_runs.CARD_FILE, card)
         if verdict.passed:
             models.set_challenger(settings, declared.name, version)
-        kept = tracking.read_document(settings, mlflow_run, tracking.PROFILE_FILE)
-        profile.save(database, declared.name, version, profile.from_json(kept["features"]))
+        kept = training_runs.read_document(settings, mlflow_run, training_runs.PROFILE_FILE)
+        reference_profile.save(
+            database, declared.name, version, reference_profile.from_json(kept["features"])
+        )
         return version
 
     if run.model_version is None:
@@ -246,7 +252,7 @@ def register(settings: Settings, training_run: str) -> dict[str, Any]:
         "version": run.model_version,
         "passed": verdict.passed,
         "summary": verdict.summary,
-        "card": patiently(lambda: tracking.run_url(settings, mlflow_run, tracking.CARD_FILE)),
+        "card": patiently(lambda: training_runs.run_url(settings, mlflow_run, training_runs.CARD_FILE)),
     }
 
 
@@ -257,9 +263,9 @@ def promote(settings: Settings, training_run: str) -> dict[str, Any]:
     and this one is rejected. Where a person must approve and has not answered yet, nothing changes. Returns
     {"training_run", "version", "promoted", "waiting", "reason", "warnings"}.
     """
-    from evergreen.registry import models
+    from evergreen.registry import models, promotion
     from evergreen.registry.connection import patiently
-    from evergreen.training import promotion, runs
+    from evergreen.store.records import training_run as runs
 
     database, run, declared = _begun(settings, training_run)
     if run.model_version is None:
@@ -315,21 +321,23 @@ def run(
 
 def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: TrainingRun) -> TrainingRun:
     """Evaluate the run's candidate and log it, if nobody has; without `params` it must be tuned again."""
-    from evergreen.loop.provenance import code_version
+    from evergreen.ingest.provenance import code_version
     from evergreen.registry.connection import patiently
-    from evergreen.training import candidate, runs, tracking
-    from evergreen.training.dataset import prepared
-    from evergreen.training.evidence import evidence
-    from evergreen.training.facts import data_facts
-    from evergreen.training.showing import begun_run
+    from evergreen.store.records import training_run as runs
+    from evergreen.training import candidate
+    from evergreen.training.data.dataset import prepared
+    from evergreen.training.record.card_facts import data_facts
+    from evergreen.training.record.evidence import evidence
+    from evergreen.training.tracking import training_runs
+    from evergreen.training.tracking.showing import begun_run
 
     if run.mlflow_run_id is not None:
         return run
     load_libraries()
     digest = run.dataset_digest or ""
-    finished = patiently(lambda: tracking.find_run(settings, declared.name, run.id, digest))
+    finished = patiently(lambda: training_runs.find_run(settings, declared.name, run.id, digest))
     if finished is not None:
-        evaluation = tracking.read_document(settings, finished, tracking.EVALUATION_FILE)
+        evaluation = training_runs.read_document(settings, finished, training_runs.EVALUATION_FILE)
         return runs.update(database, run.id, status="evaluated", metrics=evaluation, mlflow_run_id=finished)
     run, found = prepared(settings, database, declared, run)
     if run.params is None:
@@ -341,7 +349,7 @@ def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: 
 
     def logged() -> str:
         mlflow_run = begun_run(settings, database, run)
-        tracking.log_run(settings, declared, mlflow_run, kept)
+        training_runs.log_run(settings, declared, mlflow_run, kept)
         return mlflow_run
 
     mlflow_run = patiently(logged)
@@ -360,7 +368,7 @@ def _verdict_tags(verdict: Verdict) -> dict[str, str]:
 
 
 def _begun(settings: Settings, training_run: str) -> tuple[sa.Engine, TrainingRun, UseCase]:
-    from evergreen.training import runs
+    from evergreen.store.records import training_run as runs
 
     database = _database(settings)
     found = runs.get(database, training_run)
@@ -368,13 +376,13 @@ def _begun(settings: Settings, training_run: str) -> tuple[sa.Engine, TrainingRu
 
 
 def _database(settings: Settings) -> sa.Engine:
-    from evergreen.store.database import engine
+    from evergreen.store.connection.database import engine
 
     return engine(settings)
 
 
 def _verdict(run: TrainingRun) -> Verdict:
-    from evergreen.training.verdict import Verdict
+    from evergreen.model.judging.verdict import Verdict
 
     if run.verdict is None:
         raise _out_of_order(run, "gate")

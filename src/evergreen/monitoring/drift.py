@@ -10,16 +10,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
+from evergreen.model.matrix import Columns
+from evergreen.model.on_demand import columns_of, feature_columns
+from evergreen.model.reference_profile import FeatureProfile
+from evergreen.model.reference_profile import load as load_profile
+from evergreen.model.signature import model_inputs
 from evergreen.monitoring.psi import chance, level, psi
-from evergreen.monitoring.reports import DriftReport, last_window_end, report_id
 from evergreen.registry.champion import Champion
 from evergreen.registry.ledger import promoted_at
-from evergreen.registry.signature import model_inputs
-from evergreen.store.on_demand import columns_of, feature_columns
-from evergreen.store.predictions import read_predictions
-from evergreen.training.matrix import Columns
-from evergreen.training.profile import FeatureProfile
-from evergreen.training.profile import load as load_profile
+from evergreen.store.predictions.prediction_log import read_predictions
+from evergreen.store.records.drift_report import DriftReport, last_window_end, report_id
 from evergreen.usecase import DriftPolicy, UseCase
 
 

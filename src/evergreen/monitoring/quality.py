@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from evergreen.model.reference_profile import PREDICTION, FeatureProfile
+from evergreen.model.reference_profile import load as load_profile
 from evergreen.monitoring.drift import compare
-from evergreen.monitoring.reports import DriftReport
-from evergreen.store import tables
-from evergreen.store.frames import read_frame
-from evergreen.store.predictions import read_predictions
-from evergreen.store.times import naive
-from evergreen.training.profile import PREDICTION, FeatureProfile
-from evergreen.training.profile import load as load_profile
+from evergreen.store.connection.times import naive
+from evergreen.store.predictions.prediction_log import read_predictions
+from evergreen.store.records.drift_report import DriftReport
+from evergreen.store.tables import declared
+from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import EVENT_TIME, UseCase
 
 
@@ -49,7 +49,7 @@ def outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: datetime
     ingested, but not before its `event_time + delay`; what `/feedback` says counts before a label.
     """
     since, until = naive(as_of - use_case.drift.window), naive(as_of)
-    log = tables.prediction(use_case)
+    log = declared.prediction(use_case)
     mine = sa.and_(log.c.model_version == version, log.c.channel == "online", log.c.predicted_at <= until)
     told = sa.select(log.c.prediction, log.c.actual).where(
         mine, log.c.actual.is_not(None), log.c.actual_at > since, log.c.actual_at <= until
@@ -65,8 +65,8 @@ def outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: datetime
 def _by_label(
     use_case: UseCase, log: sa.Table, mine: sa.ColumnElement[bool], since: datetime, until: datetime
 ) -> sa.Select[Any]:
-    label, delay = tables.label(use_case), use_case.label.delay
-    event_time, ingested_at = label.c[EVENT_TIME], label.c[tables.INGESTED_AT]
+    label, delay = declared.label(use_case), use_case.label.delay
+    event_time, ingested_at = label.c[EVENT_TIME], label.c[declared.INGESTED_AT]
     microseconds = delay // timedelta(microseconds=1)
     known_from = sa.func.timestampadd(sa.text("MICROSECOND"), microseconds, event_time)
     same_entity = (log.c[name] == label.c[name] for name in use_case.entity.key_names)

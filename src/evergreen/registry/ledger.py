@@ -18,9 +18,9 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.store.database import DUPLICATE_KEY, error_code, exclusive
-from evergreen.store.sql_files import ledger_schema
-from evergreen.store.times import aware, naive
+from evergreen.store.connection.database import DUPLICATE_KEY, error_code, exclusive
+from evergreen.store.connection.times import aware, naive
+from evergreen.store.tables.sql_files import ledger_schema
 
 Action = Literal["promote", "reject", "rollback", "approve", "deny", "external", "erase"]
 

@@ -6,7 +6,7 @@ import re
 
 import sqlalchemy as sa
 
-from evergreen.store.sql_files import ledger_schema
+from evergreen.store.tables.sql_files import ledger_schema
 
 _GRANT = re.compile(r"^GRANT (?P<rights>.+?) ON (?:`(?P<schema>.+?)`|\*)\.(?:`(?P<table>.+?)`|\*) TO ")
 _RIGHT = re.compile(r"(?P<right>[A-Z ]+?)(?: \((?P<columns>[^)]*)\))?(?:, |$)")

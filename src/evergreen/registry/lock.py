@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from evergreen.store.database import exclusive
+from evergreen.store.connection.database import exclusive
 
 
 @contextmanager

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from evergreen.errors import NotRegistered, RegistryError
+from evergreen.model.decision import weights_of
+from evergreen.model.loaded_model import LoadedModel
+from evergreen.model.signature import check, classes_of
 from evergreen.registry.champion import ALIAS, PROMOTED_AT
 from evergreen.registry.connection import (
     answer,
@@ -19,8 +22,6 @@ from evergreen.registry.connection import (
     mlflow_client,
     over_http,
 )
-from evergreen.registry.decision import weights_of
-from evergreen.registry.signature import check, classes_of
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 
@@ -30,26 +31,6 @@ MODEL_URI = "evergreen.model_uri"
 
 CHALLENGER = "challenger"
 MODEL_FILE = "model.cb"
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A registered version, ready to predict.
-
-    `model` is a CatBoostClassifier or CatBoostRegressor whose inputs are `feature_names` in that order;
-    `classes` are the columns of its probabilities (none for regression), `weights` what an error on each
-    costs (none: all the same, see `registry/decision.py`); `tags` are the version's. `size_bytes` is the size
-    of its file, which CatBoost would write a little smaller again.
-    """
-
-    version: int
-    run_id: str
-    model: Any
-    feature_names: tuple[str, ...]
-    classes: tuple[str, ...]
-    weights: tuple[float, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    size_bytes: int = 0
 
 
 @dataclass(frozen=True)

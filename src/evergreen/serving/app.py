@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from evergreen.errors import InvalidRequest
-from evergreen.serving.bodies import BodyLimit, add_error_answers, body_limit
 from evergreen.serving.client import CHANNEL_HEADER
-from evergreen.serving.schema import ErrorAnswer, Schemas, described, schemas
+from evergreen.serving.http.error_bodies import BodyLimit, add_error_answers, body_limit
+from evergreen.serving.http.schema import ErrorAnswer, Schemas, described, schemas
 
 if TYPE_CHECKING:
     from evergreen.serving.runtime import Runtime

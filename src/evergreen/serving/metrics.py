@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 
-from evergreen.serving.log import PredictionLog
+from evergreen.serving.predictions.log_writer import PredictionLog
 
 
 class Metrics:

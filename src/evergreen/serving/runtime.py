@@ -24,23 +24,24 @@ from evergreen.errors import (
     StoreRefused,
     StoreUnreachable,
 )
+from evergreen.model.loaded_model import LoadedModel
+from evergreen.model.on_demand import columns_of_rows
+from evergreen.model.predict import explain, predict
 from evergreen.private import make_private_folder, open_private
 from evergreen.registry.champion import champion
-from evergreen.registry.models import LoadedModel, load_model
+from evergreen.registry.models import load_model
 from evergreen.registry.reconcile import reconcile
-from evergreen.serving.inference import explain, predict
-from evergreen.serving.log import PredictionLog
+from evergreen.serving.http.examples import draw_requests
 from evergreen.serving.metrics import Metrics
-from evergreen.serving.sampling import draw_requests
-from evergreen.serving.slot import ModelSlot, Served
-from evergreen.serving.spill import Row, Spill
+from evergreen.serving.models.slot import ModelSlot, Served
+from evergreen.serving.models.watch import Witness
+from evergreen.serving.predictions.log_writer import PredictionLog
+from evergreen.serving.predictions.spool import Row, Spill
 from evergreen.serving.standing import restart_command
-from evergreen.serving.witness import Witness
 from evergreen.settings import Settings
-from evergreen.store.database import engine
-from evergreen.store.on_demand import columns_of_rows
-from evergreen.store.online import read_online
-from evergreen.store.predictions import insert_predictions, record_actual
+from evergreen.store.connection.database import engine
+from evergreen.store.online.vectors import read_online
+from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import serving_digest, short_digest
 from evergreen.validation.domain_words import warn_of

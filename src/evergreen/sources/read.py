@@ -14,8 +14,9 @@ import pyarrow as pa
 from evergreen.errors import SourceError, SourceUnreadable
 from evergreen.hiding import hide_secrets
 from evergreen.settings import Settings
-from evergreen.sources import formats, places, sql
+from evergreen.sources import sql
 from evergreen.sources.ahead import read_ahead
+from evergreen.sources.files import formats, places
 from evergreen.usecase import ROW_NUMBER, FileSource, Source
 
 if TYPE_CHECKING:

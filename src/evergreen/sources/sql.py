@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from evergreen.errors import SettingsError, SourceUnreachable, SourceUnreadable
 from evergreen.hiding import hide_secrets, hide_values
 from evergreen.settings import Settings
-from evergreen.sources.columns import check_distinct
 from evergreen.sources.connections import connection_url
+from evergreen.sources.files.column_names import check_distinct
 from evergreen.usecase import SqlSource
 
 _CONNECT_SECONDS = 10

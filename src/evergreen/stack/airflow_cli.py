@@ -13,9 +13,9 @@ from dotenv import dotenv_values
 
 from evergreen.errors import StackNotRunning
 from evergreen.settings import STACK_ENV, load_settings
-from evergreen.stack import airflow
-from evergreen.stack.keys import keys
-from evergreen.stack.servers import child_environment
+from evergreen.stack.servers import airflow
+from evergreen.stack.servers.keys import keys
+from evergreen.stack.servers.server_list import child_environment
 
 
 def run_airflow(home: Path, arguments: Sequence[str]) -> NoReturn:

@@ -15,9 +15,8 @@ from typing import Any
 
 from evergreen.errors import ChildFailed, StackError
 from evergreen.settings import load_settings
-from evergreen.stack import logs, processes, warden
-from evergreen.stack.servers import child_environment
-from evergreen.stack.state import (
+from evergreen.stack.processes import logs, process_table, warden
+from evergreen.stack.processes.stack_state import (
     StackState,
     is_alive,
     is_supervised,
@@ -27,11 +26,12 @@ from evergreen.stack.state import (
     try_lock,
     write_state,
 )
+from evergreen.stack.servers.server_list import child_environment
 
 Progress = Callable[[str], None]
 Ready = Callable[[dict[str, Any]], None]
 
-PLAN = "evergreen.stack.servers:EvergreenPlan"
+PLAN = "evergreen.stack.servers.server_list:EvergreenPlan"
 UP_LOCK = "up.lock"
 START_SECONDS = 900.0  # two attempts of a server, and what it waits for
 STOP_SECONDS = 60.0
@@ -88,7 +88,7 @@ def down(home: Path, *, progress: Progress | None = None, seconds: float = STOP_
     """
     home = home.resolve()
     tell = _Teller(progress)
-    stack = processes.stack_id(home)
+    stack = process_table.stack_id(home)
     was_alive = is_alive(home)
     deadline = time.monotonic() + seconds
     asked: int | None = None
@@ -100,12 +100,12 @@ def down(home: Path, *, progress: Progress | None = None, seconds: float = STOP_
             _ask(asked, home)
         tell(state)
         time.sleep(0.1)
-    left = processes.end_marked(stack, ask_seconds=0.0 if was_alive else 15.0)
+    left = process_table.end_marked(stack, ask_seconds=0.0 if was_alive else 15.0)
     if is_alive(home):
         _kill_holders(home)
-    if processes.marked(stack):
+    if process_table.marked(stack):
         raise StackError(
-            f"processes of the stack do not end: {', '.join(map(str, sorted(processes.marked(stack))))}",
+            f"processes of the stack do not end: {', '.join(map(str, sorted(process_table.marked(stack))))}",
             hint="see what they wait for: ps -o pid,stat,wchan,cmd",
         )
     return was_alive or left > 0
@@ -117,23 +117,23 @@ def status(home: Path) -> dict[str, Any]:
     `state` is starting, running, stopping, stopped, failed, or `killed` when the supervisor was.
     """
     home = home.resolve()
-    state = read_state(home) or StackState(id=processes.stack_id(home))
+    state = read_state(home) or StackState(id=process_table.stack_id(home))
     alive = is_supervised(home, state)
     phase: str = state.phase
     if not alive and phase in ("starting", "running", "stopping"):
         phase = "killed"
     by_child: dict[str, set[int]] = {}
-    for pid, name in processes.marked(state.id).items():
+    for pid, name in process_table.marked(state.id).items():
         by_child.setdefault(name, set()).add(pid)
     rows = []
     for process in state.processes:
         row = asdict(process)
         if not alive and process.state != "done":
             row.update(state="stopped", pid=None)
-        row["memory_mb"] = round(processes.memory_bytes(by_child.get(process.name, set())) / 1e6, 1)
+        row["memory_mb"] = round(process_table.memory_bytes(by_child.get(process.name, set())) / 1e6, 1)
         rows.append(row)
     own = {state.supervisor_pid} if alive and state.supervisor_pid else set()
-    own_mb = round(processes.memory_bytes({pid for pid in own if pid}) / 1e6, 1)
+    own_mb = round(process_table.memory_bytes({pid for pid in own if pid}) / 1e6, 1)
     return {
         "state": phase,
         "since": state.since,
@@ -205,13 +205,13 @@ def _start(home: Path, plan: str, tell: _Teller, *, tied: bool) -> int | None:
             tell(state)  # another one is just ending
             time.sleep(_POLL_SECONDS)
         # Nobody holds the lock, so whatever still carries this stack's mark was left behind by a hard kill.
-        processes.end_marked(processes.stack_id(home), ask_seconds=20.0)
+        process_table.end_marked(process_table.stack_id(home), ask_seconds=20.0)
         previous = read_state(home)
         # Until the supervisor writes its own state, nobody must read that of last time.
         write_state(
             home,
             StackState(
-                id=processes.stack_id(home), phase="starting", ports=previous.ports if previous else {}
+                id=process_table.stack_id(home), phase="starting", ports=previous.ports if previous else {}
             ),
         )
         log = logs.open_log(logs.log_path(home, "supervisor"))
@@ -220,7 +220,7 @@ def _start(home: Path, plan: str, tell: _Teller, *, tied: bool) -> int | None:
                 [
                     *(sys.executable, "-I", "-S", warden.__file__, "guard", str(lock)),
                     *(str(os.getpid() if tied else 0), str(SWEEP_SECONDS), "--"),
-                    *(sys.executable, "-m", "evergreen.stack.supervisor", str(home), plan),
+                    *(sys.executable, "-m", "evergreen.stack.processes.supervisor", str(home), plan),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -289,12 +289,12 @@ def _kill_holders(home: Path) -> None:
     for pid in warden.process_tree():
         with contextlib.suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if os.fsencode(home) in command and b"evergreen.stack.supervisor" in command:
+            if os.fsencode(home) in command and b"evergreen.stack.processes.supervisor" in command:
                 os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 5.0
     while is_alive(home) and time.monotonic() < deadline:
         time.sleep(0.05)
-    processes.end_marked(processes.stack_id(home))
+    process_table.end_marked(process_table.stack_id(home))
 
 
 @contextlib.contextmanager

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from evergreen.errors import EvergreenError, ServiceUnreachable
-from evergreen.monitoring.reports import latest_decision, latest_drift
 from evergreen.registry.champion import Champion, champion
 from evergreen.registry.ledger import promoted_at
 from evergreen.registry.vacancy import find_vacancy
 from evergreen.serving.standing import look_at_service
 from evergreen.settings import Settings
-from evergreen.store.database import engine
-from evergreen.store.predictions import count_predictions
-from evergreen.store.runs import summary
+from evergreen.store.connection.database import engine
+from evergreen.store.predictions.prediction_log import count_predictions
+from evergreen.store.records.drift_report import latest_decision, latest_drift
+from evergreen.store.records.ingest_run import summary
 from evergreen.usecase import UseCase
 
 

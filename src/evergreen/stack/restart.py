@@ -20,16 +20,15 @@ from evergreen.errors import (
     StackNotRunning,
 )
 from evergreen.settings import Settings, load_settings
-from evergreen.stack import logs
-from evergreen.stack.envfile import chosen_for_restart
-from evergreen.stack.requests import (
+from evergreen.stack.processes import logs
+from evergreen.stack.processes.requests import (
     REQUEST_LOCK,
     Restart,
     request_waits,
     withdraw_request,
     write_request,
 )
-from evergreen.stack.state import (
+from evergreen.stack.processes.stack_state import (
     ProcessState,
     StackState,
     is_supervised,
@@ -37,6 +36,7 @@ from evergreen.stack.state import (
     read_state,
     try_lock,
 )
+from evergreen.stack.servers.envfile import chosen_for_restart
 
 if TYPE_CHECKING:
     from evergreen.usecase import UseCase

@@ -9,8 +9,8 @@ import sys
 
 from evergreen.errors import EvergreenError
 from evergreen.settings import load_settings
-from evergreen.store.database import engine
-from evergreen.store.migrations import migrate
+from evergreen.store.connection.database import engine
+from evergreen.store.tables.migrations import migrate
 
 
 def main() -> int:

@@ -13,30 +13,30 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from evergreen.model.calibration import Calibration, plain, shap_values
+from evergreen.model.decision import set_weights
+from evergreen.model.judging.metrics import Scores
+from evergreen.model.judging.resampling import resamples
+from evergreen.model.matrix import pool, rows_of
+from evergreen.model.on_demand import columns_of, feature_columns
 from evergreen.registry.connection import patiently
-from evergreen.registry.decision import set_weights
 from evergreen.settings import Settings
-from evergreen.store.on_demand import columns_of, feature_columns
-from evergreen.store.training_set import TrainingSet
-from evergreen.training import evaluation as evaluating
-from evergreen.training import pictures
-from evergreen.training.answers import baseline_scores, judged, out_of_sample
-from evergreen.training.baselines import fit_dummy, fit_linear
-from evergreen.training.calibration import Calibration, plain, shap_values
-from evergreen.training.clock import Clock
-from evergreen.training.contest import rival
-from evergreen.training.device import task_type
-from evergreen.training.digest import model_digest
-from evergreen.training.fit import Machine, class_weights, fit
-from evergreen.training.footprint import latencies_ms, size_bytes
-from evergreen.training.inputs import check_inputs
-from evergreen.training.learning import learning_curve
-from evergreen.training.matrix import pool, rows_of
-from evergreen.training.metrics import Scores
-from evergreen.training.replay import replay
-from evergreen.training.resampling import resamples
-from evergreen.training.runs import TrainingRun
-from evergreen.training.split import Cut, cuts, entities
+from evergreen.store.history.training_set import TrainingSet
+from evergreen.store.records.training_run import TrainingRun
+from evergreen.training.data.checks import check_inputs
+from evergreen.training.data.split import Cut, cuts, entities
+from evergreen.training.fit.baselines import fit_dummy, fit_linear
+from evergreen.training.fit.clock import Clock
+from evergreen.training.fit.device import task_type
+from evergreen.training.fit.digest import model_digest
+from evergreen.training.fit.fitting import Machine, class_weights, fit
+from evergreen.training.judge import evaluation as evaluating
+from evergreen.training.judge.answers import baseline_scores, judged, out_of_sample
+from evergreen.training.judge.contest import rival
+from evergreen.training.judge.footprint import latencies_ms, size_bytes
+from evergreen.training.judge.learning import learning_curve
+from evergreen.training.judge.replay import replay
+from evergreen.training.record import pictures
 from evergreen.usecase import EVENT_TIME, UseCase
 
 logger = logging.getLogger(__name__)

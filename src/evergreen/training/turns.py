@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 
 from evergreen.errors import StoreUnreachable, TrainingError
-from evergreen.training import runs
-from evergreen.training.runs import TrainingRun
+from evergreen.store.records import training_run
+from evergreen.store.records.training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def _take(
 
 def _other(database: sa.Engine, run: TrainingRun) -> str:
     """Who is at work, as far as the records say."""
-    other = runs.latest_unfinished(database, run.use_case, besides=run.id)
+    other = training_run.latest_unfinished(database, run.use_case, besides=run.id)
     if other is None:
         return f"training run {run.id}, in another process"
     return f"training run {other.id} as of {other.as_of:%Y-%m-%d %H:%M} UTC ({other.status})"

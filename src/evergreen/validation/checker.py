@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 
 from evergreen.usecase import EVENT_TIME, Feature, FeatureView, Label, Severity, UseCase
 from evergreen.validation.casting import MOMENT, Cast, Values, plain_objects, to_moment
-from evergreen.validation.columns import (
+from evergreen.validation.domain_words import NO_VALUE
+from evergreen.validation.domains import breaks_rule, broken, domain_checks
+from evergreen.validation.part_columns import (
     cast_column,
     clean_schema,
     declared,
@@ -22,8 +24,6 @@ from evergreen.validation.columns import (
     part_name,
     source_columns,
 )
-from evergreen.validation.domain_words import NO_VALUE
-from evergreen.validation.domains import breaks_rule, broken, domain_checks
 from evergreen.validation.report import Failure, Rejected, Report
 from evergreen.validation.tally import Tally
 from evergreen.validation.whole import ALL_ROWS, Whole

@@ -11,7 +11,7 @@ import pyarrow as pa
 from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
 from evergreen.validation.casting import Values
 from evergreen.validation.checker import Checker, Rejected
-from evergreen.validation.columns import cast_column, declared
+from evergreen.validation.part_columns import cast_column, declared
 from evergreen.validation.report import Failure, Report, duplicates
 
 _EXAMPLES = 10

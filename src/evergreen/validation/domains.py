@@ -16,9 +16,9 @@ import pyarrow as pa
 from evergreen.errors import UseCaseError
 from evergreen.usecase import KEY_CHARACTERS, Feature, Label, Rule
 from evergreen.validation.casting import Fault
-from evergreen.validation.columns import Declared
 from evergreen.validation.domain_words import above, below, not_among
 from evergreen.validation.engine import pandera
+from evergreen.validation.part_columns import Declared
 
 
 def domain_checks(what: Declared) -> list[Any]:

@@ -18,12 +18,12 @@ from evergreen.hiding import without_secrets
 from evergreen.settings import Settings
 from evergreen.sources.read import open_source
 from evergreen.usecase import TIMELESS, FileSource, Problem, check_name
-from evergreen.workbench.choose import choose
-from evergreen.workbench.declare import Chosen, Declared, declare
-from evergreen.workbench.doubts import doubts
-from evergreen.workbench.fair import about_target, with_a_fair_split
-from evergreen.workbench.render import render
-from evergreen.workbench.table import Progress, Table
+from evergreen.workbench.declaration.choose import choose
+from evergreen.workbench.declaration.declare import Chosen, Declared, declare
+from evergreen.workbench.declaration.doubts import doubts
+from evergreen.workbench.declaration.fair import about_target, with_a_fair_split
+from evergreen.workbench.declaration.render import render
+from evergreen.workbench.declaration.table_facts import Progress, Table
 
 FIRST_PORT = 3002
 

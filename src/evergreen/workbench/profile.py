@@ -62,9 +62,9 @@ def write(
 
 def _rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.DataFrame, bool]:
     """The training set, or when there is none the newest stored rows; and whether it is the former."""
-    from evergreen.store.database import engine
-    from evergreen.store.online import rows_as_of
-    from evergreen.store.training_set import read_training_set
+    from evergreen.store.connection.database import engine
+    from evergreen.store.history.training_set import read_training_set
+    from evergreen.store.online.vectors import rows_as_of
 
     database = engine(settings)
     try:
@@ -91,7 +91,7 @@ def _columns(use_case: UseCase, frame: pd.DataFrame, labelled: bool) -> dict[str
     """Stored and on-demand features, and the label: arrays of shape (rows,)."""
     import numpy as np
 
-    from evergreen.store.on_demand import columns_of, feature_columns
+    from evergreen.model.on_demand import columns_of, feature_columns
 
     columns = feature_columns(use_case, columns_of(frame, use_case))
     if labelled:
@@ -123,8 +123,8 @@ def _sections(
 
 def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
     from evergreen.pages.page import soft, table
-    from evergreen.store.database import engine
-    from evergreen.store.runs import summary
+    from evergreen.store.connection.database import engine
+    from evergreen.store.records.ingest_run import summary
 
     facts = summary(engine(settings), use_case)
     rows = [

@@ -66,8 +66,8 @@ def test_logged_rows_that_a_rule_of_today_refuses_are_not_sent(
 ) -> None:
     sound = {"client_id": 1, "age": 40, "visits": 3, "spend": None, "segment": "web", "mood": "new"}
     logged = [sound, sound | {"age": 130}, sound | {"visits": None}, sound | {"segment": "fax"}]
-    monkeypatch.setattr("evergreen.store.database.engine", lambda _: None)
-    monkeypatch.setattr("evergreen.store.predictions.recent_rows", lambda *_, **__: logged)
+    monkeypatch.setattr("evergreen.store.connection.database.engine", lambda _: None)
+    monkeypatch.setattr("evergreen.store.predictions.prediction_log.recent_rows", lambda *_, **__: logged)
     now = datetime(2026, 6, 1, tzinfo=UTC)
     assert deploy._rows(Settings(), toy_use_case, 1, now)[deploy.DRAWN_ROWS :] == [sound]
     (view,) = toy_use_case.views

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from evergreen.model.reference_profile import profile
 from evergreen.monitoring.drift import judge, measure
-from evergreen.training.profile import profile
 from evergreen.usecase import DriftPolicy
 
 SINCE = datetime(2026, 7, 1, tzinfo=UTC)

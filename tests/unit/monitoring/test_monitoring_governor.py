@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from evergreen.monitoring.governor import decide
-from evergreen.monitoring.reports import DriftReport
+from evergreen.store.records.drift_report import DriftReport
 from evergreen.usecase import RetrainPolicy
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evergreen.model.reference_profile import FeatureProfile
 from evergreen.monitoring.quality import measure
-from evergreen.training.profile import FeatureProfile
 
 REFERENCE = FeatureProfile("__prediction__", "category", ("no", "yes"), (700, 300, 0, 0))
 

@@ -16,7 +16,7 @@ from evergreen.registry.champion import Champion, champion, require_champion
 from evergreen.registry.connection import over_http
 from evergreen.registry.models import has_version
 from evergreen.settings import Settings
-from evergreen.training.tracking import run_tags
+from evergreen.training.tracking.training_runs import run_tags
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
-from parcel_case import declare
+from support.parcel_case import declare
 
 
 @pytest.fixture

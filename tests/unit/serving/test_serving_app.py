@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from evergreen.errors import KeyNotFound, NoChampion, StoreUnreachable
 from evergreen.serving.app import equip, new_app
 from evergreen.usecase import UseCase
-from parcel_case import row
+from support.parcel_case import row
 
 
 class StandIn:

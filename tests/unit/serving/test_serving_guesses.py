@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from answering import answering, fit
+from evergreen.model.on_demand import columns_of_rows
+from evergreen.model.reference_profile import profile
 from evergreen.serving.app import equip, new_app
-from evergreen.serving.schema import schemas
+from evergreen.serving.http.schema import schemas
 from evergreen.settings import Settings
-from evergreen.store.on_demand import columns_of_rows
-from evergreen.training.profile import profile
 from evergreen.usecase import UseCase
-from parcel_case import row
+from support.answering import answering, fit
+from support.parcel_case import row
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ HEAVY = ("airflow", "mlflow", "sklearn", "optuna", "pandera", "matplotlib", "loc
         ("evergreen.serving.runtime", ()),
         # The load test and people's scripts import these two.
         ("evergreen.serving.client", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
-        ("evergreen.serving.sampling", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
+        ("evergreen.serving.http.examples", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
     ],
 )
 def test_what_is_not_loaded(module: str, also: tuple[str, ...]) -> None:

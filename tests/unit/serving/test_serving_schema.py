@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from evergreen.serving.schema import schemas
+from evergreen.serving.http.schema import schemas
 from evergreen.usecase import UseCase
-from parcel_case import row
+from support.parcel_case import row
 
 
 def faults(parcel: UseCase, data: Any) -> dict[str, str]:

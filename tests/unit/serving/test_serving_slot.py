@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evergreen.errors import ModelNotLoaded, NoChampion, RegistryUnreachable, SignatureMismatch
-from evergreen.serving.slot import ModelSlot
+from evergreen.serving.models.slot import ModelSlot
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -108,7 +108,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_former_and_is_tried_again_with
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("evergreen.serving.slot.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("evergreen.serving.models.slot.time", SimpleNamespace(monotonic=lambda: now))
     registry = Registry(1)
     slot = ModelSlot(registry.find, registry.load, poll_seconds=2.0, clock=lambda: NOW)
     slot.check()

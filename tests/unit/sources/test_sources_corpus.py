@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import broken_files
 from evergreen.errors import EvergreenError, SourceError
 from evergreen.settings import Settings
 from evergreen.sources.read import open_source
 from evergreen.usecase import TIMELESS, FileSource
+from support import broken_files
 
 # What reading alone cannot object to: their values break the contract.
 _ABOUT_VALUES = (

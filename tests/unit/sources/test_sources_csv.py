@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from evergreen.errors import SettingsError, SourceUnreadable
 from evergreen.settings import Settings
-from evergreen.sources import csv_file, quotes, text
+from evergreen.sources.files import csv_file, quotes, text
 from evergreen.sources.read import read
 from evergreen.usecase import TIMELESS, FileSource
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from evergreen.errors import SettingsError, SourceUnreadable
 from evergreen.settings import Settings
-from evergreen.sources import json_lines
+from evergreen.sources.files import json_lines
 from evergreen.sources.read import open_source
 from evergreen.usecase import TIMELESS, FileSource
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from evergreen.errors import SourceUnreadable
 from evergreen.settings import Settings
-from evergreen.sources import csv_file, json_lines, parquet
-from evergreen.sources.columns import MOST_COLUMNS
+from evergreen.sources.files import csv_file, json_lines, parquet
+from evergreen.sources.files.column_names import MOST_COLUMNS
 from evergreen.sources.read import BATCH_BYTES, BATCH_ROWS, open_source
 from evergreen.usecase import TIMELESS, FileSource
 

@@ -18,10 +18,10 @@ import fsspec
 import pytest
 
 from evergreen.errors import SettingsError, SourceUnreachable, SourceUnreadable
+from evergreen.hiding import hide_secrets
 from evergreen.settings import Settings
-from evergreen.sources.places import find
+from evergreen.sources.files.places import find
 from evergreen.sources.read import Input, open_source, read
-from evergreen.sources.remote import shown
 from evergreen.usecase import TIMELESS, FileSource
 
 CONTENT = b"a,b\n1,2\n"
@@ -222,7 +222,7 @@ def test_a_secret_in_a_url_is_never_shown(server: str, tmp_path: Path) -> None:
     with_password = server.replace("http://", "http://me:SECRET@")
     address = f"{with_password}/rows.csv?X-Amz-Signature=SECRET&part=2&token=SECRET"
     (found,) = opened(address, tmp_path)
-    assert found.name == shown(address)
+    assert found.name == hide_secrets(address)
     assert "SECRET" not in found.name
     assert found.name.endswith("/rows.csv?X-Amz-Signature=***&part=2&token=***")
     with pytest.raises(SourceUnreachable) as raised:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from evergreen.errors import ChildFailed, PortInUse
-from evergreen.stack import warden
-from evergreen.stack.child import (
+from evergreen.stack.processes import warden
+from evergreen.stack.processes.child import (
     START_ATTEMPTS,
     STEADY_SECONDS,
     Child,
@@ -24,7 +24,7 @@ from evergreen.stack.child import (
     back_off_seconds,
     describe_exit,
 )
-from evergreen.stack.requests import (
+from evergreen.stack.processes.requests import (
     REQUEST_FILE,
     Restart,
     request_waits,
@@ -32,7 +32,7 @@ from evergreen.stack.requests import (
     withdraw_request,
     write_request,
 )
-from waiting import eventually
+from support.waiting import eventually
 
 SLEEP = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
 

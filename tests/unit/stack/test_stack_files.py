@@ -19,14 +19,11 @@ from pydantic import SecretStr
 
 from evergreen.errors import MissingProgram, StackError
 from evergreen.settings import Settings, load_settings
-from evergreen.stack import lifecycle, logs, mariadb
-from evergreen.stack.envfile import chosen_by_user, chosen_for_restart, variables, write_stack_env
-from evergreen.stack.keys import keys
-from evergreen.stack.mariadb import find_program
-from evergreen.stack.ports import any_free, assign, is_free
-from evergreen.stack.processes import stack_id
-from evergreen.stack.servers import child_environment
-from evergreen.stack.state import (
+from evergreen.stack import lifecycle
+from evergreen.stack.processes import logs
+from evergreen.stack.processes.ports import any_free, assign, is_free
+from evergreen.stack.processes.process_table import stack_id
+from evergreen.stack.processes.stack_state import (
     ProcessState,
     StackState,
     finish,
@@ -40,6 +37,11 @@ from evergreen.stack.state import (
     unfinished,
     write_state,
 )
+from evergreen.stack.servers import mariadb
+from evergreen.stack.servers.envfile import chosen_by_user, chosen_for_restart, variables, write_stack_env
+from evergreen.stack.servers.keys import keys
+from evergreen.stack.servers.mariadb import find_program
+from evergreen.stack.servers.server_list import child_environment
 
 # Also where the locale's encoding cannot say it.
 HANGUL = os.fsdecode("에버 그린".encode())
@@ -340,8 +342,9 @@ def test_the_url_of_a_database_means_its_file_whatever_its_folders_name(name: st
 def test_a_stack_is_the_same_one_in_every_locale(locale: str, tmp_path: Path) -> None:
     home = tmp_path / HANGUL
     code = (
-        "import os, sys; from pathlib import Path; from evergreen.stack.mariadb import PrivateMariaDB\n"
-        "from evergreen.stack.processes import stack_id\n"
+        "import os, sys; from pathlib import Path\n"
+        "from evergreen.stack.servers.mariadb import PrivateMariaDB\n"
+        "from evergreen.stack.processes.process_table import stack_id\n"
         "home = Path(os.environ['TEST_HOME'])\n"
         "server = PrivateMariaDB(home=home / ('x' * 100), port=1, user='u', password='p')\n"
         "print(stack_id(home), server.socket)"

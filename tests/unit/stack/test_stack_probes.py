@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from evergreen.serving.slot import NO_CHAMPION
-from evergreen.stack import probes
-from evergreen.stack.ports import LOOPBACK, any_free
+from evergreen.serving.models.slot import NO_CHAMPION
+from evergreen.stack.processes.ports import LOOPBACK, any_free
+from evergreen.stack.servers import probes
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from evergreen.errors import StackError, StackNotRunning, UseCaseError
 from evergreen.settings import Settings
 from evergreen.stack import restart as restarting
+from evergreen.stack.processes.stack_state import ProcessState, StackState
 from evergreen.stack.restart import find_server, restart
-from evergreen.stack.state import ProcessState, StackState
 from evergreen.stack.view import restart_view, status_tables
 
 STATE = StackState(

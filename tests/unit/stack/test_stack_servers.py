@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-import toy_declaration
 from evergreen.errors import StackError
 from evergreen.settings import load_settings
 from evergreen.sources.connections import connection_url, parse_connection
-from evergreen.stack.child import ChildSpec
-from evergreen.stack.mariadb import PrivateMariaDB
-from evergreen.stack.ports import any_free
-from evergreen.stack.servers import USUAL_PORTS, EvergreenPlan
-from evergreen.stack.state import unfinished
+from evergreen.stack.processes.child import ChildSpec
+from evergreen.stack.processes.ports import any_free
+from evergreen.stack.processes.stack_state import unfinished
+from evergreen.stack.servers.mariadb import PrivateMariaDB
+from evergreen.stack.servers.server_list import USUAL_PORTS, EvergreenPlan
+from support import toy_declaration
 
 
 @pytest.fixture
@@ -182,8 +182,8 @@ def test_the_wheel_holds_the_dags_and_the_migrations_and_finds_them(tmp_path: Pa
     shutil.unpack_archive(wheel, installed, "zip")
     code = (
         "from evergreen.settings import Settings\n"
-        "from evergreen.stack.airflow import dags_folder\n"
-        "from evergreen.store import migrations\n"
+        "from evergreen.stack.servers.airflow import dags_folder\n"
+        "from evergreen.store.tables import migrations\n"
         "print(migrations.__file__, dags_folder(Settings()), migrations.folder(), sep='\\n')"
     )
     result = subprocess.run(

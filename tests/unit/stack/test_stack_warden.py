@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from evergreen.stack import processes, warden
-from waiting import eventually
+from evergreen.stack.processes import process_table, warden
+from support.waiting import eventually
 
 # Forks twice into a session of its own, ignores SIGTERM, and writes its process id into a file.
 ESCAPE = """
@@ -49,7 +49,7 @@ def start() -> Iterator[Start]:
 
     def run(command: list[str]) -> subprocess.Popen[bytes]:
         started.append(
-            subprocess.Popen(command, env={**os.environ, processes.ID_MARK: f"test-{os.getpid()}"})
+            subprocess.Popen(command, env={**os.environ, process_table.ID_MARK: f"test-{os.getpid()}"})
         )
         return started[-1]
 
@@ -58,7 +58,7 @@ def start() -> Iterator[Start]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         process.wait()
-    processes.end_marked(f"test-{os.getpid()}")
+    process_table.end_marked(f"test-{os.getpid()}")
 
 
 def supervisor_of(pid: int) -> int:
@@ -107,7 +107,7 @@ def test_a_request_to_end_is_passed_on_and_the_exit_code_comes_back(tmp_path: Pa
 def test_a_request_to_end_that_comes_with_the_supervisors_start_is_not_lost(start: Start) -> None:
     program = (
         "import os, signal, sys\n"
-        "from evergreen.stack import warden\n"
+        "from evergreen.stack.processes import warden\n"
         "spawn = warden.spawn\n"
         "def spawn_and_be_asked_to_end(*arguments):\n"
         "    pid = spawn(*arguments)\n"
@@ -143,12 +143,12 @@ def test_tied_to_a_process_it_ends_with_it(tmp_path: Path, start: Start) -> None
 def test_marked_processes_are_found_measured_and_ended(start: Start) -> None:
     stack = f"test-{os.getpid()}"
     process = start([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
-    eventually(lambda: process.pid in processes.marked(stack))
-    eventually(lambda: processes.memory_bytes({process.pid}) > 1_000_000)  # once it is loaded
-    assert processes.end_marked(stack, child="another") == 0
-    assert processes.end_marked(stack) == 1
+    eventually(lambda: process.pid in process_table.marked(stack))
+    eventually(lambda: process_table.memory_bytes({process.pid}) > 1_000_000)  # once it is loaded
+    assert process_table.end_marked(stack, child="another") == 0
+    assert process_table.end_marked(stack) == 1
     assert process.wait(timeout=60) == -signal.SIGKILL
-    assert processes.marked(stack) == {}
+    assert process_table.marked(stack) == {}
 
 
 def test_processes_that_keep_coming_are_ended_until_none_comes(start: Start) -> None:
@@ -185,4 +185,4 @@ def test_what_ignores_the_request_is_made_to_end_and_what_cannot_end_is_left(
 
 
 def test_the_memory_of_a_process_that_is_gone_is_nothing() -> None:
-    assert processes.memory_bytes({2**22 + 1}) == 0
+    assert process_table.memory_bytes({2**22 + 1}) == 0

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evergreen.errors import StoreError
-from evergreen.store.arrow import MOMENT, digest, flat, literal
-from evergreen.store.frames import to_frame
+from evergreen.store.connection.arrow import MOMENT, digest, flat, literal
+from evergreen.store.tables.frames import to_frame
 
 texts = st.one_of(st.none(), st.text(max_size=6))
 doubles = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
@@ -76,7 +76,7 @@ def test_a_digest_tells_names_types_order_and_missing_values() -> None:
 
 def test_another_process_finds_the_same_digest() -> None:
     code = (
-        "import pyarrow as pa; from evergreen.store.arrow import digest;"
+        "import pyarrow as pa; from evergreen.store.connection.arrow import digest;"
         "print(digest(pa.table({'a': pa.array([1.5, None]), 'b': pa.array(['ü', None])})))"
     )
     # In ASCII: an argument is in the encoding of the locale.

@@ -14,10 +14,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from evergreen.store import cache as cache_module
-from evergreen.store.cache import Cache, Draft, settle, wait_for
-from evergreen.store.query import Part
-from evergreen.store.state import TableState
+from evergreen.store.history import cache as cache_module
+from evergreen.store.history.cache import Cache, Draft, settle, wait_for
+from evergreen.store.history.query import Part
+from evergreen.store.tables.table_state import TableState
 
 SECOND = timedelta(seconds=1)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch, StoreError, StoreRefused, StoreUnreachable
-from evergreen.store.arrow import _translated
-from evergreen.store.faults import table_of, translate, use_case_of
+from evergreen.store.connection.arrow import _translated
+from evergreen.store.connection.faults import table_of, translate, use_case_of
 
 URL = sa.make_url("mysql://evergreen@127.0.0.1:3307/evergreen")
 SELECT = "SELECT `client_id`, `age` FROM `toy__facts` FOR SYSTEM_TIME AS OF TIMESTAMP '2026-01-01' ORDER BY 1"

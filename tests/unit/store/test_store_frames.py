@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from evergreen.errors import StoreError
-from evergreen.store.frames import as_column
-from evergreen.store.predictions import predicted_at
-from evergreen.store.sql_files import statements
-from evergreen.store.times import aware, naive
+from evergreen.store.connection.times import aware, naive
+from evergreen.store.predictions.prediction_log import predicted_at
+from evergreen.store.tables.frames import as_column
+from evergreen.store.tables.sql_files import statements
 
 
 def test_columns_have_the_shared_dtypes() -> None:

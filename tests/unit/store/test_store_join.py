@@ -13,9 +13,9 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evergreen.store import asof
-from evergreen.store.arrow import MOMENT
-from evergreen.store.tables import INGESTED_AT
+from evergreen.store.connection.arrow import MOMENT
+from evergreen.store.history import asof
+from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.usecase import EVENT_TIME
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

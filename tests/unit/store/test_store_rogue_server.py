@@ -14,14 +14,14 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from evergreen.errors import SourceUnreachable, StoreUnreachable
+from evergreen.ingest.loading.bulk import load_rows, write_rows
 from evergreen.settings import Settings
 from evergreen.sources import sql
-from evergreen.store import arrow
-from evergreen.store.bulk import load_rows, write_rows
-from evergreen.store.database import bulk_engine, dispose, engine
+from evergreen.store.connection import arrow
+from evergreen.store.connection.database import bulk_engine, dispose, engine
 from evergreen.usecase import SqlSource
-from rogue_server import RogueServer, rogue_server
-from waiting import eventually
+from support.rogue_server import RogueServer, rogue_server
+from support.waiting import eventually
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 SECRET = b"AIRFLOW_FERNET_KEY=..."

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from evergreen.training.answers import baseline_scores
-from evergreen.training.baselines import fit_dummy, fit_linear
+from evergreen.training.fit.baselines import fit_dummy, fit_linear
+from evergreen.training.judge.answers import baseline_scores
 
 
 def test_the_linear_baseline_bears_missing_and_unseen_values_and_orders_its_classes(

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from evergreen.errors import NotEnoughData
-from evergreen.training.contest import split_of
-from evergreen.training.split import cuts, validation
+from evergreen.training.data.split import cuts, validation
+from evergreen.training.judge.contest import split_of
 
 
 def late(use_case, days):

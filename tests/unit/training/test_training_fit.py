@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evergreen.registry.decision import decide, weights_of
+from evergreen.model.calibration import Calibration, calibrate
+from evergreen.model.decision import decide, weights_of
+from evergreen.model.judging.metrics import metrics
+from evergreen.model.matrix import pool, rows_of
 from evergreen.settings import Settings
-from evergreen.training import device
-from evergreen.training.answers import out_of_sample, scores
-from evergreen.training.calibration import Calibration, calibrate
-from evergreen.training.digest import model_digest
-from evergreen.training.fit import Machine, class_weights, fit, new_model
-from evergreen.training.matrix import pool, rows_of
-from evergreen.training.metrics import metrics
-from evergreen.training.split import Cut
+from evergreen.training.data.split import Cut
+from evergreen.training.fit import device
+from evergreen.training.fit.digest import model_digest
+from evergreen.training.fit.fitting import Machine, class_weights, fit, new_model
+from evergreen.training.judge.answers import out_of_sample, scores
 
 PARAMS = {"iterations": 20, "depth": 3, "l2_leaf_reg": 3.0, "learning_rate": 0.2}
 ONE = Machine(1)
@@ -149,7 +149,7 @@ def test_every_held_out_row_is_answered_by_the_model_that_did_not_see_it(toy_use
 def test_a_gpu_is_used_where_there_is_one(monkeypatch, caplog, setting, driver, gpus, chosen):
     monkeypatch.setattr(device, "driver_there", lambda: driver)
     monkeypatch.setattr(device, "gpus", lambda: gpus)
-    with caplog.at_level(logging.WARNING, logger="evergreen.training.device"):
+    with caplog.at_level(logging.WARNING, logger="evergreen.training.fit.device"):
         assert device.task_type(Settings(task_type=setting)) == chosen
     told = any("finds no GPU here: fitting on the CPU" in message for message in caplog.messages)
     assert told is (setting == "gpu" and not gpus)

@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from evergreen.training import footprint
+from evergreen.training.judge import footprint
 
 
 class Model:

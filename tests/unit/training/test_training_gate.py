@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from evergreen.training.gate import judge
-from evergreen.training.verdict import Verdict
+from evergreen.model.judging.verdict import Verdict
+from evergreen.training.judge.gate import judge
 from evergreen.usecase import Floor, Gate, Slice
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-import toy_declaration
-from evergreen.training.gate import judge
-from evergreen.training.verdict import Check, Verdict
+from evergreen.model.judging.verdict import Check, Verdict
+from evergreen.training.judge.gate import judge
 from evergreen.usecase import GATE_CHECKS, Floor, Gate, Slice
+from support import toy_declaration
 
 SHARES = st.floats(0.0, 1.0)
 MAYBE = st.none() | SHARES

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from evergreen.training.gate import judge
+from evergreen.training.judge.gate import judge
 from evergreen.usecase import Floor, Gate, Slice
 
 # Each limit is broken by these figures of a candidate, and by worse ones.

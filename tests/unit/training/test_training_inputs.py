@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evergreen.errors import NotEnoughData
-from evergreen.training.inputs import check_inputs
+from evergreen.training.data.checks import check_inputs
 
 
 def blank(columns):
@@ -26,7 +26,7 @@ def test_columns_that_tell_nothing_are_named_as_such(toy_use_case, toy_columns):
 def test_a_column_without_any_value_is_warned_of(toy_use_case, toy_columns, caplog):
     columns, _ = toy_columns(100)
     empty = {**columns, "age": np.full(100, np.nan), "mood": np.full(100, None)}
-    with caplog.at_level(logging.WARNING, logger="evergreen.training.inputs"):
+    with caplog.at_level(logging.WARNING, logger="evergreen.training.data.checks"):
         check_inputs(toy_use_case, empty)
     assert "no row has a value of age, mood" in caplog.text
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from evergreen.training.gate import judge
-from evergreen.training.leakage import warn_of_leakage
+from evergreen.training.judge.gate import judge
+from evergreen.training.judge.leakage import warn_of_leakage
 from evergreen.usecase import Gate
 
 IMPORTANCE = {"mood": 9.0, "visits": 0.6, "spend": 0.4}

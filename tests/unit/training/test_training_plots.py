@@ -13,8 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from evergreen.model.judging.metrics import Scores, reliability
 from evergreen.training import plots
-from evergreen.training.metrics import Scores, reliability
 from evergreen.usecase import UseCase
 
 ROWS = 600

@@ -11,10 +11,10 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from evergreen.errors import StoreUnreachable, TrainingError
-from evergreen.training.fit import Machine
-from evergreen.training.search import sampler, search, share
-from evergreen.training.split import Cut
-from evergreen.training.tuned import trials_of, tuned
+from evergreen.training.data.split import Cut
+from evergreen.training.fit.fitting import Machine
+from evergreen.training.search.search_result import trials_of, tuned
+from evergreen.training.search.worker import sampler, search, share
 from evergreen.usecase import Between, OneOf
 
 
@@ -74,11 +74,11 @@ def test_a_spent_budget_of_seconds_still_leaves_one_trial(searched, toy_use_case
 
 def test_every_trial_is_told(searched, caplog):
     seen = []
-    with caplog.at_level(logging.INFO, logger="evergreen.training.search"):
+    with caplog.at_level(logging.INFO, logger="evergreen.training.search.worker"):
         searched(progress=lambda trial, least, done, of: seen.append((trial.number, done, of)))
     assert seen == [(0, 1, 2), (1, 2, 2)]
     # Not of other libraries: whether Optuna's own lines are captured depends on what ran before.
-    told = [record.message for record in caplog.records if record.name == "evergreen.training.search"]
+    told = [record.message for record in caplog.records if record.name == "evergreen.training.search.worker"]
     assert told[1].startswith("trial 2 of 2 complete: loss 0.")
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from evergreen.errors import NotEnoughData
-from evergreen.training.split import cuts, entities, validation
+from evergreen.training.data.split import cuts, entities, validation
 
 
 def holdout(use_case, frame):

@@ -21,7 +21,7 @@ from evergreen.usecase import Contract, Feature, FeatureView, Label, Rule, UseCa
 from evergreen.validation.checker import Checker
 from evergreen.validation.contract import validate
 from evergreen.validation.report import Failure, Report
-from toy_checks import TOY, checked, found, table, view
+from support.toy_checks import TOY, checked, found, table, view
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import toy_declaration
 from evergreen.usecase import Feature, UseCase
 from evergreen.validation.contract import validate
 from evergreen.validation.domain_words import broken_check, warn_of
+from support import toy_declaration
 
 TOY = toy_declaration.USE_CASE
 NUMBERS = st.none() | st.floats(-100, 100)

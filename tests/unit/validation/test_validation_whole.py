@@ -10,7 +10,7 @@ import pandas as pd
 
 from evergreen.usecase import Contract, Freshness, RowCount
 from evergreen.validation.report import Report
-from toy_checks import checked, found, view
+from support.toy_checks import checked, found, view
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from evergreen.serving.schema import schemas
+from evergreen.serving.http.schema import schemas
 from evergreen.settings import Settings
 from evergreen.sources.read import read
 from evergreen.usecase import TIMELESS, UseCase
@@ -20,7 +20,7 @@ from evergreen.usecases import load
 from evergreen.validation.contract import validate
 from evergreen.validation.report import Report
 from evergreen.workbench.new import create
-from growing_tables import LOADED, SET_ASIDE, growing_table
+from support.growing_tables import LOADED, SET_ASIDE, growing_table
 
 FIRST, LATER = 160, 40
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evergreen.workbench.naming import usable
+from evergreen.workbench.declaration.naming import usable
 
 
 @pytest.mark.parametrize("name", ["age", "a", "age_2"])

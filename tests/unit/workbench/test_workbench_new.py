@@ -23,7 +23,7 @@ from evergreen.usecase import ROW_NUMBER, TIMELESS, UseCase
 from evergreen.usecases import load
 from evergreen.validation.contract import validate
 from evergreen.workbench.new import create
-from file_server import serving
+from support.file_server import serving
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RNG = np.random.default_rng(3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from evergreen.model.judging.metrics import LESS_IS_BETTER
 from evergreen.pages.charts import bar, dot, scale
 from evergreen.pages.numbers import decimals, finite, number, percent, short, signed
 from evergreen.pages.page import Html, soft, table
@@ -18,7 +19,6 @@ from evergreen.training.card.parts import (
     part,
     parts,
 )
-from evergreen.training.metrics import LESS_IS_BETTER
 from evergreen.training.plots.style import metric_name
 
 _MOST_EXAMPLES = 12

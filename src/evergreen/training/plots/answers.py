@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from evergreen.training.metrics import Scores
+    from evergreen.model.judging.metrics import Scores
 
 _MOST_POINTS = 5_000
 _MOST_CURVES = 8

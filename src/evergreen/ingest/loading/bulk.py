@@ -1,0 +1,216 @@
+"""Many rows into a table: Arrow writes them as CSV, LOAD DATA LOCAL INFILE reads them; multi-row INSERT where
+that is refused."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from evergreen.errors import StoreError
+from evergreen.hiding import hide_values
+from evergreen.ingest.loading.sorter import no_room
+from evergreen.store.connection.database import NOT_ALLOWED_LOCALLY, error_code
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_INSERT_ROWS = 1000
+_BLOCK_BYTES = 16 * 1024 * 1024  # a row must fit into it
+
+
+@dataclass(frozen=True)
+class RowsFile:
+    """Rows as a CSV file without a header: strings quoted, missing values as nothing between the commas."""
+
+    path: Path
+    rows: int
+    schema: pa.Schema
+    with_nulls: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.schema.names)
+
+
+class ContentDigest:
+    """SHA-256 over names and rows, however the rows were cut into files."""
+
+    def __init__(self) -> None:
+        self._total = hashlib.sha256()
+        self._named = False
+
+    def begin(self, table: pa.Table) -> None:
+        if not self._named:
+            self._total.update("".join(f"{f.name}:{f.type}\x1f" for f in table.schema).encode())
+            self._named = True
+
+    def update(self, data: bytes) -> None:
+        self._total.update(data)
+
+    def hexdigest(self) -> str:
+        return self._total.hexdigest()
+
+
+def write_rows(table: pa.Table, path: Path, digest: ContentDigest | None = None) -> RowsFile:
+    """Write a table as LOAD DATA takes it; `digest` reads along. Moments are written as UTC."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    if digest is not None:
+        digest.begin(table)
+    for number, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            # As naive UTC: an offset would be no part of MariaDB's literal.
+            plain = table.column(number).cast(pa.timestamp("us"))
+            table = table.set_column(number, field.name, plain)
+    with no_room(path.parent), path.open("wb") as file:
+        options = pyarrow.csv.WriteOptions(include_header=False)
+        pyarrow.csv.write_csv(table, file if digest is None else _Both(file, digest), options)
+    nulls = tuple(name for name in table.column_names if table[name].null_count)
+    return RowsFile(path, table.num_rows, table.schema, nulls)
+
+
+def load_rows(
+    connection: sa.Connection,
+    name: str,
+    file: RowsFile,
+    *,
+    fixed: Mapping[str, Any] | None = None,
+    replace: bool = False,
+) -> None:
+    """Load a file into the table `name`, in the caller's transaction; `fixed` columns get one value each.
+
+    With `replace` a row takes the place of the one with its primary key; without it that is an error.
+    Raises StoreError when a value or a row did not arrive as it was written.
+    """
+    if not file.rows:
+        return
+    fixed = fixed or {}
+    try:
+        _load_data(connection, name, file, fixed, replace)
+    except sa.exc.DBAPIError as error:
+        if error_code(error) not in NOT_ALLOWED_LOCALLY:
+            raise
+        _insert(connection, name, file, fixed, replace)
+
+
+def fill_temporary(connection: sa.Connection, name: str, like: sa.Table, file: RowsFile) -> None:
+    """Make the temporary table `name` with those columns of `like` that the file has, and fill it.
+
+    Neither ends the transaction. The table lives as long as the connection, or until `drop_temporary`.
+    """
+    drop_temporary(connection, name)
+    definitions = ", ".join(
+        f"`{column}` {like.c[column].type.compile(dialect=connection.dialect)}" for column in file.columns
+    )
+    # Names come from a checked declaration.
+    connection.exec_driver_sql(
+        f"CREATE TEMPORARY TABLE `{name}` ({definitions})"
+        " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin"
+    )
+    load_rows(connection, name, file)
+
+
+def drop_temporary(connection: sa.Connection, name: str) -> None:
+    """Drop a temporary table if it is there; a permanent one of that name is safe."""
+    connection.exec_driver_sql(f"DROP TEMPORARY TABLE IF EXISTS `{name}`")
+
+
+class _Both:
+    """A file whose content a digest reads along."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes], digest: ContentDigest) -> None:
+        self._file, self._digest = file, digest
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """The file belongs to the caller."""
+
+
+def _load_data(
+    connection: sa.Connection, name: str, file: RowsFile, fixed: Mapping[str, Any], replace: bool
+) -> None:
+    # An empty field is a missing value: validation has made empty texts missing before. What has none is
+    # taken as it comes, which is quicker.
+    nulls = {column: f"@c{number}" for number, column in enumerate(file.columns) if column in file.with_nulls}
+    fields = ", ".join(nulls.get(column, f"`{column}`") for column in file.columns)
+    # By length: compared as texts, one of zero-width characters or of spaces equals the empty one under many
+    # collations, and a variable has the server's or the session's.
+    assignments = [
+        f"`{column}` = IF(LENGTH({variable}) = 0, NULL, {variable})" for column, variable in nulls.items()
+    ]
+    assignments += [f"`{column}` = %s" for column in fixed]
+    result = connection.exec_driver_sql(
+        f"LOAD DATA LOCAL INFILE %s {'REPLACE ' if replace else ''}INTO TABLE `{name}` CHARACTER SET utf8mb4"
+        " FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY ''"
+        f" LINES TERMINATED BY '\n' ({fields}){' SET ' if assignments else ''}{', '.join(assignments)}",
+        (str(file.path), *fixed.values()),
+    )
+    # LOCAL turns errors into warnings; a load that lost or bent a value must not go on.
+    warnings = connection.exec_driver_sql("SHOW WARNINGS").all()
+    if warnings:
+        told = "; ".join(hide_values(str(message)) for _, _, message in warnings[:5])
+        raise _not_taken(name, f"{told}{'; ...' if len(warnings) > 5 else ''}")
+    if result.rowcount < file.rows or (result.rowcount > file.rows and not replace):
+        raise _not_taken(name, f"{result.rowcount} of {file.rows} rows arrived")
+
+
+def _not_taken(name: str, why: str) -> StoreError:
+    return StoreError(
+        f"table {name} does not take the rows as they are: {why}",
+        hint="validation lets no such row pass: see whether the table was changed by hand",
+    )
+
+
+def _insert(
+    connection: sa.Connection, name: str, file: RowsFile, fixed: Mapping[str, Any], replace: bool
+) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.csv
+
+    table = pyarrow.csv.read_csv(
+        file.path,
+        read_options=pyarrow.csv.ReadOptions(
+            column_names=file.columns, use_threads=False, block_size=_BLOCK_BYTES
+        ),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=file.schema, null_values=[""], strings_can_be_null=True
+        ),
+    )
+    if table.num_rows != file.rows:
+        raise _not_taken(name, f"{table.num_rows} of {file.rows} rows were read again")
+    # As LOAD DATA does it: in a column with missing values an empty text, which is quoted, is one too.
+    for number, field in enumerate(table.schema):
+        if field.name in file.with_nulls and (
+            pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        ):
+            column = table.column(number)
+            empty = pc.equal(pc.binary_length(column), 0)
+            table = table.set_column(
+                number, field.name, pc.if_else(empty, pa.scalar(None, field.type), column)
+            )
+    names = ", ".join(f"`{column}`" for column in (*file.columns, *fixed))
+    places = ", ".join(["%s"] * (len(file.columns) + len(fixed)))
+    statement = f"{'REPLACE' if replace else 'INSERT'} INTO `{name}` ({names}) VALUES ({places})"  # noqa: S608
+    more = tuple(fixed.values())
+    for start in range(0, file.rows, _INSERT_ROWS):
+        columns = [column.to_pylist() for column in table.slice(start, _INSERT_ROWS).columns]
+        try:
+            connection.exec_driver_sql(statement, [(*row, *more) for row in zip(*columns, strict=True)])
+        except sa.exc.DataError as error:
+            raise _not_taken(name, str(error.orig)) from error

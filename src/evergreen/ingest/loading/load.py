@@ -1,0 +1,270 @@
+"""Clean rows into the feature store: history, online vectors and labels in one transaction, or nothing.
+
+History is bitemporal: a row is inserted when it differs from what the store knew of that key and event time
+as of the run's moment, under that moment as `ingested_at`. So a late row or a correction is a new row,
+earlier moments still read what they knew, and the same run twice writes the same rows.
+
+Moments may be loaded in any order. One limit: a row that is no news is not written, so a value that changes
+and later changes back is told apart only when its moments are loaded in order.
+
+Rows later than all that a table holds are news without asking: they are loaded straight into it, in the order
+of its primary key. Others take the way through a temporary table, where the server compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy as sa
+
+from evergreen.errors import StoreError, ValidationFailed
+from evergreen.ingest import staging
+from evergreen.ingest.loading import quarantine
+from evergreen.ingest.loading.bulk import ContentDigest, drop_temporary, fill_temporary, load_rows
+from evergreen.ingest.loading.chunks import Chunk, chunks_of
+from evergreen.ingest.loading.frame_rows import spooled
+from evergreen.ingest.loading.news import INCOMING, count_owed, insert_news, refresh_online
+from evergreen.ingest.loading.references import IncomingKeys
+from evergreen.ingest.loading.sorter import Spool
+from evergreen.ingest.scratch import scratch
+from evergreen.sources.ahead import read_ahead
+from evergreen.store.connection.database import bulk_engine, exclusive
+from evergreen.store.connection.times import aware, naive
+from evergreen.store.records.ingest_run import get_ingest, update_ingest
+from evergreen.store.tables import declared
+from evergreen.store.tables.table_state import count_change
+from evergreen.usecase import EVENT_TIME, LABEL, FeatureView, Label, UseCase
+from evergreen.validation.report import Failure, Report
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from evergreen.validation.checker import Rejected
+
+    Rows: TypeAlias = Spool | pa.Table | pd.DataFrame
+
+# Fewer rows are compared one by one sooner than the newest of all keys is found.
+_FEW = 10_000
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the load of one part came to: the rows that stand under the run's moment, the digest of all clean
+    rows, and what was found on the way. `left_out` rows repeat others, or a later input corrects them.
+    `changed`: whether a table did."""
+
+    rows: int
+    digest: str
+    changed: bool
+    left_out: int = 0
+    failures: tuple[Failure, ...] = ()
+
+
+Judge = Callable[[Mapping[str, Loaded]], Mapping[str, Any]]
+
+
+def load(
+    engine: sa.Engine,
+    use_case: UseCase,
+    run_id: str,
+    parts: Mapping[str, Rows],
+    *,
+    rejected: Mapping[str, Iterable[Rejected]] | None = None,
+    judge: Judge | None = None,
+) -> dict[str, int]:
+    """Write the clean rows (by view name, and "label") of one ingest run; how many rows each part owes to it.
+
+    A rerun counts the same as the first run. In the same transaction the `rejected` rows go to the
+    quarantine, the run becomes 'loaded' and its staged rows go. Loads of one use case wait for each other.
+
+    `judge` is told what became of each part while nothing is committed: it returns more fields for the run's
+    record, or raises, and nothing is loaded. Without one, any error found (rows that differ under one key,
+    keys that a reference does not find) raises ValidationFailed. Raises StoreError for rows without their
+    columns or of an unknown part, StoreUnreachable.
+    """
+    run = get_ingest(engine, run_id)
+    unknown = sorted(set(parts) - set(use_case.parts))
+    if unknown:
+        raise StoreError(
+            f"{use_case.name} has no part {', '.join(unknown)} to load",
+            hint=f"its parts are {', '.join(use_case.parts)}",
+        )
+    with (
+        scratch() as folder,
+        bulk_engine(engine).connect() as connection,
+        exclusive(connection, f"ingest.{use_case.name}"),
+    ):
+        # The lock's own statement began a transaction; the rows must be read after it was got.
+        connection.rollback()
+        with connection.begin():
+            loads = {
+                name: _PartLoad(connection, use_case, part, parts[name], run.as_of, folder / name)
+                for name, part in use_case.parts.items()
+                if name in parts
+            }
+            for each in loads.values():
+                each.write()
+            loaded = {name: each.outcome() for name, each in loads.items()}
+            more = (judge or _refuse_errors(use_case))(loaded)
+            for name, rows in (rejected or {}).items():
+                quarantine.add(connection, run_id, name, rows)
+            counts = {name: outcome.rows for name, outcome in loaded.items()}
+            update_ingest(
+                connection,
+                run_id,
+                status="loaded",
+                rows_loaded=sum(counts.values()),
+                digest=digest_of({name: outcome.digest for name, outcome in loaded.items()}),
+                **more,
+            )
+            staging.drop(connection, run_id)
+    return counts
+
+
+def digest_of(digests: Mapping[str, str]) -> str:
+    """SHA-256 over the digests of several parts."""
+    return sha256("".join(f"{name}={digests[name]}\n" for name in sorted(digests)).encode()).hexdigest()
+
+
+class _PartLoad:
+    """One view (history and online table) or the label, within the transaction of a load."""
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        use_case: UseCase,
+        part: FeatureView | Label,
+        rows: Rows,
+        as_of: datetime,
+        folder: Path,
+    ) -> None:
+        folder.mkdir()
+        self._connection = connection
+        self._use_case = use_case
+        self._part = part
+        self._as_of = as_of
+        self._folder = folder
+        self._names = use_case.entity.key_names
+        self._table = (
+            declared.label(use_case) if isinstance(part, Label) else declared.history(use_case, part)
+        )
+        self._online = None if isinstance(part, Label) else declared.online(use_case, part)
+        self._columns = [column.name for column in self._table.columns if column.name != declared.INGESTED_AT]
+        self._spool = rows if isinstance(rows, Spool) else spooled(rows, self._table, self._columns, folder)
+        self._keys = IncomingKeys(
+            connection, LABEL if self._online is None else part.name, self._table, self._names
+        )
+        self._digest = ContentDigest()
+        self._rows = 0
+        self._changed = False
+
+    def write(self) -> None:
+        """Load all rows."""
+        newest_known = self._newest_known()
+        # Somebody emptied the online table: then all of it comes from history again.
+        lost = newest_known is not None and self._online is not None and not self._any(self._online)
+        with closing(self._chunks()) as chunks:
+            for chunk in chunks:
+                if newest_known is None or chunk.earliest > newest_known:
+                    self._append(chunk)
+                else:
+                    self._merge(chunk)
+                if chunk.keys is not None:
+                    self._keys.add(chunk.keys)
+                chunk.discard()
+        drop_temporary(self._connection, INCOMING)
+        if lost and self._online is not None:
+            self._changed |= refresh_online(
+                self._connection, self._table, self._online, self._names, everything=True
+            )
+        if self._changed:
+            self._note_change()
+
+    def outcome(self) -> Loaded:
+        """What became of it; to be asked when all parts are written, for references lead to other parts."""
+        found = self._spool.failures()
+        for reference in self._part.contract.references:
+            view = self._use_case.view(reference.view)
+            found += self._keys.strangers(reference, declared.online(self._use_case, view))
+        self._keys.drop()
+        return Loaded(self._rows, self._digest.hexdigest(), self._changed, self._spool.left_out, tuple(found))
+
+    def _append(self, chunk: Chunk) -> None:
+        """Rows that nobody can know yet: straight into the table, and each key's last one online."""
+        moment = {declared.INGESTED_AT: naive(self._as_of)}
+        load_rows(self._connection, self._table.name, chunk.rows, fixed=moment)
+        self._rows += chunk.rows.rows
+        self._changed = True
+        if self._online is not None and chunk.newest is not None:
+            load_rows(self._connection, self._online.name, chunk.newest, fixed=moment, replace=True)
+
+    def _merge(self, chunk: Chunk) -> None:
+        """Rows that may be known: only what is news goes in."""
+        fill_temporary(self._connection, INCOMING, self._table, chunk.rows)
+        if insert_news(self._connection, self._table, self._names, self._columns, self._as_of):
+            self._changed = True
+        owed = count_owed(self._connection, self._table, self._names, self._as_of)
+        self._rows += owed
+        if owed and self._online is not None:
+            refreshed = refresh_online(self._connection, self._table, self._online, self._names)
+            self._changed |= refreshed
+
+    def _newest_known(self) -> datetime | None:
+        """The greatest event time (aware UTC) in the table; None when it is empty, and the end of time when
+        that is not worth finding out."""
+        if not self._any(self._table):
+            return None
+        if self._spool.rows < _FEW:
+            return _END_OF_TIME
+        where = self._table if self._online is None else self._online
+        newest = self._connection.execute(sa.select(sa.func.max(where.c[EVENT_TIME]))).scalar()
+        return aware(newest) if newest else _END_OF_TIME
+
+    def _any(self, table: sa.Table) -> bool:
+        """Whether a table has rows."""
+        found = self._connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
+        return found is not None
+
+    def _chunks(self) -> Generator[Chunk, None, None]:
+        references = bool(self._part.contract.references)
+        made = read_ahead(
+            lambda: chunks_of(
+                self._spool,
+                self._columns,
+                self._folder,
+                self._digest,
+                with_newest=self._online is not None,
+                with_keys=references,
+            )
+        )
+        return cast("Generator[Chunk, None, None]", made)
+
+    def _note_change(self) -> None:
+        """Who keeps a copy of what was read knows by the counter that it is no longer the same."""
+        for table in (self._table, self._online):
+            if table is not None:
+                count_change(self._connection, table.name)
+
+
+def _refuse_errors(use_case: UseCase) -> Judge:
+    def judge(loaded: Mapping[str, Loaded]) -> Mapping[str, Any]:
+        reports = [Report(use_case.name, name, each.rows, 0, each.failures) for name, each in loaded.items()]
+        if broken := [report for report in reports if not report.ok]:
+            raise ValidationFailed(
+                f"the rows break the contract of {use_case.name}; nothing was loaded\n"
+                + "\n\n".join(report.as_table() for report in broken),
+                hint="mend the rows, then load them again",
+            )
+        return {}
+
+    return judge

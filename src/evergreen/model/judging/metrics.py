@@ -1,0 +1,201 @@
+"""How good are predictions? The same metrics for candidate, champion and baseline.
+
+`model/judging/resampling.py` computes the same numbers under resamples of the rows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evergreen.errors import TrainingError
+from evergreen.usecase import Problem, UseCase
+
+_OF_CLASSES = (
+    *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
+    *("log_loss", "roc_auc", "pr_auc", "brier", "calibration_error"),
+)
+METRICS: dict[Problem, tuple[str, ...]] = {
+    "binary": _OF_CLASSES,
+    "multiclass": _OF_CLASSES,
+    "regression": ("mae", "rmse", "r2"),
+}
+LESS_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "mae", "rmse"})
+
+# Bins of the calibration error, as in Guo et al. (On Calibration of Modern Neural Networks, ICML 2017).
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Predictions of n rows: class names (object) or float64; for classes also (n, classes) float64."""
+
+    predictions: np.ndarray
+    probabilities: npt.NDArray[np.float64] | None
+
+
+class Bin(TypedDict):
+    """Rows of similar confidence: their mean confidence, the share that was right, and their number."""
+
+    confidence: float
+    accuracy: float
+    rows: int
+
+
+def check_metric(use_case: UseCase) -> None:
+    """Raise TrainingError, before hours of work, when the gate asks for what this problem does not have."""
+    known = METRICS[use_case.problem]
+    gate = use_case.gate
+    for metric in (gate.metric, *(floor.metric for floor in gate.floors)):
+        if metric not in known:
+            near = difflib.get_close_matches(metric, known, n=1)
+            raise TrainingError(
+                f"the gate of {use_case.name} asks for {metric!r}, "
+                f"which a {use_case.problem} problem does not have",
+                hint=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}",
+            )
+    if gate.calibration_error is not None and "calibration_error" not in known:
+        raise TrainingError(
+            f"the gate of {use_case.name} limits the calibration error, which a number does not have",
+            hint="leave calibration_error out of the gate",
+        )
+
+
+def metrics(use_case: UseCase, label: np.ndarray, scores: Scores) -> dict[str, float]:
+    """Every metric of `METRICS` for the problem, by scikit-learn. One undefined on these rows is left out.
+
+    `label`, of shape (n,): class names, or numbers for regression. Precision, recall, F1, ROC AUC and average
+    precision (`pr_auc`) are those of the last declared class in a binary problem, and means over the classes,
+    each against the rest, in a multiclass problem; the first three are 0 where nothing was predicted or true.
+    `balanced_accuracy` is the mean recall of the classes present. `log_loss` is in nats. `brier` is the mean
+    of (p - y)^2 for the last class, or of its sum over the classes (Brier, Monthly Weather Review, 1950).
+    `calibration_error` is the expected calibration error (Guo et al., ICML 2017): how far the confidence in
+    the predicted class is from the share of right answers, over 15 bins of equal width.
+
+    ROC AUC is undefined without rows of and beside each class, average precision without rows of it, R^2
+    where the label is constant. Raises TrainingError for a class that is not declared.
+    """
+    if scores.probabilities is None:
+        return _of_numbers(np.asarray(label, dtype=np.float64), scores.predictions)
+    return _of_classes(use_case, label, scores, scores.probabilities)
+
+
+def reliability(use_case: UseCase, label: np.ndarray, scores: Scores, bins: int = BINS) -> list[Bin]:
+    """What a reliability diagram shows (Guo et al., 2017): the bins that hold rows, by rising confidence.
+
+    `label`, of shape (n,): class names. Empty for regression.
+    """
+    if scores.probabilities is None:
+        return []
+    said = class_numbers(use_case, scores.predictions)
+    confidence, numbers = confidence_bins(scores.probabilities, said, bins)
+    right = label.astype(str) == scores.predictions.astype(str)
+    found: list[Bin] = []
+    for number in np.unique(numbers):
+        rows = numbers == number
+        found.append(
+            {
+                "confidence": float(confidence[rows].mean()),
+                "accuracy": float(right[rows].mean()),
+                "rows": int(rows.sum()),
+            }
+        )
+    return found
+
+
+def class_numbers(use_case: UseCase, names: np.ndarray) -> npt.NDArray[np.intp]:
+    """Where each name, of shape (n,), stands among the declared classes.
+
+    Raises TrainingError naming one that is not declared.
+    """
+    classes = use_case.label.classes
+    found = pd.Index(list(classes), dtype=object).get_indexer(pd.Index(names.astype(str), dtype=object))
+    if (found < 0).any():
+        raise TrainingError(
+            f"{use_case.name} does not declare the class {str(names[found < 0][0])!r}",
+            hint=f"its label's classes are {', '.join(classes)}",
+        )
+    return np.asarray(found, dtype=np.intp)
+
+
+def confidence_bins(
+    probabilities: npt.NDArray[np.float64], said: npt.NDArray[np.intp], bins: int = BINS
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+    """The probability of each row's predicted class and its bin's number, both of shape (n,).
+
+    `said`, of shape (n,): the predicted class's number; with class weights it need not be the likeliest. Bin
+    m of `bins` is (m / bins, (m + 1) / bins], as in Guo et al. (2017).
+    """
+    confidence = probabilities[np.arange(len(said)), said]
+    numbers = np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)
+    return confidence, numbers
+
+
+def brier_losses(
+    truth: npt.NDArray[np.intp], probabilities: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Each row's part of the Brier score, of shape (n,); of the last class only if there are two."""
+    if probabilities.shape[1] == 2:
+        losses = np.square(probabilities[:, 1] - truth)
+    else:
+        losses = np.square(probabilities - np.eye(probabilities.shape[1])[truth]).sum(axis=1)
+    return np.asarray(losses, dtype=np.float64)
+
+
+def judged_classes(use_case: UseCase) -> tuple[int, ...]:
+    """The numbers of the classes whose precision, recall and curves count: the last of two, else all."""
+    count = len(use_case.label.classes)
+    return (1,) if count == 2 else tuple(range(count))
+
+
+def _of_numbers(label: npt.NDArray[np.float64], predictions: np.ndarray) -> dict[str, float]:
+    from sklearn import metrics as sk
+
+    found = {
+        "mae": sk.mean_absolute_error(label, predictions),
+        "rmse": math.sqrt(sk.mean_squared_error(label, predictions)),
+    }
+    # scikit-learn says 0 or 1 where the label does not vary, which is no share of its variance.
+    if label.min() < label.max():
+        found["r2"] = sk.r2_score(label, predictions)
+    return _floats(found)
+
+
+def _of_classes(
+    use_case: UseCase, label: np.ndarray, scores: Scores, probabilities: npt.NDArray[np.float64]
+) -> dict[str, float]:
+    from sklearn import metrics as sk
+
+    truth, said = class_numbers(use_case, label), class_numbers(use_case, scores.predictions)
+    judged = judged_classes(use_case)
+    right = truth == said
+    confidence, bins = confidence_bins(probabilities, said)
+    options = {"labels": list(judged), "average": "macro", "zero_division": 0.0}
+    found = {
+        "accuracy": sk.accuracy_score(truth, said),
+        "balanced_accuracy": np.mean([np.mean(right[truth == number]) for number in np.unique(truth)]),
+        "precision": sk.precision_score(truth, said, **options),
+        "recall": sk.recall_score(truth, said, **options),
+        "f1": sk.f1_score(truth, said, **options),
+        "log_loss": sk.log_loss(truth, probabilities, labels=range(probabilities.shape[1])),
+        "brier": np.mean(brier_losses(truth, probabilities)),
+        "calibration_error": np.abs(np.bincount(bins, confidence - right)).sum() / len(truth),
+    }
+    counts = np.bincount(truth, minlength=probabilities.shape[1])[list(judged)]
+    if counts.all():
+        curves = [(truth == number, probabilities[:, number]) for number in judged]
+        found["pr_auc"] = np.mean([sk.average_precision_score(*curve) for curve in curves])
+        if (counts < len(truth)).all():
+            found["roc_auc"] = np.mean([sk.roc_auc_score(*curve) for curve in curves])
+    return _floats({name: found[name] for name in METRICS[use_case.problem] if name in found})
+
+
+def _floats(found: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in found.items() if math.isfinite(float(value))}

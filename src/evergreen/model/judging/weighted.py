@@ -1,0 +1,202 @@
+"""Every metric under many weightings of the same rows at once, without a loop over the weightings.
+
+Metrics that are made of sums over rows come from one sparse matrix product, areas under curves from
+cumulative sums over the rows sorted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evergreen.model.judging.metrics import (
+    BINS,
+    Scores,
+    brier_losses,
+    class_numbers,
+    confidence_bins,
+    judged_classes,
+)
+from evergreen.usecase import UseCase
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int32]
+
+# A part is a weighted sum over rows: where it stands among the sums, its rows, and their values.
+_Part = tuple[npt.NDArray[np.intp] | int, npt.NDArray[np.intp], np.ndarray]
+
+
+def measurer(
+    use_case: UseCase, label: np.ndarray, scores: Scores, codes: npt.NDArray[np.intp], groups: int
+) -> Callable[[Counts], dict[str, Floats]]:
+    """A function from b weightings, (b, groups) int32, to every metric of `METRICS`, each of shape (b,).
+
+    `label`, of shape (n,): class names or numbers; `codes`, of shape (n,): the group, 0..groups-1, whose
+    weight each row has. A weight is how often the row counts, 0 or more, and no weighting is 0 throughout.
+    With all weights 1 the metrics are those of `training.metrics.metrics`, with others scikit-learn's for
+    such sample weights; what is undefined is NaN. Raises TrainingError for a class that is not declared.
+    """
+    if scores.probabilities is None:
+        wanted = _parts_of_numbers(np.asarray(label, dtype=np.float64), scores.predictions)
+        numbers = _summed(wanted, len(wanted), codes, groups)
+        return lambda counts: _of_numbers(_sums(numbers, counts))
+    truth, said = class_numbers(use_case, label), class_numbers(use_case, scores.predictions)
+    probabilities, judged = scores.probabilities, judged_classes(use_case)
+    classes = probabilities.shape[1]
+    parts = _summed(_parts_of_classes(truth, said, probabilities), 3 * classes + 2 + BINS, codes, groups)
+    curves = [_curve(truth == number, probabilities[:, number], codes) for number in judged]
+
+    def measure(counts: Counts) -> dict[str, Floats]:
+        found = _of_classes(_sums(parts, counts), classes, judged)
+        areas = [_areas(curve, counts) for curve in curves]
+        found["roc_auc"] = np.mean([roc for roc, _ in areas], axis=0)
+        found["pr_auc"] = np.mean([pr for _, pr in areas], axis=0)
+        return found
+
+    return measure
+
+
+def _parts_of_numbers(label: Floats, predictions: np.ndarray) -> list[_Part]:
+    """Sums of 1, |error|, error^2, and of the label and its square around its mean."""
+    every = np.arange(len(label))
+    errors, around = predictions - label, label - label.mean()
+    values = (np.ones(len(label)), np.abs(errors), np.square(errors), around, np.square(around))
+    return [(place, every, value) for place, value in enumerate(values)]
+
+
+def _of_numbers(sums: Floats) -> dict[str, Floats]:
+    rows, absolute, squared, label, label_squared = sums
+    spread = label_squared - np.square(label) / rows
+    # What is left of a constant label is rounding: R^2 is undefined there.
+    spread[spread <= 1e-13 * label_squared] = np.nan
+    return {"mae": absolute / rows, "rmse": np.sqrt(squared / rows), "r2": 1.0 - squared / spread}
+
+
+def _parts_of_classes(
+    truth: npt.NDArray[np.intp], said: npt.NDArray[np.intp], probabilities: Floats
+) -> list[_Part]:
+    """Rows by true class, by predicted class, and right ones by class; losses; calibration errors by bin."""
+    every, classes = np.arange(len(truth)), probabilities.shape[1]
+    right = truth == said
+    least = np.finfo(np.float64).eps
+    losses = -np.log(np.clip(probabilities[every, truth], least, 1.0 - least))
+    confidence, bins = confidence_bins(probabilities, said)
+    ones = np.ones(len(truth))
+    return [
+        (truth, every, ones),
+        (classes + said, every, ones),
+        (2 * classes + truth[right], every[right], ones[right]),
+        (3 * classes, every, losses),
+        (3 * classes + 1, every, brier_losses(truth, probabilities)),
+        (3 * classes + 2 + bins, every, confidence - right),
+    ]
+
+
+def _of_classes(sums: Floats, classes: int, judged: tuple[int, ...]) -> dict[str, Floats]:
+    true, said, right = sums[:classes], sums[classes : 2 * classes], sums[2 * classes : 3 * classes]
+    rows = true.sum(axis=0)
+    some = list(judged)
+    return {
+        "accuracy": right.sum(axis=0) / rows,
+        "balanced_accuracy": _share(right, true).sum(axis=0) / (true > 0).sum(axis=0),
+        "precision": _share(right, said)[some].mean(axis=0),
+        "recall": _share(right, true)[some].mean(axis=0),
+        "f1": _share(2.0 * right, true + said)[some].mean(axis=0),
+        "log_loss": sums[3 * classes] / rows,
+        "brier": sums[3 * classes + 1] / rows,
+        "calibration_error": np.abs(sums[3 * classes + 2 :]).sum(axis=0) / rows,
+    }
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    """`part / whole`, 0 where the whole is 0."""
+    return np.asarray(part / np.maximum(whole, 1.0))
+
+
+def _summed(parts: list[_Part], sums: int, codes: npt.NDArray[np.intp], groups: int) -> Any:
+    """The parts as a sparse float64 matrix (sums, groups), in which rows of one group are added up."""
+    from scipy.sparse import coo_matrix
+
+    # 32 bits, as scipy has its indices, for millions of rows come several times.
+    places = np.concatenate([np.broadcast_to(place, len(rows)).astype(np.int32) for place, rows, _ in parts])
+    columns = np.concatenate([codes[rows].astype(np.int32) for _, rows, _ in parts])
+    values = np.concatenate([values for _, _, values in parts])
+    return coo_matrix((values, (places, columns)), shape=(sums, groups)).tocsr()
+
+
+def _sums(parts: Any, counts: Counts) -> Floats:
+    """Each part's sum in each resample, of shape (sums, b), in float64: counts come out exactly."""
+    return np.asarray(parts @ np.ascontiguousarray(counts.T, dtype=np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """Rows by falling score of one class against the rest; a step is a score that some row of it has.
+
+    `rows` and `positives`: the groups (0..groups-1) of all rows, and of those of the class, in that order.
+    `ends`: where each step ends in `rows`; `starts`: where it starts, if the class ties with others anywhere;
+    `positive_ends`: where it ends in `positives`, if rows of the class tie with each other anywhere.
+    """
+
+    rows: npt.NDArray[np.intp]
+    positives: npt.NDArray[np.intp]
+    ends: npt.NDArray[np.intp]
+    starts: npt.NDArray[np.intp] | None
+    positive_ends: npt.NDArray[np.intp] | None
+
+
+def _curve(positive: npt.NDArray[np.bool_], score: Floats, codes: npt.NDArray[np.intp]) -> _Curve:
+    order = np.argsort(-score, kind="stable")
+    ordered, hits = score[order], positive[order]
+    ends = np.append(np.flatnonzero(np.diff(ordered)), len(order) - 1)
+    starts = np.append(0, ends[:-1] + 1)
+    positive_ends = np.cumsum(hits)[ends] - 1
+    held = np.diff(positive_ends, prepend=-1)
+    some = held > 0
+    mixed = bool((held[some] < (ends - starts + 1)[some]).any())
+    tied = bool((held > 1).any())
+    return _Curve(
+        codes[order],
+        codes[order[hits]],
+        ends[some],
+        starts[some] if mixed else None,
+        positive_ends[some] if tied else None,
+    )
+
+
+def _areas(curve: _Curve, counts: Counts) -> tuple[Floats, Floats]:
+    """ROC AUC and average precision in each resample, each of shape (b,); NaN where undefined.
+
+    Both are sums over the steps of the class: a row of it is ahead of the others that come later, and of half
+    of those that tie with it (Hanley & McNeil, Radiology, 1982); average precision is the precision up to a
+    step, weighted by its share of the class, without interpolation, as scikit-learn has it. Steps of other
+    classes alone add nothing to either.
+    """
+    if not len(curve.ends):
+        undefined = np.full(len(counts), np.nan)
+        return undefined, undefined
+    held = counts.take(curve.positives, axis=1)
+    found = np.cumsum(held, axis=1, dtype=np.int32)
+    if curve.positive_ends is not None:
+        found = found.take(curve.positive_ends, axis=1)
+        held = np.diff(found, axis=1, prepend=np.int32(0))
+    passed = np.cumsum(counts.take(curve.rows, axis=1), axis=1, dtype=np.int32)
+    total, of_class = passed[:, -1].astype(np.float64), found[:, -1].astype(np.float64)
+    reached = passed.take(curve.ends, axis=1)
+    weights = held.astype(np.float64)
+    ahead = (reached - found).astype(np.float64)
+    if curve.starts is not None:
+        before = passed.take(np.maximum(curve.starts - 1, 0), axis=1)
+        before[:, curve.starts == 0] = 0
+        # Others that tie count half: the mean of how many are ahead before and after the step.
+        ahead += before - (found - held)
+        ahead *= 0.5
+    precision = found / np.maximum(reached, 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        roc = 1.0 - np.einsum("ij,ij->i", weights, ahead) / (of_class * (total - of_class))
+        pr = np.einsum("ij,ij->i", weights, precision) / of_class
+    return roc, pr

@@ -1,0 +1,27 @@
+"""A registered version of a model in memory, ready to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A registered version, ready to predict.
+
+    `model` is a CatBoostClassifier or CatBoostRegressor whose inputs are `feature_names` in that order;
+    `classes` are the columns of its probabilities (none for regression), `weights` what an error on each
+    costs (none: all the same, see `model/decision.py`); `tags` are the version's. `size_bytes` is the size
+    of its file, which CatBoost would write a little smaller again.
+    """
+
+    version: int
+    run_id: str
+    model: Any
+    feature_names: tuple[str, ...]
+    classes: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    size_bytes: int = 0

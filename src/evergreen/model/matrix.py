@@ -1,0 +1,79 @@
+"""Feature columns as CatBoost takes them, the same for training, scoring and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evergreen.model.signature import model_inputs
+from evergreen.usecase import UseCase
+
+if TYPE_CHECKING:
+    from catboost import Pool
+
+# What a missing category is called in a model: CatBoost knows missing numbers only.
+MISSING = "missing"
+
+Columns = Mapping[str, np.ndarray]
+
+
+def pool(use_case: UseCase, columns: Columns, label: np.ndarray | None = None) -> Pool:
+    """A CatBoost Pool of n rows from the columns of `feature_columns` (more columns do no harm).
+
+    Inputs stand in the order of `registry.signature.model_inputs`; numbers are float32 with NaN for missing,
+    missing categories become "missing". `label`, of shape (n,): class names, or float64 for regression.
+    """
+    from catboost import FeaturesData, Pool
+
+    inputs = model_inputs(use_case)
+    numbers = [f.name for f in inputs if f.numeric]
+    categories = [f.name for f in inputs if not f.numeric]
+    parts: dict[str, Any] = {}
+    if numbers:
+        block = np.empty((len(columns[numbers[0]]), len(numbers)), dtype=np.float32)
+        for index, name in enumerate(numbers):
+            block[:, index] = columns[name]
+        parts |= {"num_feature_data": block, "num_feature_names": numbers}
+    if categories:
+        cells = np.empty((len(columns[categories[0]]), len(categories)), dtype=object)
+        for index, name in enumerate(categories):
+            cells[:, index] = _as_bytes(columns[name])
+        parts |= {"cat_feature_data": cells, "cat_feature_names": categories}
+    return Pool(FeaturesData(**parts), label=None if label is None else list(label))
+
+
+def frame_of(use_case: UseCase, columns: Columns) -> pd.DataFrame:
+    """The model's inputs as a frame in the pool's order: float64 numbers, str categories with "missing"."""
+    return pd.DataFrame(
+        {
+            f.name: np.asarray(columns[f.name], dtype=np.float64)
+            if f.numeric
+            else pd.Series(as_text(columns[f.name]), dtype=object)
+            for f in model_inputs(use_case)
+        }
+    )
+
+
+def rows_of(columns: Columns, mask: npt.NDArray[np.bool_]) -> dict[str, np.ndarray]:
+    """Those rows of every column for which `mask`, of shape (n,), is true."""
+    return {name: values[mask] for name, values in columns.items()}
+
+
+def as_text(values: np.ndarray) -> list[str]:
+    """Categories as text, with "missing" for None."""
+    return [MISSING if value is None else str(value) for value in values.tolist()]
+
+
+def _as_bytes(values: np.ndarray) -> list[bytes]:
+    known: dict[Any, bytes] = {}
+    found = []
+    for value in values.tolist():
+        data = known.get(value)
+        if data is None:
+            data = known[value] = (MISSING if value is None else str(value)).encode()
+        found.append(data)
+    return found

@@ -1,0 +1,163 @@
+"""The reference profile: what the model's training data looked like, as bins and counts per feature.
+
+Drift is measured against it. It is kept per version, so that a new champion is compared with its own data.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from evergreen.model.matrix import Columns
+from evergreen.model.signature import model_inputs
+from evergreen.usecase import UseCase
+
+# The model's own answers on its hold-out stand beside the features. No feature can have this name.
+PREDICTION = "__prediction__"
+
+# Categories with a smaller share, or beyond this number, are counted together as "other".
+MINIMUM_SHARE = 0.01
+MOST_CATEGORIES = 30
+
+
+@dataclass(frozen=True)
+class FeatureProfile:
+    """One feature's reference.
+
+    numeric: `bins` are k inner edges e1 < ... < ek; `counts` are the k + 1 rows counts of (-inf, e1], (e1,
+    e2], ..., (ek, inf), and last the number of missing values. category: `bins` are k names; `counts` are
+    theirs, then those of all other names, then the missing.
+    """
+
+    feature: str
+    kind: Literal["numeric", "category"]
+    bins: tuple[float, ...] | tuple[str, ...]
+    counts: tuple[int, ...]
+
+    def count(self, values: np.ndarray) -> npt.NDArray[np.int64]:
+        """How many of the values, of shape (n,), fall into each bin; shape (k + 2,), int64."""
+        size = len(self.bins) + 2
+        if self.kind == "numeric":
+            numbers = values.astype(np.float64)
+            # side="left" closes bins on the right, so that a value equal to an edge is in the bin it ends.
+            places = np.searchsorted(np.array(self.bins, dtype=np.float64), numbers, side="left")
+            places = np.where(np.isnan(numbers), size - 1, places)
+            return np.bincount(places, minlength=size).astype(np.int64)
+        place: dict[Any, int] = {name: index for index, name in enumerate(self.bins)}
+        found = np.zeros(size, dtype=np.int64)
+        for value, times in Counter(values.tolist()).items():
+            found[size - 1 if value is None else place.get(str(value), size - 2)] += times
+        return found
+
+    def names(self) -> list[str]:
+        """A readable name for each bin, in the order of `counts`."""
+        if self.kind == "category":
+            return [*map(str, self.bins), "(other)", "(missing)"]
+        edges = [f"{edge:g}" for edge in self.bins]
+        if not edges:
+            return ["any", "(missing)"]
+        between = [f"({low}, {high}]" for low, high in itertools.pairwise(edges)]
+        return [f"<= {edges[0]}", *between, f"> {edges[-1]}", "(missing)"]
+
+
+def profile(use_case: UseCase, columns: Columns, predictions: np.ndarray) -> list[FeatureProfile]:
+    """The reference of every model input, and of the model's predictions on its hold-out.
+
+    `columns` are the n rows that the model was fitted on; `predictions` class names or float64.
+    """
+    found = [
+        _numeric(f.name, columns[f.name], use_case.drift.bins)
+        if f.numeric
+        else _category(f.name, columns[f.name])
+        for f in model_inputs(use_case)
+    ]
+    answers = (
+        _numeric(PREDICTION, predictions, use_case.drift.bins)
+        if use_case.problem == "regression"
+        else _category(PREDICTION, predictions)
+    )
+    return [*found, answers]
+
+
+def save(engine: sa.Engine, use_case: str, version: int, profiles: Sequence[FeatureProfile]) -> None:
+    """Write a version's reference in one transaction, in place of any former one."""
+    rows = [
+        {
+            "use_case": use_case,
+            "version": version,
+            "feature": p.feature,
+            "kind": p.kind,
+            "bins": json.dumps(p.bins),
+            "counts": json.dumps(p.counts),
+        }
+        for p in profiles
+    ]
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text("DELETE FROM reference_profile WHERE use_case = :use_case AND model_version = :version"),
+            {"use_case": use_case, "version": version},
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO reference_profile (use_case, model_version, feature, kind, bins, counts)"
+                " VALUES (:use_case, :version, :feature, :kind, :bins, :counts)"
+            ),
+            rows,
+        )
+
+
+def load(engine: sa.Engine, use_case: str, version: int) -> dict[str, FeatureProfile]:
+    """A version's reference by feature; empty if none was kept."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            sa.text(
+                "SELECT feature, kind, bins, counts FROM reference_profile"
+                " WHERE use_case = :use_case AND model_version = :version"
+            ),
+            {"use_case": use_case, "version": version},
+        )
+        return {
+            row.feature: FeatureProfile(
+                row.feature, row.kind, tuple(json.loads(row.bins)), tuple(json.loads(row.counts))
+            )
+            for row in rows
+        }
+
+
+def to_json(profiles: Sequence[FeatureProfile]) -> list[dict[str, Any]]:
+    return [asdict(p) for p in profiles]
+
+
+def from_json(data: Sequence[Mapping[str, Any]]) -> list[FeatureProfile]:
+    return [FeatureProfile(p["feature"], p["kind"], tuple(p["bins"]), tuple(p["counts"])) for p in data]
+
+
+def _numeric(name: str, values: np.ndarray, bins: int) -> FeatureProfile:
+    numbers = values.astype(np.float64)
+    present = numbers[np.isfinite(numbers)]
+    edges: tuple[float, ...] = ()
+    if len(present):
+        quantiles = np.quantile(present, np.arange(1, bins) / bins, method="inverted_cdf")
+        # Repeated values give equal quantiles; the greatest value would end a bin that nothing lies beyond.
+        edges = tuple(float(edge) for edge in np.unique(quantiles) if edge < present.max())
+    return _counted(FeatureProfile(name, "numeric", edges, ()), numbers)
+
+
+def _category(name: str, values: np.ndarray) -> FeatureProfile:
+    seen = Counter(str(value) for value in values.tolist() if value is not None)
+    least = MINIMUM_SHARE * max(1, len(values))
+    common = [value for value, times in seen.most_common(MOST_CATEGORIES) if times >= least]
+    return _counted(FeatureProfile(name, "category", tuple(sorted(common)), ()), values)
+
+
+def _counted(empty: FeatureProfile, values: np.ndarray) -> FeatureProfile:
+    counts = tuple(int(count) for count in empty.count(values))
+    return FeatureProfile(empty.feature, empty.kind, empty.bins, counts)

@@ -1,0 +1,200 @@
+"""Scoring from file to file: the champion's predictions for the rows of a file of any readable format."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from evergreen.errors import ServingError
+from evergreen.private import replace_file
+from evergreen.registry.champion import require_champion
+from evergreen.scoring.file_rows import FileRows, broken_file, judge_rows
+from evergreen.scoring.spreadsheet import escape_formulas
+from evergreen.settings import Settings
+from evergreen.usecase import ROW_NUMBER, TIMELESS, FileSource, UseCase
+from evergreen.usecases import load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PARQUET = (".parquet", ".pq")
+_FORMATS = (".csv", *_PARQUET)
+
+# What becomes of a file with rows that break the contract: their refusals stand in their places, or nothing
+# is written.
+OnError: TypeAlias = Literal["row", "stop"]
+_REFUSALS_SHOWN = 20
+
+
+def score_file(
+    settings: Settings,
+    use_case: str,
+    input: Path,
+    output: Path,
+    columns: Sequence[str] | None = None,
+    *,
+    on_error: OnError | None = None,
+    raw_text: bool = False,
+) -> dict[str, Any]:
+    """Score each row of `input`, in its order, and write `output` (.csv, .parquet), whole or not at all.
+
+    Types and domains are checked as an ingest checks them, with the source's column names; keys may repeat,
+    and the label may be absent.
+    `columns` chooses and orders the output's columns and may rename them, "Survived=prediction": keys,
+    features, `prediction`, `probability` (of the predicted class), `probability_<class>` and `error`, by
+    their declared names or the source's (the label's source column is the prediction). By default keys,
+    prediction and probabilities, and with `on_error` "row" the error.
+
+    `on_error` "row": a row that breaks the contract has no answer, and why in the column `error`; "stop": one
+    such row and nothing is written. None is "row", but "stop" where `columns` leave `error` out: such a file
+    could not say what is missing in it.
+    In CSV, texts that a spreadsheet would take for formulas get an apostrophe before them, unless `raw_text`.
+
+    Returns {"rows", "refused", "refusals": [{"row" (from 1), "error"}] (the first 20),
+    "warnings": [{"column", "check", "count", "examples"}], "output", "columns", "model_version"}.
+    Raises SourceError, ValidationFailed, NoChampion and ServingError.
+    """
+    declared = load(use_case, settings)
+    _writable(output)
+    raw = _read(settings, declared, input)
+    known = _known(declared)
+    error = _error_column(declared)
+    wanted = [_chosen(text, known, use_case) for text in columns] if columns else _default(declared)
+    if on_error is None:
+        on_error = "row" if not columns or any(name == error for _, name in wanted) else "stop"
+    if on_error == "row" and not columns:
+        wanted.append((error, error))
+    version = require_champion(settings, use_case).version
+    rows = judge_rows(declared, raw, input)
+    if rows.refusals and on_error == "stop":
+        otherwise = ", or score the other rows with --on-error row"
+        raise broken_file(declared, input, rows.reports, otherwise=otherwise)
+    scored = _score(settings, declared, rows, version)
+    frame = scored[[name for _, name in wanted]].set_axis([title for title, _ in wanted], axis=1)
+    _write(frame, output, raw_text)
+    refusals = list(rows.refusals.items())[:_REFUSALS_SHOWN]
+    return {
+        "rows": len(scored),
+        "refused": len(rows.refusals),
+        "refusals": [{"row": position + 1, "error": why} for position, why in refusals],
+        "warnings": [_without_severity(asdict(warning)) for warning in rows.warnings],
+        "output": str(output),
+        "columns": [title for title, _ in wanted],
+        "model_version": version,
+    }
+
+
+def _read(settings: Settings, use_case: UseCase, path: Path) -> pd.DataFrame:
+    from evergreen.sources.read import read
+
+    first = use_case.views[0].source
+    source = first if isinstance(first, FileSource) else FileSource(path=str(path))
+    return read(
+        source,
+        settings,
+        use_case.name,
+        start=TIMELESS,
+        end=datetime.now(UTC),
+        override=str(path),
+        numbered=any(key.source_column == ROW_NUMBER for key in use_case.entity.keys),
+    )
+
+
+def _score(settings: Settings, use_case: UseCase, rows: FileRows, version: int) -> pd.DataFrame:
+    """All rows with their answers, as the service gives them, or their refusals."""
+    import pandas as pd
+
+    from evergreen.model.on_demand import columns_of
+    from evergreen.model.predict import predict
+    from evergreen.registry.models import load_model
+
+    error = _error_column(use_case)
+    why = pd.Series(rows.refusals, dtype=object).reindex(rows.frame.index)
+    sound = rows.sound
+    if sound.empty:
+        return rows.frame.assign(**dict.fromkeys(_answer_columns(use_case)), **{error: why})
+    outcome = predict(use_case, load_model(settings, use_case, version), columns_of(sound, use_case))
+    answers: dict[str, Any] = {"prediction": outcome.predictions}
+    if outcome.by_class is not None:
+        answers["probability"] = outcome.probability
+        for index, name in enumerate(outcome.classes):
+            answers[f"probability_{name}"] = outcome.by_class[:, index]
+    answered = pd.DataFrame(answers, index=sound.index).reindex(rows.frame.index)
+    return pd.concat([rows.frame, answered, why.rename(error)], axis=1)
+
+
+def _error_column(use_case: UseCase) -> str:
+    """ "error", unless the declaration has a column of that name; no declared name begins with "_"."""
+    names = {*use_case.entity.key_names, *use_case.feature_types, use_case.label.name}
+    return "_error" if "error" in names else "error"
+
+
+def _without_severity(warning: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in warning.items() if name != "severity"}
+
+
+def _answer_columns(use_case: UseCase) -> list[str]:
+    classes = use_case.label.classes
+    return ["prediction", *(["probability", *(f"probability_{c}" for c in classes)] if classes else [])]
+
+
+def _default(use_case: UseCase) -> list[tuple[str, str]]:
+    names = [*use_case.entity.key_names, *_answer_columns(use_case)]
+    return [(name, name) for name in names]
+
+
+def _known(use_case: UseCase) -> dict[str, str]:
+    """The output's possible columns by every name they go by."""
+    columns = [(k.name, k.source_column) for k in use_case.entity.keys]
+    columns += [(f.name, f.source_column) for f in use_case.stored_features]
+    known = {source: name for name, source in columns} | {name: name for name, _ in columns}
+    label = use_case.label
+    known |= {label.source_column: "prediction", label.name: "prediction"}
+    error = _error_column(use_case)
+    return known | {name: name for name, _ in _default(use_case)} | {error: error}
+
+
+def _chosen(text: str, known: dict[str, str], use_case: str) -> tuple[str, str]:
+    """(title, column) of "title=column" or "column". Raises ServingError with the nearest name."""
+    title, equals, name = (part.strip() for part in text.partition("="))
+    name = name if equals else title
+    if not title or name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise ServingError(
+            f"--columns names {name!r}, which scoring {use_case} does not give",
+            hint=f"did you mean {near[0]!r}?"
+            if near
+            else f"it gives {', '.join(sorted(set(known.values())))}",
+        )
+    return title, known[name]
+
+
+def _writable(output: Path) -> None:
+    """Say before the work what would make the output fail after it."""
+    if output.suffix.lower() not in _FORMATS:
+        raise ServingError(
+            f"{output} is neither .csv nor .parquet", hint="name the output's format by its ending"
+        )
+    if output.is_dir():
+        raise ServingError(f"{output} is a folder", hint="name a file in it")
+    if not output.parent.is_dir():
+        raise ServingError(f"there is no folder {output.parent}", hint="make it, or write elsewhere")
+
+
+def _write(frame: pd.DataFrame, output: Path, raw_text: bool) -> None:
+    # Into a neighbour first: nobody ever sees half a file, and a former one stays if this fails.
+    # For its owner only, as it holds people's rows; a file that was shared stays shared.
+    try:
+        with replace_file(output, keep_mode=True) as part:
+            if output.suffix.lower() in _PARQUET:
+                frame.to_parquet(part, index=False)
+            else:
+                (frame if raw_text else escape_formulas(frame)).to_csv(part, index=False)
+    except OSError as error:
+        raise ServingError(
+            f"{output} cannot be written: {error.strerror or error}", hint="check its folder and the disk"
+        ) from error

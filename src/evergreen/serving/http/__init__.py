@@ -1,0 +1,1 @@
+"""Requests and answers of the service: types made from a declaration, error bodies, example requests."""

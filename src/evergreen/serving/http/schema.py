@@ -1,0 +1,299 @@
+"""Request and answer bodies of a use case's service, as pydantic models made from its declaration.
+
+They are what the service validates against and what its OpenAPI page documents: one place, one truth.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
+from pydantic_core import PydanticCustomError
+
+from evergreen.serving.http.examples import draw_requests
+from evergreen.usecase import Feature, Key, UseCase
+
+# What the tables can hold (store/tables/declared.py): a longer value is refused here, not lost in the log.
+CATEGORY_CHARACTERS = 255
+KEY_CHARACTERS = 191
+TEXT_CHARACTERS = 16_000
+_BIGINT = 2**63
+
+_BODY = ConfigDict(extra="forbid", protected_namespaces=())
+_ANSWER = ConfigDict(protected_namespaces=())
+
+
+class FieldError(BaseModel):
+    """One field of a body that breaks the contract."""
+
+    field: str = Field(description="Which field, for a batch with the row's position.", examples=["age"])
+    reason: str = Field(description="What is wrong with it.", examples=["Field required"])
+
+
+class FieldWarning(BaseModel):
+    """One field whose value is beyond its domain, or missing, where the declaration only warns of that."""
+
+    field: str = Field(description="Which field.", examples=["age"])
+    reason: str = Field(description="The check that its value breaks.", examples=["is more than 120"])
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong, with which object, and what to do next."""
+
+    type: str = Field(description="The kind of error.", examples=["InvalidRequest"])
+    message: str = Field(description="What happened.")
+    hint: str = Field("", description="What to do next.")
+    fields: list[FieldError] = Field(default_factory=list, description="The fields at fault, if any.")
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every 4xx and 503 answer."""
+
+    error: ErrorDetail
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """The models of one use case's service."""
+
+    row: type[BaseModel]
+    predict: type[BaseModel]
+    predict_batch: type[BaseModel]
+    predict_by_key: type[BaseModel]
+    feedback: type[BaseModel]
+    prediction: type[BaseModel]
+    prediction_batch: type[BaseModel]
+    explanation: type[BaseModel]
+    feedback_answer: type[BaseModel]
+    metadata: type[BaseModel]
+
+
+def schemas(use_case: UseCase) -> Schemas:
+    """Make the request and answer models of `use_case`."""
+    row = _row(use_case)
+    key = _body("Key", **_keys(use_case, required=True))
+    prediction = _prediction(use_case)
+    limit = use_case.serving.max_batch
+    return Schemas(
+        row=row,
+        predict=_body("PredictRequest", data=(row, Field(description=f"One {use_case.entity.name}."))),
+        predict_batch=_body(
+            "PredictBatchRequest",
+            data=(_several(row, limit), Field(description=f"One to {limit} rows.")),
+        ),
+        predict_by_key=_body(
+            "PredictByKeyRequest",
+            data=(
+                key | _several(key, limit),
+                Field(description="One key, or a list of keys, whose newest stored features are used."),
+            ),
+        ),
+        feedback=_body(
+            "FeedbackRequest",
+            prediction_id=(
+                Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")],
+                Field(description="The id that an answer carried."),
+            ),
+            actual=(_outcome_type(use_case), Field(description=use_case.label.meaning)),
+        ),
+        prediction=prediction,
+        prediction_batch=_answer(
+            "PredictionBatch",
+            model_version=(int, Field(description="The version that answered every row.")),
+            predictions=(list[prediction], Field(description="One answer per row, in order.")),  # type: ignore[valid-type]
+        ),
+        explanation=_explanation(use_case),
+        feedback_answer=_answer("FeedbackAnswer", prediction_id=(str, ...), recorded=(bool, ...)),
+        metadata=_metadata(use_case),
+    )
+
+
+def described(use_case: UseCase) -> str:
+    """The use case and each of its fields in Markdown: the head of the OpenAPI page, fields folded."""
+    lines = [use_case.meaning, "", "<details><summary>Every field, its domain and its meaning</summary>", ""]
+    lines += ["| field | type | domain | meaning |", "|---|---|---|---|"]
+    lines += [f"| {k.name} | {k.dtype} | key, optional | {k.meaning} |" for k in use_case.entity.keys]
+    lines += [f"| {f.name} | {f.dtype} | {_domain(f)} | {f.meaning} |" for f in use_case.stored_features]
+    return "\n".join([*lines, "", "</details>"])
+
+
+def _domain(feature: Feature) -> str:
+    parts = []
+    if feature.allowed:
+        # In code marks: a value may contain a comma itself.
+        parts.append(" ".join(f"`{value}`" for value in feature.allowed))
+    if feature.minimum is not None:
+        parts.append(f"from {feature.minimum:g}")
+    if feature.maximum is not None:
+        parts.append(f"to {feature.maximum:g}")
+    texts = [" ".join(parts)] if parts else []
+    if feature.nullable:
+        texts.append("may be null")
+    elif not feature.strict:
+        texts.append("not null")
+    text = "; ".join(texts) or "any"
+    return text if feature.strict else f"expected: {text}"
+
+
+def _body(name: str, **fields: Any) -> type[BaseModel]:
+    made: type[BaseModel] = create_model(name, __config__=_BODY, **fields)
+    return made
+
+
+def _answer(name: str, **fields: Any) -> type[BaseModel]:
+    made: type[BaseModel] = create_model(name, __config__=_ANSWER, **fields)
+    return made
+
+
+def _several(model: type[BaseModel], limit: int) -> Any:
+    return Annotated[list[model], Field(min_length=1, max_length=limit)]  # type: ignore[valid-type]
+
+
+def _row(use_case: UseCase) -> type[BaseModel]:
+    fields = _keys(use_case, required=False)
+    for feature in use_case.stored_features:
+        kind = _feature_type(feature)
+        fields[feature.name] = (
+            (kind | None, Field(None, description=_description(feature)))
+            if feature.nullable or not feature.strict
+            else (kind, Field(description=_description(feature)))
+        )
+    drawn = draw_requests(use_case, 50, seed=7)
+    # A value for every field, so that the page's example shows what each one looks like.
+    example = {name: next((r[name] for r in drawn if r[name] is not None), None) for name in drawn[0]}
+    config = ConfigDict(extra="forbid", protected_namespaces=(), json_schema_extra={"example": example})
+    return create_model("Row", __config__=config, __doc__=use_case.meaning, **fields)
+
+
+def _keys(use_case: UseCase, *, required: bool) -> dict[str, Any]:
+    if required:
+        return {k.name: (_key_type(k), Field(description=k.meaning)) for k in use_case.entity.keys}
+    return {
+        k.name: (_key_type(k) | None, Field(None, description=f"{k.meaning} (optional; echoed and logged)"))
+        for k in use_case.entity.keys
+    }
+
+
+def _key_type(key: Key) -> Any:
+    if key.dtype == "int":
+        return Annotated[int, BeforeValidator(_whole)]
+    return Annotated[str, StringConstraints(strict=True, min_length=1, max_length=KEY_CHARACTERS)]
+
+
+def _description(feature: Feature) -> str:
+    """The meaning, and the domain where the schema's own words do not hold it."""
+    if feature.strict:
+        return feature.meaning
+    domain = _domain(feature).replace("`", "")
+    return f"{feature.meaning} ({domain}; otherwise the answer carries a warning)"
+
+
+def _feature_type(feature: Feature) -> Any:
+    """What is refused: another type, and with severity "error" what lies beyond the domain."""
+    minimum = feature.minimum if feature.strict else None
+    maximum = feature.maximum if feature.strict else None
+    if feature.dtype == "int":
+        low = None if minimum is None else math.ceil(minimum)
+        high = None if maximum is None else math.floor(maximum)
+        return Annotated[int, Field(ge=low, le=high), BeforeValidator(_whole)]
+    if feature.dtype == "float":
+        return Annotated[float, Field(strict=True, allow_inf_nan=False, ge=minimum, le=maximum)]
+    if feature.allowed and feature.strict:
+        return Literal[feature.allowed]
+    length = CATEGORY_CHARACTERS if feature.dtype == "category" else TEXT_CHARACTERS
+    return Annotated[str, StringConstraints(strict=True, min_length=1, max_length=length)]
+
+
+def _whole(value: Any) -> Any:
+    """Whole numbers only, 3.0 included (JSON has one kind of number); no strings, no booleans."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise PydanticCustomError("whole_number", "Input should be a whole number")
+    if not -_BIGINT <= value < _BIGINT:
+        raise PydanticCustomError("whole_number_size", "Input should fit into 64 bits")
+    return value
+
+
+def _outcome_type(use_case: UseCase) -> Any:
+    if use_case.label.classes:
+        return Literal[use_case.label.classes]
+    return Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def _prediction(use_case: UseCase) -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        "prediction_id": (
+            str,
+            Field(description="UUIDv7, as logged; send it back to /feedback with the outcome."),
+        ),
+        "model_version": (int, Field(description="The registered version that answered.")),
+    }
+    for key in use_case.entity.keys:
+        kind: Any = int if key.dtype == "int" else str
+        fields[key.name] = (kind | None, Field(description=key.meaning))
+    fields["prediction"] = (_outcome_type(use_case), Field(description=use_case.label.meaning))
+    if use_case.label.classes:
+        fields["probability"] = (float, Field(ge=0, le=1, description="Of the predicted class."))
+        fields["probabilities"] = (
+            dict[str, float],
+            Field(
+                description="By class, adding up to 1.",
+                examples=[{c: round(1 / len(use_case.label.classes), 3) for c in use_case.label.classes}],
+            ),
+        )
+    if any(not feature.strict for feature in use_case.stored_features):
+        fields["warnings"] = (
+            list[FieldWarning],
+            Field(
+                description="Values that the declaration does not expect; the row was answered and logged."
+            ),
+        )
+    return _answer("Prediction", **fields)
+
+
+def _explanation(use_case: UseCase) -> type[BaseModel]:
+    return _answer(
+        "Explanation",
+        model_version=(int, Field(description="The registered version that is explained.")),
+        prediction=(_outcome_type(use_case), Field(description=use_case.label.meaning)),
+        base_value=(float, Field(description="The raw score of the predicted class before any feature.")),
+        contributions=(
+            dict[str, float],
+            Field(
+                description="Each model feature's SHAP value in raw-score units (log-odds for classes), "
+                "largest effect first; they add up with base_value to the raw score."
+            ),
+        ),
+    )
+
+
+def _metadata(use_case: UseCase) -> type[BaseModel]:
+    return _answer(
+        "Metadata",
+        use_case=(str, Field(examples=[use_case.name])),
+        title=(str, ...),
+        entity=(str, ...),
+        keys=(list[str], ...),
+        started_at=(str, Field(description="When this process started, ISO 8601 UTC.")),
+        declaration=(
+            str,
+            Field(description="Digest of the declaration that this process holds: the one of its start."),
+        ),
+        problem=(str, Field(description="binary, multiclass or regression")),
+        model_version=(int | None, Field(description="The version in service; null when there is none.")),
+        run_id=(str | None, Field(description="Its MLflow run.")),
+        promoted_at=(str | None, Field(description="When it became champion, ISO 8601 UTC.")),
+        loaded_at=(str | None, Field(description="Since when this service answers with it.")),
+        features=(list[dict[str, Any]], Field(description="Name, type and meaning of each stored feature.")),
+        model_features=(list[str], Field(description="The model's inputs in order.")),
+        classes=(list[str], Field(description="The label's classes; none for regression.")),
+        predictions=(dict[str, int], Field(description="Answers given since this service started.")),
+        log=(
+            dict[str, int],
+            Field(description="Rows of the log: queued, spilled, written, lost."),
+        ),
+        trouble=(str, Field(description="Why the newest champion is not in service, if so.")),
+    )

@@ -1,0 +1,1 @@
+"""Files of any format, encoding, compression and place, as Arrow batches."""

@@ -1,0 +1,73 @@
+"""Which format a file has, and its rows in batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from evergreen.errors import SettingsError, SourceUnreadable
+from evergreen.sources.files import csv_file, json_lines, parquet
+from evergreen.sources.files.compression import opened, without_suffix
+from evergreen.sources.files.places import Content
+from evergreen.usecase import FileSource
+
+_PARQUET = (".parquet", ".pq")
+_PARQUET_MAGIC = b"PAR1"
+_JSON_LINES = (".jsonl", ".ndjson", ".json")
+_HEAD = 1 << 16
+
+
+def batches(
+    content: Content, source: FileSource, batch_rows: int, batch_bytes: int
+) -> Generator[pa.Table, None, None]:
+    """The file's rows with its columns; first of all a batch without rows.
+
+    What the source does not declare is detected. Raises SourceUnreadable for content that is empty, broken,
+    not what its name says, or changed meanwhile; SettingsError for a declaration that nothing can be.
+    """
+    if content.size == 0:
+        raise SourceUnreadable(f"{content.name} is empty", hint="give a file with a header line and rows")
+    open_file = opened(content, source.compression)
+    kind = _declared(source, content) or _looks_like(content.name, open_file)
+    if kind == "parquet":
+        yield from parquet.batches(content.name, open_file, batch_rows, batch_bytes)
+    elif kind == "jsonl":
+        yield from json_lines.batches(content.name, open_file, source.encoding)
+    else:
+        yield from csv_file.batches(content.name, open_file, source.delimiter, source.encoding)
+    content.check_unchanged()
+
+
+def _declared(source: FileSource, content: Content) -> str:
+    if source.format not in ("auto", "csv", "parquet", "jsonl"):
+        raise SettingsError(
+            f"the source {content.name} declares the format {source.format!r}",
+            hint='write "csv", "parquet", "jsonl" or "auto"',
+        )
+    return "" if source.format == "auto" else source.format
+
+
+def _looks_like(name: str, open_file: Callable[[], BinaryIO]) -> str:
+    with open_file() as stream:
+        head = stream.read(_HEAD)
+    inner = without_suffix(name.partition("?")[0])
+    if head.startswith(_PARQUET_MAGIC) or inner.endswith(_PARQUET):
+        return "parquet"
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start[:15].lower().startswith((b"<!doctype html", b"<html")):
+        raise SourceUnreadable(
+            f"{name} is a web page, not a table", hint="give the address of the file itself"
+        )
+    if inner.endswith(_JSON_LINES) or (start.startswith(b"{") and _is_object(start)):
+        return "jsonl"
+    return "csv"
+
+
+def _is_object(start: bytes) -> bool:
+    try:
+        return isinstance(json.loads(start.partition(b"\n")[0]), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,96 @@
+"""Which files a declaration means, and their bytes."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from evergreen.errors import SourceUnreachable, SourceUnreadable
+from evergreen.sources.files import remote
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file's bytes as they were when it was found. `name`: where it is; `digest`: their sha256 in hex."""
+
+    name: str
+    digest: str
+    size: int
+    open: Callable[[], BinaryIO] = field(repr=False, compare=False)
+    check_unchanged: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+
+def find(place: str, temporary_folder: Path | None = None) -> list[Content]:
+    """The file at `place`, or the files that it matches as a glob, sorted by name.
+
+    `place` is a path (a relative one starts at the current folder) or an fsspec URL. What is remote is
+    brought to a temporary file in `temporary_folder`, which is gone when nobody holds its contents any more.
+
+    Raises SourceUnreachable when there is no such file or host, SourceUnreadable for a folder or what may not
+    be read, SettingsError for a kind of URL that cannot be read here.
+    """
+    if place.startswith("file://"):
+        place = remote.local_path(place)
+    if "://" in place:
+        return [Content(*found) for found in remote.Brought(temporary_folder).contents(place)]
+    path = Path(place).expanduser()
+    if path.exists() or not glob.has_magic(place):
+        return [_local(path, place)]
+    found = sorted(path for path in _matches(path) if not path.is_dir())
+    if not found:
+        raise SourceUnreachable(
+            f"no file matches {place}" + ("" if path.is_absolute() else f" in {Path.cwd()}"),
+            hint="check the pattern: * stands for any part of a name, ** for any folders",
+        )
+    return [_local(path, str(path)) for path in found]
+
+
+def _matches(pattern: Path) -> list[Path]:
+    # Unlike Path.glob this leaves out hidden files, such as those that somebody is still writing.
+    return [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207
+
+
+def _local(path: Path, place: str) -> Content:
+    try:
+        path = path.resolve()
+        before = path.stat()
+        if stat.S_ISDIR(before.st_mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(before.st_mode):
+            raise SourceUnreadable(f"{place} is not a file", hint="name a file with rows")
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        relative = not Path(place).expanduser().is_absolute()
+        raise SourceUnreachable(
+            f"there is no file {place}" + (f" in {Path.cwd()}" if relative else ""),
+            hint="name the file with --source, in the trigger form, or in the setting EVERGREEN_SOURCES",
+        ) from None
+    except IsADirectoryError:
+        raise SourceUnreadable(
+            f"{place} is a folder", hint=f"name the file in it, or several as {Path(place) / '*.csv'}"
+        ) from None
+    except OSError as error:
+        raise SourceUnreadable(
+            f"{place} cannot be read: {error.strerror or error}",
+            hint="check its permissions and the disk it is on",
+        ) from error
+
+    def check_unchanged() -> None:
+        if not path.exists() or _signature(path.stat()) != _signature(before):
+            raise SourceUnreadable(
+                f"{path} was changed while it was read",
+                hint="run this again; write files under another name and rename them when they are whole",
+            )
+
+    return Content(str(path), digest, before.st_size, lambda: path.open("rb"), check_unchanged)
+
+
+def _signature(state: os.stat_result) -> tuple[int, ...]:
+    return state.st_ino, state.st_size, state.st_mtime_ns

@@ -1,0 +1,74 @@
+"""The stack's processes as the kernel sees them: found by an environment mark, measured, ended.
+
+Every process of a stack carries EVERGREEN_STACK_ID (which stack) and EVERGREEN_STACK_CHILD (which of its
+servers) in its environment, and so does whatever it forks. That finds processes which left their group and
+session, and those left over from a stack whose supervisor was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+from evergreen.stack.processes.warden import end_all, process_tree
+
+ID_MARK = "EVERGREEN_STACK_ID"
+CHILD_MARK = "EVERGREEN_STACK_CHILD"
+
+
+def stack_id(home: Path) -> str:
+    """The mark of the stack whose home this is: the same across its restarts, and in every locale."""
+    return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
+
+
+def marked(stack: str) -> dict[int, str]:
+    """The living processes of that stack: pid -> the server it belongs to. This process is not among them."""
+    mark = f"{ID_MARK}={stack}".encode()
+    child_mark = f"{CHILD_MARK}=".encode()
+    found: dict[int, str] = {}
+    for pid, (_, state) in process_tree().items():
+        if pid == os.getpid() or state in ("Z", "X"):
+            continue
+        with contextlib.suppress(OSError):
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            if mark in environment:
+                names = [item[len(child_mark) :] for item in environment if item.startswith(child_mark)]
+                found[pid] = names[0].decode(errors="replace") if names else ""
+    return found
+
+
+def memory_bytes(pids: set[int]) -> int:
+    """Their proportional set size: shared pages count once, divided among those who share them."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+    return total
+
+
+def end_marked(stack: str, *, child: str | None = None, ask_seconds: float = 0.0) -> int:
+    """End the stack's processes, or only those of one server; returns how many there were.
+
+    They get SIGTERM first when `ask_seconds` is positive, and SIGKILL after that long, until none is left.
+    """
+    ancestors = _ancestors()
+
+    def living() -> set[int]:
+        return {pid for pid, name in marked(stack).items() if pid not in ancestors and child in (None, name)}
+
+    return end_all(living, ask_seconds, give_up_after=10.0)
+
+
+def _ancestors() -> set[int]:
+    """The processes above this one, so that a command run from inside a stack does not end itself."""
+    tree = process_tree()
+    found: set[int] = set()
+    pid = os.getpid()
+    while pid in tree and pid not in found:
+        found.add(pid)
+        pid = tree[pid][0]
+    return found

@@ -1,0 +1,48 @@
+"""The stack's generated passwords and keys: made once, kept in `keys.json` (mode 600) across restarts."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from evergreen.errors import StackError
+from evergreen.private import write_private
+from evergreen.stack.servers.mariadb import new_password
+
+KEYS_FILE = "keys.json"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Everything secret. Airflow's Fernet key encrypts the connections that users save: never lose it."""
+
+    mariadb_password: str
+    airflow_password: str
+    airflow_fernet_key: str
+    airflow_jwt_secret: str
+    airflow_secret_key: str
+
+
+def keys(home: Path) -> Keys:
+    """The keys of this home, generated when there are none. Raises StackError when the file is damaged."""
+    path = home / KEYS_FILE
+    if path.exists():
+        try:
+            return Keys(**json.loads(path.read_text("utf-8")))
+        except (ValueError, TypeError) as error:
+            raise StackError(
+                f"{path} is damaged: {error}",
+                hint=f"restore it, or remove {home} to begin with an empty stack",
+            ) from None
+    made = Keys(
+        mariadb_password=new_password(),
+        airflow_password=secrets.token_urlsafe(12),
+        airflow_fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        airflow_jwt_secret=secrets.token_hex(32),
+        airflow_secret_key=secrets.token_hex(32),
+    )
+    write_private(path, json.dumps(asdict(made), indent=1))
+    return made

@@ -1,0 +1,250 @@
+"""A private MariaDB server: own data folder, loopback port, socket and password; never the machine's own."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pwd
+import secrets
+import shutil
+import stat
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from evergreen.errors import ChildFailed, MissingProgram, StackError
+from evergreen.stack.processes.stack_state import unfinished
+from evergreen.store.tables.sql_files import grant_all, grant_ledger, prepare_ledger
+
+# Debian puts the server into sbin, which is not on every user's PATH.
+_MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec")
+_UNIX_SOCKET_PATH_MAX = 100
+# Where the platform's user comes from: over TCP, or the socket.
+HOSTS = ("127.0.0.1", "localhost")
+_MIB = 1024 * 1024
+
+
+def find_program(name: str) -> Path:
+    """Where a program of MariaDB's is installed. Raises MissingProgram with what to install.
+
+    Only MariaDB's own names are asked for: a `mysqld` may be Oracle's, which has no system-versioned tables.
+    """
+    search = os.pathsep.join([os.environ.get("PATH", ""), *_MORE_FOLDERS])
+    if found := shutil.which(name, path=search):
+        return Path(found)
+    raise MissingProgram(
+        f"{name} is not installed",
+        hint="install MariaDB's server, as make does: "
+        "apt-get install mariadb-server-core mariadb-client-core (they set up no service)",
+    )
+
+
+@dataclass(frozen=True)
+class PrivateMariaDB:
+    """Where one private server lives and how to reach it. `home` holds its data, init file and socket.
+
+    `user` may do everything in `database` and in the `foreign` ones, which play other people's servers; to
+    the ledger it may only add lines.
+    """
+
+    home: Path
+    port: int
+    user: str
+    password: str
+    database: str = "evergreen"
+    foreign: tuple[str, ...] = ()
+
+    @property
+    def administrator(self) -> dict[str, str]:
+        """How the one account that may do everything connects: this OS user, over the socket, no password."""
+        return {"unix_socket": str(self.socket), "user": _os_user()}
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def socket(self) -> Path:
+        """In the home, which only its owner enters.
+
+        A Unix socket's path may have 107 bytes. That of a deep home stands in a folder under /tmp, which
+        `prepare` makes as private as the home.
+        """
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
+        short = f"evergreen-{digest}"
+        folders = (self.home, Path(tempfile.gettempdir()) / short, Path("/tmp") / short)
+        paths = [folder / "mariadb.sock" for folder in folders]
+        return next((path for path in paths if len(os.fsencode(path)) < _UNIX_SOCKET_PATH_MAX), paths[-1])
+
+    @property
+    def _temporary(self) -> Path:
+        return self.home / "tmp"
+
+    @property
+    def initialised(self) -> bool:
+        """Whether the system tables are all there; an interrupted `initialise` does not count."""
+        return self.data.exists()
+
+    def prepare(self) -> None:
+        """Make the home, readable by its owner only.
+
+        Raises MissingProgram when there is no server, StackError when the folder of its socket is another's.
+        """
+        find_program("mariadbd")
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+        self._temporary.mkdir(exist_ok=True)
+        if self.socket.parent != self.home:
+            _make_private(self.socket.parent)
+
+    def install_command(self) -> list[str]:
+        """The command that creates the system tables in a new data folder, which has no name yet.
+
+        It is run in `home` with `install_environment`: a shell script that takes a path with spaces apart.
+        """
+        return [
+            str(find_program("mariadb-install-db")),
+            "--no-defaults",
+            f"--datadir=./{unfinished(self.data).name}",
+            *_as_root(),
+            "--auth-root-authentication-method=socket",
+            # Else it is whom $USER names.
+            f"--auth-root-socket-user={_os_user()}",
+            "--skip-test-db",
+            # As packages call it. Without it, root's run would change the owner of the PAM plugin's folder
+            # under /usr/lib/mysql, which belongs to the machine's own MariaDB.
+            "--rpm",
+        ]
+
+    @property
+    def install_environment(self) -> dict[str, str]:
+        """What `install_command` needs in its environment."""
+        return {"TMPDIR": str(self._temporary)}
+
+    def forget_half_made(self) -> None:
+        """Remove what a killed `install_command` left; never the data folder itself."""
+        if unfinished(self.data).exists():
+            shutil.rmtree(unfinished(self.data))
+
+    def mark_initialised(self) -> None:
+        """Give the new data folder its name, when `install_command` has succeeded."""
+        unfinished(self.data).rename(self.data)
+
+    def initialise(self) -> None:
+        """Create the system tables when there are none. Safe to run again, also after an interrupted run."""
+        self.prepare()
+        if self.initialised:
+            return
+        self.forget_half_made()
+        result = subprocess.run(
+            self.install_command(),
+            cwd=self.home,
+            env={**os.environ, **self.install_environment},
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        if result.returncode != 0:
+            raise ChildFailed(
+                f"mariadb-install-db failed: {(result.stderr or result.stdout).strip()[-600:]}",
+                hint=f"see whether {self.home} is writable and the disk has room",
+            )
+        self.mark_initialised()
+
+    def command(self) -> list[str]:
+        """The server's command line. Writes the accounts into an init file (mode 600) that it runs."""
+        init = self.home / "init.sql"
+        init.touch(mode=0o600)
+        init.write_text("".join(f"{statement};\n" for statement in self._accounts()), "utf-8")
+        return [
+            str(find_program("mariadbd")),
+            "--no-defaults",
+            *_as_root(),
+            f"--datadir={self.data}",
+            # Its own: a server that starts deletes every temporary table it finds in its tmpdir, and in /tmp
+            # those would be another server's.
+            f"--tmpdir={self._temporary}",
+            f"--socket={self.socket}",
+            f"--pid-file={self.home / 'mariadb.pid'}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
+            f"--init-file={init}",
+            "--character-set-server=utf8mb4",
+            "--collation-server=utf8mb4_bin",
+            "--default-time-zone=+00:00",
+            "--sql-mode=STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO",
+            f"--innodb-buffer-pool-size={_buffer_pool()}",
+            # A load of a million rows writes some hundred MB of redo log: with a small one the server stops
+            # for checkpoints in between. Every commit is flushed to disk all the same.
+            "--innodb-log-file-size=512M",
+            # A sixth off the look-ups of a hundred keys, and loads are no slower.
+            "--innodb-adaptive-hash-index=ON",
+            "--max-allowed-packet=64M",
+            "--max-connections=100",
+            "--local-infile=1",
+            "--performance-schema=OFF",
+        ]
+
+    def _accounts(self) -> list[str]:
+        """What the server itself runs at each start, before it lets anybody in."""
+        accounts = []
+        for host in HOSTS:
+            account = f"'{self.user}'@'{host}'"
+            accounts += [
+                f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{self.password}'",
+                f"ALTER USER {account} IDENTIFIED BY '{self.password}'",
+                # Homes of earlier versions have a user who may do everything everywhere.
+                f"REVOKE ALL PRIVILEGES ON *.* FROM {account}",
+            ]
+        return [
+            f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            # An init file runs without an account, and a trigger needs one whose rights it has.
+            *prepare_ledger(self.database, definer="'root'@'localhost'"),
+            *accounts,
+            *(told for name in (self.database, *self.foreign) for told in grant_all(name, self.user, HOSTS)),
+            *grant_ledger(self.database, self.user, HOSTS),
+        ]
+
+
+def _buffer_pool() -> int:
+    """Bytes for the pages of tables in memory: an eighth of the machine's, from 256 MiB to 1 GiB.
+
+    Taken as it is used. Indexes that no longer fit make each inserted row cost a read.
+    """
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(max(machine // 8, 256 * _MIB), 1024 * _MIB)
+
+
+def _os_user() -> str:
+    """The account that this process runs as, as the server sees it: not what $LOGNAME or $USER say."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder under a shared one. Raises StackError unless it is ours and closed to others."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise StackError(
+            f"{folder} must be a folder that only you can enter: MariaDB's socket goes there, because the"
+            " path of the stack's home is too long for one",
+            hint="remove it, or set EVERGREEN_HOME to a shorter path",
+        )
+
+
+def _as_root() -> list[str]:
+    """MariaDB refuses to run as root unless told so; any other account runs as itself."""
+    return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def new_password() -> str:
+    """A random password that is safe inside SQL quotes, URLs and environment files."""
+    return secrets.token_hex(16)

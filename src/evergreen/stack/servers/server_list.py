@@ -1,0 +1,276 @@
+"""What the embedded stack consists of: MariaDB, MLflow, Airflow and one service per use case."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlencode
+
+from evergreen.errors import EvergreenError, RegistryError
+from evergreen.settings import Settings, load_settings
+from evergreen.stack.processes.child import ChildSpec
+from evergreen.stack.processes.ports import LOOPBACK, assign
+from evergreen.stack.processes.stack_state import finish, forget_half_made, sqlite_url, unfinished
+from evergreen.stack.servers import airflow, probes
+from evergreen.stack.servers.envfile import chosen_by_user, variables, write_stack_env
+from evergreen.stack.servers.keys import Keys, keys
+from evergreen.stack.servers.mariadb import PrivateMariaDB
+from evergreen.usecases import folders, load
+
+# The usual port of each server; 3306 stays the machine's own MariaDB's.
+USUAL_PORTS = {"mariadb": 3307, "mlflow": 5000, "airflow": 8080}
+BANK_DATABASE = "credit_bank"
+SERVICE_PREFIX = "service-"
+# Every child gets all of them: a task in Airflow uses MLflow too. MLflow and BentoML compare with "true".
+NO_TELEMETRY = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "BENTOML_DO_NOT_TRACK": "true"}
+
+
+class EvergreenPlan:
+    """The real stack of one home. Nothing happens before `servers()` is called."""
+
+    def __init__(self, home: Path, previous_ports: dict[str, int]) -> None:
+        self.home = home
+        self.ports: dict[str, int] = {}
+        self.problems: list[str] = []
+        self._previous_ports = previous_ports
+        self._settings: Settings | None = None
+        self._keys: Keys | None = None
+
+    def servers(self) -> list[ChildSpec]:
+        """Choose ports, generate what is secret, write `stack.env`, and say what to start."""
+        self._settings = load_settings(self.home)
+        self._keys = keys(self.home)
+        wanted = dict(USUAL_PORTS)
+        for name, port in self._service_ports().items():
+            wanted[SERVICE_PREFIX + name] = port
+        self.ports = assign(wanted, self._previous_ports)
+        self._write_settings()
+        return [*self._mariadb(), *self._mlflow(), *self._airflow()]
+
+    def services(self) -> list[ChildSpec]:
+        """A service for every use case that has a champion now. RegistryUnreachable: as before."""
+        from evergreen.registry.champion import champion
+
+        self._reserve_new()
+        settings = load_settings(self.home)
+        found = []
+        for name in folders(settings):
+            if SERVICE_PREFIX + name not in self.ports:
+                continue
+            try:
+                if champion(settings, name) is not None:
+                    found.append(self._service(name))
+            except RegistryError:
+                continue
+        return found
+
+    @property
+    def mariadb(self) -> PrivateMariaDB:
+        assert self._keys is not None
+        return PrivateMariaDB(
+            home=self.home / "mariadb",
+            port=self.ports["mariadb"],
+            user="evergreen",
+            password=self._keys.mariadb_password,
+            foreign=(BANK_DATABASE,),
+        )
+
+    def _service_ports(self) -> dict[str, int]:
+        """The declared port of each use case. A broken declaration is a problem to show, not to die of."""
+        assert self._settings is not None
+        wanted: dict[str, int] = {}
+        problems = []
+        for name in folders(self._settings):
+            try:
+                wanted[name] = load(name, self._settings).serving.port
+            except EvergreenError as error:
+                problems.append(str(error))
+        self.problems = problems
+        return wanted
+
+    def _reserve_new(self) -> None:
+        """Reserve a port for a use case that was added while the stack runs, and tell it in `stack.env`."""
+        assert self._settings is not None
+        known = {name for name in folders(self._settings) if SERVICE_PREFIX + name in self.ports}
+        if set(folders(self._settings)) == known:
+            return
+        new = {SERVICE_PREFIX + n: port for n, port in self._service_ports().items() if n not in known}
+        if new:
+            # Those of use cases without a champion are reserved, though nobody listens on them yet.
+            free = assign(new, self._previous_ports, reserved=self.ports.values())
+            self.ports = {**self.ports, **free}
+            self._write_settings()
+
+    def _write_settings(self) -> None:
+        assert self._settings is not None
+        assert self._keys is not None
+        server = self.mariadb
+        urls = {
+            name.removeprefix(SERVICE_PREFIX): f"http://{LOOPBACK}:{port}"
+            for name, port in sorted(self.ports.items())
+            if name.startswith(SERVICE_PREFIX)
+        }
+        decided = {
+            "mariadb_host": LOOPBACK,
+            "mariadb_port": server.port,
+            "mariadb_socket": server.socket,
+            "mariadb_user": server.user,
+            "mariadb_password": server.password,
+            "mariadb_database": server.database,
+            "mlflow_tracking_uri": f"http://{LOOPBACK}:{self.ports['mlflow']}",
+            "airflow_url": f"http://{LOOPBACK}:{self.ports['airflow']}",
+            "airflow_user": airflow.USER,
+            "airflow_password": self._keys.airflow_password,
+            "service_urls": urls,
+        }
+        write_stack_env(
+            self.home, {**chosen_by_user(self._settings), **variables(decided), **self._connections()}
+        )
+
+    def _connections(self) -> dict[str, str]:
+        """The simulated bank is a foreign database like any other: reached through an Airflow Connection.
+
+        `local_infile` is for the simulator, which writes it; what reads it never sends a file.
+        """
+        server = self.mariadb
+        options = urlencode({"unix_socket": server.socket, "local_infile": 1})
+        uri = f"mysql://{server.user}:{server.password}@localhost/{BANK_DATABASE}?{options}"
+        return {"AIRFLOW_CONN_CREDIT_BANK": uri}
+
+    def _mariadb(self) -> list[ChildSpec]:
+        server = self.mariadb
+        specs = []
+        needs: tuple[str, ...] = ()
+        server.prepare()
+        if not server.initialised:
+            specs.append(
+                ChildSpec(
+                    name="mariadb-init",
+                    command=tuple(server.install_command()),
+                    environment=server.install_environment,
+                    folder=server.home,
+                    before=server.forget_half_made,
+                    after=server.mark_initialised,
+                    one_off=True,
+                )
+            )
+            needs = ("mariadb-init",)
+        specs.append(
+            ChildSpec(
+                name="mariadb",
+                command=tuple(server.command()),
+                probe=probes.mariadb(server),
+                port=server.port,
+                needs=needs,
+                stop_seconds=30.0,
+                stop_last=True,
+            )
+        )
+        specs.append(
+            ChildSpec(
+                name="store-tables",
+                command=(sys.executable, "-m", "evergreen.stack.store_tables"),
+                needs=("mariadb",),
+                one_off=True,
+            )
+        )
+        return specs
+
+    def _mlflow(self) -> list[ChildSpec]:
+        folder = self.home / "mlflow"
+        (folder / "artifacts").mkdir(parents=True, exist_ok=True)
+        database = folder / "mlflow.db"
+        port = self.ports["mlflow"]
+        specs = []
+        needs: tuple[str, ...] = ()
+        if not database.exists():
+            # A step of its own: a server killed while it makes its tables would never start again.
+            specs.append(
+                ChildSpec(
+                    name="mlflow-db",
+                    command=(
+                        *(sys.executable, "-m", "mlflow", "db", "upgrade"),
+                        sqlite_url(unfinished(database)),
+                    ),
+                    folder=folder,
+                    before=lambda: forget_half_made(database),
+                    after=lambda: finish(database),
+                    one_off=True,
+                )
+            )
+            needs = ("mlflow-db",)
+        server = ChildSpec(
+            name="mlflow",
+            command=(
+                *(sys.executable, "-m", "mlflow", "server"),
+                *("--backend-store-uri", sqlite_url(database)),
+                *("--artifacts-destination", str(folder / "artifacts")),
+                *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
+            ),
+            # The job consumers of MLflow's generative-AI jobs would cost a gigabyte.
+            environment={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            folder=folder,
+            probe=probes.http_ok(port, "/health"),
+            port=port,
+            url=f"http://{LOOPBACK}:{port}",
+            needs=needs,
+        )
+        return [*specs, server]
+
+    def _airflow(self) -> list[ChildSpec]:
+        assert self._settings is not None
+        assert self._keys is not None
+        environment = airflow.environment(
+            self.home / "airflow", self.ports["airflow"], self._keys, airflow.dags_folder(self._settings)
+        )
+        return airflow.servers(
+            self.home / "airflow",
+            self.ports["airflow"],
+            {**environment, **self._connections()},
+            needs=("store-tables",),
+        )
+
+    def _service(self, name: str) -> ChildSpec:
+        port = self.ports[SERVICE_PREFIX + name]
+        # BentoML keeps the metrics of a service's workers in its home, and empties them at the start.
+        folder = self.home / "bentoml" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return ChildSpec(
+            name=SERVICE_PREFIX + name,
+            command=(
+                *(sys.executable, "-m", "evergreen.serving.launch"),
+                *("--host", LOOPBACK, "--port", str(port)),
+            ),
+            environment={"EVERGREEN_USE_CASE": name, "BENTOML_HOME": str(folder)},
+            folder=folder,
+            probe=probes.service(port),
+            port=port,
+            url=f"http://{LOOPBACK}:{port}",
+            optional=True,
+        )
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """What the supervisor and its servers inherit: the caller's environment without what would mislead."""
+    misleading = ("EVERGREEN_", "AIRFLOW__", "AIRFLOW_HOME", "MLFLOW_", "BENTOML_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(misleading)}
+    # Compiled bytecode makes every later start several seconds shorter.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    direct = ",".join(filter(None, [kept.get("no_proxy") or kept.get("NO_PROXY"), LOOPBACK, "localhost"]))
+    return {
+        **kept,
+        **chosen_by_user(settings),
+        "EVERGREEN_HOME": str(settings.home.resolve()),
+        **variables({"trusted_folders": settings.trust.absolute_exceptions}),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
+        "PYTHONUNBUFFERED": "1",
+        # Logs and files of the servers are UTF-8 whatever the caller's locale.
+        "PYTHONUTF8": "1",
+        "MALLOC_ARENA_MAX": "2",
+        # setproctitle would overwrite the environment block in which processes.py looks for its marks.
+        "SPT_NOENV": "1",
+        **NO_TELEMETRY,
+        "no_proxy": direct,
+        "NO_PROXY": direct,
+    }

@@ -1,0 +1,223 @@
+"""Rows from MariaDB to Arrow, without a Python object per value, and what all rooms share of Arrow tables."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
+from evergreen.hiding import hide_secrets, hide_values
+from evergreen.store.connection.database import NO_SUCH_TABLE, UNREACHABLE_HINT, error_code, place
+from evergreen.store.connection.faults import table_of, translate, use_case_of
+from evergreen.store.connection.times import naive
+
+MOMENT = pa.timestamp("us", tz="UTC")
+TYPES: dict[str, pa.DataType] = {
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "category": pa.string(),
+    "text": pa.string(),
+    "moment": MOMENT,
+}
+
+_SESSION = "SET SESSION time_zone = '+00:00'"
+_NOT_VERSIONED = 4124
+_CODE = re.compile(r"ERROR (\d+) \(")
+_STRING_BYTES = 2**31 - 1  # what one Arrow array of type string holds
+
+# connectorx keeps one pool of threads per process. A fork has the pool's memory but not its threads, and
+# waits for them for ever.
+_first_reader: int | None = None
+
+
+def read_arrow(
+    engine: sa.Engine, statements: str | Sequence[str], schema: pa.Schema | None = None
+) -> pa.Table:
+    """The rows of one SELECT, or of several of the same columns, which are then read at the same time.
+
+    Moments come as timestamp[us], or as `schema` says (BIGINT, DOUBLE, VARCHAR, TEXT and DATETIME fit the
+    `TYPES`). Rows of one statement keep its order; of several, their chunks come mixed. Raises
+    StoreUnreachable, SchemaMismatch for a column and StoreError for a table that does not exist.
+    """
+    global _first_reader
+    wanted = [statements] if isinstance(statements, str) else list(statements)
+    with engine.connect():
+        pass  # connectorx tries for half a minute before it says that nobody answers
+    if _first_reader not in (None, os.getpid()):
+        return _shaped(_by_cursor(engine, wanted), schema)
+    import connectorx
+
+    _first_reader = os.getpid()
+    try:
+        found = connectorx.read_sql(
+            reader_address(engine.url),
+            wanted if len(wanted) > 1 else wanted[0],
+            return_type="arrow",
+            pre_execution_query=_SESSION,
+        )
+    except RuntimeError as error:
+        raise _translated(engine.url, str(error), wanted[0]) from error
+    return _shaped(found, schema)
+
+
+def literal(value: Any) -> str:
+    """A key or a moment (aware) as SQL text."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, datetime):
+        return f"TIMESTAMP '{naive(value).isoformat(' ', 'microseconds')}'"
+    if isinstance(value, str):
+        # In hexadecimal, no character can end the literal.
+        return f"_utf8mb4 X'{value.encode().hex()}' COLLATE utf8mb4_nopad_bin"
+    return str(int(value))
+
+
+def flat(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; of type large_string when it is longer than a string array may be."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if pa.types.is_string(column.type) and column.nbytes >= _STRING_BYTES:
+        column = column.cast(pa.large_string())
+    found = column.combine_chunks()
+    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
+
+
+def numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """A column of moments or whole numbers without missing ones as int64 (moments: microseconds)."""
+    array = flat(column) if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_timestamp(array.type):
+        array = array.view(pa.int64())
+    found: np.ndarray = array.to_numpy()
+    return found
+
+
+def digest(table: pa.Table, threads: int = 2) -> str:
+    """SHA-256 over names, types, order and values: the same in every process and however it is chunked."""
+    with ThreadPoolExecutor(threads) as pool:
+        columns = list(pool.map(_column_digest, table.columns))
+    total = hashlib.sha256(f"{table.num_rows}\n".encode())
+    for field, found in zip(table.schema, columns, strict=True):
+        total.update(f"{field.name}\x1f{_kind(field.type)}\x1f{found}\n".encode())
+    return total.hexdigest()
+
+
+def _column_digest(column: pa.ChunkedArray) -> str:
+    total, missing = hashlib.sha256(), hashlib.sha256()
+    texts = hashlib.sha256()
+    if column.null_count:
+        missing.update(np.packbits(_valid(column)).tobytes())
+    for chunk in column.chunks:
+        if _kind(chunk.type) == "text":
+            filled = chunk.fill_null("") if chunk.null_count else chunk
+            total.update(pc.binary_length(filled).to_numpy().astype("<i8", copy=False))
+            texts.update(_characters(filled))
+        elif pa.types.is_floating(chunk.type):
+            # One bit pattern for zero.
+            total.update((_filled(chunk, 0.0).to_numpy() + 0.0).astype("<f8", copy=False))
+        else:
+            plain = chunk.view(pa.int64()) if pa.types.is_timestamp(chunk.type) else chunk
+            total.update(_filled(plain, 0).to_numpy().astype("<i8", copy=False))
+    return total.hexdigest() + texts.hexdigest() + missing.hexdigest()
+
+
+def _valid(column: pa.ChunkedArray) -> np.ndarray:
+    return np.concatenate([chunk.is_valid().to_numpy(zero_copy_only=False) for chunk in column.chunks])
+
+
+def _filled(chunk: pa.Array, value: float) -> pa.Array:
+    return chunk.fill_null(value) if chunk.null_count else chunk
+
+
+def _characters(chunk: pa.Array) -> memoryview | bytes:
+    """The bytes of a string array without missing ones, one text after the other."""
+    _, offsets, data = chunk.buffers()
+    if data is None or not len(chunk):
+        return b""
+    width = np.int64 if pa.types.is_large_string(chunk.type) else np.int32
+    bounds = np.frombuffer(offsets, dtype=width)[chunk.offset : chunk.offset + len(chunk) + 1]
+    return memoryview(data)[int(bounds[0]) : int(bounds[-1])]
+
+
+def _kind(found: pa.DataType) -> str:
+    if pa.types.is_string(found) or pa.types.is_large_string(found):
+        return "text"
+    if pa.types.is_timestamp(found):
+        return "moment"
+    return "float" if pa.types.is_floating(found) else "int"
+
+
+def _shaped(found: pa.Table, schema: pa.Schema | None) -> pa.Table:
+    return found if schema is None else found.rename_columns(schema.names).cast(schema)
+
+
+def reader_address(url: sa.URL) -> str:
+    """The address in connectorx' words. Its driver sends no file, whatever the server asks for."""
+    user, password = (quote(str(part or ""), safe="") for part in (url.username, url.password))
+    host = f"[{url.host}]" if ":" in (url.host or "") else url.host
+    # On loopback it would ask the server for a socket and go on there, without TLS.
+    options = {"prefer_socket": "false"}
+    if socket := url.query.get("unix_socket"):
+        options["socket"] = str(socket)
+    if url.query.get("ssl_mode"):
+        options["sslmode"] = "verify_identity"
+    if authority := url.query.get("ssl_ca"):
+        options["ssl-ca"] = str(authority)
+    account = f"{user}{f':{password}' if password else ''}"
+    return f"mysql://{account}@{host}:{url.port or 3306}/{url.database}?{urlencode(options)}"
+
+
+def _translated(url: sa.URL, said: str, statement: str) -> StoreError:
+    found, table = _CODE.search(said), table_of(statement)
+    code = int(found[1]) if found else 0
+    if code == NO_SUCH_TABLE:
+        return StoreError(
+            f"table {table} is not there",
+            hint=f"ingest first, which makes it: evergreen run ingest {use_case_of(table)}",
+        )
+    if code == _NOT_VERSIONED:
+        return SchemaMismatch(
+            f"table {table} keeps no system versions: somebody has changed it",
+            hint=f"ALTER TABLE `{table}` ADD SYSTEM VERSIONING gives them back; training sets of before"
+            " cannot be had again",
+        )
+    if (translated := translate(code, said, statement)) is not None:
+        return translated
+    if code and "timed out waiting" not in said:
+        return StoreError(
+            f"MariaDB could not read the rows of {table}: error {code}", hint="see MariaDB's error log"
+        )
+    # The client's own words may show the address that it was given.
+    said = hide_values(hide_secrets(said))
+    reason = said.strip().splitlines()[0][:500] if said.strip() else "connectorx gave no reason"
+    return StoreUnreachable(
+        f"MariaDB at {place(url)} stopped answering: {reason}",
+        hint=UNREACHABLE_HINT,
+    )
+
+
+def _by_cursor(engine: sa.Engine, statements: Sequence[str]) -> pa.Table:
+    """The same through Python objects, for a fork of a process that has read."""
+    found = []
+    with engine.connect() as connection:
+        for statement in statements:
+            try:
+                result = connection.exec_driver_sql(statement.replace("%", "%%"))
+            except sa.exc.DBAPIError as error:
+                said = f"ERROR {error_code(error)} (driver): {error.orig}"
+                raise _translated(engine.url, said, statement) from error
+            names = list(result.keys())
+            rows = result.cursor.fetchall() if result.cursor else []
+            columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+            found.append(pa.table([pa.array(values) for values in columns], names=names))
+    return pa.concat_tables(found, promote_options="permissive")

@@ -1,0 +1,241 @@
+"""Connections to the platform's own MariaDB, with its errors in Evergreen's words.
+
+By its Unix socket where the settings name one, else over TCP, with TLS where they require it. None of them
+sends a file, whatever the server asks for, except those of `bulk_engine`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import ExceptionContext
+
+from evergreen.errors import StoreError, StoreUnreachable
+from evergreen.hiding import hide_values
+from evergreen.settings import Settings
+from evergreen.store.connection.faults import translate
+
+# https://mariadb.com/kb/en/mariadb-error-codes/ and the client's own codes (2xxx).
+_UNREACHABLE = {2002, 2003, 2005, 2006, 2013, 1040, 1053, 1927}
+_REFUSED = {1044, 1045, 1049, 1130, 1698}
+DUPLICATE_KEY = 1062
+NO_SUCH_TABLE = 1146
+# The server or the client refuses LOAD DATA LOCAL.
+NOT_ALLOWED_LOCALLY = {1148, 2068, 3948, 4166}
+_NOT_PROVEN = 2026  # TLS was required and did not come about
+_CLIENT_ERROR = 2000  # among others: the server asked for a file that this connection does not send
+
+_SESSION = (
+    "SET SESSION time_zone = '+00:00', "
+    "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
+    # A server may be set to tell no warnings; LOAD DATA LOCAL tells its errors so.
+    "max_error_count = 64"
+)
+UNREACHABLE_HINT = (
+    "start the stack (evergreen up), or check EVERGREEN_MARIADB_HOST and EVERGREEN_MARIADB_PORT,"
+    " or EVERGREEN_MARIADB_SOCKET"
+)
+_CONNECT_SECONDS = 5
+_ANSWER_SECONDS = 900  # a load of millions of rows is one statement
+
+_SENDS_FILES = "evergreen_sends_files"  # an engine's execution option: whether its bulk engine may
+
+# By process, address, whether files may be sent and whether this is the engine that sends them.
+_engines: dict[tuple[int, sa.URL, bool, bool], sa.Engine] = {}
+_lock = threading.Lock()
+
+
+def url(settings: Settings) -> sa.URL:
+    """Where the platform's database is, with its password and how its server proves itself."""
+    query = {"charset": "utf8mb4", "local_infile": "0"}
+    if settings.mariadb_socket is not None:
+        query["unix_socket"] = str(settings.mariadb_socket)
+    elif settings.mariadb_verified:
+        # Nothing less: "REQUIRED" sends the password to a server that says it speaks no TLS.
+        query["ssl_mode"] = "VERIFY_IDENTITY"
+        if settings.mariadb_tls_ca is not None:
+            query["ssl_ca"] = str(settings.mariadb_tls_ca)
+    return sa.URL.create(
+        "mysql+mysqldb",
+        username=settings.mariadb_user,
+        password=settings.mariadb_password.get_secret_value(),
+        # The client library takes the socket for this name only.
+        host=settings.mariadb_host if settings.mariadb_socket is None else "localhost",
+        port=settings.mariadb_port if settings.mariadb_socket is None else None,
+        database=settings.mariadb_database,
+        query=query,
+    )
+
+
+def engine(settings: Settings) -> sa.Engine:
+    """The process's one engine for these settings: UTC sessions, strict SQL, pings. Opens nothing yet.
+
+    Raises nothing by itself; what runs on it raises StoreUnreachable when the server does not answer.
+    """
+    return _engine(url(settings), may_send_files(settings), bulk=False)
+
+
+def bulk_engine(ordinary: sa.Engine) -> sa.Engine:
+    """The engine of the same database whose connections may send files (LOAD DATA LOCAL), for loads only.
+
+    Where the settings do not allow it, its connections send none either, and `store.bulk` inserts instead.
+    """
+    allowed = bool(ordinary.get_execution_options().get(_SENDS_FILES, False))
+    return _engine(ordinary.url, allowed, bulk=True) if allowed else ordinary
+
+
+def may_send_files(settings: Settings) -> bool:
+    """Whether a load may use LOAD DATA LOCAL. The client then sends what the SERVER names, any file that this
+    process may read; so by itself only to a server that nobody else can stand in for."""
+    if settings.mariadb_local_infile != "auto":
+        return settings.mariadb_local_infile == "on"
+    if settings.mariadb_socket is not None:
+        return _is_guarded(settings.mariadb_socket)
+    return settings.mariadb_verified
+
+
+def dispose(settings: Settings) -> None:
+    """Close this process's idle connections for these settings; the next `engine` begins anew."""
+    with _lock:
+        keys = [key for key in _engines if key[:2] == (os.getpid(), url(settings))]
+        made = [_engines.pop(key) for key in keys]
+    for each in made:
+        each.dispose()
+
+
+def error_code(error: BaseException | None) -> int:
+    """MariaDB's number of an error raised by the driver or SQLAlchemy, or of what we made of one; 0 where
+    there is none."""
+    if isinstance(error, StoreError):
+        error = error.__cause__
+    original = getattr(error, "orig", None) or error
+    arguments = getattr(original, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else 0
+
+
+@contextmanager
+def exclusive(connection: sa.Connection, name: str, seconds: float = 300.0) -> Iterator[None]:
+    """Hold the database-wide lock `name` meanwhile; the server frees it when the connection dies.
+
+    MariaDB's lock names have 192 characters: room for any database, any use case, and 70 more.
+    Raises StoreError when another session keeps it longer than `seconds`.
+    """
+    database = connection.engine.url.database
+    lock = {"name": f"evergreen.{database}.{name}"}
+    got = connection.execute(sa.text("SELECT GET_LOCK(:name, :seconds)"), {**lock, "seconds": seconds})
+    if got.scalar() != 1:
+        raise StoreError(
+            f"another session has been working on {name} for {seconds:.0f} s",
+            hint="wait for it, or end it: SHOW PROCESSLIST tells who it is",
+        )
+    try:
+        yield
+    finally:
+        if not connection.invalidated and not connection.closed:
+            connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), lock)
+
+
+def _engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engine:
+    # A forked child (an Airflow task) must not share its parent's sockets, hence the process id.
+    key = (os.getpid(), address, allowed, bulk)
+    with _lock:
+        if key not in _engines:
+            made = sa.create_engine(
+                address,
+                pool_pre_ping=True,
+                # Rows are people's data: no error tells them.
+                hide_parameters=True,
+                pool_recycle=3600,
+                execution_options={_SENDS_FILES: allowed},
+                connect_args={
+                    "local_infile": bulk,
+                    "init_command": _SESSION,
+                    "connect_timeout": _CONNECT_SECONDS,
+                    "read_timeout": _ANSWER_SECONDS,
+                    "write_timeout": _ANSWER_SECONDS,
+                },
+            )
+            sa.event.listen(made, "handle_error", _translate)
+            _engines[key] = made
+        return _engines[key]
+
+
+def _is_guarded(socket: Path) -> bool:
+    """Whether nobody but its folder's owner can put another socket there, also while the server is down."""
+    try:
+        return not socket.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    except OSError:
+        return False
+
+
+def _translate(context: ExceptionContext) -> None:
+    """Turn "does not answer" and "not let in" into StoreUnreachable, and what `faults` knows into its errors;
+    all else stays the driver's error."""
+    if context.is_pre_ping:
+        return  # the pool reconnects by itself
+    _hide_values(context)
+    code = error_code(context.original_exception)
+    reason = _reason(context.original_exception)
+    where = _where(context)
+    if code == _NOT_PROVEN:
+        raise StoreUnreachable(
+            f"MariaDB at {where} does not prove over TLS who it is: {reason}",
+            hint="check that it has a certificate for that host name, and EVERGREEN_MARIADB_TLS_CA",
+        ) from context.original_exception
+    if code == _CLIENT_ERROR and "infile" in reason.lower():
+        raise StoreUnreachable(
+            f"the server at {where} asked for a file of ours instead of answering, and got none",
+            hint="it is not the MariaDB that you mean: see who listens there",
+        ) from context.original_exception
+    if code not in _UNREACHABLE | _REFUSED:
+        said = _reason(context.original_exception)
+        if (translated := translate(code, said, context.statement)) is not None:
+            raise translated from context.original_exception
+        return
+    if code in _REFUSED:
+        raise StoreUnreachable(
+            f"MariaDB at {where} refuses us: {reason}",
+            hint="check EVERGREEN_MARIADB_USER, _PASSWORD and _DATABASE",
+        ) from context.original_exception
+    raise StoreUnreachable(
+        f"MariaDB at {where} does not answer: {reason}",
+        hint=UNREACHABLE_HINT,
+    ) from context.original_exception
+
+
+def _hide_values(context: ExceptionContext) -> None:
+    """Take row values out of the server's message, in the driver's error and in SQLAlchemy's around it: both
+    are printed where the error is logged."""
+    original = context.original_exception
+    hidden = tuple(hide_values(part) if isinstance(part, str) else part for part in original.args)
+    if hidden == original.args:
+        return
+    before = str(original)
+    original.args = hidden
+    outer = context.sqlalchemy_exception
+    if outer is not None:
+        outer.args = tuple(
+            part.replace(before, str(original)) if isinstance(part, str) else part for part in outer.args
+        )
+
+
+def _where(context: ExceptionContext) -> str:
+    if context.engine is None:
+        return "its address"
+    return place(context.engine.url)
+
+
+def place(address: sa.URL) -> str:
+    """An address for people: the socket, or host and port, and the database."""
+    socket = address.query.get("unix_socket")
+    return f"{socket or f'{address.host}:{address.port}'}/{address.database}"
+
+
+def _reason(error: BaseException) -> str:
+    return str(error.args[-1]) if error.args else str(error)

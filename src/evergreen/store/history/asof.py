@@ -1,0 +1,259 @@
+"""The point-in-time join, on Arrow columns: each label with the newest row that was true and known by then.
+
+Rows come as MariaDB keeps them, by keys, event time and ingestion time, so all rows of one key are one
+segment, oldest first. One binary search per label, all labels at once, finds its row in its key's segment.
+Parts of a table (whole segments each, in order) are joined one after the other, and only the rows that were
+found are kept, so the memory is that of the labels and one part, however long the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evergreen.store.connection.arrow import flat, numbers
+from evergreen.store.connection.times import naive
+from evergreen.store.tables.declared import INGESTED_AT
+from evergreen.usecase import EVENT_TIME
+
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Keys and event times (microseconds) of labels, sorted by both: what rows are looked up for."""
+
+    keys: tuple[pa.Array, ...]
+    times: np.ndarray
+
+    @staticmethod
+    def of(table: pa.Table, keys: Sequence[str]) -> Labels:
+        return Labels(tuple(flat(table[name]) for name in keys), numbers(table[EVENT_TIME]))
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def until(self, key: Any) -> int:
+        """How many labels have a first key that is not greater."""
+        first = self.keys[0]
+        if pa.types.is_integer(first.type):
+            return int(np.searchsorted(first.to_numpy(), key, side="right"))
+        low, high = 0, len(first)
+        while low < high:
+            middle = (low + high) // 2
+            if first[middle].as_py() <= key:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def slice(self, start: int, stop: int) -> Labels:
+        return Labels(tuple(key[start:stop] for key in self.keys), self.times[start:stop])
+
+
+def join(
+    labels: pa.Table,
+    views: Sequence[tuple[pa.Table, timedelta | None]],
+    keys: Sequence[str],
+    as_of: datetime,
+) -> pa.Table:
+    """Labels (keys, event_time, more) with the columns of each view (keys, event_time, ingested_at, more; and
+    its max age), all in memory and in any order.
+
+    A label gets from each view the newest row with event_time <= its own and ingested_at <= `as_of`, of one
+    event time the last ingested, or missing values when that row is older than the max age or there is none.
+    Labels that no view knows by their event time are left out. Sorted by (event_time, keys).
+    """
+    labels = labels.sort_by([(name, "ascending") for name in (*keys, EVENT_TIME)])
+    sought = Labels.of(labels, keys)
+    columns = {name: labels[name] for name in labels.column_names}
+    known = np.zeros(len(sought), dtype=bool)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for view, max_age in views:
+            rows = view.sort_by([(name, "ascending") for name in (*keys, EVENT_TIME, INGESTED_AT)])
+            names = [n for n in view.column_names if n not in (*keys, EVENT_TIME, INGESTED_AT)]
+            found, seen = look_up(sought, [rows], keys, rows.select(names).schema, as_of, max_age, pool)
+            columns |= found
+            known |= seen
+        return finish(columns, sought, known, pool)
+
+
+def look_up(
+    labels: Labels,
+    parts: Iterable[pa.Table],
+    keys: Sequence[str],
+    schema: pa.Schema,
+    as_of: datetime,
+    max_age: timedelta | None,
+    pool: Executor,
+) -> tuple[dict[str, pa.ChunkedArray], np.ndarray]:
+    """The columns of `schema` from a view's parts, a row per label; and which labels the view knows."""
+    taken: dict[str, list[pa.Array]] = {name: [] for name in schema.names}
+    seen = np.zeros(len(labels), dtype=bool)
+    oldest = None if max_age is None else max_age // timedelta(microseconds=1)
+    known_by = microseconds(as_of)
+    done = 0
+    for part in parts:
+        if not part.num_rows:
+            continue
+        upto = labels.until(part[keys[0]][-1].as_py())
+        index = newest(labels.slice(done, upto), part, keys, known_by)
+        hit = index >= 0
+        seen[done:upto] = hit
+        if oldest is not None:
+            times = numbers(part[EVENT_TIME])
+            hit[hit] = labels.times[done:upto][hit] - times[index[hit]] <= oldest
+        for name, array in take(part, schema.names, index, hit, pool).items():
+            taken[name].append(array)
+        done = upto
+    for field in schema:
+        taken[field.name].append(pa.nulls(len(labels) - done, field.type))
+    return {name: _chunked(arrays, schema.field(name).type) for name, arrays in taken.items()}, seen
+
+
+def newest(labels: Labels, rows: pa.Table, keys: Sequence[str], known_by: int) -> np.ndarray:
+    """For each label the number of its row, or -1. `known_by`: ingested_at in microseconds at most.
+
+    `rows` are sorted by keys, event time and ingestion time; so of one event time the last is the one.
+    """
+    identity = [flat(rows[name]) for name in keys]
+    times = numbers(rows[EVENT_TIME])
+    position = None
+    late = numbers(rows[INGESTED_AT]) > known_by
+    if late.any():
+        position = np.flatnonzero(~late)
+        identity = [key.take(pa.array(position)) for key in identity]
+        times = times[position]
+    result = np.full(len(labels), -1, dtype=np.int64)
+    if not len(times) or not len(labels):
+        return result
+    starts = np.flatnonzero(_changes(identity))
+    ends = np.append(starts[1:], len(times))
+    segment = _positions(labels.keys, [key.take(pa.array(starts)) for key in identity])
+    hit = np.flatnonzero(segment >= 0)
+    first = starts[segment[hit]]
+    last = _upper_bound(times, labels.times[hit], first, ends[segment[hit]]) - 1
+    result[hit] = np.where(last >= first, last, -1)
+    if position is not None:
+        result[result >= 0] = position[result[result >= 0]]
+    return result
+
+
+def last_versions(rows: pa.Table, keys: Sequence[str], chosen: np.ndarray) -> np.ndarray:
+    """The numbers of the chosen rows (a mask), of several with the same keys and event time the last."""
+    position = np.flatnonzero(chosen)
+    if not len(position):
+        return position
+    identity = [flat(rows[name]) for name in (*keys, EVENT_TIME)]
+    if len(position) < len(chosen):
+        identity = [column.take(pa.array(position)) for column in identity]
+    kept: np.ndarray = position[np.append(_changes(identity)[1:], True)]
+    return kept
+
+
+def last_of_key(rows: pa.Table, keys: Sequence[str]) -> np.ndarray:
+    """The number of each key's last row, of rows sorted by keys."""
+    if not rows.num_rows:
+        return np.empty(0, dtype=np.int64)
+    ends: np.ndarray = np.flatnonzero(np.append(_changes([flat(rows[name]) for name in keys])[1:], True))
+    return ends
+
+
+def take(
+    rows: pa.Table, names: Sequence[str], index: np.ndarray, hit: np.ndarray | None, pool: Executor
+) -> dict[str, pa.Array]:
+    """Those columns at those rows; missing where `hit` is False."""
+    at = pa.array(index) if hit is None or hit.all() else pa.array(np.where(hit, index, 0), mask=~hit)
+    return dict(zip(names, pool.map(lambda name: flat(rows[name]).take(at), names), strict=True))
+
+
+def finish(
+    columns: Mapping[str, pa.ChunkedArray], labels: Labels, known: np.ndarray, pool: Executor
+) -> pa.Table:
+    """The known labels' columns, sorted by (event_time, keys)."""
+    # Labels are sorted by (keys, event_time): a stable sort by time leaves the keys in order.
+    order = np.argsort(labels.times, kind="stable")
+    if not known.all():
+        order = order[known[order]]
+    whole = pa.table(dict(columns))
+    return pa.table(take(whole, whole.column_names, order, None, pool))
+
+
+def _upper_bound(times: np.ndarray, sought: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """For each i the first position in times[low[i]:high[i]] (ascending) that is later than sought[i]."""
+    low, high = low.copy(), high.copy()
+    longest = int((high - low).max(initial=0))
+    for _ in range(longest.bit_length()):
+        middle = (low + high) >> 1
+        # Where low == high the search is over: `middle` may be past the end, and nothing may move.
+        earlier = (times[np.minimum(middle, len(times) - 1)] <= sought) & (low < high)
+        np.copyto(low, middle + 1, where=earlier)
+        np.copyto(high, middle, where=~earlier)
+    return low
+
+
+def _changes(columns: Sequence[pa.Array]) -> np.ndarray:
+    """Whether each row differs from the one before; the first does."""
+    rows = len(columns[0])
+    found = np.zeros(rows, dtype=bool)
+    found[:1] = True
+    for column in columns:
+        if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type):
+            values = numbers(column)
+            found[1:] |= values[1:] != values[:-1]
+        else:
+            differs = pc.not_equal(column[1:], column[:-1])
+            found[1:] |= differs.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _positions(sought: Sequence[pa.Array], among: Sequence[pa.Array]) -> np.ndarray:
+    """Where each key tuple stands among those tuples, which are all different; -1 where it does not."""
+    if len(among) == 1 and pa.types.is_integer(among[0].type):
+        values, wanted = numbers(among[0]), numbers(sought[0])
+        found = np.minimum(np.searchsorted(values, wanted), len(values) - 1)
+        return np.where(values[found] == wanted, found, -1)
+    if len(among) == 1:
+        return _index_in(sought[0], among[0])
+    codes, wanted = np.zeros(len(among[0]), np.int64), np.zeros(len(sought[0]), np.int64)
+    for values_sought, values_among in zip(sought, among, strict=True):
+        values = values_among.unique()
+        part = _index_in(values_sought, values)
+        missing = (wanted < 0) | (part < 0)
+        # Two columns become one number each, renumbered so that it never outgrows 64 bits.
+        numbers_among, codes = np.unique(
+            codes * len(values) + _index_in(values_among, values), return_inverse=True
+        )
+        both = np.where(missing, -1, wanted * len(values) + part)
+        found = np.minimum(np.searchsorted(numbers_among, both), len(numbers_among) - 1)
+        wanted = np.where(numbers_among[found] == both, found, -1)
+    place = np.empty(len(codes), dtype=np.int64)
+    place[codes] = np.arange(len(codes))
+    return np.where(wanted >= 0, place[wanted], -1)
+
+
+def _index_in(values: pa.Array, among: pa.Array) -> np.ndarray:
+    if values.type != among.type:
+        values = values.cast(among.type)
+    found: np.ndarray = pc.index_in(values, value_set=among).fill_null(-1).to_numpy()
+    return found.astype(np.int64)
+
+
+def _chunked(arrays: Iterator[pa.Array] | Sequence[pa.Array], kind: pa.DataType) -> pa.ChunkedArray:
+    """Chunks of one type; large_string when any is, because it was too long for string."""
+    chunks = list(arrays)
+    if any(pa.types.is_large_string(chunk.type) for chunk in chunks):
+        kind = pa.large_string()
+    return pa.chunked_array([chunk if chunk.type == kind else chunk.cast(kind) for chunk in chunks], kind)
+
+
+def microseconds(moment: datetime) -> int:
+    """A moment (aware) in microseconds since 1970."""
+    return int(np.datetime64(naive(moment), "us").astype(np.int64))

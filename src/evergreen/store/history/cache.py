@@ -1,0 +1,177 @@
+"""What was last read of a table, kept as an Arrow file that is mapped into memory, until the table changes.
+
+A file is good as long as its table's token is the same, if the content had settled when it was read: MariaDB
+tells the last change in whole seconds, so what was read within the same second may be older than its token
+(git treats files so). A file is one version of one table; a later read replaces it, the oldest go first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from evergreen.private import make_private_folder
+from evergreen.store.history.query import Part
+from evergreen.store.tables.table_state import TableState
+
+_TOKEN = b"evergreen.token"
+_KEPT, _DRAFT = ".arrow", ".draft"
+_ABANDONED_SECONDS = 6 * 3600.0
+_PARTS_AHEAD = 8
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+_unfinished: dict[Path, tuple[int, Future[None]]] = {}
+
+
+class Cache:
+    """Files in `folder`, `megabytes` in all at most. `server` tells one database from another."""
+
+    def __init__(self, folder: Path, megabytes: int, server: str) -> None:
+        self.folder = folder
+        self.limit = megabytes * 1024 * 1024
+        self._server = server
+        # Files are not synced to disk, so none may outlive a crash of the machine.
+        self._boot = _BOOT.read_text(encoding="utf-8").strip() if _BOOT.exists() else ""
+
+    def find(self, part: Part, state: TableState, at: datetime) -> list[pa.Table] | None:
+        """The parts of that table as it was at `at`, if they are kept and the table has not changed since."""
+        path = self._path(part)
+        if not state.settled(at):
+            return None
+        wait_for(path)
+        try:
+            with pa.memory_map(str(path)) as mapped:
+                reader = pa.ipc.open_file(mapped)
+                if (reader.schema.metadata or {}).get(_TOKEN) != self._token(state):
+                    return None
+                batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+            os.utime(path)  # the last used goes last
+        except (OSError, pa.ArrowInvalid):
+            return None  # gone in this moment
+        return [pa.Table.from_batches([batch]).replace_schema_metadata(None) for batch in batches]
+
+    def draft(self, part: Part, state: TableState) -> Draft:
+        """A file of that table in the making, which is to be finished in any case; see `settle`."""
+        return Draft(self, part, state)
+
+    def _path(self, part: Part) -> Path:
+        what = repr((self._server, part.table, part.keys, part.columns, part.stored))
+        return self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}{_KEPT}"
+
+    def _token(self, state: TableState) -> bytes:
+        return f"1|{self._boot}|{state.token}".encode()
+
+    def _make_room(self) -> None:
+        files = []
+        for path in self.folder.iterdir():
+            try:
+                found = path.stat()
+            except OSError:
+                continue
+            if path.suffix == _KEPT:
+                files.append((found.st_mtime, found.st_size, path))
+            elif path.suffix == _DRAFT and time.time() - found.st_mtime > _ABANDONED_SECONDS:
+                path.unlink(missing_ok=True)
+        taken = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if taken <= self.limit:
+                break
+            path.unlink(missing_ok=True)
+            taken -= size
+
+
+class Draft:
+    """A file in the making. A full or read-only disk, or too many rows, and there simply will be none.
+
+    Its own thread writes it, also after the rows were handed on: nobody waits for the disk.
+    """
+
+    def __init__(self, cache: Cache, part: Part, state: TableState) -> None:
+        self._cache, self._part, self.state = cache, part, state
+        self._path: Path | None = None
+        self._writer: Any = None
+        self._size = 0
+        self._queue: deque[Future[None]] = deque()
+        self._thread = ThreadPoolExecutor(1, "evergreen-cache")
+        self._thread.submit(self._open)
+
+    def add(self, rows: pa.Table) -> None:
+        """Write one part (a chunk per column); waits only when the disk is far behind."""
+        self._queue.append(self._thread.submit(self._write, rows))
+        if len(self._queue) > _PARTS_AHEAD:
+            self._queue.popleft().result()
+
+    def finish(self, publish: bool) -> None:
+        """Let `Cache.find` find it, in place of what was there, or leave nothing behind."""
+        target = self._cache._path(self._part)
+        _unfinished[target] = (os.getpid(), self._thread.submit(self._close, target, publish))
+        self._thread.shutdown(wait=False)
+
+    def _open(self) -> None:
+        try:
+            make_private_folder(self._cache.folder)
+            stem = self._cache._path(self._part).stem
+            handle, name = tempfile.mkstemp(_DRAFT, f"{stem}.", self._cache.folder)
+            os.close(handle)
+            self._path = Path(name)
+            schema = self._part.schema.with_metadata({_TOKEN: self._cache._token(self.state)})
+            self._writer = pa.ipc.new_file(name, schema)
+        except OSError:
+            self._discard()
+
+    def _write(self, rows: pa.Table) -> None:
+        self._size += rows.nbytes
+        if self._path is None:
+            return
+        if self._size > self._cache.limit:
+            self._discard()
+            return
+        try:
+            for batch in rows.to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]:
+                self._writer.write_batch(batch)
+        except (OSError, pa.ArrowInvalid):
+            self._discard()
+
+    def _close(self, target: Path, publish: bool) -> None:
+        try:
+            if publish and self._path is not None:
+                self._writer.close()
+                self._path.replace(target)
+                self._path = None
+                self._cache._make_room()
+        except (OSError, pa.ArrowInvalid):
+            pass  # a full disk, or a folder that is being deleted: there will be none
+        finally:
+            self._discard()
+            _unfinished.pop(target, None)
+
+    def _discard(self) -> None:
+        self._writer = None
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._path = None
+
+
+def settle(drafts: Sequence[Draft], now: Mapping[str, TableState]) -> None:
+    """Finish the drafts: only those count whose table has the same state as before they were read."""
+    for draft in drafts:
+        found = now.get(draft.state.name)
+        draft.finish(found is not None and found.token == draft.state.token)
+
+
+def wait_for(path: Path | None = None) -> None:
+    """Wait until this process has finished its file at that path, or all of its files."""
+    for unfinished, (process, written) in list(_unfinished.items()):
+        # A fork has its parent's list, but not the threads that work on it.
+        if process == os.getpid() and path in (None, unfinished):
+            written.result()

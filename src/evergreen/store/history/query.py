@@ -1,0 +1,137 @@
+"""What a training set is made of, as data: it says the same after the declaration has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from evergreen.store.connection.arrow import MOMENT, TYPES
+from evergreen.store.tables.declared import INGESTED_AT
+from evergreen.usecase import EVENT_TIME, UseCase
+
+
+@dataclass(frozen=True)
+class Part:
+    """Columns of one system-versioned table. `stored` says how a column is called now, if it was retired.
+
+    `keys` and `columns` are (name, type) with the declaration's types.
+    """
+
+    table: str
+    keys: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, str], ...]
+    max_age: timedelta | None = None
+    stored: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.keys)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.columns)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Keys, both clocks, columns."""
+        keys = [(name, TYPES[kind]) for name, kind in self.keys]
+        columns = [(name, TYPES[kind]) for name, kind in self.columns]
+        return pa.schema([*keys, (EVENT_TIME, MOMENT), (INGESTED_AT, MOMENT), *columns])
+
+
+@dataclass(frozen=True)
+class Query:
+    """Labels of one table joined with the rows of others, as of a moment. All moments are aware UTC."""
+
+    use_case: str
+    as_of: datetime
+    since: datetime | None
+    delay: timedelta
+    label: Part
+    views: tuple[Part, ...]
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        return self.label.key_names
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return (self.label.table, *(view.table for view in self.views))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "use_case": self.use_case,
+            "as_of": self.as_of.isoformat(),
+            "since": self.since.isoformat() if self.since else None,
+            "keys": [list(key) for key in self.label.keys],
+            "label": {
+                "table": self.label.table,
+                "columns": [list(column) for column in self.label.columns],
+                "delay_seconds": self.delay.total_seconds(),
+            },
+            "views": [
+                {
+                    "table": view.table,
+                    "columns": [list(column) for column in view.columns],
+                    "max_age_seconds": view.max_age.total_seconds() if view.max_age else None,
+                }
+                for view in self.views
+            ],
+        }
+
+
+def query_of(use_case: UseCase, as_of: datetime, since: datetime | None = None) -> Query:
+    """The query of a use case's training set as its declaration has it now."""
+    keys = tuple((key.name, key.dtype) for key in use_case.entity.keys)
+    target = (use_case.label.name, "category" if use_case.label.classes else "float")
+    views = tuple(
+        Part(
+            table=use_case.history_table(view),
+            keys=keys,
+            columns=tuple((feature.name, feature.dtype) for feature in view.features),
+            max_age=view.max_age,
+        )
+        for view in use_case.views
+    )
+    return Query(
+        use_case=use_case.name,
+        as_of=as_of,
+        since=since if use_case.label.event_time is not None else None,
+        delay=use_case.label.delay,
+        label=Part(use_case.label_table, keys, (target,)),
+        views=views,
+    )
+
+
+def from_json(said: Mapping[str, Any]) -> Query:
+    """The query that `to_json` wrote."""
+    keys = _pairs(said["keys"])
+    label = said["label"]
+    return Query(
+        use_case=said["use_case"],
+        as_of=datetime.fromisoformat(said["as_of"]),
+        since=datetime.fromisoformat(said["since"]) if said["since"] else None,
+        delay=timedelta(seconds=label["delay_seconds"]),
+        label=Part(label["table"], keys, _pairs(label["columns"])),
+        views=tuple(
+            Part(
+                table=view["table"],
+                keys=keys,
+                columns=_pairs(view["columns"]),
+                max_age=(
+                    timedelta(seconds=view["max_age_seconds"])
+                    if view["max_age_seconds"] is not None
+                    else None
+                ),
+            )
+            for view in said["views"]
+        ),
+    )
+
+
+def _pairs(said: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), str(kind)) for name, kind in said)

@@ -1,0 +1,239 @@
+"""The training set: labels joined to what was true at each label's event time, as known at a moment.
+
+It is (query, moment of the system's clock, content digest): all its rows are read FOR SYSTEM_TIME AS OF one
+moment, chosen while no load was on its way, so they are one state of the store, and can be read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+
+from evergreen.errors import EmptyTrainingSet
+from evergreen.store.connection.arrow import digest, numbers
+from evergreen.store.history import asof, scan
+from evergreen.store.history.cache import Cache, Draft, settle
+from evergreen.store.history.query import Part, Query, query_of
+from evergreen.store.tables.declared import INGESTED_AT
+from evergreen.store.tables.frames import to_frame
+from evergreen.store.tables.table_state import (
+    TableState,
+    check_kept,
+    check_there,
+    read_states,
+    settled_moment,
+)
+from evergreen.usecase import EVENT_TIME, UseCase
+
+CACHE_MB = 4096
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """`table`: keys, event_time (the label's), stored features, label; sorted by (event_time, keys).
+
+    Numbers are int64 or float64, categories and texts strings, missing values null. `digest` is the SHA-256
+    of its content; `query` (JSON-able) and `read_at` (UTC, of the server's clock) say how to read it again.
+    """
+
+    table: pa.Table
+    digest: str
+    as_of: datetime
+    read_at: datetime
+    query: Mapping[str, Any]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The same as a frame: features float64 with NaN or objects of str or None."""
+        return to_frame(self.table, [name for name, _ in self.query["keys"]])
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+
+def read_training_set(
+    engine: sa.Engine,
+    use_case: UseCase,
+    as_of: datetime,
+    since: datetime | None = None,
+    *,
+    read_at: datetime | None = None,
+    cache: Path | None = None,
+    cache_mb: int = CACHE_MB,
+) -> TrainingSet:
+    """The point-in-time join of a use case's labels and feature views.
+
+    A label counts when it was ingested by `as_of`, `event_time + delay <= as_of`, and, if `since` is given
+    and labels have a time, `event_time > since`; of several versions the one ingested last by `as_of`. It
+    gets from each view the newest row with `event_time <=` its own that was ingested by `as_of` (of several
+    versions the last ingested), or missing values where there is none or it is older than the view's
+    `max_age`. A label that no view knows is left out.
+
+    The rows are those of the server's moment `read_at`; None: of now, after waiting for a load on its way.
+    `cache` is a folder for what was read, up to `cache_mb`, which is read next time if nothing has changed.
+
+    Raises EmptyTrainingSet when no row is left, HistoryExpired when the rows of `read_at` are no longer
+    kept, SchemaMismatch, StoreUnreachable, and StoreError before the tables exist.
+    """
+    return read_query(engine, query_of(use_case, as_of, since), read_at, cache=cache, cache_mb=cache_mb)
+
+
+def read_query(
+    engine: sa.Engine,
+    query: Query,
+    read_at: datetime | None = None,
+    *,
+    cache: Path | None = None,
+    cache_mb: int = CACHE_MB,
+) -> TrainingSet:
+    """The training set of a query; see `read_training_set`."""
+    with engine.connect() as connection:
+        if read_at is None:
+            read_at, states = settled_moment(connection, query.use_case, query.tables)
+        else:
+            states = read_states(connection, query.tables)
+            check_kept(states, read_at)
+    check_there(states, query.tables)
+    with (
+        _Reader(engine, read_at, states, query, cache, cache_mb) as reader,
+        ThreadPoolExecutor(asof.THREADS) as pool,
+    ):
+        found, labels = _joined(reader, query, pool)
+    if not found.num_rows:
+        raise EmptyTrainingSet(
+            f"{query.use_case} has no labelled row as of {query.as_of.isoformat()}"
+            + (f" with an event time after {query.since.isoformat()}" if query.since else "")
+            + (f" ({labels} labels, none with features)" if labels else ""),
+            hint=f"ingest first (evergreen run ingest {query.use_case} --as-of ...), or choose a later moment"
+            + (f"; labels are known {query.delay} after their event time" if query.delay else ""),
+        )
+    return TrainingSet(found, digest(found), query.as_of, read_at, query.to_json())
+
+
+def _joined(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Table, int]:
+    """The joined table, and how many labels there were."""
+    with _begun(reader.parts(query.views[0])) as first:
+        return _looked_up(reader, query, pool, first)
+
+
+@contextmanager
+def _begun(parts: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
+    """The same parts, the first of which is already being read: one table alone leaves a core idle."""
+    with ThreadPoolExecutor(1) as ahead:
+        first = ahead.submit(lambda: list(islice(parts, 1)))
+
+        def rest() -> Iterator[pa.Table]:
+            yield from first.result()
+            yield from parts
+
+        try:
+            yield rest()
+        finally:
+            first.exception()  # a generator at work cannot be closed
+            if isinstance(parts, Generator):
+                parts.close()
+
+
+def _looked_up(
+    reader: _Reader, query: Query, pool: Executor, first: Iterator[pa.Table]
+) -> tuple[pa.Table, int]:
+    labels = _labels(reader, query, pool)
+    sought = asof.Labels.of(labels, query.key_names)
+    target = query.label.column_names[0]
+    columns = {name: labels[name] for name in (*query.key_names, EVENT_TIME)}
+    known = np.zeros(len(sought), dtype=bool)
+    for view in query.views:
+        schema = pa.schema([view.schema.field(name) for name in view.column_names])
+        rows = iter(())
+        if len(sought):
+            rows = first if view is query.views[0] else reader.parts(view)
+        found, seen = asof.look_up(sought, rows, query.key_names, schema, query.as_of, view.max_age, pool)
+        columns |= found
+        known |= seen
+    return asof.finish({**columns, target: labels[target]}, sought, known, pool), len(sought)
+
+
+def _labels(reader: _Reader, query: Query, pool: Executor) -> pa.Table:
+    """Keys, event time and target of the labels that count, sorted by keys and time."""
+    names = [*query.key_names, EVENT_TIME, *query.label.column_names]
+    chosen: list[pa.Table] = []
+    last = asof.microseconds(query.as_of - query.delay)
+    first = asof.microseconds(query.since) if query.since else None
+    for rows in reader.parts(query.label):
+        times = numbers(rows[EVENT_TIME])
+        counts = (times <= last) & (numbers(rows[INGESTED_AT]) <= asof.microseconds(query.as_of))
+        if first is not None:
+            counts &= times > first
+        position = asof.last_versions(rows, query.key_names, counts)
+        chosen.append(pa.table(asof.take(rows, names, position, None, pool)))
+    return pa.concat_tables(chosen, promote_options="permissive").combine_chunks()
+
+
+class _Reader:
+    """Reads tables in parts, from the cache where nothing has changed, else from MariaDB."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        read_at: datetime,
+        states: Mapping[str, TableState],
+        query: Query,
+        cache: Path | None,
+        cache_mb: int,
+    ) -> None:
+        url = engine.url
+        self._engine, self._read_at, self._states, self._query = engine, read_at, states, query
+        self._cache = Cache(cache, cache_mb, f"{url.host}:{url.port}/{url.database}") if cache else None
+        self._bounds: dict[int, list[Any]] = {}
+        self._drafts: list[Draft] = []
+
+    def parts(self, part: Part) -> Iterator[pa.Table]:
+        """The whole table as of `read_at`, sorted, in parts of whole keys."""
+        state = self._states[part.table]
+        kept = self._cache.find(part, state, self._read_at) if self._cache else None
+        if kept is not None:
+            yield from kept
+            return
+        bounds = self._divisions(part, scan.worthwhile_parts(state.rows))
+        found = scan.parts(self._engine, part, self._read_at, bounds)
+        if self._cache is None or not state.settled(self._read_at):
+            yield from found
+            return
+        draft = self._cache.draft(part, state)
+        self._drafts.append(draft)
+        for rows in found:
+            draft.add(rows)
+            yield rows
+
+    def __enter__(self) -> _Reader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let the next reader have what was read, of the tables that nobody changed meanwhile."""
+        states: Mapping[str, TableState] = {}
+        try:
+            if kind is None and self._drafts:
+                with self._engine.connect() as connection:
+                    states = read_states(connection, [draft.state.name for draft in self._drafts])
+        finally:
+            settle(self._drafts, states)
+
+    def _divisions(self, part: Part, count: int) -> list[Any]:
+        if count < 2:
+            return []
+        if count not in self._bounds:
+            table = self._query.views[0].table if part is self._query.label else part.table
+            self._bounds[count] = scan.boundaries(self._engine, f"{table}__online", part.keys[0][0], count)
+        return self._bounds[count]

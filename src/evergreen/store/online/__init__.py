@@ -1,0 +1,1 @@
+"""The newest features per key, for requests and batch scoring."""

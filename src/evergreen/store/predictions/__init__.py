@@ -1,0 +1,1 @@
+"""The prediction log: every served prediction, and later its outcome."""

@@ -1,0 +1,197 @@
+"""The prediction log: every served prediction, typed, and later what really happened."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from evergreen.errors import KeyNotFound, StoreError
+from evergreen.store.connection.database import NO_SUCH_TABLE, error_code
+from evergreen.store.connection.times import aware, naive
+from evergreen.store.tables import declared
+from evergreen.store.tables.frames import read_frame
+from evergreen.usecase import UseCase
+
+_INSERT_ROWS = 500
+
+
+def predicted_at(prediction_id: str) -> datetime:
+    """The moment (UTC, milliseconds) that a UUIDv7 carries in its first 48 bits (RFC 9562).
+
+    Raises StoreError when the text is no UUIDv7.
+    """
+    try:
+        parsed = uuid.UUID(prediction_id)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.version != 7:
+        raise StoreError(
+            f"{prediction_id!r} is not a prediction id", hint="send the prediction_id of an answer (a UUIDv7)"
+        )
+    seconds, milliseconds = divmod(parsed.int >> 80, 1000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=1000 * milliseconds)
+
+
+def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Log predictions, all of them or none; how many were new. A row that is there already stays as it is.
+
+    A row holds prediction_id (UUIDv7), model_version, channel, keys, stored features, prediction, and maybe
+    probability and probabilities (by class); what is left out is NULL. `predicted_at` follows from the id.
+    Raises StoreError for an unknown field, SQLAlchemy's DataError for a value that its column cannot hold.
+    """
+    table = declared.prediction(use_case)
+    values: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        logged = _logged(table, row)
+        values.setdefault(logged["prediction_id"], logged)
+    if not values:
+        return 0
+    # Strict, not INSERT IGNORE: a value that does not fit must be heard of, not silently cut.
+    statement = sa.dialects.mysql.insert(table)
+    statement = statement.on_duplicate_key_update(prediction_id=table.c.prediction_id)
+    moments = [row["predicted_at"] for row in values.values()]
+    with engine.begin() as connection:
+        # The time bounds let MariaDB look into the partitions of these moments only.
+        known = set(
+            connection.execute(
+                sa.select(table.c.prediction_id).where(
+                    table.c.prediction_id.in_(list(values)),
+                    table.c.predicted_at.between(min(moments), max(moments)),
+                )
+            ).scalars()
+        )
+        new = [row for prediction_id, row in values.items() if prediction_id not in known]
+        for start in range(0, len(new), _INSERT_ROWS):
+            connection.execute(statement, new[start : start + _INSERT_ROWS])
+    return len(new)
+
+
+def read_predictions(
+    engine: sa.Engine,
+    use_case: UseCase,
+    start: datetime,
+    end: datetime,
+    channels: Sequence[str] = ("online",),
+) -> pd.DataFrame:
+    """Logged predictions with start < predicted_at <= end, oldest first.
+
+    Columns as in the table, features with the shared dtypes; `probabilities` as dicts or None, integer keys
+    as Int64 where some are missing.
+    """
+    table = declared.prediction(use_case)
+    statement = (
+        sa.select(*table.c)
+        .where(table.c.predicted_at > naive(start), table.c.predicted_at <= naive(end))
+        .where(table.c.channel.in_(list(channels)))
+        .order_by(table.c.predicted_at, table.c.prediction_id)
+    )
+    with engine.connect() as connection:
+        frame = read_frame(connection, statement, use_case)
+    frame["probabilities"] = [json.loads(text) if text else None for text in frame["probabilities"]]
+    return frame
+
+
+def recent_rows(engine: sa.Engine, use_case: UseCase, until: datetime, limit: int) -> list[dict[str, Any]]:
+    """The newest online predictions' inputs up to a moment, in the form of a request; newest first."""
+    table = declared.prediction(use_case)
+    names = [*use_case.entity.key_names, *(feature.name for feature in use_case.stored_features)]
+    statement = (
+        sa.select(*(table.c[name] for name in names))
+        .where(table.c.channel == "online", table.c.predicted_at <= naive(until))
+        .order_by(table.c.predicted_at.desc(), table.c.prediction_id.desc())
+        .limit(limit)
+    )
+    keys = set(use_case.entity.key_names)
+    with engine.connect() as connection:
+        return [
+            {name: value for name, value in row.items() if value is not None or name not in keys}
+            for row in connection.execute(statement).mappings()
+        ]
+
+
+def count_predictions(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
+    """{"total", "by_version": {"1": n}, "by_channel": {"online": n}, "last_at": ISO text or None}, JSON-able.
+
+    All zero before the use case's tables exist.
+    """
+    table = declared.prediction(use_case)
+    statement = sa.select(
+        table.c.model_version, table.c.channel, sa.func.count(), sa.func.max(table.c.predicted_at)
+    ).group_by(table.c.model_version, table.c.channel)
+    try:
+        with engine.connect() as connection:
+            rows = connection.execute(statement).all()
+    except sa.exc.ProgrammingError as error:
+        if error_code(error) != NO_SUCH_TABLE:
+            raise
+        rows = []
+    by_version: dict[str, int] = {}
+    by_channel: dict[str, int] = {}
+    for version, channel, count, _ in sorted(rows, key=lambda row: row[0]):
+        by_version[str(version)] = by_version.get(str(version), 0) + count
+        by_channel[channel] = by_channel.get(channel, 0) + count
+    last = max((row[3] for row in rows), default=None)
+    return {
+        "total": sum(by_channel.values()),
+        "by_version": by_version,
+        "by_channel": by_channel,
+        "last_at": aware(last).isoformat() if last else None,
+    }
+
+
+def record_actual(
+    engine: sa.Engine, use_case: UseCase, prediction_id: str, actual: str | float, at: datetime
+) -> None:
+    """Note what really happened, and when that was learned (aware UTC). Later notes replace earlier ones.
+
+    Raises KeyNotFound when no logged prediction has that id.
+    """
+    table = declared.prediction(use_case)
+    unknown = KeyNotFound(
+        f"{use_case.name} has no prediction {prediction_id!r} in its log",
+        hint="send the prediction_id of an answer of this service, within the log's retention",
+    )
+    try:
+        moment = naive(predicted_at(prediction_id))
+    except StoreError:
+        raise unknown from None
+    statement = (
+        sa.update(table)
+        .where(table.c.prediction_id == str(uuid.UUID(prediction_id)), table.c.predicted_at == moment)
+        .values(actual=actual, actual_at=naive(at))
+    )
+    with engine.begin() as connection:
+        if connection.execute(statement).rowcount == 0:
+            raise unknown
+
+
+def _logged(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    stray = sorted(set(row) - set(table.c.keys()))
+    if stray:
+        raise StoreError(
+            f"{table.name} has no column {', '.join(stray)}",
+            hint="log the use case's keys, stored features and the prediction's own fields",
+        )
+    logged = {column.name: _plain(row.get(column.name)) for column in table.columns}
+    moment = predicted_at(str(row["prediction_id"]))
+    logged["prediction_id"] = str(uuid.UUID(str(row["prediction_id"])))
+    logged["predicted_at"] = naive(moment)
+    if isinstance(row.get("probabilities"), Mapping):
+        logged["probabilities"] = json.dumps(row["probabilities"])
+    if isinstance(row.get("actual_at"), datetime):
+        logged["actual_at"] = naive(row["actual_at"])
+    return logged
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars as Python's own; NaN and infinity, which DOUBLE cannot hold, as NULL."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not (abs(value) < float("inf")):
+        return None
+    return value

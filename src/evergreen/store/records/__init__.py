@@ -1,0 +1,1 @@
+"""One table for each kind of record that the platform keeps: ingest runs, training runs, reports."""

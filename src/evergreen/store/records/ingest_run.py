@@ -1,0 +1,287 @@
+"""The record of ingest runs, and what the store holds."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from evergreen.errors import StoreError
+from evergreen.store.connection.database import NO_SUCH_TABLE, error_code
+from evergreen.store.connection.times import aware, naive
+from evergreen.store.records.ingest_lock import is_interrupted
+from evergreen.store.tables import declared
+from evergreen.store.tables.declared import INGESTED_AT
+from evergreen.usecase import EVENT_TIME, TIMELESS, FeatureView, Label, UseCase
+
+_NAMESPACE = uuid.UUID("8d0f5a1e-6a53-5f0e-9c55-0a4c1d6f7e21")
+
+INGEST_RUN = sa.table(
+    "ingest_run",
+    *(
+        sa.column(name)
+        for name in (
+            *("id", "use_case", "as_of", "interval_start", "source_override", "status", "rows_in"),
+            *("rows_loaded", "rows_rejected", "report", "digest", "started_at", "finished_at"),
+            *("inputs", "declaration", "code_version", "seconds"),
+        )
+    ),
+)
+_JSON = {"report", "inputs"}
+_MOMENTS = {"as_of", "interval_start", "started_at", "finished_at"}
+
+
+@dataclass(frozen=True)
+class IngestRun:
+    """One row of `ingest_run`; moments are aware UTC.
+
+    `report` is by part what validation said, or {"error": text}. `inputs` is by part what was read:
+    [{"name", "digest", "size", "rows", "held_back"}], with "unchanged" (the id of the run that loaded this
+    very content) where nothing was read, "catch_up" where a query asked for all that its database holds, and
+    "known_from" (ISO) where rows were held back: when the first of them will be known.
+    `digest` is of the clean rows; a run that has one has loaded at least once. `seconds` is from the start of
+    extract to the end of load.
+    """
+
+    id: str
+    use_case: str
+    as_of: datetime
+    interval_start: datetime
+    source_override: str
+    status: str
+    rows_in: int | None
+    rows_loaded: int | None
+    rows_rejected: int | None
+    report: Any
+    digest: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    inputs: dict[str, list[dict[str, Any]]] | None = None
+    declaration: str | None = None
+    code_version: str | None = None
+    seconds: float | None = None
+
+
+def ingest_id(use_case: UseCase, as_of: datetime, override: str = "") -> str:
+    """The id of the run for (use case, as_of, override)."""
+    return str(uuid.uuid5(_NAMESPACE, f"{use_case.name}|{naive(as_of).isoformat()}|{override}"))
+
+
+def start_ingest(engine: sa.Engine, use_case: UseCase, as_of: datetime, override: str = "") -> IngestRun:
+    """The run for (use case, as_of, override), made if new, set back to 'extracting' if not.
+
+    Its interval begins (exclusively) at the as_of of the last loaded run before it, else in 1970; a rerun
+    keeps the interval that it had, so that it reads the same rows.
+    """
+    run_id = ingest_id(use_case, as_of, override)
+    before = (
+        sa.select(sa.func.max(INGEST_RUN.c.as_of))
+        .where(INGEST_RUN.c.use_case == use_case.name, INGEST_RUN.c.status == "loaded")
+        .where(INGEST_RUN.c.as_of < naive(as_of))
+    )
+    with engine.begin() as connection:
+        start = connection.execute(before).scalar() or naive(TIMELESS)
+        statement = sa.dialects.mysql.insert(INGEST_RUN).values(
+            id=run_id,
+            use_case=use_case.name,
+            as_of=naive(as_of),
+            interval_start=start,
+            source_override=override,
+            status="extracting",
+            started_at=sa.func.utc_timestamp(6),
+        )
+        statement = statement.on_duplicate_key_update(
+            status="extracting", started_at=sa.func.utc_timestamp(6), finished_at=None
+        )
+        connection.execute(statement)
+    return get_ingest(engine, run_id)
+
+
+def knew_before(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, as_of: datetime) -> bool:
+    """Whether the part's table holds rows of an ingest before `as_of`; a rerun of `as_of` says the same."""
+    table = declared.label(use_case) if isinstance(part, Label) else declared.history(use_case, part)
+    earlier = sa.select(sa.literal(1)).where(table.c[INGESTED_AT] < naive(as_of)).limit(1)
+    with engine.connect() as connection:
+        return connection.execute(earlier).first() is not None
+
+
+def newest_event_time(
+    engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, as_of: datetime
+) -> datetime | None:
+    """The greatest event time (aware UTC) that the part's table knew and that was due as of a moment."""
+    if isinstance(part, Label):
+        table, due = declared.label(use_case), as_of - part.delay
+    else:
+        table, due = declared.history(use_case, part), as_of
+    newest = sa.select(sa.func.max(table.c[EVENT_TIME]))
+    newest = newest.where(table.c[EVENT_TIME] <= naive(due), table.c[INGESTED_AT] <= naive(as_of))
+    with engine.connect() as connection:
+        found = connection.execute(newest).scalar()
+    return aware(found) if found else None
+
+
+def holds_load(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, run: IngestRun) -> bool:
+    """Whether the part's table still is the one that `run` loaded into, and keeps some of its rows; of a run
+    that brought no news, some of those that it found there."""
+    table = declared.label(use_case) if isinstance(part, Label) else declared.history(use_case, part)
+    moment, ingested = naive(run.as_of), table.c[INGESTED_AT]
+    mine = sa.select(sa.literal(1)).where(ingested == moment if run.rows_loaded else ingested <= moment)
+    made = sa.text(
+        "SELECT create_time FROM information_schema.tables"
+        " WHERE table_schema = DATABASE() AND table_name = :name"
+    )
+    with engine.connect() as connection:
+        born = connection.execute(made, {"name": table.name}).scalar()
+        if born is None or run.finished_at is None or aware(born) > run.finished_at:
+            return False
+        if connection.execute(mine.limit(1)).first() is None:
+            return False
+        if isinstance(part, Label):
+            return True
+        # Whoever emptied the online table wants it filled again.
+        online = declared.online(use_case, part)
+        return connection.execute(sa.select(sa.literal(1)).select_from(online).limit(1)).first() is not None
+
+
+def get_ingest(engine: sa.Engine, run_id: str) -> IngestRun:
+    """The run of that id. Raises StoreError when there is none."""
+    run = find_ingest(engine, run_id)
+    if run is None:
+        raise StoreError(f"there is no ingest run {run_id!r}", hint="start with its extract step")
+    return run
+
+
+def find_ingest(engine: sa.Engine, run_id: str) -> IngestRun | None:
+    """The run of that id, or None."""
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(INGEST_RUN).where(INGEST_RUN.c.id == run_id)).mappings()
+        row = found.one_or_none()
+    return None if row is None else _run(row)
+
+
+def list_ingests(engine: sa.Engine, use_case: UseCase, limit: int = 20) -> list[IngestRun]:
+    """The last `limit` runs of a use case, the one that began last first."""
+    statement = sa.select(INGEST_RUN).where(INGEST_RUN.c.use_case == use_case.name)
+    statement = statement.order_by(INGEST_RUN.c.started_at.desc()).limit(limit)
+    with engine.connect() as connection:
+        return [_run(row) for row in connection.execute(statement).mappings()]
+
+
+def last_load(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> IngestRun | None:
+    """Of the runs that ever loaded, the one of the latest moment up to `as_of`; of one moment the last.
+
+    Its status is not 'loaded' when it was begun again since.
+    """
+    statement = (
+        sa.select(INGEST_RUN)
+        .where(INGEST_RUN.c.use_case == use_case.name, INGEST_RUN.c.digest.is_not(None))
+        .where(INGEST_RUN.c.as_of <= naive(as_of))
+        .order_by(INGEST_RUN.c.as_of.desc(), INGEST_RUN.c.started_at.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else _run(row)
+
+
+def usual_rows(engine: sa.Engine, use_case: UseCase, part: str, runs: int = 5) -> float | None:
+    """The median of the rows that the last loaded runs read for a part, per file where there were several;
+    None before there are any. The run that caught up on all that a database holds does not count."""
+    statement = (
+        sa.select(INGEST_RUN.c.inputs)
+        .where(INGEST_RUN.c.use_case == use_case.name, INGEST_RUN.c.status == "loaded")
+        .where(INGEST_RUN.c.inputs.is_not(None))
+        .order_by(INGEST_RUN.c.as_of.desc())
+        .limit(runs * 10)
+    )
+    counts: list[float] = []
+    with engine.connect() as connection:
+        for text in connection.execute(statement).scalars():
+            read = [found for found in json.loads(text).get(part, []) if "unchanged" not in found]
+            if read and len(counts) < runs and not any("catch_up" in found for found in read):
+                counts.append(sum(found["rows"] for found in read) / len(read))
+    return float(statistics.median(counts)) if counts else None
+
+
+def update_ingest(connection: sa.Connection, run_id: str, **values: Any) -> None:
+    """Change fields of a run within the caller's transaction; a final status also sets `finished_at` and
+    `seconds`."""
+    written = {name: json.dumps(v) if name in _JSON and v is not None else v for name, v in values.items()}
+    if values.get("status") in ("loaded", "failed"):
+        now = sa.func.utc_timestamp(6)
+        written.setdefault("finished_at", now)
+        taken = sa.func.timestampdiff(sa.text("MICROSECOND"), INGEST_RUN.c.started_at, now)
+        written.setdefault("seconds", taken / 1e6)
+    connection.execute(sa.update(INGEST_RUN).where(INGEST_RUN.c.id == run_id).values(**written))
+
+
+def summary(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
+    """What the store holds of a use case, JSON-able; zeros before its tables exist.
+
+    {"views": {name: {"rows", "keys", "newest_event_time"}}, "label": {"rows", "newest_event_time"},
+    "last_ingest": {"as_of", "status", "rows_loaded"} or None}; times as ISO text, None when there is none.
+    """
+    with engine.connect() as connection:
+        views = {
+            view.name: {
+                **_size(connection, declared.history(use_case, view)),
+                "keys": _size(connection, declared.online(use_case, view))["rows"],
+            }
+            for view in use_case.views
+        }
+        return {
+            "views": views,
+            "label": _size(connection, declared.label(use_case)),
+            "last_ingest": _last_ingest(connection, use_case),
+        }
+
+
+def _size(connection: sa.Connection, table: sa.Table) -> dict[str, Any]:
+    statement = sa.select(sa.func.count(), sa.func.max(table.c[EVENT_TIME])).select_from(table)
+    found = _one(connection, statement)
+    rows, newest = (found[0], found[1]) if found else (0, None)
+    return {"rows": rows, "newest_event_time": aware(newest).isoformat() if newest else None}
+
+
+def _last_ingest(connection: sa.Connection, use_case: UseCase) -> dict[str, Any] | None:
+    columns = INGEST_RUN.c
+    found = _one(
+        connection,
+        sa.select(columns.as_of, columns.status, columns.rows_loaded, columns.id)
+        .where(columns.use_case == use_case.name)
+        .order_by(columns.started_at.desc())
+        .limit(1),
+    )
+    if not found:
+        return None
+    status = "interrupted" if is_interrupted(connection, found[3], found[1]) else found[1]
+    return {"as_of": aware(found[0]).isoformat(), "status": status, "rows_loaded": found[2]}
+
+
+def _one(connection: sa.Connection, statement: Any) -> Sequence[Any] | None:
+    """The first row, or None; also None while the table does not exist."""
+    try:
+        found: Sequence[Any] | None = connection.execute(statement).first()
+        return found
+    except sa.exc.ProgrammingError as error:
+        if error_code(error) != NO_SUCH_TABLE:
+            raise
+        return None
+
+
+def _run(row: sa.RowMapping) -> IngestRun:
+    return IngestRun(**{name: _read(name, value) for name, value in row.items()})
+
+
+def _read(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name in _JSON:
+        return json.loads(value)
+    return aware(value) if name in _MOMENTS else value

@@ -1,0 +1,175 @@
+"""Training runs: one row in MariaDB per (use case, as_of), which carries the work from task to task."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from evergreen.errors import TrainingError
+from evergreen.store.connection.times import aware, naive
+
+TABLE = sa.table(
+    "training_run",
+    *(
+        sa.column(name)
+        for name in (
+            "id",
+            "use_case",
+            "as_of",
+            "reason",
+            "status",
+            "dataset_digest",
+            "dataset_rows",
+            "dataset_query",
+            "dataset_read_at",
+            "params",
+            "metrics",
+            "verdict",
+            "mlflow_run_id",
+            "model_version",
+            "started_at",
+            "finished_at",
+        )
+    ),
+)
+_JSON = ("dataset_query", "params", "metrics", "verdict")
+_MOMENTS = ("as_of", "dataset_read_at", "started_at", "finished_at")
+_REASON_LENGTH = 255
+_ENDS = ("promoted", "rejected", "denied")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One training. Moments are aware UTC; what later steps find out is None until then.
+
+    The data set is (query, system time of its rows, digest): see `store.training_set`.
+    `status` goes started → prepared → tuned → evaluated → judged → registered (→ waiting, for a person's
+    answer) → promoted, rejected or denied.
+    """
+
+    id: str
+    use_case: str
+    as_of: datetime
+    reason: str
+    status: str
+    dataset_digest: str | None
+    dataset_rows: int | None
+    dataset_query: dict[str, Any] | None
+    dataset_read_at: datetime | None
+    params: dict[str, Any] | None
+    metrics: dict[str, Any] | None
+    verdict: dict[str, Any] | None
+    mlflow_run_id: str | None
+    model_version: int | None
+    started_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def finished(self) -> bool:
+        return self.status in _ENDS
+
+
+def run_id(use_case: str, as_of: datetime) -> str:
+    """The id that a training of that use case as of that moment always has (a UUIDv5)."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:training:{use_case}:{naive(as_of).isoformat()}"))
+
+
+def start(engine: sa.Engine, use_case: str, as_of: datetime, reason: str) -> TrainingRun:
+    """The training run of (use_case, as_of): a new one, or the one that an earlier call began."""
+    values = {
+        "id": run_id(use_case, as_of),
+        "use_case": use_case,
+        "as_of": naive(as_of),
+        "reason": reason[:_REASON_LENGTH],
+        "status": "started",
+        "started_at": naive(datetime.now(UTC)),
+    }
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO training_run (id, use_case, as_of, reason, status, started_at)"
+                " VALUES (:id, :use_case, :as_of, :reason, :status, :started_at)"
+                " ON DUPLICATE KEY UPDATE id = id"
+            ),
+            values,
+        )
+    return get(engine, run_id(use_case, as_of))
+
+
+def get(engine: sa.Engine, training_run: str) -> TrainingRun:
+    """That training run. Raises TrainingError when there is none."""
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(TABLE).where(TABLE.c.id == training_run)).one_or_none()
+    if row is None:
+        raise TrainingError(
+            f"there is no training run {training_run!r}", hint="start one: evergreen train USE_CASE"
+        )
+    return _run(row)
+
+
+def of_version(engine: sa.Engine, use_case: str, version: int) -> TrainingRun:
+    """The training that made that version. Raises TrainingError when none is on record."""
+    wanted = sa.select(TABLE).where(TABLE.c.use_case == use_case, TABLE.c.model_version == version)
+    with engine.connect() as connection:
+        row = connection.execute(wanted.order_by(TABLE.c.started_at.desc()).limit(1)).one_or_none()
+    if row is None:
+        raise TrainingError(
+            f"no training of {use_case} on record made version {version}",
+            hint=f"evergreen dataset list {use_case} shows the trainings and their versions",
+        )
+    return _run(row)
+
+
+def latest_unfinished(engine: sa.Engine, use_case: str, besides: str) -> TrainingRun | None:
+    """The training of that use case that began last and has not ended, other than `besides`."""
+    wanted = (
+        sa.select(TABLE)
+        .where(
+            TABLE.c.use_case == use_case, TABLE.c.id != besides, TABLE.c.status.not_in((*_ENDS, "waiting"))
+        )
+        .order_by(TABLE.c.started_at.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(wanted).one_or_none()
+    return _run(row) if row is not None else None
+
+
+def latest_waiting(engine: sa.Engine, use_case: str) -> TrainingRun | None:
+    """The newest training of that use case whose version passed and waits for a person's answer."""
+    wanted = (
+        sa.select(TABLE)
+        .where(TABLE.c.use_case == use_case, TABLE.c.status.in_(("registered", "waiting")))
+        .order_by(TABLE.c.model_version.desc())
+    )
+    with engine.connect() as connection:
+        found = [_run(row) for row in connection.execute(wanted)]
+    return next((run for run in found if run.verdict and run.verdict["passed"]), None)
+
+
+def _run(row: sa.Row[Any]) -> TrainingRun:
+    fields = dict(row._mapping)
+    for name in _JSON:
+        fields[name] = json.loads(fields[name]) if fields[name] is not None else None
+    for name in _MOMENTS:
+        fields[name] = aware(fields[name]) if fields[name] is not None else None
+    return TrainingRun(**fields)
+
+
+def update(engine: sa.Engine, training_run: str, **fields: Any) -> TrainingRun:
+    """Set fields of a training run (mappings become JSON, moments naive UTC), and return it."""
+    values: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            values[name] = json.dumps(value)
+        else:
+            values[name] = naive(value) if isinstance(value, datetime) else value
+    with engine.begin() as connection:
+        connection.execute(TABLE.update().where(TABLE.c.id == training_run).values(**values))
+    return get(engine, training_run)

@@ -1,0 +1,1 @@
+"""Tables: declared by a use case or by migrations, changed, partitioned, pruned and erased."""

@@ -1,0 +1,273 @@
+"""How a use case's tables follow a declaration that has changed.
+
+Ingest adds new features by itself (`tables.create_tables`). Here is the rest, which a person asks for: a
+column that is no longer declared, or that has another type now, is put aside under a name that no declaration
+can take (`_retired_1_age`) and written down in `retired_column`, so that training sets of the past can be
+read again. No value is ever deleted.
+
+Each step is one statement, which MariaDB does whole or not at all, and a second run finds what an interrupted
+one has done already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+from evergreen.errors import SchemaMismatch, StoreError
+from evergreen.store.connection import faults
+from evergreen.store.connection.database import error_code, exclusive
+from evergreen.store.tables import declared as tables
+from evergreen.store.tables.declared import ASIDE, Change, compare
+from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.table_state import count_change
+from evergreen.usecase import UseCase
+
+# Both lengths leave room for 48 characters of the column's own name.
+_RETIRED = f"{ASIDE}retired_"
+_COMING = f"{ASIDE}coming_"
+_RETIRED_NAME = re.compile(rf"{_RETIRED}(\d+)_")
+
+_LOCK_SECONDS = 120
+_EXAMPLES = 3
+
+_RETIRED_COLUMN = sa.table(
+    "retired_column",
+    *map(sa.column, ("table_name", "column_name", "retired_as", "column_type", "retired_at")),
+)
+
+
+def diff(engine: sa.Engine, use_case: UseCase) -> list[Change]:
+    """What `apply` would change in the use case's tables; nothing is changed. Raises StoreUnreachable."""
+    with engine.connect() as connection:
+        return compare(connection, use_case)
+
+
+def apply(engine: sa.Engine, use_case: UseCase, *, allow_destructive: bool = False) -> list[Change]:
+    """Make the tables what the declaration says; the changes made. Safe to run again after any interruption.
+
+    A new table is made; a new feature becomes a column by online DDL, NULL in the rows that are there. With
+    `allow_destructive`:
+
+    - a column no longer declared is put aside with its values, in the history, the online table and the
+      prediction log alike;
+    - a column of another type is put aside too, and a new one takes its name. It gets the old values that
+      the new type holds exactly (7 → 7.0, 7.0 → 7, 7 → "7", "7" → 7) in all rows, those of the past
+      included, and is NULL elsewhere ("many" as a number, 0.5 as an int).
+
+    A column declared again after it was dropped begins empty: its old values stay aside.
+
+    Loads of the use case wait meanwhile. A retype copies the table twice; other changes touch no row.
+    Services read the declaration when they start, so they are to be restarted afterwards.
+
+    Raises SchemaMismatch, having changed nothing, for what needs `allow_destructive` and is not allowed, for
+    a key that differs, and for a required column (the label, the log's prediction) that would be empty in
+    some row; StoreError when a session keeps a table for long; StoreUnreachable.
+    """
+    migrate(engine)
+    with engine.connect() as connection:
+        if not compare(connection, use_case):
+            return []
+        with (
+            exclusive(connection, f"ingest.{use_case.name}"),
+            exclusive(connection, f"tables.{use_case.name}"),
+        ):
+            connection.rollback()
+            changes = compare(connection, use_case)
+            _refuse(connection, use_case, changes, allow_destructive)
+            with _in_our_words(use_case):
+                for change in changes:
+                    _carry_out(connection, use_case, change)
+    return changes
+
+
+def _refuse(connection: sa.Connection, use_case: UseCase, changes: list[Change], allowed: bool) -> None:
+    """Raise SchemaMismatch if any of the changes must not be made."""
+    for change in changes:
+        if change.key:
+            raise SchemaMismatch(
+                f"{change}; a key cannot be changed: it says what every row is about",
+                hint=tables.describe_ways_on(use_case.name),
+            )
+    lasting = [change for change in changes if not change.additive]
+    if lasting and not allowed:
+        raise SchemaMismatch(
+            f"the tables of {use_case.name} would lose what they show now:\n" + "\n".join(map(str, lasting)),
+            hint=f"evergreen apply {use_case.name} --allow-destructive puts the old values aside and goes on;"
+            " or declare the feature as it was, and the changed one under a new name",
+        )
+    for change in lasting:
+        if change.required:
+            _refuse_empty(connection, use_case, change)
+
+
+def _refuse_empty(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
+    """Raise SchemaMismatch if a required column would have no value in some row, of now or of the past."""
+    # Versions of the past would be empty too.
+    versions = " FOR SYSTEM_TIME ALL" if change.table == use_case.label_table else ""
+    rows = f"FROM `{change.table}`{versions}"
+    found = "NULL"
+    if change.kind == "retype":
+        found = f"`{change.column}`"
+        rows += f" WHERE ({_cast(change)}) IS NULL"
+    lost = _run(connection, f"SELECT COUNT(*) {rows}").scalar_one()
+    if lost:
+        some = _run(connection, f"SELECT DISTINCT {found} {rows} LIMIT {_EXAMPLES}").scalars()
+        values = ", ".join(map(repr, some)) if change.kind == "retype" else "rows without it"
+        raise SchemaMismatch(
+            f"{change}; it may not be empty, and {lost:,} rows would have no value: {values}",
+            hint="a column of another name in the source is said by column=...; else"
+            f" {tables.describe_ways_on(use_case.name)}",
+        )
+
+
+def _carry_out(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
+    """Make one change, tell those who keep copies of the table, and write down what was put aside."""
+    if change.kind == "create table" or change.additive:
+        columns = [change.column] if change.column else []
+        tables.add_lacking(connection, use_case, {change.table: columns})
+    elif change.kind == "add":
+        _alter(connection, change, f"ADD COLUMN `{change.column}` {_definition(use_case, change)}")
+    else:
+        _put_aside(connection, use_case, change)
+    count_change(connection, change.table)
+    connection.commit()
+
+
+def _put_aside(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
+    """Rename a column that is not declared as it is; a retyped one takes its name, with what it can hold."""
+    coming = f"{_COMING}{change.column}"
+    # What an interrupted run left, maybe of another type.
+    _alter(connection, change, f"DROP COLUMN IF EXISTS `{coming}`")
+    steps = []
+    if change.kind == "retype":
+        # Generated until it takes the old column's place: rows written meanwhile have it too, and no row
+        # gets another version.
+        computed = f"{change.declared} GENERATED ALWAYS AS ({_cast(change)}) STORED"
+        _alter(connection, change, f"ADD COLUMN `{coming}` {computed}")
+        steps.append(f"CHANGE COLUMN `{coming}` `{change.column}` {_definition(use_case, change)}")
+    # Written down before, so that no interruption leaves a column aside of which nobody knows what it was.
+    aside = _announce(connection, change)
+    # Nullable from now on, for nobody writes it any more. One statement: no reader finds the column missing.
+    steps.insert(0, f"CHANGE COLUMN `{change.column}` `{aside}` {_found_type(connection, change)} NULL")
+    _alter(connection, change, ", ".join(steps))
+    _confirm(connection, change, aside)
+
+
+def _definition(use_case: UseCase, change: Change) -> str:
+    column = next(t for t in tables.tables(use_case) if t.name == change.table).c[change.column]
+    column_type = column.type.compile(dialect=mysql.dialect())
+    return f"{column_type} {'NULL' if column.nullable else 'NOT NULL'}"
+
+
+def _found_type(connection: sa.Connection, change: Change) -> str:
+    """The column's type as MariaDB spells it."""
+    c = tables.CATALOGUE.c
+    statement = sa.select(c.column_type).where(c.table_schema == sa.func.database())
+    statement = statement.where(c.table_name == change.table, c.column_name == change.column)
+    return str(connection.execute(statement).scalar_one())
+
+
+def _announce(connection: sa.Connection, change: Change) -> str:
+    """Write down that a column goes aside now, and under which name; an interrupted run may have done so."""
+    written = _RETIRED_COLUMN.c
+    there = {column["name"] for column in sa.inspect(connection).get_columns(change.table)}
+    known = connection.execute(
+        sa.select(written.retired_as, written.column_name).where(written.table_name == change.table)
+    ).all()
+    for retired_as, column_name in known:
+        if column_name == change.column and retired_as not in there:
+            connection.rollback()
+            return str(retired_as)
+    taken = [_RETIRED_NAME.match(name) for name in {*there, *(retired_as for retired_as, _ in known)}]
+    number = 1 + max((int(match[1]) for match in taken if match), default=0)
+    aside = f"{_RETIRED}{number}_{change.column}"
+    connection.execute(
+        sa.insert(_RETIRED_COLUMN).values(
+            table_name=change.table,
+            column_name=change.column,
+            retired_as=aside,
+            column_type=change.found,
+            retired_at=sa.func.utc_timestamp(6),
+        )
+    )
+    connection.commit()
+    return aside
+
+
+def _confirm(connection: sa.Connection, change: Change, aside: str) -> None:
+    """The moment at which the column went aside, and its type then."""
+    written = _RETIRED_COLUMN.c
+    connection.execute(
+        sa.update(_RETIRED_COLUMN)
+        .where(written.table_name == change.table, written.retired_as == aside)
+        .values(retired_at=sa.func.utc_timestamp(6), column_type=change.found)
+    )
+
+
+def _cast(change: Change) -> str:
+    """SQL: the old column's value in the new type, NULL where that would be another value."""
+    column, found, declared = f"`{change.column}`", change.found, change.declared
+    was_string = found == "text" or found.startswith("varchar")
+    becomes_string = declared == "text" or declared.startswith("varchar")
+    if was_string and becomes_string:
+        length = re.search(r"\d+", declared)
+        return f"CASE WHEN CHAR_LENGTH({column}) <= {length[0]} THEN {column} END" if length else column
+    match found, declared:
+        case "bigint", "double":
+            # 2^53: up to here a double tells all whole numbers apart.
+            return (
+                f"CASE WHEN {column} BETWEEN -9007199254740992 AND 9007199254740992"
+                f" THEN CAST({column} AS DOUBLE) END"
+            )
+        case "double", "bigint":
+            return (
+                f"CASE WHEN {column} = FLOOR({column}) AND ABS({column}) < 9.2e18"
+                f" THEN CAST({column} AS SIGNED) END"
+            )
+        case (("bigint" | "double"), _) if becomes_string:
+            return f"CASE WHEN CAST({column} AS CHAR) + 0e0 = {column} THEN CAST({column} AS CHAR) END"
+        case _, "bigint" if was_string:
+            whole = "0|-?[1-9][0-9]{0,17}"
+            return rf"CASE WHEN {column} REGEXP '^({whole})\\z' THEN CAST({column} AS SIGNED) END"
+        case _, "double" if was_string:
+            # Bounded, for a number beyond the doubles is an error here and not infinity.
+            number = "[+-]?([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][+-]?[0-9]{1,2})?"
+            return rf"CASE WHEN {column} REGEXP '^{number}\\z' THEN {column} + 0e0 END"
+        case _:
+            return "NULL"  # a type that Evergreen never makes
+
+
+def _alter(connection: sa.Connection, change: Change, what: str) -> None:
+    # Versioned tables refuse a change unless told that the rows of the past may change their columns too.
+    session = f"system_versioning_alter_history = KEEP, lock_wait_timeout = {_LOCK_SECONDS}"
+    _run(connection, f"SET STATEMENT {session} FOR ALTER TABLE `{change.table}` {what}")
+
+
+def _run(connection: sa.Connection, statement: str) -> sa.CursorResult[tuple[object, ...]]:
+    """Names come from a checked declaration and the database's own catalogue. The driver formats with %."""
+    return connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+@contextmanager
+def _in_our_words(use_case: UseCase) -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.DBAPIError, StoreError) as error:
+        match error_code(error):
+            case faults.LOCK_WAIT_TIMEOUT:
+                raise StoreError(
+                    f"a table of {use_case.name} was in use by another session for {_LOCK_SECONDS} s",
+                    hint="end it (SHOW PROCESSLIST tells who it is) and run this again: it goes on",
+                ) from error
+            case 1118:  # ER_TOO_BIG_ROWSIZE
+                raise StoreError(
+                    f"a table of {use_case.name} has no room for another column: those put aside count too",
+                    hint="drop those that no training set needs any more: SELECT * FROM retired_column",
+                ) from error
+            case _:
+                raise

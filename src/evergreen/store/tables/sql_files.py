@@ -1,0 +1,70 @@
+"""The SQL that stands in files: migrations, and what an administrator prepares for the ledger.
+
+Standard library only: the supervisor of the embedded stack reads these files too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from evergreen.errors import StoreError
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+_LEDGER = Path("admin") / "ledger.sql"
+_GRANTS = ("GRANT", "REVOKE")
+
+
+def folder() -> Path:
+    """Where the migrations are: inside an installed package, or `sql/` of the checkout."""
+    for place in (_PACKAGE / "_sql", _PACKAGE.parents[1] / "sql"):
+        if any(place.glob("*.sql")):
+            return place
+    raise StoreError(
+        "the platform's migrations (sql/*.sql) are not where the package expects them",
+        hint=f"reinstall evergreen; looked in {_PACKAGE / '_sql'} and {_PACKAGE.parents[1] / 'sql'}",
+    )
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a script. A statement ends with a semicolon at the end of a line."""
+    code = "\n".join(line for line in script.splitlines() if not line.lstrip().startswith("--"))
+    parts = (part.strip() for part in re.split(r";\s*$", code, flags=re.MULTILINE))
+    return [part for part in parts if part]
+
+
+def ledger_schema(database: str) -> str:
+    """The database in which the ledger of the platform's `database` stands."""
+    return f"{database}_ledger"
+
+
+def for_ledger(script: str, database: str) -> str:
+    """A script with the name of that ledger's database filled in."""
+    return script.replace("{ledger}", ledger_schema(database))
+
+
+def prepare_ledger(database: str, definer: str = "CURRENT_USER") -> list[str]:
+    """The statements that make the ledger, or bring one of before up to date.
+
+    `definer` is the account with whose rights MariaDB numbers and dates lines: one that stays.
+    """
+    script = [told for told in _ledger_script(database) if not told.startswith(_GRANTS)]
+    return [told.replace("{definer}", definer) for told in script]
+
+
+def grant_ledger(database: str, user: str, hosts: Sequence[str]) -> list[str]:
+    """The statements, an administrator's, after which `user` may read and append to the ledger, no more."""
+    grants = [told for told in _ledger_script(database) if told.startswith(_GRANTS)]
+    return [told.replace("{user}", user).replace("{host}", host) for host in hosts for told in grants]
+
+
+def grant_all(database: str, user: str, hosts: Sequence[str]) -> list[str]:
+    """The statements, an administrator's, after which `user` may do everything in `database` alone."""
+    # In GRANT an underscore would stand for any character.
+    pattern = database.replace("_", r"\_").replace("%", r"\%")
+    return [f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO '{user}'@'{host}'" for host in hosts]
+
+
+def _ledger_script(database: str) -> list[str]:
+    return statements(for_ledger((folder() / _LEDGER).read_text("utf-8"), database))

@@ -1,0 +1,118 @@
+"""What is known of a table without reading it: whether it has changed, and how far back it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from evergreen.errors import HistoryExpired, StoreError
+from evergreen.store.connection.database import exclusive
+from evergreen.store.connection.times import aware
+
+# MariaDB tells the moment of the last change in whole seconds, by a coarse clock.
+_RESOLUTION = timedelta(seconds=2)
+_WAIT_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A table's state, read at one moment of the server's clock. Moments are aware UTC.
+
+    `changes` counts the changes that Evergreen made; `created` and `updated` (None after a restart of the
+    server until the next change) are MariaDB's and cover everybody's. `rows` is an estimate.
+    """
+
+    name: str
+    changes: int
+    created: datetime
+    updated: datetime | None
+    history_from: datetime | None
+    rows: int
+
+    @property
+    def token(self) -> str:
+        """Two states of one token: nobody changed the table between them, if `settled` then."""
+        return f"{self.changes}|{self.created.isoformat()}|{self.updated and self.updated.isoformat()}"
+
+    def settled(self, at: datetime) -> bool:
+        """Whether the content at that moment (of the server's clock) is what the token stands for."""
+        return self.updated is not None and max(self.created, self.updated) + _RESOLUTION <= at
+
+
+def read_states(connection: sa.Connection, names: Sequence[str]) -> dict[str, TableState]:
+    """The states of those tables that exist, as they are now. Ends the connection's transaction."""
+    connection.rollback()
+    wanted: sa.BindParameter[list[str]] = sa.bindparam("names", expanding=True)
+    known = connection.execute(
+        sa.text(
+            "SELECT table_name, changes, history_from FROM store_state WHERE table_name IN :names"
+        ).bindparams(wanted),
+        {"names": list(names)},
+    )
+    kept = {name: (changes, history) for name, changes, history in known}
+    found = connection.execute(
+        sa.text(
+            "SELECT table_name, create_time, update_time, table_rows FROM information_schema.tables"
+            " WHERE table_schema = DATABASE() AND table_name IN :names"
+        ).bindparams(wanted),
+        {"names": list(names)},
+    )
+    states = {}
+    for name, created, updated, rows in found:
+        changes, history = kept.get(name, (0, None))
+        states[name] = TableState(
+            name=name,
+            changes=changes,
+            created=aware(created),
+            updated=aware(updated) if updated else None,
+            history_from=aware(history) if history else None,
+            rows=rows or 0,
+        )
+    connection.rollback()
+    return states
+
+
+def count_change(connection: sa.Connection, name: str) -> None:
+    """Count one more change of a table, in the transaction that makes it: copies of it are then outdated."""
+    connection.execute(
+        sa.text(
+            "INSERT INTO store_state (table_name, changes) VALUES (:name, 1)"
+            " ON DUPLICATE KEY UPDATE changes = changes + 1"
+        ),
+        {"name": name},
+    )
+
+
+def settled_moment(
+    connection: sa.Connection, use_case: str, names: Sequence[str]
+) -> tuple[datetime, dict[str, TableState]]:
+    """A moment of the server's clock (aware UTC) with no load of the use case in flight, and the states then.
+
+    What is read FOR SYSTEM_TIME AS OF it later is the same for ever, but for writers other than Evergreen.
+    Waits for a load that is on its way. Raises StoreError when that takes longer than 15 minutes.
+    """
+    with exclusive(connection, f"ingest.{use_case}", _WAIT_SECONDS):
+        states = read_states(connection, names)
+        now = connection.exec_driver_sql("SELECT NOW(6)").scalar_one()
+    return aware(now), states
+
+
+def check_kept(states: Mapping[str, TableState], at: datetime) -> None:
+    """Raise HistoryExpired when a table no longer has all rows of that moment."""
+    for state in states.values():
+        if state.history_from is not None and state.history_from > at:
+            raise HistoryExpired(
+                f"table {state.name} no longer has the rows of {at.isoformat()}:"
+                f" what ended before {state.history_from.isoformat()} is deleted",
+                hint="EVERGREEN_HISTORY_DAYS says how long such rows are kept",
+            )
+
+
+def check_there(states: Mapping[str, TableState], names: Sequence[str]) -> None:
+    """Raise StoreError naming the first table that does not exist."""
+    for name in names:
+        if name not in states:
+            raise StoreError(f"table {name} is not there", hint="ingest first, which makes the tables")

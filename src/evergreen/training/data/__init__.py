@@ -1,0 +1,1 @@
+"""The rows of a training: chosen once, split into fit and hold-out, and checked."""

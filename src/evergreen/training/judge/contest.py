@@ -1,0 +1,111 @@
+"""The contest: candidate, champion and baselines on the same hold-out.
+
+The hold-out is the newest part of the rows, but a champion trained a day ago was fitted on nearly all of
+them: it would know the answers, and no candidate would ever beat it. So where the champion was fitted on
+rows of the hold-out, its *hold-out models* (see `training/fit/fitting.py`) stand in for it: the same recipe,
+fitted on what came before the hold-out of its own training. As time goes on hold-outs only move forward, so
+they have not seen these rows either; if one did move back (training as of an earlier date), the verdict's
+remark says which share of the hold-out it had seen. That can only favour the champion: a
+candidate is then rejected wrongly, never promoted wrongly.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evergreen.errors import SignatureMismatch
+from evergreen.model.judging.metrics import Scores
+from evergreen.model.loaded_model import LoadedModel
+from evergreen.model.matrix import Columns
+from evergreen.registry.champion import champion
+from evergreen.registry.models import load_model, load_run_model
+from evergreen.settings import Settings
+from evergreen.training.data.split import Cut
+from evergreen.training.judge.answers import judged, out_of_sample
+from evergreen.training.tracking.training_runs import holdout_file
+from evergreen.usecase import EVENT_TIME, UseCase
+
+logger = logging.getLogger(__name__)
+
+# Version tags: the newest event time that the registered model, and its hold-out model, were fitted on.
+TRAINED_UNTIL = "evergreen.trained_until"
+HOLDOUT_TRAINED_UNTIL = "evergreen.holdout_trained_until"
+# Where runs of before folds kept their one hold-out model.
+_FORMER_FILE = "holdout_model/model.cb"
+# Version tag: how its rows were split.
+SPLIT = "evergreen.split"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The champion's answers on a candidate's hold-out, and the champion itself. Both are None where it
+    could not take part."""
+
+    version: int | None
+    scores: Scores | None
+    remark: str
+    model: LoadedModel | None = None
+
+
+def rival(
+    settings: Settings, use_case: UseCase, frame: pd.DataFrame, columns: Columns, cuts: Sequence[Cut]
+) -> Rival:
+    """What the present champion answers on the rows that these cuts hold out. `frame` has the event times.
+
+    Without a champion, or with one that no longer fits the declaration, the baselines are the only rivals.
+    """
+    present = champion(settings, use_case.name)
+    if present is None:
+        return Rival(None, None, "")
+    try:
+        loaded = load_model(settings, use_case, present.version)
+        models, remark = _unprejudiced(settings, use_case, loaded, frame, cuts)
+    except SignatureMismatch as error:
+        logger.warning("the champion takes no part: %s", error.message)
+        return Rival(
+            present.version, None, f"champion v{present.version} does not fit the declaration any more"
+        )
+    return Rival(present.version, out_of_sample(use_case, models, columns, cuts), remark, loaded)
+
+
+def split_of(use_case: UseCase) -> str:
+    """What decides on which side of the split a row is."""
+    size = f"{use_case.folds} folds" if use_case.folds else f"share {use_case.holdout_share:g}"
+    return f"{use_case.split}, {size}, seed {use_case.tuning.seed}"
+
+
+def _unprejudiced(
+    settings: Settings, use_case: UseCase, loaded: LoadedModel, frame: pd.DataFrame, cuts: Sequence[Cut]
+) -> tuple[list[Any], str]:
+    """For each cut the champion's model that has seen least of it, and a remark on what was compared."""
+    times = frame[EVENT_TIME][judged(cuts)]
+    if use_case.split == "time" and _seen(loaded, TRAINED_UNTIL, times) == 0.0:
+        return [loaded.model] * len(cuts), "all hold-out rows are newer than its training"
+    stand_ins = [
+        load_run_model(settings, use_case, loaded.version, holdout_file(n)) for n in range(len(cuts))
+    ]
+    first = stand_ins[0] or load_run_model(settings, use_case, loaded.version, _FORMER_FILE)
+    if first is None:
+        return [loaded.model] * len(cuts), "it may have been trained on some of these rows"
+    models = [(each or first).model for each in stand_ins]
+    if use_case.split != "time":
+        if first.tags.get(SPLIT) == split_of(use_case):
+            border = " but for a few at the border" if use_case.split == "stratified" else ""
+            return models, f"its hold-out model, fitted without these rows{border}"
+        return models, "its hold-out model, which may have seen these rows: the split has changed"
+    seen = _seen(first, HOLDOUT_TRAINED_UNTIL, times)
+    if seen:
+        return models, f"its hold-out model, which had seen {seen:.0%} of these rows"
+    return models, "its hold-out model, fitted without these rows"
+
+
+def _seen(loaded: LoadedModel, tag: str, times: pd.Series) -> float:
+    """The share of these event times that a model of that version was fitted on; 1 if it does not say."""
+    until = loaded.tags.get(tag)
+    return float(np.mean(times <= pd.Timestamp(until))) if until else 1.0

@@ -1,0 +1,61 @@
+"""The replay: logged requests, answered by candidate and champion. What would change?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from evergreen.model.loaded_model import LoadedModel
+from evergreen.model.on_demand import columns_of_rows, feature_columns
+from evergreen.store.connection.database import NO_SUCH_TABLE, error_code
+from evergreen.store.predictions.prediction_log import recent_rows
+from evergreen.training.judge.answers import scores
+from evergreen.usecase import UseCase
+
+# A predicted number has changed if it moved by more than this share of the champion's answers' spread.
+_MOVED = 0.1
+_MOST_EXAMPLES = 6
+
+
+def replay(
+    database: sa.Engine, use_case: UseCase, candidate: Any, champion: LoadedModel | None, until: datetime
+) -> dict[str, Any] | None:
+    """The last `gate.replay` logged online requests up to a moment, answered by both models.
+
+    Returns {"rows", "changed", "share", "champion_version", "examples": [{"champion", "candidate", "rows"}]}
+    (for numbers the examples are empty, and "mean_change" is added); None without champion or requests.
+    """
+    if champion is None or not use_case.gate.replay:
+        return None
+    rows = _logged(database, use_case, until)
+    if not rows:
+        return None
+    columns = feature_columns(use_case, columns_of_rows(use_case, rows))
+    then = scores(use_case, champion.model, columns).predictions
+    now = scores(use_case, candidate, columns).predictions
+    told: dict[str, Any] = {"rows": len(rows), "champion_version": champion.version, "examples": []}
+    if use_case.label.classes:
+        changed = then != now
+        pairs = Counter(zip(then[changed].tolist(), now[changed].tolist(), strict=True))
+        told["examples"] = [
+            {"champion": old, "candidate": new, "rows": count}
+            for (old, new), count in pairs.most_common(_MOST_EXAMPLES)
+        ]
+    else:
+        spread = float(np.std(then))
+        changed = np.abs(now - then) > (_MOVED * spread if spread > 0 else 0.0)
+        told["mean_change"] = float(np.mean(now - then))
+    return {**told, "changed": int(changed.sum()), "share": float(changed.mean())}
+
+
+def _logged(database: sa.Engine, use_case: UseCase, until: datetime) -> list[dict[str, Any]]:
+    try:
+        return recent_rows(database, use_case, until=until, limit=use_case.gate.replay)
+    except sa.exc.ProgrammingError as error:
+        if error_code(error) != NO_SUCH_TABLE:
+            raise
+        return []

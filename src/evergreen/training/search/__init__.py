@@ -1,0 +1,1 @@
+"""The search for a model's parameters: workers, the studies they share, and the result."""

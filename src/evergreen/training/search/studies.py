@@ -1,0 +1,124 @@
+"""Where searches are kept: Optuna's tables in the platform's MariaDB, one study for each training set.
+
+A search that was killed goes on where it was, and workers on several machines share one. MLflow shows the
+trials (`training/tracking/trials.py`), but it is no place for a search to live in: each step of Optuna's
+storage there is several calls over HTTP, a thousand in a search that prunes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from evergreen.errors import StoreError, StoreUnreachable
+from evergreen.model.signature import feature_code
+from evergreen.settings import Settings
+from evergreen.store.connection.database import NO_SUCH_TABLE, error_code, exclusive, url
+
+if TYPE_CHECKING:
+    import optuna
+
+    from evergreen.store.records.training_run import TrainingRun
+    from evergreen.usecase import UseCase
+
+_CREATE_SECONDS = 120.0
+
+
+@contextmanager
+def opened(
+    settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun
+) -> Iterator[optuna.Study]:
+    """The study of that run's training set, made if need be. Raises StoreUnreachable."""
+    import optuna
+
+    quiet_optuna()
+    try:
+        storage = _storage(settings, database)
+        try:
+            yield optuna.create_study(
+                storage=storage,
+                study_name=name_of(use_case, run),
+                direction="minimize",
+                pruner=pruner_of(use_case),
+                load_if_exists=True,
+            )
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+    except optuna.exceptions.StorageInternalError as error:
+        raise StoreUnreachable(
+            f"the search of {use_case.name} could not be kept in MariaDB: {error.__cause__ or error}",
+            hint="run the same training again: it goes on with the trials that were done",
+        ) from error
+
+
+def quiet_optuna() -> None:
+    """Trials are told in this package's words (`training/search/worker.py`), not in Optuna's."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def name_of(use_case: UseCase, run: TrainingRun) -> str:
+    """A study's name: losses on other rows, or of other recipes, belong to another search."""
+    tuning = use_case.tuning
+    asked = (
+        *(tuning.space, tuning.iterations, tuning.early_stopping_rounds, tuning.class_weights, tuning.seed),
+        *(use_case.split, use_case.folds, use_case.holdout_share, use_case.label.classes),
+        *([f.name for f in use_case.model_features], feature_code(use_case), run.dataset_digest),
+    )
+    return f"{use_case.name}:{run.id}:{hashlib.sha256(repr(asked).encode()).hexdigest()[:16]}"
+
+
+def forget(settings: Settings, database: sa.Engine, use_case: str) -> None:
+    """Delete the searches of a use case: training anew as of the same moments must not find them done."""
+    import optuna
+
+    try:
+        with database.connect() as connection:
+            names = connection.scalars(
+                sa.text("SELECT study_name FROM studies WHERE study_name LIKE :mine"),
+                {"mine": f"{use_case.replace('_', chr(92) + '_')}:%"},
+            ).all()
+    except sa.exc.ProgrammingError as error:
+        if error_code(error) != NO_SUCH_TABLE:
+            raise
+        return
+    if not names:
+        return
+    storage = _storage(settings, database)
+    try:
+        for name in names:
+            optuna.delete_study(study_name=name, storage=storage)
+    finally:
+        storage.engine.dispose()
+
+
+def _storage(settings: Settings, database: sa.Engine) -> Any:
+    from optuna.storages import RDBStorage
+
+    # Two that make the tables at once would be in each other's way.
+    with database.connect() as connection, exclusive(connection, "optuna", _CREATE_SECONDS):
+        try:
+            return RDBStorage(
+                url(settings).render_as_string(hide_password=False),
+                engine_kwargs={"pool_recycle": 3600, "pool_size": 2, "hide_parameters": True},
+            )
+        except RuntimeError as error:
+            raise StoreError(
+                f"Optuna's tables in MariaDB are of another version: {error}",
+                hint="optuna storage upgrade --storage URL brings them up to date",
+            ) from error
+
+
+def pruner_of(use_case: UseCase) -> optuna.pruners.BasePruner:
+    """What gives up a trial that does not look worth its while."""
+    import optuna
+
+    if use_case.tuning.pruner == "none":
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=20)

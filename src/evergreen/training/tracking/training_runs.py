@@ -1,0 +1,273 @@
+"""One MLflow run per training run: the search below it, then parameters, metrics, data set, plots and models.
+
+It is begun before the search and ended when everything is in it: MLflow's status FINISHED says so. A
+training that was killed and is run again goes on with the same run if the data are the same; if not, the
+former run and its trials are deleted. There are never two.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from evergreen.errors import RegistryError
+from evergreen.private import make_private_folder
+from evergreen.registry.connection import (
+    answering,
+    make_process_default,
+    mlflow_client,
+    over_http,
+    public_address,
+)
+from evergreen.registry.models import MODEL_URI, TRAINING_RUN, fetch_run_file
+from evergreen.settings import Settings
+from evergreen.training.tracking import trials
+from evergreen.usecase import UseCase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DATASET_DIGEST = "evergreen.dataset_digest"
+DATASET_READ_AT = "evergreen.dataset_read_at"
+EVALUATION_FILE = "evaluation.json"
+TUNING_FILE = "search/trials.json"
+PROFILE_FILE = "reference_profile.json"
+CARD_FILE = "model_card.html"
+
+_DIGEST_LENGTH = 36  # MLflow's limit; the tag has the whole digest
+_EXAMPLE_ROWS = 3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run keeps. `frame` holds the model's inputs and the label of all rows; `about_model` goes into
+    the model's own description."""
+
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    frame: pd.DataFrame
+    dataset_digest: str
+    dataset_query: Mapping[str, Any]
+    model: Any
+    holdout_models: Sequence[Any]
+    pictures: Mapping[str, bytes]
+    documents: Mapping[str, Any]
+    about_model: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_run(settings: Settings, use_case: str, training_run: str, digest: str) -> str | None:
+    """The finished MLflow run of that training run on the data set of that digest, or None."""
+    client = mlflow_client(settings)
+    with answering(settings):
+        for run in _runs(client, _experiment(settings, client, use_case), training_run):
+            if run.info.status == "FINISHED" and run.data.tags.get(DATASET_DIGEST) == digest:
+                return str(run.info.run_id)
+    return None
+
+
+def begin_run(settings: Settings, use_case: str, training_run: str, digest: str, name: str) -> str:
+    """The MLflow run of that training run on the data set of that digest: a new one, or the one begun.
+
+    Runs of other data are deleted, with their trials. Callers hold the use case's training lock.
+    """
+    client = mlflow_client(settings)
+    with answering(settings):
+        experiment = _experiment(settings, client, use_case)
+        kept = None
+        for former in _runs(client, experiment, training_run):
+            if kept is None and former.data.tags.get(DATASET_DIGEST) == digest:
+                kept = str(former.info.run_id)
+                continue
+            for child in trials.nested(client, experiment, former.info.run_id):
+                client.delete_run(child.info.run_id)
+            client.delete_run(former.info.run_id)
+        if kept is None:
+            tags = {TRAINING_RUN: training_run, DATASET_DIGEST: digest}
+            kept = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    return kept
+
+
+def run_tags(settings: Settings, run_id: str) -> dict[str, str]:
+    """Evergreen's own tags of an MLflow run."""
+    client = mlflow_client(settings)
+    with answering(settings):
+        tags = client.get_run(run_id).data.tags
+    return {name: value for name, value in tags.items() if name.startswith("evergreen.")}
+
+
+def run_url(settings: Settings, run_id: str, file: str = "") -> str:
+    """Where people see a run, or one of its files, in MLflow's UI; empty without a server."""
+    if not over_http(settings):
+        return ""
+    client = mlflow_client(settings)
+    with answering(settings):
+        experiment = client.get_run(run_id).info.experiment_id
+    base = settings.mlflow_url.rstrip("/") or public_address(settings)
+    page = f"{base}/#/experiments/{experiment}/runs/{run_id}"
+    return f"{page}/artifacts/{file}" if file else page
+
+
+def read_document(settings: Settings, run_id: str, name: str) -> Any:
+    """One of a run's JSON documents. Raises RegistryError when it cannot be had."""
+    with tempfile.TemporaryDirectory(prefix="evergreen-run-") as folder:
+        path = fetch_run_file(settings, run_id, name, Path(folder))
+        if path is None:
+            raise RegistryError(
+                f"MLflow run {run_id} has no file {name}",
+                hint="delete that run in MLflow and train again as of a later moment",
+            )
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_page(settings: Settings, run_id: str, file: str, html: str) -> None:
+    """Put a page into a run, in place of any former one of that name."""
+    client = mlflow_client(settings)
+    with answering(settings):
+        client.log_text(run_id, html, file)
+
+
+def log_run(settings: Settings, use_case: UseCase, run_id: str, evidence: Evidence) -> None:
+    """Log everything into the run and end it. Run again, it begins with what is not there yet.
+
+    Raises RegistryUnreachable, RegistryError.
+    """
+    client = mlflow_client(settings)
+    import mlflow
+
+    with answering(settings):
+        make_process_default(settings)
+        _forget_models(client, run_id)
+        with mlflow.start_run(run_id=run_id):
+            mlflow.set_tags(dict(evidence.tags))
+            mlflow.log_params(dict(evidence.params))
+            mlflow.log_metrics(dict(evidence.metrics))
+            mlflow.log_input(_dataset(use_case, evidence), context="training")
+            _log_files(evidence)
+            mlflow.set_tag(MODEL_URI, _log_model(use_case, evidence))
+
+
+def _experiment(settings: Settings, client: Any, name: str) -> str:
+    """The id of the use case's experiment, made or brought back if need be."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        # A server decides itself where artifacts go; without one they must not land in the current folder.
+        location = None if over_http(settings) else _artifact_folder(settings, name)
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _artifact_folder(settings: Settings, name: str) -> str:
+    folder = settings.home.resolve() / "mlflow-artifacts" / name
+    make_private_folder(folder)
+    return folder.as_uri()
+
+
+def _runs(client: Any, experiment: str, training_run: str) -> list[Any]:
+    return list(
+        client.search_runs([experiment], f"tags.`{TRAINING_RUN}` = '{training_run}'", max_results=100)
+    )
+
+
+def _dataset(use_case: UseCase, evidence: Evidence) -> Any:
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    # With the run's id, `evergreen dataset reproduce` reads the same rows again. Described, not given as a
+    # frame, in which MLflow would look through every row for what the declaration says already.
+    return MetaDataset(
+        source=CodeDatasetSource(
+            {
+                "evergreen.store": f"training set of {use_case.name}",
+                "evergreen.query": json.dumps(evidence.dataset_query),
+                **evidence.tags,
+            }
+        ),
+        name=use_case.name,
+        digest=evidence.dataset_digest[:_DIGEST_LENGTH],
+        schema=_schema(evidence.frame),
+    )
+
+
+def _schema(frame: pd.DataFrame) -> Any:
+    """MLflow's schema of a frame of float64 numbers and texts."""
+    import numpy as np
+    from mlflow.types import ColSpec, Schema
+
+    return Schema(
+        [ColSpec("double" if frame[n].dtype == np.float64 else "string", str(n)) for n in frame.columns]
+    )
+
+
+def _log_files(evidence: Evidence) -> None:
+    """Pictures, documents and hold-out models, as one folder: a call per file would cost a second or two."""
+    import mlflow
+
+    with tempfile.TemporaryDirectory(prefix="evergreen-run-") as folder:
+        for file, picture in evidence.pictures.items():
+            _made(folder, file).write_bytes(picture)
+        for file, document in evidence.documents.items():
+            _made(folder, file).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        for number, model in enumerate(evidence.holdout_models):
+            model.save_model(str(_made(folder, holdout_file(number))))
+        mlflow.log_artifacts(folder)
+
+
+def holdout_file(number: int) -> str:
+    """The run's file with the recipe fitted without the hold-out, or without fold `number`."""
+    return f"holdout_model/fold_{number}.cb"
+
+
+def _made(folder: str, file: str) -> Path:
+    path = Path(folder) / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _forget_models(client: Any, run_id: str) -> None:
+    """Delete the models that a killed call logged for the run: it shall have one."""
+    run = client.get_run(run_id)
+    logged = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
+    for model in logged:
+        client.delete_logged_model(model.model_id)
+
+
+def _log_model(use_case: UseCase, evidence: Evidence) -> str:
+    """Log the registered model with signature and input example; returns its URI."""
+    import catboost
+    import mlflow
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    inputs = evidence.frame.drop(columns=use_case.label.name)
+    answer = ColSpec("string" if use_case.label.classes else "double", "prediction")
+    made = mlflow.catboost.log_model(
+        cb_model=evidence.model,
+        name="model",
+        signature=ModelSignature(_schema(inputs), Schema([answer])),
+        input_example=inputs.head(_EXAMPLE_ROWS),
+        metadata=dict(evidence.about_model),
+        # Named, so that MLflow does not spend ten seconds finding them by loading the model elsewhere.
+        pip_requirements=[
+            f"mlflow=={mlflow.__version__}",
+            f"catboost=={catboost.__version__}",
+            f"numpy=={np.__version__}",
+        ],
+    )
+    return str(made.model_uri)

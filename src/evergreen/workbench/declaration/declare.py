@@ -1,0 +1,207 @@
+"""From what a table's columns hold to a whole use case: views, label, split, gate, drift."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evergreen.errors import UseCaseError
+from evergreen.usecase import (
+    CATEGORY_CHARACTERS,
+    KEY_CHARACTERS,
+    PAGE_BYTES,
+    ROW_BYTES,
+    ROW_NUMBER,
+    Between,
+    Contract,
+    DriftPolicy,
+    Entity,
+    Feature,
+    FeatureView,
+    FileSource,
+    Floor,
+    Gate,
+    Key,
+    Label,
+    Problem,
+    Serving,
+    Tuning,
+    UseCase,
+)
+from evergreen.workbench.declaration.column_facts import Column
+from evergreen.workbench.declaration.declared_features import LeftOut, described, feature_of
+from evergreen.workbench.declaration.doubts import doubts
+from evergreen.workbench.declaration.naming import free, names_for, slug
+from evergreen.workbench.declaration.target import label_of
+
+# What an ended search is worth: on few rows ten tries take seconds, on many each takes long.
+_TUNING = Tuning(
+    space=(
+        Between("depth", 4, 7),
+        Between("l2_leaf_reg", 1.0, 10.0, log=True),
+        Between("learning_rate", 0.03, 0.2, log=True),
+    ),
+    trials=8,
+    seconds=60.0,
+    iterations=400,
+)
+
+# Types are guesses too. Rows that a column cannot hold are set aside, up to a fifth of them: more, and the
+# file is probably another one.
+_CONTRACT = Contract(max_rejected_share=0.2)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which columns are what: `keys` (none: the row number), `target` and `time` ("" for none)."""
+
+    keys: tuple[str, ...]
+    target: str
+    time: str = ""
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A use case, and what its reader should be told: comments by feature, columns that became none."""
+
+    use_case: UseCase
+    comments: Mapping[str, str]
+    left_out: tuple[LeftOut, ...]
+
+
+def declare(
+    name: str, source: FileSource, columns: Mapping[str, Column], chosen: Chosen, port: int
+) -> Declared:
+    """The use case that a table makes. Raises UseCaseError when the target or a key cannot be used."""
+    special = {*chosen.keys, chosen.target, chosen.time}
+    first = (*chosen.keys, chosen.target)
+    names = names_for([*first, *(c for c in columns if c not in special)], places=list(columns))
+    keys = tuple(_key(columns[column], names[column]) for column in chosen.keys) or (
+        Key(free("row_no", names.values()), "int", "Number of the row in its file.", column=ROW_NUMBER),
+    )
+    event_time = chosen.time or None
+    label = label_of(columns[chosen.target], names[chosen.target], source, event_time, chosen.problem)
+    features: list[Feature] = []
+    comments: dict[str, str] = {}
+    left_out: list[LeftOut] = []
+    for column in (each for each in columns.values() if each.name not in special):
+        made = feature_of(column, names[column.name])
+        if isinstance(made, LeftOut):
+            left_out.append(made)
+        else:
+            features.append(made.feature)
+            if made.comment:
+                comments[made.feature.name] = made.comment
+    features, too_many = _fitting(features, keys, label)
+    left_out += too_many
+    inputs = sum(feature.used_by_model for feature in features)
+    if not inputs:
+        raise UseCaseError(
+            f"no column beside {', '.join(sorted(special - {''}))} tells the model anything"
+            + (
+                f" ({'; '.join(f'{each.column} {each.reason}' for each in left_out[:3])})" if left_out else ""
+            ),
+            hint=" ".join(doubts(columns)) or "give a file with columns whose values return, or numbers",
+        )
+    rows = columns[chosen.target].rows - columns[chosen.target].gaps
+    use_case = UseCase(
+        name=name,
+        title=name.replace("_", " ").capitalize(),
+        meaning=f'Predicts "{chosen.target}" from {inputs} column{"s" if inputs > 1 else ""} of a table.',
+        entity=Entity(_entity(keys), keys),
+        views=(
+            FeatureView(
+                "facts",
+                source,
+                tuple(features),
+                "What the table says of a row.",
+                event_time,
+                contract=_CONTRACT,
+            ),
+        ),
+        label=dataclasses.replace(label, contract=_CONTRACT),
+        split="time" if event_time else "stratified",
+        tuning=_TUNING,
+        gate=_gate(label, columns[chosen.target], rows),
+        drift=DriftPolicy(min_features=min(inputs, 2 + inputs // 10), min_rows=200),
+        serving=Serving(port=port),
+    )
+    return Declared(use_case, comments, tuple(left_out))
+
+
+def stratified(use_case: UseCase) -> UseCase:
+    """The same use case with a hold-out drawn from all times."""
+    return dataclasses.replace(use_case, split="stratified")
+
+
+def _key(column: Column, name: str) -> Key:
+    if column.unusable or column.gaps or (column.text and column.empty):
+        what = column.unusable or f"has no value in {column.gaps:,} of {column.rows:,} rows"
+        raise UseCaseError(
+            f"the key {column.name!r} {what}",
+            hint="a key identifies every row: choose another column, or leave --key out to use row numbers",
+        )
+    whole = column.numeric and (column.whole or _all_whole(column))
+    if not whole and (not column.text or column.characters > KEY_CHARACTERS):
+        what = f"texts of up to {column.characters:,} characters" if column.text else "numbers with fractions"
+        raise UseCaseError(
+            f"the key {column.name!r} holds {what}",
+            hint=f"a key is a whole number or a text of up to {KEY_CHARACTERS} characters",
+        )
+    meaning = f'Column "{column.name}": {described(column)}.'
+    return Key(name, "int" if whole else "text", meaning, column="" if column.name == name else column.name)
+
+
+def _all_whole(column: Column) -> bool:
+    return not column.many and all(float(value).is_integer() for value in column.values)
+
+
+def _entity(keys: Sequence[Key]) -> str:
+    """What a row is about, by its key: passenger_id is of a passenger."""
+    first = keys[0]
+    if first.column == ROW_NUMBER:
+        return "row"
+    for ending in ("_id", "_key", "_uuid", "_number", "_no", "_nr"):
+        if first.name.endswith(ending):
+            return first.name.removesuffix(ending)
+    return slug(first.name) or "row"
+
+
+def _gate(label: Label, column: Column, rows: int) -> Gate:
+    """The metric that suits the problem, how far chance may put a first model behind the baseline, and as the
+    floor what a guess reaches that knows no feature: no such model may go live."""
+    holdout = max(20.0, 0.2 * rows)
+    if label.problem == "regression":
+        slack = -_two_digits(0.4 * column.deviation / math.sqrt(holdout))
+        return Gate("rmse", baseline_margin=slack, floors=(Floor("rmse", _two_digits(column.deviation)),))
+    slack = -_two_digits(min(0.1, max(0.005, 0.4 / math.sqrt(holdout))))
+    if label.problem == "binary":
+        return Gate("roc_auc", baseline_margin=slack, floors=(Floor("roc_auc", 0.5),))
+    commonest = max(column.values.values()) / column.present
+    return Gate("accuracy", baseline_margin=slack, floors=(Floor("accuracy", _two_digits(commonest)),))
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+def _fitting(
+    features: Sequence[Feature], keys: Sequence[Key], label: Label
+) -> tuple[list[Feature], list[LeftOut]]:
+    """As many features as a row of MariaDB holds: what the model does not use goes first, then the last."""
+    row = sum(4 * KEY_CHARACTERS + 2 for key in keys if key.dtype == "text")
+    row += 2 * (4 * CATEGORY_CHARACTERS + 2) * bool(label.classes)
+    page = 0
+    kept: set[str] = set()
+    for feature in sorted(features, key=lambda each: not each.used_by_model):
+        row_cost = 8 if feature.numeric else 4 * CATEGORY_CHARACTERS + 2 if feature.dtype == "category" else 0
+        page_cost = 8 if feature.numeric else 21
+        if row + row_cost <= ROW_BYTES and page + page_cost <= PAGE_BYTES:
+            row, page = row + row_cost, page + page_cost
+            kept.add(feature.name)
+    reason = "does not fit into a row of the store beside the others"
+    dropped = [LeftOut(each.source_column, reason) for each in features if each.name not in kept]
+    return [each for each in features if each.name in kept], dropped

@@ -1,0 +1,198 @@
+"""From what a column holds to a declared feature: its type, domain, null limit and meaning."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from evergreen.serving.http.schema import TEXT_CHARACTERS
+from evergreen.usecase import CATEGORY_CHARACTERS, TEXT_BYTES, Feature, Severity
+from evergreen.workbench.declaration.column_facts import MOST_VALUES, Column
+from evergreen.workbench.declaration.naming import like_an_id, like_an_index
+
+# A category is worth one when its values return: few of them, or each often.
+_ALWAYS_A_CATEGORY = 10
+_FEW = 50
+# All of a category's values are believed to be known when each was seen this often.
+_KNOWN_WELL = 5
+_MOST_ALLOWED = 20
+_LONGEST_ALLOWED = 40
+# What a table holds today says what is usual, not what is right: beyond it is worth a warning, no refusal.
+_GUESSED: Severity = "warning"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A feature and, where there is something to say, a comment for whoever reads the declaration."""
+
+    feature: Feature
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that no feature was made of, and why."""
+
+    column: str
+    reason: str
+
+
+def feature_of(column: Column, name: str) -> Made | LeftOut:
+    """The feature that a column makes."""
+    if column.unusable:
+        return LeftOut(column.name, column.unusable)
+    if column.empty or column.gaps == column.rows:
+        return LeftOut(column.name, "has no values")
+    if column.constant and not column.gaps:
+        return LeftOut(column.name, f"always holds {_shown(next(iter(column.values)))}")
+    if column.infinite:
+        return LeftOut(column.name, "holds infinite numbers")
+    if column.numeric:
+        return _number(column, name)
+    if column.bytes > TEXT_BYTES or column.characters > TEXT_CHARACTERS:
+        return LeftOut(
+            column.name, f"holds texts of up to {column.characters:,} characters, too long to keep"
+        )
+    return _category(column, name) if _returns(column) else _text(column, name)
+
+
+def bounds(column: Column) -> tuple[float, float]:
+    """A numeric column's domain with room for what was not seen: as much again as it spans, and never below
+    0 for what never was."""
+    span = column.greatest - column.least or abs(column.greatest) or 1.0
+    least = 0.0 if column.least >= 0 else -_rounded_up(span - column.least)
+    greatest = 0.0 if column.greatest <= 0 and column.least < 0 else _rounded_up(column.greatest + span)
+    return least, greatest
+
+
+def null_limit(column: Column) -> float:
+    """The share of missing values to allow: none where none was seen, otherwise half as many again."""
+    if not column.gaps:
+        return 0.0
+    share = column.gaps / column.rows
+    roomy = math.ceil((1.5 * share + 0.03) * 20) / 20
+    return min(roomy, 0.95 if share < 0.9 else 1.0)
+
+
+def described(column: Column) -> str:
+    """What can be said of a column's values without showing anybody's."""
+    if column.numeric:
+        values = f"{number(column.least)} to {number(column.greatest)}"
+    elif _listed(column):
+        names = sorted(column.values)
+        values = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+    else:
+        many = f"more than {MOST_VALUES:,}" if column.many else f"{len(column.values):,}"
+        values = f"{many} different values"
+        if column.text:
+            values += f" of up to {column.characters:,} characters"
+    if not column.gaps:
+        return f"{values}, never missing"
+    share = column.gaps / column.rows
+    return f"{values}, missing in {'less than 1 %' if share < 0.01 else f'{share:.0%}'.replace('%', ' %')}"
+
+
+def number(value: float) -> str:
+    """A number as people write it: 15.9, 1,599."""
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:.4g}"
+
+
+def _number(column: Column, name: str) -> Made:
+    least, greatest = bounds(column)
+    counter = column.whole and column.distinct and not column.gaps
+    identifies = counter and (like_an_id(column.name) or like_an_index(column.name))
+    comment = "Another number on every row, so it names rows and says nothing of them." if identifies else ""
+    # A code or a count returns. What seldom does may be a measure: after 77 and 78 comes 77.5.
+    measure = column.whole and column.text and not identifies and not _returns(column)
+    if measure:
+        comment = 'Whole numbers so far; where there can be no others, say "int".'
+    feature = Feature(
+        name,
+        "int" if column.whole and not measure else "float",
+        _meaning(column),
+        minimum=least,
+        maximum=greatest,
+        max_null_share=null_limit(column),
+        used_by_model=not identifies,
+        column=_column(column, name),
+        severity=_GUESSED,
+    )
+    return Made(feature, comment)
+
+
+def _category(column: Column, name: str) -> Made:
+    known = _listed(column) and min(column.values.values()) >= _KNOWN_WELL
+    comment = ""
+    if column.code:
+        comment = "Kept as text, because of its leading zeros."
+    elif _listed(column) and not known:
+        rare = min(column.values, key=lambda value: (column.values[value], value))
+        comment = f"Not limited to these values: {_shown(rare)} is so rare that there may be others."
+    feature = Feature(
+        name,
+        "category",
+        _meaning(column),
+        allowed=tuple(sorted(column.values)) if known else (),
+        max_null_share=null_limit(column),
+        column=_column(column, name),
+        severity=_GUESSED,
+    )
+    return Made(feature, comment)
+
+
+def _text(column: Column, name: str) -> Made:
+    comment = "Hardly two rows share a value, so the model would learn it by heart."
+    if column.moment:
+        comment = "A time: an on-demand feature can make a number of it."
+    elif column.code:
+        comment = "Kept as text, because of its leading zeros."
+    feature = Feature(
+        name,
+        "text",
+        _meaning(column),
+        max_null_share=null_limit(column),
+        used_by_model=False,
+        column=_column(column, name),
+        severity=_GUESSED,
+    )
+    return Made(feature, comment)
+
+
+def _meaning(column: Column) -> str:
+    return f'Column "{column.name}": {described(column)}. Say here what it means.'
+
+
+def _column(column: Column, name: str) -> str:
+    return "" if column.name == name else column.name
+
+
+def _returns(column: Column) -> bool:
+    """Whether a column's values come back often enough to be a category, or a count."""
+    if column.many or column.characters > CATEGORY_CHARACTERS or (column.moment and column.distinct):
+        return False
+    different, present = len(column.values), column.present
+    if different <= _ALWAYS_A_CATEGORY:
+        return different < present or present <= 1
+    return present / different >= (3 if different <= _FEW else 20)
+
+
+def _listed(column: Column) -> bool:
+    """Whether the values are few and short enough to name them all."""
+    if column.many or not 0 < len(column.values) <= _MOST_ALLOWED:
+        return False
+    return max(map(len, column.values)) <= _LONGEST_ALLOWED and all(map(str.isprintable, column.values))
+
+
+def _rounded_up(value: float) -> float:
+    """The next number with two significant digits, away from zero."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    rounded = math.ceil(round(value / step, 6)) * step
+    return float(f"{rounded:.6g}")
+
+
+def _shown(value: str) -> str:
+    return f'"{value}"' if len(value) <= _LONGEST_ALLOWED else f'"{value[:_LONGEST_ALLOWED]}..."'

@@ -1,0 +1,292 @@
+"""A declaration as Python text, laid out as ruff lays it out, and small enough to be read."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from evergreen.usecase import (
+    Between,
+    Contract,
+    DriftPolicy,
+    Entity,
+    Feature,
+    FeatureView,
+    FileSource,
+    Floor,
+    Gate,
+    Key,
+    Serving,
+    Tuning,
+    UseCase,
+)
+from evergreen.workbench.declaration.declare import Declared
+from evergreen.workbench.declaration.declared_features import LeftOut
+
+_WIDTH = 110
+_PIECE = 86
+# In place of a keyword: one part of a long string.
+_PART = "\0"
+
+
+@dataclass(frozen=True)
+class _Node:
+    """An expression: `flat` on one line, or `items` between `opening` and `closing`, one a line."""
+
+    flat: str
+    opening: str = ""
+    items: tuple[tuple[str, _Node], ...] = ()
+    closing: str = ""
+    comment: str = ""
+
+
+def render(declared: Declared, notes: Sequence[str], said: str) -> str:
+    """The text of a use case's `__init__.py`. `said` tells where it came from; `notes` are its comments."""
+    use_case = declared.use_case
+    view = use_case.views[0]
+    used = {
+        *("Contract", "Entity", "Feature", "FeatureView", "FileSource", "Gate", "Key", "Label"),
+        *("Between", "DriftPolicy", "Floor", "Serving", "Tuning", "UseCase"),
+    }
+    features = [_with(_feature(f), declared.comments.get(f.name, "")) for f in view.features]
+    left_out = _left_out(declared.left_out)
+    parts = [
+        _docstring(use_case, said),
+        "from evergreen.usecase import (\n" + "".join(f"    {name},\n" for name in sorted(used)) + ")\n",
+        _assigned("SOURCE", _call(FileSource, _changed(view.source))),
+        "".join(_comment(text) for text in left_out) + _assigned("FACTS", _view(view, features)),
+        "".join(_comment(text) for text in notes) + _assigned("USE_CASE", _use_case(use_case)),
+    ]
+    return "\n".join(parts)
+
+
+def quoted(text: str) -> str:
+    """A string literal as ruff writes it: double quotes, unless that takes more escapes."""
+    mark = "'" if text.count('"') > text.count("'") else '"'
+    shown = []
+    for character in text:
+        if character in (mark, "\\"):
+            shown.append(f"\\{character}")
+        else:
+            shown.append(character if character.isprintable() else repr(character)[1:-1])
+    return f"{mark}{''.join(shown)}{mark}"
+
+
+def _docstring(use_case: UseCase, said: str) -> str:
+    lines = [
+        f"{use_case.title}: {said}",
+        "",
+        "Everything here was guessed from the table: types, domains (with room beyond what was seen), null",
+        'limits. So they only warn (severity="warning"): what lies beyond them is loaded, and answered.',
+        "Delete that line where you know the rule, and it is refused. Rows that a column cannot hold go to",
+        "the table quarantine, unless they are a larger share of a file than max_rejected_share.",
+        "",
+        "Read it once, say what each column means, and change what is wrong. When there are tables already,",
+        "`evergreen features diff` shows what they lack and `evergreen apply` mends them.",
+    ]
+    body = "\n".join(_printable(line).replace("\\", "\\\\").replace('"""', "'''") for line in lines)
+    # A quote before the closing quotes would end the docstring too early.
+    return f'"""{body.strip()}\n"""\n'
+
+
+def _left_out(columns: Sequence[LeftOut]) -> list[str]:
+    """A line for each reason, with the first columns that it left out."""
+    by_reason: dict[str, list[str]] = {}
+    for each in columns:
+        by_reason.setdefault(each.reason, []).append(f'"{_printable(each.column)}"')
+    lines = []
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
+        lines.append(f"Left out: {', '.join(names[:10])}{more}: {reason}.")
+    return lines
+
+
+def _view(view: FeatureView, features: Sequence[_Node]) -> _Node:
+    items = [
+        ("name", _string(view.name)),
+        ("source", _Node("SOURCE")),
+        ("meaning", _string(view.meaning)),
+    ]
+    if view.event_time:
+        items.append(("event_time", _string(view.event_time)))
+    items.append(("contract", _call(Contract, _changed(view.contract))))
+    items.append(("features", _tuple(features, broken=True)))
+    return _broken("FeatureView", items)
+
+
+def _use_case(use_case: UseCase) -> _Node:
+    label = use_case.label
+    of_label = [
+        ("name", _string(label.name)),
+        ("source", _Node("SOURCE")),
+        ("meaning", _string(label.meaning)),
+    ]
+    if label.classes:
+        of_label.append(("classes", _tuple([_string(name, split=False) for name in label.classes])))
+    if label.event_time:
+        comment = "If the target is known only later: delay=timedelta(days=30)."
+        of_label.append(("event_time", _with(_string(label.event_time), comment)))
+    if label.column:
+        of_label.append(("column", _string(label.column)))
+    of_label.append(("contract", _call(Contract, _changed(label.contract))))
+    keys = _tuple([_call(Key, _changed(key)) for key in use_case.entity.keys])
+    items = [
+        ("name", _string(use_case.name)),
+        ("title", _string(use_case.title)),
+        ("meaning", _string(use_case.meaning)),
+        ("entity", _node("Entity", [("", _string(use_case.entity.name)), ("", keys)])),
+        ("views", _tuple([_Node("FACTS")])),
+        ("label", _broken("Label", of_label)),
+        ("split", _string(use_case.split)),
+        ("tuning", _call(Tuning, _changed(use_case.tuning))),
+        ("gate", _with(_call(Gate, _changed(use_case.gate)), _about_gate(use_case))),
+        ("drift", _call(DriftPolicy, _changed(use_case.drift))),
+        ("serving", _call(Serving, _changed(use_case.serving))),
+    ]
+    return _broken("UseCase", items)
+
+
+def _about_gate(use_case: UseCase) -> str:
+    return (
+        "By chance the first model may be this far behind a linear one; further behind, the gate warns. The"
+        " floor is what a guess reaches that knows no feature; set the worst"
+        f" {use_case.gate.metric} you would accept."
+    )
+
+
+def _feature(feature: Feature) -> _Node:
+    given = _changed(feature)
+    items = [("", _string(feature.name)), ("", _string(feature.dtype)), ("meaning", _string(feature.meaning))]
+    items += [
+        (name, _value(value)) for name, value in given.items() if name not in ("name", "dtype", "meaning")
+    ]
+    return _broken("Feature", items)
+
+
+def _changed(what: object) -> dict[str, object]:
+    """A dataclass's fields that are not at their default, required ones included."""
+    kind = type(what)
+    blank = {f.name: f.default for f in fields(kind)}  # type: ignore[arg-type]
+    given = {f.name: getattr(what, f.name) for f in fields(kind)}  # type: ignore[arg-type]
+    return {name: value for name, value in given.items() if value != blank[name]}
+
+
+_POSITIONAL = {
+    FileSource: ("path",),
+    Key: ("name", "dtype", "meaning"),
+    Gate: ("metric",),
+    Floor: ("metric", "value"),
+    Between: ("parameter", "low", "high"),
+    Entity: ("name",),
+}
+
+
+def _call(kind: type, given: Mapping[str, object]) -> _Node:
+    plain = _POSITIONAL.get(kind, ())
+    if kind is Gate:
+        given = {"metric": "accuracy", **given}
+    items = [("" if name in plain else name, _value(value)) for name, value in given.items()]
+    return _node(kind.__name__, items)
+
+
+def _value(value: object) -> _Node:
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, (Between, Floor)):
+        return _call(type(value), _changed(value))
+    if isinstance(value, tuple):
+        return _tuple([_string(v, split=False) if isinstance(v, str) else _value(v) for v in value])
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return _Node(str(int(value)))
+    return _Node(repr(value).replace("e+", "e"))
+
+
+def _node(name: str, items: Sequence[tuple[str, _Node]]) -> _Node:
+    flat = ", ".join(f"{keyword}={node.flat}" if keyword else node.flat for keyword, node in items)
+    return _Node(f"{name}({flat})", f"{name}(", tuple(items), ")")
+
+
+def _broken(name: str, items: Sequence[tuple[str, _Node]]) -> _Node:
+    """A call that never stands on one line."""
+    return _Node("", f"{name}(", tuple(items), ")")
+
+
+def _tuple(items: Sequence[_Node], *, broken: bool = False) -> _Node:
+    flat = ", ".join(node.flat for node in items) + ("," if len(items) == 1 else "")
+    return _Node("" if broken else f"({flat})", "(", tuple(("", node) for node in items), ")")
+
+
+def _string(text: str, *, split: bool = True) -> _Node:
+    literal = quoted(text)
+    pieces = _pieces(text) if split else [text]
+    if len(pieces) == 1:
+        return _Node(literal)
+    return _Node(literal, "(", tuple((_PART, _Node(quoted(piece))) for piece in pieces), ")")
+
+
+def _pieces(text: str) -> list[str]:
+    """The text in pieces of about a line, cut behind spaces where there are any; joined they are the text."""
+    pieces, piece = [], ""
+    for word in text.replace(" ", " \0").split("\0"):
+        while _wide(quoted(word)) > _PIECE and len(word) > 1:
+            pieces += [piece] if piece else []
+            fits = next(n for n in range(len(word), 0, -1) if n == 1 or _wide(quoted(word[:n])) <= _PIECE)
+            piece = ""
+            pieces.append(word[:fits])
+            word = word[fits:]
+        if piece and _wide(quoted(piece + word)) > _PIECE:
+            pieces.append(piece)
+            piece = ""
+        piece += word
+    return [*pieces, piece] if piece else pieces or [""]
+
+
+def _with(node: _Node, comment: str) -> _Node:
+    return _Node(node.flat, node.opening, node.items, node.closing, comment)
+
+
+def _assigned(name: str, node: _Node) -> str:
+    return f"{_comment(node.comment)}{name} = {_laid_out(node, 0, len(name) + 3, 0)}\n"
+
+
+def _laid_out(node: _Node, indent: int, before: int, after: int) -> str:
+    """The text of a node that starts behind `before` characters in a block `indent` deep."""
+    commented = any(_has_comment(item) for _, item in node.items)
+    if node.flat and not commented and before + _wide(node.flat) + after <= _WIDTH:
+        return node.flat
+    if not node.items:
+        return node.flat
+    pad = " " * (indent + 4)
+    if node.items[0][0] == _PART and len(pad) + _wide(node.flat) <= _WIDTH:
+        return f"(\n{pad}{node.flat}\n{' ' * indent})"
+    lines = [node.opening]
+    for keyword, item in node.items:
+        if keyword == _PART:
+            lines.append(f"{pad}{item.flat}")
+            continue
+        lead = f"{pad}{keyword}=" if keyword else pad
+        lines += _comment(item.comment, indent + 4).splitlines()
+        lines.append(f"{lead}{_laid_out(item, indent + 4, len(lead), 1)},")
+    return "\n".join([*lines, f"{' ' * indent}{node.closing}"])
+
+
+def _has_comment(node: _Node) -> bool:
+    return bool(node.comment) or any(_has_comment(item) for _, item in node.items)
+
+
+def _comment(text: str, indent: int = 0) -> str:
+    if not text:
+        return ""
+    lines = textwrap.wrap(_printable(text), _WIDTH - indent - 2, break_on_hyphens=False)
+    return "".join(f"{' ' * indent}# {line}\n" for line in lines)
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _wide(text: str) -> int:
+    """How many columns a text takes: wide characters take two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

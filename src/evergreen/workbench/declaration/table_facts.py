@@ -1,0 +1,117 @@
+"""A whole table, read once in batches: its columns' facts, a sample of its rows, and whether keys repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from evergreen.errors import UseCaseError
+from evergreen.sources.read import Input
+from evergreen.workbench.declaration.column_facts import Column
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+# How many rows are kept to try the hold-out on, and how many identities are compared for repetitions.
+_SAMPLE_ROWS = 200_000
+_MOST_IDENTITIES = 20_000_000
+
+Progress = Callable[[int], None]
+
+
+class Table:
+    """What one reading of the whole table leaves: its columns' facts and a sample of its rows."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, Column] = {}
+        self.rows = 0
+        self._kept: list[pa.Table] = []
+        self._stride = 1
+
+    @classmethod
+    def read(cls, inputs: Sequence[Input], progress: Progress | None) -> Table:
+        table = cls()
+        for each in inputs:
+            first = True
+            for batch in each.batches():
+                if first and table.columns and set(batch.column_names) != set(table.columns):
+                    differ = sorted(set(batch.column_names) ^ set(table.columns))
+                    raise UseCaseError(
+                        f"{each.name} has other columns than {inputs[0].name}: {', '.join(differ[:5])}",
+                        hint="name files of one kind",
+                    )
+                first = False
+                table._add(batch)
+                if progress is not None:
+                    progress(table.rows)
+        if not table.rows:
+            raise UseCaseError("the table has no rows", hint="give one with rows to learn from")
+        return table
+
+    def _add(self, batch: pa.Table) -> None:
+        import numpy as np
+
+        for column in batch.column_names:
+            if column not in self.columns:
+                self.columns[column] = Column(column)
+            self.columns[column].observe(batch.column(column))
+        self.rows += batch.num_rows
+        # Every n-th row, with n growing: the sample spans the table, however long it turns out to be.
+        self._kept.append(batch.take(np.arange(0, batch.num_rows, self._stride)))
+        while sum(kept.num_rows for kept in self._kept) > self._most_kept:
+            self._stride *= 2
+            self._kept = [kept.take(np.arange(0, kept.num_rows, 2)) for kept in self._kept]
+
+    @property
+    def _most_kept(self) -> int:
+        return max(1_000, min(_SAMPLE_ROWS, 5_000_000 // max(1, len(self.columns))))
+
+    def sample(self, *columns: str) -> pd.DataFrame:
+        """Rows of the whole table, evenly spread: all of them when there are few."""
+        import pyarrow as pa
+
+        wanted = [kept.select(list(columns)) for kept in self._kept]
+        frame: pd.DataFrame = pa.concat_tables(wanted, promote_options="permissive").to_pandas()
+        return frame
+
+
+def repeated(inputs: Sequence[Input], identity: Sequence[str], *, even_exactly: bool = False) -> int:
+    """How many rows repeat another row's identity and differ from it; `even_exactly`: or do not.
+
+    Compares 64-bit hashes of up to _MOST_IDENTITIES rows; what comes after is left to the first ingest.
+    """
+    identities = _hashes(inputs, identity)
+    repeats = len(identities) - _different(identities)
+    if not repeats or even_exactly:
+        return repeats
+    return _different(_hashes(inputs, None)) - _different(identities)
+
+
+def _different(hashes: np.ndarray) -> int:
+    import numpy as np
+
+    return len(np.unique(hashes))
+
+
+def _hashes(inputs: Sequence[Input], columns: Sequence[str] | None) -> np.ndarray:
+    """A hash of each row's values in these columns, or in all."""
+    import numpy as np
+    import pandas as pd
+
+    found: list[np.ndarray] = []
+    rows = 0
+    for batch in _batches(inputs):
+        frame = batch.select(list(columns) if columns else batch.column_names).to_pandas()
+        texts = frame.astype(object).where(frame.notna(), None).astype(str).apply(lambda c: c.str.strip())
+        found.append(pd.util.hash_pandas_object(texts, index=False).to_numpy())
+        rows += len(frame)
+        if rows >= _MOST_IDENTITIES:
+            break
+    return np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
+
+
+def _batches(inputs: Sequence[Input]) -> Iterator[pa.Table]:
+    for each in inputs:
+        yield from each.batches()

@@ -1,0 +1,149 @@
+"""A demo erases what a demo made, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from evergreen.demo.fresh import Mark, start_afresh
+from evergreen.demo.upstream import DeclaredUpstream
+from evergreen.errors import NotTheDemosData
+from evergreen.loop import ingest, train
+from evergreen.registry import ledger
+from evergreen.settings import Settings
+from evergreen.store.connection.database import engine
+from evergreen.store.tables.forget import is_empty
+from evergreen.store.tables.migrations import migrate
+from evergreen.usecase import UseCase
+
+DEMOS = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def source(toy_settings: Settings, toy_use_case: UseCase) -> DeclaredUpstream:
+    toy_settings.home.mkdir(exist_ok=True)
+    migrate(engine(toy_settings))
+    return DeclaredUpstream(toy_settings, toy_use_case, "")
+
+
+@pytest.fixture
+def filled(
+    toy_settings: Settings, toy_use_case: UseCase, toy_source: Callable[..., pd.DataFrame]
+) -> Settings:
+    """The toy's rows, ingested as of the demo's moment."""
+    toy_source().to_csv(toy_settings.sources["toy"], index=False)
+    ingest.run(toy_settings, toy_use_case.name, DEMOS)
+    return toy_settings
+
+
+def test_nothing_there_is_a_clean_start(
+    toy_settings: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    assert start_afresh(toy_settings, toy_use_case, source) == "nothing there yet"
+
+
+@pytest.mark.parametrize(
+    ("began", "erase", "erased"), [(False, False, 0), (True, False, 1), (False, True, 1)]
+)
+def test_the_source_of_a_demo_that_was_killed_early_is_erased_and_no_other(
+    toy_settings: Settings,
+    toy_use_case: UseCase,
+    source: DeclaredUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    began: bool,
+    erase: bool,
+    erased: int,
+) -> None:
+    """Its books begin at its own moment: the next demo could not continue them."""
+    calls: list[str] = []
+    monkeypatch.setattr(source, "erase", lambda: calls.append("erase"))
+    if began:
+        Mark.of(toy_settings, toy_use_case).note(DEMOS)
+    assert start_afresh(toy_settings, toy_use_case, source, erase=erase) == "nothing there yet"
+    assert len(calls) == erased
+
+
+def test_what_an_earlier_demo_made_is_forgotten(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    Mark.of(filled, toy_use_case).note(DEMOS)
+    assert start_afresh(filled, toy_use_case, source) == "forgot what the previous demo left"
+    assert is_empty(engine(filled), toy_use_case)
+    assert Mark.of(filled, toy_use_case).moments() == set()
+
+
+def test_the_next_demo_searches_anew(
+    toy_store: Settings, toy_use_case: UseCase, toy_settings: Settings
+) -> None:
+    as_of = datetime(2026, 7, 1, tzinfo=UTC)
+    train.tune(toy_store, train.training_set(toy_store, "toy", as_of)["training_run"])
+
+    def searches() -> int:
+        with engine(toy_store).connect() as connection:
+            return int(connection.exec_driver_sql("SELECT COUNT(*) FROM studies").scalar_one())
+
+    assert searches() == 1
+    source = DeclaredUpstream(toy_settings, toy_use_case, "")
+    start_afresh(toy_store, toy_use_case, source, erase=True)
+    assert searches() == 0
+
+
+def test_rows_that_no_demo_made_are_never_erased_unasked(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    with pytest.raises(NotTheDemosData, match="--erase"):
+        start_afresh(filled, toy_use_case, source)
+    assert not is_empty(engine(filled), toy_use_case)
+    start_afresh(filled, toy_use_case, source, erase=True)
+    assert is_empty(engine(filled), toy_use_case)
+
+
+def test_work_done_after_a_demo_is_somebodys(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    Mark.of(filled, toy_use_case).note(DEMOS)
+    ingest.run(filled, toy_use_case.name, DEMOS + timedelta(days=1))
+    with pytest.raises(NotTheDemosData):
+        start_afresh(filled, toy_use_case, source)
+    assert not is_empty(engine(filled), toy_use_case)
+
+
+def test_a_mark_of_another_database_permits_nothing(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    elsewhere = filled.model_copy(update={"mariadb_database": "elsewhere"})
+    Mark.of(elsewhere, toy_use_case).note(DEMOS)
+    with pytest.raises(NotTheDemosData):
+        start_afresh(filled, toy_use_case, source)
+
+
+def test_the_ledger_is_not_erased_but_told_of_it(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    database = engine(filled)
+    for version in (1, 2):
+        ledger.record(
+            database,
+            use_case="toy",
+            action="promote",
+            from_version=version - 1 or None,
+            to_version=version,
+            training_run_id=None,
+            actor="gate",
+            reason="good",
+        )
+    for _ in range(2):
+        Mark.of(filled, toy_use_case).note(DEMOS)
+        ingest.run(filled, toy_use_case.name, DEMOS)
+        start_afresh(filled, toy_use_case, source)
+    erased, *before = ledger.entries(database, "toy")
+    assert (erased.action, erased.to_version) == ("erase", None)
+    assert "@" in erased.actor
+    assert [line.to_version for line in before if line.action == "promote"] == [2, 1]
+    assert [line.action for line in before].count("erase") == 0
+    assert ledger.served_at(database, erased.at) == {}
+    assert is_empty(database, toy_use_case)
+    assert start_afresh(filled, toy_use_case, source) == "nothing there yet"

@@ -1,0 +1,193 @@
+"""Drift, quality and the governor on a real store, with the predictions of a real champion."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from evergreen.errors import NoChampion, StoreError
+from evergreen.loop import monitor, train
+from evergreen.registry import ledger
+from evergreen.store.connection.database import engine
+from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
+from evergreen.store.records import drift_report
+
+TRAINED_AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def served(toy_store, toy_use_case, toy_frames):
+    """A champion, and a function that logs `count` predictions of it at a moment, inputs moved by `shift`."""
+    train.run(toy_store, "toy", TRAINED_AS_OF)
+    seeds = iter(range(100, 200))
+
+    def log(count, at, shift=0.0, version=1, channel="online"):
+        facts = toy_frames(count, seed=next(seeds), shift=shift)["facts"].drop(columns="event_time")
+        ids = [str(_id_at(at)) for _ in range(count)]
+        rows = [
+            {name: None if value != value else value for name, value in row.items()}
+            | {
+                "prediction_id": prediction_id,
+                "predicted_at": at,
+                "model_version": version,
+                "channel": channel,
+                "prediction": "no",
+                "probability": 0.8,
+                "probabilities": {"no": 0.8, "yes": 0.2},
+            }
+            for row, prediction_id in zip(facts.to_dict("records"), ids, strict=True)
+        ]
+        assert insert_predictions(engine(toy_store), toy_use_case, rows) == count
+        return ids
+
+    return log
+
+
+@pytest.fixture
+def start(toy_store, served):
+    """When the champion was promoted."""
+    at = ledger.promoted_at(engine(toy_store), "toy", 1)
+    assert at is not None
+    return at
+
+
+def _id_at(at):
+    """A UUIDv7 (RFC 9562) of that millisecond."""
+    milliseconds = int(at.timestamp() * 1000)
+    noise = (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
+    return uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | noise)
+
+
+def minutes(count):
+    return timedelta(minutes=count)
+
+
+def test_usual_requests_bring_no_drift_and_a_recorded_no(toy_store, served, start):
+    served(200, start + minutes(1))
+    outcome = monitor.run(toy_store, "toy", start + minutes(2))
+    assert outcome["drift"]["drifted"] is False
+    assert outcome["retrain"] is False
+    assert outcome["reason"].startswith("no, because 0 of 6 features drifted (largest PSI 0.0")
+    assert json.loads(json.dumps(outcome)) == outcome
+    decision = drift_report.latest_decision(engine(toy_store), "toy")
+    assert decision == {"as_of": start + minutes(2), "retrain": False, "reason": outcome["reason"]}
+
+
+def test_moved_requests_bring_drift_and_a_yes(toy_store, served, start):
+    served(200, start + minutes(1), shift=2.0)
+    outcome = monitor.run(toy_store, "toy", start + minutes(2))
+    assert outcome["retrain"] is True
+    assert outcome["reason"].startswith("yes, because 3 of 6 features drifted (largest PSI ")
+    latest = drift_report.latest_drift(engine(toy_store), "toy")
+    assert latest is not None
+    assert latest["drifted"] is True
+    assert latest["features_drifted"] == 3
+    assert latest["predictions"] == 200
+    assert {"visits", "spend"} <= set(latest["largest_psi"])
+    assert latest["quality"]["labelled"] == 0
+
+
+def test_a_rerun_finds_what_was_written_even_if_more_has_come_in(toy_store, served, start):
+    served(200, start + minutes(1))
+    first = monitor.run(toy_store, "toy", start + minutes(2))
+    served(300, start + minutes(1), shift=3.0)
+    assert monitor.run(toy_store, "toy", start + minutes(2)) == first
+    with engine(toy_store).connect() as connection:
+        for table in ("drift_report", "retrain_decision"):
+            assert connection.execute(sa.text(f"SELECT COUNT(*) FROM {table}")).scalar() == 1
+
+
+def test_too_few_predictions_are_no_verdict_and_are_carried_on(toy_store, served, start):
+    served(60, start + minutes(1), shift=2.0)
+    first = monitor.run(toy_store, "toy", start + minutes(2))
+    assert first["drift"]["drifted"] is None
+    assert first["reason"].startswith("no, because there is no verdict: 60 of 100 predictions since ")
+    served(60, start + minutes(3), shift=2.0)
+    second = monitor.run(toy_store, "toy", start + minutes(4))
+    assert second["drift"]["predictions"] == 120
+    assert second["retrain"] is True
+
+
+def test_a_verdict_closes_its_window(toy_store, served, start):
+    served(200, start + minutes(1), shift=2.0)
+    assert monitor.drift(toy_store, "toy", start + minutes(2))["drifted"] is True
+    served(150, start + minutes(3))
+    after = monitor.drift(toy_store, "toy", start + minutes(4))
+    assert (after["predictions"], after["drifted"]) == (150, False)
+
+
+def test_the_window_holds_neither_old_rows_nor_former_champions_nor_checks(mariadb, toy_store, served, start):
+    served(120, start - minutes(1), shift=2.0)
+    served(120, start + minutes(1), shift=2.0, channel="canary")
+    served(120, start + minutes(1), shift=2.0, channel="batch")
+    outcome = monitor.drift(toy_store, "toy", start + minutes(2))
+    assert (outcome["predictions"], outcome["drifted"]) == (0, None)
+    served(120, start + minutes(1))
+    _move_promotion(mariadb, toy_store, start - timedelta(days=30))
+    served(120, start - timedelta(days=8))
+    late = monitor.drift(toy_store, "toy", start)
+    assert late["predictions"] == 120  # drift.window is seven days
+
+
+def test_known_labels_tell_the_quality(toy_store, toy_use_case, served, start):
+    ids = served(150, start + minutes(1))
+    for number, prediction_id in enumerate(ids[:40]):
+        actual = "no" if number < 30 else "yes"
+        record_actual(engine(toy_store), toy_use_case, prediction_id, actual, start + minutes(2))
+    outcome = monitor.quality(toy_store, "toy", start + minutes(3))
+    assert (outcome["predictions"], outcome["labelled"]) == (150, 40)
+    assert outcome["accuracy"] == pytest.approx(0.75)
+    assert outcome["reason"] == "accuracy 0.7500 on 40 labelled predictions"
+    assert outcome["prediction_psi"] > 0.25  # it said "no" to everybody, which it did not on the hold-out
+
+
+def test_monitoring_needs_a_champion_and_its_profile(toy_store, served, start):
+    database = engine(toy_store)
+    with pytest.raises(NoChampion):
+        monitor.run(toy_store.model_copy(update={"mlflow_tracking_uri": _other(toy_store)}), "toy", start)
+    with database.begin() as connection:
+        connection.execute(sa.text("DELETE FROM reference_profile"))
+    with pytest.raises(StoreError, match="version 1 of toy has no reference profile") as caught:
+        monitor.run(toy_store, "toy", start + minutes(1))
+    assert caught.value.hint.endswith(": evergreen train toy")
+    assert drift_report.latest_drift(database, "toy") is None
+    assert drift_report.latest_decision(database, "toy") is None
+
+
+def _other(settings):
+    return settings.mlflow_tracking_uri.replace("mlflow.db", "other.db")
+
+
+def _move_promotion(mariadb, settings, at):
+    """As if the champion had been promoted then."""
+    moment = f"{at.replace(tzinfo=None):%Y-%m-%d %H:%M:%S.%f}"
+    mariadb.administer(f"UPDATE {settings.mariadb_database}_ledger.promotion SET at = '{moment}'")
+
+
+def test_the_monitor_forgets_overwritten_rows_only_as_the_setting_says(
+    toy_store, toy_use_case, served, start
+):
+    table = toy_use_case.label_table
+    database = engine(toy_store)
+    with database.begin() as connection:
+        connection.execute(sa.text(f"DELETE FROM {table} LIMIT 5"))
+
+    def gone() -> int:
+        with database.connect() as connection:
+            return connection.execute(
+                sa.text(f"SELECT COUNT(*) FROM {table} FOR SYSTEM_TIME ALL WHERE row_end < UTC_TIMESTAMP(6)")
+            ).scalar_one()
+
+    later = start + timedelta(days=1, minutes=1)
+    monitor.drift(toy_store, "toy", datetime.now(UTC))
+    monitor.drift(toy_store.model_copy(update={"history_days": 30}), "toy", datetime.now(UTC))
+    assert gone() == 5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(monitor, "refuse_future", lambda as_of: None)
+        monitor.drift(toy_store.model_copy(update={"history_days": 1}), "toy", later + timedelta(days=1))
+    assert gone() == 0

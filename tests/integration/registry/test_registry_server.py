@@ -1,0 +1,116 @@
+"""The registry through a real MLflow server, as the running stack has it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from evergreen.errors import RegistryError
+from evergreen.loop import monitor, train
+from evergreen.registry.champion import champion
+from evergreen.registry.models import (
+    fetch_run_file,
+    forget_model,
+    load_model,
+    load_run_model,
+    set_champion,
+    version_of,
+)
+from evergreen.stack.processes.ports import LOOPBACK, any_free
+from evergreen.store.connection.database import engine
+from evergreen.store.records import training_run
+from evergreen.training.tracking.training_runs import holdout_file
+from support.own_servers import start_guarded, stop
+from support.waiting import eventually
+
+pytestmark = pytest.mark.slow
+
+AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, empty_mlflow):
+    """The address of an MLflow server with SQLite, started as the embedded stack starts it."""
+    home = tmp_path_factory.mktemp("mlflow-server")
+    shutil.copy(empty_mlflow, home / "mlflow.db")
+    port = any_free()
+    log = home / "server.log"
+    process = start_guarded(
+        [
+            *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+            *("--host", LOOPBACK, "--port", str(port)),
+            *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
+            *("--artifacts-destination", str(home / "artifacts")),
+        ],
+        environment={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"},
+        folder=home,
+        log=log,
+    )
+    url = f"http://{LOOPBACK}:{port}"
+
+    def up():
+        assert process.poll() is None, f"the MLflow server ended: {log.read_text()[-2000:]}"
+        try:
+            return httpx.get(f"{url}/health", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    try:
+        eventually(up, 180)
+        yield url
+    finally:
+        stop(process)
+
+
+def test_the_whole_loop_through_a_server(toy_store, toy_use_case, server, tmp_path):
+    settings = toy_store.model_copy(update={"mlflow_tracking_uri": server})
+    assert champion(settings, "toy") is None  # no such model
+
+    first = train.run(settings, "toy", AS_OF)
+    assert first["promoted"] is True
+    found = champion(settings, "toy")
+    assert found is not None
+    assert (found.version, found.run_id) == (1, first["mlflow_run"])
+    assert found.promoted_at is not None
+
+    second = train.run(settings, "toy", AS_OF + timedelta(days=1))
+    assert "its hold-out model, fitted without these rows" in second["gate"]["summary"]
+    assert second["version"] == 2
+
+    loaded = load_model(settings, toy_use_case, 1)
+    assert (loaded.version, loaded.run_id, loaded.classes) == (1, first["mlflow_run"], ("no", "yes"))
+    assert loaded.tags["evergreen.training_run"] == first["training_run"]
+    assert load_run_model(settings, toy_use_case, 2, holdout_file(0)) is not None
+    assert fetch_run_file(settings, first["mlflow_run"], "nothing.json", tmp_path) is None
+    with pytest.raises(RegistryError, match="not found"):
+        version_of(settings, "toy", 99)
+
+    set_champion(settings, "toy", 1)
+    back = champion(settings, "toy")
+    assert back is not None
+    assert back.version == 1
+    assert monitor.run(settings, "toy", datetime.now(UTC))["retrain"] is False
+
+    forget_model(settings, "toy")
+    assert champion(settings, "toy") is None
+    assert training_run.get(engine(settings), first["training_run"]).status == "promoted"
+
+
+def test_asking_for_the_champion_needs_no_mlflow(server):
+    """The service and the supervisor ask every two seconds and must not carry MLflow in memory for it."""
+    program = (
+        "import sys\n"
+        "from evergreen.settings import Settings\n"
+        "from evergreen.registry.champion import champion\n"
+        "import evergreen.registry.models\n"
+        f"assert champion(Settings(mlflow_tracking_uri='{server}'), 'nobody') is None\n"
+        "heavy = {'mlflow', 'catboost', 'pandas', 'sqlalchemy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

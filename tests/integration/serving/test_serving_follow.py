@@ -1,0 +1,190 @@
+"""A real service whose declaration is edited under it: who says so, and what helps; and champions gone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from evergreen.demo.service import refuse_outdated
+from evergreen.errors import DemoError, NoChampion, RegistryError, ServingError, SignatureMismatch
+from evergreen.loop import deploy
+from evergreen.loop.rollback import rollback
+from evergreen.registry import ledger
+from evergreen.registry.champion import ALIAS
+from evergreen.registry.lock import alone
+from evergreen.registry.models import forget_model, register, set_champion, version_of
+from evergreen.stack.overview import is_well, overview
+from evergreen.stack.restart import refuse_without_model
+from evergreen.store.connection.database import engine
+from evergreen.usecase import UseCase
+from evergreen.usecase.digest import serving_digest, short_digest
+from evergreen.usecases import load
+from support.serving_world import Service, World, register_models, running
+from support.waiting import eventually
+
+MAXIMUM = 'Feature("weight", "float", "Weight in kilograms", minimum=0.1, maximum=50)'
+DEPOT = 'Feature("depot", "category", "Where it starts", max_null_share=0.2)'
+
+
+@pytest.fixture
+def promoted(made: World) -> int:
+    """Version 1, by the ledger and by the registry."""
+    first = made.versions[0]
+    database = engine(made.settings)
+    with alone(database, "parcel"):  # the service compares the alias with the ledger
+        for action, version in (("erase", None), ("promote", first)):
+            line = ledger.record(
+                database,
+                use_case="parcel",
+                action=action,  # type: ignore[arg-type]
+                from_version=None,
+                to_version=version,
+                training_run_id=None,
+                actor="test",
+                reason="each test begins anew",
+            )
+        set_champion(made.settings, "parcel", first, line.at)
+    return first
+
+
+@pytest.fixture
+def expendable(made: World, promoted: int) -> Iterator[int]:
+    """That version in a registered model which the test may delete: it is registered anew in the end."""
+    runs = [version_of(made.settings, "parcel", version).run_id for version in made.versions]
+    yield promoted
+    forget_model(made.settings, "parcel")
+    again = [register(made.settings, "parcel", run, f"training-{n}", {}) for n, run in enumerate(runs, 1)]
+    assert again == made.versions
+
+
+@pytest.fixture
+def edit(made: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Edits the declaration as its owner would, and reads it as another process; undone in the end."""
+    path = Path(made.settings.use_cases) / "parcel" / "__init__.py"
+    before = path.read_text()
+
+    def change(old: str, new: str) -> UseCase:
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+        monkeypatch.delitem(sys.modules, "evergreen_usecases_parcel", raising=False)
+        return load("parcel", made.settings)
+
+    yield change
+    path.write_text(before)
+    sys.modules.pop("evergreen_usecases_parcel", None)
+
+
+def standing(made: World, declared: UseCase) -> dict[str, Any]:
+    found: dict[str, Any] = overview(made.settings, declared)["standing"]
+    return found
+
+
+def test_a_service_names_the_declaration_that_it_holds(made: World, service: Service, promoted: int) -> None:
+    service.settle(promoted)
+    with service.client() as client:
+        assert client.metadata()["declaration"] == serving_digest(made.use_case)
+    facts = overview(made.settings, made.use_case)
+    assert facts["standing"]["summary"] == f"serves v{promoted}"
+    assert is_well(facts)
+
+
+def test_a_widened_maximum_makes_the_service_lag_and_deploy_blames_nobody_else(
+    made: World, service: Service, promoted: int, edit: Any
+) -> None:
+    service.settle(promoted)
+    wider = edit(MAXIMUM, MAXIMUM.replace("50", "500"))
+    now = short_digest(serving_digest(wider))
+    facts = overview(made.settings, wider)
+    held = short_digest(serving_digest(made.use_case))
+    assert facts["standing"]["summary"] == (
+        f"serves v{promoted}; holds an older declaration ({held}, now {now}): evergreen restart parcel"
+    )
+    assert not is_well(facts)
+    with pytest.raises(ServingError, match="holds an older declaration") as caught:
+        deploy.run(made.settings, "parcel")
+    assert "evergreen restart parcel" in caught.value.hint
+    assert "docker compose restart service-parcel" in caught.value.hint
+    changes = ledger.champion_lines(engine(made.settings), "parcel")
+    assert [line.action for line in changes] == ["promote"]  # no rollback of a champion at no fault
+    with pytest.raises(DemoError, match=f"holds an older declaration .*now {now}") as refused:
+        refuse_outdated(made.settings, wider)
+    assert "docker compose restart service-parcel" in refused.value.hint
+    edit(MAXIMUM.replace("50", "500"), MAXIMUM)
+    deploy.serving_champion(made.settings, "parcel")
+
+
+def test_a_new_process_holds_the_declaration_of_now(
+    made: World, promoted: int, edit: Any, tmp_path: Path
+) -> None:
+    wider = edit(MAXIMUM, MAXIMUM.replace("50", "500"))
+    heavy = made.rows(1)[0] | {"weight": 400.0}
+    with running(made, tmp_path) as started, started.client() as client:
+        assert client.metadata()["declaration"] == serving_digest(wider)
+        assert client.predict(heavy)["model_version"] == promoted
+
+
+def test_a_champion_that_only_the_new_declaration_takes_is_refused_with_the_restart_named(
+    made: World, service: Service, promoted: int, edit: Any
+) -> None:
+    service.settle(promoted)
+    fewer = edit(DEPOT, DEPOT.replace(")", ", used_by_model=False)"))
+    refused = "would have no model after a restart: parcel version 1 does not fit the declaration"
+    with pytest.raises(SignatureMismatch, match=refused) as caught:
+        refuse_without_model(made.settings, fewer, service.url)
+    assert "evergreen train parcel" in caught.value.hint
+    assert "--force" in caught.value.hint
+    (third,) = register_models(made.settings, fewer, Path(made.settings.home), [3])
+    made.promote(third)
+    with service.client() as client:
+        eventually(lambda: "does not fit the declaration" in client.metadata()["trouble"])
+        assert "evergreen restart parcel" in client.metadata()["trouble"]
+        assert client.metadata()["model_version"] == promoted
+    refuse_without_model(made.settings, fewer, service.url)
+    assert standing(made, fewer)["summary"].startswith(
+        f"serves v{promoted}, champion is v{third}; holds an older declaration ("
+    )
+
+
+def test_a_champion_that_was_removed_by_hand_is_told_with_the_way_back(
+    made: World, service: Service, promoted: int
+) -> None:
+    service.settle(promoted)
+    uri = made.settings.mlflow_tracking_uri
+    client = MlflowClient(uri, uri)
+    client.delete_registered_model_alias("parcel", ALIAS)
+    facts = overview(made.settings, made.use_case)
+    assert facts["champion"]["reason"].startswith(f"nobody is champion in MLflow any more (v{promoted} was")
+    assert facts["champion"]["remedy"] == "evergreen rollback parcel"
+    assert facts["standing"]["serves"] == promoted
+    assert not is_well(facts)
+    with pytest.raises(NoChampion, match=f"answers with v{promoted}") as caught:
+        refuse_without_model(made.settings, made.use_case, service.url)
+    assert "evergreen rollback parcel" in caught.value.hint
+    # Whoever noticed it, the way back is the same.
+    eventually(lambda: overview(made.settings, made.use_case)["champion"]["noticed_at"] is not None)
+    assert overview(made.settings, made.use_case)["champion"]["last_version"] == promoted
+    assert rollback(made.settings, "parcel")["to"] == promoted
+    assert is_well(overview(made.settings, made.use_case))
+
+
+def test_a_champion_whose_version_was_deleted_leads_to_a_training(
+    made: World, service: Service, expendable: int
+) -> None:
+    uri = made.settings.mlflow_tracking_uri
+    client = MlflowClient(uri, uri)
+    client.delete_model_version("parcel", str(expendable))
+    champion = overview(made.settings, made.use_case)["champion"]
+    assert "which was deleted there" in champion["reason"]
+    assert champion["remedy"] == "evergreen train parcel"
+    with pytest.raises(
+        RegistryError, match=f"version {expendable} of parcel was deleted in MLflow"
+    ) as caught:
+        rollback(made.settings, "parcel")
+    assert "evergreen train parcel" in caught.value.hint
+    client.delete_registered_model("parcel")
+    assert overview(made.settings, made.use_case)["champion"]["remedy"] == "evergreen train parcel"

@@ -1,0 +1,172 @@
+"""Migrations and generated tables on a real MariaDB."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
+from evergreen.settings import Settings
+from evergreen.store.connection.database import engine, exclusive
+from evergreen.store.records.ingest_run import start_ingest, summary
+from evergreen.store.tables.declared import create_tables, tables
+from evergreen.store.tables.forget import forget, is_empty
+from evergreen.store.tables.migrations import folder, migrate
+from evergreen.usecase import TIMELESS, Entity, Feature, Key, UseCase
+
+PLATFORM = {
+    *("schema_migration", "ingest_run", "ingest_batch", "training_run"),
+    *("reference_profile", "drift_report", "retrain_decision"),
+}
+
+
+def names(database: sa.Engine) -> set[str]:
+    return set(sa.inspect(database).get_table_names())
+
+
+def test_migrations_run_once_and_bear_running_again(settings: Settings) -> None:
+    database = engine(settings)
+    applied = migrate(database)
+    assert applied == sorted(path.stem for path in folder().glob("*.sql"))
+    assert names(database) >= PLATFORM
+    assert migrate(database) == []
+    with database.begin() as connection:
+        # As if killed after the DDL and before its record.
+        connection.execute(sa.text("DELETE FROM schema_migration"))
+    assert migrate(database) == applied
+
+
+def test_migrations_at_the_same_time_wait_for_each_other(settings: Settings) -> None:
+    database = engine(settings)
+    with ThreadPoolExecutor(4) as pool:
+        applied = [name for names in pool.map(migrate, [database] * 4) for name in names]
+    assert sorted(applied) == sorted(path.stem for path in folder().glob("*.sql"))
+
+
+def test_a_broken_migration_is_not_recorded(settings: Settings, tmp_path: Path) -> None:
+    database = engine(settings)
+    migrate(database)
+    broken = tmp_path / "0999_broken.sql"
+    broken.write_text("CREATE TABLE IF NOT EXISTS extra (a INT);\nTHIS IS NOT SQL;\n")
+    with pytest.raises(sa.exc.ProgrammingError):
+        migrate(database, tmp_path)
+    broken.write_text(
+        "CREATE TABLE IF NOT EXISTS extra (a INT);\nALTER TABLE extra ADD COLUMN IF NOT EXISTS b INT;\n"
+    )
+    assert migrate(database, tmp_path) == ["0999_broken"]
+
+
+def test_tables_follow_from_the_declaration(settings: Settings, toy_use_case: UseCase) -> None:
+    database = engine(settings)
+    expected = ["toy__facts", "toy__facts__online", "toy__label", "toy__prediction"]
+    assert create_tables(database, toy_use_case) == expected
+    assert create_tables(database, toy_use_case) == []
+    inspector = sa.inspect(database)
+    keys = {name: inspector.get_pk_constraint(name)["constrained_columns"] for name in expected}
+    assert keys == {
+        "toy__facts": ["client_id", "event_time", "ingested_at"],
+        "toy__facts__online": ["client_id"],
+        "toy__label": ["client_id", "event_time", "ingested_at"],
+        "toy__prediction": ["prediction_id", "predicted_at"],
+    }
+    with database.connect() as connection:
+        rows = connection.execute(
+            sa.text(
+                "SELECT table_name FROM information_schema.tables"
+                " WHERE table_schema = DATABASE() AND table_type = 'SYSTEM VERSIONED'"
+            )
+        )
+        versioned = set(rows.scalars())
+    assert versioned == {"toy__facts", "toy__label"}
+
+
+def test_text_keys_and_regression_targets_have_tables_too(settings: Settings, toy_use_case: UseCase) -> None:
+    other = replace(
+        toy_use_case,
+        entity=Entity("pair", (Key("shop", "text", ""), Key("client_id", "int", ""))),
+        label=replace(toy_use_case.label, classes=()),
+    )
+    database = engine(settings)
+    assert len(create_tables(database, other)) == 4
+    assert create_tables(database, other) == []
+
+
+def test_a_changed_type_is_refused_by_column(settings: Settings, toy_use_case: UseCase) -> None:
+    database = engine(settings)
+    create_tables(database, toy_use_case)
+    view = toy_use_case.views[0]
+    changed = replace(view, features=(Feature("age", "float", ""), *view.features[1:]))
+    with pytest.raises(SchemaMismatch, match="toy__facts, column age: declared double, found bigint"):
+        create_tables(database, replace(toy_use_case, views=(changed,)))
+
+
+def test_a_removed_feature_is_refused_as_well(settings: Settings, toy_use_case: UseCase) -> None:
+    database = engine(settings)
+    create_tables(database, toy_use_case)
+    view = toy_use_case.views[0]
+    fewer = replace(toy_use_case, views=(replace(view, features=view.features[:-1]),))
+    with pytest.raises(SchemaMismatch, match="column mood: declared not at all"):
+        create_tables(database, fewer)
+
+
+def test_an_empty_database_has_an_empty_summary(settings: Settings, toy_use_case: UseCase) -> None:
+    nothing = {"rows": 0, "newest_event_time": None}
+    expected = {"views": {"facts": {**nothing, "keys": 0}}, "label": nothing, "last_ingest": None}
+    assert summary(engine(settings), toy_use_case) == expected
+    assert is_empty(engine(settings), toy_use_case)
+
+
+def test_forgetting_touches_one_use_case_only(settings: Settings, toy_use_case: UseCase) -> None:
+    database = engine(settings)
+    migrate(database)
+    other = replace(toy_use_case, name="toy_two")
+    for use_case in (toy_use_case, other):
+        create_tables(database, use_case)
+        start_ingest(database, use_case, TIMELESS)
+    assert not is_empty(database, toy_use_case)
+    forget(database, toy_use_case)
+    forget(database, toy_use_case)
+    assert is_empty(database, toy_use_case)
+    assert not is_empty(database, other)
+    assert {table.name for table in tables(other)} <= names(database)
+
+
+def test_a_lock_that_another_session_keeps_is_told(settings: Settings) -> None:
+    database = engine(settings)
+    with database.connect() as one, database.connect() as two, exclusive(one, "x"):
+        with pytest.raises(StoreError, match="another session"), exclusive(two, "x", seconds=0):
+            pass
+        with exclusive(two, "y", seconds=0):
+            pass
+    with database.connect() as three, exclusive(three, "x", seconds=0):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"mariadb_socket": None, "mariadb_port": 1}, "127.0.0.1:1/"),
+        ({"mariadb_socket": Path("/nowhere/mariadb.sock")}, "/nowhere/mariadb.sock/"),
+        ({"mariadb_password": SecretStr("wrong")}, "refuses us"),
+        ({"mariadb_database": "nowhere"}, "refuses us"),
+    ],
+)
+def test_an_unreachable_store_says_where(
+    settings: Settings, toy_use_case: UseCase, change: dict[str, object], words: str
+) -> None:
+    database = engine(settings.model_copy(update=change))
+    for call in (
+        lambda: migrate(database),
+        lambda: create_tables(database, toy_use_case),
+        lambda: summary(database, toy_use_case),
+    ):
+        with pytest.raises(StoreUnreachable) as raised:
+            call()
+        assert words in raised.value.message
+        assert "wrong" not in str(raised.value)
+        assert raised.value.hint

@@ -1,0 +1,1 @@
+"""What several tests share: servers of their own, small declarations, rows, and waiting without sleeping."""

@@ -1,0 +1,249 @@
+"""A world for the service's tests: an own MariaDB that can go away, an MLflow store, models, and the service.
+
+Real servers and the real service process. The models are small and fitted here, so that a test decides what
+is registered and who is champion.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import SecretStr
+
+from evergreen.ingest.loading.load import load
+from evergreen.model.matrix import pool
+from evergreen.model.on_demand import columns_of_rows, feature_columns
+from evergreen.registry.connection import make_process_default
+from evergreen.registry.models import MODEL_URI, register, set_champion
+from evergreen.serving.client import ServiceClient
+from evergreen.serving.http.examples import draw_requests
+from evergreen.settings import Settings
+from evergreen.stack.processes.ports import LOOPBACK, any_free
+from evergreen.store.connection.database import dispose, engine
+from evergreen.store.predictions.prediction_log import count_predictions
+from evergreen.store.records.ingest_run import start_ingest
+from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.migrations import migrate
+from evergreen.usecase import UseCase
+from support import own_servers
+from support.own_servers import Database, private_mariadb
+from support.parcel_case import declare
+from support.waiting import eventually
+
+PARCELS = 300
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """Settings on the world's servers, the parcel use case, and two registered versions of its model."""
+
+    settings: Settings
+    use_case: UseCase
+    database: Database
+    versions: list[int] = field(default_factory=list)
+
+    def logged(self, channel: str = "online") -> int:
+        """Rows in the prediction log."""
+        counts = count_predictions(engine(self.settings), self.use_case)
+        return int(counts["by_channel"].get(channel, 0))
+
+    def rows(self, count: int, seed: int = 1) -> list[dict[str, Any]]:
+        return draw_requests(self.use_case, count, seed)
+
+    def promote(self, version: int) -> None:
+        set_champion(self.settings, self.use_case.name, version, promoted_at=NOW)
+
+
+@dataclass
+class Service:
+    """A running service process."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def client(self, **options: Any) -> ServiceClient:
+        return ServiceClient(self.url, **options)
+
+    def settle(self, version: int) -> None:
+        """Wait until that version is in service, and a moment for a former champion's trouble to pass."""
+        with self.client() as client:
+            eventually(lambda: client.metadata()["model_version"] == version)
+            deadline = time.monotonic() + 10.0
+            while client.metadata()["trouble"] and time.monotonic() < deadline:
+                time.sleep(0.2)
+
+    def drained(self) -> bool:
+        """Whether every prediction is in the database."""
+        with self.client() as client:
+            log = client.metadata()["log"]
+        return bool(log["queued"] == log["spilled"] == 0)
+
+    def stop(self, timeout: float = 60) -> None:
+        """As an operator would: SIGTERM, and wait."""
+        own_servers.stop(self.process, timeout)
+
+
+@contextmanager
+def world(folder: Path) -> Iterator[World]:
+    """Everything that the service needs, in `folder`; version 1 is champion."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with private_mariadb(folder) as database:
+        server = database.server
+        settings = Settings(
+            home=folder / "home",
+            use_cases=str(folder / "usecases"),
+            mariadb_port=server.port,
+            mariadb_socket=server.socket,
+            mariadb_user=server.user,
+            mariadb_password=SecretStr(server.password),
+            mariadb_database=server.database,
+            mlflow_tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+            champion_poll_seconds=0.5,
+            threads=1,
+        )
+        use_case = declare(settings)
+        migrate(engine(settings))
+        create_tables(engine(settings), use_case)
+        fill_store(settings, use_case)
+        made = World(settings, use_case, database)
+        made.versions = register_models(settings, use_case, folder, (1, 2))
+        made.promote(made.versions[0])
+        try:
+            yield made
+        finally:
+            dispose(settings)
+
+
+def fill_store(settings: Settings, use_case: UseCase) -> None:
+    """`PARCELS` parcels with the keys 1 to PARCELS in the feature store."""
+    frame = pd.DataFrame(draw_requests(use_case, PARCELS, seed=11))
+    frame["parcel_id"] = np.arange(1, PARCELS + 1)
+    frame["event_time"] = pd.Series([NOW - timedelta(days=3)] * PARCELS, dtype="datetime64[us, UTC]")
+    run = start_ingest(engine(settings), use_case, NOW)
+    load(engine(settings), use_case, run.id, {"shipment": frame})
+
+
+def register_models(
+    settings: Settings,
+    use_case: UseCase,
+    folder: Path,
+    seeds: Sequence[int],
+    classes: tuple[str, ...] = (),
+) -> list[int]:
+    """Fit, log and register one small model per seed; returns their versions.
+
+    `classes` makes models that do not fit the declaration.
+    """
+    import mlflow
+    from catboost import CatBoostClassifier
+
+    make_process_default(settings)
+    client = mlflow.MlflowClient(settings.mlflow_tracking_uri)
+    experiment = client.create_experiment(
+        f"{use_case.name}-{uuid.uuid4().hex}", artifact_location=(folder / "artifacts").as_uri()
+    )
+    rows = draw_requests(use_case, 1500, seed=5)
+    columns = feature_columns(use_case, columns_of_rows(use_case, rows))
+    driver = columns[next(f.name for f in use_case.stored_features if f.numeric and not f.nullable)]
+    names = np.array(classes or use_case.label.classes, dtype=object)
+    versions = []
+    for seed in seeds:
+        noise = np.random.default_rng(seed).normal(0, driver.std(), len(rows))
+        ranks = (driver + noise).argsort().argsort()
+        target = names[ranks * len(names) // len(rows)]
+        model = CatBoostClassifier(
+            iterations=20 * seed,
+            depth=4,
+            class_names=list(names),
+            thread_count=1,
+            random_seed=seed,
+            verbose=False,
+            allow_writing_files=False,
+        )
+        model.fit(pool(use_case, columns, target))
+        with mlflow.start_run(experiment_id=experiment) as run:
+            info = mlflow.catboost.log_model(model, name="model", pip_requirements=["catboost"])
+            mlflow.set_tag(MODEL_URI, info.model_uri)
+        versions.append(register(settings, use_case.name, run.info.run_id, f"training-{seed}", {}))
+    return versions
+
+
+def environment(settings: Settings, use_case: str, folder: Path) -> dict[str, str]:
+    """The environment of a service process on these settings."""
+    inherited = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("EVERGREEN_", "BENTOML_", "PROMETHEUS_", "MLFLOW_"))
+    }
+    return {
+        **inherited,
+        "EVERGREEN_USE_CASE": use_case,
+        "EVERGREEN_HOME": str(settings.home),
+        "EVERGREEN_USE_CASES": settings.use_cases,
+        "EVERGREEN_MARIADB_SOCKET": str(settings.mariadb_socket),
+        "EVERGREEN_MARIADB_USER": settings.mariadb_user,
+        "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
+        "EVERGREEN_MARIADB_DATABASE": settings.mariadb_database,
+        "EVERGREEN_MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+        "EVERGREEN_CHAMPION_POLL_SECONDS": str(settings.champion_poll_seconds),
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "true",
+    }
+
+
+@contextmanager
+def running(
+    made: World,
+    folder: Path,
+    *,
+    use_case: str = "parcel",
+    command: Sequence[str] = ("evergreen.serving.launch",),
+    ready: bool = True,
+    more: Mapping[str, str] | None = None,
+) -> Iterator[Service]:
+    """The real service as its own process on a free port, started as the stack does; stopped at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = any_free()
+    log = folder / "service.log"
+    process = own_servers.start_guarded(
+        [sys.executable, "-m", *command, "--host", LOOPBACK, "--port", str(port)],
+        log=log,
+        environment={**environment(made.settings, use_case, folder), **(more or {})},
+        folder=folder,
+    )
+    service = Service(f"http://{LOOPBACK}:{port}", process, log)
+    try:
+        with service.client() as client:
+
+            def up() -> bool:
+                assert process.poll() is None, log.read_text()
+                return client.ready() if ready else _answers(client)
+
+            eventually(up, 120)
+        yield service
+    finally:
+        service.stop()
+
+
+def _answers(client: ServiceClient) -> bool:
+    from evergreen.errors import ServiceUnreachable
+
+    try:
+        client.metadata()
+    except ServiceUnreachable:
+        return False
+    return True

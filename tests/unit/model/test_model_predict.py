@@ -1,0 +1,107 @@
+"""Predictions and explanations of small CatBoost models: classes, numbers, and SHAP values that add up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from catboost import CatBoostClassifier, CatBoostRegressor
+
+from evergreen.model.calibration import Calibration, apply
+from evergreen.model.loaded_model import LoadedModel
+from evergreen.model.matrix import pool
+from evergreen.model.on_demand import columns_of_rows, feature_columns
+from evergreen.model.predict import explain, predict
+from evergreen.serving.http.examples import draw_requests
+from evergreen.usecase import Label, UseCase
+
+COMMON = {"iterations": 15, "depth": 3, "thread_count": 1, "verbose": False, "allow_writing_files": False}
+
+
+def fitted(parcel: UseCase, classes: tuple[str, ...]) -> tuple[UseCase, LoadedModel, dict[str, np.ndarray]]:
+    """The parcel case with another label, a model for it, and 200 rows."""
+    label = Label("late", parcel.label.source, "m", classes, parcel.label.event_time)
+    use_case = replace(parcel, label=label)
+    columns = columns_of_rows(use_case, draw_requests(use_case, 200, seed=1))
+    weight = columns["weight"]
+    if classes:
+        target: Any = np.array(classes, dtype=object)[weight.argsort().argsort() * len(classes) // 200]
+        model = CatBoostClassifier(class_names=list(classes), **COMMON)
+    else:
+        target, model = weight * 3, CatBoostRegressor(**COMMON)
+    model.fit(pool(use_case, feature_columns(use_case, columns), target))
+    loaded = LoadedModel(1, "run", model, tuple(model.feature_names_), classes)
+    return use_case, loaded, columns
+
+
+@pytest.mark.parametrize("classes", [("no", "yes"), ("low", "middle", "high")])
+def test_the_likeliest_class_is_predicted(parcel: UseCase, classes: tuple[str, ...]) -> None:
+    use_case, loaded, columns = fitted(parcel, classes)
+    outcome = predict(use_case, loaded, columns)
+    assert set(outcome.predictions) == set(classes)
+    for number in range(200):
+        answer = outcome.answer(number)
+        shares = answer["probabilities"]
+        assert list(shares) == list(classes)
+        assert sum(shares.values()) == pytest.approx(1)
+        assert shares[answer["prediction"]] == answer["probability"] == max(shares.values())
+    own = loaded.model.predict_proba(pool(use_case, feature_columns(use_case, columns)))
+    assert outcome.by_class == pytest.approx(own)
+
+
+def test_a_number_is_predicted_as_a_float(parcel: UseCase) -> None:
+    use_case, loaded, columns = fitted(parcel, ())
+    outcome = predict(use_case, loaded, columns)
+    assert list(outcome.answer(0)) == ["prediction"]
+    assert type(outcome.answer(0)["prediction"]) is float
+    assert np.corrcoef(outcome.predictions, columns["weight"])[0, 1] > 0.9
+
+
+def test_one_row_and_many_rows_give_the_same(parcel: UseCase) -> None:
+    use_case, loaded, columns = fitted(parcel, ("no", "yes"))
+    many = predict(use_case, loaded, columns)
+    for number in range(0, 200, 20):
+        one = predict(use_case, loaded, {name: values[[number]] for name, values in columns.items()})
+        assert one.answer(0) == many.answer(number)
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize("classes", [("no", "yes"), ("low", "middle", "high"), ()])
+def test_contributions_add_up_to_the_raw_score_of_the_prediction(
+    parcel: UseCase, classes: tuple[str, ...], calibrated: bool
+) -> None:
+    use_case, loaded, columns = fitted(parcel, classes)
+    if calibrated and classes:
+        apply(loaded.model, Calibration(0.7, (0.2,) if len(classes) == 2 else (0.1, -0.2, 0.3)))
+    for number in range(0, 200, 9):
+        row = {name: values[[number]] for name, values in columns.items()}
+        told = explain(use_case, loaded, row)
+        answer = predict(use_case, loaded, row).answer(0)
+        assert told["prediction"] == answer["prediction"]
+        assert told["contributions"].keys() == set(loaded.feature_names)
+        sizes = [abs(value) for value in told["contributions"].values()]
+        assert sizes == sorted(sizes, reverse=True)
+        score = told["base_value"] + sum(told["contributions"].values())
+        if not classes:
+            assert score == pytest.approx(answer["prediction"], abs=1e-6)
+        elif len(classes) == 2:
+            assert 1 / (1 + np.exp(-score)) == pytest.approx(answer["probability"], abs=1e-6)
+        else:
+            raw = loaded.model.predict(
+                pool(use_case, feature_columns(use_case, row)), prediction_type="RawFormulaVal"
+            )[0]
+            assert score == pytest.approx(raw.max(), abs=1e-6)
+
+
+def test_with_class_weights_the_answer_is_the_class_of_least_cost(parcel: UseCase) -> None:
+    use_case, loaded, columns = fitted(parcel, ("no", "yes"))
+    careful = replace(loaded, weights=(1.0, 9.0))
+    before, after = predict(use_case, loaded, columns), predict(use_case, careful, columns)
+    assert np.array_equal(before.by_class, after.by_class), "the probabilities stay what they are"
+    for number in range(200):
+        answer = after.answer(number)
+        assert (answer["prediction"] == "yes") is (answer["probabilities"]["yes"] > 0.1)
+        assert answer["probability"] == answer["probabilities"][answer["prediction"]]
+    assert after.predictions.count("yes") > before.predictions.count("yes")
