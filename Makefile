@@ -4,10 +4,10 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-peers lock
+.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-peers measure-house lock
 
 help: ## What there is
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## System packages, .venv and the locked Python packages
 	@PYTHON="$(PYTHON)" scripts/setup.sh
@@ -55,6 +55,9 @@ bench-store: setup ## How fast the feature store is, on a MariaDB of its own (so
 
 bench-peers: setup ## The store beside Feast, which gets an environment of its own; ARGS=--quick
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
+measure-house: setup ## Layout and language of the package, beside their targets
+	@$(BIN)/python scripts/measure_house.py $(ARGS)
 
 lock: ## Resolve the Python packages anew (hashes, no index address); ARGS=--upgrade for newer ones
 	@PYTHON="$(PYTHON)" scripts/setup.sh lock $(ARGS)
