@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from evergreen.errors import UseCaseError
 from evergreen.settings import load_settings
-from evergreen.usecases import load_sound
+from evergreen.usecases import load_valid_use_cases
 
-_, faults = load_sound(load_settings())
+_, faults = load_valid_use_cases(load_settings())
 if faults:
     raise UseCaseError("\n".join(map(str, faults.values())))

@@ -21,19 +21,19 @@ def build(use_case: UseCase) -> None:
     def deploy() -> None:
         @task
         def healthy() -> dict[str, Any]:
-            return invoke("deploy", "healthy", use_case.name)
+            return invoke("deploy", "wait_until_healthy", use_case.name)
 
         @task
         def serving_champion() -> dict[str, Any]:
-            return invoke("deploy", "serving_champion", use_case.name)
+            return invoke("deploy", "wait_for_champion", use_case.name)
 
         @task
         def canary() -> dict[str, Any]:
-            return invoke("deploy", "canary", use_case.name)
+            return invoke("deploy", "probe_service", use_case.name)
 
         @task
         def finalize(trial: dict[str, Any]) -> dict[str, Any]:
-            return invoke("deploy", "finalize", use_case.name, trial)
+            return invoke("deploy", "finalize_deployment", use_case.name, trial)
 
         trial = canary()
         healthy() >> serving_champion() >> trial

@@ -42,7 +42,7 @@ def build(use_case: UseCase) -> None:
             context = get_current_context()
             extracted: dict[str, Any] = invoke(
                 "ingest",
-                "extract",
+                "extract_source_rows",
                 use_case.name,
                 moment(context),
                 source=context["params"].get("source") or "",
@@ -54,11 +54,11 @@ def build(use_case: UseCase) -> None:
 
         @task
         def validate(extracted: dict[str, Any]) -> dict[str, Any]:
-            return invoke("ingest", "validate", extracted["ingest_run"])
+            return invoke("ingest", "validate_staged_rows", extracted["ingest_run"])
 
         @task(outlets=[features])
         def load(validated: dict[str, Any]) -> Any:
-            loaded = invoke("ingest", "load", validated["ingest_run"])
+            loaded = invoke("ingest", "load_clean_rows", validated["ingest_run"])
             if not loaded["rows_loaded"]:
                 raise AirflowSkipException(loaded.get("said") or "the sources recorded nothing new")
             yield Metadata(features, loaded)

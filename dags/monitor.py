@@ -27,13 +27,13 @@ def build(use_case: UseCase) -> None:
         @task
         def drift() -> dict[str, Any]:
             as_of = moment(get_current_context())
-            return {**invoke("monitor", "drift", use_case.name, as_of), "as_of": as_of.isoformat()}
+            return {**invoke("monitor", "measure_drift", use_case.name, as_of), "as_of": as_of.isoformat()}
 
         @task
         def quality(drifted: dict[str, Any]) -> dict[str, Any]:
             as_of = drifted["as_of"]
             return {
-                **invoke("monitor", "quality", use_case.name, datetime.fromisoformat(as_of)),
+                **invoke("monitor", "measure_quality", use_case.name, datetime.fromisoformat(as_of)),
                 "as_of": as_of,
             }
 
@@ -41,7 +41,7 @@ def build(use_case: UseCase) -> None:
         def governor(measured: dict[str, Any]) -> dict[str, Any]:
             as_of = measured["as_of"]
             return {
-                **invoke("monitor", "governor", use_case.name, datetime.fromisoformat(as_of)),
+                **invoke("monitor", "decide_retraining", use_case.name, datetime.fromisoformat(as_of)),
                 "as_of": as_of,
             }
 

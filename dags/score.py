@@ -24,7 +24,7 @@ def build(use_case: UseCase) -> None:
         @task
         def partitions() -> list[dict[str, Any]]:
             as_of = moment(get_current_context())
-            parts = invoke("score", "partitions", use_case.name, as_of)
+            parts = invoke("score", "plan_partitions", use_case.name, as_of)
             return [{**part, "as_of": as_of.isoformat()} for part in parts]
 
         @task

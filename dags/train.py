@@ -56,39 +56,45 @@ def build(use_case: UseCase) -> None:
         @task
         def training_set() -> dict[str, Any]:
             context = get_current_context()
-            return invoke("train", "training_set", use_case.name, moment(context), reason=cause(context))
+            return invoke(
+                "train", "prepare_training_set", use_case.name, moment(context), reason=cause(context)
+            )
 
         # A search that was divided is meant to run side by side; the others take turns in the pool.
         divided = use_case.tuning.workers > 1
 
         @task(pool=None if divided else TRAINING_POOL)
         def search(prepared: dict[str, Any], worker: int) -> dict[str, Any]:
-            return invoke("train", "search", prepared["training_run"], worker)
+            return invoke("train", "run_search_share", prepared["training_run"], worker)
 
         @task(pool=TRAINING_POOL)
         def tune(prepared: dict[str, Any]) -> dict[str, Any]:
-            return invoke("train", "tune", prepared["training_run"])
+            return invoke("train", "tune_model", prepared["training_run"])
 
         @task(pool=TRAINING_POOL)
         def evaluate(tuned: dict[str, Any]) -> dict[str, Any]:
-            return invoke("train", "evaluate", tuned["training_run"])
+            return invoke("train", "evaluate_candidate", tuned["training_run"])
 
         @task
         def gate(evaluated: dict[str, Any]) -> dict[str, Any]:
-            verdict: dict[str, Any] = invoke("train", "gate", evaluated["training_run"])
+            verdict: dict[str, Any] = invoke("train", "apply_gate", evaluated["training_run"])
             run_notes.add_run_note(get_current_context(), verdict["summary"])
             return verdict
 
         @task
         def register(judged: dict[str, Any]) -> dict[str, Any]:
-            return invoke("train", "register", judged["training_run"])
+            return invoke("train", "register_candidate", judged["training_run"])
 
         # A version that the gate rejected is not asked about, and still gets its line in the ledger.
         @task(outlets=[champion], trigger_rule="none_failed")
         def promote(registered: dict[str, Any]) -> Any:
             said = approval.answer(get_current_context()) if use_case.approval == "manual" else None
             run = registered["training_run"]
-            outcome = invoke("approval", "answer", run, **said) if said else invoke("train", "promote", run)
+            outcome = (
+                invoke("approval", "answer_approval", run, **said)
+                if said
+                else invoke("train", "promote_candidate", run)
+            )
             if not outcome["promoted"]:
                 raise AirflowSkipException(outcome["reason"])
             yield Metadata(champion, outcome)

@@ -24,7 +24,7 @@ from evergreen.errors import (
 from evergreen.moments import parse_moment as parsed
 from evergreen.settings import load_settings
 from evergreen.usecase import UseCase
-from evergreen.usecases import load_sound
+from evergreen.usecases import load_valid_use_cases
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "evergreen",
@@ -47,7 +47,7 @@ NOT_MENDED_BY_A_RETRY = (
 
 def use_cases() -> Iterable[UseCase]:
     """Every sound use case. Broken ones are reported by `declarations.py`, so that they stop nobody else."""
-    return load_sound(load_settings())[0].values()
+    return load_valid_use_cases(load_settings())[0].values()
 
 
 def features_asset(use_case: UseCase) -> Asset:

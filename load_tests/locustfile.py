@@ -22,7 +22,7 @@ from evergreen.errors import EvergreenError
 from evergreen.serving.client import CHANNEL_HEADER
 from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import load_settings
-from evergreen.usecases import load, submodule
+from evergreen.usecases import load_submodule, load_use_case
 
 DRAWN = 2_000
 BATCH = 100
@@ -57,7 +57,7 @@ def _(environment: Environment, **_: Any) -> None:
         return
     try:
         settings = load_settings()
-        load(options.use_case, settings)
+        load_use_case(options.use_case, settings)
     except EvergreenError as error:
         raise SystemExit(str(error)) from None
     if not environment.host:
@@ -67,11 +67,11 @@ def _(environment: Environment, **_: Any) -> None:
 def requests_of(name: str, seed: int) -> list[dict[str, Any]]:
     """Rows for /predict's `data`: the simulator's where there is one, else drawn from the domains."""
     settings = load_settings()
-    simulator = submodule(name, "simulator", settings)
+    simulator = load_submodule(name, "simulator", settings)
     if simulator is not None and hasattr(simulator, "draw"):
         rows: list[dict[str, Any]] = simulator.draw(DRAWN, seed, scenario="stable")[0]
         return rows
-    return draw_requests(load(name, settings), DRAWN, seed)
+    return draw_requests(load_use_case(name, settings), DRAWN, seed)
 
 
 class _Evergreen(FastHttpUser):

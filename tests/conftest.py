@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from evergreen.settings import Settings
 from evergreen.stack.servers.mariadb import PrivateMariaDB
-from evergreen.store.connection.database import dispose
+from evergreen.store.connection.database import dispose_engines
 from evergreen.usecase import UseCase
 from support import toy_declaration
 from support.own_servers import Database, private_mariadb
@@ -90,7 +90,7 @@ def settings(mariadb: Database, tmp_path: Path) -> Iterator[Settings]:
         )
         yield made
         # Otherwise each test would leave its pool's connections until the server has no more.
-        dispose(made)
+        dispose_engines(made)
 
 
 @pytest.fixture(scope="session")

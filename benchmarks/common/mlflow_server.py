@@ -14,8 +14,8 @@ from benchmarks.common.server import start_tied, stop
 
 from evergreen.settings import Settings
 from evergreen.stack.processes.child import ChildSpec
-from evergreen.stack.processes.ports import any_free
-from evergreen.stack.servers.server_list import EvergreenPlan, child_environment
+from evergreen.stack.processes.ports import find_free_port
+from evergreen.stack.servers.server_list import EvergreenPlan, build_child_environment
 
 _START_SECONDS = 180.0
 
@@ -45,9 +45,9 @@ def starting(folder: Path) -> Iterator[Tracking]:
     """A server with its tables and artifacts in `folder`; gone at the end, and with this process."""
     folder.mkdir()
     plan = EvergreenPlan(folder, {})
-    plan.ports = {"mlflow": any_free()}
+    plan.ports = {"mlflow": find_free_port()}
     *steps, spec = plan._mlflow()
-    environment = child_environment(Settings(home=folder))
+    environment = build_child_environment(Settings(home=folder))
     log = folder / "mlflow.log"
     with log.open("wb") as output:
         for step in steps:

@@ -18,15 +18,20 @@ from pydantic import SecretStr
 
 from evergreen.settings import Settings
 from evergreen.stack.processes import warden
-from evergreen.stack.processes.ports import LOOPBACK, any_free
-from evergreen.stack.servers.envfile import variables
-from evergreen.stack.servers.mariadb import HOSTS, PrivateMariaDB, new_password
-from evergreen.stack.servers.server_list import child_environment
-from evergreen.store.connection.database import dispose, engine
+from evergreen.stack.processes.ports import LOOPBACK, find_free_port
+from evergreen.stack.servers.envfile import build_variables
+from evergreen.stack.servers.mariadb import HOSTS, PrivateMariaDB, generate_password
+from evergreen.stack.servers.server_list import build_child_environment
+from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.tables.declared import create_tables
-from evergreen.store.tables.migrations import migrate
-from evergreen.store.tables.sql_files import grant_all, grant_ledger, ledger_schema, prepare_ledger
-from evergreen.usecases import load
+from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.sql_files import (
+    build_full_grants,
+    build_ledger_grants,
+    build_ledger_statements,
+    get_ledger_schema,
+)
+from evergreen.usecases import load_use_case
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 120.0
@@ -70,20 +75,20 @@ class Bench:
         """Settings of a new database that holds the use case's empty tables; dropped at the end."""
         self._sql(
             f"CREATE DATABASE {database}",
-            *prepare_ledger(database),
-            *grant_all(database, self.server.user, HOSTS),
-            *grant_ledger(database, self.server.user, HOSTS),
+            *build_ledger_statements(database),
+            *build_full_grants(database, self.server.user, HOSTS),
+            *build_ledger_grants(database, self.server.user, HOSTS),
         )
         made = self.settings(database, mlflow)
         made.home.mkdir(exist_ok=True)
         try:
-            migrate(engine(made))
-            create_tables(engine(made), load(use_case, made))
+            apply_migrations(get_engine(made))
+            create_tables(get_engine(made), load_use_case(use_case, made))
             self._settle()
             yield made
         finally:
-            dispose(made)
-            self._sql(f"DROP DATABASE {database}", f"DROP DATABASE {ledger_schema(database)}")
+            dispose_engines(made)
+            self._sql(f"DROP DATABASE {database}", f"DROP DATABASE {get_ledger_schema(database)}")
 
     def _sql(self, *statements: str) -> None:
         connection = self.connect()
@@ -121,7 +126,7 @@ def running(folder: Path, foreign: tuple[str, ...] = ()) -> Iterator[Bench]:
     """
     home = folder / "mariadb"
     server = PrivateMariaDB(
-        home=home, port=any_free(), user="evergreen", password=new_password(), foreign=foreign
+        home=home, port=find_free_port(), user="evergreen", password=generate_password(), foreign=foreign
     )
     try:
         server.initialise()
@@ -141,7 +146,7 @@ def environment(settings: Settings) -> dict[str, str]:
     """What a process of its own inherits, to work with these settings as one of the embedded stack does."""
     fields = ("mariadb_socket", "mariadb_user", "mariadb_password", "mariadb_database")
     told = {name: getattr(settings, name) for name in (*fields, "mlflow_tracking_uri")}
-    return {**child_environment(settings), **variables(told)}
+    return {**build_child_environment(settings), **build_variables(told)}
 
 
 def start_tied(

@@ -19,8 +19,8 @@ from benchmarks.store.data import JOIN, KEY, START, TIME, Size
 from benchmarks.store.join import World
 from benchmarks.store.online import MANY
 
-from evergreen.store.online.vectors import read_online
-from evergreen.usecases import load
+from evergreen.store.online.vectors import read_online_features
+from evergreen.usecases import load_use_case
 
 _WARM_UP = 5
 
@@ -73,11 +73,11 @@ def compare(bench: Bench, made: World, feast: Feast, size: Size, rounds: int, ca
 
 
 def _online(made: World, feast: Feast, size: Size, calls: int) -> dict[str, list[float]]:
-    use_case, database = load(JOIN, made.settings), made.database
+    use_case, database = load_use_case(JOIN, made.settings), made.database
 
     def ours(keys: list[int]) -> float:
         started = time.perf_counter()
-        read_online(database, use_case, [(key,) for key in keys])
+        read_online_features(database, use_case, [(key,) for key in keys])
         return (time.perf_counter() - started) * 1000
 
     def theirs(keys: list[int]) -> float:
@@ -105,7 +105,7 @@ def _online(made: World, feast: Feast, size: Size, calls: int) -> dict[str, list
 
 
 def _assert_same_values(made: World, feast: Feast, keys: list[int]) -> None:
-    ours = read_online(made.database, load(JOIN, made.settings), [(key,) for key in keys])
+    ours = read_online_features(made.database, load_use_case(JOIN, made.settings), [(key,) for key in keys])
     theirs = feast.ask("online", keys=keys, values=True)["values"]
     for place, key in enumerate(keys):
         for name in data.NUMBERS:

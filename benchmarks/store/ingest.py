@@ -20,7 +20,7 @@ from benchmarks.store.data import KEY, TIME, VIEW, WIDE, Size
 
 from evergreen.loop import ingest as loop
 from evergreen.settings import Settings
-from evergreen.store.connection.database import bulk_engine, engine, url
+from evergreen.store.connection.database import build_database_url, get_bulk_engine, get_engine
 
 HISTORY, ONLINE = f"{WIDE}__{VIEW}", f"{WIDE}__{VIEW}__online"
 _LABELS = 1000  # the label is a part of every ingest; here it shall not count
@@ -58,14 +58,14 @@ def sort_file(folder: Path) -> None:
 
 def run_ingest(settings: Settings) -> dict[str, Any]:
     """The verb, as `evergreen run ingest` calls it. Raises when not every row arrived."""
-    return loop.run(settings, WIDE, data.LOADED)
+    return loop.run_ingest(settings, WIDE, data.LOADED)
 
 
 def run_tasks(settings: Settings) -> None:
     """The same by the three tasks of the DAG, in one process."""
-    run = loop.extract(settings, WIDE, data.LOADED)["ingest_run"]
-    loop.validate(settings, run)
-    loop.load(settings, run)
+    run = loop.extract_source_rows(settings, WIDE, data.LOADED)["ingest_run"]
+    loop.validate_staged_rows(settings, run)
+    loop.load_clean_rows(settings, run)
 
 
 def load_data(settings: Settings, path: Path) -> None:
@@ -74,7 +74,7 @@ def load_data(settings: Settings, path: Path) -> None:
         columns = next(csv.reader(file))
     given = ", ".join(f"@{name}" if name in data.MISSING else f"`{name}`" for name in columns)
     missing = ", ".join(f"`{name}` = NULLIF(@{name}, '')" for name in columns if name in data.MISSING)
-    with bulk_engine(engine(settings)).begin() as connection:
+    with get_bulk_engine(get_engine(settings)).begin() as connection:
         connection.exec_driver_sql(
             f"LOAD DATA LOCAL INFILE %s INTO TABLE `{HISTORY}` CHARACTER SET utf8mb4 FIELDS TERMINATED BY ','"
             f" OPTIONALLY ENCLOSED BY '\"' IGNORE 1 LINES ({given}) SET ingested_at = %s, {missing}",
@@ -84,7 +84,7 @@ def load_data(settings: Settings, path: Path) -> None:
 
 def to_sql(settings: Settings, frame: pd.DataFrame, driver: str) -> None:
     """pandas with executemany (its default), into an equal history table; the frame is in memory already."""
-    made = sa.create_engine(url(settings).set(drivername=f"mysql+{driver}"))
+    made = sa.create_engine(build_database_url(settings).set(drivername=f"mysql+{driver}"))
     try:
         with made.begin() as connection:
             frame.to_sql(HISTORY, connection, if_exists="append", index=False, chunksize=10_000)
@@ -152,7 +152,7 @@ def fingerprint(settings: Settings, table: str, where: str = "") -> str:
     """Row count and an order-free sum over every value of a table's declared columns."""
     columns = ["ingested_at", *data.columns_of(WIDE)]
     values = ", ".join(f"COALESCE(t.`{name}`, '-')" for name in columns)
-    with engine(settings).connect() as connection:
+    with get_engine(settings).connect() as connection:
         found = connection.exec_driver_sql(
             f"SELECT COUNT(*), COALESCE(SUM(CRC32(CONCAT_WS('|', {values}))), 0) FROM `{table}` t {where}"  # noqa: S608
         ).one()

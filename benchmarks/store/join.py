@@ -26,10 +26,10 @@ from benchmarks.store.ingest import forget
 
 from evergreen.loop import ingest as loop
 from evergreen.settings import Settings
-from evergreen.store.connection.arrow import reader_address
-from evergreen.store.connection.database import engine, url
+from evergreen.store.connection.arrow import build_reader_address
+from evergreen.store.connection.database import build_database_url, get_engine
 from evergreen.store.history.training_set import TrainingSet, read_training_set
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 FACTS, LABEL = f"{JOIN}__{VIEW}", f"{JOIN}__label"
 COLUMNS = [KEY, TIME, *NUMBERS, TARGET]
@@ -81,10 +81,10 @@ class World:
 
     @property
     def database(self) -> sa.Engine:
-        return engine(self.settings)
+        return get_engine(self.settings)
 
     def training_set(self, cache: Path | None) -> TrainingSet:
-        return read_training_set(self.database, load(JOIN, self.settings), ASKED, cache=cache)
+        return read_training_set(self.database, load_use_case(JOIN, self.settings), ASKED, cache=cache)
 
     def read_naive(self) -> pa.Table:
         """The correlated subquery, read by the fastest reader there is, straight to Arrow."""
@@ -92,7 +92,7 @@ class World:
 
     def read_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """What the training set is made of, by pandas.read_sql with PyMySQL; not joined yet."""
-        made = sa.create_engine(url(self.settings).set(drivername="mysql+pymysql"))
+        made = sa.create_engine(build_database_url(self.settings).set(drivername="mysql+pymysql"))
         try:
             with made.connect() as connection:
                 return tuple(pd.read_sql(sa.text(_known(table)), connection) for table in (LABEL, FACTS))  # type: ignore[return-value]
@@ -100,7 +100,9 @@ class World:
             made.dispose()
 
     def connectorx(self, statement: str) -> pa.Table:
-        return connectorx.read_sql(reader_address(url(self.settings)), statement, return_type="arrow")
+        return connectorx.read_sql(
+            build_reader_address(build_database_url(self.settings)), statement, return_type="arrow"
+        )
 
 
 @contextmanager
@@ -116,12 +118,12 @@ def world(bench: Bench, size: Size, *, too_late: bool = True) -> Iterator[World]
     with bench.store(JOIN, f"join_{next(_number)}") as settings:
         say(f"  loading {size.rows:,} rows of history, their corrections and {size.labels:,} labels")
         data.write_csv(folder / "facts.csv", data.snapshots(size), columns)
-        loop.run(settings, JOIN, data.LOADED)
+        loop.run_ingest(settings, JOIN, data.LOADED)
         for moment, share in later:
             data.write_csv(folder / "facts.csv", iter([data.corrections(size, share, moment.day)]), columns)
-            loop.run(settings, JOIN, moment)
+            loop.run_ingest(settings, JOIN, moment)
         # The statistics that the server's optimizer would have made by itself after a while.
-        with engine(settings).connect() as connection:
+        with get_engine(settings).connect() as connection:
             connection.exec_driver_sql(f"ANALYZE TABLE {FACTS}, {LABEL}").all()
         time.sleep(_UNTOUCHED_SECONDS)
         yield World(settings)

@@ -18,7 +18,7 @@ from benchmarks.store import data
 from benchmarks.store.data import WIDE, Size
 from benchmarks.store.ingest import HISTORY, write_files
 
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +39,7 @@ def measure(bench: Bench, size: Size) -> dict[str, Any]:
         }
         command = [sys.executable, "-m", "benchmarks.store.memory", WIDE]
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True)
-        with engine(settings).connect() as connection:
+        with get_engine(settings).connect() as connection:
             rows = connection.exec_driver_sql(f"SELECT COUNT(*) FROM `{HISTORY}`").scalar()  # noqa: S608
     if rows != size.rows:
         raise SystemExit(f"{rows} of {size.rows} rows arrived")
@@ -60,12 +60,12 @@ def peak_mb() -> float:
 def main() -> int:
     import time
 
-    from evergreen.loop.ingest import run
+    from evergreen.loop.ingest import run_ingest
     from evergreen.settings import load_settings
 
     settings = load_settings()
     started = time.perf_counter()
-    run(settings, sys.argv[1], data.LOADED)
+    run_ingest(settings, sys.argv[1], data.LOADED)
     taken = time.perf_counter() - started
     sys.stdout.write(json.dumps({"peak_rss_mb": peak_mb(), "seconds": taken}) + "\n")
     return 0

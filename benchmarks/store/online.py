@@ -10,8 +10,8 @@ from benchmarks.common.timing import say
 from benchmarks.store.data import JOIN, Size
 from benchmarks.store.join import World
 
-from evergreen.store.online.vectors import read_online
-from evergreen.usecases import load
+from evergreen.store.online.vectors import read_online_features
+from evergreen.usecases import load_use_case
 
 MANY = 100
 _WARM_UP = 20
@@ -20,7 +20,7 @@ _WARM_UP = 20
 def measure(made: World, size: Size, calls: int) -> dict[str, list[float]]:
     """Milliseconds of each call with 1 key and with 100, in turns, of random known keys."""
     say(f"  {calls} online reads of 1 and of {MANY} of {size.customers:,} keys")
-    use_case, database = load(JOIN, made.settings), made.database
+    use_case, database = load_use_case(JOIN, made.settings), made.database
     rng = np.random.default_rng(4)
     many = min(MANY, size.customers)
     taken: dict[str, list[float]] = {"1": [], "100": []}
@@ -28,7 +28,7 @@ def measure(made: World, size: Size, calls: int) -> dict[str, list[float]]:
         for name, count in (("1", 1), ("100", many)):
             keys = [(int(key),) for key in rng.choice(size.customers, count, replace=False) + 1]
             started = time.perf_counter()
-            found = read_online(database, use_case, keys)
+            found = read_online_features(database, use_case, keys)
             milliseconds = (time.perf_counter() - started) * 1000
             if set(found) != set(keys):
                 raise SystemExit(f"{len(found)} of {count} keys were found")

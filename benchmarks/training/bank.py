@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from benchmarks.common.timing import say
 
-from evergreen.loop.ingest import run as ingest
+from evergreen.loop.ingest import run_ingest as ingest
 from evergreen.settings import Settings
-from evergreen.sources.connections import PREFIX
+from evergreen.sources.connections import CONNECTION_PREFIX
 from evergreen.stack.servers.server_list import BANK_DATABASE
 from evergreen.usecases.credit_score import CONNECTION
 from evergreen.usecases.credit_score.simulator import populate
@@ -32,5 +32,5 @@ def fill(settings: Settings, rows: int) -> None:
     bank = f"mysql://{account}@localhost/{BANK_DATABASE}?{options}"
     say(f"simulating a bank of {rows // PERIODS:,} customers, and ingesting its {PERIODS} periods")
     populate(bank, start=_START, end=AS_OF, customers=rows // PERIODS, seed=_SEED)
-    with patch.dict(os.environ, {f"{PREFIX}{CONNECTION.upper()}": bank}):
+    with patch.dict(os.environ, {f"{CONNECTION_PREFIX}{CONNECTION.upper()}": bank}):
         ingest(settings, USE_CASE, AS_OF)

@@ -25,31 +25,31 @@ import pandas as pd
 import pyarrow as pa
 
 from evergreen.demo.timeline import Timeline
-from evergreen.demo.tour import PREDICTIONS
-from evergreen.demo.upstream import CUSTOMERS, SEED
+from evergreen.demo.tour import PREDICTION_COUNT
+from evergreen.demo.upstream import CUSTOMER_COUNT, SEED
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.model.matrix import Columns, rows_of
-from evergreen.model.on_demand import columns_of, feature_columns
-from evergreen.model.reference_profile import profile
+from evergreen.model.matrix import Columns, select_rows
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.model.reference_profile import build_reference_profile
 from evergreen.monitoring import drift, governor
 from evergreen.settings import Settings
 from evergreen.store.connection import arrow
 from evergreen.store.history import asof
-from evergreen.store.history.query import Part, query_of
+from evergreen.store.history.query import TableSelection, build_query
 from evergreen.store.history.training_set import TrainingSet
 from evergreen.store.records.drift_report import DriftReport
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.training import candidate
-from evergreen.training.data.split import validation
-from evergreen.training.judge.answers import out_of_sample, scores
-from evergreen.training.judge.contest import Rival
-from evergreen.training.judge.gate import judge
-from evergreen.training.search.search_result import tuned
-from evergreen.training.search.studies import pruner_of
-from evergreen.training.search.worker import search
+from evergreen.training.data.split import split_for_validation
+from evergreen.training.judge.answers import score_holdout, score_model
+from evergreen.training.judge.contest import ChampionScores
+from evergreen.training.judge.gate import judge_candidate
+from evergreen.training.search.search_result import build_search_result
+from evergreen.training.search.studies import create_pruner
+from evergreen.training.search.worker import run_trials
 from evergreen.usecase import EVENT_TIME, UseCase
-from evergreen.usecases import load
-from evergreen.usecases.credit_score.simulator import draw, periods_before, recorded
+from evergreen.usecases import load_use_case
+from evergreen.usecases.credit_score.simulator import draw, periods_before, simulate_recorded_rows
 
 USE_CASE = "credit_score"
 _ENDLESS_SECONDS = 86_400.0
@@ -111,16 +111,16 @@ class _Trained:
 def declared(**budget: Any) -> UseCase:
     """credit_score as it is declared, but that its search ends by its trials alone, and with another `budget`
     of them if one is given (fields of `Tuning`)."""
-    use_case = load(USE_CASE, Settings())
+    use_case = load_use_case(USE_CASE, Settings())
     return replace(use_case, tuning=replace(use_case.tuning, seconds=_ENDLESS_SECONDS, **budget))
 
 
-def training_sets(moment: datetime, seed: int = SEED, customers: int = CUSTOMERS) -> list[TrainingSet]:
+def training_sets(moment: datetime, seed: int = SEED, customers: int = CUSTOMER_COUNT) -> list[TrainingSet]:
     """The training sets of v1 and v2 of a tour taken at `moment` (aware) on the bank of that seed."""
     timeline, use_case = Timeline.until(moment), declared()
     whole = {"start": timeline.begins, "customers": customers, "seed": seed}
-    before = recorded(end=timeline.first_training, **whole)
-    after = recorded(end=timeline.now, recession_from=timeline.turns, **whole)
+    before = simulate_recorded_rows(end=timeline.first_training, **whole)
+    after = simulate_recorded_rows(end=timeline.now, recession_from=timeline.turns, **whole)
     return [
         training_set(use_case, before, timeline.first_training),
         training_set(use_case, after, timeline.now),
@@ -130,19 +130,19 @@ def training_sets(moment: datetime, seed: int = SEED, customers: int = CUSTOMERS
 def training_set(use_case: UseCase, frames: dict[str, pd.DataFrame], as_of: datetime) -> TrainingSet:
     """The point-in-time join of what the bank had recorded, ingested as of that moment."""
     window = use_case.retrain.window
-    query = query_of(use_case, as_of, as_of - window if window else None)
+    query = build_query(use_case, as_of, as_of - window if window else None)
     tables = dict(zip(("customer", "monthly_fact"), query.views, strict=True))
     views = [(_table(frames[name], part, as_of), part.max_age) for name, part in tables.items()]
     labels = _table(frames["score_outcome"], query.label, as_of)
-    times = arrow.numbers(labels[EVENT_TIME])
-    counts = times <= asof.microseconds(as_of - query.delay)
+    times = arrow.to_integers(labels[EVENT_TIME])
+    counts = times <= asof.to_microseconds(as_of - query.delay)
     if query.since is not None:
-        counts &= times > asof.microseconds(query.since)
+        counts &= times > asof.to_microseconds(query.since)
     labels = labels.filter(pa.array(counts)).drop_columns([INGESTED_AT])
     target = query.label.column_names[0]
-    joined = asof.join(labels, views, query.key_names, as_of)
+    joined = asof.join_as_of(labels, views, query.key_names, as_of)
     joined = joined.select([name for name in joined.column_names if name != target] + [target])
-    return TrainingSet(joined, arrow.digest(joined), as_of, as_of, query.to_json())
+    return TrainingSet(joined, arrow.digest_table(joined), as_of, as_of, query.to_json())
 
 
 def digest_of(rows: TrainingSet) -> str:
@@ -151,12 +151,12 @@ def digest_of(rows: TrainingSet) -> str:
     It covers every row, in its order, and every column: keys, stored features, label and that distance.
     """
     place = rows.table.schema.get_field_index(EVENT_TIME)
-    ago = asof.microseconds(rows.as_of) - arrow.numbers(rows.table[EVENT_TIME])
-    return arrow.digest(rows.table.set_column(place, EVENT_TIME, pa.array(ago)))
+    ago = asof.to_microseconds(rows.as_of) - arrow.to_integers(rows.table[EVENT_TIME])
+    return arrow.digest_table(rows.table.set_column(place, EVENT_TIME, pa.array(ago)))
 
 
 def take_decisions(
-    moment: datetime, seed: int = SEED, customers: int = CUSTOMERS, **budget: Any
+    moment: datetime, seed: int = SEED, customers: int = CUSTOMER_COUNT, **budget: Any
 ) -> Decisions:
     """Every decision of the tour that is taken at `moment` (aware) on the bank of that seed. A small `budget`
     of the search makes it cheap, where only equality matters."""
@@ -177,7 +177,7 @@ def take_decisions(
     )
 
 
-def _table(frame: pd.DataFrame, part: Part, as_of: datetime) -> pa.Table:
+def _table(frame: pd.DataFrame, part: TableSelection, as_of: datetime) -> pa.Table:
     """A table of the bank as the ingest leaves it in the store."""
     times = frame["valid_from"] if "valid_from" in frame else frame[EVENT_TIME]
     stored = frame.assign(
@@ -191,21 +191,23 @@ def _train(use_case: UseCase, given: TrainingSet, champion: _Trained | None) -> 
     import optuna
 
     settings = Settings(threads=1)
-    rows = candidate.rows(use_case, given)
+    rows = candidate.prepare_rows(use_case, given)
     part = rows.cuts[0].train
-    study = optuna.create_study(direction="minimize", pruner=pruner_of(use_case))
-    search(
+    study = optuna.create_study(direction="minimize", pruner=create_pruner(use_case))
+    run_trials(
         study,
         use_case,
-        rows_of(rows.columns, part),
+        select_rows(rows.columns, part),
         rows.label[part],
-        validation(use_case, rows.frame[part]),
-        machine=candidate.machine(settings, use_case),
+        split_for_validation(use_case, rows.frame[part]),
+        machine=candidate.choose_machine(settings, use_case),
     )
     run: Any = SimpleNamespace(as_of=given.as_of)
     with _without_servers(use_case, rows, champion):
-        made = candidate.evaluate(settings, _no_database(), use_case, run, rows, tuned(study, use_case))
-    verdict = judge(use_case, made.evaluation)
+        made = candidate.build_candidate(
+            settings, _no_database(), use_case, run, rows, build_search_result(study, use_case)
+        )
+    verdict = judge_candidate(use_case, made.evaluation)
     told = Training(
         dataset=digest_of(given),
         rows=len(given),
@@ -223,10 +225,10 @@ def _no_database() -> Any:
 @contextmanager
 def _without_servers(use_case: UseCase, rows: candidate.Rows, champion: _Trained | None) -> Iterator[None]:
     """An evaluation whose champion is at hand, without a prediction log, and without what only people see."""
-    rival = Rival(None, None, "")
+    rival = ChampionScores(None, None, "")
     if champion is not None:
         model = champion.made.model
-        answers = out_of_sample(use_case, [model] * len(rows.cuts), rows.columns, rows.cuts)
+        answers = score_holdout(use_case, [model] * len(rows.cuts), rows.columns, rows.cuts)
         loaded = LoadedModel(
             version=1,
             run_id="",
@@ -235,13 +237,13 @@ def _without_servers(use_case: UseCase, rows: candidate.Rows, champion: _Trained
             classes=use_case.label.classes,
             size_bytes=champion.made.evaluation["size_bytes"],
         )
-        rival = Rival(1, answers, "all hold-out rows are newer than its training", loaded)
+        rival = ChampionScores(1, answers, "all hold-out rows are newer than its training", loaded)
     with (
-        patch.object(candidate, "rival", lambda *_: rival),
-        patch.object(candidate, "replay", lambda *_: None),
-        patch.object(candidate, "learning_curve", lambda *_: []),
-        patch.object(candidate.pictures, "of_answers", lambda *_: {}),
-        patch.object(candidate.pictures, "of_model", lambda *_: {}),
+        patch.object(candidate, "score_champion", lambda *_: rival),
+        patch.object(candidate, "replay_requests", lambda *_: None),
+        patch.object(candidate, "compute_learning_curve", lambda *_: []),
+        patch.object(candidate.pictures, "draw_answers", lambda *_: {}),
+        patch.object(candidate.pictures, "draw_model", lambda *_: {}),
     ):
         yield
 
@@ -249,10 +251,12 @@ def _without_servers(use_case: UseCase, rows: candidate.Rows, champion: _Trained
 def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: datetime) -> Monitoring:
     """What monitoring makes of those requests: the steps of `evergreen.loop.monitor`."""
     answers = champion.made.answers.predictions
-    reference = {each.feature: each for each in profile(use_case, champion.rows.columns, answers)}
-    features = drift.measure(use_case, reference, columns)
+    reference = {
+        each.feature: each for each in build_reference_profile(use_case, champion.rows.columns, answers)
+    }
+    features = drift.measure_feature_drift(use_case, reference, columns)
     since = as_of - timedelta(minutes=5)
-    drifted, reason = drift.judge(use_case.drift, features, _length(columns), since)
+    drifted, reason = drift.judge_drift(use_case.drift, features, _length(columns), since)
     report = DriftReport(
         id="",
         use_case=use_case.name,
@@ -264,19 +268,19 @@ def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: dat
         drifted=drifted,
         report={"reason": reason, "features": []},
     )
-    return Monitoring(*governor.decide(use_case.retrain, report, as_of, promoted_at=since))
+    return Monitoring(*governor.apply_retrain_policy(use_case.retrain, report, as_of, promoted_at=since))
 
 
 def _fresh(use_case: UseCase, seed: int, scenario: str, period: int) -> tuple[Columns, Sequence[str]]:
     """The tour's requests as columns of all features, and the scores that these customers will get."""
-    rows, truth = draw(PREDICTIONS, seed, scenario=scenario, period=period)
+    rows, truth = draw(PREDICTION_COUNT, seed, scenario=scenario, period=period)
     frame = pd.DataFrame(rows)
     kinds = {f.name: "float64" if f.numeric else "object" for f in use_case.stored_features}
-    return feature_columns(use_case, columns_of(frame.astype(kinds), use_case)), truth
+    return add_on_demand_columns(use_case, build_columns_from_frame(frame.astype(kinds), use_case)), truth
 
 
 def _accuracy(use_case: UseCase, trained: _Trained, columns: Columns, truth: Sequence[str]) -> float:
-    predictions = scores(use_case, trained.made.model, columns).predictions
+    predictions = score_model(use_case, trained.made.model, columns).predictions
     return float((predictions == truth).mean())
 
 

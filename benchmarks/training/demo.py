@@ -15,7 +15,7 @@ from benchmarks.common.result import Field
 from benchmarks.common.timing import say
 from benchmarks.training.decisions import Decisions, digest_of, take_decisions, training_sets
 
-from evergreen.demo.upstream import CUSTOMERS, SEED
+from evergreen.demo.upstream import CUSTOMER_COUNT, SEED
 
 # Days on which calendars are unlike each other, each at another hour: the ends and beginnings of months, New
 # Year, leap days, the last of February, and the hours of Europe's and America's changes to and from summer
@@ -38,7 +38,7 @@ class Amount:
     dates: int = len(MOMENTS)
     trained: int = 6
     seeds: int = 20
-    customers: int = CUSTOMERS
+    customers: int = CUSTOMER_COUNT
     trials: int | None = None
 
 

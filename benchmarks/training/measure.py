@@ -16,11 +16,11 @@ from benchmarks.training.tuning import Tuning
 
 from evergreen.settings import load_settings
 from evergreen.stack.servers.server_list import BANK_DATABASE
-from evergreen.store.connection.database import engine
-from evergreen.training.candidate import rows as rows_of_run
-from evergreen.training.data.dataset import prepared
-from evergreen.usecases import load
-from evergreen.usecases.credit_score.simulator import best_reachable_accuracy
+from evergreen.store.connection.database import get_engine
+from evergreen.training.candidate import prepare_rows as rows_of_run
+from evergreen.training.data.dataset import prepare_training_set
+from evergreen.usecases import load_use_case
+from evergreen.usecases.credit_score.simulator import compute_best_accuracy
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,19 @@ def measure(folder: Path, size: Size, csv: Path | None) -> Measured:
         trained = pipeline.measure(settings, bank.USE_CASE, bank.AS_OF, size.trainings)
         points = tuning.GRID[:: len(tuning.GRID) // size.points]
         say(f"the declared search beside a grid of {len(points)} points")
-        use_case, database = load(bank.USE_CASE, settings), engine(settings)
-        run, found = prepared(
+        use_case, database = load_use_case(bank.USE_CASE, settings), get_engine(settings)
+        run, found = prepare_training_set(
             settings, database, use_case, pipeline.trained(settings, trained[0].training_run)
         )
         seeds = [use_case.tuning.seed + number for number in range(size.searches)]
         tuned = tuning.measure(settings, use_case, run, rows_of_run(use_case, found), seeds, points)
-    best = best_reachable_accuracy(bank.SCENARIO)
+    best = compute_best_accuracy(bank.SCENARIO)
     return Measured(size, survivors, why_not, trained, best, tuned, demo.measure(size.tours))
 
 
 def _titanic(size: Size, csv: Path | None) -> tuple[Titanic | None, str]:
     settings = load_settings()
-    use_case = load("titanic", settings)
+    use_case = load_use_case("titanic", settings)
     file = titanic.file_of(use_case, settings, csv)
     if not file.is_file():
         return None, f"there is no file {file}: name Kaggle's train.csv with --csv"

@@ -97,10 +97,10 @@ def main() -> int:
     atexit.register(gc.freeze)
     stopwatch = Stopwatch()
     watch(stopwatch)
-    from evergreen.loop.train import run
+    from evergreen.loop.train import run_train
     from evergreen.settings import load_settings
 
-    done = run(load_settings(), sys.argv[1], datetime.fromisoformat(sys.argv[2]))
+    done = run_train(load_settings(), sys.argv[1], datetime.fromisoformat(sys.argv[2]))
     told = {"entered": ENTERED, "training_run": done["training_run"], "parts": stopwatch.stop()}
     sys.stdout.write(json.dumps({**told, "left": time.time()}) + "\n")
     return 0

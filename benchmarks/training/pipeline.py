@@ -19,7 +19,7 @@ from benchmarks.common.server import environment
 from benchmarks.common.timing import say
 
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run as runs
 from evergreen.store.records.training_run import TrainingRun
 
@@ -87,4 +87,4 @@ def _one(settings: Settings, use_case: str, as_of: datetime) -> Pipeline:
 
 
 def trained(settings: Settings, training_run: str) -> TrainingRun:
-    return runs.get(engine(settings), training_run)
+    return runs.get_training_run(get_engine(settings), training_run)

@@ -18,16 +18,16 @@ from benchmarks.common.timing import say
 from sklearn.model_selection import StratifiedKFold
 
 from evergreen.model.calibration import Calibration
-from evergreen.model.judging.metrics import metrics
-from evergreen.model.matrix import Columns, rows_of
-from evergreen.model.on_demand import columns_of, feature_columns
+from evergreen.model.judging.metrics import compute_metrics
+from evergreen.model.matrix import Columns, select_rows
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.settings import Settings
-from evergreen.training.data.split import validation
-from evergreen.training.fit.fitting import Machine, fit
-from evergreen.training.judge.answers import scores
-from evergreen.training.search.search_result import tuned
-from evergreen.training.search.studies import pruner_of
-from evergreen.training.search.worker import search
+from evergreen.training.data.split import split_for_validation
+from evergreen.training.fit.fitting import Machine, fit_model
+from evergreen.training.judge.answers import score_model
+from evergreen.training.search.search_result import build_search_result
+from evergreen.training.search.studies import create_pruner
+from evergreen.training.search.worker import run_trials
 from evergreen.usecase import EVENT_TIME, TIMELESS, FileSource, UseCase
 
 FOLDS = 5
@@ -77,7 +77,7 @@ def measure(use_case: UseCase, csv: Path, repeats: int, nested: int, threads: in
     machine = Machine(threads)
 
     def fixed(_frame: pd.DataFrame, columns: Columns, label: np.ndarray) -> Any:
-        return fit(use_case, columns, label, {**middle(use_case), "iterations": TREES}, machine)
+        return fit_model(use_case, columns, label, {**middle(use_case), "iterations": TREES}, machine)
 
     def searched(frame: pd.DataFrame, columns: Columns, label: np.ndarray) -> Any:
         return _searched(use_case, frame, columns, label, machine)
@@ -106,15 +106,17 @@ def passengers(use_case: UseCase, csv: Path) -> pd.DataFrame:
 
 def cross_validate(use_case: UseCase, frame: pd.DataFrame, repeats: Sequence[int], made: Fit) -> list[Fold]:
     """Every fold of stratified cross-validations with these seeds, judged by a model made without it."""
-    columns = feature_columns(use_case, columns_of(frame, use_case))
+    columns = add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case))
     label = frame[use_case.label.name].to_numpy(dtype=object)
     folds = []
     for repeat in repeats:
         for _, places in StratifiedKFold(FOLDS, shuffle=True, random_state=repeat).split(label, label):
             test = np.zeros(len(label), dtype=bool)
             test[places] = True
-            model = made(frame[~test], rows_of(columns, ~test), label[~test])
-            found = metrics(use_case, label[test], scores(use_case, model, rows_of(columns, test)))
+            model = made(frame[~test], select_rows(columns, ~test), label[~test])
+            found = compute_metrics(
+                use_case, label[test], score_model(use_case, model, select_rows(columns, test))
+            )
             folds.append(Fold(repeat, found["roc_auc"], found["accuracy"]))
     return folds
 
@@ -130,7 +132,9 @@ def _searched(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="minimize", pruner=pruner_of(use_case))
-    search(study, use_case, columns, label, validation(use_case, frame), machine=machine)
-    best = tuned(study, use_case)
-    return fit(use_case, columns, label, best["params"], machine, Calibration.from_json(best["calibration"]))
+    study = optuna.create_study(direction="minimize", pruner=create_pruner(use_case))
+    run_trials(study, use_case, columns, label, split_for_validation(use_case, frame), machine=machine)
+    best = build_search_result(study, use_case)
+    return fit_model(
+        use_case, columns, label, best["params"], machine, Calibration.from_json(best["calibration"])
+    )

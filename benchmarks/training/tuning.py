@@ -20,18 +20,18 @@ from typing import Any
 from benchmarks.common.timing import say
 
 from evergreen.model.calibration import Calibration
-from evergreen.model.judging.metrics import metrics
-from evergreen.model.matrix import pool, rows_of
+from evergreen.model.judging.metrics import compute_metrics
+from evergreen.model.matrix import build_pool, select_rows
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records.training_run import TrainingRun
-from evergreen.training.candidate import Rows, machine
-from evergreen.training.data.split import Cut, validation
-from evergreen.training.fit.fitting import class_weights, fit, fitted, new_model
-from evergreen.training.judge.answers import scores
+from evergreen.training.candidate import Rows, choose_machine
+from evergreen.training.data.split import Cut, split_for_validation
+from evergreen.training.fit.fitting import build_model, compute_class_weights, fit_catboost, fit_model
+from evergreen.training.judge.answers import score_model
 from evergreen.training.search import studies
 from evergreen.training.search.search_result import Trial
-from evergreen.training.search.worker import search
+from evergreen.training.search.worker import run_trials
 from evergreen.usecase import UseCase
 
 DEPTHS, SHARES, PENALTIES = (7, 8, 9), (0.8, 0.9, 1.0), (3.0, 5.0, 7.0)
@@ -88,14 +88,14 @@ class World:
     def __init__(self, settings: Settings, use_case: UseCase, run: TrainingRun, given: Rows) -> None:
         self.settings, self.use_case, self.run = settings, use_case, run
         cut = given.cuts[0]
-        self.columns, self.label = rows_of(given.columns, cut.train), given.label[cut.train]
-        self.parts: Cut = validation(use_case, given.frame[cut.train])
-        self.held_out, self.truth = rows_of(given.columns, cut.test), given.label[cut.test]
-        self.machine = machine(settings, use_case)
+        self.columns, self.label = select_rows(given.columns, cut.train), given.label[cut.train]
+        self.parts: Cut = split_for_validation(use_case, given.frame[cut.train])
+        self.held_out, self.truth = select_rows(given.columns, cut.test), given.label[cut.test]
+        self.machine = choose_machine(settings, use_case)
 
     def judged(self, model: Any) -> tuple[float, float]:
         """Log loss and accuracy on the hold-out."""
-        found = metrics(self.use_case, self.truth, scores(self.use_case, model, self.held_out))
+        found = compute_metrics(self.use_case, self.truth, score_model(self.use_case, model, self.held_out))
         return found["log_loss"], found["accuracy"]
 
 
@@ -113,7 +113,7 @@ def measure(
 
     world = World(settings, use_case, run, given)
     pools = tuple(
-        pool(use_case, rows_of(world.columns, rows), world.label[rows])
+        build_pool(use_case, select_rows(world.columns, rows), world.label[rows])
         for rows in (world.parts.train, world.parts.test)
     )
     grid: list[Tried] = []
@@ -129,9 +129,9 @@ def _point(world: World, params: dict[str, Any], pools: tuple[Any, ...]) -> Trie
     """Fit one point of the grid. What its pools took to make is not counted."""
     train, judge = pools
     began = time.process_time()
-    weights = class_weights(world.use_case, world.label[world.parts.train])
-    model = new_model(world.use_case, params, world.machine, weights)
-    fitted(model, world.use_case, train, eval_set=judge, early_stopping_rounds=PATIENCE)
+    weights = compute_class_weights(world.use_case, world.label[world.parts.train])
+    model = build_model(world.use_case, params, world.machine, weights)
+    fit_catboost(model, world.use_case, train, eval_set=judge, early_stopping_rounds=PATIENCE)
     cpu = time.process_time() - began
     return Tried(params, int(model.tree_count_), cpu, *world.judged(model))
 
@@ -146,8 +146,10 @@ def _searched(world: World, seed: int) -> list[tuple[Trial, float]]:
         ended.append((trial, time.process_time() - began))
 
     began = time.process_time()
-    with studies.opened(world.settings, engine(world.settings), declared, mine) as study:
-        search(study, declared, world.columns, world.label, world.parts, machine=world.machine, progress=told)
+    with studies.open_study(world.settings, get_engine(world.settings), declared, mine) as study:
+        run_trials(
+            study, declared, world.columns, world.label, world.parts, machine=world.machine, progress=told
+        )
     return ended
 
 
@@ -157,18 +159,18 @@ def _trial(world: World, seed: int, trial: Trial, cpu: float) -> Tried:
         return Tried(trial.params, trial.trees, cpu, math.nan, math.nan)
     declared = _with_seed(world.use_case, seed)
     train = world.parts.train
-    rows, label = rows_of(world.columns, train), world.label[train]
+    rows, label = select_rows(world.columns, train), world.label[train]
     params = {**trial.params, "iterations": trial.trees}
-    plain = fit(declared, rows, label, params, world.machine)
-    again = metrics(
+    plain = fit_model(declared, rows, label, params, world.machine)
+    again = compute_metrics(
         declared,
         world.label[world.parts.test],
-        scores(declared, plain, rows_of(world.columns, world.parts.test)),
+        score_model(declared, plain, select_rows(world.columns, world.parts.test)),
     )["log_loss"]
     if trial.loss is None or abs(again - trial.loss) > _SAME_LOSS:
         raise SystemExit(f"trial {trial.number} fitted again has the loss {again}, not {trial.loss}")
     calibration = Calibration.from_json(trial.calibration) if trial.calibration else None
-    model = fit(declared, rows, label, params, world.machine, calibration)
+    model = fit_model(declared, rows, label, params, world.machine, calibration)
     return Tried(trial.params, trial.trees, cpu, *world.judged(model))
 
 

@@ -31,10 +31,10 @@ _PARAMETER = re.compile(r"([?&;#])([^=&;#?]+)=([^&;#]*)")
 
 def hide_secrets(text: str) -> str:
     """The text with `***` for passwords, signatures and tokens of every URL in it."""
-    return _URL.sub(lambda found: _shown(found[0]), text)
+    return _URL.sub(lambda found: _mask_url(found[0]), text)
 
 
-def without_secrets(url: str) -> str:
+def remove_secrets(url: str) -> str:
     """The URL without the parameters and the user that let others in; what selects data stays."""
     secret = _secret_parameters(url)
     plain = _USER.sub(r"\1", url, count=1) if _has_secret_user(url) else url
@@ -49,7 +49,7 @@ def without_secrets(url: str) -> str:
     return plain.removesuffix("?")
 
 
-def _shown(url: str) -> str:
+def _mask_url(url: str) -> str:
     secret = _secret_parameters(url)
     if _has_secret_user(url):
         name = _USER.search(url)
@@ -117,7 +117,7 @@ def hide_values(message: str) -> str:
     return message
 
 
-class HideSecrets(logging.Filter):
+class SecretsFilter(logging.Filter):
     """Masks the URLs of what another library logs."""
 
     def filter(self, record: logging.LogRecord) -> bool:

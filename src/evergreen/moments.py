@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from evergreen.errors import SettingsError
 
 # How far the clock of the machine that chose a moment may be ahead of ours.
-_CLOCKS_DIFFER = timedelta(minutes=5)
+_CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 def parse_moment(text: str) -> datetime:
@@ -29,7 +29,7 @@ def refuse_future(as_of: datetime, now: datetime | None = None) -> None:
     """Raise SettingsError for an `as_of` (aware) after `now`: rows or models as of a mistyped year would
     outlive all that really happens until then."""
     now = now or datetime.now(UTC)
-    if as_of > now + _CLOCKS_DIFFER:
+    if as_of > now + _CLOCK_TOLERANCE:
         raise SettingsError(
             f"{as_of.isoformat()} is in the future: it is {now:%Y-%m-%dT%H:%M:%S} UTC",
             hint="give an --as-of that has passed, or leave it out",

@@ -42,13 +42,13 @@ def replace_file(path: Path, *, keep_mode: bool = False) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def write_private(path: Path, content: str | bytes, *, keep_mode: bool = False) -> None:
+def write_private_file(path: Path, content: str | bytes, *, keep_mode: bool = False) -> None:
     """Replace a file at once by that content (text as UTF-8); see `replace_file`. Raises OSError."""
     with replace_file(path, keep_mode=keep_mode) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def open_private(path: Path, flags: int) -> int:
+def open_private_file(path: Path, flags: int) -> int:
     """Open a file for writing with those flags of `os.open`, made or narrowed to its owner's eyes.
 
     For files that grow; returns the descriptor. Raises OSError.

@@ -17,10 +17,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as MalformedSource
 
 from evergreen.errors import SettingsError
-from evergreen.trust import VARIABLE, Trust, trust_of
+from evergreen.trust import TRUSTED_FOLDERS_VARIABLE, Trust, build_trust
 
 STACK_ENV = "stack.env"
-_SERVER = ("EVERGREEN_MARIADB_HOST", "EVERGREEN_MARIADB_PORT")
+_SERVER_VARIABLES = ("EVERGREEN_MARIADB_HOST", "EVERGREEN_MARIADB_PORT")
 
 
 class Settings(BaseSettings):
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     @property
     def trust(self) -> Trust:
         """Whose folders may hold code and settings for this process."""
-        return trust_of(self.trusted_folders)
+        return build_trust(self.trusted_folders)
 
     @property
     def mariadb_verified(self) -> bool:
@@ -118,8 +118,8 @@ def load_settings(home: Path | None = None) -> Settings:
     """
     home = home or Path(os.environ.get("EVERGREEN_HOME", ".evergreen"))
     # Never from the file: a folder cannot vouch for itself.
-    trusted_folders = os.environ.get(VARIABLE, "")
-    trust = trust_of(trusted_folders)
+    trusted_folders = os.environ.get(TRUSTED_FOLDERS_VARIABLE, "")
+    trust = build_trust(trusted_folders)
     trust.check_folder(home, "the home of the stack")
     trust.check_file(home / STACK_ENV, "the settings of the stack")
     hint = f"mend the environment or {home / STACK_ENV}; .env.example lists every setting"
@@ -138,10 +138,10 @@ def load_settings(home: Path | None = None) -> Settings:
     except OSError as error:
         raise SettingsError(f"the settings cannot be read: {error}", hint=hint) from None
     chosen = {name.upper() for name in os.environ}
-    if "EVERGREEN_MARIADB_SOCKET" not in chosen and chosen & set(_SERVER):
+    if "EVERGREEN_MARIADB_SOCKET" not in chosen and chosen & set(_SERVER_VARIABLES):
         stack = dotenv_values(home / STACK_ENV)
         address = (settings.mariadb_host, str(settings.mariadb_port))
-        if address != tuple(stack.get(name) for name in _SERVER):
+        if address != tuple(stack.get(name) for name in _SERVER_VARIABLES):
             # The socket is the running stack's, another server's address in the environment is meant.
             return settings.model_copy(update={"mariadb_socket": None})
     return settings

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from evergreen.errors import UntrustedFolder
 
-VARIABLE = "EVERGREEN_TRUSTED_FOLDERS"
-EVERYTHING = "*"
+TRUSTED_FOLDERS_VARIABLE = "EVERGREEN_TRUSTED_FOLDERS"
+ALL_FOLDERS = "*"
 
 # What Python loads from a folder: sources, and what it or a compiler made of them; Airflow reads archives.
 _CODE = frozenset({".py", ".pyc", ".so", ".zip"})
@@ -66,7 +66,7 @@ class Trust:
         self._check(folder, what)
         if self._is_exception(folder):
             return
-        for path in _code_in(folder):
+        for path in _list_code(folder):
             self._check(path, f"code in {what}")
 
     def check_file(self, path: Path, what: str) -> None:
@@ -81,7 +81,7 @@ class Trust:
         """The exceptions for a process that runs in another folder."""
         named = [part for part in self.exceptions.split(os.pathsep) if part]
         return os.pathsep.join(
-            part if part == EVERYTHING else str(Path(part).expanduser().resolve()) for part in named
+            part if part == ALL_FOLDERS else str(Path(part).expanduser().resolve()) for part in named
         )
 
     def _check(self, path: Path, what: str) -> None:
@@ -107,8 +107,8 @@ class Trust:
                 hint=f"chmod o-w {shlex.quote(str(path))}",
             )
         raise UntrustedFolder(
-            f"{what}, {path}, belongs to {_name(status.st_uid)}, not to you: what is in it would run as"
-            f" {_name(os.geteuid())}",
+            f"{what}, {path}, belongs to {_format_user(status.st_uid)}, not to you: what is in it would run"
+            f" as {_format_user(os.geteuid())}",
             hint=f"look at what is in it, and if you trust its owner: export {self._with(path)}",
         )
 
@@ -116,17 +116,20 @@ class Trust:
         named = [part for part in self.exceptions.split(os.pathsep) if part]
         resolved = path.resolve()
         return any(
-            part == EVERYTHING or resolved.is_relative_to(Path(part).expanduser().resolve()) for part in named
+            part == ALL_FOLDERS or resolved.is_relative_to(Path(part).expanduser().resolve())
+            for part in named
         )
 
     def _with(self, path: Path) -> str:
         """The line that makes an exception of this path as well."""
         folder = path if path.is_dir() else path.parent
         value = os.pathsep.join(filter(None, (self.exceptions, str(folder))))
-        return f"{VARIABLE}={shlex.quote(value)}"
+        return f"{TRUSTED_FOLDERS_VARIABLE}={shlex.quote(value)}"
 
 
-def trust_of(exceptions: str, environment: dict[str, str] | None = None, caller: int | None = None) -> Trust:
+def build_trust(
+    exceptions: str, environment: dict[str, str] | None = None, caller: int | None = None
+) -> Trust:
     """Whom this process trusts: its own user and root. Where root is the caller, SUDO_UID of the environment
     too: `sudo evergreen status` in one's own folder. Anybody else's SUDO_UID says nothing."""
     caller = os.geteuid() if caller is None else caller
@@ -137,14 +140,14 @@ def trust_of(exceptions: str, environment: dict[str, str] | None = None, caller:
     return Trust(frozenset(owners), exceptions)
 
 
-def _code_in(folder: Path) -> Iterator[Path]:
+def _list_code(folder: Path) -> Iterator[Path]:
     """Every folder and every file of code below. A link to a folder is given, what lies behind it is not."""
     for place, folders, files in os.walk(folder):
         yield from (Path(place, name) for name in folders)
         yield from (Path(place, name) for name in files if Path(name).suffix in _CODE)
 
 
-def _name(uid: int) -> str:
+def _format_user(uid: int) -> str:
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     except KeyError:

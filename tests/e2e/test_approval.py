@@ -16,11 +16,11 @@ import pytest
 
 from conftest import toy_rows
 from evergreen.registry import ledger
-from evergreen.registry.champion import champion
+from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings, load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.airflow_api import AirflowApi
-from evergreen.store.connection.database import dispose, engine
+from evergreen.store.connection.database import dispose_engines, get_engine
 from support import toy_declaration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -51,15 +51,15 @@ def stack() -> Iterator[Settings]:
             patch.delenv(name)
         patch.setenv("EVERGREEN_USE_CASES", str(home / "usecases"))
         try:
-            lifecycle.up(home)
+            lifecycle.start_stack(home)
             settings = load_settings(home)
             airflow = AirflowApi(settings)
             run = airflow.trigger("toy__ingest", {"as_of": AS_OF.isoformat()})
             airflow.wait("toy__ingest", run, timeout=ANSWER_SECONDS)
             yield settings
-            dispose(settings)
+            dispose_engines(settings)
         finally:
-            lifecycle.down(home)
+            lifecycle.stop_stack(home)
             shutil.rmtree(home)
 
 
@@ -114,7 +114,7 @@ def test_a_version_goes_live_when_approved_and_stays_out_when_denied(stack: Sett
     assert airflow.xcom("toy__train", first, "tune")["trials"] == 4
     spans = search_spans(stack, first)
     assert max(began for began, _ in spans) < min(ended for _, ended in spans), "side by side"
-    assert champion(stack, "toy") is None
+    assert read_champion(stack, "toy") is None
     put = answer(stack, first, "Approve", "card read")
     assert put["subject"] == "Toy: let version 1 in?"
     assert "model_card.html" in put["body"]
@@ -125,7 +125,7 @@ def test_a_version_goes_live_when_approved_and_stays_out_when_denied(stack: Sett
     assert noted["note"] == airflow.xcom("toy__train", first, "gate")["summary"]
     assert noted["note"].startswith("passed with 1 warning: roc_auc")
     airflow.wait("toy__train", first, timeout=ANSWER_SECONDS)
-    found = champion(stack, "toy")
+    found = read_champion(stack, "toy")
     assert found is not None
     assert found.version == 1
 
@@ -133,10 +133,10 @@ def test_a_version_goes_live_when_approved_and_stays_out_when_denied(stack: Sett
     answer(stack, second, "Deny", "once is enough")
     airflow.wait("toy__train", second, timeout=ANSWER_SECONDS)
     assert airflow.task_states("toy__train", second)["promote"] == "skipped"
-    still = champion(stack, "toy")
+    still = read_champion(stack, "toy")
     assert still is not None
     assert still.version == 1
-    lines = list(reversed(ledger.entries(engine(stack), "toy")))
+    lines = list(reversed(ledger.read_entries(get_engine(stack), "toy")))
     assert [(line.action, line.to_version, line.actor) for line in lines] == [
         ("approve", 1, "airflow: admin"),
         ("promote", 1, "airflow: admin"),

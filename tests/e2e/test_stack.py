@@ -26,8 +26,8 @@ from evergreen.settings import Settings, load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.processes import process_table
-from evergreen.stack.processes.stack_state import is_alive
-from evergreen.store.connection.database import dispose, engine
+from evergreen.stack.processes.stack_state import is_stack_alive
+from evergreen.store.connection.database import dispose_engines, get_engine
 from support.listening import listening
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -60,12 +60,12 @@ class Stack:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.id = process_table.stack_id(home)
+        self.id = process_table.compute_stack_id(home)
         self.seconds = 0.0
 
     def up(self) -> dict[str, Any]:
         began = time.monotonic()
-        status = lifecycle.up(self.home)
+        status = lifecycle.start_stack(self.home)
         self.seconds = time.monotonic() - began
         return status
 
@@ -74,10 +74,10 @@ class Stack:
         return load_settings(self.home)
 
     def process(self, name: str) -> dict[str, Any]:
-        return next(p for p in lifecycle.status(self.home)["processes"] if p["name"] == name)
+        return next(p for p in lifecycle.read_stack_status(self.home)["processes"] if p["name"] == name)
 
     def gone(self) -> bool:
-        return not is_alive(self.home) and not process_table.marked(self.id)
+        return not is_stack_alive(self.home) and not process_table.find_stack_processes(self.id)
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +97,13 @@ def started_stack() -> Iterator[Stack]:
             started.up()
             yield started
         finally:
-            lifecycle.down(home)
+            lifecycle.stop_stack(home)
             shutil.rmtree(home)
 
 
 @pytest.fixture
 def stack(started_stack: Stack) -> Stack:
-    if not is_alive(started_stack.home):
+    if not is_stack_alive(started_stack.home):
         started_stack.up()
     return started_stack
 
@@ -116,7 +116,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> None:
 
 
 def test_it_is_up_and_small(stack: Stack) -> None:
-    status = lifecycle.status(stack.home)
+    status = lifecycle.read_stack_status(stack.home)
     print(f"ready after {stack.seconds:.0f} s with {status['memory_mb']:.0f} MB")  # noqa: T201
     assert status["state"] == "running"
     servers = {p["name"] for p in status["processes"] if p["state"] == "ready"}
@@ -134,9 +134,12 @@ def test_it_is_up_and_small(stack: Stack) -> None:
 
 def test_it_listens_on_nothing_but_its_announced_ports(stack: Stack) -> None:
     """No other TCP or UDP port, on whatever address, and no Unix socket that anybody reaches."""
-    announced = [p["port"] for p in lifecycle.status(stack.home)["processes"] if p["port"]]
+    announced = [p["port"] for p in lifecycle.read_stack_status(stack.home)["processes"] if p["port"]]
     assert len(announced) == 3
-    pids = {lifecycle.status(stack.home)["supervisor_pid"], *process_table.marked(stack.id)}
+    pids = {
+        lifecycle.read_stack_status(stack.home)["supervisor_pid"],
+        *process_table.find_stack_processes(stack.id),
+    }
     assert listening(pids) == {f"tcp 127.0.0.1:{port}" for port in announced}
 
 
@@ -145,11 +148,11 @@ def test_mariadb_is_reached_by_a_socket_that_only_its_owner_can_enter(stack: Sta
     assert settings.mariadb_socket is not None
     assert stat.S_ISSOCK(settings.mariadb_socket.stat().st_mode)
     assert stat.S_IMODE(settings.mariadb_socket.parent.stat().st_mode) == 0o700
-    with engine(settings).connect() as connection:
+    with get_engine(settings).connect() as connection:
         # Over TCP the host would have a port.
         (account,) = connection.exec_driver_sql("SELECT USER()").one()
         assert account == "evergreen@localhost"
-    dispose(settings)
+    dispose_engines(settings)
 
 
 def test_every_server_answers_and_secrets_are_private(stack: Stack) -> None:
@@ -172,7 +175,7 @@ def test_every_server_answers_and_secrets_are_private(stack: Stack) -> None:
     for name in ("stack.env", "keys.json", "stack.json", "airflow/passwords.json"):
         assert stat.S_IMODE((stack.home / name).stat().st_mode) == 0o600, name
     secrets = [password, *json.loads((stack.home / "keys.json").read_text()).values()]
-    for pid in process_table.marked(stack.id):
+    for pid in process_table.find_stack_processes(stack.id):
         command = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
         assert not any(secret in command for secret in secrets)
     assert not any(secret in (stack.home / "stack.json").read_text() for secret in secrets)
@@ -192,7 +195,7 @@ def test_airflow_runs_a_dag_through_the_api(stack: Stack) -> None:
 
 def test_killed_servers_come_back(stack: Stack) -> None:
     before = {name: stack.process(name) for name in ("mariadb", "mlflow", "airflow-scheduler")}
-    old = set(process_table.marked(stack.id))
+    old = set(process_table.find_stack_processes(stack.id))
     for process in before.values():
         os.kill(process["pid"], signal.SIGKILL)
     for name in before:
@@ -205,7 +208,9 @@ def test_killed_servers_come_back(stack: Stack) -> None:
         assert stack.process(name)["last_exit"] == "killed by SIGKILL"
     # Neither MLflow's worker nor the scheduler's of the first life is left.
     names = {
-        stack_pid: name for stack_pid, name in process_table.marked(stack.id).items() if stack_pid in old
+        stack_pid: name
+        for stack_pid, name in process_table.find_stack_processes(stack.id).items()
+        if stack_pid in old
     }
     assert not {"mariadb", "mlflow", "airflow-scheduler"} & set(names.values())
 
@@ -215,9 +220,9 @@ def test_killing_the_supervisor_leaves_nothing_and_up_recovers(stack: Stack) -> 
     airflow = AirflowApi(settings)
     run = airflow.trigger("tiny", {"number": 6})
     airflow.wait("tiny", run, timeout=120)
-    os.kill(lifecycle.status(stack.home)["supervisor_pid"], signal.SIGKILL)
+    os.kill(lifecycle.read_stack_status(stack.home)["supervisor_pid"], signal.SIGKILL)
     eventually(stack.gone, 60.0)
-    assert lifecycle.status(stack.home)["state"] == "killed"
+    assert lifecycle.read_stack_status(stack.home)["state"] == "killed"
     assert stack.up()["state"] == "running"
     assert stack.settings == settings
     assert airflow.xcom("tiny", run, "second") == 7
@@ -225,7 +230,7 @@ def test_killing_the_supervisor_leaves_nothing_and_up_recovers(stack: Stack) -> 
 
 def test_down_leaves_nothing_and_a_taken_port_is_replaced(stack: Stack) -> None:
     port = stack.settings.mariadb_port
-    assert lifecycle.down(stack.home)
+    assert lifecycle.stop_stack(stack.home)
     assert stack.gone()
     log = (stack.home / "logs" / "mariadb.log").read_text()
     assert log.rstrip().endswith("Shutdown complete")
@@ -236,5 +241,5 @@ def test_down_leaves_nothing_and_a_taken_port_is_replaced(stack: Stack) -> None:
         status = stack.up()
         assert status["state"] == "running"
         assert stack.settings.mariadb_port != port
-    assert lifecycle.down(stack.home)
+    assert lifecycle.stop_stack(stack.home)
     assert stack.gone()

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from evergreen.ingest.loading.load import load
-from evergreen.registry.champion import champion
+from evergreen.ingest.loading.load import load_parts
+from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.tables.declared import create_tables
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from support.serving_world import Service, World, running, world
 
@@ -26,15 +26,15 @@ from support.serving_world import Service, World, running, world
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database: making one takes seconds, copying it does not."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    champion(Settings(mlflow_tracking_uri=f"sqlite:///{path}"), "nobody")
+    read_champion(Settings(mlflow_tracking_uri=f"sqlite:///{path}"), "nobody")
     return path
 
 
 @pytest.fixture
 def database(settings: Settings, toy_use_case: UseCase) -> sa.Engine:
     """A store with the toy's tables and no row."""
-    found = engine(settings)
-    migrate(found)
+    found = get_engine(settings)
+    apply_migrations(found)
     create_tables(found, toy_use_case)
     return found
 
@@ -48,11 +48,11 @@ def toy_store(
 ) -> Settings:
     """Settings whose store holds 600 rows of the toy, January to June 2026, ingested as of 2026-07-01."""
     shutil.copy(empty_mlflow, toy_settings.mlflow_tracking_uri.removeprefix("sqlite:///"))
-    database = engine(toy_settings)
-    migrate(database)
+    database = get_engine(toy_settings)
+    apply_migrations(database)
     create_tables(database, toy_use_case)
     run = start_ingest(database, toy_use_case, datetime(2026, 7, 1, tzinfo=UTC))
-    load(database, toy_use_case, run.id, toy_frames(600))
+    load_parts(database, toy_use_case, run.id, toy_frames(600))
     return toy_settings
 
 

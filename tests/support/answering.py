@@ -12,10 +12,10 @@ from catboost import CatBoostClassifier
 from prometheus_client import CollectorRegistry
 
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.model.matrix import pool
-from evergreen.model.on_demand import columns_of_rows, feature_columns
+from evergreen.model.matrix import build_pool
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
 from evergreen.serving.http.examples import draw_requests
-from evergreen.serving.models.slot import Served
+from evergreen.serving.models.slot import ServedModel
 from evergreen.serving.runtime import Runtime
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
@@ -23,7 +23,7 @@ from evergreen.usecase import UseCase
 
 def fit(use_case: UseCase, weights: tuple[float, ...] = (), seed: int = 1) -> LoadedModel:
     """A model of a use case with classes, fitted on 300 drawn rows; `weights` are the classes' costs."""
-    columns = columns_of_rows(use_case, draw_requests(use_case, 300, seed))
+    columns = build_columns_from_rows(use_case, draw_requests(use_case, 300, seed))
     classes = use_case.label.classes
     driver = next(columns[f.name] for f in use_case.stored_features if f.numeric and not f.nullable)
     ranks = (driver + np.random.default_rng(seed).normal(0, driver.std(), 300)).argsort().argsort()
@@ -36,14 +36,14 @@ def fit(use_case: UseCase, weights: tuple[float, ...] = (), seed: int = 1) -> Lo
         allow_writing_files=False,
     )
     target = np.array(classes, dtype=object)[ranks * len(classes) // 300]
-    model.fit(pool(use_case, feature_columns(use_case, columns), target))
+    model.fit(build_pool(use_case, add_on_demand_columns(use_case, columns), target))
     return LoadedModel(1, "run", model, tuple(model.feature_names_), classes, weights)
 
 
 def answering(settings: Settings, use_case: UseCase, loaded: LoadedModel, logged: list[Any]) -> Runtime:
     """A runtime with that model in service, whose logged rows go to the list `logged`."""
     runtime = Runtime(settings, use_case, CollectorRegistry())
-    served = Served(loaded, None, datetime(2026, 6, 1, tzinfo=UTC))
+    served = ServedModel(loaded, None, datetime(2026, 6, 1, tzinfo=UTC))
     runtime.slot = SimpleNamespace(require=lambda: served, current=served)  # type: ignore[assignment]
 
     def put(rows: Sequence[Any]) -> None:

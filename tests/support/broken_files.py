@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 DECLARATION = '''"""Will this pail be ordered?"""
 
@@ -70,7 +70,7 @@ def declare(settings: Settings) -> UseCase:
     folder = Path(settings.use_cases) / "pails"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "__init__.py").write_text(DECLARATION, encoding="utf-8")
-    return load("pails", settings)
+    return load_use_case("pails", settings)
 
 
 def _at(day: int, *clock: int) -> datetime:

@@ -12,7 +12,7 @@ from typing import Any
 
 from evergreen.errors import MissingProgram
 from evergreen.stack.processes.child import ChildSpec
-from evergreen.stack.processes.ports import any_free, assign
+from evergreen.stack.processes.ports import assign_ports, find_free_port
 from evergreen.stack.servers import probes
 
 SERVER = """
@@ -49,9 +49,9 @@ class FakePlan:
         faults = self._faults()
         if faults.get("missing"):
             raise MissingProgram("mariadbd is not installed", hint="install it")
-        usual = faults.get("ports") or {"database": any_free(), "web": any_free()}
+        usual = faults.get("ports") or {"database": find_free_port(), "web": find_free_port()}
         # "fixed" ports are used whoever has them, as if they had been taken a moment after they were chosen.
-        self.ports = assign(usual, self._previous) | faults.get("fixed", {})
+        self.ports = assign_ports(usual, self._previous) | faults.get("fixed", {})
         return [
             self._server("database", stop_last=True),
             ChildSpec(
@@ -65,7 +65,7 @@ class FakePlan:
 
     def services(self) -> list[ChildSpec]:
         names = self._faults().get("services", [])
-        new = {name: any_free() for name in names if name not in self.ports}
+        new = {name: find_free_port() for name in names if name not in self.ports}
         self.ports = {**self.ports, **new}
         return [self._server(name, optional=True) for name in names]
 
@@ -81,7 +81,7 @@ class FakePlan:
         return ChildSpec(
             name=name,
             command=tuple(command),
-            probe=probes.http_ok(port, "/"),
+            probe=probes.build_http_probe(port, "/"),
             port=port,
             url=f"http://127.0.0.1:{port}",
             needs=needs,

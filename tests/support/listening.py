@@ -38,7 +38,7 @@ def listening(pids: Iterable[int]) -> set[str]:
 def assert_listens_only_on(service: Service) -> None:
     """A service and all of its workers listen on its announced port and on nothing else."""
     address = urlsplit(service.url)
-    pids = {service.process.pid, *warden.descendants(service.process.pid)}
+    pids = {service.process.pid, *warden.find_descendants(service.process.pid)}
     assert listening(pids) == {f"tcp {address.hostname}:{address.port}"}
 
 

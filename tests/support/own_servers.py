@@ -15,9 +15,14 @@ from pathlib import Path
 import pymysql
 
 from evergreen.stack.processes import warden
-from evergreen.stack.processes.ports import LOOPBACK, any_free
-from evergreen.stack.servers.mariadb import HOSTS, PrivateMariaDB, new_password
-from evergreen.store.tables.sql_files import grant_all, grant_ledger, ledger_schema, prepare_ledger
+from evergreen.stack.processes.ports import LOOPBACK, find_free_port
+from evergreen.stack.servers.mariadb import HOSTS, PrivateMariaDB, generate_password
+from evergreen.store.tables.sql_files import (
+    build_full_grants,
+    build_ledger_grants,
+    build_ledger_statements,
+    get_ledger_schema,
+)
 from support.waiting import eventually
 
 _STOP_SECONDS = 60.0
@@ -71,7 +76,7 @@ def stop(process: subprocess.Popen[bytes], seconds: float = _STOP_SECONDS) -> No
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
-        warden.signal_all({process.pid, *warden.descendants(process.pid)}, 9)
+        warden.signal_processes({process.pid, *warden.find_descendants(process.pid)}, 9)
         process.wait(seconds)
         raise
 
@@ -120,19 +125,19 @@ class Database:
         Both are dropped at the end, with the rights.
         """
         name, user = f"test_{secrets.token_hex(6)}", self.server.user
-        grants = [*grant_all(name, user, HOSTS), *grant_ledger(name, user, HOSTS)]
-        self.administer(f"CREATE DATABASE {name}", *prepare_ledger(name), *grants)
+        grants = [*build_full_grants(name, user, HOSTS), *build_ledger_grants(name, user, HOSTS)]
+        self.administer(f"CREATE DATABASE {name}", *build_ledger_statements(name), *grants)
         try:
             yield name
         finally:
             self.administer(
                 f"DROP DATABASE IF EXISTS {name}",
-                f"DROP DATABASE IF EXISTS {ledger_schema(name)}",
+                f"DROP DATABASE IF EXISTS {get_ledger_schema(name)}",
                 *(
                     f"REVOKE ALL PRIVILEGES ON {place} FROM '{user}'@'{host}'"
                     for place in (
                         rf"`{name.replace('_', chr(92) + '_')}`.*",
-                        f"{ledger_schema(name)}.promotion",
+                        f"{get_ledger_schema(name)}.promotion",
                     )
                     for host in HOSTS
                 ),
@@ -157,7 +162,7 @@ def private_mariadb(folder: Path, options: Sequence[str] = ()) -> Iterator[Datab
     A folder of pytest's: what a killed run leaves of the data is deleted with that run's other files.
     """
     home = folder / "mariadb"
-    server = PrivateMariaDB(home=home, port=any_free(), user="evergreen", password=new_password())
+    server = PrivateMariaDB(home=home, port=find_free_port(), user="evergreen", password=generate_password())
     try:
         server.initialise()
         database = Database(server, options)

@@ -7,7 +7,7 @@ from typing import Any
 
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 SOURCE = '''"""Will a parcel be late?"""
 
@@ -66,7 +66,7 @@ def declare(settings: Settings) -> UseCase:
     folder = Path(settings.use_cases) / "parcel"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "__init__.py").write_text(SOURCE)
-    return load("parcel", settings)
+    return load_use_case("parcel", settings)
 
 
 def row(**changes: Any) -> dict[str, Any]:

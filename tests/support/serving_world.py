@@ -22,20 +22,20 @@ import numpy as np
 import pandas as pd
 from pydantic import SecretStr
 
-from evergreen.ingest.loading.load import load
-from evergreen.model.matrix import pool
-from evergreen.model.on_demand import columns_of_rows, feature_columns
-from evergreen.registry.connection import make_process_default
-from evergreen.registry.models import MODEL_URI, register, set_champion
+from evergreen.ingest.loading.load import load_parts
+from evergreen.model.matrix import build_pool
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
+from evergreen.registry.connection import set_process_tracking_uri
+from evergreen.registry.models import MODEL_URI, register_model_version, set_champion
 from evergreen.serving.client import ServiceClient
 from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import Settings
-from evergreen.stack.processes.ports import LOOPBACK, any_free
-from evergreen.store.connection.database import dispose, engine
+from evergreen.stack.processes.ports import LOOPBACK, find_free_port
+from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.tables.declared import create_tables
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from support import own_servers
 from support.own_servers import Database, private_mariadb
@@ -57,7 +57,7 @@ class World:
 
     def logged(self, channel: str = "online") -> int:
         """Rows in the prediction log."""
-        counts = count_predictions(engine(self.settings), self.use_case)
+        counts = count_predictions(get_engine(self.settings), self.use_case)
         return int(counts["by_channel"].get(channel, 0))
 
     def rows(self, count: int, seed: int = 1) -> list[dict[str, Any]]:
@@ -116,8 +116,8 @@ def world(folder: Path) -> Iterator[World]:
             threads=1,
         )
         use_case = declare(settings)
-        migrate(engine(settings))
-        create_tables(engine(settings), use_case)
+        apply_migrations(get_engine(settings))
+        create_tables(get_engine(settings), use_case)
         fill_store(settings, use_case)
         made = World(settings, use_case, database)
         made.versions = register_models(settings, use_case, folder, (1, 2))
@@ -125,7 +125,7 @@ def world(folder: Path) -> Iterator[World]:
         try:
             yield made
         finally:
-            dispose(settings)
+            dispose_engines(settings)
 
 
 def fill_store(settings: Settings, use_case: UseCase) -> None:
@@ -133,8 +133,8 @@ def fill_store(settings: Settings, use_case: UseCase) -> None:
     frame = pd.DataFrame(draw_requests(use_case, PARCELS, seed=11))
     frame["parcel_id"] = np.arange(1, PARCELS + 1)
     frame["event_time"] = pd.Series([NOW - timedelta(days=3)] * PARCELS, dtype="datetime64[us, UTC]")
-    run = start_ingest(engine(settings), use_case, NOW)
-    load(engine(settings), use_case, run.id, {"shipment": frame})
+    run = start_ingest(get_engine(settings), use_case, NOW)
+    load_parts(get_engine(settings), use_case, run.id, {"shipment": frame})
 
 
 def register_models(
@@ -151,13 +151,13 @@ def register_models(
     import mlflow
     from catboost import CatBoostClassifier
 
-    make_process_default(settings)
+    set_process_tracking_uri(settings)
     client = mlflow.MlflowClient(settings.mlflow_tracking_uri)
     experiment = client.create_experiment(
         f"{use_case.name}-{uuid.uuid4().hex}", artifact_location=(folder / "artifacts").as_uri()
     )
     rows = draw_requests(use_case, 1500, seed=5)
-    columns = feature_columns(use_case, columns_of_rows(use_case, rows))
+    columns = add_on_demand_columns(use_case, build_columns_from_rows(use_case, rows))
     driver = columns[next(f.name for f in use_case.stored_features if f.numeric and not f.nullable)]
     names = np.array(classes or use_case.label.classes, dtype=object)
     versions = []
@@ -174,11 +174,13 @@ def register_models(
             verbose=False,
             allow_writing_files=False,
         )
-        model.fit(pool(use_case, columns, target))
+        model.fit(build_pool(use_case, columns, target))
         with mlflow.start_run(experiment_id=experiment) as run:
             info = mlflow.catboost.log_model(model, name="model", pip_requirements=["catboost"])
             mlflow.set_tag(MODEL_URI, info.model_uri)
-        versions.append(register(settings, use_case.name, run.info.run_id, f"training-{seed}", {}))
+        versions.append(
+            register_model_version(settings, use_case.name, run.info.run_id, f"training-{seed}", {})
+        )
     return versions
 
 
@@ -217,7 +219,7 @@ def running(
 ) -> Iterator[Service]:
     """The real service as its own process on a free port, started as the stack does; stopped at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = any_free()
+    port = find_free_port()
     log = folder / "service.log"
     process = own_servers.start_guarded(
         [sys.executable, "-m", *command, "--host", LOOPBACK, "--port", str(port)],

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from evergreen.ingest.loading import load as ingest
 from evergreen.store.records.ingest_run import start_ingest
-from evergreen.store.tables.declared import tables
+from evergreen.store.tables.declared import build_tables
 from evergreen.usecase import UseCase
 
 DAY = timedelta(days=1)
@@ -22,7 +22,7 @@ JULY = datetime(2026, 7, 1, tzinfo=UTC)
 def load(
     database: sa.Engine, use_case: UseCase, as_of: datetime, frames: dict[str, pd.DataFrame]
 ) -> dict[str, int]:
-    return ingest.load(database, use_case, start_ingest(database, use_case, as_of).id, frames)
+    return ingest.load_parts(database, use_case, start_ingest(database, use_case, as_of).id, frames)
 
 
 def content(database: sa.Engine, use_case: UseCase) -> dict[str, list[tuple[Any, ...]]]:
@@ -33,7 +33,7 @@ def content(database: sa.Engine, use_case: UseCase) -> dict[str, list[tuple[Any,
                 tuple(row)
                 for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns))
             ]
-            for table in tables(use_case)
+            for table in build_tables(use_case)
         }
 
 

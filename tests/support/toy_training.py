@@ -17,13 +17,13 @@ from pydantic import SecretStr
 
 from evergreen.model import reference_profile
 from evergreen.registry import ledger
-from evergreen.registry.champion import champion
+from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
-from evergreen.store.connection.database import dispose, engine
+from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.records import training_run
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.store.tables.declared import create_tables
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.migrations import apply_migrations
 from evergreen.training.tracking import trials
 from support import toy_declaration
 from support.own_servers import Database
@@ -52,11 +52,11 @@ def toy_world(
             threads=1,
         )
         settings.home.mkdir()
-        migrate(engine(settings))
-        create_tables(engine(settings), toy_declaration.USE_CASE)
-        load(engine(settings), toy_declaration.USE_CASE, as_of, dict(frames))
+        apply_migrations(get_engine(settings))
+        create_tables(get_engine(settings), toy_declaration.USE_CASE)
+        load(get_engine(settings), toy_declaration.USE_CASE, as_of, dict(frames))
         yield settings
-        dispose(settings)
+        dispose_engines(settings)
 
 
 def forget_declaration() -> None:
@@ -94,7 +94,7 @@ def mlflow_runs(settings: Settings) -> tuple[list[Any], list[Any]]:
 def ended_trials(settings: Settings) -> dict[int, tuple[Any, ...]]:
     """By number, state, start and end of each trial that was fitted to its end or pruned."""
     wanted = "SELECT number, state, datetime_start, datetime_complete FROM trials"
-    with engine(settings).connect() as connection:
+    with get_engine(settings).connect() as connection:
         if not sa.inspect(connection).has_table("trials"):
             return {}
         found = connection.execute(sa.text(f"{wanted} WHERE state IN ('COMPLETE', 'PRUNED')"))
@@ -105,8 +105,8 @@ def assert_nothing_came_of_it(settings: Settings) -> None:
     """No run that counts, no version, no champion, no line in the ledger."""
     assert [run.info.status for run in mlflow_runs(settings)[0] if run.info.status == "FINISHED"] == []
     assert client_of(settings).search_model_versions("name = 'toy'") == []
-    assert champion(settings, "toy") is None
-    assert ledger.entries(engine(settings), "toy") == []
+    assert read_champion(settings, "toy") is None
+    assert ledger.read_entries(get_engine(settings), "toy") == []
 
 
 def assert_one_clean_training(settings: Settings, outcome: dict[str, Any], trial_count: int) -> TrainingRun:
@@ -114,7 +114,7 @@ def assert_one_clean_training(settings: Settings, outcome: dict[str, Any], trial
     client = client_of(settings)
     [version] = client.search_model_versions("name = 'toy'")
     [run], nested = mlflow_runs(settings)
-    row = training_run.get(engine(settings), outcome["training_run"])
+    row = training_run.get_training_run(get_engine(settings), outcome["training_run"])
     assert (outcome["promoted"], outcome["version"], outcome["mlflow_run"]) == (True, 1, run.info.run_id)
     assert (row.status, row.model_version, row.mlflow_run_id) == ("promoted", 1, run.info.run_id)
     assert (int(version.version), version.run_id, run.info.status) == (1, run.info.run_id, "FINISHED")
@@ -128,12 +128,12 @@ def assert_one_clean_training(settings: Settings, outcome: dict[str, Any], trial
     assert len(done) == trial_count
     assert len(client.search_logged_models([run.info.experiment_id])) == 1
     assert set(client.get_registered_model("toy").aliases) == {"champion"}
-    found = champion(settings, "toy")
-    [line] = ledger.entries(engine(settings), "toy")
+    found = read_champion(settings, "toy")
+    [line] = ledger.read_entries(get_engine(settings), "toy")
     assert (line.action, line.from_version, line.to_version) == ("promote", None, 1)
     assert found is not None
     assert (found.version, found.promoted_at) == (1, line.at)
-    assert len(reference_profile.load(engine(settings), "toy", 1)) == 7
+    assert len(reference_profile.load_reference_profile(get_engine(settings), "toy", 1)) == 7
     return row
 
 

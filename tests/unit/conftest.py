@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from evergreen.model.on_demand import columns_of, feature_columns
-from evergreen.store.connection.arrow import MOMENT, digest
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.store.connection.arrow import MOMENT, digest_table
 from evergreen.store.history.training_set import TrainingSet
 from evergreen.usecase import UseCase
 
@@ -32,7 +32,7 @@ def toy_training_set(toy_frames: Callable[..., dict[str, pd.DataFrame]]) -> Call
             }
         )
         newest = frame["event_time"].max().to_pydatetime()
-        return TrainingSet(table, digest(table), newest, newest, {"keys": [["client_id", "int"]]})
+        return TrainingSet(table, digest_table(table), newest, newest, {"keys": [["client_id", "int"]]})
 
     return build
 
@@ -45,7 +45,7 @@ def toy_columns(
 
     def build(*args: object, **kwargs: object) -> tuple[dict[str, np.ndarray], np.ndarray]:
         frame = toy_training_set(*args, **kwargs).frame
-        columns = feature_columns(toy_use_case, columns_of(frame, toy_use_case))
+        columns = add_on_demand_columns(toy_use_case, build_columns_from_frame(frame, toy_use_case))
         return columns, frame[toy_use_case.label.name].to_numpy(dtype=object)
 
     return build

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evergreen.hiding import hide_secrets, hide_values, without_secrets
+from evergreen.hiding import hide_secrets, hide_values, remove_secrets
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 
@@ -52,7 +52,7 @@ GOOGLE = "https://storage.googleapis.com/b/x.csv?GoogleAccessId=me@x&Expires=1&S
 def test_what_lets_others_in_is_masked_and_not_declared(url: str, shown: str, declared: str) -> None:
     assert hide_secrets(url) == shown
     assert hide_secrets(f"cannot read '{url}': no") == f"cannot read '{shown}': no"
-    assert without_secrets(url) == declared
+    assert remove_secrets(url) == declared
     assert hide_secrets(shown) == shown
 
 
@@ -68,7 +68,7 @@ def test_what_lets_others_in_is_masked_and_not_declared(url: str, shown: str, de
 )
 def test_what_selects_data_stays(url: str) -> None:
     assert hide_secrets(url) == url
-    assert without_secrets(url) == url
+    assert remove_secrets(url) == url
 
 
 def test_each_of_several_addresses_is_masked() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from evergreen.demo.stages import Tour
 from evergreen.demo.tour import write_report
-from evergreen.private import make_private_folder, open_private, replace_file, write_private
-from evergreen.scoring.file import _write
+from evergreen.private import make_private_folder, open_private_file, replace_file, write_private_file
+from evergreen.scoring.file import _write_output
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +28,8 @@ def mode(path: Path) -> int:
 
 
 def test_a_file_is_for_its_owner_only(tmp_path: Path) -> None:
-    write_private(tmp_path / "text", "é")
-    write_private(tmp_path / "bytes", b"\x00")
+    write_private_file(tmp_path / "text", "é")
+    write_private_file(tmp_path / "bytes", b"\x00")
     assert (tmp_path / "text").read_bytes() == "é".encode()
     assert mode(tmp_path / "text") == mode(tmp_path / "bytes") == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bytes", "text"]
@@ -39,9 +39,9 @@ def test_a_shared_file_stays_shared_only_where_that_is_asked_for(tmp_path: Path)
     path = tmp_path / "page.html"
     path.touch()
     path.chmod(0o640)
-    write_private(path, "new", keep_mode=True)
+    write_private_file(path, "new", keep_mode=True)
     assert (path.read_text(), mode(path)) == ("new", 0o640)
-    write_private(path, "newer")
+    write_private_file(path, "newer")
     assert (path.read_text(), mode(path)) == ("newer", 0o600)
 
 
@@ -50,7 +50,7 @@ def test_the_mode_of_anothers_file_says_nothing(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.touch(mode=0o666)
     os.chown(path, 1002, 1002)
-    write_private(path, "mine", keep_mode=True)
+    write_private_file(path, "mine", keep_mode=True)
     assert mode(path) == 0o600
 
 
@@ -70,7 +70,7 @@ def test_a_failing_write_leaves_the_former_file_and_nothing_else(tmp_path: Path)
 
 def test_a_name_of_many_bytes_is_written(tmp_path: Path) -> None:
     path = tmp_path / ("한" * 80)
-    write_private(path, "text")
+    write_private_file(path, "text")
     assert path.read_text("utf-8") == "text"
 
 
@@ -78,7 +78,7 @@ def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path: Path) -> Non
     mine, planted = tmp_path / "mine", tmp_path / "planted"
     mine.write_text("stays")
     planted.symlink_to(mine)
-    write_private(planted, "page", keep_mode=True)
+    write_private_file(planted, "page", keep_mode=True)
     assert (mine.read_text(), planted.read_text(), planted.is_symlink()) == ("stays", "page", False)
 
 
@@ -92,16 +92,16 @@ def test_folders_are_made_for_their_owner_and_shared_ones_stay(tmp_path: Path) -
 def test_a_growing_file_that_all_could_read_is_narrowed(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch(mode=0o666)
-    os.close(open_private(path, os.O_WRONLY | os.O_APPEND))
+    os.close(open_private_file(path, os.O_WRONLY | os.O_APPEND))
     assert mode(path) == 0o600
 
 
 @pytest.mark.parametrize("name", ["scores.csv", "scores.parquet"])
 def test_scored_rows_are_for_their_owner_only(tmp_path: Path, name: str) -> None:
-    _write(pd.DataFrame({"client_id": [1]}), tmp_path / name, raw_text=False)
+    _write_output(pd.DataFrame({"client_id": [1]}), tmp_path / name, raw_text=False)
     assert mode(tmp_path / name) == 0o600
     (tmp_path / name).chmod(0o664)
-    _write(pd.DataFrame({"client_id": [2]}), tmp_path / name, raw_text=False)
+    _write_output(pd.DataFrame({"client_id": [2]}), tmp_path / name, raw_text=False)
     assert mode(tmp_path / name) == 0o664
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from evergreen.errors import UntrustedFolder, UseCaseError
 from evergreen.settings import STACK_ENV, Settings, load_settings
-from evergreen.stack.servers.airflow import dags_folder
-from evergreen.stack.servers.envfile import chosen_by_user
-from evergreen.stack.servers.server_list import child_environment
-from evergreen.trust import VARIABLE, Trust, trust_of
-from evergreen.usecases import folders, load, load_sound
+from evergreen.stack.servers.airflow import find_dags_folder
+from evergreen.stack.servers.envfile import collect_user_settings
+from evergreen.stack.servers.server_list import build_child_environment
+from evergreen.trust import TRUSTED_FOLDERS_VARIABLE, Trust, build_trust
+from evergreen.usecases import find_use_case_folders, load_use_case, load_valid_use_cases
 
 ME, OTHER = 1000, 1002
 SPY = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\nraise RuntimeError('it ran')\n"
@@ -97,7 +97,7 @@ def test_the_error_says_the_line_to_type(root: Path) -> None:
     with pytest.raises(UntrustedFolder) as caught:
         owned({root: OTHER}, "/elsewhere").check_use_cases(root)
     line = caught.value.hint.rpartition("export ")[2]
-    assert line == f"{VARIABLE}=/elsewhere:{root}"
+    assert line == f"{TRUSTED_FOLDERS_VARIABLE}=/elsewhere:{root}"
     owned({root: OTHER}, line.partition("=")[2]).check_use_cases(root)
 
 
@@ -126,23 +126,23 @@ def test_an_exception_covers_no_neighbour(root: Path) -> None:
     ],
 )
 def test_whom_a_process_trusts(caller: int, sudo: str, owners: set[int]) -> None:
-    assert trust_of("", {"SUDO_UID": sudo}, caller).owners == owners
+    assert build_trust("", {"SUDO_UID": sudo}, caller).owners == owners
 
 
 def test_a_file_cannot_vouch_for_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / STACK_ENV).write_text(f"{VARIABLE}=*\nEVERGREEN_AIRFLOW_USER=file\n")
+    (tmp_path / STACK_ENV).write_text(f"{TRUSTED_FOLDERS_VARIABLE}=*\nEVERGREEN_AIRFLOW_USER=file\n")
     settings = load_settings(tmp_path)
     assert (settings.trusted_folders, settings.airflow_user) == ("", "file")
-    monkeypatch.setenv(VARIABLE, "/srv")
+    monkeypatch.setenv(TRUSTED_FOLDERS_VARIABLE, "/srv")
     assert load_settings(tmp_path).trusted_folders == "/srv"
 
 
 def test_servers_trust_what_their_caller_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = Settings(trusted_folders="usecases:/srv")
-    assert child_environment(settings)[VARIABLE] == f"{tmp_path / 'usecases'}:/srv"
-    assert VARIABLE not in chosen_by_user(settings)  # which stack.env is made of
-    assert child_environment(Settings(trusted_folders="*"))[VARIABLE] == "*"
+    assert build_child_environment(settings)[TRUSTED_FOLDERS_VARIABLE] == f"{tmp_path / 'usecases'}:/srv"
+    assert TRUSTED_FOLDERS_VARIABLE not in collect_user_settings(settings)  # which stack.env is made of
+    assert build_child_environment(Settings(trusted_folders="*"))[TRUSTED_FOLDERS_VARIABLE] == "*"
 
 
 @pytest.fixture
@@ -184,23 +184,23 @@ def test_use_cases_of_another_are_neither_listed_nor_run(
     code = _written(root / "spy" / "__init__.py", SPY)
     give(root)
     settings = Settings(home=tmp_path, use_cases=str(root))
-    for refused in (folders, load_sound, lambda given: load("spy", given)):
+    for refused in (find_use_case_folders, load_valid_use_cases, lambda given: load_use_case("spy", given)):
         with pytest.raises(UntrustedFolder):
             refused(settings)
     assert not code.with_name("ran").exists()
     trusting = settings.model_copy(update={"trusted_folders": str(root)})
     with pytest.raises(UseCaseError, match="it ran"):
-        load("spy", trusting)
+        load_use_case("spy", trusting)
 
 
 @as_root
 def test_one_use_case_of_another_is_refused_alone(tmp_path: Path, give: Callable[[Path], Path]) -> None:
     root = tmp_path / "usecases"
     give(_written(root / "spy" / "__init__.py", SPY).parent)
-    sound, faults = load_sound(Settings(home=tmp_path, use_cases=str(root)))
+    sound, faults = load_valid_use_cases(Settings(home=tmp_path, use_cases=str(root)))
     assert "titanic" in sound
     assert f"uid {OTHER}" in str(faults["spy"])
-    assert VARIABLE in faults["spy"].hint
+    assert TRUSTED_FOLDERS_VARIABLE in faults["spy"].hint
     assert not (root / "spy" / "ran").exists()
 
 
@@ -208,7 +208,7 @@ def test_one_use_case_of_another_is_refused_alone(tmp_path: Path, give: Callable
 def test_dag_files_of_another_are_refused(tmp_path: Path, give: Callable[[Path], Path]) -> None:
     give(_written(tmp_path / "dags" / "ingest.py", "").parent)
     with pytest.raises(UntrustedFolder, match="DAG files"):
-        dags_folder(Settings(dags=tmp_path / "dags"))
+        find_dags_folder(Settings(dags=tmp_path / "dags"))
 
 
 @as_root
@@ -227,7 +227,10 @@ def test_no_command_runs_what_stands_in_a_folder_of_another(
 ) -> None:
     (tmp_path / "theirs").mkdir()
     code = _written(tmp_path / "theirs" / place / "spy" / "__init__.py", SPY)
-    _written(tmp_path / "theirs" / place / STACK_ENV, f"EVERGREEN_USE_CASES={tmp_path}\n{VARIABLE}=*\n")
+    _written(
+        tmp_path / "theirs" / place / STACK_ENV,
+        f"EVERGREEN_USE_CASES={tmp_path}\n{TRUSTED_FOLDERS_VARIABLE}=*\n",
+    )
     give(tmp_path / "theirs" / place)
     done = subprocess.run(
         [sys.executable, "-P", "-m", "evergreen.cli", *command],
@@ -237,7 +240,7 @@ def test_no_command_runs_what_stands_in_a_folder_of_another(
         check=False,
     )
     assert done.returncode == UntrustedFolder.exit_code, done.stderr
-    assert f"export {VARIABLE}={tmp_path / 'theirs' / place}" in done.stderr
+    assert f"export {TRUSTED_FOLDERS_VARIABLE}={tmp_path / 'theirs' / place}" in done.stderr
     assert not code.with_name("ran").exists()
 
 

@@ -25,27 +25,27 @@ def main() -> None:
     """Entry point: an EvergreenError becomes one message on standard error and its exit code."""
     # At its end Python looks through all objects for cycles, which after a training takes it a second.
     atexit.register(gc.freeze)
-    _replace_what_cannot_be_shown()
+    _replace_unencodable_characters()
     try:
         app()
     except EvergreenError as error:
-        _complain("[bold red]Error:[/bold red]", error.message)
+        _print_error("[bold red]Error:[/bold red]", error.message)
         if error.hint:
-            _complain("[bold]Hint:[/bold]", error.hint)
+            _print_error("[bold]Hint:[/bold]", error.hint)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         err.print("Interrupted.")
         sys.exit(130)
 
 
-def _replace_what_cannot_be_shown() -> None:
+def _replace_unencodable_characters() -> None:
     """Have characters that the encoding of an output lacks written as question marks instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
-def _complain(word: str, text: str) -> None:
+def _print_error(word: str, text: str) -> None:
     from rich.markup import escape
 
     # Unwrapped: a path or a command in a message must be found and copied whole.

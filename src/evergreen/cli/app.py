@@ -36,7 +36,7 @@ AsOf = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def root(
+def handle_global_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
@@ -44,7 +44,7 @@ def root(
         raise typer.Exit
 
 
-def show(facts: Any, as_json: bool, render: Callable[[], Any]) -> None:
+def show_facts(facts: Any, as_json: bool, render: Callable[[], Any]) -> None:
     """Print facts as JSON, or what `render` makes of them."""
     if as_json:
         print_json(facts)
@@ -54,8 +54,8 @@ def show(facts: Any, as_json: bool, render: Callable[[], Any]) -> None:
 
 def print_json(facts: Any) -> None:
     """JSON on standard output; escaped to ASCII where the output's encoding does not hold every character."""
-    out.print_json(json.dumps(facts, default=_plain), ensure_ascii=not out.encoding.startswith("utf"))
+    out.print_json(json.dumps(facts, default=_encode_value), ensure_ascii=not out.encoding.startswith("utf"))
 
 
-def _plain(value: Any) -> str:
+def _encode_value(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

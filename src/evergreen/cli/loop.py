@@ -12,15 +12,15 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, out, print_json, show
-from evergreen.cli.training import train_here
+from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, out, print_json, show_facts
+from evergreen.cli.training import train_locally
 from evergreen.errors import SettingsError
 from evergreen.settings import load_settings
-from evergreen.stack.view import outcome_table
+from evergreen.stack.view import render_outcome
 from evergreen.usecase import NAME
 
 # How many refused rows a person is told of.
-_SHOWN = 5
+_MAX_REFUSALS_SHOWN = 5
 
 
 class Verb(StrEnum):
@@ -69,23 +69,23 @@ def run(
     from importlib import import_module
 
     from evergreen.moments import parse_moment
-    from evergreen.usecases import load
+    from evergreen.usecases import load_use_case
 
     settings = load_settings()
-    load(use_case, settings)
+    load_use_case(use_case, settings)
     if (source or force) and verb is not Verb.ingest:
         option = "--source" if source else "--force"
         raise SettingsError(f"{option} says what to ingest; {verb} reads the store", hint="leave it out")
     if as_of and verb is Verb.deploy:
         raise SettingsError("deploy works with the champion of now", hint="leave --as-of out")
     if verb is Verb.train:
-        train_here(settings, use_case, as_of, "manual", as_json)
+        train_locally(settings, use_case, as_of, "manual", as_json)
         return
     when = parse_moment(as_of) if as_of else datetime.now(UTC)
-    step = import_module(f"evergreen.loop.{verb}").run
+    step = getattr(import_module(f"evergreen.loop.{verb}"), f"run_{verb}")
     given: dict[str, Any] = {}
     if verb is Verb.ingest:
-        given = {"source": _places(source), "force": force}
+        given = {"source": _resolve_sources(source), "force": force}
     if verb is not Verb.deploy:
         given["as_of"] = when
     doing = f"{verb} {use_case} as of {when:%Y-%m-%d %H:%M} UTC"
@@ -93,7 +93,7 @@ def run(
         if verb is Verb.ingest:
             given["progress"] = lambda part, rows: shown.update(f"{doing}: {part}, {rows:,} rows")
         outcome = step(settings, use_case, **given)
-    show(outcome, as_json, lambda: _told(outcome))
+    show_facts(outcome, as_json, lambda: _render_verb_result(outcome))
 
 
 @app.command()
@@ -143,7 +143,7 @@ def score(
             on_error=on_error.value if on_error else None,
             raw_text=raw_text,
         )
-    show(outcome, as_json, lambda: _scored(outcome))
+    show_facts(outcome, as_json, lambda: _render_score_result(outcome))
     if outcome["refused"]:
         raise typer.Exit(ValidationFailed.exit_code)
 
@@ -182,18 +182,18 @@ def simulate(
     `evergreen simulate credit_score --start 2025-01-01 --end 2026-10-01 --recession-from 2026-07-01`
     """
     from evergreen.errors import UseCaseError
-    from evergreen.sources.connections import connection_url
+    from evergreen.sources.connections import find_connection_url
     from evergreen.usecase import SqlSource
-    from evergreen.usecases import load, submodule
+    from evergreen.usecases import load_submodule, load_use_case
 
     settings = load_settings()
-    declared = load(use_case, settings)
-    simulator = submodule(use_case, "simulator", settings)
+    declared = load_use_case(use_case, settings)
+    simulator = load_submodule(use_case, "simulator", settings)
     if simulator is None or not isinstance(declared.label.source, SqlSource):
         raise UseCaseError(
             f"{use_case!r} has no simulator", hint="it reads a real source: evergreen run ingest " + use_case
         )
-    url = connection_url(declared.label.source.connection, settings)
+    url = find_connection_url(declared.label.source.connection, settings)
     with err.status("simulating") as shown:
         if erase:
             simulator.erase(url)
@@ -206,7 +206,7 @@ def simulate(
             recession_from=recession_from.replace(tzinfo=UTC) if recession_from else None,
             progress=lambda done, periods: shown.update(f"simulating period {done} of {periods}"),
         )
-    show(counts, as_json, lambda: ", ".join(f"{n:,} {what}" for what, n in counts.items()))
+    show_facts(counts, as_json, lambda: ", ".join(f"{n:,} {what}" for what, n in counts.items()))
 
 
 @app.command()
@@ -246,7 +246,7 @@ def demo(
         print_json(report)
 
 
-def _told(outcome: dict[str, Any]) -> RenderableType:
+def _render_verb_result(outcome: dict[str, Any]) -> RenderableType:
     """A verb's result; what it has to say in words comes first."""
     facts = {name: value for name, value in outcome.items() if name != "said"}
     said = outcome.get("said", "")
@@ -255,18 +255,20 @@ def _told(outcome: dict[str, Any]) -> RenderableType:
         said = f"{rest} is in the store already: nothing changed"
     if not said and (later := outcome.get("held_back")):
         said = f"{later:,} rows lie after as_of: held back until an ingest as of then"
-    return Group(*([Text(said)] if said else []), outcome_table(facts))
+    return Group(*([Text(said)] if said else []), render_outcome(facts))
 
 
-def _scored(outcome: dict[str, Any]) -> RenderableType:
+def _render_score_result(outcome: dict[str, Any]) -> RenderableType:
     """What became of a file's rows: answered, refused and why, warned of."""
     rows, refused = outcome["rows"], outcome["refused"]
     count = f"{rows - refused:,} of {rows:,}" if refused else f"{rows:,}"
     lines = [f"{count} rows scored by v{outcome['model_version']}: {outcome['output']}"]
     if refused:
         lines.append(f"{refused:,} refused, their answers are empty:")
-        lines += [f"  row {each['row']:,}: {each['error']}" for each in outcome["refusals"][:_SHOWN]]
-        lines += [f"  and {refused - _SHOWN:,} more"] if refused > _SHOWN else []
+        lines += [
+            f"  row {each['row']:,}: {each['error']}" for each in outcome["refusals"][:_MAX_REFUSALS_SHOWN]
+        ]
+        lines += [f"  and {refused - _MAX_REFUSALS_SHOWN:,} more"] if refused > _MAX_REFUSALS_SHOWN else []
     for each in outcome["warnings"]:
         examples = f": {', '.join(map(repr, each['examples']))}" if each["examples"] else ""
         counted = f"{each['count']:,} {'row' if each['count'] == 1 else 'rows'}"
@@ -274,13 +276,13 @@ def _scored(outcome: dict[str, Any]) -> RenderableType:
     return Text("\n".join(lines))
 
 
-def _places(source: str) -> str:
+def _resolve_sources(source: str) -> str:
     """A file, or PART=FILE,PART=FILE, with paths as they are seen from anywhere; URLs stay as they are."""
     pairs = [pair.strip().partition("=") for pair in re.split(r",(?=\s*[a-z][a-z0-9_]*=)", source)]
     if all(equals and NAME.fullmatch(part) for part, equals, _ in pairs) and not Path(source).exists():
-        return ",".join(f"{part}={_place(file)}" for part, _, file in pairs)
-    return _place(source)
+        return ",".join(f"{part}={_resolve_source(file)}" for part, _, file in pairs)
+    return _resolve_source(source)
 
 
-def _place(source: str) -> str:
+def _resolve_source(source: str) -> str:
     return str(Path(source).expanduser().resolve()) if source and "://" not in source else source

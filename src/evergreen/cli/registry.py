@@ -7,19 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from evergreen.cli.app import AsJson, UseCaseName, app, err, show
-from evergreen.cli.store import OneOrMore
+from evergreen.cli.app import AsJson, UseCaseName, app, err, show_facts
+from evergreen.cli.store import DefaultListGroup
 from evergreen.errors import RegistryError
 from evergreen.settings import load_settings
 
-_UNPROTECTED = (
+_UNPROTECTED_WARNING = (
     "Warning: MariaDB lets the platform's own user change or delete lines of this ledger, or number and date"
     " them as it likes. It needs SELECT, and INSERT into the other columns: let an administrator grant those"
     " and no others, as sql/admin/ledger.sql does (run it again where an earlier Evergreen made the ledger)."
 )
 
 ledger = typer.Typer(
-    cls=OneOrMore,
+    cls=DefaultListGroup,
     no_args_is_help=True,
     subcommand_metavar="[at TIME] USE_CASE",
     help="Who became champion of a use case, when, instead of whom and why; `ledger at`: who was champion"
@@ -29,7 +29,7 @@ app.add_typer(ledger, name="ledger")
 
 
 @ledger.command("list", short_help="The lines of USE_CASE; the word `list` may be left out.")
-def list_lines(
+def list_ledger_lines(
     use_case: UseCaseName,
     limit: Annotated[int, typer.Option(min=1, help="How many lines, the newest first.")] = 20,
     as_json: AsJson = False,
@@ -43,36 +43,36 @@ def list_lines(
 
     Examples: `evergreen ledger credit_score` · `evergreen ledger credit_score --json | jq .lines[0].verdict`
     """
-    from evergreen.cli.registry_tables import ledger_view
-    from evergreen.registry.ledger import entries
-    from evergreen.registry.ledger_rights import protected
-    from evergreen.registry.reconcile import reconcile
-    from evergreen.store.connection.database import engine
-    from evergreen.store.tables.migrations import migrate
-    from evergreen.usecases import load
+    from evergreen.cli.registry_tables import render_ledger
+    from evergreen.registry.ledger import read_entries
+    from evergreen.registry.ledger_rights import is_ledger_protected
+    from evergreen.registry.reconcile import reconcile_ledger
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.tables.migrations import apply_migrations
+    from evergreen.usecases import load_use_case
 
     settings = load_settings()
-    load(use_case, settings)
-    database = engine(settings)
-    migrate(database)
+    load_use_case(use_case, settings)
+    database = get_engine(settings)
+    apply_migrations(database)
     warnings = []
     try:
-        reconcile(settings, database, use_case, seconds=5.0)
+        reconcile_ledger(settings, database, use_case, seconds=5.0)
     except RegistryError as error:
         warnings.append(f"Not compared with MLflow's champion: {error.message}")
-    safe = protected(database)
+    safe = is_ledger_protected(database)
     if not safe:
-        warnings.append(_UNPROTECTED)
+        warnings.append(_UNPROTECTED_WARNING)
     lines = [
         {**asdict(line), "warnings": line.warnings, "misdated": line.misdated}
-        for line in entries(database, use_case, limit)
+        for line in read_entries(database, use_case, limit)
     ]
     facts = {"use_case": use_case, "protected": safe, "warnings": warnings, "lines": lines}
-    show(facts, as_json, lambda: ledger_view(facts))
+    show_facts(facts, as_json, lambda: render_ledger(facts))
 
 
 @ledger.command("at")
-def served_then(
+def show_champions_at(
     time: Annotated[str, typer.Argument(metavar="TIME", help="ISO; UTC unless it carries an offset.")],
     as_json: AsJson = False,
 ) -> None:
@@ -83,15 +83,15 @@ def served_then(
 
     Example: `evergreen ledger at 2026-07-01T06:30:00`
     """
-    from evergreen.cli.registry_tables import served_view
+    from evergreen.cli.registry_tables import render_champions_at
     from evergreen.moments import parse_moment
-    from evergreen.registry.ledger import served_at, written_later
-    from evergreen.store.connection.database import engine
-    from evergreen.store.tables.migrations import migrate
+    from evergreen.registry.ledger import read_backdated_entries, read_champions_at
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.tables.migrations import apply_migrations
 
     at = parse_moment(time)
-    database = engine(load_settings())
-    migrate(database)
+    database = get_engine(load_settings())
+    apply_migrations(database)
     served: list[dict[str, Any]] = [
         {
             "use_case": name,
@@ -99,14 +99,14 @@ def served_then(
             "since": line.since,
             **{field: getattr(line, field) for field in ("action", "actor", "reason")},
         }
-        for name, line in sorted(served_at(database, at).items())
+        for name, line in sorted(read_champions_at(database, at).items())
     ]
     facts = {
         "at": at,
         "served": served,
-        "written_later": [asdict(line) for line in written_later(database, at)],
+        "written_later": [asdict(line) for line in read_backdated_entries(database, at)],
     }
-    show(facts, as_json, lambda: served_view(facts))
+    show_facts(facts, as_json, lambda: render_champions_at(facts))
 
 
 @app.command()
@@ -126,15 +126,15 @@ def rollback(
     Examples: `evergreen rollback credit_score --reason "complaints since noon"` ·
     `evergreen rollback credit_score --to 3`
     """
-    from evergreen.cli.registry_tables import rollback_view
-    from evergreen.loop.rollback import rollback as roll_back
-    from evergreen.store.connection.database import engine
-    from evergreen.store.tables.migrations import migrate
-    from evergreen.usecases import load
+    from evergreen.cli.registry_tables import render_rollback
+    from evergreen.loop.rollback import roll_back_champion as roll_back
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.tables.migrations import apply_migrations
+    from evergreen.usecases import load_use_case
 
     settings = load_settings()
-    load(use_case, settings)
+    load_use_case(use_case, settings)
     with err.status(f"rolling back {use_case}"):
-        migrate(engine(settings))
+        apply_migrations(get_engine(settings))
         facts = {"use_case": use_case, **roll_back(settings, use_case, to, reason=reason)}
-    show(facts, as_json, lambda: rollback_view(facts))
+    show_facts(facts, as_json, lambda: render_rollback(facts))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evergreen.cli.app import AsJson, app, err, show
+from evergreen.cli.app import AsJson, app, err, show_facts
 from evergreen.settings import load_settings
 
 
@@ -25,17 +25,17 @@ def up(
     Examples: `evergreen up` · `evergreen up --foreground`
     """
     from evergreen.stack import lifecycle
-    from evergreen.stack.view import starting, urls_table
+    from evergreen.stack.view import render_urls, show_progress
 
     def tell(status: dict[str, Any]) -> None:
-        show(status, as_json, lambda: urls_table(load_settings(), status))
+        show_facts(status, as_json, lambda: render_urls(load_settings(), status))
 
     home = load_settings().home
-    with starting(err) as progress:
+    with show_progress(err) as progress:
         if foreground:
-            lifecycle.run_foreground(home, progress=progress, ready=tell)
+            lifecycle.run_stack_in_foreground(home, progress=progress, ready=tell)
             return
-        status = lifecycle.up(home, progress=progress)
+        status = lifecycle.start_stack(home, progress=progress)
     tell(status)
 
 
@@ -48,9 +48,9 @@ def down(as_json: AsJson = False) -> None:
     from evergreen.stack import lifecycle
 
     home = load_settings().home
-    stopped = lifecycle.down(home)
+    stopped = lifecycle.stop_stack(home)
     said = "Evergreen is down." if stopped else f"Nothing was running under {home}."
-    show({"stopped": stopped, "home": str(home)}, as_json, lambda: said)
+    show_facts({"stopped": stopped, "home": str(home)}, as_json, lambda: said)
 
 
 @app.command()
@@ -65,19 +65,21 @@ def status(as_json: AsJson = False) -> None:
     Examples: `evergreen status` · `evergreen status --json | jq .use_cases.credit_score.standing`
     """
     from evergreen.stack import lifecycle
-    from evergreen.stack.overview import is_well, overview
-    from evergreen.stack.view import status_tables
-    from evergreen.usecases import load_sound
+    from evergreen.stack.overview import build_overview, is_use_case_healthy
+    from evergreen.stack.view import render_status
+    from evergreen.usecases import load_valid_use_cases
 
     settings = load_settings()
-    facts = lifecycle.status(settings.home)
+    facts = lifecycle.read_stack_status(settings.home)
     running = facts["state"] == "running"
-    sound, faults = load_sound(settings)
+    sound, faults = load_valid_use_cases(settings)
     facts["problems"] = sorted({*facts["problems"], *map(str, faults.values())})
-    facts["use_cases"] = {name: overview(settings, use_case) for name, use_case in sound.items() if running}
-    show(facts, as_json, lambda: status_tables(facts))
+    facts["use_cases"] = {
+        name: build_overview(settings, use_case) for name, use_case in sound.items() if running
+    }
+    show_facts(facts, as_json, lambda: render_status(facts))
     well = running and all(process["state"] in ("ready", "done") for process in facts["processes"])
-    well = well and all(map(is_well, facts["use_cases"].values()))
+    well = well and all(map(is_use_case_healthy, facts["use_cases"].values()))
     raise typer.Exit(0 if well else 1)
 
 
@@ -101,11 +103,11 @@ def restart(
     Examples: `evergreen restart credit_score` · `evergreen restart mlflow`
     """
     from evergreen.stack import restart as restarting
-    from evergreen.stack.view import restart_view, starting
+    from evergreen.stack.view import render_restart, show_progress
 
-    with starting(err) as progress:
-        facts = restarting.restart(load_settings().home, name, force=force, progress=progress)
-    show(facts, as_json, lambda: restart_view(facts))
+    with show_progress(err) as progress:
+        facts = restarting.restart_named_server(load_settings().home, name, force=force, progress=progress)
+    show_facts(facts, as_json, lambda: render_restart(facts))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -121,26 +123,26 @@ def airflow(context: typer.Context) -> None:
 
 
 @app.command("use-cases")
-def use_cases(as_json: AsJson = False) -> None:
+def list_use_cases(as_json: AsJson = False) -> None:
     """The declared use cases: the two examples and your own in EVERGREEN_USE_CASES.
 
     Example: `evergreen use-cases`
     """
-    from evergreen.stack.view import use_cases_table
-    from evergreen.usecases import folders, load_sound
+    from evergreen.stack.view import render_use_cases
+    from evergreen.usecases import find_use_case_folders, load_valid_use_cases
 
     settings = load_settings()
-    sound, faults = load_sound(settings)
+    sound, faults = load_valid_use_cases(settings)
     facts: dict[str, dict[str, Any]] = {
         name: {
             "title": use_case.title,
             "problem": use_case.problem,
-            "folder": str(folders(settings)[name]),
+            "folder": str(find_use_case_folders(settings)[name]),
             "features": len(use_case.model_features),
         }
         for name, use_case in sound.items()
     }
     facts |= {name: {"error": str(error)} for name, error in faults.items()}
-    show(facts, as_json, lambda: use_cases_table(facts))
+    show_facts(facts, as_json, lambda: render_use_cases(facts))
     for error in faults.values():
         raise error

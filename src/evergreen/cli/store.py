@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from evergreen.cli.app import AsJson, UseCaseName, app, show
+from evergreen.cli.app import AsJson, UseCaseName, app, show_facts
 from evergreen.errors import StoreError
 from evergreen.settings import load_settings
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from evergreen.usecase import UseCase
 
 # Among so many of the last runs one is found by the beginning of its id.
-_LOOKED_THROUGH = 10_000
+_INGEST_SEARCH_LIMIT = 10_000
 
 RunId = Annotated[
     str, typer.Argument(metavar="RUN_ID", help="A training run's id or its MLflow run's, or its beginning.")
 ]
 
 
-class OneOrMore(TyperGroup):
+class DefaultListGroup(TyperGroup):
     """A command that has subcommands too: what is none of them goes to its own command, `list`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -36,7 +36,7 @@ class OneOrMore(TyperGroup):
 
 
 features = typer.Typer(
-    cls=OneOrMore,
+    cls=DefaultListGroup,
     no_args_is_help=True,
     subcommand_metavar="[diff] USE_CASE",
     help="What the feature store knows of a use case; `features diff`: how its tables differ from the"
@@ -51,14 +51,14 @@ def list_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
 
     Examples: `evergreen features credit_score` · `evergreen features credit_score --json | jq .views[0].rows`
     """
-    from evergreen.cli.tables import features_view
-    from evergreen.store.connection.database import engine
-    from evergreen.store.records.feature_list import listing
-    from evergreen.usecases import load
+    from evergreen.cli.tables import render_features
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.records.feature_list import describe_features
+    from evergreen.usecases import load_use_case
 
     settings = load_settings()
-    facts = listing(engine(settings), load(use_case, settings))
-    show(facts, as_json, lambda: features_view(facts))
+    facts = describe_features(get_engine(settings), load_use_case(use_case, settings))
+    show_facts(facts, as_json, lambda: render_features(facts))
 
 
 @features.command("diff")
@@ -67,24 +67,24 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
 
     Example: `evergreen features diff credit_score`
     """
-    from evergreen.cli.tables import changes_table
-    from evergreen.store.connection.database import engine
-    from evergreen.store.tables.declared import advise
-    from evergreen.store.tables.evolve import diff
-    from evergreen.usecases import load
+    from evergreen.cli.tables import render_changes
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.tables.declared import describe_remedy
+    from evergreen.store.tables.evolve import diff_tables
+    from evergreen.usecases import load_use_case
 
     settings = load_settings()
-    changes = diff(engine(settings), load(use_case, settings))
+    changes = diff_tables(get_engine(settings), load_use_case(use_case, settings))
     facts = [asdict(change) for change in changes]
     nothing = f"The tables of {use_case} are as it declares them."
-    show(
+    show_facts(
         facts,
         as_json,
-        lambda: changes_table(facts, _capitalised(advise(use_case, changes))) if facts else nothing,
+        lambda: render_changes(facts, _capitalise(describe_remedy(use_case, changes))) if facts else nothing,
     )
 
 
-def _capitalised(text: str) -> str:
+def _capitalise(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}"
 
 
@@ -107,22 +107,22 @@ def apply(
 
     Examples: `evergreen apply credit_score` · `evergreen apply credit_score --allow-destructive`
     """
-    from evergreen.cli.tables import changes_table
-    from evergreen.store.connection.database import engine
+    from evergreen.cli.tables import render_changes
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.tables import evolve
-    from evergreen.usecases import load
+    from evergreen.usecases import load_use_case
 
     settings = load_settings()
-    declared = load(use_case, settings)
-    changes = evolve.apply(engine(settings), declared, allow_destructive=allow_destructive)
+    declared = load_use_case(use_case, settings)
+    changes = evolve.apply_declaration(get_engine(settings), declared, allow_destructive=allow_destructive)
     facts = [asdict(change) for change in changes]
     done = f"Done. A running service holds the declaration of its start: evergreen restart {use_case}"
     nothing = f"The tables of {use_case} are as it declares them: nothing to do."
-    show(facts, as_json, lambda: changes_table(facts, done) if facts else nothing)
+    show_facts(facts, as_json, lambda: render_changes(facts, done) if facts else nothing)
 
 
 @app.command("ingest-runs")
-def ingest_runs(
+def show_ingest_runs(
     use_case: UseCaseName,
     limit: Annotated[int, typer.Option(min=1, help="How many runs, or rejected rows, to show.")] = 20,
     run: Annotated[
@@ -135,37 +135,38 @@ def ingest_runs(
 ) -> None:
     """The ingests of a use case, newest first: what was read, loaded and rejected, and what the checks said.
 
-    `interrupted`: the process was ended before it loaded anything. The same command again does it all.
+    `find_interrupted_runs`: the process was ended before it loaded anything. The same command again does it
+    all.
 
     Examples: `evergreen ingest-runs credit_score --limit 5` ·
     `evergreen ingest-runs titanic --run 7d8c16a0`
     """
-    from evergreen.cli.tables import ingest_run_view, ingest_runs_table
+    from evergreen.cli.tables import render_ingest_run, render_ingest_runs
     from evergreen.ingest.loading import quarantine
-    from evergreen.store.connection.database import engine
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.records import ingest_run
-    from evergreen.store.records.ingest_lock import interrupted
-    from evergreen.store.tables.migrations import migrate
-    from evergreen.usecases import load
+    from evergreen.store.records.ingest_lock import find_interrupted_runs
+    from evergreen.store.tables.migrations import apply_migrations
+    from evergreen.usecases import load_use_case
 
     settings = load_settings()
-    declared, database = load(use_case, settings), engine(settings)
-    migrate(database)
+    declared, database = load_use_case(use_case, settings), get_engine(settings)
+    apply_migrations(database)
     if not run:
         listed = ingest_run.list_ingests(database, declared, limit)
-        dead = interrupted(database, listed)
+        dead = find_interrupted_runs(database, listed)
         found = [asdict(each) | ({"status": "interrupted"} if each.id in dead else {}) for each in listed]
         nothing = f"Nothing was ingested yet: evergreen run ingest {use_case}"
-        show(found, as_json, lambda: ingest_runs_table(found) if found else nothing)
+        show_facts(found, as_json, lambda: render_ingest_runs(found) if found else nothing)
         return
-    one = _ingest_run(database, declared, run)
-    facts = {**asdict(one), "quarantine": quarantine.read(database, one.id, limit=limit)}
-    if interrupted(database, [one]):
+    one = _find_ingest_by_prefix(database, declared, run)
+    facts = {**asdict(one), "quarantine": quarantine.read_rejected_rows(database, one.id, limit=limit)}
+    if find_interrupted_runs(database, [one]):
         facts["status"] = "interrupted"
-    show(facts, as_json, lambda: ingest_run_view(facts))
+    show_facts(facts, as_json, lambda: render_ingest_run(facts))
 
 
-def _ingest_run(database: Engine, use_case: UseCase, run: str) -> IngestRun:
+def _find_ingest_by_prefix(database: Engine, use_case: UseCase, run: str) -> IngestRun:
     """The use case's run of that id, or whose id begins so."""
     from evergreen.store.records import ingest_run
 
@@ -173,7 +174,7 @@ def _ingest_run(database: Engine, use_case: UseCase, run: str) -> IngestRun:
         return one
     found = [
         each
-        for each in ingest_run.list_ingests(database, use_case, _LOOKED_THROUGH)
+        for each in ingest_run.list_ingests(database, use_case, _INGEST_SEARCH_LIMIT)
         if each.id.startswith(run)
     ]
     if len(found) == 1:
@@ -200,22 +201,22 @@ def list_datasets(
     limit: Annotated[int, typer.Option(min=1, help="How many runs, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """The training runs of USE_CASE, with the ids that `show` and `reproduce` take.
+    """The training runs of USE_CASE, with the ids that `show_facts` and `reproduce` take.
 
     Example: `evergreen dataset list credit_score`
     """
-    from evergreen.cli.tables import datasets_table
-    from evergreen.store.connection.database import engine
+    from evergreen.cli.tables import render_datasets
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.history import recorded_set as datasets
-    from evergreen.store.tables.migrations import migrate
-    from evergreen.usecases import load
+    from evergreen.store.tables.migrations import apply_migrations
+    from evergreen.usecases import load_use_case
 
     settings = load_settings()
-    load(use_case, settings)
-    database = engine(settings)
-    migrate(database)
-    found = datasets.runs(database, use_case, limit)
-    show(found, as_json, lambda: datasets_table(use_case, found))
+    load_use_case(use_case, settings)
+    database = get_engine(settings)
+    apply_migrations(database)
+    found = datasets.list_training_sets(database, use_case, limit)
+    show_facts(found, as_json, lambda: render_datasets(use_case, found))
 
 
 @dataset.command("show")
@@ -224,15 +225,15 @@ def show_dataset(run_id: RunId, as_json: AsJson = False) -> None:
 
     Example: `evergreen dataset show RUN_ID`
     """
-    from evergreen.cli.tables import dataset_view
-    from evergreen.store.connection.database import engine
+    from evergreen.cli.tables import render_dataset
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.history import recorded_set as datasets
-    from evergreen.store.tables.migrations import migrate
+    from evergreen.store.tables.migrations import apply_migrations
 
-    database = engine(load_settings())
-    migrate(database)
-    facts = datasets.show(database, run_id)
-    show(facts, as_json, lambda: dataset_view(facts))
+    database = get_engine(load_settings())
+    apply_migrations(database)
+    facts = datasets.describe_training_set(database, run_id)
+    show_facts(facts, as_json, lambda: render_dataset(facts))
 
 
 @dataset.command("reproduce")
@@ -243,14 +244,14 @@ def reproduce_dataset(run_id: RunId, as_json: AsJson = False) -> None:
 
     Example: `evergreen dataset reproduce RUN_ID`
     """
-    from evergreen.cli.tables import dataset_view
-    from evergreen.store.connection.database import engine
+    from evergreen.cli.tables import render_dataset
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.history import recorded_set as datasets
-    from evergreen.store.tables.migrations import migrate
+    from evergreen.store.tables.migrations import apply_migrations
 
-    database = engine(load_settings())
-    migrate(database)
-    facts = datasets.reproduce(database, run_id)
-    show(facts, as_json, lambda: dataset_view(facts))
+    database = get_engine(load_settings())
+    apply_migrations(database)
+    facts = datasets.reproduce_training_set(database, run_id)
+    show_facts(facts, as_json, lambda: render_dataset(facts))
     if not facts["same"]:
         raise typer.Exit(StoreError.exit_code)

@@ -11,27 +11,29 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evergreen.stack.view import grid, outcome_table, short
+from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 
 _REJECTED_COLUMNS_SHOWN = 6
 _ID_SHOWN = 8
 
 
-def row(table: Table, *cells: object) -> None:
+def add_row(table: Table, *cells: object) -> None:
     """Add a row of plain texts."""
-    table.add_row(*(cell if isinstance(cell, Text) else Text(_said(cell)) for cell in cells))
+    table.add_row(*(cell if isinstance(cell, Text) else Text(_format_value(cell)) for cell in cells))
 
 
-def title(text: str) -> Text:
+def render_title(text: str) -> Text:
     return Text(f"\n{text}", style="bold")
 
 
-def features_view(facts: Mapping[str, Any]) -> RenderableType:
+def render_features(facts: Mapping[str, Any]) -> RenderableType:
     """`evergreen features`: the entity, then each view with its features, what is computed, and the label."""
     entity = facts["entity"]
     keys = ", ".join(f"{key['name']} ({key['type']}): {key['meaning']}" for key in entity["keys"])
     ingested = (
-        f"newest ingest as of {short(facts['newest_ingest'])}" if facts["newest_ingest"] else "no ingest yet"
+        f"newest ingest as of {shorten_moment(facts['newest_ingest'])}"
+        if facts["newest_ingest"]
+        else "no ingest yet"
     )
     blocks: list[RenderableType] = [
         Text(f"{facts['use_case']}: {facts['title']} ({facts['problem']}), {ingested}", style="bold"),
@@ -39,28 +41,40 @@ def features_view(facts: Mapping[str, Any]) -> RenderableType:
     ]
     sets = ["sets"] if facts["feature_sets"] else []
     for view in facts["views"]:
-        table = grid("feature", "type", "missing", "model", *sets, "domain", "meaning", right=("missing",))
+        table = build_grid(
+            "feature", "type", "missing", "model", *sets, "domain", "meaning", right=("missing",)
+        )
         for feature in view["features"]:
-            row(table, *_feature(feature, sets, _missing(feature)), _domain(feature), feature["meaning"])
-        blocks += [title(f"{view['name']}: {view['meaning']}"), Text(_size(view)), table]
+            add_row(
+                table,
+                *_list_feature_cells(feature, sets, _format_missing_share(feature)),
+                _format_domain(feature),
+                feature["meaning"],
+            )
+        blocks += [render_title(f"{view['name']}: {view['meaning']}"), Text(_describe_size(view)), table]
     if facts["on_demand"]:
-        table = grid("feature", "type", "model", *sets, "computed from", "meaning")
+        table = build_grid("feature", "type", "model", *sets, "computed from", "meaning")
         for feature in facts["on_demand"]:
-            row(table, *_feature(feature, sets), ", ".join(feature["inputs"]), feature["meaning"])
-        blocks += [title("on demand: computed from other features, the same way everywhere"), table]
+            add_row(
+                table, *_list_feature_cells(feature, sets), ", ".join(feature["inputs"]), feature["meaning"]
+            )
+        blocks += [render_title("on demand: computed from other features, the same way everywhere"), table]
     label = facts["label"]
     classes = f" ({', '.join(label['classes'])})" if label["classes"] else ""
-    blocks += [title(f"label {label['name']}{classes}: {label['meaning']}"), Text(_size(label))]
+    blocks += [
+        render_title(f"label {label['name']}{classes}: {label['meaning']}"),
+        Text(_describe_size(label)),
+    ]
     if facts["feature_sets"]:
-        table = grid("feature set", "features", "meaning")
+        table = build_grid("feature set", "features", "meaning")
         for chosen in facts["feature_sets"]:
             name = f"{chosen['name']} (the model's)" if chosen["given_to_model"] else chosen["name"]
-            row(table, name, ", ".join(chosen["features"]), chosen["meaning"])
+            add_row(table, name, ", ".join(chosen["features"]), chosen["meaning"])
         blocks += [Text(), table]
     return Group(*blocks)
 
 
-def _feature(feature: Mapping[str, Any], sets: Sequence[str], *missing: str) -> tuple[str, ...]:
+def _list_feature_cells(feature: Mapping[str, Any], sets: Sequence[str], *missing: str) -> tuple[str, ...]:
     """What stored and on-demand features have in common; the sets only where there are any."""
     chosen = [", ".join(feature["feature_sets"])] if sets else []
     return (
@@ -72,12 +86,12 @@ def _feature(feature: Mapping[str, Any], sets: Sequence[str], *missing: str) -> 
     )
 
 
-def _missing(feature: Mapping[str, Any]) -> str:
+def _format_missing_share(feature: Mapping[str, Any]) -> str:
     share = feature["null_rate"]
     return "" if share is None else f"{share:.1%}"
 
 
-def _domain(feature: Mapping[str, Any]) -> str:
+def _format_domain(feature: Mapping[str, Any]) -> str:
     if feature["allowed"]:
         return ", ".join(feature["allowed"])
     low, high = feature["minimum"], feature["maximum"]
@@ -86,14 +100,16 @@ def _domain(feature: Mapping[str, Any]) -> str:
     return f"{'' if low is None else format(low, 'g')}..{'' if high is None else format(high, 'g')}"
 
 
-def _size(facts: Mapping[str, Any]) -> str:
+def _describe_size(facts: Mapping[str, Any]) -> str:
     """Source, rows, keys and freshness of a view or the label, as one line."""
     told = [f"from {facts['source']}", f"{facts['rows']:,} rows"]
     if "keys" in facts:
         told.append(f"{facts['keys']:,} keys")
     if facts["newest_event_time"]:
-        newest = f"newest {short(facts['newest_event_time'])}"
-        told.append(newest + (f", {_ago(facts['age_seconds'])}" if facts["age_seconds"] is not None else ""))
+        newest = f"newest {shorten_moment(facts['newest_event_time'])}"
+        told.append(
+            newest + (f", {_format_age(facts['age_seconds'])}" if facts["age_seconds"] is not None else "")
+        )
     elif facts["rows"]:
         told.append("timeless")
     if facts.get("max_age_seconds"):
@@ -103,25 +119,25 @@ def _size(facts: Mapping[str, Any]) -> str:
     return "; ".join(told)
 
 
-def _ago(seconds: float) -> str:
+def _format_age(seconds: float) -> str:
     told = str(timedelta(seconds=round(abs(seconds))))
     return f"{told} {'before' if seconds >= 0 else 'after'} the newest ingest"
 
 
-def changes_table(changes: Sequence[Mapping[str, Any]], then: str) -> RenderableType:
+def render_changes(changes: Sequence[Mapping[str, Any]], then: str) -> RenderableType:
     """`evergreen features diff` and `evergreen apply`: a line per change, and what to do then."""
-    table = grid("table", "column", "change", "declared", "found")
+    table = build_grid("table", "column", "change", "declared", "found")
     for change in changes:
-        row(table, *(change[name] for name in ("table", "column", "kind", "declared", "found")))
+        add_row(table, *(change[name] for name in ("table", "column", "kind", "declared", "found")))
     return Group(table, Text(f"\n{then}"))
 
 
-def ingest_runs_table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
+def render_ingest_runs(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     """`evergreen ingest-runs`: a line per run, with as much of its id as tells it from others."""
     counts = ("rows in", "loaded", "rejected", "seconds")
-    objections = {run["id"]: _objections(run["report"]) for run in runs}
+    objections = {run["id"]: _describe_objections(run["report"]) for run in runs}
     more = ["objections"] if any(objections.values()) else []
-    table = grid("id", "as of", "status", *counts, *more, "source", right=counts)
+    table = build_grid("id", "as of", "status", *counts, *more, "source", right=counts)
     for column in table.columns:
         column.no_wrap = column.header in ("id", *counts)
     table.columns[1].min_width = len("2026-07-01")
@@ -130,32 +146,30 @@ def ingest_runs_table(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     for run in runs:
         numbers = (run["rows_in"], run["rows_loaded"], run["rows_rejected"])
         seconds = "" if run.get("seconds") is None else f"{run['seconds']:.1f}"
-        row(
+        add_row(
             table,
             run["id"][:length],
-            short(run["as_of"].isoformat()),
-            _status(run),
+            shorten_moment(run["as_of"].isoformat()),
+            _render_run_status(run),
             *("" if number is None else f"{number:,}" for number in numbers),
             seconds,
             *([objections[run["id"]]] if more else []),
-            ", ".join(name.rstrip("/").rpartition("/")[2] for name in _sources(run)),
+            ", ".join(name.rstrip("/").rpartition("/")[2] for name in _list_source_names(run)),
         )
-    again = [_again(run) for run in runs if run["status"] == "interrupted"]
+    again = [_render_rerun_hint(run) for run in runs if run["status"] == "interrupted"]
     return Group(table, *again) if again else table
 
 
-def _again(run: Mapping[str, Any]) -> Text:
+def _render_rerun_hint(run: Mapping[str, Any]) -> Text:
     """What to type for a run that was interrupted."""
     command = f"evergreen run ingest {run['use_case']} --as-of {run['as_of'].isoformat()}"
     if run["source_override"]:
         command += f" --source {shlex.quote(run['source_override'])}"
-    told = (
-        f"\nas of {short(run['as_of'].isoformat())}: interrupted, nothing was loaded. Run it again: {command}"
-    )
-    return Text(told, style="yellow")
+    moment = shorten_moment(run["as_of"].isoformat())
+    return Text(f"\nas of {moment}: interrupted, nothing was loaded. Run it again: {command}", style="yellow")
 
 
-def _status(run: Mapping[str, Any]) -> Text:
+def _render_run_status(run: Mapping[str, Any]) -> Text:
     """A run that found nothing to read has loaded nothing, which is no fault."""
     entries = [each for part in (run.get("inputs") or {}).values() for each in part]
     if run["status"] == "loaded" and entries and all("unchanged" in each for each in entries):
@@ -164,7 +178,7 @@ def _status(run: Mapping[str, Any]) -> Text:
     return Text(run["status"], style=styles.get(run["status"], ""))
 
 
-def _objections(report: Any) -> str:
+def _describe_objections(report: Any) -> str:
     """How many checks were broken, or why nothing could be checked."""
     if not report:
         return ""
@@ -175,52 +189,56 @@ def _objections(report: Any) -> str:
     return ", ".join(f"{n} {what}{'s' * (n > 1)}" for what, n in counted.items() if n)
 
 
-def _sources(run: Mapping[str, Any]) -> list[str]:
+def _list_source_names(run: Mapping[str, Any]) -> list[str]:
     """What was read, each name once."""
     inputs = run.get("inputs") or {}
     names = [each["name"] for part in inputs.values() for each in part]
     return list(dict.fromkeys(names)) or [run["source_override"]]
 
 
-def ingest_run_view(run: Mapping[str, Any]) -> RenderableType:
+def render_ingest_run(run: Mapping[str, Any]) -> RenderableType:
     """`evergreen ingest-runs --run`: its facts, its inputs, the report of its checks and what it rejected."""
     from evergreen.validation.report import Report
 
     apart = ("report", "inputs", "quarantine")
     facts = {name: value for name, value in run.items() if name not in apart and value not in (None, "")}
-    blocks: list[RenderableType] = [outcome_table({n: _said(v) for n, v in facts.items()})]
+    blocks: list[RenderableType] = [render_outcome({n: _format_value(v) for n, v in facts.items()})]
     if run.get("inputs"):
-        table = grid("part", "input", "rows", "held back", "digest", right=("rows", "held back"))
+        table = build_grid("part", "input", "rows", "held back", "digest", right=("rows", "held back"))
         for part, inputs in run["inputs"].items():
             for each in inputs:
-                row(table, part, each["name"], each.get("rows"), each.get("held_back"), each["digest"][:12])
+                add_row(
+                    table, part, each["name"], each.get("rows"), each.get("held_back"), each["digest"][:12]
+                )
         blocks += [Text(), table]
     report = run["report"] or {}
     if "error" in report:
         blocks.append(Text(f"\n{report['error']}", style="red"))
     elif run["status"] == "interrupted":
-        blocks.append(_again(run))
+        blocks.append(_render_rerun_hint(run))
     else:
         blocks += [Text(f"\n{Report.from_json(told).as_table()}") for told in report.values()]
     if run["quarantine"]:
-        table = grid("part", "row", "why", "content", right=("row",))
+        table = build_grid("part", "row", "why", "content", right=("row",))
         for each in run["quarantine"]:
             content = list(each["content"].items())
-            shown = ", ".join(f"{name}={_said(value)}" for name, value in content[:_REJECTED_COLUMNS_SHOWN])
+            shown = ", ".join(
+                f"{name}={_format_value(value)}" for name, value in content[:_REJECTED_COLUMNS_SHOWN]
+            )
             more = ", ..." if len(content) > _REJECTED_COLUMNS_SHOWN else ""
-            row(table, each["part"], each["row"], "; ".join(each["reasons"]), shown + more)
-        blocks += [title("in quarantine"), table]
+            add_row(table, each["part"], each["row"], "; ".join(each["reasons"]), shown + more)
+        blocks += [render_title("in quarantine"), table]
     return Group(*blocks)
 
 
-def datasets_table(use_case: str, runs: Sequence[Mapping[str, Any]]) -> RenderableType:
+def render_datasets(use_case: str, runs: Sequence[Mapping[str, Any]]) -> RenderableType:
     """`evergreen dataset list`: a line per training run."""
     if not runs:
         return f"No model of {use_case} was trained yet: evergreen train {use_case}"
-    table = grid("training run", "as of (UTC)", "status", "version", "rows", "digest", "MLflow run")
+    table = build_grid("training run", "as of (UTC)", "status", "version", "rows", "digest", "MLflow run")
     for run in runs:
         moment = datetime.fromisoformat(run["as_of"])
-        row(
+        add_row(
             table,
             run["training_run"],
             f"{moment:%Y-%m-%d %H:%M}",
@@ -233,37 +251,39 @@ def datasets_table(use_case: str, runs: Sequence[Mapping[str, Any]]) -> Renderab
     return table
 
 
-def dataset_view(facts: Mapping[str, Any]) -> RenderableType:
+def render_dataset(facts: Mapping[str, Any]) -> RenderableType:
     """`evergreen dataset`: a line per fact, and the tables that were joined."""
-    lines = {name: _said(value) for name, value in facts.items() if name != "query" and value is not None}
+    lines = {
+        name: _format_value(value) for name, value in facts.items() if name != "query" and value is not None
+    }
     query = facts.get("query")
     if not query:
-        return outcome_table(lines)
+        return render_outcome(lines)
     if query["since"]:
         lines["labels since"] = query["since"]
-    table = grid("table", "role", "columns", "good for")
-    keys = _columns(query["keys"])
+    table = build_grid("table", "role", "columns", "good for")
+    keys = _format_columns(query["keys"])
     label, delay = query["label"], timedelta(seconds=query["label"]["delay_seconds"])
     role = f"labels, known {delay} later" if delay else "labels"
-    row(table, label["table"], role, f"{keys}, {_columns(label['columns'])}", "")
+    add_row(table, label["table"], role, f"{keys}, {_format_columns(label['columns'])}", "")
     for view in query["views"]:
         age = view["max_age_seconds"]
         good = "" if age is None else timedelta(seconds=age)
-        row(table, view["table"], "features", _columns(view["columns"]), good)
-    return Group(outcome_table(lines), title("each label with the newest features known then"), table)
+        add_row(table, view["table"], "features", _format_columns(view["columns"]), good)
+    return Group(render_outcome(lines), render_title("each label with the newest features known then"), table)
 
 
-def _columns(pairs: Sequence[Sequence[str]]) -> str:
+def _format_columns(pairs: Sequence[Sequence[str]]) -> str:
     return ", ".join(f"{name} ({kind})" for name, kind in pairs)
 
 
-def new_view(made: Mapping[str, Any]) -> RenderableType:
+def render_new_use_case(made: Mapping[str, Any]) -> RenderableType:
     """`evergreen new`: what was inferred, what was left out, and what to do next."""
     classes = f" ({', '.join(made['classes'])})" if made["classes"] else ""
-    table = grid("feature", "column", "type", "model", "meaning")
+    table = build_grid("feature", "column", "type", "model", "meaning")
     for feature in made["features"]:
         model = "yes" if feature["used_by_model"] else "no"
-        row(table, feature["name"], feature["column"], feature["type"], model, feature["meaning"])
+        add_row(table, feature["name"], feature["column"], feature["type"], model, feature["meaning"])
     facts = {
         "written": made["file"],
         "rows": made["rows"],
@@ -271,14 +291,14 @@ def new_view(made: Mapping[str, Any]) -> RenderableType:
         "by key": ", ".join(made["keys"]),
         "time": made["time"] or "none: rows are timeless",
     }
-    blocks: list[RenderableType] = [outcome_table(facts), Text(), table]
+    blocks: list[RenderableType] = [render_outcome(facts), Text(), table]
     blocks += [Text(f"left out: {each['column']}: {each['reason']}") for each in made["left_out"]]
     blocks += [Text(f"note: {note}") for note in made["notes"]]
     blocks.append(Text(f"\nNext: say there what the columns mean, then: {made['next']}"))
     return Group(*blocks)
 
 
-def _said(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, show
+from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, show_facts
 from evergreen.errors import GateRejected, SettingsError, TrainingError
 from evergreen.settings import Settings, load_settings
 
@@ -44,27 +44,27 @@ def train(
             raise SettingsError(
                 "--reproduce takes use case and moment from the run", hint="leave USE_CASE and --as-of out"
             )
-        _reproduce(settings, reproduce, as_json)
+        _reproduce_training(settings, reproduce, as_json)
         return
     if not use_case:
         raise SettingsError(
             "train what?", hint="evergreen train USE_CASE, or evergreen train --reproduce RUN_ID"
         )
-    train_here(settings, use_case, as_of, reason, as_json)
+    train_locally(settings, use_case, as_of, reason, as_json)
 
 
-def train_here(settings: Settings, use_case: str, as_of: str, reason: str, as_json: bool) -> None:
+def train_locally(settings: Settings, use_case: str, as_of: str, reason: str, as_json: bool) -> None:
     """Train with a progress bar, show the verdict, and raise GateRejected when it was no."""
-    from evergreen.cli.training_tables import training_view
+    from evergreen.cli.training_tables import render_training
     from evergreen.loop import train as loop
     from evergreen.moments import parse_moment
-    from evergreen.usecases import load
+    from evergreen.usecases import load_use_case
 
-    load(use_case, settings)
+    load_use_case(use_case, settings)
     when = parse_moment(as_of) if as_of else datetime.now(UTC)
-    with searching(f"training {use_case} as of {when:%Y-%m-%d %H:%M} UTC") as progress:
-        outcome = loop.run(settings, use_case, when, reason, progress)
-    show(outcome, as_json, lambda: training_view(use_case, outcome))
+    with show_search_progress(f"training {use_case} as of {when:%Y-%m-%d %H:%M} UTC") as progress:
+        outcome = loop.run_train(settings, use_case, when, reason, progress)
+    show_facts(outcome, as_json, lambda: render_training(use_case, outcome))
     if outcome["waiting"]:
         return
     if not outcome["promoted"]:
@@ -75,7 +75,7 @@ def train_here(settings: Settings, use_case: str, as_of: str, reason: str, as_js
 
 
 @contextmanager
-def searching(title: str) -> Iterator[Callable[..., None]]:
+def show_search_progress(title: str) -> Iterator[Callable[..., None]]:
     """A progress bar over the trials of a search; yields what `loop.train.run` tells them to."""
     from rich.progress import (
         BarColumn,
@@ -114,11 +114,11 @@ def explain(use_case: UseCaseName, version: Version, as_json: AsJson = False) ->
 
     Example: `evergreen gate explain credit_score 3`
     """
-    from evergreen.cli.training_tables import verdict_view
-    from evergreen.loop.explain import explain as explained
+    from evergreen.cli.training_tables import render_verdict
+    from evergreen.loop.explain import explain_verdict as explained
 
     facts = explained(load_settings(), use_case, version)
-    show(facts, as_json, lambda: verdict_view(facts))
+    show_facts(facts, as_json, lambda: render_verdict(facts))
 
 
 @app.command()
@@ -137,24 +137,24 @@ def approve(
 
     Examples: `evergreen approve credit_score --reason "card read"` · `evergreen approve credit_score --deny`
     """
-    from evergreen.cli.training_tables import settled_view
-    from evergreen.loop.approval import answer, waiting
-    from evergreen.registry.actor import whoever
+    from evergreen.cli.training_tables import render_promotion_result
+    from evergreen.loop.approval import answer_approval, find_run_to_approve
+    from evergreen.registry.actor import identify_actor
 
     settings = load_settings()
-    run = waiting(settings, use_case, version)
-    outcome = answer(settings, run, approved=not deny, actor=whoever(), reason=reason)
-    show(outcome, as_json, lambda: settled_view(use_case, outcome))
+    run = find_run_to_approve(settings, use_case, version)
+    outcome = answer_approval(settings, run, approved=not deny, actor=identify_actor(), reason=reason)
+    show_facts(outcome, as_json, lambda: render_promotion_result(use_case, outcome))
     if not deny and not outcome["promoted"]:
         raise GateRejected(f"{use_case} keeps its champion: {outcome['reason']}")
 
 
-def _reproduce(settings: Settings, run_id: str, as_json: bool) -> None:
-    from evergreen.cli.training_tables import reproduced_view
-    from evergreen.loop.reproduce import reproduce
+def _reproduce_training(settings: Settings, run_id: str, as_json: bool) -> None:
+    from evergreen.cli.training_tables import render_reproduction
+    from evergreen.loop.reproduce import reproduce_training
 
     with err.status(f"fitting the model of run {run_id} again"):
-        facts = reproduce(settings, run_id)
-    show(facts, as_json, lambda: reproduced_view(facts))
+        facts = reproduce_training(settings, run_id)
+    show_facts(facts, as_json, lambda: render_reproduction(facts))
     if not facts["same"]:
         raise typer.Exit(TrainingError.exit_code)

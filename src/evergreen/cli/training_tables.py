@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evergreen.stack.view import grid
+from evergreen.stack.view import build_grid
 
 _COLOURS = {"promoted": "green", "rejected": "red", "denied": "red", "waiting": "yellow"}
 # A check's result as a mark and a word, so that it can be told without colours.
@@ -21,17 +21,19 @@ _RESULTS = {
 }
 
 
-def training_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
+def render_training(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
     """`evergreen train`: what was searched, who was compared, every check, and how it ended."""
     tuning = outcome["tuning"]
-    params = ", ".join(f"{name} {_number(value)}" for name, value in tuning["params"].items())
-    compared = grid("contestant", "value", right=("value",))
+    params = ", ".join(f"{name} {_format_number(value)}" for name, value in tuning["params"].items())
+    compared = build_grid("contestant", "value", right=("value",))
     for name, value in outcome["metrics"].items():
         if value is not None:
-            compared.add_row(Text(name), _number(value))
+            compared.add_row(Text(name), _format_number(value))
     # Why it was rejected is told as the command's error.
     ending = (
-        [] if not (outcome["promoted"] or outcome["waiting"]) else [Text(), settled_view(use_case, outcome)]
+        []
+        if not (outcome["promoted"] or outcome["waiting"])
+        else [Text(), render_promotion_result(use_case, outcome)]
     )
     return Group(
         Text(
@@ -41,12 +43,12 @@ def training_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
         Text(),
         compared,
         Text(),
-        _checks(outcome["gate"]["checks"]),
+        _render_checks(outcome["gate"]["checks"]),
         *ending,
     )
 
 
-def settled_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
+def render_promotion_result(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
     """Whether a version is champion now, and if not, why."""
     version = f"{use_case} v{outcome['version']}"
     warnings = [Text(f"Warning: {reason}", style="yellow") for reason in outcome["warnings"]]
@@ -61,7 +63,7 @@ def settled_view(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
     return Text(f"{version} stays out: {outcome['reason']}", style="red")
 
 
-def verdict_view(facts: Mapping[str, Any]) -> RenderableType:
+def render_verdict(facts: Mapping[str, Any]) -> RenderableType:
     """`evergreen gate explain`: the outcome, how many checks passed, failed and warn, then every check."""
     against = f"champion v{facts['champion_version']}" if facts["champion_version"] else "the baselines"
     told = [
@@ -70,41 +72,43 @@ def verdict_view(facts: Mapping[str, Any]) -> RenderableType:
             style=f"bold {_COLOURS.get(facts['outcome'], '')}",
         ),
         Text(f"as of {facts['as_of']}, because: {facts['reason']}; compared with {against}"),
-        _counted(facts["checks"]),
+        _render_check_counts(facts["checks"]),
     ]
     if facts["outcome_because"] and facts["outcome_because"] != facts["summary"]:
         told.append(Text(facts["outcome_because"]))
-    ends = grid("", "")
+    ends = build_grid("", "")
     for name in ("training_run", "mlflow_run", "dataset_digest", "model_digest", "card"):
         if facts[name]:
             ends.add_row(Text(name.replace("_", " ")), Text(str(facts[name])))
-    return Group(*told, Text(), _checks(facts["checks"]), Text(), ends)
+    return Group(*told, Text(), _render_checks(facts["checks"]), Text(), ends)
 
 
-def reproduced_view(facts: Mapping[str, Any]) -> RenderableType:
+def render_reproduction(facts: Mapping[str, Any]) -> RenderableType:
     """`evergreen train --reproduce`: the digests then and now."""
-    table = grid("", "on record", "now")
-    table.add_row("training set", *map(_digest, (facts["dataset_digest"], facts["rebuilt_dataset_digest"])))
-    table.add_row("model", *map(_digest, (facts["model_digest"], facts["rebuilt_model_digest"])))
+    table = build_grid("", "on record", "now")
+    table.add_row(
+        "training set", *map(_render_digest, (facts["dataset_digest"], facts["rebuilt_dataset_digest"]))
+    )
+    table.add_row("model", *map(_render_digest, (facts["model_digest"], facts["rebuilt_model_digest"])))
     for then, now in zip(facts["holdout_digests"], facts["rebuilt_holdout_digests"], strict=False):
-        table.add_row("hold-out model", _digest(then), _digest(now))
+        table.add_row("hold-out model", _render_digest(then), _render_digest(now))
     table.add_row("code", Text(facts["code_version"]), Text(facts["present_code_version"]))
     version = f" v{facts['model_version']}" if facts["model_version"] else ""
     style = "green" if facts["same"] else "red"
     return Group(table, Text(), Text(f"{facts['use_case']}{version}: {facts['reason']}", style=style))
 
 
-def _checks(checks: Sequence[Mapping[str, Any]]) -> Table:
-    table = grid("", "check", "measured", "asked", "reason", right=("measured", "asked"))
+def _render_checks(checks: Sequence[Mapping[str, Any]]) -> Table:
+    table = build_grid("", "check", "measured", "asked", "reason", right=("measured", "asked"))
     for check in checks:
-        numbers = (_number(check["candidate"]), _number(check["wanted"]))
+        numbers = (_format_number(check["candidate"]), _format_number(check["wanted"]))
         table.add_row(_RESULTS[check["result"]], Text(check["name"]), *numbers, Text(check["reason"]))
     for column in table.columns[:4]:
         column.no_wrap = True
     return table
 
 
-def _counted(checks: Sequence[Mapping[str, Any]]) -> Text:
+def _render_check_counts(checks: Sequence[Mapping[str, Any]]) -> Text:
     counts = Counter(check["result"] for check in checks)
     told = [f"{counts['passed']} of {len(checks)} checks passed"]
     if counts["failed"]:
@@ -114,11 +118,11 @@ def _counted(checks: Sequence[Mapping[str, Any]]) -> Text:
     return Text(", ".join(told))
 
 
-def _number(value: Any) -> str:
+def _format_number(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _digest(value: str | None) -> Text:
+def _render_digest(value: str | None) -> Text:
     return Text(value[:16] if value else "none")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, show
+from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, show_facts
 from evergreen.settings import load_settings
 
 
@@ -53,11 +53,11 @@ def new(
     Examples: `evergreen new wine --from winequality-red.csv --target quality` ·
     `evergreen new churn --from "landing/*.parquet" --key client_id --target left --time month`
     """
-    from evergreen.cli.tables import new_view
-    from evergreen.workbench.new import create
+    from evergreen.cli.tables import render_new_use_case
+    from evergreen.workbench.new import create_use_case
 
     with err.status(f"reading {source}") as shown:
-        made = create(
+        made = create_use_case(
             load_settings(),
             name,
             source,
@@ -67,7 +67,7 @@ def new(
             problem=problem.value if problem else None,
             progress=lambda rows: shown.update(f"reading {source}: {rows:,} rows"),
         )
-    show(made, as_json, lambda: new_view(made))
+    show_facts(made, as_json, lambda: render_new_use_case(made))
 
 
 @app.command()
@@ -88,12 +88,12 @@ def profile(
     `evergreen profile credit_score --as-of 2026-07-01 --output credit.html`
     """
     from evergreen.moments import parse_moment
-    from evergreen.workbench.profile import write
+    from evergreen.workbench.profile import write_profile
 
     when = parse_moment(as_of) if as_of else None
     with err.status(f"looking at {use_case}"):
-        page = write(load_settings(), use_case, when, output).resolve()
-    show(
+        page = write_profile(load_settings(), use_case, when, output).resolve()
+    show_facts(
         {"use_case": use_case, "page": str(page)},
         as_json,
         lambda: Text(str(page), no_wrap=True, overflow="ignore"),

@@ -9,29 +9,29 @@ from pathlib import Path
 
 from evergreen.demo.upstream import Upstream
 from evergreen.errors import NotTheDemosData
-from evergreen.private import write_private
-from evergreen.registry.actor import whoever
-from evergreen.registry.champion import champion
-from evergreen.registry.ledger import champion_lines, record
-from evergreen.registry.lock import alone
-from evergreen.registry.models import forget_model
-from evergreen.registry.reconcile import reconcile_alone
+from evergreen.private import write_private_file
+from evergreen.registry.actor import identify_actor
+from evergreen.registry.champion import read_champion
+from evergreen.registry.ledger import append_entry, read_champion_changes
+from evergreen.registry.lock import lock_use_case
+from evergreen.registry.models import delete_model_and_runs
+from evergreen.registry.reconcile import reconcile_ledger_under_lock
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
-from evergreen.store.tables.forget import forget, is_empty, run_moments
+from evergreen.store.connection.database import get_engine
+from evergreen.store.tables.forget import erase_use_case, is_empty, list_run_moments
 from evergreen.training.search import studies
 from evergreen.usecase import UseCase
 
 
 @dataclass(frozen=True)
-class Mark:
+class TourMarker:
     """The moments as of which tours ingested and trained, kept in the home, for one database only."""
 
     path: Path
     database: str
 
     @classmethod
-    def of(cls, settings: Settings, use_case: UseCase) -> Mark:
+    def of(cls, settings: Settings, use_case: UseCase) -> TourMarker:
         place = f"{settings.mariadb_host}:{settings.mariadb_port}/{settings.mariadb_database}"
         return cls(settings.home / f"demo-{use_case.name}.json", place)
 
@@ -50,31 +50,31 @@ class Mark:
 
     def write(self, moments: set[datetime]) -> None:
         noted = {"database": self.database, "moments": sorted(moment.isoformat() for moment in moments)}
-        write_private(self.path, json.dumps(noted))
+        write_private_file(self.path, json.dumps(noted))
 
 
-def start_afresh(settings: Settings, use_case: UseCase, source: Upstream, *, erase: bool = False) -> str:
+def reset_demo(settings: Settings, use_case: UseCase, source: Upstream, *, erase: bool = False) -> str:
     """Forget what an earlier tour of this use case left, and say in words what was done.
 
     Raises NotTheDemosData if the use case holds anything as of a moment that no tour worked as of: that is
     somebody's work. `erase` forgets that too.
     """
-    mark = Mark.of(settings, use_case)
-    database = engine(settings)
-    if is_empty(database, use_case) and champion(settings, use_case.name) is None:
+    mark = TourMarker.of(settings, use_case)
+    database = get_engine(settings)
+    if is_empty(database, use_case) and read_champion(settings, use_case.name) is None:
         # A tour that was killed early has left a source, whose books begin at its own moment.
         if erase or mark.moments():
             source.erase()
         mark.write(set())
         return "nothing there yet"
-    moments = run_moments(database, use_case)
+    moments = list_run_moments(database, use_case)
     if not erase and (not moments or moments - mark.moments()):
         raise NotTheDemosData(
             f"{use_case.name} already holds data or a champion that no demo made",
             hint="erase all of it with --erase, or take the demo elsewhere: EVERGREEN_HOME=another-folder",
         )
-    forget(database, use_case)
-    studies.forget(settings, database, use_case.name)
+    erase_use_case(database, use_case)
+    studies.delete_studies(settings, database, use_case.name)
     _forget_champions(settings, use_case)
     source.erase()
     mark.write(set())
@@ -83,18 +83,18 @@ def start_afresh(settings: Settings, use_case: UseCase, source: Upstream, *, era
 
 def _forget_champions(settings: Settings, use_case: UseCase) -> None:
     """Delete the models. The ledger forgets nothing: a line tells that nobody is champion any more."""
-    database = engine(settings)
-    with alone(database, use_case.name):
-        reconcile_alone(settings, database, use_case.name)
-        if lines := champion_lines(database, use_case.name):
-            record(
+    database = get_engine(settings)
+    with lock_use_case(database, use_case.name):
+        reconcile_ledger_under_lock(settings, database, use_case.name)
+        if lines := read_champion_changes(database, use_case.name):
+            append_entry(
                 database,
                 use_case=use_case.name,
                 action="erase",
                 from_version=lines[-1].to_version,
                 to_version=None,
                 training_run_id=None,
-                actor=whoever(),
+                actor=identify_actor(),
                 reason="a demo began anew: its tables, runs and models were erased",
             )
-        forget_model(settings, use_case.name)
+        delete_model_and_runs(settings, use_case.name)

@@ -11,16 +11,16 @@ from typing import Any
 from rich.console import Console
 
 from evergreen.demo import tour as plot
-from evergreen.demo.fresh import start_afresh
-from evergreen.demo.service import outdated_service, refuse_outdated, restart_outdated_service
+from evergreen.demo.fresh import reset_demo
+from evergreen.demo.service import find_outdated_service, refuse_outdated_service, restart_outdated_service
 from evergreen.demo.stages import Tour
 from evergreen.demo.timeline import Timeline
-from evergreen.demo.upstream import check_source, is_simulated, upstream
+from evergreen.demo.upstream import build_upstream, check_source, is_simulated
 from evergreen.private import make_private_folder
 from evergreen.settings import load_settings
 from evergreen.stack import lifecycle
-from evergreen.stack.view import urls_table
-from evergreen.usecases import load
+from evergreen.stack.view import render_urls
+from evergreen.usecases import load_use_case
 
 ADDRESS_SECONDS = 30.0
 
@@ -42,11 +42,11 @@ def run_demo(
     holds, also what no demo made. Simulated time is counted back from `now` (aware). Raises the first failing
     stage's error, after the stages so far and the report with `"verified": false` were written.
     """
-    use_case = load(name, load_settings(home))
+    use_case = load_use_case(name, load_settings(home))
     # Before anything is started or erased: can the demo be taken at all?
     check_source(load_settings(home), use_case, file)
     if not bring_up:
-        refuse_outdated(load_settings(home), use_case)
+        refuse_outdated_service(load_settings(home), use_case)
     tour = Tour(console)
     timeline = Timeline.until(now)
     outcome: dict[str, Any] = {"use_case": name}
@@ -60,19 +60,19 @@ def run_demo(
             if bring_up:
                 with tour.stage("the stack comes up") as stage:
                     stage.trace.command = "evergreen status"
-                    status = lifecycle.up(home, progress=stage.say)
+                    status = lifecycle.start_stack(home, progress=stage.say)
                     stage.verify(status["state"] == "running", "every server running")
                     # A use case that was declared while the stack ran gets its address a moment later.
-                    stage.verify(_has_an_address(home, name), f"an address for the service of {name}")
+                    stage.verify(_wait_for_address(home, name), f"an address for the service of {name}")
                     stage.happened = f"{len(status['processes'])} servers running, healthy"
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
-                source = upstream(settings, use_case, file, timeline)
-                stage.happened = start_afresh(settings, use_case, source, erase=erase)
-            if bring_up and (standing := outdated_service(settings, use_case)):
+                source = build_upstream(settings, use_case, file, timeline)
+                stage.happened = reset_demo(settings, use_case, source, erase=erase)
+            if bring_up and (standing := find_outdated_service(settings, use_case)):
                 with tour.stage("the service takes up the declaration") as stage:
                     restart_outdated_service(home, standing, stage)
-            outcome |= plot.run(settings, use_case, tour, source)
+            outcome |= plot.run_tour(settings, use_case, tour, source)
             verified = True
     except KeyboardInterrupt:
         console.print("Interrupted. What Airflow has begun goes on, and the stack stays up: evergreen down")
@@ -83,9 +83,9 @@ def run_demo(
     console.print()
     if not console.is_terminal:
         console.print(tour.table())
-    console.print(_told(outcome))
+    console.print(_format_outcome(outcome))
     if bring_up:
-        console.print(urls_table(load_settings(home), lifecycle.status(home)))
+        console.print(render_urls(load_settings(home), lifecycle.read_stack_status(home)))
         console.print("The stack stays up: `evergreen status` shows it, `evergreen down` ends it.")
     body = json.dumps({"data": outcome["example_key"]})
     console.print(
@@ -97,7 +97,7 @@ def run_demo(
     return {**outcome, "stages": tour.as_json(), "total_seconds": round(tour.total_seconds, 1)}
 
 
-def _has_an_address(home: Path, name: str) -> bool:
+def _wait_for_address(home: Path, name: str) -> bool:
     deadline = time.monotonic() + ADDRESS_SECONDS
     while name not in load_settings(home).service_urls:
         if time.monotonic() > deadline:
@@ -106,7 +106,7 @@ def _has_an_address(home: Path, name: str) -> bool:
     return True
 
 
-def _told(outcome: dict[str, Any]) -> str:
+def _format_outcome(outcome: dict[str, Any]) -> str:
     counts = f"sent {outcome['sent']:,} = answered {outcome['answered']:,} = logged {outcome['logged']:,}"
     if "v2_accuracy_after_drift" not in outcome:
         return f"\nPredictions: {counts}"

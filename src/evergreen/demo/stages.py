@@ -19,7 +19,7 @@ _ELSE = "the logs of every part are in .evergreen/logs/, the runs in the Airflow
 
 
 @dataclass
-class Trace:
+class FailureContext:
     """Where the reason is to be found when a stage fails: the last words of the part that is at work (or what
     asks it for them then), the command that explains them, and the address of its page. Empty where there is
     none."""
@@ -39,7 +39,7 @@ class Stage:
     seconds: float | None = None
     happened: str = ""
     doing: str = ""
-    trace: Trace = field(default_factory=Trace)
+    trace: FailureContext = field(default_factory=FailureContext)
 
     def say(self, text: str) -> None:
         """Show what is going on inside the stage."""

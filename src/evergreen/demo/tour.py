@@ -10,30 +10,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evergreen.demo.fresh import Mark
-from evergreen.demo.stages import Stage, Tour, Trace
-from evergreen.demo.traffic import Answers, send
+from evergreen.demo.fresh import TourMarker
+from evergreen.demo.stages import FailureContext, Stage, Tour
+from evergreen.demo.traffic import Answers, send_requests
 from evergreen.demo.upstream import DriftingUpstream, Upstream
-from evergreen.private import write_private
-from evergreen.registry.champion import Champion, champion
-from evergreen.registry.ledger import entries
+from evergreen.private import write_private_file
+from evergreen.registry.champion import Champion, read_champion
+from evergreen.registry.ledger import read_entries
 from evergreen.serving.client import ServiceClient
 from evergreen.settings import Settings
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.processes.stack_state import read_state
 from evergreen.stack.servers.server_list import SERVICE_PREFIX
-from evergreen.store.connection.database import engine
-from evergreen.store.online.vectors import latest_rows
+from evergreen.store.connection.database import get_engine
+from evergreen.store.online.vectors import read_latest_rows
 from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.usecase import UseCase
 
-PREDICTIONS = 2_000
+PREDICTION_COUNT = 2_000
 RUN_SECONDS = 900.0
 LOG_SECONDS = 30.0
 
 
 @dataclass
-class Guide:
+class TourContext:
     """What the stages share: the platform's addresses and what was counted so far."""
 
     settings: Settings
@@ -52,7 +52,7 @@ class Guide:
     def run_dag(self, stage: Stage, verb: str, as_of: datetime, **conf: Any) -> str:
         """Trigger a DAG, wait for its success and return its run id. Raises OrchestratorError if it fails."""
         dag_id = self.use_case.dag_id(verb)
-        Mark.of(self.settings, self.use_case).note(as_of)
+        TourMarker.of(self.settings, self.use_case).note(as_of)
         run_id = self.airflow.trigger(dag_id, conf={"as_of": as_of.isoformat(), **conf})
         return self.wait_for(stage, verb, run_id, as_of)
 
@@ -60,7 +60,7 @@ class Guide:
         """Wait for a run's success. Where it fails, the same step here and now says why."""
         dag_id, name = self.use_case.dag_id(verb), self.use_case.name
         again = f"run {verb} {name}" + (f" --as-of {as_of.isoformat()}" if as_of else "")
-        stage.trace = Trace(
+        stage.trace = FailureContext(
             words=lambda: self.airflow.task_error(dag_id, run_id),
             command=f"evergreen ingest-runs {name}" if verb == "ingest" else f"evergreen {again}",
             address=self.airflow.run_url(dag_id, run_id),
@@ -92,7 +92,7 @@ class Guide:
     def predict(self, stage: Stage, rows: Sequence[Mapping[str, Any]]) -> Answers:
         """Send rows one by one, count them, and wait until all of them are in the prediction log."""
         stage.trace = self.service_trace()
-        answers = send(self.url, rows, stage.say)
+        answers = send_requests(self.url, rows, stage.say)
         self.sent += answers.sent
         self.answered += answers.answered
         wanted = {len(rows), len({answer["prediction_id"] for answer in answers.answers})}
@@ -106,15 +106,17 @@ class Guide:
         )
         return answers
 
-    def service_trace(self) -> Trace:
+    def service_trace(self) -> FailureContext:
         """Where the reason is to be found when the service does not do what it should."""
         process = f"{SERVICE_PREFIX}{self.use_case.name}"
-        return Trace(lambda: _trouble(self.settings.home, process), "evergreen status", self.url)
+        return FailureContext(
+            lambda: _describe_trouble(self.settings.home, process), "evergreen status", self.url
+        )
 
     def judged(self, stage: Stage, run_id: str) -> dict[str, Any]:
         """What became of a training run's candidate at the gate: {"version", "passed", "summary", "card"}."""
         found = self.xcom("train", run_id, "register")
-        stage.trace = Trace(
+        stage.trace = FailureContext(
             words=f"v{found['version']} {found['summary']}",
             command=f"evergreen gate explain {self.use_case.name} {found['version']}",
             address=found.get("card") or stage.trace.address,
@@ -122,14 +124,16 @@ class Guide:
         return found
 
     def logged(self) -> int:
-        counts = count_predictions(engine(self.settings), self.use_case)
+        counts = count_predictions(get_engine(self.settings), self.use_case)
         return int(counts["by_channel"].get("online", 0))
 
     def champion(self, stage: Stage) -> Champion:
-        found = champion(self.settings, self.use_case.name)
+        found = read_champion(self.settings, self.use_case.name)
         stage.verify(found is not None, "a champion in the registry")
         assert found is not None
-        promoted = [e for e in entries(engine(self.settings), self.use_case.name) if e.action == "promote"]
+        promoted = [
+            e for e in read_entries(get_engine(self.settings), self.use_case.name) if e.action == "promote"
+        ]
         stage.verify(
             any(e.to_version == found.version for e in promoted),
             "the promotion of the champion in the ledger",
@@ -137,20 +141,20 @@ class Guide:
         return found
 
 
-def run(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream) -> dict[str, Any]:
+def run_tour(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream) -> dict[str, Any]:
     """Run every stage and return what `.evergreen/demo.json` holds.
 
     Raises StageNotVerified or the failing part's own error; the stages so far stay in `tour`.
     """
-    guide = Guide(settings, use_case, tour, AirflowApi(settings))
+    guide = TourContext(settings, use_case, tour, AirflowApi(settings))
     past = upstream.first_as_of()
     # Before anything is made: the next tour must know that this one made it, even if it is killed here.
-    Mark.of(settings, use_case).note(past)
-    _history(guide, upstream, past)
+    TourMarker.of(settings, use_case).note(past)
+    _ingest_history(guide, upstream, past)
     first = _train_first(guide, past)
-    _served(guide, first, started=None)
-    with tour.stage(f"{PREDICTIONS:,} predictions as usual") as stage:
-        usual = upstream.usual_rows(PREDICTIONS)
+    _verify_served(guide, first, started=None)
+    with tour.stage(f"{PREDICTION_COUNT:,} predictions as usual") as stage:
+        usual = upstream.usual_rows(PREDICTION_COUNT)
         answers = guide.predict(stage, usual)
         stage.verify(answers.versions == {first.version}, f"every answer from v{first.version}")
         stage.happened = f"{answers.answered:,} answered by v{first.version}, all in the prediction log"
@@ -158,10 +162,10 @@ def run(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream) -
     last = first
     if isinstance(upstream, DriftingUpstream):
         last = _drift_and_recover(guide, upstream, first)
-    return _reconciled(guide, last)
+    return _verify_counts(guide, last)
 
 
-def _history(guide: Guide, upstream: Upstream, past: datetime) -> None:
+def _ingest_history(guide: TourContext, upstream: Upstream, past: datetime) -> None:
     with guide.tour.stage("upstream data") as stage:
         stage.happened = upstream.prepare(stage.say)
     with guide.tour.stage("history into the store") as stage:
@@ -171,7 +175,7 @@ def _history(guide: Guide, upstream: Upstream, past: datetime) -> None:
         stage.happened = f"{loaded['rows_loaded']:,} rows validated and loaded, as of {past:%Y-%m-%d}"
 
 
-def _train_first(guide: Guide, past: datetime) -> Champion:
+def _train_first(guide: TourContext, past: datetime) -> Champion:
     with guide.tour.stage("train") as stage:
         guide.promoting_since = datetime.now(UTC)
         run_id = guide.run_dag(stage, "train", past, reason="first model")
@@ -183,7 +187,7 @@ def _train_first(guide: Guide, past: datetime) -> Champion:
     return found
 
 
-def _served(guide: Guide, wanted: Champion, started: str | None) -> str:
+def _verify_served(guide: TourContext, wanted: Champion, started: str | None) -> str:
     """The asset-triggered deploy run succeeded and the service answers with that version.
 
     `started` is when the service process started, if it must be the very same process. Returns that time.
@@ -201,7 +205,7 @@ def _served(guide: Guide, wanted: Champion, started: str | None) -> str:
     return str(served["started_at"])
 
 
-def _monitor_quiet(guide: Guide) -> None:
+def _monitor_quiet(guide: TourContext) -> None:
     with guide.tour.stage("monitor") as stage:
         run_id = guide.run_dag(stage, "monitor", datetime.now(UTC))
         decision = guide.xcom("monitor", run_id, "governor")
@@ -210,13 +214,13 @@ def _monitor_quiet(guide: Guide) -> None:
         stage.happened = decision["reason"]
 
 
-def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion) -> Champion:
+def _drift_and_recover(guide: TourContext, upstream: DriftingUpstream, first: Champion) -> Champion:
     with ServiceClient(guide.url) as client:
         process_started = str(client.metadata()["started_at"])
     with guide.tour.stage("the recession begins") as stage:
         stage.happened = upstream.drift(stage.say)
-    rows, labels = upstream.drifted_rows(PREDICTIONS)
-    with guide.tour.stage(f"{PREDICTIONS:,} predictions in recession") as stage:
+    rows, labels = upstream.drifted_rows(PREDICTION_COUNT)
+    with guide.tour.stage(f"{PREDICTION_COUNT:,} predictions in recession") as stage:
         answers = guide.predict(stage, rows)
         guide.facts["v1_accuracy_after_drift"] = round(answers.accuracy(labels), 4)
         stage.happened = (
@@ -236,7 +240,7 @@ def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion
         stage.happened = decision["reason"]
     guide.promoting_since = asked
     second = _retrain(guide, first, asked)
-    _served(guide, second, started=process_started)
+    _verify_served(guide, second, started=process_started)
     with guide.tour.stage("the same requests again") as stage:
         answers = guide.predict(stage, rows)
         stage.verify(answers.versions == {second.version}, f"every answer from v{second.version}")
@@ -248,7 +252,7 @@ def _drift_and_recover(guide: Guide, upstream: DriftingUpstream, first: Champion
     return second
 
 
-def _retrain(guide: Guide, first: Champion, asked: datetime) -> Champion:
+def _retrain(guide: TourContext, first: Champion, asked: datetime) -> Champion:
     with guide.tour.stage("retrain") as stage:
         run_id = guide.asset_run(stage, "train", after=asked, as_of=asked)
         judged = guide.judged(stage, run_id)
@@ -258,16 +262,16 @@ def _retrain(guide: Guide, first: Champion, asked: datetime) -> Champion:
     return second
 
 
-def _reconciled(guide: Guide, last: Champion) -> dict[str, Any]:
+def _verify_counts(guide: TourContext, last: Champion) -> dict[str, Any]:
     with guide.tour.stage("counts reconcile") as stage:
         logged = guide.logged()
         stage.verify(guide.sent == guide.answered == logged, "sent = answered = logged")
         stage.happened = f"sent {guide.sent:,} = answered {guide.answered:,} = logged {logged:,}"
-    newest = latest_rows(engine(guide.settings), guide.use_case).iloc[0]
+    newest = read_latest_rows(get_engine(guide.settings), guide.use_case).iloc[0]
     return {
         "use_case": guide.use_case.name,
         "service": guide.url,
-        "example_key": {k.name: _plain(newest[k.name], k.dtype) for k in guide.use_case.entity.keys},
+        "example_key": {k.name: _to_plain_value(newest[k.name], k.dtype) for k in guide.use_case.entity.keys},
         **{name: value for name, value in guide.facts.items() if name.endswith("_after_drift")},
         "sent": guide.sent,
         "answered": guide.answered,
@@ -276,7 +280,7 @@ def _reconciled(guide: Guide, last: Champion) -> dict[str, Any]:
     }
 
 
-def _trouble(home: Path, process: str) -> str:
+def _describe_trouble(home: Path, process: str) -> str:
     """What is wrong with a server of the embedded stack, if anything, and where its log is."""
     state = read_state(home)
     for each in state.processes if state else ():
@@ -286,7 +290,7 @@ def _trouble(home: Path, process: str) -> str:
     return ""
 
 
-def _plain(value: Any, dtype: str) -> int | str:
+def _to_plain_value(value: Any, dtype: str) -> int | str:
     return int(value) if dtype == "int" else str(value)
 
 
@@ -298,4 +302,4 @@ def write_report(path: Path, tour: Tour, outcome: Mapping[str, Any], *, verified
         "stages": tour.as_json(),
         "total_seconds": round(tour.total_seconds, 1),
     }
-    write_private(path, json.dumps(report, indent=2) + "\n")
+    write_private_file(path, json.dumps(report, indent=2) + "\n")

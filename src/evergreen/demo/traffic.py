@@ -33,7 +33,7 @@ class Answers:
         return right / len(labels)
 
 
-def send(url: str, rows: Sequence[Mapping[str, Any]], progress: Callable[[str], None]) -> Answers:
+def send_requests(url: str, rows: Sequence[Mapping[str, Any]], progress: Callable[[str], None]) -> Answers:
     """POST each row to `/predict` over a few connections. The first refused request raises ServingError."""
     answers: list[dict[str, Any]] = []
     with ServiceClient(url) as client, ThreadPoolExecutor(_CONNECTIONS) as threads:

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from evergreen.demo.timeline import Timeline
 from evergreen.errors import SourceError
-from evergreen.ingest.future_rows import refuse_all_later
+from evergreen.ingest.future_rows import refuse_only_future_rows
 from evergreen.settings import Settings
-from evergreen.sources.connections import connection_url
-from evergreen.store.connection.database import engine
-from evergreen.store.online.vectors import latest_rows
+from evergreen.sources.connections import find_connection_url
+from evergreen.store.connection.database import get_engine
+from evergreen.store.online.vectors import read_latest_rows
 from evergreen.usecase import TIMELESS, SqlSource, UseCase
-from evergreen.usecases import submodule
+from evergreen.usecases import load_submodule
 
 if TYPE_CHECKING:
-    from evergreen.sources.read import Input
+    from evergreen.sources.read import SourceInput
 
-Say = Callable[[str], None]
+ProgressCallback = Callable[[str], None]
 
-CUSTOMERS = 1_500
+CUSTOMER_COUNT = 1_500
 SEED = 2026
 
 
@@ -33,7 +33,7 @@ class Upstream(Protocol):
 
     def erase(self) -> None: ...
     def first_as_of(self) -> datetime: ...
-    def prepare(self, say: Say) -> str: ...
+    def prepare(self, say: ProgressCallback) -> str: ...
     def usual_rows(self, count: int) -> list[dict[str, Any]]: ...
 
 
@@ -41,13 +41,13 @@ class Upstream(Protocol):
 class DriftingUpstream(Upstream, Protocol):
     """One whose world can be made to change, so that the tour has something to notice."""
 
-    def drift(self, say: Say) -> str: ...
+    def drift(self, say: ProgressCallback) -> str: ...
     def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]: ...
 
 
-def upstream(settings: Settings, use_case: UseCase, file: str, timeline: Timeline) -> Upstream:
+def build_upstream(settings: Settings, use_case: UseCase, file: str, timeline: Timeline) -> Upstream:
     """The use case's simulator if its folder has one, else its declared source (or `file` instead of it)."""
-    simulator = _simulator(settings, use_case)
+    simulator = _find_simulator(settings, use_case)
     if simulator is not None:
         return SimulatedUpstream(settings, use_case, simulator, timeline)
     return DeclaredUpstream(settings, use_case, file)
@@ -55,13 +55,13 @@ def upstream(settings: Settings, use_case: UseCase, file: str, timeline: Timelin
 
 def is_simulated(settings: Settings, use_case: UseCase) -> bool:
     """Whether a tour of the use case simulates its data."""
-    return _simulator(settings, use_case) is not None
+    return _find_simulator(settings, use_case) is not None
 
 
-def _simulator(settings: Settings, use_case: UseCase) -> ModuleType | None:
+def _find_simulator(settings: Settings, use_case: UseCase) -> ModuleType | None:
     if not isinstance(use_case.label.source, SqlSource):
         return None
-    return submodule(use_case.name, "simulator", settings)
+    return load_submodule(use_case.name, "simulator", settings)
 
 
 def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
@@ -76,18 +76,18 @@ def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
             )
         return
     try:
-        for each in _inputs(settings, use_case, file):
+        for each in _open_inputs(settings, use_case, file):
             next(iter(each.batches()), None)
     except SourceError as error:
         hint = f"name the file: evergreen demo {use_case.name} --csv FILE"
         raise type(error)(error.message, hint=hint) from error
     for name, part in use_case.parts.items():
         if part.source == source:
-            batches = (b for each in _inputs(settings, use_case, file) for b in each.batches())
-            refuse_all_later(part, name, batches, datetime.now(UTC))
+            batches = (b for each in _open_inputs(settings, use_case, file) for b in each.batches())
+            refuse_only_future_rows(part, name, batches, datetime.now(UTC))
 
 
-def _inputs(settings: Settings, use_case: UseCase, file: str) -> list[Input]:
+def _open_inputs(settings: Settings, use_case: UseCase, file: str) -> list[SourceInput]:
     """What the use case's labels are read from, up to now."""
     from evergreen.sources.read import open_source
 
@@ -102,7 +102,7 @@ class SimulatedUpstream:
         self, settings: Settings, use_case: UseCase, simulator: ModuleType, timeline: Timeline
     ) -> None:
         assert isinstance(use_case.label.source, SqlSource)
-        self._url = connection_url(use_case.label.source.connection, settings)
+        self._url = find_connection_url(use_case.label.source.connection, settings)
         self._simulator = simulator
         self.ingest_conf: dict[str, Any] = {}
         self._timeline = timeline
@@ -115,14 +115,14 @@ class SimulatedUpstream:
         """Before the recession: what lies before it is stable."""
         return self._timeline.first_training
 
-    def prepare(self, say: Say) -> str:
+    def prepare(self, say: ProgressCallback) -> str:
         until = self._timeline.first_training
         return f"simulated bank until {until:%Y-%m-%d}: " + self._populate(until, say)
 
     def usual_rows(self, count: int) -> list[dict[str, Any]]:
         return list(self._draw(count, SEED + 1, "stable")[0])
 
-    def drift(self, say: Say) -> str:
+    def drift(self, say: ProgressCallback) -> str:
         turn = self._timeline.turns
         return f"simulated recession since {turn:%Y-%m-%d}: the bank now holds " + self._populate(
             self._timeline.now, say, recession_from=turn
@@ -136,12 +136,12 @@ class SimulatedUpstream:
         period = self._simulator.periods_before(self._timeline.begins, self._timeline.turns)
         return self._simulator.draw(count, seed, scenario=scenario, period=period)
 
-    def _populate(self, end: datetime, say: Say, **scenario: datetime) -> str:
+    def _populate(self, end: datetime, say: ProgressCallback, **scenario: datetime) -> str:
         counts = self._simulator.populate(
             self._url,
             start=self._timeline.begins,
             end=end,
-            customers=CUSTOMERS,
+            customers=CUSTOMER_COUNT,
             seed=SEED,
             progress=lambda done, periods: say(f"period {done} of {periods}"),
             **scenario,
@@ -163,17 +163,17 @@ class DeclaredUpstream:
     def first_as_of(self) -> datetime:
         return datetime.now(UTC)
 
-    def prepare(self, say: Say) -> str:
+    def prepare(self, say: ProgressCallback) -> str:
         say("reading the source")
         rows = 0
-        for each in _inputs(self._settings, self._use_case, self.ingest_conf.get("source", "")):
+        for each in _open_inputs(self._settings, self._use_case, self.ingest_conf.get("source", "")):
             for batch in each.batches():
                 rows += batch.num_rows
                 say(f"{rows:,} rows at the source so far")
         return f"{rows:,} rows at the source"
 
     def usual_rows(self, count: int) -> list[dict[str, Any]]:
-        frame = latest_rows(engine(self._settings), self._use_case)
+        frame = read_latest_rows(get_engine(self._settings), self._use_case)
         sample = frame.sample(n=count, replace=True, random_state=SEED)
         names = [*self._use_case.entity.key_names, *(f.name for f in self._use_case.stored_features)]
         plain = sample[names].astype(object)

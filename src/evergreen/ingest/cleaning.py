@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from evergreen.ingest.future_rows import KNOWN_FROM, known_from, known_until
+from evergreen.ingest.future_rows import KNOWN_FROM, compute_known_from, compute_known_until
 from evergreen.ingest.inputs import Inputs
 from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from evergreen.ingest.loading.load import Loaded
-    from evergreen.validation.checker import Rejected
+    from evergreen.ingest.loading.load import LoadedPart
+    from evergreen.validation.checker import RejectedRow
     from evergreen.validation.report import Failure, Report
 
 Progress = Callable[[str, int], None]
 
 
-class Cleaning:
+class PartCleaner:
     """One part's rows in one process, under `folder`. `rows` came in, `held_back` are true only later."""
 
     def __init__(
@@ -37,16 +37,16 @@ class Cleaning:
         usual_rows: float | None,
         folder: Path,
     ) -> None:
-        from evergreen.ingest.loading.sorter import Spool
+        from evergreen.ingest.loading.sorter import RowSorter
         from evergreen.validation.checker import Checker
 
         folder.mkdir()
         self.name = name
         self.rows = 0
         self.held_back = 0
-        self.spool = Spool(folder, [*use_case.entity.key_names, EVENT_TIME])
+        self.spool = RowSorter(folder, [*use_case.entity.key_names, EVENT_TIME])
         self._checker = Checker(use_case, part, as_of=as_of, usual_rows=usual_rows)
-        self._until = known_until(part, as_of)
+        self._until = compute_known_until(part, as_of)
         self._delay = as_of - self._until if self._until else timedelta(0)
         self._rejected = folder / "rejected.jsonl"
         self._set_aside = bool(part.contract.max_rejected_share)
@@ -64,7 +64,7 @@ class Cleaning:
         entry["held_back"] += held_back
         return known
 
-    def report(self, loaded: Loaded | None = None) -> Report:
+    def report(self, loaded: LoadedPart | None = None) -> Report:
         """What is wrong with the rows; with what their load found, once they are loaded."""
         if loaded is None:
             return self._checker.finish(left_out=self.held_back)
@@ -76,20 +76,20 @@ class Cleaning:
             pass
         return self._finish(self.spool.failures(), self.spool.left_out)
 
-    def rejected(self) -> Iterator[Rejected]:
+    def rejected(self) -> Iterator[RejectedRow]:
         """The rows that broke a row-level check, where the contract lets the others load."""
-        from evergreen.validation.checker import Rejected
+        from evergreen.validation.checker import RejectedRow
 
         if self._rejected.exists():
             with self._rejected.open(encoding="utf-8") as lines:
                 for line in lines:
                     kept = json.loads(line)
-                    yield Rejected(kept["row"], tuple(kept["reasons"]), kept["content"])
+                    yield RejectedRow(kept["row"], tuple(kept["reasons"]), kept["content"])
 
     def _finish(self, found: Iterable[Failure], left_out: int) -> Report:
         return self._checker.finish(list(found), left_out=self.held_back + left_out)
 
-    def _keep(self, rejected: list[Rejected]) -> None:
+    def _keep(self, rejected: list[RejectedRow]) -> None:
         # On disk: a tenth of a hundred million rows is more than fits into memory.
         if rejected:
             with self._rejected.open("a", encoding="utf-8") as lines:
@@ -107,31 +107,31 @@ class Cleaning:
         if pc.max(clean[EVENT_TIME]).as_py() <= self._until:
             return clean
         later = pc.greater(clean[EVENT_TIME], limit)
-        first = known_from(pc.min(clean[EVENT_TIME].filter(later)).as_py(), self._delay).isoformat()
+        first = compute_known_from(pc.min(clean[EVENT_TIME].filter(later)).as_py(), self._delay).isoformat()
         entry[KNOWN_FROM] = min(first, entry.get(KNOWN_FROM) or first)
         return clean.filter(pc.invert(later)).combine_chunks()
 
 
 @contextmanager
-def cleanings(
+def open_part_cleaners(
     use_case: UseCase,
     as_of: datetime,
     inputs: Inputs,
     usual_rows: Mapping[str, float | None],
-) -> Iterator[dict[str, Cleaning]]:
+) -> Iterator[dict[str, PartCleaner]]:
     """One for each part that has something to read in `inputs`; their files go with the block."""
-    from evergreen.ingest.scratch import scratch
+    from evergreen.ingest.scratch import open_scratch_folder
 
-    with scratch() as folder:
+    with open_scratch_folder() as folder:
         yield {
-            name: Cleaning(use_case, name, part, as_of, usual_rows.get(name), folder / name)
+            name: PartCleaner(use_case, name, part, as_of, usual_rows.get(name), folder / name)
             for name, part in use_case.parts.items()
             if any("staged" in entry for entry in inputs.get(name, []))
         }
 
 
-def clean_all(
-    works: Mapping[str, Cleaning],
+def clean_readings(
+    works: Mapping[str, PartCleaner],
     inputs: Inputs,
     readings: Iterable[tuple[str, Iterable[pa.Table]]],
     progress: Progress | None = None,
@@ -140,7 +140,7 @@ def clean_all(
     and rows held back in `inputs`. Where a part has several inputs, the later in its list counts."""
     from evergreen.sources.ahead import read_ahead
 
-    readers: dict[str, list[tuple[Cleaning, dict[str, Any], int | None]]] = {}
+    readers: dict[str, list[tuple[PartCleaner, dict[str, Any], int | None]]] = {}
     for name, work in works.items():
         read = [entry for entry in inputs[name] if "staged" in entry]
         for ordinal, entry in enumerate(read):
@@ -149,7 +149,7 @@ def clean_all(
             source = ordinal if len(read) > 1 else None
             readers.setdefault(entry["staged"], []).append((work, entry, source))
 
-    def cleaned() -> Generator[tuple[Cleaning, pa.Table, int | None], None, None]:
+    def cleaned() -> Generator[tuple[PartCleaner, pa.Table, int | None], None, None]:
         for number, batches in readings:
             for batch in batches:
                 for work, entry, source in readers[number]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KNOWN_FROM = "known_from"
 
 
-def known_until(part: FeatureView | Label, as_of: datetime) -> datetime | None:
+def compute_known_until(part: FeatureView | Label, as_of: datetime) -> datetime | None:
     """The last event time that is known as of a moment; None for a part without. What lies after it is held
     back until a run whose moment has come: nobody may be served what is not true yet.
 
@@ -30,7 +30,7 @@ def known_until(part: FeatureView | Label, as_of: datetime) -> datetime | None:
     return as_of
 
 
-def known_from(event_time: datetime, delay: timedelta) -> datetime:
+def compute_known_from(event_time: datetime, delay: timedelta) -> datetime:
     """When a row that is true at `event_time` (aware UTC) is known; the end of time at the latest."""
     return min(event_time, datetime.max.replace(tzinfo=UTC) - delay) + delay
 
@@ -54,10 +54,12 @@ def describe_future(inputs: Inputs, as_of: datetime, now: datetime | None = None
         return ""
     whose = "" if len(late) == len(read) else f" of {', '.join(late)}"
     earliest = datetime.fromisoformat(min(moments))
-    return f"{_all_later(max(late.values()), whose, as_of, earliest)}; {_advice(earliest, now)}"
+    return (
+        f"{_describe_all_later(max(late.values()), whose, as_of, earliest)}; {_suggest_as_of(earliest, now)}"
+    )
 
 
-def refuse_all_later(
+def refuse_only_future_rows(
     part: FeatureView | Label, name: str, batches: Iterable[pa.Table], as_of: datetime
 ) -> None:
     """Raise SourceError if every row of a source lies after `as_of`, before anybody works with it.
@@ -66,16 +68,16 @@ def refuse_all_later(
     """
     import pyarrow.compute as pc
 
-    from evergreen.validation.casting import to_moment
+    from evergreen.validation.casting import to_timestamp
 
-    until = known_until(part, as_of)
+    until = compute_known_until(part, as_of)
     if until is None or part.event_time is None:
         return
     rows, earliest = 0, None
     for batch in batches:
         if part.event_time not in batch.column_names:
             return
-        first = pc.min(to_moment(batch[part.event_time].combine_chunks()).values).as_py()
+        first = pc.min(to_timestamp(batch[part.event_time].combine_chunks()).values).as_py()
         rows += batch.num_rows
         if first is None and batch.num_rows:
             return
@@ -84,18 +86,18 @@ def refuse_all_later(
                 return
             earliest = first if earliest is None else min(earliest, first)
     if earliest is not None:
-        known = known_from(earliest, as_of - until)
-        raise SourceError(_all_later(rows, f" of {name}", as_of, known), hint=_advice(known))
+        known = compute_known_from(earliest, as_of - until)
+        raise SourceError(_describe_all_later(rows, f" of {name}", as_of, known), hint=_suggest_as_of(known))
 
 
-def _all_later(rows: int, whose: str, as_of: datetime, earliest: datetime) -> str:
+def _describe_all_later(rows: int, whose: str, as_of: datetime, earliest: datetime) -> str:
     return (
-        f"all {rows:,} rows{whose} lie after as_of {_shown(as_of)}: nothing to load; "
-        f"the earliest is known from {_shown(earliest)} on"
+        f"all {rows:,} rows{whose} lie after as_of {_format_moment(as_of)}: nothing to load; "
+        f"the earliest is known from {_format_moment(earliest)} on"
     )
 
 
-def _advice(earliest: datetime, now: datetime | None = None) -> str:
+def _suggest_as_of(earliest: datetime, now: datetime | None = None) -> str:
     if earliest <= (now or datetime.now(UTC)):
         after = earliest + timedelta(seconds=1)
         return f"give --as-of after it, such as {after:%Y-%m-%dT%H:%M:%S}"
@@ -105,5 +107,5 @@ def _advice(earliest: datetime, now: datetime | None = None) -> str:
     )
 
 
-def _shown(moment: datetime) -> str:
+def _format_moment(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

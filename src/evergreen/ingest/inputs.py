@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Engine
 
-    from evergreen.sources.read import Input
+    from evergreen.sources.read import SourceInput
     from evergreen.store.records.ingest_run import IngestRun
 
 # What ingest_run keeps of a source that takes the place of the declared ones.
-SOURCE_CHARACTERS = 1024
+MAX_SOURCE_CHARACTERS = 1024
 
 # By part, a note for each file or query: see IngestRun.inputs.
 Inputs: TypeAlias = dict[str, list[dict[str, Any]]]
@@ -33,7 +33,7 @@ class Reading:
     """One file or query, read once for all `parts` that need it. `number` names its staged rows."""
 
     number: str
-    input: Input
+    input: SourceInput
     numbered: bool
     parts: list[str] = field(default_factory=list)
 
@@ -58,7 +58,7 @@ class Plan:
         return any(entry.get("unchanged") == run_id for entries in self.inputs.values() for entry in entries)
 
 
-def plan(
+def plan_inputs(
     settings: Settings,
     use_case: UseCase,
     database: Engine,
@@ -72,14 +72,14 @@ def plan(
 ) -> Plan:
     """Open every source and choose what is to be read for `run`. `last` is the last load up to its moment: a
     file that it had read, or had found unchanged itself, is not read again, unless `every_file` is. `source`
-    takes the place of declared files (see `overrides`): the run on record has it without its secrets.
+    takes the place of declared files (see `parse_overrides`): the run on record has it without its secrets.
     `force`: databases are asked for all that they hold, too.
 
     Raises SourceError and its kind, also where several files would give their rows the same numbers.
     """
     from evergreen.sources.read import open_source
 
-    places = overrides(use_case, source, settings.sources.get(use_case.name, ""))
+    places = parse_overrides(use_case, source, settings.sources.get(use_case.name, ""))
     # What the setting says is in `places`, by part.
     plain = settings.model_copy(update={"sources": {}})
     numbered = any(key.source_column == ROW_NUMBER for key in use_case.entity.keys)
@@ -90,14 +90,14 @@ def plan(
         is_file = isinstance(part.source, FileSource)
         start = TIMELESS
         if not is_file and not force:
-            start = _start(database, use_case, name, part, run, last, declaration)
+            start = _find_query_start(database, use_case, name, part, run, last, declaration)
         wanted = (part.source, start, places.get(name, ""))
         if wanted not in opened:
             found = open_source(
                 part.source, plain, use_case.name, start=start, end=run.as_of, override=wanted[2]
             )
             if numbered and len(found) > 1:
-                raise _same_numbers(use_case, [each.name for each in found])
+                raise _build_row_numbers_error(use_case, [each.name for each in found])
             opened[wanted] = [Reading(str(count + n), each, numbered) for n, each in enumerate(found)]
             count += len(found)
         inputs[name] = []
@@ -110,7 +110,7 @@ def plan(
                 entry["start"] = start.isoformat()
                 if start == TIMELESS:
                     entry["catch_up"] = True
-            loader = _loaded_by(database, use_case, name, part, entry, known, declaration)
+            loader = _find_loading_run(database, use_case, name, part, entry, known, declaration)
             # A later file counts more than an earlier one: where that is read, what may correct it is, too.
             follows = any("staged" in earlier for earlier in inputs[name])
             if loader is not None and not follows:
@@ -122,7 +122,7 @@ def plan(
     return Plan([each for group in opened.values() for each in group if each.parts], inputs)
 
 
-def overrides(use_case: UseCase, source: str, setting: str = "") -> dict[str, str]:
+def parse_overrides(use_case: UseCase, source: str, setting: str = "") -> dict[str, str]:
     """By part, what takes the place of its declared file: `source`, else the `setting`. Either is a path or
     URL, or "part=path,part=path".
 
@@ -131,10 +131,10 @@ def overrides(use_case: UseCase, source: str, setting: str = "") -> dict[str, st
     given = source or setting
     if not given:
         return {}
-    if len(source) > SOURCE_CHARACTERS:
+    if len(source) > MAX_SOURCE_CHARACTERS:
         raise SourceError(
             f"the source given for {use_case.name} has {len(source):,} characters",
-            hint=f"{SOURCE_CHARACTERS:,} are kept with the run: use shorter paths, or a glob",
+            hint=f"{MAX_SOURCE_CHARACTERS:,} are kept with the run: use shorter paths, or a glob",
         )
     parts = use_case.parts
     pairs = [piece.partition("=") for piece in re.split(r",(?=[a-z][a-z0-9_]*=)", given)]
@@ -159,7 +159,7 @@ def overrides(use_case: UseCase, source: str, setting: str = "") -> dict[str, st
     return {name: given for name, part in parts.items() if isinstance(part.source, FileSource)}
 
 
-def _same_numbers(use_case: UseCase, names: list[str]) -> SourceError:
+def _build_row_numbers_error(use_case: UseCase, names: list[str]) -> SourceError:
     return SourceError(
         f"{use_case.name} takes its key from row numbers, but reads {len(names)} files"
         f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''}), whose rows have the same numbers",
@@ -167,7 +167,7 @@ def _same_numbers(use_case: UseCase, names: list[str]) -> SourceError:
     )
 
 
-def _start(
+def _find_query_start(
     database: Engine,
     use_case: UseCase,
     name: str,
@@ -182,9 +182,9 @@ def _start(
     declaration changed: its older rows may have more to give. What the last load held back, because it was
     not true yet, is asked for again. A rerun asks for what it had asked for.
     """
-    from evergreen.store.records.ingest_run import knew_before
+    from evergreen.store.records.ingest_run import has_earlier_rows
 
-    if not knew_before(database, use_case, part, run.as_of):
+    if not has_earlier_rows(database, use_case, part, run.as_of):
         return TIMELESS
     if last is None:
         return run.interval_start
@@ -198,16 +198,16 @@ def _start(
 
 def _is_fresh(database: Engine, use_case: UseCase, part: FeatureView | Label, run: IngestRun) -> bool:
     """Whether what the store knows of a part is as fresh as its contract asks for."""
-    from evergreen.store.records.ingest_run import newest_event_time
+    from evergreen.store.records.ingest_run import find_newest_event_time
 
     asked = part.contract.freshness
     if asked is None or part.event_time is None:
         return True
-    newest = newest_event_time(database, use_case, part, run.as_of)
+    newest = find_newest_event_time(database, use_case, part, run.as_of)
     return newest is not None and run.as_of - newest <= asked.within
 
 
-def _loaded_by(
+def _find_loading_run(
     database: Engine,
     use_case: UseCase,
     name: str,
@@ -218,26 +218,28 @@ def _loaded_by(
 ) -> str | None:
     """The id of the run that loaded all of this very file into the part's present table, if nothing else was
     loaded in its place since; None when it must be read."""
-    from evergreen.store.records.ingest_run import find_ingest, holds_load
+    from evergreen.store.records.ingest_run import find_ingest, has_rows_of_run
 
     if before is None or not entry["digest"]:
         return None
-    last = _same(before, name, entry, declaration)
+    last = _find_same_entry(before, name, entry, declaration)
     if last is None:
         return None
     loader = before
     if "unchanged" in last:
         found = find_ingest(database, last["unchanged"])
-        if found is None or (last := _same(found, name, entry, declaration)) is None:
+        if found is None or (last := _find_same_entry(found, name, entry, declaration)) is None:
             return None
         loader = found
     # What a file held of the time after its run was left to a later one.
-    if "unchanged" in last or last["held_back"] or not holds_load(database, use_case, part, loader):
+    if "unchanged" in last or last["held_back"] or not has_rows_of_run(database, use_case, part, loader):
         return None
     return loader.id
 
 
-def _same(run: IngestRun, part: str, entry: dict[str, Any], declaration: str) -> dict[str, Any] | None:
+def _find_same_entry(
+    run: IngestRun, part: str, entry: dict[str, Any], declaration: str
+) -> dict[str, Any] | None:
     """What a loaded run of the same declaration notes of the same file with the same content."""
     if run.status != "loaded" or run.declaration != declaration:
         return None

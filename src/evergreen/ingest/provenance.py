@@ -12,19 +12,19 @@ _GIT_SECONDS = 5.0
 
 
 @cache
-def code_version() -> str:
+def read_code_version() -> str:
     """Evergreen's version, with the git commit when it runs from a checkout: "0.1.0+g1a2b3c4d5e6f"."""
     package = Path(evergreen.__file__).parent
     try:
         # Only a checkout of Evergreen's own: an installed package may lie inside somebody else's.
-        ours = _git(package, "ls-files", "--error-unmatch", "__init__.py")
-        commit = _git(package, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+        ours = _run_git(package, "ls-files", "--error-unmatch", "__init__.py")
+        commit = _run_git(package, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return evergreen.__version__
     return f"{evergreen.__version__}+g{commit}" if ours and commit else evergreen.__version__
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def _run_git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     done = subprocess.run(
         command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=_GIT_SECONDS

@@ -16,10 +16,10 @@ _NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
+def open_scratch_folder() -> Iterator[Path]:
     """An empty folder under TMPDIR, gone with the block. It is locked as long as its process lives."""
-    _sweep()
-    folder, lock = _locked()
+    _remove_abandoned_folders()
+    folder, lock = _create_locked_folder()
     try:
         yield folder
     finally:
@@ -27,7 +27,7 @@ def scratch() -> Iterator[Path]:
         os.close(lock)
 
 
-def _locked() -> tuple[Path, int]:
+def _create_locked_folder() -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         try:
@@ -42,7 +42,7 @@ def _locked() -> tuple[Path, int]:
         os.close(lock)
 
 
-def _sweep() -> None:
+def _remove_abandoned_folders() -> None:
     """Remove the folders of dead processes: those whose lock can be had."""
     with suppress(OSError):
         for folder in Path(tempfile.gettempdir()).iterdir():

@@ -20,10 +20,10 @@ _BATCH = sa.table(
 )
 
 
-def append(engine: sa.Engine, run_id: str, part: str, number: int, table: pa.Table) -> int:
+def append_staged_rows(engine: sa.Engine, run_id: str, part: str, number: int, table: pa.Table) -> int:
     """Keep a table as chunk `number` and following of a part of a run; the number after its last chunk."""
     with engine.begin() as connection:
-        for rows, payload in _chunks(table):
+        for rows, payload in _split_into_chunks(table):
             connection.execute(
                 sa.insert(_BATCH).values(
                     ingest_run_id=run_id, part=part, chunk=number, row_count=rows, payload=payload
@@ -33,7 +33,7 @@ def append(engine: sa.Engine, run_id: str, part: str, number: int, table: pa.Tab
     return number
 
 
-def batches(engine: sa.Engine, run_id: str, part: str) -> Iterator[pa.Table]:
+def read_staged_batches(engine: sa.Engine, run_id: str, part: str) -> Iterator[pa.Table]:
     """The tables kept as `part` of a run, in their order; nothing when there are none."""
     import pyarrow.parquet as pq
 
@@ -54,13 +54,15 @@ def batches(engine: sa.Engine, run_id: str, part: str) -> Iterator[pa.Table]:
         yield pq.read_table(io.BytesIO(found.payload), use_threads=False)
 
 
-def drop(connection: sa.Connection, run_id: str) -> None:
+def drop_staged_rows(connection: sa.Connection, run_id: str) -> None:
     """Forget what is kept of a run, within the caller's transaction."""
     connection.execute(sa.delete(_BATCH).where(_BATCH.c.ingest_run_id == run_id))
 
 
-def drop_abandoned(connection: sa.Connection, use_case: str, days: int = 7) -> None:
-    """Forget the rows of runs of a use case that nobody has gone on with for so long; see `drop`."""
+def drop_abandoned_rows(connection: sa.Connection, use_case: str, days: int = 7) -> None:
+    """Forget the rows of runs of a use case that nobody has gone on with for so long; see
+    `drop_staged_rows`.
+    """
     connection.execute(
         sa.text(
             "DELETE b FROM ingest_batch b JOIN ingest_run r ON r.id = b.ingest_run_id"
@@ -70,7 +72,7 @@ def drop_abandoned(connection: sa.Connection, use_case: str, days: int = 7) -> N
     )
 
 
-def _chunks(table: pa.Table) -> Iterator[tuple[int, bytes]]:
+def _split_into_chunks(table: pa.Table) -> Iterator[tuple[int, bytes]]:
     """The table as Parquet, halved until each piece is small enough."""
     import pyarrow.parquet as pq
 
@@ -81,5 +83,5 @@ def _chunks(table: pa.Table) -> Iterator[tuple[int, bytes]]:
         yield table.num_rows, payload
         return
     middle = table.num_rows // 2
-    yield from _chunks(table.slice(0, middle))
-    yield from _chunks(table.slice(middle))
+    yield from _split_into_chunks(table.slice(0, middle))
+    yield from _split_into_chunks(table.slice(middle))

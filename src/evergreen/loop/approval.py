@@ -7,10 +7,10 @@ from typing import Any
 from evergreen.errors import TrainingError
 from evergreen.loop import train
 from evergreen.settings import Settings
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 
-def answer(
+def answer_approval(
     settings: Settings, training_run: str, approved: bool, actor: str, reason: str = ""
 ) -> dict[str, Any]:
     """Write a person's answer into the ledger, and promote the version or leave it out accordingly.
@@ -19,12 +19,12 @@ def answer(
     not pass the gate, was not registered yet, or needs no approval.
     """
     from evergreen.registry import promotion
-    from evergreen.store.connection.database import engine
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.records import training_run as runs
 
-    database = engine(settings)
-    run = runs.get(database, training_run)
-    declared = load(run.use_case, settings)
+    database = get_engine(settings)
+    run = runs.get_training_run(database, training_run)
+    declared = load_use_case(run.use_case, settings)
     if run.model_version is None or run.verdict is None:
         raise TrainingError(
             f"training run {run.id} of {run.use_case} is {run.status}: there is no version to approve yet",
@@ -37,30 +37,30 @@ def answer(
         )
     if not run.finished:
         if declared.approval != "manual":
-            raise _asks_nobody(run.use_case)
-        with promotion.alone(database, run.use_case):
-            promotion.answer(
+            raise _build_no_approval_error(run.use_case)
+        with promotion.lock_use_case(database, run.use_case):
+            promotion.record_answer(
                 database,
                 run,
                 approved=approved,
                 actor=actor,
                 reason=reason or ("approved" if approved else "denied"),
             )
-    return train.promote(settings, training_run)
+    return train.promote_candidate(settings, training_run)
 
 
-def waiting(settings: Settings, use_case: str, version: int | None = None) -> str:
+def find_run_to_approve(settings: Settings, use_case: str, version: int | None = None) -> str:
     """The training run of that version, or of the one that waits for an answer. Raises TrainingError."""
-    from evergreen.store.connection.database import engine
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.records import training_run as runs
 
-    declared = load(use_case, settings)
+    declared = load_use_case(use_case, settings)
     if declared.approval != "manual":
-        raise _asks_nobody(use_case)
-    database = engine(settings)
+        raise _build_no_approval_error(use_case)
+    database = get_engine(settings)
     if version is not None:
-        return runs.of_version(database, use_case, version).id
-    found = runs.latest_waiting(database, use_case)
+        return runs.get_run_of_version(database, use_case, version).id
+    found = runs.find_waiting_run(database, use_case)
     if found is None:
         raise TrainingError(
             f"no version of {use_case} waits for an answer",
@@ -69,7 +69,7 @@ def waiting(settings: Settings, use_case: str, version: int | None = None) -> st
     return found.id
 
 
-def _asks_nobody(use_case: str) -> TrainingError:
+def _build_no_approval_error(use_case: str) -> TrainingError:
     return TrainingError(
         f"{use_case} needs no approval: what passes its gate goes live",
         hint='declare approval="manual" in the use case to be asked',

@@ -17,30 +17,30 @@ from evergreen.errors import (
     ServiceUnreachable,
     ServingError,
 )
-from evergreen.registry.champion import champion, require_champion
+from evergreen.registry.champion import read_champion, require_champion
 from evergreen.serving.client import ServiceClient
-from evergreen.serving.standing import container_of, standing_of
+from evergreen.serving.standing import build_service_status, format_container_name
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 if TYPE_CHECKING:
     from evergreen.registry.ledger import Entry
 
 # Rows of a canary: drawn from the declaration, and real ones from the log.
-DRAWN_ROWS = 50
-LOGGED_ROWS = 50
+DRAWN_PROBE_ROWS = 50
+LOGGED_PROBE_ROWS = 50
 # Probabilities that differ by less agree: they went through JSON and another order of summation.
 TOLERANCE = 1e-9
 _POLL_SECONDS = 0.5
 
 
-def healthy(settings: Settings, use_case: str, timeout_seconds: float = 120.0) -> dict[str, Any]:
+def wait_until_healthy(settings: Settings, use_case: str, timeout_seconds: float = 120.0) -> dict[str, Any]:
     """Wait until the service answers; the supervisor may have begun to start it only now.
 
     Returns {"url", "seconds"}. Raises ServiceUnreachable.
     """
-    url = service_url(settings, use_case)
+    url = find_service_url(settings, use_case)
     began = time.monotonic()
     with ServiceClient(url, timeout=5.0) as client:
         while True:
@@ -53,7 +53,7 @@ def healthy(settings: Settings, use_case: str, timeout_seconds: float = 120.0) -
                 time.sleep(_POLL_SECONDS)
 
 
-def serving_champion(settings: Settings, use_case: str, timeout_seconds: float = 60.0) -> dict[str, Any]:
+def wait_for_champion(settings: Settings, use_case: str, timeout_seconds: float = 60.0) -> dict[str, Any]:
     """Wait until the service answers with the champion's version, by the declaration of now.
 
     Returns {"model_version", "seconds"}. Raises NoChampion, or ServingError with the service's own reason; a
@@ -61,18 +61,18 @@ def serving_champion(settings: Settings, use_case: str, timeout_seconds: float =
     itself, and a canary drawn from the new one would blame the champion for it.
     """
     began = time.monotonic()
-    declared, url = load(use_case, settings), service_url(settings, use_case)
+    declared, url = load_use_case(use_case, settings), find_service_url(settings, use_case)
     with ServiceClient(url, timeout=5.0) as client:
         while True:
             # Asked each time: another training run may promote its candidate while this one waits.
             wanted = require_champion(settings, use_case)
-            found = standing_of(client.metadata(), url, declared, wanted)
+            found = build_service_status(client.metadata(), url, declared, wanted)
             if found.outdated:
                 raise ServingError(
                     f"the service of {use_case} at {url} {found.describe()}"
                     + (f" (it says: {found.trouble})" if found.trouble else ""),
                     hint=f"run {found.remedy}, then this again; in containers: docker compose restart"
-                    f" {container_of(use_case)}",
+                    f" {format_container_name(use_case)}",
                 )
             if not found.behind:
                 return {"model_version": wanted.version, "seconds": round(time.monotonic() - began, 1)}
@@ -85,19 +85,20 @@ def serving_champion(settings: Settings, use_case: str, timeout_seconds: float =
             time.sleep(_POLL_SECONDS)
 
 
-def canary(settings: Settings, use_case: str, now: datetime | None = None) -> dict[str, Any]:
+def probe_service(settings: Settings, use_case: str, now: datetime | None = None) -> dict[str, Any]:
     """Send drawn and recently logged rows, marked as checks, and compare the answers with the champion's own.
 
     Rows that a champion promoted meanwhile answers are left out. Returns {"model_version", "rows" (judged
-    ones), "errors", "mismatches", "examples"}; raises nothing for bad answers, `finalize` judges them.
+    ones), "errors", "mismatches", "examples"}; raises nothing for bad answers, `finalize_deployment` judges
+    them.
     """
-    declared = load(use_case, settings)
+    declared = load_use_case(use_case, settings)
     wanted = require_champion(settings, use_case)
-    rows = _rows(settings, declared, wanted.version, now or datetime.now(UTC))
-    expected = _expected(settings, declared, wanted.version, rows)
+    rows = _collect_probe_rows(settings, declared, wanted.version, now or datetime.now(UTC))
+    expected = _predict_offline(settings, declared, wanted.version, rows)
     judged = errors = mismatches = 0
     examples: list[str] = []
-    with ServiceClient(service_url(settings, use_case), channel="canary") as client:
+    with ServiceClient(find_service_url(settings, use_case), channel="canary") as client:
         for row, own in zip(rows, expected, strict=True):
             try:
                 answer = client.predict(row)
@@ -106,10 +107,10 @@ def canary(settings: Settings, use_case: str, now: datetime | None = None) -> di
                 errors += 1
                 examples.append(error.message)
                 continue
-            if _overtaken(settings, use_case, wanted.version, answer["model_version"]):
+            if _is_overtaken(settings, use_case, wanted.version, answer["model_version"]):
                 continue
             judged += 1
-            difference = _difference(answer, own, wanted.version)
+            difference = _describe_difference(answer, own, wanted.version)
             if difference:
                 mismatches += 1
                 examples.append(difference)
@@ -122,17 +123,17 @@ def canary(settings: Settings, use_case: str, now: datetime | None = None) -> di
     }
 
 
-def finalize(settings: Settings, use_case: str, canary: Mapping[str, Any]) -> dict[str, Any]:
+def finalize_deployment(settings: Settings, use_case: str, canary: Mapping[str, Any]) -> dict[str, Any]:
     """Accept a clean canary; otherwise give the alias back to the former champion and say so in the ledger.
 
     Returns {"model_version", "rows"}; with "overtaken_by" after a bad canary of a version that is no longer
     champion while its predecessor is not either: then nothing is written. Raises ServingError after a
     rollback, or without a former champion to go back to.
     """
-    from evergreen.registry.ledger import find, former_champion
-    from evergreen.registry.lock import alone
-    from evergreen.registry.reconcile import reconcile_alone
-    from evergreen.store.connection.database import engine
+    from evergreen.registry.ledger import find_entry, find_former_champion
+    from evergreen.registry.lock import lock_use_case
+    from evergreen.registry.reconcile import reconcile_ledger_under_lock
+    from evergreen.store.connection.database import get_engine
 
     version = int(canary["model_version"])
     if not canary["errors"] and not canary["mismatches"]:
@@ -141,15 +142,17 @@ def finalize(settings: Settings, use_case: str, canary: Mapping[str, Any]) -> di
         f"of {canary['rows']} canary rows {canary['errors']} failed and {canary['mismatches']} differed: "
         f"{'; '.join(canary['examples'])}"
     )
-    database = engine(settings)
-    with alone(database, use_case):
-        reconcile_alone(settings, database, use_case)
-        present = champion(settings, use_case)
-        promotion = find(database, use_case, "promote", to_version=version)
+    database = get_engine(settings)
+    with lock_use_case(database, use_case):
+        reconcile_ledger_under_lock(settings, database, use_case)
+        present = read_champion(settings, use_case)
+        promotion = find_entry(database, use_case, "promote", to_version=version)
         if promotion is not None:
             former = promotion.from_version
         else:  # set by hand, and written down just now
-            former = former_champion(database, use_case) if present and present.version == version else None
+            former = (
+                find_former_champion(database, use_case) if present and present.version == version else None
+            )
         if present is None or present.version not in (version, former):
             overtaken_by = present.version if present else None
             return {"model_version": version, "rows": canary["rows"], "overtaken_by": overtaken_by}
@@ -159,16 +162,16 @@ def finalize(settings: Settings, use_case: str, canary: Mapping[str, Any]) -> di
     raise ServingError(f"{use_case} version {version} answers badly, {reason}", hint=hint)
 
 
-def run(settings: Settings, use_case: str) -> dict[str, Any]:
+def run_deploy(settings: Settings, use_case: str) -> dict[str, Any]:
     """All four steps in order. Returns their results by name."""
-    results: dict[str, Any] = {"healthy": healthy(settings, use_case)}
-    results["serving_champion"] = serving_champion(settings, use_case)
-    results["canary"] = canary(settings, use_case)
-    results["finalize"] = finalize(settings, use_case, results["canary"])
+    results: dict[str, Any] = {"healthy": wait_until_healthy(settings, use_case)}
+    results["serving_champion"] = wait_for_champion(settings, use_case)
+    results["canary"] = probe_service(settings, use_case)
+    results["finalize"] = finalize_deployment(settings, use_case, results["canary"])
     return results
 
 
-def service_url(settings: Settings, use_case: str) -> str:
+def find_service_url(settings: Settings, use_case: str) -> str:
     """Where the service of that use case is. Raises ServiceUnreachable when nobody said."""
     url = settings.service_urls.get(use_case)
     if not url:
@@ -179,33 +182,35 @@ def service_url(settings: Settings, use_case: str) -> str:
     return url
 
 
-def _rows(settings: Settings, use_case: UseCase, seed: int, now: datetime) -> list[dict[str, Any]]:
+def _collect_probe_rows(
+    settings: Settings, use_case: UseCase, seed: int, now: datetime
+) -> list[dict[str, Any]]:
     from evergreen.serving.http.examples import draw_requests
-    from evergreen.store.connection.database import engine
-    from evergreen.store.predictions.prediction_log import recent_rows
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.predictions.prediction_log import read_recent_inputs
     from evergreen.validation.domain_words import is_refused
 
-    logged = recent_rows(engine(settings), use_case, until=now, limit=LOGGED_ROWS)
+    logged = read_recent_inputs(get_engine(settings), use_case, until=now, limit=LOGGED_PROBE_ROWS)
     # The log also holds rows from when a rule was a guess, and rows of keys that lack a view: to refuse those
     # is no fault of the champion.
     accepted = [row for row in logged if not is_refused(use_case.stored_features, row)]
-    return [*draw_requests(use_case, DRAWN_ROWS, seed=seed), *accepted]
+    return [*draw_requests(use_case, DRAWN_PROBE_ROWS, seed=seed), *accepted]
 
 
-def _expected(
+def _predict_offline(
     settings: Settings, use_case: UseCase, version: int, rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """What the champion itself predicts for those rows, offline."""
-    from evergreen.model.on_demand import columns_of_rows
-    from evergreen.model.predict import predict
+    from evergreen.model.on_demand import build_columns_from_rows
+    from evergreen.model.predict import predict_rows
     from evergreen.registry.models import load_model
 
     loaded = load_model(settings, use_case, version)
-    outcome = predict(use_case, loaded, columns_of_rows(use_case, rows))
+    outcome = predict_rows(use_case, loaded, build_columns_from_rows(use_case, rows))
     return [outcome.answer(number) for number in range(len(rows))]
 
 
-def _difference(answer: Mapping[str, Any], own: Mapping[str, Any], version: int) -> str:
+def _describe_difference(answer: Mapping[str, Any], own: Mapping[str, Any], version: int) -> str:
     """In which way an answer is not the model's own; empty when it is."""
     if answer["model_version"] != version:
         return f"version {answer['model_version']} answered instead of {version}"
@@ -220,24 +225,24 @@ def _difference(answer: Mapping[str, Any], own: Mapping[str, Any], version: int)
     return ""
 
 
-def _overtaken(settings: Settings, use_case: str, version: int, answering: int) -> bool:
+def _is_overtaken(settings: Settings, use_case: str, version: int, answering: int) -> bool:
     """Whether another version answers because it is champion by now."""
     if answering == version:
         return False
-    present = champion(settings, use_case)
+    present = read_champion(settings, use_case)
     return present is not None and present.version == answering
 
 
 def _roll_back(settings: Settings, use_case: str, promotion: Entry | None, former: int, reason: str) -> str:
     """Undo a promotion as `evergreen rollback` does; what to tell about it."""
-    from evergreen.loop.rollback import put_back
-    from evergreen.store.connection.database import engine
+    from evergreen.loop.rollback import restore_champion
+    from evergreen.store.connection.database import get_engine
 
     try:
-        put_back(
+        restore_champion(
             settings,
-            engine(settings),
-            load(use_case, settings),
+            get_engine(settings),
+            load_use_case(use_case, settings),
             former,
             actor="deploy",
             reason=reason,

@@ -6,10 +6,10 @@ from typing import Any
 
 from evergreen.errors import RegistryError
 from evergreen.settings import Settings
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 
-def explain(settings: Settings, use_case: str, version: int) -> dict[str, Any]:
+def explain_verdict(settings: Settings, use_case: str, version: int) -> dict[str, Any]:
     """The verdict on a version with every check, its numbers and its reason, JSON-able.
 
     {"use_case", "version", "training_run", "mlflow_run", "as_of", "reason", "outcome", "outcome_because",
@@ -19,18 +19,18 @@ def explain(settings: Settings, use_case: str, version: int) -> dict[str, Any]:
     """
     from evergreen.model.judging.verdict import Verdict
     from evergreen.registry import promotion
-    from evergreen.store.connection.database import engine
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.records import training_run
     from evergreen.training.tracking import training_runs
 
-    load(use_case, settings)
-    database = engine(settings)
-    run = training_run.of_version(database, use_case, version)
+    load_use_case(use_case, settings)
+    database = get_engine(settings)
+    run = training_run.get_run_of_version(database, use_case, version)
     assert run.verdict is not None
     verdict = Verdict.from_json(run.verdict)
-    ended = promotion.ended(database, run) if run.finished else None
+    ended = promotion.read_settlement(database, run) if run.finished else None
     try:
-        card = training_runs.run_url(settings, run.mlflow_run_id or "", training_runs.CARD_FILE)
+        card = training_runs.build_run_url(settings, run.mlflow_run_id or "", training_runs.CARD_FILE)
     except RegistryError:  # the run may be deleted, or MLflow away: the verdict is in MariaDB
         card = ""
     return {

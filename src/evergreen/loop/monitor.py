@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.moments import refuse_future
 from evergreen.settings import Settings
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 if TYPE_CHECKING:
     from evergreen.store.records.drift_report import DriftReport
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def drift(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     """Compare the predictions since the last verdict with the champion's training data.
 
     Returns {"drift_report", "model_version", "predictions", "drifted" (None: no verdict), "reason",
     "largest_psi" (the five greatest by feature)}. A champion that was set by hand is written down first.
     Raises NoChampion.
     """
-    from evergreen.registry.reconcile import reconcile
-    from evergreen.store.connection.database import engine
+    from evergreen.registry.reconcile import reconcile_ledger
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.tables.partitions import maintain_partitions
-    from evergreen.store.tables.retention import prune
+    from evergreen.store.tables.retention import prune_history
 
-    declared, database = load(use_case, settings), engine(settings)
-    reconcile(settings, database, use_case)
-    made = _report(settings, use_case, as_of)
+    declared, database = load_use_case(use_case, settings), get_engine(settings)
+    reconcile_ledger(settings, database, use_case)
+    made = _find_or_measure_report(settings, use_case, as_of)
     maintain_partitions(database, declared, as_of)
-    prune(database, declared, settings.history_days, as_of)
+    prune_history(database, declared, settings.history_days, as_of)
     logger.info("%s", made.reason)
     features = made.report["features"]
     return {
@@ -45,52 +45,52 @@ def drift(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     }
 
 
-def quality(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     """What the champion's answers were worth, as far as it has become known; kept in the drift report.
 
     Judged are the answers whose outcome was learned in the last `drift.window`, however old they are. Returns
     {"drift_report", "predictions", "labelled", "accuracy" or "mae" and "rmse", "prediction_psi", "answers",
     "reason"}. Raises NoChampion.
     """
-    from evergreen.monitoring.quality import quality as measure
-    from evergreen.store.connection.database import engine
+    from evergreen.monitoring.quality import measure_prediction_quality as measure
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.records import drift_report
 
-    database = engine(settings)
-    made = _report(settings, use_case, as_of)
+    database = get_engine(settings)
+    made = _find_or_measure_report(settings, use_case, as_of)
     if "quality" not in made.report:
-        found = measure(database, load(use_case, settings), made)
+        found = measure(database, load_use_case(use_case, settings), made)
         made = drift_report.add_to_report(database, made, "quality", found)
     logger.info("%s", made.report["quality"]["reason"])
     return {"drift_report": made.id, **made.report["quality"]}
 
 
-def governor(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     """Decide whether to retrain, and record the decision with its reason, also when it is "no, because ...".
 
     Returns {"retrain", "reason", "drift_report"}. Raises NoChampion.
     """
-    from evergreen.monitoring.governor import decide
-    from evergreen.registry.ledger import promoted_at
-    from evergreen.store.connection.database import engine
+    from evergreen.monitoring.governor import apply_retrain_policy
+    from evergreen.registry.ledger import find_promotion_time
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.records import drift_report
 
-    database = engine(settings)
+    database = get_engine(settings)
     decision = drift_report.find_decision(database, use_case, as_of)
     if decision is None:
-        made = _report(settings, use_case, as_of)
-        last = drift_report.last_retrain(database, use_case, before=as_of)
-        retrain, reason = decide(
-            load(use_case, settings).retrain,
+        made = _find_or_measure_report(settings, use_case, as_of)
+        last = drift_report.find_last_retrain(database, use_case, before=as_of)
+        retrain, reason = apply_retrain_policy(
+            load_use_case(use_case, settings).retrain,
             made,
             as_of,
-            promoted_at=promoted_at(database, use_case, made.model_version),
+            promoted_at=find_promotion_time(database, use_case, made.model_version),
             last_retrain=last.as_of if last else None,
         )
         decision = drift_report.save_decision(
             database,
             drift_report.Decision(
-                id=drift_report.decision_id(use_case, as_of),
+                id=drift_report.compute_decision_id(use_case, as_of),
                 use_case=use_case,
                 as_of=as_of,
                 retrain=retrain,
@@ -107,26 +107,26 @@ def governor(settings: Settings, use_case: str, as_of: datetime) -> dict[str, An
     }
 
 
-def run(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     """All three in order: {"drift", "quality", "retrain", "reason"}."""
-    results: dict[str, Any] = {"drift": drift(settings, use_case, as_of)}
-    results["quality"] = quality(settings, use_case, as_of)
-    decision = governor(settings, use_case, as_of)
+    results: dict[str, Any] = {"drift": measure_drift(settings, use_case, as_of)}
+    results["quality"] = measure_quality(settings, use_case, as_of)
+    decision = decide_retraining(settings, use_case, as_of)
     return {**results, "retrain": decision["retrain"], "reason": decision["reason"]}
 
 
-def _report(settings: Settings, use_case: str, as_of: datetime) -> DriftReport:
+def _find_or_measure_report(settings: Settings, use_case: str, as_of: datetime) -> DriftReport:
     """The drift report of (use_case, as_of), measured now if nobody has."""
-    from evergreen.monitoring.drift import report
+    from evergreen.monitoring.drift import build_drift_report
     from evergreen.registry.champion import require_champion
-    from evergreen.store.connection.database import engine
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.records import drift_report
 
-    declared = load(use_case, settings)
-    database = engine(settings)
+    declared = load_use_case(use_case, settings)
+    database = get_engine(settings)
     found = drift_report.find_report(database, use_case, as_of)
     if found is None:
         refuse_future(as_of)
         champion = require_champion(settings, use_case)
-        found = drift_report.save_report(database, report(database, declared, champion, as_of))
+        found = drift_report.save_report(database, build_drift_report(database, declared, champion, as_of))
     return found

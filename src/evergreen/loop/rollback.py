@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import EvergreenError, NoChampion, RegistryError
 from evergreen.settings import Settings
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -20,7 +20,7 @@ WAIT_SECONDS = 10.0
 _POLL_SECONDS = 0.2
 
 
-def rollback(
+def roll_back_champion(
     settings: Settings, use_case: str, to: int | None = None, *, actor: str = "", reason: str = ""
 ) -> dict[str, Any]:
     """Make a former champion champion again, and wait until the service answers with it.
@@ -31,38 +31,40 @@ def rollback(
     nobody to go back to, RegistryError when there is nothing to do or the version was never champion,
     SignatureMismatch when it does not fit the declaration any more.
     """
-    from evergreen.registry.actor import whoever
-    from evergreen.registry.ledger import champion_lines, last_change
-    from evergreen.registry.lock import alone
-    from evergreen.registry.reconcile import reconcile_alone
-    from evergreen.store.connection.database import engine
+    from evergreen.registry.actor import identify_actor
+    from evergreen.registry.ledger import find_last_change, read_champion_changes
+    from evergreen.registry.lock import lock_use_case
+    from evergreen.registry.reconcile import reconcile_ledger_under_lock
+    from evergreen.store.connection.database import get_engine
 
-    declared = load(use_case, settings)
-    database = engine(settings)
-    with alone(database, use_case):
-        reconcile_alone(settings, database, use_case)
-        last = last_change(database, use_case)
-        target = to or _default(settings, database, use_case, last)
-        been = sorted({line.to_version for line in champion_lines(database, use_case) if line.to_version})
+    declared = load_use_case(use_case, settings)
+    database = get_engine(settings)
+    with lock_use_case(database, use_case):
+        reconcile_ledger_under_lock(settings, database, use_case)
+        last = find_last_change(database, use_case)
+        target = to or _find_default_target(settings, database, use_case, last)
+        been = sorted(
+            {line.to_version for line in read_champion_changes(database, use_case) if line.to_version}
+        )
         if target not in been:
             raise RegistryError(
                 f"version {target} of {use_case} has never been champion",
                 hint=f"roll back to one that has been: {', '.join(map(str, been)) or 'there is none yet'}",
             )
-        if _finished(settings, last, target):
+        if _is_already_champion(settings, last, target):
             raise RegistryError(
                 f"version {target} of {use_case} is champion already: there is nothing to roll back",
                 hint=f"evergreen ledger {use_case} shows who was champion before",
             )
-        line, began = put_back(
+        line, began = restore_champion(
             settings,
             database,
             declared,
             target,
-            actor=actor or whoever(),
+            actor=actor or identify_actor(),
             reason=reason or f"rolled back to v{target} by hand",
         )
-    seconds, remark = _await(settings, use_case, target, began)
+    seconds, remark = _wait_for_service(settings, use_case, target, began)
     return {
         "from": line.from_version,
         "to": target,
@@ -74,7 +76,7 @@ def rollback(
     }
 
 
-def put_back(
+def restore_champion(
     settings: Settings,
     database: sa.Engine,
     declared: UseCase,
@@ -89,17 +91,17 @@ def put_back(
 
     Returns the line, and when the alias began to be changed (of `time.monotonic`).
 
-    Call it within `alone`, after `reconcile_alone`. Where it is champion already the line that stands is
-    returned, and one of these that was cut short is finished. Raises RegistryError when the model cannot be
-    loaded, SignatureMismatch when it does not fit the declaration.
+    Call it within `lock_use_case`, after `reconcile_ledger_under_lock`. Where it is champion already the
+    line that stands is returned, and one of these that was cut short is finished. Raises RegistryError when
+    the model cannot be loaded, SignatureMismatch when it does not fit the declaration.
     """
-    from evergreen.registry.champion import champion
-    from evergreen.registry.ledger import find, last_change, record
+    from evergreen.registry.champion import read_champion
+    from evergreen.registry.ledger import append_entry, find_entry, find_last_change
     from evergreen.registry.models import load_model, set_champion
 
     use_case = declared.name
     _refuse_deleted(settings, use_case, target)
-    present, last = champion(settings, use_case), last_change(database, use_case)
+    present, last = read_champion(settings, use_case), find_last_change(database, use_case)
     version = present.version if present else None
     # A model that cannot answer must be refused here, while the present one still serves.
     load_model(settings, declared, target)
@@ -108,10 +110,10 @@ def put_back(
         return line, time.monotonic()
     if line is None or line.action != "rollback":
         # A training is rolled back once; what comes back by hand and is lost again gets a line without it.
-        known = training_run_id and find(
+        known = training_run_id and find_entry(
             database, use_case, "rollback", training_run_id=training_run_id, to_version=target
         )
-        line = record(
+        line = append_entry(
             database,
             use_case=use_case,
             action="rollback",
@@ -139,16 +141,20 @@ def _refuse_deleted(settings: Settings, use_case: str, target: int) -> None:
         )
 
 
-def _default(settings: Settings, database: sa.Engine, use_case: str, last: Entry | None) -> int:
+def _find_default_target(settings: Settings, database: sa.Engine, use_case: str, last: Entry | None) -> int:
     """The former champion, or where a rollback that was cut short wanted to go. Raises NoChampion."""
-    from evergreen.registry.champion import champion
-    from evergreen.registry.ledger import former_champion
-    from evergreen.registry.reconcile import unfinished
+    from evergreen.registry.champion import read_champion
+    from evergreen.registry.ledger import find_former_champion
+    from evergreen.registry.reconcile import is_change_unfinished
 
-    if last and last.action == "rollback" and unfinished(settings, last, champion(settings, use_case)):
+    if (
+        last
+        and last.action == "rollback"
+        and is_change_unfinished(settings, last, read_champion(settings, use_case))
+    ):
         assert last.to_version is not None
         return last.to_version
-    former = former_champion(database, use_case)
+    former = find_former_champion(database, use_case)
     if former is None:
         raise NoChampion(
             f"{use_case} has no former champion to go back to",
@@ -157,19 +163,21 @@ def _default(settings: Settings, database: sa.Engine, use_case: str, last: Entry
     return former
 
 
-def _finished(settings: Settings, last: Entry | None, target: int) -> bool:
+def _is_already_champion(settings: Settings, last: Entry | None, target: int) -> bool:
     """Whether ledger, alias and the version's tag agree that it is champion already."""
-    from evergreen.registry.champion import champion
+    from evergreen.registry.champion import read_champion
 
     if last is None or last.to_version != target:
         return False
-    present = champion(settings, last.use_case)
+    present = read_champion(settings, last.use_case)
     if present is None or present.version != target:
         return False
     return last.action != "rollback" or present.promoted_at == last.at
 
 
-def _await(settings: Settings, use_case: str, version: int, began: float) -> tuple[float | None, str]:
+def _wait_for_service(
+    settings: Settings, use_case: str, version: int, began: float
+) -> tuple[float | None, str]:
     """Seconds from `began` until the service answered with that version, and what there is to remark."""
     from evergreen.serving.client import ServiceClient
 

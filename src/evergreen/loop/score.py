@@ -17,20 +17,20 @@ from evergreen.registry.champion import require_champion
 from evergreen.scoring.file import score_file
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from evergreen.model.loaded_model import LoadedModel
 
-__all__ = ["batch_id", "partitions", "run", "score_file", "score_partition"]
+__all__ = ["compute_prediction_id", "plan_partitions", "run_score", "score_file", "score_partition"]
 
 PARTITION_ROWS = 50_000
 _INSERT_ROWS = 2_000
 
 
-def partitions(
+def plan_partitions(
     settings: Settings, use_case: str, as_of: datetime, size: int = PARTITION_ROWS
 ) -> list[dict[str, Any]]:
     """Divide the entities known as of a moment into parts of `size`: {"after", "until", "model_version"}.
@@ -39,12 +39,12 @@ def partitions(
     every key, so an ingest meanwhile moves no entity from one to another. The version is fixed here, so that
     one run is scored by one model. Raises NoChampion.
     """
-    from evergreen.store.connection.database import engine
-    from evergreen.store.online.vectors import key_ranges
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.online.vectors import compute_key_ranges
 
-    declared = load(use_case, settings)
+    declared = load_use_case(use_case, settings)
     version = require_champion(settings, use_case).version
-    ranges = key_ranges(engine(settings), declared, as_of, size)
+    ranges = compute_key_ranges(get_engine(settings), declared, as_of, size)
     return [{"after": after, "until": until, "model_version": version} for after, until in ranges]
 
 
@@ -53,13 +53,13 @@ def score_partition(
 ) -> dict[str, Any]:
     """Score one part into the log, channel 'batch'. Returns {"rows", "inserted", "model_version"}."""
     from evergreen.registry.models import load_model
-    from evergreen.store.connection.database import engine
-    from evergreen.store.online.vectors import rows_as_of
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.online.vectors import read_rows_as_of
     from evergreen.store.predictions.prediction_log import insert_predictions
 
-    declared = load(use_case, settings)
-    database = engine(settings)
-    frame = rows_as_of(database, declared, as_of, partition["after"], partition["until"])
+    declared = load_use_case(use_case, settings)
+    database = get_engine(settings)
+    frame = read_rows_as_of(database, declared, as_of, partition["after"], partition["until"])
     model = load_model(settings, declared, partition["model_version"])
     inserted = 0
     for start in range(0, len(frame), _INSERT_ROWS):
@@ -68,10 +68,11 @@ def score_partition(
     return {"rows": len(frame), "inserted": inserted, "model_version": model.version}
 
 
-def run(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+def run_score(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     """Score everything, one part after the other. Returns {"rows", "inserted", "parts"}."""
     parts = [
-        score_partition(settings, use_case, as_of, part) for part in partitions(settings, use_case, as_of)
+        score_partition(settings, use_case, as_of, part)
+        for part in plan_partitions(settings, use_case, as_of)
     ]
     return {
         "rows": sum(part["rows"] for part in parts),
@@ -80,7 +81,7 @@ def run(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
     }
 
 
-def batch_id(use_case: str, as_of: datetime, key: Sequence[Any]) -> uuid.UUID:
+def compute_prediction_id(use_case: str, as_of: datetime, key: Sequence[Any]) -> uuid.UUID:
     """The id of a key's batch prediction: a UUIDv7 (RFC 9562) with `as_of` as its time, else a hash."""
     milliseconds = int(as_of.timestamp() * 1000)
     digest = int.from_bytes(hashlib.sha256(repr((use_case, as_of.isoformat(), *key)).encode()).digest()[:10])
@@ -92,22 +93,25 @@ def _prediction_rows(
     use_case: UseCase, model: LoadedModel, frame: pd.DataFrame, as_of: datetime
 ) -> list[dict[str, Any]]:
     """Predict a frame of stored features and make the log's rows of it."""
-    from evergreen.model.on_demand import columns_of
-    from evergreen.model.predict import predict
+    from evergreen.model.on_demand import build_columns_from_frame
+    from evergreen.model.predict import predict_rows
 
-    columns = columns_of(frame, use_case)
-    outcome = predict(use_case, model, columns)
+    columns = build_columns_from_frame(frame, use_case)
+    outcome = predict_rows(use_case, model, columns)
     keys = list(zip(*(frame[name].tolist() for name in use_case.entity.key_names), strict=True))
     rows: list[dict[str, Any]] = []
     for number, key in enumerate(keys):
         answer = outcome.answer(number)
         rows.append(
             {
-                "prediction_id": str(batch_id(use_case.name, as_of, key)),
+                "prediction_id": str(compute_prediction_id(use_case.name, as_of, key)),
                 "model_version": model.version,
                 "channel": "batch",
                 **dict(zip(use_case.entity.key_names, key, strict=True)),
-                **{f.name: _plain(columns[f.name][number], f.dtype) for f in use_case.stored_features},
+                **{
+                    f.name: _to_plain_value(columns[f.name][number], f.dtype)
+                    for f in use_case.stored_features
+                },
                 "prediction": answer["prediction"],
                 "probability": answer.get("probability"),
                 "probabilities": answer.get("probabilities"),
@@ -116,7 +120,7 @@ def _prediction_rows(
     return rows
 
 
-def _plain(value: Any, dtype: str) -> Any:
+def _to_plain_value(value: Any, dtype: str) -> Any:
     """A cell as plain Python: None for missing, int for whole-number features."""
     if value is None or value != value:
         return None

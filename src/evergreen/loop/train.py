@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from evergreen.errors import TrainingError
 from evergreen.moments import refuse_future
 from evergreen.settings import Settings
-from evergreen.training.warm import load as load_libraries
-from evergreen.training.warm import warm_up
+from evergreen.training.warm import import_libraries as load_libraries
+from evergreen.training.warm import preload_libraries
 from evergreen.usecase import UseCase
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def training_set(
+def prepare_training_set(
     settings: Settings, use_case: str, as_of: datetime, reason: str = "manual"
 ) -> dict[str, Any]:
     """Begin the training run of (use_case, as_of), and see that there is a training set for it.
@@ -41,22 +41,22 @@ def training_set(
     """
     from evergreen.model.judging.metrics import check_metric
     from evergreen.store.records import training_run as runs
-    from evergreen.store.tables.migrations import migrate
-    from evergreen.training.data.dataset import prepared
+    from evergreen.store.tables.migrations import apply_migrations
+    from evergreen.training.data.dataset import prepare_training_set
 
     refuse_future(as_of)
-    declared = load(use_case, settings)
+    declared = load_use_case(use_case, settings)
     check_metric(declared)
-    database = _database(settings)
-    migrate(database)
-    run = runs.start(database, use_case, as_of, reason)
+    database = _open_database(settings)
+    apply_migrations(database)
+    run = runs.start_training_run(database, use_case, as_of, reason)
     if run.mlflow_run_id is None:
-        run, _ = prepared(settings, database, declared, run)
+        run, _ = prepare_training_set(settings, database, declared, run)
     logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)
     return {"training_run": run.id, "rows": run.dataset_rows, "digest": run.dataset_digest}
 
 
-def search(
+def run_search_share(
     settings: Settings, training_run: str, worker: int = 0, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Do one worker's share of the search; what is done already is not done again.
@@ -64,44 +64,44 @@ def search(
     Each trial is a line in the log and a nested run in MLflow, and is given to `progress`. Returns
     {"training_run", "worker", "trials", "seconds"} of that worker.
     """
-    from evergreen.model.matrix import rows_of
+    from evergreen.model.matrix import select_rows
     from evergreen.training import candidate
-    from evergreen.training.data.dataset import prepared
-    from evergreen.training.data.split import validation
+    from evergreen.training.data.dataset import prepare_training_set
+    from evergreen.training.data.split import split_for_validation
     from evergreen.training.search import studies
-    from evergreen.training.search.search_result import trials_of
-    from evergreen.training.search.worker import search as search_share
-    from evergreen.training.tracking.showing import Showing
-    from evergreen.training.turns import turn
+    from evergreen.training.search.search_result import list_trials
+    from evergreen.training.search.worker import run_trials as search_share
+    from evergreen.training.tracking.showing import TrialLogger
+    from evergreen.training.turns import hold_training_lock
 
-    database, run, declared = _begun(settings, training_run)
+    database, run, declared = _open_run(settings, training_run)
     mine: list[Any] = []
     if run.params is None:
-        with turn(database, run, worker):
-            run, found = prepared(settings, database, declared, run)
-            given = candidate.rows(declared, found)
+        with hold_training_lock(database, run, worker):
+            run, found = prepare_training_set(settings, database, declared, run)
+            given = candidate.prepare_rows(declared, found)
             part = given.cuts[0].train
             with (
-                studies.opened(settings, database, declared, run) as study,
-                Showing(settings, database, run, worker, first=warm_up().join) as show,
+                studies.open_study(settings, database, declared, run) as study,
+                TrialLogger(settings, database, run, worker, first=preload_libraries().join) as show,
             ):
 
                 def told(*trial: Any) -> None:
-                    show(trials_of(study))
+                    show(list_trials(study))
                     if progress is not None:
                         progress(*trial)
 
                 search_share(
                     study,
                     declared,
-                    rows_of(given.columns, part),
+                    select_rows(given.columns, part),
                     given.label[part],
-                    validation(declared, given.frame[part]),
+                    split_for_validation(declared, given.frame[part]),
                     worker=worker,
-                    machine=candidate.machine(settings, declared),
+                    machine=candidate.choose_machine(settings, declared),
                     progress=told,
                 )
-                mine = [trial for trial in trials_of(study) if trial.worker == worker]
+                mine = [trial for trial in list_trials(study) if trial.worker == worker]
     return {
         "training_run": run.id,
         "worker": worker,
@@ -110,33 +110,33 @@ def search(
     }
 
 
-def tune(settings: Settings, training_run: str, progress: Progress | None = None) -> dict[str, Any]:
+def tune_model(settings: Settings, training_run: str, progress: Progress | None = None) -> dict[str, Any]:
     """Finish the search, whatever of it is left, and keep the best trial's recipe: a second call only
     returns it.
 
     Returns {"training_run", "params", "loss", "trials", "seconds"}.
     """
-    from evergreen.registry.connection import patiently
+    from evergreen.registry.connection import retry_while_unreachable
     from evergreen.store.records import training_run as runs
     from evergreen.training.search import studies
-    from evergreen.training.search.search_result import trials_of, tuned
-    from evergreen.training.search.worker import finished
-    from evergreen.training.tracking.showing import show_all
+    from evergreen.training.search.search_result import build_search_result, list_trials
+    from evergreen.training.search.worker import is_worker_finished
+    from evergreen.training.tracking.showing import log_all_trials
 
-    database, run, declared = _begun(settings, training_run)
+    database, run, declared = _open_run(settings, training_run)
     if run.params is None:
-        with studies.opened(settings, database, declared, run) as study:
-            left = [w for w in range(declared.tuning.workers) if not finished(study, declared, w)]
+        with studies.open_study(settings, database, declared, run) as study:
+            left = [w for w in range(declared.tuning.workers) if not is_worker_finished(study, declared, w)]
         for worker in left:
-            search(settings, training_run, worker, progress)
-        run = runs.get(database, training_run)
+            run_search_share(settings, training_run, worker, progress)
+        run = runs.get_training_run(database, training_run)
     if run.params is None:
-        with studies.opened(settings, database, declared, run) as study:
-            found, ended = tuned(study, declared), trials_of(study)
-        patiently(lambda: show_all(settings, database, run, ended))
-        run = runs.get(database, training_run)
+        with studies.open_study(settings, database, declared, run) as study:
+            found, ended = build_search_result(study, declared), list_trials(study)
+        retry_while_unreachable(lambda: log_all_trials(settings, database, run, ended))
+        run = runs.get_training_run(database, training_run)
         if run.params is None:  # nobody else did it meanwhile
-            run = runs.update(database, run.id, status="tuned", params=found)
+            run = runs.update_training_run(database, run.id, status="tuned", params=found)
     assert run.params is not None
     return {
         "training_run": run.id,
@@ -147,24 +147,24 @@ def tune(settings: Settings, training_run: str, progress: Progress | None = None
     }
 
 
-def evaluate(settings: Settings, training_run: str) -> dict[str, Any]:
+def evaluate_candidate(settings: Settings, training_run: str) -> dict[str, Any]:
     """Fit the candidate, compare it with champion and baselines on the hold-out, log one MLflow run.
 
     Returns {"training_run", "mlflow_run", "metrics"}; the metrics are those of the gate's metric by
     contestant.
     """
     from evergreen.store.records import training_run as runs
-    from evergreen.training.turns import turn
+    from evergreen.training.turns import hold_training_lock
 
-    database, run, declared = _begun(settings, training_run)
+    database, run, declared = _open_run(settings, training_run)
     if run.mlflow_run_id is None:
         if run.params is None:
-            raise _out_of_order(run, "tune")
-        with turn(database, run):
-            run = _evaluated(settings, database, declared, runs.get(database, run.id))
+            raise _build_order_error(run, "tune")
+        with hold_training_lock(database, run):
+            run = _evaluate_once(settings, database, declared, runs.get_training_run(database, run.id))
         if run.params is None:  # its rows could not be had again, so it began anew
-            tune(settings, training_run)
-            return evaluate(settings, training_run)
+            tune_model(settings, training_run)
+            return evaluate_candidate(settings, training_run)
     assert run.metrics is not None
     metric = declared.gate.metric
     return {
@@ -177,20 +177,22 @@ def evaluate(settings: Settings, training_run: str) -> dict[str, Any]:
     }
 
 
-def gate(settings: Settings, training_run: str) -> dict[str, Any]:
+def apply_gate(settings: Settings, training_run: str) -> dict[str, Any]:
     """Judge the candidate. A rejection is an outcome, not an error, and is recorded like a promotion.
 
     Returns {"training_run", "passed", "summary", "checks", "warnings"}; the last are reasons.
     """
     from evergreen.store.records import training_run as runs
-    from evergreen.training.judge.gate import judge
+    from evergreen.training.judge.gate import judge_candidate
 
-    database, run, declared = _begun(settings, training_run)
+    database, run, declared = _open_run(settings, training_run)
     if run.verdict is None:
         if run.metrics is None:
-            raise _out_of_order(run, "evaluate")
-        run = runs.update(database, run.id, status="judged", verdict=judge(declared, run.metrics).to_json())
-    verdict = _verdict(run)
+            raise _build_order_error(run, "evaluate")
+        run = runs.update_training_run(
+            database, run.id, status="judged", verdict=judge_candidate(declared, run.metrics).to_json()
+        )
+    verdict = _require_verdict(run)
     for check in verdict.checks:
         # The word in capitals is found in a log; the terminal shows a training's checks by itself.
         word = check.result if check.result == "passed" else check.result.upper()
@@ -202,7 +204,7 @@ def gate(settings: Settings, training_run: str) -> dict[str, Any]:
     }
 
 
-def register(settings: Settings, training_run: str) -> dict[str, Any]:
+def register_candidate(settings: Settings, training_run: str) -> dict[str, Any]:
     """Make the candidate a version of the registered model, passed or not, with its model card and its
     reference profile. One that passed is the challenger until it is champion.
 
@@ -210,53 +212,55 @@ def register(settings: Settings, training_run: str) -> dict[str, Any]:
     """
     from evergreen.model import reference_profile
     from evergreen.registry import models, promotion
-    from evergreen.registry.connection import patiently
+    from evergreen.registry.connection import retry_while_unreachable
     from evergreen.store.records import training_run as runs
-    from evergreen.training.card import model_card
-    from evergreen.training.record.card_facts import card_facts
+    from evergreen.training.card import render_model_card
+    from evergreen.training.record.card_facts import collect_card_facts
     from evergreen.training.tracking import training_runs
 
-    database, run, declared = _begun(settings, training_run)
-    verdict = _verdict(run)
+    database, run, declared = _open_run(settings, training_run)
+    verdict = _require_verdict(run)
     assert run.mlflow_run_id is not None
     mlflow_run = run.mlflow_run_id
 
     def registered() -> int:
-        tags = training_runs.run_tags(settings, mlflow_run)
-        version = models.register(
+        tags = training_runs.read_run_tags(settings, mlflow_run)
+        version = models.register_model_version(
             settings,
             declared.name,
             mlflow_run,
             run.id,
-            {**tags, **_verdict_tags(verdict)},
+            {**tags, **_build_verdict_tags(verdict)},
             description=f"As of {run.as_of:%Y-%m-%d %H:%M} UTC, because: {run.reason}. {verdict.summary}",
         )
-        card = model_card(card_facts(declared, run, tags, version))
+        card = render_model_card(collect_card_facts(declared, run, tags, version))
         training_runs.write_page(settings, mlflow_run, training_runs.CARD_FILE, card)
         if verdict.passed:
             models.set_challenger(settings, declared.name, version)
         kept = training_runs.read_document(settings, mlflow_run, training_runs.PROFILE_FILE)
-        reference_profile.save(
-            database, declared.name, version, reference_profile.from_json(kept["features"])
+        reference_profile.save_reference_profile(
+            database, declared.name, version, reference_profile.parse_profiles(kept["features"])
         )
         return version
 
     if run.model_version is None:
-        with promotion.alone(database, declared.name):
-            run = runs.get(database, run.id)
+        with promotion.lock_use_case(database, declared.name):
+            run = runs.get_training_run(database, run.id)
             if run.model_version is None:  # nobody else did it meanwhile
-                version = patiently(registered)
-                run = runs.update(database, run.id, status="registered", model_version=version)
+                version = retry_while_unreachable(registered)
+                run = runs.update_training_run(database, run.id, status="registered", model_version=version)
     return {
         "training_run": run.id,
         "version": run.model_version,
         "passed": verdict.passed,
         "summary": verdict.summary,
-        "card": patiently(lambda: training_runs.run_url(settings, mlflow_run, training_runs.CARD_FILE)),
+        "card": retry_while_unreachable(
+            lambda: training_runs.build_run_url(settings, mlflow_run, training_runs.CARD_FILE)
+        ),
     }
 
 
-def promote(settings: Settings, training_run: str) -> dict[str, Any]:
+def promote_candidate(settings: Settings, training_run: str) -> dict[str, Any]:
     """Make the version champion if it passed the gate; either way write the ledger.
 
     If another training promoted its candidate since this one was compared, the comparison no longer holds
@@ -264,16 +268,16 @@ def promote(settings: Settings, training_run: str) -> dict[str, Any]:
     {"training_run", "version", "promoted", "waiting", "reason", "warnings"}.
     """
     from evergreen.registry import models, promotion
-    from evergreen.registry.connection import patiently
+    from evergreen.registry.connection import retry_while_unreachable
     from evergreen.store.records import training_run as runs
 
-    database, run, declared = _begun(settings, training_run)
+    database, run, declared = _open_run(settings, training_run)
     if run.model_version is None:
-        raise _out_of_order(run, "register")
-    version, verdict = run.model_version, _verdict(run)
+        raise _build_order_error(run, "register")
+    version, verdict = run.model_version, _require_verdict(run)
 
-    def settled() -> promotion.Settled:
-        found = promotion.settle(settings, database, declared, run, verdict)
+    def settled() -> promotion.Settlement:
+        found = promotion.settle_training(settings, database, declared, run, verdict)
         models.tag_version(
             settings,
             declared.name,
@@ -281,17 +285,17 @@ def promote(settings: Settings, training_run: str) -> dict[str, Any]:
             {"evergreen.outcome": found.outcome, "evergreen.outcome_because": found.reason[:4000]},
         )
         if found.outcome != "waiting":
-            models.dismiss_challenger(settings, declared.name, version)
+            models.remove_challenger(settings, declared.name, version)
         return found
 
-    with promotion.alone(database, declared.name):
-        run = runs.get(database, run.id)
+    with promotion.lock_use_case(database, declared.name):
+        run = runs.get_training_run(database, run.id)
         if run.finished:
-            found = promotion.ended(database, run)
+            found = promotion.read_settlement(database, run)
         else:
-            found = patiently(settled)
+            found = retry_while_unreachable(settled)
             ended = None if found.outcome == "waiting" else datetime.now(UTC)
-            run = runs.update(database, run.id, status=found.outcome, finished_at=ended)
+            run = runs.update_training_run(database, run.id, status=found.outcome, finished_at=ended)
     return {
         "training_run": run.id,
         "version": run.model_version,
@@ -302,7 +306,7 @@ def promote(settings: Settings, training_run: str) -> dict[str, Any]:
     }
 
 
-def run(
+def run_train(
     settings: Settings,
     use_case: str,
     as_of: datetime,
@@ -310,55 +314,61 @@ def run(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """All steps in order. Returns what they found, with the last step's "promoted" and "reason"."""
-    results = training_set(settings, use_case, as_of, reason)
+    results = prepare_training_set(settings, use_case, as_of, reason)
     training_run = results["training_run"]
-    results |= {"tuning": tune(settings, training_run, progress)}
-    results |= evaluate(settings, training_run)
-    results |= {"gate": gate(settings, training_run)}
-    results |= register(settings, training_run)
-    return results | promote(settings, training_run)
+    results |= {"tuning": tune_model(settings, training_run, progress)}
+    results |= evaluate_candidate(settings, training_run)
+    results |= {"gate": apply_gate(settings, training_run)}
+    results |= register_candidate(settings, training_run)
+    return results | promote_candidate(settings, training_run)
 
 
-def _evaluated(settings: Settings, database: sa.Engine, declared: UseCase, run: TrainingRun) -> TrainingRun:
+def _evaluate_once(
+    settings: Settings, database: sa.Engine, declared: UseCase, run: TrainingRun
+) -> TrainingRun:
     """Evaluate the run's candidate and log it, if nobody has; without `params` it must be tuned again."""
-    from evergreen.ingest.provenance import code_version
-    from evergreen.registry.connection import patiently
+    from evergreen.ingest.provenance import read_code_version
+    from evergreen.registry.connection import retry_while_unreachable
     from evergreen.store.records import training_run as runs
     from evergreen.training import candidate
-    from evergreen.training.data.dataset import prepared
-    from evergreen.training.record.card_facts import data_facts
-    from evergreen.training.record.evidence import evidence
+    from evergreen.training.data.dataset import prepare_training_set
+    from evergreen.training.record.card_facts import collect_data_facts
+    from evergreen.training.record.evidence import collect_evidence
     from evergreen.training.tracking import training_runs
-    from evergreen.training.tracking.showing import begun_run
+    from evergreen.training.tracking.showing import ensure_mlflow_run
 
     if run.mlflow_run_id is not None:
         return run
     load_libraries()
     digest = run.dataset_digest or ""
-    finished = patiently(lambda: training_runs.find_run(settings, declared.name, run.id, digest))
+    finished = retry_while_unreachable(
+        lambda: training_runs.find_run(settings, declared.name, run.id, digest)
+    )
     if finished is not None:
         evaluation = training_runs.read_document(settings, finished, training_runs.EVALUATION_FILE)
-        return runs.update(database, run.id, status="evaluated", metrics=evaluation, mlflow_run_id=finished)
-    run, found = prepared(settings, database, declared, run)
+        return runs.update_training_run(
+            database, run.id, status="evaluated", metrics=evaluation, mlflow_run_id=finished
+        )
+    run, found = prepare_training_set(settings, database, declared, run)
     if run.params is None:
         return run
-    given, tuned = candidate.rows(declared, found), run.params
-    made = candidate.evaluate(settings, database, declared, run, given, tuned)
-    made.evaluation["data"] = data_facts(declared, given)
-    kept = evidence(declared, run, given, tuned, made, code_version())
+    given, tuned = candidate.prepare_rows(declared, found), run.params
+    made = candidate.build_candidate(settings, database, declared, run, given, tuned)
+    made.evaluation["data"] = collect_data_facts(declared, given)
+    kept = collect_evidence(declared, run, given, tuned, made, read_code_version())
 
     def logged() -> str:
-        mlflow_run = begun_run(settings, database, run)
+        mlflow_run = ensure_mlflow_run(settings, database, run)
         training_runs.log_run(settings, declared, mlflow_run, kept)
         return mlflow_run
 
-    mlflow_run = patiently(logged)
-    return runs.update(
+    mlflow_run = retry_while_unreachable(logged)
+    return runs.update_training_run(
         database, run.id, status="evaluated", metrics=made.evaluation, mlflow_run_id=mlflow_run
     )
 
 
-def _verdict_tags(verdict: Verdict) -> dict[str, str]:
+def _build_verdict_tags(verdict: Verdict) -> dict[str, str]:
     named = {"evergreen.failed_checks": verdict.failed, "evergreen.warnings": verdict.warnings}
     return {
         "evergreen.verdict": verdict.summary[:4000],
@@ -367,29 +377,29 @@ def _verdict_tags(verdict: Verdict) -> dict[str, str]:
     }
 
 
-def _begun(settings: Settings, training_run: str) -> tuple[sa.Engine, TrainingRun, UseCase]:
+def _open_run(settings: Settings, training_run: str) -> tuple[sa.Engine, TrainingRun, UseCase]:
     from evergreen.store.records import training_run as runs
 
-    database = _database(settings)
-    found = runs.get(database, training_run)
-    return database, found, load(found.use_case, settings)
+    database = _open_database(settings)
+    found = runs.get_training_run(database, training_run)
+    return database, found, load_use_case(found.use_case, settings)
 
 
-def _database(settings: Settings) -> sa.Engine:
-    from evergreen.store.connection.database import engine
+def _open_database(settings: Settings) -> sa.Engine:
+    from evergreen.store.connection.database import get_engine
 
-    return engine(settings)
+    return get_engine(settings)
 
 
-def _verdict(run: TrainingRun) -> Verdict:
+def _require_verdict(run: TrainingRun) -> Verdict:
     from evergreen.model.judging.verdict import Verdict
 
     if run.verdict is None:
-        raise _out_of_order(run, "gate")
+        raise _build_order_error(run, "gate")
     return Verdict.from_json(run.verdict)
 
 
-def _out_of_order(run: TrainingRun, missing: str) -> TrainingError:
+def _build_order_error(run: TrainingRun, missing: str) -> TrainingError:
     return TrainingError(
         f"training run {run.id} of {run.use_case} is {run.status}: its step {missing!r} has not been done",
         hint=f"run the steps in order: evergreen train {run.use_case} --as-of {run.as_of.isoformat()}",

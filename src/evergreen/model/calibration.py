@@ -46,7 +46,7 @@ class Calibration:
         return cls(float(data["scale"]), tuple(float(value) for value in data["bias"]))
 
 
-def calibrate(
+def fit_calibration(
     raw: np.ndarray, label_index: np.ndarray, classes: int, weights: Sequence[float] = ()
 ) -> Calibration:
     """The calibration that minimises the log loss of rows that the model was not fitted on.
@@ -64,7 +64,7 @@ def calibrate(
     """
     from scipy.optimize import minimize
 
-    prior = Calibration(1.0, _without(weights, classes))
+    prior = Calibration(1.0, _compute_prior_biases(weights, classes))
     with_bias = bool(weights)
     truth = np.asarray(label_index, dtype=np.intp)
     centre = np.array(prior.bias)
@@ -78,7 +78,7 @@ def calibrate(
         """Mean log loss plus the prior's part, and its gradient, in (log scale, biases from the centre)."""
         scale = np.exp(parameters[0])
         bias = centre + parameters[1:] if with_bias else centre
-        losses, slopes = _losses(scale * scores + bias, truth)
+        losses, slopes = _compute_log_losses(scale * scores + bias, truth)
         gradient = strength * parameters / rows
         gradient[0] += scale * np.sum(slopes * scores) / rows
         if with_bias:
@@ -91,12 +91,12 @@ def calibrate(
     best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=limits, options=options).x
     bias = tuple(float(value) for value in centre + best[1:]) if with_bias else prior.bias
     found = Calibration(float(np.clip(np.exp(best[0]), _LEAST_SCALE, _GREATEST_SCALE)), bias)
-    before = _losses(scores + centre, truth)[0].mean()
-    after = _losses(found.scale * scores + np.array(found.bias), truth)[0].mean()
+    before = _compute_log_losses(scores + centre, truth)[0].mean()
+    after = _compute_log_losses(found.scale * scores + np.array(found.bias), truth)[0].mean()
     return found if after < before else prior
 
 
-def _without(weights: Sequence[float], classes: int) -> tuple[float, ...]:
+def _compute_prior_biases(weights: Sequence[float], classes: int) -> tuple[float, ...]:
     """The biases that take class weights out of raw scores: of the last of two classes, or of each."""
     if not weights:
         return Calibration.identity(classes).bias
@@ -105,36 +105,38 @@ def _without(weights: Sequence[float], classes: int) -> tuple[float, ...]:
     return tuple(float(value) for value in shift)
 
 
-def apply(model: Any, calibration: Calibration) -> None:
+def apply_calibration(model: Any, calibration: Calibration) -> None:
     """Make a CatBoost classifier answer with calibrated probabilities, from now on and from its file.
 
     It builds on the scale and bias that the model has: applied twice, the second is of the first's scores.
     """
     if calibration.is_identity:
         return
-    scale, bias = _scale_and_bias(model)
-    _set(model, calibration.scale * scale, calibration.scale * bias + np.array(calibration.bias))
+    scale, bias = _read_scale_and_bias(model)
+    _set_scale_and_bias(
+        model, calibration.scale * scale, calibration.scale * bias + np.array(calibration.bias)
+    )
 
 
-def plain(model: Any) -> tuple[Any, float, Floats]:
+def copy_without_calibration(model: Any) -> tuple[Any, float, Floats]:
     """A copy of a CatBoost model with scale 1 and bias 0, and the scale and bias that the model has.
 
     The bias is of shape (1,), or (classes,) for more than two classes.
     """
-    scale, bias = _scale_and_bias(model)
+    scale, bias = _read_scale_and_bias(model)
     copy = model.copy()
-    _set(copy, 1.0, np.zeros_like(bias))
+    _set_scale_and_bias(copy, 1.0, np.zeros_like(bias))
     return copy, scale, bias
 
 
-def shap_values(model: Any, pool: Any, thread_count: int) -> Floats:
+def compute_shap_values(model: Any, pool: Any, thread_count: int) -> Floats:
     """SHAP values of the calibrated raw score (Lundberg et al., Nature Machine Intelligence, 2020).
 
     Of shape (n, features + 1), or (n, classes, features + 1) for more than two classes; the last column is
     the expected value, and a row's sum is its raw score. CatBoost refuses them for a model with a scale, or
     leaves the scale out; being linear in the score, they are the plain model's, scaled.
     """
-    bare, scale, bias = plain(model)
+    bare, scale, bias = copy_without_calibration(model)
     values = np.asarray(
         bare.get_feature_importance(pool, type="ShapValues", thread_count=thread_count), dtype=np.float64
     )
@@ -143,7 +145,7 @@ def shap_values(model: Any, pool: Any, thread_count: int) -> Floats:
     return values
 
 
-def _losses(scores: Floats, truth: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
+def _compute_log_losses(scores: Floats, truth: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Each row's log loss in nats, of shape (n,), and its derivative by the scores, of their shape."""
     if scores.shape[1] == 1:
         positive = scores[:, 0]
@@ -159,11 +161,11 @@ def _losses(scores: Floats, truth: npt.NDArray[np.intp]) -> tuple[Floats, Floats
     return np.log(sums[:, 0]) - shifted[each, truth], slopes
 
 
-def _scale_and_bias(model: Any) -> tuple[float, Floats]:
+def _read_scale_and_bias(model: Any) -> tuple[float, Floats]:
     scale, bias = model.get_scale_and_bias()
     return float(scale), np.atleast_1d(np.asarray(bias, dtype=np.float64))
 
 
-def _set(model: Any, scale: float, bias: Floats) -> None:
+def _set_scale_and_bias(model: Any, scale: float, bias: Floats) -> None:
     values = [float(value) for value in bias]
     model.set_scale_and_bias(float(scale), values if len(values) > 1 else values[0])

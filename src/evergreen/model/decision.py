@@ -18,18 +18,20 @@ import numpy.typing as npt
 _WEIGHTS = "evergreen.class_weights"
 
 
-def set_weights(model: Any, weights: Sequence[float]) -> None:
+def set_class_weights(model: Any, weights: Sequence[float]) -> None:
     """Keep class weights, in the order of the model's classes, in a fitted CatBoost model."""
     model.get_metadata()[_WEIGHTS] = json.dumps(list(weights))
 
 
-def weights_of(model: Any) -> tuple[float, ...]:
+def read_class_weights(model: Any) -> tuple[float, ...]:
     """The class weights that a model carries; none if its classes count the same."""
     found = model.get_metadata()
     return tuple(json.loads(found[_WEIGHTS])) if _WEIGHTS in found else ()
 
 
-def decide(probabilities: npt.NDArray[np.float64], weights: Sequence[float] = ()) -> npt.NDArray[np.int64]:
+def choose_classes(
+    probabilities: npt.NDArray[np.float64], weights: Sequence[float] = ()
+) -> npt.NDArray[np.int64]:
     """The place of the predicted class in each row of (n, classes) probabilities; of equals the first."""
     weighted = probabilities * np.asarray(weights, dtype=np.float64) if weights else probabilities
     return np.asarray(weighted.argmax(axis=1), dtype=np.int64)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evergreen.model.signature import model_inputs
+from evergreen.model.signature import list_model_inputs
 from evergreen.usecase import UseCase
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MISSING = "missing"
 Columns = Mapping[str, np.ndarray]
 
 
-def pool(use_case: UseCase, columns: Columns, label: np.ndarray | None = None) -> Pool:
+def build_pool(use_case: UseCase, columns: Columns, label: np.ndarray | None = None) -> Pool:
     """A CatBoost Pool of n rows from the columns of `feature_columns` (more columns do no harm).
 
     Inputs stand in the order of `registry.signature.model_inputs`; numbers are float32 with NaN for missing,
@@ -29,7 +29,7 @@ def pool(use_case: UseCase, columns: Columns, label: np.ndarray | None = None) -
     """
     from catboost import FeaturesData, Pool
 
-    inputs = model_inputs(use_case)
+    inputs = list_model_inputs(use_case)
     numbers = [f.name for f in inputs if f.numeric]
     categories = [f.name for f in inputs if not f.numeric]
     parts: dict[str, Any] = {}
@@ -41,34 +41,34 @@ def pool(use_case: UseCase, columns: Columns, label: np.ndarray | None = None) -
     if categories:
         cells = np.empty((len(columns[categories[0]]), len(categories)), dtype=object)
         for index, name in enumerate(categories):
-            cells[:, index] = _as_bytes(columns[name])
+            cells[:, index] = _encode_categories(columns[name])
         parts |= {"cat_feature_data": cells, "cat_feature_names": categories}
     return Pool(FeaturesData(**parts), label=None if label is None else list(label))
 
 
-def frame_of(use_case: UseCase, columns: Columns) -> pd.DataFrame:
+def build_input_frame(use_case: UseCase, columns: Columns) -> pd.DataFrame:
     """The model's inputs as a frame in the pool's order: float64 numbers, str categories with "missing"."""
     return pd.DataFrame(
         {
             f.name: np.asarray(columns[f.name], dtype=np.float64)
             if f.numeric
-            else pd.Series(as_text(columns[f.name]), dtype=object)
-            for f in model_inputs(use_case)
+            else pd.Series(format_categories(columns[f.name]), dtype=object)
+            for f in list_model_inputs(use_case)
         }
     )
 
 
-def rows_of(columns: Columns, mask: npt.NDArray[np.bool_]) -> dict[str, np.ndarray]:
+def select_rows(columns: Columns, mask: npt.NDArray[np.bool_]) -> dict[str, np.ndarray]:
     """Those rows of every column for which `mask`, of shape (n,), is true."""
     return {name: values[mask] for name, values in columns.items()}
 
 
-def as_text(values: np.ndarray) -> list[str]:
+def format_categories(values: np.ndarray) -> list[str]:
     """Categories as text, with "missing" for None."""
     return [MISSING if value is None else str(value) for value in values.tolist()]
 
 
-def _as_bytes(values: np.ndarray) -> list[bytes]:
+def _encode_categories(values: np.ndarray) -> list[bytes]:
     known: dict[Any, bytes] = {}
     found = []
     for value in values.tolist():

@@ -12,7 +12,7 @@ from evergreen.errors import StoreError
 from evergreen.usecase import OnDemandFeature, UseCase
 
 
-def columns_of(frame: pd.DataFrame, use_case: UseCase) -> dict[str, np.ndarray]:
+def build_columns_from_frame(frame: pd.DataFrame, use_case: UseCase) -> dict[str, np.ndarray]:
     """The stored features of a frame, each of shape (rows,): float64 with NaN, or objects of str or None.
 
     Raises StoreError naming the first feature that the frame lacks.
@@ -28,11 +28,11 @@ def columns_of(frame: pd.DataFrame, use_case: UseCase) -> dict[str, np.ndarray]:
         if feature.numeric:
             found[feature.name] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
-            found[feature.name] = _without(column.to_numpy(dtype=object), column.isna().to_numpy())
+            found[feature.name] = _replace_missing(column.to_numpy(dtype=object), column.isna().to_numpy())
     return found
 
 
-def columns_of_rows(use_case: UseCase, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def build_columns_from_rows(use_case: UseCase, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """The same columns from request rows; what a row leaves out is missing."""
     found: dict[str, np.ndarray] = {}
     for feature in use_case.stored_features:
@@ -45,18 +45,20 @@ def columns_of_rows(use_case: UseCase, rows: Sequence[Mapping[str, Any]]) -> dic
     return found
 
 
-def feature_columns(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def add_on_demand_columns(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Stored columns in, stored and on-demand columns out, all of one length.
 
     Raises StoreError naming the on-demand feature whose function fails or returns another shape.
     """
     found = dict(columns)
     for feature in use_case.on_demand_order:
-        found[feature.name] = _computed(use_case, feature, found)
+        found[feature.name] = _compute_feature(use_case, feature, found)
     return found
 
 
-def _computed(use_case: UseCase, feature: OnDemandFeature, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+def _compute_feature(
+    use_case: UseCase, feature: OnDemandFeature, columns: Mapping[str, np.ndarray]
+) -> np.ndarray:
     inputs = {name: columns[name] for name in feature.inputs}
     rows = len(next(iter(columns.values())))
     try:
@@ -80,10 +82,10 @@ def _computed(use_case: UseCase, feature: OnDemandFeature, columns: Mapping[str,
     if feature.numeric:
         return np.where(np.isinf(values), np.nan, values)
     # None, NaN and pd.NA all mean "missing" to whoever writes such a function.
-    return _without(values.astype(object), np.asarray(pd.isna(values)))
+    return _replace_missing(values.astype(object), np.asarray(pd.isna(values)))
 
 
-def _without(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+def _replace_missing(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """The same objects with None where they are missing."""
     if missing.any():
         values = values.copy()

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from evergreen.model.matrix import Columns
-from evergreen.model.signature import model_inputs
+from evergreen.model.signature import list_model_inputs
 from evergreen.usecase import UseCase
 
 # The model's own answers on its hold-out stand beside the features. No feature can have this name.
@@ -68,26 +68,30 @@ class FeatureProfile:
         return [f"<= {edges[0]}", *between, f"> {edges[-1]}", "(missing)"]
 
 
-def profile(use_case: UseCase, columns: Columns, predictions: np.ndarray) -> list[FeatureProfile]:
+def build_reference_profile(
+    use_case: UseCase, columns: Columns, predictions: np.ndarray
+) -> list[FeatureProfile]:
     """The reference of every model input, and of the model's predictions on its hold-out.
 
     `columns` are the n rows that the model was fitted on; `predictions` class names or float64.
     """
     found = [
-        _numeric(f.name, columns[f.name], use_case.drift.bins)
+        _profile_numbers(f.name, columns[f.name], use_case.drift.bins)
         if f.numeric
-        else _category(f.name, columns[f.name])
-        for f in model_inputs(use_case)
+        else _profile_categories(f.name, columns[f.name])
+        for f in list_model_inputs(use_case)
     ]
     answers = (
-        _numeric(PREDICTION, predictions, use_case.drift.bins)
+        _profile_numbers(PREDICTION, predictions, use_case.drift.bins)
         if use_case.problem == "regression"
-        else _category(PREDICTION, predictions)
+        else _profile_categories(PREDICTION, predictions)
     )
     return [*found, answers]
 
 
-def save(engine: sa.Engine, use_case: str, version: int, profiles: Sequence[FeatureProfile]) -> None:
+def save_reference_profile(
+    engine: sa.Engine, use_case: str, version: int, profiles: Sequence[FeatureProfile]
+) -> None:
     """Write a version's reference in one transaction, in place of any former one."""
     rows = [
         {
@@ -114,7 +118,7 @@ def save(engine: sa.Engine, use_case: str, version: int, profiles: Sequence[Feat
         )
 
 
-def load(engine: sa.Engine, use_case: str, version: int) -> dict[str, FeatureProfile]:
+def load_reference_profile(engine: sa.Engine, use_case: str, version: int) -> dict[str, FeatureProfile]:
     """A version's reference by feature; empty if none was kept."""
     with engine.connect() as connection:
         rows = connection.execute(
@@ -132,15 +136,15 @@ def load(engine: sa.Engine, use_case: str, version: int) -> dict[str, FeaturePro
         }
 
 
-def to_json(profiles: Sequence[FeatureProfile]) -> list[dict[str, Any]]:
+def serialize_profiles(profiles: Sequence[FeatureProfile]) -> list[dict[str, Any]]:
     return [asdict(p) for p in profiles]
 
 
-def from_json(data: Sequence[Mapping[str, Any]]) -> list[FeatureProfile]:
+def parse_profiles(data: Sequence[Mapping[str, Any]]) -> list[FeatureProfile]:
     return [FeatureProfile(p["feature"], p["kind"], tuple(p["bins"]), tuple(p["counts"])) for p in data]
 
 
-def _numeric(name: str, values: np.ndarray, bins: int) -> FeatureProfile:
+def _profile_numbers(name: str, values: np.ndarray, bins: int) -> FeatureProfile:
     numbers = values.astype(np.float64)
     present = numbers[np.isfinite(numbers)]
     edges: tuple[float, ...] = ()
@@ -148,16 +152,16 @@ def _numeric(name: str, values: np.ndarray, bins: int) -> FeatureProfile:
         quantiles = np.quantile(present, np.arange(1, bins) / bins, method="inverted_cdf")
         # Repeated values give equal quantiles; the greatest value would end a bin that nothing lies beyond.
         edges = tuple(float(edge) for edge in np.unique(quantiles) if edge < present.max())
-    return _counted(FeatureProfile(name, "numeric", edges, ()), numbers)
+    return _fill_counts(FeatureProfile(name, "numeric", edges, ()), numbers)
 
 
-def _category(name: str, values: np.ndarray) -> FeatureProfile:
+def _profile_categories(name: str, values: np.ndarray) -> FeatureProfile:
     seen = Counter(str(value) for value in values.tolist() if value is not None)
     least = MINIMUM_SHARE * max(1, len(values))
     common = [value for value, times in seen.most_common(MOST_CATEGORIES) if times >= least]
-    return _counted(FeatureProfile(name, "category", tuple(sorted(common)), ()), values)
+    return _fill_counts(FeatureProfile(name, "category", tuple(sorted(common)), ()), values)
 
 
-def _counted(empty: FeatureProfile, values: np.ndarray) -> FeatureProfile:
+def _fill_counts(empty: FeatureProfile, values: np.ndarray) -> FeatureProfile:
     counts = tuple(int(count) for count in empty.count(values))
     return FeatureProfile(empty.feature, empty.kind, empty.bins, counts)

@@ -7,12 +7,12 @@ from typing import Any
 
 from evergreen.errors import SignatureMismatch
 from evergreen.usecase import Feature, OnDemandFeature, UseCase
-from evergreen.usecase.code import code_version
+from evergreen.usecase.code import digest_function
 
 _FEATURE_CODE = "evergreen.on_demand_code"
 
 
-def model_inputs(use_case: UseCase) -> tuple[Feature | OnDemandFeature, ...]:
+def list_model_inputs(use_case: UseCase) -> tuple[Feature | OnDemandFeature, ...]:
     """The model's inputs in the order of its matrix: the declared order, numbers before categories.
 
     CatBoost's fast `FeaturesData` keeps numbers and categories in two blocks in that order. Text features
@@ -22,30 +22,30 @@ def model_inputs(use_case: UseCase) -> tuple[Feature | OnDemandFeature, ...]:
     return (*(f for f in features if f.numeric), *(f for f in features if not f.numeric))
 
 
-def feature_code(use_case: UseCase) -> dict[str, str]:
+def compute_feature_digests(use_case: UseCase) -> dict[str, str]:
     """Which code computes each on-demand feature that the model's inputs rest on."""
     needed = {f.name for f in use_case.model_features}
     code: dict[str, str] = {}
     for feature in reversed(use_case.on_demand_order):
         if feature.name in needed:
-            code[feature.name] = code_version(feature.function)
+            code[feature.name] = digest_function(feature.function)
             needed |= set(feature.inputs)
     return dict(sorted(code.items()))
 
 
-def keep_feature_code(use_case: UseCase, model: Any) -> None:
+def save_feature_digests(use_case: UseCase, model: Any) -> None:
     """Write into a fitted CatBoost model by which code its on-demand features were computed."""
-    if code := feature_code(use_case):
+    if code := compute_feature_digests(use_case):
         model.get_metadata()[_FEATURE_CODE] = json.dumps(code, sort_keys=True)
 
 
-def check(use_case: UseCase, version: int, model: Any) -> None:
+def check_signature(use_case: UseCase, version: int, model: Any) -> None:
     """See that a CatBoost model takes the declared features, by the same code, and predicts the declared
     classes.
 
     Raises SignatureMismatch naming what differs.
     """
-    declared = {f.name: "number" if f.numeric else "category" for f in model_inputs(use_case)}
+    declared = {f.name: "number" if f.numeric else "category" for f in list_model_inputs(use_case)}
     categories = set(model.get_cat_feature_indices())
     trained = {
         name: "category" if index in categories else "number"
@@ -62,7 +62,7 @@ def check(use_case: UseCase, version: int, model: Any) -> None:
     ]
     learned = model.get_metadata()
     known = json.loads(learned[_FEATURE_CODE]) if _FEATURE_CODE in learned else {}
-    present = feature_code(use_case)
+    present = compute_feature_digests(use_case)
     faults += [
         f"{name} was computed by other code when it learned"
         for name, code in known.items()
@@ -70,7 +70,7 @@ def check(use_case: UseCase, version: int, model: Any) -> None:
     ]
     if not faults and list(trained) != list(declared):
         faults.append("its features stand in another order")
-    classes = classes_of(model)
+    classes = read_model_classes(model)
     if classes != use_case.label.classes:
         faults.append(
             f"it predicts {', '.join(classes) or 'a number'} and not "
@@ -84,6 +84,6 @@ def check(use_case: UseCase, version: int, model: Any) -> None:
         )
 
 
-def classes_of(model: Any) -> tuple[str, ...]:
+def read_model_classes(model: Any) -> tuple[str, ...]:
     """The classes a CatBoost model predicts, in the order of its probability columns; none for regression."""
     return tuple(str(name) for name in model.classes_)

@@ -8,7 +8,7 @@ from evergreen.store.records.drift_report import DriftReport
 from evergreen.usecase import RetrainPolicy
 
 
-def decide(
+def apply_retrain_policy(
     policy: RetrainPolicy,
     drift: DriftReport,
     as_of: datetime,
@@ -22,7 +22,7 @@ def decide(
     alone. `promoted_at` is the champion's; moments are aware UTC.
     """
     if not drift.drifted:
-        return False, f"no, because {_told(drift)}"
+        return False, f"no, because {_explain_no_drift(drift)}"
     if not policy.on_drift:
         return False, f"no, because this use case does not retrain on drift, although {drift.reason}"
     for what, moment in (
@@ -32,21 +32,21 @@ def decide(
         if moment is not None and moment > as_of:
             return False, f"no, because {what} after that moment, although {drift.reason}"
         if moment is not None and as_of - moment < policy.cooldown:
-            ago = _words(as_of - moment)
+            ago = _format_duration(as_of - moment)
             return False, (
-                f"no, because {what} {ago} ago and the cooldown is {_words(policy.cooldown)}, "
+                f"no, because {what} {ago} ago and the cooldown is {_format_duration(policy.cooldown)}, "
                 f"although {drift.reason}"
             )
     return True, f"yes, because {drift.reason}"
 
 
-def _told(drift: DriftReport) -> str:
+def _explain_no_drift(drift: DriftReport) -> str:
     if drift.drifted is None:
         return drift.reason.replace("no verdict:", "there is no verdict:", 1)
     return drift.reason
 
 
-def _words(duration: timedelta) -> str:
+def _format_duration(duration: timedelta) -> str:
     seconds = max(0, int(duration.total_seconds()))
     for size, word in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:

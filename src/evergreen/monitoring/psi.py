@@ -7,7 +7,7 @@ Two things go wrong with small counts. An empty bin makes the logarithm infinite
 bin on both sides (the Jeffreys prior of a multinomial), after bins that are empty on both sides were dropped.
 And PSI is greater than 0 by chance alone: without any drift, PSI / (1/N + 1/M) follows about a chi-squared
 distribution with B - 1 degrees of freedom, for N and M rows and B bins (Yurdakul, Statistical Properties of
-Population Stability Index, 2018). `chance` is its 99 % point; a value below it says nothing.
+Population Stability Index, 2018). `compute_chance_psi` is its 99 % point; a value below it says nothing.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ PSEUDO_COUNT = 0.5
 _NORMAL_99 = 2.3263478740408408  # the 99 % point of the standard normal distribution
 
 # As PSI is commonly read, whatever the threshold of a use case.
-MODERATE = 0.1
-MAJOR = 0.25
+MODERATE_PSI = 0.1
+MAJOR_PSI = 0.25
 
 
 Counts = Sequence[int] | npt.NDArray[np.int64]
 
 
-def psi(reference: Counts, current: Counts) -> float:
+def compute_psi(reference: Counts, current: Counts) -> float:
     """PSI in nats between two arrays of counts over the same bins; 0 when either side has no rows."""
-    before, now = _occupied(reference, current)
+    before, now = _drop_empty_bins(reference, current)
     if not before.sum() or not now.sum():
         return 0.0
     p = (before + PSEUDO_COUNT) / (before.sum() + PSEUDO_COUNT * len(before))
@@ -38,9 +38,9 @@ def psi(reference: Counts, current: Counts) -> float:
     return float(np.sum((q - p) * np.log(q / p)))
 
 
-def chance(reference: Counts, current: Counts) -> float:
+def compute_chance_psi(reference: Counts, current: Counts) -> float:
     """The PSI that 99 of 100 comparisons stay below when nothing has changed."""
-    before, now = _occupied(reference, current)
+    before, now = _drop_empty_bins(reference, current)
     if len(before) < 2 or not before.sum() or not now.sum():
         return 0.0
     return float(_chi_squared_99(len(before) - 1) * (1 / before.sum() + 1 / now.sum()))
@@ -52,12 +52,14 @@ def _chi_squared_99(degrees: int) -> float:
     return float(degrees * (1 - spread + _NORMAL_99 * spread**0.5) ** 3)
 
 
-def level(value: float) -> str:
+def classify_psi(value: float) -> str:
     """In a word: stable below 0.1, moderate below 0.25, else major."""
-    return "stable" if value < MODERATE else "moderate" if value < MAJOR else "major"
+    return "stable" if value < MODERATE_PSI else "moderate" if value < MAJOR_PSI else "major"
 
 
-def _occupied(reference: Counts, current: Counts) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _drop_empty_bins(
+    reference: Counts, current: Counts
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     before, now = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
     some = (before > 0) | (now > 0)
     return before[some], now[some]

@@ -17,9 +17,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile
-from evergreen.model.reference_profile import load as load_profile
-from evergreen.monitoring.drift import compare
-from evergreen.store.connection.times import naive
+from evergreen.model.reference_profile import load_reference_profile as load_profile
+from evergreen.monitoring.drift import compare_counts
+from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.predictions.prediction_log import read_predictions
 from evergreen.store.records.drift_report import DriftReport
 from evergreen.store.tables import declared
@@ -27,7 +27,7 @@ from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import EVENT_TIME, UseCase
 
 
-def quality(engine: sa.Engine, use_case: UseCase, drift: DriftReport) -> dict[str, Any]:
+def measure_prediction_quality(engine: sa.Engine, use_case: UseCase, drift: DriftReport) -> dict[str, Any]:
     """What the champion's online predictions are worth, as of a drift report's moment.
 
     Returns `predictions` (their count in the report's window), `labelled` (how many, of any time, had their
@@ -38,34 +38,34 @@ def quality(engine: sa.Engine, use_case: UseCase, drift: DriftReport) -> dict[st
     frame = read_predictions(engine, use_case, drift.window_start, drift.window_end)
     frame = frame[frame["model_version"] == drift.model_version]
     reference = load_profile(engine, use_case.name, drift.model_version).get(PREDICTION)
-    labelled = outcomes(engine, use_case, drift.model_version, drift.as_of)
-    return measure(use_case, frame["prediction"].to_numpy(), labelled, reference)
+    labelled = read_outcomes(engine, use_case, drift.model_version, drift.as_of)
+    return compute_quality(use_case, frame["prediction"].to_numpy(), labelled, reference)
 
 
-def outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: datetime) -> pd.DataFrame:
+def read_outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: datetime) -> pd.DataFrame:
     """Columns `prediction` and `actual` of a version's online answers whose outcome was learned lately.
 
     Lately is after `as_of - drift.window` and up to `as_of` (aware UTC). A label is learned when it is
     ingested, but not before its `event_time + delay`; what `/feedback` says counts before a label.
     """
-    since, until = naive(as_of - use_case.drift.window), naive(as_of)
-    log = declared.prediction(use_case)
+    since, until = to_naive_utc(as_of - use_case.drift.window), to_naive_utc(as_of)
+    log = declared.build_prediction_table(use_case)
     mine = sa.and_(log.c.model_version == version, log.c.channel == "online", log.c.predicted_at <= until)
     told = sa.select(log.c.prediction, log.c.actual).where(
         mine, log.c.actual.is_not(None), log.c.actual_at > since, log.c.actual_at <= until
     )
     found = [told]
     if use_case.label.event_time is not None and use_case.label.delay:
-        found.append(_by_label(use_case, log, mine, since, until))
+        found.append(_select_by_label(use_case, log, mine, since, until))
     with engine.connect() as connection:
         frames = [read_frame(connection, statement, use_case) for statement in found]
     return pd.concat(frames, ignore_index=True)
 
 
-def _by_label(
+def _select_by_label(
     use_case: UseCase, log: sa.Table, mine: sa.ColumnElement[bool], since: datetime, until: datetime
 ) -> sa.Select[Any]:
-    label, delay = declared.label(use_case), use_case.label.delay
+    label, delay = declared.build_label_table(use_case), use_case.label.delay
     event_time, ingested_at = label.c[EVENT_TIME], label.c[declared.INGESTED_AT]
     microseconds = delay // timedelta(microseconds=1)
     known_from = sa.func.timestampadd(sa.text("MICROSECOND"), microseconds, event_time)
@@ -84,21 +84,21 @@ def _by_label(
     return sa.select(pairs.c.prediction, pairs.c.actual).where(pairs.c.newest == 1)
 
 
-def measure(
+def compute_quality(
     use_case: UseCase, answers: np.ndarray, labelled: pd.DataFrame, reference: FeatureProfile | None
 ) -> dict[str, Any]:
     """The same from n answers, rows with an outcome (columns `prediction`, `actual`) and a reference."""
     found: dict[str, Any] = {"predictions": len(answers), "labelled": len(labelled)}
-    found |= _worth(use_case, labelled)
+    found |= _compute_metrics(use_case, labelled)
     found["prediction_psi"] = None
     if reference is not None and len(answers) >= use_case.drift.min_rows:
-        found["prediction_psi"] = compare(reference, reference.count(answers), use_case.drift).psi
-    found["answers"] = _answers(use_case, answers)
-    found["reason"] = _reason(found)
+        found["prediction_psi"] = compare_counts(reference, reference.count(answers), use_case.drift).psi
+    found["answers"] = _summarize_answers(use_case, answers)
+    found["reason"] = _describe_quality(found)
     return found
 
 
-def _worth(use_case: UseCase, labelled: pd.DataFrame) -> dict[str, float | None]:
+def _compute_metrics(use_case: UseCase, labelled: pd.DataFrame) -> dict[str, float | None]:
     if use_case.problem == "regression":
         if labelled.empty:
             return {"mae": None, "rmse": None}
@@ -109,7 +109,7 @@ def _worth(use_case: UseCase, labelled: pd.DataFrame) -> dict[str, float | None]
     return {"accuracy": float((labelled["prediction"] == labelled["actual"]).mean())}
 
 
-def _answers(use_case: UseCase, answers: np.ndarray) -> dict[str, float]:
+def _summarize_answers(use_case: UseCase, answers: np.ndarray) -> dict[str, float]:
     if not len(answers):
         return {}
     if use_case.problem == "regression":
@@ -117,7 +117,7 @@ def _answers(use_case: UseCase, answers: np.ndarray) -> dict[str, float]:
     return {name: float((answers == name).mean()) for name in use_case.label.classes}
 
 
-def _reason(found: dict[str, Any]) -> str:
+def _describe_quality(found: dict[str, Any]) -> str:
     for metric in ("accuracy", "mae"):
         if found.get(metric) is not None:
             return f"{metric} {found[metric]:.4f} on {found['labelled']:,} labelled predictions"

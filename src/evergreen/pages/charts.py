@@ -6,42 +6,42 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from evergreen.pages.colours import GREEN, LINE, PALE, colour
-from evergreen.pages.numbers import decimals, number, step_places, ticks
+from evergreen.pages.colours import GREEN, LINE, PALE, choose_colour
+from evergreen.pages.numbers import choose_decimals, choose_tick_decimals, compute_ticks, format_number
 from evergreen.pages.page import Html
 
 Ends = tuple[float, float]
-Place = Callable[[float], float]
+AxisMapping = Callable[[float], float]
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 500, 58, 14, 30, 42
 _FOOT = 62  # what a histogram below adds to the height
 
 
-def legend(names: Sequence[str], colours: Sequence[str] = ()) -> Html:
+def render_legend(names: Sequence[str], colours: Sequence[str] = ()) -> Html:
     """Which colour is which class."""
     keys = "".join(
-        f'<span class="item"><span class="key" style="background:{colours[i] if colours else colour(i)}">'
-        f"</span>{escape(name)}</span>"
+        '<span class="item"><span class="key" style="background:'
+        f'{colours[i] if colours else choose_colour(i)}"></span>{escape(name)}</span>'
         for i, name in enumerate(names)
     )
     return Html(f'<p class="soft legend">{keys}</p>')
 
 
-def stacked(shares: Mapping[str, float]) -> Html:
+def render_stacked_bar(shares: Mapping[str, float]) -> Html:
     """Shares of one whole side by side."""
     parts = "".join(
-        f'<i style="width:{share:.2%};background:{colour(i)}" title="{escape(name)}: {share:.1%}"></i>'
+        f'<i style="width:{share:.2%};background:{choose_colour(i)}" title="{escape(name)}: {share:.1%}"></i>'
         for i, (name, share) in enumerate(shares.items())
     )
     return Html(f'<div class="shares">{parts}</div>')
 
 
-def bar(share: float, tint: str = PALE) -> Html:
+def render_bar(share: float, tint: str = PALE) -> Html:
     """A bar over that share of its cell."""
     return Html(f'<div class="rows" style="width:{min(1.0, max(0.0, share)):.1%};background:{tint}"></div>')
 
 
-def dot(
+def render_dot(
     value: float, ends: Ends, interval: Ends | None = None, tint: str = GREEN, line: float | None = None
 ) -> Html:
     """A value as a dot between two ends, on its interval; `line` marks a place. Beyond the ends: an arrow."""
@@ -63,10 +63,10 @@ def dot(
     return Html(f'<div class="track">{parts}</div>')
 
 
-def scale(ends: Ends) -> Html:
+def render_scale(ends: Ends) -> Html:
     """The two ends that a column of dots lies between, as its heading."""
-    places = decimals(ends[1] - ends[0]) - 1
-    low, high = (number(end, max(0, places)) for end in ends)
+    places = choose_decimals(ends[1] - ends[0]) - 1
+    low, high = (format_number(end, max(0, places)) for end in ends)
     return Html(f'<div class="ends"><span>{low}</span><span>{high}</span></div>')
 
 
@@ -82,7 +82,7 @@ class Curve:
     hollow: bool = False
 
 
-def plot(
+def render_plot(
     curves: Sequence[Curve],
     x_title: str,
     y_title: str,
@@ -96,8 +96,8 @@ def plot(
 ) -> Html:
     """Curves over one pair of axes; `diagonal` draws x = y, `below` a histogram (x, count) under it."""
     points = [point for curve in curves for point in curve.points]
-    across = x_ends or _ends([x for x, _ in points], 0.04)
-    up = y_ends or _ends([y for _, y in points], 0.08)
+    across = x_ends or _pad_range([x for x, _ in points], 0.04)
+    up = y_ends or _pad_range([y for _, y in points], 0.08)
     floor = height - _BOTTOM
 
     def x(value: float) -> float:
@@ -109,8 +109,8 @@ def plot(
     foot = _FOOT if below else 0
     total = height + foot
     parts = [
-        _grid(up, y, (_LEFT, _WIDTH - _RIGHT)),
-        _numbers_across(across, x, floor + foot),
+        _render_grid(up, y, (_LEFT, _WIDTH - _RIGHT)),
+        _render_x_labels(across, x, floor + foot),
         f'<text x="{_LEFT}" y="14">{escape(y_title)}</text>',
         f'<text x="{_WIDTH - _RIGHT}" y="{total - 6}" text-anchor="end">{escape(x_title)}</text>',
     ]
@@ -118,7 +118,7 @@ def plot(
         low, high = max(across[0], up[0]), min(across[1], up[1])
         parts.append(f'<path d="M{x(low):.1f} {y(low):.1f}L{x(high):.1f} {y(high):.1f}" class="guide"/>')
     for curve in curves:
-        parts.append(_drawn(curve, [(x(a), y(b)) for a, b in curve.points]))
+        parts.append(_render_curve(curve, [(x(a), y(b)) for a, b in curve.points]))
     if below:
         most = max(count for _, count in below) or 1
         wide = 0.55 * (_WIDTH - _LEFT - _RIGHT) / max(8, len(below))
@@ -134,33 +134,35 @@ def plot(
     return Html(f'<svg class="plot" viewBox="0 0 {_WIDTH} {total}" {said}>{"".join(parts)}</svg>')
 
 
-def _ends(values: Sequence[float], margin: float) -> Ends:
+def _pad_range(values: Sequence[float], margin: float) -> Ends:
     """The least and the greatest value, and some room."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     room = (high - low) * margin or abs(low) * 0.1 or 1.0
     return low - room, high + room
 
 
-def _grid(ends: Ends, place: Place, sides: tuple[int, int]) -> str:
-    marks = ticks(*ends)
-    places = step_places(marks)
+def _render_grid(ends: Ends, place: AxisMapping, sides: tuple[int, int]) -> str:
+    marks = compute_ticks(*ends)
+    places = choose_tick_decimals(marks)
     return "".join(
         f'<path d="M{sides[0]} {place(mark):.1f}H{sides[1]}" stroke="{LINE}"/>'
-        f'<text x="{sides[0] - 8}" y="{place(mark) + 4:.1f}" text-anchor="end">{number(mark, places)}</text>'
+        f'<text x="{sides[0] - 8}" y="{place(mark) + 4:.1f}" text-anchor="end">'
+        f"{format_number(mark, places)}</text>"
         for mark in marks
     )
 
 
-def _numbers_across(ends: Ends, place: Place, floor: int) -> str:
-    marks = ticks(*ends)
-    places = step_places(marks)
+def _render_x_labels(ends: Ends, place: AxisMapping, floor: int) -> str:
+    marks = compute_ticks(*ends)
+    places = choose_tick_decimals(marks)
     return "".join(
-        f'<text x="{place(mark):.1f}" y="{floor + 18}" text-anchor="middle">{number(mark, places)}</text>'
+        f'<text x="{place(mark):.1f}" y="{floor + 18}" text-anchor="middle">'
+        f"{format_number(mark, places)}</text>"
         for mark in marks
     )
 
 
-def _drawn(curve: Curve, points: Sequence[tuple[float, float]]) -> str:
+def _render_curve(curve: Curve, points: Sequence[tuple[float, float]]) -> str:
     """One path for the line and one for all dots: a page of a thousand trials stays small."""
     if not points:
         return ""

@@ -15,6 +15,6 @@ PALE = "#b9d9c6"
 COLOURS = (GREEN, AMBER, BLUE, RED, "#7a5ea8", "#4aa7a0", "#9a9a3a", "#c46a9b", "#6b7a71", "#1f4e79")
 
 
-def colour(place: int) -> str:
+def choose_colour(place: int) -> str:
     """The colour of the class at that place."""
     return COLOURS[place % len(COLOURS)]

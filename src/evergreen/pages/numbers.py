@@ -10,7 +10,7 @@ NOTHING = "–"
 _PLAIN = 1e15
 
 
-def finite(value: object) -> float | None:
+def parse_number(value: object) -> float | None:
     """The number, or None for whatever is none: missing, infinite, not a number."""
     if isinstance(value, bool) or value is None:
         return None
@@ -21,39 +21,39 @@ def finite(value: object) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def decimals(*values: object) -> int:
+def choose_decimals(*values: object) -> int:
     """How many decimals show three or four digits of the greatest of the values."""
-    sizes = [abs(found) for value in values if (found := finite(value))]
+    sizes = [abs(found) for value in values if (found := parse_number(value))]
     if not sizes:
         return 1
     power = math.floor(math.log10(max(sizes)))
     return min(10, max(0, 3 - power if power >= -1 else 2 - power))
 
 
-def number(value: object, places: int | None = None) -> str:
+def format_number(value: object, places: int | None = None) -> str:
     """A number with thousands separators and three or four digits, or just as many decimals."""
-    found = finite(value)
+    found = parse_number(value)
     if found is None:
         return NOTHING
     if abs(found) >= _PLAIN or 0 < abs(found) < 1e-8:
         return f"{found:.3g}"
     if places is None:
-        places = 0 if isinstance(value, int) else decimals(found)
+        places = 0 if isinstance(value, int) else choose_decimals(found)
         text = f"{found:,.{places}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     text = f"{found:,.{places}f}"
     return text.removeprefix("-") if not float(text.replace(",", "")) else text
 
 
-def signed(value: object, places: int | None = None) -> str:
+def format_difference(value: object, places: int | None = None) -> str:
     """A difference, with its sign."""
-    text = number(value, places)
+    text = format_number(value, places)
     return text if text == NOTHING or text.startswith("-") else f"+{text}"
 
 
-def percent(share: object) -> str:
+def format_percent(share: object) -> str:
     """A share from 0 to 1 as a percentage, with a decimal only where it tells something."""
-    found = finite(share)
+    found = parse_number(share)
     if found is None:
         return NOTHING
     if 0 < abs(found) < 0.0005:
@@ -61,9 +61,9 @@ def percent(share: object) -> str:
     return f"{found:.0%}" if round(found, 4) in (0, 1) else f"{found:.1%}"
 
 
-def size(count: object) -> str:
+def format_bytes(count: object) -> str:
     """Bytes as kB, MB or GB."""
-    found = finite(count)
+    found = parse_number(count)
     if found is None:
         return NOTHING
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -72,7 +72,7 @@ def size(count: object) -> str:
     return f"{found:.0f} bytes"
 
 
-def moment(text: object) -> str:
+def format_moment(text: object) -> str:
     """An ISO 8601 moment to the minute, in UTC; what is no moment stays as it is."""
     if not text:
         return NOTHING
@@ -85,26 +85,26 @@ def moment(text: object) -> str:
     return f"{found:%Y-%m-%d %H:%M} UTC"
 
 
-def told(value: object) -> str:
+def format_value(value: object) -> str:
     """Any value of a JSON document."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return number(value)
+        return format_number(value)
     if value is None:
         return NOTHING
     if isinstance(value, list | tuple):
-        return ", ".join(map(told, value)) or NOTHING
+        return ", ".join(map(format_value, value)) or NOTHING
     return str(value)
 
 
-def short(text: object, most: int = 60) -> str:
+def shorten_text(text: object, most: int = 60) -> str:
     """One line of at most that many characters."""
     line = " ".join(str(text).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
-def ticks(low: float, high: float, about: int = 5) -> Sequence[float]:
+def compute_ticks(low: float, high: float, about: int = 5) -> Sequence[float]:
     """Round values between two ends, about so many, 1, 2 or 5 times a power of ten apart."""
     span = high - low
     if not span > 0:
@@ -116,9 +116,9 @@ def ticks(low: float, high: float, about: int = 5) -> Sequence[float]:
     return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def step_places(marks: Sequence[float]) -> int:
+def choose_tick_decimals(marks: Sequence[float]) -> int:
     """The decimals that tell neighbouring marks apart."""
     if len(marks) < 2:
-        return min(4, decimals(*marks))
+        return min(4, choose_decimals(*marks))
     step = abs(marks[1] - marks[0])
     return next((places for places in range(11) if abs(round(step, places) - step) <= step * 1e-6), 10)

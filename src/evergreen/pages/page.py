@@ -27,7 +27,7 @@ class Section:
         return re.sub(r"\W+", "-", self.title.lower()).strip("-")
 
 
-def page(
+def render_page(
     title: str, intro: Sequence[str], sections: Sequence[Section], *, style: str = "", links: bool = True
 ) -> str:
     """The whole document. `title` and `intro` are plain text; a section's body is HTML. `style`: more CSS.
@@ -49,7 +49,7 @@ def page(
     )
 
 
-def table(
+def render_table(
     header: Sequence[object], rows: Iterable[Sequence[object]], numbers: Sequence[int] = (), kind: str = ""
 ) -> Html:
     """A table of values (plain, or `Html`); the columns in `numbers` are aligned to the right.
@@ -59,7 +59,9 @@ def table(
     right = dict.fromkeys(numbers, ' class="number"')
 
     def cells(tag: str, values: Sequence[object]) -> str:
-        return "".join(f"<{tag}{right.get(i, '')}>{shown(each)}</{tag}>" for i, each in enumerate(values))
+        return "".join(
+            f"<{tag}{right.get(i, '')}>{render_value(each)}</{tag}>" for i, each in enumerate(values)
+        )
 
     head = cells("th", header)
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
@@ -68,27 +70,27 @@ def table(
     return Html(f'<div class="scroll"><table{named}>{top}<tbody>{body}</tbody></table></div>')
 
 
-def facts(given: Mapping[str, object]) -> Html:
+def render_facts(given: Mapping[str, object]) -> Html:
     """Names and their values, side by side; what is None is left out."""
     pairs = "".join(
-        f"<dt>{escape(name)}</dt><dd>{shown(value)}</dd>"
+        f"<dt>{escape(name)}</dt><dd>{render_value(value)}</dd>"
         for name, value in given.items()
         if value not in (None, "")
     )
     return Html(f"<dl>{pairs}</dl>") if pairs else Html()
 
 
-def soft(text: str) -> Html:
+def render_note(text: str) -> Html:
     """A note."""
     return Html(f'<p class="soft">{escape(text)}</p>')
 
 
-def folded(title: str, body: str) -> Html:
+def render_details(title: str, body: str) -> Html:
     """HTML that opens when its title is clicked."""
     return Html(f"<details><summary>{escape(title)}</summary>{body}</details>")
 
 
-def shown(value: object) -> str:
+def render_value(value: object) -> str:
     """A value as HTML: None as a dash, `Html` as it is, all else escaped."""
     if value is None:
         return NOTHING

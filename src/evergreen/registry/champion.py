@@ -8,10 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from evergreen.errors import NoChampion
-from evergreen.registry.connection import answer, answering, get, mlflow_client, over_http
+from evergreen.registry.connection import (
+    create_mlflow_client,
+    parse_response,
+    send_get_request,
+    translate_mlflow_errors,
+    uses_http,
+)
 from evergreen.settings import Settings
 
-ALIAS = "champion"
+CHAMPION_ALIAS = "champion"
 PROMOTED_AT = "evergreen.promoted_at"
 
 # What MLflow answers for a model, or an alias of it, that does not exist.
@@ -27,30 +33,30 @@ class Champion:
     promoted_at: datetime | None
 
 
-def champion(settings: Settings, use_case_name: str) -> Champion | None:
+def read_champion(settings: Settings, use_case_name: str) -> Champion | None:
     """The champion of that use case, or None before the first promotion.
 
     Raises RegistryUnreachable within seconds when MLflow does not answer, RegistryError when it answers
     amiss.
     """
-    if over_http(settings):
-        return _over_rest(settings, use_case_name)
-    client = mlflow_client(settings)
+    if uses_http(settings):
+        return _read_over_rest(settings, use_case_name)
+    client = create_mlflow_client(settings)
     from mlflow.exceptions import MlflowException
 
-    with answering(settings):
+    with translate_mlflow_errors(settings):
         try:
-            found = client.get_model_version_by_alias(use_case_name, ALIAS)
+            found = client.get_model_version_by_alias(use_case_name, CHAMPION_ALIAS)
         except MlflowException as error:
             if error.error_code in _ABSENT:
                 return None
             raise
-    return _champion(found.version, found.run_id, found.tags)
+    return _build_champion(found.version, found.run_id, found.tags)
 
 
 def require_champion(settings: Settings, use_case_name: str) -> Champion:
     """The champion; raises NoChampion, which says how to get one."""
-    found = champion(settings, use_case_name)
+    found = read_champion(settings, use_case_name)
     if found is None:
         raise NoChampion(
             f"{use_case_name} has no champion",
@@ -60,26 +66,26 @@ def require_champion(settings: Settings, use_case_name: str) -> Champion:
     return found
 
 
-def _over_rest(settings: Settings, use_case_name: str) -> Champion | None:
-    response = get(
+def _read_over_rest(settings: Settings, use_case_name: str) -> Champion | None:
+    response = send_get_request(
         settings,
         "/api/2.0/mlflow/registered-models/alias",
-        {"name": use_case_name, "alias": ALIAS},
+        {"name": use_case_name, "alias": CHAMPION_ALIAS},
     )
-    if response.status_code in (400, 404) and _error_code(response) in _ABSENT:
+    if response.status_code in (400, 404) and _read_error_code(response) in _ABSENT:
         return None
-    found = answer(response)["model_version"]
+    found = parse_response(response)["model_version"]
     tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
-    return _champion(found["version"], found.get("run_id", ""), tags)
+    return _build_champion(found["version"], found.get("run_id", ""), tags)
 
 
-def _error_code(response: Any) -> str:
+def _read_error_code(response: Any) -> str:
     try:
         return str(response.json().get("error_code", ""))
     except (ValueError, AttributeError):
         return ""
 
 
-def _champion(version: str | int, run_id: str | None, tags: Mapping[str, str]) -> Champion:
+def _build_champion(version: str | int, run_id: str | None, tags: Mapping[str, str]) -> Champion:
     promoted = tags.get(PROMOTED_AT)
     return Champion(int(version), run_id or "", datetime.fromisoformat(promoted) if promoted else None)

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 # How long a training waits for an MLflow that is away.
-PATIENCE_SECONDS = 120.0
+MAXIMUM_RETRY_SECONDS = 120.0
 # What MLflow answers for a model, a version or an alias that it does not have.
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 _FIRST_PAUSE_SECONDS = 1.0
@@ -48,31 +48,31 @@ _ENVIRONMENT = {
 }
 
 
-def over_http(settings: Settings) -> bool:
+def uses_http(settings: Settings) -> bool:
     """Whether the tracking URI names a server rather than a database."""
     return settings.mlflow_tracking_uri.startswith(("http://", "https://"))
 
 
-def mlflow_client(settings: Settings) -> Any:
+def create_mlflow_client(settings: Settings) -> Any:
     """MLflow's client on the tracking URI. Raises RegistryUnreachable when nobody answers there."""
     quiet_mlflow()
-    if over_http(settings):
-        get(settings, "/health")
+    if uses_http(settings):
+        send_get_request(settings, "/health")
     from mlflow import MlflowClient
 
-    with answering(settings):
+    with translate_mlflow_errors(settings):
         return MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
 
 
-def public_address(settings: Settings) -> str:
+def format_public_address(settings: Settings) -> str:
     """The tracking URI as people may see it: without a user's name and password."""
     uri = settings.mlflow_tracking_uri.rstrip("/")
     scheme, separator, rest = uri.partition("://")
     host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if over_http(settings) else uri
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if uses_http(settings) else uri
 
 
-def make_process_default(settings: Settings) -> None:
+def set_process_tracking_uri(settings: Settings) -> None:
     """Point this process at the tracking URI: MLflow's calls for models and artifacts know only one.
 
     Both URIs, because MLflow also takes them from the environment, where an earlier one may still stand.
@@ -89,15 +89,15 @@ def quiet_mlflow() -> None:
         os.environ.setdefault(name, value)
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL_CODES = (errno.ENOSPC, errno.EDQUOT)
 # The same in the words of SQLite, and of a server that passes on what it was told.
-_FULL_TOLD = re.compile("disk is full|No space left on device|Disk quota exceeded")
+_DISK_FULL_MESSAGE = re.compile("disk is full|No space left on device|Disk quota exceeded")
 # What urllib3 says of a server that answers, but cannot do what it is asked.
-_FAILED_TOLD = re.compile(r"too many 5\d\d error responses")
+_SERVER_FAILED_MESSAGE = re.compile(r"too many 5\d\d error responses")
 
 
 @contextmanager
-def answering(settings: Settings) -> Iterator[None]:
+def translate_mlflow_errors(settings: Settings) -> Iterator[None]:
     """Turn what MLflow throws into this package's errors: unreachable, or what the registry refused."""
     from mlflow.exceptions import MlflowException
     from requests.exceptions import ConnectionError as NoConnection
@@ -107,21 +107,21 @@ def answering(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (NoConnection, Timeout, SQLAlchemyError, MlflowException) as error:
-        if _FULL_TOLD.search(str(error)):
-            raise _full(error) from error
+        if _DISK_FULL_MESSAGE.search(str(error)):
+            raise _build_disk_full_error(error) from error
         if not isinstance(error, MlflowException):
-            raise _unreachable(settings, error) from error
+            raise _build_unreachable_error(settings, error) from error
         if isinstance(error.__cause__, NoConnection | Timeout) or "API request to" in str(error):
-            raise _unreachable(settings, error) from error
+            raise _build_unreachable_error(settings, error) from error
         kind = NotRegistered if error.error_code == ABSENT else RegistryError
         raise kind(f"MLflow refused: {_first_line(error)}", hint="see MLflow's log") from error
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in _DISK_FULL_CODES:
             raise
-        raise _full(error) from error
+        raise _build_disk_full_error(error) from error
 
 
-def patiently(work: Callable[[], Answer], seconds: float = PATIENCE_SECONDS) -> Answer:
+def retry_while_unreachable(work: Callable[[], Answer], seconds: float = MAXIMUM_RETRY_SECONDS) -> Answer:
     """Do that work, again and again while MLflow does not answer, for that long at most.
 
     For work that took an hour to prepare: a server that is restarted meanwhile shall not cost it. The work
@@ -140,19 +140,21 @@ def patiently(work: Callable[[], Answer], seconds: float = PATIENCE_SECONDS) -> 
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def get(settings: Settings, path: str, params: Mapping[str, str] | None = None) -> httpx.Response:
+def send_get_request(
+    settings: Settings, path: str, params: Mapping[str, str] | None = None
+) -> httpx.Response:
     """GET from the tracking server, whatever its status. Raises RegistryUnreachable within seconds."""
     uri = settings.mlflow_tracking_uri.rstrip("/")
     try:
-        response = _http(uri).get(f"{uri}{path}", params=params)
+        response = _get_http_client(uri).get(f"{uri}{path}", params=params)
     except httpx.HTTPError as error:
-        raise _unreachable(settings, error) from error
+        raise _build_unreachable_error(settings, error) from error
     if response.status_code in (502, 503, 504):
-        raise _unreachable(settings, Exception(f"it answers {response.status_code}"))
+        raise _build_unreachable_error(settings, Exception(f"it answers {response.status_code}"))
     return response
 
 
-def answer(response: httpx.Response) -> dict[str, Any]:
+def parse_response(response: httpx.Response) -> dict[str, Any]:
     """The JSON body of a REST answer.
 
     Raises RegistryError with MLflow's own reason; RegistryUnreachable when the server itself failed (5xx).
@@ -172,25 +174,25 @@ def answer(response: httpx.Response) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def _http(uri: str) -> httpx.Client:
+def _get_http_client(uri: str) -> httpx.Client:
     # One client per server: making one loads certificates, which costs more than the poll itself.
     return httpx.Client(timeout=_TIMEOUT)
 
 
-def _unreachable(settings: Settings, error: Exception) -> RegistryUnreachable:
-    if failed := _FAILED_TOLD.search(str(error)):
+def _build_unreachable_error(settings: Settings, error: Exception) -> RegistryUnreachable:
+    if failed := _SERVER_FAILED_MESSAGE.search(str(error)):
         return RegistryUnreachable(
-            f"MLflow at {public_address(settings)} fails: {failed[0]}",
+            f"MLflow at {format_public_address(settings)} fails: {failed[0]}",
             hint="see MLflow's log; a full disk there looks like this, too",
         )
     return RegistryUnreachable(
-        f"MLflow does not answer at {public_address(settings)}: {_first_line(error)}",
+        f"MLflow does not answer at {format_public_address(settings)}: {_first_line(error)}",
         hint="start the stack (evergreen up), or mend EVERGREEN_MLFLOW_TRACKING_URI",
     )
 
 
-def _full(error: Exception) -> RegistryError:
-    told = [line for line in str(error).splitlines() if _FULL_TOLD.search(line)]
+def _build_disk_full_error(error: Exception) -> RegistryError:
+    told = [line for line in str(error).splitlines() if _DISK_FULL_MESSAGE.search(line)]
     return RegistryError(
         f"the disk is full: {(told or [_first_line(error)])[0][:300]}",
         hint="make room and run the same training again: it goes on with what was done",

@@ -18,14 +18,14 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.store.connection.database import DUPLICATE_KEY, error_code, exclusive
-from evergreen.store.connection.times import aware, naive
-from evergreen.store.tables.sql_files import ledger_schema
+from evergreen.store.connection.database import DUPLICATE_KEY, get_error_code, hold_lock
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.tables.sql_files import get_ledger_schema
 
 Action = Literal["promote", "reject", "rollback", "approve", "deny", "external", "erase"]
 
 # The actions after which another version is champion, or none.
-CHANGES: tuple[Action, ...] = ("promote", "rollback", "external", "erase")
+CHAMPION_CHANGES: tuple[Action, ...] = ("promote", "rollback", "external", "erase")
 
 _COLUMNS = (
     *("id", "at", "use_case", "action", "from_version", "to_version"),
@@ -33,11 +33,11 @@ _COLUMNS = (
 )
 _RECORDED_AT = "recorded_at"
 # The writer's clock and MariaDB's may differ by so much.
-_CLOCKS_DIFFER = timedelta(seconds=60)
+_CLOCK_TOLERANCE = timedelta(seconds=60)
 # No number is left: of the trigger's sum, of its column, and of AUTO_INCREMENT in a ledger of before.
-_OUT_OF_NUMBERS = {1690, 1264, 167, 1467}
-_MANY = 2**62
-_KEY = ("use_case", "action", "training_run_id", "mlflow_run_id", "to_version")
+_IDS_EXHAUSTED_CODES = {1690, 1264, 167, 1467}
+_EXCESSIVE_ID = 2**62
+_UNIQUE_COLUMNS = ("use_case", "action", "training_run_id", "mlflow_run_id", "to_version")
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ class Entry:
     @property
     def misdated(self) -> bool:
         """Whether the writer gives another moment than that of the writing: dated back, or ahead."""
-        return self.recorded_at is not None and abs(self.recorded_at - self.at) > _CLOCKS_DIFFER
+        return self.recorded_at is not None and abs(self.recorded_at - self.at) > _CLOCK_TOLERANCE
 
 
-def record(
+def append_entry(
     engine: sa.Engine,
     *,
     use_case: str,
@@ -98,7 +98,7 @@ def record(
     Raises StoreError when somebody has used up the numbers of lines.
     """
     values = {
-        "at": naive(at or datetime.now(UTC)),
+        "at": to_naive_utc(at or datetime.now(UTC)),
         "use_case": use_case,
         "action": action,
         "from_version": from_version,
@@ -109,35 +109,35 @@ def record(
         "reason": reason,
         "verdict": json.dumps(verdict) if verdict is not None else None,
     }
-    table = _table(engine)
-    same = [table.c[name].is_not_distinct_from(values[name]) for name in _KEY]
-    if training_run_id is not None and (standing := _newest(engine, *same)):
+    table = _get_table(engine)
+    same = [table.c[name].is_not_distinct_from(values[name]) for name in _UNIQUE_COLUMNS]
+    if training_run_id is not None and (standing := _read_newest(engine, *same)):
         return standing
     try:
-        _insert(engine, sa.insert(table).values(values))
+        _insert_entry(engine, sa.insert(table).values(values))
     except sa.exc.IntegrityError as error:
         # Written by another process since it was looked for: ON DUPLICATE KEY would need the right to UPDATE.
         # A line without a training run is always new: what is taken then is its number.
-        written = error_code(error) == DUPLICATE_KEY and training_run_id is not None
-        if not written or (standing := _newest(engine, *same)) is None:
+        written = get_error_code(error) == DUPLICATE_KEY and training_run_id is not None
+        if not written or (standing := _read_newest(engine, *same)) is None:
             raise
         return standing
     # The trigger sets the id, so LAST_INSERT_ID() does not report it, and INSERT ... RETURNING id needs a
     # right to that column which this user does not have.
     own = [table.c[name] == values[name] for name in ("at", "actor", "reason")]
-    line = _newest(engine, *same, *own)
+    line = _read_newest(engine, *same, *own)
     assert line is not None
     return line
 
 
-def entries(engine: sa.Engine, use_case: str, limit: int = 100) -> list[Entry]:
+def read_entries(engine: sa.Engine, use_case: str, limit: int = 100) -> list[Entry]:
     """The newest lines of a use case, newest first."""
-    table = _table(engine)
+    table = _get_table(engine)
     wanted = sa.select(table).where(table.c.use_case == use_case).order_by(table.c.id.desc()).limit(limit)
-    return _read(engine, wanted)
+    return _run_query(engine, wanted)
 
 
-def find(
+def find_entry(
     engine: sa.Engine,
     use_case: str,
     action: Action,
@@ -150,41 +150,45 @@ def find(
 
     Lines before an `erase` are not looked at: version numbers begin anew after one.
     """
-    table = _table(engine)
+    table = _get_table(engine)
     given = {
         "training_run_id": training_run_id,
         "mlflow_run_id": mlflow_run_id,
         "to_version": to_version,
     }
     wanted = [table.c[name] == value for name, value in given.items() if value is not None]
-    return _newest(
-        engine, table.c.use_case == use_case, table.c.action == action, _since_erase(table, use_case), *wanted
+    return _read_newest(
+        engine,
+        table.c.use_case == use_case,
+        table.c.action == action,
+        _build_after_erase_condition(table, use_case),
+        *wanted,
     )
 
 
-def promoted_at(engine: sa.Engine, use_case: str, version: int) -> datetime | None:
+def find_promotion_time(engine: sa.Engine, use_case: str, version: int) -> datetime | None:
     """When that version last became champion, in whatever way (aware UTC); None if never. A line that is
     dated ahead counts from when it was recorded."""
-    lines = [line for line in champion_lines(engine, use_case) if line.to_version == version]
+    lines = [line for line in read_champion_changes(engine, use_case) if line.to_version == version]
     at = [min(line.at, line.since) for line in lines]
     return max(at, default=None)
 
 
-def last_change(engine: sa.Engine, use_case: str) -> Entry | None:
+def find_last_change(engine: sa.Engine, use_case: str) -> Entry | None:
     """The newest line after which another version was champion, or none was; None before the first."""
-    table = _table(engine)
-    return _newest(engine, table.c.use_case == use_case, table.c.action.in_(CHANGES))
+    table = _get_table(engine)
+    return _read_newest(engine, table.c.use_case == use_case, table.c.action.in_(CHAMPION_CHANGES))
 
 
-def champion_lines(engine: sa.Engine, use_case: str) -> list[Entry]:
+def read_champion_changes(engine: sa.Engine, use_case: str) -> list[Entry]:
     """Every change of champion since the use case was last erased, oldest first; not the erasure itself."""
-    table = _table(engine)
-    mine = sa.and_(table.c.use_case == use_case, table.c.action.in_(CHANGES))
-    wanted = sa.select(table).where(mine, _since_erase(table, use_case)).order_by(table.c.id)
-    return _read(engine, wanted)
+    table = _get_table(engine)
+    mine = sa.and_(table.c.use_case == use_case, table.c.action.in_(CHAMPION_CHANGES))
+    wanted = sa.select(table).where(mine, _build_after_erase_condition(table, use_case)).order_by(table.c.id)
+    return _run_query(engine, wanted)
 
 
-def former_champion(engine: sa.Engine, use_case: str) -> int | None:
+def find_former_champion(engine: sa.Engine, use_case: str) -> int | None:
     """To which version a rollback would go back: the champion before the present one; None if there is none.
 
     A version that was rolled back is not meant: a second rollback goes further back, and not forth again.
@@ -192,9 +196,11 @@ def former_champion(engine: sa.Engine, use_case: str) -> int | None:
     """
     line_of_succession: list[int] = []
     present: int | None = None
-    table = _table(engine)
-    stood = _stood(table, table.c.use_case == use_case, _since_erase(table, use_case))
-    for line in _read(engine, sa.select(stood).order_by(stood.c.id)):
+    table = _get_table(engine)
+    stood = _select_effective_changes(
+        table, table.c.use_case == use_case, _build_after_erase_condition(table, use_case)
+    )
+    for line in _run_query(engine, sa.select(stood).order_by(stood.c.id)):
         present = line.to_version
         if present is None:
             continue
@@ -206,7 +212,7 @@ def former_champion(engine: sa.Engine, use_case: str) -> int | None:
     return line_of_succession[-1] if line_of_succession else None
 
 
-def served_at(engine: sa.Engine, at: datetime, use_case: str | None = None) -> dict[str, Entry]:
+def read_champions_at(engine: sa.Engine, at: datetime, use_case: str | None = None) -> dict[str, Entry]:
     """By use case, the line that made its champion of that moment (aware): `to_version` is who it was.
 
     A use case that had none then, never or no longer, is left out. A promotion that was cut short and
@@ -214,74 +220,80 @@ def served_at(engine: sa.Engine, at: datetime, use_case: str | None = None) -> d
 
     A line that is dated back counts from when MariaDB recorded it, so it takes nobody's place.
     """
-    table = _table(engine)
-    stood = _stood(table, *([table.c.use_case == use_case] if use_case is not None else []))
-    since = _since(stood)
+    table = _get_table(engine)
+    stood = _select_effective_changes(
+        table, *([table.c.use_case == use_case] if use_case is not None else [])
+    )
+    since = _build_effective_time(stood)
     newest = sa.func.row_number().over(
         partition_by=stood.c.use_case, order_by=(since.desc(), stood.c.id.desc())
     )
-    ranked = sa.select(stood, newest.label("age")).where(since <= naive(at)).subquery()
-    lines = _read(engine, sa.select(*(ranked.c[each.key] for each in table.c)).where(ranked.c.age == 1))
+    ranked = sa.select(stood, newest.label("age")).where(since <= to_naive_utc(at)).subquery()
+    lines = _run_query(engine, sa.select(*(ranked.c[each.key] for each in table.c)).where(ranked.c.age == 1))
     return {line.use_case: line for line in lines if line.to_version is not None}
 
 
-def written_later(engine: sa.Engine, at: datetime) -> list[Entry]:
+def read_backdated_entries(engine: sa.Engine, at: datetime) -> list[Entry]:
     """The changes of champion that are dated `at` (aware) or before and were written after it, oldest first.
 
-    `served_at` does not heed them.
+    `read_champions_at` does not heed them.
     """
-    table = _table(engine)
-    wanted = [table.c.action.in_(CHANGES), table.c.at <= naive(at), _since(table) > naive(at)]
-    return _read(engine, sa.select(table).where(*wanted).order_by(table.c.id))
+    table = _get_table(engine)
+    wanted = [
+        table.c.action.in_(CHAMPION_CHANGES),
+        table.c.at <= to_naive_utc(at),
+        _build_effective_time(table) > to_naive_utc(at),
+    ]
+    return _run_query(engine, sa.select(table).where(*wanted).order_by(table.c.id))
 
 
-def _insert(engine: sa.Engine, statement: sa.Insert) -> None:
+def _insert_entry(engine: sa.Engine, statement: sa.Insert) -> None:
     # MariaDB gives a line the number after the greatest: writers at the same time would be given the same, or
     # end in a deadlock.
-    with engine.connect() as connection, exclusive(connection, "ledger"):
+    with engine.connect() as connection, hold_lock(connection, "ledger"):
         connection.rollback()
         try:
             connection.execute(statement)
         except sa.exc.IntegrityError:
             raise
         except sa.exc.DBAPIError as error:
-            if error_code(error) in _OUT_OF_NUMBERS:
-                raise _out_of_numbers(engine) from error
+            if get_error_code(error) in _IDS_EXHAUSTED_CODES:
+                raise _build_ids_exhausted_error(engine) from error
             raise
         connection.commit()
 
 
-def _out_of_numbers(engine: sa.Engine) -> StoreError:
-    ledger = f"`{ledger_schema(str(engine.url.database))}`.promotion"
-    next_one = f"SELECT MAX(id) + 1 AS id FROM {ledger} WHERE id < {_MANY}"  # noqa: S608
+def _build_ids_exhausted_error(engine: sa.Engine) -> StoreError:
+    ledger = f"`{get_ledger_schema(str(engine.url.database))}`.promotion"
+    next_one = f"SELECT MAX(id) + 1 AS id FROM {ledger} WHERE id < {_EXCESSIVE_ID}"  # noqa: S608
     renumber = f"UPDATE {ledger} SET id = (SELECT id FROM ({next_one}) AS next_one)"  # noqa: S608
     return StoreError(
         f"the ledger {ledger} has no number left for another line: one has a number near the greatest,"
         " which Evergreen never gives",
         hint="let an administrator look at that line, run sql/admin/ledger.sql again, after which MariaDB"
         " alone gives numbers, and give that line the next one:\n"
-        f"{renumber} WHERE id >= {_MANY} ORDER BY id LIMIT 1;",
+        f"{renumber} WHERE id >= {_EXCESSIVE_ID} ORDER BY id LIMIT 1;",
     )
 
 
-def _table(engine: sa.Engine) -> sa.TableClause:
-    schema = ledger_schema(str(engine.url.database))
-    return _table_in(schema, _tells_when_recorded(engine, schema))
+def _get_table(engine: sa.Engine) -> sa.TableClause:
+    schema = get_ledger_schema(str(engine.url.database))
+    return _build_table(schema, _has_recorded_at(engine, schema))
 
 
 @lru_cache(maxsize=8)
-def _table_in(schema: str, tells_when_recorded: bool) -> sa.TableClause:
+def _build_table(schema: str, tells_when_recorded: bool) -> sa.TableClause:
     # One object per ledger: conditions made of another would make MariaDB join the table with itself.
     names = (*_COLUMNS, _RECORDED_AT) if tells_when_recorded else _COLUMNS
     return sa.table("promotion", *(sa.column(name) for name in names), schema=schema)
 
 
 # Ledgers that are known to have the column. Others get it when somebody runs ledger.sql again.
-_telling: set[sa.URL] = set()
+_ledgers_with_recorded_at: set[sa.URL] = set()
 
 
-def _tells_when_recorded(engine: sa.Engine, schema: str) -> bool:
-    if engine.url not in _telling:
+def _has_recorded_at(engine: sa.Engine, schema: str) -> bool:
+    if engine.url not in _ledgers_with_recorded_at:
         columns = sa.table(
             "columns", sa.column("table_schema"), sa.column("table_name"), sa.column("column_name")
         )
@@ -294,20 +306,22 @@ def _tells_when_recorded(engine: sa.Engine, schema: str) -> bool:
         with engine.connect() as connection:
             if connection.execute(wanted).first() is None:
                 return False
-        _telling.add(engine.url)
+        _ledgers_with_recorded_at.add(engine.url)
     return True
 
 
-def _since(table: sa.FromClause) -> sa.ColumnElement[Any]:
+def _build_effective_time(table: sa.FromClause) -> sa.ColumnElement[Any]:
     """`Entry.since` in SQL."""
     if _RECORDED_AT not in table.c:
         return table.c.at
     recorded_at = table.c[_RECORDED_AT]
     difference = sa.func.abs(sa.func.timestampdiff(sa.text("MICROSECOND"), table.c.at, recorded_at))
-    return sa.case((difference > _CLOCKS_DIFFER // timedelta(microseconds=1), recorded_at), else_=table.c.at)
+    return sa.case(
+        (difference > _CLOCK_TOLERANCE // timedelta(microseconds=1), recorded_at), else_=table.c.at
+    )
 
 
-def _stood(table: sa.TableClause, *wanted: sa.ColumnElement[bool]) -> sa.Subquery:
+def _select_effective_changes(table: sa.TableClause, *wanted: sa.ColumnElement[bool]) -> sa.Subquery:
     """The changes of champion that came to pass, or that may still: not those cut short and overtaken.
 
     Of such a line the alias was never set, so the next change found the champion of before still there.
@@ -315,7 +329,7 @@ def _stood(table: sa.TableClause, *wanted: sa.ColumnElement[bool]) -> sa.Subquer
     succession: dict[str, Any] = {"partition_by": table.c.use_case, "order_by": table.c.id}
     after = sa.func.lead(table.c.id).over(**succession).label("after")
     found = sa.func.lead(table.c.from_version).over(**succession).label("found")
-    changes = sa.select(table, after, found).where(table.c.action.in_(CHANGES), *wanted).subquery()
+    changes = sa.select(table, after, found).where(table.c.action.in_(CHAMPION_CHANGES), *wanted).subquery()
     cut_short = sa.and_(
         changes.c.after.is_not(None),
         changes.c.action != "erase",
@@ -325,7 +339,7 @@ def _stood(table: sa.TableClause, *wanted: sa.ColumnElement[bool]) -> sa.Subquer
     return sa.select(*(changes.c[each.key] for each in table.c)).where(sa.not_(cut_short)).subquery()
 
 
-def _since_erase(table: sa.TableClause, use_case: str) -> sa.ColumnElement[bool]:
+def _build_after_erase_condition(table: sa.TableClause, use_case: str) -> sa.ColumnElement[bool]:
     older = table.alias("erased")
     erased = sa.select(sa.func.coalesce(sa.func.max(older.c.id), 0)).where(
         older.c.use_case == use_case, older.c.action == "erase"
@@ -333,22 +347,22 @@ def _since_erase(table: sa.TableClause, use_case: str) -> sa.ColumnElement[bool]
     return table.c.id > erased.scalar_subquery()
 
 
-def _newest(engine: sa.Engine, *wanted: sa.ColumnElement[bool]) -> Entry | None:
-    table = _table(engine)
-    found = _read(engine, sa.select(table).where(*wanted).order_by(table.c.id.desc()).limit(1))
+def _read_newest(engine: sa.Engine, *wanted: sa.ColumnElement[bool]) -> Entry | None:
+    table = _get_table(engine)
+    found = _run_query(engine, sa.select(table).where(*wanted).order_by(table.c.id.desc()).limit(1))
     return found[0] if found else None
 
 
-def _read(engine: sa.Engine, wanted: sa.Select[Any]) -> list[Entry]:
+def _run_query(engine: sa.Engine, wanted: sa.Select[Any]) -> list[Entry]:
     with engine.connect() as connection:
-        return [_entry(row) for row in connection.execute(wanted)]
+        return [_parse_entry(row) for row in connection.execute(wanted)]
 
 
-def _entry(row: sa.Row[Any]) -> Entry:
+def _parse_entry(row: sa.Row[Any]) -> Entry:
     fields = dict(row._mapping)
-    fields["at"] = aware(fields["at"])
+    fields["at"] = to_aware_utc(fields["at"])
     recorded_at = fields.get(_RECORDED_AT)
-    fields[_RECORDED_AT] = aware(recorded_at) if recorded_at else None
+    fields[_RECORDED_AT] = to_aware_utc(recorded_at) if recorded_at else None
     verdict = fields["verdict"]
     fields["verdict"] = json.loads(verdict) if isinstance(verdict, str | bytes) else verdict
     return Entry(**fields)

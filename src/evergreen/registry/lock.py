@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.database import exclusive
+from evergreen.store.connection.database import hold_lock
 
 
 @contextmanager
-def alone(
+def lock_use_case(
     database: sa.Engine, use_case: str, seconds: float = 300.0, *, purpose: str = "training"
 ) -> Iterator[None]:
     """Let one caller at a time change the registry for a use case; the others wait their turn.
@@ -20,5 +20,5 @@ def alone(
     Raises StoreError when another keeps it longer than `seconds`.
     """
     # The default is the name that trainings of earlier versions hold, which may still run during an update.
-    with database.connect() as connection, exclusive(connection, f"{purpose}.{use_case}", seconds):
+    with database.connect() as connection, hold_lock(connection, f"{purpose}.{use_case}", seconds):
         yield

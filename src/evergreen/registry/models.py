@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from evergreen.errors import NotRegistered, RegistryError
-from evergreen.model.decision import weights_of
+from evergreen.model.decision import read_class_weights
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.model.signature import check, classes_of
-from evergreen.registry.champion import ALIAS, PROMOTED_AT
+from evergreen.model.signature import check_signature, read_model_classes
+from evergreen.registry.champion import CHAMPION_ALIAS, PROMOTED_AT
 from evergreen.registry.connection import (
-    answer,
-    answering,
-    get,
-    make_process_default,
-    mlflow_client,
-    over_http,
+    create_mlflow_client,
+    parse_response,
+    send_get_request,
+    set_process_tracking_uri,
+    translate_mlflow_errors,
+    uses_http,
 )
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
@@ -29,12 +29,12 @@ from evergreen.usecase import UseCase
 TRAINING_RUN = "evergreen.training_run"
 MODEL_URI = "evergreen.model_uri"
 
-CHALLENGER = "challenger"
+CHALLENGER_ALIAS = "challenger"
 MODEL_FILE = "model.cb"
 
 
 @dataclass(frozen=True)
-class Version:
+class ModelVersion:
     """What the registry says of one version."""
 
     version: int
@@ -42,7 +42,7 @@ class Version:
     tags: Mapping[str, str]
 
 
-def register(
+def register_model_version(
     settings: Settings,
     use_case_name: str,
     mlflow_run_id: str,
@@ -57,8 +57,8 @@ def register(
     Callers hold the use case's training lock, so that two calls for one run cannot overtake each other.
     Raises RegistryError when the run logged no model, RegistryUnreachable.
     """
-    client = mlflow_client(settings)
-    with answering(settings):
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
         _ensure_registered_model(client, use_case_name)
         found = client.search_model_versions(f"name = '{use_case_name}' and run_id = '{mlflow_run_id}'")
         if found:
@@ -69,7 +69,7 @@ def register(
                 f"MLflow run {mlflow_run_id} of {use_case_name} holds no model",
                 hint="run the evaluate step of its training again",
             )
-        make_process_default(settings)  # where a store without a server looks for the logged model
+        set_process_tracking_uri(settings)  # where a store without a server looks for the logged model
         made = client.create_model_version(
             use_case_name,
             source,
@@ -90,59 +90,59 @@ def set_champion(
 
     The tag comes second: a version that has it has been champion.
     """
-    client = mlflow_client(settings)
-    with answering(settings):
-        client.set_registered_model_alias(use_case_name, ALIAS, str(version))
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
+        client.set_registered_model_alias(use_case_name, CHAMPION_ALIAS, str(version))
         if promoted_at is not None:
             client.set_model_version_tag(use_case_name, str(version), PROMOTED_AT, promoted_at.isoformat())
 
 
 def set_challenger(settings: Settings, use_case_name: str, version: int) -> None:
     """Point the alias `challenger` at that version: it passed the gate and is not champion yet."""
-    client = mlflow_client(settings)
-    with answering(settings):
-        client.set_registered_model_alias(use_case_name, CHALLENGER, str(version))
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
+        client.set_registered_model_alias(use_case_name, CHALLENGER_ALIAS, str(version))
 
 
-def dismiss_challenger(settings: Settings, use_case_name: str, version: int) -> None:
+def remove_challenger(settings: Settings, use_case_name: str, version: int) -> None:
     """Take the alias `challenger` from that version, if it has it."""
-    client = mlflow_client(settings)
-    with answering(settings):
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
         aliases = client.get_registered_model(use_case_name).aliases
-        if str(aliases.get(CHALLENGER)) == str(version):
-            client.delete_registered_model_alias(use_case_name, CHALLENGER)
+        if str(aliases.get(CHALLENGER_ALIAS)) == str(version):
+            client.delete_registered_model_alias(use_case_name, CHALLENGER_ALIAS)
 
 
 def tag_version(settings: Settings, use_case_name: str, version: int, tags: Mapping[str, str]) -> None:
     """Set tags of a version."""
-    client = mlflow_client(settings)
-    with answering(settings):
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
         for name, value in tags.items():
             client.set_model_version_tag(use_case_name, str(version), name, value)
 
 
-def version_of(settings: Settings, use_case_name: str, version: int) -> Version:
+def read_version(settings: Settings, use_case_name: str, version: int) -> ModelVersion:
     """What the registry says of that version. Raises RegistryError when there is none."""
-    if over_http(settings):
-        response = get(
+    if uses_http(settings):
+        response = send_get_request(
             settings,
             "/api/2.0/mlflow/model-versions/get",
             {"name": use_case_name, "version": str(version)},
         )
-        found = answer(response)["model_version"]
+        found = parse_response(response)["model_version"]
         tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
-        return Version(int(found["version"]), found.get("run_id", ""), tags)
-    client = mlflow_client(settings)
-    with answering(settings):
+        return ModelVersion(int(found["version"]), found.get("run_id", ""), tags)
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
         made = client.get_model_version(use_case_name, str(version))
-    return Version(int(made.version), made.run_id or "", dict(made.tags))
+    return ModelVersion(int(made.version), made.run_id or "", dict(made.tags))
 
 
 def has_version(settings: Settings, use_case_name: str, version: int) -> bool:
     """Whether the registry has that version. Raises RegistryUnreachable, and RegistryError where it does not
     say (refused, or no MLflow at all)."""
     try:
-        version_of(settings, use_case_name, version)
+        read_version(settings, use_case_name, version)
     except NotRegistered:
         return False
     return True
@@ -150,27 +150,27 @@ def has_version(settings: Settings, use_case_name: str, version: int) -> bool:
 
 def load_model(settings: Settings, use_case: UseCase, version: int) -> LoadedModel:
     """Fetch and load one version. Raises SignatureMismatch if the declaration has changed, RegistryError."""
-    registered = version_of(settings, use_case.name, version)
+    registered = read_version(settings, use_case.name, version)
     with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
         path = Path(folder) / MODEL_FILE
-        if over_http(settings):
-            _download(
+        if uses_http(settings):
+            _download_file(
                 settings,
                 "/model-versions/get-artifact",
                 {"name": use_case.name, "version": str(version), "path": MODEL_FILE},
                 path,
             )
         else:
-            _copy(settings, f"models:/{use_case.name}/{version}", path)
-        return _loaded(use_case, registered, path)
+            _copy_model_file(settings, f"models:/{use_case.name}/{version}", path)
+        return _read_model_file(use_case, registered, path)
 
 
 def load_run_model(settings: Settings, use_case: UseCase, version: int, file: str) -> LoadedModel | None:
     """A model that the run of that version keeps as an artifact; None where it has none of that name."""
-    registered = version_of(settings, use_case.name, version)
+    registered = read_version(settings, use_case.name, version)
     with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
         path = fetch_run_file(settings, registered.run_id, file, Path(folder))
-        return _loaded(use_case, registered, path) if path else None
+        return _read_model_file(use_case, registered, path) if path else None
 
 
 def fetch_run_file(settings: Settings, run_id: str, artifact: str, folder: Path) -> Path | None:
@@ -181,24 +181,26 @@ def fetch_run_file(settings: Settings, run_id: str, artifact: str, folder: Path)
     if not run_id:
         return None
     parent = str(Path(artifact).parent)
-    if over_http(settings):
+    if uses_http(settings):
         where = {"run_id": run_id} if parent == "." else {"run_id": run_id, "path": parent}
-        listed = answer(get(settings, "/api/2.0/mlflow/artifacts/list", where)).get("files", [])
+        listed = parse_response(send_get_request(settings, "/api/2.0/mlflow/artifacts/list", where)).get(
+            "files", []
+        )
         if artifact not in {item["path"] for item in listed}:
             return None
         target = folder / Path(artifact).name
-        _download(settings, "/get-artifact", {"run_uuid": run_id, "path": artifact}, target)
+        _download_file(settings, "/get-artifact", {"run_uuid": run_id, "path": artifact}, target)
         return target
-    client = mlflow_client(settings)
-    with answering(settings):
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
         present = {item.path for item in client.list_artifacts(run_id, None if parent == "." else parent)}
         return Path(client.download_artifacts(run_id, artifact, str(folder))) if artifact in present else None
 
 
-def forget_model(settings: Settings, use_case_name: str) -> None:
+def delete_model_and_runs(settings: Settings, use_case_name: str) -> None:
     """Remove every version and run of a use case: a demo's clean start. Without any, nothing."""
-    client = mlflow_client(settings)
-    with answering(settings):
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
         if client.search_registered_models(f"name = '{use_case_name}'"):
             client.delete_registered_model(use_case_name)
         experiment = client.get_experiment_by_name(use_case_name)
@@ -221,25 +223,25 @@ def _ensure_registered_model(client: Any, name: str) -> None:
             raise
 
 
-def _download(settings: Settings, route: str, params: Mapping[str, str], path: Path) -> None:
-    response = get(settings, route, params)
+def _download_file(settings: Settings, route: str, params: Mapping[str, str], path: Path) -> None:
+    response = send_get_request(settings, route, params)
     if not response.is_success:
-        answer(response)
+        parse_response(response)
     path.write_bytes(response.content)
 
 
-def _copy(settings: Settings, model_uri: str, path: Path) -> None:
-    mlflow_client(settings)
+def _copy_model_file(settings: Settings, model_uri: str, path: Path) -> None:
+    create_mlflow_client(settings)
     import mlflow
 
-    with answering(settings):
-        make_process_default(settings)
+    with translate_mlflow_errors(settings):
+        set_process_tracking_uri(settings)
         mlflow.artifacts.download_artifacts(
             artifact_uri=f"{model_uri}/{MODEL_FILE}", dst_path=str(path.parent)
         )
 
 
-def _loaded(use_case: UseCase, registered: Version, path: Path) -> LoadedModel:
+def _read_model_file(use_case: UseCase, registered: ModelVersion, path: Path) -> LoadedModel:
     from catboost import CatBoostClassifier, CatBoostError, CatBoostRegressor
 
     model = CatBoostRegressor() if use_case.problem == "regression" else CatBoostClassifier()
@@ -250,14 +252,14 @@ def _loaded(use_case: UseCase, registered: Version, path: Path) -> LoadedModel:
             f"the file of {use_case.name} version {registered.version} is not a CatBoost model: {error}",
             hint="see that version in MLflow; train again or roll back to another version",
         ) from error
-    check(use_case, registered.version, model)
+    check_signature(use_case, registered.version, model)
     return LoadedModel(
         version=registered.version,
         run_id=registered.run_id,
         model=model,
         feature_names=tuple(model.feature_names_),
-        classes=classes_of(model),
-        weights=weights_of(model),
+        classes=read_model_classes(model),
+        weights=read_class_weights(model),
         tags=registered.tags,
         size_bytes=path.stat().st_size,
     )

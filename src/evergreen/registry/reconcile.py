@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from evergreen.errors import RegistryError, RegistryUnreachable
-from evergreen.registry.champion import PROMOTED_AT, Champion, champion
-from evergreen.registry.ledger import Entry, last_change, record
-from evergreen.registry.lock import alone
-from evergreen.registry.models import version_of
+from evergreen.registry.champion import PROMOTED_AT, Champion, read_champion
+from evergreen.registry.ledger import Entry, append_entry, find_last_change
+from evergreen.registry.lock import lock_use_case
+from evergreen.registry.models import read_version
 from evergreen.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -19,30 +19,34 @@ logger = logging.getLogger(__name__)
 ACTOR = "unknown, by hand in MLflow"
 
 
-def reconcile(settings: Settings, database: sa.Engine, use_case: str, seconds: float = 300.0) -> Entry | None:
+def reconcile_ledger(
+    settings: Settings, database: sa.Engine, use_case: str, seconds: float = 300.0
+) -> Entry | None:
     """Append an `external` line if somebody moved or removed the alias; the line, or None.
 
     Run again, or by several at once, it writes no second line for one change. It waits up to `seconds` for a
     promotion in progress. Raises RegistryUnreachable, StoreUnreachable, StoreError.
     """
-    if _agree(last_change(database, use_case), champion(settings, use_case)):
+    if _matches_champion(find_last_change(database, use_case), read_champion(settings, use_case)):
         return None
-    with alone(database, use_case, seconds):
-        return reconcile_alone(settings, database, use_case)
+    with lock_use_case(database, use_case, seconds):
+        return reconcile_ledger_under_lock(settings, database, use_case)
 
 
-def reconcile_alone(settings: Settings, database: sa.Engine, use_case: str) -> Entry | None:
-    """The same for a caller that is within `alone` already."""
-    line, present = last_change(database, use_case), champion(settings, use_case)
-    if _agree(line, present) or (line is not None and unfinished(settings, line, present)):
+def reconcile_ledger_under_lock(settings: Settings, database: sa.Engine, use_case: str) -> Entry | None:
+    """The same for a caller that is within `lock_use_case` already."""
+    line, present = find_last_change(database, use_case), read_champion(settings, use_case)
+    if _matches_champion(line, present) or (
+        line is not None and is_change_unfinished(settings, line, present)
+    ):
         return None
     noticed = datetime.now(UTC)
     did = f"the champion was set to v{present.version}" if present else "the champion was removed"
-    made = record(
+    made = append_entry(
         database,
         use_case=use_case,
         action="external",
-        from_version=_before(settings, line),
+        from_version=_find_former_version(settings, line),
         to_version=present.version if present else None,
         training_run_id=None,
         actor=ACTOR,
@@ -53,7 +57,7 @@ def reconcile_alone(settings: Settings, database: sa.Engine, use_case: str) -> E
     return made
 
 
-def unfinished(settings: Settings, line: Entry, present: Champion | None) -> bool:
+def is_change_unfinished(settings: Settings, line: Entry, present: Champion | None) -> bool:
     """Whether the last change is one of ours that was cut short: the ledger has it, the alias does not yet.
 
     The version's tag comes last of all, so a change whose tag is there was finished. What was champion before
@@ -65,12 +69,12 @@ def unfinished(settings: Settings, line: Entry, present: Champion | None) -> boo
     if line.action not in ("promote", "rollback") or line.to_version is None:
         return False
     version = present.version if present else None
-    return version == line.from_version and not _finished(settings, line, line.to_version)
+    return version == line.from_version and not _is_change_finished(settings, line, line.to_version)
 
 
-def _finished(settings: Settings, line: Entry, version: int) -> bool:
+def _is_change_finished(settings: Settings, line: Entry, version: int) -> bool:
     try:
-        tags = version_of(settings, line.use_case, version).tags
+        tags = read_version(settings, line.use_case, version).tags
     except RegistryUnreachable:
         raise
     except RegistryError:
@@ -78,12 +82,12 @@ def _finished(settings: Settings, line: Entry, version: int) -> bool:
     return tags.get(PROMOTED_AT) == line.at.isoformat()
 
 
-def _before(settings: Settings, line: Entry | None) -> int | None:
+def _find_former_version(settings: Settings, line: Entry | None) -> int | None:
     """Who was champion before a change by hand."""
     if line is None or line.to_version is None or line.action not in ("promote", "rollback"):
         return line.to_version if line else None
-    return line.to_version if _finished(settings, line, line.to_version) else line.from_version
+    return line.to_version if _is_change_finished(settings, line, line.to_version) else line.from_version
 
 
-def _agree(line: Entry | None, present: Champion | None) -> bool:
+def _matches_champion(line: Entry | None, present: Champion | None) -> bool:
     return (line.to_version if line else None) == (present.version if present else None)

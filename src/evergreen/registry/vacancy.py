@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evergreen.registry.ledger import last_change
+from evergreen.registry.ledger import find_last_change
 from evergreen.registry.models import has_version
-from evergreen.registry.reconcile import unfinished
+from evergreen.registry.reconcile import is_change_unfinished
 from evergreen.settings import Settings
 
 
@@ -53,8 +53,8 @@ def find_vacancy(settings: Settings, database: sa.Engine, use_case: str) -> Vaca
 
     None before the first champion, and after an `erase`. Raises RegistryUnreachable, StoreUnreachable.
     """
-    line = last_change(database, use_case)
-    if line is None or line.action == "erase" or unfinished(settings, line, None):
+    line = find_last_change(database, use_case)
+    if line is None or line.action == "erase" or is_change_unfinished(settings, line, None):
         return None
     noticed = line.to_version is None
     last = line.from_version if noticed else line.to_version

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from evergreen.errors import ServingError
 from evergreen.private import replace_file
 from evergreen.registry.champion import require_champion
-from evergreen.scoring.file_rows import FileRows, broken_file, judge_rows
+from evergreen.scoring.file_rows import FileRows, build_broken_file_error, judge_rows
 from evergreen.scoring.spreadsheet import escape_formulas
 from evergreen.settings import Settings
 from evergreen.usecase import ROW_NUMBER, TIMELESS, FileSource, UseCase
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,12 +58,16 @@ def score_file(
     "warnings": [{"column", "check", "count", "examples"}], "output", "columns", "model_version"}.
     Raises SourceError, ValidationFailed, NoChampion and ServingError.
     """
-    declared = load(use_case, settings)
-    _writable(output)
-    raw = _read(settings, declared, input)
-    known = _known(declared)
+    declared = load_use_case(use_case, settings)
+    _check_output(output)
+    raw = _read_input(settings, declared, input)
+    known = _map_known_columns(declared)
     error = _error_column(declared)
-    wanted = [_chosen(text, known, use_case) for text in columns] if columns else _default(declared)
+    wanted = (
+        [_parse_column_choice(text, known, use_case) for text in columns]
+        if columns
+        else _list_default_columns(declared)
+    )
     if on_error is None:
         on_error = "row" if not columns or any(name == error for _, name in wanted) else "stop"
     if on_error == "row" and not columns:
@@ -72,10 +76,10 @@ def score_file(
     rows = judge_rows(declared, raw, input)
     if rows.refusals and on_error == "stop":
         otherwise = ", or score the other rows with --on-error row"
-        raise broken_file(declared, input, rows.reports, otherwise=otherwise)
-    scored = _score(settings, declared, rows, version)
+        raise build_broken_file_error(declared, input, rows.reports, otherwise=otherwise)
+    scored = _score_rows(settings, declared, rows, version)
     frame = scored[[name for _, name in wanted]].set_axis([title for title, _ in wanted], axis=1)
-    _write(frame, output, raw_text)
+    _write_output(frame, output, raw_text)
     refusals = list(rows.refusals.items())[:_REFUSALS_SHOWN]
     return {
         "rows": len(scored),
@@ -88,12 +92,12 @@ def score_file(
     }
 
 
-def _read(settings: Settings, use_case: UseCase, path: Path) -> pd.DataFrame:
-    from evergreen.sources.read import read
+def _read_input(settings: Settings, use_case: UseCase, path: Path) -> pd.DataFrame:
+    from evergreen.sources.read import read_source
 
     first = use_case.views[0].source
     source = first if isinstance(first, FileSource) else FileSource(path=str(path))
-    return read(
+    return read_source(
         source,
         settings,
         use_case.name,
@@ -104,12 +108,12 @@ def _read(settings: Settings, use_case: UseCase, path: Path) -> pd.DataFrame:
     )
 
 
-def _score(settings: Settings, use_case: UseCase, rows: FileRows, version: int) -> pd.DataFrame:
+def _score_rows(settings: Settings, use_case: UseCase, rows: FileRows, version: int) -> pd.DataFrame:
     """All rows with their answers, as the service gives them, or their refusals."""
     import pandas as pd
 
-    from evergreen.model.on_demand import columns_of
-    from evergreen.model.predict import predict
+    from evergreen.model.on_demand import build_columns_from_frame
+    from evergreen.model.predict import predict_rows
     from evergreen.registry.models import load_model
 
     error = _error_column(use_case)
@@ -117,7 +121,9 @@ def _score(settings: Settings, use_case: UseCase, rows: FileRows, version: int) 
     sound = rows.sound
     if sound.empty:
         return rows.frame.assign(**dict.fromkeys(_answer_columns(use_case)), **{error: why})
-    outcome = predict(use_case, load_model(settings, use_case, version), columns_of(sound, use_case))
+    outcome = predict_rows(
+        use_case, load_model(settings, use_case, version), build_columns_from_frame(sound, use_case)
+    )
     answers: dict[str, Any] = {"prediction": outcome.predictions}
     if outcome.by_class is not None:
         answers["probability"] = outcome.probability
@@ -142,12 +148,12 @@ def _answer_columns(use_case: UseCase) -> list[str]:
     return ["prediction", *(["probability", *(f"probability_{c}" for c in classes)] if classes else [])]
 
 
-def _default(use_case: UseCase) -> list[tuple[str, str]]:
+def _list_default_columns(use_case: UseCase) -> list[tuple[str, str]]:
     names = [*use_case.entity.key_names, *_answer_columns(use_case)]
     return [(name, name) for name in names]
 
 
-def _known(use_case: UseCase) -> dict[str, str]:
+def _map_known_columns(use_case: UseCase) -> dict[str, str]:
     """The output's possible columns by every name they go by."""
     columns = [(k.name, k.source_column) for k in use_case.entity.keys]
     columns += [(f.name, f.source_column) for f in use_case.stored_features]
@@ -155,10 +161,10 @@ def _known(use_case: UseCase) -> dict[str, str]:
     label = use_case.label
     known |= {label.source_column: "prediction", label.name: "prediction"}
     error = _error_column(use_case)
-    return known | {name: name for name, _ in _default(use_case)} | {error: error}
+    return known | {name: name for name, _ in _list_default_columns(use_case)} | {error: error}
 
 
-def _chosen(text: str, known: dict[str, str], use_case: str) -> tuple[str, str]:
+def _parse_column_choice(text: str, known: dict[str, str], use_case: str) -> tuple[str, str]:
     """(title, column) of "title=column" or "column". Raises ServingError with the nearest name."""
     title, equals, name = (part.strip() for part in text.partition("="))
     name = name if equals else title
@@ -173,7 +179,7 @@ def _chosen(text: str, known: dict[str, str], use_case: str) -> tuple[str, str]:
     return title, known[name]
 
 
-def _writable(output: Path) -> None:
+def _check_output(output: Path) -> None:
     """Say before the work what would make the output fail after it."""
     if output.suffix.lower() not in _FORMATS:
         raise ServingError(
@@ -185,7 +191,7 @@ def _writable(output: Path) -> None:
         raise ServingError(f"there is no folder {output.parent}", hint="make it, or write elsewhere")
 
 
-def _write(frame: pd.DataFrame, output: Path, raw_text: bool) -> None:
+def _write_output(frame: pd.DataFrame, output: Path, raw_text: bool) -> None:
     # Into a neighbour first: nobody ever sees half a file, and a former one stays if this fails.
     # For its owner only, as it holds people's rows; a file that was shared stays shared.
     try:

@@ -46,27 +46,27 @@ def judge_rows(use_case: UseCase, raw: pd.DataFrame, path: Path) -> FileRows:
     """
     import pandas as pd
 
-    from evergreen.validation.contract import readable, validate_each
+    from evergreen.validation.contract import extract_readable_values, validate_rows
 
-    views = [_as_file(view) for view in use_case.views]
-    judged = [validate_each(use_case, view, raw) for view in views]
+    views = [_drop_source_checks(view) for view in use_case.views]
+    judged = [validate_rows(use_case, view, raw) for view in views]
     reports = [report for _, _, report in judged]
     if any(len(clean) + len(rejected) < len(raw) for clean, rejected, _ in judged):
-        raise broken_file(use_case, path, reports)
+        raise build_broken_file_error(use_case, path, reports)
     reasons: dict[int, dict[str, None]] = {}
     for _, rejected, _ in judged:
         for row in rejected:
             reasons.setdefault(row.row - 1, {}).update(dict.fromkeys(row.reasons))
     refused = sorted(reasons)
-    frame = _side_by_side(use_case, [clean.drop(index=refused, errors="ignore") for clean, _, _ in judged])
+    frame = _join_views(use_case, [clean.drop(index=refused, errors="ignore") for clean, _, _ in judged])
     if refused:
         rows = raw.iloc[refused].set_axis(refused)
-        others = _side_by_side(use_case, [readable(use_case, view, rows) for view in views])
+        others = _join_views(use_case, [extract_readable_values(use_case, view, rows) for view in views])
         frame = pd.concat([frame, others]).sort_index() if len(frame) else others
     return FileRows(frame, {row: "; ".join(reasons[row]) for row in refused}, reports)
 
 
-def broken_file(
+def build_broken_file_error(
     use_case: UseCase, path: Path, reports: Sequence[Report], *, otherwise: str = ""
 ) -> ValidationFailed:
     """The error for a file of which nothing is scored; `otherwise` is what else its reader may do."""
@@ -77,7 +77,7 @@ def broken_file(
     )
 
 
-def _side_by_side(use_case: UseCase, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _join_views(use_case: UseCase, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The keys of the first view's frame, and the features of each."""
     import pandas as pd
 
@@ -86,7 +86,7 @@ def _side_by_side(use_case: UseCase, frames: Sequence[pd.DataFrame]) -> pd.DataF
     return pd.concat([keys, *features], axis=1)
 
 
-def _as_file(view: FeatureView) -> FeatureView:
+def _drop_source_checks(view: FeatureView) -> FeatureView:
     """The view without its event time (these rows are true now) and without what says something about a
     source and nothing about a few rows: shares of nulls and rejections, uniqueness, freshness."""
     features = tuple(

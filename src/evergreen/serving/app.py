@@ -15,8 +15,8 @@ from pydantic_core import to_json
 
 from evergreen.errors import InvalidRequest
 from evergreen.serving.client import CHANNEL_HEADER
-from evergreen.serving.http.error_bodies import BodyLimit, add_error_answers, body_limit
-from evergreen.serving.http.schema import ErrorAnswer, Schemas, described, schemas
+from evergreen.serving.http.error_bodies import BodyLimit, add_error_handlers, compute_body_limit
+from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
 
 if TYPE_CHECKING:
     from evergreen.serving.runtime import Runtime
@@ -26,7 +26,7 @@ _INLINE_ROWS = 32
 
 Endpoint = Callable[..., Coroutine[Any, Any, Response]]
 
-_PROBES = {
+_BENTOML_ROUTES = {
     "/livez": "The process is alive.",
     "/healthz": "The process is alive.",
     "/readyz": "200 when a champion is in service, 503 before.",
@@ -34,31 +34,31 @@ _PROBES = {
 }
 
 
-def new_app() -> FastAPI:
-    """An empty app, which `equip` fills once the use case is known."""
+def create_app() -> FastAPI:
+    """An empty app, which `configure_app` fills once the use case is known."""
     return FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
 
-def equip(app: FastAPI, runtime: Runtime) -> FastAPI:
+def configure_app(app: FastAPI, runtime: Runtime) -> FastAPI:
     """Give the app the routes, documentation and error answers of the runtime's use case."""
     use_case = runtime.use_case
-    models = schemas(use_case)
+    models = build_schemas(use_case)
     app.title = use_case.title
-    app.description = described(use_case)
-    app.add_middleware(BodyLimit, limit=body_limit(use_case))
-    add_error_answers(app, use_case)
-    _add_predictions(app, runtime, models)
-    _add_others(app, runtime, models)
-    _add_documentation(app, runtime)
+    app.description = describe_use_case(use_case)
+    app.add_middleware(BodyLimit, limit=compute_body_limit(use_case))
+    add_error_handlers(app, use_case)
+    _add_prediction_routes(app, runtime, models)
+    _add_other_routes(app, runtime, models)
+    _add_documentation_routes(app, runtime)
     return app
 
 
-def _add_predictions(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
+def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
     entity = runtime.use_case.entity.name
 
     async def predict(body: Any, request: Request) -> Response:
-        _, answers = runtime.answer([body.data.__dict__], _channel(request))
-        return _json(answers[0])
+        _, answers = runtime.answer([body.data.__dict__], _read_channel(request))
+        return _build_json_response(answers[0])
 
     async def predict_batch(body: Any, request: Request) -> Response:
         rows = [row.__dict__ for row in body.data]
@@ -70,23 +70,25 @@ def _add_predictions(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
         rows = await anyio.to_thread.run_sync(runtime.stored_rows, keys)
         if several:
             return await _many(rows, request)
-        _, answers = runtime.answer(rows, _channel(request))
-        return _json(answers[0])
+        _, answers = runtime.answer(rows, _read_channel(request))
+        return _build_json_response(answers[0])
 
     async def explain(body: Any) -> Response:
-        return _json(await anyio.to_thread.run_sync(runtime.explain, body.data.__dict__))
+        return _build_json_response(await anyio.to_thread.run_sync(runtime.explain, body.data.__dict__))
 
     async def _many(rows: list[dict[str, Any]], request: Request) -> Response:
-        channel = _channel(request)
+        channel = _read_channel(request)
         if len(rows) > _INLINE_ROWS:
             version, answers = await anyio.to_thread.run_sync(runtime.answer, rows, channel)
         else:
             version, answers = runtime.answer(rows, channel)
-        return _json({"model_version": version, "predictions": answers})
+        return _build_json_response({"model_version": version, "predictions": answers})
 
-    _post(app, "/predict", predict, models.predict, models.prediction, f"Predict one {entity}")
-    _post(app, "/predict_batch", predict_batch, models.predict_batch, models.prediction_batch, "Predict many")
-    _post(
+    _add_post_route(app, "/predict", predict, models.predict, models.prediction, f"Predict one {entity}")
+    _add_post_route(
+        app, "/predict_batch", predict_batch, models.predict_batch, models.prediction_batch, "Predict many"
+    )
+    _add_post_route(
         app,
         "/predict_by_key",
         predict_by_key,
@@ -94,7 +96,7 @@ def _add_predictions(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
         models.prediction | models.prediction_batch,
         f"Predict from the newest stored features of a {entity}",
     )
-    _post(
+    _add_post_route(
         app,
         "/explain",
         explain,
@@ -104,16 +106,16 @@ def _add_predictions(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
     )
 
 
-def _add_others(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
+def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
     async def feedback(body: Any) -> Response:
         now = datetime.now(UTC)
         await anyio.to_thread.run_sync(runtime.feedback, body.prediction_id, body.actual, now)
-        return _json({"prediction_id": body.prediction_id, "recorded": True})
+        return _build_json_response({"prediction_id": body.prediction_id, "recorded": True})
 
     async def metadata() -> Response:
-        return _json(runtime.metadata())
+        return _build_json_response(runtime.metadata())
 
-    _post(
+    _add_post_route(
         app,
         "/feedback",
         feedback,
@@ -131,20 +133,20 @@ def _add_others(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
     )
 
 
-def _add_documentation(app: FastAPI, runtime: Runtime) -> None:
+def _add_documentation_routes(app: FastAPI, runtime: Runtime) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(
                 title=app.title, version=_package_version(), description=app.description, routes=app.routes
             )
-            for path, text in _PROBES.items():
+            for path, text in _BENTOML_ROUTES.items():
                 answer = {"200": {"description": text}}
                 made["paths"][path] = {"get": {"summary": text, "tags": ["service"], "responses": answer}}
             app.openapi_schema = made
         return app.openapi_schema
 
     async def specification() -> Response:
-        return _json(app.openapi())
+        return _build_json_response(app.openapi())
 
     async def page() -> Response:
         # BentoML serves Swagger UI's files from its own package: the page works without the internet.
@@ -173,7 +175,7 @@ def _package_version() -> str:
         return "unpackaged"
 
 
-def _post(
+def _add_post_route(
     app: FastAPI, path: str, endpoint: Endpoint, body: type[BaseModel], answer: Any, summary: str
 ) -> None:
     # The body's type is made from the declaration, so it can be named only now.
@@ -197,7 +199,7 @@ def _post(
     )
 
 
-def _channel(request: Request) -> str:
+def _read_channel(request: Request) -> str:
     channel = request.headers.get(CHANNEL_HEADER, "online").lower()
     if channel not in ("online", "canary"):
         raise InvalidRequest(
@@ -206,5 +208,5 @@ def _channel(request: Request) -> str:
     return channel
 
 
-def _json(content: Any) -> Response:
+def _build_json_response(content: Any) -> Response:
     return Response(to_json(content), media_type="application/json")

@@ -32,19 +32,21 @@ def close_control_socket() -> None:
     try:
         from circus.arbiter import Arbiter
     except ImportError as error:
-        raise _cannot(f"BentoML's process manager circus is not as expected ({error})") from error
+        raise _build_start_error(f"BentoML's process manager circus is not as expected ({error})") from error
     original = Arbiter.__init__
     if getattr(original, _MARK, False):
         return
     signature = inspect.signature(original)
     if missing := [name for name in _ENDPOINTS if name not in signature.parameters]:
-        raise _cannot(f"circus' arbiter takes no {' and no '.join(missing)}")
+        raise _build_start_error(f"circus' arbiter takes no {' and no '.join(missing)}")
 
     @functools.wraps(original)
     def make(self: Any, *args: Any, **options: Any) -> None:
         bound = signature.bind_partial(self, *args, **options)
         if wanted := [name for name in _NEED_A_SOCKET if bound.arguments.get(name)]:
-            raise _cannot(f"the service was started with circus' {', '.join(wanted)}, which needs the socket")
+            raise _build_start_error(
+                f"the service was started with circus' {', '.join(wanted)}, which needs the socket"
+            )
         bound.arguments |= {name: f"inproc://evergreen-{name}-{id(self)}" for name in _ENDPOINTS}
         original(*bound.args, **bound.kwargs)
 
@@ -52,7 +54,7 @@ def close_control_socket() -> None:
     Arbiter.__init__ = make
 
 
-def _cannot(reason: str) -> ServingError:
+def _build_start_error(reason: str) -> ServingError:
     return ServingError(
         f"the service does not start, because its control socket would be open to every local user: {reason}",
         hint="install the BentoML that requirements.lock names, and start the service without --reload",

@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 from evergreen.serving.predictions.log_writer import PredictionLog
 
 
-class Metrics:
+class ServiceMetrics:
     """Counters and gauges of one service. Make it in the worker, after BentoML set up multi-process mode."""
 
     def __init__(self, use_case: str, registry: CollectorRegistry = REGISTRY) -> None:

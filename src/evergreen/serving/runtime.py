@@ -25,26 +25,26 @@ from evergreen.errors import (
     StoreUnreachable,
 )
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.model.on_demand import columns_of_rows
-from evergreen.model.predict import explain, predict
-from evergreen.private import make_private_folder, open_private
-from evergreen.registry.champion import champion
+from evergreen.model.on_demand import build_columns_from_rows
+from evergreen.model.predict import explain_prediction, predict_rows
+from evergreen.private import make_private_folder, open_private_file
+from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model
-from evergreen.registry.reconcile import reconcile
+from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.serving.http.examples import draw_requests
-from evergreen.serving.metrics import Metrics
-from evergreen.serving.models.slot import ModelSlot, Served
-from evergreen.serving.models.watch import Witness
+from evergreen.serving.metrics import ServiceMetrics
+from evergreen.serving.models.slot import ModelSlot, ServedModel
+from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.log_writer import PredictionLog
-from evergreen.serving.predictions.spool import Row, Spill
-from evergreen.serving.standing import restart_command
+from evergreen.serving.predictions.spool import PredictionSpool, Row
+from evergreen.serving.standing import format_restart_command
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
-from evergreen.store.online.vectors import read_online
+from evergreen.store.connection.database import get_engine
+from evergreen.store.online.vectors import read_online_features
 from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
 from evergreen.usecase import UseCase
-from evergreen.usecase.digest import serving_digest, short_digest
-from evergreen.validation.domain_words import warn_of
+from evergreen.usecase.digest import compute_serving_digest, shorten_digest
+from evergreen.validation.domain_words import list_domain_warnings
 
 logger = logging.getLogger(__name__)
 
@@ -62,19 +62,19 @@ class Runtime:
         self.use_case = use_case
         self.started_at = datetime.now(UTC)
         # Taken now, from what was just loaded: the files may be edited while this process runs.
-        self.declaration = serving_digest(use_case)
-        self.metrics = Metrics(use_case.name, registry)
+        self.declaration = compute_serving_digest(use_case)
+        self.metrics = ServiceMetrics(use_case.name, registry)
         self.slot = ModelSlot(
-            partial(champion, settings, use_case.name),
+            partial(read_champion, settings, use_case.name),
             self._load,
             poll_seconds=settings.champion_poll_seconds,
             swapped=self._swapped,
-            named=Witness(self._reconcile).saw,
+            named=ChampionWatch(self._reconcile).saw,
         )
         self.log = PredictionLog(
             self._write,
-            Spill(self._spill_home, use_case.name),
-            at_fault=_row_at_fault,
+            PredictionSpool(self._spill_home, use_case.name),
+            at_fault=_is_row_at_fault,
             refuse=self._keep_refused,
             observe=self.metrics.log_moved,
         )
@@ -95,7 +95,7 @@ class Runtime:
 
     @property
     def _engine(self) -> Engine:
-        return engine(self.settings)
+        return get_engine(self.settings)
 
     @property
     def _spill_home(self) -> Any:
@@ -109,7 +109,7 @@ class Runtime:
         Raises NoChampion, StoreError of an on-demand feature, and PredictionLogFull.
         """
         served = self.slot.require()
-        outcome = predict(self.use_case, served.model, columns_of_rows(self.use_case, rows))
+        outcome = predict_rows(self.use_case, served.model, build_columns_from_rows(self.use_case, rows))
         answers: list[dict[str, Any]] = []
         logged: list[dict[str, Any]] = []
         keys = self.use_case.entity.key_names
@@ -118,7 +118,7 @@ class Runtime:
             key = {name: row.get(name) for name in keys}
             result = outcome.answer(number)
             identity = {"prediction_id": str(prediction_id), "model_version": served.version, **key}
-            warnings = {"warnings": warn_of(self._guessed, row)} if self._guessed else {}
+            warnings = {"warnings": list_domain_warnings(self._guessed, row)} if self._guessed else {}
             answers.append({**identity, **result, **warnings})
             logged.append(
                 {
@@ -141,7 +141,7 @@ class Runtime:
         """The newest stored features of each key, as request rows. Raises KeyNotFound naming the unknown."""
         names = self.use_case.entity.key_names
         wanted = [tuple(key[name] for name in names) for key in keys]
-        found = read_online(self._engine, self.use_case, wanted)
+        found = read_online_features(self._engine, self.use_case, wanted)
         unknown = [key for key in wanted if key not in found]
         if unknown:
             shown = ", ".join(
@@ -157,8 +157,8 @@ class Runtime:
     def explain(self, row: Row) -> dict[str, Any]:
         """Each feature's contribution to the prediction of one row. Not a prediction: it is not logged."""
         served = self.slot.require()
-        columns = columns_of_rows(self.use_case, [row])
-        return {"model_version": served.version, **explain(self.use_case, served.model, columns)}
+        columns = build_columns_from_rows(self.use_case, [row])
+        return {"model_version": served.version, **explain_prediction(self.use_case, served.model, columns)}
 
     def feedback(self, prediction_id: str, actual: str | float, at: datetime) -> None:
         """Record what really happened, also for a prediction that is still on its way into the log.
@@ -214,16 +214,16 @@ class Runtime:
         except SignatureMismatch as error:
             raise SignatureMismatch(
                 f"{error.message}; this service holds the declaration that was there when it started"
-                f" ({short_digest(self.declaration)}): if it was changed since,"
-                f" {restart_command(self.use_case.name)}",
+                f" ({shorten_digest(self.declaration)}): if it was changed since,"
+                f" {format_restart_command(self.use_case.name)}",
                 hint=error.hint,
             ) from error
         # A model that cannot answer must fail here, while the former one still serves.
         rows = draw_requests(self.use_case, 1, seed=version)
-        predict(self.use_case, loaded, columns_of_rows(self.use_case, rows))
+        predict_rows(self.use_case, loaded, build_columns_from_rows(self.use_case, rows))
         return loaded
 
-    def _swapped(self, served: Served) -> None:
+    def _swapped(self, served: ServedModel) -> None:
         self.metrics.swapped(served.version)
         # Full collections over BentoML's large heap are the latency tail: keep them off what stays anyway.
         gc.collect()
@@ -231,7 +231,7 @@ class Runtime:
 
     def _reconcile(self) -> None:
         """Tell the ledger if this champion was set by hand in MLflow."""
-        reconcile(self.settings, self._engine, self.use_case.name, _RECONCILE_SECONDS)
+        reconcile_ledger(self.settings, self._engine, self.use_case.name, _RECONCILE_SECONDS)
 
     def _write(self, rows: Sequence[Row]) -> None:
         insert_predictions(self._engine, self.use_case, rows)
@@ -240,12 +240,12 @@ class Runtime:
         home = self._spill_home
         make_private_folder(home)
         path = home / f"{self.use_case.name}.refused.jsonl"
-        handle = open_private(path, os.O_WRONLY | os.O_APPEND)
+        handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
         with os.fdopen(handle, "a", encoding="utf-8") as kept:
             kept.write(f"{json.dumps({'reason': str(error), 'row': dict(row)}, default=str)}\n")
 
 
-def _row_at_fault(error: Exception) -> bool:
+def _is_row_at_fault(error: Exception) -> bool:
     """Whether MariaDB would refuse the row again: a value or a field that the table does not have."""
     if isinstance(error, StoreError):
         return not isinstance(error, StoreUnreachable | StoreRefused | SchemaMismatch)

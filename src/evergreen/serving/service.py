@@ -13,23 +13,23 @@ import bentoml
 from bentoml.exceptions import BentoMLConfigException
 
 from evergreen.errors import EvergreenError, SettingsError
-from evergreen.serving.app import equip, new_app
+from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.control import close_control_socket
 from evergreen.settings import Settings, load_settings
 from evergreen.usecase import UseCase
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
-app = new_app()
+app = create_app()
 
 
-def chosen() -> tuple[Settings, UseCase]:
+def load_served_use_case() -> tuple[Settings, UseCase]:
     """The settings and the use case to serve. Raises SettingsError or UnknownUseCase."""
     settings = load_settings()
     if not settings.use_case:
         raise SettingsError(
             "no use case is chosen for this service", hint="set EVERGREEN_USE_CASE, for example to titanic"
         )
-    return settings, load(settings.use_case, settings)
+    return settings, load_use_case(settings.use_case, settings)
 
 
 @bentoml.asgi_app(app, path="/")
@@ -41,9 +41,9 @@ class PredictionService:
 
         # BentoML configures the root logger for warnings; its own and ours also tell what goes well.
         logging.getLogger("evergreen").setLevel(logging.INFO)
-        settings, use_case = chosen()
+        settings, use_case = load_served_use_case()
         self.runtime = Runtime(settings, use_case)
-        equip(app, self.runtime)
+        configure_app(app, self.runtime)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -55,7 +55,7 @@ class PredictionService:
         """
         try:
             close_control_socket()
-            chosen()
+            load_served_use_case()
         except EvergreenError as error:
             raise BentoMLConfigException(str(error)) from None
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.serving.client import ServiceClient
 from evergreen.usecase import UseCase
-from evergreen.usecase.digest import serving_digest, short_digest
+from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 
 if TYPE_CHECKING:
     from evergreen.registry.champion import Champion
 
 # A service asks for the champion every few seconds and then loads it: until then it is not late.
-_SETTLING = timedelta(seconds=30)
+_LOADING_TIME = timedelta(seconds=30)
 _ANSWER_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
-class Standing:
+class ServiceStatus:
     """What a service serves and holds beside what it should. Versions are None where there is none.
 
     `declaration` is the digest of the declaration that the service holds ("" when it does not say, as
@@ -56,7 +56,7 @@ class Standing:
     def remedy(self) -> str:
         """The command that helps; "" when it does not lag, or when `trouble` says what to do."""
         if self.outdated or (self.lags and not self.trouble):
-            return restart_command(self.use_case)
+            return format_restart_command(self.use_case)
         return ""
 
     def describe(self) -> str:
@@ -67,7 +67,7 @@ class Standing:
             if not self.lags:
                 parts[0] += ", which it takes over within seconds"
         if self.outdated:
-            held, now = short_digest(self.declaration), short_digest(self.declared)
+            held, now = shorten_digest(self.declaration), shorten_digest(self.declared)
             parts.append(f"holds an older declaration ({held}, now {now})")
         elif self.trouble:
             parts.append(self.trouble)
@@ -84,39 +84,39 @@ class Standing:
         }
 
 
-def look_at_service(url: str, use_case: UseCase, champion: Champion | None) -> Standing:
+def read_service_status(url: str, use_case: UseCase, champion: Champion | None) -> ServiceStatus:
     """Ask the service at `url` what it serves and holds. Raises ServiceUnreachable, ServingError."""
     with ServiceClient(url, timeout=_ANSWER_SECONDS) as client:
-        return standing_of(client.metadata(), url, use_case, champion)
+        return build_service_status(client.metadata(), url, use_case, champion)
 
 
-def standing_of(
+def build_service_status(
     metadata: Mapping[str, Any],
     url: str,
     use_case: UseCase,
     champion: Champion | None,
     now: datetime | None = None,
-) -> Standing:
+) -> ServiceStatus:
     """The standing of the service that answers /metadata so; `now` (aware) is when it did."""
     now = now or datetime.now(UTC)
     moments = [champion.promoted_at if champion else None, datetime.fromisoformat(metadata["started_at"])]
-    return Standing(
+    return ServiceStatus(
         use_case=use_case.name,
         url=url,
         serves=metadata["model_version"],
         champion=champion.version if champion else None,
         declaration=metadata.get("declaration") or "",
-        declared=serving_digest(use_case),
+        declared=compute_serving_digest(use_case),
         trouble=metadata["trouble"],
-        settling=any(moment is not None and now - moment < _SETTLING for moment in moments),
+        settling=any(moment is not None and now - moment < _LOADING_TIME for moment in moments),
     )
 
 
-def restart_command(use_case: str) -> str:
+def format_restart_command(use_case: str) -> str:
     """What a person types to give a service the declaration of now."""
     return f"evergreen restart {use_case}"
 
 
-def container_of(use_case: str) -> str:
+def format_container_name(use_case: str) -> str:
     """The name of a use case's service in docker-compose.yml."""
     return f"service-{use_case.replace('_', '-')}"

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from evergreen.errors import SettingsError, SourceError
 from evergreen.settings import STACK_ENV, Settings
 
-PREFIX = "AIRFLOW_CONN_"
+CONNECTION_PREFIX = "AIRFLOW_CONN_"
 
 # Airflow's connection types, and the SQLAlchemy dialect with the driver that we use for them.
 _DIALECTS = {
@@ -26,18 +26,20 @@ _DIALECTS = {
     "sqlite": "sqlite",
 }
 # What Airflow puts into a URI for itself.
-_NOT_THE_DRIVERS = {"__extra__"}
+_AIRFLOW_PARAMETERS = {"__extra__"}
 
 
-def connection_url(conn_id: str, settings: Settings) -> sa.URL:
+def find_connection_url(conn_id: str, settings: Settings) -> sa.URL:
     """Where the Connection `conn_id` leads, with its password.
 
     Looked up in AIRFLOW_CONN_<ID> (URI or JSON, as Airflow reads it), then, inside Airflow, in its own
     connections, then in the running stack's file. Raises SourceError when nobody knows it, SettingsError when
     it is malformed.
     """
-    name = f"{PREFIX}{conn_id.upper()}"
-    value = os.environ.get(name) or _from_airflow(conn_id) or _from_stack(name, settings)
+    name = f"{CONNECTION_PREFIX}{conn_id.upper()}"
+    value = (
+        os.environ.get(name) or _read_airflow_connection(conn_id) or _read_stack_connection(name, settings)
+    )
     if not value:
         raise SourceError(
             f"there is no connection {conn_id!r}",
@@ -50,7 +52,7 @@ def connection_url(conn_id: str, settings: Settings) -> sa.URL:
 def parse_connection(conn_id: str, value: str) -> sa.URL:
     """A Connection in Airflow's URI or JSON form as an SQLAlchemy URL. Raises SettingsError."""
     try:
-        fields = _from_json(value) if value.lstrip().startswith("{") else _from_uri(value)
+        fields = _parse_json(value) if value.lstrip().startswith("{") else _parse_uri(value)
         kind = str(fields["conn_type"]).lower()
         if kind not in _DIALECTS:
             raise SettingsError(
@@ -64,7 +66,9 @@ def parse_connection(conn_id: str, value: str) -> sa.URL:
             host=fields.get("host") or None,
             port=int(fields["port"]) if fields.get("port") else None,
             database=fields.get("schema") or None,
-            query={str(k): str(v) for k, v in fields.get("extra", {}).items() if k not in _NOT_THE_DRIVERS},
+            query={
+                str(k): str(v) for k, v in fields.get("extra", {}).items() if k not in _AIRFLOW_PARAMETERS
+            },
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # The value itself holds a password, so the message does not show it.
@@ -75,7 +79,7 @@ def parse_connection(conn_id: str, value: str) -> sa.URL:
         ) from None
 
 
-def _from_uri(value: str) -> dict[str, Any]:
+def _parse_uri(value: str) -> dict[str, Any]:
     parts = urlsplit(value)
     if not parts.scheme:
         raise ValueError("no scheme")
@@ -91,13 +95,13 @@ def _from_uri(value: str) -> dict[str, Any]:
     }
 
 
-def _from_json(value: str) -> dict[str, Any]:
+def _parse_json(value: str) -> dict[str, Any]:
     fields = json.loads(value)
     extra = fields.get("extra") or {}
     return {**fields, "extra": json.loads(extra) if isinstance(extra, str) else extra}
 
 
-def _from_airflow(conn_id: str) -> str:
+def _read_airflow_connection(conn_id: str) -> str:
     """The Connection's URI from Airflow's own store; empty outside of Airflow or when it has none."""
     if "airflow" not in sys.modules:
         return ""
@@ -111,7 +115,7 @@ def _from_airflow(conn_id: str) -> str:
         return ""
 
 
-def _from_stack(name: str, settings: Settings) -> str:
+def _read_stack_connection(name: str, settings: Settings) -> str:
     path = settings.home / STACK_ENV
     if not path.is_file():
         return ""

@@ -28,7 +28,7 @@ BATCH_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
-class Input:
+class SourceInput:
     """One file, or the answer of one query, not yet read.
 
     `name`: where it is, without passwords. `digest`: sha256 (hex) of a file's content as it is stored, and
@@ -57,8 +57,8 @@ class Input:
     def _shaped(self, numbered: bool) -> Generator[pa.Table, None, None]:
         with closing(self.rows()) as pieces:
             columns, done = next(pieces), 0
-            for batch in _gathered(pieces):
-                yield _numbered(batch, done) if numbered else batch
+            for batch in _regroup_rows(pieces):
+                yield _add_row_numbers(batch, done) if numbered else batch
                 done += batch.num_rows
         if not done:
             if not self.may_be_empty:
@@ -66,7 +66,7 @@ class Input:
                     f"{self.name} has a header but no rows",
                     hint="give a file with at least one row below its header",
                 )
-            yield _numbered(columns, 0) if numbered else columns
+            yield _add_row_numbers(columns, 0) if numbered else columns
 
 
 def open_source(
@@ -77,7 +77,7 @@ def open_source(
     start: datetime,
     end: datetime,
     override: str = "",
-) -> list[Input]:
+) -> list[SourceInput]:
     """What there is to read: each file of a source, sorted by name, or one query for what a database recorded
     from a day before `start` to `end` (aware UTC), so that rows committed late are read by the next interval.
 
@@ -91,30 +91,36 @@ def open_source(
     if not isinstance(source, FileSource):
         if override:
             raise SourceError(
-                f"{use_case_name} reads the database {_shown(source.connection)!r};"
+                f"{use_case_name} reads the database {_describe_connection(source.connection)!r};"
                 f" the file {hide_secrets(override)} cannot take its place",
                 hint="leave the source empty, or declare a FileSource",
             )
-        url = sql.where(source, settings)
+        url = sql.find_source_url(source, settings)
         rows = partial(
-            sql.batches, source, url, start=start, end=end, batch_rows=BATCH_ROWS, batch_bytes=BATCH_BYTES
+            sql.read_query_batches,
+            source,
+            url,
+            start=start,
+            end=end,
+            batch_rows=BATCH_ROWS,
+            batch_bytes=BATCH_BYTES,
         )
-        return [Input(sql.shown(url), "", None, rows)]
-    place = override or settings.sources.get(use_case_name) or _declared(source, settings)
-    found = places.find(place, settings.home)
+        return [SourceInput(sql.format_url(url), "", None, rows)]
+    place = override or settings.sources.get(use_case_name) or _resolve_declared_path(source, settings)
+    found = places.find_files(place, settings.home)
     return [
-        Input(
+        SourceInput(
             content.name,
             content.digest,
             content.size,
-            partial(formats.batches, content, source, BATCH_ROWS, BATCH_BYTES),
+            partial(formats.read_file_batches, content, source, BATCH_ROWS, BATCH_BYTES),
             may_be_empty=len(found) > 1,
         )
         for content in found
     ]
 
 
-def read(
+def read_source(
     source: Source,
     settings: Settings,
     use_case_name: str,
@@ -138,11 +144,11 @@ def read(
         table = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException:
         # Values of several kinds in one column: as objects they stay what they are.
-        return pd.concat([_frame(table).astype(object) for table in tables], ignore_index=True)
-    return _frame(table)
+        return pd.concat([_to_frame(table).astype(object) for table in tables], ignore_index=True)
+    return _to_frame(table)
 
 
-def _gathered(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def _regroup_rows(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The same rows in batches of BATCH_ROWS, fewer where they are large or their types change."""
     waiting: list[pa.Table] = []
     rows = size = 0
@@ -159,23 +165,23 @@ def _gathered(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting).combine_chunks()
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
+def _to_frame(table: pa.Table) -> pd.DataFrame:
     # As objects: pandas must not make floats of integers that have gaps.
     frame: pd.DataFrame = table.to_pandas(integer_object_nulls=True, ignore_metadata=True)
     return frame
 
 
-def _numbered(table: pa.Table, before: int) -> pa.Table:
+def _add_row_numbers(table: pa.Table, before: int) -> pa.Table:
     numbers = pa.array(range(before + 1, before + table.num_rows + 1), pa.int64())
     if ROW_NUMBER in table.column_names:
         table = table.drop_columns([ROW_NUMBER])
     return table.append_column(ROW_NUMBER, numbers)
 
 
-def _declared(source: FileSource, settings: Settings) -> str:
+def _resolve_declared_path(source: FileSource, settings: Settings) -> str:
     """The declared place; a relative path starts at the folder that holds the home, wherever we run."""
     return source.path if "://" in source.path else str(settings.home.resolve().parent / source.path)
 
 
-def _shown(connection: str) -> str:
-    return sql.shown(sql.parsed(connection)) if "://" in connection else connection
+def _describe_connection(connection: str) -> str:
+    return sql.format_url(sql.parse_url(connection)) if "://" in connection else connection

@@ -61,25 +61,29 @@ class AirflowApi:
         }
         if run_id is not None:
             body["dag_run_id"] = run_id
-        response = self._send("POST", f"dags/{_part(dag_id)}/dagRuns", json=body)
+        response = self._send("POST", f"dags/{_quote_path_segment(dag_id)}/dagRuns", json=body)
         if response.status_code == 409 and run_id is not None:
-            known = self._send("GET", f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}")
+            known = self._send(
+                "GET", f"dags/{_quote_path_segment(dag_id)}/dagRuns/{_quote_path_segment(run_id)}"
+            )
             if known.status_code == 200:
                 return run_id
         return str(self._checked(response, f"triggering {dag_id}")["dag_run_id"])
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """queued, running, success or failed."""
-        return str(self._get(f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}")["state"])
+        return str(
+            self._get(f"dags/{_quote_path_segment(dag_id)}/dagRuns/{_quote_path_segment(run_id)}")["state"]
+        )
 
     def runs(self, dag_id: str, limit: int = 10) -> list[dict[str, Any]]:
         """The newest runs first, as Airflow describes them (dag_run_id, state, run_type, conf, ...)."""
-        found = self._get(f"dags/{_part(dag_id)}/dagRuns", order_by="-run_after", limit=limit)
+        found = self._get(f"dags/{_quote_path_segment(dag_id)}/dagRuns", order_by="-run_after", limit=limit)
         return list(found["dag_runs"])
 
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
         """The state of each task by id, in the order they ran; a mapped one as `task[index]`."""
-        return {_label(task): task["state"] for task in self._tasks(dag_id, run_id)}
+        return {_format_task_label(task): task["state"] for task in self._tasks(dag_id, run_id)}
 
     def wait(
         self,
@@ -118,7 +122,7 @@ class AirflowApi:
                 )
             if time.monotonic() > deadline:
                 raise OrchestratorError(
-                    f"{dag_id} is still {state} after {timeout:.0f} s: {_in_words(tasks)}",
+                    f"{dag_id} is still {state} after {timeout:.0f} s: {_describe_tasks(tasks)}",
                     hint=self._why_waiting(dag_id, run_id),
                 )
             time.sleep(_POLL_SECONDS)
@@ -127,14 +131,16 @@ class AirflowApi:
         """Return when Airflow knows the DAG. Raises OrchestratorError, with its import errors, if not."""
         deadline = time.monotonic() + timeout
         while True:
-            response = self._send("GET", f"dags/{_part(dag_id)}")
+            response = self._send("GET", f"dags/{_quote_path_segment(dag_id)}")
             if response.status_code == 200 and not response.json().get("is_stale"):
                 return
             if response.status_code not in (200, 404):
                 self._checked(response, f"looking for {dag_id}")
             if time.monotonic() > deadline:
                 errors = self._get("importErrors", limit=3)["import_errors"]
-                stacks = "".join(f"\n{e['filename']}: {_tail(e['stack_trace'], 5)}" for e in errors)
+                stacks = "".join(
+                    f"\n{e['filename']}: {_take_last_lines(e['stack_trace'], 5)}" for e in errors
+                )
                 raise OrchestratorError(
                     f"Airflow knows no DAG {dag_id}{stacks}",
                     hint="a DAG is <use case>__<verb>: see evergreen use-cases"
@@ -148,7 +154,7 @@ class AirflowApi:
         deadline = time.monotonic() + timeout
         while True:
             for run in self.runs(dag_id):
-                if run["run_type"] == "asset_triggered" and (after is None or _queued(run) > after):
+                if run["run_type"] == "asset_triggered" and (after is None or _parse_queue_time(run) > after):
                     return str(run["dag_run_id"])
             if time.monotonic() > deadline:
                 since = f" since {after.isoformat(timespec='seconds')}" if after else ""
@@ -174,21 +180,23 @@ class AirflowApi:
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """What a task returned (or pushed under `key`), as JSON."""
-        run = f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}"
-        return self._get(f"{run}/taskInstances/{_part(task_id)}/xcomEntries/{_part(key)}")["value"]
+        run = f"dags/{_quote_path_segment(dag_id)}/dagRuns/{_quote_path_segment(run_id)}"
+        return self._get(
+            f"{run}/taskInstances/{_quote_path_segment(task_id)}/xcomEntries/{_quote_path_segment(key)}"
+        )["value"]
 
     def add_note(self, dag_id: str, run_id: str, text: str) -> None:
         """Add a text to a run's note as a paragraph, shortened to what Airflow takes.
 
         What the note says already stays, whoever wrote it; a text that it has is not added again.
         """
-        run = f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}"
+        run = f"dags/{_quote_path_segment(dag_id)}/dagRuns/{_quote_path_segment(run_id)}"
         standing = self._get(run).get("note") or ""
-        text = _shortened(text, _NOTE_LENGTH)
+        text = _shorten_text(text, _NOTE_LENGTH)
         room = _NOTE_LENGTH - len(standing) - len(_PARAGRAPH)
         if text in standing or room < 1:
             return
-        note = f"{standing}{_PARAGRAPH}{_shortened(text, room)}" if standing else text
+        note = f"{standing}{_PARAGRAPH}{_shorten_text(text, room)}" if standing else text
         self._checked(self._send("PATCH", run, json={"note": note}), f"a note on {dag_id}")
 
     def task_error(self, dag_id: str, run_id: str) -> str:
@@ -199,11 +207,11 @@ class AirflowApi:
             return ""
         errors = [
             str(detail["exc_value"])
-            for entry in self._log(dag_id, run_id, *_attempt(failed[0]))
+            for entry in self._log(dag_id, run_id, *_identify_last_attempt(failed[0]))
             if isinstance(entry, dict)
             for detail in (entry.get("error_detail") or [])[:1]
         ]
-        return f"{_label(failed[0])}: {errors[-1]}".replace("\nHint: ", "\n") if errors else ""
+        return f"{_format_task_label(failed[0])}: {errors[-1]}".replace("\nHint: ", "\n") if errors else ""
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Where people see a run in Airflow."""
@@ -216,7 +224,7 @@ class AirflowApi:
         found: list[dict[str, Any]] = []
         while True:
             page = self._get(
-                f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}/taskInstances",
+                f"dags/{_quote_path_segment(dag_id)}/dagRuns/{_quote_path_segment(run_id)}/taskInstances",
                 order_by="start_date",
                 limit=_PAGE,
                 offset=len(found),
@@ -232,15 +240,17 @@ class AirflowApi:
             return ""
         first = failed[0]
         try:
-            log = self.task_log(dag_id, run_id, *_attempt(first))
+            log = self.task_log(dag_id, run_id, *_identify_last_attempt(first))
         except OrchestratorError as error:
             log = error.message
-        return f": task {', '.join(map(_label, failed))} failed\n{_tail(log, _LOG_LINES)}"
+        return (
+            f": task {', '.join(map(_format_task_label, failed))} failed\n{_take_last_lines(log, _LOG_LINES)}"
+        )
 
     def _log(self, dag_id: str, run_id: str, task_id: str, attempt: int, map_index: int) -> list[Any]:
         """One attempt's log as Airflow has it: lines, or events with their fields."""
         body = self._get(
-            f"dags/{_part(dag_id)}/dagRuns/{_part(run_id)}/taskInstances/{_part(task_id)}/logs/{attempt}",
+            f"dags/{_quote_path_segment(dag_id)}/dagRuns/{_quote_path_segment(run_id)}/taskInstances/{_quote_path_segment(task_id)}/logs/{attempt}",
             map_index=map_index,
         )
         return list(body["content"])
@@ -249,7 +259,7 @@ class AirflowApi:
         return [task for task in self._tasks(dag_id, run_id) if task["state"] == "failed"]
 
     def _why_waiting(self, dag_id: str, run_id: str) -> str:
-        paused = self._get(f"dags/{_part(dag_id)}").get("is_paused")
+        paused = self._get(f"dags/{_quote_path_segment(dag_id)}").get("is_paused")
         if paused:
             return f"{dag_id} is paused: unpause it in Airflow"
         return f"see it in Airflow: {self.run_url(dag_id, run_id)}"
@@ -281,7 +291,7 @@ class AirflowApi:
                     f"Airflow at {self._url} refuses the user {self._settings.airflow_user!r}",
                     hint="set EVERGREEN_AIRFLOW_USER and EVERGREEN_AIRFLOW_PASSWORD to this Airflow's",
                 )
-            self._token = str(_json(response, "signing in")["access_token"])
+            self._token = str(_parse_json(response, "signing in")["access_token"])
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -296,7 +306,7 @@ class AirflowApi:
 
     def _checked(self, response: httpx.Response, doing: str) -> dict[str, Any]:
         if response.is_success:
-            return _json(response, doing)
+            return _parse_json(response, doing)
         try:
             reason = response.json().get("detail", response.text)
         except ValueError:
@@ -307,7 +317,7 @@ class AirflowApi:
         )
 
 
-def _json(response: httpx.Response, doing: str) -> dict[str, Any]:
+def _parse_json(response: httpx.Response, doing: str) -> dict[str, Any]:
     """The body of an answer. Raises OrchestratorError for what is no JSON, such as a proxy's sign-in page."""
     try:
         body: dict[str, Any] = response.json()
@@ -319,31 +329,31 @@ def _json(response: httpx.Response, doing: str) -> dict[str, Any]:
     return body
 
 
-def _part(text: str) -> str:
+def _quote_path_segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def _label(task: Mapping[str, Any]) -> str:
+def _format_task_label(task: Mapping[str, Any]) -> str:
     return str(task["task_id"]) if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]"
 
 
-def _attempt(task: Mapping[str, Any]) -> tuple[str, int, int]:
+def _identify_last_attempt(task: Mapping[str, Any]) -> tuple[str, int, int]:
     """What names the log of a task's last attempt: task, attempt, map index."""
     return task["task_id"], max(task["try_number"], 1), task["map_index"]
 
 
-def _queued(run: Mapping[str, Any]) -> datetime:
+def _parse_queue_time(run: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(run["queued_at"] or run["run_after"])
 
 
-def _in_words(tasks: Mapping[str, str | None]) -> str:
+def _describe_tasks(tasks: Mapping[str, str | None]) -> str:
     return ", ".join(f"{name} {state or 'not started'}" for name, state in tasks.items()) or "no task yet"
 
 
-def _tail(text: str, lines: int) -> str:
+def _take_last_lines(text: str, lines: int) -> str:
     kept = [line for line in text.splitlines() if not line.startswith(("::group::", "::endgroup::"))]
     return "\n".join(line[:400] for line in kept[-lines:])
 
 
-def _shortened(text: str, most: int) -> str:
+def _shorten_text(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"

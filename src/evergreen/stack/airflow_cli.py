@@ -14,8 +14,8 @@ from dotenv import dotenv_values
 from evergreen.errors import StackNotRunning
 from evergreen.settings import STACK_ENV, load_settings
 from evergreen.stack.servers import airflow
-from evergreen.stack.servers.keys import keys
-from evergreen.stack.servers.server_list import child_environment
+from evergreen.stack.servers.keys import load_or_create_keys
+from evergreen.stack.servers.server_list import build_child_environment
 
 
 def run_airflow(home: Path, arguments: Sequence[str]) -> NoReturn:
@@ -27,12 +27,12 @@ def run_airflow(home: Path, arguments: Sequence[str]) -> NoReturn:
         raise StackNotRunning(f"there is no stack in {home}", hint="start it: evergreen up")
     settings = load_settings(home)
     environment = {
-        **child_environment(settings),
-        **airflow.environment(
+        **build_child_environment(settings),
+        **airflow.build_airflow_environment(
             home / "airflow",
             urlsplit(settings.airflow_url).port or 80,
-            keys(home),
-            airflow.dags_folder(settings),
+            load_or_create_keys(home),
+            airflow.find_dags_folder(settings),
         ),
         **{
             name: value

@@ -23,20 +23,20 @@ from evergreen.settings import Settings, load_settings
 from evergreen.stack.processes import logs
 from evergreen.stack.processes.requests import (
     REQUEST_LOCK,
-    Restart,
-    request_waits,
+    RestartRequest,
+    has_request,
     withdraw_request,
     write_request,
 )
 from evergreen.stack.processes.stack_state import (
     ProcessState,
     StackState,
-    is_supervised,
-    open_lock,
+    is_stack_supervised,
+    open_lock_file,
     read_state,
     try_lock,
 )
-from evergreen.stack.servers.envfile import chosen_for_restart
+from evergreen.stack.servers.envfile import collect_restart_settings
 
 if TYPE_CHECKING:
     from evergreen.usecase import UseCase
@@ -45,12 +45,12 @@ Progress = Callable[[str], None]
 
 SERVICE_PREFIX = "service-"
 # A supervisor looks ten times a second; one that was started by an earlier version never does.
-TAKEN_SECONDS = 15.0
+TAKE_REQUEST_SECONDS = 15.0
 # The longest that a server may take to end and to become ready.
 READY_SECONDS = 360.0
 _POLL_SECONDS = 0.1
 
-_REFUSED = {
+_NOT_RESTARTED_ALONE = {
     "mariadb": (
         "every other server works on it, and it would come back with the very options that it has",
         "evergreen down, then evergreen up: that ends the others first",
@@ -58,7 +58,7 @@ _REFUSED = {
 }
 
 
-def restart(
+def restart_named_server(
     home: Path, name: str, *, force: bool = False, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Restart the server `name`: a use case (its service) or a process, as `evergreen status` shows them.
@@ -72,20 +72,24 @@ def restart(
     """
     home = home.resolve()
     settings = load_settings(home)
-    process = find_server(_running(home, settings, name), settings, name)
+    process = find_server(_read_running_stack(home, settings, name), settings, name)
     if not process.name.startswith(SERVICE_PREFIX):
-        return restart_server(home, process.name, progress=progress)
-    from evergreen.usecases import load
+        return restart_process(home, process.name, progress=progress)
+    from evergreen.usecases import load_use_case
 
-    declared = load(process.name.removeprefix(SERVICE_PREFIX), settings)
+    declared = load_use_case(process.name.removeprefix(SERVICE_PREFIX), settings)
     if not force:
-        refuse_without_model(settings, declared, process.url)
-    chosen = chosen_for_restart(settings)
-    restarted = restart_server(home, process.name, environment=chosen, progress=progress)
-    return {**restarted, "use_case": declared.name, "standing": _standing(settings, declared, process.url)}
+        require_model_after_restart(settings, declared, process.url)
+    chosen = collect_restart_settings(settings)
+    restarted = restart_process(home, process.name, environment=chosen, progress=progress)
+    return {
+        **restarted,
+        "use_case": declared.name,
+        "standing": _read_standing(settings, declared, process.url),
+    }
 
 
-def restart_server(
+def restart_process(
     home: Path, name: str, *, environment: dict[str, str] | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Have the supervisor restart the process of that name, and wait until it is ready again.
@@ -96,14 +100,14 @@ def restart_server(
     """
     home, began = home.resolve(), time.monotonic()
     say = progress or (lambda _: None)
-    before = _process(home, name).request
-    with _one_at_a_time(home, say):
-        request = _process(home, name).request
+    before = _read_process(home, name).request
+    with _hold_request_lock(home, say):
+        request = _read_process(home, name).request
         if request == before:  # else somebody's restart, since we were called, is ours as well
             request = str(uuid.uuid4())
-            write_request(home, Restart(request, name, environment or {}))
-            _await_taking(home, name)
-        process = _await_ready(home, name, request, say)
+            write_request(home, RestartRequest(request, name, environment or {}))
+            _wait_until_request_taken(home, name)
+        process = _wait_until_ready(home, name, request, say)
     return {
         "name": name,
         "pid": process.pid,
@@ -132,18 +136,18 @@ def find_server(state: StackState, settings: Settings, name: str) -> ProcessStat
             f"the stack has no server {name!r}",
             hint=(f"did you mean {near[0]!r}? " if near else "") + f"It has {', '.join(known)}",
         )
-    if process.name in _REFUSED:
-        reason, instead = _REFUSED[process.name]
+    if process.name in _NOT_RESTARTED_ALONE:
+        reason, instead = _NOT_RESTARTED_ALONE[process.name]
         raise StackError(f"{process.name} is not restarted alone: {reason}", hint=instead)
     return process
 
 
-def refuse_without_model(settings: Settings, declared: UseCase, url: str) -> None:
+def require_model_after_restart(settings: Settings, declared: UseCase, url: str) -> None:
     """Raise while a service that has a model would have none after a restart.
 
     NoChampion, SignatureMismatch, RegistryUnreachable; nothing when it has no model now either.
     """
-    from evergreen.registry.champion import champion
+    from evergreen.registry.champion import read_champion
     from evergreen.registry.models import load_model
     from evergreen.serving.client import ServiceClient
 
@@ -155,7 +159,7 @@ def refuse_without_model(settings: Settings, declared: UseCase, url: str) -> Non
     if serves is None:
         return
     name, forced = declared.name, f"evergreen restart {declared.name} --force restarts it all the same"
-    present = champion(settings, name)
+    present = read_champion(settings, name)
     if present is None:
         raise NoChampion(
             f"the service of {name} answers with v{serves}, and would have no model after a restart:"
@@ -173,24 +177,24 @@ def refuse_without_model(settings: Settings, declared: UseCase, url: str) -> Non
         ) from error
 
 
-def _running(home: Path, settings: Settings, name: str) -> StackState:
+def _read_running_stack(home: Path, settings: Settings, name: str) -> StackState:
     """The state of the stack that runs in `home`. Raises StackNotRunning with what to do instead."""
     state = read_state(home)
-    if state is not None and is_supervised(home, state):
+    if state is not None and is_stack_supervised(home, state):
         return state
-    from evergreen.serving.standing import container_of
+    from evergreen.serving.standing import format_container_name
 
     known = name in settings.service_urls
     raise StackNotRunning(
         f"no stack runs in {home}, so nothing can be restarted there",
         hint="evergreen up starts it; in containers: docker compose restart "
-        + (container_of(name) if known else "SERVICE"),
+        + (format_container_name(name) if known else "SERVICE"),
     )
 
 
-def _process(home: Path, name: str) -> ProcessState:
+def _read_process(home: Path, name: str) -> ProcessState:
     state = read_state(home)
-    if state is None or not is_supervised(home, state):
+    if state is None or not is_stack_supervised(home, state):
         raise StackNotRunning(
             f"the stack of {home} ended meanwhile", hint="evergreen status shows why; evergreen up"
         )
@@ -201,8 +205,8 @@ def _process(home: Path, name: str) -> ProcessState:
 
 
 @contextmanager
-def _one_at_a_time(home: Path, say: Progress) -> Iterator[None]:
-    lock = open_lock(home, REQUEST_LOCK)
+def _hold_request_lock(home: Path, say: Progress) -> Iterator[None]:
+    lock = open_lock_file(home, REQUEST_LOCK)
     try:
         if not try_lock(lock):
             say("waiting for another restart")
@@ -213,11 +217,11 @@ def _one_at_a_time(home: Path, say: Progress) -> Iterator[None]:
         os.close(lock)
 
 
-def _await_taking(home: Path, name: str) -> None:
+def _wait_until_request_taken(home: Path, name: str) -> None:
     """Wait until the supervisor has taken the request. Raises StackError when it does not look."""
-    deadline = time.monotonic() + TAKEN_SECONDS
-    while request_waits(home):
-        _process(home, name)  # raises when the stack ends
+    deadline = time.monotonic() + TAKE_REQUEST_SECONDS
+    while has_request(home):
+        _read_process(home, name)  # raises when the stack ends
         if time.monotonic() > deadline and withdraw_request(home):
             raise StackError(
                 "the supervisor takes no requests: an earlier version of Evergreen started this stack",
@@ -226,10 +230,10 @@ def _await_taking(home: Path, name: str) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _await_ready(home: Path, name: str, request: str, say: Progress) -> ProcessState:
+def _wait_until_ready(home: Path, name: str, request: str, say: Progress) -> ProcessState:
     deadline, shown = time.monotonic() + READY_SECONDS, ""
     while True:
-        process = _process(home, name)
+        process = _read_process(home, name)
         text = f"{name}: {process.state}" + (f", {process.detail}" if process.detail else "")
         started = process.request == request
         if text != shown and (started or process.state == "restarting"):
@@ -244,17 +248,17 @@ def _await_ready(home: Path, name: str, request: str, say: Progress) -> ProcessS
             log = Path(process.log)
             raise ChildFailed(
                 f"{name} does not come up again ({process.state}: {process.detail or 'no reason known'})\n"
-                f"The last lines of {log}:\n{logs.tail(log)}",
+                f"The last lines of {log}:\n{logs.read_log_tail(log)}",
                 hint="the log says why; the stack goes on trying",
             )
         time.sleep(_POLL_SECONDS)
 
 
-def _standing(settings: Settings, declared: UseCase, url: str) -> dict[str, Any] | None:
-    from evergreen.registry.champion import champion
-    from evergreen.serving.standing import look_at_service
+def _read_standing(settings: Settings, declared: UseCase, url: str) -> dict[str, Any] | None:
+    from evergreen.registry.champion import read_champion
+    from evergreen.serving.standing import read_service_status
 
     try:
-        return look_at_service(url, declared, champion(settings, declared.name)).to_json()
+        return read_service_status(url, declared, read_champion(settings, declared.name)).to_json()
     except EvergreenError:
         return None

@@ -9,14 +9,14 @@ import sys
 
 from evergreen.errors import EvergreenError
 from evergreen.settings import load_settings
-from evergreen.store.connection.database import engine
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.connection.database import get_engine
+from evergreen.store.tables.migrations import apply_migrations
 
 
 def main() -> int:
     """Apply the pending migrations of the stack named by EVERGREEN_HOME; 0, or the error's exit code."""
     try:
-        applied = migrate(engine(load_settings()))
+        applied = apply_migrations(get_engine(load_settings()))
     except EvergreenError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -21,7 +21,7 @@ _IDLE_SECONDS = 30 * 86_400
 
 
 @contextmanager
-def turn(
+def hold_training_lock(
     database: sa.Engine, run: TrainingRun, worker: int = 0, wait_seconds: float = WAIT_SECONDS
 ) -> Iterator[None]:
     """Be the only one at work on that worker's part of the use case's trainings; others wait.
@@ -35,7 +35,7 @@ def turn(
     with database.connect() as connection:
         # Nothing is asked of it during a search of hours: the server must not end it for being idle.
         connection.exec_driver_sql(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
-        _take(database, connection, name, run, wait_seconds)
+        _acquire_lock(database, connection, name, run, wait_seconds)
         try:
             yield
         finally:
@@ -46,7 +46,7 @@ def turn(
                 logger.warning("MariaDB went away during the training of %s", run.use_case)
 
 
-def _take(
+def _acquire_lock(
     database: sa.Engine, connection: sa.Connection, name: str, run: TrainingRun, wait_seconds: float
 ) -> None:
     began = time.monotonic()
@@ -54,7 +54,7 @@ def _take(
     while not connection.execute(
         sa.text("SELECT GET_LOCK(:name, :seconds)"), {"name": name, "seconds": ask}
     ).scalar():
-        other = _other(database, run)
+        other = _describe_other_training(database, run)
         if time.monotonic() - began + ask >= wait_seconds:
             raise TrainingError(
                 f"{run.use_case} is being trained already: {other}",
@@ -65,9 +65,9 @@ def _take(
         ask = min(_ASK_SECONDS, wait_seconds)
 
 
-def _other(database: sa.Engine, run: TrainingRun) -> str:
+def _describe_other_training(database: sa.Engine, run: TrainingRun) -> str:
     """Who is at work, as far as the records say."""
-    other = training_run.latest_unfinished(database, run.use_case, besides=run.id)
+    other = training_run.find_unfinished_run(database, run.use_case, besides=run.id)
     if other is None:
         return f"training run {run.id}, in another process"
     return f"training run {other.id} as of {other.as_of:%Y-%m-%d %H:%M} UTC ({other.status})"

@@ -19,18 +19,18 @@ _PLAIN = (bool, int, float, complex, str, bytes, date, timedelta, type(None))
 
 
 @cache
-def code_version(function: Callable[..., Any]) -> str:
+def digest_function(function: Callable[..., Any]) -> str:
     """A digest of what a function does: its code and that of the functions of its module that it calls.
 
     Comments, docstrings, annotations and layout do not count. Where the source is not there, the compiled
     code does. Models carry this digest in their files, so that it must not change. It is taken once per
     process: the source file may be edited while the process goes on with what it loaded.
     """
-    told = "\n".join(_source(each) for each in _reached(function))
+    told = "\n".join(_read_source(each) for each in _list_reached_functions(function))
     return hashlib.sha256(told.encode()).hexdigest()[:_LENGTH]
 
 
-def _reached(function: Callable[..., Any]) -> list[Callable[..., Any]]:
+def _list_reached_functions(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     """The function and the functions of its own module below it, each once, in the order of their names."""
     found: dict[str, Callable[..., Any]] = {}
     waiting = [function]
@@ -48,16 +48,16 @@ def _reached(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     return [found[name] for name in sorted(found)]
 
 
-def _source(function: Callable[..., Any]) -> str:
+def _read_source(function: Callable[..., Any]) -> str:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         code = getattr(function, "__code__", None)
         return repr((code.co_code, code.co_consts, code.co_names)) if code else repr(function)
-    return ast.unparse(_Bare().visit(tree))
+    return ast.unparse(_AnnotationStripper().visit(tree))
 
 
-class _Bare(ast.NodeTransformer):
+class _AnnotationStripper(ast.NodeTransformer):
     """Functions without what changes no result: docstrings and annotations."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
@@ -81,12 +81,12 @@ class _Bare(ast.NodeTransformer):
 
 
 @cache
-def code_digest(function: Callable[..., Any]) -> str:
-    """SHA-256 of what a function does: like `code_version`, and also of what is called inside comprehensions
-    and inner functions, of functions of its package's other modules, and of the plain constants that they
-    read.
+def digest_reachable_code(function: Callable[..., Any]) -> str:
+    """SHA-256 of what a function does: like `digest_function`, and also of what is called inside
+    comprehensions and inner functions, of functions of its package's other modules, and of the plain
+    constants that they read.
 
-    The same on every supported Python. It is taken once per process, as `code_version` is.
+    The same on every supported Python. It is taken once per process, as `digest_function` is.
     """
     reached: dict[str, Callable[..., Any]] = {}
     constants: dict[str, str] = {}
@@ -99,11 +99,11 @@ def code_digest(function: Callable[..., Any]) -> str:
             continue
         reached[place] = each
         for name, value in _read_globals(each):
-            if isinstance(value, FunctionType) and _same_package(value, function):
+            if isinstance(value, FunctionType) and _is_same_package(value, function):
                 waiting.append(value)
             elif (text := describe_constant(value)) is not None:
                 constants[module + name] = text
-    lines = [_syntax_of(reached[name]) for name in sorted(reached)]
+    lines = [_describe_syntax(reached[name]) for name in sorted(reached)]
     lines += [f"{name}={constants[name]}" for name in sorted(constants)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -127,7 +127,7 @@ def describe_constant(value: object) -> str | None:
     return None if None in parts else f"{type(value).__name__}({', '.join(map(str, parts))})"
 
 
-def _same_package(one: FunctionType, other: Callable[..., Any]) -> bool:
+def _is_same_package(one: FunctionType, other: Callable[..., Any]) -> bool:
     package = one.__globals__.get("__package__")
     beside = package and package == getattr(other, "__globals__", {}).get("__package__")
     return one.__module__ == other.__module__ or bool(beside)
@@ -137,7 +137,7 @@ def _read_globals(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
     """What a function's code reads of its module: names with their values, and of other modules that it
     names the attributes, as in `helpers.ratio`."""
     code, scope = getattr(function, "__code__", None), getattr(function, "__globals__", {})
-    names = list(_global_names(code)) if code else []
+    names = list(_list_global_names(code)) if code else []
     for name in names:
         if name not in scope:
             continue
@@ -147,34 +147,36 @@ def _read_globals(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
             yield from ((f"{name}.{each}", attributes[each]) for each in names if each in attributes)
 
 
-def _global_names(code: CodeType) -> Iterator[str]:
+def _list_global_names(code: CodeType) -> Iterator[str]:
     """The names that a function's code looks up, and the code inside it: Python 3.11 compiles a comprehension
     as a function of its own, 3.12 does not."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _global_names(constant)
+            yield from _list_global_names(constant)
 
 
-def _syntax_of(function: Callable[..., Any]) -> str:
+def _describe_syntax(function: Callable[..., Any]) -> str:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         code = getattr(function, "__code__", None)
-        return _compiled(code) if code else f"{type(function).__module__}.{type(function).__qualname__}"
-    return _written(_Bare().visit(tree))
+        return (
+            _describe_bytecode(code) if code else f"{type(function).__module__}.{type(function).__qualname__}"
+        )
+    return _format_syntax(_AnnotationStripper().visit(tree))
 
 
-def _compiled(code: CodeType) -> str:
-    constants = [_compiled(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+def _describe_bytecode(code: CodeType) -> str:
+    constants = [_describe_bytecode(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
     return repr((code.co_code, constants, code.co_names))
 
 
-def _written(node: object) -> str:
+def _format_syntax(node: object) -> str:
     """A syntax tree as text. Empty fields are left out: newer Pythons have more of them."""
     if isinstance(node, list):
-        return f"[{', '.join(map(_written, node))}]"
+        return f"[{', '.join(map(_format_syntax, node))}]"
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
-    return f"{type(node).__name__}({', '.join(f'{name}={_written(value)}' for name, value in fields)})"
+    return f"{type(node).__name__}({', '.join(f'{name}={_format_syntax(value)}' for name, value in fields)})"

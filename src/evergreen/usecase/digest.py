@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
 from evergreen.hiding import hide_secrets
-from evergreen.usecase.code import code_digest
+from evergreen.usecase.code import digest_reachable_code
 from evergreen.usecase.use_case import UseCase
 
-_SHOWN = 7
+_SHORT_LENGTH = 7
 
 _WORDS = frozenset(("meaning", "title"))
 # What only readers of the store heed makes no ingested row another one.
@@ -28,13 +28,13 @@ _NOT_FOR_SERVING = _WORDS | {
 }
 
 
-def ingest_digest(use_case: UseCase) -> str:
+def compute_ingest_digest(use_case: UseCase) -> str:
     """SHA-256 over all of a declaration that an ingest heeds."""
     heeded = (use_case.name, use_case.entity, use_case.views, use_case.label)
-    return _digest(heeded, _NOT_FOR_INGEST)
+    return _compute_digest(heeded, _NOT_FOR_INGEST)
 
 
-def serving_digest(use_case: UseCase) -> str:
+def compute_serving_digest(use_case: UseCase) -> str:
     """SHA-256 over all of a declaration that a prediction service heeds: fields, types, domains, classes, the
     code of on-demand features, what the model is given, the greatest batch."""
     heeded = (
@@ -42,31 +42,31 @@ def serving_digest(use_case: UseCase) -> str:
         *([feature.name for feature in use_case.model_features], use_case.serving),
         [feature.nullable for feature in use_case.stored_features],
     )
-    return _digest(heeded, _NOT_FOR_SERVING)
+    return _compute_digest(heeded, _NOT_FOR_SERVING)
 
 
-def short_digest(digest: str) -> str:
+def shorten_digest(digest: str) -> str:
     """As much of a digest as people compare."""
-    return digest[:_SHOWN]
+    return digest[:_SHORT_LENGTH]
 
 
-def _digest(values: tuple[object, ...], left_out: frozenset[str]) -> str:
+def _compute_digest(values: tuple[object, ...], left_out: frozenset[str]) -> str:
     first, *others = values
-    lines = [str(first), *(_described(value, left_out) for value in others)]
+    lines = [str(first), *(_describe_value(value, left_out) for value in others)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _described(value: object, left_out: frozenset[str]) -> str:
+def _describe_value(value: object, left_out: frozenset[str]) -> str:
     if is_dataclass(value):
         parts = [
-            f"{field.name}={_described(getattr(value, field.name), left_out)}"
+            f"{field.name}={_describe_value(getattr(value, field.name), left_out)}"
             for field in fields(value)
             if field.name not in left_out
         ]
         return f"{type(value).__name__}({', '.join(parts)})"
     if isinstance(value, (tuple, list)):
-        return f"[{', '.join(_described(each, left_out) for each in value)}]"
+        return f"[{', '.join(_describe_value(each, left_out) for each in value)}]"
     if isinstance(value, Mapping):
-        pairs = sorted((str(name), _described(each, left_out)) for name, each in value.items())
+        pairs = sorted((str(name), _describe_value(each, left_out)) for name, each in value.items())
         return f"{{{', '.join(f'{name}: {text}' for name, text in pairs)}}}"
-    return code_digest(value) if callable(value) else hide_secrets(repr(value))
+    return digest_reachable_code(value) if callable(value) else hide_secrets(repr(value))

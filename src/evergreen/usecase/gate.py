@@ -23,8 +23,8 @@ SLICE_METRICS: dict[Problem, tuple[str, ...]] = {
 # The checks whose strictness a gate may declare, named as a verdict names them; "floors" and "slices" are all
 # "floor of METRIC" and all "slices of FEATURE".
 GATE_CHECKS = ("beats linear", "beats dummy", "floors", "calibration", "slices", "size", "latency", "replay")
-FLOOR_OF = "floor of "
-SLICES_OF = "slices of "
+FLOOR_PREFIX = "floor of "
+SLICES_PREFIX = "slices of "
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Gate:
     def strictness_of(self, check: str) -> Strictness | None:
         """What is declared for the check of that name in a verdict; None leaves it to the gate's rules."""
         kind = check
-        for prefix, family in ((FLOOR_OF, "floors"), (SLICES_OF, "slices")):
+        for prefix, family in ((FLOOR_PREFIX, "floors"), (SLICES_PREFIX, "slices")):
             if check.startswith(prefix):
                 kind = family
         for name in (check, kind):
@@ -132,20 +132,20 @@ class Gate:
         return None
 
     def _check_name(self, field: str, name: str) -> None:
-        floors = [f"{FLOOR_OF}{floor.metric}" for floor in self.floors]
+        floors = [f"{FLOOR_PREFIX}{floor.metric}" for floor in self.floors]
         # Whether a feature has a slice is known to the use case only.
-        if name in GATE_CHECKS or name in floors or str(name).startswith(SLICES_OF):
+        if name in GATE_CHECKS or name in floors or str(name).startswith(SLICES_PREFIX):
             return
         if name in ("beats champion", "beats champion surely"):
             hint = "margin and confidence say what is asked beside the champion"
         elif name == "leakage":
             hint = "it is a warning always, for a perfect score may be honest"
         else:
-            hint = _nearest_check(name, (*GATE_CHECKS, *floors))
+            hint = _suggest_check(name, (*GATE_CHECKS, *floors))
         raise UseCaseError(f"the gate's {field} names {name!r}, which cannot be declared so", hint=hint)
 
 
-def _nearest_check(name: object, known: Iterable[str]) -> str:
+def _suggest_check(name: object, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(str(name), names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}"

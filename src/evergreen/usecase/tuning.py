@@ -17,22 +17,22 @@ ClassWeights = WeightRule | tuple[float, ...]
 
 # CatBoost's parameters that may be searched, by the kind of value they take. Which rows, which loss, seeds,
 # threads and files are not the search's business.
-WHOLE = frozenset(
+WHOLE_PARAMETERS = frozenset(
     (
         *("depth", "min_data_in_leaf", "max_leaves", "border_count", "leaf_estimation_iterations"),
         *("one_hot_max_size", "max_ctr_complexity", "fold_permutation_block"),
     )
 )
-REAL = frozenset(
+REAL_PARAMETERS = frozenset(
     (
         *("l2_leaf_reg", "learning_rate", "rsm", "random_strength", "bagging_temperature", "subsample"),
         *("model_size_reg", "diffusion_temperature", "model_shrink_rate", "fold_len_multiplier"),
     )
 )
-NAMED = frozenset(("grow_policy", "bootstrap_type", "score_function", "boosting_type", "nan_mode"))
-SEARCHABLE = WHOLE | REAL | NAMED
+NAMED_PARAMETERS = frozenset(("grow_policy", "bootstrap_type", "score_function", "boosting_type", "nan_mode"))
+SEARCHABLE_PARAMETERS = WHOLE_PARAMETERS | REAL_PARAMETERS | NAMED_PARAMETERS
 # What follows from the rest of the declaration or from a setting.
-FIXED = frozenset(
+FIXED_PARAMETERS = frozenset(
     (
         *("iterations", "loss_function", "eval_metric", "random_seed", "class_weights", "class_names"),
         *("auto_class_weights", "early_stopping_rounds", "od_wait", "thread_count", "task_type", "devices"),
@@ -41,17 +41,19 @@ FIXED = frozenset(
 )
 
 
-def _check_known(parameter: str) -> None:
-    if parameter in FIXED:
+def _check_parameter(parameter: str) -> None:
+    if parameter in FIXED_PARAMETERS:
         raise UseCaseError(
             f"the search space names {parameter!r}, which is not the search's to choose",
             hint="the use case, its budget or a setting decides it: leave it out",
         )
-    if parameter not in SEARCHABLE:
-        near = difflib.get_close_matches(parameter, SEARCHABLE, n=1)
+    if parameter not in SEARCHABLE_PARAMETERS:
+        near = difflib.get_close_matches(parameter, SEARCHABLE_PARAMETERS, n=1)
         raise UseCaseError(
             f"the search space names {parameter!r}, which is no parameter that may be searched",
-            hint=f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(SEARCHABLE))}",
+            hint=f"did you mean {near[0]!r}?"
+            if near
+            else f"choose from {', '.join(sorted(SEARCHABLE_PARAMETERS))}",
         )
 
 
@@ -66,8 +68,8 @@ class Between:
     log: bool = False
 
     def __post_init__(self) -> None:
-        _check_known(self.parameter)
-        if self.parameter in NAMED:
+        _check_parameter(self.parameter)
+        if self.parameter in NAMED_PARAMETERS:
             raise UseCaseError(
                 f"the search space gives {self.parameter!r} a range, but its values are names",
                 hint=f'declare OneOf({self.parameter!r}, ("...", "..."))',
@@ -88,7 +90,7 @@ class Between:
 
     @property
     def whole(self) -> bool:
-        return self.parameter in WHOLE
+        return self.parameter in WHOLE_PARAMETERS
 
     @property
     def middle(self) -> float | int:
@@ -105,7 +107,7 @@ class OneOf:
     values: tuple[float | str, ...]
 
     def __post_init__(self) -> None:
-        _check_known(self.parameter)
+        _check_parameter(self.parameter)
         if not self.values:
             raise UseCaseError(
                 f"the search space gives {self.parameter!r} no value",
@@ -113,9 +115,9 @@ class OneOf:
             )
         what: str = "numbers"
         kind: type | tuple[type, ...] = (int, float)
-        if self.parameter in NAMED:
+        if self.parameter in NAMED_PARAMETERS:
             what, kind = "names", str
-        elif self.parameter in WHOLE:
+        elif self.parameter in WHOLE_PARAMETERS:
             what, kind = "whole numbers", int
         wrong = [value for value in self.values if not isinstance(value, kind) or isinstance(value, bool)]
         if wrong:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from evergreen.errors import UseCaseError
 from evergreen.usecase.features import Entity, Feature, FeatureSet, OnDemandFeature
-from evergreen.usecase.gate import SLICE_METRICS, SLICES_OF, Approval, Gate, Slice
+from evergreen.usecase.gate import SLICE_METRICS, SLICES_PREFIX, Approval, Gate, Slice
 from evergreen.usecase.names import (
     CATEGORY_CHARACTERS,
     IDENTIFIER_LENGTH,
@@ -137,7 +137,7 @@ class UseCase:
                     raise UseCaseError(
                         f"feature set {chosen.name!r} of {self.name!r} chooses {name!r},"
                         " which nobody declares",
-                        hint=_nearest(name, self.feature_types),
+                        hint=_suggest_name(name, self.feature_types),
                     )
         sets = [chosen.name for chosen in self.feature_sets]
         if len(set(sets)) < len(sets) or (self.model_set and self.model_set not in sets):
@@ -161,7 +161,7 @@ class UseCase:
             if dtype is None:
                 raise UseCaseError(
                     f"a slice of {self.name!r} is of {chosen.feature!r}, which nobody declares",
-                    hint=_nearest(chosen.feature, self.feature_types),
+                    hint=_suggest_name(chosen.feature, self.feature_types),
                 )
             if (dtype in ("int", "float")) != bool(chosen.edges):
                 raise UseCaseError(
@@ -175,12 +175,14 @@ class UseCase:
                     f"the slice {chosen.feature!r} of {self.name!r} limits {chosen.metric!r}",
                     hint=f"of a {self.problem} problem's groups these are measured: {', '.join(known)}",
                 )
-        sliced = {f"{SLICES_OF}{chosen.feature}" for chosen in self.slices}
+        sliced = {f"{SLICES_PREFIX}{chosen.feature}" for chosen in self.slices}
         for name in (*self.gate.hard, *self.gate.warn):
-            if name.startswith(SLICES_OF) and name not in sliced:
+            if name.startswith(SLICES_PREFIX) and name not in sliced:
                 raise UseCaseError(
                     f"the gate of {self.name!r} names {name!r}, which has no slice",
-                    hint=_nearest(name, sliced) if sliced else "declare the slice, or leave the name out",
+                    hint=_suggest_name(name, sliced)
+                    if sliced
+                    else "declare the slice, or leave the name out",
                 )
         if self.folds and (self.folds < 2 or self.split == "time"):
             raise UseCaseError(
@@ -213,7 +215,7 @@ class UseCase:
                         raise UseCaseError(
                             f"rule {rule.name!r} of {self.name!r} needs {column!r},"
                             f" which {name} does not have",
-                            hint=_nearest(column, known),
+                            hint=_suggest_name(column, known),
                         )
             for reference in part.contract.references:
                 if reference.view not in views - {name}:
@@ -269,7 +271,7 @@ class UseCase:
                     raise UseCaseError(
                         f"on-demand feature {feature.name!r} of {self.name!r} needs {name!r},"
                         " which nobody declares",
-                        hint=_nearest(name, declared),
+                        hint=_suggest_name(name, declared),
                     )
         ordered: list[OnDemandFeature] = []
         while waiting:
@@ -337,6 +339,6 @@ class UseCase:
         return f"{self.name}__{verb}"
 
 
-def _nearest(name: str, known: Mapping[str, object] | set[str]) -> str:
+def _suggest_name(name: str, known: Mapping[str, object] | set[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else "declare it or rename the parameter"

@@ -15,21 +15,21 @@ from evergreen.errors import UnknownUseCase, UntrustedFolder, UseCaseError
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 
-PACKAGED = Path(__file__).parent
+PACKAGED_FOLDER = Path(__file__).parent
 
 
-def folders(settings: Settings) -> dict[str, Path]:
+def find_use_case_folders(settings: Settings) -> dict[str, Path]:
     """Every use-case folder by name: the package's own, then each folder of EVERGREEN_USE_CASES.
 
     Raises UntrustedFolder when one of the latter belongs to somebody else.
     """
-    return {name: places[0] for name, places in _places(settings).items()}
+    return {name: places[0] for name, places in _find_folders(settings).items()}
 
 
-def _places(settings: Settings) -> dict[str, list[Path]]:
+def _find_folders(settings: Settings) -> dict[str, list[Path]]:
     """All folders of each name: more than one is a fault of that use case alone."""
     found: dict[str, list[Path]] = {}
-    roots = [PACKAGED, *(Path(part) for part in settings.use_cases.split(os.pathsep) if part)]
+    roots = [PACKAGED_FOLDER, *(Path(part) for part in settings.use_cases.split(os.pathsep) if part)]
     for root in roots[1:]:
         settings.trust.check_use_cases(root)
     for root in dict.fromkeys(root.resolve() for root in roots):
@@ -38,13 +38,13 @@ def _places(settings: Settings) -> dict[str, list[Path]]:
     return found
 
 
-def load(name: str, settings: Settings) -> UseCase:
+def load_use_case(name: str, settings: Settings) -> UseCase:
     """The use case of that name.
 
     Raises UnknownUseCase with the nearest name, UseCaseError with the file and line that is wrong, also where
     the use case's own files belong to somebody else, or UntrustedFolder for a whole folder of use cases.
     """
-    places = _places(settings)
+    places = _find_folders(settings)
     known = {each: found[0] for each, found in places.items()}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
@@ -57,7 +57,7 @@ def load(name: str, settings: Settings) -> UseCase:
             f"use case {name!r} is declared twice: {' and '.join(map(str, places[name]))}",
             hint="rename one of the folders",
         )
-    use_case = getattr(_module(name, known[name], settings), "USE_CASE", None)
+    use_case = getattr(_import_use_case(name, known[name], settings), "USE_CASE", None)
     if not isinstance(use_case, UseCase):
         raise UseCaseError(
             f"{known[name] / '__init__.py'} declares no use case",
@@ -71,37 +71,37 @@ def load(name: str, settings: Settings) -> UseCase:
     return use_case
 
 
-def load_sound(settings: Settings) -> tuple[dict[str, UseCase], dict[str, UseCaseError]]:
+def load_valid_use_cases(settings: Settings) -> tuple[dict[str, UseCase], dict[str, UseCaseError]]:
     """Every sound use case by name, and what is wrong with each of the others."""
     sound: dict[str, UseCase] = {}
     faults: dict[str, UseCaseError] = {}
-    for name in folders(settings):
+    for name in find_use_case_folders(settings):
         try:
-            sound[name] = load(name, settings)
+            sound[name] = load_use_case(name, settings)
         except UseCaseError as error:
             faults[name] = error
     return sound, faults
 
 
-def submodule(name: str, part: str, settings: Settings) -> ModuleType | None:
+def load_submodule(name: str, part: str, settings: Settings) -> ModuleType | None:
     """An optional module of a use case's folder, such as its `simulator`; None where there is none.
 
-    Raises UseCaseError, as `load` does, also where the module ends the program.
+    Raises UseCaseError, as `load_use_case` does, also where the module ends the program.
     """
-    folder = folders(settings).get(name)
+    folder = find_use_case_folders(settings).get(name)
     if folder is None or not (folder / f"{part}.py").exists():
         return None
-    package = _module(name, folder, settings).__name__
+    package = _import_use_case(name, folder, settings).__name__
     try:
         return importlib.import_module(f"{package}.{part}")
     except SystemExit as error:
-        raise _ends_the_program(error, folder) from error
+        raise _build_exit_error(error, folder) from error
 
 
-def _module(name: str, folder: Path, settings: Settings) -> ModuleType:
+def _import_use_case(name: str, folder: Path, settings: Settings) -> ModuleType:
     """The use case's package, imported from where it is. Its files are judged first: importing runs them."""
     try:
-        if folder.parent == PACKAGED:
+        if folder.parent == PACKAGED_FOLDER:
             return importlib.import_module(f"evergreen.usecases.{name}")
         settings.trust.check_code(folder, "the use case's folder")
         qualified = f"evergreen_usecases_{name}"
@@ -125,25 +125,27 @@ def _module(name: str, folder: Path, settings: Settings) -> ModuleType:
     except UntrustedFolder as error:
         raise UseCaseError(f"use case {name!r} is not loaded: {error.message}", hint=error.hint) from error
     except UseCaseError as error:
-        raise UseCaseError(f"{_where(error, folder)}: {error.message}", hint=error.hint) from error
+        raise UseCaseError(
+            f"{_find_error_location(error, folder)}: {error.message}", hint=error.hint
+        ) from error
     except SystemExit as error:
-        raise _ends_the_program(error, folder) from error
+        raise _build_exit_error(error, folder) from error
     except Exception as error:
         raise UseCaseError(
-            f"{_where(error, folder)}: {type(error).__name__}: {error}",
+            f"{_find_error_location(error, folder)}: {type(error).__name__}: {error}",
             hint="mend that line; the other use cases are not affected",
         ) from error
 
 
-def _ends_the_program(error: SystemExit, folder: Path) -> UseCaseError:
+def _build_exit_error(error: SystemExit, folder: Path) -> UseCaseError:
     # Not an Exception: uncaught it would end the command, or Airflow's parsing of all use cases, silently.
     return UseCaseError(
-        f"{_where(error, folder)}: the code ends the program (SystemExit: {error})",
+        f"{_find_error_location(error, folder)}: the code ends the program (SystemExit: {error})",
         hint="take sys.exit or exit out of that line; the other use cases are not affected",
     )
 
 
-def _where(error: BaseException, folder: Path) -> str:
+def _find_error_location(error: BaseException, folder: Path) -> str:
     """File and line of the innermost frame that lies in the use case's folder."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"

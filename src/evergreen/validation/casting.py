@@ -14,7 +14,7 @@ from evergreen.validation import objects
 
 # From here on a float64 no longer tells neighbouring integers apart: 2^53 may have been 2^53 + 1.
 WHOLE_LIMIT = 2**53
-MOMENT = pa.timestamp("us", "UTC")
+TIMESTAMP_TYPE = pa.timestamp("us", "UTC")
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _NO_NUMBER = pa.array(objects.NO_NUMBER)
@@ -35,21 +35,21 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Cast:
+class CastResult:
     """A column of the declared type, null where a value is missing or at fault."""
 
     values: pa.Array
     faults: tuple[Fault, ...] = ()
 
 
-def cast(values: Values, dtype: DType) -> Cast:
+def cast_values(values: Values, dtype: DType) -> CastResult:
     """Any column as int64, float64 or string."""
     return to_number(values, whole=dtype == "int") if dtype in ("int", "float") else to_text(values, dtype)
 
 
-def to_number(values: Values, *, whole: bool) -> Cast:
+def to_number(values: Values, *, whole: bool) -> CastResult:
     """As float64, or int64 if `whole`; texts, infinities and, if `whole`, fractions are at fault."""
-    made, wrong = _floats(values)
+    made, wrong = _to_floats(values)
     absent = np.isnan(made)
     faults = [Fault("is not a number", np.flatnonzero(wrong))] if wrong.any() else []
     # Most columns have nothing but numbers in a row: three passes over a few KiB decide that.
@@ -63,22 +63,22 @@ def to_number(values: Values, *, whole: bool) -> Cast:
             faults.append(Fault(check, np.flatnonzero(bad)))
             absent |= bad
     if whole:
-        return Cast(pa.array(np.where(absent, 0, made).astype(np.int64), mask=absent), tuple(faults))
-    return Cast(pa.array(made, mask=absent), tuple(faults))
+        return CastResult(pa.array(np.where(absent, 0, made).astype(np.int64), mask=absent), tuple(faults))
+    return CastResult(pa.array(made, mask=absent), tuple(faults))
 
 
-def to_text(values: Values, dtype: DType) -> Cast:
+def to_text(values: Values, dtype: DType) -> CastResult:
     """As strings, stripped of surrounding spaces; the empty text is missing."""
     faults: list[Fault] = []
     if isinstance(values, pa.Array) and _is_string(values.type):
-        made = _trimmed(pc.cast(values, pa.string()))
-        sizes = _sizes(made)
+        made = _trim_texts(pc.cast(values, pa.string()))
+        sizes = _measure_texts(made)
         if (sizes == 0).any():
             made = pc.if_else(pc.equal(pc.binary_length(made), 0), None, made)
     else:
         # Through the different values: a column of another type that serves as a category has few.
-        plain, indices = _different(values)
-        found, wrong = objects.texts(plain)
+        plain, indices = _encode_distinct_values(values)
+        found, wrong = objects.parse_texts(plain)
         made = pa.array(found, pa.string())
         if indices is None:
             faults = [Fault(check, rows) for check, rows in wrong.items()]
@@ -86,7 +86,7 @@ def to_text(values: Values, dtype: DType) -> Cast:
             made = made.take(indices)
             at = indices.to_numpy(zero_copy_only=False)
             faults = [Fault(check, np.flatnonzero(np.isin(at, rows))) for check, rows in wrong.items()]
-        sizes = _sizes(made)
+        sizes = _measure_texts(made)
     limit = CATEGORY_CHARACTERS if dtype == "category" else TEXT_BYTES
     if len(sizes) and sizes.max() > limit:
         measured = pc.utf8_length(made) if dtype == "category" else pc.binary_length(made)
@@ -95,54 +95,54 @@ def to_text(values: Values, dtype: DType) -> Cast:
             unit = "characters" if dtype == "category" else "bytes"
             faults.append(Fault(f"is longer than {limit:,} {unit}", np.flatnonzero(long)))
             made = pc.if_else(pa.array(long), None, made)
-    return Cast(made, tuple(faults))
+    return CastResult(made, tuple(faults))
 
 
-def to_moment(values: Values) -> Cast:
+def to_timestamp(values: Values) -> CastResult:
     """As timestamp[us, UTC]; without an offset it is UTC. Texts must be ISO 8601, years 1 to 9999."""
     if isinstance(values, pa.Array):
         if pa.types.is_null(values.type):
-            return Cast(values.cast(MOMENT))
+            return CastResult(values.cast(TIMESTAMP_TYPE))
         if pa.types.is_date32(values.type):
             values = values.cast(pa.timestamp("s"))
         elif pa.types.is_date64(values.type):
             values = values.cast(pa.timestamp("ms"))
         if pa.types.is_timestamp(values.type):
-            return _ranged(values)
+            return _cast_timestamps(values)
         if _is_string(values.type):
-            values = _trimmed(pc.cast(values, pa.string()))
+            values = _trim_texts(pc.cast(values, pa.string()))
             # A column keeps to one form: with offsets or without. Anything else goes value by value.
-            for kind in (pa.timestamp("us"), MOMENT):
+            for kind in (pa.timestamp("us"), TIMESTAMP_TYPE):
                 try:
-                    return _ranged(pc.cast(values, kind))
+                    return _cast_timestamps(pc.cast(values, kind))
                 except pa.ArrowInvalid:
                     continue
-    made, wrong = objects.moments(plain_objects(values))
+    made, wrong = objects.parse_timestamps(to_plain_objects(values))
     faults = tuple(Fault(check, rows) for check, rows in wrong.items())
-    return Cast(pa.array(made, pa.timestamp("us")).cast(MOMENT), faults)
+    return CastResult(pa.array(made, pa.timestamp("us")).cast(TIMESTAMP_TYPE), faults)
 
 
-def _floats(values: Values) -> tuple[np.ndarray, np.ndarray]:
+def _to_floats(values: Values) -> tuple[np.ndarray, np.ndarray]:
     """float64 with NaN for missing, and where a value is no number."""
     nothing = np.zeros(len(values), dtype=bool)
     if not isinstance(values, pa.Array):
-        return objects.numbers(values)
+        return objects.parse_numbers(values)
     kind = values.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        return _numpy(pc.cast(values, pa.float64(), safe=False)), nothing
+        return _to_numpy(pc.cast(values, pa.float64(), safe=False)), nothing
     if pa.types.is_null(kind):
         return np.full(len(values), np.nan), nothing
     if pa.types.is_decimal(kind):
         # By way of text: Arrow's own conversion may miss the nearest float64.
         values = pc.cast(values, pa.string())
     elif not _is_string(kind):
-        return objects.numbers(plain_objects(values))
-    texts = _trimmed(pc.cast(values, pa.string()))
+        return objects.parse_numbers(to_plain_objects(values))
+    texts = _trim_texts(pc.cast(values, pa.string()))
     try:
         made, odd = pc.cast(texts, pa.float64()), None
     except pa.ArrowInvalid:
-        made, odd = _mostly(texts)
-    numbers = _numpy(made)
+        made, odd = _cast_numeric_texts(texts)
+    numbers = _to_numpy(made)
     # "nan(7)" is a NaN to Arrow, and "nan" a way to say that there is none.
     spelled = np.isnan(numbers)
     if made.null_count < spelled.sum():
@@ -151,11 +151,11 @@ def _floats(values: Values) -> tuple[np.ndarray, np.ndarray]:
     if odd is None or not odd.any():
         return numbers, nothing
     numbers = numbers.copy()
-    numbers[odd], nothing[odd] = objects.numbers(plain_objects(texts.filter(pa.array(odd))))
+    numbers[odd], nothing[odd] = objects.parse_numbers(to_plain_objects(texts.filter(pa.array(odd))))
     return numbers, nothing
 
 
-def _mostly(texts: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
+def _cast_numeric_texts(texts: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
     """The numbers among texts as float64, null elsewhere; where there is a text that is neither number nor
     one of the usual words for none."""
     none = pc.is_in(pc.utf8_lower(texts), value_set=_NO_NUMBER)
@@ -168,7 +168,7 @@ def _mostly(texts: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
         return pc.cast(pc.if_else(plain, texts, None), pa.float64()), odd
 
 
-def _ranged(moments: pa.Array) -> Cast:
+def _cast_timestamps(moments: pa.Array) -> CastResult:
     """Timestamps of any unit as microseconds; refused are those outside the years 1 to 9999."""
     per_second = _PER_SECOND[moments.type.unit]
     given = pc.is_valid(moments).to_numpy(zero_copy_only=False)
@@ -181,10 +181,10 @@ def _ranged(moments: pa.Array) -> Cast:
         if per_second > 1_000_000
         else counted * (1_000_000 // per_second)
     )
-    values = pa.array(micros, mask=~given | outside).cast(MOMENT)
+    values = pa.array(micros, mask=~given | outside).cast(TIMESTAMP_TYPE)
     if outside.any():
-        return Cast(values, (Fault(objects.OUTSIDE, np.flatnonzero(outside)),))
-    return Cast(values)
+        return CastResult(values, (Fault(objects.OUTSIDE_YEARS, np.flatnonzero(outside)),))
+    return CastResult(values)
 
 
 def _is_string(kind: pa.DataType) -> bool:
@@ -193,9 +193,9 @@ def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _trimmed(texts: pa.Array) -> pa.Array:
+def _trim_texts(texts: pa.Array) -> pa.Array:
     """As `str.strip`: both heed Unicode's White_Space. Most columns have no such byte at all."""
-    offsets = _offsets(texts)
+    offsets = _get_offsets(texts)
     data = texts.buffers()[2]
     if data is None or not len(texts):
         return texts
@@ -205,33 +205,33 @@ def _trimmed(texts: pa.Array) -> pa.Array:
     return pc.utf8_trim_whitespace(texts)
 
 
-def _offsets(texts: pa.Array) -> np.ndarray:
+def _get_offsets(texts: pa.Array) -> np.ndarray:
     buffer = texts.buffers()[1]
     if buffer is None or not len(texts):
         return np.zeros(1, np.int32)
     return np.frombuffer(buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
 
 
-def _sizes(texts: pa.Array) -> np.ndarray:
+def _measure_texts(texts: pa.Array) -> np.ndarray:
     """Bytes of each text, -1 for a missing one. Shape (rows,)."""
-    sizes = np.diff(_offsets(texts))
+    sizes = np.diff(_get_offsets(texts))
     if texts.null_count:
         sizes = np.where(pc.is_valid(texts).to_numpy(zero_copy_only=False), sizes, -1)
     return sizes
 
 
-def _different(values: Values) -> tuple[np.ndarray, pa.Array | None]:
+def _encode_distinct_values(values: Values) -> tuple[np.ndarray, pa.Array | None]:
     """The different values as objects, and for each row which of them it holds; None: one for each row."""
     if not isinstance(values, pa.Array):
         return values, None
     try:
         coded = values.dictionary_encode()
     except pa.ArrowNotImplementedError:  # nested
-        return plain_objects(values), None
-    return plain_objects(coded.dictionary), coded.indices
+        return to_plain_objects(values), None
+    return to_plain_objects(coded.dictionary), coded.indices
 
 
-def plain_objects(values: Values) -> np.ndarray:
+def to_plain_objects(values: Values) -> np.ndarray:
     """As Python objects, None for missing."""
     if not isinstance(values, pa.Array):
         return values
@@ -244,5 +244,5 @@ def plain_objects(values: Values) -> np.ndarray:
     return made
 
 
-def _numpy(numbers: pa.Array) -> np.ndarray:
+def _to_numpy(numbers: pa.Array) -> np.ndarray:
     return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)

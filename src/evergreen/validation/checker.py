@@ -13,25 +13,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evergreen.usecase import EVENT_TIME, Feature, FeatureView, Label, Severity, UseCase
-from evergreen.validation.casting import MOMENT, Cast, Values, plain_objects, to_moment
+from evergreen.validation.casting import TIMESTAMP_TYPE, CastResult, Values, to_plain_objects, to_timestamp
 from evergreen.validation.domain_words import NO_VALUE
-from evergreen.validation.domains import breaks_rule, broken, domain_checks
+from evergreen.validation.domains import build_domain_checks, find_domain_faults, find_rule_breaks
 from evergreen.validation.part_columns import (
+    build_clean_schema,
+    build_missing_column_failure,
     cast_column,
-    clean_schema,
-    declared,
-    missing_column,
-    part_name,
-    source_columns,
+    get_part_name,
+    list_declared_columns,
+    list_source_columns,
 )
-from evergreen.validation.report import Failure, Rejected, Report
+from evergreen.validation.report import Failure, RejectedRow, Report
 from evergreen.validation.tally import Tally
-from evergreen.validation.whole import ALL_ROWS, Whole
+from evergreen.validation.whole import ALL_ROWS, WholeIngestChecks
 
-__all__ = ["Checker", "Rejected"]
+__all__ = ["Checker", "RejectedRow"]
 
 # Among so many values that break a check, five different ones are looked for.
-_LOOKED_AT = 50
+_EXAMPLE_CANDIDATES = 50
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ class Checker:
         usual_rows: float | None = None,
     ) -> None:
         self.use_case, self.part = use_case, part
-        self.sources = source_columns(use_case, part)
-        self.schema = clean_schema(use_case, part)
-        self._declared = declared(use_case, part)
-        self._checks = {name: domain_checks(what) for name, what in self._declared.items()}
+        self.sources = list_source_columns(use_case, part)
+        self.schema = build_clean_schema(use_case, part)
+        self._declared = list_declared_columns(use_case, part)
+        self._checks = {name: build_domain_checks(what) for name, what in self._declared.items()}
         # What rows break, and what whole batches lack.
         self._tally, self._lacking = Tally(), Tally()
-        self._whole = Whole(use_case, part, as_of, usual_rows)
-        self._rejected: list[Rejected] = []
+        self._whole = WholeIngestChecks(use_case, part, as_of, usual_rows)
+        self._rejected: list[RejectedRow] = []
         self._rows = self._unlabelled = self._bad_rows = 0
 
     def clean(self, raw: pa.Table) -> pa.Table:
@@ -92,7 +92,7 @@ class Checker:
             positions = positions[known]
         missing = [name for name in self.sources if name not in columns]
         for name in missing:
-            self._lacking.add(missing_column(name, set(present) - set(self.sources), rows))
+            self._lacking.add(build_missing_column_failure(name, set(present) - set(self.sources), rows))
         made, breaches = self._cast(columns, len(positions))
         breaches += self._rules(made, columns, breaches, len(positions))
         bad = np.zeros(len(positions), dtype=bool)
@@ -109,7 +109,7 @@ class Checker:
         self._whole.add(clean)
         return clean
 
-    def take_rejected(self) -> list[Rejected]:
+    def take_rejected(self) -> list[RejectedRow]:
         """The rejected rows since the last call; none where the contract allows no partial load."""
         taken, self._rejected = self._rejected, []
         return taken
@@ -135,14 +135,14 @@ class Checker:
         failures += [*self._lacking.failures, *self._whole.failures(self._rows), *more]
         sound = not any(found.severity == "error" for found in failures)
         kept = self._whole.rows - left_out if sound else 0
-        name = part_name(self.part)
+        name = get_part_name(self.part)
         return Report(self.use_case.name, name, self._rows, kept, tuple(failures), self._bad_rows)
 
     def report_rows(self) -> Report:
         """The report on what rows break, each check with its declared severity, whatever share of them the
         contract lets load; `kept` counts the clean rows."""
         failures = (*self._tally.failures, *self._lacking.failures)
-        name = part_name(self.part)
+        name = get_part_name(self.part)
         return Report(self.use_case.name, name, self._rows, self._whole.rows, failures, self._bad_rows)
 
     def _labelled(self, columns: Mapping[str, Values]) -> tuple[Mapping[str, Values], np.ndarray | None]:
@@ -151,14 +151,16 @@ class Checker:
         label = self.part
         if not isinstance(label, Label) or label.source_column not in columns:
             return columns, None
-        values, faults = _split(cast_column(columns[label.source_column], label))
+        values, faults = _locate_values(cast_column(columns[label.source_column], label))
         known = values | faults
         unknown = int(len(known) - known.sum())
         if not unknown:
             return columns, None
         self._unlabelled += unknown
         self._tally.count(label.name, "is not known yet (left out)", unknown, (), "warning")
-        return {name: _filtered(column, known) for name, column in columns.items()}, np.flatnonzero(known)
+        return {name: _filter_values(column, known) for name, column in columns.items()}, np.flatnonzero(
+            known
+        )
 
     def _cast(self, columns: Mapping[str, Values], rows: int) -> tuple[dict[str, pa.Array], list[_Breach]]:
         """Each column as declared, and what its values break. A column that is not there is all missing."""
@@ -174,19 +176,19 @@ class Checker:
             breaches += [_Breach(name, fault.check, "error", fault.rows, source) for fault in cast.faults]
             severity = what.severity if isinstance(what, Feature) else "error"
             if not (isinstance(what, Feature) and what.nullable):
-                breaches += _required(name, cast, severity)
-            for fault in broken(self._checks[name], cast.values):
+                breaches += _find_missing_values(name, cast, severity)
+            for fault in find_domain_faults(self._checks[name], cast.values):
                 breaches.append(_Breach(name, fault.check, severity, fault.rows, source))
         column = self.part.event_time
         if column is None:
-            made[EVENT_TIME] = pa.array(np.zeros(rows, np.int64)).cast(MOMENT)
+            made[EVENT_TIME] = pa.array(np.zeros(rows, np.int64)).cast(TIMESTAMP_TYPE)
         elif column not in columns:
-            made[EVENT_TIME] = pa.nulls(rows, MOMENT)
+            made[EVENT_TIME] = pa.nulls(rows, TIMESTAMP_TYPE)
         else:
-            cast = to_moment(columns[column])
+            cast = to_timestamp(columns[column])
             made[EVENT_TIME] = cast.values
             breaches += [_Breach(column, fault.check, "error", fault.rows, column) for fault in cast.faults]
-            breaches += _required(column, cast, "error")
+            breaches += _find_missing_values(column, cast, "error")
         return made, breaches
 
     def _rules(
@@ -207,8 +209,8 @@ class Checker:
         at = np.flatnonzero(sound)
         breaches = []
         for rule in rules if len(at) else ():
-            inputs = {name: _filtered(made[name], sound) for name in rule.inputs}
-            wrong = at[breaks_rule(rule, inputs)]
+            inputs = {name: _filter_values(made[name], sound) for name in rule.inputs}
+            wrong = at[find_rule_breaks(rule, inputs)]
             if len(wrong):
                 check = f"breaks the rule {rule.name}" + (f": {rule.meaning}" if rule.meaning else "")
                 breaches.append(_Breach(", ".join(rule.inputs), check, rule.severity, wrong))
@@ -216,12 +218,12 @@ class Checker:
 
     def _tell(self, breach: _Breach, columns: Mapping[str, Values], made: Mapping[str, pa.Array]) -> None:
         examples: Iterable[object] = ()
-        rows = breach.rows[:_LOOKED_AT]
+        rows = breach.rows[:_EXAMPLE_CANDIDATES]
         if breach.shown:
-            examples = plain_objects(_taken(columns[breach.shown], rows))
+            examples = to_plain_objects(_take_values(columns[breach.shown], rows))
         elif breach.check != NO_VALUE:
             names = breach.column.split(", ")
-            values = [plain_objects(made[name].take(pa.array(rows))) for name in names]
+            values = [to_plain_objects(made[name].take(pa.array(rows))) for name in names]
             examples = [
                 ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True))
                 for row in zip(*values, strict=True)
@@ -245,22 +247,22 @@ class Checker:
             if breach.severity == "error":
                 for row in breach.rows.tolist():
                     reasons[row].append(f"{breach.column} {breach.check}")
-        content = {name: plain_objects(_taken(column, at)) for name, column in columns.items()}
+        content = {name: to_plain_objects(_take_values(column, at)) for name, column in columns.items()}
         for index, row in enumerate(at.tolist()):
-            held = {name: _shown(values[index]) for name, values in content.items()}
-            self._rejected.append(Rejected(int(positions[row]), tuple(reasons[row]), held))
+            held = {name: _format_value(values[index]) for name, values in content.items()}
+            self._rejected.append(RejectedRow(int(positions[row]), tuple(reasons[row]), held))
 
 
-def _required(column: str, cast: Cast, severity: Severity) -> list[_Breach]:
+def _find_missing_values(column: str, cast: CastResult, severity: Severity) -> list[_Breach]:
     """Where a value is missing that its source did not give, or gave as nothing."""
     if not cast.values.null_count:
         return []
-    present, faulty = _split(cast)
+    present, faulty = _locate_values(cast)
     rows = np.flatnonzero(~(present | faulty))
     return [_Breach(column, NO_VALUE, severity, rows)] if len(rows) else []
 
 
-def _split(cast: Cast) -> tuple[np.ndarray, np.ndarray]:
+def _locate_values(cast: CastResult) -> tuple[np.ndarray, np.ndarray]:
     """Where there is a value, and where there is one at fault. Shape (rows,), bool."""
     faulty = np.zeros(len(cast.values), dtype=bool)
     for fault in cast.faults:
@@ -268,13 +270,13 @@ def _split(cast: Cast) -> tuple[np.ndarray, np.ndarray]:
     return pc.is_valid(cast.values).to_numpy(zero_copy_only=False), faulty
 
 
-def _filtered(values: Values, chosen: np.ndarray) -> Values:
+def _filter_values(values: Values, chosen: np.ndarray) -> Values:
     return values.filter(pa.array(chosen)) if isinstance(values, pa.Array) else values[chosen]
 
 
-def _taken(values: Values, rows: np.ndarray) -> Values:
+def _take_values(values: Values, rows: np.ndarray) -> Values:
     return values.take(pa.array(rows)) if isinstance(values, pa.Array) else values[rows]
 
 
-def _shown(value: Any) -> str | None:
+def _format_value(value: Any) -> str | None:
     return None if pd.api.types.is_scalar(value) and pd.isna(value) else str(value)

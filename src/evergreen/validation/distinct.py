@@ -17,10 +17,10 @@ from evergreen.usecase import EVENT_TIME
 # What of all features waits in memory before it goes to disk, and into how many parts it is then divided by
 # its values' hash: equal values lie in one part, and one part at a time is looked through.
 MEMORY_BYTES = 32 * 1024 * 1024
-PARTS = 64
+PARTITIONS = 64
 
 
-class Repeats:
+class RepeatedValues:
     """The values of one feature and the rows they stand in.
 
     Rows of the same identity are one row here: whether an identity may stand in several is another check.
@@ -33,7 +33,7 @@ class Repeats:
         self._spilled: list[IO[bytes]] = []
 
     def add(self, values: pa.Array, identities: np.ndarray) -> None:
-        """Values of a cast column, and who holds them (`identify`); missing values are none."""
+        """Values of a cast column, and who holds them (`hash_identities`); missing values are none."""
         table = pa.table({"value": values, "row": pa.array(identities)})
         if values.null_count:
             table = table.filter(pc.is_valid(values))
@@ -65,7 +65,7 @@ class Repeats:
         for file in self._spilled:
             file.seek(0)
         readers = [pa.ipc.open_file(pa.PythonFile(file, "r")) for file in self._spilled]
-        for part in range(PARTS):
+        for part in range(PARTITIONS):
             yield pa.Table.from_batches([reader.get_batch(part) for reader in readers])
 
     def _spill(self) -> None:
@@ -74,33 +74,33 @@ class Repeats:
             return
         table = pa.concat_tables(self._waiting).combine_chunks()
         self._waiting, self._bytes = [], 0
-        part = _hashed(table["value"].combine_chunks()) % np.uint64(PARTS)
+        part = _hash_values(table["value"].combine_chunks()) % np.uint64(PARTITIONS)
         order = np.argsort(part, kind="stable")
         table = table.take(pa.array(order)).combine_chunks()
-        bounds = np.searchsorted(part[order], np.arange(PARTS + 1, dtype=np.uint64))
+        bounds = np.searchsorted(part[order], np.arange(PARTITIONS + 1, dtype=np.uint64))
         file = tempfile.TemporaryFile(prefix="evergreen-")  # noqa: SIM115  open until the checker is gone
         with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:
             for first, end in itertools.pairwise(bounds):
                 piece = table.slice(first, end - first).to_batches()
-                writer.write_batch(piece[0] if piece else _nothing(table.schema))
+                writer.write_batch(piece[0] if piece else _build_empty_batch(table.schema))
         self._spilled.append(file)
 
 
-def identify(table: pa.Table, keys: tuple[str, ...]) -> np.ndarray:
+def hash_identities(table: pa.Table, keys: tuple[str, ...]) -> np.ndarray:
     """A 64-bit hash of each row's keys and event time. Shape (rows,), uint64."""
     total = np.zeros(table.num_rows, np.uint64)
     for name in (*keys, EVENT_TIME):
         values = table[name].combine_chunks()
         if name == EVENT_TIME:
             values = values.cast(pa.int64())
-        total = (total ^ _hashed(values)) * np.uint64(0x9E3779B97F4A7C15)
+        total = (total ^ _hash_values(values)) * np.uint64(0x9E3779B97F4A7C15)
         total ^= total >> np.uint64(29)
     return total
 
 
-def _hashed(values: pa.Array) -> np.ndarray:
+def _hash_values(values: pa.Array) -> np.ndarray:
     return pd.util.hash_array(values.to_numpy(zero_copy_only=False), categorize=False)
 
 
-def _nothing(schema: pa.Schema) -> pa.RecordBatch:
+def _build_empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({name: [] for name in schema.names}, schema=schema)

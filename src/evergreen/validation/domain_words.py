@@ -12,44 +12,46 @@ from typing import Any
 from evergreen.usecase import Feature
 
 NO_VALUE = "has no value"
-_NAMED = 8
+_MAX_NAMED = 8
 
 
-def below(minimum: float) -> str:
+def describe_below_minimum(minimum: float) -> str:
     """What is said of a number under its feature's minimum."""
     return f"is less than {minimum:g}"
 
 
-def above(maximum: float) -> str:
+def describe_above_maximum(maximum: float) -> str:
     """What is said of a number over its feature's maximum."""
     return f"is more than {maximum:g}"
 
 
-def not_among(allowed: tuple[str, ...]) -> str:
+def describe_not_allowed(allowed: tuple[str, ...]) -> str:
     """What is said of a text that is none of the allowed ones, of which eight are named."""
-    more = f" and {len(allowed) - _NAMED} more" if len(allowed) > _NAMED else ""
-    return f"is not one of {', '.join(allowed[:_NAMED])}{more}"
+    more = f" and {len(allowed) - _MAX_NAMED} more" if len(allowed) > _MAX_NAMED else ""
+    return f"is not one of {', '.join(allowed[:_MAX_NAMED])}{more}"
 
 
-def broken_check(feature: Feature, value: float | str | None) -> str:
+def find_broken_check(feature: Feature, value: float | str | None) -> str:
     """The check of the feature's domain that a value of its type breaks; "" for none."""
     if value is None or value != value:
         return "" if feature.nullable else NO_VALUE
     if isinstance(value, str):
-        return not_among(feature.allowed) if feature.allowed and value not in feature.allowed else ""
+        return (
+            describe_not_allowed(feature.allowed) if feature.allowed and value not in feature.allowed else ""
+        )
     if feature.minimum is not None and value < feature.minimum:
-        return below(feature.minimum)
+        return describe_below_minimum(feature.minimum)
     if feature.maximum is not None and value > feature.maximum:
-        return above(feature.maximum)
+        return describe_above_maximum(feature.maximum)
     return ""
 
 
 def is_refused(features: Iterable[Feature], row: Mapping[str, Any]) -> bool:
     """Whether a value of the row, each of its feature's type, breaks a domain that is a rule."""
-    return any(feature.strict and broken_check(feature, row.get(feature.name)) for feature in features)
+    return any(feature.strict and find_broken_check(feature, row.get(feature.name)) for feature in features)
 
 
-def warn_of(features: Iterable[Feature], row: Mapping[str, Any]) -> list[dict[str, str]]:
+def list_domain_warnings(features: Iterable[Feature], row: Mapping[str, Any]) -> list[dict[str, str]]:
     """{"field", "reason"} for each of the features whose value in the row breaks its domain or is missing."""
-    checks = ((feature.name, broken_check(feature, row.get(feature.name))) for feature in features)
+    checks = ((feature.name, find_broken_check(feature, row.get(feature.name))) for feature in features)
     return [{"field": name, "reason": check} for name, check in checks if check]

@@ -16,24 +16,28 @@ import pyarrow as pa
 from evergreen.errors import UseCaseError
 from evergreen.usecase import KEY_CHARACTERS, Feature, Label, Rule
 from evergreen.validation.casting import Fault
-from evergreen.validation.domain_words import above, below, not_among
+from evergreen.validation.domain_words import (
+    describe_above_maximum,
+    describe_below_minimum,
+    describe_not_allowed,
+)
 from evergreen.validation.engine import pandera
-from evergreen.validation.part_columns import Declared
+from evergreen.validation.part_columns import DeclaredColumn
 
 
-def domain_checks(what: Declared) -> list[Any]:
+def build_domain_checks(what: DeclaredColumn) -> list[Any]:
     """The checks that a declaration asks of each value."""
     checks: list[Any] = []
     if isinstance(what, Feature):
         if what.minimum is not None:
-            checks.append(pandera.Check.ge(what.minimum, error=below(what.minimum)))
+            checks.append(pandera.Check.ge(what.minimum, error=describe_below_minimum(what.minimum)))
         if what.maximum is not None:
-            checks.append(pandera.Check.le(what.maximum, error=above(what.maximum)))
+            checks.append(pandera.Check.le(what.maximum, error=describe_above_maximum(what.maximum)))
         if what.allowed:
-            checks.append(pandera.Check.isin(what.allowed, error=not_among(what.allowed)))
+            checks.append(pandera.Check.isin(what.allowed, error=describe_not_allowed(what.allowed)))
     elif isinstance(what, Label):
         if what.classes:
-            checks.append(pandera.Check.isin(what.classes, error=not_among(what.classes)))
+            checks.append(pandera.Check.isin(what.classes, error=describe_not_allowed(what.classes)))
     elif what.dtype == "text":
         checks.append(
             pandera.Check.str_length(1, KEY_CHARACTERS, error=f"is longer than {KEY_CHARACTERS} characters")
@@ -41,7 +45,7 @@ def domain_checks(what: Declared) -> list[Any]:
     return checks
 
 
-def broken(checks: Sequence[Any], values: pa.Array) -> Iterator[Fault]:
+def find_domain_faults(checks: Sequence[Any], values: pa.Array) -> Iterator[Fault]:
     """The checks that values of a cast column break; a missing value breaks none."""
     if not checks:
         return
@@ -57,9 +61,9 @@ def broken(checks: Sequence[Any], values: pa.Array) -> Iterator[Fault]:
             yield Fault(str(check.error), wrong.to_numpy(np.int64))
 
 
-def breaks_rule(rule: Rule, columns: Mapping[str, pa.Array]) -> np.ndarray:
+def find_rule_breaks(rule: Rule, columns: Mapping[str, pa.Array]) -> np.ndarray:
     """Where rows break a rule. Shape (rows,), bool. Raises UseCaseError when its function does not answer."""
-    arrays = [_rule_input(columns[name]) for name in rule.inputs]
+    arrays = [_to_rule_input(columns[name]) for name in rule.inputs]
     rows = len(arrays[0])
 
     def kept(_: pd.DataFrame) -> pd.Series:
@@ -80,7 +84,7 @@ def breaks_rule(rule: Rule, columns: Mapping[str, pa.Array]) -> np.ndarray:
     return broken_in
 
 
-def _rule_input(values: pa.Array) -> np.ndarray:
+def _to_rule_input(values: pa.Array) -> np.ndarray:
     """float64 with NaN, or objects of str or None."""
     array: np.ndarray = values.to_numpy(zero_copy_only=False)
     # A copy: Arrow's memory is read-only, and a rule may well work in place.

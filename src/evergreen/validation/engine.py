@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-_TOUCHED = ("PYARROW_IGNORE_TIMEZONE", "SPARK_LOCAL_IP")
+_CHANGED_VARIABLES = ("PYARROW_IGNORE_TIMEZONE", "SPARK_LOCAL_IP")
 
 
-def _imported() -> Any:
-    before = {name: os.environ.get(name) for name in _TOUCHED}
+def _import_pandera() -> Any:
+    before = {name: os.environ.get(name) for name in _CHANGED_VARIABLES}
     try:
         import pandera.pandas
 
@@ -27,4 +27,4 @@ def _imported() -> Any:
                 os.environ[name] = value
 
 
-pandera = _imported()
+pandera = _import_pandera()

@@ -8,7 +8,7 @@ from typing import Any
 
 from evergreen.usecase import Severity
 
-EXAMPLES = 5
+MAX_EXAMPLES = 5
 _EXAMPLE_LENGTH = 60
 _CHECK_LENGTH = 120
 _FAILURES_SHOWN = 20
@@ -25,7 +25,7 @@ class Failure:
     severity: Severity = "error"
 
 
-def failure(
+def build_failure(
     column: str, check: str, count: int, values: Iterable[object] = (), severity: Severity = "error"
 ) -> Failure:
     """A Failure with the first five different values as short texts."""
@@ -33,30 +33,32 @@ def failure(
     for value in values:
         text = str(value)
         shown[text if len(text) <= _EXAMPLE_LENGTH else f"{text[:_EXAMPLE_LENGTH]}…"] = None
-        if len(shown) == EXAMPLES:
+        if len(shown) == MAX_EXAMPLES:
             break
     return Failure(column, check, int(count), tuple(shown), severity)
 
 
-def duplicates(
+def build_duplicate_failure(
     identity: Sequence[str], count: int, examples: Iterable[object] = (), *, differing: bool
 ) -> Failure:
     """`count` rows with the key and event time of another row: exact repetitions, which are left out, or
     `differing` ones, of which nobody knows which is true."""
     column = ", ".join(identity)
     if differing:
-        return failure(column, "stands in rows that differ (duplicate key)", count, examples)
-    return failure(column, "repeats another row exactly (left out)", count, examples, severity="warning")
+        return build_failure(column, "stands in rows that differ (duplicate key)", count, examples)
+    return build_failure(
+        column, "repeats another row exactly (left out)", count, examples, severity="warning"
+    )
 
 
-def corrected(identity: Sequence[str], count: int, examples: Iterable[object] = ()) -> Failure:
+def build_correction_failure(identity: Sequence[str], count: int, examples: Iterable[object] = ()) -> Failure:
     """`count` rows, left out, whose key and event time a later file gives again with other values."""
     check = "is corrected in a later file, which counts (left out)"
-    return failure(", ".join(identity), check, count, examples, severity="warning")
+    return build_failure(", ".join(identity), check, count, examples, severity="warning")
 
 
 @dataclass(frozen=True)
-class Rejected:
+class RejectedRow:
     """A row that broke row-level checks: its number (1 is the first row read), why, and what it held."""
 
     row: int

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from evergreen.usecase import Severity
-from evergreen.validation.report import EXAMPLES, Failure, failure
+from evergreen.validation.report import MAX_EXAMPLES, Failure, build_failure
 
 
 class Tally:
@@ -21,13 +21,13 @@ class Tally:
         if known is None:
             self._found[name] = new
             return
-        examples = tuple(dict.fromkeys((*known.examples, *new.examples)))[:EXAMPLES]
+        examples = tuple(dict.fromkeys((*known.examples, *new.examples)))[:MAX_EXAMPLES]
         self._found[name] = replace(known, count=known.count + new.count, examples=examples)
 
     def count(
         self, column: str, check: str, count: int, values: Iterable[object], severity: Severity
     ) -> None:
-        self.add(failure(column, check, count, values, severity))
+        self.add(build_failure(column, check, count, values, severity))
 
     @property
     def failures(self) -> tuple[Failure, ...]:

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
-from evergreen.validation.casting import MOMENT
-from evergreen.validation.distinct import MEMORY_BYTES, Repeats, identify
-from evergreen.validation.report import EXAMPLES, Failure, failure
+from evergreen.validation.casting import TIMESTAMP_TYPE
+from evergreen.validation.distinct import MEMORY_BYTES, RepeatedValues, hash_identities
+from evergreen.validation.report import MAX_EXAMPLES, Failure, build_failure
 
 # What a failure names that is about no column.
 ALL_ROWS = "(all rows)"
@@ -20,7 +20,7 @@ ALL_ROWS = "(all rows)"
 _TOLERANCE = 3.0
 
 
-class Whole:
+class WholeIngestChecks:
     """Counts over the clean rows of one part."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Whole:
         self._nullable = [feature for feature in features if feature.nullable]
         self._nulls = dict.fromkeys((feature.name for feature in self._nullable), 0)
         unique = [feature for feature in features if feature.unique]
-        self._unique = [(feature, Repeats(MEMORY_BYTES // len(unique))) for feature in unique]
+        self._unique = [(feature, RepeatedValues(MEMORY_BYTES // len(unique))) for feature in unique]
         self._as_of = as_of if part.event_time is not None and part.contract.freshness else None
         # A file may hold rows of the time to come, which this ingest does not load.
         self._until = as_of and as_of - (part.delay if isinstance(part, Label) else timedelta(0))
@@ -49,12 +49,12 @@ class Whole:
         for name in self._nulls:
             self._nulls[name] += clean[name].null_count
         if self._unique:
-            identities = identify(clean, self._keys)
+            identities = hash_identities(clean, self._keys)
             for feature, repeats in self._unique:
                 repeats.add(clean[feature.name].combine_chunks(), identities)
         if self._as_of is not None:
             times = clean[EVENT_TIME]
-            until = pa.scalar(self._until, MOMENT)
+            until = pa.scalar(self._until, TIMESTAMP_TYPE)
             newest = pc.max(times.filter(pc.less_equal(times, until))).as_py()
             if newest is not None:
                 self._newest = max(newest, self._newest or newest)
@@ -67,9 +67,9 @@ class Whole:
                 check = f"more than {share:.0%} have no value"
                 yield Failure(feature.name, check, nulls, severity=feature.severity)
         for feature, repeats in self._unique:
-            count, examples = repeats.found(EXAMPLES)
+            count, examples = repeats.found(MAX_EXAMPLES)
             if count:
-                yield failure(feature.name, "is not unique", count, examples, feature.severity)
+                yield build_failure(feature.name, "is not unique", count, examples, feature.severity)
         yield from self._stale()
         usual, expected = self._usual_rows, self._contract.row_count
         if expected is not None and usual is not None:
@@ -90,4 +90,4 @@ class Whole:
             yield Failure(EVENT_TIME, check, 0, severity=fresh.severity)
         elif self._as_of - self._newest > fresh.within:
             check = f"the newest is {self._as_of - self._newest} old, and may be {fresh.within}"
-            yield failure(EVENT_TIME, check, self.rows, [self._newest], fresh.severity)
+            yield build_failure(EVENT_TIME, check, self.rows, [self._newest], fresh.severity)

@@ -27,7 +27,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class ByFeature:
+class FeatureGroups:
     """A feature's groups, and the part of the target that they explain, in [0, 1].
 
     For numbers that is the correlation ratio η² (between-group over total variance), for classes Theil's
@@ -39,17 +39,21 @@ class ByFeature:
     groups: tuple[Group, ...]
 
 
-def by_feature(columns: dict[str, np.ndarray], target: np.ndarray, classes: Sequence[str]) -> list[ByFeature]:
+def group_by_feature(
+    columns: dict[str, np.ndarray], target: np.ndarray, classes: Sequence[str]
+) -> list[FeatureGroups]:
     """Every feature's groups, what explains most first.
 
     `columns`: arrays of shape (rows,), float64 with NaN or objects of str or None; `target` of the same
     shape: objects among `classes`, or float64 when there are none.
     """
-    found = [_grouped(name, values, target, classes) for name, values in columns.items()]
+    found = [_group_feature(name, values, target, classes) for name, values in columns.items()]
     return sorted(found, key=lambda each: (-each.explains, each.feature))
 
 
-def _grouped(name: str, values: np.ndarray, target: np.ndarray, classes: Sequence[str]) -> ByFeature:
+def _group_feature(
+    name: str, values: np.ndarray, target: np.ndarray, classes: Sequence[str]
+) -> FeatureGroups:
     names, place = _bins(values) if values.dtype.kind == "f" else _categories(values)
     rows = np.bincount(place, minlength=len(names))
     occupied = np.flatnonzero(rows)
@@ -62,11 +66,11 @@ def _grouped(name: str, values: np.ndarray, target: np.ndarray, classes: Sequenc
             Group(names[i], int(rows[i]), shares=tuple(counts[i] / max(1.0, counts[i].sum())))
             for i in occupied
         )
-        return ByFeature(name, _uncertainty(counts), groups)
+        return FeatureGroups(name, _uncertainty(counts), groups)
     sums = np.bincount(place, weights=target, minlength=len(names))
     means = sums / np.maximum(rows, 1)
     groups = tuple(Group(names[i], int(rows[i]), mean=float(means[i])) for i in occupied)
-    return ByFeature(name, _correlation_ratio(rows, means, target), groups)
+    return FeatureGroups(name, _correlation_ratio(rows, means, target), groups)
 
 
 def _bins(values: npt.NDArray[np.float64]) -> tuple[list[str], npt.NDArray[np.int64]]:

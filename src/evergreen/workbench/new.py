@@ -14,21 +14,21 @@ from typing import Any
 
 from evergreen import usecases
 from evergreen.errors import SourceError, UseCaseError
-from evergreen.hiding import without_secrets
+from evergreen.hiding import remove_secrets
 from evergreen.settings import Settings
 from evergreen.sources.read import open_source
 from evergreen.usecase import TIMELESS, FileSource, Problem, check_name
-from evergreen.workbench.declaration.choose import choose
-from evergreen.workbench.declaration.declare import Chosen, Declared, declare
-from evergreen.workbench.declaration.doubts import doubts
-from evergreen.workbench.declaration.fair import about_target, with_a_fair_split
-from evergreen.workbench.declaration.render import render
+from evergreen.workbench.declaration.choose import choose_columns
+from evergreen.workbench.declaration.declare import ColumnRoles, Declaration, declare_use_case
+from evergreen.workbench.declaration.doubts import find_doubts
+from evergreen.workbench.declaration.fair import choose_fair_split, describe_target
+from evergreen.workbench.declaration.render import render_declaration
 from evergreen.workbench.declaration.table_facts import Progress, Table
 
 FIRST_PORT = 3002
 
 
-def create(
+def create_use_case(
     settings: Settings,
     name: str,
     source: str,
@@ -54,28 +54,28 @@ def create(
     check_name(name, "use case")
     place = _free_place(settings, name, folder)
     given_source = FileSource(_path(settings, source))
-    declared_source = FileSource(without_secrets(given_source.path))
-    with _about_the_table():
+    declared_source = FileSource(remove_secrets(given_source.path))
+    with _explain_source_errors():
         # Without EVERGREEN_SOURCES, which may name another file for a use case of this name.
         plain, now = settings.model_copy(update={"sources": {}}), datetime.now(UTC)
         inputs = open_source(given_source, plain, name, start=TIMELESS, end=now)
         table = Table.read(inputs, progress)
-    chosen, notes = choose(table, inputs, keys, target, time, problem)
-    made = declare(name, declared_source, table.columns, chosen, _free_port(settings))
-    made, more = with_a_fair_split(made, table, chosen)
-    notes += more + about_target(made.use_case, table.columns[target]) + doubts(table.columns)
+    chosen, notes = choose_columns(table, inputs, keys, target, time, problem)
+    made = declare_use_case(name, declared_source, table.columns, chosen, _free_port(settings))
+    made, more = choose_fair_split(made, table, chosen)
+    notes += more + describe_target(made.use_case, table.columns[target]) + find_doubts(table.columns)
     if declared_source != given_source:
-        notes.append(_about_secrets(name, declared_source.path))
-    said = f"written by `evergreen new` from {_short(source)} ({table.rows:,} rows)."
-    _write(settings, place, name, render(made, notes, said))
-    return _told(made, place, table, chosen, notes)
+        notes.append(_explain_secrets(name, declared_source.path))
+    said = f"written by `evergreen new` from {_shorten_source(source)} ({table.rows:,} rows)."
+    _write_declaration(settings, place, name, render_declaration(made, notes, said))
+    return _describe_result(made, place, table, chosen, notes)
 
 
 def _free_place(settings: Settings, name: str, folder: Path | None) -> Path:
     """Where the use case's folder will be. Raises UseCaseError when its name is taken."""
     first = next((part for part in settings.use_cases.split(os.pathsep) if part), "usecases")
     place = (folder or Path(first)).resolve() / name
-    taken = usecases.folders(settings).get(name) or (place if place.exists() else None)
+    taken = usecases.find_use_case_folders(settings).get(name) or (place if place.exists() else None)
     if taken is not None:
         raise UseCaseError(
             f"there is a use case {name!r} already: {taken}",
@@ -86,7 +86,7 @@ def _free_place(settings: Settings, name: str, folder: Path | None) -> Path:
 
 
 def _free_port(settings: Settings) -> int:
-    sound, _ = usecases.load_sound(settings)
+    sound, _ = usecases.load_valid_use_cases(settings)
     return max([FIRST_PORT - 1, *(use_case.serving.port for use_case in sound.values())]) + 1
 
 
@@ -100,7 +100,7 @@ def _path(settings: Settings, source: str) -> str:
 
 
 @contextmanager
-def _about_the_table() -> Iterator[None]:
+def _explain_source_errors() -> Iterator[None]:
     """Errors of a source, with what to do about them here."""
     try:
         yield
@@ -111,14 +111,14 @@ def _about_the_table() -> Iterator[None]:
         raise type(error)(error.message, hint=hint) from error
 
 
-def _write(settings: Settings, place: Path, name: str, text: str) -> None:
+def _write_declaration(settings: Settings, place: Path, name: str, text: str) -> None:
     """Put the folder in its place at once, after the declaration was loaded from where nobody looks."""
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
     try:
         (draft / name).mkdir()
         (draft / name / "__init__.py").write_text(text, encoding="utf-8")
-        usecases.load(name, settings.model_copy(update={"use_cases": str(draft)}))
+        usecases.load_use_case(name, settings.model_copy(update={"use_cases": str(draft)}))
         shutil.rmtree(draft / name / "__pycache__", ignore_errors=True)
         try:
             (draft / name).rename(place)
@@ -131,7 +131,7 @@ def _write(settings: Settings, place: Path, name: str, text: str) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _about_secrets(name: str, path: str) -> str:
+def _explain_secrets(name: str, path: str) -> str:
     return (
         "The address is declared without the passwords, signatures and tokens that it was given with: a"
         " declaration is shared. Where the source asks for them, give the whole address by the environment:"
@@ -139,14 +139,16 @@ def _about_secrets(name: str, path: str) -> str:
     )
 
 
-def _short(source: str) -> str:
+def _shorten_source(source: str) -> str:
     """A file's name; a URL without its query and its user."""
     if "://" in source:
-        return without_secrets(source).partition("?")[0]
+        return remove_secrets(source).partition("?")[0]
     return source if glob.has_magic(source) else Path(source).name
 
 
-def _told(made: Declared, place: Path, table: Table, chosen: Chosen, notes: Sequence[str]) -> dict[str, Any]:
+def _describe_result(
+    made: Declaration, place: Path, table: Table, chosen: ColumnRoles, notes: Sequence[str]
+) -> dict[str, Any]:
     use_case = made.use_case
     return {
         "use_case": use_case.name,

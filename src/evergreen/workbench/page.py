@@ -8,22 +8,22 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from evergreen.pages.charts import bar, stacked
+from evergreen.pages.charts import render_bar, render_stacked_bar
 from evergreen.pages.colours import GREEN
 from evergreen.pages.page import Html
-from evergreen.workbench.groups import ByFeature, Group
+from evergreen.workbench.groups import FeatureGroups, Group
 
 _MOST_CORRELATED = 30
 
 
-def cards(features: Sequence[ByFeature], classes: Sequence[str]) -> str:
+def render_feature_cards(features: Sequence[FeatureGroups], classes: Sequence[str]) -> str:
     """A card per feature: its groups with their row counts and what the target is like in each."""
     means = [group.mean for each in features for group in each.groups if group.mean is not None]
     ends = (min(means), max(means)) if means else (0.0, 1.0)
     return f'<div class="cards">{"".join(_card(each, classes, ends) for each in features)}</div>'
 
 
-def correlations(frame: pd.DataFrame) -> str:
+def render_correlations(frame: pd.DataFrame) -> str:
     """Spearman's rank correlations of a frame's numeric columns, as a coloured matrix."""
     ranked = frame.iloc[:, :_MOST_CORRELATED].rank()
     values = ranked.corr(min_periods=10)
@@ -35,7 +35,7 @@ def correlations(frame: pd.DataFrame) -> str:
     return f'<div class="scroll"><table class="matrix"><tr><th></th>{head}</tr>{rows}</table></div>'
 
 
-def _card(each: ByFeature, classes: Sequence[str], ends: tuple[float, float]) -> str:
+def _card(each: FeatureGroups, classes: Sequence[str], ends: tuple[float, float]) -> str:
     most = max((group.rows for group in each.groups), default=1)
     rows = "".join(_row(group, classes, most, ends) for group in each.groups)
     return (
@@ -46,17 +46,17 @@ def _card(each: ByFeature, classes: Sequence[str], ends: tuple[float, float]) ->
 
 def _row(group: Group, classes: Sequence[str], most: int, ends: tuple[float, float]) -> str:
     if classes:
-        drawn = stacked(dict(zip(classes, group.shares, strict=True)))
+        drawn = render_stacked_bar(dict(zip(classes, group.shares, strict=True)))
         told = f"{group.shares[-1]:.0%}" if len(classes) == 2 else ""
     else:
         assert group.mean is not None
         share = (group.mean - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 1.0
-        drawn = Html(f'<div class="shares">{bar(0.04 + 0.96 * share, GREEN)}</div>')
+        drawn = Html(f'<div class="shares">{render_bar(0.04 + 0.96 * share, GREEN)}</div>')
         told = f"{group.mean:.4g}"
     name = escape(group.name)
     return (
         f'<tr><td class="name" title="{name}">{name}</td>'
-        f'<td style="width:22%">{bar(group.rows / most)}</td>'
+        f'<td style="width:22%">{render_bar(group.rows / most)}</td>'
         f'<td class="number">{group.rows:,}</td><td style="width:34%">{drawn}</td>'
         f'<td class="number">{told}</td></tr>'
     )

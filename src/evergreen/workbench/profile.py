@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import EmptyTrainingSet, SettingsError
-from evergreen.private import make_private_folder, write_private
+from evergreen.private import make_private_folder, write_private_file
 from evergreen.settings import Settings
 from evergreen.usecase import EVENT_TIME, TIMELESS, Feature, OnDemandFeature, UseCase
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ _SEED = 7
 _MOST_CARDS = 60
 
 
-def write(
+def write_profile(
     settings: Settings, use_case: str, as_of: datetime | None = None, output: Path | None = None
 ) -> Path:
     """Write the profile of the training set as of a moment (default: now) and return the page's path.
@@ -34,15 +34,18 @@ def write(
     Raises EmptyTrainingSet when nothing is stored at all, StoreUnreachable, SettingsError when the page
     cannot be written.
     """
-    from evergreen.pages.page import page
+    from evergreen.pages.page import render_page
 
-    declared = load(use_case, settings)
+    declared = load_use_case(use_case, settings)
     moment = as_of or datetime.now(UTC)
     frame, labelled = _rows(settings, declared, moment)
     columns = _columns(declared, frame, labelled)
-    text = page(
+    text = render_page(
         f"{declared.title}: the data",
-        [declared.meaning, f"As of {moment:%Y-%m-%d %H:%M} UTC. {_about(declared, len(frame), labelled)}"],
+        [
+            declared.meaning,
+            f"As of {moment:%Y-%m-%d %H:%M} UTC. {_describe_rows(declared, len(frame), labelled)}",
+        ],
         _sections(settings, declared, moment, frame, columns, labelled),
     )
     target = output or settings.home / "profiles" / f"{use_case}.html"
@@ -51,7 +54,7 @@ def write(
     try:
         make_private_folder(target.parent)
         # It holds people's values: a new page is for its owner, one that was shared stays shared.
-        write_private(target, text, keep_mode=output is not None)
+        write_private_file(target, text, keep_mode=output is not None)
     except OSError as error:
         raise SettingsError(
             f"the page cannot be written to {target}: {error.strerror or error}",
@@ -62,15 +65,15 @@ def write(
 
 def _rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.DataFrame, bool]:
     """The training set, or when there is none the newest stored rows; and whether it is the former."""
-    from evergreen.store.connection.database import engine
+    from evergreen.store.connection.database import get_engine
     from evergreen.store.history.training_set import read_training_set
-    from evergreen.store.online.vectors import rows_as_of
+    from evergreen.store.online.vectors import read_rows_as_of
 
-    database = engine(settings)
+    database = get_engine(settings)
     try:
         return read_training_set(database, use_case, as_of).frame, True
     except EmptyTrainingSet as error:
-        frame = rows_as_of(database, use_case, as_of)
+        frame = read_rows_as_of(database, use_case, as_of)
         if frame.empty:
             raise EmptyTrainingSet(
                 f"{use_case.name} holds no rows as of {as_of:%Y-%m-%d %H:%M} UTC",
@@ -79,7 +82,7 @@ def _rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.Da
         return frame, False
 
 
-def _about(use_case: UseCase, rows: int, labelled: bool) -> str:
+def _describe_rows(use_case: UseCase, rows: int, labelled: bool) -> str:
     if labelled:
         return (
             f"{rows:,} labelled rows: what a model would be trained on, as it was known at each label's time."
@@ -91,9 +94,9 @@ def _columns(use_case: UseCase, frame: pd.DataFrame, labelled: bool) -> dict[str
     """Stored and on-demand features, and the label: arrays of shape (rows,)."""
     import numpy as np
 
-    from evergreen.model.on_demand import columns_of, feature_columns
+    from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 
-    columns = feature_columns(use_case, columns_of(frame, use_case))
+    columns = add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case))
     if labelled:
         kind = object if use_case.label.classes else np.float64
         columns[use_case.label.name] = frame[use_case.label.name].to_numpy(dtype=kind)
@@ -115,24 +118,24 @@ def _sections(
         Section("Features", _features(use_case, columns)),
     ]
     if labelled:
-        sections.append(Section("Target by group", _by_group(use_case, columns)))
+        sections.append(Section("Target by group", _render_target_groups(use_case, columns)))
     sections.append(Section("Correlations", _correlations(use_case, columns)))
     sections.append(Section("Every column", _report(use_case, frame, columns)))
     return sections
 
 
 def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
-    from evergreen.pages.page import soft, table
-    from evergreen.store.connection.database import engine
-    from evergreen.store.records.ingest_run import summary
+    from evergreen.pages.page import render_note, render_table
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.records.ingest_run import summarize_store
 
-    facts = summary(engine(settings), use_case)
+    facts = summarize_store(get_engine(settings), use_case)
     rows = [
-        (name, f"{view['rows']:,}", f"{view['keys']:,}", *_newest(view["newest_event_time"], as_of))
+        (name, f"{view['rows']:,}", f"{view['keys']:,}", *_format_newest(view["newest_event_time"], as_of))
         for name, view in facts["views"].items()
     ]
     label = facts["label"]
-    rows.append(("label", f"{label['rows']:,}", "", *_newest(label["newest_event_time"], as_of)))
+    rows.append(("label", f"{label['rows']:,}", "", *_format_newest(label["newest_event_time"], as_of)))
     last = facts["last_ingest"]
     said = "Nothing was ingested yet."
     if last:
@@ -140,12 +143,12 @@ def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
         count = last["rows_loaded"] or 0
         said = f"Last ingest as of {moment:%Y-%m-%d %H:%M} UTC: {last['status']}, {count:,} rows."
     header = ("table", "rows", "keys", "newest event", "age")
-    return table(header, rows, numbers=(1, 2)) + soft(
+    return render_table(header, rows, numbers=(1, 2)) + render_note(
         f"{said} Counts are of now, with all versions of a row."
     )
 
 
-def _newest(moment: str | None, as_of: datetime) -> tuple[str, str]:
+def _format_newest(moment: str | None, as_of: datetime) -> tuple[str, str]:
     if moment is None:
         return "none", ""
     newest = datetime.fromisoformat(moment)
@@ -159,7 +162,7 @@ def _newest(moment: str | None, as_of: datetime) -> tuple[str, str]:
 def _features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
     import pandas as pd
 
-    from evergreen.pages.page import table
+    from evergreen.pages.page import render_table
 
     places = {feature.name: view.name for view in use_case.views for feature in view.features}
     used = {feature.name for feature in use_case.model_features}
@@ -177,7 +180,7 @@ def _features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
             )
         )
     header = ("feature", "view", "type", "missing", "different", "in the model", "domain", "meaning")
-    return table(header, rows, numbers=(3, 4))
+    return render_table(header, rows, numbers=(3, 4))
 
 
 def _domain(feature: Feature | OnDemandFeature) -> str:
@@ -193,15 +196,15 @@ def _domain(feature: Feature | OnDemandFeature) -> str:
     return " ".join(ends)
 
 
-def _by_group(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
-    from evergreen.pages.charts import legend
-    from evergreen.pages.page import soft
-    from evergreen.workbench.groups import by_feature
-    from evergreen.workbench.page import cards
+def _render_target_groups(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
+    from evergreen.pages.charts import render_legend
+    from evergreen.pages.page import render_note
+    from evergreen.workbench.groups import group_by_feature
+    from evergreen.workbench.page import render_feature_cards
 
     label = use_case.label
     inputs = {feature.name: columns[feature.name] for feature in use_case.model_features}
-    found = by_feature(inputs, columns[label.name], label.classes)
+    found = group_by_feature(inputs, columns[label.name], label.classes)
     shown = found[:_MOST_CARDS]
     how = (
         "Theil's U: the part of the target's entropy that goes when the group is known"
@@ -214,19 +217,23 @@ def _by_group(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
         "regression": "its mean, from the least to the greatest",
     }[use_case.problem]
     more = f" The {len(shown)} that explain most of {len(found)}." if len(shown) < len(found) else ""
-    head = soft(
+    head = render_note(
         f"{label.name}: {label.meaning} A group's rows and its target: {what}. Explained is {how},"
         f" one feature at a time.{more}"
     )
-    return head + (legend(label.classes) if label.classes else "") + cards(shown, label.classes)
+    return (
+        head
+        + (render_legend(label.classes) if label.classes else "")
+        + render_feature_cards(shown, label.classes)
+    )
 
 
 def _correlations(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
     import numpy as np
     import pandas as pd
 
-    from evergreen.pages.page import soft
-    from evergreen.workbench.page import correlations
+    from evergreen.pages.page import render_note
+    from evergreen.workbench.page import render_correlations
 
     numbers = {
         feature.name: columns[feature.name]
@@ -241,10 +248,10 @@ def _correlations(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
         elif use_case.problem == "regression":
             numbers = {label.name: values, **numbers}
     if len(numbers) < 2:
-        return soft("Fewer than two numbers: nothing to correlate.")
-    frame = _sampled(pd.DataFrame(numbers))
-    told = f"Spearman's rank correlations of numbers, {_sample_said(len(columns[next(iter(columns))]))}."
-    return soft(told) + correlations(frame)
+        return render_note("Fewer than two numbers: nothing to correlate.")
+    frame = _sample_rows(pd.DataFrame(numbers))
+    told = f"Spearman's rank correlations of numbers, {_describe_sample(len(columns[next(iter(columns))]))}."
+    return render_note(told) + render_correlations(frame)
 
 
 def _report(use_case: UseCase, frame: pd.DataFrame, columns: Mapping[str, np.ndarray]) -> str:
@@ -252,7 +259,7 @@ def _report(use_case: UseCase, frame: pd.DataFrame, columns: Mapping[str, np.nda
     import pandas as pd
     from skrub import TableReport
 
-    from evergreen.pages.page import soft
+    from evergreen.pages.page import render_note
 
     whole = {f.name for f in use_case.stored_features if f.dtype == "int"}
     shown = pd.DataFrame(
@@ -267,18 +274,18 @@ def _report(use_case: UseCase, frame: pd.DataFrame, columns: Mapping[str, np.nda
     label = use_case.label.name
     if label in shown:
         shown.insert(0, label, shown.pop(label))
-    report = TableReport(_sampled(shown), title=use_case.title, verbose=0)
-    told = soft(f"Sort, filter and click a column; {_sample_said(len(shown))}.")
+    report = TableReport(_sample_rows(shown), title=use_case.title, verbose=0)
+    told = render_note(f"Sort, filter and click a column; {_describe_sample(len(shown))}.")
     return told + str(report.html_snippet())
 
 
-def _sampled(frame: pd.DataFrame) -> pd.DataFrame:
+def _sample_rows(frame: pd.DataFrame) -> pd.DataFrame:
     if len(frame) <= SAMPLE_ROWS:
         return frame
     return frame.sample(SAMPLE_ROWS, random_state=_SEED).sort_index()
 
 
-def _sample_said(rows: int) -> str:
+def _describe_sample(rows: int) -> str:
     return (
         f"of all {rows:,} rows" if rows <= SAMPLE_ROWS else f"of {SAMPLE_ROWS:,} of {rows:,} rows, by chance"
     )

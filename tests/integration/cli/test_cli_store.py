@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from evergreen.loop import train
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from support.command_line import CommandLine, Done, environment
 
 Typed = Callable[..., Done]
@@ -162,7 +162,7 @@ def test_a_changed_declaration_is_told_refused_and_applied(
     assert facts(typed("features", "diff", "toy", "--json")) == changes
     assert facts(typed("apply", "toy", "--allow-destructive", "--json")) == changes
     assert "nothing to do" in typed("apply", "toy").stdout
-    with engine(toy_settings).connect() as connection:
+    with get_engine(toy_settings).connect() as connection:
         columns = {column["name"] for column in sa.inspect(connection).get_columns("toy__facts")}
     assert {"weight", "_retired_1_mood"} <= columns
 
@@ -192,14 +192,14 @@ def test_a_training_set_is_shown_and_made_again_after_everything_changed(
     file = toy_settings.home / "toy.csv"
     toy_source(300).to_csv(file, index=False)
     assert typed("run", "ingest", "toy", "--as-of", "2026-07-01").returncode == 0
-    run = train.training_set(toy_settings, "toy", datetime(2026, 7, 1, tzinfo=UTC))["training_run"]
+    run = train.prepare_training_set(toy_settings, "toy", datetime(2026, 7, 1, tzinfo=UTC))["training_run"]
     shown = facts(typed("dataset", "show", run, "--json"))
     assert shown["query"]["views"][0]["table"] == "toy__facts"
     assert shown["digest"] in typed("dataset", "show", run).stdout
 
     toy_source(300, seed=2).to_csv(file, index=False)
     assert typed("run", "ingest", "toy", "--as-of", "2026-07-01").returncode == 0
-    with engine(toy_settings).begin() as connection:
+    with get_engine(toy_settings).begin() as connection:
         connection.exec_driver_sql("DELETE FROM toy__label WHERE client_id < 10")
     redeclare(toy_settings, MOOD, "", monkeypatch)
     redeclare(toy_settings, 'Feature("visits", "int"', 'Feature("visits", "float"', monkeypatch)
@@ -210,7 +210,7 @@ def test_a_training_set_is_shown_and_made_again_after_everything_changed(
     assert made["rebuilt_rows"] == shown["rows"] > 0
     assert typed("dataset", "reproduce", run).returncode == 0
 
-    with engine(toy_settings).begin() as connection:
+    with get_engine(toy_settings).begin() as connection:
         connection.exec_driver_sql("DELETE HISTORY FROM toy__label")
     lost = typed("dataset", "reproduce", run, "--json")
     assert lost.returncode == 5

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evergreen.registry.actor import whoever
+from evergreen.registry.actor import identify_actor
 from support.command_line import CommandLine, environment
 
 
@@ -106,7 +106,7 @@ def test_a_version_that_waits_is_approved_or_denied_as_typed(typed, toy_store):
     assert json.loads(approved.stdout)["promoted"] is True
     lines = json.loads(typed("ledger", "toy", "--json").stdout)["lines"]
     assert [line["action"] for line in reversed(lines)] == ["deny", "approve", "promote"]
-    assert {line["actor"] for line in lines} == {whoever()}
+    assert {line["actor"] for line in lines} == {identify_actor()}
     nothing = typed("approve", "toy")
     assert nothing.returncode == 6
     assert "no version of toy waits for an answer" in nothing.stderr

@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from evergreen.demo.fresh import Mark, start_afresh
+from evergreen.demo.fresh import TourMarker, reset_demo
 from evergreen.demo.upstream import DeclaredUpstream
 from evergreen.errors import NotTheDemosData
 from evergreen.loop import ingest, train
 from evergreen.registry import ledger
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.tables.forget import is_empty
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 
 DEMOS = datetime(2026, 6, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ DEMOS = datetime(2026, 6, 1, tzinfo=UTC)
 @pytest.fixture
 def source(toy_settings: Settings, toy_use_case: UseCase) -> DeclaredUpstream:
     toy_settings.home.mkdir(exist_ok=True)
-    migrate(engine(toy_settings))
+    apply_migrations(get_engine(toy_settings))
     return DeclaredUpstream(toy_settings, toy_use_case, "")
 
 
@@ -35,14 +35,14 @@ def filled(
 ) -> Settings:
     """The toy's rows, ingested as of the demo's moment."""
     toy_source().to_csv(toy_settings.sources["toy"], index=False)
-    ingest.run(toy_settings, toy_use_case.name, DEMOS)
+    ingest.run_ingest(toy_settings, toy_use_case.name, DEMOS)
     return toy_settings
 
 
 def test_nothing_there_is_a_clean_start(
     toy_settings: Settings, toy_use_case: UseCase, source: DeclaredUpstream
 ) -> None:
-    assert start_afresh(toy_settings, toy_use_case, source) == "nothing there yet"
+    assert reset_demo(toy_settings, toy_use_case, source) == "nothing there yet"
 
 
 @pytest.mark.parametrize(
@@ -61,33 +61,33 @@ def test_the_source_of_a_demo_that_was_killed_early_is_erased_and_no_other(
     calls: list[str] = []
     monkeypatch.setattr(source, "erase", lambda: calls.append("erase"))
     if began:
-        Mark.of(toy_settings, toy_use_case).note(DEMOS)
-    assert start_afresh(toy_settings, toy_use_case, source, erase=erase) == "nothing there yet"
+        TourMarker.of(toy_settings, toy_use_case).note(DEMOS)
+    assert reset_demo(toy_settings, toy_use_case, source, erase=erase) == "nothing there yet"
     assert len(calls) == erased
 
 
 def test_what_an_earlier_demo_made_is_forgotten(
     filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
 ) -> None:
-    Mark.of(filled, toy_use_case).note(DEMOS)
-    assert start_afresh(filled, toy_use_case, source) == "forgot what the previous demo left"
-    assert is_empty(engine(filled), toy_use_case)
-    assert Mark.of(filled, toy_use_case).moments() == set()
+    TourMarker.of(filled, toy_use_case).note(DEMOS)
+    assert reset_demo(filled, toy_use_case, source) == "forgot what the previous demo left"
+    assert is_empty(get_engine(filled), toy_use_case)
+    assert TourMarker.of(filled, toy_use_case).moments() == set()
 
 
 def test_the_next_demo_searches_anew(
     toy_store: Settings, toy_use_case: UseCase, toy_settings: Settings
 ) -> None:
     as_of = datetime(2026, 7, 1, tzinfo=UTC)
-    train.tune(toy_store, train.training_set(toy_store, "toy", as_of)["training_run"])
+    train.tune_model(toy_store, train.prepare_training_set(toy_store, "toy", as_of)["training_run"])
 
     def searches() -> int:
-        with engine(toy_store).connect() as connection:
+        with get_engine(toy_store).connect() as connection:
             return int(connection.exec_driver_sql("SELECT COUNT(*) FROM studies").scalar_one())
 
     assert searches() == 1
     source = DeclaredUpstream(toy_settings, toy_use_case, "")
-    start_afresh(toy_store, toy_use_case, source, erase=True)
+    reset_demo(toy_store, toy_use_case, source, erase=True)
     assert searches() == 0
 
 
@@ -95,37 +95,37 @@ def test_rows_that_no_demo_made_are_never_erased_unasked(
     filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
 ) -> None:
     with pytest.raises(NotTheDemosData, match="--erase"):
-        start_afresh(filled, toy_use_case, source)
-    assert not is_empty(engine(filled), toy_use_case)
-    start_afresh(filled, toy_use_case, source, erase=True)
-    assert is_empty(engine(filled), toy_use_case)
+        reset_demo(filled, toy_use_case, source)
+    assert not is_empty(get_engine(filled), toy_use_case)
+    reset_demo(filled, toy_use_case, source, erase=True)
+    assert is_empty(get_engine(filled), toy_use_case)
 
 
 def test_work_done_after_a_demo_is_somebodys(
     filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
 ) -> None:
-    Mark.of(filled, toy_use_case).note(DEMOS)
-    ingest.run(filled, toy_use_case.name, DEMOS + timedelta(days=1))
+    TourMarker.of(filled, toy_use_case).note(DEMOS)
+    ingest.run_ingest(filled, toy_use_case.name, DEMOS + timedelta(days=1))
     with pytest.raises(NotTheDemosData):
-        start_afresh(filled, toy_use_case, source)
-    assert not is_empty(engine(filled), toy_use_case)
+        reset_demo(filled, toy_use_case, source)
+    assert not is_empty(get_engine(filled), toy_use_case)
 
 
 def test_a_mark_of_another_database_permits_nothing(
     filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
 ) -> None:
     elsewhere = filled.model_copy(update={"mariadb_database": "elsewhere"})
-    Mark.of(elsewhere, toy_use_case).note(DEMOS)
+    TourMarker.of(elsewhere, toy_use_case).note(DEMOS)
     with pytest.raises(NotTheDemosData):
-        start_afresh(filled, toy_use_case, source)
+        reset_demo(filled, toy_use_case, source)
 
 
 def test_the_ledger_is_not_erased_but_told_of_it(
     filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
 ) -> None:
-    database = engine(filled)
+    database = get_engine(filled)
     for version in (1, 2):
-        ledger.record(
+        ledger.append_entry(
             database,
             use_case="toy",
             action="promote",
@@ -136,14 +136,14 @@ def test_the_ledger_is_not_erased_but_told_of_it(
             reason="good",
         )
     for _ in range(2):
-        Mark.of(filled, toy_use_case).note(DEMOS)
-        ingest.run(filled, toy_use_case.name, DEMOS)
-        start_afresh(filled, toy_use_case, source)
-    erased, *before = ledger.entries(database, "toy")
+        TourMarker.of(filled, toy_use_case).note(DEMOS)
+        ingest.run_ingest(filled, toy_use_case.name, DEMOS)
+        reset_demo(filled, toy_use_case, source)
+    erased, *before = ledger.read_entries(database, "toy")
     assert (erased.action, erased.to_version) == ("erase", None)
     assert "@" in erased.actor
     assert [line.to_version for line in before if line.action == "promote"] == [2, 1]
     assert [line.action for line in before].count("erase") == 0
-    assert ledger.served_at(database, erased.at) == {}
+    assert ledger.read_champions_at(database, erased.at) == {}
     assert is_empty(database, toy_use_case)
-    assert start_afresh(filled, toy_use_case, source) == "nothing there yet"
+    assert reset_demo(filled, toy_use_case, source) == "nothing there yet"

@@ -19,12 +19,12 @@ from evergreen.demo.timeline import Timeline
 from evergreen.demo.upstream import SEED
 from evergreen.loop import ingest
 from evergreen.settings import Settings
-from evergreen.sources.connections import PREFIX
+from evergreen.sources.connections import CONNECTION_PREFIX
 from evergreen.stack.servers.mariadb import HOSTS
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.history.training_set import read_training_set
-from evergreen.store.tables.migrations import migrate
-from evergreen.store.tables.sql_files import grant_all
+from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.sql_files import build_full_grants
 from evergreen.usecases.credit_score import CONNECTION, USE_CASE
 from evergreen.usecases.credit_score.simulator import populate
 from support.own_servers import Database
@@ -38,16 +38,16 @@ def test_bank_ingest_and_join_give_the_training_sets_of_the_decisions(
 ) -> None:
     """The same table, types and order included; simulated in two calls and ingested twice, as in a tour."""
     bank = f"{settings.mariadb_database}_bank"
-    mariadb.administer(*grant_all(bank, settings.mariadb_user, HOSTS))
+    mariadb.administer(*build_full_grants(bank, settings.mariadb_user, HOSTS))
     account = f"{settings.mariadb_user}:{settings.mariadb_password.get_secret_value()}"
     url = f"mysql://{account}@{settings.mariadb_host}:{settings.mariadb_port}/{bank}"
     settings.home.mkdir(exist_ok=True)
-    migrate(engine(settings))
+    apply_migrations(get_engine(settings))
     timeline, window = Timeline.until(moment), USE_CASE.retrain.window
     assert window is not None
     found = []
     try:
-        with patch.dict(os.environ, {f"{PREFIX}{CONNECTION.upper()}": url}):
+        with patch.dict(os.environ, {f"{CONNECTION_PREFIX}{CONNECTION.upper()}": url}):
             for end, turn in ((timeline.first_training, None), (timeline.now, timeline.turns)):
                 populate(
                     url,
@@ -57,8 +57,8 @@ def test_bank_ingest_and_join_give_the_training_sets_of_the_decisions(
                     seed=SEED,
                     recession_from=turn,
                 )
-                ingest.run(settings, USE_CASE.name, end)
-                found.append(read_training_set(engine(settings), USE_CASE, end, end - window))
+                ingest.run_ingest(settings, USE_CASE.name, end)
+                found.append(read_training_set(get_engine(settings), USE_CASE, end, end - window))
     finally:
         mariadb.administer(f"DROP DATABASE IF EXISTS {bank}")
     expected = training_sets(moment, customers=CUSTOMERS)

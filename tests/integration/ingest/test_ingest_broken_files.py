@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from evergreen.errors import SourceError, ValidationFailed
 from evergreen.loop import ingest
 from evergreen.settings import Settings
-from evergreen.store.connection.database import dispose, engine
+from evergreen.store.connection.database import dispose_engines, get_engine
 from support.broken_files import AS_OF, CORPUS, HEADER, declare, rows_of
 from support.own_servers import Database
 from support.toy_loads import content
@@ -39,15 +39,15 @@ def pails(mariadb: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         )
         declare(made)
         (folder / "former.csv").write_text(FORMER, encoding="utf-8")
-        ingest.run(made, "pails", BEFORE, source=str(folder / "former.csv"))
+        ingest.run_ingest(made, "pails", BEFORE, source=str(folder / "former.csv"))
         yield made
-        dispose(made)
+        dispose_engines(made)
 
 
 @pytest.fixture
 def former(pails: Settings) -> Iterator[dict[str, list[tuple[Any, ...]]]]:
     """The store's content before a file; what the file added is gone afterwards."""
-    use_case, database = declare(pails), engine(pails)
+    use_case, database = declare(pails), get_engine(pails)
     before = content(database, use_case)
     assert [len(rows) for rows in before.values()] == [1, 1, 1, 0]
     yield before
@@ -64,10 +64,10 @@ def test_a_file_loads_exactly_or_is_refused(
     file = CORPUS[name]
     path = tmp_path / f"pails{file.suffix}"
     path.write_bytes(file.content)
-    use_case, database = declare(pails), engine(pails)
+    use_case, database = declare(pails), get_engine(pails)
     if file.expectation == "refused":
         with pytest.raises((SourceError, ValidationFailed)) as raised:
-            ingest.run(pails, "pails", AS_OF, source=str(path))
+            ingest.run_ingest(pails, "pails", AS_OF, source=str(path))
         assert raised.value.hint
         assert len(str(raised.value)) < 5000
         assert content(database, use_case) == former
@@ -75,7 +75,7 @@ def test_a_file_loads_exactly_or_is_refused(
             status = connection.exec_driver_sql("SELECT status FROM ingest_run ORDER BY as_of DESC").scalar()
         assert status == "failed"
         return
-    ingest.run(pails, "pails", AS_OF, source=str(path))
+    ingest.run_ingest(pails, "pails", AS_OF, source=str(path))
     after = content(database, use_case)
     wanted = rows_of(name)
     known = {row[0]: row for row in after["pails__shape"] if row[0] != 1000}

@@ -20,11 +20,11 @@ from evergreen.ingest import staging
 from evergreen.ingest.loading import load as ingest
 from evergreen.ingest.loading.bulk import load_rows, write_rows
 from evergreen.settings import Settings
-from evergreen.store.connection.database import bulk_engine
+from evergreen.store.connection.database import get_bulk_engine
 from evergreen.store.history.training_set import read_training_set
 from evergreen.store.records.ingest_run import get_ingest, start_ingest, update_ingest
 from evergreen.store.tables.declared import create_tables
-from evergreen.store.tables.forget import forget
+from evergreen.store.tables.forget import erase_use_case
 from evergreen.usecase import UseCase
 from support.own_servers import Database
 from support.toy_loads import DAY, JULY, content, load
@@ -35,8 +35,11 @@ Frames = Callable[..., dict[str, pd.DataFrame]]
 @pytest.mark.parametrize(
     ("filled", "step"),
     [
-        *((False, step) for step in ("load_rows", "update_ingest", "digest_of")),
-        *((True, step) for step in ("insert_news", "count_owed", "refresh_online", "update_ingest")),
+        *((False, step) for step in ("load_rows", "update_ingest", "combine_digests")),
+        *(
+            (True, step)
+            for step in ("insert_changed_rows", "count_stored_rows", "refresh_online_table", "update_ingest")
+        ),
     ],
 )
 def test_a_load_that_fails_anywhere_leaves_what_was_there(
@@ -89,7 +92,9 @@ def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
     frames = toy_frames(60)
     run = start_ingest(database, toy_use_case, JULY)
     for part, frame in frames.items():
-        staging.append(database, run.id, part, 0, pa.Table.from_pandas(frame, preserve_index=False))
+        staging.append_staged_rows(
+            database, run.id, part, 0, pa.Table.from_pandas(frame, preserve_index=False)
+        )
     script = f"""
         import sys, time
         sys.path.insert(0, {str(Path(__file__).parents[2])!r})
@@ -129,12 +134,12 @@ def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
         child.communicate(timeout=30)
     assert not any(content(database, toy_use_case).values())
     assert get_ingest(database, run.id).status == "extracting"
-    staged = {part: pa.concat_tables(staging.batches(database, run.id, part)) for part in frames}
-    ingest.load(database, toy_use_case, run.id, staged)
+    staged = {part: pa.concat_tables(staging.read_staged_batches(database, run.id, part)) for part in frames}
+    ingest.load_parts(database, toy_use_case, run.id, staged)
     after_the_kill = content(database, toy_use_case)
-    assert list(staging.batches(database, run.id, "facts")) == []
+    assert list(staging.read_staged_batches(database, run.id, "facts")) == []
 
-    forget(database, toy_use_case)
+    erase_use_case(database, toy_use_case)
     create_tables(database, toy_use_case)
     load(database, toy_use_case, JULY, frames)
     assert content(database, toy_use_case) == after_the_kill
@@ -164,7 +169,7 @@ def test_without_local_infile_the_rows_are_the_same(
     frames = toy_frames(60)
     load(database, toy_use_case, JULY, frames)
     usual = content(database, toy_use_case)
-    forget(database, toy_use_case)
+    erase_use_case(database, toy_use_case)
     create_tables(database, toy_use_case)
     mariadb.administer("SET GLOBAL local_infile = 0")
     try:
@@ -188,7 +193,7 @@ def test_a_server_that_tells_no_warnings_still_tells_of_bent_values(
     mariadb: Database, database: sa.Engine, tmp_path: Path
 ) -> None:
     mariadb.administer("SET @@GLOBAL.max_error_count = 0")
-    sender = bulk_engine(database)
+    sender = get_bulk_engine(database)
     sender.dispose()
     try:
         with sender.begin() as connection:
@@ -225,15 +230,15 @@ def test_staged_tables_come_back_in_chunks(
     monkeypatch.setattr(staging, "CHUNK_BYTES", 6000)
     chunk = 0
     for start in (0, 200, 400):
-        chunk = staging.append(database, run.id, "facts", chunk, table.slice(start, 200))
+        chunk = staging.append_staged_rows(database, run.id, "facts", chunk, table.slice(start, 200))
     assert chunk > 3
-    assert staging.append(database, run.id, "nothing", 0, table.slice(0, 0)) == 1
+    assert staging.append_staged_rows(database, run.id, "nothing", 0, table.slice(0, 0)) == 1
     with database.connect() as connection:
         counted = connection.execute(
             sa.text("SELECT COUNT(*), SUM(row_count) FROM ingest_batch WHERE part = 'facts'")
         ).one()
     assert tuple(counted) == (chunk, 500)
-    assert pa.concat_tables(staging.batches(database, run.id, "facts")).equals(table)
-    [empty] = staging.batches(database, run.id, "nothing")
+    assert pa.concat_tables(staging.read_staged_batches(database, run.id, "facts")).equals(table)
+    [empty] = staging.read_staged_batches(database, run.id, "nothing")
     assert empty.equals(table.slice(0, 0))
-    assert list(staging.batches(database, run.id, "other")) == []
+    assert list(staging.read_staged_batches(database, run.id, "other")) == []

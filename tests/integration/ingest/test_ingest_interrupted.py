@@ -17,8 +17,8 @@ import pytest
 from evergreen.errors import StoreError
 from evergreen.loop import ingest
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
-from evergreen.store.records.ingest_run import summary
+from evergreen.store.connection.database import get_engine
+from evergreen.store.records.ingest_run import summarize_store
 from evergreen.usecase import UseCase
 from support.command_line import CommandLine, Done, environment
 
@@ -88,23 +88,28 @@ def test_a_killed_ingest_is_shown_as_interrupted_and_one_at_work_is_not(
     command = "evergreen run ingest toy --as-of 2026-07-01T00:00:00+00:00"
     for shown in (typed("ingest-runs", "toy"), typed("ingest-runs", "toy", "--run", run["id"])):
         assert f"interrupted, nothing was loaded. Run it again: {command}" in " ".join(shown.stdout.split())
-    assert summary(engine(settings_with_rows), toy_use_case)["last_ingest"]["status"] == "interrupted"
+    assert (
+        summarize_store(get_engine(settings_with_rows), toy_use_case)["last_ingest"]["status"]
+        == "interrupted"
+    )
     again = typed(*command.split()[1:])
     assert again.returncode == 0, again.stderr
     [run] = json.loads(typed("ingest-runs", "toy", "--json").stdout)
     assert (run["status"], run["rows_loaded"]) == ("loaded", 240)
 
 
-@pytest.mark.parametrize("step", [ingest.extract, ingest.run])
+@pytest.mark.parametrize("step", [ingest.extract_source_rows, ingest.run_ingest])
 def test_a_second_process_at_the_same_ingest_is_told_so(
     settings_with_rows: Settings, monkeypatch: pytest.MonkeyPatch, step: Callable[..., object]
 ) -> None:
-    monkeypatch.setattr("evergreen.store.records.ingest_lock.working_on.__wrapped__.__defaults__", (0.1,))
+    monkeypatch.setattr(
+        "evergreen.store.records.ingest_lock.hold_ingest_lock.__wrapped__.__defaults__", (0.1,)
+    )
     with at_work(settings_with_rows):
         with pytest.raises(StoreError, match="another process is at work on this very ingest of toy") as told:
             step(settings_with_rows, "toy", JULY)
         assert "evergreen ingest-runs toy" in told.value.hint
-        other = ingest.run(settings_with_rows, "toy", datetime(2026, 7, 2, tzinfo=UTC))
+        other = ingest.run_ingest(settings_with_rows, "toy", datetime(2026, 7, 2, tzinfo=UTC))
         assert other["rows_loaded"] == 240
     # Nothing was spoiled by the one that was refused.
-    assert ingest.run(settings_with_rows, "toy", JULY)["rows_in"] == 240
+    assert ingest.run_ingest(settings_with_rows, "toy", JULY)["rows_in"] == 240

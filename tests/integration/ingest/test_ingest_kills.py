@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.settings import Settings
-from evergreen.store.connection.database import dispose, engine
+from evergreen.store.connection.database import dispose_engines, get_engine
 from support import toy_declaration
 from support.command_line import environment
 from support.own_servers import Database, private_mariadb
@@ -45,7 +45,7 @@ NURSERY = """
         pid = os.fork()
         if not pid:
             try:
-                ingest.run(load_settings(), "toy", datetime.fromisoformat(line.strip()))
+                ingest.run_ingest(load_settings(), "toy", datetime.fromisoformat(line.strip()))
             except BaseException as error:
                 os.write(2, f"{type(error).__name__}: {error}\\n".encode())
                 os._exit(1)
@@ -78,7 +78,7 @@ def settings(server: Database, tmp_path: Path) -> Iterator[Settings]:
     )
     made.home.mkdir()
     yield made
-    dispose(made)
+    dispose_engines(made)
 
 
 class Nursery:
@@ -176,7 +176,7 @@ def write(settings: Settings, number: int) -> None:
 def whole(settings: Settings, as_of: datetime) -> bool:
     """Whether all rows of that moment are there; False when none is. Fails for anything in between."""
     moment = as_of.astimezone(UTC).replace(tzinfo=None)
-    with engine(settings).connect() as connection:
+    with get_engine(settings).connect() as connection:
         # One transaction, so one snapshot.
         counts = [
             connection.execute(
@@ -200,7 +200,7 @@ def earlier_rows(settings: Settings, as_of: datetime) -> list[Any]:
     """What was loaded before that moment."""
     moment = as_of.astimezone(UTC).replace(tzinfo=None)
     found = []
-    with engine(settings).connect() as connection:
+    with get_engine(settings).connect() as connection:
         for table, value in (("toy__facts", "age"), ("toy__label", "leaves")):
             row = f"CONCAT_WS('|', client_id, event_time, ingested_at, {value})"
             statement = f"SELECT COUNT(*), SUM(CRC32({row})) FROM {table} WHERE ingested_at < :moment"

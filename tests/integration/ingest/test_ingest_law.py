@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evergreen.ingest.loading import chunks, sorter
 from evergreen.ingest.loading import load as ingest
-from evergreen.store.tables.declared import tables
+from evergreen.store.tables.declared import build_tables
 from evergreen.usecase import UseCase
 from support.toy_loads import DAY, JUNE, content, fact, facts, labels, load
 
@@ -47,7 +47,7 @@ def test_the_tables_hold_what_loops_say(
 ) -> None:
     """`few` 0: also a small load looks for the newest event time. `size` 1: a file for every row."""
     with pytest.MonkeyPatch.context() as patch, database.begin() as connection:
-        for table in tables(toy_use_case):
+        for table in build_tables(toy_use_case):
             connection.execute(sa.delete(table))
         connection.commit()
         patch.setattr(ingest, "_FEW", few)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from evergreen.errors import SettingsError, SourceError, StoreError, ValidationFailed
 from evergreen.loop import ingest
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine, url
+from evergreen.store.connection.database import build_database_url, get_engine
 
 Source = Callable[..., pd.DataFrame]
 APRIL, JULY = datetime(2026, 4, 3, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
@@ -36,13 +36,13 @@ def shop(toy_settings: Settings, toy_source: Source, monkeypatch: pytest.MonkeyP
     declaration.write_text(text.replace("    FileSource,", "    SqlSource,"))
     monkeypatch.setenv(
         "AIRFLOW_CONN_SHOP",
-        url(toy_settings.model_copy(update={"mariadb_socket": None}))
+        build_database_url(toy_settings.model_copy(update={"mariadb_socket": None}))
         .set(drivername="mysql", query={})
         .render_as_string(hide_password=False),
     )
     rows = toy_source(30)
     rows.assign(recorded_at=pd.to_datetime(rows["month"])).to_sql(
-        "source_fact", engine(toy_settings), index=False
+        "source_fact", get_engine(toy_settings), index=False
     )
     return toy_settings
 
@@ -51,11 +51,11 @@ def test_a_second_attempt_tells_the_same_report(toy_settings: Settings, csv: Pat
     frame = pd.read_csv(csv, dtype=str)
     frame.loc[3, "age"] = "old"
     frame.to_csv(csv, index=False)
-    run = ingest.extract(toy_settings, "toy", JULY)["ingest_run"]
+    run = ingest.extract_source_rows(toy_settings, "toy", JULY)["ingest_run"]
     told = []
     for _ in range(2):
         with pytest.raises(ValidationFailed, match="is not a number") as raised:
-            ingest.validate(toy_settings, run)
+            ingest.validate_staged_rows(toy_settings, run)
         told.append(str(raised.value))
     assert told[0] == told[1]
 
@@ -63,29 +63,29 @@ def test_a_second_attempt_tells_the_same_report(toy_settings: Settings, csv: Pat
 def test_a_failed_extract_leaves_nothing_to_validate(toy_settings: Settings, csv: Path) -> None:
     csv.write_bytes(b"")
     with pytest.raises(SourceError):
-        ingest.extract(toy_settings, "toy", JULY)
-    with engine(toy_settings).connect() as connection:
+        ingest.extract_source_rows(toy_settings, "toy", JULY)
+    with get_engine(toy_settings).connect() as connection:
         run = connection.execute(sa.text("SELECT id FROM ingest_run")).scalar_one()
     with pytest.raises(StoreError, match="no staged rows"):
-        ingest.validate(toy_settings, run)
+        ingest.validate_staged_rows(toy_settings, run)
 
 
 def test_a_table_made_again_gets_its_whole_source(shop: Settings) -> None:
-    assert ingest.run(shop, "toy", APRIL)["loaded"] == {"facts": 20, "label": 20}
-    assert ingest.run(shop, "toy", JULY)["loaded"] == {"facts": 10, "label": 10}
-    with engine(shop).begin() as connection:
+    assert ingest.run_ingest(shop, "toy", APRIL)["loaded"] == {"facts": 20, "label": 20}
+    assert ingest.run_ingest(shop, "toy", JULY)["loaded"] == {"facts": 10, "label": 10}
+    with get_engine(shop).begin() as connection:
         connection.exec_driver_sql("RENAME TABLE toy__facts TO old_facts")
-    extracted = ingest.extract(shop, "toy", AUGUST)
+    extracted = ingest.extract_source_rows(shop, "toy", AUGUST)
     assert extracted["rows"] == {"facts": 30, "label": 0}
-    ingest.validate(shop, extracted["ingest_run"])
-    assert ingest.load(shop, extracted["ingest_run"])["loaded"] == {"facts": 30, "label": 0}
+    ingest.validate_staged_rows(shop, extracted["ingest_run"])
+    assert ingest.load_clean_rows(shop, extracted["ingest_run"])["loaded"] == {"facts": 30, "label": 0}
     # The same moment again reads the same rows.
-    assert ingest.run(shop, "toy", AUGUST)["loaded"] == {"facts": 30, "label": 0}
+    assert ingest.run_ingest(shop, "toy", AUGUST)["loaded"] == {"facts": 30, "label": 0}
 
 
 def test_the_future_is_refused(toy_settings: Settings, csv: Path) -> None:
     with pytest.raises(SettingsError, match="in the future"):
-        ingest.run(toy_settings, "toy", datetime(2062, 1, 1, tzinfo=UTC))
+        ingest.run_ingest(toy_settings, "toy", datetime(2062, 1, 1, tzinfo=UTC))
 
 
 def test_one_file_cannot_replace_two(toy_settings: Settings, csv: Path) -> None:
@@ -95,9 +95,9 @@ def test_one_file_cannot_replace_two(toy_settings: Settings, csv: Path) -> None:
     declaration.write_text(head + "label=Label(" + label.replace("SOURCE,", 'FileSource("labels.csv"),', 1))
     for source in (str(csv), ""):  # with the fixture's EVERGREEN_SOURCES
         with pytest.raises(SourceError, match=r"cannot take the place of the 2 files of toy \(labels\.csv"):
-            ingest.run(toy_settings, "toy", JULY, source=source)
+            ingest.run_ingest(toy_settings, "toy", JULY, source=source)
     rows = pd.read_csv(csv)
     rows.drop(columns="leaves").to_csv(toy_settings.home.parent / "toy.csv", index=False)
     rows[["client_id", "month", "leaves"]].to_csv(toy_settings.home.parent / "labels.csv", index=False)
     declared = toy_settings.model_copy(update={"sources": {}})
-    assert ingest.run(declared, "toy", JULY)["loaded"] == {"facts": 30, "label": 30}
+    assert ingest.run_ingest(declared, "toy", JULY)["loaded"] == {"facts": 30, "label": 30}

@@ -16,11 +16,11 @@ from evergreen.errors import ValidationFailed
 from evergreen.ingest.loading import quarantine
 from evergreen.loop import ingest
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records.ingest_run import get_ingest
-from evergreen.store.tables.forget import forget
+from evergreen.store.tables.forget import erase_use_case
 from evergreen.usecase import UseCase
-from evergreen.usecases import load as load_use_case
+from evergreen.usecases import load_use_case as load_use_case
 from support.toy_loads import DAY, content
 
 Source = Callable[..., pd.DataFrame]
@@ -61,13 +61,13 @@ def spoil(settings: Settings, *rows: int, name: str = "toy.csv", **values: str) 
 
 
 def by_one(settings: Settings, as_of: datetime) -> dict[str, Any]:
-    return ingest.run(settings, "toy", as_of)
+    return ingest.run_ingest(settings, "toy", as_of)
 
 
 def by_three(settings: Settings, as_of: datetime) -> dict[str, Any]:
-    run = ingest.extract(settings, "toy", as_of)["ingest_run"]
-    ingest.validate(settings, run)
-    return ingest.load(settings, run)
+    run = ingest.extract_source_rows(settings, "toy", as_of)["ingest_run"]
+    ingest.validate_staged_rows(settings, run)
+    return ingest.load_clean_rows(settings, run)
 
 
 WAYS = pytest.mark.parametrize("way", [by_one, by_three])
@@ -83,23 +83,23 @@ def test_rows_that_break_a_check_are_set_aside_and_the_others_load(
     with caplog.at_level(logging.INFO, "evergreen"):
         told = way(toy_settings, JULY)
     assert (told["loaded"], told["rejected"]) == ({"facts": 58, "label": 60}, 2)
-    kept = quarantine.read(engine(toy_settings), told["ingest_run"])
+    kept = quarantine.read_rejected_rows(get_engine(toy_settings), told["ingest_run"])
     assert [(row["part"], row["row"], row["content"]["age"]) for row in kept] == [
         ("facts", 4, "old"),
         ("facts", 8, "old"),
     ]
     assert len(kept[0]["reasons"]) == 1
     assert len(kept[1]["reasons"]) == 2
-    assert quarantine.read(engine(toy_settings), told["ingest_run"], part="label") == []
-    assert len(quarantine.read(engine(toy_settings), told["ingest_run"], limit=1)) == 1
-    run = get_ingest(engine(toy_settings), told["ingest_run"])
+    assert quarantine.read_rejected_rows(get_engine(toy_settings), told["ingest_run"], part="label") == []
+    assert len(quarantine.read_rejected_rows(get_engine(toy_settings), told["ingest_run"], limit=1)) == 1
+    run = get_ingest(get_engine(toy_settings), told["ingest_run"])
     assert (run.rows_in, run.rows_loaded, run.rows_rejected) == (120, 118, 2)
     assert run.report["facts"]["rejected"] == 2
     assert "is not a number" in caplog.text
     # Mended, the same moment leaves nothing in the quarantine.
     spoil(toy_settings, 3, 7, age="40", segment="web")
     assert way(toy_settings, JULY)["loaded"]["facts"] == 60
-    assert quarantine.read(engine(toy_settings), told["ingest_run"]) == []
+    assert quarantine.read_rejected_rows(get_engine(toy_settings), told["ingest_run"]) == []
 
 
 @WAYS
@@ -111,8 +111,8 @@ def test_too_many_of_them_load_nothing(
     with pytest.raises(ValidationFailed, match=r"is not a number.*10") as raised:
         way(toy_settings, JULY)
     assert "more than 10" in str(raised.value)
-    assert not any(content(engine(toy_settings), use_case).values())
-    with engine(toy_settings).connect() as connection:
+    assert not any(content(get_engine(toy_settings), use_case).values())
+    with get_engine(toy_settings).connect() as connection:
         assert connection.execute(sa.text("SELECT COUNT(*) FROM quarantine")).scalar() == 0
 
 
@@ -125,8 +125,8 @@ def test_a_key_that_nobody_knows_is_refused(
     with pytest.raises(ValidationFailed, match=r"stands in no row of facts") as raised:
         way(toy_settings, JULY)
     assert "777" in str(raised.value)
-    assert not any(content(engine(toy_settings), use_case).values())
-    with engine(toy_settings).connect() as connection:
+    assert not any(content(get_engine(toy_settings), use_case).values())
+    with get_engine(toy_settings).connect() as connection:
         status, report = connection.exec_driver_sql("SELECT status, report FROM ingest_run").one()
         assert connection.execute(sa.text("SELECT COUNT(*) FROM ingest_batch")).scalar() == 0
     assert (status, "stands in no row of facts" in report) == ("failed", True)
@@ -149,7 +149,7 @@ def test_a_reference_may_only_warn(
     spoil(toy_settings, 0, name="labels.csv", client_id="777")
     told = way(toy_settings, JULY)
     assert told["loaded"] == {"facts": 60, "label": 60}
-    report = get_ingest(engine(toy_settings), told["ingest_run"]).report["label"]
+    report = get_ingest(get_engine(toy_settings), told["ingest_run"]).report["label"]
     [failure] = report["failures"]
     assert (failure["severity"], failure["count"], failure["examples"]) == ("warning", 1, ["777"])
     assert "stands in no row of facts" in caplog.text
@@ -165,7 +165,7 @@ def test_repeated_rows_are_told_and_loaded_once(
     path.write_text("\n".join([*lines, *lines[5:9]]) + "\n")
     told = way(toy_settings, JULY)
     assert told["loaded"]["facts"] == 60
-    report = get_ingest(engine(toy_settings), told["ingest_run"]).report["facts"]
+    report = get_ingest(get_engine(toy_settings), told["ingest_run"]).report["facts"]
     assert (report["rows"], report["kept"]) == (64, 60)
     assert [(found["count"], found["severity"]) for found in report["failures"]] == [(4, "warning")]
 
@@ -175,14 +175,14 @@ def test_one_task_and_three_come_to_the_same(toy_settings: Settings, csv: Path) 
     spoil(toy_settings, 3, age="old")
     spoil(toy_settings, 5, month="2026-12-01")
     spoil(toy_settings, 9, name="labels.csv", client_id="777")
-    database = engine(toy_settings)
+    database = get_engine(toy_settings)
     found = []
     for way in (by_one, by_three):
         told = way(toy_settings, JULY)
         run = get_ingest(database, told["ingest_run"])
-        rows = (content(database, use_case), quarantine.read(database, run.id))
+        rows = (content(database, use_case), quarantine.read_rejected_rows(database, run.id))
         found.append((told, rows, run.report, run.inputs, run.digest, run.rows_in, run.rows_rejected))
-        forget(database, use_case)
+        erase_use_case(database, use_case)
         with database.begin() as connection:
             connection.exec_driver_sql("DELETE FROM quarantine")
     assert found[0] == found[1]
@@ -192,5 +192,5 @@ def test_one_task_and_three_come_to_the_same(toy_settings: Settings, csv: Path) 
 def test_progress_is_told_by_part(toy_settings: Settings, csv: Path) -> None:
     declare(toy_settings)
     told: list[tuple[str, int]] = []
-    ingest.run(toy_settings, "toy", JULY, progress=lambda part, rows: told.append((part, rows)))
+    ingest.run_ingest(toy_settings, "toy", JULY, progress=lambda part, rows: told.append((part, rows)))
     assert dict(told) == {"facts": 60, "label": 60}

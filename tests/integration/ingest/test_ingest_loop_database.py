@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from evergreen.errors import SourceError
 from evergreen.loop import ingest
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
-from evergreen.store.online.vectors import read_online
-from evergreen.usecases import load
+from evergreen.store.connection.database import get_engine
+from evergreen.store.online.vectors import read_online_features
+from evergreen.usecases import load_use_case
 
 JULY = datetime(2026, 7, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -23,7 +23,7 @@ _QUERY = "SELECT * FROM upstream WHERE recorded > :start AND recorded <= :end"
 @pytest.fixture
 def upstream(toy_settings: Settings) -> sa.Engine:
     """The toy's source is a table of this test's database, which is empty."""
-    database = engine(toy_settings)
+    database = get_engine(toy_settings)
     with database.begin() as connection:
         connection.exec_driver_sql(
             "CREATE TABLE upstream (client_id INT, month DATE, age INT, visits INT, spend DOUBLE,"
@@ -53,25 +53,25 @@ def _record(database: sa.Engine, client: int, month: str, age: int, recorded: da
 
 
 def _age(settings: Settings, client: int = 1) -> float | None:
-    found = read_online(engine(settings), load("toy", settings), [(client,)])
+    found = read_online_features(get_engine(settings), load_use_case("toy", settings), [(client,)])
     return found[(client,)]["age"] if found else None
 
 
 def test_nobody_is_served_what_is_not_true_yet(toy_settings: Settings, upstream: sa.Engine) -> None:
     _record(upstream, 1, "2026-06-01", 30, JULY - 20 * DAY)
     _record(upstream, 1, "2026-07-15", 99, JULY - 10 * DAY)
-    first = ingest.run(toy_settings, "toy", JULY)
+    first = ingest.run_ingest(toy_settings, "toy", JULY)
     assert (first["loaded"]["facts"], first["held_back"], _age(toy_settings)) == (1, 1, 30)
     # Recorded long before the interval that begins now, and still not true.
     _record(upstream, 2, "2026-07-02", 50, JULY + 2 * DAY)
-    second = ingest.run(toy_settings, "toy", JULY + 9 * DAY)
+    second = ingest.run_ingest(toy_settings, "toy", JULY + 9 * DAY)
     assert (second["loaded"]["facts"], second["held_back"], _age(toy_settings)) == (1, 1, 30)
-    third = ingest.run(toy_settings, "toy", JULY + 20 * DAY)
+    third = ingest.run_ingest(toy_settings, "toy", JULY + 20 * DAY)
     assert (third["loaded"]["facts"], third["held_back"], _age(toy_settings)) == (1, 0, 99)
     assert _age(toy_settings, 2) == 50
     # Nothing is owed any more: the interval is an interval again.
-    assert ingest.run(toy_settings, "toy", JULY + 30 * DAY)["rows_in"] == 0
-    again = ingest.run(toy_settings, "toy", JULY + 20 * DAY)
+    assert ingest.run_ingest(toy_settings, "toy", JULY + 30 * DAY)["rows_in"] == 0
+    again = ingest.run_ingest(toy_settings, "toy", JULY + 20 * DAY)
     assert (again["rows_in"], again["loaded"]["facts"]) == (third["rows_in"], 1)
 
 
@@ -79,16 +79,16 @@ def test_a_changed_declaration_reads_the_older_rows_again(
     toy_settings: Settings, upstream: sa.Engine
 ) -> None:
     _record(upstream, 1, "2026-06-01", 30, JULY - 20 * DAY)
-    ingest.run(toy_settings, "toy", JULY)
-    assert ingest.run(toy_settings, "toy", JULY + 2 * DAY)["rows_in"] == 0
+    ingest.run_ingest(toy_settings, "toy", JULY)
+    assert ingest.run_ingest(toy_settings, "toy", JULY + 2 * DAY)["rows_in"] == 0
     height = '                Feature("height", "int", "In centimetres", max_null_share=1.0),\n'
     first = '                Feature("age", "int"'
     _declare(toy_settings, first, height + first)
     _forget_module()
-    assert ingest.run(toy_settings, "toy", JULY + 3 * DAY)["loaded"]["facts"] == 1
-    found = read_online(engine(toy_settings), load("toy", toy_settings), [(1,)])
+    assert ingest.run_ingest(toy_settings, "toy", JULY + 3 * DAY)["loaded"]["facts"] == 1
+    found = read_online_features(get_engine(toy_settings), load_use_case("toy", toy_settings), [(1,)])
     assert found[(1,)]["height"] == 180
-    assert ingest.run(toy_settings, "toy", JULY + 5 * DAY)["rows_in"] == 0
+    assert ingest.run_ingest(toy_settings, "toy", JULY + 5 * DAY)["rows_in"] == 0
 
 
 def _forget_module() -> None:
@@ -101,23 +101,23 @@ def test_rows_that_nobody_goes_on_with_are_forgotten_after_a_week(
     toy_settings: Settings, upstream: sa.Engine
 ) -> None:
     _record(upstream, 1, "2026-06-01", 30, JULY - 20 * DAY)
-    left = ingest.extract(toy_settings, "toy", JULY)["ingest_run"]
+    left = ingest.extract_source_rows(toy_settings, "toy", JULY)["ingest_run"]
 
     def staged() -> set[str]:
         with upstream.connect() as connection:
             return set(connection.execute(sa.text("SELECT ingest_run_id FROM ingest_batch")).scalars())
 
-    next_one = ingest.extract(toy_settings, "toy", JULY + DAY)["ingest_run"]
+    next_one = ingest.extract_source_rows(toy_settings, "toy", JULY + DAY)["ingest_run"]
     assert staged() == {left, next_one}
     with upstream.begin() as connection:
         connection.execute(
             sa.text("UPDATE ingest_run SET started_at = started_at - INTERVAL 8 DAY WHERE id = :id"),
             {"id": left},
         )
-    last = ingest.extract(toy_settings, "toy", JULY + 2 * DAY)["ingest_run"]
+    last = ingest.extract_source_rows(toy_settings, "toy", JULY + 2 * DAY)["ingest_run"]
     assert staged() == {next_one, last}
 
 
 def test_a_source_too_long_to_be_recorded_is_refused(toy_settings: Settings) -> None:
     with pytest.raises(SourceError, match="1,500 characters"):
-        ingest.run(toy_settings, "toy", JULY, "x" * 1500)
+        ingest.run_ingest(toy_settings, "toy", JULY, "x" * 1500)

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from evergreen.errors import SourceError, ValidationFailed
 from evergreen.loop import ingest
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records.ingest_run import get_ingest
-from evergreen.store.tables.declared import tables
+from evergreen.store.tables.declared import build_tables
 from evergreen.usecase import UseCase
 from support.file_server import serving
 from support.toy_loads import DAY, content
@@ -41,28 +41,28 @@ def folder(toy_settings: Settings, toy_source: Source) -> Path:
 
 def tasks(settings: Settings, use_case: str, as_of: datetime, **more: Any) -> dict[str, Any]:
     """The three tasks one after the other."""
-    run = ingest.extract(settings, use_case, as_of, **more)["ingest_run"]
-    ingest.validate(settings, run)
-    return ingest.load(settings, run)
+    run = ingest.extract_source_rows(settings, use_case, as_of, **more)["ingest_run"]
+    ingest.validate_staged_rows(settings, run)
+    return ingest.load_clean_rows(settings, run)
 
 
 def one_by_one(settings: Settings, folder: Path, as_of: datetime) -> None:
     """Each file by itself, as of one moment."""
     for name in ("1.csv", "2.csv"):
-        ingest.run(settings, "toy", as_of, source=str(folder / name))
+        ingest.run_ingest(settings, "toy", as_of, source=str(folder / name))
 
 
 def emptied(database: sa.Engine, use_case: UseCase) -> None:
     with database.begin() as connection:
-        for table in tables(use_case):
+        for table in build_tables(use_case):
             connection.execute(sa.delete(table))
 
 
-@pytest.mark.parametrize("way", [ingest.run, tasks])
+@pytest.mark.parametrize("way", [ingest.run_ingest, tasks])
 def test_files_read_together_are_as_files_loaded_one_after_the_other(
     toy_settings: Settings, toy_use_case: UseCase, folder: Path, way: Callable[..., dict[str, Any]]
 ) -> None:
-    database = engine(toy_settings)
+    database = get_engine(toy_settings)
     one_by_one(toy_settings, folder, JULY)
     wanted = content(database, toy_use_case)
     ages = [row.age for row in read_facts(database)]
@@ -79,7 +79,7 @@ def test_files_read_together_are_as_files_loaded_one_after_the_other(
         emptied(database, toy_use_case)
 
 
-@pytest.mark.parametrize("way", [ingest.run, tasks])
+@pytest.mark.parametrize("way", [ingest.run_ingest, tasks])
 def test_a_correction_that_came_later_stays_when_all_is_read_again(
     toy_settings: Settings, toy_use_case: UseCase, folder: Path, way: Callable[..., dict[str, Any]]
 ) -> None:
@@ -90,10 +90,10 @@ def test_a_correction_that_came_later_stays_when_all_is_read_again(
     second = way(toy_settings, "toy", JULY + DAY)
     assert second["rows_in"] == 46
     assert second["loaded"] == {"facts": 23, "label": 20}
-    before = content(engine(toy_settings), toy_use_case)
+    before = content(get_engine(toy_settings), toy_use_case)
     third = way(toy_settings, "toy", JULY + 2 * DAY, force=True)
     assert (third["rows_in"], third["rows_loaded"]) == (126, 0)
-    assert content(engine(toy_settings), toy_use_case) == before
+    assert content(get_engine(toy_settings), toy_use_case) == before
 
 
 def test_rows_of_one_file_that_differ_are_refused_whatever_a_later_file_says(
@@ -102,9 +102,9 @@ def test_rows_of_one_file_that_differ_are_refused_whatever_a_later_file_says(
     first = pd.read_csv(folder / "1.csv")
     pd.concat([first, first.iloc[[3]].assign(age=55)]).to_csv(folder / "1.csv", index=False)
     with pytest.raises(ValidationFailed, match="duplicate key") as raised:
-        ingest.run(toy_settings, "toy", JULY)
+        ingest.run_ingest(toy_settings, "toy", JULY)
     assert TOLD in str(raised.value)
-    assert not any(content(engine(toy_settings), toy_use_case).values())
+    assert not any(content(get_engine(toy_settings), toy_use_case).values())
 
 
 def read_facts(database: sa.Engine) -> list[Any]:
@@ -112,12 +112,12 @@ def read_facts(database: sa.Engine) -> list[Any]:
         return list(connection.execute(sa.text("SELECT * FROM toy__facts")))
 
 
-@pytest.mark.parametrize("way", [ingest.run, tasks])
+@pytest.mark.parametrize("way", [ingest.run_ingest, tasks])
 def test_a_correction_outlives_a_change_of_the_file_that_it_corrects(
     toy_settings: Settings, toy_use_case: UseCase, folder: Path, way: Any
 ) -> None:
-    ingest.run(toy_settings, "toy", JULY)
-    database = engine(toy_settings)
+    ingest.run_ingest(toy_settings, "toy", JULY)
+    database = get_engine(toy_settings)
     before = content(database, toy_use_case)
     first = folder / "1.csv"
     first.write_text(first.read_text() + "\n")
@@ -133,7 +133,7 @@ def test_a_correction_outlives_a_change_of_the_file_that_it_corrects(
     assert (everything["rows_in"], everything["loaded"]["facts"]) == (2 * (1 + 40 + 23 + 1), 1)
 
 
-@pytest.mark.parametrize("way", [ingest.run, tasks])
+@pytest.mark.parametrize("way", [ingest.run_ingest, tasks])
 def test_a_signed_address_is_read_and_recorded_without_its_signature(
     toy_settings: Settings,
     toy_source: Source,
@@ -142,14 +142,14 @@ def test_a_signed_address_is_read_and_recorded_without_its_signature(
 ) -> None:
     """A new signature is no new run, and the same content under it is not loaded anew."""
     caplog.set_level("INFO")
-    database = engine(toy_settings)
+    database = get_engine(toy_settings)
     with serving(toy_source(60).to_csv(index=False).encode()) as address:
         first = way(toy_settings, "toy", JULY, source=f"{address}/toy.csv?part=1&sig=5ec4e7")
-        ingest.run(toy_settings, "toy", JULY, source=f"{address}/toy.csv?part=1&sig=5ec4e7again")
+        ingest.run_ingest(toy_settings, "toy", JULY, source=f"{address}/toy.csv?part=1&sig=5ec4e7again")
         with pytest.raises(SourceError) as refused:
-            ingest.run(toy_settings, "toy", JULY, source=f"{address}/refused.csv?sig=5ec4e7")
+            ingest.run_ingest(toy_settings, "toy", JULY, source=f"{address}/refused.csv?sig=5ec4e7")
         with pytest.raises(SourceError) as unknown:
-            ingest.run(toy_settings, "toy", JULY, source=f"nothing={address}/toy.csv?sig=5ec4e7")
+            ingest.run_ingest(toy_settings, "toy", JULY, source=f"nothing={address}/toy.csv?sig=5ec4e7")
     run = get_ingest(database, first["ingest_run"])
     assert run.source_override == f"{address}/toy.csv?part=1&sig=***"
     with database.connect() as connection:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from evergreen.errors import EmptyTrainingSet, ValidationFailed
 from evergreen.store.history.training_set import read_training_set
-from evergreen.store.online.vectors import latest_rows, read_online
+from evergreen.store.online.vectors import read_latest_rows, read_online_features
 from evergreen.usecase import UseCase
 from support.toy_loads import DAY, JULY, JUNE, content, fact, facts, labels, load
 
@@ -37,7 +37,7 @@ def test_what_is_loaded_is_what_is_read(
     counts = load(database, toy_use_case, JULY, {"facts": odd, "label": frames["label"]})
     assert counts == {"facts": 300, "label": 300}
     expected = odd.sort_values(["client_id", "event_time"]).groupby("client_id").tail(1)
-    got = latest_rows(database, toy_use_case)
+    got = read_latest_rows(database, toy_use_case)
     pd.testing.assert_frame_equal(
         got, expected.sort_values("client_id", ignore_index=True)[list(got.columns)], check_dtype=True
     )
@@ -77,7 +77,7 @@ def test_a_correction_is_a_new_row_that_earlier_moments_do_not_see(
     after = read_training_set(database, toy_use_case, JULY).frame
     assert (before["age"][0], before["leaves"][0]) == (30.0, "no")
     assert (after["age"][0], after["leaves"][0]) == (31.0, "yes")
-    assert read_online(database, toy_use_case, [(1,)])[1,]["age"] == 31
+    assert read_online_features(database, toy_use_case, [(1,)])[1,]["age"] == 31
     # Back to the former value, and from a value to none: both are news.
     load(database, toy_use_case, JULY + DAY, {"facts": facts(fact(1, when, 30))})
     assert (
@@ -87,7 +87,7 @@ def test_a_correction_is_a_new_row_that_earlier_moments_do_not_see(
     assert (
         load(database, toy_use_case, JULY + 3 * DAY, {"facts": facts(fact(1, when, 30, None))})["facts"] == 1
     )
-    assert read_online(database, toy_use_case, [(1,)])[1,] == {
+    assert read_online_features(database, toy_use_case, [(1,)])[1,] == {
         "age": 30,
         "visits": 1,
         "spend": None,
@@ -101,7 +101,7 @@ def test_a_late_row_is_kept_and_does_not_replace_a_newer_online_row(
 ) -> None:
     load(database, toy_use_case, JUNE, {"facts": facts(fact(1, JUNE - 5 * DAY, 40))})
     load(database, toy_use_case, JULY, {"facts": facts(fact(1, JUNE - 9 * DAY, 39))})
-    assert read_online(database, toy_use_case, [(1,)])[1,]["age"] == 40
+    assert read_online_features(database, toy_use_case, [(1,)])[1,]["age"] == 40
     load(database, toy_use_case, JULY, {"label": labels((1, JUNE - 7 * DAY, "yes"))})
     assert read_training_set(database, toy_use_case, JULY).frame["age"].tolist() == [39.0]
 
@@ -112,7 +112,7 @@ def test_a_backfill_of_an_earlier_moment_does_not_undo_a_later_correction(
     when = JUNE - 5 * DAY
     load(database, toy_use_case, JULY, {"facts": facts(fact(1, when, 41))})
     load(database, toy_use_case, JUNE, {"facts": facts(fact(1, when, 40)), "label": labels((1, when, "no"))})
-    assert read_online(database, toy_use_case, [(1,)])[1,]["age"] == 41
+    assert read_online_features(database, toy_use_case, [(1,)])[1,]["age"] == 41
     assert read_training_set(database, toy_use_case, JULY - DAY).frame["age"].tolist() == [40.0]
     assert read_training_set(database, toy_use_case, JULY).frame["age"].tolist() == [41.0]
 
@@ -123,7 +123,7 @@ def test_the_same_moment_again_with_mended_values_takes_them(
     when = JUNE - 5 * DAY
     load(database, toy_use_case, JUNE, {"facts": facts(fact(1, when, 40))})
     load(database, toy_use_case, JUNE, {"facts": facts(fact(1, when, 42))})
-    assert read_online(database, toy_use_case, [(1,)])[1,]["age"] == 42
+    assert read_online_features(database, toy_use_case, [(1,)])[1,]["age"] == 42
     assert len(content(database, toy_use_case)["toy__facts"]) == 1
     with database.connect() as connection:
         # What was physically there before is remembered by system versioning.

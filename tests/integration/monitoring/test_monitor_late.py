@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import SettingsError
-from evergreen.ingest.loading.load import load as load_frames
+from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import monitor, train
-from evergreen.monitoring.quality import outcomes
-from evergreen.store.connection.database import engine
+from evergreen.monitoring.quality import read_outcomes
+from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
 from evergreen.store.records import drift_report
 from evergreen.store.records.ingest_run import start_ingest
@@ -62,7 +62,7 @@ def pairs(database, toy_use_case):
     """(prediction, actual) of what was learned in the seven days before a moment, sorted."""
 
     def read(as_of, version=1):
-        frame = outcomes(database, toy_use_case, version, as_of)
+        frame = read_outcomes(database, toy_use_case, version, as_of)
         return sorted(frame.itertuples(index=False, name=None))
 
     return read
@@ -114,30 +114,30 @@ def test_a_corrected_label_is_judged_as_it_was_corrected(answered, learned, pair
 
 
 def test_a_moment_before_the_champion_has_an_empty_window_and_an_honest_reason(toy_store):
-    train.run(toy_store, "toy", datetime(2026, 7, 1, tzinfo=UTC))
+    train.run_train(toy_store, "toy", datetime(2026, 7, 1, tzinfo=UTC))
     early = datetime(2026, 7, 2, tzinfo=UTC)
-    outcome = monitor.run(toy_store, "toy", early)
+    outcome = monitor.run_monitor(toy_store, "toy", early)
     assert outcome["reason"].startswith("no, because there is no verdict: 0 of 100 predictions")
-    made = drift_report.find_report(engine(toy_store), "toy", early)
+    made = drift_report.find_report(get_engine(toy_store), "toy", early)
     assert made is not None
     assert made.window_start == made.window_end == early
 
 
 def test_quality_through_the_verb(toy_store, toy_use_case):
-    train.run(toy_store, "toy", datetime(2026, 7, 1, tzinfo=UTC))
-    database, now = engine(toy_store), datetime.now(UTC)
+    train.run_train(toy_store, "toy", datetime(2026, 7, 1, tzinfo=UTC))
+    database, now = get_engine(toy_store), datetime.now(UTC)
     milliseconds = int((now - 40 * DAY).timestamp() * 1000)
     old = str(uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (0b10 << 62)))
     row = {"prediction_id": old, "model_version": 1, "channel": "online", "prediction": "no"}
     insert_predictions(database, toy_use_case, [row])
     record_actual(database, toy_use_case, old, "no", now - DAY)
-    found = monitor.quality(toy_store, "toy", now)
+    found = monitor.measure_quality(toy_store, "toy", now)
     assert (found["predictions"], found["labelled"], found["accuracy"]) == (0, 1, 1.0)
 
 
 def test_a_moment_in_the_future_is_refused_and_leaves_nothing(toy_store):
-    for verb in (monitor.drift, monitor.quality, monitor.governor):
+    for verb in (monitor.measure_drift, monitor.measure_quality, monitor.decide_retraining):
         with pytest.raises(SettingsError, match="in the future"):
             verb(toy_store, "toy", datetime(2062, 1, 1, tzinfo=UTC))
-    with engine(toy_store).connect() as connection:
+    with get_engine(toy_store).connect() as connection:
         assert connection.execute(sa.text("SELECT COUNT(*) FROM drift_report")).scalar() == 0

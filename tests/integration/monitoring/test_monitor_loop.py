@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from evergreen.errors import NoChampion, StoreError
 from evergreen.loop import monitor, train
 from evergreen.registry import ledger
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
 from evergreen.store.records import drift_report
 
@@ -23,7 +23,7 @@ TRAINED_AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 @pytest.fixture
 def served(toy_store, toy_use_case, toy_frames):
     """A champion, and a function that logs `count` predictions of it at a moment, inputs moved by `shift`."""
-    train.run(toy_store, "toy", TRAINED_AS_OF)
+    train.run_train(toy_store, "toy", TRAINED_AS_OF)
     seeds = iter(range(100, 200))
 
     def log(count, at, shift=0.0, version=1, channel="online"):
@@ -42,7 +42,7 @@ def served(toy_store, toy_use_case, toy_frames):
             }
             for row, prediction_id in zip(facts.to_dict("records"), ids, strict=True)
         ]
-        assert insert_predictions(engine(toy_store), toy_use_case, rows) == count
+        assert insert_predictions(get_engine(toy_store), toy_use_case, rows) == count
         return ids
 
     return log
@@ -51,7 +51,7 @@ def served(toy_store, toy_use_case, toy_frames):
 @pytest.fixture
 def start(toy_store, served):
     """When the champion was promoted."""
-    at = ledger.promoted_at(engine(toy_store), "toy", 1)
+    at = ledger.find_promotion_time(get_engine(toy_store), "toy", 1)
     assert at is not None
     return at
 
@@ -69,21 +69,21 @@ def minutes(count):
 
 def test_usual_requests_bring_no_drift_and_a_recorded_no(toy_store, served, start):
     served(200, start + minutes(1))
-    outcome = monitor.run(toy_store, "toy", start + minutes(2))
+    outcome = monitor.run_monitor(toy_store, "toy", start + minutes(2))
     assert outcome["drift"]["drifted"] is False
     assert outcome["retrain"] is False
     assert outcome["reason"].startswith("no, because 0 of 6 features drifted (largest PSI 0.0")
     assert json.loads(json.dumps(outcome)) == outcome
-    decision = drift_report.latest_decision(engine(toy_store), "toy")
+    decision = drift_report.describe_latest_decision(get_engine(toy_store), "toy")
     assert decision == {"as_of": start + minutes(2), "retrain": False, "reason": outcome["reason"]}
 
 
 def test_moved_requests_bring_drift_and_a_yes(toy_store, served, start):
     served(200, start + minutes(1), shift=2.0)
-    outcome = monitor.run(toy_store, "toy", start + minutes(2))
+    outcome = monitor.run_monitor(toy_store, "toy", start + minutes(2))
     assert outcome["retrain"] is True
     assert outcome["reason"].startswith("yes, because 3 of 6 features drifted (largest PSI ")
-    latest = drift_report.latest_drift(engine(toy_store), "toy")
+    latest = drift_report.describe_latest_drift(get_engine(toy_store), "toy")
     assert latest is not None
     assert latest["drifted"] is True
     assert latest["features_drifted"] == 3
@@ -94,30 +94,30 @@ def test_moved_requests_bring_drift_and_a_yes(toy_store, served, start):
 
 def test_a_rerun_finds_what_was_written_even_if_more_has_come_in(toy_store, served, start):
     served(200, start + minutes(1))
-    first = monitor.run(toy_store, "toy", start + minutes(2))
+    first = monitor.run_monitor(toy_store, "toy", start + minutes(2))
     served(300, start + minutes(1), shift=3.0)
-    assert monitor.run(toy_store, "toy", start + minutes(2)) == first
-    with engine(toy_store).connect() as connection:
+    assert monitor.run_monitor(toy_store, "toy", start + minutes(2)) == first
+    with get_engine(toy_store).connect() as connection:
         for table in ("drift_report", "retrain_decision"):
             assert connection.execute(sa.text(f"SELECT COUNT(*) FROM {table}")).scalar() == 1
 
 
 def test_too_few_predictions_are_no_verdict_and_are_carried_on(toy_store, served, start):
     served(60, start + minutes(1), shift=2.0)
-    first = monitor.run(toy_store, "toy", start + minutes(2))
+    first = monitor.run_monitor(toy_store, "toy", start + minutes(2))
     assert first["drift"]["drifted"] is None
     assert first["reason"].startswith("no, because there is no verdict: 60 of 100 predictions since ")
     served(60, start + minutes(3), shift=2.0)
-    second = monitor.run(toy_store, "toy", start + minutes(4))
+    second = monitor.run_monitor(toy_store, "toy", start + minutes(4))
     assert second["drift"]["predictions"] == 120
     assert second["retrain"] is True
 
 
 def test_a_verdict_closes_its_window(toy_store, served, start):
     served(200, start + minutes(1), shift=2.0)
-    assert monitor.drift(toy_store, "toy", start + minutes(2))["drifted"] is True
+    assert monitor.measure_drift(toy_store, "toy", start + minutes(2))["drifted"] is True
     served(150, start + minutes(3))
-    after = monitor.drift(toy_store, "toy", start + minutes(4))
+    after = monitor.measure_drift(toy_store, "toy", start + minutes(4))
     assert (after["predictions"], after["drifted"]) == (150, False)
 
 
@@ -125,12 +125,12 @@ def test_the_window_holds_neither_old_rows_nor_former_champions_nor_checks(maria
     served(120, start - minutes(1), shift=2.0)
     served(120, start + minutes(1), shift=2.0, channel="canary")
     served(120, start + minutes(1), shift=2.0, channel="batch")
-    outcome = monitor.drift(toy_store, "toy", start + minutes(2))
+    outcome = monitor.measure_drift(toy_store, "toy", start + minutes(2))
     assert (outcome["predictions"], outcome["drifted"]) == (0, None)
     served(120, start + minutes(1))
     _move_promotion(mariadb, toy_store, start - timedelta(days=30))
     served(120, start - timedelta(days=8))
-    late = monitor.drift(toy_store, "toy", start)
+    late = monitor.measure_drift(toy_store, "toy", start)
     assert late["predictions"] == 120  # drift.window is seven days
 
 
@@ -138,8 +138,8 @@ def test_known_labels_tell_the_quality(toy_store, toy_use_case, served, start):
     ids = served(150, start + minutes(1))
     for number, prediction_id in enumerate(ids[:40]):
         actual = "no" if number < 30 else "yes"
-        record_actual(engine(toy_store), toy_use_case, prediction_id, actual, start + minutes(2))
-    outcome = monitor.quality(toy_store, "toy", start + minutes(3))
+        record_actual(get_engine(toy_store), toy_use_case, prediction_id, actual, start + minutes(2))
+    outcome = monitor.measure_quality(toy_store, "toy", start + minutes(3))
     assert (outcome["predictions"], outcome["labelled"]) == (150, 40)
     assert outcome["accuracy"] == pytest.approx(0.75)
     assert outcome["reason"] == "accuracy 0.7500 on 40 labelled predictions"
@@ -147,16 +147,18 @@ def test_known_labels_tell_the_quality(toy_store, toy_use_case, served, start):
 
 
 def test_monitoring_needs_a_champion_and_its_profile(toy_store, served, start):
-    database = engine(toy_store)
+    database = get_engine(toy_store)
     with pytest.raises(NoChampion):
-        monitor.run(toy_store.model_copy(update={"mlflow_tracking_uri": _other(toy_store)}), "toy", start)
+        monitor.run_monitor(
+            toy_store.model_copy(update={"mlflow_tracking_uri": _other(toy_store)}), "toy", start
+        )
     with database.begin() as connection:
         connection.execute(sa.text("DELETE FROM reference_profile"))
     with pytest.raises(StoreError, match="version 1 of toy has no reference profile") as caught:
-        monitor.run(toy_store, "toy", start + minutes(1))
+        monitor.run_monitor(toy_store, "toy", start + minutes(1))
     assert caught.value.hint.endswith(": evergreen train toy")
-    assert drift_report.latest_drift(database, "toy") is None
-    assert drift_report.latest_decision(database, "toy") is None
+    assert drift_report.describe_latest_drift(database, "toy") is None
+    assert drift_report.describe_latest_decision(database, "toy") is None
 
 
 def _other(settings):
@@ -173,7 +175,7 @@ def test_the_monitor_forgets_overwritten_rows_only_as_the_setting_says(
     toy_store, toy_use_case, served, start
 ):
     table = toy_use_case.label_table
-    database = engine(toy_store)
+    database = get_engine(toy_store)
     with database.begin() as connection:
         connection.execute(sa.text(f"DELETE FROM {table} LIMIT 5"))
 
@@ -184,10 +186,12 @@ def test_the_monitor_forgets_overwritten_rows_only_as_the_setting_says(
             ).scalar_one()
 
     later = start + timedelta(days=1, minutes=1)
-    monitor.drift(toy_store, "toy", datetime.now(UTC))
-    monitor.drift(toy_store.model_copy(update={"history_days": 30}), "toy", datetime.now(UTC))
+    monitor.measure_drift(toy_store, "toy", datetime.now(UTC))
+    monitor.measure_drift(toy_store.model_copy(update={"history_days": 30}), "toy", datetime.now(UTC))
     assert gone() == 5
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(monitor, "refuse_future", lambda as_of: None)
-        monitor.drift(toy_store.model_copy(update={"history_days": 1}), "toy", later + timedelta(days=1))
+        monitor.measure_drift(
+            toy_store.model_copy(update={"history_days": 1}), "toy", later + timedelta(days=1)
+        )
     assert gone() == 0

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from evergreen.registry import ledger
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
-from evergreen.store.tables.migrations import migrate
-from evergreen.store.tables.sql_files import ledger_schema
+from evergreen.store.connection.database import get_engine
+from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.sql_files import get_ledger_schema
 from support.own_servers import Database
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
@@ -26,8 +26,8 @@ Step = tuple[str, int | None]
 
 @pytest.fixture
 def database(settings: Settings) -> sa.Engine:
-    found = engine(settings)
-    migrate(found)
+    found = get_engine(settings)
+    apply_migrations(found)
     return found
 
 
@@ -45,7 +45,7 @@ def write(mariadb: Database, database: sa.Engine) -> Writer:
     def write(use_case: str, steps: list[Step]) -> None:
         write_lines(database, use_case, steps)
         mariadb.administer(
-            f"UPDATE {ledger_schema(str(database.url.database))}.promotion SET recorded_at = at"
+            f"UPDATE {get_ledger_schema(str(database.url.database))}.promotion SET recorded_at = at"
             f" WHERE use_case = '{use_case}'"
         )
 
@@ -55,7 +55,7 @@ def write(mariadb: Database, database: sa.Engine) -> Writer:
 def write_lines(database: sa.Engine, use_case: str, steps: list[Step]) -> None:
     former = None
     for minute, (action, version) in enumerate(steps):
-        ledger.record(
+        ledger.append_entry(
             database,
             use_case=use_case,
             action="promote" if action == "cut short" else action,  # type: ignore[arg-type]
@@ -94,7 +94,11 @@ def test_who_served_at_a_moment(
     for name, steps in zip(names, histories, strict=True):
         write(name, steps)
     at = START + moment * MINUTE
-    found = {name: line.to_version for name, line in ledger.served_at(database, at).items() if name in names}
+    found = {
+        name: line.to_version
+        for name, line in ledger.read_champions_at(database, at).items()
+        if name in names
+    }
     expected = {}
     for name, steps in zip(names, histories, strict=True):
         present = None
@@ -104,7 +108,7 @@ def test_who_served_at_a_moment(
                 present = version
         if present is not None:
             expected[name] = present
-        assert {k: v.to_version for k, v in ledger.served_at(database, at, name).items()} == (
+        assert {k: v.to_version for k, v in ledger.read_champions_at(database, at, name).items()} == (
             {name: present} if present is not None else {}
         )
     assert found == expected
@@ -120,13 +124,13 @@ def test_a_promotion_that_was_cut_short_and_overtaken_never_served(
     write("toy", steps)
 
     def served(minute: float) -> int | None:
-        line = ledger.served_at(database, START + minute * MINUTE, "toy").get("toy")
+        line = ledger.read_champions_at(database, START + minute * MINUTE, "toy").get("toy")
         return line.to_version if line else None
 
     assert [served(minute) for minute in (0.5, 1.5, 2.5, 3.5, 4.5)] == [1, 1, 3, None, 1]
     write("another", [("promote", 1), ("cut short", 2)])
     assert (
-        ledger.served_at(database, START + 1.5 * MINUTE)["another"].to_version == 2
+        ledger.read_champions_at(database, START + 1.5 * MINUTE)["another"].to_version == 2
     )  # may still be finished
 
 
@@ -156,14 +160,14 @@ def test_whom_a_rollback_goes_back_to(
     database: sa.Engine, write: Writer, steps: list[Step], former: int | None
 ) -> None:
     write("toy", steps)
-    assert ledger.former_champion(database, "toy") == former
+    assert ledger.find_former_champion(database, "toy") == former
 
 
 def test_a_demo_taken_again_as_of_the_same_moment_has_lines_of_its_own(
     database: sa.Engine, write: Writer
 ) -> None:
     def trained(mlflow_run: str) -> ledger.Entry:
-        return ledger.record(
+        return ledger.append_entry(
             database,
             use_case="toy",
             action="promote",
@@ -178,8 +182,10 @@ def test_a_demo_taken_again_as_of_the_same_moment_has_lines_of_its_own(
     first = trained("one")
     assert trained("one") == first
     write("toy", [("erase", None)])
-    assert ledger.find(database, "toy", "promote", training_run_id="a" * 36) is None
+    assert ledger.find_entry(database, "toy", "promote", training_run_id="a" * 36) is None
     again = trained("two")
     assert again.id > first.id
-    assert ledger.find(database, "toy", "promote", to_version=1) == again
-    assert ledger.find(database, "toy", "promote", training_run_id="a" * 36, mlflow_run_id="one") is None
+    assert ledger.find_entry(database, "toy", "promote", to_version=1) == again
+    assert (
+        ledger.find_entry(database, "toy", "promote", training_run_id="a" * 36, mlflow_run_id="one") is None
+    )

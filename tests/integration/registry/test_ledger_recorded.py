@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from evergreen.errors import StoreError
 from evergreen.registry import ledger
-from evergreen.registry.ledger_rights import protected
+from evergreen.registry.ledger_rights import is_ledger_protected
 from evergreen.settings import Settings
-from evergreen.store.connection.database import dispose, engine
-from evergreen.store.tables.migrations import migrate
-from evergreen.store.tables.sql_files import grant_ledger, ledger_schema, prepare_ledger
+from evergreen.store.connection.database import dispose_engines, get_engine
+from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.sql_files import build_ledger_grants, build_ledger_statements, get_ledger_schema
 from support.own_servers import Database
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -44,26 +44,26 @@ BEFORE = [
 
 @pytest.fixture
 def database(settings: Settings) -> sa.Engine:
-    found = engine(settings)
-    migrate(found)
+    found = get_engine(settings)
+    apply_migrations(found)
     return found
 
 
 @pytest.fixture
 def database_of_before(settings: Settings, mariadb: Database) -> sa.Engine:
     """A platform whose ledger an earlier Evergreen has made."""
-    found = engine(settings)
-    migrate(found)
-    names = {"ledger": ledger_schema(settings.mariadb_database), "user": settings.mariadb_user}
+    found = get_engine(settings)
+    apply_migrations(found)
+    names = {"ledger": get_ledger_schema(settings.mariadb_database), "user": settings.mariadb_user}
     mariadb.administer(*(statement.format(**names) for statement in BEFORE))
-    dispose(settings)
-    return engine(settings)
+    dispose_engines(settings)
+    return get_engine(settings)
 
 
 def promote(
     database: sa.Engine, version: int, at: datetime | None = None, former: int | None = None
 ) -> ledger.Entry:
-    return ledger.record(
+    return ledger.append_entry(
         database,
         use_case="toy",
         action="promote",
@@ -84,14 +84,16 @@ def now(mariadb: Database) -> datetime:
 
 
 def served(database: sa.Engine, at: datetime) -> int | None:
-    line = ledger.served_at(database, at, "toy").get("toy")
+    line = ledger.read_champions_at(database, at, "toy").get("toy")
     return line.to_version if line else None
 
 
 def migrate_ledger(settings: Settings, mariadb: Database) -> None:
     """As an administrator does, with sql/admin/ledger.sql."""
     name = settings.mariadb_database
-    mariadb.administer(*prepare_ledger(name), *grant_ledger(name, settings.mariadb_user, ["localhost"]))
+    mariadb.administer(
+        *build_ledger_statements(name), *build_ledger_grants(name, settings.mariadb_user, ["localhost"])
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def migrate_ledger(settings: Settings, mariadb: Database) -> None:
 )
 def test_no_session_numbers_or_dates_its_line(database: sa.Engine, mariadb: Database, session: str) -> None:
     first = promote(database, 1)
-    schema = ledger_schema(str(database.url.database))
+    schema = get_ledger_schema(str(database.url.database))
     before = now(mariadb)
     with database.connect() as connection:
         connection.exec_driver_sql(session)
@@ -114,7 +116,7 @@ def test_no_session_numbers_or_dates_its_line(database: sa.Engine, mariadb: Data
         )
         connection.commit()
         connection.invalidate()
-    mine, _ = ledger.entries(database, "toy")
+    mine, _ = ledger.read_entries(database, "toy")
     assert mine.id == first.id + 1
     assert mine.recorded_at is not None
     assert before <= mine.recorded_at <= now(mariadb)
@@ -131,8 +133,8 @@ def test_a_line_that_is_dated_back_changes_nobody_who_served(database: sa.Engine
     assert mine.since == mine.recorded_at
     assert served(database, MARCH + timedelta(days=1)) is None
     assert served(database, first.since) == 1
-    assert ledger.written_later(database, MARCH + timedelta(days=1)) == [mine]
-    assert ledger.written_later(database, mine.since) == []
+    assert ledger.read_backdated_entries(database, MARCH + timedelta(days=1)) == [mine]
+    assert ledger.read_backdated_entries(database, mine.since) == []
     ahead = promote(database, 8, at=mine.since + timedelta(days=300), former=7)
     assert ahead.misdated
     assert served(database, ahead.since) == 8
@@ -152,12 +154,12 @@ def test_a_ledger_of_before_works_and_says_that_it_is_not_protected(
     assert old.recorded_at is None
     assert not old.misdated
     assert served(database_of_before, MARCH) == 1
-    assert ledger.former_champion(database_of_before, "toy") is None
-    assert not protected(database_of_before)
+    assert ledger.find_former_champion(database_of_before, "toy") is None
+    assert not is_ledger_protected(database_of_before)
     for _ in range(2):
         migrate_ledger(settings, mariadb)
-        assert protected(database_of_before)
-    assert ledger.entries(database_of_before, "toy") == [old]
+        assert is_ledger_protected(database_of_before)
+    assert ledger.read_entries(database_of_before, "toy") == [old]
     assert served(database_of_before, MARCH) == 1
     new = promote(database_of_before, 2, former=1)
     assert new.id == old.id + 1
@@ -169,7 +171,7 @@ def test_numbers_that_were_used_up_before_are_mended_as_the_error_says(
     database_of_before: sa.Engine, settings: Settings, mariadb: Database
 ) -> None:
     promote(database_of_before, 1)
-    schema = ledger_schema(settings.mariadb_database)
+    schema = get_ledger_schema(settings.mariadb_database)
     with database_of_before.begin() as connection:
         connection.exec_driver_sql(
             f"INSERT INTO {schema}.promotion (id, at, use_case, action, actor, reason)"
@@ -181,7 +183,7 @@ def test_numbers_that_were_used_up_before_are_mended_as_the_error_says(
         migrate_ledger(settings, mariadb)
     mariadb.administer(raised.value.hint.rpartition("\n")[2].rstrip(";"))
     assert promote(database_of_before, 2).id == 3
-    assert [(line.id, line.actor) for line in ledger.entries(database_of_before, "toy")] == [
+    assert [(line.id, line.actor) for line in ledger.read_entries(database_of_before, "toy")] == [
         (3, "gate"),
         (2, "me"),
         (1, "gate"),

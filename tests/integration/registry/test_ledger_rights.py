@@ -12,11 +12,11 @@ from pydantic import SecretStr
 
 from evergreen.errors import StoreError
 from evergreen.registry import ledger
-from evergreen.registry.ledger_rights import protected
+from evergreen.registry.ledger_rights import is_ledger_protected
 from evergreen.settings import Settings
-from evergreen.store.connection.database import dispose, engine, error_code
-from evergreen.store.tables.migrations import folder, migrate
-from evergreen.store.tables.sql_files import statements
+from evergreen.store.connection.database import dispose_engines, get_engine, get_error_code
+from evergreen.store.tables.migrations import apply_migrations, folder
+from evergreen.store.tables.sql_files import split_statements
 from support.own_servers import Database, private_mariadb
 
 AT = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -24,13 +24,13 @@ AT = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 @pytest.fixture
 def database(settings: Settings) -> sa.Engine:
-    found = engine(settings)
-    migrate(found)
+    found = get_engine(settings)
+    apply_migrations(found)
     return found
 
 
 def promote(database: sa.Engine, version: int = 1) -> ledger.Entry:
-    return ledger.record(
+    return ledger.append_entry(
         database,
         use_case="toy",
         action="promote",
@@ -79,9 +79,9 @@ def test_the_platforms_user_can_add_lines_and_change_none(database: sa.Engine, f
             raw.cursor().execute(forbidden.format(ledger=f"{name}_ledger", database=name))
     finally:
         raw.close()
-    assert error_code(refused.value) in (1044, 1142, 1143)
-    assert ledger.entries(database, "toy") == [line]
-    assert protected(database)
+    assert get_error_code(refused.value) in (1044, 1142, 1143)
+    assert ledger.read_entries(database, "toy") == [line]
+    assert is_ledger_protected(database)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_platforms_user_can_add_lines_and_change_none(database: sa.Engine, f
 def test_whoever_could_change_lines_is_told_so(
     mariadb: Database, database: sa.Engine, settings: Settings, grant: str
 ) -> None:
-    assert protected(database)
+    assert is_ledger_protected(database)
     account = "'more'@'localhost'"
     name = f"{settings.mariadb_database}_ledger"
     mariadb.administer(
@@ -111,16 +111,16 @@ def test_whoever_could_change_lines_is_told_so(
     )
     other = settings.model_copy(update={"mariadb_user": "more", "mariadb_password": SecretStr("secret")})
     try:
-        assert not protected(engine(other))
+        assert not is_ledger_protected(get_engine(other))
     finally:
-        dispose(other)
+        dispose_engines(other)
         mariadb.administer(f"DROP USER {account}")
 
 
 def test_old_lines_move_into_the_new_ledger_once(database: sa.Engine) -> None:
     """As a platform of before has them, killed once between the copy and the drop."""
     files = sorted(folder().glob("*.sql"))
-    (old,) = [told for told in statements(files[0].read_text()) if " promotion " in told]
+    (old,) = [told for told in split_statements(files[0].read_text()) if " promotion " in told]
     with database.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO training_run (id, use_case, as_of, reason, status, mlflow_run_id, started_at)"
@@ -137,8 +137,8 @@ def test_old_lines_move_into_the_new_ledger_once(database: sa.Engine) -> None:
                 " '{\"passed\": true}'),"
                 f" ('2026-07-02', 'toy', 'rollback', 1, NULL, 'deploy', 'bad', NULL)"
             )
-        assert migrate(database) == ["0003_ledger"]
-        back, first = ledger.entries(database, "toy")
+        assert apply_migrations(database) == ["0003_ledger"]
+        back, first = ledger.read_entries(database, "toy")
         assert (first.action, first.mlflow_run_id, first.verdict) == ("promote", "mlflow-1", {"passed": True})
         assert first.at == datetime(2026, 7, 1, 1, 2, 3, 4, tzinfo=UTC)
         assert (back.action, back.training_run_id, back.reason) == ("rollback", None, "bad")
@@ -151,12 +151,12 @@ def test_a_server_that_nobody_prepared_says_what_an_administrator_runs(
     name = settings.mariadb_database
     mariadb.administer(f"DROP DATABASE {name}_ledger")
     with pytest.raises(StoreError, match=f"{name}_ledger is not there") as raised:
-        migrate(engine(settings))
+        apply_migrations(get_engine(settings))
     script = raised.value.hint.partition("\n")[2]
-    mariadb.administer(*statements(script))
-    assert "0003_ledger" in migrate(engine(settings))
-    promote(engine(settings))
-    assert protected(engine(settings))
+    mariadb.administer(*split_statements(script))
+    assert "0003_ledger" in apply_migrations(get_engine(settings))
+    promote(get_engine(settings))
+    assert is_ledger_protected(get_engine(settings))
 
 
 def test_a_user_who_may_do_everything_makes_the_ledger_and_is_told(
@@ -171,11 +171,11 @@ def test_a_user_who_may_do_everything_makes_the_ledger_and_is_told(
     credentials = {"mariadb_user": "everything", "mariadb_password": SecretStr("secret")}
     other = settings.model_copy(update=credentials)
     try:
-        assert "0003_ledger" in migrate(engine(other))
-        promote(engine(other))
-        assert not protected(engine(other))
+        assert "0003_ledger" in apply_migrations(get_engine(other))
+        promote(get_engine(other))
+        assert not is_ledger_protected(get_engine(other))
     finally:
-        dispose(other)
+        dispose_engines(other)
         mariadb.administer(f"DROP USER {account}")
 
 
@@ -204,16 +204,16 @@ def test_the_next_start_takes_the_old_rights_away_and_keeps_those_on_other_datab
     )
     former_home.administer(f"GRANT SELECT ON warehouse.* TO '{server.user}'@'127.0.0.1'")
     try:
-        migrate(engine(made))
-        assert not protected(engine(made))
-        dispose(made)
+        apply_migrations(get_engine(made))
+        assert not is_ledger_protected(get_engine(made))
+        dispose_engines(made)
         former_home.stop()
         former_home.start()
-        assert protected(engine(made))
-        promote(engine(made))
-        with engine(made).connect() as connection:
+        assert is_ledger_protected(get_engine(made))
+        promote(get_engine(made))
+        with get_engine(made).connect() as connection:
             grants = "\n".join(connection.exec_driver_sql("SHOW GRANTS").scalars())
         assert "`warehouse`" in grants
         assert "ALL PRIVILEGES ON *.*" not in grants
     finally:
-        dispose(made)
+        dispose_engines(made)

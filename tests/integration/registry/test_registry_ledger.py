@@ -8,16 +8,16 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.registry import ledger
-from evergreen.store.connection.database import engine
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.connection.database import get_engine
+from evergreen.store.tables.migrations import apply_migrations
 
 AT = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 
 @pytest.fixture
 def database(settings):
-    found = engine(settings)
-    migrate(found)
+    found = get_engine(settings)
+    apply_migrations(found)
     return found
 
 
@@ -32,7 +32,7 @@ def record(database, **changes):
         "reason": "because",
         "at": AT,
     }
-    return ledger.record(database, **{**line, **changes})
+    return ledger.append_entry(database, **{**line, **changes})
 
 
 def test_a_line_is_written_once_and_never_changed(database):
@@ -40,32 +40,32 @@ def test_a_line_is_written_once_and_never_changed(database):
     again = record(database, reason="another", at=AT + timedelta(hours=1), verdict={"passed": False})
     assert again == first
     assert again.at == AT
-    assert ledger.entries(database, "toy") == [first]
+    assert ledger.read_entries(database, "toy") == [first]
 
 
 def test_newest_first_by_use_case_and_no_more_than_asked_for(database):
     for version in (1, 2, 3):
         record(database, to_version=version, from_version=version - 1 or None)
     record(database, use_case="other")
-    assert [line.to_version for line in ledger.entries(database, "toy", limit=2)] == [3, 2]
-    assert len(ledger.entries(database, "toy")) == 3
+    assert [line.to_version for line in ledger.read_entries(database, "toy", limit=2)] == [3, 2]
+    assert len(ledger.read_entries(database, "toy")) == 3
 
 
 def test_since_when_a_version_is_champion(database):
     record(database)
     record(database, to_version=2, from_version=1, at=AT + timedelta(days=1))
-    assert ledger.promoted_at(database, "toy", 1) == AT
+    assert ledger.find_promotion_time(database, "toy", 1) == AT
     record(database, action="reject", to_version=1, at=AT + timedelta(days=2))
-    assert ledger.promoted_at(database, "toy", 1) == AT
+    assert ledger.find_promotion_time(database, "toy", 1) == AT
     back = record(database, action="rollback", from_version=2, to_version=1, at=AT + timedelta(days=3))
-    assert ledger.promoted_at(database, "toy", 1) == back.at
-    assert ledger.promoted_at(database, "toy", 9) is None
+    assert ledger.find_promotion_time(database, "toy", 1) == back.at
+    assert ledger.find_promotion_time(database, "toy", 9) is None
 
 
 def test_what_does_not_fit_is_refused_and_not_cut(database):
     with pytest.raises(sa.exc.SQLAlchemyError):
         record(database, actor="x" * 300)
-    assert ledger.entries(database, "toy") == []
+    assert ledger.read_entries(database, "toy") == []
 
 
 def test_a_line_is_found_by_its_training_or_its_version(database):
@@ -73,9 +73,9 @@ def test_a_line_is_found_by_its_training_or_its_version(database):
     first = record(database)
     second = record(database, to_version=2, from_version=1, training_run_id="b" * 36)
     back = record(database, action="rollback", to_version=1, from_version=2, training_run_id="b" * 36)
-    assert ledger.find(database, "toy", "promote") == second
-    assert ledger.find(database, "toy", "promote", training_run_id="a" * 36) == first
-    assert ledger.find(database, "toy", "promote", to_version=1) == first
-    assert ledger.find(database, "toy", "rollback", to_version=1) == back
-    assert ledger.find(database, "toy", "reject") is None
-    assert ledger.find(database, "toy", "promote", training_run_id="o" * 36) is None
+    assert ledger.find_entry(database, "toy", "promote") == second
+    assert ledger.find_entry(database, "toy", "promote", training_run_id="a" * 36) == first
+    assert ledger.find_entry(database, "toy", "promote", to_version=1) == first
+    assert ledger.find_entry(database, "toy", "rollback", to_version=1) == back
+    assert ledger.find_entry(database, "toy", "reject") is None
+    assert ledger.find_entry(database, "toy", "promote", training_run_id="o" * 36) is None

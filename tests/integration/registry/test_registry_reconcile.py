@@ -14,12 +14,12 @@ from mlflow import MlflowClient
 
 from evergreen.errors import StoreError
 from evergreen.registry import ledger, reconcile
-from evergreen.registry.champion import ALIAS, champion
-from evergreen.registry.lock import alone
+from evergreen.registry.champion import CHAMPION_ALIAS, read_champion
+from evergreen.registry.lock import lock_use_case
 from evergreen.registry.models import set_champion
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.connection.database import get_engine
+from evergreen.store.tables.migrations import apply_migrations
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def registry(settings: Settings, empty_mlflow: Path) -> MlflowClient:
     """Versions 1 to 3 of `toy`, none of them champion."""
     uri = settings.mlflow_tracking_uri
     shutil.copy(empty_mlflow, uri.removeprefix("sqlite:///"))
-    migrate(engine(settings))
+    apply_migrations(get_engine(settings))
     client = MlflowClient(uri, uri)
     client.create_registered_model("toy")
     for _ in range(3):
@@ -37,11 +37,11 @@ def registry(settings: Settings, empty_mlflow: Path) -> MlflowClient:
 
 @pytest.fixture
 def database(settings: Settings, registry: MlflowClient) -> sa.Engine:
-    return engine(settings)
+    return get_engine(settings)
 
 
 def write(database: sa.Engine, version: int | None, former: int | None, action: str = "promote") -> Any:
-    return ledger.record(
+    return ledger.append_entry(
         database,
         use_case="toy",
         action=action,  # type: ignore[arg-type]
@@ -55,13 +55,13 @@ def write(database: sa.Engine, version: int | None, former: int | None, action: 
 
 def promote(settings: Settings, version: int, former: int | None) -> ledger.Entry:
     """Evergreen's own, all of it: line, alias, tag."""
-    line = write(engine(settings), version, former)
+    line = write(get_engine(settings), version, former)
     set_champion(settings, "toy", version, line.at)
     return line
 
 
 def noticed(settings: Settings) -> tuple[int | None, int | None] | None:
-    line = reconcile.reconcile(settings, engine(settings), "toy")
+    line = reconcile.reconcile_ledger(settings, get_engine(settings), "toy")
     return (line.from_version, line.to_version) if line else None
 
 
@@ -70,7 +70,7 @@ def test_own_promotions_are_no_news(settings: Settings, database: sa.Engine) -> 
     promote(settings, 1, None)
     promote(settings, 2, 1)
     assert noticed(settings) is None
-    assert len(ledger.entries(database, "toy")) == 2
+    assert len(ledger.read_entries(database, "toy")) == 2
 
 
 def test_an_alias_moved_by_hand_is_written_down_once(
@@ -78,15 +78,15 @@ def test_an_alias_moved_by_hand_is_written_down_once(
 ) -> None:
     promote(settings, 1, None)
     promote(settings, 2, 1)
-    registry.set_registered_model_alias("toy", ALIAS, "1")
+    registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "1")
     assert noticed(settings) == (2, 1)
     assert noticed(settings) is None
-    line = ledger.entries(database, "toy")[0]
+    line = ledger.read_entries(database, "toy")[0]
     assert (line.action, line.actor) == ("external", "unknown, by hand in MLflow")
     assert "set to v1 in MLflow" in line.reason
     assert f"noticed at {line.at:%Y-%m-%d %H:%M:%S}" in line.reason
-    assert ledger.promoted_at(database, "toy", 1) == line.at
-    registry.set_registered_model_alias("toy", ALIAS, "3")
+    assert ledger.find_promotion_time(database, "toy", 1) == line.at
+    registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "3")
     assert noticed(settings) == (1, 3)
 
 
@@ -94,19 +94,19 @@ def test_a_removed_alias_is_written_down_and_so_is_its_return(
     settings: Settings, database: sa.Engine, registry: MlflowClient
 ) -> None:
     first = promote(settings, 1, None)
-    registry.delete_registered_model_alias("toy", ALIAS)
+    registry.delete_registered_model_alias("toy", CHAMPION_ALIAS)
     assert noticed(settings) == (1, None)
     assert noticed(settings) is None
-    removal = ledger.entries(database, "toy")[0]
-    assert ledger.served_at(database, first.at)["toy"] == first
-    assert ledger.served_at(database, removal.at) == {}
-    assert ledger.former_champion(database, "toy") == 1
-    registry.set_registered_model_alias("toy", ALIAS, "1")
+    removal = ledger.read_entries(database, "toy")[0]
+    assert ledger.read_champions_at(database, first.at)["toy"] == first
+    assert ledger.read_champions_at(database, removal.at) == {}
+    assert ledger.find_former_champion(database, "toy") == 1
+    registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "1")
     assert noticed(settings) == (None, 1)
 
 
 def test_a_first_champion_set_by_hand_is_written_down(settings: Settings, registry: MlflowClient) -> None:
-    registry.set_registered_model_alias("toy", ALIAS, "2")
+    registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "2")
     assert noticed(settings) == (None, 2)
 
 
@@ -117,11 +117,11 @@ def test_a_change_of_ours_that_was_cut_short_is_not_by_hand(
     promote(settings, 2, None)
     line = write(database, 1, 2, action)
     assert noticed(settings) is None  # killed before the alias
-    registry.set_registered_model_alias("toy", ALIAS, "1")
+    registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "1")
     assert noticed(settings) is None  # killed before the tag
     set_champion(settings, "toy", 1, line.at)
     assert noticed(settings) is None
-    registry.set_registered_model_alias("toy", ALIAS, "2")
+    registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "2")
     assert noticed(settings) == (1, 2)  # it was finished: this is somebody else
 
 
@@ -130,9 +130,9 @@ def test_a_third_version_meanwhile_is_by_hand_all_the_same(
 ) -> None:
     promote(settings, 1, None)
     write(database, 2, 1)
-    registry.set_registered_model_alias("toy", ALIAS, "3")
+    registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "3")
     assert noticed(settings) == (1, 3)
-    assert ledger.former_champion(database, "toy") == 1
+    assert ledger.find_former_champion(database, "toy") == 1
 
 
 def test_a_version_that_was_deleted_will_never_be_promoted(
@@ -154,17 +154,17 @@ def test_an_erasure_in_progress_is_not_by_hand(
     assert noticed(settings) is None
     registry.create_registered_model("toy")
     registry.create_model_version("toy", "file:///nowhere")
-    registry.set_registered_model_alias("toy", ALIAS, "1")
+    registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "1")
     assert noticed(settings) == (None, 1)
 
 
 def test_many_at_once_write_one_line(settings: Settings, database: sa.Engine, registry: MlflowClient) -> None:
     promote(settings, 1, None)
-    registry.set_registered_model_alias("toy", ALIAS, "3")
+    registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "3")
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: noticed(settings), range(6)))
     assert sorted(map(str, found)) == ["(1, 3)", *["None"] * 5]
-    assert [line.action for line in ledger.entries(database, "toy")] == ["external", "promote"]
+    assert [line.action for line in ledger.read_entries(database, "toy")] == ["external", "promote"]
 
 
 def test_it_waits_for_a_promotion_in_progress(
@@ -173,7 +173,7 @@ def test_it_waits_for_a_promotion_in_progress(
     """The reconciler reads between the ledger's line and the alias; by its turn they agree."""
     promote(settings, 1, None)
     done: list[object] = []
-    with alone(database, "toy"):
+    with lock_use_case(database, "toy"):
         line = write(database, 2, 1)
         waiting = threading.Thread(target=lambda: done.append(noticed(settings)))
         waiting.start()
@@ -182,15 +182,15 @@ def test_it_waits_for_a_promotion_in_progress(
         set_champion(settings, "toy", 2, line.at)
     waiting.join(10)
     assert done == [None]
-    found = champion(settings, "toy")
+    found = read_champion(settings, "toy")
     assert found is not None
     assert found.version == 2
-    assert len(ledger.entries(database, "toy")) == 2
+    assert len(ledger.read_entries(database, "toy")) == 2
 
 
 def test_what_has_another_purpose_does_not_wait_for_a_promotion(database: sa.Engine) -> None:
-    with alone(database, "toy"), alone(database, "toy", 0, purpose="mirror"):
+    with lock_use_case(database, "toy"), lock_use_case(database, "toy", 0, purpose="mirror"):
         for purpose in ("training", "mirror"):
             busy = pytest.raises(StoreError, match=rf"working on {purpose}\.toy")
-            with busy, alone(database, "toy", 0, purpose=purpose):
+            with busy, lock_use_case(database, "toy", 0, purpose=purpose):
                 pass

@@ -13,19 +13,19 @@ import pytest
 
 from evergreen.errors import RegistryError
 from evergreen.loop import monitor, train
-from evergreen.registry.champion import champion
+from evergreen.registry.champion import read_champion
 from evergreen.registry.models import (
+    delete_model_and_runs,
     fetch_run_file,
-    forget_model,
     load_model,
     load_run_model,
+    read_version,
     set_champion,
-    version_of,
 )
-from evergreen.stack.processes.ports import LOOPBACK, any_free
-from evergreen.store.connection.database import engine
+from evergreen.stack.processes.ports import LOOPBACK, find_free_port
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run
-from evergreen.training.tracking.training_runs import holdout_file
+from evergreen.training.tracking.training_runs import build_holdout_path
 from support.own_servers import start_guarded, stop
 from support.waiting import eventually
 
@@ -39,7 +39,7 @@ def server(tmp_path_factory, empty_mlflow):
     """The address of an MLflow server with SQLite, started as the embedded stack starts it."""
     home = tmp_path_factory.mktemp("mlflow-server")
     shutil.copy(empty_mlflow, home / "mlflow.db")
-    port = any_free()
+    port = find_free_port()
     log = home / "server.log"
     process = start_guarded(
         [
@@ -70,36 +70,36 @@ def server(tmp_path_factory, empty_mlflow):
 
 def test_the_whole_loop_through_a_server(toy_store, toy_use_case, server, tmp_path):
     settings = toy_store.model_copy(update={"mlflow_tracking_uri": server})
-    assert champion(settings, "toy") is None  # no such model
+    assert read_champion(settings, "toy") is None  # no such model
 
-    first = train.run(settings, "toy", AS_OF)
+    first = train.run_train(settings, "toy", AS_OF)
     assert first["promoted"] is True
-    found = champion(settings, "toy")
+    found = read_champion(settings, "toy")
     assert found is not None
     assert (found.version, found.run_id) == (1, first["mlflow_run"])
     assert found.promoted_at is not None
 
-    second = train.run(settings, "toy", AS_OF + timedelta(days=1))
+    second = train.run_train(settings, "toy", AS_OF + timedelta(days=1))
     assert "its hold-out model, fitted without these rows" in second["gate"]["summary"]
     assert second["version"] == 2
 
     loaded = load_model(settings, toy_use_case, 1)
     assert (loaded.version, loaded.run_id, loaded.classes) == (1, first["mlflow_run"], ("no", "yes"))
     assert loaded.tags["evergreen.training_run"] == first["training_run"]
-    assert load_run_model(settings, toy_use_case, 2, holdout_file(0)) is not None
+    assert load_run_model(settings, toy_use_case, 2, build_holdout_path(0)) is not None
     assert fetch_run_file(settings, first["mlflow_run"], "nothing.json", tmp_path) is None
     with pytest.raises(RegistryError, match="not found"):
-        version_of(settings, "toy", 99)
+        read_version(settings, "toy", 99)
 
     set_champion(settings, "toy", 1)
-    back = champion(settings, "toy")
+    back = read_champion(settings, "toy")
     assert back is not None
     assert back.version == 1
-    assert monitor.run(settings, "toy", datetime.now(UTC))["retrain"] is False
+    assert monitor.run_monitor(settings, "toy", datetime.now(UTC))["retrain"] is False
 
-    forget_model(settings, "toy")
-    assert champion(settings, "toy") is None
-    assert training_run.get(engine(settings), first["training_run"]).status == "promoted"
+    delete_model_and_runs(settings, "toy")
+    assert read_champion(settings, "toy") is None
+    assert training_run.get_training_run(get_engine(settings), first["training_run"]).status == "promoted"
 
 
 def test_asking_for_the_champion_needs_no_mlflow(server):

@@ -13,12 +13,12 @@ import pytest
 from mlflow import MlflowClient
 
 from evergreen.errors import NoChampion, RegistryError, SignatureMismatch
-from evergreen.loop.rollback import rollback
+from evergreen.loop.rollback import roll_back_champion
 from evergreen.registry import ledger, models
-from evergreen.registry.champion import ALIAS, champion
-from evergreen.registry.lock import alone
+from evergreen.registry.champion import CHAMPION_ALIAS, read_champion
+from evergreen.registry.lock import lock_use_case
 from evergreen.registry.models import set_champion
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from support.command_line import CommandLine, Done, environment
 from support.serving_world import Service, World, register_models, running
 from support.waiting import eventually
@@ -39,9 +39,9 @@ def service(made: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 def line_up(made: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """Both versions were promoted one after the other; no address of a service is known."""
     monkeypatch.setattr(made.settings, "service_urls", {})
-    with alone(engine(made.settings), "parcel"):  # the service compares the alias with the ledger
-        ledger.record(
-            engine(made.settings),
+    with lock_use_case(get_engine(made.settings), "parcel"):  # the service compares the alias with the ledger
+        ledger.append_entry(
+            get_engine(made.settings),
             use_case="parcel",
             action="erase",
             from_version=None,
@@ -56,8 +56,8 @@ def line_up(made: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def promote(made: World, version: int, former: int | None) -> ledger.Entry:
-    line = ledger.record(
-        engine(made.settings),
+    line = ledger.append_entry(
+        get_engine(made.settings),
         use_case="parcel",
         action="promote",
         from_version=former,
@@ -71,15 +71,15 @@ def promote(made: World, version: int, former: int | None) -> ledger.Entry:
 
 
 def present(made: World) -> int | None:
-    found = champion(made.settings, "parcel")
+    found = read_champion(made.settings, "parcel")
     return found.version if found else None
 
 
 def actions(made: World) -> list[str]:
     """Since the test began, the oldest first."""
-    lines = ledger.entries(engine(made.settings), "parcel")
+    lines = ledger.read_entries(get_engine(made.settings), "parcel")
     return [line.action for line in lines][::-1][
-        -len(ledger.champion_lines(engine(made.settings), "parcel")) :
+        -len(ledger.read_champion_changes(get_engine(made.settings), "parcel")) :
     ]
 
 
@@ -87,7 +87,7 @@ def test_it_is_in_service_within_seconds_and_no_request_fails(line_up: World, se
     first, second = line_up.versions
     service.settle(second)
     line_up.settings.service_urls["parcel"] = service.url
-    done = rollback(line_up.settings, "parcel", actor="ann", reason="complaints")
+    done = roll_back_champion(line_up.settings, "parcel", actor="ann", reason="complaints")
     assert (done["from"], done["to"], done["actor"], done["reason"]) == (second, first, "ann", "complaints")
     assert done["remark"] == ""
     sys.stdout.write(f"\nin service {done['seconds']} s after the alias\n")
@@ -95,7 +95,7 @@ def test_it_is_in_service_within_seconds_and_no_request_fails(line_up: World, se
     with service.client() as client:
         assert client.predict(line_up.rows(1)[0])["model_version"] == first
     began = time.monotonic()
-    rollback(line_up.settings, "parcel", to=second)
+    roll_back_champion(line_up.settings, "parcel", to=second)
     sys.stdout.write(f"and forth in {time.monotonic() - began:.1f} s, all told\n")
     assert actions(line_up) == ["promote", "promote", "rollback", "rollback"]
 
@@ -104,41 +104,41 @@ def test_the_service_notices_a_champion_set_by_hand(line_up: World, service: Ser
     first, second = line_up.versions
     service.settle(second)
     client = MlflowClient(line_up.settings.mlflow_tracking_uri, line_up.settings.mlflow_tracking_uri)
-    client.set_registered_model_alias("parcel", ALIAS, str(first))
+    client.set_registered_model_alias("parcel", CHAMPION_ALIAS, str(first))
     eventually(lambda: actions(line_up) == ["promote", "promote", "external"], 20)
-    line = ledger.entries(engine(line_up.settings), "parcel")[0]
+    line = ledger.read_entries(get_engine(line_up.settings), "parcel")[0]
     assert (line.from_version, line.to_version, line.actor) == (second, first, "unknown, by hand in MLflow")
     service.settle(first)
 
 
 def test_a_service_that_is_down_is_only_a_remark(line_up: World) -> None:
     second = line_up.versions[1]
-    done = rollback(line_up.settings, "parcel")
+    done = roll_back_champion(line_up.settings, "parcel")
     assert done["seconds"] is None
     assert "address is not known" in done["remark"]
     line_up.settings.service_urls["parcel"] = "http://127.0.0.1:1"
-    done = rollback(line_up.settings, "parcel", to=second)
+    done = roll_back_champion(line_up.settings, "parcel", to=second)
     assert done["seconds"] is None
     assert "does not answer" in done["remark"]
     assert present(line_up) == second
 
 
 def test_it_goes_back_and_not_forth(line_up: World) -> None:
-    rollback(line_up.settings, "parcel")
+    roll_back_champion(line_up.settings, "parcel")
     with pytest.raises(NoChampion, match="no former champion"):
-        rollback(line_up.settings, "parcel")
+        roll_back_champion(line_up.settings, "parcel")
     assert present(line_up) == line_up.versions[0]
 
 
 def test_what_is_champion_already_is_no_rollback(line_up: World) -> None:
     with pytest.raises(RegistryError, match="is champion already: there is nothing to roll back"):
-        rollback(line_up.settings, "parcel", to=line_up.versions[1])
+        roll_back_champion(line_up.settings, "parcel", to=line_up.versions[1])
     assert actions(line_up) == ["promote", "promote"]
 
 
 def test_who_was_never_champion_is_refused(line_up: World) -> None:
     with pytest.raises(RegistryError, match="version 99 of parcel has never been champion") as refused:
-        rollback(line_up.settings, "parcel", to=99)
+        roll_back_champion(line_up.settings, "parcel", to=99)
     assert "roll back to one that has been: 1, 2" in refused.value.hint
     assert present(line_up) == line_up.versions[1]
 
@@ -153,12 +153,12 @@ def test_a_model_that_no_longer_fits_or_loads_is_refused(line_up: World, tmp_pat
         promote(line_up, version, former)
     for file in (tmp_path / "lost").rglob("model.cb"):
         file.write_bytes(b"no model")
-    before = ledger.entries(engine(line_up.settings), "parcel")
+    before = ledger.read_entries(get_engine(line_up.settings), "parcel")
     with pytest.raises(SignatureMismatch, match="does not fit the declaration"):
-        rollback(line_up.settings, "parcel", to=misfit)
+        roll_back_champion(line_up.settings, "parcel", to=misfit)
     with pytest.raises(RegistryError, match="is not a CatBoost model"):
-        rollback(line_up.settings, "parcel", to=lost)
-    assert ledger.entries(engine(line_up.settings), "parcel") == before
+        roll_back_champion(line_up.settings, "parcel", to=lost)
+    assert ledger.read_entries(get_engine(line_up.settings), "parcel") == before
     assert present(line_up) == second
 
 
@@ -180,21 +180,21 @@ def test_a_rollback_that_was_killed_is_finished_by_the_next(
     with monkeypatch.context() as fault:
         fault.setattr(models, "set_champion", deadly)
         with pytest.raises(Killed):
-            rollback(line_up.settings, "parcel", actor="ann", reason="complaints")
+            roll_back_champion(line_up.settings, "parcel", actor="ann", reason="complaints")
     assert present(line_up) == (first if after else second)
-    done = rollback(line_up.settings, "parcel", to=first if after else None, actor="bob")
+    done = roll_back_champion(line_up.settings, "parcel", to=first if after else None, actor="bob")
     assert (done["to"], done["actor"]) == (first, "ann")
     assert actions(line_up) == ["promote", "promote", "rollback"]
-    found = champion(line_up.settings, "parcel")
+    found = read_champion(line_up.settings, "parcel")
     assert found is not None
-    assert found.promoted_at == ledger.entries(engine(line_up.settings), "parcel")[0].at
+    assert found.promoted_at == ledger.read_entries(get_engine(line_up.settings), "parcel")[0].at
 
 
 def test_a_promotion_that_was_cut_short_can_be_withdrawn(line_up: World) -> None:
     first, second = line_up.versions
-    rollback(line_up.settings, "parcel")
-    ledger.record(
-        engine(line_up.settings),
+    roll_back_champion(line_up.settings, "parcel")
+    ledger.append_entry(
+        get_engine(line_up.settings),
         use_case="parcel",
         action="promote",
         from_version=first,
@@ -203,18 +203,18 @@ def test_a_promotion_that_was_cut_short_can_be_withdrawn(line_up: World) -> None
         actor="gate",
         reason="killed before the alias",
     )
-    done = rollback(line_up.settings, "parcel", to=first)
+    done = roll_back_champion(line_up.settings, "parcel", to=first)
     assert (done["from"], done["to"]) == (second, first)
     assert present(line_up) == first
-    line = ledger.last_change(engine(line_up.settings), "parcel")
+    line = ledger.find_last_change(get_engine(line_up.settings), "parcel")
     assert line is not None
     assert line.to_version == first
 
 
 def test_a_removed_champion_comes_back(line_up: World) -> None:
     client = MlflowClient(line_up.settings.mlflow_tracking_uri, line_up.settings.mlflow_tracking_uri)
-    client.delete_registered_model_alias("parcel", ALIAS)
-    done = rollback(line_up.settings, "parcel")
+    client.delete_registered_model_alias("parcel", CHAMPION_ALIAS)
+    done = roll_back_champion(line_up.settings, "parcel")
     assert (done["from"], done["to"]) == (None, line_up.versions[1])
     assert actions(line_up) == ["promote", "promote", "external", "rollback"]
 
@@ -232,7 +232,7 @@ def typed(
 def test_the_commands_tell_it_to_people_and_to_scripts(line_up: World, typed: Callable[..., Done]) -> None:
     first, second = line_up.versions
     line_up.settings.home.mkdir(exist_ok=True)
-    promoted = ledger.entries(engine(line_up.settings), "parcel")[0]
+    promoted = ledger.read_entries(get_engine(line_up.settings), "parcel")[0]
     done = typed("rollback", "parcel", "--reason", "complaints")
     assert done.returncode == 0, done.stderr
     assert f"v{first} is parcel's champion instead of v{second}" in done.stdout
@@ -286,6 +286,6 @@ def test_the_ledger_notices_a_change_by_hand_and_shows_what_it_can(
 ) -> None:
     line_up.settings.home.mkdir(exist_ok=True)
     client = MlflowClient(line_up.settings.mlflow_tracking_uri, line_up.settings.mlflow_tracking_uri)
-    client.set_registered_model_alias("parcel", ALIAS, str(line_up.versions[0]))
+    client.set_registered_model_alias("parcel", CHAMPION_ALIAS, str(line_up.versions[0]))
     assert "by hand in MLflow" in typed("ledger", "parcel").stdout
     assert actions(line_up) == ["promote", "promote", "external"]

@@ -12,10 +12,10 @@ import yaml
 
 from evergreen.registry.models import set_champion
 from evergreen.serving.http.examples import draw_requests
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.store.tables.declared import create_tables
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 from support.listening import assert_listens_only_on
 from support.serving_world import World, environment, register_models, running
 from support.waiting import eventually
@@ -57,8 +57,8 @@ def test_the_built_bento_serves(made: World, tmp_path: Path) -> None:
     # The bento's own copy answers, not this checkout's.
     declaration = bento / "src/evergreen/usecases/titanic/__init__.py"
     declaration.write_text(declaration.read_text().replace("Titanic survival", "Titanic from a bento"))
-    titanic = load("titanic", made.settings)
-    create_tables(engine(made.settings), titanic)
+    titanic = load_use_case("titanic", made.settings)
+    create_tables(get_engine(made.settings), titanic)
     (version,) = register_models(made.settings, titanic, tmp_path, [1])
     set_champion(made.settings, "titanic", version)
     plain = ("bentoml", "serve", tag)
@@ -68,4 +68,4 @@ def test_the_built_bento_serves(made: World, tmp_path: Path) -> None:
             assert client.metadata()["title"] == "Titanic from a bento"
             answers = client.predict_batch(draw_requests(titanic, 25, seed=1))
             assert {answer["model_version"] for answer in answers} == {version}
-        eventually(lambda: count_predictions(engine(made.settings), titanic)["total"] == 25)
+        eventually(lambda: count_predictions(get_engine(made.settings), titanic)["total"] == 25)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from evergreen.errors import ServingError
-from evergreen.model.on_demand import columns_of_rows
-from evergreen.model.predict import predict
+from evergreen.model.on_demand import build_columns_from_rows
+from evergreen.model.predict import predict_rows
 from evergreen.registry.models import load_model
 from support.serving_world import Service, World, running
 from support.waiting import eventually
@@ -27,10 +27,10 @@ def test_a_new_champion_is_swapped_in_under_load_without_a_failed_request(
     rows = made.rows(40, seed=33)
     expected = {}
     for version in made.versions:
-        outcome = predict(
+        outcome = predict_rows(
             made.use_case,
             load_model(made.settings, made.use_case, version),
-            columns_of_rows(made.use_case, rows),
+            build_columns_from_rows(made.use_case, rows),
         )
         expected[version] = [outcome.answer(n)["probability"] for n in range(len(rows))]
     stop = threading.Event()

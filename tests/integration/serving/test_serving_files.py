@@ -10,10 +10,10 @@ import pytest
 
 from evergreen.errors import NoChampion, ServingError, SourceError, ValidationFailed
 from evergreen.loop.score import score_file
-from evergreen.model.on_demand import columns_of_rows
-from evergreen.model.predict import predict
+from evergreen.model.on_demand import build_columns_from_rows
+from evergreen.model.predict import predict_rows
 from evergreen.registry.models import load_model, set_champion
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 from support.serving_world import World, register_models
 
 
@@ -43,7 +43,7 @@ def test_every_row_is_scored_by_the_champion(made: World, parcels: Path, tmp_pat
     scored = pd.read_csv(output) if name.endswith(".csv") else pd.read_parquet(output)
     assert list(scored["parcel_id"]) == list(range(1000, 1050))
     model = load_model(made.settings, made.use_case, made.versions[0])
-    own = predict(made.use_case, model, columns_of_rows(made.use_case, made.rows(50, seed=61)))
+    own = predict_rows(made.use_case, model, build_columns_from_rows(made.use_case, made.rows(50, seed=61)))
     assert list(scored["prediction"]) == own.predictions
     assert scored["probability_yes"].to_numpy() == pytest.approx(own.by_class[:, 1], abs=1e-12)
     assert scored["error"].isna().all()
@@ -64,7 +64,7 @@ def test_parquet_in_and_columns_chosen_and_renamed(made: World, parcels: Path, t
 
 
 def test_a_submission_for_kaggle_is_one_call(made: World, titanic_test_csv: Path, tmp_path: Path) -> None:
-    titanic = load("titanic", made.settings)
+    titanic = load_use_case("titanic", made.settings)
     (version,) = register_models(made.settings, titanic, tmp_path, [1])
     set_champion(made.settings, "titanic", version)
     output = tmp_path / "submission.csv"

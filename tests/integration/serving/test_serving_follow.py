@@ -10,20 +10,25 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from evergreen.demo.service import refuse_outdated
+from evergreen.demo.service import refuse_outdated_service
 from evergreen.errors import DemoError, NoChampion, RegistryError, ServingError, SignatureMismatch
 from evergreen.loop import deploy
-from evergreen.loop.rollback import rollback
+from evergreen.loop.rollback import roll_back_champion
 from evergreen.registry import ledger
-from evergreen.registry.champion import ALIAS
-from evergreen.registry.lock import alone
-from evergreen.registry.models import forget_model, register, set_champion, version_of
-from evergreen.stack.overview import is_well, overview
-from evergreen.stack.restart import refuse_without_model
-from evergreen.store.connection.database import engine
+from evergreen.registry.champion import CHAMPION_ALIAS
+from evergreen.registry.lock import lock_use_case
+from evergreen.registry.models import (
+    delete_model_and_runs,
+    read_version,
+    register_model_version,
+    set_champion,
+)
+from evergreen.stack.overview import build_overview, is_use_case_healthy
+from evergreen.stack.restart import require_model_after_restart
+from evergreen.store.connection.database import get_engine
 from evergreen.usecase import UseCase
-from evergreen.usecase.digest import serving_digest, short_digest
-from evergreen.usecases import load
+from evergreen.usecase.digest import compute_serving_digest, shorten_digest
+from evergreen.usecases import load_use_case
 from support.serving_world import Service, World, register_models, running
 from support.waiting import eventually
 
@@ -35,10 +40,10 @@ DEPOT = 'Feature("depot", "category", "Where it starts", max_null_share=0.2)'
 def promoted(made: World) -> int:
     """Version 1, by the ledger and by the registry."""
     first = made.versions[0]
-    database = engine(made.settings)
-    with alone(database, "parcel"):  # the service compares the alias with the ledger
+    database = get_engine(made.settings)
+    with lock_use_case(database, "parcel"):  # the service compares the alias with the ledger
         for action, version in (("erase", None), ("promote", first)):
-            line = ledger.record(
+            line = ledger.append_entry(
                 database,
                 use_case="parcel",
                 action=action,  # type: ignore[arg-type]
@@ -55,10 +60,13 @@ def promoted(made: World) -> int:
 @pytest.fixture
 def expendable(made: World, promoted: int) -> Iterator[int]:
     """That version in a registered model which the test may delete: it is registered anew in the end."""
-    runs = [version_of(made.settings, "parcel", version).run_id for version in made.versions]
+    runs = [read_version(made.settings, "parcel", version).run_id for version in made.versions]
     yield promoted
-    forget_model(made.settings, "parcel")
-    again = [register(made.settings, "parcel", run, f"training-{n}", {}) for n, run in enumerate(runs, 1)]
+    delete_model_and_runs(made.settings, "parcel")
+    again = [
+        register_model_version(made.settings, "parcel", run, f"training-{n}", {})
+        for n, run in enumerate(runs, 1)
+    ]
     assert again == made.versions
 
 
@@ -72,7 +80,7 @@ def edit(made: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
         monkeypatch.delitem(sys.modules, "evergreen_usecases_parcel", raising=False)
-        return load("parcel", made.settings)
+        return load_use_case("parcel", made.settings)
 
     yield change
     path.write_text(before)
@@ -80,17 +88,17 @@ def edit(made: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def standing(made: World, declared: UseCase) -> dict[str, Any]:
-    found: dict[str, Any] = overview(made.settings, declared)["standing"]
+    found: dict[str, Any] = build_overview(made.settings, declared)["standing"]
     return found
 
 
 def test_a_service_names_the_declaration_that_it_holds(made: World, service: Service, promoted: int) -> None:
     service.settle(promoted)
     with service.client() as client:
-        assert client.metadata()["declaration"] == serving_digest(made.use_case)
-    facts = overview(made.settings, made.use_case)
+        assert client.metadata()["declaration"] == compute_serving_digest(made.use_case)
+    facts = build_overview(made.settings, made.use_case)
     assert facts["standing"]["summary"] == f"serves v{promoted}"
-    assert is_well(facts)
+    assert is_use_case_healthy(facts)
 
 
 def test_a_widened_maximum_makes_the_service_lag_and_deploy_blames_nobody_else(
@@ -98,24 +106,24 @@ def test_a_widened_maximum_makes_the_service_lag_and_deploy_blames_nobody_else(
 ) -> None:
     service.settle(promoted)
     wider = edit(MAXIMUM, MAXIMUM.replace("50", "500"))
-    now = short_digest(serving_digest(wider))
-    facts = overview(made.settings, wider)
-    held = short_digest(serving_digest(made.use_case))
+    now = shorten_digest(compute_serving_digest(wider))
+    facts = build_overview(made.settings, wider)
+    held = shorten_digest(compute_serving_digest(made.use_case))
     assert facts["standing"]["summary"] == (
         f"serves v{promoted}; holds an older declaration ({held}, now {now}): evergreen restart parcel"
     )
-    assert not is_well(facts)
+    assert not is_use_case_healthy(facts)
     with pytest.raises(ServingError, match="holds an older declaration") as caught:
-        deploy.run(made.settings, "parcel")
+        deploy.run_deploy(made.settings, "parcel")
     assert "evergreen restart parcel" in caught.value.hint
     assert "docker compose restart service-parcel" in caught.value.hint
-    changes = ledger.champion_lines(engine(made.settings), "parcel")
+    changes = ledger.read_champion_changes(get_engine(made.settings), "parcel")
     assert [line.action for line in changes] == ["promote"]  # no rollback of a champion at no fault
     with pytest.raises(DemoError, match=f"holds an older declaration .*now {now}") as refused:
-        refuse_outdated(made.settings, wider)
+        refuse_outdated_service(made.settings, wider)
     assert "docker compose restart service-parcel" in refused.value.hint
     edit(MAXIMUM.replace("50", "500"), MAXIMUM)
-    deploy.serving_champion(made.settings, "parcel")
+    deploy.wait_for_champion(made.settings, "parcel")
 
 
 def test_a_new_process_holds_the_declaration_of_now(
@@ -124,7 +132,7 @@ def test_a_new_process_holds_the_declaration_of_now(
     wider = edit(MAXIMUM, MAXIMUM.replace("50", "500"))
     heavy = made.rows(1)[0] | {"weight": 400.0}
     with running(made, tmp_path) as started, started.client() as client:
-        assert client.metadata()["declaration"] == serving_digest(wider)
+        assert client.metadata()["declaration"] == compute_serving_digest(wider)
         assert client.predict(heavy)["model_version"] == promoted
 
 
@@ -135,7 +143,7 @@ def test_a_champion_that_only_the_new_declaration_takes_is_refused_with_the_rest
     fewer = edit(DEPOT, DEPOT.replace(")", ", used_by_model=False)"))
     refused = "would have no model after a restart: parcel version 1 does not fit the declaration"
     with pytest.raises(SignatureMismatch, match=refused) as caught:
-        refuse_without_model(made.settings, fewer, service.url)
+        require_model_after_restart(made.settings, fewer, service.url)
     assert "evergreen train parcel" in caught.value.hint
     assert "--force" in caught.value.hint
     (third,) = register_models(made.settings, fewer, Path(made.settings.home), [3])
@@ -144,7 +152,7 @@ def test_a_champion_that_only_the_new_declaration_takes_is_refused_with_the_rest
         eventually(lambda: "does not fit the declaration" in client.metadata()["trouble"])
         assert "evergreen restart parcel" in client.metadata()["trouble"]
         assert client.metadata()["model_version"] == promoted
-    refuse_without_model(made.settings, fewer, service.url)
+    require_model_after_restart(made.settings, fewer, service.url)
     assert standing(made, fewer)["summary"].startswith(
         f"serves v{promoted}, champion is v{third}; holds an older declaration ("
     )
@@ -156,20 +164,20 @@ def test_a_champion_that_was_removed_by_hand_is_told_with_the_way_back(
     service.settle(promoted)
     uri = made.settings.mlflow_tracking_uri
     client = MlflowClient(uri, uri)
-    client.delete_registered_model_alias("parcel", ALIAS)
-    facts = overview(made.settings, made.use_case)
+    client.delete_registered_model_alias("parcel", CHAMPION_ALIAS)
+    facts = build_overview(made.settings, made.use_case)
     assert facts["champion"]["reason"].startswith(f"nobody is champion in MLflow any more (v{promoted} was")
     assert facts["champion"]["remedy"] == "evergreen rollback parcel"
     assert facts["standing"]["serves"] == promoted
-    assert not is_well(facts)
+    assert not is_use_case_healthy(facts)
     with pytest.raises(NoChampion, match=f"answers with v{promoted}") as caught:
-        refuse_without_model(made.settings, made.use_case, service.url)
+        require_model_after_restart(made.settings, made.use_case, service.url)
     assert "evergreen rollback parcel" in caught.value.hint
     # Whoever noticed it, the way back is the same.
-    eventually(lambda: overview(made.settings, made.use_case)["champion"]["noticed_at"] is not None)
-    assert overview(made.settings, made.use_case)["champion"]["last_version"] == promoted
-    assert rollback(made.settings, "parcel")["to"] == promoted
-    assert is_well(overview(made.settings, made.use_case))
+    eventually(lambda: build_overview(made.settings, made.use_case)["champion"]["noticed_at"] is not None)
+    assert build_overview(made.settings, made.use_case)["champion"]["last_version"] == promoted
+    assert roll_back_champion(made.settings, "parcel")["to"] == promoted
+    assert is_use_case_healthy(build_overview(made.settings, made.use_case))
 
 
 def test_a_champion_whose_version_was_deleted_leads_to_a_training(
@@ -178,13 +186,13 @@ def test_a_champion_whose_version_was_deleted_leads_to_a_training(
     uri = made.settings.mlflow_tracking_uri
     client = MlflowClient(uri, uri)
     client.delete_model_version("parcel", str(expendable))
-    champion = overview(made.settings, made.use_case)["champion"]
+    champion = build_overview(made.settings, made.use_case)["champion"]
     assert "which was deleted there" in champion["reason"]
     assert champion["remedy"] == "evergreen train parcel"
     with pytest.raises(
         RegistryError, match=f"version {expendable} of parcel was deleted in MLflow"
     ) as caught:
-        rollback(made.settings, "parcel")
+        roll_back_champion(made.settings, "parcel")
     assert "evergreen train parcel" in caught.value.hint
     client.delete_registered_model("parcel")
-    assert overview(made.settings, made.use_case)["champion"]["remedy"] == "evergreen train parcel"
+    assert build_overview(made.settings, made.use_case)["champion"]["remedy"] == "evergreen train parcel"

@@ -8,10 +8,10 @@ import pytest
 from mlflow import MlflowClient
 
 from evergreen.registry import ledger
-from evergreen.registry.champion import ALIAS
-from evergreen.registry.lock import alone
+from evergreen.registry.champion import CHAMPION_ALIAS
+from evergreen.registry.lock import lock_use_case
 from evergreen.registry.models import set_champion
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from support.serving_world import Service, World, register_models, running
 from support.waiting import eventually
 
@@ -27,10 +27,10 @@ def misfit(made: World, tmp_path_factory: pytest.TempPathFactory) -> int:
 def first(made: World) -> int:
     """Version 1, which Evergreen made champion; the ledger knows no other."""
     version = made.versions[0]
-    database = engine(made.settings)
-    with alone(database, "parcel"):
+    database = get_engine(made.settings)
+    with lock_use_case(database, "parcel"):
         for action, new in (("erase", None), ("promote", version)):
-            line = ledger.record(
+            line = ledger.append_entry(
                 database,
                 use_case="parcel",
                 action=action,  # type: ignore[arg-type]
@@ -48,13 +48,13 @@ def by_hand(made: World, version: int | None) -> None:
     uri = made.settings.mlflow_tracking_uri
     client = MlflowClient(uri, uri)
     if version is None:
-        client.delete_registered_model_alias("parcel", ALIAS)
+        client.delete_registered_model_alias("parcel", CHAMPION_ALIAS)
     else:
-        client.set_registered_model_alias("parcel", ALIAS, str(version))
+        client.set_registered_model_alias("parcel", CHAMPION_ALIAS, str(version))
 
 
 def changes(made: World) -> list[tuple[str, int | None, int | None]]:
-    lines = ledger.champion_lines(engine(made.settings), "parcel")
+    lines = ledger.read_champion_changes(get_engine(made.settings), "parcel")
     return [(line.action, line.from_version, line.to_version) for line in lines]
 
 

@@ -15,12 +15,12 @@ import pytest
 
 from evergreen.errors import NoChampion, ServingError
 from evergreen.loop import deploy, score
-from evergreen.model.on_demand import columns_of_rows
-from evergreen.model.predict import predict
-from evergreen.registry.champion import champion
-from evergreen.registry.ledger import entries, record
+from evergreen.model.on_demand import build_columns_from_rows
+from evergreen.model.predict import predict_rows
+from evergreen.registry.champion import read_champion
+from evergreen.registry.ledger import append_entry, read_entries
 from evergreen.registry.models import load_model
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import read_predictions
 from support.serving_world import PARCELS, Service, World, environment, register_models
 from support.waiting import eventually
@@ -30,8 +30,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 def promote(made: World, version: int, former: int | None) -> None:
     """As the train DAG does: the ledger and then the alias."""
-    record(
-        engine(made.settings),
+    append_entry(
+        get_engine(made.settings),
         use_case="parcel",
         action="promote",
         from_version=former,
@@ -53,9 +53,9 @@ def test_a_good_champion_passes_and_a_rerun_gives_the_same(made: World, service:
         client.predict_batch(made.rows(20, seed=3))
     online = before + 20
     eventually(lambda: made.logged() == online)
-    rows = deploy.DRAWN_ROWS + min(deploy.LOGGED_ROWS, online)
+    rows = deploy.DRAWN_PROBE_ROWS + min(deploy.LOGGED_PROBE_ROWS, online)
     for _ in range(2):
-        result = json.loads(json.dumps(deploy.run(made.settings, "parcel")))
+        result = json.loads(json.dumps(deploy.run_deploy(made.settings, "parcel")))
         assert result["serving_champion"]["model_version"] == second
         assert result["canary"] == {
             "model_version": second,
@@ -75,13 +75,13 @@ def test_a_champion_that_the_service_cannot_load_is_named_with_its_reason(
 ) -> None:
     first = made.versions[0]
     made.promote(first)
-    assert deploy.serving_champion(made.settings, "parcel")["model_version"] == first
+    assert deploy.wait_for_champion(made.settings, "parcel")["model_version"] == first
     (misfit,) = register_models(made.settings, made.use_case, tmp_path, [1], classes=("early", "late"))
     made.promote(misfit)
     with service.client() as client:
         eventually(lambda: "does not fit the declaration" in client.metadata()["trouble"])
         with pytest.raises(ServingError, match=f"version {misfit} does not fit the declaration") as caught:
-            deploy.serving_champion(made.settings, "parcel", timeout_seconds=0)
+            deploy.wait_for_champion(made.settings, "parcel", timeout_seconds=0)
         assert f"served by version {first}" in caught.value.message
         assert client.predict(made.rows(1)[0])["model_version"] == first
         assert client.ready()
@@ -91,7 +91,7 @@ def test_a_bad_canary_rolls_back_once_and_says_so(made: World, service: Service)
     first, second = made.versions
     promote(made, first, None)
     promote(made, second, first)
-    assert deploy.serving_champion(made.settings, "parcel")["model_version"] == second
+    assert deploy.wait_for_champion(made.settings, "parcel")["model_version"] == second
     bad = {
         "model_version": second,
         "rows": 100,
@@ -101,17 +101,17 @@ def test_a_bad_canary_rolls_back_once_and_says_so(made: World, service: Service)
     }
     for _ in range(2):  # a cleared task runs again
         with pytest.raises(ServingError, match="2 differed") as caught:
-            deploy.finalize(made.settings, "parcel", bad)
+            deploy.finalize_deployment(made.settings, "parcel", bad)
         assert f"version {first} is champion again" in caught.value.hint
-    now = champion(made.settings, "parcel")
+    now = read_champion(made.settings, "parcel")
     assert now is not None
     assert now.version == first
-    rollbacks = [e for e in entries(engine(made.settings), "parcel") if e.action == "rollback"]
+    rollbacks = [e for e in read_entries(get_engine(made.settings), "parcel") if e.action == "rollback"]
     assert [(e.from_version, e.to_version, e.training_run_id) for e in rollbacks] == [
         (second, first, f"training-{second}")
     ]
     assert "'yes' instead of 'no'" in rollbacks[0].reason
-    assert deploy.serving_champion(made.settings, "parcel")["model_version"] == first
+    assert deploy.wait_for_champion(made.settings, "parcel")["model_version"] == first
 
 
 def test_without_a_former_champion_nothing_is_rolled_back(made: World, service: Service) -> None:
@@ -119,9 +119,9 @@ def test_without_a_former_champion_nothing_is_rolled_back(made: World, service: 
     promote(made, first, None)
     bad = {"model_version": first, "rows": 100, "errors": 100, "mismatches": 0, "examples": ["500"]}
     with pytest.raises(ServingError, match="100 failed") as caught:
-        deploy.finalize(made.settings, "parcel", bad)
+        deploy.finalize_deployment(made.settings, "parcel", bad)
     assert "no former champion" in caught.value.hint
-    now = champion(made.settings, "parcel")
+    now = read_champion(made.settings, "parcel")
     assert now is not None
     assert now.version == first
 
@@ -129,22 +129,24 @@ def test_without_a_former_champion_nothing_is_rolled_back(made: World, service: 
 def test_batch_scoring_writes_every_entity_once_however_often_it_runs(made: World) -> None:
     made.promote(made.versions[0])
     as_of = datetime(2026, 6, 2, 4, 5, 6, 789_000, tzinfo=UTC)
-    parts = score.partitions(made.settings, "parcel", as_of, size=100)
+    parts = score.plan_partitions(made.settings, "parcel", as_of, size=100)
     assert len(parts) == 3
     assert json.loads(json.dumps(parts)) == parts
     results = [score.score_partition(made.settings, "parcel", as_of, part) for part in parts]
     assert sum(result["rows"] for result in results) == PARCELS
     assert sum(result["inserted"] for result in results) == PARCELS
-    again = score.run(made.settings, "parcel", as_of)
+    again = score.run_score(made.settings, "parcel", as_of)
     assert again == {"rows": PARCELS, "inserted": 0, "parts": 1}
     frame = read_predictions(
-        engine(made.settings), made.use_case, datetime(2026, 6, 2, tzinfo=UTC), as_of, channels=("batch",)
+        get_engine(made.settings), made.use_case, datetime(2026, 6, 2, tzinfo=UTC), as_of, channels=("batch",)
     )
     assert len(frame) == PARCELS
     assert set(frame["model_version"]) == {made.versions[0]}
     assert {uuid.UUID(text).version for text in frame["prediction_id"]} == {7}
     model = load_model(made.settings, made.use_case, made.versions[0])
-    own = predict(made.use_case, model, columns_of_rows(made.use_case, made.rows(PARCELS, seed=11)))
+    own = predict_rows(
+        made.use_case, model, build_columns_from_rows(made.use_case, made.rows(PARCELS, seed=11))
+    )
     by_key = frame.set_index("parcel_id")
     for number in range(PARCELS):
         assert by_key.loc[number + 1]["probabilities"] == pytest.approx(own.answer(number)["probabilities"])
@@ -152,7 +154,7 @@ def test_batch_scoring_writes_every_entity_once_however_often_it_runs(made: Worl
 
 def test_scoring_without_a_champion_says_so(made: World) -> None:
     with pytest.raises(NoChampion, match="titanic"):
-        score.partitions(made.settings, "titanic", datetime(2026, 6, 2, tzinfo=UTC))
+        score.plan_partitions(made.settings, "titanic", datetime(2026, 6, 2, tzinfo=UTC))
 
 
 def test_locust_draws_its_requests_from_the_declaration(

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from evergreen.errors import ServingError
-from evergreen.ingest.loading.load import load
+from evergreen.ingest.loading.load import load_parts
 from evergreen.loop import deploy, score
 from evergreen.registry import ledger, models
-from evergreen.registry.champion import champion
+from evergreen.registry.champion import read_champion
 from evergreen.serving.client import ServiceClient
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import read_predictions
 from evergreen.store.records.ingest_run import start_ingest
 from support.serving_world import NOW, PARCELS, World, register_models
@@ -37,8 +37,8 @@ def third(made: World, one_more: int) -> int:
     training = uuid.uuid4().hex  # the ledger has one line per training, and none of an earlier test counts
 
     def line(action: ledger.Action, former: int | None, new: int | None) -> None:
-        ledger.record(
-            engine(made.settings),
+        ledger.append_entry(
+            get_engine(made.settings),
             use_case="parcel",
             action=action,
             from_version=former,
@@ -60,19 +60,19 @@ def bad(version: int) -> dict[str, Any]:
 
 def rollbacks(made: World) -> list[ledger.Entry]:
     """Since the test began."""
-    lines = ledger.champion_lines(engine(made.settings), "parcel")
+    lines = ledger.read_champion_changes(get_engine(made.settings), "parcel")
     return [line for line in lines if line.action == "rollback"]
 
 
 def champion_of(made: World) -> int:
-    found = champion(made.settings, "parcel")
+    found = read_champion(made.settings, "parcel")
     assert found is not None
     return found.version
 
 
 def test_a_bad_canary_of_a_version_that_was_overtaken_writes_nothing(made: World, third: int) -> None:
     made.promote(third)
-    outcome = deploy.finalize(made.settings, "parcel", bad(made.versions[1]))
+    outcome = deploy.finalize_deployment(made.settings, "parcel", bad(made.versions[1]))
     assert outcome == {"model_version": made.versions[1], "rows": 100, "overtaken_by": third}
     assert champion_of(made) == third
     assert rollbacks(made) == []
@@ -85,7 +85,7 @@ def test_rows_that_the_next_champion_answers_are_not_held_against_the_former(
     made.promote(second)
     monkeypatch.setitem(made.settings.service_urls, "parcel", "http://127.0.0.1:9")
     own = models.load_model(made.settings, made.use_case, second)
-    expected = deploy._expected(made.settings, made.use_case, second, made.rows(1))[0]
+    expected = deploy._predict_offline(made.settings, made.use_case, second, made.rows(1))[0]
     asked: list[int] = []
 
     def answer(client: ServiceClient, row: dict[str, Any]) -> dict[str, Any]:
@@ -95,8 +95,8 @@ def test_rows_that_the_next_champion_answers_are_not_held_against_the_former(
         return {**expected, "model_version": own.version if len(asked) <= 20 else third}
 
     monkeypatch.setattr(ServiceClient, "predict", answer)
-    monkeypatch.setattr(deploy, "_rows", lambda *_: [made.rows(1)[0]] * 50)
-    outcome = deploy.canary(made.settings, "parcel")
+    monkeypatch.setattr(deploy, "_collect_probe_rows", lambda *_: [made.rows(1)[0]] * 50)
+    outcome = deploy.probe_service(made.settings, "parcel")
     assert (outcome["rows"], outcome["errors"], outcome["mismatches"]) == (20, 0, 0)
 
 
@@ -106,10 +106,10 @@ def test_a_wrong_version_that_is_not_champion_is_held_against_it(
     second = made.versions[1]
     made.promote(second)
     monkeypatch.setitem(made.settings.service_urls, "parcel", "http://127.0.0.1:9")
-    monkeypatch.setattr(deploy, "_rows", lambda *_: made.rows(3))
-    expected = deploy._expected(made.settings, made.use_case, second, made.rows(1))[0]
+    monkeypatch.setattr(deploy, "_collect_probe_rows", lambda *_: made.rows(3))
+    expected = deploy._predict_offline(made.settings, made.use_case, second, made.rows(1))[0]
     monkeypatch.setattr(ServiceClient, "predict", lambda *_: {**expected, "model_version": third})
-    assert deploy.canary(made.settings, "parcel")["mismatches"] == 3
+    assert deploy.probe_service(made.settings, "parcel")["mismatches"] == 3
 
 
 def test_a_rollback_that_is_killed_leaves_its_line_and_is_completed(
@@ -124,15 +124,15 @@ def test_a_rollback_that_is_killed_leaves_its_line_and_is_completed(
     with monkeypatch.context() as fault:
         fault.setattr(models, "set_champion", deadly)
         with pytest.raises(Killed):
-            deploy.finalize(made.settings, "parcel", bad(second))
+            deploy.finalize_deployment(made.settings, "parcel", bad(second))
     assert champion_of(made) == second
     assert len(rollbacks(made)) == 1
     with pytest.raises(ServingError, match="answers badly") as caught:
-        deploy.finalize(made.settings, "parcel", bad(second))
+        deploy.finalize_deployment(made.settings, "parcel", bad(second))
     assert f"version {first} is champion again" in caught.value.hint
     assert champion_of(made) == first
     (line,) = rollbacks(made)
-    found = champion(made.settings, "parcel")
+    found = read_champion(made.settings, "parcel")
     assert found is not None
     assert found.promoted_at == line.at
 
@@ -144,15 +144,15 @@ def test_a_moment_of_the_past_is_scored_with_what_was_known_then(made: World) ->
     frame = pd.DataFrame(made.rows(2, seed=77))
     frame["parcel_id"] = [1, PARCELS + 1]
     frame["event_time"] = pd.Series([later - timedelta(days=1)] * 2, dtype="datetime64[us, UTC]")
-    run = start_ingest(engine(made.settings), made.use_case, later)
-    load(engine(made.settings), made.use_case, run.id, {"shipment": frame})
+    run = start_ingest(get_engine(made.settings), made.use_case, later)
+    load_parts(get_engine(made.settings), made.use_case, run.id, {"shipment": frame})
 
     def scored(as_of: datetime) -> pd.DataFrame:
-        parts = score.partitions(made.settings, "parcel", as_of, size=100)
+        parts = score.plan_partitions(made.settings, "parcel", as_of, size=100)
         for part in parts:
             score.score_partition(made.settings, "parcel", as_of, part)
         log = read_predictions(
-            engine(made.settings), made.use_case, as_of - timedelta(seconds=1), as_of, channels=("batch",)
+            get_engine(made.settings), made.use_case, as_of - timedelta(seconds=1), as_of, channels=("batch",)
         )
         return log.set_index("parcel_id")
 
@@ -161,22 +161,22 @@ def test_a_moment_of_the_past_is_scored_with_what_was_known_then(made: World) ->
     names = [feature.name for feature in made.use_case.stored_features]
     assert not before.loc[1, names].equals(after.loc[1, names])
     assert before.loc[2, names].equals(after.loc[2, names])
-    assert score.partitions(made.settings, "parcel", datetime(2020, 1, 1, tzinfo=UTC)) == []
+    assert score.plan_partitions(made.settings, "parcel", datetime(2020, 1, 1, tzinfo=UTC)) == []
 
 
 def test_a_partition_reads_its_own_entities_only(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from evergreen.store.online import vectors
 
     asked: list[tuple[Any, Any]] = []
-    real = vectors.rows_as_of
+    real = vectors.read_rows_as_of
 
     def watched(database: Any, use_case: Any, as_of: datetime, after: Any, until: Any) -> pd.DataFrame:
         asked.append((after, until))
         return real(database, use_case, as_of, after, until)
 
-    monkeypatch.setattr(vectors, "rows_as_of", watched)
+    monkeypatch.setattr(vectors, "read_rows_as_of", watched)
     as_of = NOW + timedelta(hours=1)
-    parts = score.partitions(made.settings, "parcel", as_of, size=120)
+    parts = score.plan_partitions(made.settings, "parcel", as_of, size=120)
     assert asked == []
     rows = [score.score_partition(made.settings, "parcel", as_of, part)["rows"] for part in parts]
     assert asked == [(None, [120]), ([120], [240]), ([240], None)]

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from evergreen.errors import KeyNotFound, NoChampion
-from evergreen.model.on_demand import columns_of_rows
-from evergreen.model.predict import explain, predict
+from evergreen.model.on_demand import build_columns_from_rows
+from evergreen.model.predict import explain_prediction, predict_rows
 from evergreen.registry.models import load_model
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import read_predictions
 from support.parcel_case import row
 from support.serving_world import PARCELS, Service, World, running
@@ -32,7 +32,7 @@ def test_answers_are_the_models_own_and_sent_is_answered_is_logged(made: World, 
         batch = client.predict_batch(rows[20:])
     answers = [*single, *batch]
     model = load_model(made.settings, made.use_case, made.versions[0])
-    own = predict(made.use_case, model, columns_of_rows(made.use_case, rows))
+    own = predict_rows(made.use_case, model, build_columns_from_rows(made.use_case, rows))
     for number, (sent, answer) in enumerate(zip(rows, answers, strict=True)):
         expected = own.answer(number)
         assert answer["prediction"] == expected["prediction"]
@@ -40,7 +40,7 @@ def test_answers_are_the_models_own_and_sent_is_answered_is_logged(made: World, 
         assert answer["probability"] == max(answer["probabilities"].values())
         assert (answer["parcel_id"], answer["model_version"]) == (sent["parcel_id"], made.versions[0])
     eventually(lambda: made.logged() == before + 60)
-    frame = read_predictions(engine(made.settings), made.use_case, began, datetime.now(UTC))
+    frame = read_predictions(get_engine(made.settings), made.use_case, began, datetime.now(UTC))
     logged = frame.set_index("prediction_id")
     for sent, answer in zip(rows, answers, strict=True):
         stored = logged.loc[answer["prediction_id"]]
@@ -120,7 +120,7 @@ def test_feedback_works_at_once_and_for_unknown_ids_not_at_all(made: World, serv
         assert client.feedback(answer["prediction_id"], "no")["recorded"] is True
         with pytest.raises(KeyNotFound):
             client.feedback("0190e1d2-0000-7000-8000-000000000000", "yes")
-    frame = read_predictions(engine(made.settings), made.use_case, began, datetime.now(UTC))
+    frame = read_predictions(get_engine(made.settings), made.use_case, began, datetime.now(UTC))
     stored = frame.set_index("prediction_id").loc[answer["prediction_id"]]
     assert stored["actual"] == "no"
 
@@ -132,9 +132,13 @@ def test_explanations_add_up(made: World, service: Service) -> None:
     model = load_model(made.settings, made.use_case, made.versions[0])
     assert told["contributions"].keys() == set(model.feature_names)
     assert told["contributions"] == pytest.approx(
-        explain(made.use_case, model, columns_of_rows(made.use_case, [row()]))["contributions"]
+        explain_prediction(made.use_case, model, build_columns_from_rows(made.use_case, [row()]))[
+            "contributions"
+        ]
     )
-    share = predict(made.use_case, model, columns_of_rows(made.use_case, [row()])).answer(0)["probability"]
+    share = predict_rows(made.use_case, model, build_columns_from_rows(made.use_case, [row()])).answer(0)[
+        "probability"
+    ]
     score = told["base_value"] + sum(told["contributions"].values())
     assert 1 / (1 + 2.718281828459045**-score) == pytest.approx(share, abs=1e-6)
 

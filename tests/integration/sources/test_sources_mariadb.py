@@ -11,7 +11,7 @@ from evergreen.errors import SourceUnreachable, SourceUnreadable
 from evergreen.settings import Settings
 from evergreen.sources import read as read_module
 from evergreen.sources.read import open_source
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.usecase import SqlSource
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -20,7 +20,7 @@ END = START + timedelta(days=1)
 
 @pytest.fixture
 def url(settings: Settings) -> str:
-    with engine(settings).begin() as connection:
+    with get_engine(settings).begin() as connection:
         connection.execute(
             sa.text(
                 "CREATE TABLE fact (id BIGINT, whole DECIMAL(20,0), price DECIMAL(9,2), day DATE,"
@@ -35,7 +35,7 @@ def url(settings: Settings) -> str:
                 " (3, 1, 1, NULL, '2026-01-06 00:00:00.000001', NULL, '', NULL)"
             )
         )
-    made = engine(settings.model_copy(update={"mariadb_socket": None})).url
+    made = get_engine(settings.model_copy(update={"mariadb_socket": None})).url
     return made.set(query={}).render_as_string(hide_password=False)
 
 

@@ -15,13 +15,13 @@ import sqlalchemy as sa
 
 from evergreen.ingest.loading import load as ingest
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.history import scan
-from evergreen.store.history.cache import wait_for
+from evergreen.store.history.cache import wait_for_files
 from evergreen.store.history.training_set import TrainingSet, read_training_set
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.tables import table_state
-from evergreen.store.tables.retention import prune
+from evergreen.store.tables.retention import prune_history
 from evergreen.usecase import UseCase
 
 JULY = datetime(2026, 7, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_nothing_changed_nothing_read_and_any_writer_is_noticed(
     toy_store: Settings, toy_use_case: UseCase, reads: list[str]
 ) -> None:
-    database, folder = engine(toy_store), toy_store.cache_folder
+    database, folder = get_engine(toy_store), toy_store.cache_folder
 
     def read(as_of: datetime = JULY) -> tuple[TrainingSet, list[str]]:
         reads.clear()
@@ -84,7 +84,7 @@ def test_a_cached_read_never_differs_from_the_database(
     reads: list[str],
 ) -> None:
     """Any order of loads, plain SQL, open transactions, tables made anew, deleted history and waiting."""
-    database, folder = engine(toy_store), toy_store.cache_folder
+    database, folder = get_engine(toy_store), toy_store.cache_folder
     chance = random.Random(5)
     frames = toy_frames(60, seed=4)
 
@@ -92,7 +92,7 @@ def test_a_cached_read_never_differs_from_the_database(
         moment = chance.choice([JULY - timedelta(days=1), JULY, AUGUST])
         part = chance.choice(["facts", "label"])
         rows = {part: frames[part].sample(20, random_state=chance.randrange(100))}
-        ingest.load(database, toy_use_case, start_ingest(database, toy_use_case, moment).id, rows)
+        ingest.load_parts(database, toy_use_case, start_ingest(database, toy_use_case, moment).id, rows)
 
     def sql(*statements: str) -> Callable[[], None]:
         def run() -> None:
@@ -115,7 +115,7 @@ def test_a_cached_read_never_differs_from_the_database(
         sql("UPDATE toy__facts SET age = age + 1 WHERE client_id = {}"),
         sql("UPDATE toy__label SET leaves = 'yes' WHERE client_id = {}"),
         sql("DELETE FROM toy__facts WHERE client_id = {}"),
-        lambda: prune(database, toy_use_case, 1, datetime.now(UTC) + timedelta(days=1)),
+        lambda: prune_history(database, toy_use_case, 1, datetime.now(UTC) + timedelta(days=1)),
         make_anew,
         lambda: time.sleep(0.4),
     ]
@@ -143,13 +143,13 @@ def test_without_room_nothing_is_kept(
 ) -> None:
     # Whatever is there has settled.
     monkeypatch.setattr(table_state, "_RESOLUTION", timedelta(days=-1))
-    database = engine(toy_store)
+    database = get_engine(toy_store)
     kept = {}
     for megabytes in (0, 1):
         folder = tmp_path / str(megabytes)
         kept[megabytes] = read_training_set(
             database, toy_use_case, JULY, cache=folder, cache_mb=megabytes
         ).digest
-        wait_for()
+        wait_for_files()
         assert len(list(folder.glob("*"))) == 2 * megabytes
     assert kept[0] == kept[1]

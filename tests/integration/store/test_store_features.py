@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
-from evergreen.store.records.feature_list import listing
+from evergreen.store.connection.database import get_engine
+from evergreen.store.records.feature_list import describe_features
 from evergreen.usecase import TIMELESS, Feature, FeatureSet, FileSource, SqlSource, UseCase
 from support.toy_loads import DAY, JULY, JUNE, fact, facts, labels, load
 
@@ -22,7 +22,7 @@ def test_counts_shares_and_ages_are_those_of_the_rows(database: sa.Engine, toy_u
     # What a correction brings counts, and what it replaces does not.
     correction = facts(fact(2, JUNE, 51.0, "fine"))
     load(database, toy_use_case, JULY + DAY, {"facts": correction})
-    found = listing(database, toy_use_case)
+    found = describe_features(database, toy_use_case)
     assert json.loads(json.dumps(found)) == found
     view = found["views"][0]
     assert (view["rows"], view["keys"]) == (4, 3)
@@ -38,7 +38,9 @@ def test_counts_shares_and_ages_are_those_of_the_rows(database: sa.Engine, toy_u
 def test_the_declaration_is_told_whole(database: sa.Engine, toy_use_case: UseCase) -> None:
     chosen = FeatureSet("small", ("age", "spend_per_visit"), "What is known at once.")
     view = replace(toy_use_case.views[0], max_age=timedelta(days=40))
-    found = listing(database, replace(toy_use_case, views=(view,), feature_sets=(chosen,), model_set="small"))
+    found = describe_features(
+        database, replace(toy_use_case, views=(view,), feature_sets=(chosen,), model_set="small")
+    )
     assert found["entity"] == {
         "name": "client",
         "keys": [{"name": "client_id", "type": "int", "meaning": "The client's number"}],
@@ -66,7 +68,7 @@ def test_the_declaration_is_told_whole(database: sa.Engine, toy_use_case: UseCas
 
 def test_timeless_rows_have_no_age(database: sa.Engine, toy_use_case: UseCase) -> None:
     load(database, toy_use_case, JULY, {"facts": facts(fact(1, TIMELESS, 40.0))})
-    view = listing(database, toy_use_case)["views"][0]
+    view = describe_features(database, toy_use_case)["views"][0]
     assert (view["rows"], view["newest_event_time"], view["age_seconds"]) == (1, None, None)
 
 
@@ -74,14 +76,14 @@ def test_a_declaration_ahead_of_its_tables_is_listed(database: sa.Engine, toy_us
     load(database, toy_use_case, JULY, {"facts": facts(fact(1, JUNE, 40.0))})
     view = toy_use_case.views[0]
     grown = replace(view, features=(*view.features, Feature("height", "float", "")))
-    found = listing(database, replace(toy_use_case, views=(grown,)))
+    found = describe_features(database, replace(toy_use_case, views=(grown,)))
     rates = {feature["name"]: feature["null_rate"] for feature in found["views"][0]["features"]}
     assert rates["height"] is None
     assert rates["age"] == 0.0
 
 
 def test_an_empty_database_is_listed(settings: Settings, toy_use_case: UseCase) -> None:
-    found = listing(engine(settings), toy_use_case)
+    found = describe_features(get_engine(settings), toy_use_case)
     assert found["newest_ingest"] is None
     assert found["views"][0]["rows"] == 0
     assert {feature["null_rate"] for feature in found["views"][0]["features"]} == {None}
@@ -99,4 +101,4 @@ def test_no_password_of_a_source_is_told(
     source: FileSource | SqlSource, told: str, database: sa.Engine, toy_use_case: UseCase
 ) -> None:
     view = replace(toy_use_case.views[0], source=source)
-    assert listing(database, replace(toy_use_case, views=(view,)))["views"][0]["source"] == told
+    assert describe_features(database, replace(toy_use_case, views=(view,)))["views"][0]["source"] == told

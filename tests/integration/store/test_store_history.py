@@ -13,11 +13,16 @@ import sqlalchemy as sa
 from evergreen.errors import StoreError
 from evergreen.ingest.loading import load as ingest
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine, exclusive
-from evergreen.store.online.vectors import key_ranges, latest_rows, read_online, rows_as_of
+from evergreen.store.connection.database import get_engine, hold_lock
+from evergreen.store.online.vectors import (
+    compute_key_ranges,
+    read_latest_rows,
+    read_online_features,
+    read_rows_as_of,
+)
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.tables.declared import create_tables
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import Entity, Feature, FeatureView, Key, UseCase
 
 Frames = Callable[..., dict[str, pd.DataFrame]]
@@ -27,14 +32,14 @@ AUGUST = datetime(2026, 8, 1, tzinfo=UTC)
 
 @pytest.fixture
 def database(settings: Settings, toy_use_case: UseCase) -> sa.Engine:
-    found = engine(settings)
-    migrate(found)
+    found = get_engine(settings)
+    apply_migrations(found)
     create_tables(found, toy_use_case)
     return found
 
 
 def load(database: sa.Engine, use_case: UseCase, as_of: datetime, frames: dict[str, pd.DataFrame]) -> None:
-    ingest.load(database, use_case, start_ingest(database, use_case, as_of).id, frames)
+    ingest.load_parts(database, use_case, start_ingest(database, use_case, as_of).id, frames)
 
 
 def test_a_moment_of_the_past_reads_what_was_true_and_known_then(
@@ -46,29 +51,29 @@ def test_a_moment_of_the_past_reads_what_was_true_and_known_then(
     load(database, toy_use_case, APRIL, {"facts": early})
     load(database, toy_use_case, JULY, {"facts": pd.concat([corrected, facts[facts["event_time"] > APRIL]])})
     expected = early.sort_values("event_time").groupby("client_id").tail(1)
-    got = rows_as_of(database, toy_use_case, APRIL)
+    got = read_rows_as_of(database, toy_use_case, APRIL)
     pd.testing.assert_frame_equal(got, expected.sort_values("client_id", ignore_index=True)[[*got.columns]])
     # Known in July of April: the correction is not, though its event time is.
-    may = rows_as_of(database, toy_use_case, APRIL + timedelta(days=45))
+    may = read_rows_as_of(database, toy_use_case, APRIL + timedelta(days=45))
     pd.testing.assert_frame_equal(may, got)
     pd.testing.assert_frame_equal(
-        rows_as_of(database, toy_use_case, JULY), latest_rows(database, toy_use_case)
+        read_rows_as_of(database, toy_use_case, JULY), read_latest_rows(database, toy_use_case)
     )
-    assert rows_as_of(database, toy_use_case, APRIL - timedelta(days=1)).empty
+    assert read_rows_as_of(database, toy_use_case, APRIL - timedelta(days=1)).empty
 
 
 def test_ranges_of_keys_hold_all_keys_once(
     database: sa.Engine, toy_use_case: UseCase, toy_frames: Frames
 ) -> None:
     load(database, toy_use_case, JULY, {"facts": toy_frames(60)["facts"]})
-    assert key_ranges(database, toy_use_case, APRIL, 4) == []
-    ranges = key_ranges(database, toy_use_case, JULY, 4)
+    assert compute_key_ranges(database, toy_use_case, APRIL, 4) == []
+    ranges = compute_key_ranges(database, toy_use_case, JULY, 4)
     assert ranges == [(None, [4]), ([4], [8]), ([8], None)]
-    assert key_ranges(database, toy_use_case, JULY, 5) == [(None, [5]), ([5], None)]
-    pages = [rows_as_of(database, toy_use_case, JULY, *bounds) for bounds in ranges]
+    assert compute_key_ranges(database, toy_use_case, JULY, 5) == [(None, [5]), ([5], None)]
+    pages = [read_rows_as_of(database, toy_use_case, JULY, *bounds) for bounds in ranges]
     assert [len(page) for page in pages] == [4, 4, 2]
     pd.testing.assert_frame_equal(
-        pd.concat(pages, ignore_index=True), rows_as_of(database, toy_use_case, JULY)
+        pd.concat(pages, ignore_index=True), read_rows_as_of(database, toy_use_case, JULY)
     )
 
 
@@ -77,12 +82,12 @@ def test_an_ingest_meanwhile_moves_no_key_to_another_range(
 ) -> None:
     facts = toy_frames(60)["facts"]
     load(database, toy_use_case, JULY, {"facts": facts[facts["client_id"] > 3]})
-    ranges = key_ranges(database, toy_use_case, JULY, 3)
-    first = rows_as_of(database, toy_use_case, JULY, *ranges[0])
+    ranges = compute_key_ranges(database, toy_use_case, JULY, 3)
+    first = read_rows_as_of(database, toy_use_case, JULY, *ranges[0])
     load(database, toy_use_case, JULY, {"facts": facts})
     keys = [*first["client_id"]]
     for bounds in ranges[1:]:
-        keys += [*rows_as_of(database, toy_use_case, JULY, *bounds)["client_id"]]
+        keys += [*read_rows_as_of(database, toy_use_case, JULY, *bounds)["client_id"]]
     assert keys == [4, 5, 6, 7, 8, 9, 10]
 
 
@@ -98,8 +103,8 @@ def test_keys_of_any_view_count_and_composite_keys_page(settings: Settings, toy_
             FeatureView("two", source, (Feature("colour", "category", ""),), "", event_time="at"),
         ),
     )
-    database = engine(settings)
-    migrate(database)
+    database = get_engine(settings)
+    apply_migrations(database)
     create_tables(database, use_case)
     times = pd.Series([APRIL] * 2, dtype="datetime64[us, UTC]")
     one = pd.DataFrame({"shop": ["a", "b"], "client_id": [1, 1], "event_time": times, "size": [1.0, 2.0]})
@@ -107,15 +112,17 @@ def test_keys_of_any_view_count_and_composite_keys_page(settings: Settings, toy_
         {"shop": ["b", "c"], "client_id": [1, 2], "event_time": times, "colour": ["red", "blue"]}
     )
     load(database, use_case, JULY, {"one": one, "two": two})
-    assert key_ranges(database, use_case, JULY, 1) == [
+    assert compute_key_ranges(database, use_case, JULY, 1) == [
         *((None, ["a", 1]), (["a", 1], ["b", 1]), (["b", 1], None)),
     ]
-    last = rows_as_of(database, use_case, JULY, after=["a", 1])
+    last = read_rows_as_of(database, use_case, JULY, after=["a", 1])
     assert last[["shop", "client_id", "colour"]].values.tolist() == [["b", 1, "red"], ["c", 2, "blue"]]
     assert pd.isna(last["size"][1])
-    assert rows_as_of(database, use_case, JULY, after=["b", 0], until=["b", 1])["colour"].tolist() == ["red"]
-    assert rows_as_of(database, use_case, JULY, after=["a", 1], until=["b", 0]).empty
-    assert read_online(database, use_case, [("b", 1), ("c", 1), ("c", 2)]) == {
+    assert read_rows_as_of(database, use_case, JULY, after=["b", 0], until=["b", 1])["colour"].tolist() == [
+        "red"
+    ]
+    assert read_rows_as_of(database, use_case, JULY, after=["a", 1], until=["b", 0]).empty
+    assert read_online_features(database, use_case, [("b", 1), ("c", 1), ("c", 2)]) == {
         ("b", 1): {"size": 2, "colour": "red"},
         ("c", 2): {"size": None, "colour": "blue"},
     }
@@ -134,14 +141,14 @@ def test_new_features_and_views_are_columns_added_to_what_is_there(
         *("toy__facts", "toy__facts__online", "toy__extra", "toy__extra__online", "toy__prediction"),
     ]
     assert create_tables(database, grown) == []
-    assert read_online(database, grown, [(1,)])[1,]["height"] is None
+    assert read_online_features(database, grown, [(1,)])[1,]["height"] is None
     load(database, grown, AUGUST, {"facts": facts.assign(height=170.0)})
-    assert read_online(database, grown, [(1,)])[1,]["height"] == 170
-    assert rows_as_of(database, grown, JULY)["height"].isna().all()
+    assert read_online_features(database, grown, [(1,)])[1,]["height"] == 170
+    assert read_rows_as_of(database, grown, JULY)["height"].isna().all()
 
 
 def test_the_widest_use_case_that_is_accepted_has_tables(settings: Settings, toy_use_case: UseCase) -> None:
-    database = engine(settings)
+    database = get_engine(settings)
     kinds = {"categories": ("category", 61, 0), "numbers": ("float", 962, 0), "both": ("category", 50, 831)}
     for name, (dtype, count, numbers) in kinds.items():
         features = [Feature(f"f{n}", dtype, "") for n in range(count)]  # type: ignore[arg-type]
@@ -157,14 +164,14 @@ def test_the_widest_use_case_that_is_accepted_has_tables(settings: Settings, toy
 
 
 def test_locks_have_room_for_the_longest_names(settings: Settings) -> None:
-    database = engine(settings)
+    database = get_engine(settings)
     one, two = "x" * 120 + "1", "x" * 120 + "2"
     with (
         database.connect() as here,
         database.connect() as there,
-        exclusive(here, one),
-        exclusive(there, two, seconds=0),
+        hold_lock(here, one),
+        hold_lock(there, two, seconds=0),
         pytest.raises(StoreError, match="another session"),
-        exclusive(there, one, seconds=0),
+        hold_lock(there, one, seconds=0),
     ):
         pytest.fail("two names that differ in the last character only are one lock")

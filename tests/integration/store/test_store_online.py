@@ -13,10 +13,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
-from evergreen.store.connection.times import naive
-from evergreen.store.online.packing import online_selects
-from evergreen.store.online.vectors import missing_keys, read_online
+from evergreen.store.connection.database import get_engine
+from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.online.packing import build_online_selects
+from evergreen.store.online.vectors import find_missing_keys, read_online_features
 from evergreen.store.tables import declared
 from evergreen.usecase import DType, Entity, Feature, FeatureView, FileSource, Key, Label, UseCase
 
@@ -65,16 +65,16 @@ def values_of(view: FeatureView) -> Any:
 
 @pytest.fixture
 def database(settings: Settings) -> sa.Engine:
-    found = engine(settings)
+    found = get_engine(settings)
     with found.begin() as connection:
         for view in THING.views:
-            declared.online(THING, view).create(connection)
+            declared.build_online_table(THING, view).create(connection)
     return found
 
 
 def fill(database: sa.Engine, view: FeatureView, rows: dict[Any, tuple[Any, ...]], at: datetime) -> None:
-    table = declared.online(THING, view)
-    clocks = {"event_time": naive(at), "ingested_at": naive(at)}
+    table = declared.build_online_table(THING, view)
+    clocks = {"event_time": to_naive_utc(at), "ingested_at": to_naive_utc(at)}
     with database.begin() as connection:
         connection.execute(sa.delete(table))
         for name, values in rows.items():
@@ -94,9 +94,9 @@ def test_what_is_read_is_what_is_stored(
         fill(database, view, rows, NOON)
     known = set().union(*views)
     asked = [(name,) for name in sorted(known | others)]
-    got = read_online(database, THING, asked, NOON)
+    got = read_online_features(database, THING, asked, NOON)
     assert set(got) == {(name,) for name in known}
-    assert missing_keys(asked, got) == [(name,) for name in sorted(others - known)]
+    assert find_missing_keys(asked, got) == [(name,) for name in sorted(others - known)]
     for (name,), vector in got.items():
         assert set(vector) == {feature.name for feature in THING.stored_features}
         for view, rows in zip(THING.views, views, strict=True):
@@ -110,38 +110,38 @@ def test_a_view_older_than_its_max_age_says_nothing(database: sa.Engine) -> None
     fill(database, odd, {"a": (1.0, 2.0, 3.0, 4.0, 5.0, "x")}, NOON)
     fill(database, old, {"a": (1.0, 2.0, None, 4.0), "b": (0.0, 0.0, 0.0, 0.0)}, NOON)
     fill(database, few, {}, NOON)
-    at_its_end = read_online(database, THING, [("a",), ("b",)], NOON + HOUR)
+    at_its_end = read_online_features(database, THING, [("a",), ("b",)], NOON + HOUR)
     assert [at_its_end["a",][f"c{n}"] for n in range(4)] == [1.0, 2.0, None, 4.0]
-    later = read_online(database, THING, [("a",), ("b",)], NOON + HOUR + timedelta(microseconds=1))
+    later = read_online_features(database, THING, [("a",), ("b",)], NOON + HOUR + timedelta(microseconds=1))
     assert [later["a",][f"c{n}"] for n in range(4)] == [None] * 4
     assert later["a",]["a0"] == 1.0
     # It is known, only nothing that is still good.
     assert set(later["b",].values()) == {None}
     assert "event_time" not in later["a",]
     # Without a moment: of now, when everything is long past.
-    assert read_online(database, THING, [("a",)])["a",]["c0"] is None
+    assert read_online_features(database, THING, [("a",)])["a",]["c0"] is None
 
 
 def test_one_query_per_view_however_many_keys(database: sa.Engine) -> None:
     asked: list[str] = []
     sa.event.listen(database, "before_cursor_execute", lambda *event: asked.append(event[2]))
-    read_online(database, THING, [(str(number),) for number in range(500)], NOON)
+    read_online_features(database, THING, [(str(number),) for number in range(500)], NOON)
     assert len(asked) == len(THING.views)
     asked.clear()
-    assert read_online(database, THING, []) == {}
+    assert read_online_features(database, THING, []) == {}
     assert asked == []
 
 
 def test_what_is_no_text_is_no_key(database: sa.Engine) -> None:
     fill(database, THING.views[0], {"?": (0.0,) * 5 + ("",), "a": (1.0,) * 5 + ("",)}, NOON)
-    got = read_online(database, THING, [("\ud800",), ("a",)], NOON)
+    got = read_online_features(database, THING, [("\ud800",), ("a",)], NOON)
     assert list(got) == [("a",)]
-    assert read_online(database, THING, [("\ud800",)], NOON) == {}
+    assert read_online_features(database, THING, [("\ud800",)], NOON) == {}
 
 
 def test_a_declaration_that_changes_is_read_as_it_is_now() -> None:
-    one = online_selects(THING)
-    assert online_selects(THING) is one
+    one = build_online_selects(THING)
+    assert build_online_selects(THING) is one
     shorter = replace(THING, views=THING.views[:1])
-    assert [select.plain for select in online_selects(shorter)] == [("b0",)]
+    assert [select.plain for select in build_online_selects(shorter)] == [("b0",)]
     assert [len(select.packed) for select in one] == [1, 1, 0, 2]

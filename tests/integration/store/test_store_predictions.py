@@ -16,13 +16,13 @@ import sqlalchemy as sa
 from evergreen.errors import KeyNotFound, StoreError
 from evergreen.ingest.loading import load
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
-from evergreen.store.online.vectors import latest_rows, read_online
+from evergreen.store.connection.database import get_engine
+from evergreen.store.online.vectors import read_latest_rows, read_online_features
 from evergreen.store.predictions import prediction_log
 from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions, read_predictions
-from evergreen.store.records.ingest_run import start_ingest, summary
+from evergreen.store.records.ingest_run import start_ingest, summarize_store
 from evergreen.store.tables.declared import create_tables
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.partitions import maintain_partitions
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, UseCase
 
@@ -120,17 +120,17 @@ def test_the_window_excludes_its_start_and_knows_channels(database: sa.Engine, t
 
 def test_counts_before_there_is_a_table(settings: Settings, toy_use_case: UseCase) -> None:
     nothing = {"total": 0, "by_version": {}, "by_channel": {}, "last_at": None}
-    assert count_predictions(engine(settings), toy_use_case) == nothing
+    assert count_predictions(get_engine(settings), toy_use_case) == nothing
 
 
 def test_recent_rows_are_requests_again(database: sa.Engine, toy_use_case: UseCase) -> None:
     rows = [row(NOON + n * DAY, n, age=30 + n, client_id=None if n == 1 else n) for n in range(3)]
     insert_predictions(database, toy_use_case, rows)
-    found = prediction_log.recent_rows(database, toy_use_case, until=NOON + DAY, limit=5)
+    found = prediction_log.read_recent_inputs(database, toy_use_case, until=NOON + DAY, limit=5)
     features = {"visits": 2, "spend": 12.5, "segment": "web", "mood": None}
     assert found == [{"age": 31, **features}, {"client_id": 0, "age": 30, **features}]
     assert isinstance(found[0]["age"], int)
-    assert len(prediction_log.recent_rows(database, toy_use_case, until=NOON + 9 * DAY, limit=2)) == 2
+    assert len(prediction_log.read_recent_inputs(database, toy_use_case, until=NOON + 9 * DAY, limit=2)) == 2
 
 
 def test_what_really_happened_is_noted(database: sa.Engine, toy_use_case: UseCase) -> None:
@@ -210,8 +210,8 @@ def test_online_reads_join_the_views_of_composite_keys(settings: Settings, toy_u
         ),
         label=toy_use_case.label,
     )
-    database = engine(settings)
-    migrate(database)
+    database = get_engine(settings)
+    apply_migrations(database)
     create_tables(database, use_case)
     times = pd.Series([NOON] * 3, dtype="datetime64[us, UTC]")
     one = pd.DataFrame(
@@ -221,16 +221,16 @@ def test_online_reads_join_the_views_of_composite_keys(settings: Settings, toy_u
         {"shop": ["b", "c"], "client_id": [1, 2], "event_time": times[:2] + DAY, "colour": ["red", None]}
     )
     run = start_ingest(database, use_case, NOON)
-    load.load(database, use_case, run.id, {"one": one, "two": two})
+    load.load_parts(database, use_case, run.id, {"one": one, "two": two})
     keys = [("a", 1), ("b", 1), ("c", 2), ("b", 2), ("A", 1), ("a ", 1)]
-    assert read_online(database, use_case, keys) == {
+    assert read_online_features(database, use_case, keys) == {
         ("a", 1): {"size": 1, "colour": None},
         ("b", 1): {"size": 2, "colour": "red"},
         ("c", 2): {"size": None, "colour": None},
         ("a ", 1): {"size": 3, "colour": None},
     }
-    assert read_online(database, use_case, []) == {}
-    rows = latest_rows(database, use_case)
+    assert read_online_features(database, use_case, []) == {}
+    rows = read_latest_rows(database, use_case)
     assert rows["shop"].tolist() == ["a", "a ", "b", "c"]
     assert rows["colour"].tolist() == [None, None, "red", None]
     np.testing.assert_array_equal(rows["size"], [1, 3, 2, np.nan])
@@ -242,9 +242,9 @@ def test_the_summary_counts_rows_and_keys(
     database: sa.Engine, toy_use_case: UseCase, toy_frames: Callable[..., dict[str, pd.DataFrame]]
 ) -> None:
     run = start_ingest(database, toy_use_case, NOON)
-    load.load(database, toy_use_case, run.id, toy_frames(60))
+    load.load_parts(database, toy_use_case, run.id, toy_frames(60))
     newest = "2026-06-01T00:00:00+00:00"
-    assert summary(database, toy_use_case) == {
+    assert summarize_store(database, toy_use_case) == {
         "views": {"facts": {"rows": 60, "newest_event_time": newest, "keys": 10}},
         "label": {"rows": 60, "newest_event_time": newest},
         "last_ingest": {"as_of": NOON.isoformat(), "status": "loaded", "rows_loaded": 120},

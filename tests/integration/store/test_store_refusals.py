@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch, StoreRefused
-from evergreen.serving.runtime import _row_at_fault
+from evergreen.serving.runtime import _is_row_at_fault
 from evergreen.store.connection.arrow import read_arrow
-from evergreen.store.online.vectors import read_online
+from evergreen.store.online.vectors import read_online_features
 from evergreen.usecase import UseCase
 
 
@@ -19,7 +19,7 @@ def test_a_column_that_somebody_renamed_is_named_by_every_reader(
         connection.exec_driver_sql("ALTER TABLE toy__facts__online CHANGE COLUMN visits visitz BIGINT")
     lacking = "table toy__facts__online lacks the column visits, which is declared"
     with pytest.raises(SchemaMismatch, match=lacking) as caught:
-        read_online(database, toy_use_case, [(1,)])
+        read_online_features(database, toy_use_case, [(1,)])
     assert "evergreen features diff toy" in caught.value.hint
     with pytest.raises(SchemaMismatch, match=lacking):
         read_arrow(database, "SELECT `visits` FROM `toy__facts__online`")
@@ -35,4 +35,4 @@ def test_a_table_that_another_session_holds_is_told_as_such_and_no_row_is_blamed
             other.exec_driver_sql("INSERT INTO store_state (table_name, changes) VALUES ('held', 2)")
         assert "SHOW PROCESSLIST" in caught.value.hint
         other.invalidate()
-    assert not _row_at_fault(caught.value)  # the prediction log keeps its rows and tries again
+    assert not _is_row_at_fault(caught.value)  # the prediction log keeps its rows and tries again

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from evergreen.loop import monitor
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions
 from evergreen.usecase import UseCase
 
@@ -31,11 +31,11 @@ def test_monitoring_partitions_the_log_and_drops_what_is_too_old(
         id, reason, model_version, row_count, drifted = "x", "", 1, 0, None
         report: dict[str, Any] = {"features": []}  # noqa: RUF012
 
-    monkeypatch.setattr(monitor, "_report", lambda *_: Report())
-    database = engine(toy_store)
+    monkeypatch.setattr(monitor, "_find_or_measure_report", lambda *_: Report())
+    database = get_engine(toy_store)
     old = NOW - toy_use_case.serving.retention - timedelta(days=2)
     insert_predictions(database, toy_use_case, [logged(old), logged(NOW)])
-    monitor.drift(toy_store, "toy", NOW)
+    monitor.measure_drift(toy_store, "toy", NOW)
     assert count_predictions(database, toy_use_case)["total"] == 1
     with database.connect() as connection:
         partitions = set(

@@ -11,17 +11,17 @@ import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
-from evergreen.store.tables.declared import create_tables, tables
-from evergreen.store.tables.evolve import apply, diff
-from evergreen.store.tables.forget import forget
+from evergreen.store.connection.database import get_engine
+from evergreen.store.tables.declared import build_tables, create_tables
+from evergreen.store.tables.evolve import apply_declaration, diff_tables
+from evergreen.store.tables.forget import erase_use_case
 from evergreen.usecase import Entity, Feature, Key, UseCase
 from support.toy_loads import JULY, JUNE, fact, facts, labels, load
 from support.toy_schema import FACTS, LOG, ONLINE, declaring, fill, log_prediction, rows
 
 
 def changes(database: sa.Engine, use_case: UseCase) -> list[tuple[str, str, str]]:
-    return [(change.table, change.column, change.kind) for change in diff(database, use_case)]
+    return [(change.table, change.column, change.kind) for change in diff_tables(database, use_case)]
 
 
 @pytest.fixture
@@ -34,22 +34,22 @@ def loaded(database: sa.Engine, toy_use_case: UseCase) -> sa.Engine:
 def test_a_fresh_database_lacks_the_tables_and_apply_makes_them(
     settings: Settings, toy_use_case: UseCase
 ) -> None:
-    database = engine(settings)
-    made = [(table.name, "", "create table") for table in tables(toy_use_case)]
+    database = get_engine(settings)
+    made = [(table.name, "", "create table") for table in build_tables(toy_use_case)]
     assert changes(database, toy_use_case) == made
-    assert [(c.table, c.column, c.kind) for c in apply(database, toy_use_case)] == made
-    assert diff(database, toy_use_case) == []
-    assert apply(database, toy_use_case) == []
+    assert [(c.table, c.column, c.kind) for c in apply_declaration(database, toy_use_case)] == made
+    assert diff_tables(database, toy_use_case) == []
+    assert apply_declaration(database, toy_use_case) == []
 
 
 def test_a_new_feature_is_added_without_leave(loaded: sa.Engine, toy_use_case: UseCase) -> None:
     grown = declaring(toy_use_case, Feature("height", "float", ""))
-    assert [(c.table, c.kind, c.declared, c.found) for c in diff(loaded, grown)] == [
+    assert [(c.table, c.kind, c.declared, c.found) for c in diff_tables(loaded, grown)] == [
         (table, "add", "double", "") for table in (FACTS, ONLINE, LOG)
     ]
     before = rows(loaded, f"SELECT COUNT(*) FROM {FACTS} FOR SYSTEM_TIME ALL")
-    assert len(apply(loaded, grown)) == 3
-    assert diff(loaded, grown) == []
+    assert len(apply_declaration(loaded, grown)) == 3
+    assert diff_tables(loaded, grown) == []
     assert rows(loaded, f"SELECT COUNT(*) FROM {FACTS} FOR SYSTEM_TIME ALL") == before
     load(loaded, grown, JULY, {"facts": facts(fact(3, JULY, 1.0)).assign(height=1.5)})
     assert rows(loaded, f"SELECT height FROM {ONLINE} ORDER BY client_id") == [(None,), (None,), (1.5,)]
@@ -65,11 +65,11 @@ def test_what_loses_something_needs_leave_and_the_refusal_changes_nothing(
         if what == "drop"
         else declaring(toy_use_case, new, Feature("mood", "int", "", max_null_share=0.5))
     )
-    before = diff(loaded, changed)
+    before = diff_tables(loaded, changed)
     with pytest.raises(SchemaMismatch, match="toy__facts, column mood") as raised:
-        apply(loaded, changed)
+        apply_declaration(loaded, changed)
     assert "evergreen apply toy --allow-destructive" in raised.value.hint
-    assert diff(loaded, changed) == before
+    assert diff_tables(loaded, changed) == before
     with pytest.raises(SchemaMismatch) as told:
         create_tables(loaded, changed)
     assert "evergreen apply toy --allow-destructive" in told.value.hint
@@ -78,10 +78,10 @@ def test_what_loses_something_needs_leave_and_the_refusal_changes_nothing(
 def test_a_dropped_feature_goes_aside_with_its_values(loaded: sa.Engine, toy_use_case: UseCase) -> None:
     fewer = declaring(toy_use_case, without=("mood",))
     moment = rows(loaded, "SELECT NOW(6)")[0][0]
-    assert {(c.table, c.kind) for c in apply(loaded, fewer, allow_destructive=True)} == {
+    assert {(c.table, c.kind) for c in apply_declaration(loaded, fewer, allow_destructive=True)} == {
         (table, "drop") for table in (FACTS, ONLINE, LOG)
     }
-    assert diff(loaded, fewer) == []
+    assert diff_tables(loaded, fewer) == []
     assert create_tables(loaded, fewer) == []
     aside = "_retired_1_mood"
     assert rows(loaded, f"SELECT `{aside}` FROM {FACTS} ORDER BY client_id") == [("fine",), ("fine",), ("7",)]
@@ -98,13 +98,13 @@ def test_a_dropped_feature_goes_aside_with_its_values(loaded: sa.Engine, toy_use
 
 
 def test_a_dropped_feature_declared_again_begins_empty(loaded: sa.Engine, toy_use_case: UseCase) -> None:
-    apply(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
-    apply(loaded, toy_use_case)
+    apply_declaration(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
+    apply_declaration(loaded, toy_use_case)
     assert rows(loaded, f"SELECT mood, `_retired_1_mood` FROM {ONLINE} ORDER BY client_id") == [
         (None, "fine"),
         (None, "7"),
     ]
-    apply(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
+    apply_declaration(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
     aside = rows(
         loaded, f"SELECT retired_as FROM retired_column WHERE table_name = '{FACTS}' ORDER BY retired_at"
     )
@@ -119,8 +119,8 @@ def test_a_retyped_feature_keeps_what_the_new_type_holds(loaded: sa.Engine, toy_
     other = declaring(
         toy_use_case, Feature("age", "float", ""), Feature("mood", "int", "", max_null_share=0.5)
     )
-    apply(loaded, other, allow_destructive=True)
-    assert diff(loaded, other) == []
+    apply_declaration(loaded, other, allow_destructive=True)
+    assert diff_tables(loaded, other) == []
     everything = f"SELECT client_id, age, mood, `_retired_1_age` FROM {FACTS} FOR SYSTEM_TIME ALL"
     found = rows(loaded, f"{everything} ORDER BY client_id, age")
     assert found == [(1, 40.0, None, 40), (1, 41.0, None, 41), (2, 50.0, 7, 50)]
@@ -168,8 +168,8 @@ def test_a_value_is_kept_exactly_or_not_at_all(
     after: Literal["int", "float", "category", "text"],
     expected: list[Any] | None,
 ) -> None:
-    database = engine(settings)
-    apply(database, declaring(toy_use_case, Feature("it", before, "")))
+    database = get_engine(settings)
+    apply_declaration(database, declaring(toy_use_case, Feature("it", before, "")))
     with database.begin() as connection:
         for number, value in enumerate(values):
             connection.exec_driver_sql(
@@ -177,7 +177,7 @@ def test_a_value_is_kept_exactly_or_not_at_all(
                 " VALUES (%s, NOW(), NOW(), %s)",
                 (number, value),
             )
-    apply(database, declaring(toy_use_case, Feature("it", after, "")), allow_destructive=True)
+    apply_declaration(database, declaring(toy_use_case, Feature("it", after, "")), allow_destructive=True)
     found = [row[0] for row in rows(database, f"SELECT it FROM {ONLINE} ORDER BY client_id")]
     if before == "float" and after == "text":
         assert [float(text) for text in found] == values
@@ -194,32 +194,32 @@ def test_keys_cannot_be_changed(loaded: sa.Engine, toy_use_case: UseCase) -> Non
     for key in (Key("client_id", "text", ""), Key("number", "int", "")):
         other = replace(toy_use_case, entity=Entity("client", (key,)))
         with pytest.raises(SchemaMismatch, match="a key cannot be changed"):
-            apply(loaded, other, allow_destructive=True)
+            apply_declaration(loaded, other, allow_destructive=True)
 
 
 def test_a_label_that_would_be_empty_is_refused(loaded: sa.Engine, toy_use_case: UseCase) -> None:
     numeric = replace(toy_use_case, label=replace(toy_use_case.label, classes=()))
     with pytest.raises(SchemaMismatch, match=r"toy__label, column leaves.*1 rows would have no value: 'yes'"):
-        apply(loaded, numeric, allow_destructive=True)
+        apply_declaration(loaded, numeric, allow_destructive=True)
     renamed = replace(toy_use_case, label=replace(toy_use_case.label, name="went"))
     with pytest.raises(SchemaMismatch, match="went"):
-        apply(loaded, renamed, allow_destructive=True)
-    assert {c.table for c in diff(loaded, renamed)} == {"toy__label"}
+        apply_declaration(loaded, renamed, allow_destructive=True)
+    assert {c.table for c in diff_tables(loaded, renamed)} == {"toy__label"}
 
 
 def test_a_label_may_change_while_nothing_is_lost(database: sa.Engine, toy_use_case: UseCase) -> None:
     load(database, toy_use_case, JULY, {"label": labels((1, JUNE, "1"), (2, JUNE, "0"))})
     numeric = replace(toy_use_case, label=replace(toy_use_case.label, classes=()))
-    apply(database, numeric, allow_destructive=True)
+    apply_declaration(database, numeric, allow_destructive=True)
     assert rows(database, "SELECT leaves FROM toy__label ORDER BY client_id") == [(1.0,), (0.0,)]
     with pytest.raises(sa.exc.DBAPIError), database.begin() as connection:
         connection.exec_driver_sql("UPDATE toy__label SET leaves = NULL")
-    assert diff(database, numeric) == []
+    assert diff_tables(database, numeric) == []
 
 
 def test_an_empty_label_table_may_rename_its_target(database: sa.Engine, toy_use_case: UseCase) -> None:
     renamed = replace(toy_use_case, label=replace(toy_use_case.label, name="went"))
-    apply(database, renamed, allow_destructive=True)
+    apply_declaration(database, renamed, allow_destructive=True)
     load(database, renamed, JULY, {"label": labels((1, JUNE, "yes")).rename(columns={"leaves": "went"})})
     assert rows(database, "SELECT went, `_retired_1_leaves` FROM toy__label") == [("yes", None)]
 
@@ -227,9 +227,9 @@ def test_an_empty_label_table_may_rename_its_target(database: sa.Engine, toy_use
 def test_what_is_forgotten_leaves_no_record_of_retired_columns(
     loaded: sa.Engine, toy_use_case: UseCase
 ) -> None:
-    apply(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
+    apply_declaration(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
     before = rows(loaded, f"SELECT changes FROM store_state WHERE table_name = '{FACTS}'")
-    forget(loaded, toy_use_case)
+    erase_use_case(loaded, toy_use_case)
     assert rows(loaded, "SELECT COUNT(*) FROM retired_column") == [(0,)]
     assert rows(loaded, f"SELECT changes FROM store_state WHERE table_name = '{FACTS}'") > before
 
@@ -238,6 +238,6 @@ def test_every_change_is_counted_for_those_who_keep_copies(loaded: sa.Engine, to
     counted = f"SELECT changes FROM store_state WHERE table_name = '{FACTS}'"
     seen = [rows(loaded, counted)]
     for use_case in (declaring(toy_use_case, Feature("height", "float", "")), toy_use_case):
-        apply(loaded, use_case, allow_destructive=True)
+        apply_declaration(loaded, use_case, allow_destructive=True)
         seen.append(rows(loaded, counted))
     assert seen[0] != seen[1] != seen[2]

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from evergreen.errors import EvergreenError, StoreError
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.tables import evolve
-from evergreen.store.tables.evolve import apply, diff
+from evergreen.store.tables.evolve import apply_declaration, diff_tables
 from evergreen.usecase import Feature, UseCase
 from support.toy_schema import FACTS, declaring, fill, rows
 
@@ -28,7 +28,7 @@ def loaded(database: sa.Engine, toy_use_case: UseCase) -> sa.Engine:
 def test_two_at_a_time_wait_for_each_other(loaded: sa.Engine, toy_use_case: UseCase) -> None:
     other = declaring(toy_use_case, Feature("age", "float", ""), without=("mood",))
     with ThreadPoolExecutor(3) as pool:
-        done = pool.map(lambda _: len(apply(loaded, other, allow_destructive=True)), range(3))
+        done = pool.map(lambda _: len(apply_declaration(loaded, other, allow_destructive=True)), range(3))
     assert sorted(done) == [0, 0, 6]
     assert rows(loaded, "SELECT COUNT(*) FROM retired_column") == [(6,)]
 
@@ -46,7 +46,7 @@ def test_killed_at_any_statement_a_second_run_ends_the_work(
         Feature("height", "float", ""),
         without=("mood",),
     )
-    real: Callable[..., Any] = evolve._run
+    real: Callable[..., Any] = evolve._execute_statement
     left = 0
 
     def dying(connection: sa.Connection, statement: str) -> Any:
@@ -61,11 +61,11 @@ def test_killed_at_any_statement_a_second_run_ends_the_work(
             raise Killed
         return done
 
-    monkeypatch.setattr(evolve, "_run", dying)
+    monkeypatch.setattr(evolve, "_execute_statement", dying)
     for survived in range(60):
         left = survived
         try:
-            apply(loaded, other, allow_destructive=True)
+            apply_declaration(loaded, other, allow_destructive=True)
             break
         except Killed:
             continue
@@ -73,7 +73,7 @@ def test_killed_at_any_statement_a_second_run_ends_the_work(
         pytest.fail("it never came to its end")
     assert survived > 3
     monkeypatch.undo()
-    assert diff(loaded, other) == []
+    assert diff_tables(loaded, other) == []
     assert rows(loaded, f"SELECT age FROM {FACTS} ORDER BY 1") == [(40.0,), (41.0,), (50.0,)]
     # Each column is written down once, under the name that it has, and nothing half-done is left.
     written = rows(loaded, "SELECT table_name, retired_as FROM retired_column ORDER BY 1, 2")
@@ -93,15 +93,15 @@ def test_a_table_that_is_in_use_is_told(
     with loaded.connect() as reader:
         reader.exec_driver_sql(f"SELECT * FROM {FACTS}").all()
         with pytest.raises(StoreError, match="in use by another session"):
-            apply(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
-    assert apply(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
+            apply_declaration(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
+    assert apply_declaration(loaded, declaring(toy_use_case, without=("mood",)), allow_destructive=True)
 
 
 def test_a_table_without_room_is_told(settings: Settings, toy_use_case: UseCase) -> None:
     """The longest declarable row, then all of it retyped: what is put aside takes room as well."""
-    database = engine(settings)
+    database = get_engine(settings)
     many = [f"wide_{number}" for number in range(55)]
-    apply(database, declaring(toy_use_case, *(Feature(name, "category", "") for name in many)))
+    apply_declaration(database, declaring(toy_use_case, *(Feature(name, "category", "") for name in many)))
     texts = declaring(toy_use_case, *(Feature(name, "category", "") for name in (f"{m}_b" for m in many)))
     with pytest.raises(EvergreenError, match="no room for another column"):
-        apply(database, texts, allow_destructive=True)
+        apply_declaration(database, texts, allow_destructive=True)

@@ -12,11 +12,11 @@ from pydantic import SecretStr
 
 from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine, exclusive
-from evergreen.store.records.ingest_run import start_ingest, summary
-from evergreen.store.tables.declared import create_tables, tables
-from evergreen.store.tables.forget import forget, is_empty
-from evergreen.store.tables.migrations import folder, migrate
+from evergreen.store.connection.database import get_engine, hold_lock
+from evergreen.store.records.ingest_run import start_ingest, summarize_store
+from evergreen.store.tables.declared import build_tables, create_tables
+from evergreen.store.tables.forget import erase_use_case, is_empty
+from evergreen.store.tables.migrations import apply_migrations, folder
 from evergreen.usecase import TIMELESS, Entity, Feature, Key, UseCase
 
 PLATFORM = {
@@ -30,39 +30,39 @@ def names(database: sa.Engine) -> set[str]:
 
 
 def test_migrations_run_once_and_bear_running_again(settings: Settings) -> None:
-    database = engine(settings)
-    applied = migrate(database)
+    database = get_engine(settings)
+    applied = apply_migrations(database)
     assert applied == sorted(path.stem for path in folder().glob("*.sql"))
     assert names(database) >= PLATFORM
-    assert migrate(database) == []
+    assert apply_migrations(database) == []
     with database.begin() as connection:
         # As if killed after the DDL and before its record.
         connection.execute(sa.text("DELETE FROM schema_migration"))
-    assert migrate(database) == applied
+    assert apply_migrations(database) == applied
 
 
 def test_migrations_at_the_same_time_wait_for_each_other(settings: Settings) -> None:
-    database = engine(settings)
+    database = get_engine(settings)
     with ThreadPoolExecutor(4) as pool:
-        applied = [name for names in pool.map(migrate, [database] * 4) for name in names]
+        applied = [name for names in pool.map(apply_migrations, [database] * 4) for name in names]
     assert sorted(applied) == sorted(path.stem for path in folder().glob("*.sql"))
 
 
 def test_a_broken_migration_is_not_recorded(settings: Settings, tmp_path: Path) -> None:
-    database = engine(settings)
-    migrate(database)
+    database = get_engine(settings)
+    apply_migrations(database)
     broken = tmp_path / "0999_broken.sql"
     broken.write_text("CREATE TABLE IF NOT EXISTS extra (a INT);\nTHIS IS NOT SQL;\n")
     with pytest.raises(sa.exc.ProgrammingError):
-        migrate(database, tmp_path)
+        apply_migrations(database, tmp_path)
     broken.write_text(
         "CREATE TABLE IF NOT EXISTS extra (a INT);\nALTER TABLE extra ADD COLUMN IF NOT EXISTS b INT;\n"
     )
-    assert migrate(database, tmp_path) == ["0999_broken"]
+    assert apply_migrations(database, tmp_path) == ["0999_broken"]
 
 
 def test_tables_follow_from_the_declaration(settings: Settings, toy_use_case: UseCase) -> None:
-    database = engine(settings)
+    database = get_engine(settings)
     expected = ["toy__facts", "toy__facts__online", "toy__label", "toy__prediction"]
     assert create_tables(database, toy_use_case) == expected
     assert create_tables(database, toy_use_case) == []
@@ -91,13 +91,13 @@ def test_text_keys_and_regression_targets_have_tables_too(settings: Settings, to
         entity=Entity("pair", (Key("shop", "text", ""), Key("client_id", "int", ""))),
         label=replace(toy_use_case.label, classes=()),
     )
-    database = engine(settings)
+    database = get_engine(settings)
     assert len(create_tables(database, other)) == 4
     assert create_tables(database, other) == []
 
 
 def test_a_changed_type_is_refused_by_column(settings: Settings, toy_use_case: UseCase) -> None:
-    database = engine(settings)
+    database = get_engine(settings)
     create_tables(database, toy_use_case)
     view = toy_use_case.views[0]
     changed = replace(view, features=(Feature("age", "float", ""), *view.features[1:]))
@@ -106,7 +106,7 @@ def test_a_changed_type_is_refused_by_column(settings: Settings, toy_use_case: U
 
 
 def test_a_removed_feature_is_refused_as_well(settings: Settings, toy_use_case: UseCase) -> None:
-    database = engine(settings)
+    database = get_engine(settings)
     create_tables(database, toy_use_case)
     view = toy_use_case.views[0]
     fewer = replace(toy_use_case, views=(replace(view, features=view.features[:-1]),))
@@ -117,33 +117,33 @@ def test_a_removed_feature_is_refused_as_well(settings: Settings, toy_use_case: 
 def test_an_empty_database_has_an_empty_summary(settings: Settings, toy_use_case: UseCase) -> None:
     nothing = {"rows": 0, "newest_event_time": None}
     expected = {"views": {"facts": {**nothing, "keys": 0}}, "label": nothing, "last_ingest": None}
-    assert summary(engine(settings), toy_use_case) == expected
-    assert is_empty(engine(settings), toy_use_case)
+    assert summarize_store(get_engine(settings), toy_use_case) == expected
+    assert is_empty(get_engine(settings), toy_use_case)
 
 
 def test_forgetting_touches_one_use_case_only(settings: Settings, toy_use_case: UseCase) -> None:
-    database = engine(settings)
-    migrate(database)
+    database = get_engine(settings)
+    apply_migrations(database)
     other = replace(toy_use_case, name="toy_two")
     for use_case in (toy_use_case, other):
         create_tables(database, use_case)
         start_ingest(database, use_case, TIMELESS)
     assert not is_empty(database, toy_use_case)
-    forget(database, toy_use_case)
-    forget(database, toy_use_case)
+    erase_use_case(database, toy_use_case)
+    erase_use_case(database, toy_use_case)
     assert is_empty(database, toy_use_case)
     assert not is_empty(database, other)
-    assert {table.name for table in tables(other)} <= names(database)
+    assert {table.name for table in build_tables(other)} <= names(database)
 
 
 def test_a_lock_that_another_session_keeps_is_told(settings: Settings) -> None:
-    database = engine(settings)
-    with database.connect() as one, database.connect() as two, exclusive(one, "x"):
-        with pytest.raises(StoreError, match="another session"), exclusive(two, "x", seconds=0):
+    database = get_engine(settings)
+    with database.connect() as one, database.connect() as two, hold_lock(one, "x"):
+        with pytest.raises(StoreError, match="another session"), hold_lock(two, "x", seconds=0):
             pass
-        with exclusive(two, "y", seconds=0):
+        with hold_lock(two, "y", seconds=0):
             pass
-    with database.connect() as three, exclusive(three, "x", seconds=0):
+    with database.connect() as three, hold_lock(three, "x", seconds=0):
         pass
 
 
@@ -159,11 +159,11 @@ def test_a_lock_that_another_session_keeps_is_told(settings: Settings) -> None:
 def test_an_unreachable_store_says_where(
     settings: Settings, toy_use_case: UseCase, change: dict[str, object], words: str
 ) -> None:
-    database = engine(settings.model_copy(update=change))
+    database = get_engine(settings.model_copy(update=change))
     for call in (
-        lambda: migrate(database),
+        lambda: apply_migrations(database),
         lambda: create_tables(database, toy_use_case),
-        lambda: summary(database, toy_use_case),
+        lambda: summarize_store(database, toy_use_case),
     ):
         with pytest.raises(StoreUnreachable) as raised:
             call()

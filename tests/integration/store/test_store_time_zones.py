@@ -14,11 +14,11 @@ from pydantic import SecretStr
 
 from evergreen.ingest.loading import load
 from evergreen.settings import Settings
-from evergreen.store.connection.database import dispose, engine
+from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.history.training_set import TrainingSet, read_training_set
 from evergreen.store.records.ingest_run import list_ingests, start_ingest
 from evergreen.store.tables.declared import create_tables
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from support.own_servers import Database, private_mariadb
 
@@ -49,11 +49,11 @@ def database(server: Database, toy_use_case: UseCase) -> Iterator[sa.Engine]:
             mariadb_password=SecretStr(server.server.password),
             mariadb_database=name,
         )
-        store = engine(settings)
-        migrate(store)
+        store = get_engine(settings)
+        apply_migrations(store)
         create_tables(store, toy_use_case)
         yield store
-        dispose(settings)
+        dispose_engines(settings)
 
 
 class Clock:
@@ -89,7 +89,7 @@ def test_what_was_read_before_the_change_is_read_again_after_it(
     for seed, minutes in enumerate((-30, 30, 90)):
         clock.now = change + timedelta(minutes=minutes)
         run = start_ingest(database, toy_use_case, change + timedelta(hours=seed))
-        load.load(database, toy_use_case, run.id, toy_frames(120, seed=seed))
+        load.load_parts(database, toy_use_case, run.id, toy_frames(120, seed=seed))
         clock.now += timedelta(minutes=1)
         seen = read_training_set(database, toy_use_case, as_of)
         assert seen.read_at == clock.now
@@ -116,7 +116,7 @@ def test_event_times_of_the_hours_of_a_change_stay_apart(
         frame["event_time"] = pd.Series(moments).astype("datetime64[us, UTC]")
     as_of = datetime(2026, 7, 1, tzinfo=UTC)
     run = start_ingest(database, toy_use_case, as_of)
-    load.load(database, toy_use_case, run.id, frames)
+    load.load_parts(database, toy_use_case, run.id, frames)
     table = read_training_set(database, toy_use_case, as_of).table
     assert sorted(table["event_time"].to_pylist()) == moments
     assert table["visits"].to_pylist() == [

@@ -16,7 +16,7 @@ from evergreen.errors import StoreUnreachable
 from evergreen.ingest.loading.bulk import load_rows, write_rows
 from evergreen.settings import Settings
 from evergreen.store.connection.arrow import read_arrow
-from evergreen.store.connection.database import bulk_engine, dispose, engine
+from evergreen.store.connection.database import dispose_engines, get_bulk_engine, get_engine
 from support.certificates import Certificate, make_authority, sign
 from support.own_servers import Database, private_mariadb
 
@@ -67,24 +67,24 @@ def versions(database: sa.Engine) -> dict[str, str]:
 def test_every_way_to_a_proven_server_is_encrypted(proven: Proven, tmp_path: Path) -> None:
     settings = proven.settings(mariadb_tls_ca=proven.authority)
     try:
-        assert all(version.startswith("TLSv1") for version in versions(engine(settings)).values())
+        assert all(version.startswith("TLSv1") for version in versions(get_engine(settings)).values())
         file = write_rows(pa.table({"a": [1, 2]}), tmp_path / "rows.csv")
-        with bulk_engine(engine(settings)).begin() as connection:
+        with get_bulk_engine(get_engine(settings)).begin() as connection:
             connection.exec_driver_sql("CREATE OR REPLACE TABLE facts (a INT)")
             load_rows(connection, "facts", file)
             sent = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Com_load'").one()[1]
         assert int(sent) == 1
     finally:
-        dispose(settings)
+        dispose_engines(settings)
 
 
 def test_what_is_not_required_is_not_there(proven: Proven) -> None:
     """The test above can fail."""
     settings = proven.settings()
     try:
-        assert set(versions(engine(settings)).values()) == {""}
+        assert set(versions(get_engine(settings)).values()) == {""}
     finally:
-        dispose(settings)
+        dispose_engines(settings)
 
 
 @pytest.mark.parametrize("authority", ["stranger", None])
@@ -106,8 +106,8 @@ def test_a_certificate_for_another_host_is_refused(proven: Proven) -> None:
         replace(served, *own)
         proven.database.administer("FLUSH SSL")
     settings = proven.settings(mariadb_tls_ca=proven.authority)
-    engine(settings).connect().close()
-    dispose(settings)
+    get_engine(settings).connect().close()
+    dispose_engines(settings)
 
 
 def replace(served: Certificate, certificate: bytes, key: bytes) -> None:
@@ -119,6 +119,6 @@ def assert_refused(proven: Proven, authority: Path | None) -> None:
     settings = proven.settings(mariadb_tls=True, mariadb_tls_ca=authority)
     try:
         with pytest.raises(StoreUnreachable, match="does not prove over TLS who it is"):
-            engine(settings).connect()
+            get_engine(settings).connect()
     finally:
-        dispose(settings)
+        dispose_engines(settings)

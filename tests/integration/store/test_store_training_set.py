@@ -16,16 +16,16 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from evergreen.errors import EmptyTrainingSet, SchemaMismatch, StoreError, StoreUnreachable
-from evergreen.model.on_demand import columns_of, columns_of_rows, feature_columns
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame, build_columns_from_rows
 from evergreen.settings import Settings
 from evergreen.store.connection import arrow
-from evergreen.store.connection.database import engine, exclusive
-from evergreen.store.connection.times import naive
+from evergreen.store.connection.database import get_engine, hold_lock
+from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.history import scan
 from evergreen.store.history.training_set import read_training_set
-from evergreen.store.online.vectors import read_online, rows_as_of
+from evergreen.store.online.vectors import read_online_features, read_rows_as_of
 from evergreen.store.tables import declared
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, Label, OnDemandFeature, UseCase
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,8 +74,8 @@ colours = st.one_of(st.none(), st.sampled_from(["red", "", "blue, green", "'"]))
 
 @pytest.fixture
 def database(settings: Settings) -> sa.Engine:
-    found = engine(settings)
-    migrate(found)
+    found = get_engine(settings)
+    apply_migrations(found)
     declared.create_tables(found, PAIR)
     return found
 
@@ -91,7 +91,10 @@ def stored(found: dict[Any, Any], *names: str) -> list[dict[str, Any]]:
     return [
         {
             **{"shop": shop, "number": number},
-            **{"event_time": naive(T0 + event * MINUTE), "ingested_at": naive(T0 + ingested * MINUTE)},
+            **{
+                "event_time": to_naive_utc(T0 + event * MINUTE),
+                "ingested_at": to_naive_utc(T0 + ingested * MINUTE),
+            },
             **dict(zip(names, values if isinstance(values, tuple) else (values,), strict=True)),
         }
         for ((shop, number), event, ingested), values in found.items()
@@ -100,9 +103,9 @@ def stored(found: dict[Any, Any], *names: str) -> list[dict[str, Any]]:
 
 def fill(database: sa.Engine, one: dict[Any, Any], two: dict[Any, Any], labels: dict[Any, Any]) -> None:
     views = PAIR.views
-    write(database, declared.history(PAIR, views[0]), stored(one, "size", "colour"))
-    write(database, declared.history(PAIR, views[1]), stored(two, "weight"))
-    write(database, declared.label(PAIR), stored(labels, "cost"))
+    write(database, declared.build_history_table(PAIR, views[0]), stored(one, "size", "colour"))
+    write(database, declared.build_history_table(PAIR, views[1]), stored(two, "weight"))
+    write(database, declared.build_label_table(PAIR), stored(labels, "cost"))
 
 
 def newest(rows: dict[Any, Any], key: Any, minute: int, max_age: int | None) -> tuple[bool, Any]:
@@ -170,17 +173,19 @@ def test_a_request_a_training_row_and_a_scored_row_give_one_vector(
         for (key, event, ingested), values in sorted(rows.items(), key=lambda item: item[0][1]):
             latest[key] = ((key, event, ingested), values)
         names = ("size", "colour") if view.name == "one" else ("weight",)
-        write(database, declared.online(use_case, view), stored(dict(latest.values()), *names))
+        write(database, declared.build_online_table(use_case, view), stored(dict(latest.values()), *names))
     asked = sorted(known)
-    requests = read_online(database, use_case, [*asked, ("nobody", 1)], now)
+    requests = read_online_features(database, use_case, [*asked, ("nobody", 1)], now)
     assert set(requests) == known
     if not known:
         return
-    online = feature_columns(use_case, columns_of_rows(use_case, [requests[key] for key in asked]))
+    online = add_on_demand_columns(
+        use_case, build_columns_from_rows(use_case, [requests[key] for key in asked])
+    )
     trained = read_training_set(database, use_case, now).frame
-    scored = rows_as_of(database, use_case, now)
+    scored = read_rows_as_of(database, use_case, now)
     for frame in (trained, scored):
-        offline = feature_columns(use_case, columns_of(frame, use_case))
+        offline = add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case))
         assert sorted(zip(frame["shop"], frame["number"], strict=True)) == asked
         order = frame.sort_values(["shop", "number"]).index.to_numpy()
         for name, values in online.items():
@@ -198,13 +203,18 @@ def test_a_table_read_in_parts_is_the_table(
         views=PAIR.views[:1],
         on_demand=(),
     )
-    database = engine(settings)
-    migrate(database)
+    database = get_engine(settings)
+    apply_migrations(database)
     declared.create_tables(database, use_case)
     letters = ["", "A", "a", "a ", "b", "z", "é", "東", "😀"]
     things = letters if kind == "text" else [-3, -2, -1, 0, 1, 2, 3, 40, 2**60]
     head = [
-        {"thing": thing, "number": number, "event_time": naive(T0 + event * MINUTE), "ingested_at": naive(T0)}
+        {
+            "thing": thing,
+            "number": number,
+            "event_time": to_naive_utc(T0 + event * MINUTE),
+            "ingested_at": to_naive_utc(T0),
+        }
         for thing in things
         for number in (1, 2)
         for event in (0, 2)
@@ -212,9 +222,11 @@ def test_a_table_read_in_parts_is_the_table(
     rows = [{**row, "size": n, "colour": str(n)} for n, row in enumerate(head)]
     view = use_case.views[0]
     with database.begin() as connection:
-        connection.execute(sa.insert(declared.history(use_case, view)), rows)
-        connection.execute(sa.insert(declared.online(use_case, view)), rows[1::2])
-        connection.execute(sa.insert(declared.label(use_case)), [{**row, "cost": 1.0} for row in head])
+        connection.execute(sa.insert(declared.build_history_table(use_case, view)), rows)
+        connection.execute(sa.insert(declared.build_online_table(use_case, view)), rows[1::2])
+        connection.execute(
+            sa.insert(declared.build_label_table(use_case)), [{**row, "cost": 1.0} for row in head]
+        )
     whole = read_training_set(database, use_case, AS_OF)
     assert len(whole) == len(rows)
     asked: list[list[str]] = []
@@ -226,7 +238,7 @@ def test_a_table_read_in_parts_is_the_table(
 
     monkeypatch.setattr(scan, "read_arrow", watched)
     for parts in (2, 3, 7, 40):
-        monkeypatch.setattr(scan, "worthwhile_parts", lambda _, parts=parts: parts)
+        monkeypatch.setattr(scan, "choose_range_count", lambda _, parts=parts: parts)
         asked.clear()
         divided = read_training_set(database, use_case, AS_OF, read_at=whole.read_at)
         assert divided.table.equals(whole.table)
@@ -237,11 +249,11 @@ def test_a_table_read_in_parts_is_the_table(
 
 
 def test_a_read_waits_for_a_load_on_its_way(toy_store: Settings, toy_use_case: UseCase) -> None:
-    database = engine(toy_store)
+    database = get_engine(toy_store)
     now = datetime(2026, 7, 1, tzinfo=UTC)
     before = read_training_set(database, toy_use_case, now)
     found = []
-    with database.connect() as connection, exclusive(connection, "ingest.toy"):
+    with database.connect() as connection, hold_lock(connection, "ingest.toy"):
         connection.rollback()
         connection.execute(sa.text("UPDATE toy__facts SET age = age + 1"))
         # A moment that is already known waits for nobody, and does not see it.
@@ -278,21 +290,21 @@ def test_what_cannot_be_read_says_why(settings: Settings, database: sa.Engine) -
         arrow.read_arrow(database, "SELECT 1 FROM nowhere")
     with pytest.raises(StoreError, match="MariaDB could not read"):
         arrow.read_arrow(database, "SELECT FROM WHERE")
-    nobody = engine(settings.model_copy(update={"mariadb_socket": None, "mariadb_port": 1}))
+    nobody = get_engine(settings.model_copy(update={"mariadb_socket": None, "mariadb_port": 1}))
     with pytest.raises(StoreUnreachable):
         arrow.read_arrow(nobody, "SELECT 1")
 
 
 def test_a_fork_of_a_reader_reads_the_same(toy_store: Settings, toy_use_case: UseCase) -> None:
     now = datetime(2026, 7, 1, tzinfo=UTC)
-    here = read_training_set(engine(toy_store), toy_use_case, now)
+    here = read_training_set(get_engine(toy_store), toy_use_case, now)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         told = b"failed"
         try:
             read_at = here.read_at
-            found = read_training_set(engine(toy_store), toy_use_case, now, read_at=read_at)
+            found = read_training_set(get_engine(toy_store), toy_use_case, now, read_at=read_at)
             told = found.digest.encode()
         finally:
             os.write(writing, told)

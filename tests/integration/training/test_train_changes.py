@@ -12,18 +12,18 @@ import pytest
 from mlflow import MlflowClient
 
 from evergreen.errors import SettingsError
-from evergreen.ingest.loading.load import load as load_frames
+from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import train
 from evergreen.registry import ledger, models
-from evergreen.registry.champion import champion
-from evergreen.store.connection.database import engine
+from evergreen.registry.champion import read_champion
+from evergreen.store.connection.database import get_engine
 from evergreen.store.history import recorded_set
 from evergreen.store.history.training_set import read_training_set
 from evergreen.store.records import training_run as runs
 from evergreen.store.records.ingest_run import start_ingest
-from evergreen.store.tables.retention import prune
+from evergreen.store.tables.retention import prune_history
 from evergreen.training.tracking import training_runs, trials
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -37,15 +37,15 @@ def arrive(toy_store, toy_use_case, toy_frames):
     """A function that loads rows of an earlier moment, which change the training set as of AS_OF."""
 
     def load(seed=8):
-        run = start_ingest(engine(toy_store), toy_use_case, AS_OF - timedelta(days=1))
-        load_frames(engine(toy_store), toy_use_case, run.id, toy_frames(700, seed=seed))
+        run = start_ingest(get_engine(toy_store), toy_use_case, AS_OF - timedelta(days=1))
+        load_frames(get_engine(toy_store), toy_use_case, run.id, toy_frames(700, seed=seed))
 
     return load
 
 
 def assert_of_one_data_set(settings, training_run):
     """The run's row and its one MLflow run are of one data set, which can be read again."""
-    row = runs.get(engine(settings), training_run)
+    row = runs.get_training_run(get_engine(settings), training_run)
     client = MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
     experiment = client.get_experiment_by_name("toy")
     found = client.search_runs([experiment.experiment_id])
@@ -58,56 +58,56 @@ def assert_of_one_data_set(settings, training_run):
     source = json.loads(used.dataset.source)["tags"]
     assert json.loads(source["evergreen.query"]) == row.dataset_query
     assert source["evergreen.dataset_read_at"] == row.dataset_read_at.isoformat()
-    again = recorded_set.reproduce(engine(settings), row.mlflow_run_id)
+    again = recorded_set.reproduce_training_set(get_engine(settings), row.mlflow_run_id)
     assert (again["same"], again["rebuilt_rows"]) == (True, row.dataset_rows), again
     return row
 
 
 def test_rows_that_arrive_between_two_steps_change_nothing(toy_store, arrive):
-    begun = train.training_set(toy_store, "toy", AS_OF)
+    begun = train.prepare_training_set(toy_store, "toy", AS_OF)
     arrive()
-    tuned = train.tune(toy_store, begun["training_run"])
+    tuned = train.tune_model(toy_store, begun["training_run"])
     assert tuned["trials"] == 2
     arrive(seed=9)
-    assert train.training_set(toy_store, "toy", AS_OF) == begun
-    train.evaluate(toy_store, begun["training_run"])
+    assert train.prepare_training_set(toy_store, "toy", AS_OF) == begun
+    train.evaluate_candidate(toy_store, begun["training_run"])
     row = assert_of_one_data_set(toy_store, begun["training_run"])
     assert (row.dataset_digest, row.dataset_rows) == (begun["digest"], begun["rows"])
-    now = read_training_set(engine(toy_store), load("toy", toy_store), AS_OF)
+    now = read_training_set(get_engine(toy_store), load_use_case("toy", toy_store), AS_OF)
     assert now.digest != row.dataset_digest
 
 
 def test_rows_changed_behind_the_stores_back_begin_the_run_anew(toy_store, caplog):
-    begun = train.training_set(toy_store, "toy", AS_OF)
-    before = train.tune(toy_store, begun["training_run"])
-    with engine(toy_store).begin() as connection:
+    begun = train.prepare_training_set(toy_store, "toy", AS_OF)
+    before = train.tune_model(toy_store, begun["training_run"])
+    with get_engine(toy_store).begin() as connection:
         # Without their history, as a restored backup would be.
         connection.exec_driver_sql("ALTER TABLE toy__facts DROP SYSTEM VERSIONING")
         connection.exec_driver_sql("UPDATE toy__facts SET visits = visits + 1 WHERE client_id < 30")
         connection.exec_driver_sql("ALTER TABLE toy__facts ADD SYSTEM VERSIONING")
     with caplog.at_level(logging.WARNING):
-        train.evaluate(toy_store, begun["training_run"])
+        train.evaluate_candidate(toy_store, begun["training_run"])
     assert "beginning anew" in caplog.text
-    assert train.tune(toy_store, begun["training_run"])["loss"] != before["loss"]
+    assert train.tune_model(toy_store, begun["training_run"])["loss"] != before["loss"]
     row = assert_of_one_data_set(toy_store, begun["training_run"])
     assert row.dataset_digest != begun["digest"]
 
 
 def test_a_run_whose_history_has_expired_begins_anew(toy_store, toy_use_case, arrive):
-    begun = train.training_set(toy_store, "toy", AS_OF)
-    train.tune(toy_store, begun["training_run"])
+    begun = train.prepare_training_set(toy_store, "toy", AS_OF)
+    train.tune_model(toy_store, begun["training_run"])
     arrive()
     later = datetime.now(UTC) + timedelta(days=1, seconds=1)
-    prune(engine(toy_store), toy_use_case, 1, later)
-    train.evaluate(toy_store, begun["training_run"])
-    row = runs.get(engine(toy_store), begun["training_run"])
+    prune_history(get_engine(toy_store), toy_use_case, 1, later)
+    train.evaluate_candidate(toy_store, begun["training_run"])
+    row = runs.get_training_run(get_engine(toy_store), begun["training_run"])
     assert row.dataset_digest != begun["digest"]
     assert row.dataset_rows > begun["rows"]
 
 
 def test_a_killed_evaluation_of_other_data_is_not_taken_over(toy_store, arrive, monkeypatch):
-    begun = train.training_set(toy_store, "toy", AS_OF)["training_run"]
-    train.tune(toy_store, begun)
+    begun = train.prepare_training_set(toy_store, "toy", AS_OF)["training_run"]
+    train.tune_model(toy_store, begun)
     real = training_runs.log_run
 
     def deadly(*args):
@@ -117,18 +117,18 @@ def test_a_killed_evaluation_of_other_data_is_not_taken_over(toy_store, arrive, 
     with monkeypatch.context() as fault:
         fault.setattr(training_runs, "log_run", deadly)
         with pytest.raises(Killed):
-            train.evaluate(toy_store, begun)
+            train.evaluate_candidate(toy_store, begun)
     arrive()
     # As if the first rows could not be had again.
-    runs.update(engine(toy_store), begun, dataset_read_at=None, dataset_digest="0" * 64)
-    outcome = train.run(toy_store, "toy", AS_OF)
+    runs.update_training_run(get_engine(toy_store), begun, dataset_read_at=None, dataset_digest="0" * 64)
+    outcome = train.run_train(toy_store, "toy", AS_OF)
     assert outcome["promoted"] is True
     assert_of_one_data_set(toy_store, begun)
 
 
 def test_a_version_that_never_became_champion_is_not_called_promoted(toy_store, monkeypatch):
-    first = train.training_set(toy_store, "toy", AS_OF)["training_run"]
-    for step in (train.tune, train.evaluate, train.gate, train.register):
+    first = train.prepare_training_set(toy_store, "toy", AS_OF)["training_run"]
+    for step in (train.tune_model, train.evaluate_candidate, train.apply_gate, train.register_candidate):
         step(toy_store, first)
 
     def deadly(*_):
@@ -137,17 +137,17 @@ def test_a_version_that_never_became_champion_is_not_called_promoted(toy_store, 
     with monkeypatch.context() as fault:
         fault.setattr(models, "set_champion", deadly)
         with pytest.raises(Killed):
-            train.promote(toy_store, first)
-    second = train.run(toy_store, "toy", AS_OF + timedelta(hours=1))
+            train.promote_candidate(toy_store, first)
+    second = train.run_train(toy_store, "toy", AS_OF + timedelta(hours=1))
     assert second["promoted"] is True
-    late = train.promote(toy_store, first)
+    late = train.promote_candidate(toy_store, first)
     assert late["promoted"] is False
     assert "meanwhile v2 became champion" in late["reason"]
-    assert train.promote(toy_store, first) == late
-    found = champion(toy_store, "toy")
+    assert train.promote_candidate(toy_store, first) == late
+    found = read_champion(toy_store, "toy")
     assert found is not None
     assert found.version == 2
-    line = ledger.entries(engine(toy_store), "toy")[0]
+    line = ledger.read_entries(get_engine(toy_store), "toy")[0]
     assert (line.action, line.to_version) == ("reject", 1)
 
 
@@ -164,18 +164,18 @@ def test_after_a_change_of_the_split_nobody_claims_unseen_rows(toy_store, monkey
         sys.modules.pop("evergreen_usecases_toy", None)
 
     declare(0.2)
-    train.run(toy_store, "toy", AS_OF)
-    same = train.run(toy_store, "toy", AS_OF + timedelta(hours=1))
+    train.run_train(toy_store, "toy", AS_OF)
+    same = train.run_train(toy_store, "toy", AS_OF + timedelta(hours=1))
     assert "its hold-out model, fitted without these rows" in same["gate"]["summary"]
     declare(0.31)
-    changed = train.run(toy_store, "toy", AS_OF + timedelta(hours=2))
+    changed = train.run_train(toy_store, "toy", AS_OF + timedelta(hours=2))
     assert "may have seen these rows: the split has changed" in changed["gate"]["summary"]
     sys.modules.pop("evergreen_usecases_toy", None)
 
 
 def test_a_moment_in_the_future_is_refused(toy_store):
     with pytest.raises(SettingsError, match=r"2062-11-21.* is in the future"):
-        train.training_set(toy_store, "toy", datetime(2062, 11, 21, tzinfo=UTC))
+        train.prepare_training_set(toy_store, "toy", datetime(2062, 11, 21, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -192,18 +192,18 @@ def test_a_declaration_changed_in_the_middle_of_a_search_begins_another(
 ):
     path = Path(toy_store.use_cases) / "toy" / "__init__.py"
     monkeypatch.delitem(sys.modules, "evergreen_usecases_toy", raising=False)
-    begun = train.training_set(toy_store, "toy", AS_OF)["training_run"]
+    begun = train.prepare_training_set(toy_store, "toy", AS_OF)["training_run"]
 
     def deadly(*_):
         raise Killed
 
     with pytest.raises(Killed):
-        train.search(toy_store, begun, progress=deadly)
+        train.run_search_share(toy_store, begun, progress=deadly)
     text = path.read_text()
     assert before in text
     path.write_text(text.replace(before, after).replace("    Between,", "    Between,\n    OneOf,"))
     sys.modules.pop("evergreen_usecases_toy", None)
-    found = train.tune(toy_store, begun)
+    found = train.tune_model(toy_store, begun)
     assert found["trials"] == 2, "both of the new search; the old one's trial is not of it"
     assert found["params"]["iterations"] <= (30 if "30" in after else 60)
     if "OneOf" in after:

@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from evergreen.loop import train
 from evergreen.model import reference_profile
 from evergreen.registry import ledger, models, promotion
-from evergreen.registry.champion import champion
-from evergreen.store.connection.database import engine
+from evergreen.registry.champion import read_champion
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run
 from evergreen.training.tracking import training_runs, trials
 
@@ -28,21 +28,21 @@ class Killed(BaseException):
 
 SIDE_EFFECTS = [
     (training_runs, "begin_run"),
-    (trials, "show"),
+    (trials, "log_trials"),
     (training_runs, "_dataset"),
     (training_runs, "_log_files"),
     (training_runs, "_log_model"),
     (training_runs, "log_run"),
     (models, "_ensure_registered_model"),
-    (models, "register"),
+    (models, "register_model_version"),
     (training_runs, "write_page"),
     (models, "set_challenger"),
-    (reference_profile, "save"),
-    (ledger, "record"),
+    (reference_profile, "save_reference_profile"),
+    (ledger, "append_entry"),
     (models, "set_champion"),
     (models, "tag_version"),
-    (models, "dismiss_challenger"),
-    (training_run, "update"),
+    (models, "remove_challenger"),
+    (training_run, "update_training_run"),
 ]
 
 
@@ -64,7 +64,7 @@ def kill(monkeypatch, module, name, *, after, call=1):
 
 def assert_one_clean_training(settings, outcome):
     client = MlflowClient(settings.mlflow_tracking_uri, settings.mlflow_tracking_uri)
-    database = engine(settings)
+    database = get_engine(settings)
     assert outcome["promoted"] is True
     assert outcome["version"] == 1
     [version] = client.search_model_versions("name = 'toy'")
@@ -78,13 +78,13 @@ def assert_one_clean_training(settings, outcome):
     assert set(client.get_registered_model("toy").aliases) == {"champion"}
     assert run.info.status == "FINISHED"
     assert version.run_id == run.info.run_id == outcome["mlflow_run"]
-    found = champion(settings, "toy")
+    found = read_champion(settings, "toy")
     assert found is not None
-    [line] = ledger.entries(database, "toy")
+    [line] = ledger.read_entries(database, "toy")
     assert (line.action, line.from_version, line.to_version) == ("promote", None, 1)
     assert (found.version, found.promoted_at) == (1, line.at)
-    assert len(reference_profile.load(database, "toy", 1)) == 7
-    row = training_run.get(database, outcome["training_run"])
+    assert len(reference_profile.load_reference_profile(database, "toy", 1)) == 7
+    row = training_run.get_training_run(database, outcome["training_run"])
     assert (row.status, row.model_version, row.mlflow_run_id) == ("promoted", 1, run.info.run_id)
     assert row.finished_at is not None
 
@@ -95,8 +95,8 @@ def test_a_kill_and_a_rerun_are_one_training(toy_store, monkeypatch, module, nam
     with monkeypatch.context() as fault:
         kill(fault, module, name, after=after)
         with pytest.raises(Killed):
-            train.run(toy_store, "toy", AS_OF)
-    assert_one_clean_training(toy_store, train.run(toy_store, "toy", AS_OF))
+            train.run_train(toy_store, "toy", AS_OF)
+    assert_one_clean_training(toy_store, train.run_train(toy_store, "toy", AS_OF))
 
 
 @pytest.mark.parametrize("call", range(2, 7))
@@ -104,54 +104,57 @@ def test_a_kill_after_each_change_of_the_runs_own_row(toy_store, monkeypatch, ca
     with monkeypatch.context() as fault:
         kill(fault, training_run, "update", after=False, call=call)
         with pytest.raises(Killed):
-            train.run(toy_store, "toy", AS_OF)
-    assert_one_clean_training(toy_store, train.run(toy_store, "toy", AS_OF))
+            train.run_train(toy_store, "toy", AS_OF)
+    assert_one_clean_training(toy_store, train.run_train(toy_store, "toy", AS_OF))
 
 
 def test_a_verdict_does_not_hold_against_a_champion_who_came_meanwhile(toy_store):
-    slow = train.training_set(toy_store, "toy", AS_OF)["training_run"]
-    for step in (train.tune, train.evaluate, train.gate, train.register):
+    slow = train.prepare_training_set(toy_store, "toy", AS_OF)["training_run"]
+    for step in (train.tune_model, train.evaluate_candidate, train.apply_gate, train.register_candidate):
         step(toy_store, slow)
-    quick = train.run(toy_store, "toy", AS_OF + timedelta(hours=1))
+    quick = train.run_train(toy_store, "toy", AS_OF + timedelta(hours=1))
     assert quick["promoted"] is True
-    late = train.promote(toy_store, slow)
+    late = train.promote_candidate(toy_store, slow)
     assert late["promoted"] is False
     assert "compared with the baseline, and meanwhile v2 became champion" in late["reason"]
-    found = champion(toy_store, "toy")
+    found = read_champion(toy_store, "toy")
     assert found is not None
     assert found.version == quick["version"]
-    assert train.promote(toy_store, slow) == late
+    assert train.promote_candidate(toy_store, slow) == late
 
 
 def test_a_champion_replaced_before_the_rerun_stays_replaced(toy_store, monkeypatch):
-    first = train.training_set(toy_store, "toy", AS_OF)["training_run"]
-    for step in (train.tune, train.evaluate, train.gate, train.register):
+    first = train.prepare_training_set(toy_store, "toy", AS_OF)["training_run"]
+    for step in (train.tune_model, train.evaluate_candidate, train.apply_gate, train.register_candidate):
         step(toy_store, first)
     with monkeypatch.context() as fault:
         kill(fault, models, "set_champion", after=True)
         with pytest.raises(Killed):
-            train.promote(toy_store, first)
-    second = train.run(toy_store, "toy", AS_OF + timedelta(hours=1))
+            train.promote_candidate(toy_store, first)
+    second = train.run_train(toy_store, "toy", AS_OF + timedelta(hours=1))
     assert second["promoted"] is True
-    assert train.promote(toy_store, first)["promoted"] is True
-    found = champion(toy_store, "toy")
+    assert train.promote_candidate(toy_store, first)["promoted"] is True
+    found = read_champion(toy_store, "toy")
     assert found is not None
     assert found.version == 2
-    assert [line.action for line in ledger.entries(engine(toy_store), "toy")] == ["promote", "promote"]
+    assert [line.action for line in ledger.read_entries(get_engine(toy_store), "toy")] == [
+        "promote",
+        "promote",
+    ]
 
 
 def test_trainings_of_one_use_case_wait_for_each_other_and_others_do_not(toy_store):
-    database = engine(toy_store)
+    database = get_engine(toy_store)
     inside, order = threading.Event(), []
 
     def other():
-        with promotion.alone(database, "toy"):
+        with promotion.lock_use_case(database, "toy"):
             order.append("other")
 
-    with promotion.alone(database, "toy"):
+    with promotion.lock_use_case(database, "toy"):
         waiting = threading.Thread(target=other)
         waiting.start()
-        with promotion.alone(database, "another_use_case_with_quite_a_long_name_indeed"):
+        with promotion.lock_use_case(database, "another_use_case_with_quite_a_long_name_indeed"):
             inside.wait(0.3)
         order.append("first")
     waiting.join(10)

@@ -18,8 +18,8 @@ import pytest
 from evergreen.errors import RegistryError
 from evergreen.loop import train
 from evergreen.registry import ledger
-from evergreen.registry.champion import champion
-from evergreen.store.connection.database import engine
+from evergreen.registry.champion import read_champion
+from evergreen.store.connection.database import get_engine
 from support.command_line import environment
 from support.toy_training import assert_one_clean_training
 
@@ -109,8 +109,8 @@ def test_a_full_disk_below_mlflows_database_is_told_as_such(toy_store, attempts,
 
 
 def test_the_champion_stays_while_the_disk_is_full(toy_store, monkeypatch):
-    first = train.run(toy_store, "toy", AS_OF)
-    before = ledger.entries(engine(toy_store), "toy")
+    first = train.run_train(toy_store, "toy", AS_OF)
+    before = ledger.read_entries(get_engine(toy_store), "toy")
 
     def full(*_args, **_options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -118,12 +118,15 @@ def test_the_champion_stays_while_the_disk_is_full(toy_store, monkeypatch):
     with monkeypatch.context() as fault:
         fault.setattr(mlflow, "log_artifacts", full)
         with pytest.raises(RegistryError, match="the disk is full") as told:
-            train.run(toy_store, "toy", AS_OF + timedelta(days=1))
+            train.run_train(toy_store, "toy", AS_OF + timedelta(days=1))
     assert "make room and run the same training again" in told.value.hint
-    found = champion(toy_store, "toy")
+    found = read_champion(toy_store, "toy")
     assert found is not None
     assert found.version == first["version"]
-    assert ledger.entries(engine(toy_store), "toy") == before
-    second = train.run(toy_store, "toy", AS_OF + timedelta(days=1))
+    assert ledger.read_entries(get_engine(toy_store), "toy") == before
+    second = train.run_train(toy_store, "toy", AS_OF + timedelta(days=1))
     assert second["version"] == 2
-    assert [line.action for line in ledger.entries(engine(toy_store), "toy")] == ["promote", "promote"]
+    assert [line.action for line in ledger.read_entries(get_engine(toy_store), "toy")] == [
+        "promote",
+        "promote",
+    ]

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 
 from evergreen.registry import ledger
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run
 from evergreen.store.records.training_run import TrainingRun
 from support.command_line import environment
@@ -63,7 +63,7 @@ NURSERY = """
         if not pid:
             try:
                 os.environ.update(order["environment"])
-                found = train.run(load_settings(), "toy", datetime.fromisoformat(order["as_of"]))
+                found = train.run_train(load_settings(), "toy", datetime.fromisoformat(order["as_of"]))
                 Path(order["outcome"]).write_text(json.dumps(found))
             except BaseException as error:
                 Path(order["outcome"]).write_text(f"{type(error).__name__}: {error}")
@@ -106,7 +106,7 @@ def version_is_registered(settings: Settings) -> bool:
 
 
 def ledger_is_written(settings: Settings) -> bool:
-    return bool(ledger.entries(engine(settings), "toy"))
+    return bool(ledger.read_entries(get_engine(settings), "toy"))
 
 
 def moments(dice: random.Random) -> dict[str, Moment]:
@@ -253,7 +253,9 @@ def _outcome(settings: Settings) -> Path:
 def _row(settings: Settings) -> TrainingRun | None:
     wanted = "SELECT COUNT(*) FROM training_run"
     return (
-        training_run.get(engine(settings), training_run.run_id("toy", AS_OF))
+        training_run.get_training_run(
+            get_engine(settings), training_run.compute_training_run_id("toy", AS_OF)
+        )
         if _asked(settings, wanted)[0]
         else None
     )
@@ -261,7 +263,7 @@ def _row(settings: Settings) -> TrainingRun | None:
 
 def _asked(settings: Settings, query: str, table: str = "training_run") -> list[int]:
     """The numbers that the query finds; none while there is no such table."""
-    with engine(settings).connect() as connection:
+    with get_engine(settings).connect() as connection:
         if not sa.inspect(connection).has_table(table):
             return []
         return [int(number) for number in connection.scalars(sa.text(query))]

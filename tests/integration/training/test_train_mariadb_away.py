@@ -45,7 +45,7 @@ def assert_the_rerun_goes_on(settings, server, told, trials_before):
     server.start()
     before = ended_trials(settings)
     assert len(before) == trials_before
-    assert_one_clean_training(settings, train.run(settings, "toy", AS_OF), trial_count=4)
+    assert_one_clean_training(settings, train.run_train(settings, "toy", AS_OF), trial_count=4)
     after = ended_trials(settings)
     assert {number: after[number] for number in before} == before
 
@@ -56,7 +56,7 @@ def test_mariadb_away_between_two_trials(settings, server):
             server.stop()
 
     with pytest.raises(StoreUnreachable) as told:
-        train.run(settings, "toy", AS_OF, progress=progress)
+        train.run_train(settings, "toy", AS_OF, progress=progress)
     assert_the_rerun_goes_on(settings, server, told.value, trials_before=2)
 
 
@@ -71,6 +71,6 @@ def test_mariadb_away_in_the_middle_of_a_fit(settings, server, monkeypatch):
     with monkeypatch.context() as fault:
         fault.setattr(optuna.Trial, "report", report)
         with pytest.raises(StoreUnreachable, match="search of toy could not be kept") as told:
-            train.run(settings, "toy", AS_OF)
+            train.run_train(settings, "toy", AS_OF)
     assert "goes on with the trials that were done" in told.value.hint
     assert_the_rerun_goes_on(settings, server, told.value, trials_before=1)

@@ -16,7 +16,7 @@ import pytest
 
 from evergreen.loop import train
 from evergreen.registry import models
-from evergreen.stack.processes.ports import LOOPBACK, any_free
+from evergreen.stack.processes.ports import LOOPBACK, find_free_port
 from evergreen.training.tracking import training_runs, trials
 from support.own_servers import start_guarded, stop
 from support.toy_training import assert_one_clean_training, budget, declare, forget_declaration
@@ -32,7 +32,7 @@ class Server:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._port = any_free()
+        self._port = find_free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://{LOOPBACK}:{self._port}"
 
@@ -116,10 +116,10 @@ def outage(monkeypatch, server):
 
 
 def test_an_outage_in_the_search_and_one_between_ledger_and_alias(settings, outage, caplog):
-    outage(trials, "show", after=True)
+    outage(trials, "log_trials", after=True)
     outage(models, "set_champion")
     with caplog.at_level(logging.WARNING, logger="evergreen"):
-        outcome = train.run(settings, "toy", AS_OF)
+        outcome = train.run_train(settings, "toy", AS_OF)
     assert "the trial is not shown in MLflow yet: MLflow does not answer" in caplog.text
     assert "trying again in" in caplog.text
     assert_one_clean_training(settings, outcome, trial_count=3)
@@ -127,6 +127,6 @@ def test_an_outage_in_the_search_and_one_between_ledger_and_alias(settings, outa
 
 def test_half_a_minute_without_mlflow_in_the_middle_of_logging(settings, outage, caplog):
     outage(training_runs, "_log_model", seconds=30)
-    outcome = train.run(settings, "toy", AS_OF)
+    outcome = train.run_train(settings, "toy", AS_OF)
     assert sum("trying again in" in message for message in caplog.messages) >= 3
     assert_one_clean_training(settings, outcome, trial_count=3)

@@ -11,12 +11,12 @@ import pytest
 from mlflow import MlflowClient
 
 from evergreen.errors import StoreError, TrainingError
-from evergreen.ingest.loading.load import load as load_frames
+from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import train
-from evergreen.loop.reproduce import reproduce
-from evergreen.store.connection.database import engine
+from evergreen.loop.reproduce import reproduce_training
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records.ingest_run import start_ingest
-from evergreen.training.tracking.training_runs import holdout_file
+from evergreen.training.tracking.training_runs import build_holdout_path
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -33,11 +33,11 @@ def sha256(path):
 
 
 def test_a_runs_models_are_fitted_again_byte_by_byte(toy_store, toy_use_case, toy_frames):
-    outcome = train.run(toy_store, "toy", AS_OF)
-    run = start_ingest(engine(toy_store), toy_use_case, AS_OF)
-    load_frames(engine(toy_store), toy_use_case, run.id, toy_frames(700, seed=8))
+    outcome = train.run_train(toy_store, "toy", AS_OF)
+    run = start_ingest(get_engine(toy_store), toy_use_case, AS_OF)
+    load_frames(get_engine(toy_store), toy_use_case, run.id, toy_frames(700, seed=8))
     for run_id in (outcome["training_run"], outcome["mlflow_run"][:12]):
-        found = reproduce(toy_store, run_id)
+        found = reproduce_training(toy_store, run_id)
         assert found["same"] is True, found
         assert found["rebuilt_dataset_digest"] == outcome["digest"]
         assert found["model_version"] == 1
@@ -45,7 +45,7 @@ def test_a_runs_models_are_fitted_again_byte_by_byte(toy_store, toy_use_case, to
     version = client.get_model_version("toy", "1")
     model = client.get_logged_model(version.source.removeprefix("models:/"))
     registered = Path(model.artifact_location.removeprefix("file://")) / "model.cb"
-    held_out = client.download_artifacts(version.run_id, holdout_file(0), str(toy_store.home))
+    held_out = client.download_artifacts(version.run_id, build_holdout_path(0), str(toy_store.home))
     assert sha256(registered) == found["model_digest"] == version.tags["evergreen.model_digest"]
     assert [sha256(Path(held_out))] == found["holdout_digests"]
     assert version.tags["evergreen.code_version"] == found["code_version"]
@@ -53,16 +53,19 @@ def test_a_runs_models_are_fitted_again_byte_by_byte(toy_store, toy_use_case, to
 
 
 def test_more_threads_change_no_byte(toy_store):
-    outcome = train.run(toy_store, "toy", AS_OF)
-    assert reproduce(toy_store.model_copy(update={"threads": 2}), outcome["training_run"])["same"] is True
+    outcome = train.run_train(toy_store, "toy", AS_OF)
+    assert (
+        reproduce_training(toy_store.model_copy(update={"threads": 2}), outcome["training_run"])["same"]
+        is True
+    )
 
 
 def test_another_declaration_gives_another_model_and_says_so(toy_store):
-    outcome = train.run(toy_store, "toy", AS_OF)
+    outcome = train.run_train(toy_store, "toy", AS_OF)
     path = Path(toy_store.use_cases) / "toy" / "__init__.py"
     path.write_text(path.read_text().replace("tuning=Tuning(trials=2,", "tuning=Tuning(seed=8, trials=2,"))
     sys.modules.pop("evergreen_usecases_toy", None)
-    found = reproduce(toy_store, outcome["training_run"])
+    found = reproduce_training(toy_store, outcome["training_run"])
     assert found["same"] is False
     assert "another model" in found["reason"]
     assert found["rebuilt_dataset_digest"] == found["dataset_digest"]
@@ -70,7 +73,7 @@ def test_another_declaration_gives_another_model_and_says_so(toy_store):
 
 def test_unknown_and_unfinished_runs_are_named(toy_store):
     with pytest.raises(StoreError, match="there is no training run 'nonsense'"):
-        reproduce(toy_store, "nonsense")
-    begun = train.training_set(toy_store, "toy", AS_OF)["training_run"]
+        reproduce_training(toy_store, "nonsense")
+    begun = train.prepare_training_set(toy_store, "toy", AS_OF)["training_run"]
     with pytest.raises(TrainingError, match="it has no model yet"):
-        reproduce(toy_store, begun)
+        reproduce_training(toy_store, begun)

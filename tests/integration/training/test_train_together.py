@@ -13,9 +13,9 @@ import pytest
 from evergreen.errors import TrainingError
 from evergreen.loop import train
 from evergreen.registry import ledger
-from evergreen.registry.champion import champion
+from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run
 from evergreen.training import turns
 from evergreen.training.tracking import trials
@@ -53,9 +53,9 @@ def both(declared, caplog):
             eventually(lambda: WAITING in caplog.text)
 
         with caplog.at_level(logging.WARNING, logger="evergreen"), ThreadPoolExecutor(2) as pool:
-            one = pool.submit(train.run, declared, "toy", first, progress=progress)
+            one = pool.submit(train.run_train, declared, "toy", first, progress=progress)
             eventually(lambda: begun.is_set() or one.done())
-            other = pool.submit(train.run, declared, "toy", second)
+            other = pool.submit(train.run_train, declared, "toy", second)
             return one.result(), other.result()
 
     return run
@@ -72,13 +72,13 @@ def test_trainings_as_of_two_moments_follow_each_other(declared, both, caplog):
     one, other = both(AS_OF, AS_OF + timedelta(hours=1))
     assert f"{WAITING} {one['training_run']} as of 2026-07-01 00:00 UTC (prepared)" in caplog.text
     assert sorted(each["version"] for each in (one, other)) == [1, 2]
-    lines = ledger.entries(engine(declared), "toy")
+    lines = ledger.read_entries(get_engine(declared), "toy")
     # Whoever was compared with a champion that is none any more was rejected for it.
     assert {line.training_run_id: line.action for line in lines} == {
         each["training_run"]: "promote" if each["promoted"] else "reject" for each in (one, other)
     }
     assert len(lines) == 2
-    found, change = champion(declared, "toy"), ledger.last_change(engine(declared), "toy")
+    found, change = read_champion(declared, "toy"), ledger.find_last_change(get_engine(declared), "toy")
     assert found is not None
     assert change is not None
     assert (found.version, found.promoted_at) == (change.to_version, change.at)
@@ -86,19 +86,19 @@ def test_trainings_as_of_two_moments_follow_each_other(declared, both, caplog):
 
 
 def test_who_does_not_wait_any_longer_is_told_who_is_at_work(declared):
-    database = engine(declared)
-    other = train.training_set(declared, "toy", AS_OF)["training_run"]
-    mine = train.training_set(declared, "toy", AS_OF + timedelta(hours=1))["training_run"]
+    database = get_engine(declared)
+    other = train.prepare_training_set(declared, "toy", AS_OF)["training_run"]
+    mine = train.prepare_training_set(declared, "toy", AS_OF + timedelta(hours=1))["training_run"]
     with (
-        turns.turn(database, training_run.get(database, other)),
+        turns.hold_training_lock(database, training_run.get_training_run(database, other)),
         pytest.raises(
             TrainingError, match=f"toy is being trained already: training run {other} as of"
         ) as told,
-        turns.turn(database, training_run.get(database, mine), wait_seconds=1),
+        turns.hold_training_lock(database, training_run.get_training_run(database, mine), wait_seconds=1),
     ):
         pass
     assert "then run this training again" in told.value.hint
-    with turns.turn(database, training_run.get(database, mine), wait_seconds=1):
+    with turns.hold_training_lock(database, training_run.get_training_run(database, mine), wait_seconds=1):
         pass  # it is free again
 
 
@@ -110,17 +110,17 @@ def test_two_workers_do_the_budgets_trials_at_the_same_time(declared, sampler):
         f"tuning=replace(USE_CASE.tuning, trials=6, workers=2, sampler={sampler!r}, pruner='none'"
         + (f", space={space})" if sampler == "grid" else ")"),
     )
-    training = train.training_set(declared, "toy", AS_OF)["training_run"]
+    training = train.prepare_training_set(declared, "toy", AS_OF)["training_run"]
     # Each waits after each of its trials until the other has done one, too.
     together = threading.Barrier(2, timeout=60)
     with ThreadPoolExecutor(2) as pool:
         shares = [
-            pool.submit(train.search, declared, training, worker, lambda *_: together.wait())
+            pool.submit(train.run_search_share, declared, training, worker, lambda *_: together.wait())
             for worker in range(2)
         ]
         assert [share.result()["trials"] for share in shares] == [3, 3]
     assert len(ended_trials(declared)) == 6
-    assert train.tune(declared, training)["trials"] == 6
+    assert train.tune_model(declared, training)["trials"] == 6
     [parent], nested = mlflow_runs(declared)
     assert sorted(int(run.data.tags[trials.TRIAL]) for run in nested) == sorted(ended_trials(declared))
     assert {run.data.tags[trials.PARENT] for run in nested} == {parent.info.run_id}
@@ -130,8 +130,8 @@ def test_two_workers_do_the_budgets_trials_at_the_same_time(declared, sampler):
 
 def test_a_worker_that_shows_a_trial_is_not_taken_for_a_killed_one(declared, monkeypatch):
     declare(declared, "tuning=replace(USE_CASE.tuning, workers=2)")
-    database = engine(declared)
-    training = train.training_set(declared, "toy", AS_OF)["training_run"]
+    database = get_engine(declared)
+    training = train.prepare_training_set(declared, "toy", AS_OF)["training_run"]
     inside, real, beside = threading.Event(), trials._metrics, []
 
     def the_other_waits_or_is_done():
@@ -148,8 +148,8 @@ def test_a_worker_that_shows_a_trial_is_not_taken_for_a_killed_one(declared, mon
 
     monkeypatch.setattr(trials, "_metrics", slow)
     with ThreadPoolExecutor(2) as pool:
-        one = pool.submit(train.search, declared, training, 0)
+        one = pool.submit(train.run_search_share, declared, training, 0)
         eventually(inside.is_set)
-        beside.append(pool.submit(train.search, declared, training, 1))
+        beside.append(pool.submit(train.run_search_share, declared, training, 1))
         assert [share.result()["trials"] for share in (one, *beside)] == [2, 2]
     assert len(mlflow_runs(declared)[1]) == 4

@@ -7,11 +7,11 @@ import shutil
 import pytest
 
 from evergreen.errors import RegistryUnreachable
-from evergreen.registry.connection import mlflow_client
+from evergreen.registry.connection import create_mlflow_client
 from evergreen.settings import Settings
 from evergreen.training.search.search_result import Trial
 from evergreen.training.tracking import training_runs, trials
-from evergreen.training.tracking.trials import show
+from evergreen.training.tracking.trials import log_trials
 from support.toy_training import mlflow_runs
 
 
@@ -45,11 +45,13 @@ def by_number(settings):
 
 
 def history(settings, run, metric):
-    return [(each.step, each.value) for each in mlflow_client(settings).get_metric_history(run, metric)]
+    return [
+        (each.step, each.value) for each in create_mlflow_client(settings).get_metric_history(run, metric)
+    ]
 
 
 def test_each_trial_is_a_run_that_says_how_it_ended(settings, parent):
-    assert show(settings, parent, ENDED) == {0, 1, 2, 3, 4}
+    assert log_trials(settings, parent, ENDED) == {0, 1, 2, 3, 4}
     found = by_number(settings)
     ends = {number: run.info.status for number, run in sorted(found.items())}
     assert ends == {0: "FINISHED", 1: "KILLED", 2: "FINISHED", 3: "FAILED", 4: "FINISHED"}
@@ -60,15 +62,17 @@ def test_each_trial_is_a_run_that_says_how_it_ended(settings, parent):
 
 
 def test_the_parent_has_the_losses_and_the_least_so_far_by_trial(settings, parent):
-    show(settings, parent, ENDED)
+    log_trials(settings, parent, ENDED)
     assert history(settings, parent, "search_loss") == [(0, 0.5), (2, 0.6), (4, 0.4)]
     assert history(settings, parent, "search_least_loss") == [(0, 0.5), (2, 0.5), (4, 0.4)]
 
 
 def test_showing_again_adds_what_is_new_and_nothing_else(settings, parent):
-    known = show(settings, parent, ENDED[:2])
+    known = log_trials(settings, parent, ENDED[:2])
     before = {number: run.info.run_id for number, run in by_number(settings).items()}
-    assert show(settings, parent, ENDED, known) == show(settings, parent, ENDED) == {0, 1, 2, 3, 4}
+    assert (
+        log_trials(settings, parent, ENDED, known) == log_trials(settings, parent, ENDED) == {0, 1, 2, 3, 4}
+    )
     after = {number: run.info.run_id for number, run in by_number(settings).items()}
     assert len(mlflow_runs(settings)[1]) == 5
     assert {number: after[number] for number in before} == before
@@ -77,16 +81,16 @@ def test_showing_again_adds_what_is_new_and_nothing_else(settings, parent):
 
 def test_a_worker_shows_its_own_trials_only(settings, parent):
     both = [trial(0), trial(1, worker=1, loss=0.3), trial(2, loss=0.4)]
-    assert show(settings, parent, both, worker=0) == {0, 2}
+    assert log_trials(settings, parent, both, worker=0) == {0, 2}
     assert history(settings, parent, "search_least_loss") == [(0, 0.5), (2, 0.3)]
-    assert show(settings, parent, both, worker=1) == {0, 1, 2}
+    assert log_trials(settings, parent, both, worker=1) == {0, 1, 2}
     assert len(mlflow_runs(settings)[1]) == 3
 
 
 @pytest.mark.parametrize("call", ["create_run", "log_batch", "set_terminated"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_run_that_was_left_half_made_is_made_anew(settings, parent, monkeypatch, call, after):
-    client = type(mlflow_client(settings))
+    client = type(create_mlflow_client(settings))
     real, calls = getattr(client, call), []
 
     def gone(*args, **kwargs):
@@ -98,8 +102,8 @@ def test_a_run_that_was_left_half_made_is_made_anew(settings, parent, monkeypatc
     with monkeypatch.context() as fault:
         fault.setattr(client, call, gone)
         with pytest.raises(RegistryUnreachable):
-            show(settings, parent, ENDED)
-    show(settings, parent, ENDED)
+            log_trials(settings, parent, ENDED)
+    log_trials(settings, parent, ENDED)
     assert calls == [call]
     assert len(mlflow_runs(settings)[1]) == 5
     assert by_number(settings)[0].info.status == "FINISHED"

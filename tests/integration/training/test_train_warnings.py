@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from evergreen.ingest.loading.load import load as load_frames
+from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import train
-from evergreen.loop.explain import explain
+from evergreen.loop.explain import explain_verdict
 from evergreen.registry import ledger
-from evergreen.registry.champion import champion
+from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.training.tracking import training_runs
@@ -40,10 +40,10 @@ def test_a_feature_that_tells_the_answer_is_named_wherever_the_verdict_is(
     frames = toy_frames(600)
     left = frames["label"]["leaves"].to_numpy()
     frames["facts"]["mood"] = np.where(left == "yes", "gone", "here").astype(object)
-    run = start_ingest(engine(toy_store), toy_use_case, AS_OF)
-    load_frames(engine(toy_store), toy_use_case, run.id, frames)
+    run = start_ingest(get_engine(toy_store), toy_use_case, AS_OF)
+    load_frames(get_engine(toy_store), toy_use_case, run.id, frames)
     with caplog.at_level(logging.INFO, logger="evergreen"):
-        outcome = train.run(toy_store, "toy", AS_OF)
+        outcome = train.run_train(toy_store, "toy", AS_OF)
 
     assert outcome["promoted"] is True, "a warning rejects nobody"
     [warning] = outcome["warnings"]
@@ -53,16 +53,16 @@ def test_a_feature_that_tells_the_answer_is_named_wherever_the_verdict_is(
     assert outcome["gate"]["warnings"] == [warning]
     assert f"WARNING leakage: {warning}" in caplog.messages
 
-    [line] = ledger.entries(engine(toy_store), "toy")
+    [line] = ledger.read_entries(get_engine(toy_store), "toy")
     assert line.warnings == (warning,)
     assert line.reason == outcome["gate"]["summary"]
-    told = explain(toy_store, "toy", 1)
+    told = explain_verdict(toy_store, "toy", 1)
     assert told["warnings"] == [warning]
     assert {check["name"] for check in told["checks"] if check["result"] == "warning"} == {"leakage"}
     client = MlflowClient(toy_store.mlflow_tracking_uri, toy_store.mlflow_tracking_uri)
     tags = client.get_model_version("toy", "1").tags
     assert (tags["evergreen.passed"], tags["evergreen.warnings"]) == ("true", "leakage")
-    found = champion(toy_store, "toy")
+    found = read_champion(toy_store, "toy")
     assert found is not None
     card = client.download_artifacts(found.run_id, training_runs.CARD_FILE)
     with open(card, encoding="utf-8") as page:  # noqa: PTH123  MLflow names it as text
@@ -93,10 +93,12 @@ BEFORE = {
 
 
 def test_a_training_that_was_evaluated_by_an_earlier_version_is_judged(toy_store: Settings) -> None:
-    database = engine(toy_store)
-    run = training_run.start(database, "toy", AS_OF, "drift")
-    training_run.update(database, run.id, status="evaluated", metrics=BEFORE, mlflow_run_id="0" * 32)
-    judged = train.gate(toy_store, run.id)
+    database = get_engine(toy_store)
+    run = training_run.start_training_run(database, "toy", AS_OF, "drift")
+    training_run.update_training_run(
+        database, run.id, status="evaluated", metrics=BEFORE, mlflow_run_id="0" * 32
+    )
+    judged = train.apply_gate(toy_store, run.id)
     # The toy's margin is below 0: whether the champion was surely beaten is not on record.
     assert judged["passed"] is False
     results = {check["name"]: check["result"] for check in judged["checks"]}
@@ -117,9 +119,9 @@ def test_a_verdict_of_before_there_were_warnings_is_explained(toy_store: Setting
     ]
     verdict = {"passed": False, "metric": "roc_auc", "champion_version": None, "checks": checks}
     verdict["summary"] = "rejected: it is too slow"
-    database = engine(toy_store)
-    run = training_run.start(database, "toy", AS_OF, "drift")
-    training_run.update(
+    database = get_engine(toy_store)
+    run = training_run.start_training_run(database, "toy", AS_OF, "drift")
+    training_run.update_training_run(
         database,
         run.id,
         status="rejected",
@@ -128,7 +130,7 @@ def test_a_verdict_of_before_there_were_warnings_is_explained(toy_store: Setting
         mlflow_run_id="0" * 32,
         model_version=7,
     )
-    ledger.record(
+    ledger.append_entry(
         database,
         use_case="toy",
         action="reject",
@@ -140,9 +142,9 @@ def test_a_verdict_of_before_there_were_warnings_is_explained(toy_store: Setting
         reason=verdict["summary"],
         verdict=verdict,
     )
-    told = explain(toy_store, "toy", 7)
+    told = explain_verdict(toy_store, "toy", 7)
     assert [check["result"] for check in told["checks"]] == ["passed", "failed"]
     assert (told["passed"], told["summary"], told["warnings"]) == (False, "rejected: it is too slow", [])
     assert json.loads(json.dumps(told)) == told
-    [line] = ledger.entries(database, "toy")
+    [line] = ledger.read_entries(database, "toy")
     assert line.warnings == ()

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from evergreen.errors import SourceUnreachable, UseCaseError
 from evergreen.settings import Settings
 from evergreen.stack.servers.mariadb import HOSTS
-from evergreen.store.tables.sql_files import grant_all
+from evergreen.store.tables.sql_files import build_full_grants
 from evergreen.usecase import SqlSource
 from evergreen.usecases.credit_score import USE_CASE, bank
 from evergreen.usecases.credit_score.periods import PERIOD
-from evergreen.usecases.credit_score.simulator import erase, populate, recorded
+from evergreen.usecases.credit_score.simulator import erase, populate, simulate_recorded_rows
 from support.own_servers import Database
 
 START = datetime(2025, 1, 31, 18, 30, tzinfo=UTC)
@@ -48,7 +48,7 @@ def banks(settings: Settings, mariadb: Database) -> Iterator[tuple[str, str]]:
     """URLs of two bank databases that do not exist yet, and that the platform's user may make."""
     names = [f"{settings.mariadb_database}_{kind}" for kind in ("one", "two")]
     user = settings.mariadb_user
-    mariadb.administer(*(grant for name in names for grant in grant_all(name, user, HOSTS)))
+    mariadb.administer(*(grant for name in names for grant in build_full_grants(name, user, HOSTS)))
     yield url_of(settings, names[0]), url_of(settings, names[1])
     mariadb.administer(*(f"DROP DATABASE IF EXISTS {name}" for name in names))
 
@@ -104,13 +104,15 @@ def test_a_gap_before_the_next_call_is_filled(banks: tuple[str, str]) -> None:
 def test_however_the_time_is_cut_into_calls_the_rows_are_the_same(
     banks: tuple[str, str], cuts: list[int]
 ) -> None:
-    """Also those of `recorded`, which needs no database. Cuts in hours, some where a period begins."""
+    """Also those of `simulate_recorded_rows`, which needs no database. Cuts in hours, some where a period
+    begins.
+    """
     url, _ = banks
     erase(url)
     arguments: dict[str, Any] = {"customers": 12, "seed": 5, "recession_from": START + 4 * PERIOD}
     for end in (*(START + timedelta(hours=hours) for hours in sorted(cuts)), END):
         populate(url, start=START, end=end, **arguments)
-    frames = recorded(start=START, end=END, **arguments)
+    frames = simulate_recorded_rows(start=START, end=END, **arguments)
     found = content(url)
     for name, frame in frames.items():
         assert len(frame) == len(found[name])

@@ -13,13 +13,13 @@ import sqlalchemy as sa
 
 from evergreen.errors import ValidationFailed
 from evergreen.loop import ingest
-from evergreen.serving.http.schema import schemas
+from evergreen.serving.http.schema import build_schemas
 from evergreen.settings import Settings
-from evergreen.store.connection.database import engine
+from evergreen.store.connection.database import get_engine
 from evergreen.store.history.training_set import read_training_set
-from evergreen.store.online.vectors import latest_rows
-from evergreen.usecases import load
-from evergreen.workbench.new import create
+from evergreen.store.online.vectors import read_latest_rows
+from evergreen.usecases import load_use_case
+from evergreen.workbench.new import create_use_case
 from support.growing_tables import LOADED, SET_ASIDE, growing_table
 
 AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
@@ -38,20 +38,20 @@ def test_a_table_with_odd_names_is_stored_and_read_as_it_is(
     frame["goal"] = target
     path = tmp_path / "table.csv"
     frame.to_csv(path, index=False)
-    create(settings, "odd", str(path), target="goal")
-    declared = load("odd", settings)
-    loaded = ingest.run(settings, "odd", AS_OF)
+    create_use_case(settings, "odd", str(path), target="goal")
+    declared = load_use_case("odd", settings)
+    loaded = ingest.run_ingest(settings, "odd", AS_OF)
     assert loaded["rows_loaded"] == 2 * ROWS
-    database = engine(settings)
+    database = get_engine(settings)
     stored = read_training_set(database, declared, AS_OF).frame.sort_values("row_no")
     for feature in declared.stored_features:
         assert stored[feature.name].tolist() == frame[feature.source_column].tolist(), feature.source_column
     wanted = frame["goal"].astype(str) if declared.label.classes else frame["goal"]
     assert stored["goal"].tolist() == pytest.approx(wanted.tolist())
     # And the service takes such a row under the same names.
-    row = latest_rows(database, declared).iloc[0]
+    row = read_latest_rows(database, declared).iloc[0]
     body = {name: row[name] for name in (f.name for f in declared.stored_features)}
-    schemas(declared).predict(data=body)
+    build_schemas(declared).predict(data=body)
 
 
 def test_what_a_table_grows_by_is_loaded_or_set_aside(settings: Settings, tmp_path: Path) -> None:
@@ -60,16 +60,16 @@ def test_what_a_table_grows_by_is_loaded_or_set_aside(settings: Settings, tmp_pa
     frame = growing_table((*LOADED, SET_ASIDE[0]), first, later, seed=4)
     path = tmp_path / "table.csv"
     frame.head(first).to_csv(path, index=False)
-    create(settings, "grown", str(path), target="goal")
-    assert ingest.run(settings, "grown", AS_OF)["rejected"] == 0
+    create_use_case(settings, "grown", str(path), target="goal")
+    assert ingest.run_ingest(settings, "grown", AS_OF)["rejected"] == 0
     frame.to_csv(path, index=False)
     # A second ingest of all, as the next day's.
-    done = ingest.run(settings, "grown", AS_OF + timedelta(days=1))
+    done = ingest.run_ingest(settings, "grown", AS_OF + timedelta(days=1))
     halves = frame["whole_numbers_with_fractions"] == "3.5"
     assert done["rejected"] == halves.sum() > 0
     assert done["loaded"] == {"facts": later - done["rejected"], "label": later}
-    database = engine(settings)
-    stored = latest_rows(database, load("grown", settings)).set_index("row_id")
+    database = get_engine(settings)
+    stored = read_latest_rows(database, load_use_case("grown", settings)).set_index("row_id")
     expected = frame[~halves].set_index("row_id")
     assert sorted(stored.index) == sorted(expected.index)
     for name in ("heavy_tail", "new_gaps", "counts"):
@@ -87,7 +87,7 @@ def test_what_a_table_grows_by_is_loaded_or_set_aside(settings: Settings, tmp_pa
 def test_a_file_of_another_kind_is_still_refused_whole(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     growing_table((), 100, 0, seed=4).to_csv(path, index=False)
-    create(settings, "grown", str(path), target="goal")
+    create_use_case(settings, "grown", str(path), target="goal")
     growing_table((), 100, 0, seed=4).assign(steady="a word").to_csv(path, index=False)
     with pytest.raises(ValidationFailed, match=r"more than 20\.0% of the rows break a check"):
-        ingest.run(settings, "grown", AS_OF)
+        ingest.run_ingest(settings, "grown", AS_OF)

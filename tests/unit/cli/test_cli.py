@@ -249,12 +249,12 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
 def test_paths_are_made_what_they_are_from_anywhere(
     source: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evergreen.cli.loop import _places
+    from evergreen.cli.loop import _resolve_sources
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "month=1").mkdir()
     (tmp_path / "month=1" / "rows.csv").touch()
-    assert _places(source) == expected.format(here=tmp_path)
+    assert _resolve_sources(source) == expected.format(here=tmp_path)
 
 
 def test_score_tells_of_refused_rows_and_exits_4(

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from evergreen.cli.registry_tables import ledger_view, served_view
+from evergreen.cli.registry_tables import render_champions_at, render_ledger
 
 MARCH = datetime(2026, 3, 1, 10, tzinfo=UTC)
 JULY = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -38,8 +38,8 @@ def line(**change: Any) -> dict[str, Any]:
 
 def test_a_misdated_line_shows_when_it_was_written_and_others_do_not() -> None:
     facts = {"use_case": "toy", "warnings": [], "lines": [line(at=MARCH, misdated=True)]}
-    assert "written 2026-07-01 12:00:00" in shown(ledger_view(facts))
-    plain = shown(ledger_view({**facts, "lines": [line(), line(recorded_at=None)]}))
+    assert "written 2026-07-01 12:00:00" in shown(render_ledger(facts))
+    plain = shown(render_ledger({**facts, "lines": [line(), line(recorded_at=None)]}))
     assert "2026-07-01 12:00:00" in plain
     assert "written" not in plain
 
@@ -47,10 +47,12 @@ def test_a_misdated_line_shows_when_it_was_written_and_others_do_not() -> None:
 def test_what_was_dated_back_is_told_beside_the_answer() -> None:
     later = [line(at=MARCH, misdated=True)]
     served = {**line(), "version": 3, "since": MARCH}
-    nobody = shown(served_view({"at": MARCH, "served": [], "written_later": later}))
-    somebody = shown(served_view({"at": MARCH, "served": [served], "written_later": later}))
+    nobody = shown(render_champions_at({"at": MARCH, "served": [], "written_later": later}))
+    somebody = shown(render_champions_at({"at": MARCH, "served": [served], "written_later": later}))
     assert "No use case had a champion" in nobody
     assert "v3" in somebody
     for text in (nobody, somebody):
         assert "Not heeded: a line that was written at 2026-07-01 12:00:00 UTC says that toy had v7" in text
-    assert "Not heeded" not in shown(served_view({"at": MARCH, "served": [served], "written_later": []}))
+    assert "Not heeded" not in shown(
+        render_champions_at({"at": MARCH, "served": [served], "written_later": []})
+    )

@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 
 from evergreen.demo import tour as plot
-from evergreen.demo.stages import Stage, Tour, Trace
-from evergreen.demo.tour import Guide
+from evergreen.demo.stages import FailureContext, Stage, Tour
+from evergreen.demo.tour import TourContext
 from evergreen.errors import EvergreenError, OrchestratorError, ServiceUnreachable, StageNotVerified
 from evergreen.registry.champion import Champion
 from evergreen.settings import Settings
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 
 RUN = "http://airflow/dags/credit_score__train/runs/r1"
 CARD = "http://mlflow/#/experiments/1/runs/abc/artifacts/model_card.html"
@@ -61,10 +61,10 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path, service_urls={"credit_score": "http://127.0.0.1:1"})
 
 
-def guide(settings: Settings, airflow: FakeAirflow) -> Guide:
+def guide(settings: Settings, airflow: FakeAirflow) -> TourContext:
     given: Any = airflow
     tour = Tour(Console(file=io.StringIO(), width=200))
-    return Guide(settings, load("credit_score", settings), tour, given)
+    return TourContext(settings, load_use_case("credit_score", settings), tour, given)
 
 
 def test_a_rejected_candidate_ends_with_the_verdict_and_how_to_read_it(settings: Settings) -> None:
@@ -85,7 +85,7 @@ def test_a_retraining_that_leaves_the_old_champion_ends_so_too(
     register = {"version": 2, "passed": False, "summary": REJECTED, "card": ""}
     made = guide(settings, FakeAirflow({"register": register}))
     first = Champion(1, "run", NOW)
-    monkeypatch.setattr(Guide, "champion", lambda *_: first)
+    monkeypatch.setattr(TourContext, "champion", lambda *_: first)
     with pytest.raises(StageNotVerified, match="a new champion that passed the gate") as caught:
         plot._retrain(made, first, asked=NOW)
     assert ending(caught.value)[1:] == [
@@ -151,7 +151,7 @@ def test_a_service_that_is_away_ends_with_its_trouble(settings: Settings) -> Non
 
 
 def test_nothing_is_said_twice() -> None:
-    stage = Stage("train", started=0.0, trace=Trace("too few rows", "evergreen status", RUN))
+    stage = Stage("train", started=0.0, trace=FailureContext("too few rows", "evergreen status", RUN))
     error = OrchestratorError("failed: too few rows", hint=f"evergreen status, or {RUN}")
     stage.explain(error)
     assert ending(error) == ["failed: too few rows", f"Hint: evergreen status, or {RUN}"]

@@ -10,34 +10,34 @@ import pytest
 from evergreen.demo import service
 from evergreen.demo.stages import Stage
 from evergreen.errors import DemoError, ServiceUnreachable
-from evergreen.serving.standing import Standing
+from evergreen.serving.standing import ServiceStatus
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 
 SETTINGS = Settings(service_urls={"toy": "http://127.0.0.1:1"})
 
 
-def standing(declaration: str) -> Standing:
-    return Standing("toy", "http://127.0.0.1:1", 1, None, declaration, "d4e5f6789", "")
+def standing(declaration: str) -> ServiceStatus:
+    return ServiceStatus("toy", "http://127.0.0.1:1", 1, None, declaration, "d4e5f6789", "")
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, found: Standing | Exception) -> None:
-    def look(*_: object) -> Standing:
+def answer(monkeypatch: pytest.MonkeyPatch, found: ServiceStatus | Exception) -> None:
+    def look(*_: object) -> ServiceStatus:
         if isinstance(found, Exception):
             raise found
         return found
 
-    monkeypatch.setattr(service, "look_at_service", look)
+    monkeypatch.setattr(service, "read_service_status", look)
 
 
 @pytest.mark.parametrize("found", [standing("d4e5f6789"), standing(""), ServiceUnreachable("nobody")])
 def test_a_service_of_now_of_an_earlier_version_or_none_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, toy_use_case: UseCase, found: Standing | Exception
+    monkeypatch: pytest.MonkeyPatch, toy_use_case: UseCase, found: ServiceStatus | Exception
 ) -> None:
     answer(monkeypatch, found)
-    assert service.outdated_service(SETTINGS, toy_use_case) is None
-    service.refuse_outdated(SETTINGS, toy_use_case)
-    assert service.outdated_service(Settings(), toy_use_case) is None
+    assert service.find_outdated_service(SETTINGS, toy_use_case) is None
+    service.refuse_outdated_service(SETTINGS, toy_use_case)
+    assert service.find_outdated_service(Settings(), toy_use_case) is None
 
 
 def test_an_outdated_service_is_restarted_and_the_stage_says_why(
@@ -46,9 +46,9 @@ def test_an_outdated_service_is_restarted_and_the_stage_says_why(
     answer(monkeypatch, standing("a1b2c3d4e"))
     asked: list[Any] = []
     monkeypatch.setattr(
-        service, "restart", lambda home, name, **how: asked.append((home, name, how["force"]))
+        service, "restart_named_server", lambda home, name, **how: asked.append((home, name, how["force"]))
     )
-    found = service.outdated_service(SETTINGS, toy_use_case)
+    found = service.find_outdated_service(SETTINGS, toy_use_case)
     assert found is not None
     stage = Stage("the service takes up the declaration", 0.0)
     service.restart_outdated_service(tmp_path, found, stage)
@@ -61,5 +61,5 @@ def test_where_the_stack_is_not_ours_the_demo_does_not_begin(
 ) -> None:
     answer(monkeypatch, standing("a1b2c3d4e"))
     with pytest.raises(DemoError, match=r"older declaration \(a1b2c3d, now d4e5f67\)") as caught:
-        service.refuse_outdated(SETTINGS, toy_use_case)
+        service.refuse_outdated_service(SETTINGS, toy_use_case)
     assert "docker compose restart service-toy" in caught.value.hint

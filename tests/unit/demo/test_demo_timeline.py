@@ -15,7 +15,7 @@ from evergreen.demo import run as tours
 from evergreen.demo.timeline import Timeline
 from evergreen.errors import StackError
 from evergreen.usecases.credit_score import USE_CASE
-from evergreen.usecases.credit_score.periods import PERIOD, begins, periods_before
+from evergreen.usecases.credit_score.periods import PERIOD, compute_period_start, periods_before
 
 NOW = datetime(2026, 11, 29, 19, 5, 30, 123, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def test_what_decides_lies_days_away_from_the_edge_of_a_window() -> None:
     window, delay = USE_CASE.retrain.window, USE_CASE.label.delay
     assert window is not None
     count = periods_before(timeline.begins, timeline.now)
-    times = [begins(timeline.begins, number) for number in range(count)]
+    times = [compute_period_start(timeline.begins, number) for number in range(count)]
     assert timeline.turns in times
     for as_of, recessive in ((timeline.first_training, 0), (timeline.now, 4)):
         for late in (timedelta(days=-5), timedelta(0), timedelta(days=5)):
@@ -63,7 +63,7 @@ def test_the_tour_says_its_days_first_and_the_report_holds_them(
         said.append(console.file.getvalue())  # type: ignore[attr-defined]
         raise StackError("there is no room", hint="make some")
 
-    monkeypatch.setattr(tours.lifecycle, "up", refuse)
+    monkeypatch.setattr(tours.lifecycle, "start_stack", refuse)
     with pytest.raises(StackError) as caught:
         tours.run_demo(tmp_path, "credit_score", "", console=console, now=NOW)
     assert said == [f"credit_score {Timeline.until(NOW).words}\n"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from evergreen.errors import SourceError
-from evergreen.ingest.future_rows import describe_future, known_from, refuse_all_later
+from evergreen.ingest.future_rows import compute_known_from, describe_future, refuse_only_future_rows
 from evergreen.usecase import UseCase
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ def tables(*months: str) -> Iterator[pa.Table]:
 def test_a_source_of_the_future_is_refused_before_anything_starts(toy_use_case: UseCase) -> None:
     view = toy_use_case.views[0]
     with pytest.raises(SourceError, match="all 4 rows of facts lie after as_of 2026-06-01 00:00 UTC"):
-        refuse_all_later(view, "facts", tables("2030-01-01", "2030-02-01"), AS_OF)
+        refuse_only_future_rows(view, "facts", tables("2030-01-01", "2030-02-01"), AS_OF)
 
 
 def test_one_row_of_now_is_enough_and_nothing_is_read_after_it(toy_use_case: UseCase) -> None:
@@ -59,23 +59,25 @@ def test_one_row_of_now_is_enough_and_nothing_is_read_after_it(toy_use_case: Use
         yield from tables("2030-01-01", "2026-05-31")
         pytest.fail("that was read in vain")
 
-    refuse_all_later(toy_use_case.views[0], "facts", batches(), AS_OF)
+    refuse_only_future_rows(toy_use_case.views[0], "facts", batches(), AS_OF)
 
 
 @pytest.mark.parametrize("batch", [pa.table({"other": ["2030-01-01"]}), pa.table({"month": ["soon"]})])
 def test_what_has_no_time_is_left_to_the_checks(toy_use_case: UseCase, batch: pa.Table) -> None:
-    refuse_all_later(toy_use_case.views[0], "facts", [batch], AS_OF)
-    refuse_all_later(replace(toy_use_case.views[0], event_time=None), "facts", tables("2030-01-01"), AS_OF)
+    refuse_only_future_rows(toy_use_case.views[0], "facts", [batch], AS_OF)
+    refuse_only_future_rows(
+        replace(toy_use_case.views[0], event_time=None), "facts", tables("2030-01-01"), AS_OF
+    )
 
 
 def test_a_label_is_late_by_its_delay(toy_use_case: UseCase) -> None:
     label = toy_use_case.label
     assert label.delay == timedelta(days=7)
     with pytest.raises(SourceError, match="known from 2026-06-05 00:00 UTC on"):
-        refuse_all_later(label, "label", tables("2026-05-29"), AS_OF)
+        refuse_only_future_rows(label, "label", tables("2026-05-29"), AS_OF)
 
 
 def test_an_open_end_such_as_the_year_9999_is_no_error() -> None:
     end = datetime(9999, 12, 31, 12, tzinfo=UTC)
-    assert known_from(end, timedelta(days=30)) == datetime.max.replace(tzinfo=UTC)
-    assert known_from(AS_OF, timedelta(days=7)) == AS_OF + timedelta(days=7)
+    assert compute_known_from(end, timedelta(days=30)) == datetime.max.replace(tzinfo=UTC)
+    assert compute_known_from(AS_OF, timedelta(days=7)) == AS_OF + timedelta(days=7)

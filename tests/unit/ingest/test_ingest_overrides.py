@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evergreen.errors import SourceError
-from evergreen.ingest.inputs import overrides
+from evergreen.ingest.inputs import parse_overrides
 from evergreen.usecase import FileSource, SqlSource, UseCase
 
 SQL = SqlSource("shop", "SELECT 1")
@@ -23,18 +23,18 @@ def of(use_case: UseCase, facts: FileSource | SqlSource, label: FileSource | Sql
 
 
 def test_one_path_for_one_file(toy_use_case: UseCase) -> None:
-    assert overrides(toy_use_case, "") == {}
-    assert overrides(toy_use_case, "a.csv") == {"facts": "a.csv", "label": "a.csv"}
-    assert overrides(toy_use_case, "a.csv", "b.csv")["facts"] == "a.csv"
-    assert overrides(toy_use_case, "", "b.csv")["facts"] == "b.csv"
-    assert overrides(of(toy_use_case, SQL, FileSource("b.csv")), "a.csv") == {"label": "a.csv"}
+    assert parse_overrides(toy_use_case, "") == {}
+    assert parse_overrides(toy_use_case, "a.csv") == {"facts": "a.csv", "label": "a.csv"}
+    assert parse_overrides(toy_use_case, "a.csv", "b.csv")["facts"] == "a.csv"
+    assert parse_overrides(toy_use_case, "", "b.csv")["facts"] == "b.csv"
+    assert parse_overrides(of(toy_use_case, SQL, FileSource("b.csv")), "a.csv") == {"label": "a.csv"}
 
 
 def test_the_setting_leaves_databases_alone_but_a_source_does_not(toy_use_case: UseCase) -> None:
     databases = of(toy_use_case, SQL, SQL)
-    assert overrides(databases, "", "a.csv") == {}
+    assert parse_overrides(databases, "", "a.csv") == {}
     # So that reading says why it cannot be.
-    assert overrides(databases, "a.csv") == {"facts": "a.csv", "label": "a.csv"}
+    assert parse_overrides(databases, "a.csv") == {"facts": "a.csv", "label": "a.csv"}
 
 
 @pytest.mark.parametrize(
@@ -47,14 +47,14 @@ def test_the_setting_leaves_databases_alone_but_a_source_does_not(toy_use_case: 
 )
 def test_paths_by_part(toy_use_case: UseCase, given: str, wanted: dict[str, str]) -> None:
     two = of(toy_use_case, FileSource("a"), FileSource("b"))
-    assert overrides(two, given) == wanted
+    assert parse_overrides(two, given) == wanted
 
 
 @pytest.mark.parametrize(
     "given", ["fact\n=c.csv", "https://x/y?facts=1", "s3://x/day=1/rows.csv", "/data/x=1,y=2.csv"]
 )
 def test_a_path_with_equals_signs_is_a_path(toy_use_case: UseCase, given: str) -> None:
-    assert overrides(toy_use_case, given) == {"facts": given, "label": given}
+    assert parse_overrides(toy_use_case, given) == {"facts": given, "label": given}
 
 
 def test_what_could_mean_two_things_is_refused(
@@ -62,11 +62,11 @@ def test_what_could_mean_two_things_is_refused(
 ) -> None:
     two = of(toy_use_case, FileSource("a.csv"), FileSource("b.csv"))
     with pytest.raises(SourceError, match=r"cannot take the place of the 2 files of toy \(a.csv, b.csv\)"):
-        overrides(two, "c.csv")
+        parse_overrides(two, "c.csv")
     with pytest.raises(SourceError, match="names the part 'fact'") as raised:
-        overrides(two, "fact=c.csv")
+        parse_overrides(two, "fact=c.csv")
     assert "facts, label" in raised.value.hint
     # Unless there is such a file.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x=1.csv").touch()
-    assert overrides(toy_use_case, "x=1.csv")["facts"] == "x=1.csv"
+    assert parse_overrides(toy_use_case, "x=1.csv")["facts"] == "x=1.csv"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import evergreen
-from evergreen.ingest.provenance import code_version
+from evergreen.ingest.provenance import read_code_version
 
 
 def test_the_code_version_begins_with_evergreens() -> None:
-    assert code_version().split("+")[0] == evergreen.__version__
+    assert read_code_version().split("+")[0] == evergreen.__version__

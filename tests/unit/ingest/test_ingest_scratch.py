@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evergreen.ingest.scratch import scratch
+from evergreen.ingest.scratch import open_scratch_folder
 
 HOLDER = """
 from evergreen.ingest.scratch import scratch
@@ -31,7 +31,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_folder_goes_with_its_block(temporary: Path) -> None:
-    with scratch() as folder:
+    with open_scratch_folder() as folder:
         (folder / "facts").mkdir()
     assert not list(temporary.iterdir())
 
@@ -44,7 +44,7 @@ def test_what_the_killed_left_is_swept_and_what_the_living_use_is_not(temporary:
     ) as holder:
         assert holder.stdout is not None
         held = Path(holder.stdout.readline().strip())
-        with scratch() as mine, scratch() as second:
+        with open_scratch_folder() as mine, open_scratch_folder() as second:
             assert held.parent == mine.parent == second.parent == temporary
             assert {path.name for path in temporary.iterdir()} == {
                 *(path.name for path in (held, mine, second, others))
@@ -52,7 +52,7 @@ def test_what_the_killed_left_is_swept_and_what_the_living_use_is_not(temporary:
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
     assert held.exists()
-    with scratch() as folder:
+    with open_scratch_folder() as folder:
         assert not held.exists()
         assert folder.exists()
     assert list(temporary.iterdir()) == [others]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from evergreen.errors import StoreError
 from evergreen.ingest.loading import sorter
-from evergreen.ingest.loading.sorter import Spool
+from evergreen.ingest.loading.sorter import RowSorter
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEMA = pa.schema(
@@ -59,8 +59,8 @@ def test_a_spool_is_a_sort_without_repetitions(
         patch.setattr(sorter, "RUN_BYTES", size[0])
         patch.setattr(sorter, "MERGE_BYTES", size[1])
         patch.setattr(sorter, "_BATCH_BYTES", size[2])
-        patch.setattr(sorter, "MOST_RUNS", 3)
-        filled = Spool(Path(made), IDENTITY)
+        patch.setattr(sorter, "MAX_MERGED_RUNS", 3)
+        filled = RowSorter(Path(made), IDENTITY)
         for batch in batches:
             filled.add(table(batch))
         assert filled.rows == len(given_rows)
@@ -101,8 +101,8 @@ def test_of_several_inputs_the_later_counts(
         patch.setattr(sorter, "RUN_BYTES", size[0])
         patch.setattr(sorter, "MERGE_BYTES", size[1])
         patch.setattr(sorter, "_BATCH_BYTES", size[2])
-        patch.setattr(sorter, "MOST_RUNS", 3)
-        filled = Spool(Path(made), IDENTITY)
+        patch.setattr(sorter, "MAX_MERGED_RUNS", 3)
+        filled = RowSorter(Path(made), IDENTITY)
         for source, batch in batches:
             filled.add(table(batch), source)
         for _ in range(2):
@@ -125,7 +125,7 @@ def test_corrections_are_told_and_contradictions_within_an_input_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, run_bytes: int
 ) -> None:
     monkeypatch.setattr(sorter, "RUN_BYTES", run_bytes)
-    filled = Spool(folder, IDENTITY)
+    filled = RowSorter(folder, IDENTITY)
     # The tenth input comes after the second, and both after the first, in whichever order they are added.
     filled.add(table([(1, "a", 0, 10.0), (3, "a", 0, None)]), 10)
     filled.add(table([(1, "a", 0, 2.0), (2, "a", 0, 2.0)]), 2)
@@ -155,7 +155,7 @@ def test_repetitions_and_duplicate_keys_are_counted_and_shown(
     folder: Path, monkeypatch: pytest.MonkeyPatch, run_bytes: int
 ) -> None:
     monkeypatch.setattr(sorter, "RUN_BYTES", run_bytes)
-    filled = Spool(folder, IDENTITY)
+    filled = RowSorter(folder, IDENTITY)
     sound = [(number, "a", 0, 0.5) for number in range(40)]
     filled.add(table(sound))
     filled.add(table([(7, "a", 0, 0.5), (8, "a", 0, 0.5), (8, "a", 0, 0.5)]))
@@ -178,7 +178,7 @@ def test_rows_of_one_key_only_do_not_pile_up(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sorter, "RUN_BYTES", 2000)
     monkeypatch.setattr(sorter, "MERGE_BYTES", 500)
     monkeypatch.setattr(sorter, "_BATCH_BYTES", 100)
-    filled = Spool(folder, IDENTITY)
+    filled = RowSorter(folder, IDENTITY)
     for start in range(0, 3000, 50):
         filled.add(table([(1, "a", 0, float(n)) for n in range(start, start + 50)]))
     sizes = [piece.num_rows for piece in filled.merged()]
@@ -187,7 +187,7 @@ def test_rows_of_one_key_only_do_not_pile_up(folder: Path, monkeypatch: pytest.M
 
 
 def test_missing_keys_are_nobodys_duplicate(folder: Path) -> None:
-    filled = Spool(folder, IDENTITY)
+    filled = RowSorter(folder, IDENTITY)
     filled.add(table([(None, "a", 0, 1.0), (None, "a", 0, 1.0), (1, "a", 0, 1.0)]))  # type: ignore[list-item]
     assert sum(piece.num_rows for piece in filled.merged()) == 3
     assert filled.failures() == []
@@ -195,7 +195,7 @@ def test_missing_keys_are_nobodys_duplicate(folder: Path) -> None:
 
 def test_a_disk_that_takes_no_rows_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sorter, "RUN_BYTES", 1)
-    filled = Spool(folder / "gone", IDENTITY)
+    filled = RowSorter(folder / "gone", IDENTITY)
     with pytest.raises(StoreError, match=r"temporary folder .*gone") as raised:
         filled.add(table([(1, "a", 0, 1.0)]))
     assert "TMPDIR" in raised.value.hint

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evergreen.model.calibration import Calibration, apply, calibrate, plain, shap_values
+from evergreen.model.calibration import (
+    Calibration,
+    apply_calibration,
+    compute_shap_values,
+    copy_without_calibration,
+    fit_calibration,
+)
 
 RAW = {"prediction_type": "RawFormulaVal"}
 
@@ -59,10 +65,10 @@ def test_the_true_scale_and_bias_are_found(columns, true_scale):
     raw = 1.5 * rng.normal(size=(20_000, columns))
     bias = np.array([0.5] if columns == 1 else [0.6, -0.4, -0.2])
     truth = drawn_by(true_scale * raw + bias, rng)
-    found = calibrate(raw, truth, max(columns, 2), even(max(columns, 2)))
+    found = fit_calibration(raw, truth, max(columns, 2), even(max(columns, 2)))
     assert found.scale == pytest.approx(true_scale, rel=0.06)
     assert found.bias == pytest.approx(tuple(bias), abs=0.08)
-    alone = calibrate(raw, drawn_by(true_scale * raw, rng), max(columns, 2))
+    alone = fit_calibration(raw, drawn_by(true_scale * raw, rng), max(columns, 2))
     assert alone.scale == pytest.approx(true_scale, rel=0.06)
     assert not any(alone.bias)
 
@@ -77,7 +83,7 @@ def test_it_is_the_minimum_of_log_loss_and_prior(columns):
         prior = (np.log(scale) ** 2 + np.square(bias).sum()) / 0.5**2 / 2
         return len(truth) * losses(raw, truth, scale, bias) + prior
 
-    found = calibrate(raw, truth, max(columns, 2), even(max(columns, 2)))
+    found = fit_calibration(raw, truth, max(columns, 2), even(max(columns, 2)))
     best = penalised(found.scale, np.array(found.bias))
     for _ in range(200):
         step = 0.02 * rng.normal(size=1 + columns)
@@ -91,7 +97,7 @@ def test_it_never_harms_the_rows_it_sees(rows, classes, with_bias, seed, spread)
     rng = np.random.default_rng(seed)
     raw = spread * rng.normal(size=(rows, 1 if classes == 2 else classes))
     truth = rng.integers(0, classes, rows)
-    found = calibrate(raw, truth, classes, even(classes) if with_bias else ())
+    found = fit_calibration(raw, truth, classes, even(classes) if with_bias else ())
     assert 0.05 <= found.scale <= 20.0
     assert np.isfinite(found.bias).all()
     assert len(found.bias) == raw.shape[1]
@@ -106,10 +112,10 @@ def test_it_never_harms_the_rows_it_sees(rows, classes, with_bias, seed, spread)
 def test_few_rows_change_little_even_perfectly_separated_ones(with_bias):
     raw = np.array([-2.0, -1.0, 1.0, 2.0, 3.0], dtype=np.float32)
     weights = even(2) if with_bias else ()
-    few = calibrate(raw, raw > 0, 2, weights)
+    few = fit_calibration(raw, raw > 0, 2, weights)
     assert 1.0 < few.scale < 1.6
     assert abs(few.bias[0]) < 0.3
-    many = calibrate(np.repeat(raw, 100_000), np.repeat(raw > 0, 100_000), 2, weights)
+    many = fit_calibration(np.repeat(raw, 100_000), np.repeat(raw > 0, 100_000), 2, weights)
     assert few.scale < many.scale <= 20.0
 
 
@@ -125,7 +131,7 @@ def test_a_calibration_survives_json():
 def test_the_model_itself_is_calibrated_and_so_is_its_file(fitted, tmp_path):
     problem, model, rows = fitted
     raw, changed, wanted = model.predict(rows, **RAW), model.copy(), some_calibration(problem)
-    apply(changed, wanted)
+    apply_calibration(changed, wanted)
     bias = wanted.bias[0] if problem == "binary" else np.array(wanted.bias)
     expected = wanted.scale * raw + bias
     changed.save_model(str(tmp_path / "model.cb"))
@@ -145,11 +151,11 @@ def test_the_model_itself_is_calibrated_and_so_is_its_file(fitted, tmp_path):
 def test_a_second_calibration_builds_on_the_first(fitted):
     problem, model, rows = fitted
     changed, wanted = model.copy(), some_calibration(problem)
-    apply(changed, wanted)
+    apply_calibration(changed, wanted)
     once = changed.predict(rows, **RAW)
-    apply(changed, Calibration.identity(len(model.classes_)))
+    apply_calibration(changed, Calibration.identity(len(model.classes_)))
     assert changed.predict(rows, **RAW) == pytest.approx(once, abs=0)
-    apply(changed, wanted)
+    apply_calibration(changed, wanted)
     bias = wanted.bias[0] if problem == "binary" else np.array(wanted.bias)
     assert changed.predict(rows, **RAW) == pytest.approx(wanted.scale * once + bias)
 
@@ -162,7 +168,7 @@ def test_calibrating_a_model_on_rows_lowers_their_log_loss(fitted):
     raw = model.predict(rows, **RAW).reshape(200, -1)
     truth = drawn_by(0.4 * raw, rng)
     changed = model.copy()
-    apply(changed, calibrate(raw, truth, classes))
+    apply_calibration(changed, fit_calibration(raw, truth, classes))
     chosen = changed.predict_proba(rows)[np.arange(200), truth]
     assert -np.log(chosen).mean() < losses(raw, truth) - 0.02
 
@@ -171,9 +177,9 @@ def test_the_plain_copy_is_plain_and_the_model_stays(fitted):
     problem, model, rows = fitted
     changed = model.copy()
     if problem != "regression":
-        apply(changed, some_calibration(problem))
+        apply_calibration(changed, some_calibration(problem))
     before = changed.predict(rows, **RAW)
-    bare, scale, bias = plain(changed)
+    bare, scale, bias = copy_without_calibration(changed)
     assert bare.get_scale_and_bias()[0] == 1.0
     assert not np.any(bare.get_scale_and_bias()[1])
     assert scale * bare.predict(rows, **RAW) + bias == pytest.approx(before)
@@ -187,8 +193,8 @@ def test_shap_values_add_up_to_the_calibrated_raw_score(fitted, calibrated):
     problem, model, rows = fitted
     changed = model.copy()
     if calibrated and problem != "regression":
-        apply(changed, some_calibration(problem))
-    values = shap_values(changed, Pool(rows), 1)
+        apply_calibration(changed, some_calibration(problem))
+    values = compute_shap_values(changed, Pool(rows), 1)
     assert values.shape == ((200, 3, 5) if problem == "multiclass" else (200, 5))
     assert values.sum(axis=-1) == pytest.approx(changed.predict(rows, **RAW))
     if not calibrated or problem == "regression":
@@ -210,7 +216,7 @@ def test_the_weights_of_a_weighted_model_are_taken_out_again(rows, weights):
     )
     weighted = scores + np.log(weights)
     raw = weighted[:, 1] - weighted[:, 0] if classes == 2 else weighted
-    found = calibrate(raw, truth, classes, weights)
+    found = fit_calibration(raw, truth, classes, weights)
     wanted = -np.diff(np.log(weights)) if classes == 2 else -np.log(weights) + np.mean(np.log(weights))
     bias = np.array(found.bias)
     assert bias - bias.mean() * (classes > 2) == pytest.approx(wanted, abs=0.5 if rows < 1000 else 0.05)

@@ -1,25 +1,25 @@
 import numpy as np
 import pytest
 
-from evergreen.model.matrix import frame_of, pool, rows_of
-from evergreen.training.fit.fitting import Machine, fit
-from evergreen.training.judge.answers import scores
+from evergreen.model.matrix import build_input_frame, build_pool, select_rows
+from evergreen.training.fit.fitting import Machine, fit_model
+from evergreen.training.judge.answers import score_model
 
 PARAMS = {"iterations": 15, "depth": 3, "l2_leaf_reg": 3.0, "learning_rate": 0.2}
 
 
 def test_numbers_come_before_categories_in_declared_order(toy_use_case, toy_columns):
     columns, _ = toy_columns(60)
-    data = pool(toy_use_case, columns)
+    data = build_pool(toy_use_case, columns)
     names = ["age", "visits", "spend", "spend_per_visit", "segment", "mood"]
     assert data.get_feature_names() == names
     assert data.get_cat_feature_indices() == [4, 5]
-    assert list(frame_of(toy_use_case, columns).columns) == names
+    assert list(build_input_frame(toy_use_case, columns).columns) == names
 
 
 def test_missing_categories_have_a_name_and_missing_numbers_stay_missing(toy_use_case, toy_columns):
     columns, _ = toy_columns(200)
-    frame = frame_of(toy_use_case, columns)
+    frame = build_input_frame(toy_use_case, columns)
     absent = np.array([value is None for value in columns["segment"]])
     assert absent.any()
     assert set(frame["segment"][absent]) == {"missing"}
@@ -28,16 +28,16 @@ def test_missing_categories_have_a_name_and_missing_numbers_stay_missing(toy_use
 
 def test_one_row_and_many_rows_get_the_same_prediction(toy_use_case, toy_columns):
     columns, label = toy_columns(200)
-    model = fit(toy_use_case, columns, label, PARAMS, Machine(1))
-    together = scores(toy_use_case, model, columns).probabilities
+    model = fit_model(toy_use_case, columns, label, PARAMS, Machine(1))
+    together = score_model(toy_use_case, model, columns).probabilities
     for row in (0, 17, 199):
-        alone = rows_of(columns, np.arange(200) == row)
-        assert scores(toy_use_case, model, alone).probabilities[0] == pytest.approx(together[row], abs=0)
+        alone = select_rows(columns, np.arange(200) == row)
+        assert score_model(toy_use_case, model, alone).probabilities[0] == pytest.approx(together[row], abs=0)
 
 
 def test_a_category_beyond_ascii_is_one_category(toy_use_case, toy_columns):
     columns, label = toy_columns(200)
     assert "übel" in set(columns["mood"])
     columns["mood"] = np.array(["übel" if y == "yes" else "fine" for y in label], dtype=object)
-    model = fit(toy_use_case, columns, label, PARAMS, Machine(1))
-    assert (scores(toy_use_case, model, columns).predictions == label).all()
+    model = fit_model(toy_use_case, columns, label, PARAMS, Machine(1))
+    assert (score_model(toy_use_case, model, columns).predictions == label).all()

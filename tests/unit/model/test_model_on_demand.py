@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from evergreen.errors import StoreError
-from evergreen.model.on_demand import columns_of, columns_of_rows, feature_columns
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame, build_columns_from_rows
 from evergreen.usecase import OnDemandFeature, UseCase
 
 
@@ -20,11 +20,11 @@ def test_a_request_and_a_training_row_give_the_same_vector(
     toy_use_case: UseCase, toy_frames: Callable[..., dict[str, pd.DataFrame]]
 ) -> None:
     frame = toy_frames(60)["facts"]
-    offline = feature_columns(toy_use_case, columns_of(frame, toy_use_case))
+    offline = add_on_demand_columns(toy_use_case, build_columns_from_frame(frame, toy_use_case))
     for number, row in enumerate(frame.to_dict("records")):
         # As JSON would carry it: null for missing.
         request = {name: None if pd.isna(value) else value for name, value in row.items()}
-        online = feature_columns(toy_use_case, columns_of_rows(toy_use_case, [request]))
+        online = add_on_demand_columns(toy_use_case, build_columns_from_rows(toy_use_case, [request]))
         assert list(online) == list(offline)
         for name, values in online.items():
             np.testing.assert_array_equal(values, offline[name][number : number + 1])
@@ -33,18 +33,18 @@ def test_a_request_and_a_training_row_give_the_same_vector(
 
 
 def test_what_a_request_leaves_out_is_missing(toy_use_case: UseCase) -> None:
-    columns = columns_of_rows(toy_use_case, [{"age": 3}, {"segment": "web"}])
+    columns = build_columns_from_rows(toy_use_case, [{"age": 3}, {"segment": "web"}])
     np.testing.assert_array_equal(columns["age"], [3.0, np.nan])
     assert columns["segment"].tolist() == [None, "web"]
 
 
 def test_pandas_own_strings_become_objects_with_none(toy_use_case: UseCase) -> None:
     frame = pd.DataFrame({"age": [1], "visits": [1], "spend": [1], "segment": ["web"], "mood": [None]})
-    columns = columns_of(frame.astype({"segment": "str", "mood": "str"}), toy_use_case)
+    columns = build_columns_from_frame(frame.astype({"segment": "str", "mood": "str"}), toy_use_case)
     assert columns["segment"].dtype == object
     assert (columns["segment"][0], columns["mood"][0]) == ("web", None)
     with pytest.raises(StoreError, match="no feature 'mood'"):
-        columns_of(frame.drop(columns="mood"), toy_use_case)
+        build_columns_from_frame(frame.drop(columns="mood"), toy_use_case)
 
 
 def test_infinity_is_missing_and_categories_use_none(toy_use_case: UseCase) -> None:
@@ -58,7 +58,7 @@ def test_infinity_is_missing_and_categories_use_none(toy_use_case: UseCase) -> N
 
     use_case = replace(toy_use_case, on_demand=(OnDemandFeature(ratio), OnDemandFeature(paint, "category")))
     rows = [{"age": 1, "spend": 1.0, "visits": 0}, {"age": 2, "spend": 6.0, "visits": 2}]
-    found = feature_columns(use_case, columns_of_rows(use_case, rows))
+    found = add_on_demand_columns(use_case, build_columns_from_rows(use_case, rows))
     np.testing.assert_array_equal(found["ratio"], [np.nan, 3.0])
     assert found["paint"].tolist() == [None, "red"]
 
@@ -74,7 +74,7 @@ def test_a_faulty_function_is_named(toy_use_case: UseCase, fault: str) -> None:
 
     use_case = replace(toy_use_case, on_demand=(OnDemandFeature(broken),))
     with pytest.raises(StoreError, match="'broken'") as raised:
-        feature_columns(use_case, columns_of_rows(use_case, [{"age": 1}, {"age": 2}]))
+        add_on_demand_columns(use_case, build_columns_from_rows(use_case, [{"age": 1}, {"age": 2}]))
     assert raised.value.hint
 
 
@@ -86,4 +86,6 @@ def test_features_are_computed_after_their_inputs(toy_use_case: UseCase) -> None
         return 2 * double
 
     use_case = replace(toy_use_case, on_demand=(OnDemandFeature(quadruple), OnDemandFeature(double)))
-    assert feature_columns(use_case, columns_of_rows(use_case, [{"age": 3}]))["quadruple"].tolist() == [12.0]
+    assert add_on_demand_columns(use_case, build_columns_from_rows(use_case, [{"age": 3}]))[
+        "quadruple"
+    ].tolist() == [12.0]

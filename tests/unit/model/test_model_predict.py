@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from catboost import CatBoostClassifier, CatBoostRegressor
 
-from evergreen.model.calibration import Calibration, apply
+from evergreen.model.calibration import Calibration, apply_calibration
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.model.matrix import pool
-from evergreen.model.on_demand import columns_of_rows, feature_columns
-from evergreen.model.predict import explain, predict
+from evergreen.model.matrix import build_pool
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
+from evergreen.model.predict import explain_prediction, predict_rows
 from evergreen.serving.http.examples import draw_requests
 from evergreen.usecase import Label, UseCase
 
@@ -24,14 +24,14 @@ def fitted(parcel: UseCase, classes: tuple[str, ...]) -> tuple[UseCase, LoadedMo
     """The parcel case with another label, a model for it, and 200 rows."""
     label = Label("late", parcel.label.source, "m", classes, parcel.label.event_time)
     use_case = replace(parcel, label=label)
-    columns = columns_of_rows(use_case, draw_requests(use_case, 200, seed=1))
+    columns = build_columns_from_rows(use_case, draw_requests(use_case, 200, seed=1))
     weight = columns["weight"]
     if classes:
         target: Any = np.array(classes, dtype=object)[weight.argsort().argsort() * len(classes) // 200]
         model = CatBoostClassifier(class_names=list(classes), **COMMON)
     else:
         target, model = weight * 3, CatBoostRegressor(**COMMON)
-    model.fit(pool(use_case, feature_columns(use_case, columns), target))
+    model.fit(build_pool(use_case, add_on_demand_columns(use_case, columns), target))
     loaded = LoadedModel(1, "run", model, tuple(model.feature_names_), classes)
     return use_case, loaded, columns
 
@@ -39,7 +39,7 @@ def fitted(parcel: UseCase, classes: tuple[str, ...]) -> tuple[UseCase, LoadedMo
 @pytest.mark.parametrize("classes", [("no", "yes"), ("low", "middle", "high")])
 def test_the_likeliest_class_is_predicted(parcel: UseCase, classes: tuple[str, ...]) -> None:
     use_case, loaded, columns = fitted(parcel, classes)
-    outcome = predict(use_case, loaded, columns)
+    outcome = predict_rows(use_case, loaded, columns)
     assert set(outcome.predictions) == set(classes)
     for number in range(200):
         answer = outcome.answer(number)
@@ -47,13 +47,13 @@ def test_the_likeliest_class_is_predicted(parcel: UseCase, classes: tuple[str, .
         assert list(shares) == list(classes)
         assert sum(shares.values()) == pytest.approx(1)
         assert shares[answer["prediction"]] == answer["probability"] == max(shares.values())
-    own = loaded.model.predict_proba(pool(use_case, feature_columns(use_case, columns)))
+    own = loaded.model.predict_proba(build_pool(use_case, add_on_demand_columns(use_case, columns)))
     assert outcome.by_class == pytest.approx(own)
 
 
 def test_a_number_is_predicted_as_a_float(parcel: UseCase) -> None:
     use_case, loaded, columns = fitted(parcel, ())
-    outcome = predict(use_case, loaded, columns)
+    outcome = predict_rows(use_case, loaded, columns)
     assert list(outcome.answer(0)) == ["prediction"]
     assert type(outcome.answer(0)["prediction"]) is float
     assert np.corrcoef(outcome.predictions, columns["weight"])[0, 1] > 0.9
@@ -61,9 +61,9 @@ def test_a_number_is_predicted_as_a_float(parcel: UseCase) -> None:
 
 def test_one_row_and_many_rows_give_the_same(parcel: UseCase) -> None:
     use_case, loaded, columns = fitted(parcel, ("no", "yes"))
-    many = predict(use_case, loaded, columns)
+    many = predict_rows(use_case, loaded, columns)
     for number in range(0, 200, 20):
-        one = predict(use_case, loaded, {name: values[[number]] for name, values in columns.items()})
+        one = predict_rows(use_case, loaded, {name: values[[number]] for name, values in columns.items()})
         assert one.answer(0) == many.answer(number)
 
 
@@ -74,11 +74,11 @@ def test_contributions_add_up_to_the_raw_score_of_the_prediction(
 ) -> None:
     use_case, loaded, columns = fitted(parcel, classes)
     if calibrated and classes:
-        apply(loaded.model, Calibration(0.7, (0.2,) if len(classes) == 2 else (0.1, -0.2, 0.3)))
+        apply_calibration(loaded.model, Calibration(0.7, (0.2,) if len(classes) == 2 else (0.1, -0.2, 0.3)))
     for number in range(0, 200, 9):
         row = {name: values[[number]] for name, values in columns.items()}
-        told = explain(use_case, loaded, row)
-        answer = predict(use_case, loaded, row).answer(0)
+        told = explain_prediction(use_case, loaded, row)
+        answer = predict_rows(use_case, loaded, row).answer(0)
         assert told["prediction"] == answer["prediction"]
         assert told["contributions"].keys() == set(loaded.feature_names)
         sizes = [abs(value) for value in told["contributions"].values()]
@@ -90,7 +90,7 @@ def test_contributions_add_up_to_the_raw_score_of_the_prediction(
             assert 1 / (1 + np.exp(-score)) == pytest.approx(answer["probability"], abs=1e-6)
         else:
             raw = loaded.model.predict(
-                pool(use_case, feature_columns(use_case, row)), prediction_type="RawFormulaVal"
+                build_pool(use_case, add_on_demand_columns(use_case, row)), prediction_type="RawFormulaVal"
             )[0]
             assert score == pytest.approx(raw.max(), abs=1e-6)
 
@@ -98,7 +98,7 @@ def test_contributions_add_up_to_the_raw_score_of_the_prediction(
 def test_with_class_weights_the_answer_is_the_class_of_least_cost(parcel: UseCase) -> None:
     use_case, loaded, columns = fitted(parcel, ("no", "yes"))
     careful = replace(loaded, weights=(1.0, 9.0))
-    before, after = predict(use_case, loaded, columns), predict(use_case, careful, columns)
+    before, after = predict_rows(use_case, loaded, columns), predict_rows(use_case, careful, columns)
     assert np.array_equal(before.by_class, after.by_class), "the probabilities stay what they are"
     for number in range(200):
         answer = after.answer(number)

@@ -4,7 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evergreen.model.reference_profile import PREDICTION, from_json, profile, to_json
+from evergreen.model.reference_profile import (
+    PREDICTION,
+    build_reference_profile,
+    parse_profiles,
+    serialize_profiles,
+)
 
 
 def by_name(profiles):
@@ -14,7 +19,7 @@ def by_name(profiles):
 @pytest.fixture
 def found(toy_use_case, toy_columns):
     columns, label = toy_columns(600)
-    return by_name(profile(toy_use_case, columns, label)), columns
+    return by_name(build_reference_profile(toy_use_case, columns, label)), columns
 
 
 def test_every_model_input_and_the_answers_have_a_profile_that_counts_all_rows(found, toy_use_case):
@@ -44,7 +49,7 @@ def test_few_values_make_few_bins_and_none_is_empty(toy_use_case, toy_columns):
     columns["visits"] = np.where(columns["visits"] > 4, 1.0, 0.0)
     columns["age"] = np.full(600, 33.0)
     columns["spend"] = np.full(600, np.nan)
-    profiles = by_name(profile(toy_use_case, columns, label))
+    profiles = by_name(build_reference_profile(toy_use_case, columns, label))
     assert profiles["visits"].bins == (0.0,)
     assert min(profiles["visits"].counts[:2]) > 0
     assert profiles["age"].bins == ()
@@ -55,7 +60,7 @@ def test_few_values_make_few_bins_and_none_is_empty(toy_use_case, toy_columns):
 def test_rare_categories_are_counted_as_other_and_missing_ones_apart(toy_use_case, toy_columns):
     columns, label = toy_columns(600)
     columns["mood"] = np.array([None, "rare", *["fine"] * 300, *["übel"] * 298], dtype=object)
-    mood = by_name(profile(toy_use_case, columns, label))["mood"]
+    mood = by_name(build_reference_profile(toy_use_case, columns, label))["mood"]
     assert mood.bins == ("fine", "übel")
     assert mood.counts == (300, 298, 1, 1)
     assert mood.names() == ["fine", "übel", "(other)", "(missing)"]
@@ -65,9 +70,9 @@ def test_rare_categories_are_counted_as_other_and_missing_ones_apart(toy_use_cas
 def test_regression_answers_are_binned_like_numbers(toy_use_case, toy_columns):
     columns, _ = toy_columns(600)
     number = replace(toy_use_case, label=replace(toy_use_case.label, classes=()))
-    assert by_name(profile(number, columns, columns["age"]))[PREDICTION].kind == "numeric"
+    assert by_name(build_reference_profile(number, columns, columns["age"]))[PREDICTION].kind == "numeric"
 
 
 def test_a_profile_survives_json(found):
     profiles = list(found[0].values())
-    assert from_json(json.loads(json.dumps(to_json(profiles)))) == profiles
+    assert parse_profiles(json.loads(json.dumps(serialize_profiles(profiles)))) == profiles

@@ -6,9 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.errors import TrainingError
-from evergreen.model.judging.metrics import METRICS, Scores, metrics
-from evergreen.model.judging.resampling import Gain, bootstrap, gain, intervals, resamples
-from evergreen.model.judging.weighted import measurer
+from evergreen.model.judging.metrics import METRICS, Scores, compute_metrics
+from evergreen.model.judging.resampling import (
+    Gain,
+    bootstrap_metrics,
+    compute_gain,
+    compute_intervals,
+    draw_resamples,
+)
+from evergreen.model.judging.weighted import build_metric_function
 
 
 def names(*values):
@@ -62,9 +68,9 @@ def weighted_rows(draw):
 def test_a_weight_is_how_often_a_row_stands_there(toy_use_case, drawn):
     truth, probabilities, weights = drawn
     use_case, label, scores = classified(toy_use_case, truth, probabilities)
-    measure = measurer(use_case, label, scores, np.arange(len(truth)), len(truth))
-    assert_same(measure(weights[None, :]), metrics(use_case, *repeated(label, scores, weights)))
-    assert_same(measure(np.ones_like(weights)[None, :]), metrics(use_case, label, scores))
+    measure = build_metric_function(use_case, label, scores, np.arange(len(truth)), len(truth))
+    assert_same(measure(weights[None, :]), compute_metrics(use_case, *repeated(label, scores, weights)))
+    assert_same(measure(np.ones_like(weights)[None, :]), compute_metrics(use_case, label, scores))
 
 
 @given(weighted_rows())
@@ -74,7 +80,9 @@ def test_weighted_metrics_are_scikit_learns(toy_use_case, drawn):
     truth, probabilities, weights = drawn
     use_case, label, scores = classified(toy_use_case, truth, probabilities)
     classes, said = probabilities.shape[1], probabilities.argmax(axis=1)
-    found = measurer(use_case, label, scores, np.arange(len(truth)), len(truth))(weights[None, :])
+    found = build_metric_function(use_case, label, scores, np.arange(len(truth)), len(truth))(
+        weights[None, :]
+    )
     weighted = {"sample_weight": weights}
     judged = [1] if classes == 2 else list(range(classes))
     macro = {"labels": judged, "average": "macro", "zero_division": 0.0, **weighted}
@@ -102,9 +110,9 @@ def test_weights_count_for_numbers_too(toy_use_case, rows):
     drawn = np.array(rows)
     label, scores, weights = drawn[:, 0] + 1000.25, Scores(drawn[:, 1] + 1000.5, None), drawn[:, 2]
     use_case = of_classes(toy_use_case)
-    measure = measurer(use_case, label, scores, np.arange(len(rows)), len(rows))
+    measure = build_metric_function(use_case, label, scores, np.arange(len(rows)), len(rows))
     found = measure(weights[None, :].astype(np.int32))
-    assert_same(found, metrics(use_case, *repeated(label, scores, weights)))
+    assert_same(found, compute_metrics(use_case, *repeated(label, scores, weights)))
 
 
 @pytest.mark.parametrize("classes", [0, 2, 3])
@@ -115,17 +123,17 @@ def test_each_resample_is_measured_as_the_rows_it_drew(toy_use_case, classes):
         rng = np.random.default_rng(1)
         label, use_case = rng.normal(size=60), of_classes(toy_use_case)
         scores = Scores(label + rng.normal(size=60), None)
-    drawn = resamples(np.arange(60) // 3, seed=5, wanted=20)
-    samples = bootstrap(use_case, label, scores, drawn)
+    drawn = draw_resamples(np.arange(60) // 3, seed=5, wanted=20)
+    samples = bootstrap_metrics(use_case, label, scores, drawn)
     assert tuple(samples) == METRICS[use_case.problem]
     for number, weights in enumerate(drawn.weights().astype(int)):
-        expected = metrics(use_case, *repeated(label, scores, weights))
+        expected = compute_metrics(use_case, *repeated(label, scores, weights))
         assert_same({name: values[number : number + 1] for name, values in samples.items()}, expected)
 
 
 @given(st.lists(st.integers(-2, 5), min_size=1, max_size=40), st.integers(0, 3))
 def test_rows_of_one_entity_are_drawn_together(groups, seed):
-    drawn = resamples(np.array(groups), seed, wanted=30)
+    drawn = draw_resamples(np.array(groups), seed, wanted=30)
     weights = drawn.weights()
     assert weights.shape == (30, len(groups))
     for group in set(groups):
@@ -136,7 +144,7 @@ def test_rows_of_one_entity_are_drawn_together(groups, seed):
 
 
 def test_every_entity_is_drawn_as_often_as_chance_says():
-    counts = resamples(np.arange(50), seed=3, wanted=4000).weights()
+    counts = draw_resamples(np.arange(50), seed=3, wanted=4000).weights()
     assert counts.mean(axis=0) == pytest.approx(np.ones(50), abs=0.08)
     # A row is left out with the chance (1 - 1/n)^n.
     assert (counts == 0).mean() == pytest.approx(0.98**50, abs=0.005)
@@ -144,10 +152,10 @@ def test_every_entity_is_drawn_as_often_as_chance_says():
 
 def test_the_same_seed_draws_the_same_and_another_seed_others():
     groups = np.arange(3_000)
-    first = resamples(groups, seed=1)
+    first = draw_resamples(groups, seed=1)
     assert (first.weights() == first.weights()).all()
-    assert (first.weights() == resamples(groups, seed=1).weights()).all()
-    assert (first.weights() != resamples(groups, seed=2).weights()).any()
+    assert (first.weights() == draw_resamples(groups, seed=1).weights()).all()
+    assert (first.weights() != draw_resamples(groups, seed=2).weights()).any()
     assert len(list(first.chunks())) > 1
 
 
@@ -155,42 +163,51 @@ def test_the_same_seed_draws_the_same_and_another_seed_others():
     ("rows", "wanted", "count"), [(100, 1000, 1000), (100_000, 1000, 500), (400_000, 1000, 200), (10, 50, 50)]
 )
 def test_many_rows_are_resampled_less_often(rows, wanted, count):
-    assert resamples(np.zeros(rows, dtype=int), seed=0, wanted=wanted).count == count
+    assert draw_resamples(np.zeros(rows, dtype=int), seed=0, wanted=wanted).count == count
 
 
 def test_no_rows_cannot_be_resampled():
     with pytest.raises(TrainingError, match="no rows"):
-        resamples(np.array([], dtype=int), seed=0)
+        draw_resamples(np.array([], dtype=int), seed=0)
 
 
 def test_intervals_hold_the_value_and_entities_widen_them(toy_use_case):
     use_case, label, scores = some_classified(toy_use_case, 300, 3)
-    alone = intervals(bootstrap(use_case, label, scores, resamples(np.arange(300), seed=1)))
-    for name, value in metrics(use_case, label, scores).items():
+    alone = compute_intervals(
+        bootstrap_metrics(use_case, label, scores, draw_resamples(np.arange(300), seed=1))
+    )
+    for name, value in compute_metrics(use_case, label, scores).items():
         # The calibration error is biased upwards in resamples, as noise never cancels in it.
         assert name == "calibration_error" or alone[name][0] < value < alone[name][1]
     # Each row ten times is no more than what the row alone tells.
     label, scores = repeated(label, scores, 10)
-    grouped = intervals(bootstrap(use_case, label, scores, resamples(np.repeat(np.arange(300), 10), seed=1)))
+    grouped = compute_intervals(
+        bootstrap_metrics(use_case, label, scores, draw_resamples(np.repeat(np.arange(300), 10), seed=1))
+    )
     assert grouped["accuracy"] == pytest.approx(alone["accuracy"])
-    naive = intervals(bootstrap(use_case, label, scores, resamples(np.arange(3000), seed=1)))
+    naive = compute_intervals(
+        bootstrap_metrics(use_case, label, scores, draw_resamples(np.arange(3000), seed=1))
+    )
     assert naive["accuracy"][1] - naive["accuracy"][0] < 0.5 * np.diff(alone["accuracy"])[0]
 
 
 def test_what_is_mostly_undefined_has_no_interval():
     half = np.array([1.0, 2.0, np.nan, np.nan])
-    assert intervals({"a": half, "b": np.full(4, np.nan), "c": np.array([1.0, np.nan, np.nan])}) == {
+    assert compute_intervals({"a": half, "b": np.full(4, np.nan), "c": np.array([1.0, np.nan, np.nan])}) == {
         "a": (pytest.approx(1.025), pytest.approx(1.975))
     }
-    assert intervals({"a": np.arange(101.0)}, level=0.8)["a"] == (pytest.approx(10), pytest.approx(90))
+    assert compute_intervals({"a": np.arange(101.0)}, level=0.8)["a"] == (
+        pytest.approx(10),
+        pytest.approx(90),
+    )
 
 
 def test_a_rare_class_that_resamples_miss_is_nan_there(toy_use_case):
     truth = np.array([1] + [0] * 19)
     probabilities = np.column_stack([np.linspace(0.1, 0.9, 20), np.linspace(0.9, 0.1, 20)])
     use_case, label, scores = classified(toy_use_case, truth, probabilities)
-    drawn = resamples(np.arange(20), seed=1, wanted=200)
-    samples = bootstrap(use_case, label, scores, drawn)
+    drawn = draw_resamples(np.arange(20), seed=1, wanted=200)
+    samples = bootstrap_metrics(use_case, label, scores, drawn)
     missed = drawn.weights()[:, 0] == 0
     assert 0 < missed.sum() < 100
     for name in ("roc_auc", "pr_auc"):
@@ -202,36 +219,38 @@ def test_a_rare_class_that_resamples_miss_is_nan_there(toy_use_case):
 def test_a_gain_is_positive_where_the_candidate_is_better(metric):
     better, worse = (0.9, 0.5) if metric == "accuracy" else (0.5, 0.9)
     noise = np.linspace(-0.1, 0.1, 101)
-    found = gain(metric, better + noise, worse + noise, better, worse, 0.0)
+    found = compute_gain(metric, better + noise, worse + noise, better, worse, 0.0)
     assert found == Gain(pytest.approx(0.4), pytest.approx(0.4), pytest.approx(0.4), 1.0, 1.0)
-    back = gain(metric, worse + noise, better + noise, worse, better, 0.0)
+    back = compute_gain(metric, worse + noise, better + noise, worse, better, 0.0)
     assert back.value == pytest.approx(-found.value)
     assert back.share == 0.0
 
 
 def test_an_equal_model_gains_nothing_but_reaches_a_margin_below_zero(toy_use_case):
     use_case, label, scores = some_classified(toy_use_case, 200, 2)
-    drawn = resamples(np.arange(200), seed=1, wanted=200)
-    one, other = (bootstrap(use_case, label, scores, drawn) for _ in range(2))
+    drawn = draw_resamples(np.arange(200), seed=1, wanted=200)
+    one, other = (bootstrap_metrics(use_case, label, scores, drawn) for _ in range(2))
     for metric in METRICS["binary"]:
-        assert gain(metric, one[metric], other[metric], 0.5, 0.5, 0.0) == Gain(0.0, 0.0, 0.0, 0.0, 0.0)
-        assert gain(metric, one[metric], other[metric], 0.5, 0.5, -0.01).share == 1.0
-        assert gain(metric, one[metric], other[metric], 0.5, 0.5, 0.01).share == 0.0
+        assert compute_gain(metric, one[metric], other[metric], 0.5, 0.5, 0.0) == Gain(
+            0.0, 0.0, 0.0, 0.0, 0.0
+        )
+        assert compute_gain(metric, one[metric], other[metric], 0.5, 0.5, -0.01).share == 1.0
+        assert compute_gain(metric, one[metric], other[metric], 0.5, 0.5, 0.01).share == 0.0
 
 
 def test_a_margin_is_reached_by_as_much():
     candidate = np.array([0.25, 0.5, 0.75, np.nan])
-    found = gain("accuracy", candidate, np.zeros(4), 0.5, 0.0, 0.5)
+    found = compute_gain("accuracy", candidate, np.zeros(4), 0.5, 0.0, 0.5)
     assert found.share == pytest.approx(2 / 3)
 
 
 def test_better_counts_every_gain_above_nothing_whatever_the_margin():
     candidate = np.array([0.4, 0.5, 0.51, 0.9, np.nan])
     for margin, share in ((-0.2, 1.0), (0.0, 0.5), (0.2, 0.25)):
-        found = gain("accuracy", candidate, np.full(5, 0.5), 0.5, 0.5, margin)
+        found = compute_gain("accuracy", candidate, np.full(5, 0.5), 0.5, 0.5, margin)
         assert (found.share, found.better) == (share, 0.5)
 
 
 def test_a_gain_that_most_resamples_do_not_define_is_none():
     candidate = np.array([0.25, 0.5, 0.75, np.nan])
-    assert gain("accuracy", candidate, np.array([0.0, np.nan, np.nan, 0.0]), 0.5, 0.0, 0.5) is None
+    assert compute_gain("accuracy", candidate, np.array([0.0, np.nan, np.nan, 0.0]), 0.5, 0.0, 0.5) is None

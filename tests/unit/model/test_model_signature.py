@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from evergreen.errors import SignatureMismatch
-from evergreen.model.signature import check, classes_of, model_inputs
-from evergreen.training.fit.fitting import Machine, fit
+from evergreen.model.signature import check_signature, list_model_inputs, read_model_classes
+from evergreen.training.fit.fitting import Machine, fit_model
 from evergreen.usecase import Feature, OnDemandFeature
 
 
 @pytest.fixture
 def model(toy_use_case, toy_columns):
     columns, label = toy_columns(80)
-    return fit(toy_use_case, columns, label, {"iterations": 2, "depth": 2}, Machine(1))
+    return fit_model(toy_use_case, columns, label, {"iterations": 2, "depth": 2}, Machine(1))
 
 
 def with_features(use_case, features, **changes):
@@ -21,8 +21,8 @@ def with_features(use_case, features, **changes):
 
 
 def test_a_model_fits_the_declaration_it_was_trained_by(toy_use_case, model):
-    check(toy_use_case, 1, model)
-    assert classes_of(model) == ("no", "yes")
+    check_signature(toy_use_case, 1, model)
+    assert read_model_classes(model) == ("no", "yes")
 
 
 def test_text_and_unused_features_are_handled(toy_use_case):
@@ -31,7 +31,7 @@ def test_text_and_unused_features_are_handled(toy_use_case):
         *toy_use_case.views[0].features,
         Feature("aside", "int", "Not for the model", used_by_model=False),
     ]
-    names = [f.name for f in model_inputs(with_features(toy_use_case, features))]
+    names = [f.name for f in list_model_inputs(with_features(toy_use_case, features))]
     assert names == ["age", "visits", "spend", "spend_per_visit", "note", "segment", "mood"]
 
 
@@ -40,7 +40,7 @@ def test_each_difference_is_named(toy_use_case, model):
 
     def fault(use_case):
         with pytest.raises(SignatureMismatch) as caught:
-            check(use_case, 3, model)
+            check_signature(use_case, 3, model)
         assert "toy version 3" in caught.value.message
         assert "train it again: evergreen train toy;" in caught.value.hint
         return caught.value.message
@@ -72,4 +72,4 @@ def test_a_model_is_refused_when_an_on_demand_feature_is_computed_by_other_code(
     other_code.__name__ = "spend_per_visit"
     changed = replace(toy_use_case, on_demand=(OnDemandFeature(other_code),))
     with pytest.raises(SignatureMismatch, match="spend_per_visit was computed by other code"):
-        check(changed, 1, model)
+        check_signature(changed, 1, model)

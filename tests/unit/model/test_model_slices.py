@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evergreen.errors import TrainingError
-from evergreen.model.judging.metrics import Scores, metrics
-from evergreen.model.judging.slices import MINIMUM_ROWS, MOST_GROUPS, group_names, slices
+from evergreen.model.judging.metrics import Scores, compute_metrics
+from evergreen.model.judging.slices import MINIMUM_ROWS, MOST_GROUPS, assign_groups, compute_slice_metrics
 from evergreen.usecase import Slice
 
 
@@ -27,10 +27,10 @@ def scored(said):
 
 def test_numbers_are_cut_at_the_edges_into_right_open_bins():
     ages = np.array([40.0, 39.9, 24.999, 25.0, np.nan, -1.0])
-    order, found = group_names(Slice("age", edges=(25.0, 40.0)), ages)
+    order, found = assign_groups(Slice("age", edges=(25.0, 40.0)), ages)
     assert order == ["< 25", "25 to 40", ">= 40", "missing"]
     assert found.tolist() == [">= 40", "25 to 40", "< 25", "25 to 40", "missing", "< 25"]
-    assert group_names(Slice("age", edges=(0.5,)), np.array([7.0]))[0] == [">= 0.5"]
+    assert assign_groups(Slice("age", edges=(0.5,)), np.array([7.0]))[0] == [">= 0.5"]
 
 
 @given(
@@ -39,7 +39,7 @@ def test_numbers_are_cut_at_the_edges_into_right_open_bins():
 )
 def test_each_number_is_in_the_bin_that_says_so(edges, values):
     column = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    order, found = group_names(Slice("age", edges=tuple(map(float, edges))), column)
+    order, found = assign_groups(Slice("age", edges=tuple(map(float, edges))), column)
     assert set(order) == set(found.tolist())
     for value, name in zip(values, found, strict=True):
         if value is None:
@@ -55,11 +55,11 @@ def test_each_number_is_in_the_bin_that_says_so(edges, values):
 
 def test_categories_are_groups_and_rare_ones_are_one():
     common = [f"c{number:02}" for number in range(MOST_GROUPS)]
-    order, found = group_names(Slice("mood"), names("z", None, *common[::-1], *common, "y", None, None))
+    order, found = assign_groups(Slice("mood"), names("z", None, *common[::-1], *common, "y", None, None))
     assert order == [*common, "(other)", "missing"]
     assert found[0] == found[-3] == "(other)"
     assert found[1] == "missing"
-    assert group_names(Slice("mood"), names("b", "a"))[0] == ["a", "b"]
+    assert assign_groups(Slice("mood"), names("b", "a"))[0] == ["a", "b"]
 
 
 def test_binary_metrics_by_group(toy_use_case):
@@ -69,7 +69,7 @@ def test_binary_metrics_by_group(toy_use_case):
     said = truth.copy()
     said[0] = "no"
     said[40:70] = "no"
-    (found,) = slices(use_case, {"segment": segment}, truth, scored(said))
+    (found,) = compute_slice_metrics(use_case, {"segment": segment}, truth, scored(said))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert (found["feature"], found["sensitive"], found["metric"]) == ("segment", True, "accuracy")
     phone, shop, web = found["groups"]
@@ -106,7 +106,7 @@ def test_multiclass_has_what_needs_no_positive_class(toy_use_case):
     use_case = sliced(toy_use_case, Slice("mood"), classes=("a", "b", "c"))
     truth = names(*"abc" * 20)
     said = np.where(truth == "c", "a", truth)
-    (found,) = slices(use_case, {"mood": names(*["fine"] * 60)}, truth, scored(said))
+    (found,) = compute_slice_metrics(use_case, {"mood": names(*["fine"] * 60)}, truth, scored(said))
     assert found["groups"][0]["values"] == pytest.approx({"accuracy": 2 / 3, "balanced_accuracy": 2 / 3})
     assert found["difference"] == found["ratio"] == {"accuracy": None, "balanced_accuracy": None}
 
@@ -116,7 +116,7 @@ def test_regression_has_error_and_bias(toy_use_case):
     ages = np.repeat([20.0, 70.0], 40)
     label = np.arange(80.0)
     said = label + np.repeat([2.0, -1.0], 40)
-    (found,) = slices(use_case, {"age": ages}, label, Scores(said, None))
+    (found,) = compute_slice_metrics(use_case, {"age": ages}, label, Scores(said, None))
     assert found["metric"] == "mae"
     assert [each["values"] for each in found["groups"]] == [
         {"mae": pytest.approx(2.0), "mean_error": pytest.approx(2.0)},
@@ -129,7 +129,9 @@ def test_regression_has_error_and_bias(toy_use_case):
 def test_perfect_groups_have_no_ratio_of_errors(toy_use_case):
     use_case = sliced(toy_use_case, Slice("age", edges=(50.0,)), classes=())
     label = np.arange(80.0)
-    (found,) = slices(use_case, {"age": np.repeat([20.0, 70.0], 40)}, label, Scores(label, None))
+    (found,) = compute_slice_metrics(
+        use_case, {"age": np.repeat([20.0, 70.0], 40)}, label, Scores(label, None)
+    )
     assert found["difference"]["mae"] == 0.0
     assert found["ratio"]["mae"] is None
 
@@ -146,11 +148,11 @@ def test_groups_add_up_to_all_rows(toy_use_case, seed, moods, rows):
         "mood": rng.choice(names(None, "fine", "so so", "übel")[:moods], rows),
         "age": rng.choice(np.array([10.0, 30.0, 70.0, np.nan]), rows),
     }
-    for found in slices(use_case, columns, truth, scored(said)):
+    for found in compute_slice_metrics(use_case, columns, truth, scored(said)):
         json.dumps(found, allow_nan=False)
         assert sum(each["rows"] for each in found["groups"]) == rows
         right = sum(each["rows"] * each["values"]["accuracy"] for each in found["groups"])
-        whole = metrics(use_case, truth, scored(said))["accuracy"]
+        whole = compute_metrics(use_case, truth, scored(said))["accuracy"]
         assert right == pytest.approx(rows * whole)
         judged = [each for each in found["groups"] if each["judged"]]
         assert all(each["rows"] >= MINIMUM_ROWS for each in judged)
@@ -161,6 +163,6 @@ def test_groups_add_up_to_all_rows(toy_use_case, seed, moods, rows):
 
 def test_without_slices_or_the_feature(toy_use_case):
     truth = names("no", "yes")
-    assert slices(sliced(toy_use_case), {}, truth, scored(truth)) == []
+    assert compute_slice_metrics(sliced(toy_use_case), {}, truth, scored(truth)) == []
     with pytest.raises(TrainingError, match="no feature 'mood'"):
-        slices(sliced(toy_use_case, Slice("mood")), {"age": np.ones(2)}, truth, scored(truth))
+        compute_slice_metrics(sliced(toy_use_case, Slice("mood")), {"age": np.ones(2)}, truth, scored(truth))

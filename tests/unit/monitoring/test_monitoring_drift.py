@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from evergreen.model.reference_profile import profile
-from evergreen.monitoring.drift import judge, measure
+from evergreen.model.reference_profile import build_reference_profile
+from evergreen.monitoring.drift import judge_drift, measure_feature_drift
 from evergreen.usecase import DriftPolicy
 
 SINCE = datetime(2026, 7, 1, tzinfo=UTC)
@@ -14,10 +14,10 @@ SINCE = datetime(2026, 7, 1, tzinfo=UTC)
 def measured(toy_use_case, toy_columns):
     """A function that measures columns against the profile of 3,000 rows of the toy."""
     columns, label = toy_columns(3_000)
-    reference = {p.feature: p for p in profile(toy_use_case, columns, label)}
+    reference = {p.feature: p for p in build_reference_profile(toy_use_case, columns, label)}
 
     def run(current):
-        return measure(toy_use_case, reference, current)
+        return measure_feature_drift(toy_use_case, reference, current)
 
     return run
 
@@ -55,7 +55,7 @@ def test_a_handful_of_rows_does_not_drift_by_chance(measured, toy_columns):
 
 def test_the_verdict_needs_enough_rows(measured, toy_columns):
     found = measured(toy_columns(500, seed=9, shift=2.0)[0])
-    drifted, reason = judge(DriftPolicy(min_rows=501), found, 500, SINCE)
+    drifted, reason = judge_drift(DriftPolicy(min_rows=501), found, 500, SINCE)
     assert drifted is None
     assert reason == "no verdict: 500 of 501 predictions since 2026-07-01 00:00 UTC"
 
@@ -63,9 +63,9 @@ def test_the_verdict_needs_enough_rows(measured, toy_columns):
 def test_the_verdict_needs_enough_features_and_names_the_greatest(measured, toy_columns):
     found = measured(toy_columns(500, seed=9, shift=2.0)[0])
     many = sum(feature.drifted for feature in found)
-    drifted, reason = judge(DriftPolicy(min_features=many), found, 500, SINCE)
+    drifted, reason = judge_drift(DriftPolicy(min_features=many), found, 500, SINCE)
     assert drifted is True
     assert reason == (f"{many} of 6 features drifted (largest PSI {found[0].psi:.2f} in {found[0].feature})")
-    drifted, reason = judge(DriftPolicy(min_features=many + 1), found, 500, SINCE)
+    drifted, reason = judge_drift(DriftPolicy(min_features=many + 1), found, 500, SINCE)
     assert drifted is False
     assert f"and it takes {many + 1}" in reason

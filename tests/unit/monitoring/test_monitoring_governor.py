@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from evergreen.monitoring.governor import decide
+from evergreen.monitoring.governor import apply_retrain_policy
 from evergreen.store.records.drift_report import DriftReport
 from evergreen.usecase import RetrainPolicy
 
@@ -15,22 +15,24 @@ def report(drifted, reason=FOUND):
 
 
 def test_drift_is_a_reason_to_retrain():
-    assert decide(RetrainPolicy(), report(True), NOW) == (True, f"yes, because {FOUND}")
+    assert apply_retrain_policy(RetrainPolicy(), report(True), NOW) == (True, f"yes, because {FOUND}")
 
 
 def test_no_drift_is_not():
     quiet = "0 of 27 features drifted (largest PSI 0.03 in age)"
-    assert decide(RetrainPolicy(), report(False, quiet), NOW) == (False, f"no, because {quiet}")
+    assert apply_retrain_policy(RetrainPolicy(), report(False, quiet), NOW) == (False, f"no, because {quiet}")
 
 
 def test_no_verdict_is_not_either():
-    retrain, reason = decide(RetrainPolicy(), report(None, "no verdict: 120 of 500 predictions"), NOW)
+    retrain, reason = apply_retrain_policy(
+        RetrainPolicy(), report(None, "no verdict: 120 of 500 predictions"), NOW
+    )
     assert retrain is False
     assert reason == "no, because there is no verdict: 120 of 500 predictions"
 
 
 def test_a_use_case_may_not_want_to_retrain_on_drift():
-    retrain, reason = decide(RetrainPolicy(on_drift=False), report(True), NOW)
+    retrain, reason = apply_retrain_policy(RetrainPolicy(on_drift=False), report(True), NOW)
     assert retrain is False
     assert "does not retrain on drift, although 12 of 27" in reason
 
@@ -38,18 +40,20 @@ def test_a_use_case_may_not_want_to_retrain_on_drift():
 @pytest.mark.parametrize("who", ["promoted_at", "last_retrain"])
 def test_the_cooldown_leaves_a_fresh_champion_and_a_fresh_decision_alone(who):
     policy = RetrainPolicy(cooldown=timedelta(days=1))
-    retrain, reason = decide(policy, report(True), NOW, **{who: NOW - timedelta(hours=3)})
+    retrain, reason = apply_retrain_policy(policy, report(True), NOW, **{who: NOW - timedelta(hours=3)})
     assert retrain is False
     assert "3 h ago and the cooldown is 1 d, although 12 of 27" in reason
-    assert decide(policy, report(True), NOW, **{who: NOW - timedelta(days=1)})[0] is True
+    assert apply_retrain_policy(policy, report(True), NOW, **{who: NOW - timedelta(days=1)})[0] is True
 
 
 def test_without_a_cooldown_nothing_is_too_fresh():
-    assert decide(RetrainPolicy(), report(True), NOW, promoted_at=NOW, last_retrain=NOW)[0] is True
+    assert (
+        apply_retrain_policy(RetrainPolicy(), report(True), NOW, promoted_at=NOW, last_retrain=NOW)[0] is True
+    )
 
 
 def test_a_moment_before_the_champion_is_told_as_such():
     promoted = NOW + timedelta(hours=3)
-    retrain, reason = decide(RetrainPolicy(), report(True), NOW, promoted_at=promoted)
+    retrain, reason = apply_retrain_policy(RetrainPolicy(), report(True), NOW, promoted_at=promoted)
     assert retrain is False
     assert reason == f"no, because champion v2 was promoted after that moment, although {FOUND}"

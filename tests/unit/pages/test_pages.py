@@ -8,9 +8,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evergreen.pages.charts import Curve, bar, dot, legend, plot, stacked
-from evergreen.pages.numbers import moment, number, percent, short, signed, size, step_places, ticks, told
-from evergreen.pages.page import Html, Section, facts, folded, page, soft, table
+from evergreen.pages.charts import (
+    Curve,
+    render_bar,
+    render_dot,
+    render_legend,
+    render_plot,
+    render_stacked_bar,
+)
+from evergreen.pages.numbers import (
+    choose_tick_decimals,
+    compute_ticks,
+    format_bytes,
+    format_difference,
+    format_moment,
+    format_number,
+    format_percent,
+    format_value,
+    shorten_text,
+)
+from evergreen.pages.page import (
+    Html,
+    Section,
+    render_details,
+    render_facts,
+    render_note,
+    render_page,
+    render_table,
+)
 
 EVIL = "<b>&\"'"
 
@@ -31,33 +56,55 @@ EVIL = "<b>&\"'"
     ],
 )
 def test_numbers_have_three_or_four_digits(value: float | None, text: str) -> None:
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 def test_shares_sizes_signs_and_moments() -> None:
-    assert [percent(value) for value in (0, 0.0001, 0.125, 1, None)] == ["0%", "<0.1%", "12.5%", "100%", "–"]
-    assert [size(value) for value in (12, 812_345, 2.5e9)] == ["12 bytes", "812 kB", "2.5 GB"]
-    assert (signed(0.0067, 4), signed(-3), number(-0.00001, 2)) == ("+0.0067", "-3", "0.00")
-    assert moment("2026-09-01T02:00:00+02:00") == "2026-09-01 00:00 UTC"
-    assert moment("one day") == "one day"
-    assert [told(value) for value in (True, None, 0.25, [1, 2.5], "x")] == ["yes", "–", "0.25", "1, 2.5", "x"]
-    assert short("a \n b" + "c" * 99, 6) == "a bcc…"
+    assert [format_percent(value) for value in (0, 0.0001, 0.125, 1, None)] == [
+        "0%",
+        "<0.1%",
+        "12.5%",
+        "100%",
+        "–",
+    ]
+    assert [format_bytes(value) for value in (12, 812_345, 2.5e9)] == ["12 bytes", "812 kB", "2.5 GB"]
+    assert (format_difference(0.0067, 4), format_difference(-3), format_number(-0.00001, 2)) == (
+        "+0.0067",
+        "-3",
+        "0.00",
+    )
+    assert format_moment("2026-09-01T02:00:00+02:00") == "2026-09-01 00:00 UTC"
+    assert format_moment("one day") == "one day"
+    assert [format_value(value) for value in (True, None, 0.25, [1, 2.5], "x")] == [
+        "yes",
+        "–",
+        "0.25",
+        "1, 2.5",
+        "x",
+    ]
+    assert shorten_text("a \n b" + "c" * 99, 6) == "a bcc…"
 
 
 @given(low=st.floats(-1e6, 1e6), span=st.floats(1e-3, 1e6))
 def test_ticks_lie_between_the_ends_and_are_told_apart(low: float, span: float) -> None:
-    found = ticks(low, low + span)
+    found = compute_ticks(low, low + span)
     slack = 1e-6 * (abs(low) + span)
     assert 2 <= len(found) <= 12
     assert all(low - slack <= mark <= low + span + slack for mark in found)
-    assert len({number(mark, step_places(found)) for mark in found}) == len(found)
+    assert len({format_number(mark, choose_tick_decimals(found)) for mark in found}) == len(found)
 
 
 def test_whatever_is_shown_is_escaped() -> None:
-    body = table((EVIL,), [(EVIL,), (Html("<i>x</i>"),), (None,)]) + soft(EVIL) + folded(EVIL, "")
-    body += facts({EVIL: EVIL, "absent": None}) + legend([EVIL]) + stacked({EVIL: 1.0})
-    body += plot([Curve(EVIL, [(0.0, 1.0)])], EVIL, EVIL)
-    text = page(EVIL, [EVIL], [Section(EVIL, body)], style="p{}", links=False)
+    body = (
+        render_table((EVIL,), [(EVIL,), (Html("<i>x</i>"),), (None,)])
+        + render_note(EVIL)
+        + render_details(EVIL, "")
+    )
+    body += (
+        render_facts({EVIL: EVIL, "absent": None}) + render_legend([EVIL]) + render_stacked_bar({EVIL: 1.0})
+    )
+    body += render_plot([Curve(EVIL, [(0.0, 1.0)])], EVIL, EVIL)
+    text = render_page(EVIL, [EVIL], [Section(EVIL, body)], style="p{}", links=False)
     assert "<b>" not in text
     assert "<i>x</i>" in text
     assert "absent" not in text
@@ -70,11 +117,11 @@ def test_an_anchor_holds_no_markup() -> None:
 
 
 def test_bars_and_dots_stay_inside() -> None:
-    assert "width:100.0%" in bar(7.0)
-    assert "left:50.00%" in dot(5.0, (0.0, 10.0))
-    assert "▸" in dot(11.0, (0.0, 10.0))
-    assert "◂" in dot(-1.0, (0.0, 10.0), interval=(-2.0, 3.0))
-    assert 'class="dot"' in dot(5.0, (5.0, 5.0))
+    assert "width:100.0%" in render_bar(7.0)
+    assert "left:50.00%" in render_dot(5.0, (0.0, 10.0))
+    assert "▸" in render_dot(11.0, (0.0, 10.0))
+    assert "◂" in render_dot(-1.0, (0.0, 10.0), interval=(-2.0, 3.0))
+    assert 'class="dot"' in render_dot(5.0, (5.0, 5.0))
 
 
 @given(
@@ -82,7 +129,7 @@ def test_bars_and_dots_stay_inside() -> None:
     foot=st.booleans(),
 )
 def test_a_plot_draws_inside_its_frame(points: list[tuple[float, float]], foot: bool) -> None:
-    text = plot([Curve("a", points)], "x", "y", below=[(x, 1) for x, _ in points] if foot else ())
+    text = render_plot([Curve("a", points)], "x", "y", below=[(x, 1) for x, _ in points] if foot else ())
     assert "nan" not in text
     for x, y in re.findall(r"M(-?[\d.]+) (-?[\d.]+)h0", text):
         assert 0 <= float(x) <= 500

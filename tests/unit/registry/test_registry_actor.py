@@ -8,7 +8,7 @@ import pwd
 
 import pytest
 
-from evergreen.registry.actor import whoever
+from evergreen.registry.actor import identify_actor
 
 
 @pytest.fixture
@@ -29,16 +29,16 @@ def test_the_environment_makes_nobody_another(
     account: None, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "ann")
-    assert whoever() == f"bob@{platform.node()}"
+    assert identify_actor() == f"bob@{platform.node()}"
 
 
 def test_behind_root_stands_who_used_sudo(account: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 0)
-    assert whoever() == f"root@{platform.node()}"
+    assert identify_actor() == f"root@{platform.node()}"
     monkeypatch.setenv("SUDO_UID", "1001")
-    assert whoever() == f"root@{platform.node()} (sudo by ann)"
+    assert identify_actor() == f"root@{platform.node()} (sudo by ann)"
     monkeypatch.setenv("SUDO_UID", "9999")
-    assert whoever() == f"root@{platform.node()} (sudo by uid-9999)"
+    assert identify_actor() == f"root@{platform.node()} (sudo by uid-9999)"
 
 
 @pytest.mark.parametrize(("user", "told"), [(1002, "1001"), (0, "0"), (0, ""), (0, "ann"), (0, "-1")])
@@ -47,16 +47,16 @@ def test_nobody_but_root_is_believed_who_used_sudo(
 ) -> None:
     monkeypatch.setattr(os, "getuid", lambda: user)
     monkeypatch.setenv("SUDO_UID", told)
-    assert whoever() == f"{'root' if user == 0 else 'bob'}@{platform.node()}"
+    assert identify_actor() == f"{'root' if user == 0 else 'bob'}@{platform.node()}"
 
 
 def test_a_container_s_user_without_a_name_is_told_by_number(
     account: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 10001)
-    assert whoever() == f"uid-10001@{platform.node()}"
+    assert identify_actor() == f"uid-10001@{platform.node()}"
 
 
 def test_a_name_fits_the_ledger(account: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "node", lambda: "n" * 300)
-    assert len(whoever()) == 255
+    assert len(identify_actor()) == 255

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from evergreen.errors import NoChampion, RegistryError, RegistryUnreachable
-from evergreen.registry.champion import Champion, champion, require_champion
-from evergreen.registry.connection import over_http
+from evergreen.registry.champion import Champion, read_champion, require_champion
+from evergreen.registry.connection import uses_http
 from evergreen.registry.models import has_version
 from evergreen.settings import Settings
-from evergreen.training.tracking.training_runs import run_tags
+from evergreen.training.tracking.training_runs import read_run_tags
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def mlflow_says():
 
 def test_a_champion_with_and_without_its_time(mlflow_says):
     version = {"version": "3", "run_id": "abc"}
-    assert champion(mlflow_says(200, {"model_version": version}), "toy") == Champion(3, "abc", None)
+    assert read_champion(mlflow_says(200, {"model_version": version}), "toy") == Champion(3, "abc", None)
     tagged = {**version, "tags": [{"key": "evergreen.promoted_at", "value": "2026-07-01T00:00:00+00:00"}]}
-    found = champion(mlflow_says(200, {"model_version": tagged}), "toy")
+    found = read_champion(mlflow_says(200, {"model_version": tagged}), "toy")
     assert found == Champion(3, "abc", datetime(2026, 7, 1, tzinfo=UTC))
 
 
@@ -66,7 +66,7 @@ def test_only_what_mlflow_does_not_have_counts_as_deleted(mlflow_says):
 )
 def test_no_model_and_no_alias_are_no_champion(mlflow_says, status, code):
     settings = mlflow_says(status, {"error_code": code, "message": "not found"})
-    assert champion(settings, "toy") is None
+    assert read_champion(settings, "toy") is None
     with pytest.raises(NoChampion, match="toy has no champion") as caught:
         require_champion(settings, "toy")
     assert "evergreen train toy" in caught.value.hint
@@ -74,15 +74,15 @@ def test_no_model_and_no_alias_are_no_champion(mlflow_says, status, code):
 
 def test_an_error_of_the_server_is_not_taken_for_no_champion(mlflow_says):
     with pytest.raises(RegistryError, match=r"500.*out of memory"):
-        champion(mlflow_says(500, {"error_code": "INTERNAL_ERROR", "message": "out of memory"}), "toy")
+        read_champion(mlflow_says(500, {"error_code": "INTERNAL_ERROR", "message": "out of memory"}), "toy")
     with pytest.raises(RegistryUnreachable, match="503"):
-        champion(mlflow_says(503, b"starting"), "toy")
+        read_champion(mlflow_says(503, b"starting"), "toy")
 
 
 def test_another_kind_of_server_is_recognised(mlflow_says):
     for status in (200, 404):
         with pytest.raises(RegistryError) as caught:
-            champion(mlflow_says(status, b"<html>hello</html>"), "toy")
+            read_champion(mlflow_says(status, b"<html>hello</html>"), "toy")
         assert "EVERGREEN_MLFLOW_TRACKING_URI" in caught.value.hint
 
 
@@ -91,7 +91,7 @@ def test_nobody_there_is_said_in_words():
         probe.bind(("127.0.0.1", 0))
         settings = Settings(mlflow_tracking_uri=f"http://127.0.0.1:{probe.getsockname()[1]}")
         with pytest.raises(RegistryUnreachable, match="does not answer at http") as caught:
-            champion(settings, "toy")
+            read_champion(settings, "toy")
     assert "evergreen up" in caught.value.hint
 
 
@@ -104,19 +104,19 @@ def test_a_server_that_is_silent_is_waited_for_only_seconds(monkeypatch):
 
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", silent)
     with pytest.raises(RegistryUnreachable, match="timed out"):
-        champion(Settings(mlflow_tracking_uri="http://silent.example"), "toy")
+        read_champion(Settings(mlflow_tracking_uri="http://silent.example"), "toy")
     (limit,) = limits
     assert limit["connect"] <= 3
     assert limit["read"] <= 10
 
 
 def test_only_http_is_asked_over_http():
-    assert over_http(Settings(mlflow_tracking_uri="https://mlflow.example"))
-    assert not over_http(Settings(mlflow_tracking_uri="sqlite:///mlflow.db"))
+    assert uses_http(Settings(mlflow_tracking_uri="https://mlflow.example"))
+    assert not uses_http(Settings(mlflow_tracking_uri="sqlite:///mlflow.db"))
 
 
 def test_a_server_that_answers_but_fails_is_not_called_away(mlflow_says, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     with pytest.raises(RegistryUnreachable, match="fails: too many 500 error responses") as told:
-        run_tags(mlflow_says(500, b"no space left, but the server does not say so"), "a-run")
+        read_run_tags(mlflow_says(500, b"no space left, but the server does not say so"), "a-run")
     assert "full disk" in told.value.hint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evergreen.registry.ledger_rights import harms
+from evergreen.registry.ledger_rights import is_harmful_grant
 
 SCHEMA = "ever_green_ledger"
 NAMED = "`at`, `use_case`, `reason`"
@@ -23,7 +23,7 @@ NAMED = "`at`, `use_case`, `reason`"
     ],
 )
 def test_what_is_needed_is_harmless(rights: str, place: str) -> None:
-    assert not harms(f"GRANT {rights} ON {place} TO `evergreen`@`%`", SCHEMA)
+    assert not is_harmful_grant(f"GRANT {rights} ON {place} TO `evergreen`@`%`", SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_what_is_needed_is_harmless(rights: str, place: str) -> None:
     ],
 )
 def test_what_endangers_it_is_seen(rights: str, place: str) -> None:
-    assert harms(f"GRANT {rights} ON {place} TO `evergreen`@`%`", SCHEMA)
+    assert is_harmful_grant(f"GRANT {rights} ON {place} TO `evergreen`@`%`", SCHEMA)

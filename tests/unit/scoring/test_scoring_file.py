@@ -32,7 +32,7 @@ class Scoring:
         # The costly error is to miss a late parcel: "yes" is predicted from a probability of 0.25 on.
         self.model: LoadedModel = fit(self.use_case, weights=(1.0, 3.0))
         self.declare_as(self.use_case)
-        monkeypatch.setattr(file, "load", lambda *_: self.use_case)
+        monkeypatch.setattr(file, "load_use_case", lambda *_: self.use_case)
         monkeypatch.setattr(file, "require_champion", lambda *_: SimpleNamespace(version=1))
         monkeypatch.setattr("evergreen.registry.models.load_model", lambda *_: self.model)
 

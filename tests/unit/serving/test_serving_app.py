@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from evergreen.errors import KeyNotFound, NoChampion, StoreUnreachable
-from evergreen.serving.app import equip, new_app
+from evergreen.serving.app import configure_app, create_app
 from evergreen.usecase import UseCase
 from support.parcel_case import row
 
@@ -55,7 +55,7 @@ def runtime(parcel: UseCase) -> StandIn:
 
 @pytest.fixture
 def http(runtime: StandIn) -> Iterator[TestClient]:
-    app = equip(new_app(), runtime)  # type: ignore[arg-type]
+    app = configure_app(create_app(), runtime)  # type: ignore[arg-type]
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from evergreen.serving.http.examples import draw_requests
-from evergreen.serving.http.schema import schemas
+from evergreen.serving.http.schema import build_schemas
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, Label, UseCase
 
 
@@ -17,7 +17,7 @@ def test_same_seed_same_rows_other_seed_other_rows(parcel: UseCase) -> None:
 
 
 def test_every_row_is_accepted_by_the_service_schema(parcel: UseCase) -> None:
-    body = schemas(parcel).predict_batch
+    body = build_schemas(parcel).predict_batch
     rows = draw_requests(parcel, 500, seed=3)
     body.model_validate_json(json.dumps({"data": rows}))
 
@@ -50,4 +50,4 @@ def test_open_and_narrow_domains(feature: Feature) -> None:
         label=Label("y", FileSource("f.csv"), "m"),
     )
     rows = draw_requests(case, 50, seed=5)
-    schemas(case).predict_batch.model_validate_json(json.dumps({"data": rows}))
+    build_schemas(case).predict_batch.model_validate_json(json.dumps({"data": rows}))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from evergreen.model.on_demand import columns_of_rows
-from evergreen.model.reference_profile import profile
-from evergreen.serving.app import equip, new_app
-from evergreen.serving.http.schema import schemas
+from evergreen.model.on_demand import build_columns_from_rows
+from evergreen.model.reference_profile import build_reference_profile
+from evergreen.serving.app import configure_app, create_app
+from evergreen.serving.http.schema import build_schemas
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from support.answering import answering, fit
@@ -36,7 +36,7 @@ def logged() -> list[Any]:
 @pytest.fixture
 def http(settings_here: Settings, guessed: UseCase, logged: list[Any]) -> Iterator[TestClient]:
     runtime = answering(settings_here, guessed, fit(guessed), logged)
-    with TestClient(equip(new_app(), runtime), raise_server_exceptions=False) as client:
+    with TestClient(configure_app(create_app(), runtime), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -112,7 +112,7 @@ def test_the_openapi_page_agrees(http: TestClient, parcel: UseCase) -> None:
     }
     assert "warnings" in made["Prediction"]["required"]
     # Where every domain is a rule, answers are what they were.
-    assert "warnings" not in schemas(parcel).prediction.model_fields
+    assert "warnings" not in build_schemas(parcel).prediction.model_fields
 
 
 def test_every_documented_field_of_an_answer_is_there(http: TestClient) -> None:
@@ -123,7 +123,7 @@ def test_every_documented_field_of_an_answer_is_there(http: TestClient) -> None:
 def test_drift_sees_what_was_beyond_the_guess(http: TestClient, logged: list[Any], guessed: UseCase) -> None:
     reference = {
         each.feature: each
-        for each in profile(
+        for each in build_reference_profile(
             guessed,
             {
                 "weight": np.linspace(0.1, 50, 400),
@@ -140,7 +140,7 @@ def test_drift_sees_what_was_beyond_the_guess(http: TestClient, logged: list[Any
     }
     for changes in ({"weight": 400}, {"weight": -400}, {"weight": None}, {"carrier": "drone"}):
         http.post("/predict", json={"data": row(**changes)})
-    columns = columns_of_rows(guessed, logged)
+    columns = build_columns_from_rows(guessed, logged)
     weights = reference["weight"].count(columns["weight"])
     assert (weights[0], weights[-2], weights[-1]) == (2, 1, 1)  # the row of 2.5 lies in the first bin, too
     assert reference["carrier"].count(columns["carrier"])[-2] == 1

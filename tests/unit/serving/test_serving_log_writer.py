@@ -13,7 +13,7 @@ import pytest
 
 from evergreen.errors import PredictionLogFull, StoreUnreachable
 from evergreen.serving.predictions.log_writer import PredictionLog
-from evergreen.serving.predictions.spool import Row, Spill
+from evergreen.serving.predictions.spool import PredictionSpool, Row
 from support.waiting import eventually
 
 
@@ -59,7 +59,7 @@ def database() -> Database:
 
 def log_on(database: Database, home: Path, **options: Any) -> PredictionLog:
     options = {"group_seconds": 0.02, "retry_seconds": (0.02, 0.05), **options}
-    spill = Spill(home, "parcel", segment_rows=options.pop("segment_rows", 2000))
+    spill = PredictionSpool(home, "parcel", segment_rows=options.pop("segment_rows", 2000))
     log = PredictionLog(
         database.write, spill, at_fault=lambda error: isinstance(error, ValueError), **options
     )
@@ -177,14 +177,14 @@ def test_a_disk_that_is_full_too_keeps_the_rows_in_memory(
 ) -> None:
     tried = threading.Event()
 
-    def full(self: Spill, rows: Sequence[Row]) -> None:
+    def full(self: PredictionSpool, rows: Sequence[Row]) -> None:
         tried.set()
         raise OSError(28, "No space left on device")
 
     log = log_on(database, tmp_path)
     database.away = True
     with monkeypatch.context() as patch:
-        patch.setattr(Spill, "append", full)
+        patch.setattr(PredictionSpool, "append", full)
         log.put(make_rows(30))
         eventually(tried.is_set)
         database.away = False

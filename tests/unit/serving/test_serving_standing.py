@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from evergreen.registry.champion import Champion
-from evergreen.serving.standing import Standing, container_of, standing_of
+from evergreen.serving.standing import ServiceStatus, build_service_status, format_container_name
 from evergreen.usecase import UseCase
-from evergreen.usecase.digest import serving_digest
+from evergreen.usecase.digest import compute_serving_digest
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -21,7 +21,7 @@ URL = "http://127.0.0.1:1"
 def metadata(parcel: UseCase, **changes: Any) -> dict[str, Any]:
     return {
         "model_version": 1,
-        "declaration": serving_digest(parcel),
+        "declaration": compute_serving_digest(parcel),
         "started_at": LONG_AGO.isoformat(),
         "trouble": "",
         **changes,
@@ -30,9 +30,9 @@ def metadata(parcel: UseCase, **changes: Any) -> dict[str, Any]:
 
 def standing(
     parcel: UseCase, champion: int | None = 1, since: datetime = LONG_AGO, **changes: Any
-) -> Standing:
+) -> ServiceStatus:
     named = Champion(champion, "run", since) if champion else None
-    return standing_of(metadata(parcel, **changes), URL, parcel, named, NOW)
+    return build_service_status(metadata(parcel, **changes), URL, parcel, named, NOW)
 
 
 def test_a_service_of_now_does_not_lag(parcel: UseCase) -> None:
@@ -43,7 +43,7 @@ def test_a_service_of_now_does_not_lag(parcel: UseCase) -> None:
 
 def test_an_older_declaration_and_another_model_are_named_with_the_remedy(parcel: UseCase) -> None:
     found = standing(parcel, 3, declaration="a1b2c3d4e5", trouble="version 3 does not fit")
-    now = serving_digest(parcel)[:7]
+    now = compute_serving_digest(parcel)[:7]
     assert found.describe() == (
         "serves v1, champion is v3; holds an older declaration"
         f" (a1b2c3d, now {now}): evergreen restart parcel"
@@ -78,15 +78,15 @@ def test_without_a_champion_a_model_that_answers_is_not_behind(parcel: UseCase) 
 def test_a_service_of_an_earlier_version_tells_no_declaration(parcel: UseCase) -> None:
     told = metadata(parcel)
     del told["declaration"]
-    assert not standing_of(told, URL, parcel, Champion(1, "run", LONG_AGO), NOW).outdated
+    assert not build_service_status(told, URL, parcel, Champion(1, "run", LONG_AGO), NOW).outdated
 
 
 def test_a_changed_declaration_makes_a_running_service_outdated(parcel: UseCase) -> None:
     view = parcel.views[0]
     weight = replace(view.features[0], maximum=500)
     wider = replace(parcel, views=(replace(view, features=(weight, *view.features[1:])),))
-    assert standing_of(metadata(parcel), URL, wider, Champion(1, "run", LONG_AGO), NOW).outdated
+    assert build_service_status(metadata(parcel), URL, wider, Champion(1, "run", LONG_AGO), NOW).outdated
 
 
 def test_the_containers_name_is_the_one_of_the_compose_file() -> None:
-    assert container_of("credit_score") == "service-credit-score"
+    assert format_container_name("credit_score") == "service-credit-score"

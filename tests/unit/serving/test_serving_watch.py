@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evergreen.errors import StoreUnreachable
-from evergreen.serving.models.watch import Witness
+from evergreen.serving.models.watch import ChampionWatch
 
 JOIN_SECONDS = 60.0  # bounds a failing test
 
@@ -72,7 +72,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
 def test_news_is_compared_once_and_what_is_seen_first_is_news(
     comparison: Comparison, threads: Threads
 ) -> None:
-    witness = Witness(comparison)
+    witness = ChampionWatch(comparison)
     calls = []
     for seen in (None, None, named(1), named(1), named(1, "made anew"), named(2), None, None, named(2)):
         witness.saw(seen)
@@ -84,7 +84,7 @@ def test_news_is_compared_once_and_what_is_seen_first_is_news(
 def test_a_failed_comparison_is_repeated_until_it_succeeds_and_logged_once(
     comparison: Comparison, threads: Threads, caplog: pytest.LogCaptureFixture
 ) -> None:
-    witness = Witness(comparison)
+    witness = ChampionWatch(comparison)
     comparison.fault = StoreUnreachable("MariaDB does not answer")
     with caplog.at_level(logging.WARNING):
         for _ in range(4):
@@ -104,7 +104,7 @@ def test_a_failed_comparison_is_repeated_until_it_succeeds_and_logged_once(
 def test_while_one_comparison_lasts_nobody_waits_and_no_other_begins(
     comparison: Comparison, threads: Threads
 ) -> None:
-    witness = Witness(comparison)
+    witness = ChampionWatch(comparison)
     comparison.may_end.clear()
     witness.saw(named(1))
     for version in range(2, 50):
@@ -123,7 +123,7 @@ def test_a_process_without_room_for_a_thread_tries_again(
     def full(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    witness = Witness(comparison)
+    witness = ChampionWatch(comparison)
     with monkeypatch.context() as fault:
         fault.setattr(threading.Thread, "start", full)
         witness.saw(named(1))

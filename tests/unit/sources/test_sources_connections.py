@@ -10,7 +10,7 @@ import pytest
 
 from evergreen.errors import SettingsError, SourceError
 from evergreen.settings import STACK_ENV, Settings
-from evergreen.sources.connections import connection_url, parse_connection
+from evergreen.sources.connections import find_connection_url, parse_connection
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def test_a_uri_from_the_environment(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_BANK", "mysql://us%40er:p%2Fw%3A@db.local:3307/bank?charset=utf8mb4")
-    url = connection_url("bank", home)
+    url = find_connection_url("bank", home)
     assert (url.drivername, url.username, url.password) == ("mysql+mysqldb", "us@er", "p/w:")
     assert (url.host, url.port, url.database, dict(url.query)) == (
         "db.local",
@@ -35,7 +35,7 @@ def test_a_uri_from_the_environment(home: Settings, monkeypatch: pytest.MonkeyPa
 def test_json_from_the_environment(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {"conn_type": "postgres", "host": "h", "login": "u", "password": "p", "schema": "d", "port": 1}
     monkeypatch.setenv("AIRFLOW_CONN_BANK", json.dumps({**fields, "extra": '{"sslmode": "require"}'}))
-    assert connection_url("bank", home).render_as_string(hide_password=False) == (
+    assert find_connection_url("bank", home).render_as_string(hide_password=False) == (
         "postgresql+psycopg2://u:p@h:1/d?sslmode=require"
     )
 
@@ -44,14 +44,14 @@ def test_the_running_stacks_file_comes_after_the_environment(
     home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home.home / STACK_ENV).write_text("AIRFLOW_CONN_BANK='mysql://stack@h/d'\n")
-    assert connection_url("bank", home).username == "stack"
+    assert find_connection_url("bank", home).username == "stack"
     monkeypatch.setenv("AIRFLOW_CONN_BANK", "mysql://shell@h/d")
-    assert connection_url("bank", home).username == "shell"
+    assert find_connection_url("bank", home).username == "shell"
 
 
 def test_an_unknown_connection_says_how_to_define_it(home: Settings) -> None:
     with pytest.raises(SourceError, match="no connection 'bank'") as raised:
-        connection_url("bank", home)
+        find_connection_url("bank", home)
     assert "AIRFLOW_CONN_BANK" in raised.value.hint
 
 

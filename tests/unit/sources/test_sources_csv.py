@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from evergreen.errors import SettingsError, SourceUnreadable
 from evergreen.settings import Settings
 from evergreen.sources.files import csv_file, quotes, text
-from evergreen.sources.read import read
+from evergreen.sources.read import read_source
 from evergreen.usecase import TIMELESS, FileSource
 
 Rows = list[dict[str, Any]]
@@ -25,7 +25,7 @@ Rows = list[dict[str, Any]]
 def rows_at(path: Path | str, **declared: Any) -> Rows:
     settings = Settings(home=Path(path).parent, sources={})
     source = FileSource(str(path), **declared)
-    frame = read(source, settings, "toy", start=TIMELESS, end=datetime(2026, 1, 1, tzinfo=UTC))
+    frame = read_source(source, settings, "toy", start=TIMELESS, end=datetime(2026, 1, 1, tzinfo=UTC))
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
@@ -214,7 +214,7 @@ def test_misplaced_quotes_are_those_that_a_state_machine_finds(fields: list[str]
     content = "".join(fields)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quotes, "_CHUNK", chunk)
-        found = quotes.misplaced(io.BytesIO(content.encode()), ",", 1 << 20)
+        found = quotes.find_misplaced_quote(io.BytesIO(content.encode()), ",", 1 << 20)
     assert found == _misplaced_by_hand(content)
 
 

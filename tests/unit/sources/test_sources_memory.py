@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from evergreen.errors import SourceUnreadable
 from evergreen.settings import Settings
 from evergreen.sources.files import csv_file, json_lines, parquet
-from evergreen.sources.files.column_names import MOST_COLUMNS
+from evergreen.sources.files.column_names import MAX_COLUMNS
 from evergreen.sources.read import BATCH_BYTES, BATCH_ROWS, open_source
 from evergreen.usecase import TIMELESS, FileSource
 
@@ -46,7 +46,7 @@ def written(table: pa.Table, **options: Any) -> bytes:
 
 
 def decoded(content: bytes, rows: int = BATCH_ROWS, size: int = BATCH_BYTES) -> Iterator[pa.Table]:
-    return parquet.batches("rows.parquet", lambda: io.BytesIO(content), rows, size)
+    return parquet.read_batches("rows.parquet", lambda: io.BytesIO(content), rows, size)
 
 
 def repeated(text: str, rows: int = ROWS) -> pa.Array:
@@ -278,7 +278,7 @@ def test_xz_streams_follow_one_another(tmp_path: Path, padding: bytes) -> None:
 def test_a_member_of_its_own_in_each_line_makes_no_square_of_memory(pool: pa.MemoryPool) -> None:
     text = "".join(f'{{"k{number}": 1}}\n' for number in range(400))
     text += "{}\n" * 80_000
-    found = json_lines.batches("rows.jsonl", lambda: io.BytesIO(text.encode()))
+    found = json_lines.read_batches("rows.jsonl", lambda: io.BytesIO(text.encode()))
     assert sum(batch.num_rows for batch in found) == 80_400
     assert pool.max_memory() < 96 * MB  # 80,400 rows of 400 numbers are 260 MB
 
@@ -287,17 +287,17 @@ def test_a_member_of_its_own_in_each_line_makes_no_square_of_memory(pool: pa.Mem
 def test_more_members_than_columns_may_be_are_refused(separator: str) -> None:
     text = "{" + separator.join(f'"{number:x}":{{}}' for number in range(5_100)) + "}\n"
     with pytest.raises(SourceUnreadable, match="more than 5,000 columns"):
-        list(json_lines.batches("rows.jsonl", lambda: io.BytesIO(text.encode())))
+        list(json_lines.read_batches("rows.jsonl", lambda: io.BytesIO(text.encode())))
 
 
 def test_more_columns_than_there_may_be_are_refused() -> None:
-    text = ",".join(f"{number:x}" for number in range(MOST_COLUMNS + 1)) + "\n"
+    text = ",".join(f"{number:x}" for number in range(MAX_COLUMNS + 1)) + "\n"
     with pytest.raises(SourceUnreadable, match="more than 50,000 columns"):
-        list(csv_file.batches("rows.csv", lambda: io.BytesIO(text.encode())))
+        list(csv_file.read_batches("rows.csv", lambda: io.BytesIO(text.encode())))
 
 
 def test_ten_thousand_columns_of_a_csv_are_read_in_bounded_memory(pool: pa.MemoryPool) -> None:
     text = ",".join(f"c{number}" for number in range(10_000)) + "\n" + ("1," * 9_999 + "1\n") * 100
-    found = csv_file.batches("rows.csv", lambda: io.BytesIO(text.encode()))
+    found = csv_file.read_batches("rows.csv", lambda: io.BytesIO(text.encode()))
     assert sum(batch.num_rows for batch in found) == 100
     assert pool.max_memory() < 64 * MB

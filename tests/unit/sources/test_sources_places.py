@@ -20,20 +20,20 @@ import pytest
 from evergreen.errors import SettingsError, SourceUnreachable, SourceUnreadable
 from evergreen.hiding import hide_secrets
 from evergreen.settings import Settings
-from evergreen.sources.files.places import find
-from evergreen.sources.read import Input, open_source, read
+from evergreen.sources.files.places import find_files
+from evergreen.sources.read import SourceInput, open_source, read_source
 from evergreen.usecase import TIMELESS, FileSource
 
 CONTENT = b"a,b\n1,2\n"
 
 
-def opened(place: str | Path, home: Path, **declared: str) -> list[Input]:
+def opened(place: str | Path, home: Path, **declared: str) -> list[SourceInput]:
     settings = Settings(home=home, sources={})
     source = FileSource(str(place), **declared)  # type: ignore[arg-type]
     return open_source(source, settings, "toy", start=TIMELESS, end=TIMELESS)
 
 
-def values(inputs: list[Input]) -> list[list[str]]:
+def values(inputs: list[SourceInput]) -> list[list[str]]:
     return [batch.column("a").to_pylist() for given in inputs for batch in given.batches() if batch.num_rows]
 
 
@@ -51,7 +51,7 @@ def test_a_glob_names_its_files_sorted_without_hidden_ones_and_folders(many: Pat
     assert [Path(given.name).name for given in found] == ["a.csv", "b.csv", "empty.csv"]
     assert values(found) == [["a"], ["b"]]
     with pytest.raises(SourceUnreachable, match="no file matches"):
-        find(str(many / "*.tsv"))
+        find_files(str(many / "*.tsv"))
 
 
 def test_of_several_files_one_may_have_no_rows_and_a_single_one_not(many: Path) -> None:
@@ -70,7 +70,7 @@ def test_rows_are_numbered_within_each_file(many: Path) -> None:
     settings = Settings(home=many, sources={})
     (many / "b.csv").write_text("a,#\nx,7\ny,8\n")
     source = FileSource(str(many / "[ab].csv"))
-    frame = read(source, settings, "toy", start=TIMELESS, end=TIMELESS, numbered=True)
+    frame = read_source(source, settings, "toy", start=TIMELESS, end=TIMELESS, numbered=True)
     assert frame[["a", "#"]].to_numpy().tolist() == [["a", 1], ["x", 1], ["y", 2]]
 
 
@@ -113,13 +113,13 @@ def test_what_is_cut_off_anywhere_is_refused(tmp_path: Path, compress: object) -
 
 def test_no_such_file_a_folder_and_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(SourceUnreachable, match=r"there is no file .*nowhere\.csv"):
-        find(str(tmp_path / "nowhere.csv"))
+        find_files(str(tmp_path / "nowhere.csv"))
     with pytest.raises(SourceUnreadable, match="is a folder") as raised:
-        find(str(tmp_path))
+        find_files(str(tmp_path))
     assert "*.csv" in raised.value.hint
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SourceUnreadable, match="is not a file"):
-        find(str(tmp_path / "pipe"))
+        find_files(str(tmp_path / "pipe"))
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     # Root may read any file, so the refusal is forced.
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(SourceUnreadable, match="Permission denied"):
-        find(str(tmp_path / "rows.csv"))
+        find_files(str(tmp_path / "rows.csv"))
 
 
 def test_a_file_that_changes_after_its_digest_was_taken_is_refused(tmp_path: Path) -> None:

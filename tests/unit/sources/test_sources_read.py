@@ -11,7 +11,7 @@ import pytest
 
 from evergreen.errors import SourceError, SourceUnreachable, SourceUnreadable
 from evergreen.settings import Settings
-from evergreen.sources.read import read
+from evergreen.sources.read import read_source
 from evergreen.sources.sql import OVERLAP
 from evergreen.usecase import FileSource, SqlSource
 
@@ -40,19 +40,19 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def test_the_interval_excludes_its_start_and_includes_its_end(bank: Settings) -> None:
-    frame = read(SqlSource("bank", QUERY), bank, "toy", start=START + OVERLAP, end=END)
+    frame = read_source(SqlSource("bank", QUERY), bank, "toy", start=START + OVERLAP, end=END)
     assert frame["id"].tolist() == [2, 3]
 
 
 def test_bounds_in_another_zone_mean_the_same_moment(bank: Settings) -> None:
     zone = timezone(timedelta(hours=5))
     start, end = (START + OVERLAP).astimezone(zone), END.astimezone(zone)
-    frame = read(SqlSource("bank", QUERY), bank, "toy", start=start, end=end)
+    frame = read_source(SqlSource("bank", QUERY), bank, "toy", start=start, end=end)
     assert frame["id"].tolist() == [2, 3]
 
 
 def test_no_new_rows_keep_the_columns(bank: Settings) -> None:
-    frame = read(
+    frame = read_source(
         SqlSource("bank", QUERY), bank, "toy", start=END + timedelta(days=9), end=END + timedelta(days=10)
     )
     assert (list(frame.columns), len(frame)) == (["id", "amount"], 0)
@@ -60,20 +60,20 @@ def test_no_new_rows_keep_the_columns(bank: Settings) -> None:
 
 def test_a_wrong_query_is_the_declarations_fault(bank: Settings) -> None:
     with pytest.raises(SourceUnreadable, match="no such column") as raised:
-        read(SqlSource("bank", "SELECT wrong FROM fact"), bank, "toy", start=START, end=END)
+        read_source(SqlSource("bank", "SELECT wrong FROM fact"), bank, "toy", start=START, end=END)
     assert "declaration" in raised.value.hint
 
 
 def test_an_unreachable_database_hides_the_password(bank: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_BANK", "mysql://u:SECRET@127.0.0.1:1/bank")
     with pytest.raises(SourceUnreachable, match=r"127\.0\.0\.1:1/bank") as raised:
-        read(SqlSource("bank", QUERY), bank, "toy", start=START, end=END)
+        read_source(SqlSource("bank", QUERY), bank, "toy", start=START, end=END)
     assert "SECRET" not in str(raised.value)
 
 
 def test_a_file_cannot_take_a_databases_place(bank: Settings) -> None:
     with pytest.raises(SourceError, match="cannot take its place"):
-        read(SqlSource("bank", QUERY), bank, "toy", start=START, end=END, override="rows.csv")
+        read_source(SqlSource("bank", QUERY), bank, "toy", start=START, end=END, override="rows.csv")
 
 
 def test_the_override_wins_over_the_setting_and_that_over_the_declaration(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_override_wins_over_the_setting_and_that_over_the_declaration(tmp_pa
     override = str(tmp_path / "given.csv")
 
     def value(settings: Settings, **options: str) -> str:
-        return str(read(source, settings, "toy", start=START, end=END, **options)["a"][0])
+        return str(read_source(source, settings, "toy", start=START, end=END, **options)["a"][0])
 
     assert value(Settings(home=tmp_path, sources={})) == "declared"
     assert value(setting) == "set"
@@ -99,5 +99,5 @@ def test_a_declared_relative_path_starts_beside_the_home_wherever_it_is_read(
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     settings = Settings(home=tmp_path / ".evergreen")
-    rows = read(FileSource("rows.csv"), settings, "toy", start=START, end=END)
+    rows = read_source(FileSource("rows.csv"), settings, "toy", start=START, end=END)
     assert rows["a"].tolist() == ["1"]

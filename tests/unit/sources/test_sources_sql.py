@@ -15,8 +15,8 @@ import pytest
 from evergreen.errors import SettingsError, SourceError, SourceUnreadable
 from evergreen.settings import Settings
 from evergreen.sources import read as read_module
-from evergreen.sources.read import open_source, read
-from evergreen.sources.sql import OVERLAP, column
+from evergreen.sources.read import open_source, read_source
+from evergreen.sources.sql import OVERLAP, build_column
 from evergreen.usecase import SqlSource
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -41,7 +41,7 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def ids(settings: Settings, query: str) -> list[int]:
-    frame = read(SqlSource("bank", query), settings, "toy", start=START, end=END)
+    frame = read_source(SqlSource("bank", query), settings, "toy", start=START, end=END)
     return [int(number) for number in frame["id"]]
 
 
@@ -75,7 +75,7 @@ def test_a_url_takes_a_connections_place_and_its_password_is_never_shown(tmp_pat
         database.execute("CREATE TABLE t AS SELECT 7 AS id")
     database.close()
     url = f"sqlite:///{tmp_path / 'other.db'}"
-    frame = read(SqlSource(url, "SELECT id FROM t"), settings, "toy", start=START, end=END)
+    frame = read_source(SqlSource(url, "SELECT id FROM t"), settings, "toy", start=START, end=END)
     assert frame["id"].tolist() == [7]
     secret = "mysql://me:SECRET@db.example/bank?ssl_key=SECRET"
     (given,) = open_source(SqlSource(secret, "SELECT 1"), settings, "toy", start=START, end=END)
@@ -85,7 +85,7 @@ def test_a_url_takes_a_connections_place_and_its_password_is_never_shown(tmp_pat
     assert "SECRET" not in str(raised.value)
     for wrong in ("mysql://me:SECRET@h:no-port/d", "carrier://me:SECRET@h/d"):
         with pytest.raises(SettingsError) as raised:
-            read(SqlSource(wrong, "SELECT 1"), settings, "toy", start=START, end=END)
+            read_source(SqlSource(wrong, "SELECT 1"), settings, "toy", start=START, end=END)
         assert "SECRET" not in str(raised.value)
 
 
@@ -109,7 +109,7 @@ def test_rows_are_streamed_and_each_batch_has_the_types_of_its_values(
     batches = list(given.batches(numbered=True))
     assert [batch.column("v").to_pylist() for batch in batches] == [[1, None], ["2.5", "x"], [3]]
     assert [batch.column("#").to_pylist() for batch in batches] == [[1, 2], [3, 4], [5]]
-    frame = read(SqlSource("bank", query), bank, "toy", start=START, end=END)
+    frame = read_source(SqlSource("bank", query), bank, "toy", start=START, end=END)
     assert frame["v"].tolist()[2:] == ["2.5", "x", 3]
 
 
@@ -137,12 +137,12 @@ def test_rows_are_streamed_and_each_batch_has_the_types_of_its_values(
 def test_values_keep_their_kind_or_become_text(
     values: list[Any], kind: str, expected: list[Any] | None
 ) -> None:
-    made = column(values)
+    made = build_column(values)
     assert str(made.type) == kind
     assert made.to_pylist() == (values if expected is None else expected)
 
 
 def test_what_is_no_number_stays_one() -> None:
-    made = column([1.0, math.nan, Decimal("NaN"), None])
+    made = build_column([1.0, math.nan, Decimal("NaN"), None])
     assert str(made.type) == "double"
     assert [value is None or math.isnan(value) for value in made.to_pylist()[1:]] == [True] * 3

@@ -21,13 +21,13 @@ from evergreen.stack.processes.child import (
     STEADY_SECONDS,
     Child,
     ChildSpec,
-    back_off_seconds,
+    compute_back_off_seconds,
     describe_exit,
 )
 from evergreen.stack.processes.requests import (
     REQUEST_FILE,
-    Restart,
-    request_waits,
+    RestartRequest,
+    has_request,
     take_request,
     withdraw_request,
     write_request,
@@ -61,12 +61,12 @@ def make(tmp_path: Path) -> Iterator[Any]:
     yield build
     for child in made:
         if child.pid is not None:
-            warden.signal_all({child.pid}, 9)
-    warden.reap()
+            warden.signal_processes({child.pid}, 9)
+    warden.reap_children()
 
 
 def test_the_back_off_doubles_up_to_a_minute() -> None:
-    assert [back_off_seconds(n) for n in (1, 2, 3, 4, 7, 8, 1000)] == [1, 2, 4, 8, 60, 60, 60]
+    assert [compute_back_off_seconds(n) for n in (1, 2, 3, 4, 7, 8, 1000)] == [1, 2, 4, 8, 60, 60, 60]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_server_that_dies_comes_back_after_a_growing_pause(make: Any) -> None:
         assert child.state.state == "back-off"
         assert child.state.restarts == failures
         assert child.state.last_exit == "killed by SIGKILL"
-        wait = back_off_seconds(failures)
+        wait = compute_back_off_seconds(failures)
         child.step(now + wait - 0.1, needs_met=True)
         assert child.pid is None
         child.step(now + wait, needs_met=True)
@@ -272,7 +272,7 @@ def test_a_restart_that_was_asked_for_is_no_crash_and_waits_for_nothing(make: An
     child = make(environment={"KEPT": "1"})
     ready(child)
     first = child.pid
-    child.restart(Restart("r1", "web", {"NEW": "2"}), 0.3)
+    child.restart(RestartRequest("r1", "web", {"NEW": "2"}), 0.3)
     assert (child.state.state, child.state.request) == ("restarting", "")
     end(child)
     assert child.state.state == "restarting"
@@ -290,7 +290,7 @@ def test_a_process_that_does_not_end_when_asked_is_killed_after_its_time(make: A
     child = make(command=(sys.executable, "-S", "-c", f"{stubborn}; time.sleep(60)"), stop_seconds=5.0)
     ready(child)
     eventually(lambda: child.log.read_text().endswith("\n1\n"))
-    child.restart(Restart("r1", "web"), 10.0)
+    child.restart(RestartRequest("r1", "web"), 10.0)
     child.step(14.9, needs_met=True)
     assert os.waitpid(child.pid, os.WNOHANG) == (0, 0)
     child.step(15.0, needs_met=True)
@@ -304,7 +304,7 @@ def test_a_restart_ends_a_back_off_at_once(make: Any) -> None:
     child.failures = 6
     child.ended(1, 10.0)
     assert child.state.state == "back-off"
-    child.restart(Restart("r1", "web"), 10.1)
+    child.restart(RestartRequest("r1", "web"), 10.1)
     child.step(10.2, needs_met=True)
     assert (child.state.state, child.state.request, child.failures) == ("starting", "r1", 0)
 
@@ -312,7 +312,7 @@ def test_a_restart_ends_a_back_off_at_once(make: Any) -> None:
 def test_a_process_that_fails_after_a_restart_backs_off_as_ever(make: Any) -> None:
     child = make(optional=True)
     ready(child)
-    child.restart(Restart("r1", "web"), 0.3)
+    child.restart(RestartRequest("r1", "web"), 0.3)
     end(child)
     child.step(1.1, needs_met=True)
     child.ended(3, 2.0)
@@ -325,18 +325,18 @@ def test_a_step_that_is_done_is_not_run_again_by_a_restart(make: Any) -> None:
     child.ended(0, 1.0)
     child.step(1.1, needs_met=True)
     assert child.state.state == "done"
-    child.restart(Restart("r1", "web"), 2.0)
+    child.restart(RestartRequest("r1", "web"), 2.0)
     child.step(2.1, needs_met=True)
     assert child.state.state == "done"
 
 
 def test_a_request_is_taken_once_and_nonsense_is_thrown_away(tmp_path: Path) -> None:
     assert take_request(tmp_path) is None
-    write_request(tmp_path, Restart("r1", "web", {"A": "b"}))
+    write_request(tmp_path, RestartRequest("r1", "web", {"A": "b"}))
     assert stat.S_IMODE((tmp_path / REQUEST_FILE).stat().st_mode) == 0o600
-    assert take_request(tmp_path) == Restart("r1", "web", {"A": "b"})
+    assert take_request(tmp_path) == RestartRequest("r1", "web", {"A": "b"})
     assert take_request(tmp_path) is None
     (tmp_path / REQUEST_FILE).write_text("[1, 2")
     assert take_request(tmp_path) is None
-    assert not request_waits(tmp_path)
+    assert not has_request(tmp_path)
     assert not withdraw_request(tmp_path)

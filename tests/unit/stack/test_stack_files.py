@@ -21,27 +21,32 @@ from evergreen.errors import MissingProgram, StackError
 from evergreen.settings import Settings, load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.processes import logs
-from evergreen.stack.processes.ports import any_free, assign, is_free
-from evergreen.stack.processes.process_table import stack_id
+from evergreen.stack.processes.ports import assign_ports, find_free_port, is_port_free
+from evergreen.stack.processes.process_table import compute_stack_id
 from evergreen.stack.processes.stack_state import (
     ProcessState,
     StackState,
-    finish,
-    forget_half_made,
-    is_alive,
-    make_private,
-    open_lock,
+    build_sqlite_url,
+    build_unfinished_path,
+    finish_database,
+    is_stack_alive,
+    make_home_private,
+    open_lock_file,
     read_state,
-    sqlite_url,
+    remove_unfinished_database,
     try_lock,
-    unfinished,
     write_state,
 )
 from evergreen.stack.servers import mariadb
-from evergreen.stack.servers.envfile import chosen_by_user, chosen_for_restart, variables, write_stack_env
-from evergreen.stack.servers.keys import keys
+from evergreen.stack.servers.envfile import (
+    build_variables,
+    collect_restart_settings,
+    collect_user_settings,
+    write_stack_env,
+)
+from evergreen.stack.servers.keys import load_or_create_keys
 from evergreen.stack.servers.mariadb import find_program
-from evergreen.stack.servers.server_list import child_environment
+from evergreen.stack.servers.server_list import build_child_environment
 
 # Also where the locale's encoding cannot say it.
 HANGUL = os.fsdecode("에버 그린".encode())
@@ -55,41 +60,41 @@ def test_a_taken_port_is_replaced_and_the_others_are_kept() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        port, free = taken.getsockname()[1], any_free()
-        assert not is_free(port)
-        assigned = assign({"a": port, "b": free}, {})
+        port, free = taken.getsockname()[1], find_free_port()
+        assert not is_port_free(port)
+        assigned = assign_ports({"a": port, "b": free}, {})
         assert assigned["a"] != port
         assert assigned["b"] == free
 
 
 def test_the_port_of_last_time_comes_before_the_usual_one() -> None:
-    last, usual = any_free(), any_free()
-    assert assign({"a": usual}, {"a": last}) == {"a": last}
+    last, usual = find_free_port(), find_free_port()
+    assert assign_ports({"a": usual}, {"a": last}) == {"a": last}
 
 
 def test_no_two_servers_share_a_port() -> None:
-    port = any_free()
-    assigned = assign({"a": port, "b": port, "c": port}, {})
+    port = find_free_port()
+    assigned = assign_ports({"a": port, "b": port, "c": port}, {})
     assert assigned["a"] == port
     assert len(set(assigned.values())) == 3
 
 
 def test_a_reserved_port_is_given_to_nobody_though_nobody_listens_on_it() -> None:
-    reserved = any_free()
-    assigned = assign({"new": reserved}, {"new": reserved}, reserved=[reserved])
+    reserved = find_free_port()
+    assigned = assign_ports({"new": reserved}, {"new": reserved}, reserved=[reserved])
     assert assigned["new"] != reserved
 
 
 def test_a_newcomer_does_not_get_the_port_that_another_had_last_time() -> None:
-    port, usual = any_free(), any_free()
-    assigned = assign({"newcomer": port, "old": usual}, {"old": port})
+    port, usual = find_free_port(), find_free_port()
+    assigned = assign_ports({"newcomer": port, "old": usual}, {"old": port})
     assert assigned["old"] == port
     assert assigned["newcomer"] != port
 
 
 def test_keys_are_private_made_once_and_kept(tmp_path: Path) -> None:
-    first = keys(tmp_path)
-    assert keys(tmp_path) == first
+    first = load_or_create_keys(tmp_path)
+    assert load_or_create_keys(tmp_path) == first
     assert mode(tmp_path / "keys.json") == 0o600
     assert len({first.mariadb_password, first.airflow_password, first.airflow_jwt_secret}) == 3
 
@@ -97,7 +102,7 @@ def test_keys_are_private_made_once_and_kept(tmp_path: Path) -> None:
 def test_damaged_keys_say_so_and_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text("{")
     with pytest.raises(StackError, match=r"keys\.json is damaged"):
-        keys(tmp_path)
+        load_or_create_keys(tmp_path)
     assert (tmp_path / "keys.json").read_text() == "{"
 
 
@@ -108,7 +113,7 @@ def test_stack_env_gives_back_the_same_settings(tmp_path: Path) -> None:
         "service_urls": {"toy": "http://127.0.0.1:3000"},
         "sources": {"toy": "/data/it's here.csv"},
     }
-    write_stack_env(tmp_path, {**variables(decided), "AIRFLOW_CONN_X": "mysql://u:p@127.0.0.1:1/x"})
+    write_stack_env(tmp_path, {**build_variables(decided), "AIRFLOW_CONN_X": "mysql://u:p@127.0.0.1:1/x"})
     assert mode(tmp_path / "stack.env") == 0o600
     settings = load_settings(tmp_path)
     assert settings.mariadb_port == 4711
@@ -124,7 +129,7 @@ def test_the_users_own_settings_travel_with_absolute_paths(
     settings = Settings(
         use_cases="mine:theirs", sources={"a": "a.csv", "b": "https://host/b.csv"}, threads=2, mariadb_port=1
     )
-    chosen = chosen_by_user(settings)
+    chosen = collect_user_settings(settings)
     assert chosen["EVERGREEN_USE_CASES"] == f"{tmp_path}/mine:{tmp_path}/theirs"
     assert chosen["EVERGREEN_SOURCES"] == f'{{"a": "{tmp_path}/a.csv", "b": "https://host/b.csv"}}'
     assert chosen["EVERGREEN_THREADS"] == "2"
@@ -135,12 +140,12 @@ def test_a_restart_sends_also_what_is_at_its_default_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    chosen = chosen_for_restart(Settings(threads=2))
+    chosen = collect_restart_settings(Settings(threads=2))
     assert chosen["EVERGREEN_THREADS"] == "2"
     assert chosen["EVERGREEN_CHAMPION_POLL_SECONDS"] == "2.0"
     assert chosen["EVERGREEN_USE_CASES"] == f"{tmp_path}/usecases"
     assert not {"EVERGREEN_DAGS", "EVERGREEN_MARIADB_PASSWORD", "EVERGREEN_TRUSTED_FOLDERS"} & chosen.keys()
-    trusting = chosen_for_restart(Settings(trusted_folders="theirs"))
+    trusting = collect_restart_settings(Settings(trusted_folders="theirs"))
     assert trusting["EVERGREEN_TRUSTED_FOLDERS"] == f"{tmp_path}/theirs"
 
 
@@ -169,20 +174,20 @@ def test_an_unreadable_state_is_none(tmp_path: Path, text: str) -> None:
 
 
 def test_the_lock_tells_whether_the_stack_lives(tmp_path: Path) -> None:
-    assert not is_alive(tmp_path)
-    first, second = open_lock(tmp_path), open_lock(tmp_path)
+    assert not is_stack_alive(tmp_path)
+    first, second = open_lock_file(tmp_path), open_lock_file(tmp_path)
     assert try_lock(first)
     assert not try_lock(second)
-    assert is_alive(tmp_path)
+    assert is_stack_alive(tmp_path)
     os.close(first)
-    assert not is_alive(tmp_path)
+    assert not is_stack_alive(tmp_path)
     os.close(second)
 
 
 def test_a_home_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StackError, match="cannot use the stack's home") as caught:
-        open_lock(tmp_path / "file" / "home")
+        open_lock_file(tmp_path / "file" / "home")
     assert "EVERGREEN_HOME" in caught.value.hint
 
 
@@ -200,7 +205,9 @@ def as_somebody_else() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("home_mode", "lock_mode"), [(0o000, 0o600), (0o755, 0o000)])
-@pytest.mark.parametrize("ask", [is_alive, lifecycle.status, lifecycle.up, lifecycle.down])
+@pytest.mark.parametrize(
+    "ask", [is_stack_alive, lifecycle.read_stack_status, lifecycle.start_stack, lifecycle.stop_stack]
+)
 def test_a_home_that_cannot_be_read_is_one_clear_error(
     home_mode: int, lock_mode: int, ask: Callable[[Path], object]
 ) -> None:
@@ -227,14 +234,14 @@ def test_the_home_is_made_private_whoever_made_it(tmp_path: Path, existing: bool
     if existing:
         home.mkdir(parents=True)
         home.chmod(0o777)
-    make_private(home)
+    make_home_private(home)
     assert mode(home) == 0o700
 
 
 def test_a_folder_that_everybody_shares_stays_as_it_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     with pytest.raises(StackError, match="shared by everybody"):
-        make_private(tmp_path)
+        make_home_private(tmp_path)
     assert mode(tmp_path) == 0o1777
     tmp_path.chmod(0o700)
 
@@ -255,31 +262,31 @@ def make_database(path: Path, number: int) -> None:
 def test_a_database_gets_its_name_when_it_is_complete_and_is_never_deleted_then(tmp_path: Path) -> None:
     database = tmp_path / "x.db"
     (tmp_path / "other.db").touch()
-    make_database(unfinished(database), 1)
-    forget_half_made(database)
+    make_database(build_unfinished_path(database), 1)
+    remove_unfinished_database(database)
     assert [file.name for file in tmp_path.iterdir()] == ["other.db"]
-    make_database(unfinished(database), 2)
-    finish(database)
-    make_database(unfinished(database), 3)
-    forget_half_made(database)
+    make_database(build_unfinished_path(database), 2)
+    finish_database(database)
+    make_database(build_unfinished_path(database), 3)
+    remove_unfinished_database(database)
     assert rows(database) == [(2,)]
-    make_database(unfinished(database), 4)
-    finish(database)
+    make_database(build_unfinished_path(database), 4)
+    finish_database(database)
     assert rows(database) == [(2,)]
     assert {file.name for file in tmp_path.iterdir()} == {"other.db", "x.db"}
 
 
 def test_a_database_that_nobody_made_is_an_error_and_no_empty_one(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
-        finish(tmp_path / "x.db")
+        finish_database(tmp_path / "x.db")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_log_stays_bounded_while_its_writer_writes_on(tmp_path: Path) -> None:
-    path = logs.log_path(tmp_path, "web")
+    path = logs.build_log_path(tmp_path, "web")
     fd = logs.open_log(path)
     os.write(fd, b"old\n" * 100)
-    logs.bound(path, max_bytes=100)
+    logs.limit_log_size(path, max_bytes=100)
     os.write(fd, b"new\n")
     os.close(fd)
     assert path.read_text() == "new\n"
@@ -289,13 +296,13 @@ def test_a_log_stays_bounded_while_its_writer_writes_on(tmp_path: Path) -> None:
 
 
 def test_logs_that_others_could_read_become_private(tmp_path: Path) -> None:
-    path = logs.log_path(tmp_path, "web")
+    path = logs.build_log_path(tmp_path, "web")
     path.parent.mkdir()
     path.write_bytes(b"old\n" * 100)
     Path(f"{path}.1").write_bytes(b"older\n" * 100)
     for file in (path, Path(f"{path}.1")):
         file.chmod(0o644)
-    logs.bound(path, max_bytes=100)
+    logs.limit_log_size(path, max_bytes=100)
     os.close(logs.open_log(path))
     assert mode(path) == mode(Path(f"{path}.1")) == 0o600
     assert Path(f"{path}.1").read_bytes() == b"old\n" * 100
@@ -303,9 +310,9 @@ def test_logs_that_others_could_read_become_private(tmp_path: Path) -> None:
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
-    assert logs.tail(path) == ""
+    assert logs.read_log_tail(path) == ""
     path.write_text("".join(f"line {n}\n" for n in range(5000)))
-    assert logs.tail(path, lines=2) == "line 4998\nline 4999"
+    assert logs.read_log_tail(path, lines=2) == "line 4998\nline 4999"
 
 
 def test_a_missing_program_says_what_to_install() -> None:
@@ -330,7 +337,7 @@ def test_oracles_mysql_is_not_taken_for_mariadb(tmp_path: Path, monkeypatch: pyt
 def test_the_url_of_a_database_means_its_file_whatever_its_folders_name(name: str, tmp_path: Path) -> None:
     database = tmp_path / name / "mlflow.db"
     database.parent.mkdir()
-    engine = sa.create_engine(sqlite_url(database))
+    engine = sa.create_engine(build_sqlite_url(database))
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE t (a INT)")
     engine.dispose()
@@ -358,7 +365,7 @@ def test_a_stack_is_the_same_one_in_every_locale(locale: str, tmp_path: Path) ->
     )
     assert result.returncode == 0, result.stderr
     server = mariadb.PrivateMariaDB(home=home / ("x" * 100), port=1, user="u", password="p")
-    assert result.stdout.split() == [stack_id(home), str(server.socket)]
+    assert result.stdout.split() == [compute_stack_id(home), str(server.socket)]
 
 
 def test_no_child_reports_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +381,7 @@ def test_no_child_reports_to_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
     kept = {
         name: value
-        for name, value in child_environment(Settings(home=tmp_path)).items()
+        for name, value in build_child_environment(Settings(home=tmp_path)).items()
         if name not in ("CI", "GITHUB_ACTIONS", "PYTEST_CURRENT_TEST")
     }
     result = subprocess.run(
@@ -391,7 +398,7 @@ def test_the_servers_inherit_nothing_that_would_mislead_them(
     monkeypatch.setenv("EVERGREEN_MARIADB_PORT", "3306")
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", "mysql://kept")
     monkeypatch.setenv("NO_PROXY", "intranet")
-    environment = child_environment(Settings(home=tmp_path, threads=3))
+    environment = build_child_environment(Settings(home=tmp_path, threads=3))
     assert not {"AIRFLOW__CORE__SQL_ALCHEMY_CONN", "MLFLOW_TRACKING_URI", "EVERGREEN_MARIADB_PORT"} & set(
         environment
     )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from evergreen.serving.models.slot import NO_CHAMPION
-from evergreen.stack.processes.ports import LOOPBACK, any_free
+from evergreen.stack.processes.ports import LOOPBACK, find_free_port
 from evergreen.stack.servers import probes
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -58,7 +58,7 @@ def test_a_service_without_a_champion_to_load_is_not_ill(
 ) -> None:
     answers["/readyz"] = (ready, {})
     answers["/metadata"] = (200, {"trouble": trouble})
-    assert probes.service(answers["port"])(datetime.now(UTC)) == ailment
+    assert probes.build_service_probe(answers["port"])(datetime.now(UTC)) == ailment
 
 
 @pytest.mark.parametrize("trouble", ["the model does not fit the declaration", ""])
@@ -66,9 +66,9 @@ def test_a_service_that_says_for_a_while_why_it_has_no_model_is_not_ended(
     answers: dict[str, Any], trouble: str
 ) -> None:
     answers["/readyz"], answers["/metadata"] = (503, {}), (200, {"trouble": trouble})
-    ailment = probes.service(answers["port"])(datetime.now(UTC) - timedelta(minutes=1))
+    ailment = probes.build_service_probe(answers["port"])(datetime.now(UTC) - timedelta(minutes=1))
     assert ailment == ("" if trouble else "/readyz answers 503")
 
 
 def test_a_service_that_does_not_answer_is_not_healthy() -> None:
-    assert probes.service(any_free())(NOW) == "/readyz answers not yet"
+    assert probes.build_service_probe(find_free_port())(NOW) == "/readyz answers not yet"

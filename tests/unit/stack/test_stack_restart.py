@@ -13,8 +13,8 @@ from evergreen.errors import StackError, StackNotRunning, UseCaseError
 from evergreen.settings import Settings
 from evergreen.stack import restart as restarting
 from evergreen.stack.processes.stack_state import ProcessState, StackState
-from evergreen.stack.restart import find_server, restart
-from evergreen.stack.view import restart_view, status_tables
+from evergreen.stack.restart import find_server, restart_named_server
+from evergreen.stack.view import render_restart, render_status
 
 STATE = StackState(
     id="stack",
@@ -66,7 +66,7 @@ def test_without_a_stack_the_hint_names_up_and_the_container(
 ) -> None:
     monkeypatch.setenv("EVERGREEN_SERVICE_URLS", '{"credit_score": "http://service-credit-score:3000"}')
     with pytest.raises(StackNotRunning, match="no stack runs in") as caught:
-        restart(tmp_path, "credit_score")
+        restart_named_server(tmp_path, "credit_score")
     assert "evergreen up" in caught.value.hint
     assert "docker compose restart service-credit-score" in caught.value.hint
 
@@ -79,10 +79,10 @@ def test_a_service_whose_declaration_is_broken_is_left_alone(
     (folder / "__init__.py").write_text("import json\nUSE_CASE = nonsense\n")
     monkeypatch.setenv("EVERGREEN_USE_CASES", str(tmp_path / "usecases"))
     state = StackState(id="s", processes=[ProcessState("service-credit_scorer")])
-    monkeypatch.setattr(restarting, "_running", lambda *_: state)
-    monkeypatch.setattr(restarting, "restart_server", lambda *_, **__: pytest.fail("it was ended"))
+    monkeypatch.setattr(restarting, "_read_running_stack", lambda *_: state)
+    monkeypatch.setattr(restarting, "restart_process", lambda *_, **__: pytest.fail("it was ended"))
     with pytest.raises(UseCaseError, match=r"credit_scorer/__init__\.py:2"):
-        restart(tmp_path, "credit_scorer")
+        restart_named_server(tmp_path, "credit_scorer")
 
 
 def test_the_command_without_a_stack_exits_with_words(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_status_shows_a_service_that_lags_and_a_champion_that_is_gone() -> None:
         },
         "standing": {"summary": summary, "lags": True, "serves": 1},
     }
-    text = shown(status_tables({"state": "running", "processes": [], "use_cases": {"shop": facts}}))
+    text = shown(render_status({"state": "running", "processes": [], "use_cases": {"shop": facts}}))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert f"service {summary}" in lines
     assert (
@@ -127,7 +127,7 @@ def test_status_shows_a_service_that_lags_and_a_champion_that_is_gone() -> None:
 
 def test_a_restart_tells_what_the_service_serves_now() -> None:
     standing = {"summary": "serves v3", "lags": False, "declaration": "d4e5f6789"}
-    text = shown(restart_view({"name": "service-shop", "seconds": 4.21, "standing": standing}))
+    text = shown(render_restart({"name": "service-shop", "seconds": 4.21, "standing": standing}))
     assert text.splitlines() == [
         "service-shop is up again after 4.2 s",
         "It serves v3; its declaration is d4e5f67.",

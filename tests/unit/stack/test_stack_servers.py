@@ -15,10 +15,10 @@ import pytest
 
 from evergreen.errors import StackError
 from evergreen.settings import load_settings
-from evergreen.sources.connections import connection_url, parse_connection
+from evergreen.sources.connections import find_connection_url, parse_connection
 from evergreen.stack.processes.child import ChildSpec
-from evergreen.stack.processes.ports import any_free
-from evergreen.stack.processes.stack_state import unfinished
+from evergreen.stack.processes.ports import find_free_port
+from evergreen.stack.processes.stack_state import build_unfinished_path
 from evergreen.stack.servers.mariadb import PrivateMariaDB
 from evergreen.stack.servers.server_list import USUAL_PORTS, EvergreenPlan
 from support import toy_declaration
@@ -29,7 +29,7 @@ def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     """Declares a copy of the toy use case; all of them want the same port."""
     monkeypatch.setenv("EVERGREEN_USE_CASES", str(tmp_path / "usecases"))
     for name in USUAL_PORTS:  # those of a stack that really runs on this machine do not matter here
-        monkeypatch.setitem(USUAL_PORTS, name, any_free())
+        monkeypatch.setitem(USUAL_PORTS, name, find_free_port())
 
     def add(name: str) -> None:
         folder = tmp_path / "usecases" / name
@@ -44,7 +44,7 @@ def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 def test_no_two_use_cases_get_the_same_port_though_no_service_listens_yet(
     tmp_path: Path, declare: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evergreen.registry.champion.champion", lambda *_: None)
+    monkeypatch.setattr("evergreen.registry.champion.read_champion", lambda *_: None)
     declare("toy_a")
     (tmp_path / "home").mkdir()
     plan = EvergreenPlan(tmp_path / "home", {})
@@ -95,22 +95,22 @@ def test_databases_are_made_in_steps_of_their_own_under_another_name(
         assert specs[step].one_off
         assert step in specs[server].needs
         told = " ".join((*specs[step].command, *specs[step].environment.values()))
-        made = unfinished(database)
+        made = build_unfinished_path(database)
         assert str(made) in told or (specs[step].folder == made.parent and f"=./{made.name}" in told)
         assert specs[step].before
         assert not database.exists()
-    assert str(unfinished(tmp_path / "airflow" / "airflow.db")) not in " ".join(
+    assert str(build_unfinished_path(tmp_path / "airflow" / "airflow.db")) not in " ".join(
         specs["airflow-scheduler"].environment.values()
     )
 
 
 def test_a_data_folder_that_was_never_finished_is_made_anew(tmp_path: Path) -> None:
     server = PrivateMariaDB(home=tmp_path, port=1, user="u", password="p")
-    unfinished(server.data).mkdir()
+    build_unfinished_path(server.data).mkdir()
     server.forget_half_made()
-    assert not unfinished(server.data).exists()
+    assert not build_unfinished_path(server.data).exists()
     assert not server.initialised
-    unfinished(server.data).mkdir()
+    build_unfinished_path(server.data).mkdir()
     server.mark_initialised()
     server.forget_half_made()
     assert server.initialised
@@ -156,7 +156,7 @@ def test_every_way_to_mariadb_is_its_socket(tmp_path: Path, declare: Callable[[s
     socket = tmp_path / "mariadb" / "mariadb.sock"
     settings = load_settings(tmp_path)
     assert settings.mariadb_socket == socket
-    bank = connection_url("credit_bank", settings)
+    bank = find_connection_url("credit_bank", settings)
     assert (bank.host, bank.port, bank.query["unix_socket"]) == ("localhost", None, str(socket))
     assert bank.render_as_string(hide_password=False) == (
         parse_connection("x", specs["airflow-scheduler"].environment["AIRFLOW_CONN_CREDIT_BANK"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from evergreen.stack.view import outcome_table
+from evergreen.stack.view import render_outcome
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ def test_what_was_told_is_not_told_again() -> None:
 def shown(outcome: dict[str, Any]) -> list[str]:
     console = Console(width=200)
     with console.capture() as captured:
-        console.print(outcome_table(outcome))
+        console.print(render_outcome(outcome))
     return [" ".join(line.split()) for line in captured.get().splitlines()]

@@ -34,7 +34,7 @@ Start = Callable[[list[str]], subprocess.Popen[bytes]]
 
 
 def running(pid: int) -> bool:
-    _, state = warden.process_tree().get(pid, (0, "X"))
+    _, state = warden.read_process_tree().get(pid, (0, "X"))
     return state not in ("Z", "X")
 
 
@@ -58,14 +58,14 @@ def start() -> Iterator[Start]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         process.wait()
-    process_table.end_marked(f"test-{os.getpid()}")
+    process_table.end_stack_processes(f"test-{os.getpid()}")
 
 
 def supervisor_of(pid: int) -> int:
     found: list[int] = []
 
     def look() -> bool:
-        found[:] = [child for child, (parent, _) in warden.process_tree().items() if parent == pid]
+        found[:] = [child for child, (parent, _) in warden.read_process_tree().items() if parent == pid]
         return bool(found)
 
     eventually(look)
@@ -143,12 +143,12 @@ def test_tied_to_a_process_it_ends_with_it(tmp_path: Path, start: Start) -> None
 def test_marked_processes_are_found_measured_and_ended(start: Start) -> None:
     stack = f"test-{os.getpid()}"
     process = start([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
-    eventually(lambda: process.pid in process_table.marked(stack))
-    eventually(lambda: process_table.memory_bytes({process.pid}) > 1_000_000)  # once it is loaded
-    assert process_table.end_marked(stack, child="another") == 0
-    assert process_table.end_marked(stack) == 1
+    eventually(lambda: process.pid in process_table.find_stack_processes(stack))
+    eventually(lambda: process_table.measure_memory_bytes({process.pid}) > 1_000_000)  # once it is loaded
+    assert process_table.end_stack_processes(stack, child="another") == 0
+    assert process_table.end_stack_processes(stack) == 1
     assert process.wait(timeout=60) == -signal.SIGKILL
-    assert process_table.marked(stack) == {}
+    assert process_table.find_stack_processes(stack) == {}
 
 
 def test_processes_that_keep_coming_are_ended_until_none_comes(start: Start) -> None:
@@ -164,7 +164,7 @@ def test_processes_that_keep_coming_are_ended_until_none_comes(start: Start) -> 
             process = start([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
         return {process.pid}
 
-    assert warden.end_all(find, ask_seconds=0.0) == 3
+    assert warden.end_processes(find, ask_seconds=0.0) == 3
 
 
 def test_what_ignores_the_request_is_made_to_end_and_what_cannot_end_is_left(
@@ -179,10 +179,13 @@ def test_what_ignores_the_request_is_made_to_end_and_what_cannot_end_is_left(
     )
     stubborn = start([sys.executable, "-S", "-c", program, str(ready)])
     eventually(ready.exists)
-    assert warden.end_all(lambda: {stubborn.pid} if stubborn.poll() is None else set(), ask_seconds=0.2) == 1
+    assert (
+        warden.end_processes(lambda: {stubborn.pid} if stubborn.poll() is None else set(), ask_seconds=0.2)
+        == 1
+    )
     assert stubborn.wait(timeout=60) == -signal.SIGKILL
-    assert warden.end_all(lambda: {stubborn.pid}, ask_seconds=0.0, give_up_after=0.1) == 1
+    assert warden.end_processes(lambda: {stubborn.pid}, ask_seconds=0.0, give_up_after=0.1) == 1
 
 
 def test_the_memory_of_a_process_that_is_gone_is_nothing() -> None:
-    assert process_table.memory_bytes({2**22 + 1}) == 0
+    assert process_table.measure_memory_bytes({2**22 + 1}) == 0

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evergreen.errors import StoreError
-from evergreen.store.connection.arrow import MOMENT, digest, flat, literal
+from evergreen.store.connection.arrow import MOMENT, digest_table, flatten_column, format_sql_literal
 from evergreen.store.tables.frames import to_frame
 
 texts = st.one_of(st.none(), st.text(max_size=6))
@@ -45,9 +45,9 @@ def table(found: list[Any], cuts: list[int]) -> pa.Table:
 @given(found=rows, cuts=st.lists(st.integers(0, 12), max_size=4))
 def test_a_digest_does_not_depend_on_chunks_or_the_width_of_texts(found: list[Any], cuts: list[int]) -> None:
     whole = table(found, [])
-    assert digest(table(found, cuts)) == digest(whole)
+    assert digest_table(table(found, cuts)) == digest_table(whole)
     wide = whole.set_column(0, "t", whole["t"].cast(pa.large_string()))
-    assert digest(wide) == digest(whole)
+    assert digest_table(wide) == digest_table(whole)
 
 
 @settings(max_examples=150)
@@ -55,7 +55,7 @@ def test_a_digest_does_not_depend_on_chunks_or_the_width_of_texts(found: list[An
 def test_a_digest_tells_every_value(found: list[Any], other: tuple[Any, ...], place: int) -> None:
     place %= len(found)
     changed = [*found[:place], other, *found[place + 1 :]]
-    assert (digest(table(changed, [])) == digest(table(found, []))) == (changed == found)
+    assert (digest_table(table(changed, [])) == digest_table(table(found, []))) == (changed == found)
 
 
 def test_a_digest_tells_names_types_order_and_missing_values() -> None:
@@ -70,8 +70,8 @@ def test_a_digest_tells_names_types_order_and_missing_values() -> None:
         base.set_column(1, "b", pa.array([None, ""])),
         base.set_column(1, "b", pa.array(["", ""])),
     ]
-    assert len({digest(found) for found in (base, *others)}) == len(others) + 1
-    assert digest(base.set_column(0, "a", pa.array([-0.0, 1.0]))) == digest(base)
+    assert len({digest_table(found) for found in (base, *others)}) == len(others) + 1
+    assert digest_table(base.set_column(0, "a", pa.array([-0.0, 1.0]))) == digest_table(base)
 
 
 def test_another_process_finds_the_same_digest() -> None:
@@ -82,24 +82,26 @@ def test_another_process_finds_the_same_digest() -> None:
     # In ASCII: an argument is in the encoding of the locale.
     command = [sys.executable, "-c", code.replace("ü", "\\xfc")]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert told.strip() == digest(pa.table({"a": pa.array([1.5, None]), "b": pa.array(["ü", None])}))
+    assert told.strip() == digest_table(pa.table({"a": pa.array([1.5, None]), "b": pa.array(["ü", None])}))
     assert len(told.strip()) == len(hashlib.sha256().hexdigest())
 
 
 def test_keys_and_moments_as_sql_text() -> None:
-    assert literal(-7) == "-7"
-    assert literal(np.int64(7)) == "7"
-    assert literal(None) == "NULL"
-    assert literal("'; DROP") == "_utf8mb4 X'273b2044524f50' COLLATE utf8mb4_nopad_bin"
-    assert literal(datetime(2026, 1, 2, 3, 4, 5, 6, UTC)) == "TIMESTAMP '2026-01-02 03:04:05.000006'"
-    assert literal(datetime(2026, 1, 2, tzinfo=UTC)) == "TIMESTAMP '2026-01-02 00:00:00.000000'"
+    assert format_sql_literal(-7) == "-7"
+    assert format_sql_literal(np.int64(7)) == "7"
+    assert format_sql_literal(None) == "NULL"
+    assert format_sql_literal("'; DROP") == "_utf8mb4 X'273b2044524f50' COLLATE utf8mb4_nopad_bin"
+    assert (
+        format_sql_literal(datetime(2026, 1, 2, 3, 4, 5, 6, UTC)) == "TIMESTAMP '2026-01-02 03:04:05.000006'"
+    )
+    assert format_sql_literal(datetime(2026, 1, 2, tzinfo=UTC)) == "TIMESTAMP '2026-01-02 00:00:00.000000'"
     with pytest.raises(StoreError, match="no time zone"):
-        literal(datetime(2026, 1, 2))  # noqa: DTZ001
+        format_sql_literal(datetime(2026, 1, 2))  # noqa: DTZ001
 
 
 def test_flat_makes_one_array() -> None:
-    assert flat(pa.chunked_array([["a"], ["b"]])).to_pylist() == ["a", "b"]
-    assert flat(pa.chunked_array([], pa.string())).to_pylist() == []
+    assert flatten_column(pa.chunked_array([["a"], ["b"]])).to_pylist() == ["a", "b"]
+    assert flatten_column(pa.chunked_array([], pa.string())).to_pylist() == []
 
 
 def test_a_frame_of_a_table_has_the_shared_dtypes() -> None:

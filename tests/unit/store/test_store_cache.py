@@ -15,13 +15,13 @@ import pyarrow as pa
 import pytest
 
 from evergreen.store.history import cache as cache_module
-from evergreen.store.history.cache import Cache, Draft, settle, wait_for
-from evergreen.store.history.query import Part
+from evergreen.store.history.cache import Cache, Draft, finish_drafts, wait_for_files
+from evergreen.store.history.query import TableSelection
 from evergreen.store.tables.table_state import TableState
 
 SECOND = timedelta(seconds=1)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-PART = Part("toy__facts", (("client_id", "int"),), (("age", "int"), ("mood", "category")))
+PART = TableSelection("toy__facts", (("client_id", "int"),), (("age", "int"), ("mood", "category")))
 STATE = TableState("toy__facts", 3, NOON - 60 * SECOND, NOON - 10 * SECOND, None, 2)
 
 
@@ -36,7 +36,7 @@ def rows(first: int, count: int = 2) -> pa.Table:
 def keep(
     cache: Cache,
     *parts: pa.Table,
-    part: Part = PART,
+    part: TableSelection = PART,
     state: TableState = STATE,
     after: dict[str, TableState] | None = None,
 ) -> None:
@@ -44,15 +44,15 @@ def keep(
     draft = cache.draft(part, state)
     for found in parts:
         draft.add(found)
-    settle([draft], {state.name: state} if after is None else after)
-    wait_for()
+    finish_drafts([draft], {state.name: state} if after is None else after)
+    wait_for_files()
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[Cache]:
     made = Cache(tmp_path / "cache", 1, "localhost/db")
     yield made
-    wait_for()
+    wait_for_files()
     left = [path.name for path in made.folder.iterdir()] if made.folder.exists() else []
     assert not [name for name in left if name.endswith(".draft")], "a draft was left behind"
 
@@ -107,7 +107,7 @@ def test_whoever_looks_waits_for_what_is_being_written(cache: Cache, monkeypatch
     draft = cache.draft(PART, STATE)
     for number in range(12):
         draft.add(rows(number))
-    settle([draft], {STATE.name: STATE})
+    finish_drafts([draft], {STATE.name: STATE})
     found = cache.find(PART, STATE, NOON)
     assert found is not None
     assert len(found) == 12

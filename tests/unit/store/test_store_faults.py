@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch, StoreError, StoreRefused, StoreUnreachable
-from evergreen.store.connection.arrow import _translated
-from evergreen.store.connection.faults import table_of, translate, use_case_of
+from evergreen.store.connection.arrow import _translate_read_error
+from evergreen.store.connection.faults import find_table_name, find_use_case_name, translate_error
 
 URL = sa.make_url("mysql://evergreen@127.0.0.1:3307/evergreen")
 SELECT = "SELECT `client_id`, `age` FROM `toy__facts` FOR SYSTEM_TIME AS OF TIMESTAMP '2026-01-01' ORDER BY 1"
@@ -15,7 +15,7 @@ SELECT = "SELECT `client_id`, `age` FROM `toy__facts` FOR SYSTEM_TIME AS OF TIME
 
 def test_what_connectorx_says_of_a_missing_column_becomes_words() -> None:
     raw = "MySqlError { ERROR 1054 (42S22): Unknown column 'age' in 'SELECT' }"
-    error = _translated(URL, raw, SELECT)
+    error = _translate_read_error(URL, raw, SELECT)
     assert isinstance(error, SchemaMismatch)
     assert error.message == "table toy__facts lacks the column age, which is declared"
     assert "evergreen features diff toy" in error.hint
@@ -23,7 +23,9 @@ def test_what_connectorx_says_of_a_missing_column_becomes_words() -> None:
 
 
 def test_a_column_of_the_platforms_own_tables_is_no_matter_of_a_declaration() -> None:
-    error = translate(1054, "Unknown column 'ingest_run.seconds' in 'SELECT'", "SELECT 1 FROM ingest_run")
+    error = translate_error(
+        1054, "Unknown column 'ingest_run.seconds' in 'SELECT'", "SELECT 1 FROM ingest_run"
+    )
     assert error is not None
     assert error.message == "table ingest_run of the platform lacks the column seconds"
     assert "features diff" not in error.hint
@@ -31,7 +33,7 @@ def test_a_column_of_the_platforms_own_tables_is_no_matter_of_a_declaration() ->
 
 def test_a_missing_table_names_the_ingest_that_makes_it() -> None:
     raw = "MySqlError { ERROR 1146 (42S02): Table 'evergreen.toy__facts' doesn't exist }"
-    error = _translated(URL, raw, SELECT)
+    error = _translate_read_error(URL, raw, SELECT)
     assert (error.message, error.hint) == (
         "table toy__facts is not there",
         "ingest first, which makes it: evergreen run ingest toy",
@@ -39,8 +41,10 @@ def test_a_missing_table_names_the_ingest_that_makes_it() -> None:
 
 
 def test_a_reader_that_is_cut_off_is_unreachable_and_any_other_error_shows_no_value() -> None:
-    assert isinstance(_translated(URL, "Connection reset by peer", SELECT), StoreUnreachable)
-    error = _translated(URL, "MySqlError { ERROR 1292 (22007): Incorrect value: 'Ada, 1815' }", SELECT)
+    assert isinstance(_translate_read_error(URL, "Connection reset by peer", SELECT), StoreUnreachable)
+    error = _translate_read_error(
+        URL, "MySqlError { ERROR 1292 (22007): Incorrect value: 'Ada, 1815' }", SELECT
+    )
     assert type(error) is StoreError
     assert error.message == "MariaDB could not read the rows of toy__facts: error 1292"
 
@@ -60,7 +64,7 @@ def test_a_reader_that_is_cut_off_is_unreachable_and_any_other_error_shows_no_va
 )
 def test_refusals_that_people_can_mend_have_a_next_step(code: int, kind: type[StoreError], says: str) -> None:
     said = "Unknown column 'age' in 'INSERT INTO'" if code == 1054 else "of 'Ada, 1815'"
-    error = translate(code, said, "INSERT INTO toy__prediction (age) VALUES (%s)")
+    error = translate_error(code, said, "INSERT INTO toy__prediction (age) VALUES (%s)")
     assert type(error) is kind
     assert says in error.message
     assert error.hint
@@ -69,7 +73,7 @@ def test_refusals_that_people_can_mend_have_a_next_step(code: int, kind: type[St
 
 @pytest.mark.parametrize("code", [1062, 1146, 1264, 1406, 0])
 def test_what_callers_look_at_themselves_stays_the_drivers(code: int) -> None:
-    assert translate(code, "", "SELECT 1") is None
+    assert translate_error(code, "", "SELECT 1") is None
 
 
 @pytest.mark.parametrize(
@@ -84,9 +88,9 @@ def test_what_callers_look_at_themselves_stays_the_drivers(code: int) -> None:
     ],
 )
 def test_the_table_of_a_statement(statement: str | None, table: str) -> None:
-    assert table_of(statement) == table
+    assert find_table_name(statement) == table
 
 
 def test_the_use_case_of_a_table() -> None:
-    assert use_case_of("credit_score__accounts__online") == "credit_score"
-    assert use_case_of("ingest_run") == "USE_CASE"
+    assert find_use_case_name("credit_score__accounts__online") == "credit_score"
+    assert find_use_case_name("ingest_run") == "USE_CASE"

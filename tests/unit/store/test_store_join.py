@@ -101,7 +101,7 @@ def test_each_label_gets_the_newest_rows_that_were_true_and_known_by_then(world:
         return
     width = len(labels[0][0])
     keys = [f"k{n}" for n in range(width)]
-    got = asof.join(
+    got = asof.join_as_of(
         label_table(labels, width),
         [
             (view_table(rows, f"v{n}", width, shuffle), None if age is None else age * MINUTE)
@@ -144,8 +144,8 @@ def test_a_table_in_parts_is_joined_as_a_whole(world: Any, cuts: set[int], shuff
     max_age = None if age is None else age * MINUTE
     schema = pa.schema([("v", pa.float64())])
     with ThreadPoolExecutor(2) as pool:
-        whole = asof.look_up(sought, [table.combine_chunks()], keys, schema, AS_OF, max_age, pool)
-        divided = asof.look_up(sought, parts, keys, schema, AS_OF, max_age, pool)
+        whole = asof.look_up_features(sought, [table.combine_chunks()], keys, schema, AS_OF, max_age, pool)
+        divided = asof.look_up_features(sought, parts, keys, schema, AS_OF, max_age, pool)
     assert whole[0]["v"].to_pylist() == divided[0]["v"].to_pylist()
     np.testing.assert_array_equal(whole[1], divided[1])
 
@@ -156,7 +156,7 @@ def test_of_several_versions_the_last_chosen_counts(rows: Any, chosen: int, shuf
     order = [(name, "ascending") for name in ("k0", "k1", EVENT_TIME, INGESTED_AT)]
     table = view_table(rows[0], "v", 2, shuffle).sort_by(order)
     known = np.array([at <= T0 + chosen * MINUTE for at in table[INGESTED_AT].to_pylist()], dtype=bool)
-    kept = table.take(pa.array(asof.last_versions(table, ["k0", "k1"], known)))
+    kept = table.take(pa.array(asof.find_last_versions(table, ["k0", "k1"], known)))
     newest: dict[Any, int] = {}
     for key, event, ingested in rows[0]:
         if ingested <= chosen:
@@ -168,6 +168,6 @@ def test_of_several_versions_the_last_chosen_counts(rows: Any, chosen: int, shuf
 
 def test_texts_longer_than_one_arrow_array_holds_stay_whole() -> None:
     wide = pa.chunked_array([pa.array(["a"], pa.string()), pa.array(["b"], pa.large_string()).cast("string")])
-    chunks = asof._chunked([pa.array(["a"]), pa.array(["b"], pa.large_string())], pa.string())
+    chunks = asof._build_chunked_array([pa.array(["a"]), pa.array(["b"], pa.large_string())], pa.string())
     assert chunks.type == pa.large_string()
     assert chunks.to_pylist() == wide.to_pylist()

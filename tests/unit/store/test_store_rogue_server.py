@@ -18,7 +18,7 @@ from evergreen.ingest.loading.bulk import load_rows, write_rows
 from evergreen.settings import Settings
 from evergreen.sources import sql
 from evergreen.store.connection import arrow
-from evergreen.store.connection.database import bulk_engine, dispose, engine
+from evergreen.store.connection.database import dispose_engines, get_bulk_engine, get_engine
 from evergreen.usecase import SqlSource
 from support.rogue_server import RogueServer, rogue_server
 from support.waiting import eventually
@@ -44,19 +44,19 @@ def rogue(secret: Path) -> Iterator[RogueServer]:
 def settings(rogue: RogueServer, tmp_path: Path) -> Iterator[Settings]:
     made = Settings(home=tmp_path, mariadb_port=rogue.port, mariadb_password=SecretStr("password"))
     yield made
-    dispose(made)
+    dispose_engines(made)
 
 
 def load_a_row(database: sa.Engine, folder: Path) -> None:
     """As an ingest loads."""
     file = write_rows(pa.table({"a": [1]}), folder / "rows.csv")
-    with bulk_engine(database).begin() as connection:
+    with get_bulk_engine(database).begin() as connection:
         load_rows(connection, "facts", file)
 
 
 def test_a_connection_of_the_store_sends_nothing(settings: Settings, rogue: RogueServer) -> None:
     with pytest.raises(StoreUnreachable, match="asked for a file of ours") as raised:
-        engine(settings).connect()
+        get_engine(settings).connect()
     assert "not the MariaDB that you mean" in raised.value.hint
     assert rogue.questions
     assert rogue.received == b""
@@ -66,7 +66,7 @@ def test_an_ingest_sends_nothing_to_a_server_that_anybody_could_be(
     settings: Settings, rogue: RogueServer, tmp_path: Path
 ) -> None:
     with pytest.raises(StoreUnreachable):
-        load_a_row(engine(settings), tmp_path)
+        load_a_row(get_engine(settings), tmp_path)
     assert rogue.questions
     assert rogue.received == b""
 
@@ -75,7 +75,9 @@ def test_an_ingest_sends_nothing_to_a_server_that_anybody_could_be(
 def test_a_source_sends_nothing_whatever_its_url_says(rogue: RogueServer, option: str) -> None:
     address = f"mysql+mysqldb://u:p@127.0.0.1:{rogue.port}/shop{option}"
     source = SqlSource(address, "SELECT 1 FROM facts")
-    rows = sql.batches(source, sql.parsed(address), start=NOW, end=NOW, batch_rows=1, batch_bytes=1)
+    rows = sql.read_query_batches(
+        source, sql.parse_url(address), start=NOW, end=NOW, batch_rows=1, batch_bytes=1
+    )
     with pytest.raises(SourceUnreachable):
         list(rows)
     assert rogue.questions
@@ -86,7 +88,8 @@ def test_the_reader_of_whole_tables_sends_nothing(settings: Settings, rogue: Rog
     """In a process of its own: it tries for half a minute, in threads that nobody can end."""
     code = "import connectorx, sys; connectorx.read_sql(sys.argv[1], 'SELECT 1', return_type='arrow')"
     reader = subprocess.Popen(
-        [sys.executable, "-c", code, arrow.reader_address(engine(settings).url)], stderr=subprocess.DEVNULL
+        [sys.executable, "-c", code, arrow.build_reader_address(get_engine(settings).url)],
+        stderr=subprocess.DEVNULL,
     )
     try:
         eventually(lambda: bool(rogue.questions))
@@ -105,13 +108,13 @@ def test_the_file_is_sent_only_where_somebody_has_said_so(
     allowed = settings.model_copy(update={"mariadb_local_infile": "on"})
     try:
         with pytest.raises(StoreUnreachable):
-            engine(allowed).connect()
+            get_engine(allowed).connect()
         assert rogue.received == b""
         with pytest.raises(Exception, match=r"\w"):
-            load_a_row(engine(allowed), tmp_path)
+            load_a_row(get_engine(allowed), tmp_path)
         assert SECRET in rogue.received
     finally:
-        dispose(allowed)
+        dispose_engines(allowed)
 
 
 def test_a_socket_where_anybody_may_put_one_is_no_proof(secret: Path, tmp_path: Path) -> None:
@@ -123,16 +126,16 @@ def test_a_socket_where_anybody_may_put_one_is_no_proof(secret: Path, tmp_path: 
         made = Settings(home=tmp_path, mariadb_socket=place)
         try:
             with pytest.raises(StoreUnreachable):
-                load_a_row(engine(made), tmp_path)
+                load_a_row(get_engine(made), tmp_path)
             assert rogue.questions
             assert rogue.received == b""
             shared.chmod(0o700)
-            dispose(made)
+            dispose_engines(made)
             with pytest.raises(Exception, match=r"\w"):
-                load_a_row(engine(made), tmp_path)
+                load_a_row(get_engine(made), tmp_path)
             assert SECRET in rogue.received
         finally:
-            dispose(made)
+            dispose_engines(made)
 
 
 @pytest.mark.parametrize("required", [{"mariadb_tls": True}, {"mariadb_tls_ca": Path("authority.pem")}])
@@ -145,14 +148,14 @@ def test_a_server_without_tls_gets_neither_password_nor_file_where_tls_is_requir
         proven = plain.model_copy(update={**required, "mariadb_local_infile": "on"})
         try:
             with pytest.raises(StoreUnreachable, match="does not prove over TLS who it is"):
-                engine(proven).connect()
+                get_engine(proven).connect()
             with pytest.raises(StoreUnreachable, match="does not prove over TLS who it is"):
-                bulk_engine(engine(proven)).connect()
+                get_bulk_engine(get_engine(proven)).connect()
             assert rogue.passwords == []
             assert rogue.received == b""
             with pytest.raises(StoreUnreachable):
-                engine(plain).connect()
+                get_engine(plain).connect()
             assert rogue.passwords == [b"password\x00"]
         finally:
-            dispose(plain)
-            dispose(proven)
+            dispose_engines(plain)
+            dispose_engines(proven)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from evergreen.training.card import model_card
+from evergreen.training.card import render_model_card
 from evergreen.usecase import TIMELESS
 
 EVIL = '<b>"evil" & co'
@@ -268,7 +268,7 @@ class Text(HTMLParser):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_card_is_one_safe_small_page(kind: Callable[[], Facts]) -> None:
-    page = model_card(kind())
+    page = render_model_card(kind())
     assert len(page.encode()) < MOST_BYTES
     assert "<script" not in page
     assert not re.search(r"https?:|src=|@import|url\(|<img|href=\"(?!data:,)", page)
@@ -280,7 +280,7 @@ def test_every_card_is_one_safe_small_page(kind: Callable[[], Facts]) -> None:
 
 
 def test_what_a_decision_needs_is_there_and_the_verdict_is_first() -> None:
-    said = Text(model_card(multiclass())).said
+    said = Text(render_model_card(multiclass())).said
     for wanted in (
         *("Credit score: version 3", "Passed", "All 2 checks passed.", "champion v2", "beats champion"),
         *("0.8312", "0.8245", "fast enough", "60,000", "48,000 to train", "2026-06-01 00:00 UTC"),
@@ -297,14 +297,14 @@ def test_what_a_decision_needs_is_there_and_the_verdict_is_first() -> None:
 
 
 def test_a_rejection_names_what_failed_first() -> None:
-    said = Text(model_card(binary())).said
+    said = Text(render_model_card(binary())).said
     assert "Rejected 1 of 2 checks failed: latency. Champion v2 stays." in said
     assert said.index("✗") < said.index("✓")
     assert "No logged requests were answered again" in said
 
 
 def test_a_warning_has_a_look_of_its_own() -> None:
-    page = model_card(warned())
+    page = render_model_card(warned())
     said = Text(page).said
     told = (
         "Passed with 1 warning 2 of 3 checks passed, beats linear warned. It may take the place of champion"
@@ -323,7 +323,7 @@ def test_a_rejection_tells_its_warnings_behind_what_failed() -> None:
     facts = warned()
     facts["verdict"]["passed"] = False
     facts["verdict"]["checks"][2] |= {"result": "failed", "passed": False}
-    page = model_card(facts)
+    page = render_model_card(facts)
     said = Text(page).said
     assert "1 of 3 checks failed: latency; 1 warning: beats linear. Champion v2 stays." in said
     assert 'class="verdict rejected"' in page
@@ -333,12 +333,12 @@ def test_a_rejection_tells_its_warnings_behind_what_failed() -> None:
 def test_two_warnings_are_counted() -> None:
     facts = warned()
     facts["verdict"]["checks"][0]["result"] = "warning"
-    said = Text(model_card(facts)).said
+    said = Text(render_model_card(facts)).said
     assert "Passed with 2 warnings 1 of 3 checks passed, beats champion, beats linear warned." in said
 
 
 def test_a_first_model_has_no_champion() -> None:
-    said = Text(model_card(without_champion())).said
+    said = Text(render_model_card(without_champion())).said
     assert "No champion was compared with it: it may go live." in said
     assert "champion v" not in said.replace("beats champion", "")
     assert "Changed answers" not in said
@@ -347,7 +347,7 @@ def test_a_first_model_has_no_champion() -> None:
 
 
 def test_regression_has_neither_classes_nor_calibration() -> None:
-    said = Text(model_card(regression())).said
+    said = Text(render_model_card(regression())).said
     assert "A number for each customer" in said
     assert "RMSE ↓" in said
     assert "32,110" in said
@@ -357,7 +357,7 @@ def test_regression_has_neither_classes_nor_calibration() -> None:
 
 
 def test_the_best_of_a_line_follows_the_metrics_direction() -> None:
-    page = model_card(multiclass())
+    page = render_model_card(multiclass())
     line = page[page.index("log loss ↓") :]
     assert "<b>0.3688</b>" in line[: line.index("</tr>")]
 
@@ -365,30 +365,30 @@ def test_the_best_of_a_line_follows_the_metrics_direction() -> None:
 def test_rows_without_a_time_tell_none() -> None:
     facts = multiclass()
     facts["data"]["trained_until"] = TIMELESS.isoformat()
-    assert "trained until" not in Text(model_card(facts)).said
+    assert "trained until" not in Text(render_model_card(facts)).said
 
 
 def test_calibration_shows_the_bins_before_it_if_they_are_known() -> None:
     facts = multiclass()
-    assert "before the correction" not in model_card(facts)
+    assert "before the correction" not in render_model_card(facts)
     facts["evaluation"]["calibration"]["bins_before"] = [{"confidence": 0.5, "accuracy": 0.4, "rows": 9}]
-    assert "before the correction" in model_card(facts)
+    assert "before the correction" in render_model_card(facts)
 
 
 def test_without_a_verdict_it_says_so() -> None:
-    assert "Not judged" in Text(model_card({"title": "T"})).said
+    assert "Not judged" in Text(render_model_card({"title": "T"})).said
 
 
 def test_a_part_at_a_time_may_be_missing() -> None:
     whole = multiclass()
     for name in whole:
-        model_card({**whole, name: None})
+        render_model_card({**whole, name: None})
     for name in whole["evaluation"]:
-        model_card({**whole, "evaluation": {**whole["evaluation"], name: None}})
+        render_model_card({**whole, "evaluation": {**whole["evaluation"], name: None}})
     for name in whole["data"]:
-        model_card({**whole, "data": {**whole["data"], name: None}})
+        render_model_card({**whole, "data": {**whole["data"], name: None}})
     for name in whole["search"]:
-        model_card({**whole, "search": {**whole["search"], name: None}})
+        render_model_card({**whole, "search": {**whole["search"], name: None}})
 
 
 def test_the_widest_use_case_still_fits() -> None:
@@ -400,4 +400,4 @@ def test_the_widest_use_case_still_fits() -> None:
     }
     facts["evaluation"]["slices"] = [{**one, "groups": [group] * 21}] * 15
     facts["limits"] = ["A long sentence. " * 60] * 60
-    assert len(model_card(facts).encode()) < MOST_BYTES
+    assert len(render_model_card(facts).encode()) < MOST_BYTES

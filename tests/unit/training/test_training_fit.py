@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evergreen.model.calibration import Calibration, calibrate
-from evergreen.model.decision import decide, weights_of
-from evergreen.model.judging.metrics import metrics
-from evergreen.model.matrix import pool, rows_of
+from evergreen.model.calibration import Calibration, fit_calibration
+from evergreen.model.decision import choose_classes, read_class_weights
+from evergreen.model.judging.metrics import compute_metrics
+from evergreen.model.matrix import build_pool, select_rows
 from evergreen.settings import Settings
 from evergreen.training.data.split import Cut
 from evergreen.training.fit import device
-from evergreen.training.fit.digest import model_digest
-from evergreen.training.fit.fitting import Machine, class_weights, fit, new_model
-from evergreen.training.judge.answers import out_of_sample, scores
+from evergreen.training.fit.digest import digest_model
+from evergreen.training.fit.fitting import Machine, build_model, compute_class_weights, fit_model
+from evergreen.training.judge.answers import score_holdout, score_model
 
 PARAMS = {"iterations": 20, "depth": 3, "l2_leaf_reg": 3.0, "learning_rate": 0.2}
 ONE = Machine(1)
@@ -24,66 +24,70 @@ ONE = Machine(1)
 def test_classes_keep_their_declared_order(toy_use_case, toy_columns):
     columns, label = toy_columns(300)
     swapped = replace(toy_use_case, label=replace(toy_use_case.label, classes=("yes", "no")))
-    one = fit(toy_use_case, columns, label, PARAMS, ONE)
-    other = fit(swapped, columns, label, PARAMS, ONE)
+    one = fit_model(toy_use_case, columns, label, PARAMS, ONE)
+    other = fit_model(swapped, columns, label, PARAMS, ONE)
     assert list(one.classes_) == ["no", "yes"]
     assert list(other.classes_) == ["yes", "no"]
-    forward = scores(toy_use_case, one, columns)
-    backward = scores(swapped, other, columns)
+    forward = score_model(toy_use_case, one, columns)
+    backward = score_model(swapped, other, columns)
     assert forward.probabilities[:, 1] == pytest.approx(backward.probabilities[:, 0], abs=0.05)
-    assert metrics(toy_use_case, label, forward)["roc_auc"] > 0.85
+    assert compute_metrics(toy_use_case, label, forward)["roc_auc"] > 0.85
 
 
 def test_regression_and_three_classes_fit_too(toy_use_case, toy_columns):
     columns, _ = toy_columns(300)
     number = replace(toy_use_case, label=replace(toy_use_case.label, classes=()))
     target = columns["visits"] * 3.0
-    found = metrics(number, target, scores(number, fit(number, columns, target, PARAMS, ONE), columns))
+    found = compute_metrics(
+        number, target, score_model(number, fit_model(number, columns, target, PARAMS, ONE), columns)
+    )
     assert found["r2"] > 0.8
     three = replace(toy_use_case, label=replace(toy_use_case.label, classes=("few", "some", "many")))
     names = np.array(["few", "some", "many"], dtype=object)[np.digitize(columns["visits"], [3, 6])]
-    answers = scores(three, fit(three, columns, names, PARAMS, ONE), columns)
+    answers = score_model(three, fit_model(three, columns, names, PARAMS, ONE), columns)
     assert answers.probabilities.shape == (300, 3)
-    assert metrics(three, names, answers)["accuracy"] > 0.9
+    assert compute_metrics(three, names, answers)["accuracy"] > 0.9
 
 
 def test_no_file_is_left_where_the_program_runs(toy_use_case, toy_columns, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     columns, label = toy_columns(100)
-    fit(toy_use_case, rows_of(columns, np.ones(100, bool)), label, {"iterations": 3}, ONE)
+    fit_model(toy_use_case, select_rows(columns, np.ones(100, bool)), label, {"iterations": 3}, ONE)
     assert list(tmp_path.iterdir()) == []
-    assert new_model(toy_use_case, {}, Machine(2)).get_param("thread_count") == 2
+    assert build_model(toy_use_case, {}, Machine(2)).get_param("thread_count") == 2
 
 
 def test_the_same_rows_recipe_and_seed_give_the_same_file_on_any_number_of_threads(toy_use_case, toy_columns):
     columns, label = toy_columns(300)
     calibration = Calibration(1.1, (0.0,))
     digests = {
-        model_digest(fit(toy_use_case, columns, label, PARAMS, Machine(threads), calibration))
+        digest_model(fit_model(toy_use_case, columns, label, PARAMS, Machine(threads), calibration))
         for threads in (1, 1, 2)
     }
     assert len(digests) == 1
     other_seed = replace(toy_use_case, tuning=replace(toy_use_case.tuning, seed=8))
-    digests.add(model_digest(fit(other_seed, columns, label, PARAMS, ONE, calibration)))
-    digests.add(model_digest(fit(toy_use_case, columns, label, PARAMS, ONE, Calibration(1.2, (0.0,)))))
-    digests.add(model_digest(fit(toy_use_case, columns, label, {**PARAMS, "depth": 2}, ONE, calibration)))
+    digests.add(digest_model(fit_model(other_seed, columns, label, PARAMS, ONE, calibration)))
+    digests.add(digest_model(fit_model(toy_use_case, columns, label, PARAMS, ONE, Calibration(1.2, (0.0,)))))
+    digests.add(
+        digest_model(fit_model(toy_use_case, columns, label, {**PARAMS, "depth": 2}, ONE, calibration))
+    )
     assert len(digests) == 4
 
 
 def test_the_digest_is_that_of_the_saved_file(toy_use_case, toy_columns, tmp_path):
     columns, label = toy_columns(100)
-    model = fit(toy_use_case, columns, label, PARAMS, ONE)
+    model = fit_model(toy_use_case, columns, label, PARAMS, ONE)
     model.save_model(str(tmp_path / "model.cb"))
-    assert model_digest(model) == hashlib.sha256((tmp_path / "model.cb").read_bytes()).hexdigest()
+    assert digest_model(model) == hashlib.sha256((tmp_path / "model.cb").read_bytes()).hexdigest()
 
 
 def test_one_column_without_any_value_is_borne(toy_use_case, toy_columns):
     columns, label = toy_columns(200)
     columns["age"] = np.full(200, np.nan)
     columns["segment"] = np.full(200, None)
-    model = fit(toy_use_case, columns, label, PARAMS, ONE)
+    model = fit_model(toy_use_case, columns, label, PARAMS, ONE)
     assert "age" in model.feature_names_
-    assert metrics(toy_use_case, label, scores(toy_use_case, model, columns))["roc_auc"] > 0.8
+    assert compute_metrics(toy_use_case, label, score_model(toy_use_case, model, columns))["roc_auc"] > 0.8
 
 
 def rare(toy_use_case, toy_columns, weights):
@@ -91,45 +95,47 @@ def rare(toy_use_case, toy_columns, weights):
     columns, label = toy_columns(1200)
     kept = (label == "no") | (np.arange(1200) % 8 == 0)
     use_case = replace(toy_use_case, tuning=replace(toy_use_case.tuning, class_weights=weights))
-    return use_case, rows_of(columns, kept), label[kept]
+    return use_case, select_rows(columns, kept), label[kept]
 
 
 def test_class_weights_follow_from_the_shares_and_travel_in_the_file(toy_use_case, toy_columns, tmp_path):
     use_case, columns, label = rare(toy_use_case, toy_columns, "balanced")
-    weights = class_weights(use_case, label)
+    weights = compute_class_weights(use_case, label)
     assert weights[1] / weights[0] == pytest.approx(np.sum(label == "no") / np.sum(label == "yes"))
-    model = fit(use_case, columns, label, PARAMS, ONE)
+    model = fit_model(use_case, columns, label, PARAMS, ONE)
     model.save_model(str(tmp_path / "model.cb"))
     loaded = type(model)().load_model(str(tmp_path / "model.cb"))
-    assert weights_of(loaded) == pytest.approx(weights)
+    assert read_class_weights(loaded) == pytest.approx(weights)
     plain, _, _ = rare(toy_use_case, toy_columns, "none")
-    weighted = scores(use_case, loaded, columns)
-    without = scores(plain, fit(plain, columns, label, PARAMS, ONE), columns)
+    weighted = score_model(use_case, loaded, columns)
+    without = score_model(plain, fit_model(plain, columns, label, PARAMS, ONE), columns)
     assert np.mean(weighted.predictions == "yes") > np.mean(without.predictions == "yes")
-    assert class_weights(
+    assert compute_class_weights(
         replace(use_case, tuning=replace(use_case.tuning, class_weights=(1.0, 5.0))), label
     ) == (
         1.0,
         5.0,
     )
     root = replace(use_case, tuning=replace(use_case.tuning, class_weights="sqrt_balanced"))
-    assert class_weights(root, label) == pytest.approx(np.sqrt(weights))
+    assert compute_class_weights(root, label) == pytest.approx(np.sqrt(weights))
 
 
 def test_the_decision_costs_least():
     shares = np.array([[0.8, 0.2], [0.6, 0.4], [0.5, 0.5]])
-    assert decide(shares).tolist() == [0, 0, 0]
-    assert decide(shares, (1.0, 3.0)).tolist() == [0, 1, 1]
+    assert choose_classes(shares).tolist() == [0, 0, 0]
+    assert choose_classes(shares, (1.0, 3.0)).tolist() == [0, 1, 1]
 
 
 def test_every_held_out_row_is_answered_by_the_model_that_did_not_see_it(toy_use_case, toy_columns):
     columns, label = toy_columns(300)
     fold = np.arange(300) % 3
     cuts = [Cut(fold != number, fold == number) for number in range(2)]  # the third fold is not held out
-    models = [fit(toy_use_case, rows_of(columns, c.train), label[c.train], PARAMS, ONE) for c in cuts]
-    together = out_of_sample(toy_use_case, models, columns, cuts)
+    models = [
+        fit_model(toy_use_case, select_rows(columns, c.train), label[c.train], PARAMS, ONE) for c in cuts
+    ]
+    together = score_holdout(toy_use_case, models, columns, cuts)
     assert len(together.predictions) == 200
-    first = scores(toy_use_case, models[0], rows_of(columns, cuts[0].test))
+    first = score_model(toy_use_case, models[0], select_rows(columns, cuts[0].test))
     place = np.flatnonzero(fold[fold < 2] == 0)
     assert (together.predictions[place] == first.predictions).all()
     assert (together.probabilities[place] == first.probabilities).all()
@@ -147,18 +153,18 @@ def test_every_held_out_row_is_answered_by_the_model_that_did_not_see_it(toy_use
     ],
 )
 def test_a_gpu_is_used_where_there_is_one(monkeypatch, caplog, setting, driver, gpus, chosen):
-    monkeypatch.setattr(device, "driver_there", lambda: driver)
-    monkeypatch.setattr(device, "gpus", lambda: gpus)
+    monkeypatch.setattr(device, "has_gpu_driver", lambda: driver)
+    monkeypatch.setattr(device, "count_gpus", lambda: gpus)
     with caplog.at_level(logging.WARNING, logger="evergreen.training.fit.device"):
-        assert device.task_type(Settings(task_type=setting)) == chosen
+        assert device.choose_task_type(Settings(task_type=setting)) == chosen
     told = any("finds no GPU here: fitting on the CPU" in message for message in caplog.messages)
     assert told is (setting == "gpu" and not gpus)
 
 
 def test_a_model_knows_its_task_type_and_keeps_no_thread_count(toy_use_case, toy_columns):
-    assert new_model(toy_use_case, {}, Machine(1, "GPU")).get_param("task_type") == "GPU"
+    assert build_model(toy_use_case, {}, Machine(1, "GPU")).get_param("task_type") == "GPU"
     columns, label = toy_columns(100)
-    kept = json.loads(fit(toy_use_case, columns, label, PARAMS, Machine(2)).get_metadata()["params"])
+    kept = json.loads(fit_model(toy_use_case, columns, label, PARAMS, Machine(2)).get_metadata()["params"])
     assert "thread_count" not in json.dumps(kept)
 
 
@@ -167,15 +173,17 @@ def test_what_a_weighted_model_answers_is_calibrated_and_decided_once(toy_use_ca
     decide once."""
     use_case, columns, label = rare(toy_use_case, toy_columns, "balanced")
     half = np.arange(len(label)) % 2 == 0
-    weights = class_weights(use_case, label[half])
-    raw_model = new_model(use_case, PARAMS, ONE, weights)
-    raw_model.fit(pool(use_case, rows_of(columns, half), label[half]))
-    raw = raw_model.predict(pool(use_case, rows_of(columns, ~half)), prediction_type="RawFormulaVal")
-    calibration = calibrate(raw, (label[~half] == "yes").astype(int), 2, weights)
-    model = fit(use_case, rows_of(columns, half), label[half], PARAMS, ONE, calibration)
-    answers = scores(use_case, model, rows_of(columns, ~half))
+    weights = compute_class_weights(use_case, label[half])
+    raw_model = build_model(use_case, PARAMS, ONE, weights)
+    raw_model.fit(build_pool(use_case, select_rows(columns, half), label[half]))
+    raw = raw_model.predict(
+        build_pool(use_case, select_rows(columns, ~half)), prediction_type="RawFormulaVal"
+    )
+    calibration = fit_calibration(raw, (label[~half] == "yes").astype(int), 2, weights)
+    model = fit_model(use_case, select_rows(columns, half), label[half], PARAMS, ONE, calibration)
+    answers = score_model(use_case, model, select_rows(columns, ~half))
     share = np.mean(label[~half] == "yes")
     assert answers.probabilities[:, 1].mean() == pytest.approx(share, abs=0.02)
     said = answers.predictions == "yes"
     assert (said == (answers.probabilities[:, 1] > 1 / (1 + weights[1] / weights[0]))).all()
-    assert metrics(use_case, label[~half], answers)["calibration_error"] < 0.1
+    assert compute_metrics(use_case, label[~half], answers)["calibration_error"] < 0.1

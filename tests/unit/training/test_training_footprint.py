@@ -28,7 +28,7 @@ def clock(monkeypatch):
     """A clock that stands still between predictions."""
     now = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(footprint, "pool", lambda use_case, row: row)
+    monkeypatch.setattr(footprint, "build_pool", lambda use_case, row: row)
     return now
 
 
@@ -40,6 +40,8 @@ def test_models_take_turns_and_each_has_the_median_of_its_own_times(toy_use_case
         "warming", (9.0 if n < 10 else 0.001 + 0.003 * (n % 10 > 5) for n in count()), clock, calls
     )
     columns = {"age": np.arange(50.0)}
-    assert footprint.latencies_ms(toy_use_case, [steady, warming], columns) == pytest.approx([2.0, 1.0])
+    assert footprint.measure_latencies_ms(toy_use_case, [steady, warming], columns) == pytest.approx(
+        [2.0, 1.0]
+    )
     assert calls == ["steady", "warming"] * 110
-    assert footprint.latencies_ms(toy_use_case, [], columns) == []
+    assert footprint.measure_latencies_ms(toy_use_case, [], columns) == []

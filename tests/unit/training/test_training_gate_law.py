@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evergreen.model.judging.verdict import Check, Verdict
-from evergreen.training.judge.gate import judge
+from evergreen.training.judge.gate import judge_candidate
 from evergreen.usecase import GATE_CHECKS, Floor, Gate, Slice
 from support import toy_declaration
 
@@ -66,7 +66,7 @@ def test_who_surely_beats_the_champion_and_is_nowhere_worse_is_never_rejected(
     assume(high - low > max(margin, 0.0))
     own = better_of(figures, others)
     evaluation = duel(high, low, own=own, champions=others, gain=sure(confidence), **rivals)
-    assert judge(use_case(margin, confidence), evaluation).passed
+    assert judge_candidate(use_case(margin, confidence), evaluation).passed
 
 
 @given(MARGINS, CONFIDENCES, SHARES, SHARES, SHARES, FIGURES, FIGURES, RIVALS, st.booleans())
@@ -77,7 +77,7 @@ def test_who_does_not_surely_beat_the_champion_is_never_promoted(
     assume(share < confidence or gain < margin or (margin == 0 and gain == 0))
     warn = GATE_CHECKS if declared else ()
     evaluation = duel(candidate, champion, own=figures, champions=others, gain=sure(share), **rivals)
-    assert not judge(use_case(margin, confidence, warn=warn), evaluation).passed
+    assert not judge_candidate(use_case(margin, confidence, warn=warn), evaluation).passed
 
 
 @given(CONFIDENCES, SHARES, MAYBE, SHARES, FIGURES, FIGURES, RIVALS, st.sets(st.sampled_from(GATE_CHECKS)))
@@ -85,13 +85,13 @@ def test_a_warning_never_changes_who_passes(
     duel, confidence, candidate, champion, share, figures, others, rivals, warn
 ):
     evaluation = duel(candidate, champion, own=figures, champions=others, gain=sure(share), **rivals)
-    verdict = judge(use_case(0.0, confidence), evaluation)
+    verdict = judge_candidate(use_case(0.0, confidence), evaluation)
     warned = replace(verdict, checks=(*verdict.checks, Check("odd", "warning", 1.0, 0.0, "looks odd")))
     assert warned.passed == verdict.passed
     assert warned.summary.startswith("passed" if verdict.passed else "rejected")
     assert "looks odd" in warned.summary
     assert Verdict.from_json(warned.to_json()) == warned
-    softer = judge(use_case(0.0, confidence, warn=tuple(warn)), evaluation)
+    softer = judge_candidate(use_case(0.0, confidence, warn=tuple(warn)), evaluation)
     assert softer.passed or not verdict.passed, "declaring warnings rejects nobody who passed"
-    harder = judge(use_case(0.0, confidence, hard=tuple(warn)), evaluation)
+    harder = judge_candidate(use_case(0.0, confidence, hard=tuple(warn)), evaluation)
     assert verdict.passed or not harder.passed, "declaring checks hard lets nobody in who was rejected"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from evergreen.training.judge.gate import judge
+from evergreen.training.judge.gate import judge_candidate
 from evergreen.training.judge.leakage import warn_of_leakage
 from evergreen.usecase import Gate
 
@@ -118,7 +118,7 @@ def test_what_was_not_measured_is_not_warned_of(toy_use_case):
 def test_the_gate_warns_and_lets_it_in(toy_use_case, duel):
     use_case = replace(toy_use_case, gate=Gate(metric="accuracy"))
     figures = duel(1.0, dummy=0.5, holdout_rows=100, importance=IMPORTANCE)
-    verdict = judge(use_case, figures)
+    verdict = judge_candidate(use_case, figures)
     assert verdict.passed
     assert [check.name for check in verdict.warnings] == ["leakage"]
     assert verdict.summary.startswith("passed with 1 warning: accuracy 1.0000 is nearly perfect")

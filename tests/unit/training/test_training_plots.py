@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from evergreen.model.judging.metrics import Scores, reliability
+from evergreen.model.judging.metrics import Scores, compute_reliability_bins
 from evergreen.training import plots
 from evergreen.usecase import UseCase
 
@@ -68,7 +68,7 @@ def test_pictures_of_classes(toy_use_case: UseCase, classes: tuple[str, ...]) ->
     told = drawn(plots.curves(use_case, label, scores))
     assert "area under the ROC curve" in told
     assert ("8 with most rows" in told) == (classes is MANY)
-    bins = reliability(use_case, label, scores)
+    bins = compute_reliability_bins(use_case, label, scores)
     told = drawn(plots.calibration(use_case, bins, bins))
     assert "after the correction" in told
 

@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 from evergreen.errors import StoreUnreachable, TrainingError
 from evergreen.training.data.split import Cut
 from evergreen.training.fit.fitting import Machine
-from evergreen.training.search.search_result import trials_of, tuned
-from evergreen.training.search.worker import sampler, search, share
+from evergreen.training.search.search_result import build_search_result, list_trials
+from evergreen.training.search.worker import count_worker_trials, create_sampler, run_trials
 from evergreen.usecase import Between, OneOf
 
 
@@ -30,8 +30,8 @@ def searched(toy_use_case, toy_columns):
 
     def run(use_case=toy_use_case, study=None, label=label, **options):
         study = study or optuna.create_study(pruner=optuna.pruners.NopPruner())
-        search(study, use_case, columns, label, Cut(~last, last), machine=Machine(1), **options)
-        return study, tuned(study, use_case)
+        run_trials(study, use_case, columns, label, Cut(~last, last), machine=Machine(1), **options)
+        return study, build_search_result(study, use_case)
 
     return run
 
@@ -90,7 +90,7 @@ def test_a_trial_began_at_the_same_moment_wherever_it_is_read(searched, monkeypa
         for zone in ("Pacific/Kiritimati", "America/Los_Angeles"):
             monkeypatch.setenv("TZ", zone)
             time.tzset()
-            assert all(before <= trial.started <= after for trial in trials_of(study))
+            assert all(before <= trial.started <= after for trial in list_trials(study))
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -113,7 +113,7 @@ def test_a_random_search_is_random_and_seeded(searched, toy_use_case):
 
 def test_workers_share_the_trials(searched, toy_use_case):
     use_case = tuning(toy_use_case, trials=5, workers=2)
-    assert [share(use_case, worker) for worker in range(2)] == [3, 2]
+    assert [count_worker_trials(use_case, worker) for worker in range(2)] == [3, 2]
     study, _ = searched(use_case, worker=0)
     assert len(study.trials) == 3
     _, found = searched(use_case, study, worker=1)
@@ -151,7 +151,7 @@ def test_a_killed_trial_of_a_grid_loses_no_point_of_it(searched, toy_use_case):
     use_case = tuning(toy_use_case, space=space, sampler="grid", trials=4)
     study = optuna.create_study(pruner=optuna.pruners.NopPruner())
     # Killed in its fit: it had taken its point already.
-    study.sampler = sampler(use_case, 0, 0)
+    study.sampler = create_sampler(use_case, 0, 0)
     left = study.ask({"depth": IntDistribution(2, 3), "rsm": CategoricalDistribution((0.8, 1.0))})
     left.set_user_attr("worker", 0)
     study, _ = searched(use_case, study)
@@ -162,7 +162,7 @@ def test_a_killed_trial_of_a_grid_loses_no_point_of_it(searched, toy_use_case):
 def test_two_workers_take_no_point_of_a_grid_twice(searched, toy_use_case):
     space = (Between("depth", 2, 4), OneOf("rsm", (0.8, 1.0)))
     use_case = tuning(toy_use_case, space=space, sampler="grid", trials=50, workers=2)
-    assert [share(use_case, worker) for worker in range(2)] == [3, 3]
+    assert [count_worker_trials(use_case, worker) for worker in range(2)] == [3, 3]
     study, _ = searched(use_case, worker=0)
     study, _ = searched(use_case, study, worker=1)
     assert len({tuple(trial.params.items()) for trial in study.trials}) == len(study.trials) == 6
@@ -218,6 +218,6 @@ def test_parameters_that_do_not_go_together_are_named(searched, toy_use_case):
 def test_a_search_without_a_complete_trial_has_no_result(toy_use_case):
     study = optuna.create_study()
     study.tell(study.ask(), state=TrialState.FAIL)
-    assert [trial.state for trial in trials_of(study)] == ["failed"]
+    assert [trial.state for trial in list_trials(study)] == ["failed"]
     with pytest.raises(TrainingError, match="no trial of toy's search came to its end"):
-        tuned(study, toy_use_case)
+        build_search_result(study, toy_use_case)

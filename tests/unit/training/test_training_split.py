@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from evergreen.errors import NotEnoughData
-from evergreen.training.data.split import cuts, entities, validation
+from evergreen.training.data.split import number_entities, split_for_validation, split_training_set
 
 
 def holdout(use_case, frame):
-    [only] = cuts(use_case, frame)
+    [only] = split_training_set(use_case, frame)
     return only
 
 
@@ -53,14 +53,14 @@ def test_another_purpose_chooses_other_rows(toy_use_case, toy_training_set):
     use_case = replace(toy_use_case, split="stratified")
     frame = toy_training_set(600).frame
     one = holdout(use_case, frame)
-    other = validation(use_case, frame)
+    other = split_for_validation(use_case, frame)
     assert np.mean(one.test & other.test) < 0.1
 
 
 def test_validation_falls_back_to_a_hash_with_one_event_time(toy_use_case, toy_training_set):
     frame = toy_training_set(600).frame
     first = frame[frame["event_time"] == frame["event_time"].min()]
-    assert validation(toy_use_case, first).test.mean() == pytest.approx(0.2, abs=0.02)
+    assert split_for_validation(toy_use_case, first).test.mean() == pytest.approx(0.2, abs=0.02)
 
 
 def test_too_few_rows_one_event_time_and_an_absent_class_are_named(toy_use_case, toy_training_set):
@@ -85,7 +85,7 @@ def test_a_grouped_hold_out_divides_no_entity_and_moves_none_when_rows_are_added
     assert parts.test.mean() == pytest.approx(0.2, abs=0.07)
     before = holdout(use_case, frame.iloc[:1000])
     assert (before.test == parts.test[:1000]).all()
-    inner = validation(use_case, frame[parts.train])
+    inner = split_for_validation(use_case, frame[parts.train])
     clients = frame["client_id"][parts.train]
     assert not set(clients[inner.test]) & set(clients[inner.train])
 
@@ -94,7 +94,7 @@ def test_a_grouped_hold_out_divides_no_entity_and_moves_none_when_rows_are_added
 def test_folds_hold_out_every_row_once(toy_use_case, toy_training_set, split):
     use_case = replace(toy_use_case, split=split, folds=5)
     frame = toy_training_set(600).frame
-    made = cuts(use_case, frame)
+    made = split_training_set(use_case, frame)
     assert len(made) == 5
     assert (np.sum([part.test for part in made], axis=0) == 1).all()
     assert all((part.train ^ part.test).all() for part in made)
@@ -112,13 +112,13 @@ def test_fewer_rows_or_entities_than_folds_are_named(toy_use_case, toy_training_
     rare.loc[rare["leaves"] == "yes", "leaves"] = "no"
     rare.loc[rare.index[:3], "leaves"] = "yes"
     with pytest.raises(NotEnoughData, match="3 rows of class yes for 5 folds"):
-        cuts(replace(toy_use_case, split="stratified", folds=5), rare)
+        split_training_set(replace(toy_use_case, split="stratified", folds=5), rare)
     with pytest.raises(NotEnoughData, match="100 entities for 120 folds"):
-        cuts(replace(toy_use_case, split="grouped", folds=120), frame)
+        split_training_set(replace(toy_use_case, split="grouped", folds=120), frame)
 
 
 def test_entities_are_numbered_by_key(toy_use_case, toy_training_set):
     frame = toy_training_set(60).frame
-    numbers = entities(toy_use_case, frame)
+    numbers = number_entities(toy_use_case, frame)
     assert len(np.unique(numbers)) == frame["client_id"].nunique()
     assert (pd.Series(numbers).groupby(frame["client_id"].to_numpy()).nunique() == 1).all()

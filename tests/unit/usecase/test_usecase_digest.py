@@ -24,8 +24,8 @@ from evergreen.usecase import (
     Serving,
     UseCase,
 )
-from evergreen.usecase.code import code_digest, code_version
-from evergreen.usecase.digest import ingest_digest, serving_digest
+from evergreen.usecase.code import digest_function, digest_reachable_code
+from evergreen.usecase.digest import compute_ingest_digest, compute_serving_digest
 from support import digest_example
 
 
@@ -63,7 +63,7 @@ def with_age(view: FeatureView, **changes: Any) -> dict[str, Any]:
 def test_words_and_what_only_readers_heed_change_nothing(
     toy_use_case: UseCase, change: Callable[[UseCase], UseCase]
 ) -> None:
-    assert ingest_digest(change(toy_use_case)) == ingest_digest(toy_use_case)
+    assert compute_ingest_digest(change(toy_use_case)) == compute_ingest_digest(toy_use_case)
 
 
 def test_what_decides_on_rows_changes_the_digest(toy_use_case: UseCase) -> None:
@@ -78,7 +78,7 @@ def test_what_decides_on_rows_changes_the_digest(toy_use_case: UseCase) -> None:
         with_rule(old),
         lambda u: replace(u, label=replace(u.label, delay=timedelta(days=1))),
     ]
-    digests = [ingest_digest(change(toy_use_case)) for change in changes]
+    digests = [compute_ingest_digest(change(toy_use_case)) for change in changes]
     assert len(set(digests)) == len(changes)
 
 
@@ -106,7 +106,7 @@ doubled.__name__ = "spend_per_visit"
 def test_what_no_service_heeds_makes_none_lag(
     toy_use_case: UseCase, change: Callable[[UseCase], UseCase]
 ) -> None:
-    assert serving_digest(change(toy_use_case)) == serving_digest(toy_use_case)
+    assert compute_serving_digest(change(toy_use_case)) == compute_serving_digest(toy_use_case)
 
 
 def test_what_a_service_answers_by_changes_its_digest(toy_use_case: UseCase) -> None:
@@ -123,13 +123,13 @@ def test_what_a_service_answers_by_changes_its_digest(toy_use_case: UseCase) -> 
         lambda u: replace(u, serving=Serving(max_batch=7)),
         lambda u: replace(u, feature_sets=(FeatureSet("few", ("age",), "One"),), model_set="few"),
     ]
-    digests = [serving_digest(change(toy_use_case)) for change in changes]
+    digests = [compute_serving_digest(change(toy_use_case)) for change in changes]
     assert len(set(digests)) == len(changes)
 
 
 def test_the_digest_of_code_is_the_same_on_every_python() -> None:
     assert (
-        code_digest(digest_example.example)
+        digest_reachable_code(digest_example.example)
         == "b150b05df12a2722b8bb151e2fb83edf520f7415a0793984c1e3a6afef7a09a6"
     )
 
@@ -159,7 +159,7 @@ def test_helpers_and_constants_are_code_too_and_words_are_not(
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (code_digest(module.example) == code_digest(digest_example.example)) is same
+    assert (digest_reachable_code(module.example) == digest_reachable_code(digest_example.example)) is same
 
 
 def test_a_function_keeps_its_digest_when_its_file_is_edited_under_a_running_process(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_function_keeps_its_digest_when_its_file_is_edited_under_a_running_pro
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for digest in (code_digest, code_version):
+    for digest in (digest_reachable_code, digest_function):
         loaded = digest(module.spend)
         file.write_text("def spend(age):\n    return age + 100\n")
         linecache.checkcache(str(file))
@@ -187,7 +187,7 @@ def test_functions_and_constants_of_other_modules_of_the_use_case_count(tmp_path
         folder.mkdir()
         (folder / "helpers.py").write_text(f"LIMIT = {limit}\n\ndef ratio(a):\n    return {body}\n", "utf-8")
         (folder / "__init__.py").write_text(f"{call}\ndef spend(age):\n    return {name}(age)\n", "utf-8")
-        digests.append(code_digest(package(folder).spend))
+        digests.append(digest_reachable_code(package(folder).spend))
     assert digests[3] == digests[0]
     assert len(set(digests)) == 3
 

@@ -11,7 +11,7 @@ import pytest
 
 from evergreen.settings import Settings
 from evergreen.usecase import SqlSource
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 from evergreen.usecases.credit_score import USE_CASE, features, fields
 from evergreen.usecases.credit_score.outcome import CLASSES
 
@@ -26,7 +26,7 @@ FIELDS = LISTED.split()
 
 
 def test_it_loads_by_name_and_has_the_issues_22_fields() -> None:
-    use_case = load("credit_score", Settings())
+    use_case = load_use_case("credit_score", Settings())
     assert use_case is USE_CASE
     assert [feature.name for feature in use_case.stored_features] == FIELDS
     assert use_case.label.classes == CLASSES == ("Poor", "Standard", "Good")
@@ -47,8 +47,8 @@ def test_a_declaration_is_light_enough_for_a_dag_file(name: str) -> None:
     code = (
         "import sys\n"
         "from evergreen.settings import Settings\n"
-        "from evergreen.usecases import load\n"
-        f"load({name!r}, Settings())\n"
+        "from evergreen.usecases import load_use_case\n"
+        f"load_use_case({name!r}, Settings())\n"
         f"print([name for name in {heavy} if name in sys.modules])\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from evergreen.usecases.credit_score import USE_CASE
-from evergreen.usecases.credit_score.facts import Columns, Scenario, facts
-from evergreen.usecases.credit_score.outcome import CLASSES, class_probabilities, draw_classes
-from evergreen.usecases.credit_score.population import FRESH_PLACES, customers_at
-from evergreen.usecases.credit_score.simulator import best_reachable_accuracy
+from evergreen.usecases.credit_score.facts import Columns, Scenario, simulate_facts
+from evergreen.usecases.credit_score.outcome import CLASSES, compute_class_probabilities, draw_classes
+from evergreen.usecases.credit_score.population import FRESH_PLACES, simulate_customers
+from evergreen.usecases.credit_score.simulator import compute_best_accuracy
 
 Labelled = tuple[Columns, np.ndarray[Any, Any]]
 
@@ -19,8 +19,8 @@ Labelled = tuple[Columns, np.ndarray[Any, Any]]
 def months(first: int, count: int, scenario: Scenario, customers: int = 1_500, offset: int = 0) -> Labelled:
     parts, scores = [], []
     for month in range(first, first + count):
-        who = customers_at(np.arange(customers) + offset, month, 7)
-        columns = facts(who, scenario)
+        who = simulate_customers(np.arange(customers) + offset, month, 7)
+        columns = simulate_facts(who, scenario)
         scores.append(draw_classes(columns, scenario, who.monthly))
         for feature in USE_CASE.on_demand_order:
             columns[feature.name] = feature.function(*(columns[name] for name in feature.inputs))
@@ -88,21 +88,21 @@ def _pool(labelled: Labelled) -> Any:
 
 @pytest.mark.parametrize("scenario", ["stable", "recession"])
 def test_the_best_reachable_accuracy_is_about_85_percent(scenario: Scenario) -> None:
-    best = best_reachable_accuracy(scenario)
+    best = compute_best_accuracy(scenario)
     assert best == pytest.approx(0.85, abs=0.01)
-    assert best == best_reachable_accuracy(scenario)
+    assert best == compute_best_accuracy(scenario)
 
 
 @pytest.mark.parametrize("scenario", ["stable", "recession"])
 def test_answering_the_likeliest_class_reaches_just_that(scenario: Scenario) -> None:
-    who = customers_at(np.arange(40_000) + FRESH_PLACES, 316, 3)
-    columns = facts(who, scenario)
-    probabilities = class_probabilities(columns, scenario)
+    who = simulate_customers(np.arange(40_000) + FRESH_PLACES, 316, 3)
+    columns = simulate_facts(who, scenario)
+    probabilities = compute_class_probabilities(columns, scenario)
     assert probabilities.min() >= 0
     assert probabilities.sum(axis=1) == pytest.approx(1.0)
     labels = draw_classes(columns, scenario, who.monthly)
     answers = np.array(CLASSES)[probabilities.argmax(axis=1)]
-    assert np.mean(answers == labels) == pytest.approx(best_reachable_accuracy(scenario), abs=0.01)
+    assert np.mean(answers == labels) == pytest.approx(compute_best_accuracy(scenario), abs=0.01)
     shares = {name: np.mean(labels == name) for name in CLASSES}
     assert min(shares.values()) > 0.15, shares
 
@@ -115,7 +115,7 @@ def test_a_model_learns_it_loses_in_the_recession_and_recovers() -> None:
 
     first = fitted(history)
     before, after = accuracy(first, usual), accuracy(first, hard)
-    assert before >= 0.97 * best_reachable_accuracy("stable")
+    assert before >= 0.97 * compute_best_accuracy("stable")
     assert after <= before - 0.08
     # Trees must be worth their while, else the gate would keep the first model out by chance.
     assert before >= linear_accuracy(history, usual) + 0.02

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evergreen.errors import UseCaseError
-from evergreen.usecases.credit_score.periods import MOST_PERIODS, PERIOD, periods_before
-from evergreen.usecases.credit_score.simulator import recorded
+from evergreen.usecases.credit_score.periods import MAX_PERIODS, PERIOD, periods_before
+from evergreen.usecases.credit_score.simulator import simulate_recorded_rows
 
 START = datetime(2026, 1, 31, 23, 30, tzinfo=UTC)
 WHOLE = timedelta(days=200)
@@ -35,7 +35,7 @@ def expected() -> dict[str, pd.DataFrame]:
 def bank(start: datetime, length: timedelta = WHOLE, **more: Any) -> dict[str, pd.DataFrame]:
     """The bank's tables in order of key and time, with every moment counted from `start`, in seconds."""
     given = {"customers": 25, "seed": 5, "recession_from": start + 4 * PERIOD, **more}
-    frames = recorded(start=start, end=start + length, **given)
+    frames = simulate_recorded_rows(start=start, end=start + length, **given)
     origin = np.datetime64(start.astimezone(UTC).replace(tzinfo=None), "s")
     found = {}
     for name, frame in frames.items():
@@ -84,7 +84,7 @@ def test_periods_that_begin_before_a_moment_are_counted(days: float, count: int)
 
 def test_a_bank_has_an_end_and_its_moments_a_time_zone() -> None:
     with pytest.raises(UseCaseError, match="is not simulated until") as caught:
-        periods_before(START, START + MOST_PERIODS * PERIOD + timedelta(seconds=1))
+        periods_before(START, START + MAX_PERIODS * PERIOD + timedelta(seconds=1))
     assert "960 periods of 30 days" in caught.value.hint
     with pytest.raises(UseCaseError, match="no time zone"):
         bank(START.replace(tzinfo=None))

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from evergreen.errors import UseCaseError
 from evergreen.usecases.credit_score import USE_CASE
-from evergreen.usecases.credit_score.facts import MISSING, facts
+from evergreen.usecases.credit_score.facts import MISSING_SHARES, simulate_facts
 from evergreen.usecases.credit_score.fields import NO_LOAN
-from evergreen.usecases.credit_score.periods import MOST_PERIODS
-from evergreen.usecases.credit_score.population import customers_at
-from evergreen.usecases.credit_score.randomness import Dice
+from evergreen.usecases.credit_score.periods import MAX_PERIODS
+from evergreen.usecases.credit_score.population import simulate_customers
+from evergreen.usecases.credit_score.randomness import RandomNumbers
 from evergreen.usecases.credit_score.simulator import draw
 
 AT = 318
@@ -45,7 +45,7 @@ def fresh(n: int, seed: int, scenario: str, period: int = AT) -> Columns:
 def bank_window(first: int, periods: int, customers: int = 1_500, seed: int = 7) -> Columns:
     """The stored features of the bank's own customers over a window of stable periods."""
     parts = [
-        facts(customers_at(np.arange(customers), period, seed), "stable")
+        simulate_facts(simulate_customers(np.arange(customers), period, seed), "stable")
         for period in range(first, first + periods)
     ]
     return with_on_demand({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
@@ -69,7 +69,7 @@ def psi(expected: np.ndarray[Any, Any], actual: np.ndarray[Any, Any], bins: int 
 @given(
     seed=st.integers(0, 2**31),
     scenario=st.sampled_from(["stable", "recession"]),
-    period=st.integers(0, MOST_PERIODS - 1),
+    period=st.integers(0, MAX_PERIODS - 1),
 )
 @settings(max_examples=25)
 def test_every_row_keeps_the_declared_domains(seed: int, scenario: str, period: int) -> None:
@@ -99,7 +99,7 @@ def test_missing_shares_stay_well_under_the_declared_limits() -> None:
     columns = fresh(4_000, 3, "stable")
     for feature in USE_CASE.stored_features:
         share = float(np.mean(pd.isna(columns[feature.name])))
-        assert share == pytest.approx(MISSING.get(feature.name, 0.0), abs=0.015)
+        assert share == pytest.approx(MISSING_SHARES.get(feature.name, 0.0), abs=0.015)
         assert share < feature.max_null_share or share == 0
 
 
@@ -110,7 +110,7 @@ def test_draws_repeat_by_seed_and_share_no_customer() -> None:
     ids = [{row["customer_id"] for row in draw(500, seed, period=AT)[0]} for seed in (1, 2)]
     assert len(ids[0]) == len(ids[1]) == 500
     assert not ids[0] & ids[1]
-    the_bank = customers_at(np.arange(100_000), 318, 7).customer_id
+    the_bank = simulate_customers(np.arange(100_000), 318, 7).customer_id
     assert min(ids[0] | ids[1]) > the_bank.max()
 
 
@@ -141,11 +141,11 @@ def test_types_of_loan_fit_their_number_and_histories_fit_the_age() -> None:
 
 
 def test_customers_age_but_the_bank_does_not() -> None:
-    early, late = (customers_at(np.arange(2_000), period, 7) for period in (312, 324))
+    early, late = (simulate_customers(np.arange(2_000), period, 7) for period in (312, 324))
     stayed = early.customer_id == late.customer_id
     assert 0.6 < stayed.mean() < 0.9
     assert (late.age[stayed] - early.age[stayed] == 1).all()
-    history = [facts(who, "stable")["credit_history_age"] for who in (early, late)]
+    history = [simulate_facts(who, "stable")["credit_history_age"] for who in (early, late)]
     assert (history[1][stayed] - history[0][stayed] == 12).all()
     assert abs(history[1].mean() - history[0].mean()) < 8
 
@@ -181,7 +181,7 @@ def test_the_recession_drifts_clearly() -> None:
     [
         ({"n": 0, "seed": 1, "period": AT}, "0 customers"),
         ({"n": 1, "seed": 1, "period": -1}, "no period -1"),
-        ({"n": 1, "seed": 1, "period": MOST_PERIODS}, f"no period {MOST_PERIODS}"),
+        ({"n": 1, "seed": 1, "period": MAX_PERIODS}, f"no period {MAX_PERIODS}"),
         ({"n": 1, "seed": 1, "period": AT, "scenario": "boom"}, "'boom'"),
     ],
 )
@@ -192,13 +192,13 @@ def test_impossible_draws_are_refused(arguments: dict[str, Any], says: str) -> N
 
 
 def test_dice_are_uniform_normal_and_independent_of_each_other() -> None:
-    dice = Dice(1, np.arange(50_000))
+    dice = RandomNumbers(1, np.arange(50_000))
     uniform, normal = dice.uniform("a"), dice.normal("b")
     assert 0 < uniform.min() < uniform.max() < 1
     assert np.histogram(uniform, 10, (0, 1))[0] == pytest.approx(5_000, abs=300)
     assert (normal.mean(), normal.std()) == pytest.approx((0, 1), abs=0.02)
     assert abs(np.corrcoef(uniform, normal)[0, 1]) < 0.02
-    assert abs(np.corrcoef(uniform, Dice(2, np.arange(50_000)).uniform("a"))[0, 1]) < 0.02
+    assert abs(np.corrcoef(uniform, RandomNumbers(2, np.arange(50_000)).uniform("a"))[0, 1]) < 0.02
 
 
 @pytest.mark.parametrize("scenario", ["stable", "recession"])

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from evergreen.settings import Settings
-from evergreen.usecases import load
+from evergreen.usecases import load_use_case
 from evergreen.usecases.titanic import USE_CASE, features
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -29,7 +29,7 @@ def numbers(*values: float) -> np.ndarray[Any, Any]:
 
 
 def test_it_loads_by_name() -> None:
-    use_case = load("titanic", Settings())
+    use_case = load_use_case("titanic", Settings())
     assert use_case is USE_CASE
     assert use_case.problem == "binary"
     assert use_case.label.classes == ("0", "1")

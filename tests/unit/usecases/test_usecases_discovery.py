@@ -9,7 +9,7 @@ import pytest
 
 from evergreen.errors import UnknownUseCase, UseCaseError
 from evergreen.settings import Settings
-from evergreen.usecases import folders, load, load_sound, submodule
+from evergreen.usecases import find_use_case_folders, load_submodule, load_use_case, load_valid_use_cases
 
 DECLARATION = """
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, Label, UseCase
@@ -38,55 +38,55 @@ def write(folder: Path, text: str) -> None:
 
 def test_the_packaged_ones_and_your_own_are_equal(own: Settings, tmp_path: Path) -> None:
     write(tmp_path / "mine", DECLARATION.format(name="mine"))
-    assert {"credit_score", "titanic", "mine"} <= set(folders(own))
-    assert load("mine", own).title == "Mine"
+    assert {"credit_score", "titanic", "mine"} <= set(find_use_case_folders(own))
+    assert load_use_case("mine", own).title == "Mine"
 
 
 def test_an_unknown_one_gets_the_nearest_name(own: Settings) -> None:
     with pytest.raises(UnknownUseCase, match="did you mean 'titanic'"):
-        load("titanik", own)
+        load_use_case("titanik", own)
 
 
 def test_a_broken_one_names_its_file_and_line(own: Settings, tmp_path: Path) -> None:
     write(tmp_path / "broken", "x = 1\ny = undefined_name\n")
     with pytest.raises(UseCaseError, match=r"broken/__init__\.py:2: NameError"):
-        load("broken", own)
-    assert load("titanic", own).name == "titanic"
+        load_use_case("broken", own)
+    assert load_use_case("titanic", own).name == "titanic"
 
 
 def test_a_syntax_error_names_its_line(own: Settings, tmp_path: Path) -> None:
     write(tmp_path / "garbled", "x = 1\n\ndef (:\n")
     with pytest.raises(UseCaseError, match=r"garbled/__init__\.py:3: SyntaxError"):
-        load("garbled", own)
+        load_use_case("garbled", own)
 
 
 def test_a_folder_without_a_declaration_says_what_to_add(own: Settings, tmp_path: Path) -> None:
     write(tmp_path / "hollow", "")
     with pytest.raises(UseCaseError, match="USE_CASE = UseCase"):
-        load("hollow", own)
+        load_use_case("hollow", own)
 
 
 def test_folder_and_use_case_carry_one_name(own: Settings, tmp_path: Path) -> None:
     write(tmp_path / "mine", DECLARATION.format(name="yours"))
     with pytest.raises(UseCaseError, match="'yours'"):
-        load("mine", own)
+        load_use_case("mine", own)
 
 
 def test_a_mended_one_loads_in_the_same_process(own: Settings, tmp_path: Path) -> None:
     write(tmp_path / "mine", "raise RuntimeError('not yet')")
     with pytest.raises(UseCaseError, match="not yet"):
-        load("mine", own)
+        load_use_case("mine", own)
     (tmp_path / "mine" / "__init__.py").write_text(DECLARATION.format(name="mine"))
-    assert load("mine", own).name == "mine"
+    assert load_use_case("mine", own).name == "mine"
 
 
 def test_a_module_beside_the_declaration_is_found(own: Settings, tmp_path: Path) -> None:
     write(tmp_path / "mine", DECLARATION.format(name="mine"))
     (tmp_path / "mine" / "simulator.py").write_text("from evergreen_usecases_mine import USE_CASE\n")
-    module = submodule("mine", "simulator", own)
+    module = load_submodule("mine", "simulator", own)
     assert module is not None
     assert module.USE_CASE.name == "mine"
-    assert submodule("mine", "nothing", own) is None
+    assert load_submodule("mine", "nothing", own) is None
 
 
 @pytest.mark.parametrize("exit_line", ["sys.exit(3)", "raise SystemExit", "exit()"])
@@ -95,7 +95,7 @@ def test_one_that_ends_the_program_is_a_fault_of_its_own(
 ) -> None:
     write(tmp_path / "mine", DECLARATION.format(name="mine"))
     write(tmp_path / "ends", f"import sys\nfrom os import path\n{exit_line}\n")
-    sound, faults = load_sound(own)
+    sound, faults = load_valid_use_cases(own)
     assert "mine" in sound
     assert re.search(r"ends/__init__\.py:3: the code ends the program", str(faults["ends"]))
 
@@ -104,10 +104,10 @@ def test_a_module_of_its_folder_that_ends_the_program_is_named(own: Settings, tm
     write(tmp_path / "ended", DECLARATION.format(name="ended"))
     (tmp_path / "ended" / "simulator.py").write_text("\nraise SystemExit(1)\n")
     with pytest.raises(UseCaseError, match=r"ended/simulator\.py:2: the code ends the program"):
-        submodule("ended", "simulator", own)
+        load_submodule("ended", "simulator", own)
 
 
 def test_an_interrupt_while_one_loads_interrupts(own: Settings, tmp_path: Path) -> None:
     write(tmp_path / "slow", "raise KeyboardInterrupt\n")
     with pytest.raises(KeyboardInterrupt):
-        load("slow", own)
+        load_use_case("slow", own)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from evergreen.validation.casting import Cast, to_moment, to_number, to_text
+from evergreen.validation.casting import CastResult, to_number, to_text, to_timestamp
 
 MANY = settings(max_examples=60)
 
@@ -41,7 +41,7 @@ def objects(values: list[Any]) -> np.ndarray:
     return made
 
 
-def told(cast: Cast) -> tuple[Any, ...]:
+def told(cast: CastResult) -> tuple[Any, ...]:
     """Type, values and faults of a cast, comparable."""
     assert cast.values.null_count == sum(value is None for value in cast.values.to_pylist())
     faults = sorted((fault.check, fault.rows.tolist()) for fault in cast.faults)
@@ -52,7 +52,7 @@ def told(cast: Cast) -> tuple[Any, ...]:
     return cast.values.type, values, faults
 
 
-def same(cast: Callable[..., Cast], column: pa.Array, values: list[Any], **how: Any) -> None:
+def same(cast: Callable[..., CastResult], column: pa.Array, values: list[Any], **how: Any) -> None:
     fast = told(cast(column, **how))
     assert fast == told(cast(objects(values), **how))
     # A column is the same column wherever in a larger one it stands.
@@ -139,9 +139,9 @@ times = st.one_of(
 @example(["\u00a02000-01-01 00:00:00"])
 @example(["0000-01-01"])
 def test_times_in_texts(values: list[str | None]) -> None:
-    same(to_moment, pa.array(values, pa.string()), values)
-    one_by_one = [to_moment(objects([value])).values[0].as_py() for value in values]
-    assert to_moment(objects(values)).values.to_pylist() == one_by_one
+    same(to_timestamp, pa.array(values, pa.string()), values)
+    one_by_one = [to_timestamp(objects([value])).values[0].as_py() for value in values]
+    assert to_timestamp(objects(values)).values.to_pylist() == one_by_one
 
 
 @MANY
@@ -149,15 +149,15 @@ def test_times_in_texts(values: list[str | None]) -> None:
     st.lists(st.none() | st.datetimes()), st.lists(st.none() | moments.filter(lambda m: m.tzinfo is not None))
 )
 def test_timestamps(naive: list[datetime | None], aware: list[datetime | None]) -> None:
-    same(to_moment, pa.array(naive, pa.timestamp("us")), naive)
+    same(to_timestamp, pa.array(naive, pa.timestamp("us")), naive)
     inside = [m if m and 1 < m.year < 9999 else None for m in aware]
-    same(to_moment, pa.array(inside, pa.timestamp("us", "America/Lima")), inside)
+    same(to_timestamp, pa.array(inside, pa.timestamp("us", "America/Lima")), inside)
 
 
 @MANY
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)), st.sampled_from(["s", "ms", "us", "ns"]))
 def test_any_timestamp_is_a_moment_of_mariadb_or_refused(counts: list[int], unit: str) -> None:
-    cast = to_moment(pa.array(counts, pa.int64()).cast(pa.timestamp(unit)))
+    cast = to_timestamp(pa.array(counts, pa.int64()).cast(pa.timestamp(unit)))
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
     for count, moment in zip(counts, cast.values.to_pylist(), strict=True):
         if -62_135_596_800 <= count // per_second < 253_402_300_800:
@@ -173,12 +173,12 @@ def test_any_timestamp_is_a_moment_of_mariadb_or_refused(counts: list[int], unit
 @pytest.mark.parametrize("kind", [pa.date32(), pa.date64()])
 def test_dates_are_moments(kind: pa.DataType) -> None:
     day = datetime(2026, 11, 21, tzinfo=UTC)
-    cast = to_moment(pa.array([day.date(), None], kind))
+    cast = to_timestamp(pa.array([day.date(), None], kind))
     assert (cast.values.to_pylist(), cast.faults) == ([day, None], ())
 
 
 def test_a_date_beyond_every_calendar_is_refused() -> None:
-    cast = to_moment(pa.array([2**31 - 1, 0], pa.int32()).cast(pa.date32()))
+    cast = to_timestamp(pa.array([2**31 - 1, 0], pa.int32()).cast(pa.date32()))
     assert [(fault.check, fault.rows.tolist()) for fault in cast.faults] == [
         ("is not in the years 1 to 9999", [0])
     ]
@@ -189,14 +189,14 @@ def test_pandera_leaves_pyarrows_time_zones_alone() -> None:
     importlib.import_module("evergreen.validation.domains")
     assert "PYARROW_IGNORE_TIMEZONE" not in os.environ
     lima = datetime(2026, 11, 21, 10, tzinfo=timezone(timedelta(hours=-5)))
-    assert to_moment(pa.array([lima])).values.to_pylist() == [datetime(2026, 11, 21, 15, tzinfo=UTC)]
+    assert to_timestamp(pa.array([lima])).values.to_pylist() == [datetime(2026, 11, 21, 15, tzinfo=UTC)]
 
 
 def test_structures_are_neither_texts_nor_numbers() -> None:
     nested = pa.array([{"a": 1}, None])
     assert [fault.check for fault in to_text(nested, "text").faults] == ["is nested, not text"]
     assert [fault.check for fault in to_number(nested, whole=False).faults] == ["is not a number"]
-    assert [fault.rows.tolist() for fault in to_moment(nested).faults] == [[0]]
+    assert [fault.rows.tolist() for fault in to_timestamp(nested).faults] == [[0]]
 
 
 def test_half_a_surrogate_pair_is_no_text() -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from evergreen.errors import UseCaseError
 from evergreen.usecase import Contract, Feature, FeatureView, Label, Rule, UseCase
 from evergreen.validation.checker import Checker
-from evergreen.validation.contract import validate
+from evergreen.validation.contract import validate_part
 from evergreen.validation.report import Failure, Report
 from support.toy_checks import TOY, checked, found, table, view
 
@@ -92,7 +92,7 @@ def test_how_the_rows_are_cut_into_batches_makes_no_difference(
     assert set(found(one)) == set(found(many))
     assert (one.rows, one.kept, one.rejected) == (many.rows, many.kept, many.rejected)
     # And the form in memory, from objects: the same again.
-    frame, again = validate(TOY, part, rows)
+    frame, again = validate_part(TOY, part, rows)
     assert set(found(again)) == set(found(one))
     assert len(frame) == again.kept == one.kept
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, Label, UseCase
-from evergreen.validation.contract import validate
-from evergreen.validation.report import Report, failure
+from evergreen.validation.contract import validate_part
+from evergreen.validation.report import Report, build_failure
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def raw(toy_source: Callable[..., pd.DataFrame]) -> pd.DataFrame:
 
 
 def facts(use_case: UseCase, raw: pd.DataFrame) -> tuple[pd.DataFrame, Report]:
-    return validate(use_case, use_case.views[0], raw)
+    return validate_part(use_case, use_case.views[0], raw)
 
 
 def only(report: Report) -> Any:
@@ -53,7 +53,7 @@ def test_sound_texts_become_typed_columns(toy_use_case: UseCase, raw: pd.DataFra
 
 def test_label_rows_not_known_yet_are_left_out(toy_use_case: UseCase, raw: pd.DataFrame) -> None:
     raw.loc[3, "leaves"] = None
-    frame, report = validate(toy_use_case, toy_use_case.label, raw)
+    frame, report = validate_part(toy_use_case, toy_use_case.label, raw)
     assert report.ok
     assert (len(frame), report.kept) == (99, 99)
     assert (only(report).severity, only(report).count) == ("warning", 1)
@@ -93,7 +93,7 @@ def test_one_wrong_value_is_refused_and_shown(
 
 def test_a_label_of_no_class_is_refused(toy_use_case: UseCase, raw: pd.DataFrame) -> None:
     raw.loc[5, "leaves"] = "maybe"
-    _, report = validate(toy_use_case, toy_use_case.label, raw)
+    _, report = validate_part(toy_use_case, toy_use_case.label, raw)
     assert (only(report).check, only(report).examples) == ("is not one of no, yes", ("maybe",))
 
 
@@ -171,15 +171,15 @@ def test_renaming_text_keys_and_timeless_rows() -> None:
         label=Label("price", source, "a regression"),
     )
     raw = pd.DataFrame({"Thing ID": [" a ", "b"], "SIZE": ["1e3", "2"], "price": ["1.5", "-2"]})
-    frame, report = validate(use_case, use_case.views[0], raw)
+    frame, report = validate_part(use_case, use_case.views[0], raw)
     assert report.ok, report.as_table()
     assert frame["thing"].tolist() == ["a", "b"]
     assert frame["size"].tolist() == [1000.0, 2.0]
     assert frame["event_time"].eq(pd.Timestamp(0, tz="UTC")).all()
-    label, report = validate(use_case, use_case.label, raw)
+    label, report = validate_part(use_case, use_case.label, raw)
     assert label["price"].tolist() == [1.5, -2.0]
     raw["Thing ID"] = "x" * 192
-    assert not validate(use_case, use_case.views[0], raw)[1].ok
+    assert not validate_part(use_case, use_case.views[0], raw)[1].ok
 
 
 def test_a_report_survives_json_and_stays_small(toy_use_case: UseCase, raw: pd.DataFrame) -> None:
@@ -192,6 +192,6 @@ def test_a_report_survives_json_and_stays_small(toy_use_case: UseCase, raw: pd.D
 
 
 def test_a_report_of_many_failures_is_bounded() -> None:
-    many = Report("u", "p", 1, 0, tuple(failure(f"c{n}", "is bad", n) for n in range(1, 300)))
+    many = Report("u", "p", 1, 0, tuple(build_failure(f"c{n}", "is bad", n) for n in range(1, 300)))
     assert len(many.as_table().splitlines()) == 23
     assert "and 279 more" in many.as_table()

@@ -10,7 +10,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evergreen.validation.distinct import Repeats, identify
+from evergreen.validation.distinct import RepeatedValues, hash_identities
 
 ROWS = st.lists(st.tuples(st.none() | st.integers(0, 12), st.integers(0, 5)), max_size=30)
 
@@ -20,7 +20,7 @@ ROWS = st.lists(st.tuples(st.none() | st.integers(0, 12), st.integers(0, 5)), ma
 def test_repeats_are_values_of_several_rows(
     batches: list[list[tuple[int | None, int]]], texts: bool, memory: int
 ) -> None:
-    repeats = Repeats(memory_bytes=memory)
+    repeats = RepeatedValues(memory_bytes=memory)
     holders: dict[object, set[int]] = defaultdict(set)
     for batch in batches:
         values = [f"v{value}" if texts and value is not None else value for value, _ in batch]
@@ -46,6 +46,6 @@ def test_an_identity_is_the_keys_and_the_time() -> None:
             "event_time": pa.array(times, pa.timestamp("us", "UTC")),
         }
     )
-    one, place, time, client, again = identify(table, ("client", "place"))
+    one, place, time, client, again = hash_identities(table, ("client", "place"))
     assert one == again
     assert len({one, place, time, client}) == 4

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.usecase import Feature, UseCase
-from evergreen.validation.contract import validate
-from evergreen.validation.domain_words import broken_check, warn_of
+from evergreen.validation.contract import validate_part
+from evergreen.validation.domain_words import find_broken_check, list_domain_warnings
 from support import toy_declaration
 
 TOY = toy_declaration.USE_CASE
@@ -42,22 +42,27 @@ def test_a_value_and_an_ingest_say_the_same(given_both: tuple[Feature, Any]) -> 
     feature, value = given_both
     raw = pd.DataFrame({"client_id": [1], "month": ["2026-01-01"], "it": pd.Series([value], dtype=object)})
     use_case = holding(feature)
-    _, report = validate(use_case, use_case.views[0], raw)
+    _, report = validate_part(use_case, use_case.views[0], raw)
     # Of one number beyond both ends (a minimum over the maximum) one check is enough.
     found = [each.check for each in report.errors if each.check != "more than 50% have no value"]
-    assert broken_check(feature, value) in (found or [""])
+    assert find_broken_check(feature, value) in (found or [""])
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), np.nan])
 def test_any_form_of_missing_is_missing(missing: float | None) -> None:
-    assert broken_check(Feature("it", "float", "", minimum=0), missing) == "has no value"
-    assert broken_check(Feature("it", "float", "", minimum=0, max_null_share=0.1), missing) == ""
+    assert find_broken_check(Feature("it", "float", "", minimum=0), missing) == "has no value"
+    assert find_broken_check(Feature("it", "float", "", minimum=0, max_null_share=0.1), missing) == ""
 
 
 def test_a_row_is_warned_of_field_by_field() -> None:
-    told = warn_of(TOY.stored_features, {"age": 130, "visits": 3.0, "segment": "fax", "mood": None})
+    told = list_domain_warnings(
+        TOY.stored_features, {"age": 130, "visits": 3.0, "segment": "fax", "mood": None}
+    )
     assert told == [
         {"field": "age", "reason": "is more than 120"},
         {"field": "segment", "reason": "is not one of web, shop, phone"},
     ]
-    assert warn_of(TOY.stored_features, {"age": 3})[0] == {"field": "visits", "reason": "has no value"}
+    assert list_domain_warnings(TOY.stored_features, {"age": 3})[0] == {
+        "field": "visits",
+        "reason": "has no value",
+    }

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from evergreen.usecase import UseCase
-from evergreen.validation.casting import Cast, to_moment, to_number, to_text
-from evergreen.validation.contract import validate
+from evergreen.validation.casting import CastResult, to_number, to_text, to_timestamp
+from evergreen.validation.contract import validate_part
 
 
 def objects(*values: object) -> np.ndarray:
@@ -19,7 +19,7 @@ def objects(*values: object) -> np.ndarray:
     return made
 
 
-def faults(cast: Cast) -> list[tuple[str, list[int]]]:
+def faults(cast: CastResult) -> list[tuple[str, list[int]]]:
     return [(fault.check, fault.rows.tolist()) for fault in cast.faults]
 
 
@@ -44,7 +44,7 @@ def test_booleans_among_objects_are_numbers_as_elsewhere() -> None:
 
 
 def test_a_number_among_objects_is_no_time() -> None:
-    cast = to_moment(objects(20260101, "2026-01-01", None))
+    cast = to_timestamp(objects(20260101, "2026-01-01", None))
     assert faults(cast) == [("is a number, not a time", [0])]
     assert cast.values.is_null().to_pylist() == [True, False, True]
 
@@ -60,10 +60,10 @@ def test_a_frame_of_mixed_objects_is_judged_value_by_value(
     raw = toy_source(6).astype(object)
     raw["age"] = ["31", 32, 33.0, True, np.int64(35), "36"]
     raw.at[1, "mood"] = odd
-    _, report = validate(toy_use_case, toy_use_case.views[0], raw)
+    _, report = validate_part(toy_use_case, toy_use_case.views[0], raw)
     assert [(found.column, found.count) for found in report.errors] == [("mood", 1)], report.as_table()
     raw.at[1, "mood"] = "fine"
-    frame, report = validate(toy_use_case, toy_use_case.views[0], raw)
+    frame, report = validate_part(toy_use_case, toy_use_case.views[0], raw)
     assert frame["age"].tolist() == [31.0, 32.0, 33.0, 1.0, 35.0, 36.0]
 
 
@@ -72,9 +72,9 @@ def test_a_label_row_with_neither_outcome_nor_date_is_not_known_yet(
 ) -> None:
     raw = toy_source(20).astype(object)
     raw.loc[3, ["leaves", "month"]] = None
-    frame, report = validate(toy_use_case, toy_use_case.label, raw)
+    frame, report = validate_part(toy_use_case, toy_use_case.label, raw)
     assert report.ok, report.as_table()
     assert (report.rows, report.kept, len(frame)) == (20, 19, 19)
     assert [found.severity for found in report.failures] == ["warning"]
     raw.loc[4, "month"] = None  # an outcome without its date stays a fault
-    assert not validate(toy_use_case, toy_use_case.label, raw)[1].ok
+    assert not validate_part(toy_use_case, toy_use_case.label, raw)[1].ok

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
-from evergreen.pages.page import Section, page, table
-from evergreen.workbench.groups import MISSING, OTHER, by_feature
-from evergreen.workbench.page import cards, correlations
+from evergreen.pages.page import Section, render_page, render_table
+from evergreen.workbench.groups import MISSING, OTHER, group_by_feature
+from evergreen.workbench.page import render_correlations, render_feature_cards
 
 NO_CLASSES: tuple[str, ...] = ()
 
@@ -19,7 +19,7 @@ NO_CLASSES: tuple[str, ...] = ()
 def test_each_category_has_its_rows_and_its_shares_of_the_classes() -> None:
     colour = np.array(["red", "red", "blue", None], dtype=object)
     target = np.array(["no", "yes", "yes", "no"], dtype=object)
-    (found,) = by_feature({"colour": colour}, target, ("no", "yes"))
+    (found,) = group_by_feature({"colour": colour}, target, ("no", "yes"))
     assert {group.name: (group.rows, group.shares) for group in found.groups} == {
         "red": (2, (0.5, 0.5)),
         "blue": (1, (0.0, 1.0)),
@@ -29,7 +29,7 @@ def test_each_category_has_its_rows_and_its_shares_of_the_classes() -> None:
 
 def test_numbers_are_put_into_bins_that_hold_about_as_many_rows() -> None:
     size = np.arange(1_000, dtype=np.float64)
-    (found,) = by_feature({"size": size}, 2 * size, NO_CLASSES)
+    (found,) = group_by_feature({"size": size}, 2 * size, NO_CLASSES)
     assert [group.rows for group in found.groups] == [100] * 10
     assert found.groups[0].mean == pytest.approx(99.0)
     assert found.explains == pytest.approx(0.99, abs=0.005)
@@ -39,7 +39,7 @@ def test_what_explains_most_comes_first() -> None:
     rng = np.random.default_rng(1)
     target = rng.choice(np.array(["a", "b"], dtype=object), 500)
     same = (target == "a") * 1.0
-    found = by_feature({"noise": rng.normal(size=500), "same": same}, target, ("a", "b"))
+    found = group_by_feature({"noise": rng.normal(size=500), "same": same}, target, ("a", "b"))
     assert [each.feature for each in found] == ["same", "noise"]
     assert found[0].explains == pytest.approx(1.0)
     assert found[1].explains < 0.1
@@ -47,7 +47,7 @@ def test_what_explains_most_comes_first() -> None:
 
 def test_rare_categories_are_counted_together() -> None:
     values = np.array([f"v{min(i % 97, 40)}" for i in range(970)], dtype=object)
-    (found,) = by_feature({"v": values}, np.ones(970), NO_CLASSES)
+    (found,) = group_by_feature({"v": values}, np.ones(970), NO_CLASSES)
     assert len(found.groups) == 13
     assert found.groups[-1].name == OTHER
 
@@ -68,11 +68,11 @@ def test_groups_hold_every_row_once_and_explain_a_part_of_the_target(
     target = rng.choice(np.array(classes, dtype=object), len(values))
     amount = rng.normal(size=len(values))
     columns = {"numbers": numbers, "texts": texts}
-    for found in by_feature(columns, target, classes):
+    for found in group_by_feature(columns, target, classes):
         assert sum(group.rows for group in found.groups) == len(values)
         assert all(sum(group.shares) == pytest.approx(1.0) for group in found.groups)
         assert 0.0 <= found.explains <= 1.0 + 1e-9
-    for found in by_feature(columns, amount, NO_CLASSES):
+    for found in group_by_feature(columns, amount, NO_CLASSES):
         means = [(group.mean or 0.0) * group.rows for group in found.groups]
         assert sum(means) == pytest.approx(float(amount.sum()), abs=1e-6)
         assert 0.0 <= found.explains <= 1.0
@@ -82,16 +82,18 @@ def test_the_explained_part_is_mutual_information_over_the_targets_entropy() -> 
     rng = np.random.default_rng(5)
     group = rng.choice(np.array(["x", "y", "z"], dtype=object), 300)
     target = np.where(rng.random(300) < 0.6, np.where(group == "x", "a", "b"), "a").astype(object)
-    (found,) = by_feature({"group": group}, target, ("a", "b"))
+    (found,) = group_by_feature({"group": group}, target, ("a", "b"))
     expected = mutual_info_score(target, group) / mutual_info_score(target, target)
     assert found.explains == pytest.approx(expected)
 
 
 def test_the_page_shows_any_text_as_text() -> None:
     evil = "<script>alert(1)</script>"
-    (found,) = by_feature({evil: np.array([evil, evil], dtype=object)}, np.array([evil, "b"]), (evil, "b"))
-    body = table(("a",), [(evil,)]) + cards([found], (evil, "b"))
-    body += correlations(pd.DataFrame({evil: np.arange(20.0), "b": np.arange(20.0)}))
-    text = page(evil, [evil], [Section("Part", body)])
+    (found,) = group_by_feature(
+        {evil: np.array([evil, evil], dtype=object)}, np.array([evil, "b"]), (evil, "b")
+    )
+    body = render_table(("a",), [(evil,)]) + render_feature_cards([found], (evil, "b"))
+    body += render_correlations(pd.DataFrame({evil: np.arange(20.0), "b": np.arange(20.0)}))
+    text = render_page(evil, [evil], [Section("Part", body)])
     assert evil not in text
     assert text.count("&lt;script&gt;") >= 6

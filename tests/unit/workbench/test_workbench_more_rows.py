@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from evergreen.serving.http.schema import schemas
+from evergreen.serving.http.schema import build_schemas
 from evergreen.settings import Settings
-from evergreen.sources.read import read
+from evergreen.sources.read import read_source
 from evergreen.usecase import TIMELESS, UseCase
-from evergreen.usecases import load
-from evergreen.validation.contract import validate
+from evergreen.usecases import load_use_case
+from evergreen.validation.contract import validate_part
 from evergreen.validation.report import Report
-from evergreen.workbench.new import create
+from evergreen.workbench.new import create_use_case
 from support.growing_tables import LOADED, SET_ASIDE, growing_table
 
 FIRST, LATER = 160, 40
@@ -30,13 +30,13 @@ def grown(folder: Path, frame: pd.DataFrame) -> tuple[UseCase, dict[str, tuple[p
     here = Settings(home=folder / "home", use_cases=str(folder / "usecases"))
     path = folder / "table.csv"
     frame.head(FIRST).to_csv(path, index=False)
-    create(here, "made", str(path), target="goal")
+    create_use_case(here, "made", str(path), target="goal")
     frame.to_csv(path, index=False)
-    use_case = load("made", here)
+    use_case = load_use_case("made", here)
     loaded = {}
     for name, part in use_case.parts.items():
-        raw = read(part.source, here, "made", start=TIMELESS, end=datetime.now(UTC))
-        loaded[name] = validate(use_case, part, raw)
+        raw = read_source(part.source, here, "made", start=TIMELESS, end=datetime.now(UTC))
+        loaded[name] = validate_part(use_case, part, raw)
     return use_case, loaded
 
 
@@ -52,7 +52,7 @@ def as_request(use_case: UseCase, row: dict[str, Any]) -> dict[str, Any]:
 
 def assert_served(use_case: UseCase, clean: pd.DataFrame) -> None:
     """The service takes each of the loaded rows."""
-    body = schemas(use_case).predict
+    body = build_schemas(use_case).predict
     for row in clean.to_dict("records"):
         body.model_validate({"data": as_request(use_case, row)})
 
@@ -137,9 +137,9 @@ def test_a_guess_becomes_a_rule_by_deleting_one_line(tmp_path: Path) -> None:
     at = next(i for i, line in enumerate(lines) if '"new_levels",' in line)
     mark = next(i for i in range(at, len(lines)) if 'severity="warning"' in lines[i])
     (edited / "__init__.py").write_text("".join(lines[:mark] + lines[mark + 1 :]))
-    use_case = load("made", here)
-    raw = read(use_case.views[0].source, here, "made", start=TIMELESS, end=datetime.now(UTC))
-    _, report = validate(use_case, use_case.views[0], raw)
+    use_case = load_use_case("made", here)
+    raw = read_source(use_case.views[0].source, here, "made", start=TIMELESS, end=datetime.now(UTC))
+    _, report = validate_part(use_case, use_case.views[0], raw)
     assert report.rejected == table["new_levels"].isin(["over sea", "-"]).sum()
     levels = [found for found in report.failures if found.column == "new_levels"]
     assert [found.check for found in levels] == ["is not one of north, south (row set aside)"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from evergreen.workbench.declaration.naming import usable
+from evergreen.workbench.declaration.naming import is_usable_name
 
 
 @pytest.mark.parametrize("name", ["age", "a", "age_2"])
 def test_a_plain_name_is_usable(name: str) -> None:
-    assert usable(name)
+    assert is_usable_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "Age", "2nd", "class", "event_time", "model_dump", "age\n", "\nage"])
 def test_what_has_another_meaning_or_an_end_of_line_is_not(name: str) -> None:
-    assert not usable(name)
+    assert not is_usable_name(name)

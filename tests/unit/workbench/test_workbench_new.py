@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from evergreen.errors import EvergreenError, SourceUnreachable, UnknownUseCase, UseCaseError
 from evergreen.settings import Settings
-from evergreen.sources.read import read
+from evergreen.sources.read import read_source
 from evergreen.usecase import ROW_NUMBER, TIMELESS, UseCase
-from evergreen.usecases import load
-from evergreen.validation.contract import validate
-from evergreen.workbench.new import create
+from evergreen.usecases import load_use_case
+from evergreen.validation.contract import validate_part
+from evergreen.workbench.new import create_use_case
 from support.file_server import serving
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -55,27 +55,27 @@ def table(**columns: Any) -> pd.DataFrame:
 
 
 def written(here: Settings, frame: pd.DataFrame, name: str = "made", **options: Any) -> UseCase:
-    """The use case that `create` makes of a frame kept as CSV."""
+    """The use case that `create_use_case` makes of a frame kept as CSV."""
     path = here.home.parent / "table.csv"
     frame.to_csv(path, index=False)
-    create(here, name, str(path), **{"target": "bought", **options})
-    return load(name, here)
+    create_use_case(here, name, str(path), **{"target": "bought", **options})
+    return load_use_case(name, here)
 
 
 def notes(here: Settings, frame: pd.DataFrame, name: str = "made") -> list[str]:
-    """What `create` says of a frame."""
+    """What `create_use_case` says of a frame."""
     path = here.home.parent / "table.csv"
     frame.to_csv(path, index=False)
-    told: list[str] = create(here, name, str(path), target="bought")["notes"]
+    told: list[str] = create_use_case(here, name, str(path), target="bought")["notes"]
     return told
 
 
 def assert_fits(here: Settings, use_case: UseCase) -> None:
     """Every row of the table keeps the contract that was made of it."""
     for part in (*use_case.views, use_case.label):
-        raw = read(part.source, here, use_case.name, start=TIMELESS, end=datetime.now(UTC))
+        raw = read_source(part.source, here, use_case.name, start=TIMELESS, end=datetime.now(UTC))
         raw[ROW_NUMBER] = range(1, len(raw) + 1)
-        clean, report = validate(use_case, part, raw)
+        clean, report = validate_part(use_case, part, raw)
         assert report.ok, report.as_table()
         assert len(clean) > 0
 
@@ -94,8 +94,8 @@ def assert_tidy(folder: Path) -> None:
 
 
 def test_titanic_becomes_a_binary_use_case(here: Settings, titanic_csv: Path) -> None:
-    told = create(here, "ship", str(titanic_csv), target="Survived")
-    ship = load("ship", here)
+    told = create_use_case(here, "ship", str(titanic_csv), target="Survived")
+    ship = load_use_case("ship", here)
     assert told["keys"] == ["PassengerId"]
     assert (ship.problem, ship.label.classes, ship.split) == ("binary", ("0", "1"), "stratified")
     features = {feature.source_column: feature for feature in ship.stored_features}
@@ -108,8 +108,8 @@ def test_titanic_becomes_a_binary_use_case(here: Settings, titanic_csv: Path) ->
 
 
 def test_wine_becomes_a_regression_keyed_by_row_numbers(here: Settings, wine_csv: Path) -> None:
-    told = create(here, "wine", str(wine_csv), target="quality")
-    wine = load("wine", here)
+    told = create_use_case(here, "wine", str(wine_csv), target="quality")
+    wine = load_use_case("wine", here)
     assert wine.problem == "regression"
     assert [key.source_column for key in wine.entity.keys] == [ROW_NUMBER]
     names = {feature.name: feature.source_column for feature in wine.stored_features}
@@ -219,8 +219,8 @@ def test_a_parquet_tables_own_types_count(here: Settings) -> None:
     frame["flag"] = RNG.random(ROWS) < 0.5
     path = here.home.parent / "table.parquet"
     frame.to_parquet(path)
-    create(here, "made", str(path), target="bought", time="day")
-    made = load("made", here)
+    create_use_case(here, "made", str(path), target="bought", time="day")
+    made = load_use_case("made", here)
     assert made.label.classes == ("False", "True")
     assert {f.name: f.dtype for f in made.stored_features}["flag"] == "int"
     assert_fits(here, made)
@@ -313,7 +313,7 @@ def test_a_table_without_a_header_line_is_doubted(here: Settings) -> None:
     path = here.home.parent / "bare.csv"
     table().to_csv(path, index=False, header=False)
     target = pd.read_csv(path, nrows=0).columns[2]
-    told = create(here, "made", str(path), target=target)
+    told = create_use_case(here, "made", str(path), target=target)
     assert any("header line" in note for note in told["notes"])
 
 
@@ -337,15 +337,15 @@ def test_rows_that_repeat_exactly_are_no_duplicate_keys(here: Settings) -> None:
 
 def test_a_file_that_is_not_there_is_said_in_the_commands_words(here: Settings) -> None:
     with pytest.raises(SourceUnreachable, match="--from"):
-        create(here, "made", str(here.home.parent / "gone.csv"), target="bought")
+        create_use_case(here, "made", str(here.home.parent / "gone.csv"), target="bought")
 
 
 def test_few_rows_make_a_declaration_that_says_so(here: Settings) -> None:
     path = here.home.parent / "few.csv"
     table().head(20).to_csv(path, index=False)
-    told = create(here, "made", str(path), target="bought")
+    told = create_use_case(here, "made", str(path), target="bought")
     assert any("Not enough to train on yet" in note for note in told["notes"])
-    assert load("made", here).problem == "binary"
+    assert load_use_case("made", here).problem == "binary"
 
 
 def test_a_second_use_case_gets_a_port_of_its_own_and_never_overwrites(here: Settings) -> None:
@@ -367,7 +367,7 @@ def test_a_failure_while_writing_leaves_nothing(here: Settings, monkeypatch: pyt
         written(here, table())
     assert list(Path(here.use_cases).iterdir()) == []
     with pytest.raises(UnknownUseCase):
-        load("made", here)
+        load_use_case("made", here)
 
 
 _CELLS: list[Callable[[], st.SearchStrategy[Any]]] = [
@@ -409,10 +409,10 @@ def test_any_table_makes_a_tidy_declaration_that_its_own_rows_keep(
     path = folder / "table.csv"
     frame.to_csv(path, index=False)
     try:
-        create(here, "made", str(path), target="goal")
+        create_use_case(here, "made", str(path), target="goal")
     except EvergreenError:
         return  # such a table is refused in so many words, by the tests above
-    assert_fits(here, load("made", here))
+    assert_fits(here, load_use_case("made", here))
     assert_tidy(folder / "usecases")
 
 
@@ -428,7 +428,7 @@ def test_a_signed_address_is_declared_without_what_lets_others_in(
     here: Settings, place: str, declared: str
 ) -> None:
     with serving(table().to_csv(index=False).encode()) as address:
-        told = create(here, "signed", address + place, target="bought")
+        told = create_use_case(here, "signed", address + place, target="bought")
     text = Path(told["file"]).read_text("utf-8")
     assert f'FileSource("{address}{declared}")' in text
     assert "5ec4e7" not in text + str(told)
@@ -438,7 +438,7 @@ def test_a_signed_address_is_declared_without_what_lets_others_in(
 def test_a_password_in_an_address_is_not_declared(here: Settings) -> None:
     with serving(table().to_csv(index=False).encode()) as address:
         given = address.replace("://", "://kim:5ec4e7@")
-        told = create(here, "signed", f"{given}/table.csv", target="bought")
+        told = create_use_case(here, "signed", f"{given}/table.csv", target="bought")
     text = Path(told["file"]).read_text("utf-8")
     assert f'FileSource("{address}/table.csv")' in text
     assert "5ec4e7" not in text + str(told)

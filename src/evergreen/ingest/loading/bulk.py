@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from evergreen.errors import StoreError
 from evergreen.hiding import hide_values
-from evergreen.ingest.loading.sorter import no_room
-from evergreen.store.connection.database import NOT_ALLOWED_LOCALLY, error_code
+from evergreen.ingest.loading.sorter import translate_disk_errors
+from evergreen.store.connection.database import LOCAL_INFILE_REFUSED, get_error_code
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,9 +68,9 @@ def write_rows(table: pa.Table, path: Path, digest: ContentDigest | None = None)
             # As naive UTC: an offset would be no part of MariaDB's literal.
             plain = table.column(number).cast(pa.timestamp("us"))
             table = table.set_column(number, field.name, plain)
-    with no_room(path.parent), path.open("wb") as file:
+    with translate_disk_errors(path.parent), path.open("wb") as file:
         options = pyarrow.csv.WriteOptions(include_header=False)
-        pyarrow.csv.write_csv(table, file if digest is None else _Both(file, digest), options)
+        pyarrow.csv.write_csv(table, file if digest is None else _DigestingFile(file, digest), options)
     nulls = tuple(name for name in table.column_names if table[name].null_count)
     return RowsFile(path, table.num_rows, table.schema, nulls)
 
@@ -94,17 +94,17 @@ def load_rows(
     try:
         _load_data(connection, name, file, fixed, replace)
     except sa.exc.DBAPIError as error:
-        if error_code(error) not in NOT_ALLOWED_LOCALLY:
+        if get_error_code(error) not in LOCAL_INFILE_REFUSED:
             raise
-        _insert(connection, name, file, fixed, replace)
+        _insert_rows(connection, name, file, fixed, replace)
 
 
-def fill_temporary(connection: sa.Connection, name: str, like: sa.Table, file: RowsFile) -> None:
+def fill_temporary_table(connection: sa.Connection, name: str, like: sa.Table, file: RowsFile) -> None:
     """Make the temporary table `name` with those columns of `like` that the file has, and fill it.
 
-    Neither ends the transaction. The table lives as long as the connection, or until `drop_temporary`.
+    Neither ends the transaction. The table lives as long as the connection, or until `drop_temporary_table`.
     """
-    drop_temporary(connection, name)
+    drop_temporary_table(connection, name)
     definitions = ", ".join(
         f"`{column}` {like.c[column].type.compile(dialect=connection.dialect)}" for column in file.columns
     )
@@ -116,12 +116,12 @@ def fill_temporary(connection: sa.Connection, name: str, like: sa.Table, file: R
     load_rows(connection, name, file)
 
 
-def drop_temporary(connection: sa.Connection, name: str) -> None:
+def drop_temporary_table(connection: sa.Connection, name: str) -> None:
     """Drop a temporary table if it is there; a permanent one of that name is safe."""
     connection.exec_driver_sql(f"DROP TEMPORARY TABLE IF EXISTS `{name}`")
 
 
-class _Both:
+class _DigestingFile:
     """A file whose content a digest reads along."""
 
     closed = False
@@ -163,19 +163,19 @@ def _load_data(
     warnings = connection.exec_driver_sql("SHOW WARNINGS").all()
     if warnings:
         told = "; ".join(hide_values(str(message)) for _, _, message in warnings[:5])
-        raise _not_taken(name, f"{told}{'; ...' if len(warnings) > 5 else ''}")
+        raise _build_load_error(name, f"{told}{'; ...' if len(warnings) > 5 else ''}")
     if result.rowcount < file.rows or (result.rowcount > file.rows and not replace):
-        raise _not_taken(name, f"{result.rowcount} of {file.rows} rows arrived")
+        raise _build_load_error(name, f"{result.rowcount} of {file.rows} rows arrived")
 
 
-def _not_taken(name: str, why: str) -> StoreError:
+def _build_load_error(name: str, why: str) -> StoreError:
     return StoreError(
         f"table {name} does not take the rows as they are: {why}",
         hint="validation lets no such row pass: see whether the table was changed by hand",
     )
 
 
-def _insert(
+def _insert_rows(
     connection: sa.Connection, name: str, file: RowsFile, fixed: Mapping[str, Any], replace: bool
 ) -> None:
     import pyarrow as pa
@@ -193,7 +193,7 @@ def _insert(
         ),
     )
     if table.num_rows != file.rows:
-        raise _not_taken(name, f"{table.num_rows} of {file.rows} rows were read again")
+        raise _build_load_error(name, f"{table.num_rows} of {file.rows} rows were read again")
     # As LOAD DATA does it: in a column with missing values an empty text, which is quoted, is one too.
     for number, field in enumerate(table.schema):
         if field.name in file.with_nulls and (
@@ -213,4 +213,4 @@ def _insert(
         try:
             connection.exec_driver_sql(statement, [(*row, *more) for row in zip(*columns, strict=True)])
         except sa.exc.DataError as error:
-            raise _not_taken(name, str(error.orig)) from error
+            raise _build_load_error(name, str(error.orig)) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from evergreen.errors import StoreError
 from evergreen.ingest.loading.bulk import ContentDigest, RowsFile, write_rows
-from evergreen.ingest.loading.sorter import Spool, all_equal
+from evergreen.ingest.loading.sorter import RowSorter, find_equal_rows
 from evergreen.usecase import EVENT_TIME
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Chunk:
                 file.path.unlink(missing_ok=True)
 
 
-def chunks_of(
-    spool: Spool,
+def write_chunks(
+    spool: RowSorter,
     columns: Sequence[str],
     folder: Path,
     digest: ContentDigest,
@@ -53,20 +53,22 @@ def chunks_of(
     import pyarrow as pa
 
     names = [name for name in spool.identity if name != EVENT_TIME]
-    for number, table in enumerate(_gathered(spool.merged(), columns)):
+    for number, table in enumerate(_gather_tables(spool.merged(), columns)):
         last = table
         if with_newest or with_keys:
-            same = all_equal(table.slice(0, table.num_rows - 1), table.slice(1), names, null_is_equal=False)
+            same = find_equal_rows(
+                table.slice(0, table.num_rows - 1), table.slice(1), names, null_is_equal=False
+            )
             last = table.filter(pa.array([*(~same), True]))
         yield Chunk(
             write_rows(table, folder / f"{number}.rows.csv", digest),
-            _earliest(table),
+            _find_earliest(table),
             write_rows(last, folder / f"{number}.newest.csv") if with_newest else None,
             write_rows(last.select(names), folder / f"{number}.keys.csv") if with_keys else None,
         )
 
 
-def _gathered(pieces: Iterator[pa.Table], columns: Sequence[str]) -> Iterator[pa.Table]:
+def _gather_tables(pieces: Iterator[pa.Table], columns: Sequence[str]) -> Iterator[pa.Table]:
     """Tables of about CHUNK_BYTES: a merge may give much smaller ones, and each LOAD has its costs."""
     import pyarrow as pa
 
@@ -88,7 +90,7 @@ def _gathered(pieces: Iterator[pa.Table], columns: Sequence[str]) -> Iterator[pa
         yield pa.concat_tables(waiting)
 
 
-def _earliest(table: pa.Table) -> datetime:
+def _find_earliest(table: pa.Table) -> datetime:
     import pyarrow.compute as pc
 
     return _EPOCH + timedelta(microseconds=pc.min(table[EVENT_TIME]).value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.ingest.loading.sorter import Spool
+from evergreen.ingest.loading.sorter import RowSorter
 from evergreen.store.tables.declared import INGESTED_AT
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def spooled(rows: pa.Table | pd.DataFrame, table: sa.Table, columns: Sequence[str], folder: Path) -> Spool:
+def build_row_sorter(
+    rows: pa.Table | pd.DataFrame, table: sa.Table, columns: Sequence[str], folder: Path
+) -> RowSorter:
     """A spool under `folder` of those columns of the rows, cast to the table's types.
 
     Raises StoreError naming the columns that the rows lack.
@@ -35,8 +37,8 @@ def spooled(rows: pa.Table | pd.DataFrame, table: sa.Table, columns: Sequence[st
     if isinstance(rows, pa.Table):
         typed = rows.select(list(columns)).cast(schema).combine_chunks()
     else:
-        typed = pa.table([_array(rows[f.name], f.type) for f in schema], schema=schema)
-    made = Spool(folder, [c.name for c in table.primary_key.columns if c.name != INGESTED_AT])
+        typed = pa.table([_to_arrow_array(rows[f.name], f.type) for f in schema], schema=schema)
+    made = RowSorter(folder, [c.name for c in table.primary_key.columns if c.name != INGESTED_AT])
     made.add(typed)
     return made
 
@@ -51,7 +53,7 @@ def _arrow_type(column_type: sa.types.TypeEngine[Any]) -> pa.DataType:
     return pa.timestamp("us", "UTC") if isinstance(column_type, sa.DateTime) else pa.string()
 
 
-def _array(values: pd.Series, kind: pa.DataType) -> pa.Array:
+def _to_arrow_array(values: pd.Series, kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):

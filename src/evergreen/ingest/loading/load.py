@@ -26,16 +26,21 @@ import sqlalchemy as sa
 from evergreen.errors import StoreError, ValidationFailed
 from evergreen.ingest import staging
 from evergreen.ingest.loading import quarantine
-from evergreen.ingest.loading.bulk import ContentDigest, drop_temporary, fill_temporary, load_rows
-from evergreen.ingest.loading.chunks import Chunk, chunks_of
-from evergreen.ingest.loading.frame_rows import spooled
-from evergreen.ingest.loading.news import INCOMING, count_owed, insert_news, refresh_online
+from evergreen.ingest.loading.bulk import ContentDigest, drop_temporary_table, fill_temporary_table, load_rows
+from evergreen.ingest.loading.chunks import Chunk, write_chunks
+from evergreen.ingest.loading.frame_rows import build_row_sorter
+from evergreen.ingest.loading.news import (
+    INCOMING_TABLE,
+    count_stored_rows,
+    insert_changed_rows,
+    refresh_online_table,
+)
 from evergreen.ingest.loading.references import IncomingKeys
-from evergreen.ingest.loading.sorter import Spool
-from evergreen.ingest.scratch import scratch
+from evergreen.ingest.loading.sorter import RowSorter
+from evergreen.ingest.scratch import open_scratch_folder
 from evergreen.sources.ahead import read_ahead
-from evergreen.store.connection.database import bulk_engine, exclusive
-from evergreen.store.connection.times import aware, naive
+from evergreen.store.connection.database import get_bulk_engine, hold_lock
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.records.ingest_run import get_ingest, update_ingest
 from evergreen.store.tables import declared
 from evergreen.store.tables.table_state import count_change
@@ -48,9 +53,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from evergreen.validation.checker import Rejected
+    from evergreen.validation.checker import RejectedRow
 
-    Rows: TypeAlias = Spool | pa.Table | pd.DataFrame
+    Rows: TypeAlias = RowSorter | pa.Table | pd.DataFrame
 
 # Fewer rows are compared one by one sooner than the newest of all keys is found.
 _FEW = 10_000
@@ -58,7 +63,7 @@ _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedPart:
     """What the load of one part came to: the rows that stand under the run's moment, the digest of all clean
     rows, and what was found on the way. `left_out` rows repeat others, or a later input corrects them.
     `changed`: whether a table did."""
@@ -70,17 +75,17 @@ class Loaded:
     failures: tuple[Failure, ...] = ()
 
 
-Judge = Callable[[Mapping[str, Loaded]], Mapping[str, Any]]
+LoadJudge = Callable[[Mapping[str, LoadedPart]], Mapping[str, Any]]
 
 
-def load(
+def load_parts(
     engine: sa.Engine,
     use_case: UseCase,
     run_id: str,
     parts: Mapping[str, Rows],
     *,
-    rejected: Mapping[str, Iterable[Rejected]] | None = None,
-    judge: Judge | None = None,
+    rejected: Mapping[str, Iterable[RejectedRow]] | None = None,
+    judge: LoadJudge | None = None,
 ) -> dict[str, int]:
     """Write the clean rows (by view name, and "label") of one ingest run; how many rows each part owes to it.
 
@@ -100,9 +105,9 @@ def load(
             hint=f"its parts are {', '.join(use_case.parts)}",
         )
     with (
-        scratch() as folder,
-        bulk_engine(engine).connect() as connection,
-        exclusive(connection, f"ingest.{use_case.name}"),
+        open_scratch_folder() as folder,
+        get_bulk_engine(engine).connect() as connection,
+        hold_lock(connection, f"ingest.{use_case.name}"),
     ):
         # The lock's own statement began a transaction; the rows must be read after it was got.
         connection.rollback()
@@ -115,23 +120,23 @@ def load(
             for each in loads.values():
                 each.write()
             loaded = {name: each.outcome() for name, each in loads.items()}
-            more = (judge or _refuse_errors(use_case))(loaded)
+            more = (judge or _build_refusing_judge(use_case))(loaded)
             for name, rows in (rejected or {}).items():
-                quarantine.add(connection, run_id, name, rows)
+                quarantine.add_rejected_rows(connection, run_id, name, rows)
             counts = {name: outcome.rows for name, outcome in loaded.items()}
             update_ingest(
                 connection,
                 run_id,
                 status="loaded",
                 rows_loaded=sum(counts.values()),
-                digest=digest_of({name: outcome.digest for name, outcome in loaded.items()}),
+                digest=combine_digests({name: outcome.digest for name, outcome in loaded.items()}),
                 **more,
             )
-            staging.drop(connection, run_id)
+            staging.drop_staged_rows(connection, run_id)
     return counts
 
 
-def digest_of(digests: Mapping[str, str]) -> str:
+def combine_digests(digests: Mapping[str, str]) -> str:
     """SHA-256 over the digests of several parts."""
     return sha256("".join(f"{name}={digests[name]}\n" for name in sorted(digests)).encode()).hexdigest()
 
@@ -156,11 +161,17 @@ class _PartLoad:
         self._folder = folder
         self._names = use_case.entity.key_names
         self._table = (
-            declared.label(use_case) if isinstance(part, Label) else declared.history(use_case, part)
+            declared.build_label_table(use_case)
+            if isinstance(part, Label)
+            else declared.build_history_table(use_case, part)
         )
-        self._online = None if isinstance(part, Label) else declared.online(use_case, part)
+        self._online = None if isinstance(part, Label) else declared.build_online_table(use_case, part)
         self._columns = [column.name for column in self._table.columns if column.name != declared.INGESTED_AT]
-        self._spool = rows if isinstance(rows, Spool) else spooled(rows, self._table, self._columns, folder)
+        self._spool = (
+            rows
+            if isinstance(rows, RowSorter)
+            else build_row_sorter(rows, self._table, self._columns, folder)
+        )
         self._keys = IncomingKeys(
             connection, LABEL if self._online is None else part.name, self._table, self._names
         )
@@ -182,26 +193,28 @@ class _PartLoad:
                 if chunk.keys is not None:
                     self._keys.add(chunk.keys)
                 chunk.discard()
-        drop_temporary(self._connection, INCOMING)
+        drop_temporary_table(self._connection, INCOMING_TABLE)
         if lost and self._online is not None:
-            self._changed |= refresh_online(
+            self._changed |= refresh_online_table(
                 self._connection, self._table, self._online, self._names, everything=True
             )
         if self._changed:
             self._note_change()
 
-    def outcome(self) -> Loaded:
+    def outcome(self) -> LoadedPart:
         """What became of it; to be asked when all parts are written, for references lead to other parts."""
         found = self._spool.failures()
         for reference in self._part.contract.references:
             view = self._use_case.view(reference.view)
-            found += self._keys.strangers(reference, declared.online(self._use_case, view))
+            found += self._keys.strangers(reference, declared.build_online_table(self._use_case, view))
         self._keys.drop()
-        return Loaded(self._rows, self._digest.hexdigest(), self._changed, self._spool.left_out, tuple(found))
+        return LoadedPart(
+            self._rows, self._digest.hexdigest(), self._changed, self._spool.left_out, tuple(found)
+        )
 
     def _append(self, chunk: Chunk) -> None:
         """Rows that nobody can know yet: straight into the table, and each key's last one online."""
-        moment = {declared.INGESTED_AT: naive(self._as_of)}
+        moment = {declared.INGESTED_AT: to_naive_utc(self._as_of)}
         load_rows(self._connection, self._table.name, chunk.rows, fixed=moment)
         self._rows += chunk.rows.rows
         self._changed = True
@@ -210,13 +223,13 @@ class _PartLoad:
 
     def _merge(self, chunk: Chunk) -> None:
         """Rows that may be known: only what is news goes in."""
-        fill_temporary(self._connection, INCOMING, self._table, chunk.rows)
-        if insert_news(self._connection, self._table, self._names, self._columns, self._as_of):
+        fill_temporary_table(self._connection, INCOMING_TABLE, self._table, chunk.rows)
+        if insert_changed_rows(self._connection, self._table, self._names, self._columns, self._as_of):
             self._changed = True
-        owed = count_owed(self._connection, self._table, self._names, self._as_of)
+        owed = count_stored_rows(self._connection, self._table, self._names, self._as_of)
         self._rows += owed
         if owed and self._online is not None:
-            refreshed = refresh_online(self._connection, self._table, self._online, self._names)
+            refreshed = refresh_online_table(self._connection, self._table, self._online, self._names)
             self._changed |= refreshed
 
     def _newest_known(self) -> datetime | None:
@@ -228,7 +241,7 @@ class _PartLoad:
             return _END_OF_TIME
         where = self._table if self._online is None else self._online
         newest = self._connection.execute(sa.select(sa.func.max(where.c[EVENT_TIME]))).scalar()
-        return aware(newest) if newest else _END_OF_TIME
+        return to_aware_utc(newest) if newest else _END_OF_TIME
 
     def _any(self, table: sa.Table) -> bool:
         """Whether a table has rows."""
@@ -238,7 +251,7 @@ class _PartLoad:
     def _chunks(self) -> Generator[Chunk, None, None]:
         references = bool(self._part.contract.references)
         made = read_ahead(
-            lambda: chunks_of(
+            lambda: write_chunks(
                 self._spool,
                 self._columns,
                 self._folder,
@@ -256,8 +269,8 @@ class _PartLoad:
                 count_change(self._connection, table.name)
 
 
-def _refuse_errors(use_case: UseCase) -> Judge:
-    def judge(loaded: Mapping[str, Loaded]) -> Mapping[str, Any]:
+def _build_refusing_judge(use_case: UseCase) -> LoadJudge:
+    def judge(loaded: Mapping[str, LoadedPart]) -> Mapping[str, Any]:
         reports = [Report(use_case.name, name, each.rows, 0, each.failures) for name, each in loaded.items()]
         if broken := [report for report in reports if not report.ok]:
             raise ValidationFailed(

@@ -7,26 +7,26 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.times import naive
+from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.tables import declared
 from evergreen.usecase import EVENT_TIME
 
-INCOMING = "evergreen_incoming"
+INCOMING_TABLE = "evergreen_incoming"
 
 
-def insert_news(
+def insert_changed_rows(
     connection: sa.Connection, table: sa.Table, names: Sequence[str], columns: Sequence[str], as_of: datetime
 ) -> int:
     """Insert into a history or label table what of the temporary table INCOMING is news as of `as_of`; how
     many rows the server touched. `names` are the keys, `columns` those of INCOMING."""
     identity = [*names, EVENT_TIME]
     values = [name for name in columns if name not in identity]
-    new = sa.table(INCOMING, *(sa.column(name) for name in columns)).alias("n")
+    new = sa.table(INCOMING_TABLE, *(sa.column(name) for name in columns)).alias("n")
     known, version = table.alias("k"), table.alias("v")
     last_known = (
         sa.select(version.c[declared.INGESTED_AT])
         .where(*(version.c[name] == new.c[name] for name in identity))
-        .where(version.c[declared.INGESTED_AT] <= naive(as_of))
+        .where(version.c[declared.INGESTED_AT] <= to_naive_utc(as_of))
         .order_by(version.c[declared.INGESTED_AT].desc())
         .limit(1)
         .scalar_subquery()
@@ -38,7 +38,7 @@ def insert_news(
     news = (
         sa.select(
             *(new.c[name] for name in identity),
-            sa.literal(naive(as_of), declared.moment_type()),
+            sa.literal(to_naive_utc(as_of), declared.build_moment_type()),
             *(new.c[name] for name in values),
         )
         .select_from(new.outerjoin(known, same_row))
@@ -50,19 +50,22 @@ def insert_news(
     return int(connection.execute(statement).rowcount)
 
 
-def count_owed(connection: sa.Connection, table: sa.Table, names: Sequence[str], as_of: datetime) -> int:
+def count_stored_rows(
+    connection: sa.Connection, table: sa.Table, names: Sequence[str], as_of: datetime
+) -> int:
     """How many of the rows in INCOMING stand in the table under that moment."""
     identity = [*names, EVENT_TIME]
-    new = sa.table(INCOMING, *(sa.column(name) for name in identity)).alias("n")
+    new = sa.table(INCOMING_TABLE, *(sa.column(name) for name in identity)).alias("n")
     known = table.alias("k")
     same_moment = sa.and_(
-        *(known.c[name] == new.c[name] for name in identity), known.c[declared.INGESTED_AT] == naive(as_of)
+        *(known.c[name] == new.c[name] for name in identity),
+        known.c[declared.INGESTED_AT] == to_naive_utc(as_of),
     )
     owed = sa.select(sa.func.count()).select_from(new.join(known, same_moment))
     return int(connection.execute(owed).scalar_one())
 
 
-def refresh_online(
+def refresh_online_table(
     connection: sa.Connection,
     history: sa.Table,
     online: sa.Table,
@@ -75,7 +78,7 @@ def refresh_online(
 
     Taken from history, not from the incoming rows, so that no order of loads can leave an older vector.
     """
-    new = history.alias("a") if everything else sa.table(INCOMING, *(sa.column(name) for name in names))
+    new = history.alias("a") if everything else sa.table(INCOMING_TABLE, *(sa.column(name) for name in names))
     keys = sa.select(*(new.c[name] for name in names)).distinct().subquery("changed")
     row, any_row, any_version = history.alias("h"), history.alias("e"), history.alias("i")
     newest = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 if TYPE_CHECKING:
-    from evergreen.validation.checker import Rejected
+    from evergreen.validation.checker import RejectedRow
 
 _QUARANTINE = sa.table(
     "quarantine",
@@ -19,13 +19,15 @@ _QUARANTINE = sa.table(
 _ROWS = 500
 
 
-def add(connection: sa.Connection, run_id: str, part: str, rejected: Iterable[Rejected]) -> int:
+def add_rejected_rows(
+    connection: sa.Connection, run_id: str, part: str, rejected: Iterable[RejectedRow]
+) -> int:
     """Keep those rows of one part of a run, in place of what was kept; how many. The transaction is the
     caller's."""
     mine = (_QUARANTINE.c.ingest_run_id == run_id, _QUARANTINE.c.part == part)
     connection.execute(sa.delete(_QUARANTINE).where(*mine))
     count = 0
-    for rows in _groups(rejected):
+    for rows in _split_into_groups(rejected):
         connection.execute(
             sa.insert(_QUARANTINE),
             [
@@ -43,7 +45,9 @@ def add(connection: sa.Connection, run_id: str, part: str, rejected: Iterable[Re
     return count
 
 
-def read(engine: sa.Engine, run_id: str, part: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+def read_rejected_rows(
+    engine: sa.Engine, run_id: str, part: str | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
     """The first `limit` rows kept of a run, or of one of its parts, JSON-able:
     {"part", "row" (of the rows read, from 1), "reasons": [text], "content": {column: text or None}}."""
     statement = sa.select(_QUARANTINE).where(_QUARANTINE.c.ingest_run_id == run_id)
@@ -62,7 +66,7 @@ def read(engine: sa.Engine, run_id: str, part: str | None = None, limit: int = 1
         ]
 
 
-def _groups(rejected: Iterable[Rejected]) -> Iterator[list[Rejected]]:
+def _split_into_groups(rejected: Iterable[RejectedRow]) -> Iterator[list[RejectedRow]]:
     rows = iter(rejected)
     while group := list(islice(rows, _ROWS)):
         yield group

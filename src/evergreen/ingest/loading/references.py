@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from evergreen.ingest.loading.bulk import RowsFile, drop_temporary, fill_temporary, load_rows
+from evergreen.ingest.loading.bulk import RowsFile, drop_temporary_table, fill_temporary_table, load_rows
 from evergreen.usecase import Reference
-from evergreen.validation.report import EXAMPLES, Failure, failure
+from evergreen.validation.report import MAX_EXAMPLES, Failure, build_failure
 
 
 class IncomingKeys:
@@ -25,7 +25,7 @@ class IncomingKeys:
         if self._filled:
             load_rows(self._connection, self._name, keys)
         else:
-            fill_temporary(self._connection, self._name, self._like, keys)
+            fill_temporary_table(self._connection, self._name, self._like, keys)
             self._filled = True
 
     def strangers(self, reference: Reference, online: sa.Table) -> list[Failure]:
@@ -44,10 +44,12 @@ class IncomingKeys:
         count = self._connection.execute(sa.select(sa.func.count()).select_from(lacking.subquery())).scalar()
         if not count:
             return []
-        rows = self._connection.execute(lacking.order_by(*(mine.c[n] for n in self._names)).limit(EXAMPLES))
+        rows = self._connection.execute(
+            lacking.order_by(*(mine.c[n] for n in self._names)).limit(MAX_EXAMPLES)
+        )
         examples = [" ".join(map(str, row)) for row in rows]
         check = f"stands in no row of {reference.view}"
-        return [failure(", ".join(self._names), check, count, examples, severity=reference.severity)]
+        return [build_failure(", ".join(self._names), check, count, examples, severity=reference.severity)]
 
     def drop(self) -> None:
-        drop_temporary(self._connection, self._name)
+        drop_temporary_table(self._connection, self._name)

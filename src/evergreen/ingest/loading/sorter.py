@@ -28,17 +28,17 @@ RUN_BYTES = 32 * 1024 * 1024
 # What a merge holds of all its runs together, and about what one of its tables takes.
 MERGE_BYTES = 24 * 1024 * 1024
 # Runs merged at once: each keeps a file open.
-MOST_RUNS = 200
+MAX_MERGED_RUNS = 200
 _BATCH_BYTES = 256 * 1024
 _EXAMPLES = 10
 # The ordinal of a row's input, where there are several; no declared name has such a character.
 _SOURCE = "#input"
 
-Place = tuple[tuple[bool, Any], ...]
+SortKey = tuple[tuple[bool, Any], ...]
 
 
 @contextmanager
-def no_room(folder: Path) -> Iterator[None]:
+def translate_disk_errors(folder: Path) -> Iterator[None]:
     """Turn what the disk refuses into a StoreError that says where."""
     try:
         yield
@@ -50,7 +50,7 @@ def no_room(folder: Path) -> Iterator[None]:
         ) from error
 
 
-class Spool:
+class RowSorter:
     """Rows of one part of one ingest, under `folder` (an empty one of the spool's own).
 
     `identity`: the key columns and the event time, in the order of the table's primary key. After a complete
@@ -109,12 +109,12 @@ class Spool:
             pieces = iter([self._sorted()] if self._waiting else [])
         else:
             self._flush()
-            while len(self._runs) > MOST_RUNS:
-                first, self._runs = self._runs[:MOST_RUNS], self._runs[MOST_RUNS:]
-                self._runs.append(self._write(_merge(first, self._order)))
+            while len(self._runs) > MAX_MERGED_RUNS:
+                first, self._runs = self._runs[:MAX_MERGED_RUNS], self._runs[MAX_MERGED_RUNS:]
+                self._runs.append(self._write(_merge_runs(first, self._order)))
                 for path in first:
                     path.unlink()
-            pieces = _merge(self._runs, self._order)
+            pieces = _merge_runs(self._runs, self._order)
         for piece in self._distinct(pieces):
             yield piece if self._order == self.identity else piece.drop_columns(_SOURCE)
 
@@ -122,18 +122,22 @@ class Spool:
         """What the last pass found: repetitions and corrections (warnings) and duplicate keys (an error)."""
         found = []
         if self.repeated:
-            found.append(report.duplicates(self.identity, self.repeated, differing=False))
+            found.append(report.build_duplicate_failure(self.identity, self.repeated, differing=False))
         if self.corrected:
-            found.append(report.corrected(self.identity, self.corrected, self._examples["corrected"]))
+            found.append(
+                report.build_correction_failure(self.identity, self.corrected, self._examples["corrected"])
+            )
         if self.differing:
             examples = self._examples["differing"]
-            found.append(report.duplicates(self.identity, self.differing, examples, differing=True))
+            found.append(
+                report.build_duplicate_failure(self.identity, self.differing, examples, differing=True)
+            )
         return found
 
     def _sorted(self) -> pa.Table:
         import pyarrow as pa
 
-        return _sort(pa.concat_tables(self._waiting), self._order)
+        return _sort_table(pa.concat_tables(self._waiting), self._order)
 
     def _flush(self) -> None:
         """The rows that wait become a run on disk."""
@@ -150,7 +154,7 @@ class Spool:
         first = next(tables)
         rows = max(1, min(8192, _BATCH_BYTES * first.num_rows // max(first.nbytes, 1)))
         with (
-            no_room(self.folder),
+            translate_disk_errors(self.folder),
             pa.OSFile(str(path), "wb") as sink,
             pa.ipc.new_file(sink, first.schema) as writer,
         ):
@@ -185,15 +189,15 @@ class Spool:
         import pyarrow as pa
 
         here, after = table.slice(0, table.num_rows - 1), table.slice(1)
-        same = all_equal(here, after, self.identity, null_is_equal=False)
+        same = find_equal_rows(here, after, self.identity, null_is_equal=False)
         if not same.any():
             return None, counted and table.num_rows == 1
         others = [name for name in table.column_names if name not in self._order]
-        whole = same & all_equal(here, after, others, null_is_equal=True)
+        whole = same & find_equal_rows(here, after, others, null_is_equal=True)
         self.repeated += int(whole.sum())
         within = same
         if self._order != self.identity:
-            within = same & all_equal(here, after, [_SOURCE], null_is_equal=False)
+            within = same & find_equal_rows(here, after, [_SOURCE], null_is_equal=False)
             corrected = same & ~within & ~whole
             self.corrected += int(corrected.sum())
             self._show("corrected", table, corrected)
@@ -215,7 +219,7 @@ class Spool:
                 examples.append(shown)
 
 
-def _merge(paths: Sequence[Path], by: Sequence[str]) -> Iterator[pa.Table]:
+def _merge_runs(paths: Sequence[Path], by: Sequence[str]) -> Iterator[pa.Table]:
     """The runs as one, sorted.
 
     Each round takes from every run what is not greater than the least of the last rows in memory: nothing
@@ -229,7 +233,7 @@ def _merge(paths: Sequence[Path], by: Sequence[str]) -> Iterator[pa.Table]:
             more = [run.last() for run in runs if run.more]
             limit = min(more) if more else None
             pieces = [piece for run in runs if (piece := run.take(limit)).num_rows]
-            yield _sort(pa.concat_tables(pieces), by) if len(pieces) > 1 else pieces[0]
+            yield _sort_table(pa.concat_tables(pieces), by) if len(pieces) > 1 else pieces[0]
     finally:
         for run in runs:
             run.close()
@@ -268,10 +272,10 @@ class _Run:
             self.close()
         return bool(self._table.num_rows)
 
-    def last(self) -> Place:
+    def last(self) -> SortKey:
         return self._at(self._table.num_rows - 1)
 
-    def take(self, limit: Place | None) -> pa.Table:
+    def take(self, limit: SortKey | None) -> pa.Table:
         """The rows up to `limit`, which leave this run; all of them without one."""
         rows = self._table.num_rows
         count = rows if limit is None else bisect_right(range(rows), limit, key=self._at)
@@ -281,11 +285,11 @@ class _Run:
     def close(self) -> None:
         self._file.close()
 
-    def _at(self, position: int) -> Place:
-        return tuple(_comparable(self._table[name][position]) for name in self._by)
+    def _at(self, position: int) -> SortKey:
+        return tuple(_to_comparable(self._table[name][position]) for name in self._by)
 
 
-def _comparable(value: pa.Scalar) -> tuple[bool, Any]:
+def _to_comparable(value: pa.Scalar) -> tuple[bool, Any]:
     """A key's value in an order that Python knows; missing ones come last, as Arrow sorts them."""
     if not value.is_valid:
         return True, 0
@@ -293,14 +297,14 @@ def _comparable(value: pa.Scalar) -> tuple[bool, Any]:
     return False, value.value if hasattr(value, "value") else value.as_py()
 
 
-def _sort(table: pa.Table, by: Sequence[str]) -> pa.Table:
+def _sort_table(table: pa.Table, by: Sequence[str]) -> pa.Table:
     import pyarrow.compute as pc
 
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in by])
     return table.take(order).combine_chunks()
 
 
-def all_equal(left: pa.Table, right: pa.Table, names: Sequence[str], *, null_is_equal: bool) -> Any:
+def find_equal_rows(left: pa.Table, right: pa.Table, names: Sequence[str], *, null_is_equal: bool) -> Any:
     """By row, as a NumPy array: whether all those columns are equal."""
     import numpy as np
     import pyarrow.compute as pc

@@ -18,19 +18,19 @@ import pandas as pd
 from evergreen.errors import TrainingError
 from evergreen.usecase import Problem, UseCase
 
-_OF_CLASSES = (
+_CLASS_METRICS = (
     *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
     *("log_loss", "roc_auc", "pr_auc", "brier", "calibration_error"),
 )
 METRICS: dict[Problem, tuple[str, ...]] = {
-    "binary": _OF_CLASSES,
-    "multiclass": _OF_CLASSES,
+    "binary": _CLASS_METRICS,
+    "multiclass": _CLASS_METRICS,
     "regression": ("mae", "rmse", "r2"),
 }
 LESS_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "mae", "rmse"})
 
 # Bins of the calibration error, as in Guo et al. (On Calibration of Modern Neural Networks, ICML 2017).
-BINS = 15
+CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Scores:
     probabilities: npt.NDArray[np.float64] | None
 
 
-class Bin(TypedDict):
+class ReliabilityBin(TypedDict):
     """Rows of similar confidence: their mean confidence, the share that was right, and their number."""
 
     confidence: float
@@ -68,7 +68,7 @@ def check_metric(use_case: UseCase) -> None:
         )
 
 
-def metrics(use_case: UseCase, label: np.ndarray, scores: Scores) -> dict[str, float]:
+def compute_metrics(use_case: UseCase, label: np.ndarray, scores: Scores) -> dict[str, float]:
     """Every metric of `METRICS` for the problem, by scikit-learn. One undefined on these rows is left out.
 
     `label`, of shape (n,): class names, or numbers for regression. Precision, recall, F1, ROC AUC and average
@@ -83,21 +83,23 @@ def metrics(use_case: UseCase, label: np.ndarray, scores: Scores) -> dict[str, f
     where the label is constant. Raises TrainingError for a class that is not declared.
     """
     if scores.probabilities is None:
-        return _of_numbers(np.asarray(label, dtype=np.float64), scores.predictions)
-    return _of_classes(use_case, label, scores, scores.probabilities)
+        return _compute_regression_metrics(np.asarray(label, dtype=np.float64), scores.predictions)
+    return _compute_class_metrics(use_case, label, scores, scores.probabilities)
 
 
-def reliability(use_case: UseCase, label: np.ndarray, scores: Scores, bins: int = BINS) -> list[Bin]:
+def compute_reliability_bins(
+    use_case: UseCase, label: np.ndarray, scores: Scores, bins: int = CALIBRATION_BINS
+) -> list[ReliabilityBin]:
     """What a reliability diagram shows (Guo et al., 2017): the bins that hold rows, by rising confidence.
 
     `label`, of shape (n,): class names. Empty for regression.
     """
     if scores.probabilities is None:
         return []
-    said = class_numbers(use_case, scores.predictions)
-    confidence, numbers = confidence_bins(scores.probabilities, said, bins)
+    said = find_class_numbers(use_case, scores.predictions)
+    confidence, numbers = compute_confidence_bins(scores.probabilities, said, bins)
     right = label.astype(str) == scores.predictions.astype(str)
-    found: list[Bin] = []
+    found: list[ReliabilityBin] = []
     for number in np.unique(numbers):
         rows = numbers == number
         found.append(
@@ -110,7 +112,7 @@ def reliability(use_case: UseCase, label: np.ndarray, scores: Scores, bins: int 
     return found
 
 
-def class_numbers(use_case: UseCase, names: np.ndarray) -> npt.NDArray[np.intp]:
+def find_class_numbers(use_case: UseCase, names: np.ndarray) -> npt.NDArray[np.intp]:
     """Where each name, of shape (n,), stands among the declared classes.
 
     Raises TrainingError naming one that is not declared.
@@ -125,8 +127,8 @@ def class_numbers(use_case: UseCase, names: np.ndarray) -> npt.NDArray[np.intp]:
     return np.asarray(found, dtype=np.intp)
 
 
-def confidence_bins(
-    probabilities: npt.NDArray[np.float64], said: npt.NDArray[np.intp], bins: int = BINS
+def compute_confidence_bins(
+    probabilities: npt.NDArray[np.float64], said: npt.NDArray[np.intp], bins: int = CALIBRATION_BINS
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
     """The probability of each row's predicted class and its bin's number, both of shape (n,).
 
@@ -138,7 +140,7 @@ def confidence_bins(
     return confidence, numbers
 
 
-def brier_losses(
+def compute_brier_losses(
     truth: npt.NDArray[np.intp], probabilities: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Each row's part of the Brier score, of shape (n,); of the last class only if there are two."""
@@ -149,13 +151,13 @@ def brier_losses(
     return np.asarray(losses, dtype=np.float64)
 
 
-def judged_classes(use_case: UseCase) -> tuple[int, ...]:
+def list_judged_classes(use_case: UseCase) -> tuple[int, ...]:
     """The numbers of the classes whose precision, recall and curves count: the last of two, else all."""
     count = len(use_case.label.classes)
     return (1,) if count == 2 else tuple(range(count))
 
 
-def _of_numbers(label: npt.NDArray[np.float64], predictions: np.ndarray) -> dict[str, float]:
+def _compute_regression_metrics(label: npt.NDArray[np.float64], predictions: np.ndarray) -> dict[str, float]:
     from sklearn import metrics as sk
 
     found = {
@@ -165,18 +167,18 @@ def _of_numbers(label: npt.NDArray[np.float64], predictions: np.ndarray) -> dict
     # scikit-learn says 0 or 1 where the label does not vary, which is no share of its variance.
     if label.min() < label.max():
         found["r2"] = sk.r2_score(label, predictions)
-    return _floats(found)
+    return _keep_finite_values(found)
 
 
-def _of_classes(
+def _compute_class_metrics(
     use_case: UseCase, label: np.ndarray, scores: Scores, probabilities: npt.NDArray[np.float64]
 ) -> dict[str, float]:
     from sklearn import metrics as sk
 
-    truth, said = class_numbers(use_case, label), class_numbers(use_case, scores.predictions)
-    judged = judged_classes(use_case)
+    truth, said = find_class_numbers(use_case, label), find_class_numbers(use_case, scores.predictions)
+    judged = list_judged_classes(use_case)
     right = truth == said
-    confidence, bins = confidence_bins(probabilities, said)
+    confidence, bins = compute_confidence_bins(probabilities, said)
     options = {"labels": list(judged), "average": "macro", "zero_division": 0.0}
     found = {
         "accuracy": sk.accuracy_score(truth, said),
@@ -185,7 +187,7 @@ def _of_classes(
         "recall": sk.recall_score(truth, said, **options),
         "f1": sk.f1_score(truth, said, **options),
         "log_loss": sk.log_loss(truth, probabilities, labels=range(probabilities.shape[1])),
-        "brier": np.mean(brier_losses(truth, probabilities)),
+        "brier": np.mean(compute_brier_losses(truth, probabilities)),
         "calibration_error": np.abs(np.bincount(bins, confidence - right)).sum() / len(truth),
     }
     counts = np.bincount(truth, minlength=probabilities.shape[1])[list(judged)]
@@ -194,8 +196,8 @@ def _of_classes(
         found["pr_auc"] = np.mean([sk.average_precision_score(*curve) for curve in curves])
         if (counts < len(truth)).all():
             found["roc_auc"] = np.mean([sk.roc_auc_score(*curve) for curve in curves])
-    return _floats({name: found[name] for name in METRICS[use_case.problem] if name in found})
+    return _keep_finite_values({name: found[name] for name in METRICS[use_case.problem] if name in found})
 
 
-def _floats(found: Mapping[str, Any]) -> dict[str, float]:
+def _keep_finite_values(found: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if math.isfinite(float(value))}

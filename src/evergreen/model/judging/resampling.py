@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from evergreen.errors import TrainingError
 from evergreen.model.judging.metrics import LESS_IS_BETTER, METRICS, Scores
-from evergreen.model.judging.weighted import Counts, Floats, measurer
+from evergreen.model.judging.weighted import Counts, Floats, build_metric_function
 from evergreen.usecase import UseCase
 
 # What all resamples together may hold in rows, and how many there are at least whatever that takes.
 _MOST_CELLS = 50_000_000
-_FEWEST = 200
+_MINIMUM_RESAMPLES = 200
 # What is worked on at once: 2 MB of weights, so that they stay in the processor's cache.
 _CHUNK_CELLS = 500_000
 
@@ -68,7 +68,7 @@ class Gain:
     better: float
 
 
-def resamples(groups: np.ndarray, seed: int, wanted: int = 1000) -> Resamples:
+def draw_resamples(groups: np.ndarray, seed: int, wanted: int = 1000) -> Resamples:
     """Resamples of n rows, drawn by group. `groups`, of shape (n,): any integers, equal for one entity.
 
     Many rows are resampled less often, so that rows times resamples stay below 5e7, but 200 times at least
@@ -77,11 +77,11 @@ def resamples(groups: np.ndarray, seed: int, wanted: int = 1000) -> Resamples:
     if len(groups) == 0:
         raise TrainingError("there are no rows to resample", hint="the hold-out must not be empty")
     known, codes = np.unique(groups, return_inverse=True)
-    count = min(wanted, max(_FEWEST, _MOST_CELLS // len(groups)))
+    count = min(wanted, max(_MINIMUM_RESAMPLES, _MOST_CELLS // len(groups)))
     return Resamples(codes.reshape(-1).astype(np.intp), len(known), count, seed)
 
 
-def bootstrap(
+def bootstrap_metrics(
     use_case: UseCase, label: np.ndarray, scores: Scores, resamples: Resamples
 ) -> dict[str, Floats]:
     """Every metric of `METRICS` in each resample, of shape (count,); NaN where it is undefined there.
@@ -89,12 +89,14 @@ def bootstrap(
     `label`, of shape (n,): class names or numbers. The metrics are those of `training.metrics.metrics`, with
     how often a row is drawn as its weight. The same resamples with other scores give paired samples.
     """
-    measure = measurer(use_case, label, scores, resamples.codes, resamples.groups)
+    measure = build_metric_function(use_case, label, scores, resamples.codes, resamples.groups)
     found = [measure(chunk) for chunk in resamples.chunks()]
     return {name: np.concatenate([each[name] for each in found]) for name in METRICS[use_case.problem]}
 
 
-def intervals(samples: Mapping[str, np.ndarray], level: float = 0.95) -> dict[str, tuple[float, float]]:
+def compute_intervals(
+    samples: Mapping[str, np.ndarray], level: float = 0.95
+) -> dict[str, tuple[float, float]]:
     """Percentile intervals (Efron & Tibshirani, An Introduction to the Bootstrap, 1993) that hold `level`.
 
     Resamples where a metric is NaN are ignored; metrics that are NaN in more than half are left out.
@@ -103,11 +105,11 @@ def intervals(samples: Mapping[str, np.ndarray], level: float = 0.95) -> dict[st
     for name, values in samples.items():
         defined = values[np.isfinite(values)]
         if len(defined) and 2 * len(defined) >= len(values):
-            found[name] = _percentiles(defined, level)
+            found[name] = _compute_percentiles(defined, level)
     return found
 
 
-def gain(
+def compute_gain(
     metric: str,
     candidate: np.ndarray,
     rival: np.ndarray,
@@ -128,11 +130,11 @@ def gain(
     if not len(defined) or 2 * len(defined) < len(differences):
         return None
     enough = defined > 0.0 if margin == 0 else defined >= margin
-    low, high = _percentiles(defined, level)
+    low, high = _compute_percentiles(defined, level)
     better = float((defined > 0.0).mean())
     return Gain(float(sign * (point_candidate - point_rival)), low, high, float(enough.mean()), better)
 
 
-def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+def _compute_percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
     low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return float(low), float(high)

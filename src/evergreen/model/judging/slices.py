@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.errors import TrainingError
-from evergreen.model.judging.metrics import Scores, class_numbers
-from evergreen.model.matrix import MISSING, Columns, as_text
+from evergreen.model.judging.metrics import Scores, find_class_numbers
+from evergreen.model.matrix import MISSING, Columns, format_categories
 from evergreen.usecase import SLICE_METRICS, Slice, UseCase
 
 # A group of fewer rows is shown but not judged: one row more or less right would decide.
@@ -25,7 +25,9 @@ OTHER = "(other)"
 Metric = Callable[[Any, Any], float]
 
 
-def slices(use_case: UseCase, columns: Columns, label: np.ndarray, scores: Scores) -> list[dict[str, Any]]:
+def compute_slice_metrics(
+    use_case: UseCase, columns: Columns, label: np.ndarray, scores: Scores
+) -> list[dict[str, Any]]:
     """One JSON-able dict for each of `use_case.slices`: what the metrics are in each of its groups.
 
     `columns`, each of shape (n,), hold the sliced features; `label`, of shape (n,): class names or numbers.
@@ -46,24 +48,24 @@ def slices(use_case: UseCase, columns: Columns, label: np.ndarray, scores: Score
     if scores.probabilities is None:
         truth, said = np.asarray(label, dtype=np.float64), scores.predictions
     else:
-        truth, said = class_numbers(use_case, label), class_numbers(use_case, scores.predictions)
-    return [_judged(use_case, chosen, columns, truth, said) for chosen in use_case.slices]
+        truth, said = find_class_numbers(use_case, label), find_class_numbers(use_case, scores.predictions)
+    return [_compute_slice(use_case, chosen, columns, truth, said) for chosen in use_case.slices]
 
 
-def group_names(chosen: Slice, values: np.ndarray) -> tuple[list[str], np.ndarray]:
+def assign_groups(chosen: Slice, values: np.ndarray) -> tuple[list[str], np.ndarray]:
     """The groups of a slice that hold rows, in order, and each row's group (object), of shape (n,).
 
     Numbers, float64 with NaN, are cut at the slice's edges into right-open bins such as "25 to 40"; text is
     its own group, but beyond the 20 most frequent. Missing values are a group, and the last one.
     """
     if chosen.edges:
-        order = [*_bins(chosen.edges), MISSING]
+        order = [*_format_bins(chosen.edges), MISSING]
         numbers = np.asarray(values, dtype=np.float64)
         places = np.searchsorted(np.array(chosen.edges), numbers, side="right")
         places[np.isnan(numbers)] = len(order) - 1
         names = np.array(order, dtype=object)[places]
     else:
-        names = np.array(as_text(values), dtype=object)
+        names = np.array(format_categories(values), dtype=object)
         counts = Counter(names.tolist())
         counts.pop(MISSING, None)
         # Equally frequent ones by name, so that the order of rows decides nothing.
@@ -75,7 +77,7 @@ def group_names(chosen: Slice, values: np.ndarray) -> tuple[list[str], np.ndarra
     return [name for name in order if name in present], names
 
 
-def _judged(
+def _compute_slice(
     use_case: UseCase, chosen: Slice, columns: Columns, truth: np.ndarray, said: np.ndarray
 ) -> dict[str, Any]:
     from fairlearn.metrics import MetricFrame
@@ -85,8 +87,8 @@ def _judged(
             f"the rows have no feature {chosen.feature!r}, which a slice of {use_case.name} is of",
             hint=f"they have {', '.join(columns)}",
         )
-    order, names = group_names(chosen, columns[chosen.feature])
-    wanted = _metrics(use_case)
+    order, names = assign_groups(chosen, columns[chosen.feature])
+    wanted = _list_group_metrics(use_case)
 
     def frame(rows: npt.NDArray[np.intp]) -> Any:
         # fairlearn cannot bear a single row; the same row twice has the same means.
@@ -100,7 +102,7 @@ def _judged(
     if order:
         by_group = frame(np.arange(len(names))).by_group
         for name in order:
-            values = {metric: _value(by_group.loc[name, metric]) for metric in wanted}
+            values = {metric: _convert_finite(by_group.loc[name, metric]) for metric in wanted}
             judged = counts[name] >= MINIMUM_ROWS
             groups.append({"name": name, "rows": counts[name], "judged": judged, "values": values})
     difference: dict[str, float | None] = dict.fromkeys(wanted)
@@ -111,8 +113,8 @@ def _judged(
         differences, ratios = fair.difference(), fair.ratio()
         # Of one group alone a metric differs by nothing, which is no finding.
         compared = [metric for metric in wanted if fair.by_group[metric].notna().sum() > 1]
-        difference |= {metric: _value(differences[metric]) for metric in compared}
-        ratio |= {metric: _value(ratios[metric]) for metric in compared if metric != "mean_error"}
+        difference |= {metric: _convert_finite(differences[metric]) for metric in compared}
+        ratio |= {metric: _convert_finite(ratios[metric]) for metric in compared if metric != "mean_error"}
     return {
         "feature": chosen.feature,
         "sensitive": chosen.sensitive,
@@ -123,22 +125,22 @@ def _judged(
     }
 
 
-def _metrics(use_case: UseCase) -> dict[str, Metric]:
+def _list_group_metrics(use_case: UseCase) -> dict[str, Metric]:
     """What is measured in each group, of class numbers or float64; NaN where it is undefined."""
     if use_case.problem == "regression":
         return {
-            "mae": lambda truth, said: _mean(np.abs(np.subtract(said, truth))),
-            "mean_error": lambda truth, said: _mean(np.subtract(said, truth)),
+            "mae": lambda truth, said: _compute_mean(np.abs(np.subtract(said, truth))),
+            "mean_error": lambda truth, said: _compute_mean(np.subtract(said, truth)),
         }
     found: dict[str, Metric] = {
-        "accuracy": lambda truth, said: _mean(np.equal(truth, said)),
+        "accuracy": lambda truth, said: _compute_mean(np.equal(truth, said)),
         "balanced_accuracy": _balanced_accuracy,
     }
     if use_case.problem == "binary":
         found |= {
-            "selection_rate": lambda truth, said: _mean(np.asarray(said) == 1),
-            "precision": lambda truth, said: _mean(np.asarray(truth)[np.asarray(said) == 1] == 1),
-            "recall": lambda truth, said: _mean(np.asarray(said)[np.asarray(truth) == 1] == 1),
+            "selection_rate": lambda truth, said: _compute_mean(np.asarray(said) == 1),
+            "precision": lambda truth, said: _compute_mean(np.asarray(truth)[np.asarray(said) == 1] == 1),
+            "recall": lambda truth, said: _compute_mean(np.asarray(said)[np.asarray(truth) == 1] == 1),
         }
     return found
 
@@ -146,17 +148,17 @@ def _metrics(use_case: UseCase) -> dict[str, Metric]:
 def _balanced_accuracy(truth: Any, said: Any) -> float:
     """The mean recall of the classes that the group has."""
     right, classes = np.equal(truth, said), np.asarray(truth)
-    return _mean(np.array([np.mean(right[classes == number]) for number in np.unique(classes)]))
+    return _compute_mean(np.array([np.mean(right[classes == number]) for number in np.unique(classes)]))
 
 
-def _mean(values: np.ndarray) -> float:
+def _compute_mean(values: np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else math.nan
 
 
-def _value(value: Any) -> float | None:
+def _convert_finite(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(float(value)) else None
 
 
-def _bins(edges: tuple[float, ...]) -> list[str]:
+def _format_bins(edges: tuple[float, ...]) -> list[str]:
     inner = [f"{low:.12g} to {high:.12g}" for low, high in pairwise(edges)]
     return [f"< {edges[0]:.12g}", *inner, f">= {edges[-1]:.12g}"]

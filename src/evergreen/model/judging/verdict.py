@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 # A warning is told wherever the verdict is, and rejects nobody.
-Result = Literal["passed", "failed", "warning"]
+CheckResult = Literal["passed", "failed", "warning"]
 
 # So many reasons does the summary of a candidate that passed give.
 _MOST_REASONS = 3
@@ -18,7 +18,7 @@ class Check:
     """One comparison: `candidate` against `wanted` (None where a number is not defined)."""
 
     name: str
-    result: Result
+    result: CheckResult
     candidate: float | None
     wanted: float | None
     reason: str
@@ -108,5 +108,5 @@ class Verdict:
             checks=tuple(Check.from_json(check) for check in data["checks"]),
         )
 
-    def _with(self, result: Result) -> tuple[Check, ...]:
+    def _with(self, result: CheckResult) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if check.result == result)

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.model.judging.metrics import (
-    BINS,
+    CALIBRATION_BINS,
     Scores,
-    brier_losses,
-    class_numbers,
-    confidence_bins,
-    judged_classes,
+    compute_brier_losses,
+    compute_confidence_bins,
+    find_class_numbers,
+    list_judged_classes,
 )
 from evergreen.usecase import UseCase
 
@@ -27,10 +27,10 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int32]
 
 # A part is a weighted sum over rows: where it stands among the sums, its rows, and their values.
-_Part = tuple[npt.NDArray[np.intp] | int, npt.NDArray[np.intp], np.ndarray]
+_WeightedSum = tuple[npt.NDArray[np.intp] | int, npt.NDArray[np.intp], np.ndarray]
 
 
-def measurer(
+def build_metric_function(
     use_case: UseCase, label: np.ndarray, scores: Scores, codes: npt.NDArray[np.intp], groups: int
 ) -> Callable[[Counts], dict[str, Floats]]:
     """A function from b weightings, (b, groups) int32, to every metric of `METRICS`, each of shape (b,).
@@ -41,18 +41,20 @@ def measurer(
     such sample weights; what is undefined is NaN. Raises TrainingError for a class that is not declared.
     """
     if scores.probabilities is None:
-        wanted = _parts_of_numbers(np.asarray(label, dtype=np.float64), scores.predictions)
-        numbers = _summed(wanted, len(wanted), codes, groups)
-        return lambda counts: _of_numbers(_sums(numbers, counts))
-    truth, said = class_numbers(use_case, label), class_numbers(use_case, scores.predictions)
-    probabilities, judged = scores.probabilities, judged_classes(use_case)
+        wanted = _list_regression_sums(np.asarray(label, dtype=np.float64), scores.predictions)
+        numbers = _build_sum_matrix(wanted, len(wanted), codes, groups)
+        return lambda counts: _compute_regression_metrics(_compute_sums(numbers, counts))
+    truth, said = find_class_numbers(use_case, label), find_class_numbers(use_case, scores.predictions)
+    probabilities, judged = scores.probabilities, list_judged_classes(use_case)
     classes = probabilities.shape[1]
-    parts = _summed(_parts_of_classes(truth, said, probabilities), 3 * classes + 2 + BINS, codes, groups)
-    curves = [_curve(truth == number, probabilities[:, number], codes) for number in judged]
+    parts = _build_sum_matrix(
+        _list_class_sums(truth, said, probabilities), 3 * classes + 2 + CALIBRATION_BINS, codes, groups
+    )
+    curves = [_build_curve(truth == number, probabilities[:, number], codes) for number in judged]
 
     def measure(counts: Counts) -> dict[str, Floats]:
-        found = _of_classes(_sums(parts, counts), classes, judged)
-        areas = [_areas(curve, counts) for curve in curves]
+        found = _compute_class_metrics(_compute_sums(parts, counts), classes, judged)
+        areas = [_compute_areas(curve, counts) for curve in curves]
         found["roc_auc"] = np.mean([roc for roc, _ in areas], axis=0)
         found["pr_auc"] = np.mean([pr for _, pr in areas], axis=0)
         return found
@@ -60,7 +62,7 @@ def measurer(
     return measure
 
 
-def _parts_of_numbers(label: Floats, predictions: np.ndarray) -> list[_Part]:
+def _list_regression_sums(label: Floats, predictions: np.ndarray) -> list[_WeightedSum]:
     """Sums of 1, |error|, error^2, and of the label and its square around its mean."""
     every = np.arange(len(label))
     errors, around = predictions - label, label - label.mean()
@@ -68,7 +70,7 @@ def _parts_of_numbers(label: Floats, predictions: np.ndarray) -> list[_Part]:
     return [(place, every, value) for place, value in enumerate(values)]
 
 
-def _of_numbers(sums: Floats) -> dict[str, Floats]:
+def _compute_regression_metrics(sums: Floats) -> dict[str, Floats]:
     rows, absolute, squared, label, label_squared = sums
     spread = label_squared - np.square(label) / rows
     # What is left of a constant label is rounding: R^2 is undefined there.
@@ -76,48 +78,48 @@ def _of_numbers(sums: Floats) -> dict[str, Floats]:
     return {"mae": absolute / rows, "rmse": np.sqrt(squared / rows), "r2": 1.0 - squared / spread}
 
 
-def _parts_of_classes(
+def _list_class_sums(
     truth: npt.NDArray[np.intp], said: npt.NDArray[np.intp], probabilities: Floats
-) -> list[_Part]:
+) -> list[_WeightedSum]:
     """Rows by true class, by predicted class, and right ones by class; losses; calibration errors by bin."""
     every, classes = np.arange(len(truth)), probabilities.shape[1]
     right = truth == said
     least = np.finfo(np.float64).eps
     losses = -np.log(np.clip(probabilities[every, truth], least, 1.0 - least))
-    confidence, bins = confidence_bins(probabilities, said)
+    confidence, bins = compute_confidence_bins(probabilities, said)
     ones = np.ones(len(truth))
     return [
         (truth, every, ones),
         (classes + said, every, ones),
         (2 * classes + truth[right], every[right], ones[right]),
         (3 * classes, every, losses),
-        (3 * classes + 1, every, brier_losses(truth, probabilities)),
+        (3 * classes + 1, every, compute_brier_losses(truth, probabilities)),
         (3 * classes + 2 + bins, every, confidence - right),
     ]
 
 
-def _of_classes(sums: Floats, classes: int, judged: tuple[int, ...]) -> dict[str, Floats]:
+def _compute_class_metrics(sums: Floats, classes: int, judged: tuple[int, ...]) -> dict[str, Floats]:
     true, said, right = sums[:classes], sums[classes : 2 * classes], sums[2 * classes : 3 * classes]
     rows = true.sum(axis=0)
     some = list(judged)
     return {
         "accuracy": right.sum(axis=0) / rows,
-        "balanced_accuracy": _share(right, true).sum(axis=0) / (true > 0).sum(axis=0),
-        "precision": _share(right, said)[some].mean(axis=0),
-        "recall": _share(right, true)[some].mean(axis=0),
-        "f1": _share(2.0 * right, true + said)[some].mean(axis=0),
+        "balanced_accuracy": _compute_share(right, true).sum(axis=0) / (true > 0).sum(axis=0),
+        "precision": _compute_share(right, said)[some].mean(axis=0),
+        "recall": _compute_share(right, true)[some].mean(axis=0),
+        "f1": _compute_share(2.0 * right, true + said)[some].mean(axis=0),
         "log_loss": sums[3 * classes] / rows,
         "brier": sums[3 * classes + 1] / rows,
         "calibration_error": np.abs(sums[3 * classes + 2 :]).sum(axis=0) / rows,
     }
 
 
-def _share(part: Floats, whole: Floats) -> Floats:
+def _compute_share(part: Floats, whole: Floats) -> Floats:
     """`part / whole`, 0 where the whole is 0."""
     return np.asarray(part / np.maximum(whole, 1.0))
 
 
-def _summed(parts: list[_Part], sums: int, codes: npt.NDArray[np.intp], groups: int) -> Any:
+def _build_sum_matrix(parts: list[_WeightedSum], sums: int, codes: npt.NDArray[np.intp], groups: int) -> Any:
     """The parts as a sparse float64 matrix (sums, groups), in which rows of one group are added up."""
     from scipy.sparse import coo_matrix
 
@@ -128,7 +130,7 @@ def _summed(parts: list[_Part], sums: int, codes: npt.NDArray[np.intp], groups: 
     return coo_matrix((values, (places, columns)), shape=(sums, groups)).tocsr()
 
 
-def _sums(parts: Any, counts: Counts) -> Floats:
+def _compute_sums(parts: Any, counts: Counts) -> Floats:
     """Each part's sum in each resample, of shape (sums, b), in float64: counts come out exactly."""
     return np.asarray(parts @ np.ascontiguousarray(counts.T, dtype=np.float64))
 
@@ -149,7 +151,7 @@ class _Curve:
     positive_ends: npt.NDArray[np.intp] | None
 
 
-def _curve(positive: npt.NDArray[np.bool_], score: Floats, codes: npt.NDArray[np.intp]) -> _Curve:
+def _build_curve(positive: npt.NDArray[np.bool_], score: Floats, codes: npt.NDArray[np.intp]) -> _Curve:
     order = np.argsort(-score, kind="stable")
     ordered, hits = score[order], positive[order]
     ends = np.append(np.flatnonzero(np.diff(ordered)), len(order) - 1)
@@ -168,7 +170,7 @@ def _curve(positive: npt.NDArray[np.bool_], score: Floats, codes: npt.NDArray[np
     )
 
 
-def _areas(curve: _Curve, counts: Counts) -> tuple[Floats, Floats]:
+def _compute_areas(curve: _Curve, counts: Counts) -> tuple[Floats, Floats]:
     """ROC AUC and average precision in each resample, each of shape (b,); NaN where undefined.
 
     Both are sums over the steps of the class: a row of it is ahead of the others that come later, and of half

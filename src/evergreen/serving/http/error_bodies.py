@@ -28,7 +28,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
-def error_answer(
+def build_error_response(
     status: int, kind: str, message: str, hint: str = "", fields: Sequence[Mapping[str, str]] = ()
 ) -> JSONResponse:
     """The one form of every error answer."""
@@ -36,7 +36,7 @@ def error_answer(
     return JSONResponse({"error": detail}, status_code=status)
 
 
-def body_limit(use_case: UseCase) -> int:
+def compute_body_limit(use_case: UseCase) -> int:
     """How many bytes a request body may have."""
     return max(_SMALLEST_LIMIT, use_case.serving.max_batch * _BYTES_PER_ROW)
 
@@ -54,7 +54,7 @@ class BodyLimit:
             return
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > self._limit:
-                await _too_large(self._limit)(scope, receive, send)
+                await _build_too_large_response(self._limit)(scope, receive, send)
                 return
         seen = 0
 
@@ -69,8 +69,8 @@ class BodyLimit:
         await self._app(scope, limited, send)
 
 
-def _too_large(limit: int) -> JSONResponse:
-    return error_answer(
+def _build_too_large_response(limit: int) -> JSONResponse:
+    return build_error_response(
         413,
         "InvalidRequest",
         f"the body has more than {limit:,} bytes",
@@ -78,29 +78,31 @@ def _too_large(limit: int) -> JSONResponse:
     )
 
 
-def add_error_answers(app: FastAPI, use_case: UseCase) -> None:
+def add_error_handlers(app: FastAPI, use_case: UseCase) -> None:
     """Teach the app to answer errors in the one form."""
     known = [*use_case.entity.key_names, *(f.name for f in use_case.stored_features)]
 
     async def evergreen(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, EvergreenError)
-        return error_answer(error.http_status, type(error).__name__, error.message, error.hint)
+        return build_error_response(error.http_status, type(error).__name__, error.message, error.hint)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return _invalid(request, error.errors(), known)
+        return _build_invalid_response(request, error.errors(), known)
 
     async def http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if error.status_code == 413:
-            return _too_large(body_limit(use_case))
+            return _build_too_large_response(compute_body_limit(use_case))
         if error.status_code == 400:
-            return _not_json("not UTF-8 text, too deeply nested, or a number without end")
-        return error_answer(error.status_code, "InvalidRequest", str(error.detail), "see / for what there is")
+            return _build_not_json_response("not UTF-8 text, too deeply nested, or a number without end")
+        return build_error_response(
+            error.status_code, "InvalidRequest", str(error.detail), "see / for what there is"
+        )
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return error_answer(
+        return build_error_response(
             500, "InternalError", "the service failed on this request", "its log has the details"
         )
 
@@ -110,8 +112,8 @@ def add_error_answers(app: FastAPI, use_case: UseCase) -> None:
     app.add_exception_handler(Exception, unexpected)
 
 
-def _not_json(reason: str) -> JSONResponse:
-    return error_answer(
+def _build_not_json_response(reason: str) -> JSONResponse:
+    return build_error_response(
         400,
         "InvalidRequest",
         f"the body cannot be read as JSON: {reason}",
@@ -120,25 +122,29 @@ def _not_json(reason: str) -> JSONResponse:
     )
 
 
-def _invalid(request: Request, faults: Sequence[Mapping[str, Any]], known: Sequence[str]) -> JSONResponse:
+def _build_invalid_response(
+    request: Request, faults: Sequence[Mapping[str, Any]], known: Sequence[str]
+) -> JSONResponse:
     for fault in faults:
         if fault["type"] == "json_invalid":
-            return _not_json(f"{fault['ctx']['error']} at character {fault['loc'][-1]}")
+            return _build_not_json_response(f"{fault['ctx']['error']} at character {fault['loc'][-1]}")
         if fault["loc"] == ("body",) and isinstance(fault.get("input"), bytes):
             # FastAPI leaves the body as bytes when the content type is not JSON.
             sent = request.headers.get("content-type", "none")
-            return error_answer(
+            return build_error_response(
                 400,
                 "InvalidRequest",
                 f"the content type is {sent[:80]!r}, not application/json",
                 "send the header Content-Type: application/json",
                 [{"field": "content-type", "reason": "must be application/json"}],
             )
-    fields = [{"field": _field(fault["loc"]), "reason": _reason(fault, known)} for fault in faults]
+    fields = [
+        {"field": _format_field(fault["loc"]), "reason": _describe_fault(fault, known)} for fault in faults
+    ]
     shown = fields[:_MOST_FIELDS]
     first = shown[0]
     more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
-    return error_answer(
+    return build_error_response(
         422,
         "InvalidRequest",
         f"{first['field']}: {first['reason']}{more}",
@@ -147,7 +153,7 @@ def _invalid(request: Request, faults: Sequence[Mapping[str, Any]], known: Seque
     )
 
 
-def _field(location: Sequence[str | int]) -> str:
+def _format_field(location: Sequence[str | int]) -> str:
     """`age` for a single row, `data[3].age` for a row of a batch, `body` for the whole."""
     path = list(location[1:])
     if path and path[0] == "data" and len(path) > 1 and isinstance(path[1], str):
@@ -158,7 +164,7 @@ def _field(location: Sequence[str | int]) -> str:
     return text or "body"
 
 
-def _reason(fault: Mapping[str, Any], known: Sequence[str]) -> str:
+def _describe_fault(fault: Mapping[str, Any], known: Sequence[str]) -> str:
     if fault["type"] == "missing":
         return "Field required"
     if fault["type"] == "extra_forbidden":

@@ -21,7 +21,7 @@ def draw_requests(use_case: UseCase, count: int, seed: int) -> list[dict[str, An
         numbers = rng.integers(1, 10_000_000, count)
         columns[key.name] = [int(n) if key.dtype == "int" else f"k{n}" for n in numbers]
     for feature in use_case.stored_features:
-        values = _values(feature, count, rng)
+        values = _draw_values(feature, count, rng)
         if feature.nullable:
             missing = rng.random(count) < feature.max_null_share / 2
             values = [None if gone else value for value, gone in zip(values, missing, strict=True)]
@@ -29,7 +29,7 @@ def draw_requests(use_case: UseCase, count: int, seed: int) -> list[dict[str, An
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _values(feature: Feature, count: int, rng: np.random.Generator) -> list[Any]:
+def _draw_values(feature: Feature, count: int, rng: np.random.Generator) -> list[Any]:
     if not feature.numeric:
         return [str(value) for value in rng.choice(feature.allowed or _WORDS, count)]
     low, high = feature.minimum, feature.maximum

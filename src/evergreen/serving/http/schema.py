@@ -21,8 +21,8 @@ KEY_CHARACTERS = 191
 TEXT_CHARACTERS = 16_000
 _BIGINT = 2**63
 
-_BODY = ConfigDict(extra="forbid", protected_namespaces=())
-_ANSWER = ConfigDict(protected_namespaces=())
+_REQUEST_CONFIG = ConfigDict(extra="forbid", protected_namespaces=())
+_ANSWER_CONFIG = ConfigDict(protected_namespaces=())
 
 
 class FieldError(BaseModel):
@@ -70,56 +70,62 @@ class Schemas:
     metadata: type[BaseModel]
 
 
-def schemas(use_case: UseCase) -> Schemas:
+def build_schemas(use_case: UseCase) -> Schemas:
     """Make the request and answer models of `use_case`."""
-    row = _row(use_case)
-    key = _body("Key", **_keys(use_case, required=True))
-    prediction = _prediction(use_case)
+    row = _build_row_model(use_case)
+    key = _create_request_model("Key", **_build_key_fields(use_case, required=True))
+    prediction = _build_prediction_model(use_case)
     limit = use_case.serving.max_batch
     return Schemas(
         row=row,
-        predict=_body("PredictRequest", data=(row, Field(description=f"One {use_case.entity.name}."))),
-        predict_batch=_body(
-            "PredictBatchRequest",
-            data=(_several(row, limit), Field(description=f"One to {limit} rows.")),
+        predict=_create_request_model(
+            "PredictRequest", data=(row, Field(description=f"One {use_case.entity.name}."))
         ),
-        predict_by_key=_body(
+        predict_batch=_create_request_model(
+            "PredictBatchRequest",
+            data=(_build_list_type(row, limit), Field(description=f"One to {limit} rows.")),
+        ),
+        predict_by_key=_create_request_model(
             "PredictByKeyRequest",
             data=(
-                key | _several(key, limit),
+                key | _build_list_type(key, limit),
                 Field(description="One key, or a list of keys, whose newest stored features are used."),
             ),
         ),
-        feedback=_body(
+        feedback=_create_request_model(
             "FeedbackRequest",
             prediction_id=(
                 Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")],
                 Field(description="The id that an answer carried."),
             ),
-            actual=(_outcome_type(use_case), Field(description=use_case.label.meaning)),
+            actual=(_build_outcome_type(use_case), Field(description=use_case.label.meaning)),
         ),
         prediction=prediction,
-        prediction_batch=_answer(
+        prediction_batch=_create_answer_model(
             "PredictionBatch",
             model_version=(int, Field(description="The version that answered every row.")),
             predictions=(list[prediction], Field(description="One answer per row, in order.")),  # type: ignore[valid-type]
         ),
-        explanation=_explanation(use_case),
-        feedback_answer=_answer("FeedbackAnswer", prediction_id=(str, ...), recorded=(bool, ...)),
-        metadata=_metadata(use_case),
+        explanation=_build_explanation_model(use_case),
+        feedback_answer=_create_answer_model(
+            "FeedbackAnswer", prediction_id=(str, ...), recorded=(bool, ...)
+        ),
+        metadata=_build_metadata_model(use_case),
     )
 
 
-def described(use_case: UseCase) -> str:
+def describe_use_case(use_case: UseCase) -> str:
     """The use case and each of its fields in Markdown: the head of the OpenAPI page, fields folded."""
     lines = [use_case.meaning, "", "<details><summary>Every field, its domain and its meaning</summary>", ""]
     lines += ["| field | type | domain | meaning |", "|---|---|---|---|"]
     lines += [f"| {k.name} | {k.dtype} | key, optional | {k.meaning} |" for k in use_case.entity.keys]
-    lines += [f"| {f.name} | {f.dtype} | {_domain(f)} | {f.meaning} |" for f in use_case.stored_features]
+    lines += [
+        f"| {f.name} | {f.dtype} | {_describe_domain(f)} | {f.meaning} |" for f in use_case.stored_features
+    ]
     return "\n".join([*lines, "", "</details>"])
 
 
-def _domain(feature: Feature) -> str:
+def _describe_domain(feature: Feature) -> str:
     parts = []
     if feature.allowed:
         # In code marks: a value may contain a comma itself.
@@ -137,28 +143,28 @@ def _domain(feature: Feature) -> str:
     return text if feature.strict else f"expected: {text}"
 
 
-def _body(name: str, **fields: Any) -> type[BaseModel]:
-    made: type[BaseModel] = create_model(name, __config__=_BODY, **fields)
+def _create_request_model(name: str, **fields: Any) -> type[BaseModel]:
+    made: type[BaseModel] = create_model(name, __config__=_REQUEST_CONFIG, **fields)
     return made
 
 
-def _answer(name: str, **fields: Any) -> type[BaseModel]:
-    made: type[BaseModel] = create_model(name, __config__=_ANSWER, **fields)
+def _create_answer_model(name: str, **fields: Any) -> type[BaseModel]:
+    made: type[BaseModel] = create_model(name, __config__=_ANSWER_CONFIG, **fields)
     return made
 
 
-def _several(model: type[BaseModel], limit: int) -> Any:
+def _build_list_type(model: type[BaseModel], limit: int) -> Any:
     return Annotated[list[model], Field(min_length=1, max_length=limit)]  # type: ignore[valid-type]
 
 
-def _row(use_case: UseCase) -> type[BaseModel]:
-    fields = _keys(use_case, required=False)
+def _build_row_model(use_case: UseCase) -> type[BaseModel]:
+    fields = _build_key_fields(use_case, required=False)
     for feature in use_case.stored_features:
-        kind = _feature_type(feature)
+        kind = _build_feature_type(feature)
         fields[feature.name] = (
-            (kind | None, Field(None, description=_description(feature)))
+            (kind | None, Field(None, description=_describe_feature(feature)))
             if feature.nullable or not feature.strict
-            else (kind, Field(description=_description(feature)))
+            else (kind, Field(description=_describe_feature(feature)))
         )
     drawn = draw_requests(use_case, 50, seed=7)
     # A value for every field, so that the page's example shows what each one looks like.
@@ -167,37 +173,40 @@ def _row(use_case: UseCase) -> type[BaseModel]:
     return create_model("Row", __config__=config, __doc__=use_case.meaning, **fields)
 
 
-def _keys(use_case: UseCase, *, required: bool) -> dict[str, Any]:
+def _build_key_fields(use_case: UseCase, *, required: bool) -> dict[str, Any]:
     if required:
-        return {k.name: (_key_type(k), Field(description=k.meaning)) for k in use_case.entity.keys}
+        return {k.name: (_build_key_type(k), Field(description=k.meaning)) for k in use_case.entity.keys}
     return {
-        k.name: (_key_type(k) | None, Field(None, description=f"{k.meaning} (optional; echoed and logged)"))
+        k.name: (
+            _build_key_type(k) | None,
+            Field(None, description=f"{k.meaning} (optional; echoed and logged)"),
+        )
         for k in use_case.entity.keys
     }
 
 
-def _key_type(key: Key) -> Any:
+def _build_key_type(key: Key) -> Any:
     if key.dtype == "int":
-        return Annotated[int, BeforeValidator(_whole)]
+        return Annotated[int, BeforeValidator(_parse_whole_number)]
     return Annotated[str, StringConstraints(strict=True, min_length=1, max_length=KEY_CHARACTERS)]
 
 
-def _description(feature: Feature) -> str:
+def _describe_feature(feature: Feature) -> str:
     """The meaning, and the domain where the schema's own words do not hold it."""
     if feature.strict:
         return feature.meaning
-    domain = _domain(feature).replace("`", "")
+    domain = _describe_domain(feature).replace("`", "")
     return f"{feature.meaning} ({domain}; otherwise the answer carries a warning)"
 
 
-def _feature_type(feature: Feature) -> Any:
+def _build_feature_type(feature: Feature) -> Any:
     """What is refused: another type, and with severity "error" what lies beyond the domain."""
     minimum = feature.minimum if feature.strict else None
     maximum = feature.maximum if feature.strict else None
     if feature.dtype == "int":
         low = None if minimum is None else math.ceil(minimum)
         high = None if maximum is None else math.floor(maximum)
-        return Annotated[int, Field(ge=low, le=high), BeforeValidator(_whole)]
+        return Annotated[int, Field(ge=low, le=high), BeforeValidator(_parse_whole_number)]
     if feature.dtype == "float":
         return Annotated[float, Field(strict=True, allow_inf_nan=False, ge=minimum, le=maximum)]
     if feature.allowed and feature.strict:
@@ -206,7 +215,7 @@ def _feature_type(feature: Feature) -> Any:
     return Annotated[str, StringConstraints(strict=True, min_length=1, max_length=length)]
 
 
-def _whole(value: Any) -> Any:
+def _parse_whole_number(value: Any) -> Any:
     """Whole numbers only, 3.0 included (JSON has one kind of number); no strings, no booleans."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -217,13 +226,13 @@ def _whole(value: Any) -> Any:
     return value
 
 
-def _outcome_type(use_case: UseCase) -> Any:
+def _build_outcome_type(use_case: UseCase) -> Any:
     if use_case.label.classes:
         return Literal[use_case.label.classes]
     return Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-def _prediction(use_case: UseCase) -> type[BaseModel]:
+def _build_prediction_model(use_case: UseCase) -> type[BaseModel]:
     fields: dict[str, Any] = {
         "prediction_id": (
             str,
@@ -234,7 +243,7 @@ def _prediction(use_case: UseCase) -> type[BaseModel]:
     for key in use_case.entity.keys:
         kind: Any = int if key.dtype == "int" else str
         fields[key.name] = (kind | None, Field(description=key.meaning))
-    fields["prediction"] = (_outcome_type(use_case), Field(description=use_case.label.meaning))
+    fields["prediction"] = (_build_outcome_type(use_case), Field(description=use_case.label.meaning))
     if use_case.label.classes:
         fields["probability"] = (float, Field(ge=0, le=1, description="Of the predicted class."))
         fields["probabilities"] = (
@@ -251,14 +260,14 @@ def _prediction(use_case: UseCase) -> type[BaseModel]:
                 description="Values that the declaration does not expect; the row was answered and logged."
             ),
         )
-    return _answer("Prediction", **fields)
+    return _create_answer_model("Prediction", **fields)
 
 
-def _explanation(use_case: UseCase) -> type[BaseModel]:
-    return _answer(
+def _build_explanation_model(use_case: UseCase) -> type[BaseModel]:
+    return _create_answer_model(
         "Explanation",
         model_version=(int, Field(description="The registered version that is explained.")),
-        prediction=(_outcome_type(use_case), Field(description=use_case.label.meaning)),
+        prediction=(_build_outcome_type(use_case), Field(description=use_case.label.meaning)),
         base_value=(float, Field(description="The raw score of the predicted class before any feature.")),
         contributions=(
             dict[str, float],
@@ -270,8 +279,8 @@ def _explanation(use_case: UseCase) -> type[BaseModel]:
     )
 
 
-def _metadata(use_case: UseCase) -> type[BaseModel]:
-    return _answer(
+def _build_metadata_model(use_case: UseCase) -> type[BaseModel]:
+    return _create_answer_model(
         "Metadata",
         use_case=(str, Field(examples=[use_case.name])),
         title=(str, ...),

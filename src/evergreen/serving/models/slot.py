@@ -32,7 +32,7 @@ def _utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """The model in service, and since when. Times are aware UTC."""
 
     model: LoadedModel
@@ -58,7 +58,7 @@ class ModelSlot:
         load: Callable[[int], LoadedModel],
         *,
         poll_seconds: float,
-        swapped: Callable[[Served], None] = lambda _: None,
+        swapped: Callable[[ServedModel], None] = lambda _: None,
         named: Callable[[Champion | None], None] = lambda _: None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -68,7 +68,7 @@ class ModelSlot:
         self._swapped = swapped
         self._named = named
         self._clock = clock
-        self._current: Served | None = None
+        self._current: ServedModel | None = None
         self._none_named = False
         self._failed: dict[int, tuple[int, float]] = {}
         self._stopping = threading.Event()
@@ -76,11 +76,11 @@ class ModelSlot:
         self.trouble = ""
 
     @property
-    def current(self) -> Served | None:
+    def current(self) -> ServedModel | None:
         """The model in service, or None before the first champion."""
         return self._current
 
-    def require(self) -> Served:
+    def require(self) -> ServedModel:
         """The model in service. Raises NoChampion if the registry names none, ModelNotLoaded until then."""
         served = self._current
         if served is not None:
@@ -132,7 +132,7 @@ class ModelSlot:
             delay = min(_LONGEST_RETRY_SECONDS, self._poll_seconds * 2**failures)
             self._failed[champion.version] = (failures + 1, time.monotonic() + delay)
             raise
-        served = Served(model=model, promoted_at=champion.promoted_at, loaded_at=self._clock())
+        served = ServedModel(model=model, promoted_at=champion.promoted_at, loaded_at=self._clock())
         self._current = served
         self._failed.clear()
         self._tell("")

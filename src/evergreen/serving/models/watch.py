@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Witness:
+class ChampionWatch:
     """Has the ledger compared with the registry whenever that names another champion than before, or none.
 
     What it sees first counts as news. `compare` runs in a thread beside whoever asks, one at a time; what it

@@ -1,8 +1,9 @@
 """The prediction log's way into MariaDB: a queue, a writer thread, and the disk while MariaDB is away.
 
 A request only puts its rows into the queue. The writer inserts them in groups; rows that MariaDB cannot take
-now wait in a `Spill` and are replayed in order when it is back, also by the next process. Inserting the same
-row twice is harmless (INSERT IGNORE on the prediction id), so an unclear outcome is simply tried again.
+now wait in a `PredictionSpool` and are replayed in order when it is back, also by the next process.
+Inserting the same row twice is harmless (INSERT IGNORE on the prediction id), so an unclear outcome is
+simply tried again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from evergreen.errors import PredictionLogFull
-from evergreen.serving.predictions.spool import Row, Spill
+from evergreen.serving.predictions.spool import PredictionSpool, Row
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class PredictionLog:
     def __init__(
         self,
         write: Callable[[Sequence[Row]], object],
-        spill: Spill,
+        spill: PredictionSpool,
         *,
         at_fault: Callable[[Exception], bool] = lambda error: False,
         refuse: Callable[[Row, Exception], None] = lambda row, error: None,

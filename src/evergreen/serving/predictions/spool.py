@@ -17,14 +17,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from evergreen.private import make_private_folder, open_private
+from evergreen.private import make_private_folder, open_private_file
 
 logger = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
 
 
-class Spill:
+class PredictionSpool:
     """Rows of one use case on disk under `home`. Not thread-safe: the log's writer thread owns it.
 
     Segments hold `segment_rows` rows or a few more, so that a long outage is replayed piece by piece and new
@@ -41,16 +41,16 @@ class Spill:
         self._made = 0
         self.rows = 0
 
-    def sibling(self) -> Spill:
+    def sibling(self) -> PredictionSpool:
         """An empty spill for the same use case, in a folder of its own."""
-        return Spill(self._home, self._use_case, segment_rows=self._segment_rows)
+        return PredictionSpool(self._home, self._use_case, segment_rows=self._segment_rows)
 
     def adopt(self) -> int:
         """Take over what former processes left; returns the number of rows."""
         for folder in sorted(self._home.glob(f"{self._use_case}-*/")):
             if self._hold(folder):
                 for segment in sorted(folder.glob("*.jsonl")):
-                    self._segments.append((segment, sum(1 for _ in _read(segment))))
+                    self._segments.append((segment, sum(1 for _ in _read_rows(segment))))
         self.rows = sum(rows for _, rows in self._segments)
         return self.rows
 
@@ -68,9 +68,9 @@ class Spill:
         """Add rows and wait until the disk has them. Raises OSError when it cannot."""
         if not rows:
             return
-        text = "".join(f"{json.dumps(dict(row), default=_encode)}\n" for row in rows)
+        text = "".join(f"{json.dumps(dict(row), default=_encode_value)}\n" for row in rows)
         path, held = self._open_segment()
-        handle = open_private(path, os.O_WRONLY | os.O_APPEND)
+        handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
         with os.fdopen(handle, "a", encoding="utf-8") as segment:
             size = segment.tell()
             try:
@@ -102,7 +102,7 @@ class Spill:
 
     def oldest(self) -> list[Row]:
         """The rows of the oldest segment; none when nothing waits."""
-        return list(_read(self._segments[0][0])) if self._segments else []
+        return list(_read_rows(self._segments[0][0])) if self._segments else []
 
     def drop_oldest(self) -> None:
         """Forget the oldest segment: MariaDB has its rows."""
@@ -122,7 +122,7 @@ class Spill:
         self._own = None
 
 
-def _read(path: Path) -> Iterator[Row]:
+def _read_rows(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
@@ -134,7 +134,7 @@ def _read(path: Path) -> Iterator[Row]:
             yield {**row, "predicted_at": datetime.fromisoformat(row["predicted_at"])}
 
 
-def _encode(value: object) -> str:
+def _encode_value(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"a prediction row cannot hold {type(value).__name__}")

@@ -18,7 +18,7 @@ from evergreen.sources.files.places import Content
 # The first bytes tell, whatever the file is called.
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz", ".zst": "zstd", ".zstd": "zstd"}
-_OTHER_NAMES = {"gz": "gzip", "lzma": "xz", "zst": "zstd", "none": ""}
+_ALIASES = {"gz": "gzip", "lzma": "xz", "zst": "zstd", "none": ""}
 _KINDS = ("gzip", "bz2", "xz", "zstd", "")
 _ARCHIVE = b"PK\x03\x04"
 _CHUNK = 1 << 18
@@ -26,7 +26,7 @@ _CHUNK = 1 << 18
 _XZ_BYTES = 256 << 20
 
 
-def opened(content: Content, declared: str = "infer") -> Callable[[], BinaryIO]:
+def build_opener(content: Content, declared: str = "infer") -> Callable[[], BinaryIO]:
     """How to open the content decompressed. `declared`: gzip, bz2, xz, zstd, "" (none), or "infer".
 
     Raises SettingsError for another one, SourceUnreadable for an archive of several files. Reading raises
@@ -34,7 +34,7 @@ def opened(content: Content, declared: str = "infer") -> Callable[[], BinaryIO]:
     """
     with content.open() as stream:
         head = stream.read(8)
-    kind = _OTHER_NAMES.get(declared.lower(), declared.lower())
+    kind = _ALIASES.get(declared.lower(), declared.lower())
     if kind == "infer":
         if head.startswith(_ARCHIVE):
             raise SourceUnreadable(
@@ -51,17 +51,17 @@ def opened(content: Content, declared: str = "infer") -> Callable[[], BinaryIO]:
         )
     if not kind:
         return content.open
-    return lambda: io.BufferedReader(_Decompressed(content, kind), 1 << 20)
+    return lambda: io.BufferedReader(_DecompressedStream(content, kind), 1 << 20)
 
 
-def without_suffix(name: str) -> str:
+def strip_compression_suffix(name: str) -> str:
     """The file's name in lower case, without what tells its compression."""
     name = name.lower()
     suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")
     return name.removesuffix(suffix)
 
 
-class _Xz(io.RawIOBase):
+class _XzStream(io.RawIOBase):
     """Decompressed bytes of xz and lzma data, of one stream or several one after the other.
 
     Python's own reader lets a file ask for gigabytes: what its writer says to be the size of its dictionary.
@@ -115,7 +115,7 @@ class _Xz(io.RawIOBase):
         return data
 
 
-class _Decompressed(io.RawIOBase):
+class _DecompressedStream(io.RawIOBase):
     """Decompressed bytes; faults of the compressed ones are told as the source's."""
 
     def __init__(self, content: Content, kind: str) -> None:
@@ -126,7 +126,7 @@ class _Decompressed(io.RawIOBase):
         elif kind == "bz2":
             self._stream = cast("BinaryIO", bz2.BZ2File(self._outer))
         elif kind == "xz":
-            self._stream = cast("BinaryIO", io.BufferedReader(_Xz(self._outer), 1 << 20))
+            self._stream = cast("BinaryIO", io.BufferedReader(_XzStream(self._outer), 1 << 20))
         else:
             self._stream = pa.CompressedInputStream(pa.PythonFile(self._outer, mode="r"), "zstd")
 

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.csv
 
 from evergreen.errors import SourceUnreadable
-from evergreen.sources.files.dialect import header
-from evergreen.sources.files.quotes import misplaced
-from evergreen.sources.files.text import Utf8
+from evergreen.sources.files.dialect import parse_header
+from evergreen.sources.files.quotes import find_misplaced_quote
+from evergreen.sources.files.text import Utf8Stream
 
 # What is parsed at once; no row may be longer. Arrow reads up to 32 of them ahead.
 _BLOCK = 1 << 20
 _TAIL = 1 << 16
 
 
-def batches(
+def read_batches(
     name: str, open_file: Callable[[], BinaryIO], delimiter: str = "", encoding: str = ""
 ) -> Generator[pa.Table, None, None]:
     """The rows, all columns of type string with null for an empty field; first of all a batch without rows.
@@ -28,11 +28,11 @@ def batches(
     Raises SourceUnreadable with the line for what is in another encoding, broken, or not text at all, and
     SettingsError for a delimiter or an encoding that is none.
     """
-    with Utf8(name, open_file, encoding) as text:
+    with Utf8Stream(name, open_file, encoding) as text:
         head = text.read(_BLOCK)
         if not head.strip():
             raise SourceUnreadable(f"{name} is empty", hint="give a file with a header line and rows")
-        names, delimiter = header(name, _decoded(head), delimiter)
+        names, delimiter = parse_header(name, _decode_head(head), delimiter)
         text.unread(head)
         schema = pa.schema([(column, pa.string()) for column in names])
         if not head.strip(b"\r\n").replace(b"\r", b"\n").count(b"\n") and len(head) < _BLOCK:
@@ -42,7 +42,7 @@ def batches(
         broken: list[Any] = []
         rows = 0
         try:
-            reader = _reader(text, names, delimiter, broken)
+            reader = _open_reader(text, names, delimiter, broken)
             if reader.schema.names != names:
                 raise SourceUnreadable(
                     f"{name} has a header that cannot be understood: {', '.join(names)[:80]!r}",
@@ -55,14 +55,14 @@ def batches(
                 rows += batch.num_rows
                 yield pa.Table.from_batches([batch])
         except pa.ArrowException as error:
-            raise _told(name, open_file, text, delimiter, error) from error
+            raise _translate_arrow_error(name, open_file, text, delimiter, error) from error
         if broken:
-            raise _ragged(name, open_file, text, delimiter, broken)
+            raise _build_ragged_row_error(name, open_file, text, delimiter, broken)
         if text.quotes:
             _check_quotes(name, open_file, text, delimiter, rows)
 
 
-def _reader(text: Utf8, names: list[str], delimiter: str, broken: list[Any]) -> Any:
+def _open_reader(text: Utf8Stream, names: list[str], delimiter: str, broken: list[Any]) -> Any:
     def note(row: Any) -> str:
         broken.append(row)
         return "skip"
@@ -83,20 +83,20 @@ def _reader(text: Utf8, names: list[str], delimiter: str, broken: list[Any]) -> 
     )
 
 
-def _decoded(head: bytes) -> str:
+def _decode_head(head: bytes) -> str:
     # The last letter may be cut off where the head ends.
     return codecs.getincrementaldecoder("utf-8")().decode(head)
 
 
-def _ragged(
-    name: str, open_file: Callable[[], BinaryIO], text: Utf8, delimiter: str, broken: list[Any]
+def _build_ragged_row_error(
+    name: str, open_file: Callable[[], BinaryIO], text: Utf8Stream, delimiter: str, broken: list[Any]
 ) -> SourceUnreadable:
     first = broken[0]
     if '"' in first.text:
-        with Utf8(name, open_file, text.encoding) as again:
-            line = misplaced(again, delimiter, _BLOCK)
+        with Utf8Stream(name, open_file, text.encoding) as again:
+            line = find_misplaced_quote(again, delimiter, _BLOCK)
         if line is not None:
-            return _unclosed(name, line)
+            return _build_unclosed_quote_error(name, line)
     return SourceUnreadable(
         f"{name}: row {first.number} has {first.actual_columns} fields instead of"
         f" {first.expected_columns} ({len(broken)} such rows so far): {first.text[:80]!r}",
@@ -105,7 +105,7 @@ def _ragged(
 
 
 def _check_quotes(
-    name: str, open_file: Callable[[], BinaryIO], text: Utf8, delimiter: str, rows: int
+    name: str, open_file: Callable[[], BinaryIO], text: Utf8Stream, delimiter: str, rows: int
 ) -> None:
     """Refuse quotes that swallow rows. Without line ends in values only the last row can be one's."""
     tail = text.last[-_TAIL:]
@@ -114,31 +114,31 @@ def _check_quotes(
     if (
         one_line_each
         and len(last_line) < len(tail)
-        and misplaced(io.BytesIO(last_line), delimiter, _BLOCK) is None
+        and find_misplaced_quote(io.BytesIO(last_line), delimiter, _BLOCK) is None
     ):
         return
-    with Utf8(name, open_file, text.encoding) as again:
-        line = misplaced(again, delimiter, _BLOCK)
+    with Utf8Stream(name, open_file, text.encoding) as again:
+        line = find_misplaced_quote(again, delimiter, _BLOCK)
     if line is not None:
-        raise _unclosed(name, line)
+        raise _build_unclosed_quote_error(name, line)
 
 
-def _told(
-    name: str, open_file: Callable[[], BinaryIO], text: Utf8, delimiter: str, error: BaseException
+def _translate_arrow_error(
+    name: str, open_file: Callable[[], BinaryIO], text: Utf8Stream, delimiter: str, error: BaseException
 ) -> SourceUnreadable:
     reason = str(error).partition("\n")[0][:300]
     if "straddles" in reason:
-        with Utf8(name, open_file, text.encoding) as again:
-            line = misplaced(again, delimiter, _BLOCK)
+        with Utf8Stream(name, open_file, text.encoding) as again:
+            line = find_misplaced_quote(again, delimiter, _BLOCK)
         if line is not None:
-            return _unclosed(name, line)
+            return _build_unclosed_quote_error(name, line)
         return SourceUnreadable(
             f"{name} has a row of more than {_BLOCK >> 20} MB", hint="leave such values out, or give Parquet"
         )
     return SourceUnreadable(f"{name} is not a sound CSV file: {reason}", hint="look at its first lines")
 
 
-def _unclosed(name: str, line: int) -> SourceUnreadable:
+def _build_unclosed_quote_error(name: str, line: int) -> SourceUnreadable:
     return SourceUnreadable(
         f"{name}: a quote opens in line {line} and is not closed where its field ends",
         hint="close it, or double a quote that belongs to the text; perhaps the file was cut off",

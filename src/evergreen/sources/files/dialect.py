@@ -6,14 +6,14 @@ import csv
 import io
 
 from evergreen.errors import SettingsError, SourceUnreadable
-from evergreen.sources.files.column_names import check_distinct
+from evergreen.sources.files.column_names import check_column_names
 
 # In the order in which they are preferred where a text could be read either way.
 _DELIMITERS = (",", ";", "\t", "|")
 _ROWS = 200
 
 
-def header(name: str, head: str, declared: str = "") -> tuple[list[str], str]:
+def parse_header(name: str, head: str, declared: str = "") -> tuple[list[str], str]:
     """The column names and the delimiter, of a text's beginning. `declared`: the delimiter, if it is known.
 
     Raises SourceUnreadable for a column named twice or a header without the declared delimiter, SettingsError
@@ -24,9 +24,9 @@ def header(name: str, head: str, declared: str = "") -> tuple[list[str], str]:
             f"the source {name} declares the delimiter {declared!r}",
             hint='write one character, such as ";" or "\\t"',
         )
-    delimiter = declared or _delimiter(head)
-    names = next(iter(_rows(head, delimiter)), [])
-    check_distinct(name, names)
+    delimiter = declared or _detect_delimiter(head)
+    names = next(iter(_parse_rows(head, delimiter)), [])
+    check_column_names(name, names)
     other = [d for d in _DELIMITERS if declared and len(names) == 1 and d in names[0]]
     if other:
         raise SourceUnreadable(
@@ -36,11 +36,11 @@ def header(name: str, head: str, declared: str = "") -> tuple[list[str], str]:
     return names, delimiter
 
 
-def _delimiter(head: str) -> str:
+def _detect_delimiter(head: str) -> str:
     """The one that splits the header, and most rows into as many fields as the header has."""
     best, chosen = (0.0, 0), ","
     for delimiter in _DELIMITERS:
-        rows = [len(row) for row in _rows(head, delimiter)]
+        rows = [len(row) for row in _parse_rows(head, delimiter)]
         fields = rows[0] if rows else 0
         # The last row may be cut off where the beginning ends.
         body = rows[1:-1] or rows[1:]
@@ -50,7 +50,7 @@ def _delimiter(head: str) -> str:
     return chosen
 
 
-def _rows(head: str, delimiter: str) -> list[list[str]]:
+def _parse_rows(head: str, delimiter: str) -> list[list[str]]:
     rows = []
     try:
         for row in csv.reader(io.StringIO(head, newline=""), delimiter=delimiter):

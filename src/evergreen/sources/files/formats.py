@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from evergreen.errors import SettingsError, SourceUnreadable
 from evergreen.sources.files import csv_file, json_lines, parquet
-from evergreen.sources.files.compression import opened, without_suffix
+from evergreen.sources.files.compression import build_opener, strip_compression_suffix
 from evergreen.sources.files.places import Content
 from evergreen.usecase import FileSource
 
@@ -20,7 +20,7 @@ _JSON_LINES = (".jsonl", ".ndjson", ".json")
 _HEAD = 1 << 16
 
 
-def batches(
+def read_file_batches(
     content: Content, source: FileSource, batch_rows: int, batch_bytes: int
 ) -> Generator[pa.Table, None, None]:
     """The file's rows with its columns; first of all a batch without rows.
@@ -30,18 +30,18 @@ def batches(
     """
     if content.size == 0:
         raise SourceUnreadable(f"{content.name} is empty", hint="give a file with a header line and rows")
-    open_file = opened(content, source.compression)
-    kind = _declared(source, content) or _looks_like(content.name, open_file)
+    open_file = build_opener(content, source.compression)
+    kind = _get_declared_format(source, content) or _detect_format(content.name, open_file)
     if kind == "parquet":
-        yield from parquet.batches(content.name, open_file, batch_rows, batch_bytes)
+        yield from parquet.read_batches(content.name, open_file, batch_rows, batch_bytes)
     elif kind == "jsonl":
-        yield from json_lines.batches(content.name, open_file, source.encoding)
+        yield from json_lines.read_batches(content.name, open_file, source.encoding)
     else:
-        yield from csv_file.batches(content.name, open_file, source.delimiter, source.encoding)
+        yield from csv_file.read_batches(content.name, open_file, source.delimiter, source.encoding)
     content.check_unchanged()
 
 
-def _declared(source: FileSource, content: Content) -> str:
+def _get_declared_format(source: FileSource, content: Content) -> str:
     if source.format not in ("auto", "csv", "parquet", "jsonl"):
         raise SettingsError(
             f"the source {content.name} declares the format {source.format!r}",
@@ -50,10 +50,10 @@ def _declared(source: FileSource, content: Content) -> str:
     return "" if source.format == "auto" else source.format
 
 
-def _looks_like(name: str, open_file: Callable[[], BinaryIO]) -> str:
+def _detect_format(name: str, open_file: Callable[[], BinaryIO]) -> str:
     with open_file() as stream:
         head = stream.read(_HEAD)
-    inner = without_suffix(name.partition("?")[0])
+    inner = strip_compression_suffix(name.partition("?")[0])
     if head.startswith(_PARQUET_MAGIC) or inner.endswith(_PARQUET):
         return "parquet"
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")

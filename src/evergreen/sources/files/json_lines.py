@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.json
 
 from evergreen.errors import SourceUnreadable
-from evergreen.sources.files.column_names import too_many_columns
-from evergreen.sources.files.text import Utf8
+from evergreen.sources.files.column_names import build_too_many_columns_error
+from evergreen.sources.files.text import Utf8Stream
 
 _BLOCK = 8 << 20
 # What is looked at once for its members, and the values that are read at once. Arrow makes a column for each
@@ -21,13 +21,13 @@ _BLOCK = 8 << 20
 # take more than a gigabyte.
 _LOOK_BYTES = 1 << 16
 _LOOK_LINES = 512
-_MOST_VALUES = 1 << 21
-_MOST_MEMBERS = 5_000
+_MAX_VALUES = 1 << 21
+_MAX_MEMBERS = 5_000
 _MEMBER = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:')
 _ROW = re.compile(r" in row (\d+)\Z")
 
 
-def batches(
+def read_batches(
     name: str, open_file: Callable[[], BinaryIO], encoding: str = ""
 ) -> Generator[pa.Table, None, None]:
     """The rows, each an object of one line; first of all a batch without rows.
@@ -40,30 +40,30 @@ def batches(
     with values of two kinds, or more members than a table has columns.
     """
     schema = pa.schema([])
-    for start, whole in _blocks(name, open_file, encoding):
-        for line, block in _pieces(start, whole, _LOOK_LINES, _LOOK_BYTES):
-            if block.count(b'":') > _MOST_MEMBERS and len(set(_MEMBER.findall(block))) > _MOST_MEMBERS:
-                raise too_many_columns(f"{name}: line {line}", _MOST_MEMBERS)
-            found = _plain(_parsed(name, line, block, None).schema)
+    for start, whole in _read_blocks(name, open_file, encoding):
+        for line, block in _split_block(start, whole, _LOOK_LINES, _LOOK_BYTES):
+            if block.count(b'":') > _MAX_MEMBERS and len(set(_MEMBER.findall(block))) > _MAX_MEMBERS:
+                raise build_too_many_columns_error(f"{name}: line {line}", _MAX_MEMBERS)
+            found = _to_plain_schema(_parse_block(name, line, block, None).schema)
             if found == schema:
                 continue
             try:
                 schema = pa.unify_schemas([schema, found], promote_options="permissive")
             except pa.ArrowException as error:
-                raise _two_kinds(name, line, schema, found) from error
-            if _leaves(schema) > _MOST_MEMBERS:
-                raise too_many_columns(f"{name} up to line {line}", _MOST_MEMBERS)
+                raise _build_type_conflict_error(name, line, schema, found) from error
+            if _count_leaves(schema) > _MAX_MEMBERS:
+                raise build_too_many_columns_error(f"{name} up to line {line}", _MAX_MEMBERS)
     yield schema.empty_table()
-    lines = max(_MOST_VALUES // max(_leaves(schema), 1), 1)
-    for start, whole in _blocks(name, open_file, encoding):
-        for line, block in _pieces(start, whole, lines, _BLOCK):
-            yield _parsed(name, line, block, schema).cast(schema)
+    lines = max(_MAX_VALUES // max(_count_leaves(schema), 1), 1)
+    for start, whole in _read_blocks(name, open_file, encoding):
+        for line, block in _split_block(start, whole, lines, _BLOCK):
+            yield _parse_block(name, line, block, schema).cast(schema)
 
 
-def _blocks(name: str, open_file: Callable[[], BinaryIO], encoding: str) -> Iterator[tuple[int, bytes]]:
+def _read_blocks(name: str, open_file: Callable[[], BinaryIO], encoding: str) -> Iterator[tuple[int, bytes]]:
     """Whole lines, about _BLOCK bytes at a time, each with the number of its first line."""
     line, rest, empty = 1, b"", True
-    with Utf8(name, open_file, encoding) as text:
+    with Utf8Stream(name, open_file, encoding) as text:
         while True:
             block = text.read(_BLOCK)
             whole, end, after = (rest + block).rpartition(b"\n") if block else (rest, b"", b"")
@@ -83,7 +83,7 @@ def _blocks(name: str, open_file: Callable[[], BinaryIO], encoding: str) -> Iter
         raise SourceUnreadable(f"{name} is empty", hint="give a file with one JSON object per line")
 
 
-def _pieces(line: int, block: bytes, most_lines: int, most_bytes: int) -> Iterator[tuple[int, bytes]]:
+def _split_block(line: int, block: bytes, most_lines: int, most_bytes: int) -> Iterator[tuple[int, bytes]]:
     """A block of whole lines in pieces of so many lines and bytes, or of one line where that is longer."""
     ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1
     if not len(ends) or ends[-1] < len(block):
@@ -98,16 +98,16 @@ def _pieces(line: int, block: bytes, most_lines: int, most_bytes: int) -> Iterat
         first, start = after, int(ends[after - 1])
 
 
-def _leaves(kind: Any) -> int:
+def _count_leaves(kind: Any) -> int:
     """How many columns of plain values a schema or a type has."""
     if isinstance(kind, pa.Schema):
-        return sum(_leaves(field.type) for field in kind)
+        return sum(_count_leaves(field.type) for field in kind)
     if pa.types.is_struct(kind):
-        return max(sum(_leaves(kind.field(n).type) for n in range(kind.num_fields)), 1)
-    return _leaves(kind.value_type) if pa.types.is_list(kind) else 1
+        return max(sum(_count_leaves(kind.field(n).type) for n in range(kind.num_fields)), 1)
+    return _count_leaves(kind.value_type) if pa.types.is_list(kind) else 1
 
 
-def _parsed(name: str, line: int, block: bytes, schema: pa.Schema | None) -> pa.Table:
+def _parse_block(name: str, line: int, block: bytes, schema: pa.Schema | None) -> pa.Table:
     try:
         return pyarrow.json.read_json(
             io.BytesIO(block),
@@ -119,7 +119,7 @@ def _parsed(name: str, line: int, block: bytes, schema: pa.Schema | None) -> pa.
     except pa.ArrowException as error:
         reason = str(error).partition("\n")[0].removeprefix("JSON parse error: ")[:300]
         row = _ROW.search(reason)
-        at = line + _nth_line(block, int(row[1])) if row else line
+        at = line + _find_line_offset(block, int(row[1])) if row else line
         reason = _ROW.sub("", reason)
         array = block.lstrip().startswith(b"[")
         raise SourceUnreadable(
@@ -130,28 +130,30 @@ def _parsed(name: str, line: int, block: bytes, schema: pa.Schema | None) -> pa.
         ) from error
 
 
-def _nth_line(block: bytes, row: int) -> int:
+def _find_line_offset(block: bytes, row: int) -> int:
     """How many lines into the block its `row`th line (from 0) that is not blank stands."""
     rows = [number for number, line in enumerate(block.split(b"\n")) if line.strip()]
     return rows[row] if row < len(rows) else 0
 
 
-def _plain(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([(field.name, _as_text(field.type)) for field in schema])
+def _to_plain_schema(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([(field.name, _to_plain_type(field.type)) for field in schema])
 
 
-def _as_text(kind: pa.DataType) -> Any:
+def _to_plain_type(kind: pa.DataType) -> Any:
     """Arrow takes texts that look like times for times, and forgets their zones."""
     if pa.types.is_timestamp(kind):
         return pa.string()
     if pa.types.is_struct(kind):
-        return pa.struct([(kind.field(i).name, _as_text(kind.field(i).type)) for i in range(kind.num_fields)])
+        return pa.struct(
+            [(kind.field(i).name, _to_plain_type(kind.field(i).type)) for i in range(kind.num_fields)]
+        )
     if pa.types.is_list(kind):
-        return pa.list_(_as_text(kind.value_type))
+        return pa.list_(_to_plain_type(kind.value_type))
     return kind
 
 
-def _two_kinds(name: str, line: int, before: pa.Schema, now: pa.Schema) -> SourceUnreadable:
+def _build_type_conflict_error(name: str, line: int, before: pa.Schema, now: pa.Schema) -> SourceUnreadable:
     for field in now:
         index = before.get_field_index(field.name)
         if index >= 0:

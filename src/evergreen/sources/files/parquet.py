@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evergreen.errors import SourceUnreadable
-from evergreen.sources.files.column_names import check_distinct
-from evergreen.sources.files.parquet_sizes import BUFFER, Reading, row_sizes, sized
+from evergreen.sources.files.column_names import check_column_names
+from evergreen.sources.files.parquet_sizes import BUFFER, ReadPlan, estimate_row_sizes, plan_row_group
 
 # No row may be larger than so many batches.
 _ROW_BATCHES = 2
 
 
-def batches(
+def read_batches(
     name: str, open_file: Callable[[], BinaryIO], batch_rows: int, batch_bytes: int
 ) -> Generator[pa.Table, None, None]:
     """The rows with their types, categories as their values; first of all a batch without rows.
@@ -29,17 +29,17 @@ def batches(
     """
     with open_file() as stream:
         try:
-            file = _opened(stream)
-            schema = plain_schema(file.schema_arrow)
-            index = _range_index(file.schema_arrow)
-            check_distinct(name, [*schema.names, *(named for named, _ in index)])
-            yield _with_index(schema.empty_table(), index, 0)
+            file = _open_file(stream)
+            schema = build_plain_schema(file.schema_arrow)
+            index = _read_range_index(file.schema_arrow)
+            check_column_names(name, [*schema.names, *(named for named, _ in index)])
+            yield _append_index(schema.empty_table(), index, 0)
             done = 0
             for group in range(file.metadata.num_row_groups):
-                reading = sized(file, stream, group, batch_rows, batch_bytes)
+                reading = plan_row_group(file, stream, group, batch_rows, batch_bytes)
                 expected = done + file.metadata.row_group(group).num_rows
-                for piece in _decoded(name, stream, file, group, reading, done, batch_bytes):
-                    yield _with_index(_plain_table(piece, schema), index, done)
+                for piece in _read_row_group(name, stream, file, group, reading, done, batch_bytes):
+                    yield _append_index(_build_plain_table(piece, schema), index, done)
                     done += piece.num_rows
                 if done != expected:  # Arrow ends a group without an error where one column has too few
                     raise pa.ArrowInvalid(f"row group {group} holds other rows than its metadata say")
@@ -51,12 +51,12 @@ def batches(
             ) from error
 
 
-def plain_schema(schema: pa.Schema) -> pa.Schema:
+def build_plain_schema(schema: pa.Schema) -> pa.Schema:
     """The same columns, with values instead of dictionaries and without what pandas noted."""
-    return pa.schema([(field.name, _plain(field.type)) for field in schema])
+    return pa.schema([(field.name, _to_plain_type(field.type)) for field in schema])
 
 
-def _opened(
+def _open_file(
     stream: BinaryIO, metadata: pq.FileMetaData | None = None, as_dictionary: tuple[str, ...] = ()
 ) -> pq.ParquetFile:
     return pq.ParquetFile(
@@ -69,33 +69,33 @@ def _opened(
     )
 
 
-def _decoded(
+def _read_row_group(
     name: str,
     stream: BinaryIO,
     file: pq.ParquetFile,
     group: int,
-    reading: Reading,
+    reading: ReadPlan,
     done: int,
     batch_bytes: int,
 ) -> Generator[pa.RecordBatch, None, None]:
     """The rows of one row group, cut so that what a piece becomes has about `batch_bytes` at most."""
     limit = _ROW_BATCHES * batch_bytes
     if reading.as_dictionary:
-        file = _opened(stream, file.metadata, reading.as_dictionary)
+        file = _open_file(stream, file.metadata, reading.as_dictionary)
     for batch in file.iter_batches(reading.rows, row_groups=[group], use_threads=False):
         # Spoilt pages may decode to what is no text.
         batch.validate(full=True)
         if batch.nbytes <= limit and not any(pa.types.is_dictionary(kind) for kind in batch.schema.types):
             yield batch
         else:
-            yield from _cut(name, batch, done, batch_bytes, limit)
+            yield from _split_batch(name, batch, done, batch_bytes, limit)
         done += batch.num_rows
 
 
-def _cut(
+def _split_batch(
     name: str, batch: pa.RecordBatch, done: int, batch_bytes: int, limit: int
 ) -> Generator[pa.RecordBatch, None, None]:
-    ends = row_sizes(batch).cumsum()
+    ends = estimate_row_sizes(batch).cumsum()
     start = 0
     while start < batch.num_rows:
         before = int(ends[start - 1]) if start else 0
@@ -110,24 +110,27 @@ def _cut(
         start = end
 
 
-def _plain_table(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
-    columns = [_values(column).cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
+def _build_plain_table(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
+    columns = [
+        _decode_dictionary(column).cast(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _values(column: pa.Array) -> pa.Array:
+def _decode_dictionary(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def _to_plain_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_dictionary(kind):
-        return _plain(kind.value_type)
+        return _to_plain_type(kind.value_type)
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
     return kind
 
 
-def _range_index(schema: pa.Schema) -> list[tuple[str, range]]:
+def _read_range_index(schema: pa.Schema) -> list[tuple[str, range]]:
     """A named index of evenly spaced numbers: pandas writes no column for it, just a note of the numbers."""
     note = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
     return [
@@ -137,7 +140,7 @@ def _range_index(schema: pa.Schema) -> list[tuple[str, range]]:
     ]
 
 
-def _with_index(table: pa.Table, index: list[tuple[str, range]], done: int) -> pa.Table:
+def _append_index(table: pa.Table, index: list[tuple[str, range]], done: int) -> pa.Table:
     for name, numbers in index:
         table = table.append_column(name, pa.array(numbers[done : done + table.num_rows], pa.int64()))
     return table

@@ -25,14 +25,16 @@ _DELTA = "DELTA_BYTE_ARRAY"
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadPlan:
     """How to read a row group: so many rows at once, and those columns (by their paths) as dictionaries."""
 
     rows: int
     as_dictionary: tuple[str, ...] = ()
 
 
-def sized(file: pq.ParquetFile, stream: BinaryIO, group: int, batch_rows: int, batch_bytes: int) -> Reading:
+def plan_row_group(
+    file: pq.ParquetFile, stream: BinaryIO, group: int, batch_rows: int, batch_bytes: int
+) -> ReadPlan:
     """How many rows of a row group have about `batch_bytes`, and at most _CLUMP_BYTES more per column however
     its values are spread.
 
@@ -62,23 +64,23 @@ def sized(file: pq.ParquetFile, stream: BinaryIO, group: int, batch_rows: int, b
             # No value is longer than all that is written of them.
             most = min(most, int(_CLUMP_BYTES / (written * max(values_per_row, 1.0))))
     fitting = max(min(most, int(batch_bytes / max(per_row, 1.0))), 1)
-    longest = _longest(file, stream, group, with_dictionary)
-    return Reading(fitting, tuple(name for name, size in longest.items() if fitting * size > _CLUMP_BYTES))
+    longest = _measure_longest_values(file, stream, group, with_dictionary)
+    return ReadPlan(fitting, tuple(name for name, size in longest.items() if fitting * size > _CLUMP_BYTES))
 
 
-def row_sizes(batch: pa.RecordBatch) -> np.ndarray:
+def estimate_row_sizes(batch: pa.RecordBatch) -> np.ndarray:
     """About how many bytes each row has once its values stand for themselves. Shape (rows,), int64."""
     sizes = np.zeros(batch.num_rows, dtype=np.int64)
     for column in batch.columns:
-        sizes += _sizes(column)
+        sizes += _estimate_value_sizes(column)
     return sizes
 
 
-def _sizes(column: pa.Array) -> Any:
+def _estimate_value_sizes(column: pa.Array) -> Any:
     kind = column.type
     if pa.types.is_dictionary(kind) and len(column.dictionary):
         codes = pc.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)
-        return np.broadcast_to(_sizes(column.dictionary), len(column.dictionary))[codes]
+        return np.broadcast_to(_estimate_value_sizes(column.dictionary), len(column.dictionary))[codes]
     if _is_text(kind):
         return pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     return -(-column.nbytes // max(len(column), 1))
@@ -88,7 +90,9 @@ def _is_text(kind: pa.DataType) -> bool:
     return kind in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 
 
-def _longest(file: pq.ParquetFile, stream: BinaryIO, group: int, names: list[str]) -> dict[str, int]:
+def _measure_longest_values(
+    file: pq.ParquetFile, stream: BinaryIO, group: int, names: list[str]
+) -> dict[str, int]:
     """The bytes of the longest value in each column's dictionary, which the first row brings along."""
     if not names:
         return {}

@@ -26,7 +26,7 @@ class Content:
     check_unchanged: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 
-def find(place: str, temporary_folder: Path | None = None) -> list[Content]:
+def find_files(place: str, temporary_folder: Path | None = None) -> list[Content]:
     """The file at `place`, or the files that it matches as a glob, sorted by name.
 
     `place` is a path (a relative one starts at the current folder) or an fsspec URL. What is remote is
@@ -36,27 +36,27 @@ def find(place: str, temporary_folder: Path | None = None) -> list[Content]:
     be read, SettingsError for a kind of URL that cannot be read here.
     """
     if place.startswith("file://"):
-        place = remote.local_path(place)
+        place = remote.parse_file_url(place)
     if "://" in place:
-        return [Content(*found) for found in remote.Brought(temporary_folder).contents(place)]
+        return [Content(*found) for found in remote.DownloadedFiles(temporary_folder).contents(place)]
     path = Path(place).expanduser()
     if path.exists() or not glob.has_magic(place):
-        return [_local(path, place)]
-    found = sorted(path for path in _matches(path) if not path.is_dir())
+        return [_describe_local_file(path, place)]
+    found = sorted(path for path in _match_pattern(path) if not path.is_dir())
     if not found:
         raise SourceUnreachable(
             f"no file matches {place}" + ("" if path.is_absolute() else f" in {Path.cwd()}"),
             hint="check the pattern: * stands for any part of a name, ** for any folders",
         )
-    return [_local(path, str(path)) for path in found]
+    return [_describe_local_file(path, str(path)) for path in found]
 
 
-def _matches(pattern: Path) -> list[Path]:
+def _match_pattern(pattern: Path) -> list[Path]:
     # Unlike Path.glob this leaves out hidden files, such as those that somebody is still writing.
     return [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207
 
 
-def _local(path: Path, place: str) -> Content:
+def _describe_local_file(path: Path, place: str) -> Content:
     try:
         path = path.resolve()
         before = path.stat()

@@ -12,7 +12,7 @@ class Readable(Protocol):
     def read(self, size: int = ..., /) -> bytes: ...
 
 
-def misplaced(stream: Readable, delimiter: str, longest: int) -> int | None:
+def find_misplaced_quote(stream: Readable, delimiter: str, longest: int) -> int | None:
     """The line (from 1) where a quoted field begins that does not end soundly; None: there is none.
 
     Unsound is a field that ends with the text, that holds a line end and is followed by anything but a

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from evergreen.errors import EvergreenError, SettingsError, SourceUnreachable, SourceUnreadable
-from evergreen.hiding import HideSecrets, hide_secrets
+from evergreen.hiding import SecretsFilter, hide_secrets
 
 _BLOCK = 1 << 20
-_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
-class Brought:
+class DownloadedFiles:
     """Remote contents, one after the other in one temporary file without a name: nothing is left behind,
     however this process ends, and a thousand of them need one descriptor only."""
 
@@ -30,7 +30,7 @@ class Brought:
 
     def contents(self, url: str) -> Iterator[tuple[str, str, int, Callable[[], BinaryIO]]]:
         """(name, sha256, bytes, how to open it) of the file at `url`, or of each that it matches, by name."""
-        for name, blocks in _files(url):
+        for name, blocks in _list_files(url):
             digest, start = hashlib.sha256(), self._end
             for block in blocks:
                 digest.update(block)
@@ -81,20 +81,20 @@ class _Window(io.RawIOBase):
         return count
 
 
-def local_path(url: str) -> str:
+def parse_file_url(url: str) -> str:
     """The path of a file:// URL."""
     import fsspec
 
     return str(fsspec.core.strip_protocol(url))
 
 
-def _files(url: str) -> Iterator[tuple[str, Iterator[bytes]]]:
+def _list_files(url: str) -> Iterator[tuple[str, Iterator[bytes]]]:
     """The name and the blocks of each file, to be read in turn."""
     if url.startswith(("http://", "https://")):
-        yield hide_secrets(url), _over_http(url)
+        yield hide_secrets(url), _download_blocks(url)
         return
     place = hide_secrets(url)
-    with _told(place):
+    with _translate_errors(place):
         import fsspec
 
         system, path = fsspec.core.url_to_fs(url)
@@ -108,11 +108,11 @@ def _files(url: str) -> Iterator[tuple[str, Iterator[bytes]]]:
             raise SourceUnreadable(f"{place} is a folder", hint=f"name the file in it, or {place}/*.csv")
     for path in paths:
         name = place if paths == [path] else hide_secrets(str(system.unstrip_protocol(path)))
-        yield name, _blocks(system, path, name)
+        yield name, _read_blocks(system, path, name)
 
 
 @contextmanager
-def _told(place: str) -> Iterator[None]:
+def _translate_errors(place: str) -> Iterator[None]:
     """Whatever a file system of fsspec raises, as errors of our own."""
     try:
         yield
@@ -133,24 +133,24 @@ def _told(place: str) -> Iterator[None]:
             ) from error
         raise SourceUnreachable(
             f"{place} cannot be read: {reason}", hint="check the address, the network and the credentials"
-        ) from _told_without_secrets(error)
+        ) from _drop_secret_cause(error)
 
 
-def _blocks(system: Any, path: str, place: str) -> Iterator[bytes]:
-    with _told(place), system.open(path, "rb") as stream:
+def _read_blocks(system: Any, path: str, place: str) -> Iterator[bytes]:
+    with _translate_errors(place), system.open(path, "rb") as stream:
         while block := stream.read(_BLOCK):
             yield block
 
 
-def _over_http(url: str) -> Iterator[bytes]:
+def _download_blocks(url: str) -> Iterator[bytes]:
     import httpx
 
     # At its level INFO it logs each address.
     client = logging.getLogger("httpx")
-    if not any(isinstance(each, HideSecrets) for each in client.filters):
-        client.addFilter(HideSecrets())
+    if not any(isinstance(each, SecretsFilter) for each in client.filters):
+        client.addFilter(SecretsFilter())
     try:
-        with httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=True) as answer:
+        with httpx.stream("GET", url, timeout=_TIMEOUT_SECONDS, follow_redirects=True) as answer:
             answer.raise_for_status()
             yield from answer.iter_bytes(_BLOCK)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -158,9 +158,9 @@ def _over_http(url: str) -> Iterator[bytes]:
         raise SourceUnreachable(
             f"{hide_secrets(url)} cannot be downloaded: {reason or type(error).__name__}",
             hint="check the address and the network",
-        ) from _told_without_secrets(error)
+        ) from _drop_secret_cause(error)
 
 
-def _told_without_secrets(error: Exception) -> Exception | None:
+def _drop_secret_cause(error: Exception) -> Exception | None:
     """The error as a cause that may be printed into a log; None where its own words hold a secret."""
     return error if hide_secrets(str(error)) == str(error) else None

@@ -35,10 +35,10 @@ _WESTERN = frozenset(
 # Letters of Central Europe look like this when they are read as cp1252.
 _NOT_WESTERN = re.compile("[a-zà-ÿ][¹³¿¡£][a-zà-ÿ]")
 # So many bytes beyond ASCII tell an encoding apart from others.
-_ENOUGH = 64
+_MIN_SAMPLE_BYTES = 64
 
 
-class Utf8(io.RawIOBase):
+class Utf8Stream(io.RawIOBase):
     """A file's text as UTF-8, without a byte order mark, read in blocks of exactly the size asked for.
 
     Without a declared encoding it is what the mark says, or UTF-8, or, if the first bytes beyond ASCII are
@@ -55,7 +55,7 @@ class Utf8(io.RawIOBase):
         self._position = 0  # of the raw bytes
         self._declared = bool(declared)
         self._decoder: codecs.IncrementalDecoder | None = None
-        self.encoding = _known(name, declared)
+        self.encoding = _normalize_encoding(name, declared)
         self.quotes = self.line_ends = 0
         self.last = b""  # the last of what was read
         self._begin()
@@ -153,7 +153,7 @@ class Utf8(io.RawIOBase):
             if _UTF8_LETTERS.search(raw):
                 raise self._mixed() from None
             sample = b"\n".join(_BEYOND_ASCII.findall(raw[:_CHUNK])[:2000])
-            guess, sure = _guess(sample)
+            guess, sure = _guess_encoding(sample)
             if not sure:
                 line, at = self._line(error.start), self._position + error.start
                 raise self._wrong(line, at, raw[error.start], guess) from None
@@ -195,7 +195,7 @@ class Utf8(io.RawIOBase):
         )
 
 
-def _known(name: str, declared: str) -> str:
+def _normalize_encoding(name: str, declared: str) -> str:
     """The encoding under Python's own name; "" stays."""
     if not declared:
         return ""
@@ -211,24 +211,24 @@ def _known(name: str, declared: str) -> str:
     return encoding
 
 
-def _guess(sample: bytes) -> tuple[str, bool]:
+def _guess_encoding(sample: bytes) -> tuple[str, bool]:
     """The encoding that lines which are not UTF-8 are in, and whether that is beyond reasonable doubt.
 
     A few bytes are sound text in a dozen encodings. Western ones are told by their letters, which are few
     among others; for the rest there must be enough for statistics to tell.
     """
-    if _western(sample):
+    if _is_western(sample):
         return "cp1252", True
     import charset_normalizer
 
     best = charset_normalizer.from_bytes(sample).best()
     if best is None or best.encoding.startswith(("utf", "ascii")):
         return "cp1252", False
-    many = sum(byte > 127 for byte in sample) >= _ENOUGH
+    many = sum(byte > 127 for byte in sample) >= _MIN_SAMPLE_BYTES
     return best.encoding.replace("_", "-"), many and best.chaos < 0.1 and best.coherence > 0
 
 
-def _western(sample: bytes) -> bool:
+def _is_western(sample: bytes) -> bool:
     try:
         text = sample.decode("cp1252")
     except UnicodeDecodeError:

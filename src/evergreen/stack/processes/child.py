@@ -14,8 +14,8 @@ from pathlib import Path
 
 from evergreen.errors import ChildFailed, PortInUse, StackError
 from evergreen.stack.processes import logs, process_table, warden
-from evergreen.stack.processes.ports import is_free
-from evergreen.stack.processes.requests import Restart
+from evergreen.stack.processes.ports import is_port_free
+from evergreen.stack.processes.requests import RestartRequest
 from evergreen.stack.processes.stack_state import ProcessPhase, ProcessState
 
 PROBE_STARTING_SECONDS = 0.5
@@ -61,7 +61,7 @@ class ChildSpec:
             raise ValueError(f"{self.name} is a server: only a one-off step has a follow-up")
 
 
-def back_off_seconds(failures: int, first: float = 1.0, most: float = 60.0) -> float:
+def compute_back_off_seconds(failures: int, first: float = 1.0, most: float = 60.0) -> float:
     """How long to wait before starting again after so many failures in a row: 1, 2, 4, ... 60 seconds."""
     return float(min(most, first * 2 ** min(max(failures - 1, 0), 16)))
 
@@ -81,7 +81,7 @@ class Child:
 
     def __init__(self, spec: ChildSpec, home: Path, stack: str, pool: ThreadPoolExecutor) -> None:
         self.spec = spec
-        self.log = logs.log_path(home, spec.name)
+        self.log = logs.build_log_path(home, spec.name)
         self.state = ProcessState(
             name=spec.name, one_off=spec.one_off, port=spec.port, url=spec.url, log=str(self.log)
         )
@@ -99,7 +99,7 @@ class Child:
         self._probe_at = 0.0
         self._probe_misses = 0
         self._retry_at = 0.0
-        self._asked: Restart | None = None
+        self._asked: RestartRequest | None = None
         self._end_at = 0.0
         self._chosen: Mapping[str, str] = {}
         self._started = 0.0
@@ -126,7 +126,7 @@ class Child:
             self._begin(now)
         elif state == "restarting" and self.pid is not None:
             if now >= self._end_at:
-                warden.signal_all({self.pid}, signal.SIGKILL)
+                warden.signal_processes({self.pid}, signal.SIGKILL)
         elif state == "restarting" or (state == "back-off" and now >= self._retry_at):
             # The sweep of the last one's leftovers must not hit the new one.
             if needs_met and (self._sweep is None or self._sweep.done()):
@@ -140,24 +140,24 @@ class Child:
     def ended(self, code: int, now: float) -> None:
         """Its process was reaped. Whatever it left behind is ended; a server will be started again."""
         # What survived the server would hold its port and its files.
-        self._sweep = self._pool.submit(process_table.end_marked, self._stack, child=self.spec.name)
+        self._sweep = self._pool.submit(process_table.end_stack_processes, self._stack, child=self.spec.name)
         self.state.pid = None
         self.state.last_exit = describe_exit(code)
         if self.state.state in ("stopped", "failed", "restarting"):
             self.changed = True
         elif self.spec.one_off and code == 0:
             self._exited_well = True
-            self._work = self._pool.submit(self.spec.after or _nothing)
+            self._work = self._pool.submit(self.spec.after or _do_nothing)
         else:
             self._fail(now, self.state.last_exit)
 
     def ask_to_stop(self) -> None:
         """Ask the process to end, and do not start it again."""
         if self.pid is not None:
-            warden.signal_all({self.pid}, signal.SIGTERM)
+            warden.signal_processes({self.pid}, signal.SIGTERM)
         self._set("stopped", "")
 
-    def restart(self, asked: Restart, now: float) -> None:
+    def restart(self, asked: RestartRequest, now: float) -> None:
         """End the process gracefully and start it anew at once: no crash, and no back-off.
 
         A process that was to be started anyway is started for the request. A one-off step is left alone.
@@ -169,7 +169,7 @@ class Child:
         if self.state.state in ("waiting", "restarting") or self._work is not None:
             return  # no process of before is left that would have to end
         if self.pid is not None:
-            warden.signal_all({self.pid}, signal.SIGTERM)
+            warden.signal_processes({self.pid}, signal.SIGTERM)
             self._end_at = now + self.spec.stop_seconds
         self._set("restarting", "")
 
@@ -184,7 +184,7 @@ class Child:
             )
         return ChildFailed(
             f"{self.spec.name} did not come up: {reason}\n"
-            f"The last lines of {self.log}:\n{logs.tail(self.log)}",
+            f"The last lines of {self.log}:\n{logs.read_log_tail(self.log)}",
             hint="the log says why; mend it and run evergreen up again",
         )
 
@@ -192,7 +192,7 @@ class Child:
         self._set("starting", "")
         self._started = now
         self._exited_well = False
-        self._port_taken = self.spec.port is not None and not is_free(self.spec.port)
+        self._port_taken = self.spec.port is not None and not is_port_free(self.spec.port)
         if self._port_taken:
             self._fail(now, f"port {self.spec.port} is taken by another program")
             return
@@ -258,10 +258,10 @@ class Child:
             self._probed(now, f"{type(error).__name__}: {error}" if error else self._probe.result())
             self._probe = None
         elif self._probe is None and now >= self._probe_at:
-            self._probe = self._pool.submit(self.spec.probe or _healthy, self._started_at)
+            self._probe = self._pool.submit(self.spec.probe or _report_healthy, self._started_at)
         if self.state.state == "starting" and now - self._started > self.spec.start_seconds:
             if self.pid is not None:
-                warden.signal_all({self.pid}, signal.SIGKILL)
+                warden.signal_processes({self.pid}, signal.SIGKILL)
             self._started = now  # its end is reported by `ended`
             self._note(f"not ready within {self.spec.start_seconds:.0f} s: {self.state.detail}")
 
@@ -289,7 +289,7 @@ class Child:
         self.failures += 1
         self.given_up = not was_up and not self.spec.optional and self.failures >= START_ATTEMPTS
         self.state.restarts += 1
-        wait = back_off_seconds(self.failures)
+        wait = compute_back_off_seconds(self.failures)
         self._retry_at = now + wait
         self._set("back-off", f"{reason}; starts again in {wait:.0f} s")
 
@@ -305,9 +305,9 @@ class Child:
         self.changed = True
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     return None
 
 
-def _healthy(_started: datetime) -> str:
+def _report_healthy(_started: datetime) -> str:
     return ""

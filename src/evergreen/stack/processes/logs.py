@@ -6,12 +6,12 @@ import os
 import shutil
 from pathlib import Path
 
-from evergreen.private import open_private
+from evergreen.private import open_private_file
 
 MAX_BYTES = 10 * 1024 * 1024
 
 
-def log_path(home: Path, name: str) -> Path:
+def build_log_path(home: Path, name: str) -> Path:
     """Where the server of that name writes what it prints."""
     return home / "logs" / f"{name}.log"
 
@@ -19,21 +19,21 @@ def log_path(home: Path, name: str) -> Path:
 def open_log(path: Path) -> int:
     """Open for appending (mode 600, as logs may hold what users send); returns the file descriptor."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    bound(path)
-    # O_APPEND lets `bound` truncate the file under a server that keeps it open.
-    return open_private(path, os.O_WRONLY | os.O_APPEND)
+    limit_log_size(path)
+    # O_APPEND lets `limit_log_size` truncate the file under a server that keeps it open.
+    return open_private_file(path, os.O_WRONLY | os.O_APPEND)
 
 
-def bound(path: Path, max_bytes: int = MAX_BYTES) -> None:
+def limit_log_size(path: Path, max_bytes: int = MAX_BYTES) -> None:
     """Move a log that has grown too large to `<name>.log.1` and empty it; its writer may go on writing."""
     if path.exists() and path.stat().st_size > max_bytes:
-        former = open_private(Path(f"{path}.1"), os.O_WRONLY | os.O_TRUNC)
+        former = open_private_file(Path(f"{path}.1"), os.O_WRONLY | os.O_TRUNC)
         with path.open("rb") as log, os.fdopen(former, "wb") as old:
             shutil.copyfileobj(log, old)
         os.truncate(path, 0)
 
 
-def tail(path: Path, lines: int = 15, max_bytes: int = 16_384) -> str:
+def read_log_tail(path: Path, lines: int = 15, max_bytes: int = 16_384) -> str:
     """The last lines of a log, or an empty text when there is none."""
     if not path.exists():
         return ""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 LOOPBACK = "127.0.0.1"
 
 
-def is_free(port: int) -> bool:
+def is_port_free(port: int) -> bool:
     """Whether a server could listen on that loopback port now."""
     with socket.socket() as probe:
         # As servers do: connections of the last server that linger in TIME_WAIT do not count.
@@ -20,14 +20,14 @@ def is_free(port: int) -> bool:
     return True
 
 
-def any_free() -> int:
+def find_free_port() -> int:
     """A port that the kernel says is free."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
-def assign(
+def assign_ports(
     wanted: Mapping[str, int], previous: Mapping[str, int], reserved: Collection[int] = ()
 ) -> dict[str, int]:
     """One port per name, all different: the previous one if free, else the wanted one, else any free one.
@@ -41,12 +41,12 @@ def assign(
             port = choice.get(name, 0)
             if name in assigned or not port or port in reserved or port in assigned.values():
                 continue
-            if is_free(port):
+            if is_port_free(port):
                 assigned[name] = port
     for name in wanted:
         if name not in assigned:
-            port = any_free()
+            port = find_free_port()
             while port in {*assigned.values(), *wanted.values(), *reserved}:
-                port = any_free()
+                port = find_free_port()
             assigned[name] = port
     return {name: assigned[name] for name in wanted}

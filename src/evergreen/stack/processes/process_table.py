@@ -12,23 +12,23 @@ import hashlib
 import os
 from pathlib import Path
 
-from evergreen.stack.processes.warden import end_all, process_tree
+from evergreen.stack.processes.warden import end_processes, read_process_tree
 
 ID_MARK = "EVERGREEN_STACK_ID"
 CHILD_MARK = "EVERGREEN_STACK_CHILD"
 
 
-def stack_id(home: Path) -> str:
+def compute_stack_id(home: Path) -> str:
     """The mark of the stack whose home this is: the same across its restarts, and in every locale."""
     return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
 
 
-def marked(stack: str) -> dict[int, str]:
+def find_stack_processes(stack: str) -> dict[int, str]:
     """The living processes of that stack: pid -> the server it belongs to. This process is not among them."""
     mark = f"{ID_MARK}={stack}".encode()
     child_mark = f"{CHILD_MARK}=".encode()
     found: dict[int, str] = {}
-    for pid, (_, state) in process_tree().items():
+    for pid, (_, state) in read_process_tree().items():
         if pid == os.getpid() or state in ("Z", "X"):
             continue
         with contextlib.suppress(OSError):
@@ -39,7 +39,7 @@ def marked(stack: str) -> dict[int, str]:
     return found
 
 
-def memory_bytes(pids: set[int]) -> int:
+def measure_memory_bytes(pids: set[int]) -> int:
     """Their proportional set size: shared pages count once, divided among those who share them."""
     total = 0
     for pid in pids:
@@ -50,22 +50,26 @@ def memory_bytes(pids: set[int]) -> int:
     return total
 
 
-def end_marked(stack: str, *, child: str | None = None, ask_seconds: float = 0.0) -> int:
+def end_stack_processes(stack: str, *, child: str | None = None, ask_seconds: float = 0.0) -> int:
     """End the stack's processes, or only those of one server; returns how many there were.
 
     They get SIGTERM first when `ask_seconds` is positive, and SIGKILL after that long, until none is left.
     """
-    ancestors = _ancestors()
+    ancestors = _find_ancestors()
 
     def living() -> set[int]:
-        return {pid for pid, name in marked(stack).items() if pid not in ancestors and child in (None, name)}
+        return {
+            pid
+            for pid, name in find_stack_processes(stack).items()
+            if pid not in ancestors and child in (None, name)
+        }
 
-    return end_all(living, ask_seconds, give_up_after=10.0)
+    return end_processes(living, ask_seconds, give_up_after=10.0)
 
 
-def _ancestors() -> set[int]:
+def _find_ancestors() -> set[int]:
     """The processes above this one, so that a command run from inside a stack does not end itself."""
-    tree = process_tree()
+    tree = read_process_tree()
     found: set[int] = set()
     pid = os.getpid()
     while pid in tree and pid not in found:

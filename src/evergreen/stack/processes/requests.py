@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from evergreen.private import write_private
+from evergreen.private import write_private_file
 
 REQUEST_FILE = "restart.json"
 REQUEST_LOCK = "restart.lock"
 
 
 @dataclass(frozen=True)
-class Restart:
+class RestartRequest:
     """A request to end the server `name` and to start it anew with `environment` beside what it had.
 
     `id` is unique: the supervisor writes it into the server's state when it starts the new process.
@@ -29,23 +29,23 @@ class Restart:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_request(home: Path, request: Restart) -> None:
+def write_request(home: Path, request: RestartRequest) -> None:
     """Ask the supervisor of a home. Raises OSError when the home cannot be written."""
-    write_private(home / REQUEST_FILE, json.dumps(asdict(request)))
+    write_private_file(home / REQUEST_FILE, json.dumps(asdict(request)))
 
 
-def take_request(home: Path) -> Restart | None:
+def take_request(home: Path) -> RestartRequest | None:
     """The request that waits, which is then gone; None when there is none, or none that can be read."""
     path = home / REQUEST_FILE
     try:
         text = path.read_text("utf-8")
         path.unlink()
-        return Restart(**json.loads(text))
+        return RestartRequest(**json.loads(text))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def request_waits(home: Path) -> bool:
+def has_request(home: Path) -> bool:
     """Whether a request has not been taken yet."""
     return (home / REQUEST_FILE).exists()
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from evergreen import errors
 from evergreen.errors import StackError
-from evergreen.private import write_private
+from evergreen.private import write_private_file
 
 STATE_FILE = "stack.json"
 LOCK_FILE = "stack.lock"
@@ -75,7 +75,7 @@ class StackState:
 
 def write_state(home: Path, state: StackState) -> None:
     """Replace `stack.json` atomically: a reader never sees half of it."""
-    write_private(home / STATE_FILE, json.dumps(asdict(state), indent=1))
+    write_private_file(home / STATE_FILE, json.dumps(asdict(state), indent=1))
 
 
 def read_state(home: Path) -> StackState | None:
@@ -90,32 +90,32 @@ def read_state(home: Path) -> StackState | None:
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
         return None
     except OSError as error:
-        raise _no_access(home, error) from None
+        raise _build_access_error(home, error) from None
 
 
-def unfinished(database: Path) -> Path:
+def build_unfinished_path(database: Path) -> Path:
     """The path at which a database is made, before it is renamed to `database`. What stands there may be
     deleted, what has its final name never is."""
     return database.with_name(f"{database.name}.new")
 
 
-def sqlite_url(database: Path) -> str:
+def build_sqlite_url(database: Path) -> str:
     """The SQLAlchemy URL of a SQLite file, whose path may hold what means something else in a URL."""
     return f"sqlite:///{str(database).replace('%', '%25').replace('?', '%3F')}"
 
 
-def forget_half_made(database: Path) -> None:
+def remove_unfinished_database(database: Path) -> None:
     """Remove what a killed creation of this SQLite database left; never the database itself."""
-    for file in database.parent.glob(f"{unfinished(database).name}*"):
+    for file in database.parent.glob(f"{build_unfinished_path(database).name}*"):
         file.unlink()
 
 
-def finish(database: Path) -> None:
+def finish_database(database: Path) -> None:
     """Give the SQLite database that was just made its name, unless there is one of that name."""
     if database.exists():
-        forget_half_made(database)
+        remove_unfinished_database(database)
         return
-    new = unfinished(database)
+    new = build_unfinished_path(database)
     # mode=rw: a database that nobody has made is an error, and no empty one.
     with contextlib.closing(sqlite3.connect(f"{new.resolve().as_uri()}?mode=rw", uri=True)) as connection:
         # What may still stand in a write-ahead log beside it would not be renamed with it.
@@ -123,7 +123,7 @@ def finish(database: Path) -> None:
     new.rename(database)
 
 
-def make_private(home: Path) -> None:
+def make_home_private(home: Path) -> None:
     """Make the stack's home if need be, and readable by its owner only, whoever made it.
 
     Raises StackError when that cannot be, and for a folder that everybody shares (`/tmp`).
@@ -137,16 +137,16 @@ def make_private(home: Path) -> None:
             )
         home.chmod(0o700)
     except OSError as error:
-        raise _no_access(home, error) from None
+        raise _build_access_error(home, error) from None
 
 
-def open_lock(home: Path, name: str = LOCK_FILE) -> int:
+def open_lock_file(home: Path, name: str = LOCK_FILE) -> int:
     """Open the lock file of a home; raises StackError when the home cannot be written."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _no_access(home, error) from None
+        raise _build_access_error(home, error) from None
 
 
 def try_lock(fd: int) -> bool:
@@ -158,7 +158,7 @@ def try_lock(fd: int) -> bool:
     return True
 
 
-def is_alive(home: Path) -> bool:
+def is_stack_alive(home: Path) -> bool:
     """Whether a supervisor (or its warden, still sweeping up) holds the stack's lock.
 
     Raises StackError when the home cannot be read.
@@ -168,7 +168,7 @@ def is_alive(home: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise _no_access(home, error) from None
+        raise _build_access_error(home, error) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -178,13 +178,13 @@ def is_alive(home: Path) -> bool:
     return False
 
 
-def is_supervised(home: Path, state: StackState) -> bool:
+def is_stack_supervised(home: Path, state: StackState) -> bool:
     """Whether the supervisor that wrote `state` still runs.
 
     The lock alone does not say so: after a SIGKILL of the supervisor its warden holds it while it sweeps up.
     A supervisor that is only just starting has not written its pid yet.
     """
-    if not is_alive(home):
+    if not is_stack_alive(home):
         return False
     if state.supervisor_pid is None:
         return state.phase == "starting"
@@ -197,7 +197,7 @@ def is_supervised(home: Path, state: StackState) -> bool:
     return True
 
 
-def _no_access(home: Path, error: OSError) -> StackError:
+def _build_access_error(home: Path, error: OSError) -> StackError:
     return StackError(
         f"cannot use the stack's home {home}: {error.strerror}",
         hint="set EVERGREEN_HOME to a folder that you may read and write, or mend this one's permissions",

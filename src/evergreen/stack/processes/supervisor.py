@@ -105,12 +105,12 @@ class Supervisor:
         if now >= self._housekeeping_at:
             self._housekeeping_at = now + HOUSEKEEPING_SECONDS
             for log in (self.home / "logs").glob("*.log"):
-                logs.bound(log)
+                logs.limit_log_size(log)
         self._save()
 
     def _collect(self, now: float) -> None:
         by_pid = {child.pid: child for child in self.children.values() if child.pid is not None}
-        for pid, code in warden.reap().items():
+        for pid, code in warden.reap_children().items():
             if pid in by_pid:  # else an adopted orphan
                 by_pid[pid].ended(code, now)
 
@@ -149,9 +149,9 @@ class Supervisor:
                 time.sleep(0.05)
             for child in group:
                 if child.pid is not None:
-                    warden.signal_all({child.pid}, signal.SIGKILL)
+                    warden.signal_processes({child.pid}, signal.SIGKILL)
                 if not last:
-                    process_table.end_marked(self.state.id, child=child.spec.name)
+                    process_table.end_stack_processes(self.state.id, child=child.spec.name)
         self._pool.shutdown(wait=False, cancel_futures=True)
         warden.end_descendants(seconds=1.0)
         for child in self.children.values():
@@ -163,7 +163,7 @@ class Supervisor:
 
     def _phase(self, phase: str) -> None:
         self.state.phase = phase  # type: ignore[assignment]
-        self.state.since = _now()
+        self.state.since = _format_now()
         self._dirty = True
         self._save()
 
@@ -183,7 +183,7 @@ class Supervisor:
             print(f"cannot write the state: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _now() -> str:
+def _format_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -200,7 +200,10 @@ def main(arguments: list[str]) -> int:
     warden.become_subreaper()
     previous = read_state(home)
     state = StackState(
-        id=process_table.stack_id(home), phase="starting", since=_now(), supervisor_pid=os.getpid()
+        id=process_table.compute_stack_id(home),
+        phase="starting",
+        since=_format_now(),
+        supervisor_pid=os.getpid(),
     )
     ports = previous.ports if previous else {}
     supervisor = Supervisor(home, load_plan(plan_name, home, ports), state)

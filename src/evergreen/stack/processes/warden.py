@@ -21,9 +21,9 @@ from typing import NoReturn
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _DEAD = ("Z", "X")
-_REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # to end
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # to end
 
-Tree = dict[int, tuple[int, str]]
+ProcessTree = dict[int, tuple[int, str]]
 
 
 def become_subreaper() -> None:
@@ -31,16 +31,16 @@ def become_subreaper() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def die_with_parent(parent: int, with_signal: int = signal.SIGTERM) -> None:
+def request_parent_death_signal(parent: int, with_signal: int = signal.SIGTERM) -> None:
     """Ask for a signal when the parent dies; exit at once if it is dead already."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(with_signal), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
 
 
-def process_tree() -> Tree:
+def read_process_tree() -> ProcessTree:
     """Every process of the machine: pid -> (parent's pid, state letter)."""
-    tree: Tree = {}
+    tree: ProcessTree = {}
     for entry in os.listdir("/proc"):  # noqa: PTH208  pathlib would triple the cost of this scan
         if not entry.isdigit():
             continue
@@ -52,9 +52,9 @@ def process_tree() -> Tree:
     return tree
 
 
-def descendants(root: int, tree: Tree | None = None) -> set[int]:
+def find_descendants(root: int, tree: ProcessTree | None = None) -> set[int]:
     """The living processes below `root`, at any depth."""
-    tree = process_tree() if tree is None else tree
+    tree = read_process_tree() if tree is None else tree
     children: dict[int, list[int]] = {}
     for pid, (parent, _) in tree.items():
         children.setdefault(parent, []).append(pid)
@@ -68,14 +68,14 @@ def descendants(root: int, tree: Tree | None = None) -> set[int]:
     return {pid for pid in found if tree[pid][1] not in _DEAD}
 
 
-def signal_all(pids: set[int], number: int) -> None:
+def signal_processes(pids: set[int], number: int) -> None:
     """Send a signal to each; those that are gone already do not matter."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 
-def reap() -> dict[int, int]:
+def reap_children() -> dict[int, int]:
     """Collect every child that has ended: pid -> exit code, negative for a signal."""
     ended: dict[int, int] = {}
     with contextlib.suppress(ChildProcessError):
@@ -87,7 +87,9 @@ def reap() -> dict[int, int]:
     return ended
 
 
-def end_all(find: Callable[[], set[int]], ask_seconds: float, give_up_after: float = float("inf")) -> int:
+def end_processes(
+    find: Callable[[], set[int]], ask_seconds: float, give_up_after: float = float("inf")
+) -> int:
     """Ask what `find` finds to end; after `ask_seconds` make it, until nothing is found. How many there were.
 
     `find` is called again and again, as processes that end may leave new ones. Some cannot be ended by
@@ -102,10 +104,10 @@ def end_all(find: Callable[[], set[int]], ask_seconds: float, give_up_after: flo
         if now > deadline + give_up_after:
             break
         if now < deadline:
-            signal_all(living - asked, signal.SIGTERM)
+            signal_processes(living - asked, signal.SIGTERM)
             asked |= living
         else:
-            signal_all(living, signal.SIGKILL)
+            signal_processes(living, signal.SIGKILL)
         time.sleep(0.05)
     return len(seen)
 
@@ -114,13 +116,13 @@ def end_descendants(seconds: float) -> None:
     """Ask every descendant of this process to end; after `seconds` make them, until none is left."""
 
     def living() -> set[int]:
-        reap()
-        return descendants(os.getpid())
+        reap_children()
+        return find_descendants(os.getpid())
 
-    end_all(living, seconds)
+    end_processes(living, seconds)
 
 
-def spawn(command: list[str], pass_fds: tuple[int, ...] = ()) -> int:
+def spawn_child(command: list[str], pass_fds: tuple[int, ...] = ()) -> int:
     """Start a child that receives SIGTERM when this process dies; returns its pid."""
     parent = os.getpid()
     pid = os.fork()
@@ -128,14 +130,14 @@ def spawn(command: list[str], pass_fds: tuple[int, ...] = ()) -> int:
         return pid
     for fd in pass_fds:
         os.set_inheritable(fd, True)
-    die_with_parent(parent)
-    for number in _REQUESTS:
+    request_parent_death_signal(parent)
+    for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)  # a mask survives exec
-    _become(command)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)  # a mask survives exec
+    _exec_command(command)
 
 
-def _become(command: list[str]) -> NoReturn:
+def _exec_command(command: list[str]) -> NoReturn:
     try:
         os.execvp(command[0], command)
     except OSError as error:
@@ -143,7 +145,7 @@ def _become(command: list[str]) -> NoReturn:
         os._exit(127)
 
 
-def guard(command: list[str], *, lock_fd: int, tied_to: int, seconds: float) -> int:
+def guard_supervisor(command: list[str], *, lock_fd: int, tied_to: int, seconds: float) -> int:
     """Run the supervisor, pass on requests to end, and sweep up behind it. Returns its exit code.
 
     `lock_fd` is the open, locked file that says "this stack lives"; supervisor and warden both hold it.
@@ -155,16 +157,16 @@ def guard(command: list[str], *, lock_fd: int, tied_to: int, seconds: float) -> 
 
     def pass_on(number: int, frame: object) -> None:
         if supervisor:
-            signal_all({supervisor}, signal.SIGTERM)
+            signal_processes({supervisor}, signal.SIGTERM)
 
     # A request that comes before the supervisor's pid is known is held back until then; it would be lost.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
-    for number in _REQUESTS:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    for number in _STOP_SIGNALS:
         signal.signal(number, pass_on)
     if tied_to:
-        die_with_parent(tied_to)
-    supervisor = spawn(command, (lock_fd,) if lock_fd >= 0 else ())
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
+        request_parent_death_signal(tied_to)
+    supervisor = spawn_child(command, (lock_fd,) if lock_fd >= 0 else ())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
     code: int | None = None
     while code is None:
         with contextlib.suppress(InterruptedError):
@@ -181,9 +183,9 @@ def main(arguments: list[str]) -> int:
     command = arguments[arguments.index("--") + 1 :]
     if mode == "guard":
         lock_fd, tied_to, seconds = map(int, numbers)
-        return guard(command, lock_fd=lock_fd, tied_to=tied_to, seconds=seconds)
-    die_with_parent(int(numbers[0]))
-    _become(command)
+        return guard_supervisor(command, lock_fd=lock_fd, tied_to=tied_to, seconds=seconds)
+    request_parent_death_signal(int(numbers[0]))
+    _exec_command(command)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,16 @@ from pathlib import Path
 
 from evergreen.errors import StackError
 from evergreen.loop import TRAINING_POOL
-from evergreen.private import write_private
+from evergreen.private import write_private_file
 from evergreen.settings import Settings
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.ports import LOOPBACK
-from evergreen.stack.processes.stack_state import finish, forget_half_made, sqlite_url, unfinished
+from evergreen.stack.processes.stack_state import (
+    build_sqlite_url,
+    build_unfinished_path,
+    finish_database,
+    remove_unfinished_database,
+)
 from evergreen.stack.servers import probes
 from evergreen.stack.servers.keys import Keys
 
@@ -23,7 +28,7 @@ _DATABASE_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 PARALLELISM = 4
 
 
-def dags_folder(settings: Settings) -> Path:
+def find_dags_folder(settings: Settings) -> Path:
     """The DAG files: the setting's folder, else the checkout's `dags/`, else the installed package's."""
     package = Path(__file__).resolve().parents[2]
     candidates = [package.parents[1] / "dags", package / "_dags"]
@@ -40,14 +45,14 @@ def dags_folder(settings: Settings) -> Path:
     )
 
 
-def environment(home: Path, port: int, keys: Keys, dags: Path) -> dict[str, str]:
+def build_airflow_environment(home: Path, port: int, keys: Keys, dags: Path) -> dict[str, str]:
     """Airflow's whole configuration as AIRFLOW__SECTION__OPTION variables.
 
     Options and defaults: airflow/config_templates/config.yml of the installed version.
     """
     home.mkdir(parents=True, exist_ok=True)
     passwords = home / "passwords.json"
-    write_private(passwords, json.dumps({USER: keys.airflow_password}))
+    write_private_file(passwords, json.dumps({USER: keys.airflow_password}))
     base = f"http://{LOOPBACK}:{port}"
     options: dict[str, dict[str, object]] = {
         "core": {
@@ -65,7 +70,7 @@ def environment(home: Path, port: int, keys: Keys, dags: Path) -> dict[str, str]
             # A machine's full name may take a slow DNS look-up; everything here is on one machine.
             "hostname_callable": "socket.gethostname",
         },
-        "database": {"sql_alchemy_conn": sqlite_url(home / DATABASE), "check_migrations": False},
+        "database": {"sql_alchemy_conn": build_sqlite_url(home / DATABASE), "check_migrations": False},
         "api": {
             "base_url": base,
             "host": LOOPBACK,
@@ -98,13 +103,15 @@ def environment(home: Path, port: int, keys: Keys, dags: Path) -> dict[str, str]
     }
 
 
-_MIGRATE = """
+_MIGRATE_SCRIPT = """
 "$0" -m airflow db migrate
 "$0" -m airflow pools set "$1" 1 "Trainings, one at a time"
 """
 
 
-def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, ...]) -> list[ChildSpec]:
+def build_airflow_servers(
+    home: Path, port: int, variables: dict[str, str], needs: tuple[str, ...]
+) -> list[ChildSpec]:
     """The four components, and before them the metadata database's migration when this version needs it.
 
     `needs` are the servers that tasks rest on: the scheduler starts none before those are up.
@@ -117,8 +124,8 @@ def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, 
 
     def migrated_well() -> None:
         if new:
-            finish(database)
-        write_private(stamp, version)
+            finish_database(database)
+        write_private_file(stamp, version)
 
     new = not database.exists()
     if new or not stamp.exists() or stamp.read_text("utf-8") != version:
@@ -127,12 +134,15 @@ def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, 
             ChildSpec(
                 name="airflow-db",
                 # Both in one step: a task of a pool that is not there would wait for ever.
-                command=("/bin/sh", "-ec", _MIGRATE, sys.executable, TRAINING_POOL),
-                environment={**variables, _DATABASE_VARIABLE: sqlite_url(unfinished(database))}
+                command=("/bin/sh", "-ec", _MIGRATE_SCRIPT, sys.executable, TRAINING_POOL),
+                environment={
+                    **variables,
+                    _DATABASE_VARIABLE: build_sqlite_url(build_unfinished_path(database)),
+                }
                 if new
                 else variables,
                 folder=home,
-                before=lambda: forget_half_made(database),
+                before=lambda: remove_unfinished_database(database),
                 after=migrated_well,
                 one_off=True,
             )
@@ -143,7 +153,7 @@ def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, 
             command=(*command, "api-server"),
             environment=variables,
             folder=home,
-            probe=probes.airflow(port, "metadatabase"),
+            probe=probes.build_airflow_probe(port, "metadatabase"),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
             needs=migrated,
@@ -162,7 +172,7 @@ def servers(home: Path, port: int, variables: dict[str, str], needs: tuple[str, 
                 command=(*command, component, *options),
                 environment=variables,
                 folder=home,
-                probe=probes.airflow(port, component.replace("-", "_")),
+                probe=probes.build_airflow_probe(port, component.replace("-", "_")),
                 needs=(*migrated, *(needs if component == "scheduler" else ())),
             )
         )

@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from evergreen.private import write_private
+from evergreen.private import write_private_file
 from evergreen.settings import STACK_ENV, Settings
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]*")
 
-DECIDED_BY_THE_STACK = frozenset(
+STACK_SETTINGS = frozenset(
     {
         "home",
         "use_case",
@@ -38,35 +38,38 @@ DECIDED_BY_THE_STACK = frozenset(
 )
 
 
-def variables(values: Mapping[str, Any]) -> dict[str, str]:
+def build_variables(values: Mapping[str, Any]) -> dict[str, str]:
     """Settings fields as the environment variables that give them those values."""
-    return {f"EVERGREEN_{name.upper()}": _text(value) for name, value in values.items()}
+    return {f"EVERGREEN_{name.upper()}": _format_value(value) for name, value in values.items()}
 
 
-def chosen_by_user(settings: Settings) -> dict[str, str]:
+def collect_user_settings(settings: Settings) -> dict[str, str]:
     """The user's own settings that differ from the defaults, with relative paths made absolute.
 
     The servers run in other folders than the user's shell.
     """
     fields = type(settings).model_fields
-    return _variables_of(
+    return _build_setting_variables(
         settings,
         [n for n, f in fields.items() if getattr(settings, n) != f.get_default(call_default_factory=True)],
     )
 
 
-def chosen_for_restart(settings: Settings) -> dict[str, str]:
+def collect_restart_settings(settings: Settings) -> dict[str, str]:
     """All of the user's settings, for a server whose environment of before they replace: also those that are
     at their default again, and the exceptions of trust where there are any."""
     trusted = {"trusted_folders": settings.trust.absolute_exceptions} if settings.trusted_folders else {}
-    return {**_variables_of(settings, list(type(settings).model_fields)), **variables(trusted)}
+    return {
+        **_build_setting_variables(settings, list(type(settings).model_fields)),
+        **build_variables(trusted),
+    }
 
 
-def _variables_of(settings: Settings, names: Sequence[str]) -> dict[str, str]:
+def _build_setting_variables(settings: Settings, names: Sequence[str]) -> dict[str, str]:
     values = {
         name: value
         for name in names
-        if name not in DECIDED_BY_THE_STACK and (value := getattr(settings, name)) is not None
+        if name not in STACK_SETTINGS and (value := getattr(settings, name)) is not None
     }
     if settings.dags is not None:
         values["dags"] = settings.dags.resolve()
@@ -74,27 +77,29 @@ def _variables_of(settings: Settings, names: Sequence[str]) -> dict[str, str]:
         str(Path(part).resolve()) for part in settings.use_cases.split(":") if part
     )
     if settings.sources:
-        values["sources"] = {name: _absolute(path) for name, path in settings.sources.items()}
-    return variables(values)
+        values["sources"] = {name: _make_absolute(path) for name, path in settings.sources.items()}
+    return build_variables(values)
 
 
 def write_stack_env(home: Path, lines: Mapping[str, str]) -> None:
     """Replace `stack.env` (mode 600) atomically."""
     head = "# Written by `evergreen up`: the running stack's settings. It holds passwords; do not share it.\n"
-    write_private(home / STACK_ENV, head + "".join(f"{name}={_quoted(v)}\n" for name, v in lines.items()))
+    write_private_file(
+        home / STACK_ENV, head + "".join(f"{name}={_quote_value(v)}\n" for name, v in lines.items())
+    )
 
 
-def _absolute(path: str) -> str:
+def _make_absolute(path: str) -> str:
     return path if "://" in path else str(Path(path).expanduser().resolve())
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return json.dumps(value) if isinstance(value, dict | list | tuple) else str(value)
 
 
-def _quoted(value: str) -> str:
+def _quote_value(value: str) -> str:
     if _PLAIN.fullmatch(value):
         return value
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")

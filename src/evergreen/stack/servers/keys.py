@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from evergreen.errors import StackError
-from evergreen.private import write_private
-from evergreen.stack.servers.mariadb import new_password
+from evergreen.private import write_private_file
+from evergreen.stack.servers.mariadb import generate_password
 
 KEYS_FILE = "keys.json"
 
@@ -26,7 +26,7 @@ class Keys:
     airflow_secret_key: str
 
 
-def keys(home: Path) -> Keys:
+def load_or_create_keys(home: Path) -> Keys:
     """The keys of this home, generated when there are none. Raises StackError when the file is damaged."""
     path = home / KEYS_FILE
     if path.exists():
@@ -38,11 +38,11 @@ def keys(home: Path) -> Keys:
                 hint=f"restore it, or remove {home} to begin with an empty stack",
             ) from None
     made = Keys(
-        mariadb_password=new_password(),
+        mariadb_password=generate_password(),
         airflow_password=secrets.token_urlsafe(12),
         airflow_fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         airflow_jwt_secret=secrets.token_hex(32),
         airflow_secret_key=secrets.token_hex(32),
     )
-    write_private(path, json.dumps(asdict(made), indent=1))
+    write_private_file(path, json.dumps(asdict(made), indent=1))
     return made

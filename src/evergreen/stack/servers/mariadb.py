@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evergreen.errors import ChildFailed, MissingProgram, StackError
-from evergreen.stack.processes.stack_state import unfinished
-from evergreen.store.tables.sql_files import grant_all, grant_ledger, prepare_ledger
+from evergreen.stack.processes.stack_state import build_unfinished_path
+from evergreen.store.tables.sql_files import build_full_grants, build_ledger_grants, build_ledger_statements
 
 # Debian puts the server into sbin, which is not on every user's PATH.
 _MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec")
@@ -59,7 +59,7 @@ class PrivateMariaDB:
     @property
     def administrator(self) -> dict[str, str]:
         """How the one account that may do everything connects: this OS user, over the socket, no password."""
-        return {"unix_socket": str(self.socket), "user": _os_user()}
+        return {"unix_socket": str(self.socket), "user": _read_os_user()}
 
     @property
     def data(self) -> Path:
@@ -97,7 +97,7 @@ class PrivateMariaDB:
         self.home.chmod(0o700)
         self._temporary.mkdir(exist_ok=True)
         if self.socket.parent != self.home:
-            _make_private(self.socket.parent)
+            _make_private_folder(self.socket.parent)
 
     def install_command(self) -> list[str]:
         """The command that creates the system tables in a new data folder, which has no name yet.
@@ -107,11 +107,11 @@ class PrivateMariaDB:
         return [
             str(find_program("mariadb-install-db")),
             "--no-defaults",
-            f"--datadir=./{unfinished(self.data).name}",
-            *_as_root(),
+            f"--datadir=./{build_unfinished_path(self.data).name}",
+            *_build_root_option(),
             "--auth-root-authentication-method=socket",
             # Else it is whom $USER names.
-            f"--auth-root-socket-user={_os_user()}",
+            f"--auth-root-socket-user={_read_os_user()}",
             "--skip-test-db",
             # As packages call it. Without it, root's run would change the owner of the PAM plugin's folder
             # under /usr/lib/mysql, which belongs to the machine's own MariaDB.
@@ -125,12 +125,12 @@ class PrivateMariaDB:
 
     def forget_half_made(self) -> None:
         """Remove what a killed `install_command` left; never the data folder itself."""
-        if unfinished(self.data).exists():
-            shutil.rmtree(unfinished(self.data))
+        if build_unfinished_path(self.data).exists():
+            shutil.rmtree(build_unfinished_path(self.data))
 
     def mark_initialised(self) -> None:
         """Give the new data folder its name, when `install_command` has succeeded."""
-        unfinished(self.data).rename(self.data)
+        build_unfinished_path(self.data).rename(self.data)
 
     def initialise(self) -> None:
         """Create the system tables when there are none. Safe to run again, also after an interrupted run."""
@@ -162,7 +162,7 @@ class PrivateMariaDB:
         return [
             str(find_program("mariadbd")),
             "--no-defaults",
-            *_as_root(),
+            *_build_root_option(),
             f"--datadir={self.data}",
             # Its own: a server that starts deletes every temporary table it finds in its tmpdir, and in /tmp
             # those would be another server's.
@@ -177,7 +177,7 @@ class PrivateMariaDB:
             "--collation-server=utf8mb4_bin",
             "--default-time-zone=+00:00",
             "--sql-mode=STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO",
-            f"--innodb-buffer-pool-size={_buffer_pool()}",
+            f"--innodb-buffer-pool-size={_compute_buffer_pool_bytes()}",
             # A load of a million rows writes some hundred MB of redo log: with a small one the server stops
             # for checkpoints in between. Every commit is flushed to disk all the same.
             "--innodb-log-file-size=512M",
@@ -203,14 +203,18 @@ class PrivateMariaDB:
         return [
             f"CREATE DATABASE IF NOT EXISTS `{self.database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
             # An init file runs without an account, and a trigger needs one whose rights it has.
-            *prepare_ledger(self.database, definer="'root'@'localhost'"),
+            *build_ledger_statements(self.database, definer="'root'@'localhost'"),
             *accounts,
-            *(told for name in (self.database, *self.foreign) for told in grant_all(name, self.user, HOSTS)),
-            *grant_ledger(self.database, self.user, HOSTS),
+            *(
+                told
+                for name in (self.database, *self.foreign)
+                for told in build_full_grants(name, self.user, HOSTS)
+            ),
+            *build_ledger_grants(self.database, self.user, HOSTS),
         ]
 
 
-def _buffer_pool() -> int:
+def _compute_buffer_pool_bytes() -> int:
     """Bytes for the pages of tables in memory: an eighth of the machine's, from 256 MiB to 1 GiB.
 
     Taken as it is used. Indexes that no longer fit make each inserted row cost a read.
@@ -219,7 +223,7 @@ def _buffer_pool() -> int:
     return min(max(machine // 8, 256 * _MIB), 1024 * _MIB)
 
 
-def _os_user() -> str:
+def _read_os_user() -> str:
     """The account that this process runs as, as the server sees it: not what $LOGNAME or $USER say."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
@@ -227,7 +231,7 @@ def _os_user() -> str:
         return str(os.geteuid())
 
 
-def _make_private(folder: Path) -> None:
+def _make_private_folder(folder: Path) -> None:
     """Make a folder under a shared one. Raises StackError unless it is ours and closed to others."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -240,11 +244,11 @@ def _make_private(folder: Path) -> None:
         )
 
 
-def _as_root() -> list[str]:
+def _build_root_option() -> list[str]:
     """MariaDB refuses to run as root unless told so; any other account runs as itself."""
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
-def new_password() -> str:
+def generate_password() -> str:
     """A random password that is safe inside SQL quotes, URLs and environment files."""
     return secrets.token_hex(16)

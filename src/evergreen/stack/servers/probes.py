@@ -15,40 +15,40 @@ from evergreen.stack.servers.mariadb import PrivateMariaDB
 TIMEOUT_SECONDS = 5.0
 
 # Before that, a service may only be late: MLflow may be starting as well.
-_TROUBLED = timedelta(seconds=30)
+_TROUBLE_GRACE = timedelta(seconds=30)
 
 
-def http_ok(port: int, path: str) -> Probe:
+def build_http_probe(port: int, path: str) -> Probe:
     """A server is healthy when that path answers 200."""
 
     def probe(_started: datetime) -> str:
-        status, _ = _get(port, path)
+        status, _ = _send_get(port, path)
         return "" if status == 200 else f"{path} answers {status or 'not yet'}"
 
     return probe
 
 
-def service(port: int) -> Probe:
+def build_service_probe(port: int) -> Probe:
     """A prediction service is healthy when it has a model, and also while the registry names no champion:
     then it has nothing to wait for. One that told for a while why it has no model is not ended either: a new
     process would tell the same, and `evergreen status` shows it.
     """
-    ready = http_ok(port, "/readyz")
+    ready = build_http_probe(port, "/readyz")
 
     def probe(started: datetime) -> str:
         ailment = ready(started)
         if not ailment:
             return ""
-        status, body = _get(port, "/metadata")
+        status, body = _send_get(port, "/metadata")
         trouble = json.loads(body).get("trouble") if status == 200 else ""
-        if trouble == NO_CHAMPION or (trouble and datetime.now(UTC) - started > _TROUBLED):
+        if trouble == NO_CHAMPION or (trouble and datetime.now(UTC) - started > _TROUBLE_GRACE):
             return ""
         return ailment
 
     return probe
 
 
-def mariadb(server: PrivateMariaDB) -> Probe:
+def build_mariadb_probe(server: PrivateMariaDB) -> Probe:
     """MariaDB is healthy when the platform's user can log in over its socket and ask for something.
 
     Not over TCP: whoever took the port would be told the password.
@@ -76,14 +76,14 @@ def mariadb(server: PrivateMariaDB) -> Probe:
     return probe
 
 
-def airflow(port: int, component: str) -> Probe:
+def build_airflow_probe(port: int, component: str) -> Probe:
     """A component of Airflow is healthy when the API server says so, by a heartbeat of this very start.
 
     Airflow trusts a heartbeat for 30 s, so that one written before a restart would count as healthy.
     """
 
     def probe(started: datetime) -> str:
-        status, body = _get(port, "/api/v2/monitor/health")
+        status, body = _send_get(port, "/api/v2/monitor/health")
         if status != 200:
             return "waits for Airflow's API server"
         health: dict[str, Any] = json.loads(body).get(component) or {}
@@ -97,7 +97,7 @@ def airflow(port: int, component: str) -> Probe:
     return probe
 
 
-def _get(port: int, path: str) -> tuple[int, bytes]:
+def _send_get(port: int, path: str) -> tuple[int, bytes]:
     """Status and body of a GET on loopback, (0, b"") when nobody answers. No proxy is ever asked."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=TIMEOUT_SECONDS)
     try:

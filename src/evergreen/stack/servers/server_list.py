@@ -10,13 +10,18 @@ from urllib.parse import urlencode
 from evergreen.errors import EvergreenError, RegistryError
 from evergreen.settings import Settings, load_settings
 from evergreen.stack.processes.child import ChildSpec
-from evergreen.stack.processes.ports import LOOPBACK, assign
-from evergreen.stack.processes.stack_state import finish, forget_half_made, sqlite_url, unfinished
+from evergreen.stack.processes.ports import LOOPBACK, assign_ports
+from evergreen.stack.processes.stack_state import (
+    build_sqlite_url,
+    build_unfinished_path,
+    finish_database,
+    remove_unfinished_database,
+)
 from evergreen.stack.servers import airflow, probes
-from evergreen.stack.servers.envfile import chosen_by_user, variables, write_stack_env
-from evergreen.stack.servers.keys import Keys, keys
+from evergreen.stack.servers.envfile import build_variables, collect_user_settings, write_stack_env
+from evergreen.stack.servers.keys import Keys, load_or_create_keys
 from evergreen.stack.servers.mariadb import PrivateMariaDB
-from evergreen.usecases import folders, load
+from evergreen.usecases import find_use_case_folders, load_use_case
 
 # The usual port of each server; 3306 stays the machine's own MariaDB's.
 USUAL_PORTS = {"mariadb": 3307, "mlflow": 5000, "airflow": 8080}
@@ -40,26 +45,26 @@ class EvergreenPlan:
     def servers(self) -> list[ChildSpec]:
         """Choose ports, generate what is secret, write `stack.env`, and say what to start."""
         self._settings = load_settings(self.home)
-        self._keys = keys(self.home)
+        self._keys = load_or_create_keys(self.home)
         wanted = dict(USUAL_PORTS)
         for name, port in self._service_ports().items():
             wanted[SERVICE_PREFIX + name] = port
-        self.ports = assign(wanted, self._previous_ports)
+        self.ports = assign_ports(wanted, self._previous_ports)
         self._write_settings()
         return [*self._mariadb(), *self._mlflow(), *self._airflow()]
 
     def services(self) -> list[ChildSpec]:
         """A service for every use case that has a champion now. RegistryUnreachable: as before."""
-        from evergreen.registry.champion import champion
+        from evergreen.registry.champion import read_champion
 
         self._reserve_new()
         settings = load_settings(self.home)
         found = []
-        for name in folders(settings):
+        for name in find_use_case_folders(settings):
             if SERVICE_PREFIX + name not in self.ports:
                 continue
             try:
-                if champion(settings, name) is not None:
+                if read_champion(settings, name) is not None:
                     found.append(self._service(name))
             except RegistryError:
                 continue
@@ -81,9 +86,9 @@ class EvergreenPlan:
         assert self._settings is not None
         wanted: dict[str, int] = {}
         problems = []
-        for name in folders(self._settings):
+        for name in find_use_case_folders(self._settings):
             try:
-                wanted[name] = load(name, self._settings).serving.port
+                wanted[name] = load_use_case(name, self._settings).serving.port
             except EvergreenError as error:
                 problems.append(str(error))
         self.problems = problems
@@ -92,13 +97,15 @@ class EvergreenPlan:
     def _reserve_new(self) -> None:
         """Reserve a port for a use case that was added while the stack runs, and tell it in `stack.env`."""
         assert self._settings is not None
-        known = {name for name in folders(self._settings) if SERVICE_PREFIX + name in self.ports}
-        if set(folders(self._settings)) == known:
+        known = {
+            name for name in find_use_case_folders(self._settings) if SERVICE_PREFIX + name in self.ports
+        }
+        if set(find_use_case_folders(self._settings)) == known:
             return
         new = {SERVICE_PREFIX + n: port for n, port in self._service_ports().items() if n not in known}
         if new:
             # Those of use cases without a champion are reserved, though nobody listens on them yet.
-            free = assign(new, self._previous_ports, reserved=self.ports.values())
+            free = assign_ports(new, self._previous_ports, reserved=self.ports.values())
             self.ports = {**self.ports, **free}
             self._write_settings()
 
@@ -125,7 +132,8 @@ class EvergreenPlan:
             "service_urls": urls,
         }
         write_stack_env(
-            self.home, {**chosen_by_user(self._settings), **variables(decided), **self._connections()}
+            self.home,
+            {**collect_user_settings(self._settings), **build_variables(decided), **self._connections()},
         )
 
     def _connections(self) -> dict[str, str]:
@@ -160,7 +168,7 @@ class EvergreenPlan:
             ChildSpec(
                 name="mariadb",
                 command=tuple(server.command()),
-                probe=probes.mariadb(server),
+                probe=probes.build_mariadb_probe(server),
                 port=server.port,
                 needs=needs,
                 stop_seconds=30.0,
@@ -191,11 +199,11 @@ class EvergreenPlan:
                     name="mlflow-db",
                     command=(
                         *(sys.executable, "-m", "mlflow", "db", "upgrade"),
-                        sqlite_url(unfinished(database)),
+                        build_sqlite_url(build_unfinished_path(database)),
                     ),
                     folder=folder,
-                    before=lambda: forget_half_made(database),
-                    after=lambda: finish(database),
+                    before=lambda: remove_unfinished_database(database),
+                    after=lambda: finish_database(database),
                     one_off=True,
                 )
             )
@@ -204,14 +212,14 @@ class EvergreenPlan:
             name="mlflow",
             command=(
                 *(sys.executable, "-m", "mlflow", "server"),
-                *("--backend-store-uri", sqlite_url(database)),
+                *("--backend-store-uri", build_sqlite_url(database)),
                 *("--artifacts-destination", str(folder / "artifacts")),
                 *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
             ),
             # The job consumers of MLflow's generative-AI jobs would cost a gigabyte.
             environment={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             folder=folder,
-            probe=probes.http_ok(port, "/health"),
+            probe=probes.build_http_probe(port, "/health"),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
             needs=needs,
@@ -221,10 +229,10 @@ class EvergreenPlan:
     def _airflow(self) -> list[ChildSpec]:
         assert self._settings is not None
         assert self._keys is not None
-        environment = airflow.environment(
-            self.home / "airflow", self.ports["airflow"], self._keys, airflow.dags_folder(self._settings)
+        environment = airflow.build_airflow_environment(
+            self.home / "airflow", self.ports["airflow"], self._keys, airflow.find_dags_folder(self._settings)
         )
-        return airflow.servers(
+        return airflow.build_airflow_servers(
             self.home / "airflow",
             self.ports["airflow"],
             {**environment, **self._connections()},
@@ -244,14 +252,14 @@ class EvergreenPlan:
             ),
             environment={"EVERGREEN_USE_CASE": name, "BENTOML_HOME": str(folder)},
             folder=folder,
-            probe=probes.service(port),
+            probe=probes.build_service_probe(port),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
             optional=True,
         )
 
 
-def child_environment(settings: Settings) -> dict[str, str]:
+def build_child_environment(settings: Settings) -> dict[str, str]:
     """What the supervisor and its servers inherit: the caller's environment without what would mislead."""
     misleading = ("EVERGREEN_", "AIRFLOW__", "AIRFLOW_HOME", "MLFLOW_", "BENTOML_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(misleading)}
@@ -260,9 +268,9 @@ def child_environment(settings: Settings) -> dict[str, str]:
     direct = ",".join(filter(None, [kept.get("no_proxy") or kept.get("NO_PROXY"), LOOPBACK, "localhost"]))
     return {
         **kept,
-        **chosen_by_user(settings),
+        **collect_user_settings(settings),
         "EVERGREEN_HOME": str(settings.home.resolve()),
-        **variables({"trusted_folders": settings.trust.absolute_exceptions}),
+        **build_variables({"trusted_folders": settings.trust.absolute_exceptions}),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
         # Logs and files of the servers are UTF-8 whatever the caller's locale.

@@ -18,12 +18,17 @@ import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
 from evergreen.hiding import hide_secrets, hide_values
-from evergreen.store.connection.database import NO_SUCH_TABLE, UNREACHABLE_HINT, error_code, place
-from evergreen.store.connection.faults import table_of, translate, use_case_of
-from evergreen.store.connection.times import naive
+from evergreen.store.connection.database import (
+    NO_SUCH_TABLE,
+    UNREACHABLE_HINT,
+    describe_address,
+    get_error_code,
+)
+from evergreen.store.connection.faults import find_table_name, find_use_case_name, translate_error
+from evergreen.store.connection.times import to_naive_utc
 
 MOMENT = pa.timestamp("us", tz="UTC")
-TYPES: dict[str, pa.DataType] = {
+ARROW_TYPES: dict[str, pa.DataType] = {
     "int": pa.int64(),
     "float": pa.float64(),
     "category": pa.string(),
@@ -47,7 +52,7 @@ def read_arrow(
     """The rows of one SELECT, or of several of the same columns, which are then read at the same time.
 
     Moments come as timestamp[us], or as `schema` says (BIGINT, DOUBLE, VARCHAR, TEXT and DATETIME fit the
-    `TYPES`). Rows of one statement keep its order; of several, their chunks come mixed. Raises
+    `ARROW_TYPES`). Rows of one statement keep its order; of several, their chunks come mixed. Raises
     StoreUnreachable, SchemaMismatch for a column and StoreError for a table that does not exist.
     """
     global _first_reader
@@ -55,35 +60,35 @@ def read_arrow(
     with engine.connect():
         pass  # connectorx tries for half a minute before it says that nobody answers
     if _first_reader not in (None, os.getpid()):
-        return _shaped(_by_cursor(engine, wanted), schema)
+        return _apply_schema(_read_by_cursor(engine, wanted), schema)
     import connectorx
 
     _first_reader = os.getpid()
     try:
         found = connectorx.read_sql(
-            reader_address(engine.url),
+            build_reader_address(engine.url),
             wanted if len(wanted) > 1 else wanted[0],
             return_type="arrow",
             pre_execution_query=_SESSION,
         )
     except RuntimeError as error:
-        raise _translated(engine.url, str(error), wanted[0]) from error
-    return _shaped(found, schema)
+        raise _translate_read_error(engine.url, str(error), wanted[0]) from error
+    return _apply_schema(found, schema)
 
 
-def literal(value: Any) -> str:
+def format_sql_literal(value: Any) -> str:
     """A key or a moment (aware) as SQL text."""
     if value is None:
         return "NULL"
     if isinstance(value, datetime):
-        return f"TIMESTAMP '{naive(value).isoformat(' ', 'microseconds')}'"
+        return f"TIMESTAMP '{to_naive_utc(value).isoformat(' ', 'microseconds')}'"
     if isinstance(value, str):
         # In hexadecimal, no character can end the literal.
         return f"_utf8mb4 X'{value.encode().hex()}' COLLATE utf8mb4_nopad_bin"
     return str(int(value))
 
 
-def flat(column: pa.ChunkedArray) -> pa.Array:
+def flatten_column(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array; of type large_string when it is longer than a string array may be."""
     if column.num_chunks == 1:
         return column.chunk(0)
@@ -93,49 +98,49 @@ def flat(column: pa.ChunkedArray) -> pa.Array:
     return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
 
 
-def numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+def to_integers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """A column of moments or whole numbers without missing ones as int64 (moments: microseconds)."""
-    array = flat(column) if isinstance(column, pa.ChunkedArray) else column
+    array = flatten_column(column) if isinstance(column, pa.ChunkedArray) else column
     if pa.types.is_timestamp(array.type):
         array = array.view(pa.int64())
     found: np.ndarray = array.to_numpy()
     return found
 
 
-def digest(table: pa.Table, threads: int = 2) -> str:
+def digest_table(table: pa.Table, threads: int = 2) -> str:
     """SHA-256 over names, types, order and values: the same in every process and however it is chunked."""
     with ThreadPoolExecutor(threads) as pool:
-        columns = list(pool.map(_column_digest, table.columns))
+        columns = list(pool.map(_digest_column, table.columns))
     total = hashlib.sha256(f"{table.num_rows}\n".encode())
     for field, found in zip(table.schema, columns, strict=True):
-        total.update(f"{field.name}\x1f{_kind(field.type)}\x1f{found}\n".encode())
+        total.update(f"{field.name}\x1f{_classify_type(field.type)}\x1f{found}\n".encode())
     return total.hexdigest()
 
 
-def _column_digest(column: pa.ChunkedArray) -> str:
+def _digest_column(column: pa.ChunkedArray) -> str:
     total, missing = hashlib.sha256(), hashlib.sha256()
     texts = hashlib.sha256()
     if column.null_count:
-        missing.update(np.packbits(_valid(column)).tobytes())
+        missing.update(np.packbits(_compute_validity(column)).tobytes())
     for chunk in column.chunks:
-        if _kind(chunk.type) == "text":
+        if _classify_type(chunk.type) == "text":
             filled = chunk.fill_null("") if chunk.null_count else chunk
             total.update(pc.binary_length(filled).to_numpy().astype("<i8", copy=False))
             texts.update(_characters(filled))
         elif pa.types.is_floating(chunk.type):
             # One bit pattern for zero.
-            total.update((_filled(chunk, 0.0).to_numpy() + 0.0).astype("<f8", copy=False))
+            total.update((_fill_missing(chunk, 0.0).to_numpy() + 0.0).astype("<f8", copy=False))
         else:
             plain = chunk.view(pa.int64()) if pa.types.is_timestamp(chunk.type) else chunk
-            total.update(_filled(plain, 0).to_numpy().astype("<i8", copy=False))
+            total.update(_fill_missing(plain, 0).to_numpy().astype("<i8", copy=False))
     return total.hexdigest() + texts.hexdigest() + missing.hexdigest()
 
 
-def _valid(column: pa.ChunkedArray) -> np.ndarray:
+def _compute_validity(column: pa.ChunkedArray) -> np.ndarray:
     return np.concatenate([chunk.is_valid().to_numpy(zero_copy_only=False) for chunk in column.chunks])
 
 
-def _filled(chunk: pa.Array, value: float) -> pa.Array:
+def _fill_missing(chunk: pa.Array, value: float) -> pa.Array:
     return chunk.fill_null(value) if chunk.null_count else chunk
 
 
@@ -149,7 +154,7 @@ def _characters(chunk: pa.Array) -> memoryview | bytes:
     return memoryview(data)[int(bounds[0]) : int(bounds[-1])]
 
 
-def _kind(found: pa.DataType) -> str:
+def _classify_type(found: pa.DataType) -> str:
     if pa.types.is_string(found) or pa.types.is_large_string(found):
         return "text"
     if pa.types.is_timestamp(found):
@@ -157,11 +162,11 @@ def _kind(found: pa.DataType) -> str:
     return "float" if pa.types.is_floating(found) else "int"
 
 
-def _shaped(found: pa.Table, schema: pa.Schema | None) -> pa.Table:
+def _apply_schema(found: pa.Table, schema: pa.Schema | None) -> pa.Table:
     return found if schema is None else found.rename_columns(schema.names).cast(schema)
 
 
-def reader_address(url: sa.URL) -> str:
+def build_reader_address(url: sa.URL) -> str:
     """The address in connectorx' words. Its driver sends no file, whatever the server asks for."""
     user, password = (quote(str(part or ""), safe="") for part in (url.username, url.password))
     host = f"[{url.host}]" if ":" in (url.host or "") else url.host
@@ -177,13 +182,13 @@ def reader_address(url: sa.URL) -> str:
     return f"mysql://{account}@{host}:{url.port or 3306}/{url.database}?{urlencode(options)}"
 
 
-def _translated(url: sa.URL, said: str, statement: str) -> StoreError:
-    found, table = _CODE.search(said), table_of(statement)
+def _translate_read_error(url: sa.URL, said: str, statement: str) -> StoreError:
+    found, table = _CODE.search(said), find_table_name(statement)
     code = int(found[1]) if found else 0
     if code == NO_SUCH_TABLE:
         return StoreError(
             f"table {table} is not there",
-            hint=f"ingest first, which makes it: evergreen run ingest {use_case_of(table)}",
+            hint=f"ingest first, which makes it: evergreen run ingest {find_use_case_name(table)}",
         )
     if code == _NOT_VERSIONED:
         return SchemaMismatch(
@@ -191,7 +196,7 @@ def _translated(url: sa.URL, said: str, statement: str) -> StoreError:
             hint=f"ALTER TABLE `{table}` ADD SYSTEM VERSIONING gives them back; training sets of before"
             " cannot be had again",
         )
-    if (translated := translate(code, said, statement)) is not None:
+    if (translated := translate_error(code, said, statement)) is not None:
         return translated
     if code and "timed out waiting" not in said:
         return StoreError(
@@ -201,12 +206,12 @@ def _translated(url: sa.URL, said: str, statement: str) -> StoreError:
     said = hide_values(hide_secrets(said))
     reason = said.strip().splitlines()[0][:500] if said.strip() else "connectorx gave no reason"
     return StoreUnreachable(
-        f"MariaDB at {place(url)} stopped answering: {reason}",
+        f"MariaDB at {describe_address(url)} stopped answering: {reason}",
         hint=UNREACHABLE_HINT,
     )
 
 
-def _by_cursor(engine: sa.Engine, statements: Sequence[str]) -> pa.Table:
+def _read_by_cursor(engine: sa.Engine, statements: Sequence[str]) -> pa.Table:
     """The same through Python objects, for a fork of a process that has read."""
     found = []
     with engine.connect() as connection:
@@ -214,8 +219,8 @@ def _by_cursor(engine: sa.Engine, statements: Sequence[str]) -> pa.Table:
             try:
                 result = connection.exec_driver_sql(statement.replace("%", "%%"))
             except sa.exc.DBAPIError as error:
-                said = f"ERROR {error_code(error)} (driver): {error.orig}"
-                raise _translated(engine.url, said, statement) from error
+                said = f"ERROR {get_error_code(error)} (driver): {error.orig}"
+                raise _translate_read_error(engine.url, said, statement) from error
             names = list(result.keys())
             rows = result.cursor.fetchall() if result.cursor else []
             columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)

@@ -1,7 +1,7 @@
 """Connections to the platform's own MariaDB, with its errors in Evergreen's words.
 
 By its Unix socket where the settings name one, else over TCP, with TLS where they require it. None of them
-sends a file, whatever the server asks for, except those of `bulk_engine`.
+sends a file, whatever the server asks for, except those of `get_bulk_engine`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.engine import ExceptionContext
 from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.hiding import hide_values
 from evergreen.settings import Settings
-from evergreen.store.connection.faults import translate
+from evergreen.store.connection.faults import translate_error
 
 # https://mariadb.com/kb/en/mariadb-error-codes/ and the client's own codes (2xxx).
 _UNREACHABLE = {2002, 2003, 2005, 2006, 2013, 1040, 1053, 1927}
@@ -27,7 +27,7 @@ _REFUSED = {1044, 1045, 1049, 1130, 1698}
 DUPLICATE_KEY = 1062
 NO_SUCH_TABLE = 1146
 # The server or the client refuses LOAD DATA LOCAL.
-NOT_ALLOWED_LOCALLY = {1148, 2068, 3948, 4166}
+LOCAL_INFILE_REFUSED = {1148, 2068, 3948, 4166}
 _NOT_PROVEN = 2026  # TLS was required and did not come about
 _CLIENT_ERROR = 2000  # among others: the server asked for a file that this connection does not send
 
@@ -51,7 +51,7 @@ _engines: dict[tuple[int, sa.URL, bool, bool], sa.Engine] = {}
 _lock = threading.Lock()
 
 
-def url(settings: Settings) -> sa.URL:
+def build_database_url(settings: Settings) -> sa.URL:
     """Where the platform's database is, with its password and how its server proves itself."""
     query = {"charset": "utf8mb4", "local_infile": "0"}
     if settings.mariadb_socket is not None:
@@ -73,21 +73,21 @@ def url(settings: Settings) -> sa.URL:
     )
 
 
-def engine(settings: Settings) -> sa.Engine:
+def get_engine(settings: Settings) -> sa.Engine:
     """The process's one engine for these settings: UTC sessions, strict SQL, pings. Opens nothing yet.
 
     Raises nothing by itself; what runs on it raises StoreUnreachable when the server does not answer.
     """
-    return _engine(url(settings), may_send_files(settings), bulk=False)
+    return _get_cached_engine(build_database_url(settings), may_send_files(settings), bulk=False)
 
 
-def bulk_engine(ordinary: sa.Engine) -> sa.Engine:
+def get_bulk_engine(ordinary: sa.Engine) -> sa.Engine:
     """The engine of the same database whose connections may send files (LOAD DATA LOCAL), for loads only.
 
     Where the settings do not allow it, its connections send none either, and `store.bulk` inserts instead.
     """
     allowed = bool(ordinary.get_execution_options().get(_SENDS_FILES, False))
-    return _engine(ordinary.url, allowed, bulk=True) if allowed else ordinary
+    return _get_cached_engine(ordinary.url, allowed, bulk=True) if allowed else ordinary
 
 
 def may_send_files(settings: Settings) -> bool:
@@ -100,16 +100,16 @@ def may_send_files(settings: Settings) -> bool:
     return settings.mariadb_verified
 
 
-def dispose(settings: Settings) -> None:
-    """Close this process's idle connections for these settings; the next `engine` begins anew."""
+def dispose_engines(settings: Settings) -> None:
+    """Close this process's idle connections for these settings; the next `get_engine` begins anew."""
     with _lock:
-        keys = [key for key in _engines if key[:2] == (os.getpid(), url(settings))]
+        keys = [key for key in _engines if key[:2] == (os.getpid(), build_database_url(settings))]
         made = [_engines.pop(key) for key in keys]
     for each in made:
         each.dispose()
 
 
-def error_code(error: BaseException | None) -> int:
+def get_error_code(error: BaseException | None) -> int:
     """MariaDB's number of an error raised by the driver or SQLAlchemy, or of what we made of one; 0 where
     there is none."""
     if isinstance(error, StoreError):
@@ -120,7 +120,7 @@ def error_code(error: BaseException | None) -> int:
 
 
 @contextmanager
-def exclusive(connection: sa.Connection, name: str, seconds: float = 300.0) -> Iterator[None]:
+def hold_lock(connection: sa.Connection, name: str, seconds: float = 300.0) -> Iterator[None]:
     """Hold the database-wide lock `name` meanwhile; the server frees it when the connection dies.
 
     MariaDB's lock names have 192 characters: room for any database, any use case, and 70 more.
@@ -141,7 +141,7 @@ def exclusive(connection: sa.Connection, name: str, seconds: float = 300.0) -> I
             connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), lock)
 
 
-def _engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engine:
+def _get_cached_engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engine:
     # A forked child (an Airflow task) must not share its parent's sockets, hence the process id.
     key = (os.getpid(), address, allowed, bulk)
     with _lock:
@@ -161,7 +161,7 @@ def _engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engine:
                     "write_timeout": _ANSWER_SECONDS,
                 },
             )
-            sa.event.listen(made, "handle_error", _translate)
+            sa.event.listen(made, "handle_error", _translate_driver_error)
             _engines[key] = made
         return _engines[key]
 
@@ -174,15 +174,15 @@ def _is_guarded(socket: Path) -> bool:
         return False
 
 
-def _translate(context: ExceptionContext) -> None:
+def _translate_driver_error(context: ExceptionContext) -> None:
     """Turn "does not answer" and "not let in" into StoreUnreachable, and what `faults` knows into its errors;
     all else stays the driver's error."""
     if context.is_pre_ping:
         return  # the pool reconnects by itself
     _hide_values(context)
-    code = error_code(context.original_exception)
-    reason = _reason(context.original_exception)
-    where = _where(context)
+    code = get_error_code(context.original_exception)
+    reason = _read_reason(context.original_exception)
+    where = _describe_server(context)
     if code == _NOT_PROVEN:
         raise StoreUnreachable(
             f"MariaDB at {where} does not prove over TLS who it is: {reason}",
@@ -194,8 +194,8 @@ def _translate(context: ExceptionContext) -> None:
             hint="it is not the MariaDB that you mean: see who listens there",
         ) from context.original_exception
     if code not in _UNREACHABLE | _REFUSED:
-        said = _reason(context.original_exception)
-        if (translated := translate(code, said, context.statement)) is not None:
+        said = _read_reason(context.original_exception)
+        if (translated := translate_error(code, said, context.statement)) is not None:
             raise translated from context.original_exception
         return
     if code in _REFUSED:
@@ -225,17 +225,17 @@ def _hide_values(context: ExceptionContext) -> None:
         )
 
 
-def _where(context: ExceptionContext) -> str:
+def _describe_server(context: ExceptionContext) -> str:
     if context.engine is None:
         return "its address"
-    return place(context.engine.url)
+    return describe_address(context.engine.url)
 
 
-def place(address: sa.URL) -> str:
+def describe_address(address: sa.URL) -> str:
     """An address for people: the socket, or host and port, and the database."""
     socket = address.query.get("unix_socket")
     return f"{socket or f'{address.host}:{address.port}'}/{address.database}"
 
 
-def _reason(error: BaseException) -> str:
+def _read_reason(error: BaseException) -> str:
     return str(error.args[-1]) if error.args else str(error)

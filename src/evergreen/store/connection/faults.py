@@ -24,15 +24,15 @@ _QUOTED = re.compile(r"'([^']*)'")
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+((?:`[^`]+`\.)?`[^`]+`|[\w.]+)", re.IGNORECASE)
 
 
-def translate(code: int, text: str, statement: str | None) -> StoreError | None:
+def translate_error(code: int, text: str, statement: str | None) -> StoreError | None:
     """The error to raise for MariaDB's error `code`; None where the driver's own serves callers better.
 
     `text` is MariaDB's own and `statement` the SQL as the driver got it.
     """
-    table = table_of(statement)
+    table = find_table_name(statement)
     where = f"table {table}" if table else "MariaDB"
     if code == NO_SUCH_COLUMN:
-        return lacking_column(text, statement)
+        return build_missing_column_error(text, statement)
     if code in _DENIED:
         return StoreRefused(
             f"the platform's database user may not do what is to be done with {where}",
@@ -66,12 +66,12 @@ def translate(code: int, text: str, statement: str | None) -> StoreError | None:
     return None
 
 
-def lacking_column(text: str, statement: str | None) -> SchemaMismatch:
+def build_missing_column_error(text: str, statement: str | None) -> SchemaMismatch:
     """A column that the declaration has and the table does not (error 1054)."""
     quoted = _QUOTED.search(text)
     column = quoted[1].rpartition(".")[2] if quoted else "of the declaration"
-    table = table_of(statement)
-    if (use_case := use_case_of(table)) == _ANY:
+    table = find_table_name(statement)
+    if (use_case := find_use_case_name(table)) == _ANY:
         return SchemaMismatch(
             f"table {table or '?'} of the platform lacks the column {column}",
             hint="if an earlier version made it, an ingest brings it up to date: evergreen run ingest"
@@ -83,13 +83,13 @@ def lacking_column(text: str, statement: str | None) -> SchemaMismatch:
     )
 
 
-def table_of(statement: str | None) -> str:
+def find_table_name(statement: str | None) -> str:
     """The first table that a statement names; "" when none is found."""
     match = _TABLE.search(statement or "")
     return match[1].replace("`", "").rpartition(".")[2] if match else ""
 
 
-def use_case_of(table: str) -> str:
+def find_use_case_name(table: str) -> str:
     """The use case whose table that is; what stands for one in a command where none is known."""
     name, separator, _ = table.partition("__")
     return name if separator else _ANY

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from evergreen.errors import StoreError
 
 
-def naive(moment: datetime) -> datetime:
+def to_naive_utc(moment: datetime) -> datetime:
     """An aware moment as naive UTC. Raises StoreError for a naive one: nobody could say what it means."""
     if moment.tzinfo is None:
         raise StoreError(
@@ -16,6 +16,6 @@ def naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def aware(moment: datetime) -> datetime:
+def to_aware_utc(moment: datetime) -> datetime:
     """A naive UTC moment from MariaDB as an aware one."""
     return moment.replace(tzinfo=UTC)

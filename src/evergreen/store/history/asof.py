@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evergreen.store.connection.arrow import flat, numbers
-from evergreen.store.connection.times import naive
+from evergreen.store.connection.arrow import flatten_column, to_integers
+from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.usecase import EVENT_TIME
 
@@ -35,7 +35,7 @@ class Labels:
 
     @staticmethod
     def of(table: pa.Table, keys: Sequence[str]) -> Labels:
-        return Labels(tuple(flat(table[name]) for name in keys), numbers(table[EVENT_TIME]))
+        return Labels(tuple(flatten_column(table[name]) for name in keys), to_integers(table[EVENT_TIME]))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -58,7 +58,7 @@ class Labels:
         return Labels(tuple(key[start:stop] for key in self.keys), self.times[start:stop])
 
 
-def join(
+def join_as_of(
     labels: pa.Table,
     views: Sequence[tuple[pa.Table, timedelta | None]],
     keys: Sequence[str],
@@ -79,13 +79,15 @@ def join(
         for view, max_age in views:
             rows = view.sort_by([(name, "ascending") for name in (*keys, EVENT_TIME, INGESTED_AT)])
             names = [n for n in view.column_names if n not in (*keys, EVENT_TIME, INGESTED_AT)]
-            found, seen = look_up(sought, [rows], keys, rows.select(names).schema, as_of, max_age, pool)
+            found, seen = look_up_features(
+                sought, [rows], keys, rows.select(names).schema, as_of, max_age, pool
+            )
             columns |= found
             known |= seen
-        return finish(columns, sought, known, pool)
+        return sort_known_labels(columns, sought, known, pool)
 
 
-def look_up(
+def look_up_features(
     labels: Labels,
     parts: Iterable[pa.Table],
     keys: Sequence[str],
@@ -98,35 +100,37 @@ def look_up(
     taken: dict[str, list[pa.Array]] = {name: [] for name in schema.names}
     seen = np.zeros(len(labels), dtype=bool)
     oldest = None if max_age is None else max_age // timedelta(microseconds=1)
-    known_by = microseconds(as_of)
+    known_by = to_microseconds(as_of)
     done = 0
     for part in parts:
         if not part.num_rows:
             continue
         upto = labels.until(part[keys[0]][-1].as_py())
-        index = newest(labels.slice(done, upto), part, keys, known_by)
+        index = find_newest_rows(labels.slice(done, upto), part, keys, known_by)
         hit = index >= 0
         seen[done:upto] = hit
         if oldest is not None:
-            times = numbers(part[EVENT_TIME])
+            times = to_integers(part[EVENT_TIME])
             hit[hit] = labels.times[done:upto][hit] - times[index[hit]] <= oldest
-        for name, array in take(part, schema.names, index, hit, pool).items():
+        for name, array in take_rows(part, schema.names, index, hit, pool).items():
             taken[name].append(array)
         done = upto
     for field in schema:
         taken[field.name].append(pa.nulls(len(labels) - done, field.type))
-    return {name: _chunked(arrays, schema.field(name).type) for name, arrays in taken.items()}, seen
+    return {
+        name: _build_chunked_array(arrays, schema.field(name).type) for name, arrays in taken.items()
+    }, seen
 
 
-def newest(labels: Labels, rows: pa.Table, keys: Sequence[str], known_by: int) -> np.ndarray:
+def find_newest_rows(labels: Labels, rows: pa.Table, keys: Sequence[str], known_by: int) -> np.ndarray:
     """For each label the number of its row, or -1. `known_by`: ingested_at in microseconds at most.
 
     `rows` are sorted by keys, event time and ingestion time; so of one event time the last is the one.
     """
-    identity = [flat(rows[name]) for name in keys]
-    times = numbers(rows[EVENT_TIME])
+    identity = [flatten_column(rows[name]) for name in keys]
+    times = to_integers(rows[EVENT_TIME])
     position = None
-    late = numbers(rows[INGESTED_AT]) > known_by
+    late = to_integers(rows[INGESTED_AT]) > known_by
     if late.any():
         position = np.flatnonzero(~late)
         identity = [key.take(pa.array(position)) for key in identity]
@@ -134,9 +138,9 @@ def newest(labels: Labels, rows: pa.Table, keys: Sequence[str], known_by: int) -
     result = np.full(len(labels), -1, dtype=np.int64)
     if not len(times) or not len(labels):
         return result
-    starts = np.flatnonzero(_changes(identity))
+    starts = np.flatnonzero(_find_changes(identity))
     ends = np.append(starts[1:], len(times))
-    segment = _positions(labels.keys, [key.take(pa.array(starts)) for key in identity])
+    segment = _find_positions(labels.keys, [key.take(pa.array(starts)) for key in identity])
     hit = np.flatnonzero(segment >= 0)
     first = starts[segment[hit]]
     last = _upper_bound(times, labels.times[hit], first, ends[segment[hit]]) - 1
@@ -146,35 +150,37 @@ def newest(labels: Labels, rows: pa.Table, keys: Sequence[str], known_by: int) -
     return result
 
 
-def last_versions(rows: pa.Table, keys: Sequence[str], chosen: np.ndarray) -> np.ndarray:
+def find_last_versions(rows: pa.Table, keys: Sequence[str], chosen: np.ndarray) -> np.ndarray:
     """The numbers of the chosen rows (a mask), of several with the same keys and event time the last."""
     position = np.flatnonzero(chosen)
     if not len(position):
         return position
-    identity = [flat(rows[name]) for name in (*keys, EVENT_TIME)]
+    identity = [flatten_column(rows[name]) for name in (*keys, EVENT_TIME)]
     if len(position) < len(chosen):
         identity = [column.take(pa.array(position)) for column in identity]
-    kept: np.ndarray = position[np.append(_changes(identity)[1:], True)]
+    kept: np.ndarray = position[np.append(_find_changes(identity)[1:], True)]
     return kept
 
 
-def last_of_key(rows: pa.Table, keys: Sequence[str]) -> np.ndarray:
+def find_last_rows(rows: pa.Table, keys: Sequence[str]) -> np.ndarray:
     """The number of each key's last row, of rows sorted by keys."""
     if not rows.num_rows:
         return np.empty(0, dtype=np.int64)
-    ends: np.ndarray = np.flatnonzero(np.append(_changes([flat(rows[name]) for name in keys])[1:], True))
+    ends: np.ndarray = np.flatnonzero(
+        np.append(_find_changes([flatten_column(rows[name]) for name in keys])[1:], True)
+    )
     return ends
 
 
-def take(
+def take_rows(
     rows: pa.Table, names: Sequence[str], index: np.ndarray, hit: np.ndarray | None, pool: Executor
 ) -> dict[str, pa.Array]:
     """Those columns at those rows; missing where `hit` is False."""
     at = pa.array(index) if hit is None or hit.all() else pa.array(np.where(hit, index, 0), mask=~hit)
-    return dict(zip(names, pool.map(lambda name: flat(rows[name]).take(at), names), strict=True))
+    return dict(zip(names, pool.map(lambda name: flatten_column(rows[name]).take(at), names), strict=True))
 
 
-def finish(
+def sort_known_labels(
     columns: Mapping[str, pa.ChunkedArray], labels: Labels, known: np.ndarray, pool: Executor
 ) -> pa.Table:
     """The known labels' columns, sorted by (event_time, keys)."""
@@ -183,7 +189,7 @@ def finish(
     if not known.all():
         order = order[known[order]]
     whole = pa.table(dict(columns))
-    return pa.table(take(whole, whole.column_names, order, None, pool))
+    return pa.table(take_rows(whole, whole.column_names, order, None, pool))
 
 
 def _upper_bound(times: np.ndarray, sought: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -199,14 +205,14 @@ def _upper_bound(times: np.ndarray, sought: np.ndarray, low: np.ndarray, high: n
     return low
 
 
-def _changes(columns: Sequence[pa.Array]) -> np.ndarray:
+def _find_changes(columns: Sequence[pa.Array]) -> np.ndarray:
     """Whether each row differs from the one before; the first does."""
     rows = len(columns[0])
     found = np.zeros(rows, dtype=bool)
     found[:1] = True
     for column in columns:
         if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type):
-            values = numbers(column)
+            values = to_integers(column)
             found[1:] |= values[1:] != values[:-1]
         else:
             differs = pc.not_equal(column[1:], column[:-1])
@@ -214,10 +220,10 @@ def _changes(columns: Sequence[pa.Array]) -> np.ndarray:
     return found
 
 
-def _positions(sought: Sequence[pa.Array], among: Sequence[pa.Array]) -> np.ndarray:
+def _find_positions(sought: Sequence[pa.Array], among: Sequence[pa.Array]) -> np.ndarray:
     """Where each key tuple stands among those tuples, which are all different; -1 where it does not."""
     if len(among) == 1 and pa.types.is_integer(among[0].type):
-        values, wanted = numbers(among[0]), numbers(sought[0])
+        values, wanted = to_integers(among[0]), to_integers(sought[0])
         found = np.minimum(np.searchsorted(values, wanted), len(values) - 1)
         return np.where(values[found] == wanted, found, -1)
     if len(among) == 1:
@@ -246,7 +252,9 @@ def _index_in(values: pa.Array, among: pa.Array) -> np.ndarray:
     return found.astype(np.int64)
 
 
-def _chunked(arrays: Iterator[pa.Array] | Sequence[pa.Array], kind: pa.DataType) -> pa.ChunkedArray:
+def _build_chunked_array(
+    arrays: Iterator[pa.Array] | Sequence[pa.Array], kind: pa.DataType
+) -> pa.ChunkedArray:
     """Chunks of one type; large_string when any is, because it was too long for string."""
     chunks = list(arrays)
     if any(pa.types.is_large_string(chunk.type) for chunk in chunks):
@@ -254,6 +262,6 @@ def _chunked(arrays: Iterator[pa.Array] | Sequence[pa.Array], kind: pa.DataType)
     return pa.chunked_array([chunk if chunk.type == kind else chunk.cast(kind) for chunk in chunks], kind)
 
 
-def microseconds(moment: datetime) -> int:
+def to_microseconds(moment: datetime) -> int:
     """A moment (aware) in microseconds since 1970."""
-    return int(np.datetime64(naive(moment), "us").astype(np.int64))
+    return int(np.datetime64(to_naive_utc(moment), "us").astype(np.int64))

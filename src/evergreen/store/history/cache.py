@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from evergreen.private import make_private_folder
-from evergreen.store.history.query import Part
+from evergreen.store.history.query import TableSelection
 from evergreen.store.tables.table_state import TableState
 
 _TOKEN = b"evergreen.token"
@@ -43,12 +43,12 @@ class Cache:
         # Files are not synced to disk, so none may outlive a crash of the machine.
         self._boot = _BOOT.read_text(encoding="utf-8").strip() if _BOOT.exists() else ""
 
-    def find(self, part: Part, state: TableState, at: datetime) -> list[pa.Table] | None:
+    def find(self, part: TableSelection, state: TableState, at: datetime) -> list[pa.Table] | None:
         """The parts of that table as it was at `at`, if they are kept and the table has not changed since."""
         path = self._path(part)
         if not state.settled(at):
             return None
-        wait_for(path)
+        wait_for_files(path)
         try:
             with pa.memory_map(str(path)) as mapped:
                 reader = pa.ipc.open_file(mapped)
@@ -60,11 +60,11 @@ class Cache:
             return None  # gone in this moment
         return [pa.Table.from_batches([batch]).replace_schema_metadata(None) for batch in batches]
 
-    def draft(self, part: Part, state: TableState) -> Draft:
-        """A file of that table in the making, which is to be finished in any case; see `settle`."""
+    def draft(self, part: TableSelection, state: TableState) -> Draft:
+        """A file of that table in the making, which is to be finished in any case; see `finish_drafts`."""
         return Draft(self, part, state)
 
-    def _path(self, part: Part) -> Path:
+    def _path(self, part: TableSelection) -> Path:
         what = repr((self._server, part.table, part.keys, part.columns, part.stored))
         return self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}{_KEPT}"
 
@@ -96,7 +96,7 @@ class Draft:
     Its own thread writes it, also after the rows were handed on: nobody waits for the disk.
     """
 
-    def __init__(self, cache: Cache, part: Part, state: TableState) -> None:
+    def __init__(self, cache: Cache, part: TableSelection, state: TableState) -> None:
         self._cache, self._part, self.state = cache, part, state
         self._path: Path | None = None
         self._writer: Any = None
@@ -162,14 +162,14 @@ class Draft:
             self._path = None
 
 
-def settle(drafts: Sequence[Draft], now: Mapping[str, TableState]) -> None:
+def finish_drafts(drafts: Sequence[Draft], now: Mapping[str, TableState]) -> None:
     """Finish the drafts: only those count whose table has the same state as before they were read."""
     for draft in drafts:
         found = now.get(draft.state.name)
         draft.finish(found is not None and found.token == draft.state.token)
 
 
-def wait_for(path: Path | None = None) -> None:
+def wait_for_files(path: Path | None = None) -> None:
     """Wait until this process has finished its file at that path, or all of its files."""
     for unfinished, (process, written) in list(_unfinished.items()):
         # A fork has its parent's list, but not the threads that work on it.

@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from evergreen.store.connection.arrow import MOMENT, TYPES
+from evergreen.store.connection.arrow import ARROW_TYPES, MOMENT
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.usecase import EVENT_TIME, UseCase
 
 
 @dataclass(frozen=True)
-class Part:
+class TableSelection:
     """Columns of one system-versioned table. `stored` says how a column is called now, if it was retired.
 
     `keys` and `columns` are (name, type) with the declaration's types.
@@ -38,8 +38,8 @@ class Part:
     @property
     def schema(self) -> pa.Schema:
         """Keys, both clocks, columns."""
-        keys = [(name, TYPES[kind]) for name, kind in self.keys]
-        columns = [(name, TYPES[kind]) for name, kind in self.columns]
+        keys = [(name, ARROW_TYPES[kind]) for name, kind in self.keys]
+        columns = [(name, ARROW_TYPES[kind]) for name, kind in self.columns]
         return pa.schema([*keys, (EVENT_TIME, MOMENT), (INGESTED_AT, MOMENT), *columns])
 
 
@@ -51,8 +51,8 @@ class Query:
     as_of: datetime
     since: datetime | None
     delay: timedelta
-    label: Part
-    views: tuple[Part, ...]
+    label: TableSelection
+    views: tuple[TableSelection, ...]
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -84,12 +84,12 @@ class Query:
         }
 
 
-def query_of(use_case: UseCase, as_of: datetime, since: datetime | None = None) -> Query:
+def build_query(use_case: UseCase, as_of: datetime, since: datetime | None = None) -> Query:
     """The query of a use case's training set as its declaration has it now."""
     keys = tuple((key.name, key.dtype) for key in use_case.entity.keys)
     target = (use_case.label.name, "category" if use_case.label.classes else "float")
     views = tuple(
-        Part(
+        TableSelection(
             table=use_case.history_table(view),
             keys=keys,
             columns=tuple((feature.name, feature.dtype) for feature in view.features),
@@ -102,26 +102,26 @@ def query_of(use_case: UseCase, as_of: datetime, since: datetime | None = None) 
         as_of=as_of,
         since=since if use_case.label.event_time is not None else None,
         delay=use_case.label.delay,
-        label=Part(use_case.label_table, keys, (target,)),
+        label=TableSelection(use_case.label_table, keys, (target,)),
         views=views,
     )
 
 
-def from_json(said: Mapping[str, Any]) -> Query:
+def parse_query(said: Mapping[str, Any]) -> Query:
     """The query that `to_json` wrote."""
-    keys = _pairs(said["keys"])
+    keys = _parse_pairs(said["keys"])
     label = said["label"]
     return Query(
         use_case=said["use_case"],
         as_of=datetime.fromisoformat(said["as_of"]),
         since=datetime.fromisoformat(said["since"]) if said["since"] else None,
         delay=timedelta(seconds=label["delay_seconds"]),
-        label=Part(label["table"], keys, _pairs(label["columns"])),
+        label=TableSelection(label["table"], keys, _parse_pairs(label["columns"])),
         views=tuple(
-            Part(
+            TableSelection(
                 table=view["table"],
                 keys=keys,
-                columns=_pairs(view["columns"]),
+                columns=_parse_pairs(view["columns"]),
                 max_age=(
                     timedelta(seconds=view["max_age_seconds"])
                     if view["max_age_seconds"] is not None
@@ -133,5 +133,5 @@ def from_json(said: Mapping[str, Any]) -> Query:
     )
 
 
-def _pairs(said: Any) -> tuple[tuple[str, str], ...]:
+def _parse_pairs(said: Any) -> tuple[tuple[str, str], ...]:
     return tuple((str(name), str(kind)) for name, kind in said)

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.errors import EmptyTrainingSet, HistoryExpired, StoreError, StoreUnreachable
-from evergreen.store.connection.times import aware, naive
-from evergreen.store.history.query import Part, Query, from_json
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.history.query import Query, TableSelection, parse_query
 from evergreen.store.history.training_set import read_query
 
 _RUN = sa.table(
@@ -27,7 +27,7 @@ _RUN = sa.table(
 
 
 @dataclass(frozen=True)
-class _Recorded:
+class _RecordedSet:
     run: str
     query: Query
     read_at: datetime
@@ -36,7 +36,7 @@ class _Recorded:
     facts: dict[str, Any]
 
 
-def runs(engine: sa.Engine, use_case: str, limit: int = 20) -> list[dict[str, Any]]:
+def list_training_sets(engine: sa.Engine, use_case: str, limit: int = 20) -> list[dict[str, Any]]:
     """The last training runs of a use case, newest first, JSON-able: {"training_run", "mlflow_run",
     "model_version", "status", "as_of", "rows", "digest"}; what a run has not come to yet is None."""
     statement = (
@@ -49,7 +49,7 @@ def runs(engine: sa.Engine, use_case: str, limit: int = 20) -> list[dict[str, An
                 "mlflow_run": row["mlflow_run_id"],
                 "model_version": row["model_version"],
                 "status": row["status"],
-                "as_of": aware(row["as_of"]).isoformat(),
+                "as_of": to_aware_utc(row["as_of"]).isoformat(),
                 "rows": row["dataset_rows"],
                 "digest": row["dataset_digest"],
             }
@@ -57,14 +57,14 @@ def runs(engine: sa.Engine, use_case: str, limit: int = 20) -> list[dict[str, An
         ]
 
 
-def show(engine: sa.Engine, run_id: str) -> dict[str, Any]:
+def describe_training_set(engine: sa.Engine, run_id: str) -> dict[str, Any]:
     """What the training run's data set was, by the run's id or its MLflow run's, or the beginning of
     either; JSON-able.
 
     {"training_run", "mlflow_run", "model_version", "use_case", "status", "as_of", "read_at" (the server's
     clock), "digest", "rows", "query"}. Raises StoreError when there is no such run, or it has no data set.
     """
-    found = _recorded(engine, run_id)
+    found = _read_recorded_set(engine, run_id)
     return {
         **found.facts,
         "read_at": found.read_at.isoformat(),
@@ -74,7 +74,7 @@ def show(engine: sa.Engine, run_id: str) -> dict[str, Any]:
     }
 
 
-def reproduce(engine: sa.Engine, run_id: str) -> dict[str, Any]:
+def reproduce_training_set(engine: sa.Engine, run_id: str) -> dict[str, Any]:
     """Read the training run's data set again, from the rows as they were then, and compare the digests.
 
     It follows the recorded query, not the present declaration: columns that were retired since are found
@@ -82,7 +82,7 @@ def reproduce(engine: sa.Engine, run_id: str) -> dict[str, Any]:
     "rebuilt_digest", "rebuilt_rows" (None where they could not be read), "same", "reason"}. Raises StoreError
     when there is no such run, or it has no data set, and StoreUnreachable.
     """
-    found = _recorded(engine, run_id)
+    found = _read_recorded_set(engine, run_id)
     told: dict[str, Any] = {
         "training_run": found.run,
         "use_case": found.query.use_case,
@@ -95,7 +95,9 @@ def reproduce(engine: sa.Engine, run_id: str) -> dict[str, Any]:
         "same": False,
     }
     try:
-        rebuilt = read_query(engine, _with_stored_names(engine, found.query, found.read_at), found.read_at)
+        rebuilt = read_query(
+            engine, _rename_retired_columns(engine, found.query, found.read_at), found.read_at
+        )
     except HistoryExpired as error:
         return {**told, "reason": f"the history has expired: {error.message}"}
     except EmptyTrainingSet:
@@ -115,7 +117,7 @@ def reproduce(engine: sa.Engine, run_id: str) -> dict[str, Any]:
     }
 
 
-def _recorded(engine: sa.Engine, run_id: str) -> _Recorded:
+def _read_recorded_set(engine: sa.Engine, run_id: str) -> _RecordedSet:
     # The beginning of an id will do, as long as it is one run's.
     ids = (_RUN.c.id, _RUN.c.mlflow_run_id)
     statement = sa.select(_RUN).where(sa.or_(*(sa.func.left(each, len(run_id)) == run_id for each in ids)))
@@ -134,10 +136,10 @@ def _recorded(engine: sa.Engine, run_id: str) -> _Recorded:
             f"training run {row['id']} has no data set on record: it is {row['status']}",
             hint=f"train again: evergreen train {row['use_case']} --as-of ...",
         )
-    return _Recorded(
+    return _RecordedSet(
         run=row["id"],
-        query=from_json(json.loads(row["dataset_query"])),
-        read_at=aware(row["dataset_read_at"]),
+        query=parse_query(json.loads(row["dataset_query"])),
+        read_at=to_aware_utc(row["dataset_read_at"]),
         digest=row["dataset_digest"],
         rows=row["dataset_rows"],
         facts={
@@ -146,12 +148,12 @@ def _recorded(engine: sa.Engine, run_id: str) -> _Recorded:
             "model_version": row["model_version"],
             "use_case": row["use_case"],
             "status": row["status"],
-            "as_of": aware(row["as_of"]).isoformat(),
+            "as_of": to_aware_utc(row["as_of"]).isoformat(),
         },
     )
 
 
-def _with_stored_names(engine: sa.Engine, query: Query, read_at: datetime) -> Query:
+def _rename_retired_columns(engine: sa.Engine, query: Query, read_at: datetime) -> Query:
     """The query with the present names of those columns that were retired after `read_at`."""
     tables: sa.BindParameter[list[str]] = sa.bindparam("tables", list(query.tables), expanding=True)
     with engine.connect() as connection:
@@ -163,13 +165,13 @@ def _with_stored_names(engine: sa.Engine, query: Query, read_at: datetime) -> Qu
                 # Retired twice, and declared again between: the first after that moment held its values.
                 " WHERE r.table_name IN :tables AND r.retired_at > :at ORDER BY r.retired_at DESC"
             ).bindparams(tables),
-            {"at": naive(read_at)},
+            {"at": to_naive_utc(read_at)},
         ).all()
     names: dict[str, dict[str, str]] = {}
     for table, column, retired_as in retired:
         names.setdefault(table, {})[column] = retired_as
 
-    def renamed(part: Part) -> Part:
+    def renamed(part: TableSelection) -> TableSelection:
         known = names.get(part.table, {})
         return replace(part, stored=tuple((n, known[n]) for n in part.column_names if n in known))
 

@@ -11,19 +11,20 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from evergreen.store.connection.arrow import literal, read_arrow
-from evergreen.store.connection.database import NO_SUCH_TABLE, error_code
-from evergreen.store.history.query import Part
+from evergreen.store.connection.arrow import format_sql_literal, read_arrow
+from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.history.query import TableSelection
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.usecase import EVENT_TIME
 
-PART_ROWS = 130_000
+KEY_RANGE_ROWS = 130_000
 _AT_ONCE = 4  # queries: more do not make two cores faster, and each takes a connection
 _WORTH_DIVIDING = 60_000
 
 
-def boundaries(engine: sa.Engine, online: str, key: str, parts: int) -> list[Any]:
-    """Values of the first key that divide the keys of an online table into about `parts` equal shares.
+def find_key_bounds(engine: sa.Engine, online: str, key: str, parts: int) -> list[Any]:
+    """Values of the first key that divide the keys of an online table into about `read_key_ranges` equal
+    shares.
 
     Fewer, or none, where there are not enough different keys or no such table.
     """
@@ -34,7 +35,7 @@ def boundaries(engine: sa.Engine, online: str, key: str, parts: int) -> list[Any
             step = max(1, keys // parts)
             while len(found) < parts - 1:
                 # One walk along the primary key in all, a step at a time.
-                after = f"WHERE `{key}` > {literal(found[-1])}" if found else ""
+                after = f"WHERE `{key}` > {format_sql_literal(found[-1])}" if found else ""
                 row = connection.exec_driver_sql(
                     f"SELECT `{key}` FROM `{online}` {after} ORDER BY `{key}` LIMIT 1 OFFSET {step - 1}"  # noqa: S608
                 ).first()
@@ -42,20 +43,20 @@ def boundaries(engine: sa.Engine, online: str, key: str, parts: int) -> list[Any
                     break
                 found.append(row[0])
         except sa.exc.ProgrammingError as error:
-            if error_code(error) != NO_SUCH_TABLE:
+            if get_error_code(error) != NO_SUCH_TABLE:
                 raise
     return found
 
 
-def parts(
-    engine: sa.Engine, part: Part, at: datetime | None, bounds: Sequence[Any] = (), where: str = ""
+def read_key_ranges(
+    engine: sa.Engine, part: TableSelection, at: datetime | None, bounds: Sequence[Any] = (), where: str = ""
 ) -> Iterator[pa.Table]:
     """The rows of a table at system time `at` (None: now), sorted by keys and both clocks, in parts.
 
     A part holds all rows with a first key above the bound before it and up to its own: one chunk a column,
     with the part's schema. While one is in use, the next ones are read.
     """
-    statements = [_select(part, at, first, last, where) for first, last in _ranges(bounds)]
+    statements = [_build_select(part, at, first, last, where) for first, last in _pair_bounds(bounds)]
     groups = [(start, statements[start : start + _AT_ONCE]) for start in range(0, len(statements), _AT_ONCE)]
     with ThreadPoolExecutor(1) as ahead:
         reading = [ahead.submit(read_arrow, engine, groups[0][1], part.schema)]
@@ -63,48 +64,52 @@ def parts(
             rows = reading.pop().result()
             if number + 1 < len(groups):
                 reading.append(ahead.submit(read_arrow, engine, groups[number + 1][1], part.schema))
-            yield from _divided(rows, bounds[start : start + len(group) - 1])
+            yield from _split_by_bounds(rows, bounds[start : start + len(group) - 1])
 
 
-def worthwhile_parts(rows: int) -> int:
+def choose_range_count(rows: int) -> int:
     """Into how many parts a table of about so many rows is best divided: whole groups of queries, for one
     that is read alone leaves a core idle."""
-    return 1 if rows < _WORTH_DIVIDING else _AT_ONCE * -(-rows // (_AT_ONCE * PART_ROWS))
+    return 1 if rows < _WORTH_DIVIDING else _AT_ONCE * -(-rows // (_AT_ONCE * KEY_RANGE_ROWS))
 
 
-def key_range(keys: Sequence[str], after: Sequence[Any] | None, until: Sequence[Any] | None) -> list[str]:
+def build_key_conditions(
+    keys: Sequence[str], after: Sequence[Any] | None, until: Sequence[Any] | None
+) -> list[str]:
     """SQL conditions for key tuples greater than `after` and up to `until`; None: no bound."""
     found = []
     if after is not None:
-        found += [f"`{keys[0]}` >= {literal(after[0])}", _beyond(keys, after, ">", "FALSE")]
+        found += [f"`{keys[0]}` >= {format_sql_literal(after[0])}", _compare_keys(keys, after, ">", "FALSE")]
     if until is not None:
-        found += [f"`{keys[0]}` <= {literal(until[0])}", _beyond(keys, until, "<", "TRUE")]
+        found += [f"`{keys[0]}` <= {format_sql_literal(until[0])}", _compare_keys(keys, until, "<", "TRUE")]
     return found
 
 
-def _beyond(keys: Sequence[str], bound: Sequence[Any], sign: str, equal: str) -> str:
+def _compare_keys(keys: Sequence[str], bound: Sequence[Any], sign: str, equal: str) -> str:
     # Spelled out: MariaDB compares (a, b) > (x, y) without its index.
     if not keys:
         return equal
-    name, value = f"`{keys[0]}`", literal(bound[0])
-    return f"({name} {sign} {value} OR ({name} = {value} AND {_beyond(keys[1:], bound[1:], sign, equal)}))"
+    name, value = f"`{keys[0]}`", format_sql_literal(bound[0])
+    return (
+        f"({name} {sign} {value} OR ({name} = {value} AND {_compare_keys(keys[1:], bound[1:], sign, equal)}))"
+    )
 
 
-def _ranges(bounds: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+def _pair_bounds(bounds: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
     return zip([None, *bounds], [*bounds, None], strict=True)
 
 
-def _select(part: Part, at: datetime | None, first: Any, last: Any, where: str) -> str:
+def _build_select(part: TableSelection, at: datetime | None, first: Any, last: Any, where: str) -> str:
     key = part.keys[0][0]
     stored = dict(part.stored)
     names = [*part.key_names, EVENT_TIME, INGESTED_AT, *(stored.get(n, n) for n in part.column_names)]
     conditions = [where] if where else []
     if first is not None:
-        conditions.append(f"`{key}` > {literal(first)}")
+        conditions.append(f"`{key}` > {format_sql_literal(first)}")
     if last is not None:
-        conditions.append(f"`{key}` <= {literal(last)}")
+        conditions.append(f"`{key}` <= {format_sql_literal(last)}")
     chosen = ", ".join(f"`{name}`" for name in names)
-    moment = f" FOR SYSTEM_TIME AS OF {literal(at)}" if at is not None else ""
+    moment = f" FOR SYSTEM_TIME AS OF {format_sql_literal(at)}" if at is not None else ""
     order = ", ".join(f"`{name}`" for name in (*part.key_names, EVENT_TIME, INGESTED_AT))
     return (
         f"SELECT {chosen} FROM `{part.table}`{moment}"  # noqa: S608  checked names
@@ -113,7 +118,7 @@ def _select(part: Part, at: datetime | None, first: Any, last: Any, where: str) 
     )
 
 
-def _divided(rows: pa.Table, bounds: Sequence[Any]) -> Iterator[pa.Table]:
+def _split_by_bounds(rows: pa.Table, bounds: Sequence[Any]) -> Iterator[pa.Table]:
     """Rows of several statements, whose chunks come mixed, statement by statement: one chunk a column."""
     chunks: list[list[pa.RecordBatch]] = [[] for _ in range(len(bounds) + 1)]
     for batch in rows.to_batches():

@@ -22,18 +22,18 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from evergreen.errors import EmptyTrainingSet
-from evergreen.store.connection.arrow import digest, numbers
+from evergreen.store.connection.arrow import digest_table, to_integers
 from evergreen.store.history import asof, scan
-from evergreen.store.history.cache import Cache, Draft, settle
-from evergreen.store.history.query import Part, Query, query_of
+from evergreen.store.history.cache import Cache, Draft, finish_drafts
+from evergreen.store.history.query import Query, TableSelection, build_query
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.store.tables.frames import to_frame
 from evergreen.store.tables.table_state import (
     TableState,
-    check_kept,
-    check_there,
+    check_history_kept,
+    check_tables_exist,
+    find_settled_moment,
     read_states,
-    settled_moment,
 )
 from evergreen.usecase import EVENT_TIME, UseCase
 
@@ -44,8 +44,9 @@ CACHE_MB = 4096
 class TrainingSet:
     """`table`: keys, event_time (the label's), stored features, label; sorted by (event_time, keys).
 
-    Numbers are int64 or float64, categories and texts strings, missing values null. `digest` is the SHA-256
-    of its content; `query` (JSON-able) and `read_at` (UTC, of the server's clock) say how to read it again.
+    Numbers are int64 or float64, categories and texts strings, missing values null. `digest_table` is the
+    SHA-256 of its content; `query` (JSON-able) and `read_at` (UTC, of the server's clock) say how to read it
+    again.
     """
 
     table: pa.Table
@@ -87,7 +88,7 @@ def read_training_set(
     Raises EmptyTrainingSet when no row is left, HistoryExpired when the rows of `read_at` are no longer
     kept, SchemaMismatch, StoreUnreachable, and StoreError before the tables exist.
     """
-    return read_query(engine, query_of(use_case, as_of, since), read_at, cache=cache, cache_mb=cache_mb)
+    return read_query(engine, build_query(use_case, as_of, since), read_at, cache=cache, cache_mb=cache_mb)
 
 
 def read_query(
@@ -101,16 +102,16 @@ def read_query(
     """The training set of a query; see `read_training_set`."""
     with engine.connect() as connection:
         if read_at is None:
-            read_at, states = settled_moment(connection, query.use_case, query.tables)
+            read_at, states = find_settled_moment(connection, query.use_case, query.tables)
         else:
             states = read_states(connection, query.tables)
-            check_kept(states, read_at)
-    check_there(states, query.tables)
+            check_history_kept(states, read_at)
+    check_tables_exist(states, query.tables)
     with (
         _Reader(engine, read_at, states, query, cache, cache_mb) as reader,
         ThreadPoolExecutor(asof.THREADS) as pool,
     ):
-        found, labels = _joined(reader, query, pool)
+        found, labels = _join_labels(reader, query, pool)
     if not found.num_rows:
         raise EmptyTrainingSet(
             f"{query.use_case} has no labelled row as of {query.as_of.isoformat()}"
@@ -119,17 +120,17 @@ def read_query(
             hint=f"ingest first (evergreen run ingest {query.use_case} --as-of ...), or choose a later moment"
             + (f"; labels are known {query.delay} after their event time" if query.delay else ""),
         )
-    return TrainingSet(found, digest(found), query.as_of, read_at, query.to_json())
+    return TrainingSet(found, digest_table(found), query.as_of, read_at, query.to_json())
 
 
-def _joined(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Table, int]:
+def _join_labels(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Table, int]:
     """The joined table, and how many labels there were."""
-    with _begun(reader.parts(query.views[0])) as first:
-        return _looked_up(reader, query, pool, first)
+    with _read_first_ahead(reader.parts(query.views[0])) as first:
+        return _look_up_views(reader, query, pool, first)
 
 
 @contextmanager
-def _begun(parts: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
+def _read_first_ahead(parts: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
     """The same parts, the first of which is already being read: one table alone leaves a core idle."""
     with ThreadPoolExecutor(1) as ahead:
         first = ahead.submit(lambda: list(islice(parts, 1)))
@@ -146,10 +147,10 @@ def _begun(parts: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
                 parts.close()
 
 
-def _looked_up(
+def _look_up_views(
     reader: _Reader, query: Query, pool: Executor, first: Iterator[pa.Table]
 ) -> tuple[pa.Table, int]:
-    labels = _labels(reader, query, pool)
+    labels = _read_labels(reader, query, pool)
     sought = asof.Labels.of(labels, query.key_names)
     target = query.label.column_names[0]
     columns = {name: labels[name] for name in (*query.key_names, EVENT_TIME)}
@@ -159,25 +160,27 @@ def _looked_up(
         rows = iter(())
         if len(sought):
             rows = first if view is query.views[0] else reader.parts(view)
-        found, seen = asof.look_up(sought, rows, query.key_names, schema, query.as_of, view.max_age, pool)
+        found, seen = asof.look_up_features(
+            sought, rows, query.key_names, schema, query.as_of, view.max_age, pool
+        )
         columns |= found
         known |= seen
-    return asof.finish({**columns, target: labels[target]}, sought, known, pool), len(sought)
+    return asof.sort_known_labels({**columns, target: labels[target]}, sought, known, pool), len(sought)
 
 
-def _labels(reader: _Reader, query: Query, pool: Executor) -> pa.Table:
+def _read_labels(reader: _Reader, query: Query, pool: Executor) -> pa.Table:
     """Keys, event time and target of the labels that count, sorted by keys and time."""
     names = [*query.key_names, EVENT_TIME, *query.label.column_names]
     chosen: list[pa.Table] = []
-    last = asof.microseconds(query.as_of - query.delay)
-    first = asof.microseconds(query.since) if query.since else None
+    last = asof.to_microseconds(query.as_of - query.delay)
+    first = asof.to_microseconds(query.since) if query.since else None
     for rows in reader.parts(query.label):
-        times = numbers(rows[EVENT_TIME])
-        counts = (times <= last) & (numbers(rows[INGESTED_AT]) <= asof.microseconds(query.as_of))
+        times = to_integers(rows[EVENT_TIME])
+        counts = (times <= last) & (to_integers(rows[INGESTED_AT]) <= asof.to_microseconds(query.as_of))
         if first is not None:
             counts &= times > first
-        position = asof.last_versions(rows, query.key_names, counts)
-        chosen.append(pa.table(asof.take(rows, names, position, None, pool)))
+        position = asof.find_last_versions(rows, query.key_names, counts)
+        chosen.append(pa.table(asof.take_rows(rows, names, position, None, pool)))
     return pa.concat_tables(chosen, promote_options="permissive").combine_chunks()
 
 
@@ -199,15 +202,15 @@ class _Reader:
         self._bounds: dict[int, list[Any]] = {}
         self._drafts: list[Draft] = []
 
-    def parts(self, part: Part) -> Iterator[pa.Table]:
+    def parts(self, part: TableSelection) -> Iterator[pa.Table]:
         """The whole table as of `read_at`, sorted, in parts of whole keys."""
         state = self._states[part.table]
         kept = self._cache.find(part, state, self._read_at) if self._cache else None
         if kept is not None:
             yield from kept
             return
-        bounds = self._divisions(part, scan.worthwhile_parts(state.rows))
-        found = scan.parts(self._engine, part, self._read_at, bounds)
+        bounds = self._divisions(part, scan.choose_range_count(state.rows))
+        found = scan.read_key_ranges(self._engine, part, self._read_at, bounds)
         if self._cache is None or not state.settled(self._read_at):
             yield from found
             return
@@ -228,12 +231,14 @@ class _Reader:
                 with self._engine.connect() as connection:
                     states = read_states(connection, [draft.state.name for draft in self._drafts])
         finally:
-            settle(self._drafts, states)
+            finish_drafts(self._drafts, states)
 
-    def _divisions(self, part: Part, count: int) -> list[Any]:
+    def _divisions(self, part: TableSelection, count: int) -> list[Any]:
         if count < 2:
             return []
         if count not in self._bounds:
             table = self._query.views[0].table if part is self._query.label else part.table
-            self._bounds[count] = scan.boundaries(self._engine, f"{table}__online", part.keys[0][0], count)
+            self._bounds[count] = scan.find_key_bounds(
+                self._engine, f"{table}__online", part.keys[0][0], count
+            )
         return self._bounds[count]

@@ -44,21 +44,24 @@ class OnlineSelect:
             values = row[keys:end]
             for place, unpack in readers:
                 doubles = unpack(row[place], _HEAD_BYTES)
-                values += doubles if not row[place + 1] else _with_nulls(doubles, row[place + 1])
+                values += doubles if not row[place + 1] else _restore_nulls(doubles, row[place + 1])
             found[row[:keys]] = dict(zip(names, values, strict=True))
         return found
 
 
-def online_selects(use_case: UseCase) -> tuple[OnlineSelect, ...]:
+def build_online_selects(use_case: UseCase) -> tuple[OnlineSelect, ...]:
     """One SELECT per view. Views with a max age give their event time, too."""
     known = _made.get(use_case.name)
     # By identity: to compare two declarations takes longer than to make this anew.
     if known is None or known[0] is not use_case:
-        known = _made[use_case.name] = (use_case, tuple(_select(use_case, view) for view in use_case.views))
+        known = _made[use_case.name] = (
+            use_case,
+            tuple(_build_online_select(use_case, view) for view in use_case.views),
+        )
     return known[1]
 
 
-def _select(use_case: UseCase, view: FeatureView) -> OnlineSelect:
+def _build_online_select(use_case: UseCase, view: FeatureView) -> OnlineSelect:
     doubles = [feature.name for feature in view.features if feature.dtype == "float"]
     groups = [tuple(doubles[n : n + _MOST]) for n in range(0, len(doubles), _MOST)]
     packed = tuple(group for group in groups if len(group) >= _FEWEST)
@@ -67,7 +70,7 @@ def _select(use_case: UseCase, view: FeatureView) -> OnlineSelect:
     if view.max_age is not None:
         plain = (*plain, EVENT_TIME)
     keys = use_case.entity.key_names
-    columns = [*(f"`{name}`" for name in (*keys, *plain)), *(_packed(group) for group in packed)]
+    columns = [*(f"`{name}`" for name in (*keys, *plain)), *(_pack_columns(group) for group in packed)]
     wanted = ", ".join(f"`{name}`" for name in keys)
     return OnlineSelect(
         head=f"SELECT {', '.join(columns)} FROM `{use_case.online_table(view)}`"  # noqa: S608  checked names
@@ -78,7 +81,7 @@ def _select(use_case: UseCase, view: FeatureView) -> OnlineSelect:
     )
 
 
-def _with_nulls(doubles: tuple[float, ...], nulls: int) -> tuple[float | None, ...]:
+def _restore_nulls(doubles: tuple[float, ...], nulls: int) -> tuple[float | None, ...]:
     found: list[float | None] = list(doubles)
     while nulls:
         found[(nulls & -nulls).bit_length() - 1] = None
@@ -86,7 +89,7 @@ def _with_nulls(doubles: tuple[float, ...], nulls: int) -> tuple[float | None, .
     return tuple(found)
 
 
-def _packed(names: Sequence[str]) -> str:
+def _pack_columns(names: Sequence[str]) -> str:
     values = [f"IFNULL(`{name}`,0)" for name in names] + ["0"] * (len(names) % 2)
     points = ",".join(f"POINT({x},{y})" for x, y in zip(values[::2], values[1::2], strict=True))
     nulls = "|".join(f"ISNULL(`{name}`)<<{bit}" for bit, name in enumerate(names))

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from evergreen.store.connection.arrow import MOMENT, TYPES, literal, read_arrow
-from evergreen.store.connection.times import naive
+from evergreen.store.connection.arrow import ARROW_TYPES, MOMENT, format_sql_literal, read_arrow
+from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.history import asof, scan
-from evergreen.store.history.query import Part
-from evergreen.store.online.packing import online_selects
+from evergreen.store.history.query import TableSelection
+from evergreen.store.online.packing import build_online_selects
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.store.tables.frames import to_frame
 from evergreen.usecase import EVENT_TIME, FeatureView, UseCase
@@ -25,25 +25,25 @@ Keys = Sequence[tuple[Any, ...]]
 Bound = Sequence[Any] | None
 
 
-def read_online(
+def read_online_features(
     engine: sa.Engine, use_case: UseCase, keys: Keys, now: datetime | None = None
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
     """The newest stored features by key tuple, as plain values (None for missing); one query per view.
 
-    A key that no view knows is absent: see `missing_keys`. Features of a view that does not know it, or only
-    from longer than its `max_age` before `now` (aware UTC; None: this moment), are None.
+    A key that no view knows is absent: see `find_missing_keys`. Features of a view that does not know it, or
+    only from longer than its `max_age` before `now` (aware UTC; None: this moment), are None.
     """
     try:
-        condition = _among(keys)
+        condition = _format_key_list(keys)
     except UnicodeEncodeError:
         # Half a surrogate pair is no text, so nobody can have such a key.
-        return read_online(engine, use_case, [key for key in keys if _is_text(key)], now)
+        return read_online_features(engine, use_case, [key for key in keys if _is_text(key)], now)
     if not keys:
         return {}
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     blank = dict.fromkeys(feature.name for feature in use_case.stored_features)
     with engine.connect() as connection:
-        for view, select in zip(use_case.views, online_selects(use_case), strict=True):
+        for view, select in zip(use_case.views, build_online_selects(use_case), strict=True):
             rows = connection.exec_driver_sql(f"{select.head} {condition}").cursor.fetchall()
             vectors = select.decode(rows)
             if view.max_age is not None:
@@ -55,27 +55,29 @@ def read_online(
     return found
 
 
-def missing_keys(keys: Keys, found: Mapping[tuple[Any, ...], Any]) -> list[tuple[Any, ...]]:
-    """The keys that `read_online` was asked for and no view knows, in the order asked."""
+def find_missing_keys(keys: Keys, found: Mapping[tuple[Any, ...], Any]) -> list[tuple[Any, ...]]:
+    """The keys that `read_online_features` was asked for and no view knows, in the order asked."""
     return [tuple(key) for key in keys if tuple(key) not in found]
 
 
-def latest_rows(engine: sa.Engine, use_case: UseCase) -> pd.DataFrame:
+def read_latest_rows(engine: sa.Engine, use_case: UseCase) -> pd.DataFrame:
     """The whole online store: keys, `event_time` (the newest of the views') and stored features, by key."""
     tables = []
     for view in use_case.views:
-        part = _part(use_case, view, use_case.online_table(view))
-        tables += [pa.concat_tables(scan.parts(engine, part, None)).drop_columns([INGESTED_AT])]
-    return _merged(use_case, tables)
+        part = _build_selection(use_case, view, use_case.online_table(view))
+        tables += [pa.concat_tables(scan.read_key_ranges(engine, part, None)).drop_columns([INGESTED_AT])]
+    return _merge_views(use_case, tables)
 
 
-def key_ranges(engine: sa.Engine, use_case: UseCase, as_of: datetime, size: int) -> list[tuple[Bound, Bound]]:
+def compute_key_ranges(
+    engine: sa.Engine, use_case: UseCase, as_of: datetime, size: int
+) -> list[tuple[Bound, Bound]]:
     """Ranges (after, until] of key tuples, each with `size` of the keys known as of a moment, the last fewer.
 
     The first has no lower and the last no upper bound, so that together they hold every key, also those that
     are ingested between two reads. None where no key is known.
     """
-    keys = _keys_as_of(engine, use_case, as_of)
+    keys = _read_keys_as_of(engine, use_case, as_of)
     names = use_case.entity.key_names
     if not keys.num_rows:
         return []
@@ -85,29 +87,31 @@ def key_ranges(engine: sa.Engine, use_case: UseCase, as_of: datetime, size: int)
     return list(zip([None, *bounds], [*bounds, None], strict=True))
 
 
-def rows_as_of(
+def read_rows_as_of(
     engine: sa.Engine, use_case: UseCase, as_of: datetime, after: Bound = None, until: Bound = None
 ) -> pd.DataFrame:
     """The newest history row per key with event_time and ingested_at <= `as_of` (aware UTC), by key.
 
-    Columns as of `latest_rows`; features older than their view's `max_age` at `as_of` are missing. Only keys
-    greater than `after` and up to `until` (one value per key column; None: no bound).
+    Columns as of `read_latest_rows`; features older than their view's `max_age` at `as_of` are missing. Only
+    keys greater than `after` and up to `until` (one value per key column; None: no bound).
     """
     names = use_case.entity.key_names
-    where = " AND ".join([*_known(as_of), *scan.key_range(names, after, until)])
+    where = " AND ".join([*_build_known_conditions(as_of), *scan.build_key_conditions(names, after, until)])
     tables = []
     for view in use_case.views:
-        part = _part(use_case, view, use_case.history_table(view))
-        found = [_newest(rows, names) for rows in scan.parts(engine, part, None, where=where)]
-        tables.append(_without_old(pa.concat_tables(found), view, as_of))
-    return _merged(use_case, tables)
+        part = _build_selection(use_case, view, use_case.history_table(view))
+        found = [
+            _take_newest_rows(rows, names) for rows in scan.read_key_ranges(engine, part, None, where=where)
+        ]
+        tables.append(_blank_old_columns(pa.concat_tables(found), view, as_of))
+    return _merge_views(use_case, tables)
 
 
-def _among(keys: Keys) -> str:
+def _format_key_list(keys: Keys) -> str:
     """A list of keys as SQL text, not as placeholders, which would cost more than the server's own work."""
     if all(len(key) == 1 for key in keys):
-        return f"({','.join([literal(key[0]) for key in keys])})"
-    tuples = [",".join([literal(part) for part in key]) for key in keys]
+        return f"({','.join([format_sql_literal(key[0]) for key in keys])})"
+    tuples = [",".join([format_sql_literal(part) for part in key]) for key in keys]
     return f"(({'),('.join(tuples)}))"
 
 
@@ -122,27 +126,27 @@ def _is_text(key: Sequence[Any]) -> bool:
 def _blank_old(vectors: dict[tuple[Any, ...], dict[str, Any]], view: FeatureView, now: datetime) -> None:
     """Take the event time out of each vector, and everything out of those that are too old."""
     assert view.max_age is not None
-    oldest = naive(now) - view.max_age
+    oldest = to_naive_utc(now) - view.max_age
     for key, values in vectors.items():
         if values.pop(EVENT_TIME) < oldest:
             vectors[key] = dict.fromkeys(values)
 
 
-def _part(use_case: UseCase, view: FeatureView, table: str) -> Part:
+def _build_selection(use_case: UseCase, view: FeatureView, table: str) -> TableSelection:
     keys = tuple((key.name, key.dtype) for key in use_case.entity.keys)
-    return Part(table, keys, tuple((feature.name, feature.dtype) for feature in view.features))
+    return TableSelection(table, keys, tuple((feature.name, feature.dtype) for feature in view.features))
 
 
-def _keys_as_of(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> pa.Table:
+def _read_keys_as_of(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> pa.Table:
     """The different keys that any view knew as of a moment, in no order."""
     keys = use_case.entity.keys
     names = ", ".join(f"`{key.name}`" for key in keys)
-    schema = pa.schema([(key.name, TYPES[key.dtype]) for key in keys])
+    schema = pa.schema([(key.name, ARROW_TYPES[key.dtype]) for key in keys])
     found = [
         read_arrow(
             engine,
             f"SELECT DISTINCT {names} FROM `{use_case.history_table(view)}`"  # noqa: S608  checked names
-            f" WHERE {' AND '.join(_known(as_of))}",
+            f" WHERE {' AND '.join(_build_known_conditions(as_of))}",
             schema,
         )
         for view in use_case.views
@@ -150,17 +154,17 @@ def _keys_as_of(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> pa.Tab
     return pa.concat_tables(found).group_by(list(use_case.entity.key_names)).aggregate([])
 
 
-def _known(as_of: datetime) -> list[str]:
-    return [f"`{clock}` <= {literal(as_of)}" for clock in (EVENT_TIME, INGESTED_AT)]
+def _build_known_conditions(as_of: datetime) -> list[str]:
+    return [f"`{clock}` <= {format_sql_literal(as_of)}" for clock in (EVENT_TIME, INGESTED_AT)]
 
 
-def _newest(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+def _take_newest_rows(rows: pa.Table, names: Sequence[str]) -> pa.Table:
     """The last row of each key: rows are sorted by keys and both clocks."""
-    position = asof.last_of_key(rows, names)
+    position = asof.find_last_rows(rows, names)
     return rows.take(pa.array(position)).drop_columns([INGESTED_AT])
 
 
-def _without_old(rows: pa.Table, view: FeatureView, as_of: datetime) -> pa.Table:
+def _blank_old_columns(rows: pa.Table, view: FeatureView, as_of: datetime) -> pa.Table:
     if view.max_age is None:
         return rows
     fresh = pc.greater_equal(rows[EVENT_TIME], pa.scalar(as_of - view.max_age, rows[EVENT_TIME].type))
@@ -170,14 +174,14 @@ def _without_old(rows: pa.Table, view: FeatureView, as_of: datetime) -> pa.Table
     return rows
 
 
-def _merged(use_case: UseCase, tables: list[pa.Table]) -> pd.DataFrame:
+def _merge_views(use_case: UseCase, tables: list[pa.Table]) -> pd.DataFrame:
     names = list(use_case.entity.key_names)
-    merged = reduce(lambda left, right: _outer(left, right, names), tables)
+    merged = reduce(lambda left, right: _join_outer(left, right, names), tables)
     order = [*names, EVENT_TIME, *(feature.name for feature in use_case.stored_features)]
     return to_frame(merged.select(order).sort_by([(name, "ascending") for name in names]), names)
 
 
-def _outer(left: pa.Table, right: pa.Table, names: list[str]) -> pa.Table:
+def _join_outer(left: pa.Table, right: pa.Table, names: list[str]) -> pa.Table:
     merged = left.join(right, names, join_type="full outer", right_suffix="__right")
     other = f"{EVENT_TIME}__right"
     newest = pc.max_element_wise(*(merged[name].cast(pa.int64()) for name in (EVENT_TIME, other)))

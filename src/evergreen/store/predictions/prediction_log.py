@@ -12,8 +12,8 @@ import pandas as pd
 import sqlalchemy as sa
 
 from evergreen.errors import KeyNotFound, StoreError
-from evergreen.store.connection.database import NO_SUCH_TABLE, error_code
-from evergreen.store.connection.times import aware, naive
+from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import UseCase
@@ -21,7 +21,7 @@ from evergreen.usecase import UseCase
 _INSERT_ROWS = 500
 
 
-def predicted_at(prediction_id: str) -> datetime:
+def parse_prediction_time(prediction_id: str) -> datetime:
     """The moment (UTC, milliseconds) that a UUIDv7 carries in its first 48 bits (RFC 9562).
 
     Raises StoreError when the text is no UUIDv7.
@@ -42,13 +42,14 @@ def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Mapp
     """Log predictions, all of them or none; how many were new. A row that is there already stays as it is.
 
     A row holds prediction_id (UUIDv7), model_version, channel, keys, stored features, prediction, and maybe
-    probability and probabilities (by class); what is left out is NULL. `predicted_at` follows from the id.
-    Raises StoreError for an unknown field, SQLAlchemy's DataError for a value that its column cannot hold.
+    probability and probabilities (by class); what is left out is NULL. `parse_prediction_time` follows from
+    the id. Raises StoreError for an unknown field, SQLAlchemy's DataError for a value that its column cannot
+    hold.
     """
-    table = declared.prediction(use_case)
+    table = declared.build_prediction_table(use_case)
     values: dict[str, dict[str, Any]] = {}
     for row in rows:
-        logged = _logged(table, row)
+        logged = _build_log_row(table, row)
         values.setdefault(logged["prediction_id"], logged)
     if not values:
         return 0
@@ -84,10 +85,10 @@ def read_predictions(
     Columns as in the table, features with the shared dtypes; `probabilities` as dicts or None, integer keys
     as Int64 where some are missing.
     """
-    table = declared.prediction(use_case)
+    table = declared.build_prediction_table(use_case)
     statement = (
         sa.select(*table.c)
-        .where(table.c.predicted_at > naive(start), table.c.predicted_at <= naive(end))
+        .where(table.c.predicted_at > to_naive_utc(start), table.c.predicted_at <= to_naive_utc(end))
         .where(table.c.channel.in_(list(channels)))
         .order_by(table.c.predicted_at, table.c.prediction_id)
     )
@@ -97,13 +98,15 @@ def read_predictions(
     return frame
 
 
-def recent_rows(engine: sa.Engine, use_case: UseCase, until: datetime, limit: int) -> list[dict[str, Any]]:
+def read_recent_inputs(
+    engine: sa.Engine, use_case: UseCase, until: datetime, limit: int
+) -> list[dict[str, Any]]:
     """The newest online predictions' inputs up to a moment, in the form of a request; newest first."""
-    table = declared.prediction(use_case)
+    table = declared.build_prediction_table(use_case)
     names = [*use_case.entity.key_names, *(feature.name for feature in use_case.stored_features)]
     statement = (
         sa.select(*(table.c[name] for name in names))
-        .where(table.c.channel == "online", table.c.predicted_at <= naive(until))
+        .where(table.c.channel == "online", table.c.predicted_at <= to_naive_utc(until))
         .order_by(table.c.predicted_at.desc(), table.c.prediction_id.desc())
         .limit(limit)
     )
@@ -120,7 +123,7 @@ def count_predictions(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
 
     All zero before the use case's tables exist.
     """
-    table = declared.prediction(use_case)
+    table = declared.build_prediction_table(use_case)
     statement = sa.select(
         table.c.model_version, table.c.channel, sa.func.count(), sa.func.max(table.c.predicted_at)
     ).group_by(table.c.model_version, table.c.channel)
@@ -128,7 +131,7 @@ def count_predictions(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
         with engine.connect() as connection:
             rows = connection.execute(statement).all()
     except sa.exc.ProgrammingError as error:
-        if error_code(error) != NO_SUCH_TABLE:
+        if get_error_code(error) != NO_SUCH_TABLE:
             raise
         rows = []
     by_version: dict[str, int] = {}
@@ -141,7 +144,7 @@ def count_predictions(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
         "total": sum(by_channel.values()),
         "by_version": by_version,
         "by_channel": by_channel,
-        "last_at": aware(last).isoformat() if last else None,
+        "last_at": to_aware_utc(last).isoformat() if last else None,
     }
 
 
@@ -152,44 +155,44 @@ def record_actual(
 
     Raises KeyNotFound when no logged prediction has that id.
     """
-    table = declared.prediction(use_case)
+    table = declared.build_prediction_table(use_case)
     unknown = KeyNotFound(
         f"{use_case.name} has no prediction {prediction_id!r} in its log",
         hint="send the prediction_id of an answer of this service, within the log's retention",
     )
     try:
-        moment = naive(predicted_at(prediction_id))
+        moment = to_naive_utc(parse_prediction_time(prediction_id))
     except StoreError:
         raise unknown from None
     statement = (
         sa.update(table)
         .where(table.c.prediction_id == str(uuid.UUID(prediction_id)), table.c.predicted_at == moment)
-        .values(actual=actual, actual_at=naive(at))
+        .values(actual=actual, actual_at=to_naive_utc(at))
     )
     with engine.begin() as connection:
         if connection.execute(statement).rowcount == 0:
             raise unknown
 
 
-def _logged(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+def _build_log_row(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
     stray = sorted(set(row) - set(table.c.keys()))
     if stray:
         raise StoreError(
             f"{table.name} has no column {', '.join(stray)}",
             hint="log the use case's keys, stored features and the prediction's own fields",
         )
-    logged = {column.name: _plain(row.get(column.name)) for column in table.columns}
-    moment = predicted_at(str(row["prediction_id"]))
+    logged = {column.name: _to_plain_value(row.get(column.name)) for column in table.columns}
+    moment = parse_prediction_time(str(row["prediction_id"]))
     logged["prediction_id"] = str(uuid.UUID(str(row["prediction_id"])))
-    logged["predicted_at"] = naive(moment)
+    logged["predicted_at"] = to_naive_utc(moment)
     if isinstance(row.get("probabilities"), Mapping):
         logged["probabilities"] = json.dumps(row["probabilities"])
     if isinstance(row.get("actual_at"), datetime):
-        logged["actual_at"] = naive(row["actual_at"])
+        logged["actual_at"] = to_naive_utc(row["actual_at"])
     return logged
 
 
-def _plain(value: Any) -> Any:
+def _to_plain_value(value: Any) -> Any:
     """NumPy scalars as Python's own; NaN and infinity, which DOUBLE cannot hold, as NULL."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, float) and not (abs(value) < float("inf")):

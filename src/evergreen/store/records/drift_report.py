@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.times import aware, naive
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ _REPORT = "id, use_case, as_of, model_version, window_start, window_end, row_cou
 _DECISION = "id, use_case, as_of, retrain, reason, drift_report_id, created_at"
 
 
-def report_id(use_case: str, as_of: datetime) -> str:
+def compute_report_id(use_case: str, as_of: datetime) -> str:
     """The id of the report of (use_case, as_of), a UUIDv5."""
-    return _id("drift", use_case, as_of)
+    return _compute_id("drift", use_case, as_of)
 
 
-def decision_id(use_case: str, as_of: datetime) -> str:
+def compute_decision_id(use_case: str, as_of: datetime) -> str:
     """The id of the decision of (use_case, as_of), a UUIDv5."""
-    return _id("decision", use_case, as_of)
+    return _compute_id("decision", use_case, as_of)
 
 
 def save_report(engine: sa.Engine, made: DriftReport) -> DriftReport:
@@ -73,9 +73,9 @@ def save_report(engine: sa.Engine, made: DriftReport) -> DriftReport:
             ),
             {
                 **vars(made),
-                "as_of": naive(made.as_of),
-                "window_start": naive(made.window_start),
-                "window_end": naive(made.window_end),
+                "as_of": to_naive_utc(made.as_of),
+                "window_start": to_naive_utc(made.window_start),
+                "window_end": to_naive_utc(made.window_end),
                 "report": json.dumps(made.report),
             },
         )
@@ -97,15 +97,15 @@ def add_to_report(engine: sa.Engine, made: DriftReport, part: str, content: Mapp
 
 def find_report(engine: sa.Engine, use_case: str, as_of: datetime) -> DriftReport | None:
     """The report of exactly that moment, if there is one."""
-    return _report(engine, "AND as_of = :as_of", use_case, as_of)
+    return _read_report(engine, "AND as_of = :as_of", use_case, as_of)
 
 
-def latest_report(engine: sa.Engine, use_case: str) -> DriftReport | None:
+def find_latest_report(engine: sa.Engine, use_case: str) -> DriftReport | None:
     """The report of the greatest moment."""
-    return _report(engine, "ORDER BY as_of DESC LIMIT 1", use_case, None)
+    return _read_report(engine, "ORDER BY as_of DESC LIMIT 1", use_case, None)
 
 
-def last_window_end(engine: sa.Engine, use_case: str, before: datetime) -> datetime | None:
+def find_last_window_end(engine: sa.Engine, use_case: str, before: datetime) -> datetime | None:
     """Where the last window with a verdict ended, among the reports of an earlier moment than `before`."""
     with engine.connect() as connection:
         end = connection.execute(
@@ -113,9 +113,9 @@ def last_window_end(engine: sa.Engine, use_case: str, before: datetime) -> datet
                 "SELECT MAX(window_end) FROM drift_report"
                 " WHERE use_case = :use_case AND as_of < :before AND drifted IS NOT NULL"
             ),
-            {"use_case": use_case, "before": naive(before)},
+            {"use_case": use_case, "before": to_naive_utc(before)},
         ).scalar()
-    return aware(end) if end else None
+    return to_aware_utc(end) if end else None
 
 
 def save_decision(engine: sa.Engine, made: Decision) -> Decision:
@@ -126,7 +126,7 @@ def save_decision(engine: sa.Engine, made: Decision) -> Decision:
                 f"INSERT INTO retrain_decision ({_DECISION}) VALUES (:id, :use_case, :as_of, :retrain,"  # noqa: S608
                 " :reason, :drift_report_id, :created_at) ON DUPLICATE KEY UPDATE id = id"
             ),
-            {**vars(made), "as_of": naive(made.as_of), "created_at": naive(made.created_at)},
+            {**vars(made), "as_of": to_naive_utc(made.as_of), "created_at": to_naive_utc(made.created_at)},
         )
     found = find_decision(engine, made.use_case, made.as_of)
     assert found is not None
@@ -135,17 +135,19 @@ def save_decision(engine: sa.Engine, made: Decision) -> Decision:
 
 def find_decision(engine: sa.Engine, use_case: str, as_of: datetime) -> Decision | None:
     """The decision of exactly that moment, if there is one."""
-    return _decision(engine, "AND as_of = :as_of", use_case, as_of)
+    return _read_decision(engine, "AND as_of = :as_of", use_case, as_of)
 
 
-def last_retrain(engine: sa.Engine, use_case: str, before: datetime) -> Decision | None:
+def find_last_retrain(engine: sa.Engine, use_case: str, before: datetime) -> Decision | None:
     """The last decision to retrain of an earlier moment than `before`."""
-    return _decision(engine, "AND retrain AND as_of < :as_of ORDER BY as_of DESC LIMIT 1", use_case, before)
+    return _read_decision(
+        engine, "AND retrain AND as_of < :as_of ORDER BY as_of DESC LIMIT 1", use_case, before
+    )
 
 
-def latest_drift(engine: sa.Engine, use_case: str) -> dict[str, Any] | None:
+def describe_latest_drift(engine: sa.Engine, use_case: str) -> dict[str, Any] | None:
     """The latest drift report in short: moments as aware UTC, the five features of greatest PSI."""
-    found = latest_report(engine, use_case)
+    found = find_latest_report(engine, use_case)
     if found is None:
         return None
     features = found.report["features"]
@@ -163,44 +165,46 @@ def latest_drift(engine: sa.Engine, use_case: str) -> dict[str, Any] | None:
     }
 
 
-def latest_decision(engine: sa.Engine, use_case: str) -> dict[str, Any] | None:
+def describe_latest_decision(engine: sa.Engine, use_case: str) -> dict[str, Any] | None:
     """The latest decision: as_of (aware UTC), retrain, reason."""
-    found = _decision(engine, "ORDER BY as_of DESC LIMIT 1", use_case, None)
+    found = _read_decision(engine, "ORDER BY as_of DESC LIMIT 1", use_case, None)
     return {"as_of": found.as_of, "retrain": found.retrain, "reason": found.reason} if found else None
 
 
-def _id(kind: str, use_case: str, as_of: datetime) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:{kind}:{use_case}:{naive(as_of).isoformat()}"))
+def _compute_id(kind: str, use_case: str, as_of: datetime) -> str:
+    return str(
+        uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:{kind}:{use_case}:{to_naive_utc(as_of).isoformat()}")
+    )
 
 
-def _one(
+def _read_row(
     engine: sa.Engine, columns: str, table: str, which: str, use_case: str, as_of: datetime | None
 ) -> dict[str, Any] | None:
     with engine.connect() as connection:
         # Columns, table and condition are this module's own text.
         row = connection.execute(
             sa.text(f"SELECT {columns} FROM {table} WHERE use_case = :use_case {which}"),  # noqa: S608
-            {"use_case": use_case} | ({"as_of": naive(as_of)} if as_of else {}),
+            {"use_case": use_case} | ({"as_of": to_naive_utc(as_of)} if as_of else {}),
         ).one_or_none()
     return dict(row._mapping) if row else None
 
 
-def _report(engine: sa.Engine, which: str, use_case: str, as_of: datetime | None) -> DriftReport | None:
-    fields = _one(engine, _REPORT, "drift_report", which, use_case, as_of)
+def _read_report(engine: sa.Engine, which: str, use_case: str, as_of: datetime | None) -> DriftReport | None:
+    fields = _read_row(engine, _REPORT, "drift_report", which, use_case, as_of)
     if fields is None:
         return None
     for name in ("as_of", "window_start", "window_end"):
-        fields[name] = aware(fields[name])
+        fields[name] = to_aware_utc(fields[name])
     fields["drifted"] = None if fields["drifted"] is None else bool(fields["drifted"])
     fields["report"] = json.loads(fields["report"])
     return DriftReport(**fields)
 
 
-def _decision(engine: sa.Engine, which: str, use_case: str, as_of: datetime | None) -> Decision | None:
-    fields = _one(engine, _DECISION, "retrain_decision", which, use_case, as_of)
+def _read_decision(engine: sa.Engine, which: str, use_case: str, as_of: datetime | None) -> Decision | None:
+    fields = _read_row(engine, _DECISION, "retrain_decision", which, use_case, as_of)
     if fields is None:
         return None
     for name in ("as_of", "created_at"):
-        fields[name] = aware(fields[name])
+        fields[name] = to_aware_utc(fields[name])
     fields["retrain"] = bool(fields["retrain"])
     return Decision(**fields)

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.times import aware
+from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.records.ingest_run import INGEST_RUN
 from evergreen.store.tables import declared
 from evergreen.usecase import (
@@ -22,7 +22,7 @@ from evergreen.usecase import (
 )
 
 
-def listing(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
+def describe_features(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
     """Everything declared and what stands in the tables, JSON-able; one scan per table, all counts exact.
 
     {"use_case", "title", "problem", "newest_ingest": the greatest as_of loaded, "entity": {"name", "keys"},
@@ -36,7 +36,7 @@ def listing(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
     both are None where there are none, and for timeless rows. Raises StoreUnreachable.
     """
     with engine.connect() as connection:
-        there = _columns(connection, use_case)
+        there = _read_columns(connection, use_case)
         newest = _newest_ingest(connection, use_case, there)
         return {
             "use_case": use_case.name,
@@ -50,12 +50,12 @@ def listing(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
                     for key in use_case.entity.keys
                 ],
             },
-            "views": [_view(connection, use_case, view, there, newest) for view in use_case.views],
+            "views": [_describe_view(connection, use_case, view, there, newest) for view in use_case.views],
             "on_demand": [
-                {**_told(use_case, feature), "inputs": list(feature.inputs)}
+                {**_describe_feature(use_case, feature), "inputs": list(feature.inputs)}
                 for feature in use_case.on_demand_order
             ],
-            "label": _label(connection, use_case, there, newest),
+            "label": _describe_label(connection, use_case, there, newest),
             "feature_sets": [
                 {
                     "name": chosen.name,
@@ -68,28 +68,28 @@ def listing(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
         }
 
 
-def _view(
+def _describe_view(
     connection: sa.Connection,
     use_case: UseCase,
     view: FeatureView,
     there: dict[str, set[str]],
     newest: datetime | None,
 ) -> dict[str, Any]:
-    table, online = declared.history(use_case, view), declared.online(use_case, view)
-    size, _ = _scan(connection, table, (), there, newest)
+    table, online = declared.build_history_table(use_case, view), declared.build_online_table(use_case, view)
+    size, _ = _measure_table(connection, table, (), there, newest)
     # Of the newest rows: what history lacks is the past's, such as features that were declared later.
-    keys, filled = _scan(connection, online, view.feature_names, there, newest)
+    keys, filled = _measure_table(connection, online, view.feature_names, there, newest)
     return {
         "name": view.name,
         "meaning": view.meaning,
-        "source": _place(view.source),
+        "source": _describe_source(view.source),
         "table": table.name,
         **size,
         "keys": keys["rows"],
         "max_age_seconds": view.max_age.total_seconds() if view.max_age else None,
         "features": [
             {
-                **_told(use_case, feature),
+                **_describe_feature(use_case, feature),
                 "null_rate": _null_rate(keys["rows"], filled.get(feature.name)),
                 "minimum": feature.minimum,
                 "maximum": feature.maximum,
@@ -100,24 +100,24 @@ def _view(
     }
 
 
-def _label(
+def _describe_label(
     connection: sa.Connection, use_case: UseCase, there: dict[str, set[str]], newest: datetime | None
 ) -> dict[str, Any]:
     label = use_case.label
-    size, _ = _scan(connection, declared.label(use_case), (), there, newest)
+    size, _ = _measure_table(connection, declared.build_label_table(use_case), (), there, newest)
     return {
         "name": label.name,
         "type": "category" if label.classes else "float",
         "meaning": label.meaning,
         "classes": list(label.classes),
-        "source": _place(label.source),
+        "source": _describe_source(label.source),
         "delay_seconds": label.delay.total_seconds(),
         "table": use_case.label_table,
         **size,
     }
 
 
-def _told(use_case: UseCase, feature: Feature | OnDemandFeature) -> dict[str, Any]:
+def _describe_feature(use_case: UseCase, feature: Feature | OnDemandFeature) -> dict[str, Any]:
     return {
         "name": feature.name,
         "type": feature.dtype,
@@ -127,7 +127,7 @@ def _told(use_case: UseCase, feature: Feature | OnDemandFeature) -> dict[str, An
     }
 
 
-def _scan(
+def _measure_table(
     connection: sa.Connection,
     table: sa.Table,
     columns: tuple[str, ...],
@@ -145,7 +145,7 @@ def _scan(
         *(sa.func.count(table.c[name]) for name in counted),
     ).select_from(table)
     rows, last, *filled = connection.execute(statement).one()
-    last = aware(last) if last else None
+    last = to_aware_utc(last) if last else None
     if last == TIMELESS:
         last = None
     size = {
@@ -160,10 +160,10 @@ def _null_rate(rows: int, filled: int | None) -> float | None:
     return None if not rows or filled is None else (rows - filled) / rows
 
 
-def _columns(connection: sa.Connection, use_case: UseCase) -> dict[str, set[str]]:
+def _read_columns(connection: sa.Connection, use_case: UseCase) -> dict[str, set[str]]:
     """The columns that are there, by table: the declaration may be ahead of the tables."""
     catalogue = declared.CATALOGUE.c
-    wanted = [*(table.name for table in declared.tables(use_case)), INGEST_RUN.name]
+    wanted = [*(table.name for table in declared.build_tables(use_case)), INGEST_RUN.name]
     statement = (
         sa.select(catalogue.table_name, catalogue.column_name)
         .where(catalogue.table_schema == sa.func.database())
@@ -186,10 +186,10 @@ def _newest_ingest(
         .where(INGEST_RUN.c.status == "loaded")
     )
     newest = connection.execute(statement).scalar()
-    return aware(newest) if newest else None
+    return to_aware_utc(newest) if newest else None
 
 
-def _place(source: Source) -> str:
+def _describe_source(source: Source) -> str:
     place = source.path if isinstance(source, FileSource) else source.connection
     if "://" not in place:
         return place

@@ -27,14 +27,14 @@ _IDLE_SECONDS = 30 * 86_400
 
 
 @contextmanager
-def working_on(
+def hold_ingest_lock(
     engine: sa.Engine, run_id: str, use_case: str, seconds: float = _WAIT_SECONDS
 ) -> Iterator[None]:
     """Be the only process at work on that ingest run.
 
     Raises StoreError when another one is, for longer than `seconds`; StoreUnreachable.
     """
-    lock = {"name": _lock(engine, run_id)}
+    lock = {"name": _build_lock_name(engine, run_id)}
     with engine.connect() as connection:
         connection.exec_driver_sql(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
         got = connection.execute(
@@ -57,7 +57,7 @@ def working_on(
                 logger.warning("MariaDB went away during an ingest of %s", use_case)
 
 
-def interrupted(engine: sa.Engine, runs: Iterable[IngestRun]) -> set[str]:
+def find_interrupted_runs(engine: sa.Engine, runs: Iterable[IngestRun]) -> set[str]:
     """The ids of those runs that were begun and not ended, and on which nobody is at work."""
     with engine.connect() as connection:
         return {run.id for run in runs if is_interrupted(connection, run.id, run.status)}
@@ -68,8 +68,8 @@ def is_interrupted(connection: sa.Connection, run_id: str, status: str) -> bool:
     if status not in _UNDER_WAY:
         return False
     asked = sa.text("SELECT IS_USED_LOCK(:name)")
-    return connection.execute(asked, {"name": _lock(connection.engine, run_id)}).scalar() is None
+    return connection.execute(asked, {"name": _build_lock_name(connection.engine, run_id)}).scalar() is None
 
 
-def _lock(engine: sa.Engine, run_id: str) -> str:
+def _build_lock_name(engine: sa.Engine, run_id: str) -> str:
     return f"evergreen.{engine.url.database}.ingest_run.{run_id}"

@@ -13,8 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.store.connection.database import NO_SUCH_TABLE, error_code
-from evergreen.store.connection.times import aware, naive
+from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.records.ingest_lock import is_interrupted
 from evergreen.store.tables import declared
 from evergreen.store.tables.declared import INGESTED_AT
@@ -68,9 +68,9 @@ class IngestRun:
     seconds: float | None = None
 
 
-def ingest_id(use_case: UseCase, as_of: datetime, override: str = "") -> str:
+def compute_ingest_id(use_case: UseCase, as_of: datetime, override: str = "") -> str:
     """The id of the run for (use case, as_of, override)."""
-    return str(uuid.uuid5(_NAMESPACE, f"{use_case.name}|{naive(as_of).isoformat()}|{override}"))
+    return str(uuid.uuid5(_NAMESPACE, f"{use_case.name}|{to_naive_utc(as_of).isoformat()}|{override}"))
 
 
 def start_ingest(engine: sa.Engine, use_case: UseCase, as_of: datetime, override: str = "") -> IngestRun:
@@ -79,18 +79,18 @@ def start_ingest(engine: sa.Engine, use_case: UseCase, as_of: datetime, override
     Its interval begins (exclusively) at the as_of of the last loaded run before it, else in 1970; a rerun
     keeps the interval that it had, so that it reads the same rows.
     """
-    run_id = ingest_id(use_case, as_of, override)
+    run_id = compute_ingest_id(use_case, as_of, override)
     before = (
         sa.select(sa.func.max(INGEST_RUN.c.as_of))
         .where(INGEST_RUN.c.use_case == use_case.name, INGEST_RUN.c.status == "loaded")
-        .where(INGEST_RUN.c.as_of < naive(as_of))
+        .where(INGEST_RUN.c.as_of < to_naive_utc(as_of))
     )
     with engine.begin() as connection:
-        start = connection.execute(before).scalar() or naive(TIMELESS)
+        start = connection.execute(before).scalar() or to_naive_utc(TIMELESS)
         statement = sa.dialects.mysql.insert(INGEST_RUN).values(
             id=run_id,
             use_case=use_case.name,
-            as_of=naive(as_of),
+            as_of=to_naive_utc(as_of),
             interval_start=start,
             source_override=override,
             status="extracting",
@@ -103,34 +103,46 @@ def start_ingest(engine: sa.Engine, use_case: UseCase, as_of: datetime, override
     return get_ingest(engine, run_id)
 
 
-def knew_before(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, as_of: datetime) -> bool:
+def has_earlier_rows(
+    engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, as_of: datetime
+) -> bool:
     """Whether the part's table holds rows of an ingest before `as_of`; a rerun of `as_of` says the same."""
-    table = declared.label(use_case) if isinstance(part, Label) else declared.history(use_case, part)
-    earlier = sa.select(sa.literal(1)).where(table.c[INGESTED_AT] < naive(as_of)).limit(1)
+    table = (
+        declared.build_label_table(use_case)
+        if isinstance(part, Label)
+        else declared.build_history_table(use_case, part)
+    )
+    earlier = sa.select(sa.literal(1)).where(table.c[INGESTED_AT] < to_naive_utc(as_of)).limit(1)
     with engine.connect() as connection:
         return connection.execute(earlier).first() is not None
 
 
-def newest_event_time(
+def find_newest_event_time(
     engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, as_of: datetime
 ) -> datetime | None:
     """The greatest event time (aware UTC) that the part's table knew and that was due as of a moment."""
     if isinstance(part, Label):
-        table, due = declared.label(use_case), as_of - part.delay
+        table, due = declared.build_label_table(use_case), as_of - part.delay
     else:
-        table, due = declared.history(use_case, part), as_of
+        table, due = declared.build_history_table(use_case, part), as_of
     newest = sa.select(sa.func.max(table.c[EVENT_TIME]))
-    newest = newest.where(table.c[EVENT_TIME] <= naive(due), table.c[INGESTED_AT] <= naive(as_of))
+    newest = newest.where(
+        table.c[EVENT_TIME] <= to_naive_utc(due), table.c[INGESTED_AT] <= to_naive_utc(as_of)
+    )
     with engine.connect() as connection:
         found = connection.execute(newest).scalar()
-    return aware(found) if found else None
+    return to_aware_utc(found) if found else None
 
 
-def holds_load(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, run: IngestRun) -> bool:
+def has_rows_of_run(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, run: IngestRun) -> bool:
     """Whether the part's table still is the one that `run` loaded into, and keeps some of its rows; of a run
     that brought no news, some of those that it found there."""
-    table = declared.label(use_case) if isinstance(part, Label) else declared.history(use_case, part)
-    moment, ingested = naive(run.as_of), table.c[INGESTED_AT]
+    table = (
+        declared.build_label_table(use_case)
+        if isinstance(part, Label)
+        else declared.build_history_table(use_case, part)
+    )
+    moment, ingested = to_naive_utc(run.as_of), table.c[INGESTED_AT]
     mine = sa.select(sa.literal(1)).where(ingested == moment if run.rows_loaded else ingested <= moment)
     made = sa.text(
         "SELECT create_time FROM information_schema.tables"
@@ -138,14 +150,14 @@ def holds_load(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, 
     )
     with engine.connect() as connection:
         born = connection.execute(made, {"name": table.name}).scalar()
-        if born is None or run.finished_at is None or aware(born) > run.finished_at:
+        if born is None or run.finished_at is None or to_aware_utc(born) > run.finished_at:
             return False
         if connection.execute(mine.limit(1)).first() is None:
             return False
         if isinstance(part, Label):
             return True
         # Whoever emptied the online table wants it filled again.
-        online = declared.online(use_case, part)
+        online = declared.build_online_table(use_case, part)
         return connection.execute(sa.select(sa.literal(1)).select_from(online).limit(1)).first() is not None
 
 
@@ -162,7 +174,7 @@ def find_ingest(engine: sa.Engine, run_id: str) -> IngestRun | None:
     with engine.connect() as connection:
         found = connection.execute(sa.select(INGEST_RUN).where(INGEST_RUN.c.id == run_id)).mappings()
         row = found.one_or_none()
-    return None if row is None else _run(row)
+    return None if row is None else _parse_run(row)
 
 
 def list_ingests(engine: sa.Engine, use_case: UseCase, limit: int = 20) -> list[IngestRun]:
@@ -170,10 +182,10 @@ def list_ingests(engine: sa.Engine, use_case: UseCase, limit: int = 20) -> list[
     statement = sa.select(INGEST_RUN).where(INGEST_RUN.c.use_case == use_case.name)
     statement = statement.order_by(INGEST_RUN.c.started_at.desc()).limit(limit)
     with engine.connect() as connection:
-        return [_run(row) for row in connection.execute(statement).mappings()]
+        return [_parse_run(row) for row in connection.execute(statement).mappings()]
 
 
-def last_load(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> IngestRun | None:
+def find_last_load(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> IngestRun | None:
     """Of the runs that ever loaded, the one of the latest moment up to `as_of`; of one moment the last.
 
     Its status is not 'loaded' when it was begun again since.
@@ -181,16 +193,16 @@ def last_load(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> IngestRu
     statement = (
         sa.select(INGEST_RUN)
         .where(INGEST_RUN.c.use_case == use_case.name, INGEST_RUN.c.digest.is_not(None))
-        .where(INGEST_RUN.c.as_of <= naive(as_of))
+        .where(INGEST_RUN.c.as_of <= to_naive_utc(as_of))
         .order_by(INGEST_RUN.c.as_of.desc(), INGEST_RUN.c.started_at.desc())
         .limit(1)
     )
     with engine.connect() as connection:
         row = connection.execute(statement).mappings().one_or_none()
-    return None if row is None else _run(row)
+    return None if row is None else _parse_run(row)
 
 
-def usual_rows(engine: sa.Engine, use_case: UseCase, part: str, runs: int = 5) -> float | None:
+def compute_usual_rows(engine: sa.Engine, use_case: UseCase, part: str, runs: int = 5) -> float | None:
     """The median of the rows that the last loaded runs read for a part, per file where there were several;
     None before there are any. The run that caught up on all that a database holds does not count."""
     statement = (
@@ -221,7 +233,7 @@ def update_ingest(connection: sa.Connection, run_id: str, **values: Any) -> None
     connection.execute(sa.update(INGEST_RUN).where(INGEST_RUN.c.id == run_id).values(**written))
 
 
-def summary(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
+def summarize_store(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
     """What the store holds of a use case, JSON-able; zeros before its tables exist.
 
     {"views": {name: {"rows", "keys", "newest_event_time"}}, "label": {"rows", "newest_event_time"},
@@ -230,28 +242,28 @@ def summary(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
     with engine.connect() as connection:
         views = {
             view.name: {
-                **_size(connection, declared.history(use_case, view)),
-                "keys": _size(connection, declared.online(use_case, view))["rows"],
+                **_measure_table(connection, declared.build_history_table(use_case, view)),
+                "keys": _measure_table(connection, declared.build_online_table(use_case, view))["rows"],
             }
             for view in use_case.views
         }
         return {
             "views": views,
-            "label": _size(connection, declared.label(use_case)),
-            "last_ingest": _last_ingest(connection, use_case),
+            "label": _measure_table(connection, declared.build_label_table(use_case)),
+            "last_ingest": _describe_last_ingest(connection, use_case),
         }
 
 
-def _size(connection: sa.Connection, table: sa.Table) -> dict[str, Any]:
+def _measure_table(connection: sa.Connection, table: sa.Table) -> dict[str, Any]:
     statement = sa.select(sa.func.count(), sa.func.max(table.c[EVENT_TIME])).select_from(table)
-    found = _one(connection, statement)
+    found = _read_first_row(connection, statement)
     rows, newest = (found[0], found[1]) if found else (0, None)
-    return {"rows": rows, "newest_event_time": aware(newest).isoformat() if newest else None}
+    return {"rows": rows, "newest_event_time": to_aware_utc(newest).isoformat() if newest else None}
 
 
-def _last_ingest(connection: sa.Connection, use_case: UseCase) -> dict[str, Any] | None:
+def _describe_last_ingest(connection: sa.Connection, use_case: UseCase) -> dict[str, Any] | None:
     columns = INGEST_RUN.c
-    found = _one(
+    found = _read_first_row(
         connection,
         sa.select(columns.as_of, columns.status, columns.rows_loaded, columns.id)
         .where(columns.use_case == use_case.name)
@@ -261,27 +273,27 @@ def _last_ingest(connection: sa.Connection, use_case: UseCase) -> dict[str, Any]
     if not found:
         return None
     status = "interrupted" if is_interrupted(connection, found[3], found[1]) else found[1]
-    return {"as_of": aware(found[0]).isoformat(), "status": status, "rows_loaded": found[2]}
+    return {"as_of": to_aware_utc(found[0]).isoformat(), "status": status, "rows_loaded": found[2]}
 
 
-def _one(connection: sa.Connection, statement: Any) -> Sequence[Any] | None:
+def _read_first_row(connection: sa.Connection, statement: Any) -> Sequence[Any] | None:
     """The first row, or None; also None while the table does not exist."""
     try:
         found: Sequence[Any] | None = connection.execute(statement).first()
         return found
     except sa.exc.ProgrammingError as error:
-        if error_code(error) != NO_SUCH_TABLE:
+        if get_error_code(error) != NO_SUCH_TABLE:
             raise
         return None
 
 
-def _run(row: sa.RowMapping) -> IngestRun:
-    return IngestRun(**{name: _read(name, value) for name, value in row.items()})
+def _parse_run(row: sa.RowMapping) -> IngestRun:
+    return IngestRun(**{name: _parse_value(name, value) for name, value in row.items()})
 
 
-def _read(name: str, value: Any) -> Any:
+def _parse_value(name: str, value: Any) -> Any:
     if value is None:
         return None
     if name in _JSON:
         return json.loads(value)
-    return aware(value) if name in _MOMENTS else value
+    return to_aware_utc(value) if name in _MOMENTS else value

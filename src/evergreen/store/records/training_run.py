@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.errors import TrainingError
-from evergreen.store.connection.times import aware, naive
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 
-TABLE = sa.table(
+TRAINING_RUN_TABLE = sa.table(
     "training_run",
     *(
         sa.column(name)
@@ -75,20 +75,22 @@ class TrainingRun:
         return self.status in _ENDS
 
 
-def run_id(use_case: str, as_of: datetime) -> str:
+def compute_training_run_id(use_case: str, as_of: datetime) -> str:
     """The id that a training of that use case as of that moment always has (a UUIDv5)."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:training:{use_case}:{naive(as_of).isoformat()}"))
+    return str(
+        uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:training:{use_case}:{to_naive_utc(as_of).isoformat()}")
+    )
 
 
-def start(engine: sa.Engine, use_case: str, as_of: datetime, reason: str) -> TrainingRun:
+def start_training_run(engine: sa.Engine, use_case: str, as_of: datetime, reason: str) -> TrainingRun:
     """The training run of (use_case, as_of): a new one, or the one that an earlier call began."""
     values = {
-        "id": run_id(use_case, as_of),
+        "id": compute_training_run_id(use_case, as_of),
         "use_case": use_case,
-        "as_of": naive(as_of),
+        "as_of": to_naive_utc(as_of),
         "reason": reason[:_REASON_LENGTH],
         "status": "started",
-        "started_at": naive(datetime.now(UTC)),
+        "started_at": to_naive_utc(datetime.now(UTC)),
     }
     with engine.begin() as connection:
         connection.execute(
@@ -99,77 +101,90 @@ def start(engine: sa.Engine, use_case: str, as_of: datetime, reason: str) -> Tra
             ),
             values,
         )
-    return get(engine, run_id(use_case, as_of))
+    return get_training_run(engine, compute_training_run_id(use_case, as_of))
 
 
-def get(engine: sa.Engine, training_run: str) -> TrainingRun:
+def get_training_run(engine: sa.Engine, training_run: str) -> TrainingRun:
     """That training run. Raises TrainingError when there is none."""
     with engine.connect() as connection:
-        row = connection.execute(sa.select(TABLE).where(TABLE.c.id == training_run)).one_or_none()
+        row = connection.execute(
+            sa.select(TRAINING_RUN_TABLE).where(TRAINING_RUN_TABLE.c.id == training_run)
+        ).one_or_none()
     if row is None:
         raise TrainingError(
             f"there is no training run {training_run!r}", hint="start one: evergreen train USE_CASE"
         )
-    return _run(row)
+    return _parse_run(row)
 
 
-def of_version(engine: sa.Engine, use_case: str, version: int) -> TrainingRun:
+def get_run_of_version(engine: sa.Engine, use_case: str, version: int) -> TrainingRun:
     """The training that made that version. Raises TrainingError when none is on record."""
-    wanted = sa.select(TABLE).where(TABLE.c.use_case == use_case, TABLE.c.model_version == version)
+    wanted = sa.select(TRAINING_RUN_TABLE).where(
+        TRAINING_RUN_TABLE.c.use_case == use_case, TRAINING_RUN_TABLE.c.model_version == version
+    )
     with engine.connect() as connection:
-        row = connection.execute(wanted.order_by(TABLE.c.started_at.desc()).limit(1)).one_or_none()
+        row = connection.execute(
+            wanted.order_by(TRAINING_RUN_TABLE.c.started_at.desc()).limit(1)
+        ).one_or_none()
     if row is None:
         raise TrainingError(
             f"no training of {use_case} on record made version {version}",
             hint=f"evergreen dataset list {use_case} shows the trainings and their versions",
         )
-    return _run(row)
+    return _parse_run(row)
 
 
-def latest_unfinished(engine: sa.Engine, use_case: str, besides: str) -> TrainingRun | None:
+def find_unfinished_run(engine: sa.Engine, use_case: str, besides: str) -> TrainingRun | None:
     """The training of that use case that began last and has not ended, other than `besides`."""
     wanted = (
-        sa.select(TABLE)
+        sa.select(TRAINING_RUN_TABLE)
         .where(
-            TABLE.c.use_case == use_case, TABLE.c.id != besides, TABLE.c.status.not_in((*_ENDS, "waiting"))
+            TRAINING_RUN_TABLE.c.use_case == use_case,
+            TRAINING_RUN_TABLE.c.id != besides,
+            TRAINING_RUN_TABLE.c.status.not_in((*_ENDS, "waiting")),
         )
-        .order_by(TABLE.c.started_at.desc())
+        .order_by(TRAINING_RUN_TABLE.c.started_at.desc())
         .limit(1)
     )
     with engine.connect() as connection:
         row = connection.execute(wanted).one_or_none()
-    return _run(row) if row is not None else None
+    return _parse_run(row) if row is not None else None
 
 
-def latest_waiting(engine: sa.Engine, use_case: str) -> TrainingRun | None:
+def find_waiting_run(engine: sa.Engine, use_case: str) -> TrainingRun | None:
     """The newest training of that use case whose version passed and waits for a person's answer."""
     wanted = (
-        sa.select(TABLE)
-        .where(TABLE.c.use_case == use_case, TABLE.c.status.in_(("registered", "waiting")))
-        .order_by(TABLE.c.model_version.desc())
+        sa.select(TRAINING_RUN_TABLE)
+        .where(
+            TRAINING_RUN_TABLE.c.use_case == use_case,
+            TRAINING_RUN_TABLE.c.status.in_(("registered", "waiting")),
+        )
+        .order_by(TRAINING_RUN_TABLE.c.model_version.desc())
     )
     with engine.connect() as connection:
-        found = [_run(row) for row in connection.execute(wanted)]
+        found = [_parse_run(row) for row in connection.execute(wanted)]
     return next((run for run in found if run.verdict and run.verdict["passed"]), None)
 
 
-def _run(row: sa.Row[Any]) -> TrainingRun:
+def _parse_run(row: sa.Row[Any]) -> TrainingRun:
     fields = dict(row._mapping)
     for name in _JSON:
         fields[name] = json.loads(fields[name]) if fields[name] is not None else None
     for name in _MOMENTS:
-        fields[name] = aware(fields[name]) if fields[name] is not None else None
+        fields[name] = to_aware_utc(fields[name]) if fields[name] is not None else None
     return TrainingRun(**fields)
 
 
-def update(engine: sa.Engine, training_run: str, **fields: Any) -> TrainingRun:
+def update_training_run(engine: sa.Engine, training_run: str, **fields: Any) -> TrainingRun:
     """Set fields of a training run (mappings become JSON, moments naive UTC), and return it."""
     values: dict[str, Any] = {}
     for name, value in fields.items():
         if isinstance(value, Mapping):
             values[name] = json.dumps(value)
         else:
-            values[name] = naive(value) if isinstance(value, datetime) else value
+            values[name] = to_naive_utc(value) if isinstance(value, datetime) else value
     with engine.begin() as connection:
-        connection.execute(TABLE.update().where(TABLE.c.id == training_run).values(**values))
-    return get(engine, training_run)
+        connection.execute(
+            TRAINING_RUN_TABLE.update().where(TRAINING_RUN_TABLE.c.id == training_run).values(**values)
+        )
+    return get_training_run(engine, training_run)

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
 from evergreen.errors import SchemaMismatch
-from evergreen.store.connection.database import exclusive
+from evergreen.store.connection.database import hold_lock
 from evergreen.usecase import (
     CATEGORY_CHARACTERS,
     EVENT_TIME,
@@ -24,7 +24,7 @@ from evergreen.usecase import (
 INGESTED_AT = "ingested_at"
 
 # What the names of columns begin with that Evergreen has put aside; no declared name begins with it.
-ASIDE = "_"
+RESERVED_PREFIX = "_"
 
 ChangeKind = Literal["create table", "add", "drop", "retype"]
 
@@ -74,12 +74,12 @@ class Change:
         )
 
 
-def moment_type() -> sa.types.TypeEngine[Any]:
+def build_moment_type() -> sa.types.TypeEngine[Any]:
     """A naive UTC moment with microseconds."""
     return mysql.DATETIME(fsp=6)
 
 
-def value_type(dtype: DType) -> sa.types.TypeEngine[Any]:
+def build_value_type(dtype: DType) -> sa.types.TypeEngine[Any]:
     """The column type of a feature."""
     match dtype:
         case "int":
@@ -92,32 +92,39 @@ def value_type(dtype: DType) -> sa.types.TypeEngine[Any]:
             return mysql.TEXT()
 
 
-def history(use_case: UseCase, view: FeatureView) -> sa.Table:
+def build_history_table(use_case: UseCase, view: FeatureView) -> sa.Table:
     """Every version of every row of a view: key, event_time, ingested_at, features. System-versioned."""
-    return _table(use_case.history_table(view), [*_keys(use_case), *_clocks(), *_features(view)])
+    return _build_table(
+        use_case.history_table(view),
+        [*_build_key_columns(use_case), *_build_clock_columns(), *_build_feature_columns(view)],
+    )
 
 
-def online(use_case: UseCase, view: FeatureView) -> sa.Table:
+def build_online_table(use_case: UseCase, view: FeatureView) -> sa.Table:
     """The newest row per key of a view's history."""
-    clocks = [sa.Column(column.name, column.type, nullable=False) for column in _clocks()]
-    return _table(use_case.online_table(view), [*_keys(use_case), *clocks, *_features(view)])
+    clocks = [sa.Column(column.name, column.type, nullable=False) for column in _build_clock_columns()]
+    return _build_table(
+        use_case.online_table(view), [*_build_key_columns(use_case), *clocks, *_build_feature_columns(view)]
+    )
 
 
-def label(use_case: UseCase) -> sa.Table:
+def build_label_table(use_case: UseCase) -> sa.Table:
     """Every version of every label. System-versioned."""
     target = sa.Column(use_case.label.name, _target_type(use_case), nullable=False)
-    return _table(use_case.label_table, [*_keys(use_case), *_clocks(), target])
+    return _build_table(
+        use_case.label_table, [*_build_key_columns(use_case), *_build_clock_columns(), target]
+    )
 
 
-def prediction(use_case: UseCase) -> sa.Table:
+def build_prediction_table(use_case: UseCase) -> sa.Table:
     """The prediction log, partitioned by day. The id is a UUIDv7, so it carries `predicted_at`."""
     keys = [sa.Column(key.name, _key_type(key.dtype), nullable=True) for key in use_case.entity.keys]
-    features = [column for view in use_case.views for column in _features(view)]
-    return _table(
+    features = [column for view in use_case.views for column in _build_feature_columns(view)]
+    return _build_table(
         use_case.prediction_table,
         [
             sa.Column("prediction_id", mysql.CHAR(36, charset="ascii"), primary_key=True),
-            sa.Column("predicted_at", moment_type(), primary_key=True),
+            sa.Column("predicted_at", build_moment_type(), primary_key=True),
             sa.Column("model_version", sa.Integer, nullable=False),
             sa.Column("channel", mysql.ENUM("online", "batch", "canary"), nullable=False),
             *keys,
@@ -126,16 +133,20 @@ def prediction(use_case: UseCase) -> sa.Table:
             sa.Column("probability", mysql.DOUBLE(asdecimal=False)),
             sa.Column("probabilities", mysql.LONGTEXT),
             sa.Column("actual", _target_type(use_case)),
-            sa.Column("actual_at", moment_type()),
+            sa.Column("actual_at", build_moment_type()),
         ],
         sa.Index("by_channel", "channel", "predicted_at"),
     )
 
 
-def tables(use_case: UseCase) -> tuple[sa.Table, ...]:
+def build_tables(use_case: UseCase) -> tuple[sa.Table, ...]:
     """All tables of a use case."""
-    views = [table(use_case, view) for view in use_case.views for table in (history, online)]
-    return (*views, label(use_case), prediction(use_case))
+    views = [
+        table(use_case, view)
+        for view in use_case.views
+        for table in (build_history_table, build_online_table)
+    ]
+    return (*views, build_label_table(use_case), build_prediction_table(use_case))
 
 
 def create_tables(engine: sa.Engine, use_case: UseCase) -> list[str]:
@@ -147,9 +158,9 @@ def create_tables(engine: sa.Engine, use_case: UseCase) -> list[str]:
     with engine.connect() as connection:
         if not check_tables(connection, use_case):
             return []
-        with exclusive(connection, f"tables.{use_case.name}"):
+        with hold_lock(connection, f"tables.{use_case.name}"):
             lacking = check_tables(connection, use_case)
-            add_lacking(connection, use_case, lacking)
+            add_tables_and_columns(connection, use_case, lacking)
     return list(lacking)
 
 
@@ -161,14 +172,14 @@ def check_tables(connection: sa.Connection, use_case: UseCase) -> dict[str, list
     was found.
     """
     lacking: dict[str, list[str]] = {}
-    changes = compare(connection, use_case)
+    changes = compare_tables(connection, use_case)
     lasting = [change for change in changes if not change.additive]
     if lasting:
         # A key decides what can be done, so it is what people read first.
         first = next((change for change in lasting if change.key), lasting[0])
         more = f" (and {len(lasting) - 1} more: evergreen features diff {use_case.name})"
         raise SchemaMismatch(
-            f"{first}{more if len(lasting) > 1 else ''}", hint=advise(use_case.name, lasting)
+            f"{first}{more if len(lasting) > 1 else ''}", hint=describe_remedy(use_case.name, lasting)
         )
     for change in changes:
         columns = lacking.setdefault(change.table, [])
@@ -177,11 +188,11 @@ def check_tables(connection: sa.Connection, use_case: UseCase) -> dict[str, list
     return lacking
 
 
-def advise(use_case: str, changes: Sequence[Change]) -> str:
+def describe_remedy(use_case: str, changes: Sequence[Change]) -> str:
     """What to do about tables that differ from a declaration; nothing that `evergreen apply` would refuse."""
     keys = sorted({change.column for change in changes if change.key})
     if keys:
-        return f"a key cannot be changed ({', '.join(keys)}): {describe_ways_on(use_case)}"
+        return f"a key cannot be changed ({', '.join(keys)}): {describe_alternatives(use_case)}"
     command = f"change the tables with: evergreen apply {use_case}"
     if not all(change.additive for change in changes):
         command += " --allow-destructive (old values are put aside, none is deleted)"
@@ -189,12 +200,12 @@ def advise(use_case: str, changes: Sequence[Change]) -> str:
     if required:
         command += (
             f"; it refuses if rows would be left without a value in {', '.join(required)}: then"
-            f" {describe_ways_on(use_case)}"
+            f" {describe_alternatives(use_case)}"
         )
     return command
 
 
-def describe_ways_on(use_case: str) -> str:
+def describe_alternatives(use_case: str) -> str:
     """The ways on for a use case whose tables cannot become what it declares now."""
     return (
         "declare it as it was, or the changed one under another name; or give up its tables, models and"
@@ -202,21 +213,25 @@ def describe_ways_on(use_case: str) -> str:
     )
 
 
-def add_lacking(connection: sa.Connection, use_case: UseCase, lacking: Mapping[str, Sequence[str]]) -> None:
+def add_tables_and_columns(
+    connection: sa.Connection, use_case: UseCase, lacking: Mapping[str, Sequence[str]]
+) -> None:
     """Make the tables (those without columns to add) and columns that `check_tables` found lacking."""
-    for table in tables(use_case):
+    for table in build_tables(use_case):
         if table.name in lacking:
             added = lacking[table.name]
-            statement = _adding(table, added) if added else _creating(use_case, table)
+            statement = (
+                _build_add_statement(table, added) if added else _build_create_statement(use_case, table)
+            )
             connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
-def compare(connection: sa.Connection, use_case: UseCase) -> list[Change]:
-    """How the tables in the database differ from the declaration, in the order of `tables`.
+def compare_tables(connection: sa.Connection, use_case: UseCase) -> list[Change]:
+    """How the tables in the database differ from the declaration, in the order of `build_tables`.
 
     Columns that Evergreen put aside (their names begin with _, which no declared name does) do not count.
     """
-    declared = tables(use_case)
+    declared = build_tables(use_case)
     statement = (
         sa.select(*CATALOGUE.c)
         .where(CATALOGUE.c.table_schema == sa.func.database())
@@ -225,42 +240,42 @@ def compare(connection: sa.Connection, use_case: UseCase) -> list[Change]:
     )
     found: dict[str, dict[str, tuple[str, bool]]] = {}
     for row in connection.execute(statement):
-        facts = (plain_type(row.column_type), row.column_key == "PRI")
+        facts = (normalize_column_type(row.column_type), row.column_key == "PRI")
         found.setdefault(row.table_name, {})[row.column_name] = facts
     connection.rollback()
     changes: list[Change] = []
     for table in declared:
         if table.name in found:
-            changes += _differences(table, found[table.name])
+            changes += _find_differences(table, found[table.name])
         else:
             changes.append(Change(table.name, "", "create table"))
     return changes
 
 
-def _differences(table: sa.Table, found: Mapping[str, tuple[str, bool]]) -> Iterator[Change]:
+def _find_differences(table: sa.Table, found: Mapping[str, tuple[str, bool]]) -> Iterator[Change]:
     for column in table.columns:
-        declared = declared_type(column)
+        declared = format_column_type(column)
         there, _ = found.get(column.name, ("", False))
         if there != declared:
             kind: ChangeKind = "retype" if there else "add"
             required = not column.nullable
             yield Change(table.name, column.name, kind, declared, there, required, column.primary_key)
     for name, (there, key) in found.items():
-        if name not in table.c and not name.startswith(ASIDE):
+        if name not in table.c and not name.startswith(RESERVED_PREFIX):
             yield Change(table.name, name, "drop", "", there, key=key)
 
 
-def declared_type(column: sa.Column[Any]) -> str:
-    """A declared column's type as `compare` spells it, such as bigint or varchar(255)."""
-    return plain_type(column.type.compile(dialect=mysql.dialect()))
+def format_column_type(column: sa.Column[Any]) -> str:
+    """A declared column's type as `compare_tables` spells it, such as bigint or varchar(255)."""
+    return normalize_column_type(column.type.compile(dialect=mysql.dialect()))
 
 
-def _creating(use_case: UseCase, table: sa.Table) -> str:
+def _build_create_statement(use_case: UseCase, table: sa.Table) -> str:
     statement = CreateTable(table, if_not_exists=True).compile(dialect=mysql.dialect())
-    return f"{statement}{_suffix(use_case, table)}"
+    return f"{statement}{_build_table_suffix(use_case, table)}"
 
 
-def _adding(table: sa.Table, columns: Sequence[str]) -> str:
+def _build_add_statement(table: sa.Table, columns: Sequence[str]) -> str:
     dialect = mysql.dialect()
     added = ", ".join(
         f"ADD COLUMN IF NOT EXISTS `{name}` {table.c[name].type.compile(dialect=dialect)}" for name in columns
@@ -269,7 +284,7 @@ def _adding(table: sa.Table, columns: Sequence[str]) -> str:
     return f"SET STATEMENT system_versioning_alter_history = KEEP FOR ALTER TABLE `{table.name}` {added}"
 
 
-def _suffix(use_case: UseCase, table: sa.Table) -> str:
+def _build_table_suffix(use_case: UseCase, table: sa.Table) -> str:
     if table.name == use_case.prediction_table:
         # The catch-all takes what no day takes, so that no insert ever fails for want of a partition.
         return " PARTITION BY RANGE COLUMNS(predicted_at) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
@@ -278,24 +293,24 @@ def _suffix(use_case: UseCase, table: sa.Table) -> str:
     return " WITH SYSTEM VERSIONING"
 
 
-def _table(name: str, columns: Sequence[sa.Column[Any]], *more: sa.Index) -> sa.Table:
+def _build_table(name: str, columns: Sequence[sa.Column[Any]], *more: sa.Index) -> sa.Table:
     items: list[sa.schema.SchemaItem] = [*columns, *more]
     return sa.Table(name, sa.MetaData(), *items, **_OPTIONS)
 
 
-def _keys(use_case: UseCase) -> list[sa.Column[Any]]:
+def _build_key_columns(use_case: UseCase) -> list[sa.Column[Any]]:
     return [
         sa.Column(key.name, _key_type(key.dtype), primary_key=True, autoincrement=False)
         for key in use_case.entity.keys
     ]
 
 
-def _clocks() -> list[sa.Column[Any]]:
-    return [sa.Column(name, moment_type(), primary_key=True) for name in (EVENT_TIME, INGESTED_AT)]
+def _build_clock_columns() -> list[sa.Column[Any]]:
+    return [sa.Column(name, build_moment_type(), primary_key=True) for name in (EVENT_TIME, INGESTED_AT)]
 
 
-def _features(view: FeatureView) -> list[sa.Column[Any]]:
-    return [sa.Column(f.name, value_type(f.dtype), nullable=True) for f in view.features]
+def _build_feature_columns(view: FeatureView) -> list[sa.Column[Any]]:
+    return [sa.Column(f.name, build_value_type(f.dtype), nullable=True) for f in view.features]
 
 
 def _key_type(dtype: str) -> sa.types.TypeEngine[Any]:
@@ -306,7 +321,7 @@ def _target_type(use_case: UseCase) -> sa.types.TypeEngine[Any]:
     return mysql.VARCHAR(CATEGORY_CHARACTERS) if use_case.label.classes else mysql.DOUBLE(asdecimal=False)
 
 
-def plain_type(column_type: str) -> str:
+def normalize_column_type(column_type: str) -> str:
     """A type without what MariaDB adds or drops by itself: display widths, character sets, spaces."""
     name = column_type.lower().partition(" character set")[0].replace(", ", ",").replace("'", "")
     for integer in ("bigint", "int"):

@@ -20,16 +20,16 @@ from sqlalchemy.dialects import mysql
 
 from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.store.connection import faults
-from evergreen.store.connection.database import error_code, exclusive
+from evergreen.store.connection.database import get_error_code, hold_lock
 from evergreen.store.tables import declared as tables
-from evergreen.store.tables.declared import ASIDE, Change, compare
-from evergreen.store.tables.migrations import migrate
+from evergreen.store.tables.declared import RESERVED_PREFIX, Change, compare_tables
+from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.table_state import count_change
 from evergreen.usecase import UseCase
 
 # Both lengths leave room for 48 characters of the column's own name.
-_RETIRED = f"{ASIDE}retired_"
-_COMING = f"{ASIDE}coming_"
+_RETIRED = f"{RESERVED_PREFIX}retired_"
+_COMING = f"{RESERVED_PREFIX}coming_"
 _RETIRED_NAME = re.compile(rf"{_RETIRED}(\d+)_")
 
 _LOCK_SECONDS = 120
@@ -41,13 +41,17 @@ _RETIRED_COLUMN = sa.table(
 )
 
 
-def diff(engine: sa.Engine, use_case: UseCase) -> list[Change]:
-    """What `apply` would change in the use case's tables; nothing is changed. Raises StoreUnreachable."""
+def diff_tables(engine: sa.Engine, use_case: UseCase) -> list[Change]:
+    """What `apply_declaration` would change in the use case's tables; nothing is changed. Raises
+    StoreUnreachable.
+    """
     with engine.connect() as connection:
-        return compare(connection, use_case)
+        return compare_tables(connection, use_case)
 
 
-def apply(engine: sa.Engine, use_case: UseCase, *, allow_destructive: bool = False) -> list[Change]:
+def apply_declaration(
+    engine: sa.Engine, use_case: UseCase, *, allow_destructive: bool = False
+) -> list[Change]:
     """Make the tables what the declaration says; the changes made. Safe to run again after any interruption.
 
     A new table is made; a new feature becomes a column by online DDL, NULL in the rows that are there. With
@@ -68,30 +72,32 @@ def apply(engine: sa.Engine, use_case: UseCase, *, allow_destructive: bool = Fal
     a key that differs, and for a required column (the label, the log's prediction) that would be empty in
     some row; StoreError when a session keeps a table for long; StoreUnreachable.
     """
-    migrate(engine)
+    apply_migrations(engine)
     with engine.connect() as connection:
-        if not compare(connection, use_case):
+        if not compare_tables(connection, use_case):
             return []
         with (
-            exclusive(connection, f"ingest.{use_case.name}"),
-            exclusive(connection, f"tables.{use_case.name}"),
+            hold_lock(connection, f"ingest.{use_case.name}"),
+            hold_lock(connection, f"tables.{use_case.name}"),
         ):
             connection.rollback()
-            changes = compare(connection, use_case)
-            _refuse(connection, use_case, changes, allow_destructive)
-            with _in_our_words(use_case):
+            changes = compare_tables(connection, use_case)
+            _refuse_changes(connection, use_case, changes, allow_destructive)
+            with _translate_errors(use_case):
                 for change in changes:
-                    _carry_out(connection, use_case, change)
+                    _apply_change(connection, use_case, change)
     return changes
 
 
-def _refuse(connection: sa.Connection, use_case: UseCase, changes: list[Change], allowed: bool) -> None:
+def _refuse_changes(
+    connection: sa.Connection, use_case: UseCase, changes: list[Change], allowed: bool
+) -> None:
     """Raise SchemaMismatch if any of the changes must not be made."""
     for change in changes:
         if change.key:
             raise SchemaMismatch(
                 f"{change}; a key cannot be changed: it says what every row is about",
-                hint=tables.describe_ways_on(use_case.name),
+                hint=tables.describe_alternatives(use_case.name),
             )
     lasting = [change for change in changes if not change.additive]
     if lasting and not allowed:
@@ -113,58 +119,60 @@ def _refuse_empty(connection: sa.Connection, use_case: UseCase, change: Change) 
     found = "NULL"
     if change.kind == "retype":
         found = f"`{change.column}`"
-        rows += f" WHERE ({_cast(change)}) IS NULL"
-    lost = _run(connection, f"SELECT COUNT(*) {rows}").scalar_one()
+        rows += f" WHERE ({_build_cast(change)}) IS NULL"
+    lost = _execute_statement(connection, f"SELECT COUNT(*) {rows}").scalar_one()
     if lost:
-        some = _run(connection, f"SELECT DISTINCT {found} {rows} LIMIT {_EXAMPLES}").scalars()
+        some = _execute_statement(connection, f"SELECT DISTINCT {found} {rows} LIMIT {_EXAMPLES}").scalars()
         values = ", ".join(map(repr, some)) if change.kind == "retype" else "rows without it"
         raise SchemaMismatch(
             f"{change}; it may not be empty, and {lost:,} rows would have no value: {values}",
             hint="a column of another name in the source is said by column=...; else"
-            f" {tables.describe_ways_on(use_case.name)}",
+            f" {tables.describe_alternatives(use_case.name)}",
         )
 
 
-def _carry_out(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
+def _apply_change(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
     """Make one change, tell those who keep copies of the table, and write down what was put aside."""
     if change.kind == "create table" or change.additive:
         columns = [change.column] if change.column else []
-        tables.add_lacking(connection, use_case, {change.table: columns})
+        tables.add_tables_and_columns(connection, use_case, {change.table: columns})
     elif change.kind == "add":
-        _alter(connection, change, f"ADD COLUMN `{change.column}` {_definition(use_case, change)}")
+        _alter_table(
+            connection, change, f"ADD COLUMN `{change.column}` {_build_definition(use_case, change)}"
+        )
     else:
-        _put_aside(connection, use_case, change)
+        _retire_column(connection, use_case, change)
     count_change(connection, change.table)
     connection.commit()
 
 
-def _put_aside(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
+def _retire_column(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
     """Rename a column that is not declared as it is; a retyped one takes its name, with what it can hold."""
     coming = f"{_COMING}{change.column}"
     # What an interrupted run left, maybe of another type.
-    _alter(connection, change, f"DROP COLUMN IF EXISTS `{coming}`")
+    _alter_table(connection, change, f"DROP COLUMN IF EXISTS `{coming}`")
     steps = []
     if change.kind == "retype":
         # Generated until it takes the old column's place: rows written meanwhile have it too, and no row
         # gets another version.
-        computed = f"{change.declared} GENERATED ALWAYS AS ({_cast(change)}) STORED"
-        _alter(connection, change, f"ADD COLUMN `{coming}` {computed}")
-        steps.append(f"CHANGE COLUMN `{coming}` `{change.column}` {_definition(use_case, change)}")
+        computed = f"{change.declared} GENERATED ALWAYS AS ({_build_cast(change)}) STORED"
+        _alter_table(connection, change, f"ADD COLUMN `{coming}` {computed}")
+        steps.append(f"CHANGE COLUMN `{coming}` `{change.column}` {_build_definition(use_case, change)}")
     # Written down before, so that no interruption leaves a column aside of which nobody knows what it was.
-    aside = _announce(connection, change)
+    aside = _record_retirement(connection, change)
     # Nullable from now on, for nobody writes it any more. One statement: no reader finds the column missing.
-    steps.insert(0, f"CHANGE COLUMN `{change.column}` `{aside}` {_found_type(connection, change)} NULL")
-    _alter(connection, change, ", ".join(steps))
-    _confirm(connection, change, aside)
+    steps.insert(0, f"CHANGE COLUMN `{change.column}` `{aside}` {_read_column_type(connection, change)} NULL")
+    _alter_table(connection, change, ", ".join(steps))
+    _confirm_retirement(connection, change, aside)
 
 
-def _definition(use_case: UseCase, change: Change) -> str:
-    column = next(t for t in tables.tables(use_case) if t.name == change.table).c[change.column]
+def _build_definition(use_case: UseCase, change: Change) -> str:
+    column = next(t for t in tables.build_tables(use_case) if t.name == change.table).c[change.column]
     column_type = column.type.compile(dialect=mysql.dialect())
     return f"{column_type} {'NULL' if column.nullable else 'NOT NULL'}"
 
 
-def _found_type(connection: sa.Connection, change: Change) -> str:
+def _read_column_type(connection: sa.Connection, change: Change) -> str:
     """The column's type as MariaDB spells it."""
     c = tables.CATALOGUE.c
     statement = sa.select(c.column_type).where(c.table_schema == sa.func.database())
@@ -172,7 +180,7 @@ def _found_type(connection: sa.Connection, change: Change) -> str:
     return str(connection.execute(statement).scalar_one())
 
 
-def _announce(connection: sa.Connection, change: Change) -> str:
+def _record_retirement(connection: sa.Connection, change: Change) -> str:
     """Write down that a column goes aside now, and under which name; an interrupted run may have done so."""
     written = _RETIRED_COLUMN.c
     there = {column["name"] for column in sa.inspect(connection).get_columns(change.table)}
@@ -199,7 +207,7 @@ def _announce(connection: sa.Connection, change: Change) -> str:
     return aside
 
 
-def _confirm(connection: sa.Connection, change: Change, aside: str) -> None:
+def _confirm_retirement(connection: sa.Connection, change: Change, aside: str) -> None:
     """The moment at which the column went aside, and its type then."""
     written = _RETIRED_COLUMN.c
     connection.execute(
@@ -209,7 +217,7 @@ def _confirm(connection: sa.Connection, change: Change, aside: str) -> None:
     )
 
 
-def _cast(change: Change) -> str:
+def _build_cast(change: Change) -> str:
     """SQL: the old column's value in the new type, NULL where that would be another value."""
     column, found, declared = f"`{change.column}`", change.found, change.declared
     was_string = found == "text" or found.startswith("varchar")
@@ -242,23 +250,23 @@ def _cast(change: Change) -> str:
             return "NULL"  # a type that Evergreen never makes
 
 
-def _alter(connection: sa.Connection, change: Change, what: str) -> None:
+def _alter_table(connection: sa.Connection, change: Change, what: str) -> None:
     # Versioned tables refuse a change unless told that the rows of the past may change their columns too.
     session = f"system_versioning_alter_history = KEEP, lock_wait_timeout = {_LOCK_SECONDS}"
-    _run(connection, f"SET STATEMENT {session} FOR ALTER TABLE `{change.table}` {what}")
+    _execute_statement(connection, f"SET STATEMENT {session} FOR ALTER TABLE `{change.table}` {what}")
 
 
-def _run(connection: sa.Connection, statement: str) -> sa.CursorResult[tuple[object, ...]]:
+def _execute_statement(connection: sa.Connection, statement: str) -> sa.CursorResult[tuple[object, ...]]:
     """Names come from a checked declaration and the database's own catalogue. The driver formats with %."""
     return connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
 @contextmanager
-def _in_our_words(use_case: UseCase) -> Iterator[None]:
+def _translate_errors(use_case: UseCase) -> Iterator[None]:
     try:
         yield
     except (sa.exc.DBAPIError, StoreError) as error:
-        match error_code(error):
+        match get_error_code(error):
             case faults.LOCK_WAIT_TIMEOUT:
                 raise StoreError(
                     f"a table of {use_case.name} was in use by another session for {_LOCK_SECONDS} s",

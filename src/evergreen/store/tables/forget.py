@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.database import NO_SUCH_TABLE, error_code, exclusive
-from evergreen.store.connection.times import aware
+from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code, hold_lock
+from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.tables import declared
 from evergreen.usecase import UseCase
 
@@ -25,41 +25,43 @@ _RECORDS = (
 
 def is_empty(engine: sa.Engine, use_case: UseCase) -> bool:
     """Whether the store holds neither rows nor runs, reports or predictions of a use case."""
-    statements = [sa.select(sa.literal(1)).select_from(table).limit(1) for table in declared.tables(use_case)]
+    statements = [
+        sa.select(sa.literal(1)).select_from(table).limit(1) for table in declared.build_tables(use_case)
+    ]
     statements += [
         sa.select(sa.literal(1)).select_from(sa.table(name)).where(sa.column("use_case") == use_case.name)
         for name in _RECORDS
     ]
     with engine.connect() as connection:
-        return not any(_finds(connection, statement) for statement in statements)
+        return not any(_has_rows(connection, statement) for statement in statements)
 
 
-def run_moments(engine: sa.Engine, use_case: UseCase) -> set[datetime]:
+def list_run_moments(engine: sa.Engine, use_case: UseCase) -> set[datetime]:
     """The moments (aware UTC) as of which the use case's rows were ingested and its models trained."""
     found: set[datetime] = set()
     with engine.connect() as connection:
         for name in ("ingest_run", "training_run"):
             runs = sa.table(name, sa.column("use_case"), sa.column("as_of", sa.DateTime))
             moments = connection.scalars(sa.select(runs.c.as_of).where(runs.c.use_case == use_case.name))
-            found |= {aware(moment) for moment in moments}
+            found |= {to_aware_utc(moment) for moment in moments}
     return found
 
 
-def forget(engine: sa.Engine, use_case: UseCase) -> None:
+def erase_use_case(engine: sa.Engine, use_case: UseCase) -> None:
     """Drop the use case's tables and delete its rows from the platform's own. It cannot be undone.
 
     Killed half-way it leaves less than before; run again it finishes.
     """
     lock = f"ingest.{use_case.name}"
-    with engine.connect() as connection, exclusive(connection, lock):
-        for table in declared.tables(use_case):
+    with engine.connect() as connection, hold_lock(connection, lock):
+        for table in declared.build_tables(use_case):
             table.drop(connection, checkfirst=True)
         runs = sa.table("ingest_run", sa.column("id"), sa.column("use_case"))
         mine = sa.select(runs.c.id).where(runs.c.use_case == use_case.name)
         for name in ("ingest_batch", "quarantine"):
             rows = sa.table(name, sa.column("ingest_run_id"))
             connection.execute(sa.delete(rows).where(rows.c.ingest_run_id.in_(mine)))
-        names = [table.name for table in declared.tables(use_case)]
+        names = [table.name for table in declared.build_tables(use_case)]
         retired = sa.table("retired_column", sa.column("table_name"))
         connection.execute(sa.delete(retired).where(retired.c.table_name.in_(names)))
         # Counted on, not begun anew: copies of the dropped table must not pass for the next one's.
@@ -72,10 +74,10 @@ def forget(engine: sa.Engine, use_case: UseCase) -> None:
         connection.commit()
 
 
-def _finds(connection: sa.Connection, statement: sa.Select[Any]) -> bool:
+def _has_rows(connection: sa.Connection, statement: sa.Select[Any]) -> bool:
     try:
         return connection.execute(statement).first() is not None
     except sa.exc.ProgrammingError as error:
-        if error_code(error) != NO_SUCH_TABLE:
+        if get_error_code(error) != NO_SUCH_TABLE:
             raise
         return False

@@ -20,7 +20,7 @@ from evergreen.usecase import EVENT_TIME, UseCase
 _MOMENTS = {EVENT_TIME, INGESTED_AT, "predicted_at", "actual_at"}
 
 
-def kinds(use_case: UseCase) -> dict[str, str]:
+def list_column_kinds(use_case: UseCase) -> dict[str, str]:
     """What each stored column holds: key_int, key_text, number, string or moment."""
     found = {key.name: f"key_{key.dtype}" for key in use_case.entity.keys}
     found |= {f.name: "number" if f.numeric else "string" for f in use_case.stored_features}
@@ -36,10 +36,10 @@ def read_frame(connection: sa.Connection, statement: sa.Select[Any], use_case: U
     # Tuples straight from the driver: pandas' own reader inspects every value.
     rows: Sequence[tuple[object, ...]] = result.cursor.fetchall() if result.cursor else []
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    what = kinds(use_case)
+    what = list_column_kinds(use_case)
     return pd.DataFrame(
         {
-            name: as_column(values, what.get(name, "string"))
+            name: to_column(values, what.get(name, "string"))
             for name, values in zip(names, columns, strict=True)
         },
         columns=pd.Index(names),
@@ -48,10 +48,10 @@ def read_frame(connection: sa.Connection, statement: sa.Select[Any], use_case: U
 
 def to_frame(table: pa.Table, keys: Sequence[str]) -> pd.DataFrame:
     """An Arrow table as a frame with the shared dtypes; whole numbers stay whole in the `keys` only."""
-    return pd.DataFrame({name: _shared(table[name], name in keys) for name in table.column_names})
+    return pd.DataFrame({name: _to_shared_dtype(table[name], name in keys) for name in table.column_names})
 
 
-def _shared(column: pa.ChunkedArray, is_key: bool) -> pd.Series | np.ndarray:
+def _to_shared_dtype(column: pa.ChunkedArray, is_key: bool) -> pd.Series | np.ndarray:
     kind = column.type
     if pa.types.is_timestamp(kind):
         return pd.Series(column.to_pandas(), dtype="datetime64[us, UTC]")
@@ -64,7 +64,7 @@ def _shared(column: pa.ChunkedArray, is_key: bool) -> pd.Series | np.ndarray:
     return np.array(column.to_numpy(), dtype=np.float64)
 
 
-def as_column(values: Sequence[Any], kind: str) -> pd.Series | np.ndarray:
+def to_column(values: Sequence[Any], kind: str) -> pd.Series | np.ndarray:
     """Plain values as one column of that kind."""
     match kind:
         case "number":
@@ -80,10 +80,10 @@ def as_column(values: Sequence[Any], kind: str) -> pd.Series | np.ndarray:
             )
         case _:
             # Said outright, for pandas would choose its own string type, whose missing value is NaN.
-            return pd.Series(objects(values), dtype=object)
+            return pd.Series(to_object_array(values), dtype=object)
 
 
-def objects(values: Sequence[object] | np.ndarray) -> np.ndarray:
+def to_object_array(values: Sequence[object] | np.ndarray) -> np.ndarray:
     """An object array of one dimension."""
     array = np.empty(len(values), dtype=object)
     array[:] = values

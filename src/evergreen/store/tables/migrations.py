@@ -8,39 +8,39 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.store.connection.database import NO_SUCH_TABLE, error_code, exclusive
+from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code, hold_lock
 from evergreen.store.tables.sql_files import (
-    folder,
-    for_ledger,
-    grant_ledger,
-    ledger_schema,
-    prepare_ledger,
-    statements,
+    build_ledger_grants,
+    build_ledger_statements,
+    fill_ledger_name,
+    find_migrations_folder,
+    get_ledger_schema,
+    split_statements,
 )
 
 _NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
 
 
-def migrate(engine: sa.Engine, source: Path | None = None) -> list[str]:
+def apply_migrations(engine: sa.Engine, source: Path | None = None) -> list[str]:
     """Apply the migrations that this database has not seen; the names of those applied now.
 
     MariaDB commits DDL implicitly, so a migration killed half-way is run again from its start and must
     bear it (IF NOT EXISTS). Callers at the same time wait for each other. Raises StoreError when the ledger's
     database is missing and this user may not make it, with the SQL that an administrator runs.
     """
-    source = source or folder()
+    source = source or find_migrations_folder()
     files = sorted(path for path in source.glob("*.sql") if _NAME.fullmatch(path.name))
     database = str(engine.url.database)
     with engine.connect() as connection:
-        if not [path for path in files if path.stem not in _seen(connection)]:
+        if not [path for path in files if path.stem not in _read_applied_names(connection)]:
             return []
-        with exclusive(connection, "migrate"):
-            seen = _seen(connection)
+        with hold_lock(connection, "migrate"):
+            seen = _read_applied_names(connection)
             applied = [path for path in files if path.stem not in seen]
             _ensure_ledger(connection, database)
             for path in applied:
-                for statement in statements(for_ledger(path.read_text("utf-8"), database)):
-                    connection.exec_driver_sql(_literal(statement))
+                for statement in split_statements(fill_ledger_name(path.read_text("utf-8"), database)):
+                    connection.exec_driver_sql(_escape_percent(statement))
                 connection.execute(
                     sa.text("INSERT IGNORE INTO schema_migration (name) VALUES (:name)"), {"name": path.stem}
                 )
@@ -55,34 +55,36 @@ def _ensure_ledger(connection: sa.Connection, database: str) -> None:
             "SELECT 1 FROM information_schema.tables"
             " WHERE table_schema = :ledger AND table_name = 'promotion'"
         ),
-        {"ledger": ledger_schema(database)},
+        {"ledger": get_ledger_schema(database)},
     ).first()
     if found:
         return
     try:
-        for statement in prepare_ledger(database):
-            connection.exec_driver_sql(_literal(statement))
+        for statement in build_ledger_statements(database):
+            connection.exec_driver_sql(_escape_percent(statement))
     except (StoreError, sa.exc.DBAPIError) as error:
         account = str(connection.execute(sa.text("SELECT CURRENT_USER()")).scalar())
         user, _, host = account.rpartition("@")
-        needed = ";\n".join([*prepare_ledger(database), *grant_ledger(database, user, [host])])
+        needed = ";\n".join(
+            [*build_ledger_statements(database), *build_ledger_grants(database, user, [host])]
+        )
         raise StoreError(
-            f"the ledger's database {ledger_schema(database)} is not there, and {account} may not create it: "
-            f"{error.__cause__ or error}",
+            f"the ledger's database {get_ledger_schema(database)} is not there, and {account} may not create"
+            f" it: {error.__cause__ or error}",
             hint=f"let an administrator of that MariaDB run this once:\n{needed};",
         ) from error
 
 
-def _literal(statement: str) -> str:
+def _escape_percent(statement: str) -> str:
     # The driver formats with %, so a literal one must be doubled.
     return statement.replace("%", "%%")
 
 
-def _seen(connection: sa.Connection) -> set[str]:
+def _read_applied_names(connection: sa.Connection) -> set[str]:
     try:
         return set(connection.execute(sa.text("SELECT name FROM schema_migration")).scalars())
     except sa.exc.ProgrammingError as error:
-        if error_code(error) != NO_SUCH_TABLE:
+        if get_error_code(error) != NO_SUCH_TABLE:
             raise
         return set()
     finally:

@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.arrow import literal
-from evergreen.store.connection.database import exclusive
-from evergreen.store.connection.times import naive
+from evergreen.store.connection.arrow import format_sql_literal
+from evergreen.store.connection.database import hold_lock
+from evergreen.store.connection.times import to_naive_utc
 from evergreen.usecase import UseCase
 
 
-def prune(engine: sa.Engine, use_case: UseCase, days: int, now: datetime) -> dict[str, Any]:
+def prune_history(engine: sa.Engine, use_case: UseCase, days: int, now: datetime) -> dict[str, Any]:
     """Delete the system versions that ended more than `days` before `now` (aware UTC); 0 days: none.
 
     What holds now, and every version of what was known when (both clocks), stays; but training sets that were
@@ -24,7 +24,7 @@ def prune(engine: sa.Engine, use_case: UseCase, days: int, now: datetime) -> dic
         return {"history_from": None, "deleted": {}}
     until = now - timedelta(days=days)
     deleted = {}
-    with engine.connect() as connection, exclusive(connection, f"ingest.{use_case.name}"):
+    with engine.connect() as connection, hold_lock(connection, f"ingest.{use_case.name}"):
         existing = set(sa.inspect(connection).get_table_names())
         for table in (use_case.label_table, *map(use_case.history_table, use_case.views)):
             if table not in existing:
@@ -35,11 +35,11 @@ def prune(engine: sa.Engine, use_case: UseCase, days: int, now: datetime) -> dic
                     "INSERT INTO store_state (table_name, history_from) VALUES (:table, :until)"
                     " ON DUPLICATE KEY UPDATE history_from = GREATEST(COALESCE(history_from, :until), :until)"
                 ),
-                {"table": table, "until": naive(until)},
+                {"table": table, "until": to_naive_utc(until)},
             )
             connection.commit()
             gone = connection.exec_driver_sql(
-                f"DELETE HISTORY FROM `{table}` BEFORE SYSTEM_TIME {literal(until)}"
+                f"DELETE HISTORY FROM `{table}` BEFORE SYSTEM_TIME {format_sql_literal(until)}"
             )
             deleted[table] = gone.rowcount
             connection.commit()

@@ -16,7 +16,7 @@ _LEDGER = Path("admin") / "ledger.sql"
 _GRANTS = ("GRANT", "REVOKE")
 
 
-def folder() -> Path:
+def find_migrations_folder() -> Path:
     """Where the migrations are: inside an installed package, or `sql/` of the checkout."""
     for place in (_PACKAGE / "_sql", _PACKAGE.parents[1] / "sql"):
         if any(place.glob("*.sql")):
@@ -27,44 +27,46 @@ def folder() -> Path:
     )
 
 
-def statements(script: str) -> list[str]:
+def split_statements(script: str) -> list[str]:
     """The statements of a script. A statement ends with a semicolon at the end of a line."""
     code = "\n".join(line for line in script.splitlines() if not line.lstrip().startswith("--"))
     parts = (part.strip() for part in re.split(r";\s*$", code, flags=re.MULTILINE))
     return [part for part in parts if part]
 
 
-def ledger_schema(database: str) -> str:
+def get_ledger_schema(database: str) -> str:
     """The database in which the ledger of the platform's `database` stands."""
     return f"{database}_ledger"
 
 
-def for_ledger(script: str, database: str) -> str:
+def fill_ledger_name(script: str, database: str) -> str:
     """A script with the name of that ledger's database filled in."""
-    return script.replace("{ledger}", ledger_schema(database))
+    return script.replace("{ledger}", get_ledger_schema(database))
 
 
-def prepare_ledger(database: str, definer: str = "CURRENT_USER") -> list[str]:
+def build_ledger_statements(database: str, definer: str = "CURRENT_USER") -> list[str]:
     """The statements that make the ledger, or bring one of before up to date.
 
     `definer` is the account with whose rights MariaDB numbers and dates lines: one that stays.
     """
-    script = [told for told in _ledger_script(database) if not told.startswith(_GRANTS)]
+    script = [told for told in _read_ledger_statements(database) if not told.startswith(_GRANTS)]
     return [told.replace("{definer}", definer) for told in script]
 
 
-def grant_ledger(database: str, user: str, hosts: Sequence[str]) -> list[str]:
+def build_ledger_grants(database: str, user: str, hosts: Sequence[str]) -> list[str]:
     """The statements, an administrator's, after which `user` may read and append to the ledger, no more."""
-    grants = [told for told in _ledger_script(database) if told.startswith(_GRANTS)]
+    grants = [told for told in _read_ledger_statements(database) if told.startswith(_GRANTS)]
     return [told.replace("{user}", user).replace("{host}", host) for host in hosts for told in grants]
 
 
-def grant_all(database: str, user: str, hosts: Sequence[str]) -> list[str]:
+def build_full_grants(database: str, user: str, hosts: Sequence[str]) -> list[str]:
     """The statements, an administrator's, after which `user` may do everything in `database` alone."""
     # In GRANT an underscore would stand for any character.
     pattern = database.replace("_", r"\_").replace("%", r"\%")
     return [f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO '{user}'@'{host}'" for host in hosts]
 
 
-def _ledger_script(database: str) -> list[str]:
-    return statements(for_ledger((folder() / _LEDGER).read_text("utf-8"), database))
+def _read_ledger_statements(database: str) -> list[str]:
+    return split_statements(
+        fill_ledger_name((find_migrations_folder() / _LEDGER).read_text("utf-8"), database)
+    )

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from evergreen.errors import HistoryExpired, StoreError
-from evergreen.store.connection.database import exclusive
-from evergreen.store.connection.times import aware
+from evergreen.store.connection.database import hold_lock
+from evergreen.store.connection.times import to_aware_utc
 
 # MariaDB tells the moment of the last change in whole seconds, by a coarse clock.
 _RESOLUTION = timedelta(seconds=2)
@@ -66,9 +66,9 @@ def read_states(connection: sa.Connection, names: Sequence[str]) -> dict[str, Ta
         states[name] = TableState(
             name=name,
             changes=changes,
-            created=aware(created),
-            updated=aware(updated) if updated else None,
-            history_from=aware(history) if history else None,
+            created=to_aware_utc(created),
+            updated=to_aware_utc(updated) if updated else None,
+            history_from=to_aware_utc(history) if history else None,
             rows=rows or 0,
         )
     connection.rollback()
@@ -86,7 +86,7 @@ def count_change(connection: sa.Connection, name: str) -> None:
     )
 
 
-def settled_moment(
+def find_settled_moment(
     connection: sa.Connection, use_case: str, names: Sequence[str]
 ) -> tuple[datetime, dict[str, TableState]]:
     """A moment of the server's clock (aware UTC) with no load of the use case in flight, and the states then.
@@ -94,13 +94,13 @@ def settled_moment(
     What is read FOR SYSTEM_TIME AS OF it later is the same for ever, but for writers other than Evergreen.
     Waits for a load that is on its way. Raises StoreError when that takes longer than 15 minutes.
     """
-    with exclusive(connection, f"ingest.{use_case}", _WAIT_SECONDS):
+    with hold_lock(connection, f"ingest.{use_case}", _WAIT_SECONDS):
         states = read_states(connection, names)
         now = connection.exec_driver_sql("SELECT NOW(6)").scalar_one()
-    return aware(now), states
+    return to_aware_utc(now), states
 
 
-def check_kept(states: Mapping[str, TableState], at: datetime) -> None:
+def check_history_kept(states: Mapping[str, TableState], at: datetime) -> None:
     """Raise HistoryExpired when a table no longer has all rows of that moment."""
     for state in states.values():
         if state.history_from is not None and state.history_from > at:
@@ -111,7 +111,7 @@ def check_kept(states: Mapping[str, TableState], at: datetime) -> None:
             )
 
 
-def check_there(states: Mapping[str, TableState], names: Sequence[str]) -> None:
+def check_tables_exist(states: Mapping[str, TableState], names: Sequence[str]) -> None:
     """Raise StoreError naming the first table that does not exist."""
     for name in names:
         if name not in states:

@@ -5,41 +5,41 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from evergreen.pages.numbers import moment, short
-from evergreen.pages.page import Html, Section, facts, page
+from evergreen.pages.numbers import format_moment, shorten_text
+from evergreen.pages.page import Html, Section, render_facts, render_page
 from evergreen.training.card import data, groups, model, results, verdict
-from evergreen.training.card.parts import Facts, part
+from evergreen.training.card.parts import Facts, get_mapping
 
 _MOST_LIMITS = 25
 
 
-def model_card(facts: Facts) -> str:
+def render_model_card(facts: Facts) -> str:
     """One HTML page without scripts or network that tells a person whether to let this model in.
 
-    `facts` is JSON-able: who the model is ("use_case", "title", "meaning", "problem", "entity", "version",
-    "training_run", "mlflow_run", "as_of", "reason", "code_version", "model_digest") and the parts "data",
-    "recipe", "evaluation", "search", "verdict" and "limits". Any part may be missing or None: then it is not
-    shown.
+    `render_facts` is JSON-able: who the model is ("use_case", "title", "meaning", "problem", "entity",
+    "version", "training_run", "mlflow_run", "as_of", "reason", "code_version", "model_digest") and the parts
+    "data", "recipe", "evaluation", "search", "verdict" and "limits". Any part may be missing or None: then
+    it is not shown.
     """
     version = facts.get("version")
     title = f"{facts.get('title') or facts.get('use_case') or 'Model'}: "
     title += f"version {version}" if version is not None else "a candidate"
     drawn = {
-        "Verdict": verdict.verdict(facts),
-        "Data": data.data(part(facts, "data")),
-        "Metrics": results.metrics(part(facts, "evaluation")),
-        "Changed answers": results.changed_answers(part(facts, "evaluation")),
-        "Slices": groups.slices(part(facts, "evaluation")),
-        "Calibration": model.calibration(part(facts, "evaluation")),
-        "Importance": model.importance(part(facts, "evaluation")),
-        "Learning curve": model.learning_curve(part(facts, "evaluation")),
-        "Search": model.search(part(facts, "search"), part(facts, "recipe")),
+        "Verdict": verdict.render_verdict(facts),
+        "Data": data.render_data(get_mapping(facts, "data")),
+        "Metrics": results.render_metrics(get_mapping(facts, "evaluation")),
+        "Changed answers": results.render_changed_answers(get_mapping(facts, "evaluation")),
+        "Slices": groups.render_slices(get_mapping(facts, "evaluation")),
+        "Calibration": model.render_calibration(get_mapping(facts, "evaluation")),
+        "Importance": model.render_importance(get_mapping(facts, "evaluation")),
+        "Learning curve": model.render_learning_curve(get_mapping(facts, "evaluation")),
+        "Search": model.render_search(get_mapping(facts, "search"), get_mapping(facts, "recipe")),
         "Limits": _limits(facts),
         "Origin": _origin(facts),
     }
     sections = [Section(name, body) for name, body in drawn.items() if body]
     style = (Path(__file__).parent / "card.css").read_text(encoding="utf-8")
-    return page(short(title, 160), _intro(facts), sections, style=style, links=False)
+    return render_page(shorten_text(title, 160), _intro(facts), sections, style=style, links=False)
 
 
 def _intro(given: Facts) -> list[str]:
@@ -53,14 +53,14 @@ def _intro(given: Facts) -> list[str]:
         f"{problem.get(str(given.get('problem')), 'A prediction')} for each {given.get('entity') or 'row'}"
     ]
     if given.get("as_of"):
-        told.append(f"trained as of {moment(given['as_of'])}")
+        told.append(f"trained as of {format_moment(given['as_of'])}")
     if given.get("reason"):
-        told.append(f"reason: {short(given['reason'], 200)}")
-    return [*([short(meaning, 600)] if meaning else []), " · ".join(told) + "."]
+        told.append(f"reason: {shorten_text(given['reason'], 200)}")
+    return [*([shorten_text(meaning, 600)] if meaning else []), " · ".join(told) + "."]
 
 
 def _limits(given: Facts) -> str:
-    said = [short(each, 600) for each in given.get("limits") or () if each]
+    said = [shorten_text(each, 600) for each in given.get("limits") or () if each]
     return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in said[:_MOST_LIMITS])}</ul>" if said else ""
 
 
@@ -69,9 +69,9 @@ def _origin(given: Facts) -> str:
 
     def code(name: str) -> Html | None:
         value = given.get(name)
-        return Html(f"<code>{escape(short(value, 128))}</code>") if value else None
+        return Html(f"<code>{escape(shorten_text(value, 128))}</code>") if value else None
 
-    return facts(
+    return render_facts(
         {
             "use case": code("use_case"),
             "training run": code("training_run"),

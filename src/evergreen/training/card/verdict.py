@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from evergreen.pages.numbers import decimals, finite, number, percent, short, signed, size
-from evergreen.pages.page import Html, table
-from evergreen.training.card.parts import Facts, champion_name, interval, part, parts
+from evergreen.pages.numbers import (
+    choose_decimals,
+    format_bytes,
+    format_difference,
+    format_number,
+    format_percent,
+    parse_number,
+    shorten_text,
+)
+from evergreen.pages.page import Html, render_table
+from evergreen.training.card.parts import Facts, describe_champion, get_interval, get_mapping, list_mappings
 from evergreen.training.plots.style import metric_name
 
 _MOST_CHECKS = 60
@@ -15,16 +23,16 @@ _MOST_CHECKS = 60
 _MARKS = {"failed": ("✗", "no"), "warning": ("!", "warn"), "passed": ("✓", "yes")}
 
 
-def verdict(facts: Facts) -> str:
+def render_verdict(facts: Facts) -> str:
     """The banner, the checks, and a few numbers."""
-    given = part(facts, "verdict")
-    checks = list(parts(given, "checks"))[:_MOST_CHECKS]
-    return _banner(given, checks) + _glance(facts) + _checks(checks)
+    given = get_mapping(facts, "verdict")
+    checks = list(list_mappings(given, "checks"))[:_MOST_CHECKS]
+    return _banner(given, checks) + _render_tiles(facts) + _checks(checks)
 
 
 def _banner(given: Facts, checks: Sequence[Facts]) -> str:
     if given.get("passed") is None:
-        return _box("open", "Not judged", "No gate has judged this model yet.")
+        return _render_box("open", "Not judged", "No gate has judged this model yet.")
     failed = [check for check in checks if _result(check) == "failed"]
     warnings = [check for check in checks if _result(check) == "warning"]
     champion = given.get("champion_version")
@@ -35,19 +43,19 @@ def _banner(given: Facts, checks: Sequence[Facts]) -> str:
             else "No champion was compared with it: it may go live."
         )
         if warnings:
-            title = f"Passed with {_count(warnings)}"
+            title = f"Passed with {_count_warnings(warnings)}"
             head = f"{len(checks) - len(warnings)} of {len(checks)} checks passed, {_names(warnings)} warned"
-            return _box("warned", title, head, may)
+            return _render_box("warned", title, head, may)
         count = f"All {len(checks)} checks" if len(checks) > 1 else "The one check"
         head = f"{count} passed" if checks else str(given.get("summary") or "")
-        return _box("passed", "Passed", head, may)
+        return _render_box("passed", "Passed", head, may)
     stays = f"Champion v{champion} stays." if champion is not None else "No champion was compared with it."
     if failed:
         head = f"{len(failed)} of {len(checks)} checks failed: {_names(failed)}"
-        head += f"; {_count(warnings)}: {_names(warnings)}" if warnings else ""
+        head += f"; {_count_warnings(warnings)}: {_names(warnings)}" if warnings else ""
     else:
         head = str(given.get("summary") or "")
-    return _box("rejected", "Rejected", head, stays)
+    return _render_box("rejected", "Rejected", head, stays)
 
 
 def _result(check: Facts) -> str:
@@ -57,15 +65,15 @@ def _result(check: Facts) -> str:
 
 
 def _names(checks: Sequence[Facts]) -> str:
-    return ", ".join(short(check.get("name", ""), 60) for check in checks)
+    return ", ".join(shorten_text(check.get("name", ""), 60) for check in checks)
 
 
-def _count(warnings: Sequence[Facts]) -> str:
+def _count_warnings(warnings: Sequence[Facts]) -> str:
     return f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}"
 
 
-def _box(kind: str, title: str, *said: str) -> str:
-    told = " ".join(escape(short(each, 600).rstrip(".") + ".") for each in said if each)
+def _render_box(kind: str, title: str, *said: str) -> str:
+    told = " ".join(escape(shorten_text(each, 600).rstrip(".") + ".") for each in said if each)
     return f'<div class="verdict {kind}"><b>{title}</b><span>{told}</span></div>'
 
 
@@ -81,50 +89,58 @@ def _checks(checks: Sequence[Facts]) -> str:
         rows.append(
             (
                 Html(f'<span class="mark {kind}" title="{result}">{sign}</span>'),
-                Html(f"<b>{escape(short(check.get('name', ''), 60))}</b>"),
-                *_alike(check.get("candidate"), check.get("wanted")),
-                short(check.get("reason") or "", 600),
+                Html(f"<b>{escape(shorten_text(check.get('name', ''), 60))}</b>"),
+                *_format_pair(check.get("candidate"), check.get("wanted")),
+                shorten_text(check.get("reason") or "", 600),
             )
         )
-    return table(("", "check", "this model", "wanted", "reason"), rows, numbers=(2, 3), kind="checks")
+    return render_table(("", "check", "this model", "wanted", "reason"), rows, numbers=(2, 3), kind="checks")
 
 
-def _alike(value: object, wanted: object) -> tuple[str, str]:
+def _format_pair(value: object, wanted: object) -> tuple[str, str]:
     """Both numbers with the same decimals, unless they are whole or of different size."""
-    sizes = [abs(found) for each in (value, wanted) if (found := finite(each))]
+    sizes = [abs(found) for each in (value, wanted) if (found := parse_number(each))]
     if all(each.is_integer() for each in sizes) or max(sizes) > 50 * min(sizes):
-        return number(value), number(wanted)
-    places = decimals(value, wanted)
-    return number(value, places), number(wanted, places)
+        return format_number(value), format_number(wanted)
+    places = choose_decimals(value, wanted)
+    return format_number(value, places), format_number(wanted, places)
 
 
-def _glance(facts: Facts) -> str:
+def _render_tiles(facts: Facts) -> str:
     """The numbers that a decision is made with, as tiles."""
-    evaluation, data = part(facts, "evaluation"), part(facts, "data")
-    metric = str(evaluation.get("metric") or part(facts, "verdict").get("metric") or "")
+    evaluation, data = get_mapping(facts, "evaluation"), get_mapping(facts, "data")
+    metric = str(evaluation.get("metric") or get_mapping(facts, "verdict").get("metric") or "")
     tiles = []
-    value = finite(part(evaluation, "candidate").get(metric))
+    value = parse_number(get_mapping(evaluation, "candidate").get(metric))
     if value is not None:
-        tiles.append((number(value, decimals(value)), metric_name(metric), _interval(evaluation, metric)))
-    for rival, name in (("champion", champion_name(evaluation)), ("linear", "the linear baseline")):
-        gain = part(evaluation, "gains", rival)
-        if finite(gain.get("value")) is not None:
-            share = finite(gain.get("share"))
-            note = f"better in {percent(share)} of resamples" if share is not None else ""
-            tiles.append((signed(gain["value"], decimals(value)), f"gain on {name}", note))
+        tiles.append(
+            (format_number(value, choose_decimals(value)), metric_name(metric), _interval(evaluation, metric))
+        )
+    for rival, name in (("champion", describe_champion(evaluation)), ("linear", "the linear baseline")):
+        gain = get_mapping(evaluation, "gains", rival)
+        if parse_number(gain.get("value")) is not None:
+            share = parse_number(gain.get("share"))
+            note = f"better in {format_percent(share)} of resamples" if share is not None else ""
+            tiles.append((format_difference(gain["value"], choose_decimals(value)), f"gain on {name}", note))
             break
-    replay = part(evaluation, "replay")
+    replay = get_mapping(evaluation, "replay")
     if replay.get("rows"):
-        note = f"{number(replay.get('changed'))} of {number(replay['rows'])} logged requests"
-        tiles.append((percent(replay.get("share")), "of answers change", note))
+        note = f"{format_number(replay.get('changed'))} of {format_number(replay['rows'])} logged requests"
+        tiles.append((format_percent(replay.get("share")), "of answers change", note))
     if data.get("rows"):
         judged = data.get("holdout_rows")
-        tiles.append((number(data["rows"]), "rows", f"judged on {number(judged)} of them" if judged else ""))
-    latency = finite(evaluation.get("latency_ms"))
+        tiles.append(
+            (
+                format_number(data["rows"]),
+                "rows",
+                f"judged on {format_number(judged)} of them" if judged else "",
+            )
+        )
+    latency = parse_number(evaluation.get("latency_ms"))
     if latency is not None:
         weight = evaluation.get("size_bytes")
-        note = f"a file of {size(weight)}" if weight else ""
-        tiles.append((f"{number(round(latency, 2))} ms", "for one prediction", note))
+        note = f"a file of {format_bytes(weight)}" if weight else ""
+        tiles.append((f"{format_number(round(latency, 2))} ms", "for one prediction", note))
     drawn = "".join(
         f'<div class="tile"><b>{escape(big)}</b><span>{escape(name)}</span>'
         f"<small>{escape(note)}</small></div>"
@@ -134,8 +150,8 @@ def _glance(facts: Facts) -> str:
 
 
 def _interval(evaluation: Facts, metric: str) -> str:
-    ends = interval(evaluation, "intervals", "candidate", metric)
+    ends = get_interval(evaluation, "intervals", "candidate", metric)
     if ends is None:
         return ""
-    places = decimals(*ends)
-    return f"{number(ends[0], places)} to {number(ends[1], places)}"
+    places = choose_decimals(*ends)
+    return f"{format_number(ends[0], places)} to {format_number(ends[1], places)}"

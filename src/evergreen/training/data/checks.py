@@ -8,7 +8,7 @@ import numpy as np
 
 from evergreen.errors import NotEnoughData
 from evergreen.model.matrix import Columns
-from evergreen.model.signature import model_inputs
+from evergreen.model.signature import list_model_inputs
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
@@ -19,8 +19,8 @@ def check_inputs(use_case: UseCase, columns: Columns) -> None:
 
     CatBoost would fit a constant without a word where no input varies: that raises NotEnoughData.
     """
-    inputs = model_inputs(use_case)
-    empty = [f.name for f in inputs if not present(columns[f.name], f.numeric).any()]
+    inputs = list_model_inputs(use_case)
+    empty = [f.name for f in inputs if not find_present_values(columns[f.name], f.numeric).any()]
     if empty:
         logger.warning("no row has a value of %s: the model learns nothing from it", ", ".join(empty))
     if not any(_varies(columns[f.name], f.numeric) for f in inputs):
@@ -30,7 +30,7 @@ def check_inputs(use_case: UseCase, columns: Columns) -> None:
         )
 
 
-def present(values: np.ndarray, numeric: bool) -> np.ndarray:
+def find_present_values(values: np.ndarray, numeric: bool) -> np.ndarray:
     """Which values of a feature column, of shape (n,), are there; bool."""
     if numeric:
         return np.asarray(~np.isnan(values), dtype=bool)
@@ -38,7 +38,7 @@ def present(values: np.ndarray, numeric: bool) -> np.ndarray:
 
 
 def _varies(values: np.ndarray, numeric: bool) -> bool:
-    there = present(values, numeric)
+    there = find_present_values(values, numeric)
     known = values[there]
     if not len(known):
         return False

@@ -8,20 +8,20 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from evergreen.errors import EmptyTrainingSet, HistoryExpired
-from evergreen.model.on_demand import columns_of, feature_columns
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.settings import Settings
-from evergreen.store.history.query import query_of
+from evergreen.store.history.query import build_query
 from evergreen.store.history.training_set import TrainingSet, read_training_set
 from evergreen.store.records import training_run
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.data.checks import check_inputs
-from evergreen.training.data.split import cuts, validation
+from evergreen.training.data.split import split_for_validation, split_training_set
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
 
 
-def prepared(
+def prepare_training_set(
     settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun
 ) -> tuple[TrainingRun, TrainingSet]:
     """Read the run's training set: the first time as the store is now, and ever after as it was then.
@@ -30,7 +30,7 @@ def prepared(
     where its rows cannot be had again: the declaration asks for others, their history has expired, or
     somebody changed the tables behind Evergreen's back. Raises EmptyTrainingSet, NotEnoughData.
     """
-    found, why = again(settings, database, use_case, run)
+    found, why = reread_training_set(settings, database, use_case, run)
     if found is not None:
         return run, found
     if run.dataset_digest is not None:
@@ -40,7 +40,7 @@ def prepared(
         )
     found = _read(settings, database, use_case, run)
     _check(use_case, found)  # before it is put on record: what is mended in the source shall count
-    run = training_run.update(
+    run = training_run.update_training_run(
         database,
         run.id,
         status="prepared",
@@ -56,18 +56,18 @@ def prepared(
 def _check(use_case: UseCase, found: TrainingSet) -> None:
     """Raise NotEnoughData if those rows cannot be divided, or tell a model nothing."""
     frame = found.frame
-    parts = cuts(use_case, frame)
-    check_inputs(use_case, feature_columns(use_case, columns_of(frame, use_case)))
-    validation(use_case, frame[parts[0].train])
+    parts = split_training_set(use_case, frame)
+    check_inputs(use_case, add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case)))
+    split_for_validation(use_case, frame[parts[0].train])
 
 
-def again(
+def reread_training_set(
     settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun
 ) -> tuple[TrainingSet | None, str]:
     """The training set that the run has on record, or None and why it cannot be had."""
     if run.dataset_read_at is None:
         return None, "it is not on record"
-    if query_of(use_case, run.as_of, _since(use_case, run)).to_json() != run.dataset_query:
+    if build_query(use_case, run.as_of, _compute_window_start(use_case, run)).to_json() != run.dataset_query:
         return None, "the declaration asks for other columns or another window"
     try:
         found = _read(settings, database, use_case, run, run.dataset_read_at)
@@ -91,13 +91,13 @@ def _read(
         database,
         use_case,
         run.as_of,
-        _since(use_case, run),
+        _compute_window_start(use_case, run),
         read_at=read_at,
         cache=settings.cache_folder if settings.cache_mb else None,
         cache_mb=settings.cache_mb,
     )
 
 
-def _since(use_case: UseCase, run: TrainingRun) -> datetime | None:
+def _compute_window_start(use_case: UseCase, run: TrainingRun) -> datetime | None:
     window = use_case.retrain.window
     return run.as_of - window if window else None

@@ -26,7 +26,7 @@ class Cut:
     test: Mask
 
 
-def cuts(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
+def split_training_set(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
     """How a training set is divided to judge models: one hold-out, or with `folds` one cut for each fold.
 
     `split="time"`: the newest event times, cut between two of them so that the share of held-out rows comes
@@ -46,9 +46,9 @@ def cuts(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
             hint="ingest more history, or choose a later --as-of",
         )
     if use_case.folds:
-        made = _folds(use_case, frame)
+        made = _cut_folds(use_case, frame)
     else:
-        made = (_cut(use_case, frame, use_case.holdout_share, purpose="holdout"),)
+        made = (_cut_holdout(use_case, frame, use_case.holdout_share, purpose="holdout"),)
     for number, part in enumerate(made, start=1):
         of_fold = f" of fold {number}" if use_case.folds else ""
         require_variety(use_case, frame[part.train], f"the training part{of_fold}")
@@ -56,7 +56,7 @@ def cuts(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
     return made
 
 
-def validation(use_case: UseCase, frame: pd.DataFrame) -> Cut:
+def split_for_validation(use_case: UseCase, frame: pd.DataFrame) -> Cut:
     """A training part's rows to fit trials on, and those that judge them and stop fitting; cut like the
     hold-out.
 
@@ -64,50 +64,52 @@ def validation(use_case: UseCase, frame: pd.DataFrame) -> Cut:
     """
     share = min(use_case.holdout_share, 0.25)
     if use_case.split == "time" and frame[EVENT_TIME].nunique() > 1:
-        parts = _newest(use_case, frame, share)
-        if not _lack(use_case, frame[parts.train]):
+        parts = _cut_newest(use_case, frame, share)
+        if not _describe_missing_labels(use_case, frame[parts.train]):
             return parts
     if use_case.split == "grouped":
-        parts = _by_entity(use_case, frame, share, purpose="validation")
-        if not _lack(use_case, frame[parts.train]):
+        parts = _cut_by_entity(use_case, frame, share, purpose="validation")
+        if not _describe_missing_labels(use_case, frame[parts.train]):
             return parts
-    parts = _by_hash(use_case, frame, share, purpose="validation")
+    parts = _cut_by_hash(use_case, frame, share, purpose="validation")
     require_variety(use_case, frame[parts.train], "what is left to fit trials on")
     return parts
 
 
-def entities(use_case: UseCase, frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+def number_entities(use_case: UseCase, frame: pd.DataFrame) -> npt.NDArray[np.int64]:
     """A number for the entity of each row, of shape (rows,)."""
     keys = list(use_case.entity.key_names)
     return np.asarray(frame.groupby(keys, sort=False, dropna=False).ngroup().to_numpy(), dtype=np.int64)
 
 
-def _cut(use_case: UseCase, frame: pd.DataFrame, share: float, *, purpose: str) -> Cut:
+def _cut_holdout(use_case: UseCase, frame: pd.DataFrame, share: float, *, purpose: str) -> Cut:
     """About `share` of the rows as the test part, in the way the use case splits."""
     if use_case.split == "stratified":
-        return _by_hash(use_case, frame, share, purpose)
+        return _cut_by_hash(use_case, frame, share, purpose)
     if use_case.split == "grouped":
-        return _by_entity(use_case, frame, share, purpose)
+        return _cut_by_entity(use_case, frame, share, purpose)
     if frame[EVENT_TIME].nunique() < 2:
         raise NotEnoughData(
             f"all {len(frame)} labelled rows of {use_case.name} have one event time, "
             f"{frame[EVENT_TIME].iloc[0]}",
             hint='a time-ordered hold-out needs two or more; or declare split="stratified"',
         )
-    return _newest(use_case, frame, share)
+    return _cut_newest(use_case, frame, share)
 
 
-def _folds(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
+def _cut_folds(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
     count = use_case.folds
     if use_case.split == "grouped":
-        if (found := len(np.unique(entities(use_case, frame)))) < count:
+        if (found := len(np.unique(number_entities(use_case, frame)))) < count:
             raise NotEnoughData(
                 f"{use_case.name} has {found} entities for {count} folds", hint="declare fewer folds"
             )
-        fold = (_place(use_case, frame, (*use_case.entity.key_names,), "holdout") * count).astype(np.int64)
+        fold = (_hash_rows(use_case, frame, (*use_case.entity.key_names,), "holdout") * count).astype(
+            np.int64
+        )
     else:
         fold = np.empty(len(frame), dtype=np.int64)
-        place = _place(use_case, frame, (*use_case.entity.key_names, EVENT_TIME), "holdout")
+        place = _hash_rows(use_case, frame, (*use_case.entity.key_names, EVENT_TIME), "holdout")
         for name, rows in _classes(use_case, frame):
             if len(rows) < count:
                 raise NotEnoughData(
@@ -122,7 +124,7 @@ def _folds(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
 
 def require_variety(use_case: UseCase, frame: pd.DataFrame, part: str) -> None:
     """Raise NotEnoughData if the frame's label lacks a declared class, or has only one number."""
-    lack = _lack(use_case, frame)
+    lack = _describe_missing_labels(use_case, frame)
     if lack:
         raise NotEnoughData(
             f"{part} of {use_case.name} ({len(frame)} rows) has {lack}",
@@ -130,7 +132,7 @@ def require_variety(use_case: UseCase, frame: pd.DataFrame, part: str) -> None:
         )
 
 
-def _lack(use_case: UseCase, frame: pd.DataFrame) -> str:
+def _describe_missing_labels(use_case: UseCase, frame: pd.DataFrame) -> str:
     label = frame[use_case.label.name]
     if not use_case.label.classes:
         return "no two different labels" if label.nunique() < 2 else ""
@@ -138,7 +140,7 @@ def _lack(use_case: UseCase, frame: pd.DataFrame) -> str:
     return f"no row of class {', '.join(absent)}" if absent else ""
 
 
-def _newest(use_case: UseCase, frame: pd.DataFrame, share: float) -> Cut:
+def _cut_newest(use_case: UseCase, frame: pd.DataFrame, share: float) -> Cut:
     times = frame[EVENT_TIME]
     # Rows from each event time on, oldest first; the first (all rows) is no cut.
     from_here = times.value_counts().sort_index()[::-1].cumsum()[::-1].iloc[1:]
@@ -147,20 +149,20 @@ def _newest(use_case: UseCase, frame: pd.DataFrame, share: float) -> Cut:
     return Cut(train=known.to_numpy(dtype=bool), test=(times >= first).to_numpy(dtype=bool))
 
 
-def _by_entity(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str) -> Cut:
-    mask = _place(use_case, frame, use_case.entity.key_names, purpose) < share
-    return _both_sides(use_case, mask, share)
+def _cut_by_entity(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str) -> Cut:
+    mask = _hash_rows(use_case, frame, use_case.entity.key_names, purpose) < share
+    return _make_cut(use_case, mask, share)
 
 
-def _by_hash(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str) -> Cut:
-    place = _place(use_case, frame, (*use_case.entity.key_names, EVENT_TIME), purpose)
+def _cut_by_hash(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str) -> Cut:
+    place = _hash_rows(use_case, frame, (*use_case.entity.key_names, EVENT_TIME), purpose)
     mask = np.zeros(len(frame), dtype=bool)
     for _, rows in _classes(use_case, frame):
         mask[rows[np.argsort(place[rows], kind="stable")][: round(share * len(rows))]] = True
-    return _both_sides(use_case, mask, share)
+    return _make_cut(use_case, mask, share)
 
 
-def _both_sides(use_case: UseCase, mask: Mask, share: float) -> Cut:
+def _make_cut(use_case: UseCase, mask: Mask, share: float) -> Cut:
     if not mask.any() or mask.all():
         raise NotEnoughData(
             f"{share:.0%} of the {len(mask)} labelled rows of {use_case.name} leaves one side empty",
@@ -179,7 +181,7 @@ def _classes(use_case: UseCase, frame: pd.DataFrame) -> Iterator[tuple[str, npt.
         yield name, np.flatnonzero(label == name)
 
 
-def _place(
+def _hash_rows(
     use_case: UseCase, frame: pd.DataFrame, columns: Sequence[str], purpose: str
 ) -> npt.NDArray[np.float64]:
     """Where these columns' values put a row between 0 and 1, uniformly, the same at every call."""

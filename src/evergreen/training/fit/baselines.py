@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evergreen.model.matrix import Columns, frame_of
+from evergreen.model.matrix import Columns, build_input_frame
 from evergreen.training.fit.clock import Clock
 from evergreen.usecase import UseCase
 
@@ -22,7 +22,7 @@ def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray, clock: Cl
     from sklearn.pipeline import Pipeline, make_pipeline
     from sklearn.preprocessing import OneHotEncoder, RobustScaler
 
-    frame = frame_of(use_case, columns)
+    frame = build_input_frame(use_case, columns)
     numbers = [name for name in frame.columns if frame[name].dtype == np.float64]
     categories = [name for name in frame.columns if name not in numbers]
     prepare = ColumnTransformer(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 class Clock:
@@ -16,7 +16,7 @@ class Clock:
         self._began = time.monotonic()
         self._fits: list[tuple[float, float]] = []
 
-    def fit(self, work: Callable[[], Made]) -> Made:
+    def fit(self, work: Callable[[], Result]) -> Result:
         """Do that work and count its time as fitting."""
         began = time.monotonic()
         try:

@@ -18,16 +18,17 @@ TaskType = Literal["CPU", "GPU"]
 _NOT_ON_GPU = frozenset(("rsm",))
 
 
-def task_type(settings: Settings, searched: Sequence[str] = ()) -> TaskType:
-    """CatBoost's `task_type` by the setting EVERGREEN_TASK_TYPE: "cpu", "gpu", or "auto" (a GPU if present).
+def choose_task_type(settings: Settings, searched: Sequence[str] = ()) -> TaskType:
+    """CatBoost's `choose_task_type` by the setting EVERGREEN_TASK_TYPE: "cpu", "gpu", or "auto" (a GPU if
+    present).
 
     Where a GPU is asked for and none is there, or the parameters `searched` have one that CatBoost does not
     have on a GPU, the CPU does it, with a warning in the log.
     """
     # CatBoost complains on standard error where there is no driver: ask it only if there may be a GPU.
-    if settings.task_type == "cpu" or (settings.task_type == "auto" and not driver_there()):
+    if settings.task_type == "cpu" or (settings.task_type == "auto" and not has_gpu_driver()):
         return "CPU"
-    if gpus() > 0:
+    if count_gpus() > 0:
         refused = sorted(_NOT_ON_GPU & set(searched))
         if not refused:
             return "GPU"
@@ -38,12 +39,12 @@ def task_type(settings: Settings, searched: Sequence[str] = ()) -> TaskType:
     return "CPU"
 
 
-def driver_there() -> bool:
+def has_gpu_driver() -> bool:
     """Whether the machine shows the device files of NVIDIA's driver, or of Windows' for Linux."""
     return any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg"))
 
 
-def gpus() -> int:
+def count_gpus() -> int:
     """How many GPUs CatBoost sees."""
     from catboost.utils import get_gpu_device_count
 

@@ -10,17 +10,17 @@ from typing import Any
 
 # What CatBoost writes beside the trees that is another each time: an id, the clock, and the training loss at
 # every tree, summed in the order in which threads finished.
-_OF_THE_MOMENT = ("model_guid", "train_finish_time", "training")
+_VOLATILE_METADATA = ("model_guid", "train_finish_time", "training")
 
 
-def settle(model: Any) -> Any:
+def strip_fit_metadata(model: Any) -> Any:
     """Take out of a fitted CatBoost model what differs between two fits of one recipe; returns the model.
 
     What is left follows from the rows, the parameters, the seed and CatBoost's version. The number of
     threads is no part of it (it changes no tree), so that machines of different sizes agree.
     """
     metadata = model.get_metadata()
-    for name in _OF_THE_MOMENT:
+    for name in _VOLATILE_METADATA:
         if name in metadata:
             del metadata[name]
     params = json.loads(metadata["params"])
@@ -30,7 +30,7 @@ def settle(model: Any) -> Any:
     return model
 
 
-def model_digest(model: Any) -> str:
+def digest_model(model: Any) -> str:
     """SHA-256 (hexadecimal) of a settled model's file in CatBoost's own format."""
     with tempfile.TemporaryDirectory(prefix="evergreen-digest-") as folder:
         path = Path(folder) / "model.cb"

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 
 from evergreen.errors import TrainingError
-from evergreen.model.calibration import Calibration, apply
-from evergreen.model.decision import set_weights
-from evergreen.model.matrix import Columns, pool
-from evergreen.model.signature import keep_feature_code
+from evergreen.model.calibration import Calibration, apply_calibration
+from evergreen.model.decision import set_class_weights
+from evergreen.model.matrix import Columns, build_pool
+from evergreen.model.signature import save_feature_digests
 from evergreen.training.fit.clock import Clock
 from evergreen.training.fit.device import TaskType
-from evergreen.training.fit.digest import settle
+from evergreen.training.fit.digest import strip_fit_metadata
 from evergreen.usecase import UseCase
 
 # Categories of up to this many values are one-hot encoded, which fits three times as fast as target
@@ -54,7 +54,7 @@ class Machine:
         return self.threads or -1
 
 
-def new_model(
+def build_model(
     use_case: UseCase, params: Mapping[str, Any], machine: Machine, weights: Sequence[float] = ()
 ) -> Any:
     """An unfitted CatBoost model. `params`: iterations, and what the search space names.
@@ -81,7 +81,7 @@ def new_model(
     return CatBoostClassifier(**common, class_names=list(use_case.label.classes))
 
 
-def fit(
+def fit_model(
     use_case: UseCase,
     columns: Columns,
     label: np.ndarray,
@@ -91,18 +91,18 @@ def fit(
 ) -> Any:
     """A CatBoost model fitted on all given rows with a fixed number of trees, calibrated and settled (see
     `training/fit/digest.py`). Raises TrainingError when CatBoost refuses."""
-    weights = class_weights(use_case, label)
-    blank, rows = new_model(use_case, params, machine, weights), pool(use_case, columns, label)
-    model = machine.clock.fit(lambda: fitted(blank, use_case, rows))
+    weights = compute_class_weights(use_case, label)
+    blank, rows = build_model(use_case, params, machine, weights), build_pool(use_case, columns, label)
+    model = machine.clock.fit(lambda: fit_catboost(blank, use_case, rows))
     if weights:
-        set_weights(model, weights)
-    keep_feature_code(use_case, model)
+        set_class_weights(model, weights)
+    save_feature_digests(use_case, model)
     if calibration is not None:
-        apply(model, calibration)
-    return settle(model)
+        apply_calibration(model, calibration)
+    return strip_fit_metadata(model)
 
 
-def fitted(model: Any, use_case: UseCase, train: Any, **options: Any) -> Any:
+def fit_catboost(model: Any, use_case: UseCase, train: Any, **options: Any) -> Any:
     """`model.fit(train, **options)` with CatBoost's refusals in this package's words."""
     from catboost import CatBoostError
 
@@ -117,7 +117,7 @@ def fitted(model: Any, use_case: UseCase, train: Any, **options: Any) -> Any:
         ) from error
 
 
-def class_weights(use_case: UseCase, label: np.ndarray) -> tuple[float, ...]:
+def compute_class_weights(use_case: UseCase, label: np.ndarray) -> tuple[float, ...]:
     """What a row of each class counts, in the order of the classes; none where all count the same.
 
     "balanced": rows / (classes * rows of the class), as scikit-learn has it; "sqrt_balanced": its square

@@ -23,12 +23,12 @@ from evergreen.errors import SignatureMismatch
 from evergreen.model.judging.metrics import Scores
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.matrix import Columns
-from evergreen.registry.champion import champion
+from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model, load_run_model
 from evergreen.settings import Settings
 from evergreen.training.data.split import Cut
-from evergreen.training.judge.answers import judged, out_of_sample
-from evergreen.training.tracking.training_runs import holdout_file
+from evergreen.training.judge.answers import find_holdout_rows, score_holdout
+from evergreen.training.tracking.training_runs import build_holdout_path
 from evergreen.usecase import EVENT_TIME, UseCase
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ SPLIT = "evergreen.split"
 
 
 @dataclass(frozen=True)
-class Rival:
+class ChampionScores:
     """The champion's answers on a candidate's hold-out, and the champion itself. Both are None where it
     could not take part."""
 
@@ -53,59 +53,59 @@ class Rival:
     model: LoadedModel | None = None
 
 
-def rival(
+def score_champion(
     settings: Settings, use_case: UseCase, frame: pd.DataFrame, columns: Columns, cuts: Sequence[Cut]
-) -> Rival:
+) -> ChampionScores:
     """What the present champion answers on the rows that these cuts hold out. `frame` has the event times.
 
     Without a champion, or with one that no longer fits the declaration, the baselines are the only rivals.
     """
-    present = champion(settings, use_case.name)
+    present = read_champion(settings, use_case.name)
     if present is None:
-        return Rival(None, None, "")
+        return ChampionScores(None, None, "")
     try:
         loaded = load_model(settings, use_case, present.version)
-        models, remark = _unprejudiced(settings, use_case, loaded, frame, cuts)
+        models, remark = _choose_champion_models(settings, use_case, loaded, frame, cuts)
     except SignatureMismatch as error:
         logger.warning("the champion takes no part: %s", error.message)
-        return Rival(
+        return ChampionScores(
             present.version, None, f"champion v{present.version} does not fit the declaration any more"
         )
-    return Rival(present.version, out_of_sample(use_case, models, columns, cuts), remark, loaded)
+    return ChampionScores(present.version, score_holdout(use_case, models, columns, cuts), remark, loaded)
 
 
-def split_of(use_case: UseCase) -> str:
+def describe_split(use_case: UseCase) -> str:
     """What decides on which side of the split a row is."""
     size = f"{use_case.folds} folds" if use_case.folds else f"share {use_case.holdout_share:g}"
     return f"{use_case.split}, {size}, seed {use_case.tuning.seed}"
 
 
-def _unprejudiced(
+def _choose_champion_models(
     settings: Settings, use_case: UseCase, loaded: LoadedModel, frame: pd.DataFrame, cuts: Sequence[Cut]
 ) -> tuple[list[Any], str]:
     """For each cut the champion's model that has seen least of it, and a remark on what was compared."""
-    times = frame[EVENT_TIME][judged(cuts)]
-    if use_case.split == "time" and _seen(loaded, TRAINED_UNTIL, times) == 0.0:
+    times = frame[EVENT_TIME][find_holdout_rows(cuts)]
+    if use_case.split == "time" and _compute_seen_share(loaded, TRAINED_UNTIL, times) == 0.0:
         return [loaded.model] * len(cuts), "all hold-out rows are newer than its training"
     stand_ins = [
-        load_run_model(settings, use_case, loaded.version, holdout_file(n)) for n in range(len(cuts))
+        load_run_model(settings, use_case, loaded.version, build_holdout_path(n)) for n in range(len(cuts))
     ]
     first = stand_ins[0] or load_run_model(settings, use_case, loaded.version, _FORMER_FILE)
     if first is None:
         return [loaded.model] * len(cuts), "it may have been trained on some of these rows"
     models = [(each or first).model for each in stand_ins]
     if use_case.split != "time":
-        if first.tags.get(SPLIT) == split_of(use_case):
+        if first.tags.get(SPLIT) == describe_split(use_case):
             border = " but for a few at the border" if use_case.split == "stratified" else ""
             return models, f"its hold-out model, fitted without these rows{border}"
         return models, "its hold-out model, which may have seen these rows: the split has changed"
-    seen = _seen(first, HOLDOUT_TRAINED_UNTIL, times)
+    seen = _compute_seen_share(first, HOLDOUT_TRAINED_UNTIL, times)
     if seen:
         return models, f"its hold-out model, which had seen {seen:.0%} of these rows"
     return models, "its hold-out model, fitted without these rows"
 
 
-def _seen(loaded: LoadedModel, tag: str, times: pd.Series) -> float:
+def _compute_seen_share(loaded: LoadedModel, tag: str, times: pd.Series) -> float:
     """The share of these event times that a model of that version was fitted on; 1 if it does not say."""
     until = loaded.tags.get(tag)
     return float(np.mean(times <= pd.Timestamp(until))) if until else 1.0

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from evergreen.model.judging.metrics import Scores, metrics, reliability
-from evergreen.model.judging.resampling import Resamples, bootstrap, gain, intervals
-from evergreen.model.judging.slices import slices
+from evergreen.model.judging.metrics import Scores, compute_metrics, compute_reliability_bins
+from evergreen.model.judging.resampling import Resamples, bootstrap_metrics, compute_gain, compute_intervals
+from evergreen.model.judging.slices import compute_slice_metrics
 from evergreen.model.matrix import Columns
 from evergreen.usecase import UseCase
 
@@ -19,7 +19,7 @@ RIVALS = ("champion", "linear", "dummy")
 _DIGITS = 6
 
 
-def compare(
+def compare_contestants(
     use_case: UseCase, label: np.ndarray, contestants: Mapping[str, Scores | None], drawn: Resamples
 ) -> dict[str, Any]:
     """Metrics of every contestant on the same rows, with intervals, and what the candidate gains on each.
@@ -31,11 +31,11 @@ def compare(
     defined.
     """
     values = {
-        name: metrics(use_case, label, given) if given is not None else None
+        name: compute_metrics(use_case, label, given) if given is not None else None
         for name, given in contestants.items()
     }
     samples = {
-        name: bootstrap(use_case, label, given, drawn)
+        name: bootstrap_metrics(use_case, label, given, drawn)
         for name, given in contestants.items()
         if given is not None
     }
@@ -49,14 +49,14 @@ def compare(
             gains[name] = None
             continue
         asked = margin if name == "champion" else use_case.gate.baseline_margin if name == "linear" else 0.0
-        found = gain(
+        found = compute_gain(
             metric, samples["candidate"][metric], samples[name][metric], own[metric], other[metric], asked
         )
         gains[name] = found and {key: round(float(value), _DIGITS) for key, value in asdict(found).items()}
     bounds = {
         name: {
             metric: [round(low, _DIGITS), round(high, _DIGITS)]
-            for metric, (low, high) in intervals(each).items()
+            for metric, (low, high) in compute_intervals(each).items()
         }
         for name, each in samples.items()
     }
@@ -68,7 +68,7 @@ def compare(
     }
 
 
-def calibration(
+def evaluate_calibration(
     use_case: UseCase, label: np.ndarray, before: Scores, after: Scores, scale: float, bias: list[float]
 ) -> dict[str, Any] | None:
     """What calibrating was worth on the hold-out, and the reliability diagram's bins; None for numbers."""
@@ -76,18 +76,24 @@ def calibration(
         return None
     told = ("calibration_error", "log_loss", "brier")
     by = {
-        name: {metric: value for metric, value in metrics(use_case, label, given).items() if metric in told}
+        name: {
+            metric: value
+            for metric, value in compute_metrics(use_case, label, given).items()
+            if metric in told
+        }
         for name, given in (("before", before), ("after", after))
     }
     return {
         "scale": scale,
         "bias": bias,
         **by,
-        "bins_before": [dict(each) for each in reliability(use_case, label, before)],
-        "bins": [dict(each) for each in reliability(use_case, label, after)],
+        "bins_before": [dict(each) for each in compute_reliability_bins(use_case, label, before)],
+        "bins": [dict(each) for each in compute_reliability_bins(use_case, label, after)],
     }
 
 
-def groups(use_case: UseCase, columns: Columns, label: np.ndarray, answers: Scores) -> list[dict[str, Any]]:
+def evaluate_slices(
+    use_case: UseCase, columns: Columns, label: np.ndarray, answers: Scores
+) -> list[dict[str, Any]]:
     """A contestant's results in every declared group."""
-    return slices(use_case, columns, label, answers) if use_case.slices else []
+    return compute_slice_metrics(use_case, columns, label, answers) if use_case.slices else []

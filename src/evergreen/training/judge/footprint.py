@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from evergreen.model.matrix import Columns, pool
+from evergreen.model.matrix import Columns, build_pool
 from evergreen.usecase import UseCase
 
 _CALLS = 100
 _WARM_UP = 10
 
 
-def size_bytes(model: Any) -> int:
+def measure_size_bytes(model: Any) -> int:
     """The size of its file in CatBoost's own format."""
     with tempfile.TemporaryDirectory(prefix="evergreen-size-") as folder:
         path = Path(folder) / "model.cb"
@@ -26,7 +26,7 @@ def size_bytes(model: Any) -> int:
         return path.stat().st_size
 
 
-def latencies_ms(use_case: UseCase, models: Sequence[Any], columns: Columns) -> list[float]:
+def measure_latencies_ms(use_case: UseCase, models: Sequence[Any], columns: Columns) -> list[float]:
     """Of each model the median time of one row's prediction on one thread, in milliseconds, pool included.
 
     The models take turns row by row, so that whatever else the machine does slows all of them alike.
@@ -40,6 +40,6 @@ def latencies_ms(use_case: UseCase, models: Sequence[Any], columns: Columns) -> 
     for row in rows:
         for model, taken in zip(models, seconds, strict=True):
             began = time.perf_counter()
-            model.predict(pool(use_case, row), thread_count=1, **kind)
+            model.predict(build_pool(use_case, row), thread_count=1, **kind)
             taken.append(time.perf_counter() - began)
     return [statistics.median(taken[_WARM_UP:]) * 1000 for taken in seconds]

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evergreen.model.judging.metrics import LESS_IS_BETTER
-from evergreen.model.judging.verdict import Check, Result, Verdict
+from evergreen.model.judging.verdict import Check, CheckResult, Verdict
 from evergreen.training.judge.leakage import warn_of_leakage
 from evergreen.usecase import UseCase
 
@@ -46,14 +46,14 @@ class _Comparison:
     def first(self) -> bool:
         return self.champion is None
 
-    def weigh(self, check: Check, otherwise: Result) -> Check:
+    def weigh(self, check: Check, otherwise: CheckResult) -> Check:
         """A check that does not pass fails or warns: as the gate declares it, else as `otherwise` says."""
         if check.result == "passed":
             return check
         declared = self.use_case.gate.strictness_of(check.name)
         if declared is None:
             return replace(check, result=otherwise)
-        result: Result = "failed" if declared == "hard" else "warning"
+        result: CheckResult = "failed" if declared == "hard" else "warning"
         remark = "" if result == otherwise else f" (declared in {declared})"
         return replace(check, result=result, reason=check.reason + remark)
 
@@ -69,29 +69,29 @@ class _Figure:
 _UNKNOWN = _Figure(known=False)
 
 
-def judge(use_case: UseCase, evaluation: Mapping[str, Any]) -> Verdict:
+def judge_candidate(use_case: UseCase, evaluation: Mapping[str, Any]) -> Verdict:
     """Judge a candidate by its evaluation (see `training/judge/evaluation.py`); `Gate` says what is asked.
 
     All contestants answered the same hold-out. What could not be measured never passes a limit; a replay
     without requests and groups without enough rows have nothing to judge, and pass.
     """
     compared = evaluation["champion"] is not None
-    duel = tuple(_champion(use_case, evaluation))
+    duel = tuple(_check_champion(use_case, evaluation))
     comparison = _Comparison(
         use_case,
         evaluation,
         f"champion v{evaluation['champion_version']}" if compared else None,
-        compared and all(check.passed for check in duel) and _surely_better(use_case, evaluation),
+        compared and all(check.passed for check in duel) and _is_surely_better(use_case, evaluation),
     )
     leakage = warn_of_leakage(use_case, evaluation)
     checks = (
         *duel,
-        *_baselines(comparison),
-        *_floors(comparison),
-        *_calibration(comparison),
-        *_slices(comparison),
-        *_footprint(comparison),
-        *_replay(comparison),
+        *_check_baselines(comparison),
+        *_check_floors(comparison),
+        *_check_calibration(comparison),
+        *_check_slices(comparison),
+        *_check_footprint(comparison),
+        *_check_replay(comparison),
         *((leakage,) if leakage else ()),
     )
     return Verdict(
@@ -101,7 +101,7 @@ def judge(use_case: UseCase, evaluation: Mapping[str, Any]) -> Verdict:
     )
 
 
-def _surely_better(use_case: UseCase, evaluation: Mapping[str, Any]) -> bool:
+def _is_surely_better(use_case: UseCase, evaluation: Mapping[str, Any]) -> bool:
     """Whether the candidate is better than the champion, here and in `confidence` of the resamples.
 
     The check of the champion asks for the gate's margin. Below 0 that margin lets a model in that is a little
@@ -111,18 +111,20 @@ def _surely_better(use_case: UseCase, evaluation: Mapping[str, Any]) -> bool:
     gain = evaluation["gains"]["champion"]
     # Evaluations of before this was counted have the share of resamples with the margin alone.
     share = gain.get("better", gain["share"] if gate.margin >= 0 else 0.0)
-    value = _gain(gate.metric, evaluation["candidate"][gate.metric], evaluation["champion"][gate.metric])
+    value = _compute_gain(
+        gate.metric, evaluation["candidate"][gate.metric], evaluation["champion"][gate.metric]
+    )
     return value > 0 and share >= gate.confidence
 
 
-def _champion(use_case: UseCase, evaluation: Mapping[str, Any]) -> Iterator[Check]:
+def _check_champion(use_case: UseCase, evaluation: Mapping[str, Any]) -> Iterator[Check]:
     if evaluation["champion"] is None:
         return
     gate = use_case.gate
     gain = evaluation["gains"].get("champion")
     remark = evaluation["remark"]
     name = f"champion v{evaluation['champion_version']}"
-    check = _beats(
+    check = _check_better(
         use_case, evaluation, "champion", gate.margin, f"{name}'s", f" ({remark})" if remark else ""
     )
     yield check
@@ -133,7 +135,7 @@ def _champion(use_case: UseCase, evaluation: Mapping[str, Any]) -> Iterator[Chec
         yield Check("beats champion surely", "failed", None, gate.confidence, told)
         return
     won = gain["share"] >= gate.confidence
-    what = f"it is {_distance(gate.margin)} {name}"
+    what = f"it is {_describe_margin(gate.margin)} {name}"
     yield Check(
         "beats champion surely",
         _result(won),
@@ -144,24 +146,24 @@ def _champion(use_case: UseCase, evaluation: Mapping[str, Any]) -> Iterator[Chec
     )
 
 
-def _distance(margin: float) -> str:
+def _describe_margin(margin: float) -> str:
     if margin < 0:
         return f"within {-margin:g} of"
     return "better than" if margin == 0 else f"better by {margin:g} than"
 
 
-def _baselines(comparison: _Comparison) -> Iterator[Check]:
+def _check_baselines(comparison: _Comparison) -> Iterator[Check]:
     use_case, evaluation = comparison.use_case, comparison.evaluation
     alone = comparison.first and evaluation["remark"]
     remark = f" ({evaluation['remark']})" if alone else ""
     margin = use_case.gate.baseline_margin
-    linear = _beats(use_case, evaluation, "linear", margin, "the linear baseline's", remark)
+    linear = _check_better(use_case, evaluation, "linear", margin, "the linear baseline's", remark)
     yield comparison.weigh(linear, "warning" if comparison.first or comparison.surely_better else "failed")
-    guess = _beats(use_case, evaluation, "dummy", 0.0, "a guess's")
+    guess = _check_better(use_case, evaluation, "dummy", 0.0, "a guess's")
     yield comparison.weigh(guess, "warning" if comparison.surely_better else "failed")
 
 
-def _beats(
+def _check_better(
     use_case: UseCase,
     evaluation: Mapping[str, Any],
     rival: str,
@@ -175,7 +177,7 @@ def _beats(
     label = f"beats {rival}"
     if value is None or other is None:
         return Check(label, "failed", value, other, f"{metric} is not defined on this hold-out")
-    gain = _gain(metric, value, other)
+    gain = _compute_gain(metric, value, other)
     passed = gain > 0 if margin == 0 else gain >= margin
     if margin < 0 and gain <= 0:
         compared = f"is {'' if passed else 'not '}within {-margin:g} of"
@@ -187,36 +189,38 @@ def _beats(
     return Check(label, _result(passed), value, other, reason)
 
 
-def _gain(metric: str, value: float, other: float) -> float:
+def _compute_gain(metric: str, value: float, other: float) -> float:
     return other - value if metric in LESS_IS_BETTER else value - other
 
 
-def _floors(comparison: _Comparison) -> Iterator[Check]:
+def _check_floors(comparison: _Comparison) -> Iterator[Check]:
     for floor in comparison.use_case.gate.floors:
         metric, at_most = floor.metric, floor.metric in LESS_IS_BETTER
         value = comparison.evaluation["candidate"].get(metric)
-        check = _limit(f"floor of {metric}", metric, value, floor.value, at_most)
+        check = _check_limit(f"floor of {metric}", metric, value, floor.value, at_most)
         if check.result == "passed" or not comparison.surely_better:
             yield comparison.weigh(check, "failed")
             continue
         other = comparison.evaluation["champion"].get(metric)
-        reached = other is not None and _within(other, floor.value, at_most)
+        reached = other is not None and _is_within(other, floor.value, at_most)
         told = (
             f"{check.reason}; {comparison.champion}'s {_number(other)} {'is' if reached else 'is not either'}"
         )
         yield comparison.weigh(replace(check, reason=told), "failed" if reached else "warning")
 
 
-def _calibration(comparison: _Comparison) -> Iterator[Check]:
+def _check_calibration(comparison: _Comparison) -> Iterator[Check]:
     limit = comparison.use_case.gate.calibration_error
     if limit is not None and comparison.use_case.label.classes:
         what = "calibration_error"
         value = comparison.evaluation["candidate"].get(what)
         other = _Figure((comparison.evaluation["champion"] or {}).get(what))
-        yield _beside(comparison, _limit("calibration", "calibration error", value, limit, True), other)
+        yield _check_beside_champion(
+            comparison, _check_limit("calibration", "calibration error", value, limit, True), other
+        )
 
 
-def _slices(comparison: _Comparison) -> Iterator[Check]:
+def _check_slices(comparison: _Comparison) -> Iterator[Check]:
     champions = comparison.evaluation.get("champion_slices")
     for place, declared in enumerate(comparison.use_case.slices[: len(comparison.evaluation["slices"])]):
         measured = comparison.evaluation["slices"][place]
@@ -229,30 +233,34 @@ def _slices(comparison: _Comparison) -> Iterator[Check]:
         ):
             if limit is None:
                 continue
-            check = _limit(
+            check = _check_limit(
                 f"slices of {declared.feature}",
                 f"the {kind} of {metric} between the groups of {declared.feature}",
                 *(measured[kind].get(metric), limit, at_most),
             )
             other = _Figure(champions[place][kind].get(metric)) if champions else _UNKNOWN
-            yield _beside(comparison, check, other, at_most)
+            yield _check_beside_champion(comparison, check, other, at_most)
 
 
-def _footprint(comparison: _Comparison) -> Iterator[Check]:
+def _check_footprint(comparison: _Comparison) -> Iterator[Check]:
     gate, own = comparison.use_case.gate, comparison.evaluation
     champions = own.get("champion_footprint")
     if gate.model_mb is not None:
         other = _Figure(champions["size_bytes"] / 1e6) if champions else _UNKNOWN
-        yield _beside(
-            comparison, _limit("size", "its size in MB", own["size_bytes"] / 1e6, gate.model_mb, True), other
+        yield _check_beside_champion(
+            comparison,
+            _check_limit("size", "its size in MB", own["size_bytes"] / 1e6, gate.model_mb, True),
+            other,
         )
     if gate.latency_ms is not None:
         other = _Figure(champions["latency_ms"]) if champions else _UNKNOWN
-        check = _limit("latency", "the time for one row in ms", own["latency_ms"], gate.latency_ms, True)
-        yield _beside(comparison, check, other, slack=_SLOWER)
+        check = _check_limit(
+            "latency", "the time for one row in ms", own["latency_ms"], gate.latency_ms, True
+        )
+        yield _check_beside_champion(comparison, check, other, slack=_SLOWER)
 
 
-def _replay(comparison: _Comparison) -> Iterator[Check]:
+def _check_replay(comparison: _Comparison) -> Iterator[Check]:
     replayed, limit = comparison.evaluation["replay"], comparison.use_case.gate.changed
     if replayed is None:
         return
@@ -268,7 +276,7 @@ def _replay(comparison: _Comparison) -> Iterator[Check]:
     yield comparison.weigh(Check("replay", _result(passed), replayed["share"], limit, told), "failed")
 
 
-def _beside(
+def _check_beside_champion(
     comparison: _Comparison, check: Check, champion: _Figure, at_most: bool = True, slack: float = 1.0
 ) -> Check:
     """A limit that is broken warns beside a champion that is surely beaten and breaks it no less.
@@ -298,20 +306,20 @@ def _beside(
     return comparison.weigh(replace(check, reason=told), "failed" if worse else "warning")
 
 
-def _limit(name: str, what: str, value: float | None, limit: float, at_most: bool) -> Check:
+def _check_limit(name: str, what: str, value: float | None, limit: float, at_most: bool) -> Check:
     if value is None:
         return Check(name, "failed", None, limit, f"{what} is not defined on this hold-out")
-    passed = _within(value, limit, at_most)
+    passed = _is_within(value, limit, at_most)
     bound = "at most" if at_most else "at least"
     reason = f"{what} {value:.4f} is {'' if passed else 'not '}{bound} {limit:g}"
     return Check(name, _result(passed), value, limit, reason)
 
 
-def _within(value: float, limit: float, at_most: bool) -> bool:
+def _is_within(value: float, limit: float, at_most: bool) -> bool:
     return value <= limit if at_most else value >= limit
 
 
-def _result(passed: bool) -> Result:
+def _result(passed: bool) -> CheckResult:
     return "passed" if passed else "failed"
 
 

@@ -10,7 +10,7 @@ from evergreen.usecase import UseCase
 
 # The metric that shows how near to perfect a model is, by the gate's: those of them for which 1 is perfect,
 # and which a model does not reach by saying one class to everything.
-_SHOWN_BY = {
+_LEAKAGE_METRICS = {
     **{name: name for name in ("accuracy", "balanced_accuracy", "f1", "roc_auc", "pr_auc", "r2")},
     **dict.fromkeys(("precision", "recall", "log_loss", "brier", "calibration_error"), "roc_auc"),
     **dict.fromkeys(("mae", "rmse"), "r2"),
@@ -33,10 +33,10 @@ def warn_of_leakage(use_case: UseCase, evaluation: Mapping[str, Any]) -> Check |
     """A warning where the candidate is nearly perfect on the hold-out, with the features that carry it.
 
     Nearly perfect is a value of 0.995 (R² 0.999) or more that lacks at most a fiftieth of what the guess
-    lacks to 1; `_SHOWN_BY` says of which metric. Too few rows to tell give no warning, nor do figures that
-    the evaluation does not have. The share of a feature is that of its mean absolute SHAP value.
+    lacks to 1; `_LEAKAGE_METRICS` says of which metric. Too few rows to tell give no warning, nor do figures
+    that the evaluation does not have. The share of a feature is that of its mean absolute SHAP value.
     """
-    metric = _SHOWN_BY[use_case.gate.metric]
+    metric = _LEAKAGE_METRICS[use_case.gate.metric]
     value = evaluation["candidate"].get(metric)
     guess = evaluation["dummy"].get(metric)
     if value is None or guess is None or _judged_rows(use_case, evaluation) < _FEWEST_ROWS:
@@ -44,7 +44,7 @@ def warn_of_leakage(use_case: UseCase, evaluation: Mapping[str, Any]) -> Check |
     least = _NEARLY_PERFECT_R2 if metric == "r2" else _NEARLY_PERFECT
     if value < least or 1.0 - value > _MOST_LEFT * (1.0 - min(guess, 1.0)):
         return None
-    carriers = _carriers(evaluation.get("importance") or {})
+    carriers = _find_dominant_features(evaluation.get("importance") or {})
     told = f"{metric} {value:.4f} is nearly perfect: may the answer be among the features?"
     if carriers:
         names = ", ".join(f"{name} ({share:.0%} of the importance)" for name, share in carriers)
@@ -60,7 +60,7 @@ def _judged_rows(use_case: UseCase, evaluation: Mapping[str, Any]) -> float:
     return round(rows * (1.0 - float(evaluation["dummy"].get("accuracy", 1.0))), 6)
 
 
-def _carriers(importance: Mapping[str, float]) -> list[tuple[str, float]]:
+def _find_dominant_features(importance: Mapping[str, float]) -> list[tuple[str, float]]:
     """The most important features with their shares, until they carry most of the whole."""
     whole = sum(importance.values())
     found: list[tuple[str, float]] = []

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from evergreen.model.calibration import Calibration
-from evergreen.model.judging.metrics import Scores, metrics
-from evergreen.model.matrix import Columns, rows_of
+from evergreen.model.judging.metrics import Scores, compute_metrics
+from evergreen.model.matrix import Columns, select_rows
 from evergreen.training.data.split import Cut
-from evergreen.training.fit.fitting import Machine, fit
-from evergreen.training.judge.answers import scores
+from evergreen.training.fit.fitting import Machine, fit_model
+from evergreen.training.judge.answers import score_model
 from evergreen.usecase import UseCase
 
 SHARES = (0.1, 0.3, 0.6)
@@ -20,7 +20,7 @@ _LEAST_ROWS = 30
 _MOST_KNOWN_ROWS = 5_000
 
 
-def learning_curve(
+def compute_learning_curve(
     use_case: UseCase,
     columns: Columns,
     label: np.ndarray,
@@ -36,35 +36,35 @@ def learning_curve(
     {"share", "rows", "train", "holdout"}; shares too small to hold every class are left out.
     """
     places = np.random.default_rng(use_case.tuning.seed).permutation(np.flatnonzero(cut.train))
-    held_out = rows_of(columns, cut.test)
+    held_out = select_rows(columns, cut.test)
     points = []
     for share in (*SHARES, 1.0):
         chosen = np.zeros(len(label), dtype=bool)
         chosen[places[: round(share * len(places))]] = True
-        if chosen.sum() < _LEAST_ROWS or _lacks(use_case, label[chosen]):
+        if chosen.sum() < _LEAST_ROWS or _lacks_classes(use_case, label[chosen]):
             continue
         model = whole
         if share < 1.0:
             recipe = params, machine, calibration
-            model = fit(use_case, rows_of(columns, chosen), label[chosen], *recipe)
+            model = fit_model(use_case, select_rows(columns, chosen), label[chosen], *recipe)
         # As a rule a few thousand rows tell how well known ones are answered.
         known = np.zeros(len(label), dtype=bool)
         known[places[: min(_MOST_KNOWN_ROWS, int(chosen.sum()))]] = True
-        seen = scores(use_case, model, rows_of(columns, known))
-        unseen = scores(use_case, model, held_out)
+        seen = score_model(use_case, model, select_rows(columns, known))
+        unseen = score_model(use_case, model, held_out)
         point = {
-            "train": _value(use_case, label[known], seen),
-            "holdout": _value(use_case, label[cut.test], unseen),
+            "train": _measure_gate_metric(use_case, label[known], seen),
+            "holdout": _measure_gate_metric(use_case, label[cut.test], unseen),
         }
         if None not in point.values():
             points.append({"share": share, "rows": int(chosen.sum()), **point})
     return points
 
 
-def _lacks(use_case: UseCase, label: np.ndarray) -> bool:
+def _lacks_classes(use_case: UseCase, label: np.ndarray) -> bool:
     wanted = len(use_case.label.classes) or 2
     return len(np.unique(label.astype(str))) < wanted
 
 
-def _value(use_case: UseCase, label: np.ndarray, given: Scores) -> float | None:
-    return metrics(use_case, label, given).get(use_case.gate.metric)
+def _measure_gate_metric(use_case: UseCase, label: np.ndarray, given: Scores) -> float | None:
+    return compute_metrics(use_case, label, given).get(use_case.gate.metric)

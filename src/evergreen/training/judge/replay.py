@@ -10,10 +10,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.model.on_demand import columns_of_rows, feature_columns
-from evergreen.store.connection.database import NO_SUCH_TABLE, error_code
-from evergreen.store.predictions.prediction_log import recent_rows
-from evergreen.training.judge.answers import scores
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
+from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.predictions.prediction_log import read_recent_inputs
+from evergreen.training.judge.answers import score_model
 from evergreen.usecase import UseCase
 
 # A predicted number has changed if it moved by more than this share of the champion's answers' spread.
@@ -21,7 +21,7 @@ _MOVED = 0.1
 _MOST_EXAMPLES = 6
 
 
-def replay(
+def replay_requests(
     database: sa.Engine, use_case: UseCase, candidate: Any, champion: LoadedModel | None, until: datetime
 ) -> dict[str, Any] | None:
     """The last `gate.replay` logged online requests up to a moment, answered by both models.
@@ -31,12 +31,12 @@ def replay(
     """
     if champion is None or not use_case.gate.replay:
         return None
-    rows = _logged(database, use_case, until)
+    rows = _read_logged_requests(database, use_case, until)
     if not rows:
         return None
-    columns = feature_columns(use_case, columns_of_rows(use_case, rows))
-    then = scores(use_case, champion.model, columns).predictions
-    now = scores(use_case, candidate, columns).predictions
+    columns = add_on_demand_columns(use_case, build_columns_from_rows(use_case, rows))
+    then = score_model(use_case, champion.model, columns).predictions
+    now = score_model(use_case, candidate, columns).predictions
     told: dict[str, Any] = {"rows": len(rows), "champion_version": champion.version, "examples": []}
     if use_case.label.classes:
         changed = then != now
@@ -52,10 +52,10 @@ def replay(
     return {**told, "changed": int(changed.sum()), "share": float(changed.mean())}
 
 
-def _logged(database: sa.Engine, use_case: UseCase, until: datetime) -> list[dict[str, Any]]:
+def _read_logged_requests(database: sa.Engine, use_case: UseCase, until: datetime) -> list[dict[str, Any]]:
     try:
-        return recent_rows(database, use_case, until=until, limit=use_case.gate.replay)
+        return read_recent_inputs(database, use_case, until=until, limit=use_case.gate.replay)
     except sa.exc.ProgrammingError as error:
-        if error_code(error) != NO_SUCH_TABLE:
+        if get_error_code(error) != NO_SUCH_TABLE:
             raise
         return []

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evergreen.pages.colours import COLOURS, GREEN, INK, PALE, SOFT, colour
-from evergreen.pages.numbers import number
+from evergreen.pages.colours import COLOURS, GREEN, INK, PALE, SOFT, choose_colour
+from evergreen.pages.numbers import format_number
 from evergreen.training.plots.style import figure, key, names, nothing, text, tidy
 from evergreen.usecase import UseCase
 
@@ -42,8 +42,8 @@ def residuals(use_case: UseCase, label: np.ndarray, predictions: np.ndarray) -> 
         8.5,
         4.6,
         title,
-        f"{len(left):,} rows; half of the residuals lie below {number(middle)}, eight of ten between"
-        f" {number(low)} and {number(high)} (dotted).",
+        f"{len(left):,} rows; half of the residuals lie below {format_number(middle)}, eight of ten between"
+        f" {format_number(low)} and {format_number(high)} (dotted).",
     )
     main, side = made.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     some = _some(len(left))
@@ -90,7 +90,9 @@ def curves(use_case: UseCase, label: np.ndarray, scores: Scores) -> Figure:
         positive, chance = truth == name, scores.probabilities[:, place]
         false, true, _ = sk.roc_curve(positive, chance)
         precision, recall, _ = sk.precision_recall_curve(positive, chance, drop_intermediate=True)
-        tint = colour(place if len(classes) <= len(COLOURS) and len(classes) > 2 else drawn.index(name))
+        tint = choose_colour(
+            place if len(classes) <= len(COLOURS) and len(classes) > 2 else drawn.index(name)
+        )
         area, average = sk.auc(false, true), sk.average_precision_score(positive, chance)
         left.plot(false, true, color=tint, linewidth=1.8, label=f"{area:.3f}  {text(name, 24)}")
         right.plot(recall, precision, color=tint, linewidth=1.8, label=f"{average:.3f}  {text(name, 24)}")

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from evergreen.pages.colours import AMBER, BLUE, GREEN, INK, LINE, PALE, RED, SOFT
-from evergreen.pages.numbers import decimals, finite, number
+from evergreen.pages.numbers import choose_decimals, format_number, parse_number
 from evergreen.training.plots.style import (
     bars,
     figure,
@@ -37,8 +37,8 @@ def importance(use_case: UseCase, values: Mapping[str, float]) -> Figure:
     shown = dict(ranked[:_MOST_FEATURES])
     rest = len(ranked) - len(shown)
     more = f"; the {len(shown)} greatest of {len(ranked)} features" if rest else ""
-    places = max(0, decimals(*shown.values()) - 1)
-    said = [number(value, places if round(value, places) else None) for value in shown.values()]
+    places = max(0, choose_decimals(*shown.values()) - 1)
+    said = [format_number(value, places if round(value, places) else None) for value in shown.values()]
     return bars(title, shown, said, f"mean |SHAP|: how far it moves the raw prediction{more}")
 
 
@@ -96,7 +96,7 @@ def training_curve(curve: Mapping[str, Any]) -> Figure:
         said = f"best: {best:,} trees"
         if best in judged:
             axes.plot([best], [judged[best]], "o", color=GREEN, markersize=7)
-            said += f", {number(judged[best])}"
+            said += f", {format_number(judged[best])}"
         late = best > trees[0] + 0.6 * (trees[-1] - trees[0])
         axes.annotate(
             said,
@@ -123,14 +123,14 @@ def learning_curve(points: Sequence[Mapping[str, Any]], metric: str) -> Figure:
     made = figure(7.5, 4.4, title, "Where the hold-out's line is still on its way, more rows would help.")
     axes = tidy(made.subplots(), "training rows", name)
     for part, tint in (("train", PALE), ("holdout", GREEN)):
-        known = [(p["rows"], p[part]) for p in points if finite(p.get(part)) is not None]
+        known = [(p["rows"], p[part]) for p in points if parse_number(p.get(part)) is not None]
         if not known:
             continue
         said = "training rows" if part == "train" else "hold-out"
         axes.plot(*zip(*known, strict=True), "o-", color=tint, linewidth=2, label=said)
         rows, last = known[-1]
         axes.annotate(
-            number(last),
+            format_number(last),
             (rows, last),
             (7, 0),
             textcoords="offset points",
@@ -179,12 +179,12 @@ def _slice(axes: Axes, each: Mapping[str, Any], groups: Sequence[Mapping[str, An
     axes.spines["left"].set_visible(False)
     sensitive = " (sensitive)" if each.get("sensitive") else ""
     axes.set_title(text(f"{each['feature']}{sensitive}", 50), loc="left", fontsize=10, color=tint)
-    places = max(0, decimals(*values) - 1)
+    places = max(0, choose_decimals(*values) - 1)
     for place, group in enumerate(groups):
         axes.text(
             1.02,
             place,
-            f"{number(values[place], places)}   {group['rows']:,} rows",
+            f"{format_number(values[place], places)}   {group['rows']:,} rows",
             transform=axes.get_yaxis_transform(),
             va="center",
             fontsize=9,
@@ -194,7 +194,7 @@ def _slice(axes: Axes, each: Mapping[str, Any], groups: Sequence[Mapping[str, An
 
 def _groups(each: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The groups that have a value of the slice's metric."""
-    known = [g for g in each.get("groups") or () if finite((g.get("values") or {}).get(each["metric"]))]
+    known = [g for g in each.get("groups") or () if parse_number((g.get("values") or {}).get(each["metric"]))]
     return known[:_MOST_GROUPS]
 
 
@@ -203,8 +203,8 @@ def _bins(bins: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         each
         for each in bins or ()
         if each.get("rows")
-        and finite(each.get("confidence")) is not None
-        and finite(each.get("accuracy")) is not None
+        and parse_number(each.get("confidence")) is not None
+        and parse_number(each.get("accuracy")) is not None
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evergreen.pages.colours import AMBER, GREEN, INK, SOFT
-from evergreen.pages.numbers import finite, number, percent, ticks
+from evergreen.pages.numbers import compute_ticks, format_number, format_percent, parse_number
 from evergreen.training.plots.style import bars, figure, key, names, nothing, text, tidy
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def search_history(trials: Trials) -> Figure:
         best = min(done, key=lambda trial: (trial["loss"], trial["number"]))
         axes.plot([best["number"]], [best["loss"]], "o", color=AMBER, markersize=9, markeredgecolor=INK)
         axes.annotate(
-            f"trial {best['number']}: {number(best['loss'])}",
+            f"trial {best['number']}: {format_number(best['loss'])}",
             (best["number"], best["loss"]),
             (0, -9),
             textcoords="offset points",
@@ -77,7 +77,7 @@ def search_importance(importance: Mapping[str, float]) -> Figure:
     ranked = dict(sorted(importance.items(), key=lambda item: -item[1])[:_MOST_PARAMETERS])
     if not ranked:
         return nothing(title, "Too few trials to tell.")
-    said = [percent(share) for share in ranked.values()]
+    said = [format_percent(share) for share in ranked.values()]
     return bars(title, ranked, said, "share of the losses' spread that a parameter explains")
 
 
@@ -108,7 +108,7 @@ def _against(axes: Axes, parameter: str, top: float, trials: Trials) -> None:
     tidy(axes, parameter)
     values = [trial["params"][parameter] for trial in trials]
     losses = [min(top, trial["loss"]) for trial in trials]
-    if all(finite(value) is not None for value in values):
+    if all(parse_number(value) is not None for value in values):
         _scale(axes, values)
         places = [float(value) for value in values]
     else:
@@ -154,7 +154,7 @@ def _scale(axes: Axes, values: Sequence[float]) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
         marks = [mark for mark in marks if low * 0.9 <= mark <= high * 1.1]
     else:
-        marks = [mark for mark in ticks(low, high, 4) if mark == int(mark) or not _whole(values)]
+        marks = [mark for mark in compute_ticks(low, high, 4) if mark == int(mark) or not _whole(values)]
     axes.xaxis.set_major_locator(FixedLocator(marks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text(f"{value:,.4g}")))
 
@@ -166,7 +166,11 @@ def _whole(values: Sequence[float]) -> bool:
 def _of(trials: Trials, state: str) -> list[Mapping[str, Any]]:
     """The trials of that state that have a loss, in their order."""
     return sorted(
-        (trial for trial in trials if trial["state"] == state and finite(trial.get("loss")) is not None),
+        (
+            trial
+            for trial in trials
+            if trial["state"] == state and parse_number(trial.get("loss")) is not None
+        ),
         key=lambda trial: trial["number"],
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from evergreen.pages.colours import GREEN, INK, LINE, SOFT
-from evergreen.pages.numbers import number, short, step_places
+from evergreen.pages.numbers import choose_tick_decimals, format_number, shorten_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,11 +47,11 @@ def tidy(axes: Axes, x: str = "", y: str = "", grid: Axis | None = "both") -> Ax
 
     class Numbers(Formatter):
         def __call__(self, x: float, pos: int | None = None) -> str:
-            return number(x)
+            return format_number(x)
 
         def format_ticks(self, values: Sequence[float]) -> list[str]:
             """All of an axis with the same decimals."""
-            return [number(value, step_places(values)) for value in values]
+            return [format_number(value, choose_tick_decimals(values)) for value in values]
 
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(LINE)
@@ -108,7 +108,7 @@ def nothing(title: str, why: str) -> Figure:
 
 def text(given: object, most: int = 80) -> str:
     """One line, in which a dollar is a dollar and begins no formula."""
-    return short(given, most).replace("$", r"\$")
+    return shorten_text(given, most).replace("$", r"\$")
 
 
 def metric_name(metric: str) -> str:

@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from evergreen.model.signature import feature_code, model_inputs
+from evergreen.model.signature import compute_feature_digests, list_model_inputs
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.candidate import Rows
-from evergreen.training.data.checks import present
-from evergreen.training.judge.contest import split_of
+from evergreen.training.data.checks import find_present_values
+from evergreen.training.judge.contest import describe_split
 from evergreen.usecase import EVENT_TIME, UseCase
 
 
-def data_facts(use_case: UseCase, given: Rows) -> dict[str, Any]:
+def collect_data_facts(use_case: UseCase, given: Rows) -> dict[str, Any]:
     """The training set in numbers, JSON-able: rows, the last event time, shares of classes and of missing
     values."""
     label = given.label
     rows = len(label)
     missing = {
-        f.name: round(1.0 - float(np.mean(present(given.columns[f.name], f.numeric))), 6)
-        for f in model_inputs(use_case)
+        f.name: round(1.0 - float(np.mean(find_present_values(given.columns[f.name], f.numeric))), 6)
+        for f in list_model_inputs(use_case)
     }
     shares = {name: round(float(np.mean(label == name)), 6) for name in use_case.label.classes}
     return {
@@ -34,7 +34,7 @@ def data_facts(use_case: UseCase, given: Rows) -> dict[str, Any]:
     }
 
 
-def card_facts(
+def collect_card_facts(
     use_case: UseCase, run: TrainingRun, tags: Mapping[str, str], version: int | None
 ) -> dict[str, Any]:
     """The facts of `training.card.model_card` for a judged training; `tags` are its MLflow run's."""
@@ -43,7 +43,7 @@ def card_facts(
     assert run.verdict is not None
     evaluation, search = run.metrics, run.params
     data = evaluation["data"]
-    code = feature_code(use_case)
+    code = compute_feature_digests(use_case)
     return {
         "use_case": use_case.name,
         "title": use_case.title,
@@ -65,7 +65,7 @@ def card_facts(
             "holdout_rows": evaluation["holdout_rows"],
             "holdout_from": evaluation["holdout_from"],
             "trained_until": data["trained_until"],
-            "split": split_of(use_case),
+            "split": describe_split(use_case),
             "read_at": run.dataset_read_at.isoformat() if run.dataset_read_at else None,
             "label": use_case.label.name,
             "classes": list(use_case.label.classes),
@@ -77,7 +77,7 @@ def card_facts(
                     "meaning": f.meaning,
                     "missing": data["missing"].get(f.name),
                 }
-                for f in model_inputs(use_case)
+                for f in list_model_inputs(use_case)
             ],
             "on_demand": [
                 {"name": f.name, "meaning": f.meaning, "code": code[f.name]}

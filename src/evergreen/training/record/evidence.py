@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evergreen.model.matrix import frame_of
-from evergreen.model.reference_profile import profile, to_json
-from evergreen.model.signature import feature_code
+from evergreen.model.matrix import build_input_frame
+from evergreen.model.reference_profile import build_reference_profile, serialize_profiles
+from evergreen.model.signature import compute_feature_digests
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.candidate import Candidate, Rows
 from evergreen.training.fit.fitting import LOSS, ONE_HOT_MAX_SIZE
-from evergreen.training.judge.contest import HOLDOUT_TRAINED_UNTIL, SPLIT, TRAINED_UNTIL, split_of
+from evergreen.training.judge.contest import HOLDOUT_TRAINED_UNTIL, SPLIT, TRAINED_UNTIL, describe_split
 from evergreen.training.judge.evaluation import RIVALS
 from evergreen.training.tracking.training_runs import (
     DATASET_DIGEST,
@@ -27,7 +27,7 @@ MODEL_DIGEST = "evergreen.model_digest"
 CODE_VERSION = "evergreen.code_version"
 
 
-def evidence(
+def collect_evidence(
     use_case: UseCase,
     run: TrainingRun,
     given: Rows,
@@ -39,12 +39,16 @@ def evidence(
     evaluation = candidate.evaluation
     tags = _tags(use_case, run, given, evaluation, code_version)
     # MLflow's documents are mappings.
-    reference = {"features": to_json(profile(use_case, given.columns, candidate.answers.predictions))}
+    reference = {
+        "features": serialize_profiles(
+            build_reference_profile(use_case, given.columns, candidate.answers.predictions)
+        )
+    }
     return Evidence(
         params=_params(use_case, tuned, evaluation),
-        metrics=_flat(evaluation),
+        metrics=_flatten_metrics(evaluation),
         tags=tags,
-        frame=frame_of(use_case, given.columns).assign(**{use_case.label.name: given.label}),
+        frame=build_input_frame(use_case, given.columns).assign(**{use_case.label.name: given.label}),
         dataset_digest=run.dataset_digest or "",
         dataset_query=run.dataset_query or {},
         model=candidate.model,
@@ -57,7 +61,7 @@ def evidence(
             "dataset_digest": run.dataset_digest,
             "code_version": code_version,
             "model_digest": evaluation["model_digest"],
-            "on_demand_code": feature_code(use_case),
+            "on_demand_code": compute_feature_digests(use_case),
             "reference_profile": reference["features"],
         },
     )
@@ -72,13 +76,13 @@ def _params(use_case: UseCase, tuned: Mapping[str, Any], evaluation: Mapping[str
         "random_seed": use_case.tuning.seed,
         "class_weights": weights if isinstance(weights, str) else ", ".join(f"{w:g}" for w in weights),
         "task_type": evaluation["task_type"],
-        "split": split_of(use_case),
+        "split": describe_split(use_case),
         "sampler": use_case.tuning.sampler,
         "trials": len(tuned["trials"]),
     }
 
 
-def _flat(evaluation: Mapping[str, Any]) -> dict[str, float]:
+def _flatten_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
     """Metrics by MLflow's names: the candidate's as they are with their intervals, the others' prefixed."""
     flat: dict[str, float] = dict(evaluation["candidate"])
     for metric, (low, high) in evaluation["intervals"]["candidate"].items():
@@ -105,5 +109,5 @@ def _tags(
         "evergreen.metrics_of": "holdout_model; the registered model has the same recipe, fitted on all rows",
         TRAINED_UNTIL: times.max().isoformat(),
         HOLDOUT_TRAINED_UNTIL: times[given.cuts[0].train].max().isoformat(),
-        SPLIT: split_of(use_case),
+        SPLIT: describe_split(use_case),
     }

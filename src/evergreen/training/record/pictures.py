@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DOTS_PER_INCH = 110
 
 
-def of_answers(
+def draw_answers(
     use_case: UseCase,
     tuned: Mapping[str, Any],
     label: np.ndarray,
@@ -47,20 +47,20 @@ def of_answers(
         made["plots/curves.png"] = plots.curves(use_case, label, answers)
     else:
         made["plots/residuals.png"] = plots.residuals(use_case, label, answers.predictions)
-    return _drawn(made)
+    return _render_pngs(made)
 
 
-def of_model(
+def draw_model(
     use_case: UseCase, importance: Mapping[str, float], curve: list[dict[str, Any]]
 ) -> dict[str, bytes]:
     """Pictures of the registered model's inputs and of the learning curve, by their file in the run."""
     made = {"plots/importance.png": plots.importance(use_case, importance)}
     if curve:
         made["plots/learning.png"] = plots.learning_curve(curve, use_case.gate.metric)
-    return _drawn(made)
+    return _render_pngs(made)
 
 
-def _drawn(figures: Mapping[str, Figure]) -> dict[str, bytes]:
+def _render_pngs(figures: Mapping[str, Figure]) -> dict[str, bytes]:
     found = {}
     for file, figure in figures.items():
         target = io.BytesIO()

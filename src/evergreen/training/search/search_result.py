@@ -34,7 +34,7 @@ class Trial:
     curve: dict[str, list[float]] = field(default_factory=dict)
 
 
-def trials_of(study: optuna.Study) -> list[Trial]:
+def list_trials(study: optuna.Study) -> list[Trial]:
     """The ended trials of a study, in their order."""
     from optuna.trial import TrialState
 
@@ -54,7 +54,7 @@ def trials_of(study: optuna.Study) -> list[Trial]:
                 trees=int(told.get("trees", 0)),
                 loss=float(loss) if loss is not None and math.isfinite(loss) else None,
                 seconds=float(told.get("seconds", 0.0)),
-                started=_started(trial),
+                started=_read_start_time(trial),
                 calibration=told.get("calibration"),
                 curve=told.get("curve", {}),
             )
@@ -62,23 +62,23 @@ def trials_of(study: optuna.Study) -> list[Trial]:
     return found
 
 
-def _started(trial: optuna.trial.FrozenTrial) -> float:
+def _read_start_time(trial: optuna.trial.FrozenTrial) -> float:
     """Seconds since 1970. Optuna's own moment is local, without a zone; it is an old search's only one."""
     own = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
     return float(trial.user_attrs.get("started", own))
 
 
-def least_loss(trials: Sequence[Trial]) -> float:
+def find_least_loss(trials: Sequence[Trial]) -> float:
     """The least loss of a complete trial; infinite before there is one."""
     return min((t.loss for t in trials if t.state == "complete" and t.loss is not None), default=math.inf)
 
 
-def tuned(study: optuna.Study, use_case: UseCase) -> dict[str, Any]:
+def build_search_result(study: optuna.Study, use_case: UseCase) -> dict[str, Any]:
     """The search's result, JSON-able: {"params" (of the best trial, with its number of trees as
     "iterations"), "loss", "seconds" (of fitting), "calibration", "curve", "trials", "importance" (share by
     parameter), "sampler", "pruner", "space"}. Raises TrainingError when no trial came to its end.
     """
-    known = trials_of(study)
+    known = list_trials(study)
     complete = [t for t in known if t.state == "complete" and t.loss is not None]
     if not complete:
         raise TrainingError(
@@ -94,22 +94,22 @@ def tuned(study: optuna.Study, use_case: UseCase) -> dict[str, Any]:
         "seconds": round(sum(t.seconds for t in known), 2),
         "calibration": best.calibration,
         "curve": {**best.curve, "best": best.trees},
-        "trials": [_short(t) for t in known],
+        "trials": [_trial_to_json(t) for t in known],
         "importance": _importance(study, complete),
         "sampler": budget.sampler,
         "pruner": budget.pruner,
-        "space": [{"parameter": s.parameter, "values": _values(s)} for s in budget.space],
+        "space": [{"parameter": s.parameter, "values": _format_values(s)} for s in budget.space],
     }
 
 
-def _short(trial: Trial) -> dict[str, Any]:
+def _trial_to_json(trial: Trial) -> dict[str, Any]:
     told = asdict(trial)
     for name in ("curve", "calibration", "started"):
         told.pop(name)
     return told
 
 
-def _values(searched: Any) -> str:
+def _format_values(searched: Any) -> str:
     if isinstance(searched, Between):
         return f"{searched.low:g} to {searched.high:g}{' (log)' if searched.log else ''}"
     return ", ".join(str(value) for value in searched.values)

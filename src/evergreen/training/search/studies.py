@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError, StoreUnreachable
-from evergreen.model.signature import feature_code
+from evergreen.model.signature import compute_feature_digests
 from evergreen.settings import Settings
-from evergreen.store.connection.database import NO_SUCH_TABLE, error_code, exclusive, url
+from evergreen.store.connection.database import NO_SUCH_TABLE, build_database_url, get_error_code, hold_lock
 
 if TYPE_CHECKING:
     import optuna
@@ -29,7 +29,7 @@ _CREATE_SECONDS = 120.0
 
 
 @contextmanager
-def opened(
+def open_study(
     settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun
 ) -> Iterator[optuna.Study]:
     """The study of that run's training set, made if need be. Raises StoreUnreachable."""
@@ -37,13 +37,13 @@ def opened(
 
     quiet_optuna()
     try:
-        storage = _storage(settings, database)
+        storage = _open_storage(settings, database)
         try:
             yield optuna.create_study(
                 storage=storage,
-                study_name=name_of(use_case, run),
+                study_name=name_study(use_case, run),
                 direction="minimize",
-                pruner=pruner_of(use_case),
+                pruner=create_pruner(use_case),
                 load_if_exists=True,
             )
         finally:
@@ -63,18 +63,18 @@ def quiet_optuna() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def name_of(use_case: UseCase, run: TrainingRun) -> str:
+def name_study(use_case: UseCase, run: TrainingRun) -> str:
     """A study's name: losses on other rows, or of other recipes, belong to another search."""
     tuning = use_case.tuning
     asked = (
         *(tuning.space, tuning.iterations, tuning.early_stopping_rounds, tuning.class_weights, tuning.seed),
         *(use_case.split, use_case.folds, use_case.holdout_share, use_case.label.classes),
-        *([f.name for f in use_case.model_features], feature_code(use_case), run.dataset_digest),
+        *([f.name for f in use_case.model_features], compute_feature_digests(use_case), run.dataset_digest),
     )
     return f"{use_case.name}:{run.id}:{hashlib.sha256(repr(asked).encode()).hexdigest()[:16]}"
 
 
-def forget(settings: Settings, database: sa.Engine, use_case: str) -> None:
+def delete_studies(settings: Settings, database: sa.Engine, use_case: str) -> None:
     """Delete the searches of a use case: training anew as of the same moments must not find them done."""
     import optuna
 
@@ -85,12 +85,12 @@ def forget(settings: Settings, database: sa.Engine, use_case: str) -> None:
                 {"mine": f"{use_case.replace('_', chr(92) + '_')}:%"},
             ).all()
     except sa.exc.ProgrammingError as error:
-        if error_code(error) != NO_SUCH_TABLE:
+        if get_error_code(error) != NO_SUCH_TABLE:
             raise
         return
     if not names:
         return
-    storage = _storage(settings, database)
+    storage = _open_storage(settings, database)
     try:
         for name in names:
             optuna.delete_study(study_name=name, storage=storage)
@@ -98,14 +98,14 @@ def forget(settings: Settings, database: sa.Engine, use_case: str) -> None:
         storage.engine.dispose()
 
 
-def _storage(settings: Settings, database: sa.Engine) -> Any:
+def _open_storage(settings: Settings, database: sa.Engine) -> Any:
     from optuna.storages import RDBStorage
 
     # Two that make the tables at once would be in each other's way.
-    with database.connect() as connection, exclusive(connection, "optuna", _CREATE_SECONDS):
+    with database.connect() as connection, hold_lock(connection, "optuna", _CREATE_SECONDS):
         try:
             return RDBStorage(
-                url(settings).render_as_string(hide_password=False),
+                build_database_url(settings).render_as_string(hide_password=False),
                 engine_kwargs={"pool_recycle": 3600, "pool_size": 2, "hide_parameters": True},
             )
         except RuntimeError as error:
@@ -115,7 +115,7 @@ def _storage(settings: Settings, database: sa.Engine) -> Any:
             ) from error
 
 
-def pruner_of(use_case: UseCase) -> optuna.pruners.BasePruner:
+def create_pruner(use_case: UseCase) -> optuna.pruners.BasePruner:
     """What gives up a trial that does not look worth its while."""
     import optuna
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evergreen.model.calibration import Calibration, calibrate
-from evergreen.model.matrix import Columns, pool, rows_of
+from evergreen.model.calibration import Calibration, fit_calibration
+from evergreen.model.matrix import Columns, build_pool, select_rows
 from evergreen.training.data.split import Cut
-from evergreen.training.fit.fitting import Machine, class_weights, fitted, new_model
-from evergreen.training.search.search_result import Trial, least_loss, trials_of
+from evergreen.training.fit.fitting import Machine, build_model, compute_class_weights, fit_catboost
+from evergreen.training.search.search_result import Trial, find_least_loss, list_trials
 from evergreen.training.search.studies import quiet_optuna
 from evergreen.usecase import Between, UseCase
 
@@ -37,14 +37,14 @@ _CURVE_POINTS = 200
 Progress = Callable[[Trial, float, int, int], None]
 
 
-def share(use_case: UseCase, worker: int) -> int:
+def count_worker_trials(use_case: UseCase, worker: int) -> int:
     """How many of the budget's trials that worker (from 0) does; of a grid, its points at most."""
     budget = use_case.tuning
     trials = budget.trials // budget.workers + (worker < budget.trials % budget.workers)
-    return min(trials, len(_grid(use_case, worker))) if budget.sampler == "grid" else trials
+    return min(trials, len(_list_grid_points(use_case, worker))) if budget.sampler == "grid" else trials
 
 
-def search(
+def run_trials(
     study: optuna.Study,
     use_case: UseCase,
     columns: Columns,
@@ -67,36 +67,36 @@ def search(
     not. `progress` hears of each trial; the same goes to the log. Raises TrainingError.
     """
     quiet_optuna()
-    if finished(study, use_case, worker):
+    if is_worker_finished(study, use_case, worker):
         return
     _give_up_unfinished(study, worker)
     budget = use_case.tuning
-    train = pool(use_case, rows_of(columns, parts.train), label[parts.train])
-    judge = pool(use_case, rows_of(columns, parts.test), label[parts.test])
-    weights = class_weights(use_case, label[parts.train])
+    train = build_pool(use_case, select_rows(columns, parts.train), label[parts.train])
+    judge = build_pool(use_case, select_rows(columns, parts.test), label[parts.test])
+    weights = compute_class_weights(use_case, label[parts.train])
     objective = _Objective(use_case, train, judge, label[parts.test], weights, worker, machine or Machine())
-    total = sum(share(use_case, each) for each in range(budget.workers))
+    total = sum(count_worker_trials(use_case, each) for each in range(budget.workers))
     while True:
-        if finished(study, use_case, worker):
+        if is_worker_finished(study, use_case, worker):
             return
-        study.sampler = sampler(use_case, worker, len(_mine(study, worker)))
-        number = _try(study, objective)
-        _tell(study, number, min(budget.trials, total), progress)
+        study.sampler = create_sampler(use_case, worker, len(_list_own_trials(study, worker)))
+        number = _run_trial(study, objective)
+        _report_trial(study, number, min(budget.trials, total), progress)
 
 
-def finished(study: optuna.Study, use_case: UseCase, worker: int) -> bool:
+def is_worker_finished(study: optuna.Study, use_case: UseCase, worker: int) -> bool:
     """Whether that worker has done its share of the trials, or spent its seconds on at least one."""
-    mine = _mine(study, worker)
-    if len(mine) >= share(use_case, worker):
+    mine = _list_own_trials(study, worker)
+    if len(mine) >= count_worker_trials(use_case, worker):
         return True
     return bool(mine) and sum(trial.seconds for trial in mine) >= use_case.tuning.seconds
 
 
-def _mine(study: optuna.Study, worker: int) -> list[Trial]:
-    return [t for t in trials_of(study) if t.worker == worker and t.state != "failed"]
+def _list_own_trials(study: optuna.Study, worker: int) -> list[Trial]:
+    return [t for t in list_trials(study) if t.worker == worker and t.state != "failed"]
 
 
-def _try(study: optuna.Study, objective: Callable[[optuna.Trial], float]) -> int:
+def _run_trial(study: optuna.Study, objective: Callable[[optuna.Trial], float]) -> int:
     """One trial; its number. Optuna's own loop hides what went wrong where its storage is away as well."""
     from optuna.exceptions import StorageInternalError, TrialPruned
     from optuna.trial import TrialState
@@ -116,7 +116,7 @@ def _try(study: optuna.Study, objective: Callable[[optuna.Trial], float]) -> int
     return number
 
 
-def sampler(use_case: UseCase, worker: int, done: int) -> optuna.samplers.BaseSampler:
+def create_sampler(use_case: UseCase, worker: int, done: int) -> optuna.samplers.BaseSampler:
     """The sampler of a worker's next trial, after `done` of its own."""
     import optuna
 
@@ -124,18 +124,18 @@ def sampler(use_case: UseCase, worker: int, done: int) -> optuna.samplers.BaseSa
     seed = int(np.random.SeedSequence([use_case.tuning.seed, worker, done]).generate_state(1)[0])
     anywhere = optuna.samplers.RandomSampler(seed=seed)
     if use_case.tuning.sampler == "grid":
-        return _at(_grid(use_case, worker)[done], anywhere)
+        return _fix_point(_list_grid_points(use_case, worker)[done], anywhere)
     if use_case.tuning.sampler == "random":
         return anywhere
     tpe = optuna.samplers.TPESampler(
         seed=seed, n_startup_trials=_STARTUP_TRIALS, constant_liar=use_case.tuning.workers > 1
     )
     if worker == 0 and done == 0 and space:
-        return _at({s.parameter: s.middle for s in space}, tpe)
+        return _fix_point({s.parameter: s.middle for s in space}, tpe)
     return tpe
 
 
-def _at(point: dict[str, Any], otherwise: optuna.samplers.BaseSampler) -> optuna.samplers.BaseSampler:
+def _fix_point(point: dict[str, Any], otherwise: optuna.samplers.BaseSampler) -> optuna.samplers.BaseSampler:
     import optuna
 
     with warnings.catch_warnings():
@@ -144,7 +144,7 @@ def _at(point: dict[str, Any], otherwise: optuna.samplers.BaseSampler) -> optuna
         return optuna.samplers.PartialFixedSampler(point, otherwise)
 
 
-def _grid(use_case: UseCase, worker: int) -> list[dict[str, Any]]:
+def _list_grid_points(use_case: UseCase, worker: int) -> list[dict[str, Any]]:
     """That worker's points of the grid, in an order that the seed decides.
 
     Optuna's own grid sampler takes a killed trial's point for tried, and may give one point to two workers.
@@ -182,14 +182,14 @@ class _Objective:
         trial.set_user_attr("started", time.time())
         budget = self._use_case.tuning
         params = {s.parameter: _suggest(trial, s) for s in budget.space}
-        watch = _Watch(trial, max(_LEAST_TREES_BETWEEN, budget.iterations // REPORTS))
-        model = new_model(
+        watch = _PruningCallback(trial, max(_LEAST_TREES_BETWEEN, budget.iterations // REPORTS))
+        model = build_model(
             self._use_case, {**params, "iterations": budget.iterations}, self._machine, self._weights
         )
         # CatBoost takes no callbacks on a GPU: there a trial runs to its end.
         watching = {"callbacks": [watch]} if self._machine.task_type == "CPU" else {}
         began = time.monotonic()
-        fitted(
+        fit_catboost(
             model,
             self._use_case,
             self._train,
@@ -217,10 +217,10 @@ class _Objective:
         raw = np.asarray(model.predict(self._judge, prediction_type="RawFormulaVal"), dtype=np.float64)
         number = {name: index for index, name in enumerate(classes)}
         truth = np.array([number[name] for name in self._truth], dtype=np.int64)
-        return calibrate(raw, truth, len(classes), self._weights)
+        return fit_calibration(raw, truth, len(classes), self._weights)
 
 
-class _Watch:
+class _PruningCallback:
     """CatBoost's callback: keeps the loss by trees, and ends a trial that Optuna's pruner gives up.
 
     `error` is what went wrong in it: out of CatBoost, it would come as a refusal of CatBoost's own. `seconds`
@@ -287,11 +287,11 @@ def _give_up_unfinished(study: optuna.Study, worker: int) -> None:
             study.tell(trial.number, state=TrialState.FAIL)
 
 
-def _tell(study: optuna.Study, number: int, of: int, progress: Progress | None) -> None:
-    known = trials_of(study)
+def _report_trial(study: optuna.Study, number: int, of: int, progress: Progress | None) -> None:
+    known = list_trials(study)
     last = next(trial for trial in known if trial.number == number)
     done = sum(t.state != "failed" for t in known)
-    least = least_loss(known)
+    least = find_least_loss(known)
     logger.info(
         "trial %d of %d %s: loss %s with %d trees in %.1f s (least so far %.4f) %s",
         *(done, of, last.state, "-" if last.loss is None else f"{last.loss:.4f}", last.trees, last.seconds),

@@ -10,7 +10,7 @@ from types import TracebackType
 import sqlalchemy as sa
 
 from evergreen.errors import RegistryUnreachable
-from evergreen.registry.lock import alone
+from evergreen.registry.lock import lock_use_case
 from evergreen.settings import Settings
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.search.search_result import Trial
@@ -19,26 +19,26 @@ from evergreen.training.tracking import training_runs, trials
 logger = logging.getLogger(__name__)
 
 
-def begun_run(settings: Settings, database: sa.Engine, run: TrainingRun) -> str:
+def ensure_mlflow_run(settings: Settings, database: sa.Engine, run: TrainingRun) -> str:
     """The training's MLflow run, made if need be."""
     name = f"{run.use_case} as of {run.as_of:%Y-%m-%d %H:%M}"
     # Not the lock of promotions: a rollback must not wait for what is only shown.
-    with alone(database, run.use_case, purpose="tracking"):
+    with lock_use_case(database, run.use_case, purpose="tracking"):
         return training_runs.begin_run(settings, run.use_case, run.id, run.dataset_digest or "", name)
 
 
-def show_all(settings: Settings, database: sa.Engine, run: TrainingRun, ended: Sequence[Trial]) -> None:
+def log_all_trials(settings: Settings, database: sa.Engine, run: TrainingRun, ended: Sequence[Trial]) -> None:
     """Show every ended trial that is not shown yet. Raises RegistryUnreachable."""
-    parent = begun_run(settings, database, run)
-    with alone(database, run.use_case, purpose="tracking"):
-        trials.show(settings, parent, ended)
+    parent = ensure_mlflow_run(settings, database, run)
+    with lock_use_case(database, run.use_case, purpose="tracking"):
+        trials.log_trials(settings, parent, ended)
 
 
-class Showing:
+class TrialLogger:
     """Shows one worker's trials in a thread, while it fits the next ones; others may be at work beside it.
 
     Used as a context: its end waits for what is left to show. A search does not wait for an MLflow that is
-    away; what is missing then, `show_all` adds. `first` is done in the thread before anything else.
+    away; what is missing then, `log_all_trials` adds. `first` is done in the thread before anything else.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Showing:
         """Show those of these trials that are not shown yet; returns at once."""
         self._waiting.append(self._thread.submit(self._show, ended))
 
-    def __enter__(self) -> Showing:
+    def __enter__(self) -> TrialLogger:
         return self
 
     def __exit__(
@@ -73,9 +73,11 @@ class Showing:
 
     def _show(self, ended: Sequence[Trial]) -> None:
         try:
-            self._parent = self._parent or begun_run(self._settings, self._database, self._run)
-            with alone(self._database, self._run.use_case, purpose="tracking"):
-                self._known = trials.show(self._settings, self._parent, ended, self._known, self._worker)
+            self._parent = self._parent or ensure_mlflow_run(self._settings, self._database, self._run)
+            with lock_use_case(self._database, self._run.use_case, purpose="tracking"):
+                self._known = trials.log_trials(
+                    self._settings, self._parent, ended, self._known, self._worker
+                )
         except RegistryUnreachable as error:
             self._known = set()  # what was done before it went away is asked for
             logger.warning("the trial is not shown in MLflow yet: %s", error.message)

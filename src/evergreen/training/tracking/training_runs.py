@@ -19,11 +19,11 @@ import pandas as pd
 from evergreen.errors import RegistryError
 from evergreen.private import make_private_folder
 from evergreen.registry.connection import (
-    answering,
-    make_process_default,
-    mlflow_client,
-    over_http,
-    public_address,
+    create_mlflow_client,
+    format_public_address,
+    set_process_tracking_uri,
+    translate_mlflow_errors,
+    uses_http,
 )
 from evergreen.registry.models import MODEL_URI, TRAINING_RUN, fetch_run_file
 from evergreen.settings import Settings
@@ -64,9 +64,9 @@ class Evidence:
 
 def find_run(settings: Settings, use_case: str, training_run: str, digest: str) -> str | None:
     """The finished MLflow run of that training run on the data set of that digest, or None."""
-    client = mlflow_client(settings)
-    with answering(settings):
-        for run in _runs(client, _experiment(settings, client, use_case), training_run):
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
+        for run in _search_runs(client, _ensure_experiment(settings, client, use_case), training_run):
             if run.info.status == "FINISHED" and run.data.tags.get(DATASET_DIGEST) == digest:
                 return str(run.info.run_id)
     return None
@@ -77,15 +77,15 @@ def begin_run(settings: Settings, use_case: str, training_run: str, digest: str,
 
     Runs of other data are deleted, with their trials. Callers hold the use case's training lock.
     """
-    client = mlflow_client(settings)
-    with answering(settings):
-        experiment = _experiment(settings, client, use_case)
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
+        experiment = _ensure_experiment(settings, client, use_case)
         kept = None
-        for former in _runs(client, experiment, training_run):
+        for former in _search_runs(client, experiment, training_run):
             if kept is None and former.data.tags.get(DATASET_DIGEST) == digest:
                 kept = str(former.info.run_id)
                 continue
-            for child in trials.nested(client, experiment, former.info.run_id):
+            for child in trials.list_trial_runs(client, experiment, former.info.run_id):
                 client.delete_run(child.info.run_id)
             client.delete_run(former.info.run_id)
         if kept is None:
@@ -94,22 +94,22 @@ def begin_run(settings: Settings, use_case: str, training_run: str, digest: str,
     return kept
 
 
-def run_tags(settings: Settings, run_id: str) -> dict[str, str]:
+def read_run_tags(settings: Settings, run_id: str) -> dict[str, str]:
     """Evergreen's own tags of an MLflow run."""
-    client = mlflow_client(settings)
-    with answering(settings):
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
         tags = client.get_run(run_id).data.tags
     return {name: value for name, value in tags.items() if name.startswith("evergreen.")}
 
 
-def run_url(settings: Settings, run_id: str, file: str = "") -> str:
+def build_run_url(settings: Settings, run_id: str, file: str = "") -> str:
     """Where people see a run, or one of its files, in MLflow's UI; empty without a server."""
-    if not over_http(settings):
+    if not uses_http(settings):
         return ""
-    client = mlflow_client(settings)
-    with answering(settings):
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
         experiment = client.get_run(run_id).info.experiment_id
-    base = settings.mlflow_url.rstrip("/") or public_address(settings)
+    base = settings.mlflow_url.rstrip("/") or format_public_address(settings)
     page = f"{base}/#/experiments/{experiment}/runs/{run_id}"
     return f"{page}/artifacts/{file}" if file else page
 
@@ -128,8 +128,8 @@ def read_document(settings: Settings, run_id: str, name: str) -> Any:
 
 def write_page(settings: Settings, run_id: str, file: str, html: str) -> None:
     """Put a page into a run, in place of any former one of that name."""
-    client = mlflow_client(settings)
-    with answering(settings):
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
         client.log_text(run_id, html, file)
 
 
@@ -138,12 +138,12 @@ def log_run(settings: Settings, use_case: UseCase, run_id: str, evidence: Eviden
 
     Raises RegistryUnreachable, RegistryError.
     """
-    client = mlflow_client(settings)
+    client = create_mlflow_client(settings)
     import mlflow
 
-    with answering(settings):
-        make_process_default(settings)
-        _forget_models(client, run_id)
+    with translate_mlflow_errors(settings):
+        set_process_tracking_uri(settings)
+        _delete_logged_models(client, run_id)
         with mlflow.start_run(run_id=run_id):
             mlflow.set_tags(dict(evidence.tags))
             mlflow.log_params(dict(evidence.params))
@@ -153,14 +153,14 @@ def log_run(settings: Settings, use_case: UseCase, run_id: str, evidence: Eviden
             mlflow.set_tag(MODEL_URI, _log_model(use_case, evidence))
 
 
-def _experiment(settings: Settings, client: Any, name: str) -> str:
+def _ensure_experiment(settings: Settings, client: Any, name: str) -> str:
     """The id of the use case's experiment, made or brought back if need be."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
     if found is None:
         # A server decides itself where artifacts go; without one they must not land in the current folder.
-        location = None if over_http(settings) else _artifact_folder(settings, name)
+        location = None if uses_http(settings) else _artifact_folder(settings, name)
         try:
             return str(client.create_experiment(name, artifact_location=location))
         except MlflowException as error:
@@ -178,7 +178,7 @@ def _artifact_folder(settings: Settings, name: str) -> str:
     return folder.as_uri()
 
 
-def _runs(client: Any, experiment: str, training_run: str) -> list[Any]:
+def _search_runs(client: Any, experiment: str, training_run: str) -> list[Any]:
     return list(
         client.search_runs([experiment], f"tags.`{TRAINING_RUN}` = '{training_run}'", max_results=100)
     )
@@ -220,26 +220,26 @@ def _log_files(evidence: Evidence) -> None:
 
     with tempfile.TemporaryDirectory(prefix="evergreen-run-") as folder:
         for file, picture in evidence.pictures.items():
-            _made(folder, file).write_bytes(picture)
+            _prepare_path(folder, file).write_bytes(picture)
         for file, document in evidence.documents.items():
-            _made(folder, file).write_text(json.dumps(document, indent=1), encoding="utf-8")
+            _prepare_path(folder, file).write_text(json.dumps(document, indent=1), encoding="utf-8")
         for number, model in enumerate(evidence.holdout_models):
-            model.save_model(str(_made(folder, holdout_file(number))))
+            model.save_model(str(_prepare_path(folder, build_holdout_path(number))))
         mlflow.log_artifacts(folder)
 
 
-def holdout_file(number: int) -> str:
+def build_holdout_path(number: int) -> str:
     """The run's file with the recipe fitted without the hold-out, or without fold `number`."""
     return f"holdout_model/fold_{number}.cb"
 
 
-def _made(folder: str, file: str) -> Path:
+def _prepare_path(folder: str, file: str) -> Path:
     path = Path(folder) / file
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def _forget_models(client: Any, run_id: str) -> None:
+def _delete_logged_models(client: Any, run_id: str) -> None:
     """Delete the models that a killed call logged for the run: it shall have one."""
     run = client.get_run(run_id)
     logged = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")

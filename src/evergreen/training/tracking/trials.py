@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from evergreen.registry.connection import answering, mlflow_client
+from evergreen.registry.connection import create_mlflow_client, translate_mlflow_errors
 from evergreen.settings import Settings
 from evergreen.training.search.search_result import Trial
 
@@ -15,7 +15,7 @@ _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 _MOST_IN_A_BATCH = 1_000
 
 
-def show(
+def log_trials(
     settings: Settings,
     parent: str,
     trials: Sequence[Trial],
@@ -30,21 +30,23 @@ def show(
     says what was returned before. Callers hold the use case's training lock: a half-made run is taken for one
     that a killed call left. Raises RegistryUnreachable, RegistryError.
     """
-    client = mlflow_client(settings)
-    with answering(settings):
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
         experiment = client.get_run(parent).info.experiment_id
-        shown = set(known) or {int(child.data.tags[TRIAL]) for child in nested(client, experiment, parent)}
+        shown = set(known) or {
+            int(child.data.tags[TRIAL]) for child in list_trial_runs(client, experiment, parent)
+        }
         least = float("inf")
         for trial in sorted(trials, key=lambda t: t.number):
             if trial.state == "complete" and trial.loss is not None:
                 least = min(least, trial.loss)
             if trial.number not in shown and worker in (None, trial.worker):
-                _make(client, experiment, parent, trial, least)
+                _log_trial(client, experiment, parent, trial, least)
                 shown.add(trial.number)
     return shown
 
 
-def _make(client: Any, experiment: str, parent: str, trial: Trial, least: float) -> None:
+def _log_trial(client: Any, experiment: str, parent: str, trial: Trial, least: float) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     began, ended = int(trial.started * 1000), int((trial.started + trial.seconds) * 1000)
@@ -63,7 +65,7 @@ def _make(client: Any, experiment: str, parent: str, trial: Trial, least: float)
     client.log_batch(run, tags=[RunTag(TRIAL, str(trial.number))])
 
 
-def nested(client: Any, experiment: str, parent: str) -> list[Any]:
+def list_trial_runs(client: Any, experiment: str, parent: str) -> list[Any]:
     """The runs below a run; those that a killed call left half-made are deleted first."""
     found = client.search_runs([experiment], f"tags.`{PARENT}` = '{parent}'", max_results=1_000)
     whole = []

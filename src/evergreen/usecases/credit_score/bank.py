@@ -29,44 +29,44 @@ _ACCESS_DENIED = 1044
 _LOCAL_INFILE_REFUSED = frozenset({1148, 2068, 3948, 4166})
 
 
-def _column(feature: Feature) -> sa.Column[Any]:
+def _build_column(feature: Feature) -> sa.Column[Any]:
     kinds: dict[str, sa.types.TypeEngine[Any]] = {"int": sa.Integer(), "float": sa.Double()}
     return sa.Column(feature.name, kinds.get(feature.dtype, sa.String(100)), nullable=feature.nullable)
 
 
-def _moment(name: str, *, key: bool = False) -> sa.Column[Any]:
+def _build_time_column(name: str, *, key: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.DateTime(), primary_key=key, nullable=False)
 
 
-def _customer_id() -> sa.Column[Any]:
+def _build_key_column() -> sa.Column[Any]:
     return sa.Column("customer_id", sa.BigInteger(), primary_key=True, autoincrement=False)
 
 
 CUSTOMER = sa.Table(
     "customer",
     METADATA,
-    _customer_id(),
-    _moment("valid_from", key=True),
-    *(_column(feature) for feature in PROFILE),
-    _moment("recorded_at"),
+    _build_key_column(),
+    _build_time_column("valid_from", key=True),
+    *(_build_column(feature) for feature in PROFILE),
+    _build_time_column("recorded_at"),
     sa.Index("customer_by_recorded_at", "recorded_at"),
 )
 MONTHLY_FACT = sa.Table(
     "monthly_fact",
     METADATA,
-    _customer_id(),
-    _moment("event_time", key=True),
-    *(_column(feature) for feature in MONTHLY),
-    _moment("recorded_at"),
+    _build_key_column(),
+    _build_time_column("event_time", key=True),
+    *(_build_column(feature) for feature in MONTHLY),
+    _build_time_column("recorded_at"),
     sa.Index("monthly_fact_by_recorded_at", "recorded_at"),
 )
 SCORE_OUTCOME = sa.Table(
     "score_outcome",
     METADATA,
-    _customer_id(),
-    _moment("event_time", key=True),
+    _build_key_column(),
+    _build_time_column("event_time", key=True),
     sa.Column("credit_score", sa.String(20), nullable=False),
-    _moment("recorded_at"),
+    _build_time_column("recorded_at"),
     sa.Index("score_outcome_by_recorded_at", "recorded_at"),
 )
 # What the simulator did, so that a second call continues the same bank instead of mixing two. Period 0 says
@@ -75,17 +75,17 @@ SIMULATED_PERIOD = sa.Table(
     "simulated_period",
     METADATA,
     sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
-    _moment("begins"),
+    _build_time_column("begins"),
     sa.Column("scenario", sa.String(20), nullable=False),
     sa.Column("seed", sa.BigInteger(), nullable=False),
     sa.Column("customers", sa.Integer(), nullable=False),
 )
 # Where former versions noted the calendar months that they had simulated.
-_FORMER_NOTES = sa.Table("simulated_month", sa.MetaData(), sa.Column("month", sa.Date(), primary_key=True))
+_CALENDAR_MONTHS = sa.Table("simulated_month", sa.MetaData(), sa.Column("month", sa.Date(), primary_key=True))
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Engine]:
+def open_bank(url: str) -> Iterator[Engine]:
     """An engine on the bank's database with its tables made; the database too, where missing and allowed.
 
     `url` is an SQLAlchemy URL that names the database, e.g. mysql+mysqldb://user:secret@host:3306/credit_bank.
@@ -99,7 +99,7 @@ def opened(url: str) -> Iterator[Engine]:
     address = target.query.get("unix_socket") or f"{target.host}:{target.port or 3306}"
     try:
         _create_database(target, database)
-        engine = _engine(target)
+        engine = _create_engine(target)
         METADATA.create_all(engine)
     except sa.exc.OperationalError as error:
         raise SourceUnreachable(
@@ -112,21 +112,21 @@ def opened(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def holds_calendar_months(engine: Engine) -> bool:
+def has_calendar_months(engine: Engine) -> bool:
     """Whether a former version simulated this bank in calendar months, which cannot be continued."""
-    if not sa.inspect(engine).has_table(_FORMER_NOTES.name):
+    if not sa.inspect(engine).has_table(_CALENDAR_MONTHS.name):
         return False
     with engine.connect() as connection:
-        return connection.execute(sa.select(_FORMER_NOTES).limit(1)).first() is not None
+        return connection.execute(sa.select(_CALENDAR_MONTHS).limit(1)).first() is not None
 
 
 def drop_tables(engine: Engine) -> None:
     """Drop everything that the simulated bank holds, in whatever form."""
     METADATA.drop_all(engine)
-    _FORMER_NOTES.drop(engine, checkfirst=True)
+    _CALENDAR_MONTHS.drop(engine, checkfirst=True)
 
 
-def _engine(url: sa.URL) -> Engine:
+def _create_engine(url: sa.URL) -> Engine:
     return sa.create_engine(
         url,
         poolclass=sa.NullPool,
@@ -140,7 +140,7 @@ def _engine(url: sa.URL) -> Engine:
 
 
 def _create_database(url: sa.URL, database: str) -> None:
-    server = _engine(url.set(database=""))
+    server = _create_engine(url.set(database=""))
     try:
         with server.begin() as connection:
             connection.exec_driver_sql(
@@ -148,13 +148,13 @@ def _create_database(url: sa.URL, database: str) -> None:
             )
     except sa.exc.OperationalError as error:
         # A user without that right may still use a database that somebody else has made.
-        if _number(error) != _ACCESS_DENIED:
+        if _get_error_number(error) != _ACCESS_DENIED:
             raise
     finally:
         server.dispose()
 
 
-def write(connection: Connection, table: sa.Table, frame: pd.DataFrame) -> None:
+def write_rows(connection: Connection, table: sa.Table, frame: pd.DataFrame) -> None:
     """Add a frame's rows, columns named as the table's; a row whose key is there already stays as it is."""
     if frame.empty:
         return
@@ -172,9 +172,9 @@ def write(connection: Connection, table: sa.Table, frame: pd.DataFrame) -> None:
         try:
             _load_file(connection, table, list(frame.columns), Path(file.name))
         except sa.exc.DBAPIError as error:
-            if _number(error) not in _LOCAL_INFILE_REFUSED:
+            if _get_error_number(error) not in _LOCAL_INFILE_REFUSED:
                 raise
-            _insert(connection, table, frame)
+            _insert_rows(connection, table, frame)
 
 
 def _load_file(connection: Connection, table: sa.Table, columns: list[str], path: Path) -> None:
@@ -185,7 +185,7 @@ def _load_file(connection: Connection, table: sa.Table, columns: list[str], path
     )
 
 
-def _insert(connection: Connection, table: sa.Table, frame: pd.DataFrame) -> None:
+def _insert_rows(connection: Connection, table: sa.Table, frame: pd.DataFrame) -> None:
     rows = [
         dict(zip(frame.columns, values, strict=True))
         for values in frame.astype(object).where(frame.notna(), None).itertuples(index=False)
@@ -193,7 +193,7 @@ def _insert(connection: Connection, table: sa.Table, frame: pd.DataFrame) -> Non
     connection.execute(sa.insert(table).prefix_with("IGNORE"), rows)
 
 
-def _number(error: sa.exc.DBAPIError) -> int:
+def _get_error_number(error: sa.exc.DBAPIError) -> int:
     """The server's error number, 0 if there is none."""
     original = error.orig
     if isinstance(original, MySQLdb.MySQLError) and original.args:

@@ -22,7 +22,7 @@ from evergreen.usecases.credit_score.fields import (
     PROFILE,
 )
 from evergreen.usecases.credit_score.population import Customers
-from evergreen.usecases.credit_score.randomness import Dice, Floats
+from evergreen.usecases.credit_score.randomness import Floats, RandomNumbers
 
 Scenario = Literal["stable", "recession"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
@@ -33,7 +33,7 @@ _BOUNDS = {
     feature.name: (feature.minimum, feature.maximum) for feature in (*PROFILE, *MONTHLY) if feature.numeric
 }
 # Shares of values that the bank failed to record, at random.
-MISSING = {
+MISSING_SHARES = {
     "monthly_inhand_salary": 0.05,
     "num_of_delayed_payment": 0.04,
     "num_credit_inquiries": 0.02,
@@ -56,7 +56,7 @@ def check_scenario(scenario: str) -> Scenario:
     raise UseCaseError(f"there is no scenario {scenario!r}", hint=f"use one of {', '.join(SCENARIOS)}")
 
 
-def facts(who: Customers, scenario: Scenario) -> Columns:
+def simulate_facts(who: Customers, scenario: Scenario) -> Columns:
     """The 22 fields of each customer in that month: float64 (NaN missing) or object arrays, shape (n,)."""
     hard = scenario == "recession"
     own, now = who.own, who.monthly
@@ -67,73 +67,75 @@ def facts(who: Customers, scenario: Scenario) -> Columns:
         1.0 - (0.10 + 0.45 * own.uniform("pay_cut") if hard else 0.0)
     )
     salary = income / 12.0 * (0.70 + 0.12 * own.uniform("taxes"))
-    loans = _count(
+    loans = _round_count(
         2.9 + 1.2 * who.risk + 1.4 * own.normal("loans") + (now.uniform("new_loan") < 0.35 if hard else 0.0),
         "num_of_loan",
     )
-    delay = _count(17.0 * np.exp(0.42 * stress + 0.22 * now.normal("delay")), "delay_from_due_date")
+    delay = _round_count(17.0 * np.exp(0.42 * stress + 0.22 * now.normal("delay")), "delay_from_due_date")
     debt = (350.0 + 280.0 * loans) * np.exp(0.38 * stress + 0.28 * now.normal("debt"))
     emi = np.where(loans > 0, 8.0 + 0.055 * debt + 14.0 * loans * np.exp(0.35 * own.normal("emi")), 0.0)
     invested = np.minimum(salary * 0.09 * np.exp(0.5 * now.normal("invested") - 0.3 * stress), 0.5 * salary)
     saved = salary * np.exp(-1.25 + 0.35 * now.normal("saved") + 0.3 * own.normal("thrift") - 0.12 * stress)
 
     columns: Columns = {
-        "age": _count(who.age, "age"),
+        "age": _round_count(who.age, "age"),
         "occupation": who.occupation,
-        "annual_income": _money(income, "annual_income"),
-        "monthly_inhand_salary": _money(salary, "monthly_inhand_salary"),
-        "num_bank_accounts": _count(4.5 + 1.5 * who.risk + 1.3 * own.normal("accounts"), "num_bank_accounts"),
-        "num_credit_card": _count(5.0 + 1.1 * who.risk + 1.4 * own.normal("cards"), "num_credit_card"),
-        "interest_rate": _count(
+        "annual_income": _round_money(income, "annual_income"),
+        "monthly_inhand_salary": _round_money(salary, "monthly_inhand_salary"),
+        "num_bank_accounts": _round_count(
+            4.5 + 1.5 * who.risk + 1.3 * own.normal("accounts"), "num_bank_accounts"
+        ),
+        "num_credit_card": _round_count(5.0 + 1.1 * who.risk + 1.4 * own.normal("cards"), "num_credit_card"),
+        "interest_rate": _round_count(
             14.0 + 5.0 * who.risk + 3.0 * own.normal("interest") + (3.0 if hard else 0.0), "interest_rate"
         ),
         "num_of_loan": loans,
-        "type_of_loan": _type_of_loan(loans, who.age, own),
+        "type_of_loan": _draw_loan_types(loans, who.age, own),
         "delay_from_due_date": delay,
-        "num_of_delayed_payment": _count(
+        "num_of_delayed_payment": _round_count(
             10.0 + 4.0 * stress + 2.5 * now.normal("delayed"), "num_of_delayed_payment"
         ),
-        "changed_credit_limit": _money(
+        "changed_credit_limit": _round_money(
             9.0 + 5.0 * now.normal("limit") - (15.0 if hard else 0.0), "changed_credit_limit"
         ),
-        "num_credit_inquiries": _count(
+        "num_credit_inquiries": _round_count(
             5.0 + 1.8 * stress + 2.0 * now.normal("inquiries"), "num_credit_inquiries"
         ),
-        "credit_mix": _credit_mix(who.risk, delay, own),
-        "outstanding_debt": _money(debt, "outstanding_debt"),
-        "credit_utilization_ratio": _money(
+        "credit_mix": _draw_credit_mix(who.risk, delay, own),
+        "outstanding_debt": _round_money(debt, "outstanding_debt"),
+        "credit_utilization_ratio": _round_money(
             100.0 / (1.0 + np.exp(0.75 - 0.3 * stress - 0.35 * now.normal("used"))),
             "credit_utilization_ratio",
         ),
-        "credit_history_age": _count(who.history_at_start + who.tenure, "credit_history_age"),
-        "payment_of_min_amount": _minimum_paid(stress, now),
-        "total_emi_per_month": _money(emi, "total_emi_per_month"),
-        "amount_invested_monthly": _money(invested, "amount_invested_monthly"),
-        "payment_behaviour": _payment_behaviour(salary, stress, now),
-        "monthly_balance": _money(saved, "monthly_balance"),
+        "credit_history_age": _round_count(who.history_at_start + who.tenure, "credit_history_age"),
+        "payment_of_min_amount": _draw_minimum_paid(stress, now),
+        "total_emi_per_month": _round_money(emi, "total_emi_per_month"),
+        "amount_invested_monthly": _round_money(invested, "amount_invested_monthly"),
+        "payment_behaviour": _draw_payment_behaviour(salary, stress, now),
+        "monthly_balance": _round_money(saved, "monthly_balance"),
     }
-    for name, share in MISSING.items():
+    for name, share in MISSING_SHARES.items():
         columns[name] = np.where(now.uniform(f"missing {name}") < share, np.nan, columns[name])
     return columns
 
 
-def _count(values: Floats, name: str) -> Floats:
+def _round_count(values: Floats, name: str) -> Floats:
     # Adding zero turns -0.0, which would be written as such, into 0.0.
     return np.clip(np.rint(values) + 0.0, *_BOUNDS[name])
 
 
-def _money(values: Floats, name: str) -> Floats:
+def _round_money(values: Floats, name: str) -> Floats:
     return np.clip(np.round(values, 2) + 0.0, *_BOUNDS[name])
 
 
-def choose(names: tuple[str, ...], code: NDArray[Any]) -> Texts:
+def take_names(names: tuple[str, ...], code: NDArray[Any]) -> Texts:
     """The names at those positions, as an object array."""
     chosen = np.empty(len(code), dtype=object)
     chosen[:] = np.array(names, dtype=object)[code]
     return chosen
 
 
-def _type_of_loan(loans: Floats, age: Floats, own: Dice) -> Texts:
+def _draw_loan_types(loans: Floats, age: Floats, own: RandomNumbers) -> Texts:
     """The kinds behind the loans: none without loans, never more kinds than loans."""
     kinds = np.minimum(loans, 1.0 + np.floor(own.uniform("kinds") * 3.5))
     # The kinds with the smallest numbers are held; mortgages come with age, student loans before it.
@@ -143,26 +145,26 @@ def _type_of_loan(loans: Floats, age: Floats, own: Dice) -> Texts:
     rank = order.argsort(axis=1).argsort(axis=1)
     held = rank < kinds[:, None]
     code = (held * (1 << np.arange(len(LOAN_KINDS)))).sum(axis=1)
-    return choose(_LOAN_TYPES_BY_CODE, code)
+    return take_names(_LOAN_TYPES_BY_CODE, code)
 
 
-def _credit_mix(risk: Floats, delay: Floats, own: Dice) -> Texts:
+def _draw_credit_mix(risk: Floats, delay: Floats, own: RandomNumbers) -> Texts:
     """Bad for the risky and late, Good for the others; delays shift it."""
     quality = -0.8 * risk - 0.02 * (delay - 18.0) + 0.5 * own.normal("mix")
-    return choose(CREDIT_MIXES, np.where(quality > 0.55, 0, np.where(quality > -0.75, 1, 2)))
+    return take_names(CREDIT_MIXES, np.where(quality > 0.55, 0, np.where(quality > -0.75, 1, 2)))
 
 
-def _minimum_paid(stress: Floats, now: Dice) -> Texts:
+def _draw_minimum_paid(stress: Floats, now: RandomNumbers) -> Texts:
     """Whether only the minimum was paid: likelier under stress; NM (not mentioned) at random."""
     only_minimum = stress + 0.8 * now.normal("minimum") > 0.1
     code = np.where(now.uniform("unmentioned") < 0.11, 2, np.where(only_minimum, 0, 1))
-    return choose(MINIMUM_PAID, code)
+    return take_names(MINIMUM_PAID, code)
 
 
-def _payment_behaviour(salary: Floats, stress: Floats, now: Dice) -> Texts:
+def _draw_payment_behaviour(salary: Floats, stress: Floats, now: RandomNumbers) -> Texts:
     """How much is spent, in payments of what size: more and larger with salary, less under stress."""
     comfort = np.log(salary / 2_700.0) / 0.45
     high = comfort * 0.6 - 0.4 * stress + 0.9 * now.normal("spending") > 0.0
     size = comfort * 0.5 + now.normal("payments")
     value = np.where(size < -0.45, 0, np.where(size < 0.55, 1, 2))
-    return choose(PAYMENT_BEHAVIOURS, value + 3 * high)
+    return take_names(PAYMENT_BEHAVIOURS, value + 3 * high)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evergreen.usecases.credit_score.facts import Columns, Scenario, Texts, choose
+from evergreen.usecases.credit_score.facts import Columns, Scenario, Texts, take_names
 from evergreen.usecases.credit_score.features import balance_to_income, debt_to_income, emi_to_income
-from evergreen.usecases.credit_score.randomness import Dice, Floats
+from evergreen.usecases.credit_score.randomness import Floats, RandomNumbers
 
 CLASSES = ("Poor", "Standard", "Good")
 
@@ -57,25 +57,25 @@ RELATIONS: dict[Scenario, Relation] = {
 }
 
 
-def class_probabilities(columns: Columns, scenario: Scenario) -> Floats:
+def compute_class_probabilities(columns: Columns, scenario: Scenario) -> Floats:
     """P(class | facts) as an array of shape (n, 3) in the order of CLASSES; each row sums to 1."""
     relation = RELATIONS[scenario]
-    terms = _terms(columns)
+    terms = _compute_terms(columns)
     score = np.sum([w * np.nan_to_num(terms[name], nan=0.0) for name, w in relation.weights.items()], axis=0)
     poor = _logistic((relation.poor_below - score) / relation.noise)
     good = _logistic((score - relation.good_above) / relation.noise)
     return np.stack([poor, 1.0 - poor - good, good], axis=1)
 
 
-def draw_classes(columns: Columns, scenario: Scenario, now: Dice) -> Texts:
+def draw_classes(columns: Columns, scenario: Scenario, now: RandomNumbers) -> Texts:
     """One class per row, drawn from its probabilities; `now` gives the row's luck."""
-    probabilities = class_probabilities(columns, scenario)
+    probabilities = compute_class_probabilities(columns, scenario)
     luck = now.uniform("score")[:, None]
     index = (luck > probabilities.cumsum(axis=1)[:, :-1]).sum(axis=1)
-    return choose(CLASSES, index)
+    return take_names(CLASSES, index)
 
 
-def _terms(columns: Columns) -> dict[str, Floats]:
+def _compute_terms(columns: Columns) -> dict[str, Floats]:
     """The score's terms, each about standard normal in a stable month; NaN where a fact is missing."""
     get: dict[str, Floats] = {
         name: np.asarray(values) for name, values in columns.items() if values.dtype != np.dtype(object)

@@ -16,12 +16,12 @@ from evergreen.errors import UseCaseError
 
 PERIOD = timedelta(days=30)
 PERIODS_A_YEAR = 12
-MOST_PERIODS = 80 * PERIODS_A_YEAR
+MAX_PERIODS = 80 * PERIODS_A_YEAR
 
 Moments = NDArray[np.datetime64]
 
 
-def utc(moment: datetime) -> datetime:
+def to_whole_second_utc(moment: datetime) -> datetime:
     """The same moment in UTC, in whole seconds, which is what the bank's columns hold.
 
     Raises UseCaseError for one without a time zone.
@@ -31,34 +31,34 @@ def utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
-def as_numpy(moment: datetime) -> np.datetime64:
+def to_numpy_time(moment: datetime) -> np.datetime64:
     """An aware moment as the bank keeps it: naive, in UTC, in seconds."""
-    return np.datetime64(utc(moment).replace(tzinfo=None), "s")
+    return np.datetime64(to_whole_second_utc(moment).replace(tzinfo=None), "s")
 
 
-def begins(origin: datetime, number: int) -> datetime:
+def compute_period_start(origin: datetime, number: int) -> datetime:
     """When that period of a bank begins whose period 0 begins at `origin`."""
     return origin + number * PERIOD
 
 
-def begin_moments(origin: datetime, numbers: NDArray[np.int64]) -> Moments:
+def compute_period_starts(origin: datetime, numbers: NDArray[np.int64]) -> Moments:
     """The same for an array of numbers, of its shape, as datetime64[s]."""
-    return as_numpy(origin) + numbers * np.timedelta64(PERIOD // timedelta(seconds=1), "s")
+    return to_numpy_time(origin) + numbers * np.timedelta64(PERIOD // timedelta(seconds=1), "s")
 
 
 def periods_before(origin: datetime, end: datetime) -> int:
     """How many periods begin before `end`. Raises UseCaseError for more than are simulated."""
     count = max(0, -((origin - end) // PERIOD))
-    if count > MOST_PERIODS:
+    if count > MAX_PERIODS:
         raise UseCaseError(
             f"a bank that begins on {origin:%Y-%m-%d} is not simulated until {end:%Y-%m-%d}",
-            hint=f"its books hold {MOST_PERIODS} periods of {PERIOD.days} days at most",
+            hint=f"its books hold {MAX_PERIODS} periods of {PERIOD.days} days at most",
         )
     return count
 
 
 def check_period(number: int) -> int:
     """Return that number of a period; raise UseCaseError if no bank has it."""
-    if not 0 <= number < MOST_PERIODS:
-        raise UseCaseError(f"there is no period {number}", hint=f"choose one from 0 to {MOST_PERIODS - 1}")
+    if not 0 <= number < MAX_PERIODS:
+        raise UseCaseError(f"there is no period {number}", hint=f"choose one from 0 to {MAX_PERIODS - 1}")
     return number

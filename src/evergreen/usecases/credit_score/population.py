@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evergreen.usecases.credit_score.fields import OCCUPATIONS
 from evergreen.usecases.credit_score.periods import PERIODS_A_YEAR
-from evergreen.usecases.credit_score.randomness import Dice, Floats, Integers
+from evergreen.usecases.credit_score.randomness import Floats, Integers, RandomNumbers
 
 Texts = NDArray[np.object_]
 
@@ -47,22 +47,22 @@ class Customers:
     risk: Floats
     wealth: Floats
     profile_period: Integers
-    own: Dice
-    monthly: Dice
+    own: RandomNumbers
+    monthly: RandomNumbers
 
 
-def customers_at(places: Integers, period: int, seed: int) -> Customers:
+def simulate_customers(places: Integers, period: int, seed: int) -> Customers:
     """Who holds these places in the period of that number, with the traits that stay with them."""
-    place = Dice(seed, places)
-    stay = _between(place.uniform("stay"), *_STAY_PERIODS)
+    place = RandomNumbers(seed, places)
+    stay = _scale_to_integers(place.uniform("stay"), *_STAY_PERIODS)
     phase = np.floor(place.uniform("phase") * stay).astype(np.int64)
     generation, tenure = np.divmod(period + phase, stay)
     customer_id = places * _PER_PLACE + generation
 
-    own = Dice(seed, customer_id)
+    own = RandomNumbers(seed, customer_id)
     start_age = np.floor(19.0 + 46.0 * own.uniform("age") ** 1.25)
-    birthday = _between(own.uniform("birthday"), 0, PERIODS_A_YEAR)
-    job = _between(own.uniform("occupation"), 0, len(OCCUPATIONS))
+    birthday = _scale_to_integers(own.uniform("birthday"), 0, PERIODS_A_YEAR)
+    job = _scale_to_integers(own.uniform("occupation"), 0, len(OCCUPATIONS))
     risk = own.normal("risk")
     return Customers(
         period=period,
@@ -71,21 +71,21 @@ def customers_at(places: Integers, period: int, seed: int) -> Customers:
         age=start_age + (tenure + birthday) // PERIODS_A_YEAR,
         occupation=np.array(OCCUPATIONS, dtype=object)[job],
         pay=_PAY[job],
-        history_at_start=_history(start_age, risk, own),
+        history_at_start=_draw_history(start_age, risk, own),
         risk=risk,
         wealth=-0.25 * risk + 0.97 * own.normal("wealth"),
         profile_period=period - np.minimum(tenure, (tenure + birthday) % PERIODS_A_YEAR),
         own=own,
-        monthly=Dice(seed, customer_id, period),
+        monthly=RandomNumbers(seed, customer_id, period),
     )
 
 
-def _history(start_age: Floats, risk: Floats, own: Dice) -> Floats:
+def _draw_history(start_age: Floats, risk: Floats, own: RandomNumbers) -> Floats:
     """Periods of credit history when the customer joined: part of the adult life, less for the risky."""
     share = 1.0 / (1.0 + np.exp(-(0.1 - 0.6 * risk + 0.8 * own.normal("history"))))
     return np.floor((start_age - 18.0) * PERIODS_A_YEAR * share)
 
 
-def _between(uniform: Floats, low: int, high: int) -> Integers:
+def _scale_to_integers(uniform: Floats, low: int, high: int) -> Integers:
     """Uniform integers, `low` inclusive, `high` exclusive."""
     return low + np.floor(uniform * (high - low)).astype(np.int64)

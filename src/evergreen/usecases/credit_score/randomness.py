@@ -20,7 +20,7 @@ _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 
 
-class Dice:
+class RandomNumbers:
     """Numbers for an array of counters, e.g. one per customer and month; `stream` names what they are for."""
 
     def __init__(self, seed: int, *counters: Integers | int) -> None:

@@ -6,25 +6,25 @@ import difflib
 from collections.abc import Mapping, Sequence
 
 from evergreen.errors import UseCaseError
-from evergreen.sources.read import Input
+from evergreen.sources.read import SourceInput
 from evergreen.usecase import Problem
 from evergreen.workbench.declaration.column_facts import Column
-from evergreen.workbench.declaration.declare import Chosen
-from evergreen.workbench.declaration.naming import like_an_id
-from evergreen.workbench.declaration.table_facts import Table, repeated
+from evergreen.workbench.declaration.declare import ColumnRoles
+from evergreen.workbench.declaration.naming import looks_like_id
+from evergreen.workbench.declaration.table_facts import Table, count_repeated_rows
 
 # Names and codes are short; what is longer describes.
 _SHORT = 40
 
 
-def choose(
+def choose_columns(
     table: Table,
-    inputs: Sequence[Input],
+    inputs: Sequence[SourceInput],
     keys: Sequence[str],
     target: str,
     time: str,
     problem: Problem | None,
-) -> tuple[Chosen, list[str]]:
+) -> tuple[ColumnRoles, list[str]]:
     """Which columns are key, target and time, and what to tell about the choice."""
     for what, column in (*(("--key", key) for key in keys), ("--target", target), ("--time", time)):
         if column and column not in table.columns:
@@ -43,7 +43,7 @@ def choose(
     if moments and not time:
         notes.append(f'"{moments[0]}" looks like a time; with --time it says what was known when.')
     if keys:
-        repeats = repeated(inputs, (*keys, *([time] if time else [])))
+        repeats = count_repeated_rows(inputs, (*keys, *([time] if time else [])))
         if repeats:
             raise UseCaseError(
                 f"{', '.join((*keys, *([time] if time else [])))} does not identify a row:"
@@ -51,8 +51,8 @@ def choose(
                 hint="name the columns that do, each with --key"
                 + ("" if time else ", or the column of their time with --time"),
             )
-        return Chosen(tuple(keys), target, time, problem), notes
-    found = _found_key(table, inputs, target, time)
+        return ColumnRoles(tuple(keys), target, time, problem), notes
+    found = _find_key(table, inputs, target, time)
     if found:
         notes.append(f'"{found}" was taken for the key, by its name; another one is chosen with --key.')
     else:
@@ -63,9 +63,9 @@ def choose(
             )
         notes.append(
             "No column names the rows, so a row's number in the file does: new rows belong at its end."
-            + _candidate(table, inputs, target)
+            + _suggest_key(table, inputs, target)
         )
-    return Chosen((found,) if found else (), target, time, problem), notes
+    return ColumnRoles((found,) if found else (), target, time, problem), notes
 
 
 def _no_such_column(what: str, column: str, columns: Mapping[str, Column]) -> UseCaseError:
@@ -95,27 +95,27 @@ def _check_time(column: Column) -> None:
     )
 
 
-def _found_key(table: Table, inputs: Sequence[Input], target: str, time: str) -> str:
+def _find_key(table: Table, inputs: Sequence[SourceInput], target: str, time: str) -> str:
     """The first column whose name and values are those of a key; "" if there is none."""
     for column in table.columns.values():
         if column.name in (target, time) or column.gaps or column.empty or column.unusable:
             continue
         fits = column.text or (column.numeric and column.whole)
-        if fits and like_an_id(column.name) and (time or column.distinct):
+        if fits and looks_like_id(column.name) and (time or column.distinct):
             identity = (column.name, *([time] if time else []))
-            if not repeated(inputs, identity, even_exactly=True):
+            if not count_repeated_rows(inputs, identity, even_exactly=True):
                 return column.name
     return ""
 
 
-def _candidate(table: Table, inputs: Sequence[Input], target: str) -> str:
+def _suggest_key(table: Table, inputs: Sequence[SourceInput], target: str) -> str:
     """The first column that could be a key by its values, though nothing in its name says so."""
     for column in table.columns.values():
         if column.name == target or column.gaps or column.empty or column.unusable or not column.distinct:
             continue
         short = column.text and not column.number and column.characters <= _SHORT
         fits = short or column.code or (column.numeric and column.whole)
-        if fits and not repeated(inputs, (column.name,), even_exactly=True):
+        if fits and not count_repeated_rows(inputs, (column.name,), even_exactly=True):
             return (
                 f' "{column.name}" is another one in every row: if it names them, say --key "{column.name}".'
             )

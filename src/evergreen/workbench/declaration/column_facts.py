@@ -150,7 +150,7 @@ class Column:
             self.no_numbers += len(texts) - len(given)
             self.number = self._all(given, _NUMBER, "number")
             if self.number:
-                self.whole = self.whole and _every(given, _WHOLE)
+                self.whole = self.whole and _all_match(given, _WHOLE)
                 self.code = self.code or bool(pc.any(pc.match_substring_regex(given, _CODE)).as_py())
                 plain = pc.replace_substring_regex(given, r"^\+", "")
                 self._numbers(plain.cast(pa.float64()))
@@ -171,7 +171,7 @@ class Column:
         if whole:
             self._count(present.cast(pa.string()))
         else:
-            self._count(pa.chunked_array([_plain(present.combine_chunks())]))
+            self._count(pa.chunked_array([_format_floats(present.combine_chunks())]))
 
     def _numbers(self, numbers: pa.ChunkedArray) -> None:
         import pyarrow.compute as pc
@@ -211,13 +211,13 @@ class Column:
         return False
 
 
-def _every(texts: pa.ChunkedArray, pattern: str) -> bool:
+def _all_match(texts: pa.ChunkedArray, pattern: str) -> bool:
     import pyarrow.compute as pc
 
     return not len(texts) or bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
 
 
-def _plain(numbers: pa.Array) -> pa.Array:
+def _format_floats(numbers: pa.Array) -> pa.Array:
     """Floats as validation writes them into a text column: 3.0 becomes "3"."""
     import pyarrow as pa
 

@@ -31,10 +31,10 @@ from evergreen.usecase import (
     UseCase,
 )
 from evergreen.workbench.declaration.column_facts import Column
-from evergreen.workbench.declaration.declared_features import LeftOut, described, feature_of
-from evergreen.workbench.declaration.doubts import doubts
-from evergreen.workbench.declaration.naming import free, names_for, slug
-from evergreen.workbench.declaration.target import label_of
+from evergreen.workbench.declaration.declared_features import OmittedColumn, declare_feature, describe_column
+from evergreen.workbench.declaration.doubts import find_doubts
+from evergreen.workbench.declaration.naming import find_free_name, make_slug, name_columns
+from evergreen.workbench.declaration.target import declare_label
 
 # What an ended search is worth: on few rows ten tries take seconds, on many each takes long.
 _TUNING = Tuning(
@@ -54,7 +54,7 @@ _CONTRACT = Contract(max_rejected_share=0.2)
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ColumnRoles:
     """Which columns are what: `keys` (none: the row number), `target` and `time` ("" for none)."""
 
     keys: tuple[str, ...]
@@ -64,38 +64,43 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Declared:
+class Declaration:
     """A use case, and what its reader should be told: comments by feature, columns that became none."""
 
     use_case: UseCase
     comments: Mapping[str, str]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[OmittedColumn, ...]
 
 
-def declare(
-    name: str, source: FileSource, columns: Mapping[str, Column], chosen: Chosen, port: int
-) -> Declared:
+def declare_use_case(
+    name: str, source: FileSource, columns: Mapping[str, Column], chosen: ColumnRoles, port: int
+) -> Declaration:
     """The use case that a table makes. Raises UseCaseError when the target or a key cannot be used."""
     special = {*chosen.keys, chosen.target, chosen.time}
     first = (*chosen.keys, chosen.target)
-    names = names_for([*first, *(c for c in columns if c not in special)], places=list(columns))
-    keys = tuple(_key(columns[column], names[column]) for column in chosen.keys) or (
-        Key(free("row_no", names.values()), "int", "Number of the row in its file.", column=ROW_NUMBER),
+    names = name_columns([*first, *(c for c in columns if c not in special)], places=list(columns))
+    keys = tuple(_declare_key(columns[column], names[column]) for column in chosen.keys) or (
+        Key(
+            find_free_name("row_no", names.values()),
+            "int",
+            "Number of the row in its file.",
+            column=ROW_NUMBER,
+        ),
     )
     event_time = chosen.time or None
-    label = label_of(columns[chosen.target], names[chosen.target], source, event_time, chosen.problem)
+    label = declare_label(columns[chosen.target], names[chosen.target], source, event_time, chosen.problem)
     features: list[Feature] = []
     comments: dict[str, str] = {}
-    left_out: list[LeftOut] = []
+    left_out: list[OmittedColumn] = []
     for column in (each for each in columns.values() if each.name not in special):
-        made = feature_of(column, names[column.name])
-        if isinstance(made, LeftOut):
+        made = declare_feature(column, names[column.name])
+        if isinstance(made, OmittedColumn):
             left_out.append(made)
         else:
             features.append(made.feature)
             if made.comment:
                 comments[made.feature.name] = made.comment
-    features, too_many = _fitting(features, keys, label)
+    features, too_many = _drop_excess_features(features, keys, label)
     left_out += too_many
     inputs = sum(feature.used_by_model for feature in features)
     if not inputs:
@@ -104,14 +109,14 @@ def declare(
             + (
                 f" ({'; '.join(f'{each.column} {each.reason}' for each in left_out[:3])})" if left_out else ""
             ),
-            hint=" ".join(doubts(columns)) or "give a file with columns whose values return, or numbers",
+            hint=" ".join(find_doubts(columns)) or "give a file with columns whose values return, or numbers",
         )
     rows = columns[chosen.target].rows - columns[chosen.target].gaps
     use_case = UseCase(
         name=name,
         title=name.replace("_", " ").capitalize(),
         meaning=f'Predicts "{chosen.target}" from {inputs} column{"s" if inputs > 1 else ""} of a table.',
-        entity=Entity(_entity(keys), keys),
+        entity=Entity(_name_entity(keys), keys),
         views=(
             FeatureView(
                 "facts",
@@ -125,19 +130,19 @@ def declare(
         label=dataclasses.replace(label, contract=_CONTRACT),
         split="time" if event_time else "stratified",
         tuning=_TUNING,
-        gate=_gate(label, columns[chosen.target], rows),
+        gate=_declare_gate(label, columns[chosen.target], rows),
         drift=DriftPolicy(min_features=min(inputs, 2 + inputs // 10), min_rows=200),
         serving=Serving(port=port),
     )
-    return Declared(use_case, comments, tuple(left_out))
+    return Declaration(use_case, comments, tuple(left_out))
 
 
-def stratified(use_case: UseCase) -> UseCase:
+def stratify_holdout(use_case: UseCase) -> UseCase:
     """The same use case with a hold-out drawn from all times."""
     return dataclasses.replace(use_case, split="stratified")
 
 
-def _key(column: Column, name: str) -> Key:
+def _declare_key(column: Column, name: str) -> Key:
     if column.unusable or column.gaps or (column.text and column.empty):
         what = column.unusable or f"has no value in {column.gaps:,} of {column.rows:,} rows"
         raise UseCaseError(
@@ -151,7 +156,7 @@ def _key(column: Column, name: str) -> Key:
             f"the key {column.name!r} holds {what}",
             hint=f"a key is a whole number or a text of up to {KEY_CHARACTERS} characters",
         )
-    meaning = f'Column "{column.name}": {described(column)}.'
+    meaning = f'Column "{column.name}": {describe_column(column)}.'
     return Key(name, "int" if whole else "text", meaning, column="" if column.name == name else column.name)
 
 
@@ -159,7 +164,7 @@ def _all_whole(column: Column) -> bool:
     return not column.many and all(float(value).is_integer() for value in column.values)
 
 
-def _entity(keys: Sequence[Key]) -> str:
+def _name_entity(keys: Sequence[Key]) -> str:
     """What a row is about, by its key: passenger_id is of a passenger."""
     first = keys[0]
     if first.column == ROW_NUMBER:
@@ -167,30 +172,34 @@ def _entity(keys: Sequence[Key]) -> str:
     for ending in ("_id", "_key", "_uuid", "_number", "_no", "_nr"):
         if first.name.endswith(ending):
             return first.name.removesuffix(ending)
-    return slug(first.name) or "row"
+    return make_slug(first.name) or "row"
 
 
-def _gate(label: Label, column: Column, rows: int) -> Gate:
+def _declare_gate(label: Label, column: Column, rows: int) -> Gate:
     """The metric that suits the problem, how far chance may put a first model behind the baseline, and as the
     floor what a guess reaches that knows no feature: no such model may go live."""
     holdout = max(20.0, 0.2 * rows)
     if label.problem == "regression":
-        slack = -_two_digits(0.4 * column.deviation / math.sqrt(holdout))
-        return Gate("rmse", baseline_margin=slack, floors=(Floor("rmse", _two_digits(column.deviation)),))
-    slack = -_two_digits(min(0.1, max(0.005, 0.4 / math.sqrt(holdout))))
+        slack = -_round_to_two_digits(0.4 * column.deviation / math.sqrt(holdout))
+        return Gate(
+            "rmse", baseline_margin=slack, floors=(Floor("rmse", _round_to_two_digits(column.deviation)),)
+        )
+    slack = -_round_to_two_digits(min(0.1, max(0.005, 0.4 / math.sqrt(holdout))))
     if label.problem == "binary":
         return Gate("roc_auc", baseline_margin=slack, floors=(Floor("roc_auc", 0.5),))
     commonest = max(column.values.values()) / column.present
-    return Gate("accuracy", baseline_margin=slack, floors=(Floor("accuracy", _two_digits(commonest)),))
+    return Gate(
+        "accuracy", baseline_margin=slack, floors=(Floor("accuracy", _round_to_two_digits(commonest)),)
+    )
 
 
-def _two_digits(value: float) -> float:
+def _round_to_two_digits(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-def _fitting(
+def _drop_excess_features(
     features: Sequence[Feature], keys: Sequence[Key], label: Label
-) -> tuple[list[Feature], list[LeftOut]]:
+) -> tuple[list[Feature], list[OmittedColumn]]:
     """As many features as a row of MariaDB holds: what the model does not use goes first, then the last."""
     row = sum(4 * KEY_CHARACTERS + 2 for key in keys if key.dtype == "text")
     row += 2 * (4 * CATEGORY_CHARACTERS + 2) * bool(label.classes)
@@ -203,5 +212,5 @@ def _fitting(
             row, page = row + row_cost, page + page_cost
             kept.add(feature.name)
     reason = "does not fit into a row of the store beside the others"
-    dropped = [LeftOut(each.source_column, reason) for each in features if each.name not in kept]
+    dropped = [OmittedColumn(each.source_column, reason) for each in features if each.name not in kept]
     return [each for each in features if each.name in kept], dropped

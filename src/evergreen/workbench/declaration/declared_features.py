@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evergreen.serving.http.schema import TEXT_CHARACTERS
 from evergreen.usecase import CATEGORY_CHARACTERS, TEXT_BYTES, Feature, Severity
 from evergreen.workbench.declaration.column_facts import MOST_VALUES, Column
-from evergreen.workbench.declaration.naming import like_an_id, like_an_index
+from evergreen.workbench.declaration.naming import looks_like_id, looks_like_index
 
 # A category is worth one when its values return: few of them, or each often.
 _ALWAYS_A_CATEGORY = 10
@@ -22,7 +22,7 @@ _GUESSED: Severity = "warning"
 
 
 @dataclass(frozen=True)
-class Made:
+class FeatureDeclaration:
     """A feature and, where there is something to say, a comment for whoever reads the declaration."""
 
     feature: Feature
@@ -30,42 +30,42 @@ class Made:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class OmittedColumn:
     """A column that no feature was made of, and why."""
 
     column: str
     reason: str
 
 
-def feature_of(column: Column, name: str) -> Made | LeftOut:
+def declare_feature(column: Column, name: str) -> FeatureDeclaration | OmittedColumn:
     """The feature that a column makes."""
     if column.unusable:
-        return LeftOut(column.name, column.unusable)
+        return OmittedColumn(column.name, column.unusable)
     if column.empty or column.gaps == column.rows:
-        return LeftOut(column.name, "has no values")
+        return OmittedColumn(column.name, "has no values")
     if column.constant and not column.gaps:
-        return LeftOut(column.name, f"always holds {_shown(next(iter(column.values)))}")
+        return OmittedColumn(column.name, f"always holds {_quote_value(next(iter(column.values)))}")
     if column.infinite:
-        return LeftOut(column.name, "holds infinite numbers")
+        return OmittedColumn(column.name, "holds infinite numbers")
     if column.numeric:
-        return _number(column, name)
+        return _declare_number(column, name)
     if column.bytes > TEXT_BYTES or column.characters > TEXT_CHARACTERS:
-        return LeftOut(
+        return OmittedColumn(
             column.name, f"holds texts of up to {column.characters:,} characters, too long to keep"
         )
-    return _category(column, name) if _returns(column) else _text(column, name)
+    return _declare_category(column, name) if _has_recurring_values(column) else _declare_text(column, name)
 
 
-def bounds(column: Column) -> tuple[float, float]:
+def compute_bounds(column: Column) -> tuple[float, float]:
     """A numeric column's domain with room for what was not seen: as much again as it spans, and never below
     0 for what never was."""
     span = column.greatest - column.least or abs(column.greatest) or 1.0
-    least = 0.0 if column.least >= 0 else -_rounded_up(span - column.least)
-    greatest = 0.0 if column.greatest <= 0 and column.least < 0 else _rounded_up(column.greatest + span)
+    least = 0.0 if column.least >= 0 else -_round_up(span - column.least)
+    greatest = 0.0 if column.greatest <= 0 and column.least < 0 else _round_up(column.greatest + span)
     return least, greatest
 
 
-def null_limit(column: Column) -> float:
+def compute_null_limit(column: Column) -> float:
     """The share of missing values to allow: none where none was seen, otherwise half as many again."""
     if not column.gaps:
         return 0.0
@@ -74,11 +74,11 @@ def null_limit(column: Column) -> float:
     return min(roomy, 0.95 if share < 0.9 else 1.0)
 
 
-def described(column: Column) -> str:
+def describe_column(column: Column) -> str:
     """What can be said of a column's values without showing anybody's."""
     if column.numeric:
-        values = f"{number(column.least)} to {number(column.greatest)}"
-    elif _listed(column):
+        values = f"{format_number(column.least)} to {format_number(column.greatest)}"
+    elif _has_listable_values(column):
         names = sorted(column.values)
         values = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
     else:
@@ -92,20 +92,20 @@ def described(column: Column) -> str:
     return f"{values}, missing in {'less than 1 %' if share < 0.01 else f'{share:.0%}'.replace('%', ' %')}"
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """A number as people write it: 15.9, 1,599."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:.4g}"
 
 
-def _number(column: Column, name: str) -> Made:
-    least, greatest = bounds(column)
+def _declare_number(column: Column, name: str) -> FeatureDeclaration:
+    least, greatest = compute_bounds(column)
     counter = column.whole and column.distinct and not column.gaps
-    identifies = counter and (like_an_id(column.name) or like_an_index(column.name))
+    identifies = counter and (looks_like_id(column.name) or looks_like_index(column.name))
     comment = "Another number on every row, so it names rows and says nothing of them." if identifies else ""
     # A code or a count returns. What seldom does may be a measure: after 77 and 78 comes 77.5.
-    measure = column.whole and column.text and not identifies and not _returns(column)
+    measure = column.whole and column.text and not identifies and not _has_recurring_values(column)
     if measure:
         comment = 'Whole numbers so far; where there can be no others, say "int".'
     feature = Feature(
@@ -114,35 +114,35 @@ def _number(column: Column, name: str) -> Made:
         _meaning(column),
         minimum=least,
         maximum=greatest,
-        max_null_share=null_limit(column),
+        max_null_share=compute_null_limit(column),
         used_by_model=not identifies,
         column=_column(column, name),
         severity=_GUESSED,
     )
-    return Made(feature, comment)
+    return FeatureDeclaration(feature, comment)
 
 
-def _category(column: Column, name: str) -> Made:
-    known = _listed(column) and min(column.values.values()) >= _KNOWN_WELL
+def _declare_category(column: Column, name: str) -> FeatureDeclaration:
+    known = _has_listable_values(column) and min(column.values.values()) >= _KNOWN_WELL
     comment = ""
     if column.code:
         comment = "Kept as text, because of its leading zeros."
-    elif _listed(column) and not known:
+    elif _has_listable_values(column) and not known:
         rare = min(column.values, key=lambda value: (column.values[value], value))
-        comment = f"Not limited to these values: {_shown(rare)} is so rare that there may be others."
+        comment = f"Not limited to these values: {_quote_value(rare)} is so rare that there may be others."
     feature = Feature(
         name,
         "category",
         _meaning(column),
         allowed=tuple(sorted(column.values)) if known else (),
-        max_null_share=null_limit(column),
+        max_null_share=compute_null_limit(column),
         column=_column(column, name),
         severity=_GUESSED,
     )
-    return Made(feature, comment)
+    return FeatureDeclaration(feature, comment)
 
 
-def _text(column: Column, name: str) -> Made:
+def _declare_text(column: Column, name: str) -> FeatureDeclaration:
     comment = "Hardly two rows share a value, so the model would learn it by heart."
     if column.moment:
         comment = "A time: an on-demand feature can make a number of it."
@@ -152,23 +152,23 @@ def _text(column: Column, name: str) -> Made:
         name,
         "text",
         _meaning(column),
-        max_null_share=null_limit(column),
+        max_null_share=compute_null_limit(column),
         used_by_model=False,
         column=_column(column, name),
         severity=_GUESSED,
     )
-    return Made(feature, comment)
+    return FeatureDeclaration(feature, comment)
 
 
 def _meaning(column: Column) -> str:
-    return f'Column "{column.name}": {described(column)}. Say here what it means.'
+    return f'Column "{column.name}": {describe_column(column)}. Say here what it means.'
 
 
 def _column(column: Column, name: str) -> str:
     return "" if column.name == name else column.name
 
 
-def _returns(column: Column) -> bool:
+def _has_recurring_values(column: Column) -> bool:
     """Whether a column's values come back often enough to be a category, or a count."""
     if column.many or column.characters > CATEGORY_CHARACTERS or (column.moment and column.distinct):
         return False
@@ -178,14 +178,14 @@ def _returns(column: Column) -> bool:
     return present / different >= (3 if different <= _FEW else 20)
 
 
-def _listed(column: Column) -> bool:
+def _has_listable_values(column: Column) -> bool:
     """Whether the values are few and short enough to name them all."""
     if column.many or not 0 < len(column.values) <= _MOST_ALLOWED:
         return False
     return max(map(len, column.values)) <= _LONGEST_ALLOWED and all(map(str.isprintable, column.values))
 
 
-def _rounded_up(value: float) -> float:
+def _round_up(value: float) -> float:
     """The next number with two significant digits, away from zero."""
     if value == 0 or not math.isfinite(value):
         return value
@@ -194,5 +194,5 @@ def _rounded_up(value: float) -> float:
     return float(f"{rounded:.6g}")
 
 
-def _shown(value: str) -> str:
+def _quote_value(value: str) -> str:
     return f'"{value}"' if len(value) <= _LONGEST_ALLOWED else f'"{value[:_LONGEST_ALLOWED]}..."'

@@ -15,13 +15,13 @@ _UNITS = re.compile(r"[$€£]\s?[+-]?[\d.,]+|[+-]?[\d.,]+\s?[%$€£]")
 _DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b.*")
 
 
-def doubts(columns: Mapping[str, Column]) -> list[str]:
+def find_doubts(columns: Mapping[str, Column]) -> list[str]:
     """A sentence per doubt, with what to do: no header line, numbers and dates in a form that is not read."""
-    found = [_about(column) for column in columns.values()]
-    return [*_about_names(columns), *(sentence for sentence in found if sentence)]
+    found = [_describe_doubt(column) for column in columns.values()]
+    return [*_describe_header_doubts(columns), *(sentence for sentence in found if sentence)]
 
 
-def _about_names(names: Iterable[str]) -> list[str]:
+def _describe_header_doubts(names: Iterable[str]) -> list[str]:
     """Names that look like values. Some numbers may be years; a fraction or a majority is no header."""
     names = list(names)
     numbers = [name for name in names if _NUMBER.fullmatch(name.strip())]
@@ -31,17 +31,17 @@ def _about_names(names: Iterable[str]) -> list[str]:
     return [f"Columns named {some} look like values: if the file has no header line, give it one."]
 
 
-def _about(column: Column) -> str:
+def _describe_doubt(column: Column) -> str:
     if not column.text or column.number or column.moment or column.empty:
         return ""
     odd = [value for value in column.odd.get("number", []) if not _NUMBER.fullmatch(value)]
     values = list(column.values) or odd
     name, example = column.name, odd[0] if odd else ""
-    if _all(values, _DATE):
+    if _all_match(values, _DATE):
         return f'"{name}" ("{example}") looks like dates; written as 2026-11-21 they would be times.'
-    if _all(values, _COMMAS):
+    if _all_match(values, _COMMAS):
         return f'"{name}" ("{example}") looks like numbers; written as 1234.5 they would be.'
-    if _all(values, _UNITS):
+    if _all_match(values, _UNITS):
         return f'"{name}" ("{example}") looks like numbers; without sign and unit they would be.'
     if column.many:
         words = {value for value in odd if len(odd) > 1 and not any(map(str.isalnum, value))}
@@ -56,5 +56,5 @@ def _about(column: Column) -> str:
     return ""
 
 
-def _all(values: list[str], pattern: re.Pattern[str]) -> bool:
+def _all_match(values: list[str], pattern: re.Pattern[str]) -> bool:
     return bool(values) and all(pattern.fullmatch(value) for value in values)

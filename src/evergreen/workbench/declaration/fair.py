@@ -7,46 +7,46 @@ from typing import TYPE_CHECKING
 from evergreen.errors import NotEnoughData
 from evergreen.usecase import EVENT_TIME, TIMELESS, UseCase
 from evergreen.workbench.declaration.column_facts import Column
-from evergreen.workbench.declaration.declare import Chosen, Declared, stratified
+from evergreen.workbench.declaration.declare import ColumnRoles, Declaration, stratify_holdout
 from evergreen.workbench.declaration.table_facts import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def with_a_fair_split(made: Declared, table: Table, chosen: Chosen) -> tuple[Declared, list[str]]:
+def choose_fair_split(made: Declaration, table: Table, chosen: ColumnRoles) -> tuple[Declaration, list[str]]:
     """A split whose two sides a model can be judged with, tried on a sample; and what to tell about it."""
-    frame = _labelled(made.use_case, table, chosen)
-    fault = _fault(made.use_case, frame)
+    frame = _build_labelled_sample(made.use_case, table, chosen)
+    fault = _find_split_fault(made.use_case, frame)
     if fault is None:
         return made, []
-    drawn = stratified(made.use_case)
-    if made.use_case.split == "time" and _fault(drawn, frame) is None:
+    drawn = stratify_holdout(made.use_case)
+    if made.use_case.split == "time" and _find_split_fault(drawn, frame) is None:
         note = (
             f'The hold-out is drawn from all times (split="stratified"), because of its newest rows {fault}.'
         )
-        return Declared(drawn, made.comments, made.left_out), [note]
+        return Declaration(drawn, made.comments, made.left_out), [note]
     return made, [f"Not enough to train on yet: {fault}."]
 
 
-def about_target(use_case: UseCase, column: Column) -> list[str]:
+def describe_target(use_case: UseCase, column: Column) -> list[str]:
     if use_case.problem != "regression" or column.many or not column.whole or len(column.values) > 20:
         return []
     shown = ", ".join(sorted(column.values, key=float))
     return [f'"{column.name}" ({shown}) is predicted as a number; with --problem multiclass as classes.']
 
 
-def _fault(use_case: UseCase, frame: pd.DataFrame) -> str | None:
-    from evergreen.training.data.split import cuts, validation
+def _find_split_fault(use_case: UseCase, frame: pd.DataFrame) -> str | None:
+    from evergreen.training.data.split import split_for_validation, split_training_set
 
     try:
-        validation(use_case, frame[cuts(use_case, frame)[0].train])
+        split_for_validation(use_case, frame[split_training_set(use_case, frame)[0].train])
     except NotEnoughData as error:
         return error.message
     return None
 
 
-def _labelled(use_case: UseCase, table: Table, chosen: Chosen) -> pd.DataFrame:
+def _build_labelled_sample(use_case: UseCase, table: Table, chosen: ColumnRoles) -> pd.DataFrame:
     """The sample's labelled rows as the training room sees them: keys, event time, label."""
     import numpy as np
     import pandas as pd

@@ -14,19 +14,19 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _ID = re.compile(r"(^|_)(id|key|uuid|guid|no|number|nr)$")
 
 
-def names_for(columns: Iterable[str], places: Sequence[str]) -> dict[str, str]:
+def name_columns(columns: Iterable[str], places: Sequence[str]) -> dict[str, str]:
     """A valid, unused name for each column: "fixed acidity" becomes fixed_acidity, "PassengerId"
     passenger_id, "2nd floor" n_2nd_floor, a column of emoji only column_7 by its place among all columns
     of the table (1 is the first). Those that come first may choose first."""
     used: set[str] = set()
     found = {}
     for column in columns:
-        found[column] = free(slug(column) or f"column_{places.index(column) + 1}", used)
+        found[column] = find_free_name(make_slug(column) or f"column_{places.index(column) + 1}", used)
         used.add(found[column])
     return found
 
 
-def slug(text: str) -> str:
+def make_slug(text: str) -> str:
     """Lower-case letters, digits and _, starting with a letter, 48 characters at most; or ""."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     # SibSp is two words, pH is one.
@@ -37,20 +37,20 @@ def slug(text: str) -> str:
     return name[:_LONGEST].rstrip("_")
 
 
-def free(name: str, used: Iterable[str]) -> str:
+def find_free_name(name: str, used: Iterable[str]) -> str:
     """That name, or the next one with a number, which is neither used nor reserved."""
     taken = set(used)
-    if not usable(name):
+    if not is_usable_name(name):
         name = f"{name[: _LONGEST - 6]}_value"
     candidate, number = name, 1
-    while candidate in taken or not usable(candidate):
+    while candidate in taken or not is_usable_name(candidate):
         number += 1
         ending = f"_{number}"
         candidate = f"{name[: _LONGEST - len(ending)]}{ending}"
     return candidate
 
 
-def usable(name: str) -> bool:
+def is_usable_name(name: str) -> bool:
     """Whether it may be a column, a parameter of an on-demand feature and a field of a request."""
     from pydantic import BaseModel
 
@@ -58,12 +58,12 @@ def usable(name: str) -> bool:
     return bool(NAME.fullmatch(name)) and not reserved
 
 
-def like_an_id(column: str) -> bool:
+def looks_like_id(column: str) -> bool:
     """Whether a column is called what people call keys: PassengerId, customer_key, id."""
-    return bool(_ID.search(slug(column)))
+    return bool(_ID.search(make_slug(column)))
 
 
-def like_an_index(column: str) -> bool:
+def looks_like_index(column: str) -> bool:
     """Whether a column is called what programs call a row's place: nothing, "Unnamed: 0", index."""
-    name = slug(column)
+    name = make_slug(column)
     return not name or name == "index" or name.startswith("unnamed")

@@ -22,8 +22,8 @@ from evergreen.usecase import (
     Tuning,
     UseCase,
 )
-from evergreen.workbench.declaration.declare import Declared
-from evergreen.workbench.declaration.declared_features import LeftOut
+from evergreen.workbench.declaration.declare import Declaration
+from evergreen.workbench.declaration.declared_features import OmittedColumn
 
 _WIDTH = 110
 _PIECE = 86
@@ -42,7 +42,7 @@ class _Node:
     comment: str = ""
 
 
-def render(declared: Declared, notes: Sequence[str], said: str) -> str:
+def render_declaration(declared: Declaration, notes: Sequence[str], said: str) -> str:
     """The text of a use case's `__init__.py`. `said` tells where it came from; `notes` are its comments."""
     use_case = declared.use_case
     view = use_case.views[0]
@@ -50,19 +50,19 @@ def render(declared: Declared, notes: Sequence[str], said: str) -> str:
         *("Contract", "Entity", "Feature", "FeatureView", "FileSource", "Gate", "Key", "Label"),
         *("Between", "DriftPolicy", "Floor", "Serving", "Tuning", "UseCase"),
     }
-    features = [_with(_feature(f), declared.comments.get(f.name, "")) for f in view.features]
-    left_out = _left_out(declared.left_out)
+    features = [_attach_comment(_feature(f), declared.comments.get(f.name, "")) for f in view.features]
+    left_out = _describe_omitted_columns(declared.left_out)
     parts = [
         _docstring(use_case, said),
         "from evergreen.usecase import (\n" + "".join(f"    {name},\n" for name in sorted(used)) + ")\n",
-        _assigned("SOURCE", _call(FileSource, _changed(view.source))),
-        "".join(_comment(text) for text in left_out) + _assigned("FACTS", _view(view, features)),
-        "".join(_comment(text) for text in notes) + _assigned("USE_CASE", _use_case(use_case)),
+        _render_assignment("SOURCE", _call(FileSource, _get_changed_fields(view.source))),
+        "".join(_comment(text) for text in left_out) + _render_assignment("FACTS", _view(view, features)),
+        "".join(_comment(text) for text in notes) + _render_assignment("USE_CASE", _use_case(use_case)),
     ]
     return "\n".join(parts)
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     """A string literal as ruff writes it: double quotes, unless that takes more escapes."""
     mark = "'" if text.count('"') > text.count("'") else '"'
     shown = []
@@ -91,7 +91,7 @@ def _docstring(use_case: UseCase, said: str) -> str:
     return f'"""{body.strip()}\n"""\n'
 
 
-def _left_out(columns: Sequence[LeftOut]) -> list[str]:
+def _describe_omitted_columns(columns: Sequence[OmittedColumn]) -> list[str]:
     """A line for each reason, with the first columns that it left out."""
     by_reason: dict[str, list[str]] = {}
     for each in columns:
@@ -111,9 +111,9 @@ def _view(view: FeatureView, features: Sequence[_Node]) -> _Node:
     ]
     if view.event_time:
         items.append(("event_time", _string(view.event_time)))
-    items.append(("contract", _call(Contract, _changed(view.contract))))
+    items.append(("contract", _call(Contract, _get_changed_fields(view.contract))))
     items.append(("features", _tuple(features, broken=True)))
-    return _broken("FeatureView", items)
+    return _make_multiline_call("FeatureView", items)
 
 
 def _use_case(use_case: UseCase) -> _Node:
@@ -127,25 +127,25 @@ def _use_case(use_case: UseCase) -> _Node:
         of_label.append(("classes", _tuple([_string(name, split=False) for name in label.classes])))
     if label.event_time:
         comment = "If the target is known only later: delay=timedelta(days=30)."
-        of_label.append(("event_time", _with(_string(label.event_time), comment)))
+        of_label.append(("event_time", _attach_comment(_string(label.event_time), comment)))
     if label.column:
         of_label.append(("column", _string(label.column)))
-    of_label.append(("contract", _call(Contract, _changed(label.contract))))
-    keys = _tuple([_call(Key, _changed(key)) for key in use_case.entity.keys])
+    of_label.append(("contract", _call(Contract, _get_changed_fields(label.contract))))
+    keys = _tuple([_call(Key, _get_changed_fields(key)) for key in use_case.entity.keys])
     items = [
         ("name", _string(use_case.name)),
         ("title", _string(use_case.title)),
         ("meaning", _string(use_case.meaning)),
         ("entity", _node("Entity", [("", _string(use_case.entity.name)), ("", keys)])),
         ("views", _tuple([_Node("FACTS")])),
-        ("label", _broken("Label", of_label)),
+        ("label", _make_multiline_call("Label", of_label)),
         ("split", _string(use_case.split)),
-        ("tuning", _call(Tuning, _changed(use_case.tuning))),
-        ("gate", _with(_call(Gate, _changed(use_case.gate)), _about_gate(use_case))),
-        ("drift", _call(DriftPolicy, _changed(use_case.drift))),
-        ("serving", _call(Serving, _changed(use_case.serving))),
+        ("tuning", _call(Tuning, _get_changed_fields(use_case.tuning))),
+        ("gate", _attach_comment(_call(Gate, _get_changed_fields(use_case.gate)), _about_gate(use_case))),
+        ("drift", _call(DriftPolicy, _get_changed_fields(use_case.drift))),
+        ("serving", _call(Serving, _get_changed_fields(use_case.serving))),
     ]
-    return _broken("UseCase", items)
+    return _make_multiline_call("UseCase", items)
 
 
 def _about_gate(use_case: UseCase) -> str:
@@ -157,15 +157,15 @@ def _about_gate(use_case: UseCase) -> str:
 
 
 def _feature(feature: Feature) -> _Node:
-    given = _changed(feature)
+    given = _get_changed_fields(feature)
     items = [("", _string(feature.name)), ("", _string(feature.dtype)), ("meaning", _string(feature.meaning))]
     items += [
         (name, _value(value)) for name, value in given.items() if name not in ("name", "dtype", "meaning")
     ]
-    return _broken("Feature", items)
+    return _make_multiline_call("Feature", items)
 
 
-def _changed(what: object) -> dict[str, object]:
+def _get_changed_fields(what: object) -> dict[str, object]:
     """A dataclass's fields that are not at their default, required ones included."""
     kind = type(what)
     blank = {f.name: f.default for f in fields(kind)}  # type: ignore[arg-type]
@@ -195,7 +195,7 @@ def _value(value: object) -> _Node:
     if isinstance(value, str):
         return _string(value)
     if isinstance(value, (Between, Floor)):
-        return _call(type(value), _changed(value))
+        return _call(type(value), _get_changed_fields(value))
     if isinstance(value, tuple):
         return _tuple([_string(v, split=False) if isinstance(v, str) else _value(v) for v in value])
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -208,7 +208,7 @@ def _node(name: str, items: Sequence[tuple[str, _Node]]) -> _Node:
     return _Node(f"{name}({flat})", f"{name}(", tuple(items), ")")
 
 
-def _broken(name: str, items: Sequence[tuple[str, _Node]]) -> _Node:
+def _make_multiline_call(name: str, items: Sequence[tuple[str, _Node]]) -> _Node:
     """A call that never stands on one line."""
     return _Node("", f"{name}(", tuple(items), ")")
 
@@ -219,47 +219,49 @@ def _tuple(items: Sequence[_Node], *, broken: bool = False) -> _Node:
 
 
 def _string(text: str, *, split: bool = True) -> _Node:
-    literal = quoted(text)
+    literal = quote_text(text)
     pieces = _pieces(text) if split else [text]
     if len(pieces) == 1:
         return _Node(literal)
-    return _Node(literal, "(", tuple((_PART, _Node(quoted(piece))) for piece in pieces), ")")
+    return _Node(literal, "(", tuple((_PART, _Node(quote_text(piece))) for piece in pieces), ")")
 
 
 def _pieces(text: str) -> list[str]:
     """The text in pieces of about a line, cut behind spaces where there are any; joined they are the text."""
     pieces, piece = [], ""
     for word in text.replace(" ", " \0").split("\0"):
-        while _wide(quoted(word)) > _PIECE and len(word) > 1:
+        while _measure_width(quote_text(word)) > _PIECE and len(word) > 1:
             pieces += [piece] if piece else []
-            fits = next(n for n in range(len(word), 0, -1) if n == 1 or _wide(quoted(word[:n])) <= _PIECE)
+            fits = next(
+                n for n in range(len(word), 0, -1) if n == 1 or _measure_width(quote_text(word[:n])) <= _PIECE
+            )
             piece = ""
             pieces.append(word[:fits])
             word = word[fits:]
-        if piece and _wide(quoted(piece + word)) > _PIECE:
+        if piece and _measure_width(quote_text(piece + word)) > _PIECE:
             pieces.append(piece)
             piece = ""
         piece += word
     return [*pieces, piece] if piece else pieces or [""]
 
 
-def _with(node: _Node, comment: str) -> _Node:
+def _attach_comment(node: _Node, comment: str) -> _Node:
     return _Node(node.flat, node.opening, node.items, node.closing, comment)
 
 
-def _assigned(name: str, node: _Node) -> str:
-    return f"{_comment(node.comment)}{name} = {_laid_out(node, 0, len(name) + 3, 0)}\n"
+def _render_assignment(name: str, node: _Node) -> str:
+    return f"{_comment(node.comment)}{name} = {_lay_out_node(node, 0, len(name) + 3, 0)}\n"
 
 
-def _laid_out(node: _Node, indent: int, before: int, after: int) -> str:
+def _lay_out_node(node: _Node, indent: int, before: int, after: int) -> str:
     """The text of a node that starts behind `before` characters in a block `indent` deep."""
     commented = any(_has_comment(item) for _, item in node.items)
-    if node.flat and not commented and before + _wide(node.flat) + after <= _WIDTH:
+    if node.flat and not commented and before + _measure_width(node.flat) + after <= _WIDTH:
         return node.flat
     if not node.items:
         return node.flat
     pad = " " * (indent + 4)
-    if node.items[0][0] == _PART and len(pad) + _wide(node.flat) <= _WIDTH:
+    if node.items[0][0] == _PART and len(pad) + _measure_width(node.flat) <= _WIDTH:
         return f"(\n{pad}{node.flat}\n{' ' * indent})"
     lines = [node.opening]
     for keyword, item in node.items:
@@ -268,7 +270,7 @@ def _laid_out(node: _Node, indent: int, before: int, after: int) -> str:
             continue
         lead = f"{pad}{keyword}=" if keyword else pad
         lines += _comment(item.comment, indent + 4).splitlines()
-        lines.append(f"{lead}{_laid_out(item, indent + 4, len(lead), 1)},")
+        lines.append(f"{lead}{_lay_out_node(item, indent + 4, len(lead), 1)},")
     return "\n".join([*lines, f"{' ' * indent}{node.closing}"])
 
 
@@ -287,6 +289,6 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _wide(text: str) -> int:
+def _measure_width(text: str) -> int:
     """How many columns a text takes: wide characters take two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

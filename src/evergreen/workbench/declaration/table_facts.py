@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from evergreen.errors import UseCaseError
-from evergreen.sources.read import Input
+from evergreen.sources.read import SourceInput
 from evergreen.workbench.declaration.column_facts import Column
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Table:
         self._stride = 1
 
     @classmethod
-    def read(cls, inputs: Sequence[Input], progress: Progress | None) -> Table:
+    def read(cls, inputs: Sequence[SourceInput], progress: Progress | None) -> Table:
         table = cls()
         for each in inputs:
             first = True
@@ -77,25 +77,27 @@ class Table:
         return frame
 
 
-def repeated(inputs: Sequence[Input], identity: Sequence[str], *, even_exactly: bool = False) -> int:
+def count_repeated_rows(
+    inputs: Sequence[SourceInput], identity: Sequence[str], *, even_exactly: bool = False
+) -> int:
     """How many rows repeat another row's identity and differ from it; `even_exactly`: or do not.
 
     Compares 64-bit hashes of up to _MOST_IDENTITIES rows; what comes after is left to the first ingest.
     """
     identities = _hashes(inputs, identity)
-    repeats = len(identities) - _different(identities)
+    repeats = len(identities) - _count_different(identities)
     if not repeats or even_exactly:
         return repeats
-    return _different(_hashes(inputs, None)) - _different(identities)
+    return _count_different(_hashes(inputs, None)) - _count_different(identities)
 
 
-def _different(hashes: np.ndarray) -> int:
+def _count_different(hashes: np.ndarray) -> int:
     import numpy as np
 
     return len(np.unique(hashes))
 
 
-def _hashes(inputs: Sequence[Input], columns: Sequence[str] | None) -> np.ndarray:
+def _hashes(inputs: Sequence[SourceInput], columns: Sequence[str] | None) -> np.ndarray:
     """A hash of each row's values in these columns, or in all."""
     import numpy as np
     import pandas as pd
@@ -112,6 +114,6 @@ def _hashes(inputs: Sequence[Input], columns: Sequence[str] | None) -> np.ndarra
     return np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
 
 
-def _batches(inputs: Sequence[Input]) -> Iterator[pa.Table]:
+def _batches(inputs: Sequence[SourceInput]) -> Iterator[pa.Table]:
     for each in inputs:
         yield from each.batches()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evergreen.errors import UseCaseError
 from evergreen.usecase import CATEGORY_CHARACTERS, Label, Problem, Source
 from evergreen.workbench.declaration.column_facts import Column
-from evergreen.workbench.declaration.declared_features import described
+from evergreen.workbench.declaration.declared_features import describe_column
 
 MOST_CLASSES = 50
 
@@ -13,7 +13,7 @@ MOST_CLASSES = 50
 _POSITIVE = ("1", "yes", "y", "true", "t", "positive", "pos", "bad", "default", "churned", "fraud", "spam")
 
 
-def label_of(
+def declare_label(
     column: Column, name: str, source: Source, event_time: str | None, problem: Problem | None = None
 ) -> Label:
     """The label that a target column makes.
@@ -21,9 +21,9 @@ def label_of(
     A number of two values makes a binary problem, any other number a regression; texts make classes. With
     `problem`, numbers are taken as that kind instead. Raises UseCaseError when the column cannot be a target.
     """
-    classes = _classes(column, problem)
+    classes = _choose_classes(column, problem)
     known = f"{column.rows - column.gaps:,} rows have one" if column.gaps else "every row has one"
-    what = f"{', '.join(classes[:-1])} or {classes[-1]}; {known}" if classes else described(column)
+    what = f"{', '.join(classes[:-1])} or {classes[-1]}; {known}" if classes else describe_column(column)
     return Label(
         name=name,
         source=source,
@@ -34,7 +34,7 @@ def label_of(
     )
 
 
-def _classes(column: Column, problem: Problem | None) -> tuple[str, ...]:
+def _choose_classes(column: Column, problem: Problem | None) -> tuple[str, ...]:
     if column.unusable or column.empty or column.infinite:
         what = column.unusable or ("has no value" if column.empty else "holds infinite numbers")
         raise UseCaseError(
@@ -75,10 +75,10 @@ def _classes(column: Column, problem: Problem | None) -> tuple[str, ...]:
             f"the target {column.name!r} has {len(column.values)} classes, not two",
             hint="leave --problem out, or say multiclass",
         )
-    return _ordered(column)
+    return _order_classes(column)
 
 
-def _ordered(column: Column) -> tuple[str, ...]:
+def _order_classes(column: Column) -> tuple[str, ...]:
     """Numbers by size, texts by name; of two the one that means "it happened" last, else the rarer one."""
     numbers = column.numeric and not column.boolean
     names = sorted(column.values, key=(lambda v: (float(v), v)) if numbers else str)
