@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from wiring import cron, features_asset, invoke, moment, options, use_cases
+from wiring import begin, cron, features_asset, invoke, options, use_cases
 
 from evergreen.usecase import UseCase
 
@@ -44,7 +44,7 @@ def build(use_case: UseCase) -> None:
                 "ingest",
                 "extract_source_rows",
                 use_case.name,
-                moment(context),
+                begin(use_case, context),
                 source=context["params"].get("source") or "",
                 force=bool(context["params"].get("force")),
             )

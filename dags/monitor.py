@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Metadata, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from wiring import cron, invoke, moment, options, retrain_asset, use_cases
+from wiring import begin, cron, invoke, options, retrain_asset, use_cases
 
 from evergreen.usecase import UseCase
 
@@ -26,7 +26,7 @@ def build(use_case: UseCase) -> None:
     def monitor() -> None:
         @task
         def drift() -> dict[str, Any]:
-            as_of = moment(get_current_context())
+            as_of = begin(use_case, get_current_context())
             return {**invoke("monitor", "measure_drift", use_case.name, as_of), "as_of": as_of.isoformat()}
 
         @task

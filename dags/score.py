@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
-from wiring import cron, invoke, moment, options, use_cases
+from wiring import begin, cron, invoke, options, use_cases
 
 from evergreen.usecase import UseCase
 
@@ -23,7 +23,7 @@ def build(use_case: UseCase) -> None:
     def score() -> None:
         @task
         def partitions() -> list[dict[str, Any]]:
-            as_of = moment(get_current_context())
+            as_of = begin(use_case, get_current_context())
             parts = invoke("score", "plan_partitions", use_case.name, as_of)
             return [{**part, "as_of": as_of.isoformat()} for part in parts]
 

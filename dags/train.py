@@ -9,11 +9,11 @@ import run_notes
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from wiring import (
+    begin,
     cause,
     champion_asset,
     features_asset,
     invoke,
-    moment,
     on_assets_or_schedule,
     options,
     retrain_asset,
@@ -57,7 +57,11 @@ def build(use_case: UseCase) -> None:
         def training_set() -> dict[str, Any]:
             context = get_current_context()
             return invoke(
-                "train", "prepare_training_set", use_case.name, moment(context), reason=cause(context)
+                "train",
+                "prepare_training_set",
+                use_case.name,
+                begin(use_case, context),
+                reason=cause(context),
             )
 
         # A search that was divided is meant to run side by side; the others take turns in the pool.
@@ -87,7 +91,9 @@ def build(use_case: UseCase) -> None:
 
         # A version that the gate rejected is not asked about, and still gets its line in the ledger.
         @task(outlets=[champion], trigger_rule="none_failed")
-        def promote(registered: dict[str, Any]) -> Any:
+        def promote(registered: dict[str, Any] | None) -> Any:
+            if registered is None:  # the run was skipped from its first task on
+                raise AirflowSkipException("nothing was trained")
             said = approval.answer(get_current_context()) if use_case.approval == "manual" else None
             run = registered["training_run"]
             outcome = (

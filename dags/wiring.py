@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from evergreen.errors import (
     EmptyTrainingSet,
@@ -112,6 +112,18 @@ def invoke(verb: str, step: str, *args: Any, **kwargs: Any) -> Any:
         raise AirflowFailException(str(error)) from error
 
 
+def begin(use_case: UseCase, context: Any) -> datetime:
+    """The moment a run works as of. A scheduled run is skipped while a demo of its use case is under way."""
+    if is_scheduled(context) and invoke("demo_lock", "is_demo_running", use_case.name):
+        raise AirflowSkipException(f"a demo of {use_case.name} is under way: this scheduled run is left out")
+    return moment(context)
+
+
+def is_scheduled(context: Any) -> bool:
+    """Whether a tick of the schedule started the run, and neither a person nor an asset."""
+    return str(getattr(context["dag_run"], "run_type", "")).endswith("scheduled")
+
+
 def moment(context: Any) -> datetime:
     """The moment a run works as of: the form's, else the triggering asset event's, else the run's own."""
     if context["params"].get("as_of"):
@@ -127,7 +139,7 @@ def moment(context: Any) -> datetime:
 def cause(context: Any) -> str:
     """Why a training starts: what the triggering asset events say, else the schedule or the form."""
     told = {str(extra.get("cause", "new data")) for extra in _extras(context)}
-    if not told and str(getattr(context["dag_run"], "run_type", "")).endswith("scheduled"):
+    if not told and is_scheduled(context):
         return "schedule"
     return " and ".join(sorted(told)) or str(context["params"]["reason"])
 

@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from evergreen.errors import StoreError
+from evergreen.loop.demo_lock import hold_demo_lock, is_demo_running
+from evergreen.settings import Settings
+
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 VERBS = {"ingest", "train", "deploy", "monitor", "score"}
 
@@ -122,6 +126,64 @@ cases = {
 }
 print(json.dumps({name: [wiring.moment(c).isoformat(), wiring.cause(c)] for name, c in cases.items()}))
 """
+
+
+SCHEDULED = """
+import json, sys, types
+from datetime import datetime, timezone
+sys.path.insert(0, sys.argv[1])
+import wiring
+from airflow.sdk.exceptions import AirflowSkipException
+from evergreen.loop import demo_lock
+from evergreen.settings import load_settings
+
+def outcome(run_type):
+    tick = datetime(2026, 5, 4, tzinfo=timezone.utc)
+    run = types.SimpleNamespace(logical_date=tick, run_after=tick, run_type=run_type)
+    context = {"params": {"as_of": None}, "triggering_asset_events": {}, "dag_run": run}
+    try:
+        return wiring.begin(types.SimpleNamespace(name="toy"), context).isoformat()
+    except AirflowSkipException as skip:
+        return str(skip)
+
+kinds = ("scheduled", "manual", "asset_triggered")
+with demo_lock.hold_demo_lock(load_settings(), "toy"):
+    during = [outcome(kind) for kind in kinds]
+with demo_lock.hold_demo_lock(load_settings(), "other"):
+    print(json.dumps({"during": during, "after": [outcome(kind) for kind in kinds]}))
+"""
+
+
+def test_a_scheduled_run_is_left_out_while_a_demo_of_its_use_case_is_under_way(
+    tmp_path: Path, settings: Settings
+) -> None:
+    assert settings.mariadb_password is not None
+    found = run(
+        SCHEDULED,
+        str(DAGS),
+        tmp_path=tmp_path,
+        more={
+            "EVERGREEN_MARIADB_SOCKET": str(settings.mariadb_socket),
+            "EVERGREEN_MARIADB_USER": settings.mariadb_user,
+            "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
+            "EVERGREEN_MARIADB_DATABASE": settings.mariadb_database,
+        },
+    )
+    tick = "2026-05-04T00:00:00+00:00"
+    assert found["during"] == ["a demo of toy is under way: this scheduled run is left out", tick, tick]
+    assert found["after"] == [tick, tick, tick]
+
+
+def test_two_demos_of_one_use_case_do_not_run_at_once(settings: Settings) -> None:
+    with hold_demo_lock(settings, "toy"):
+        with (
+            pytest.raises(StoreError, match="another demo of toy is under way"),
+            hold_demo_lock(settings, "toy"),
+        ):
+            pass
+        with hold_demo_lock(settings, "other"):
+            pass
+    assert not is_demo_running(settings, "toy")
 
 
 def test_the_moment_and_the_cause_of_a_run_do_not_depend_on_the_machines_zone(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from evergreen.demo.service import find_outdated_service, refuse_outdated_servic
 from evergreen.demo.stages import Tour
 from evergreen.demo.timeline import Timeline
 from evergreen.demo.upstream import build_upstream, check_source, is_simulated
+from evergreen.loop.demo_lock import hold_demo_lock
 from evergreen.private import make_private_folder
 from evergreen.settings import load_settings
 from evergreen.stack import lifecycle
@@ -56,7 +58,7 @@ def run_demo(
     verified = False
     report = home / "demo.json"
     try:
-        with tour.running():
+        with tour.running(), ExitStack() as held:
             if bring_up:
                 with tour.stage("the stack comes up") as stage:
                     stage.trace.command = "evergreen status"
@@ -67,6 +69,7 @@ def run_demo(
                     stage.happened = f"{len(status['processes'])} servers running, healthy"
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
+                held.enter_context(hold_demo_lock(settings, name))
                 source = build_upstream(settings, use_case, file, timeline)
                 stage.happened = reset_demo(settings, use_case, source, erase=erase)
             if bring_up and (standing := find_outdated_service(settings, use_case)):

@@ -103,16 +103,16 @@ def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
         from evergreen.settings import load_settings
         from evergreen.ingest import staging
         from evergreen.ingest.loading import load as ingest
-        from evergreen.store.connection.database import bulk_engine, engine
+        from evergreen.store.connection.database import get_bulk_engine, get_engine
 
         def stop_here(*args, **kwargs):
             print("all rows are written, nothing is committed", flush=True)
             time.sleep(60)
 
         ingest.update_ingest = stop_here
-        database = engine(load_settings())
+        database = get_engine(load_settings())
         frames = {{
-            part: pa.concat_tables(staging.batches(database, {run.id!r}, part)) for part in ("facts", "label")
+            part: pa.concat_tables(staging.read_staged_batches(database, {run.id!r}, part)) for part in ("facts", "label")
         }}
         ingest.load(database, toy_declaration.USE_CASE, {run.id!r}, frames)
     """

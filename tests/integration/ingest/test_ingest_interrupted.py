@@ -27,9 +27,9 @@ JULY = datetime(2026, 7, 1, tzinfo=UTC)
 AT_WORK = f"""
 import time
 from datetime import datetime
-from evergreen.ingest.run_record import begin
+from evergreen.ingest.run_record import open_ingest
 from evergreen.settings import load_settings
-with begin(load_settings(), "toy", datetime.fromisoformat("{JULY.isoformat()}"), "", False):
+with open_ingest(load_settings(), "toy", datetime.fromisoformat("{JULY.isoformat()}"), "", False):
     print("at work", flush=True)
     time.sleep(600)
 """

@@ -15,8 +15,8 @@ from evergreen.registry import ledger
 from evergreen.registry.ledger_rights import is_ledger_protected
 from evergreen.settings import Settings
 from evergreen.store.connection.database import dispose_engines, get_engine, get_error_code
-from evergreen.store.tables.migrations import apply_migrations, folder
-from evergreen.store.tables.sql_files import split_statements
+from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.sql_files import find_migrations_folder, split_statements
 from support.own_servers import Database, private_mariadb
 
 AT = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -119,7 +119,7 @@ def test_whoever_could_change_lines_is_told_so(
 
 def test_old_lines_move_into_the_new_ledger_once(database: sa.Engine) -> None:
     """As a platform of before has them, killed once between the copy and the drop."""
-    files = sorted(folder().glob("*.sql"))
+    files = sorted(find_migrations_folder().glob("*.sql"))
     (old,) = [told for told in split_statements(files[0].read_text()) if " promotion " in told]
     with database.begin() as connection:
         connection.exec_driver_sql(

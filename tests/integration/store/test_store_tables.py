@@ -16,7 +16,8 @@ from evergreen.store.connection.database import get_engine, hold_lock
 from evergreen.store.records.ingest_run import start_ingest, summarize_store
 from evergreen.store.tables.declared import build_tables, create_tables
 from evergreen.store.tables.forget import erase_use_case, is_empty
-from evergreen.store.tables.migrations import apply_migrations, folder
+from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.sql_files import find_migrations_folder
 from evergreen.usecase import TIMELESS, Entity, Feature, Key, UseCase
 
 PLATFORM = {
@@ -32,7 +33,7 @@ def names(database: sa.Engine) -> set[str]:
 def test_migrations_run_once_and_bear_running_again(settings: Settings) -> None:
     database = get_engine(settings)
     applied = apply_migrations(database)
-    assert applied == sorted(path.stem for path in folder().glob("*.sql"))
+    assert applied == sorted(path.stem for path in find_migrations_folder().glob("*.sql"))
     assert names(database) >= PLATFORM
     assert apply_migrations(database) == []
     with database.begin() as connection:
@@ -45,7 +46,7 @@ def test_migrations_at_the_same_time_wait_for_each_other(settings: Settings) -> 
     database = get_engine(settings)
     with ThreadPoolExecutor(4) as pool:
         applied = [name for names in pool.map(apply_migrations, [database] * 4) for name in names]
-    assert sorted(applied) == sorted(path.stem for path in folder().glob("*.sql"))
+    assert sorted(applied) == sorted(path.stem for path in find_migrations_folder().glob("*.sql"))
 
 
 def test_a_broken_migration_is_not_recorded(settings: Settings, tmp_path: Path) -> None:

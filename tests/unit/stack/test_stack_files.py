@@ -351,10 +351,10 @@ def test_a_stack_is_the_same_one_in_every_locale(locale: str, tmp_path: Path) ->
     code = (
         "import os, sys; from pathlib import Path\n"
         "from evergreen.stack.servers.mariadb import PrivateMariaDB\n"
-        "from evergreen.stack.processes.process_table import stack_id\n"
+        "from evergreen.stack.processes.process_table import compute_stack_id\n"
         "home = Path(os.environ['TEST_HOME'])\n"
         "server = PrivateMariaDB(home=home / ('x' * 100), port=1, user='u', password='p')\n"
-        "print(stack_id(home), server.socket)"
+        "print(compute_stack_id(home), server.socket)"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],

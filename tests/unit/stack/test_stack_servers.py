@@ -182,9 +182,9 @@ def test_the_wheel_holds_the_dags_and_the_migrations_and_finds_them(tmp_path: Pa
     shutil.unpack_archive(wheel, installed, "zip")
     code = (
         "from evergreen.settings import Settings\n"
-        "from evergreen.stack.servers.airflow import dags_folder\n"
-        "from evergreen.store.tables import migrations\n"
-        "print(migrations.__file__, dags_folder(Settings()), migrations.folder(), sep='\\n')"
+        "from evergreen.stack.servers.airflow import find_dags_folder\n"
+        "from evergreen.store.tables import sql_files\n"
+        "print(sql_files.__file__, find_dags_folder(Settings()), sql_files.find_migrations_folder(), sep='\\n')"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],

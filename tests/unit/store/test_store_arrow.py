@@ -76,8 +76,8 @@ def test_a_digest_tells_names_types_order_and_missing_values() -> None:
 
 def test_another_process_finds_the_same_digest() -> None:
     code = (
-        "import pyarrow as pa; from evergreen.store.connection.arrow import digest;"
-        "print(digest(pa.table({'a': pa.array([1.5, None]), 'b': pa.array(['ü', None])})))"
+        "import pyarrow as pa; from evergreen.store.connection.arrow import digest_table;"
+        "print(digest_table(pa.table({'a': pa.array([1.5, None]), 'b': pa.array(['ü', None])})))"
     )
     # In ASCII: an argument is in the encoding of the locale.
     command = [sys.executable, "-c", code.replace("ü", "\\xfc")]

@@ -126,8 +126,7 @@ def hold_lock(connection: sa.Connection, name: str, seconds: float = 300.0) -> I
     MariaDB's lock names have 192 characters: room for any database, any use case, and 70 more.
     Raises StoreError when another session keeps it longer than `seconds`.
     """
-    database = connection.engine.url.database
-    lock = {"name": f"evergreen.{database}.{name}"}
+    lock = {"name": _lock_name(connection, name)}
     got = connection.execute(sa.text("SELECT GET_LOCK(:name, :seconds)"), {**lock, "seconds": seconds})
     if got.scalar() != 1:
         raise StoreError(
@@ -139,6 +138,16 @@ def hold_lock(connection: sa.Connection, name: str, seconds: float = 300.0) -> I
     finally:
         if not connection.invalidated and not connection.closed:
             connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), lock)
+
+
+def is_locked(connection: sa.Connection, name: str) -> bool:
+    """Whether some session holds the database-wide lock `name`."""
+    asked = sa.text("SELECT IS_USED_LOCK(:name)")
+    return connection.execute(asked, {"name": _lock_name(connection, name)}).scalar() is not None
+
+
+def _lock_name(connection: sa.Connection, name: str) -> str:
+    return f"evergreen.{connection.engine.url.database}.{name}"
 
 
 def _get_cached_engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engine:

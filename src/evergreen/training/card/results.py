@@ -127,7 +127,8 @@ def render_changed_answers(evaluation: Facts) -> str:
     champion = f"champion v{replay['champion_version']}" if replay.get("champion_version") else "the champion"
     told = (
         f"<p>Of the last {format_number(replay['rows'])} logged requests"
-        f" {format_number(replay.get('changed'))} ({format_percent(replay.get('share'))}) would be answered otherwise than by {escape(champion)}.</p>"
+        f" {format_number(replay.get('changed'))} ({format_percent(replay.get('share'))})"
+        f" would be answered otherwise than by {escape(champion)}.</p>"
     )
     mean = parse_number(replay.get("mean_change"))
     if mean is not None:

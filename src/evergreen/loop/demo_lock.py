@@ -1,0 +1,46 @@
+"""The lock that a demo of a use case holds: scheduled runs of that use case are skipped meanwhile.
+
+A demo simulates months that its runs then work as of. A scheduled run in between, such as the ingest of
+midnight, works as of the present: it moves the ingest's watermark past everything that the demo has not
+simulated yet. The lock is MariaDB's, so it is seen from every machine and is free again when its holder dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from evergreen.errors import StoreError
+from evergreen.settings import Settings
+
+# Nothing is asked of the lock's connection meanwhile: the server must not end it for being idle.
+_IDLE_SECONDS = 86_400
+
+
+@contextmanager
+def hold_demo_lock(settings: Settings, use_case: str) -> Iterator[None]:
+    """Hold the lock of that use case's demo. Raises StoreError when another demo of it holds it."""
+    from evergreen.store.connection.database import get_engine, hold_lock
+
+    if is_demo_running(settings, use_case):
+        raise StoreError(
+            f"another demo of {use_case} is under way", hint="wait until it has ended, or end it with Ctrl-C"
+        )
+    with get_engine(settings).connect() as connection:
+        connection.exec_driver_sql(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
+        with hold_lock(connection, _lock_name(use_case)):
+            connection.rollback()
+            yield
+        connection.exec_driver_sql("SET SESSION wait_timeout = DEFAULT")
+
+
+def is_demo_running(settings: Settings, use_case: str) -> bool:
+    """Whether a demo of that use case holds its lock."""
+    from evergreen.store.connection.database import get_engine, is_locked
+
+    with get_engine(settings).connect() as connection:
+        return is_locked(connection, _lock_name(use_case))
+
+
+def _lock_name(use_case: str) -> str:
+    return f"demo.{use_case}"
