@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,11 @@ import pyarrow as pa
 import pytest
 
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.settings import Settings
 from evergreen.store.connection.arrow import MOMENT, digest_table
 from evergreen.store.history.training_set import TrainingSet
 from evergreen.usecase import UseCase
+from support.parcel_case import declare
 
 
 @pytest.fixture
@@ -49,3 +52,8 @@ def toy_columns(
         return columns, frame[toy_use_case.label.name].to_numpy(dtype=object)
 
     return build
+
+
+@pytest.fixture
+def parcel(tmp_path: Path) -> UseCase:
+    return declare(Settings(home=tmp_path / "home", use_cases=str(tmp_path / "usecases")))

@@ -112,9 +112,10 @@ def test_a_killed_load_leaves_nothing_and_a_rerun_gives_the_rows_of_a_clean_run(
         ingest.update_ingest = stop_here
         database = get_engine(load_settings())
         frames = {{
-            part: pa.concat_tables(staging.read_staged_batches(database, {run.id!r}, part)) for part in ("facts", "label")
+            part: pa.concat_tables(staging.read_staged_batches(database, {run.id!r}, part))
+            for part in ("facts", "label")
         }}
-        ingest.load(database, toy_declaration.USE_CASE, {run.id!r}, frames)
+        ingest.load_parts(database, toy_declaration.USE_CASE, {run.id!r}, frames)
     """
     environment = {
         "TMPDIR": str(tmp_path),  # what a killed process leaves goes with the test

@@ -14,8 +14,8 @@ import pytest
 from evergreen.ingest.scratch import open_scratch_folder
 
 HOLDER = """
-from evergreen.ingest.scratch import scratch
-with scratch() as folder:
+from evergreen.ingest.scratch import open_scratch_folder
+with open_scratch_folder() as folder:
     (folder / "part").mkdir()
     (folder / "part" / "0.run").write_text("rows")
     print(folder, flush=True)

@@ -184,7 +184,8 @@ def test_the_wheel_holds_the_dags_and_the_migrations_and_finds_them(tmp_path: Pa
         "from evergreen.settings import Settings\n"
         "from evergreen.stack.servers.airflow import find_dags_folder\n"
         "from evergreen.store.tables import sql_files\n"
-        "print(sql_files.__file__, find_dags_folder(Settings()), sql_files.find_migrations_folder(), sep='\\n')"
+        "found = (sql_files.__file__, find_dags_folder(Settings()), sql_files.find_migrations_folder())\n"
+        "print(*found, sep='\\n')"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],

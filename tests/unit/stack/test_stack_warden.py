@@ -108,14 +108,14 @@ def test_a_request_to_end_that_comes_with_the_supervisors_start_is_not_lost(star
     program = (
         "import os, signal, sys\n"
         "from evergreen.stack.processes import warden\n"
-        "spawn = warden.spawn\n"
+        "spawn = warden.spawn_child\n"
         "def spawn_and_be_asked_to_end(*arguments):\n"
         "    pid = spawn(*arguments)\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    return pid\n"
-        "warden.spawn = spawn_and_be_asked_to_end\n"
+        "warden.spawn_child = spawn_and_be_asked_to_end\n"
         "command = [sys.executable, '-S', '-c', 'import time; time.sleep(600)']\n"
-        "sys.exit(warden.guard(command, lock_fd=-1, tied_to=0, seconds=1))"
+        "sys.exit(warden.guard_supervisor(command, lock_fd=-1, tied_to=0, seconds=1))"
     )
     guard = start([sys.executable, "-c", program])
     assert guard.wait(timeout=60) == 128 + signal.SIGTERM

@@ -362,7 +362,7 @@ def test_a_failure_while_writing_leaves_nothing(here: Settings, monkeypatch: pyt
     def broken(*_: object) -> str:
         return "USE_CASE = nonsense"
 
-    monkeypatch.setattr("evergreen.workbench.new.render", broken)
+    monkeypatch.setattr("evergreen.workbench.new.render_declaration", broken)
     with pytest.raises(UseCaseError, match="nonsense"):
         written(here, table())
     assert list(Path(here.use_cases).iterdir()) == []
