@@ -84,6 +84,11 @@ class Feature:
                 f"feature {self.name!r} is {self.dtype} but lists allowed values",
                 hint="use minimum and maximum for numbers, allowed for categories",
             )
+        if not self.numeric and (self.minimum is not None or self.maximum is not None):
+            raise UseCaseError(
+                f"feature {self.name!r} is {self.dtype} but has a minimum or maximum",
+                hint="use minimum and maximum for numbers, allowed for categories",
+            )
 
     @property
     def source_column(self) -> str:
