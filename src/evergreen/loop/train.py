@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from evergreen.errors import TrainingError
 from evergreen.moments import refuse_future
 from evergreen.settings import Settings
-from evergreen.training.warm import import_libraries as load_libraries
-from evergreen.training.warm import preload_libraries
+from evergreen.training.library_loading import load_evaluation_libraries as load_libraries
+from evergreen.training.library_loading import start_loading_libraries
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 
@@ -71,8 +71,8 @@ def run_search_share(
     from evergreen.training.search import studies
     from evergreen.training.search.search_result import list_trials
     from evergreen.training.search.worker import run_trials as search_share
-    from evergreen.training.tracking.showing import TrialLogger
-    from evergreen.training.turns import hold_training_lock
+    from evergreen.training.tracking.trial_logger import TrialLogger
+    from evergreen.training.training_lock import hold_training_lock
 
     database, run, declared = _open_run(settings, training_run)
     mine: list[Any] = []
@@ -83,7 +83,7 @@ def run_search_share(
             part = given.cuts[0].train
             with (
                 studies.open_study(settings, database, declared, run) as study,
-                TrialLogger(settings, database, run, worker, first=preload_libraries().join) as show,
+                TrialLogger(settings, database, run, worker, first=start_loading_libraries().join) as show,
             ):
 
                 def told(*trial: Any) -> None:
@@ -121,7 +121,7 @@ def tune_model(settings: Settings, training_run: str, progress: Progress | None 
     from evergreen.training.search import studies
     from evergreen.training.search.search_result import build_search_result, list_trials
     from evergreen.training.search.worker import is_worker_finished
-    from evergreen.training.tracking.showing import log_all_trials
+    from evergreen.training.tracking.trial_logger import log_all_trials
 
     database, run, declared = _open_run(settings, training_run)
     if run.params is None:
@@ -154,7 +154,7 @@ def evaluate_candidate(settings: Settings, training_run: str) -> dict[str, Any]:
     contestant.
     """
     from evergreen.store.records import training_run as runs
-    from evergreen.training.turns import hold_training_lock
+    from evergreen.training.training_lock import hold_training_lock
 
     database, run, declared = _open_run(settings, training_run)
     if run.mlflow_run_id is None:
@@ -335,7 +335,7 @@ def _evaluate_once(
     from evergreen.training.record.card_facts import collect_data_facts
     from evergreen.training.record.evidence import collect_evidence
     from evergreen.training.tracking import training_runs
-    from evergreen.training.tracking.showing import ensure_mlflow_run
+    from evergreen.training.tracking.trial_logger import ensure_mlflow_run
 
     if run.mlflow_run_id is not None:
         return run

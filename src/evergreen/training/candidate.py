@@ -26,7 +26,7 @@ from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.data.checks import check_inputs
 from evergreen.training.data.split import Cut, number_entities, split_training_set
 from evergreen.training.fit.baselines import fit_dummy, fit_linear
-from evergreen.training.fit.clock import Clock
+from evergreen.training.fit.fit_timer import FitTimer
 from evergreen.training.fit.device import choose_task_type
 from evergreen.training.fit.digest import digest_model
 from evergreen.training.fit.fitting import Machine, compute_class_weights, fit_model
@@ -188,7 +188,7 @@ def _fit_holdout_models(
     )
 
 
-def _score_baselines(use_case: UseCase, given: Rows, clock: Clock) -> dict[str, Scores]:
+def _score_baselines(use_case: UseCase, given: Rows, clock: FitTimer) -> dict[str, Scores]:
     """The linear model decides by the candidate's class weights; a guess has nothing to weigh."""
     weights = compute_class_weights(use_case, given.label)
     found = {}

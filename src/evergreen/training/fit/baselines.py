@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from evergreen.model.matrix import Columns, build_input_frame
-from evergreen.training.fit.clock import Clock
+from evergreen.training.fit.fit_timer import FitTimer
 from evergreen.usecase import UseCase
 
 
-def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray, clock: Clock | None = None) -> Any:
+def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray, clock: FitTimer | None = None) -> Any:
     """A scikit-learn pipeline: imputed, robustly scaled numbers and one-hot categories into a linear model.
 
     Logistic regression for classes, ridge regression for numbers. It is never registered.
@@ -44,12 +44,12 @@ def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray, clock: Cl
     )
     linear = Ridge() if use_case.problem == "regression" else LogisticRegression(max_iter=1000)
     pipeline = Pipeline([("prepare", prepare), ("linear", linear)])
-    return (clock or Clock()).fit(lambda: pipeline.fit(frame, label))
+    return (clock or FitTimer()).fit(lambda: pipeline.fit(frame, label))
 
 
-def fit_dummy(use_case: UseCase, columns: Columns, label: np.ndarray, clock: Clock | None = None) -> Any:
+def fit_dummy(use_case: UseCase, columns: Columns, label: np.ndarray, clock: FitTimer | None = None) -> Any:
     """scikit-learn's dummy: the classes' shares, so that the commonest is its answer, or the mean."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
     dummy = DummyRegressor() if use_case.problem == "regression" else DummyClassifier(strategy="prior")
-    return (clock or Clock()).fit(lambda: dummy.fit(np.zeros((len(label), 1)), label))
+    return (clock or FitTimer()).fit(lambda: dummy.fit(np.zeros((len(label), 1)), label))

@@ -28,7 +28,7 @@ from evergreen.model.calibration import Calibration, apply_calibration
 from evergreen.model.decision import set_class_weights
 from evergreen.model.matrix import Columns, build_pool
 from evergreen.model.signature import save_feature_digests
-from evergreen.training.fit.clock import Clock
+from evergreen.training.fit.fit_timer import FitTimer
 from evergreen.training.fit.device import TaskType
 from evergreen.training.fit.digest import strip_fit_metadata
 from evergreen.usecase import UseCase
@@ -46,7 +46,7 @@ class Machine:
 
     threads: int = 0
     task_type: TaskType = "CPU"
-    clock: Clock = field(default_factory=Clock, compare=False)
+    clock: FitTimer = field(default_factory=FitTimer, compare=False)
 
     @property
     def thread_count(self) -> int:

@@ -9,7 +9,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-class Clock:
+class FitTimer:
     """Wall time of a step, and of the fits in it; fits that run side by side count once. Thread-safe."""
 
     def __init__(self) -> None:

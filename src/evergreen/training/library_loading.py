@@ -16,19 +16,19 @@ _LATER_LIBRARIES = (
 )
 
 
-def preload_libraries() -> threading.Thread:
+def start_loading_libraries() -> threading.Thread:
     """Load what evaluating and logging need, in a thread: CatBoost leaves Python alone while it fits.
 
     Join the thread before anything of it is used.
     """
     for name in _SEARCH_LIBRARIES:
         importlib.import_module(name)
-    loading = threading.Thread(target=import_libraries, name="warm-up", daemon=True)
+    loading = threading.Thread(target=load_evaluation_libraries, name="warm-up", daemon=True)
     loading.start()
     return loading
 
 
-def import_libraries() -> None:
+def load_evaluation_libraries() -> None:
     """Load what evaluating and logging need, here and now: threads that use it may be started then."""
     from evergreen.registry.connection import quiet_mlflow
 
