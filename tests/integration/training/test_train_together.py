@@ -94,11 +94,15 @@ def test_who_does_not_wait_any_longer_is_told_who_is_at_work(declared):
         pytest.raises(
             TrainingError, match=f"toy is being trained already: training run {other} as of"
         ) as told,
-        training_lock.hold_training_lock(database, training_run.get_training_run(database, mine), wait_seconds=1),
+        training_lock.hold_training_lock(
+            database, training_run.get_training_run(database, mine), wait_seconds=1
+        ),
     ):
         pass
     assert "then run this training again" in told.value.hint
-    with training_lock.hold_training_lock(database, training_run.get_training_run(database, mine), wait_seconds=1):
+    with training_lock.hold_training_lock(
+        database, training_run.get_training_run(database, mine), wait_seconds=1
+    ):
         pass  # it is free again
 
 

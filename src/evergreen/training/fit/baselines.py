@@ -11,7 +11,9 @@ from evergreen.training.fit.fit_timer import FitTimer
 from evergreen.usecase import UseCase
 
 
-def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray, clock: FitTimer | None = None) -> Any:
+def fit_linear(
+    use_case: UseCase, columns: Columns, label: np.ndarray, fit_timer: FitTimer | None = None
+) -> Any:
     """A scikit-learn pipeline: imputed, robustly scaled numbers and one-hot categories into a linear model.
 
     Logistic regression for classes, ridge regression for numbers. It is never registered.
@@ -44,12 +46,14 @@ def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray, clock: Fi
     )
     linear = Ridge() if use_case.problem == "regression" else LogisticRegression(max_iter=1000)
     pipeline = Pipeline([("prepare", prepare), ("linear", linear)])
-    return (clock or FitTimer()).fit(lambda: pipeline.fit(frame, label))
+    return (fit_timer or FitTimer()).fit(lambda: pipeline.fit(frame, label))
 
 
-def fit_dummy(use_case: UseCase, columns: Columns, label: np.ndarray, clock: FitTimer | None = None) -> Any:
+def fit_dummy(
+    use_case: UseCase, columns: Columns, label: np.ndarray, fit_timer: FitTimer | None = None
+) -> Any:
     """scikit-learn's dummy: the classes' shares, so that the commonest is its answer, or the mean."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
     dummy = DummyRegressor() if use_case.problem == "regression" else DummyClassifier(strategy="prior")
-    return (clock or FitTimer()).fit(lambda: dummy.fit(np.zeros((len(label), 1)), label))
+    return (fit_timer or FitTimer()).fit(lambda: dummy.fit(np.zeros((len(label), 1)), label))

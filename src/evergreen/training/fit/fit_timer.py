@@ -1,4 +1,4 @@
-"""How much of a training goes into fitting models."""
+"""How much of an evaluation's time goes into fitting models."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ Result = TypeVar("Result")
 
 
 class FitTimer:
-    """Wall time of a step, and of the fits in it; fits that run side by side count once. Thread-safe."""
+    """Wall time since its creation, and of the fits since then; fits side by side count once. Thread-safe."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._start = time.monotonic()
         self._fits: list[tuple[float, float]] = []
 
     def fit(self, work: Callable[[], Result]) -> Result:
-        """Do that work and count its time as fitting."""
-        began = time.monotonic()
+        """Call `work`, count its time as fitting, and return its result."""
+        start = time.monotonic()
         try:
             return work()
         finally:
-            self._fits.append((began, time.monotonic()))
+            self._fits.append((start, time.monotonic()))
 
     def to_json(self) -> dict[str, float]:
         """{"fitting", "all"} in seconds."""
-        fitting, reached = 0.0, 0.0
-        for began, ended in sorted(self._fits):
-            fitting += max(0.0, ended - max(began, reached))
-            reached = max(reached, ended)
-        return {"fitting": round(fitting, 3), "all": round(time.monotonic() - self._began, 3)}
+        fitting, last_end = 0.0, 0.0
+        for start, end in sorted(self._fits):
+            fitting += max(0.0, end - max(start, last_end))
+            last_end = max(last_end, end)
+        return {"fitting": round(fitting, 3), "all": round(time.monotonic() - self._start, 3)}

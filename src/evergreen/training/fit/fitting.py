@@ -28,9 +28,9 @@ from evergreen.model.calibration import Calibration, apply_calibration
 from evergreen.model.decision import set_class_weights
 from evergreen.model.matrix import Columns, build_pool
 from evergreen.model.signature import save_feature_digests
-from evergreen.training.fit.fit_timer import FitTimer
 from evergreen.training.fit.device import TaskType
 from evergreen.training.fit.digest import strip_fit_metadata
+from evergreen.training.fit.fit_timer import FitTimer
 from evergreen.usecase import UseCase
 
 # Categories of up to this many values are one-hot encoded, which fits three times as fast as target
@@ -42,11 +42,11 @@ LOSS = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
 @dataclass(frozen=True)
 class Machine:
-    """What to fit on: processor threads (0: all) and CatBoost's `task_type`. `clock` counts the fits."""
+    """What to fit on: processor threads (0: all) and CatBoost's `task_type`. `fit_timer` times the fits."""
 
     threads: int = 0
     task_type: TaskType = "CPU"
-    clock: FitTimer = field(default_factory=FitTimer, compare=False)
+    fit_timer: FitTimer = field(default_factory=FitTimer, compare=False)
 
     @property
     def thread_count(self) -> int:
@@ -93,7 +93,7 @@ def fit_model(
     `training/fit/digest.py`). Raises TrainingError when CatBoost refuses."""
     weights = compute_class_weights(use_case, label)
     blank, rows = build_model(use_case, params, machine, weights), build_pool(use_case, columns, label)
-    model = machine.clock.fit(lambda: fit_catboost(blank, use_case, rows))
+    model = machine.fit_timer.fit(lambda: fit_catboost(blank, use_case, rows))
     if weights:
         set_class_weights(model, weights)
     save_feature_digests(use_case, model)

@@ -27,6 +27,8 @@ from evergreen.registry.connection import (
 )
 from evergreen.registry.models import MODEL_URI, TRAINING_RUN, fetch_run_file
 from evergreen.settings import Settings
+from evergreen.training.json_values import JsonObject
+from evergreen.training.search.trial import Parameters
 from evergreen.training.tracking import trials
 from evergreen.usecase import UseCase
 
@@ -46,20 +48,23 @@ _EXAMPLE_ROWS = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a run keeps. `frame` holds the model's inputs and the label of all rows; `about_model` goes into
-    the model's own description."""
+    """What an MLflow run keeps of a training.
 
-    params: Mapping[str, Any]
+    `frame`: the model's inputs and the label of all rows. `dataset_query`: JSON. `pictures` and `documents`:
+    by file name. `about_model`: the metadata in the logged model's own description.
+    """
+
+    params: Parameters
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     frame: pd.DataFrame
     dataset_digest: str
-    dataset_query: Mapping[str, Any]
+    dataset_query: str
     model: Any
     holdout_models: Sequence[Any]
     pictures: Mapping[str, bytes]
-    documents: Mapping[str, Any]
-    about_model: Mapping[str, Any] = field(default_factory=dict)
+    documents: Mapping[str, JsonObject]
+    about_model: JsonObject = field(default_factory=dict)
 
 
 def find_run(settings: Settings, use_case: str, training_run: str, digest: str) -> str | None:
@@ -194,7 +199,7 @@ def _dataset(use_case: UseCase, evidence: Evidence) -> Any:
         source=CodeDatasetSource(
             {
                 "evergreen.store": f"training set of {use_case.name}",
-                "evergreen.query": json.dumps(evidence.dataset_query),
+                "evergreen.query": evidence.dataset_query,
                 **evidence.tags,
             }
         ),

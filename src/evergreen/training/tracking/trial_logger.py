@@ -13,7 +13,7 @@ from evergreen.errors import RegistryUnreachable
 from evergreen.registry.lock import lock_use_case
 from evergreen.settings import Settings
 from evergreen.store.records.training_run import TrainingRun
-from evergreen.training.search.search_result import Trial
+from evergreen.training.search.trial import Trial
 from evergreen.training.tracking import training_runs, trials
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 from evergreen.registry.connection import create_mlflow_client, translate_mlflow_errors
 from evergreen.settings import Settings
-from evergreen.training.search.search_result import Trial
+from evergreen.training.search.trial import Trial
 
 TRIAL = "evergreen.trial"
 PARENT = "mlflow.parentRunId"
@@ -83,10 +83,9 @@ def _metrics(trial: Trial, at: int) -> list[Any]:
     metrics = [Metric("seconds", trial.seconds, at, 0), Metric("trees", trial.trees, at, 0)]
     if trial.loss is not None:
         metrics.append(Metric("loss", trial.loss, at, 0))
-    trees = trial.curve.get("trees", [])
-    for part in ("train", "validation"):
-        losses = trial.curve.get(part, [])
+    for part, losses in (("train", trial.curve.train), ("validation", trial.curve.validation)):
         metrics += [
-            Metric(f"{part}_loss", loss, at, int(tree)) for tree, loss in zip(trees, losses, strict=True)
+            Metric(f"{part}_loss", loss, at, trees)
+            for trees, loss in zip(trial.curve.trees, losses, strict=True)
         ]
     return metrics
