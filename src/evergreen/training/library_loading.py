@@ -1,4 +1,4 @@
-"""Libraries that a training needs later, loaded while it fits: together they take seconds."""
+"""Loading the libraries that a training needs later, in a thread beside its fits: they take seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import importlib
 import threading
 from functools import cache
 
-# What a search itself uses. Loaded first: two threads must not be half-way through one package.
+from evergreen.registry.connection import quiet_mlflow
+
+# What a search itself uses. Loaded before the thread starts, as two threads that import parts of one package
+# at the same time may see it half loaded.
 _SEARCH_LIBRARIES = ("catboost", "optuna.samplers", "optuna.pruners", "scipy.optimize")
 _LATER_LIBRARIES = (
     *("mlflow", "mlflow.catboost", "mlflow.data.meta_dataset", "mlflow.data.code_dataset_source"),
@@ -17,21 +20,19 @@ _LATER_LIBRARIES = (
 
 
 def start_loading_libraries() -> threading.Thread:
-    """Load what evaluating and logging need, in a thread: CatBoost leaves Python alone while it fits.
+    """Load what evaluating and logging need in a thread, and return it; CatBoost fits without Python's lock.
 
-    Join the thread before anything of it is used.
+    Join the thread before anything of these libraries is used.
     """
     for name in _SEARCH_LIBRARIES:
         importlib.import_module(name)
-    loading = threading.Thread(target=load_evaluation_libraries, name="warm-up", daemon=True)
-    loading.start()
-    return loading
+    thread = threading.Thread(target=load_evaluation_libraries, name="load-libraries", daemon=True)
+    thread.start()
+    return thread
 
 
 def load_evaluation_libraries() -> None:
-    """Load what evaluating and logging need, here and now: threads that use it may be started then."""
-    from evergreen.registry.connection import quiet_mlflow
-
+    """Load what evaluating and logging need; afterwards several threads may use it."""
     quiet_mlflow()  # MLflow reads its settings when it is imported
     for name in _LATER_LIBRARIES:
         importlib.import_module(name)
@@ -40,5 +41,5 @@ def load_evaluation_libraries() -> None:
 
 @cache
 def _freeze_objects() -> None:
-    """What libraries made stays for good: the collector need not look through it again and again."""
+    """Take all present objects out of garbage collection: those of loaded libraries are never freed."""
     gc.freeze()

@@ -136,7 +136,7 @@ def test_a_worker_that_shows_a_trial_is_not_taken_for_a_killed_one(declared, mon
     declare(declared, "tuning=replace(USE_CASE.tuning, workers=2)")
     database = get_engine(declared)
     training = train.prepare_training_set(declared, "toy", AS_OF)["training_run"]
-    inside, real, beside = threading.Event(), trials._metrics, []
+    inside, real, beside = threading.Event(), trials._list_metrics, []
 
     def the_other_waits_or_is_done():
         with database.connect() as connection:
@@ -145,12 +145,12 @@ def test_a_worker_that_shows_a_trial_is_not_taken_for_a_killed_one(declared, mon
             return any(waits or share.done() for share in beside)
 
     def slow(*args):
-        monkeypatch.setattr(trials, "_metrics", real)
+        monkeypatch.setattr(trials, "_list_metrics", real)
         inside.set()
         eventually(the_other_waits_or_is_done)
         return real(*args)
 
-    monkeypatch.setattr(trials, "_metrics", slow)
+    monkeypatch.setattr(trials, "_list_metrics", slow)
     with ThreadPoolExecutor(2) as pool:
         one = pool.submit(train.run_search_share, declared, training, 0)
         eventually(inside.is_set)

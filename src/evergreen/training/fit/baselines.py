@@ -1,4 +1,4 @@
-"""What a candidate must be worth more than: a linear model, and a guess that knows no feature."""
+"""The baselines that a candidate must beat: a linear model, and a dummy that uses no feature."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def fit_linear(
 
     Logistic regression for classes, ridge regression for numbers. It is never registered.
     """
+    # scikit-learn is loaded in a thread while the search fits (`training/library_loading.py`).
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -52,7 +53,9 @@ def fit_linear(
 def fit_dummy(
     use_case: UseCase, columns: Columns, label: np.ndarray, fit_timer: FitTimer | None = None
 ) -> Any:
-    """scikit-learn's dummy: the classes' shares, so that the commonest is its answer, or the mean."""
+    """scikit-learn's dummy, which always predicts the most frequent class, with the classes' shares as
+    probabilities, or the mean."""
+    # As in `fit_linear`.
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
     dummy = DummyRegressor() if use_case.problem == "regression" else DummyClassifier(strategy="prior")

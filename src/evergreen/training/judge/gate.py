@@ -58,13 +58,13 @@ class _Case:
 
 @dataclass(frozen=True)
 class _Figure:
-    """The champion's figure for a limit; `known` is False where the evaluation does not have it."""
+    """The champion's figure for a limit; not `is_recorded` where the evaluation does not have it."""
 
     value: float | None = None
-    known: bool = True
+    is_recorded: bool = True
 
 
-_UNKNOWN = _Figure(known=False)
+_UNKNOWN = _Figure(is_recorded=False)
 
 
 def judge_candidate(use_case: UseCase, evaluation: Evaluation) -> Verdict:
@@ -303,7 +303,7 @@ def _check_beside_champion(
     """
     if check.result == "passed" or not case.surely_better:
         return case.weigh(check, "failed")
-    if not champion.known:
+    if not champion.is_recorded:
         return case.weigh(
             replace(check, reason=f"{check.reason}; {case.champion}'s was not measured"), "failed"
         )

@@ -13,8 +13,8 @@ from evergreen.model.judging.metrics import Scores, compute_metrics
 from evergreen.model.matrix import Columns, select_rows
 from evergreen.training.data.split import Cut
 from evergreen.training.fit.fitting import Machine, fit_model
+from evergreen.training.fit.parameters import Parameters
 from evergreen.training.judge.answers import score_model
-from evergreen.training.search.trial import Parameters
 from evergreen.usecase import UseCase
 
 SHARES = (0.1, 0.3, 0.6)

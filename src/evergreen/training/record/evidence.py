@@ -11,12 +11,12 @@ from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.candidate import Candidate
 from evergreen.training.data.rows import TrainingRows
 from evergreen.training.fit.fitting import LOSS, ONE_HOT_MAX_SIZE
+from evergreen.training.fit.parameters import Parameters
 from evergreen.training.json_values import JsonObject
 from evergreen.training.judge.comparison import RIVALS
 from evergreen.training.judge.contest import HOLDOUT_TRAINED_UNTIL, SPLIT, TRAINED_UNTIL, describe_split
 from evergreen.training.judge.evaluation import Evaluation
 from evergreen.training.search.search_result import SearchResult
-from evergreen.training.search.trial import Parameters
 from evergreen.training.tracking.training_runs import (
     DATASET_DIGEST,
     DATASET_READ_AT,

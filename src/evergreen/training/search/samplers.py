@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 import optuna
 
-from evergreen.training.search.trial import Parameters, ParameterValue
+from evergreen.training.fit.parameters import Parameters, ParameterValue
 from evergreen.usecase import Between, OneOf, UseCase
 
 # Trials at random points before the tree-structured Parzen estimator has enough of them to go by.

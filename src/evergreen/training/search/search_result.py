@@ -11,8 +11,9 @@ import optuna
 
 from evergreen.errors import TrainingError
 from evergreen.model.calibration import Calibration
+from evergreen.training.fit.parameters import Parameters
 from evergreen.training.json_values import JsonObject
-from evergreen.training.search.trial import LossCurve, Parameters, Trial, TrialSummary, list_trials
+from evergreen.training.search.trial import LossCurve, Trial, TrialSummary, list_trials
 from evergreen.usecase import Between, OneOf, UseCase
 
 # With fewer trials nothing can be said about which parameter matters.

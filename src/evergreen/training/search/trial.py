@@ -10,11 +10,8 @@ from typing import Any, Literal
 import optuna
 
 from evergreen.model.calibration import Calibration
+from evergreen.training.fit.parameters import Parameters
 from evergreen.training.json_values import JsonObject
-
-# A value of a CatBoost parameter, as a search space names it.
-ParameterValue = float | str
-Parameters = Mapping[str, ParameterValue]
 
 TrialState = Literal["complete", "pruned", "failed"]
 
