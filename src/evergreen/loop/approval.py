@@ -46,7 +46,7 @@ def answer_approval(
                 actor=actor,
                 reason=reason or ("approved" if approved else "denied"),
             )
-    return train.promote_candidate(settings, training_run)
+    return dict(train.promote_candidate(settings, training_run))
 
 
 def find_run_to_approve(settings: Settings, use_case: str, version: int | None = None) -> str:
