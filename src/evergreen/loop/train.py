@@ -211,8 +211,10 @@ def register_candidate(settings: Settings, training_run: str) -> dict[str, Any]:
     Returns {"training_run", "version", "passed", "summary", "card" (its address; empty without a server)}.
     """
     from evergreen.model import reference_profile
-    from evergreen.registry import models, promotion
+    from evergreen.registry import models
     from evergreen.registry.connection import retry_while_unreachable
+    from evergreen.registry.lock import lock_use_case
+    from evergreen.registry.succession.candidates import name_challenger
     from evergreen.store.records import training_run as runs
     from evergreen.training.card import render_model_card
     from evergreen.training.record.card_facts import collect_card_facts
@@ -236,7 +238,7 @@ def register_candidate(settings: Settings, training_run: str) -> dict[str, Any]:
         card = render_model_card(collect_card_facts(declared, run, tags, version))
         training_runs.write_page(settings, mlflow_run, training_runs.CARD_FILE, card)
         if verdict.passed:
-            models.set_challenger(settings, declared.name, version)
+            name_challenger(settings, declared.name, version)
         kept = training_runs.read_document(settings, mlflow_run, training_runs.PROFILE_FILE)
         reference_profile.save_reference_profile(
             database, declared.name, version, reference_profile.parse_profiles(kept["features"])
@@ -244,7 +246,7 @@ def register_candidate(settings: Settings, training_run: str) -> dict[str, Any]:
         return version
 
     if run.model_version is None:
-        with promotion.lock_use_case(database, declared.name):
+        with lock_use_case(database, declared.name):
             run = runs.get_training_run(database, run.id)
             if run.model_version is None:  # nobody else did it meanwhile
                 version = retry_while_unreachable(registered)
@@ -267,33 +269,28 @@ def promote_candidate(settings: Settings, training_run: str) -> dict[str, Any]:
     and this one is rejected. Where a person must approve and has not answered yet, nothing changes. Returns
     {"training_run", "version", "promoted", "waiting", "reason", "warnings"}.
     """
-    from evergreen.registry import models, promotion
     from evergreen.registry.connection import retry_while_unreachable
+    from evergreen.registry.lock import lock_use_case
+    from evergreen.registry.succession import candidates
     from evergreen.store.records import training_run as runs
 
     database, run, declared = _open_run(settings, training_run)
     if run.model_version is None:
         raise _build_order_error(run, "register")
-    version, verdict = run.model_version, _require_verdict(run)
+    verdict = _require_verdict(run)
+    candidate = candidates.Candidate.from_run(run)
+    needs_approval = declared.approval == "manual"
 
-    def settled() -> promotion.Settlement:
-        found = promotion.settle_training(settings, database, declared, run, verdict)
-        models.tag_version(
-            settings,
-            declared.name,
-            version,
-            {"evergreen.outcome": found.outcome, "evergreen.outcome_because": found.reason[:4000]},
-        )
-        if found.outcome != "waiting":
-            models.remove_challenger(settings, declared.name, version)
-        return found
-
-    with promotion.lock_use_case(database, declared.name):
+    with lock_use_case(database, declared.name):
         run = runs.get_training_run(database, run.id)
         if run.finished:
-            found = promotion.read_settlement(database, run)
+            found = candidates.read_settlement(database, candidate, run.status)
         else:
-            found = retry_while_unreachable(settled)
+            found = retry_while_unreachable(
+                lambda: candidates.settle_candidate(
+                    settings, database, candidate, needs_approval=needs_approval
+                )
+            )
             ended = None if found.outcome == "waiting" else datetime.now(UTC)
             run = runs.update_training_run(database, run.id, status=found.outcome, finished_at=ended)
     return {

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from evergreen.errors import NotRegistered, RegistryError
+from evergreen.errors import RegistryError
 from evergreen.model.decision import read_class_weights
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.signature import check_signature, read_model_classes
-from evergreen.registry.champion import CHAMPION_ALIAS, PROMOTED_AT
 from evergreen.registry.connection import (
     create_mlflow_client,
     parse_response,
@@ -22,6 +19,7 @@ from evergreen.registry.connection import (
     translate_mlflow_errors,
     uses_http,
 )
+from evergreen.registry.versions import ModelVersion, read_version
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 
@@ -29,17 +27,7 @@ from evergreen.usecase import UseCase
 TRAINING_RUN = "evergreen.training_run"
 MODEL_URI = "evergreen.model_uri"
 
-CHALLENGER_ALIAS = "challenger"
 MODEL_FILE = "model.cb"
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """What the registry says of one version."""
-
-    version: int
-    run_id: str
-    tags: Mapping[str, str]
 
 
 def register_model_version(
@@ -81,71 +69,6 @@ def register_model_version(
             await_creation_for=None,  # it is there at once: nothing is copied
         )
     return int(made.version)
-
-
-def set_champion(
-    settings: Settings, use_case_name: str, version: int, promoted_at: datetime | None = None
-) -> None:
-    """Point the alias at that version. `promoted_at` (aware UTC) is kept as a tag of the version.
-
-    The tag comes second: a version that has it has been champion.
-    """
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        client.set_registered_model_alias(use_case_name, CHAMPION_ALIAS, str(version))
-        if promoted_at is not None:
-            client.set_model_version_tag(use_case_name, str(version), PROMOTED_AT, promoted_at.isoformat())
-
-
-def set_challenger(settings: Settings, use_case_name: str, version: int) -> None:
-    """Point the alias `challenger` at that version: it passed the gate and is not champion yet."""
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        client.set_registered_model_alias(use_case_name, CHALLENGER_ALIAS, str(version))
-
-
-def remove_challenger(settings: Settings, use_case_name: str, version: int) -> None:
-    """Take the alias `challenger` from that version, if it has it."""
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        aliases = client.get_registered_model(use_case_name).aliases
-        if str(aliases.get(CHALLENGER_ALIAS)) == str(version):
-            client.delete_registered_model_alias(use_case_name, CHALLENGER_ALIAS)
-
-
-def tag_version(settings: Settings, use_case_name: str, version: int, tags: Mapping[str, str]) -> None:
-    """Set tags of a version."""
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        for name, value in tags.items():
-            client.set_model_version_tag(use_case_name, str(version), name, value)
-
-
-def read_version(settings: Settings, use_case_name: str, version: int) -> ModelVersion:
-    """What the registry says of that version. Raises RegistryError when there is none."""
-    if uses_http(settings):
-        response = send_get_request(
-            settings,
-            "/api/2.0/mlflow/model-versions/get",
-            {"name": use_case_name, "version": str(version)},
-        )
-        found = parse_response(response)["model_version"]
-        tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
-        return ModelVersion(int(found["version"]), found.get("run_id", ""), tags)
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        made = client.get_model_version(use_case_name, str(version))
-    return ModelVersion(int(made.version), made.run_id or "", dict(made.tags))
-
-
-def has_version(settings: Settings, use_case_name: str, version: int) -> bool:
-    """Whether the registry has that version. Raises RegistryUnreachable, and RegistryError where it does not
-    say (refused, or no MLflow at all)."""
-    try:
-        read_version(settings, use_case_name, version)
-    except NotRegistered:
-        return False
-    return True
 
 
 def load_model(settings: Settings, use_case: UseCase, version: int) -> LoadedModel:
@@ -195,22 +118,6 @@ def fetch_run_file(settings: Settings, run_id: str, artifact: str, folder: Path)
     with translate_mlflow_errors(settings):
         present = {item.path for item in client.list_artifacts(run_id, None if parent == "." else parent)}
         return Path(client.download_artifacts(run_id, artifact, str(folder))) if artifact in present else None
-
-
-def delete_model_and_runs(settings: Settings, use_case_name: str) -> None:
-    """Remove every version and run of a use case: a demo's clean start. Without any, nothing."""
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        if client.search_registered_models(f"name = '{use_case_name}'"):
-            client.delete_registered_model(use_case_name)
-        experiment = client.get_experiment_by_name(use_case_name)
-        while experiment is not None:
-            # Deleted runs are not found by their tag, so a new training run does not continue an old one.
-            runs = client.search_runs([experiment.experiment_id], max_results=100)
-            for run in runs:
-                client.delete_run(run.info.run_id)
-            if not runs:
-                break
 
 
 def _ensure_registered_model(client: Any, name: str) -> None:

@@ -14,10 +14,11 @@ from mlflow import MlflowClient
 
 from evergreen.errors import NoChampion, RegistryError, SignatureMismatch
 from evergreen.loop.rollback import roll_back_champion
-from evergreen.registry import ledger, models
+from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import CHAMPION_ALIAS, read_champion
 from evergreen.registry.lock import lock_use_case
-from evergreen.registry.models import set_champion
+from evergreen.registry.succession import aliases
+from evergreen.registry.succession.aliases import set_champion
 from evergreen.store.connection.database import get_engine
 from support.command_line import CommandLine, Done, environment
 from support.serving_world import Service, World, register_models, running
@@ -79,7 +80,7 @@ def actions(made: World) -> list[str]:
     """Since the test began, the oldest first."""
     lines = ledger.read_entries(get_engine(made.settings), "parcel")
     return [line.action for line in lines][::-1][
-        -len(ledger.read_champion_changes(get_engine(made.settings), "parcel")) :
+        -len(champion_history.read_champion_changes(get_engine(made.settings), "parcel")) :
     ]
 
 
@@ -88,10 +89,12 @@ def test_it_is_in_service_within_seconds_and_no_request_fails(line_up: World, se
     service.settle(second)
     line_up.settings.service_urls["parcel"] = service.url
     done = roll_back_champion(line_up.settings, "parcel", actor="ann", reason="complaints")
-    assert (done["from"], done["to"], done["actor"], done["reason"]) == (second, first, "ann", "complaints")
-    assert done["remark"] == ""
-    sys.stdout.write(f"\nin service {done['seconds']} s after the alias\n")
-    assert done["seconds"] < GENEROUS_SECONDS
+    assert (done.from_version, done.to_version) == (second, first)
+    assert (done.actor, done.reason) == ("ann", "complaints")
+    assert done.remark == ""
+    sys.stdout.write(f"\nin service {done.seconds} s after the alias\n")
+    assert done.seconds is not None
+    assert done.seconds < GENEROUS_SECONDS
     with service.client() as client:
         assert client.predict(line_up.rows(1)[0])["model_version"] == first
     began = time.monotonic()
@@ -114,12 +117,12 @@ def test_the_service_notices_a_champion_set_by_hand(line_up: World, service: Ser
 def test_a_service_that_is_down_is_only_a_remark(line_up: World) -> None:
     second = line_up.versions[1]
     done = roll_back_champion(line_up.settings, "parcel")
-    assert done["seconds"] is None
-    assert "address is not known" in done["remark"]
+    assert done.seconds is None
+    assert "address is not known" in done.remark
     line_up.settings.service_urls["parcel"] = "http://127.0.0.1:1"
     done = roll_back_champion(line_up.settings, "parcel", to=second)
-    assert done["seconds"] is None
-    assert "does not answer" in done["remark"]
+    assert done.seconds is None
+    assert "does not answer" in done.remark
     assert present(line_up) == second
 
 
@@ -178,12 +181,12 @@ def test_a_rollback_that_was_killed_is_finished_by_the_next(
         raise Killed
 
     with monkeypatch.context() as fault:
-        fault.setattr(models, "set_champion", deadly)
+        fault.setattr(aliases, "set_champion", deadly)
         with pytest.raises(Killed):
             roll_back_champion(line_up.settings, "parcel", actor="ann", reason="complaints")
     assert present(line_up) == (first if after else second)
     done = roll_back_champion(line_up.settings, "parcel", to=first if after else None, actor="bob")
-    assert (done["to"], done["actor"]) == (first, "ann")
+    assert (done.to_version, done.actor) == (first, "ann")
     assert actions(line_up) == ["promote", "promote", "rollback"]
     found = read_champion(line_up.settings, "parcel")
     assert found is not None
@@ -204,9 +207,9 @@ def test_a_promotion_that_was_cut_short_can_be_withdrawn(line_up: World) -> None
         reason="killed before the alias",
     )
     done = roll_back_champion(line_up.settings, "parcel", to=first)
-    assert (done["from"], done["to"]) == (second, first)
+    assert (done.from_version, done.to_version) == (second, first)
     assert present(line_up) == first
-    line = ledger.find_last_change(get_engine(line_up.settings), "parcel")
+    line = champion_history.find_last_change(get_engine(line_up.settings), "parcel")
     assert line is not None
     assert line.to_version == first
 
@@ -215,7 +218,7 @@ def test_a_removed_champion_comes_back(line_up: World) -> None:
     client = MlflowClient(line_up.settings.mlflow_tracking_uri, line_up.settings.mlflow_tracking_uri)
     client.delete_registered_model_alias("parcel", CHAMPION_ALIAS)
     done = roll_back_champion(line_up.settings, "parcel")
-    assert (done["from"], done["to"]) == (None, line_up.versions[1])
+    assert (done.from_version, done.to_version) == (None, line_up.versions[1])
     assert actions(line_up) == ["promote", "promote", "external", "rollback"]
 
 
