@@ -1,4 +1,8 @@
-"""Registered models: new versions, the alias, and loading in CatBoost's own format (no pickle)."""
+"""Registered models in MLflow: registering a version, loading it, and fetching other files of its run.
+
+Models are files in CatBoost's own format; nothing is unpickled. The service loads its model through this
+module, so with a tracking server files are fetched over REST, and MLflow itself is not imported.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +27,11 @@ from evergreen.registry.versions import ModelVersion, read_version
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 
-# Tags of a run and of the version made from it.
+# Tags of an MLflow run, and of the version that is made from it: Evergreen's id of the training run, and
+# MLflow's address of the logged model.
 TRAINING_RUN = "evergreen.training_run"
 MODEL_URI = "evergreen.model_uri"
-
+# The model's file among the artifacts of a version.
 MODEL_FILE = "model.cb"
 
 
@@ -38,19 +43,18 @@ def register_model_version(
     tags: Mapping[str, str],
     description: str = "",
 ) -> int:
-    """Register the run's model as a version, once: a second call finds the first one's version.
+    """Register the run's model as a version; return its number. A second call returns the first one's.
 
-    `description` is what people read beside the version in MLflow.
-
-    Callers hold the use case's training lock, so that two calls for one run cannot overtake each other.
-    Raises RegistryError when the run logged no model, RegistryUnreachable.
+    `description` is what people read beside the version in MLflow. The caller holds `lock_use_case`, so that
+    two calls for one run do not register two versions. Raises RegistryError when the run logged no model,
+    RegistryUnreachable.
     """
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
         _ensure_registered_model(client, use_case_name)
-        found = client.search_model_versions(f"name = '{use_case_name}' and run_id = '{mlflow_run_id}'")
-        if found:
-            return min(int(version.version) for version in found)
+        versions = client.search_model_versions(f"name = '{use_case_name}' and run_id = '{mlflow_run_id}'")
+        if versions:
+            return min(int(version.version) for version in versions)
         source = client.get_run(mlflow_run_id).data.tags.get(MODEL_URI)
         if source is None:
             raise RegistryError(
@@ -58,7 +62,7 @@ def register_model_version(
                 hint="run the evaluate step of its training again",
             )
         set_process_tracking_uri(settings)  # where a store without a server looks for the logged model
-        made = client.create_model_version(
+        version = client.create_model_version(
             use_case_name,
             source,
             run_id=mlflow_run_id,
@@ -66,13 +70,17 @@ def register_model_version(
             model_id=source.removeprefix("models:/"),
             tags={TRAINING_RUN: training_run_id, **tags},
             description=description,
-            await_creation_for=None,  # it is there at once: nothing is copied
+            await_creation_for=None,  # nothing is copied, so there is nothing to wait for
         )
-    return int(made.version)
+    return int(version.version)
 
 
 def load_model(settings: Settings, use_case: UseCase, version: int) -> LoadedModel:
-    """Fetch and load one version. Raises SignatureMismatch if the declaration has changed, RegistryError."""
+    """Fetch and load one version.
+
+    Raises SignatureMismatch when its inputs or classes are not the declaration's any more, NotRegistered,
+    RegistryError when its file is no model, RegistryUnreachable.
+    """
     registered = read_version(settings, use_case.name, version)
     with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
         path = Path(folder) / MODEL_FILE
@@ -89,7 +97,10 @@ def load_model(settings: Settings, use_case: UseCase, version: int) -> LoadedMod
 
 
 def load_run_model(settings: Settings, use_case: UseCase, version: int, file: str) -> LoadedModel | None:
-    """A model that the run of that version keeps as an artifact; None where it has none of that name."""
+    """Load a model that the run of that version keeps as the artifact `file`; None where it has none.
+
+    Raises as `load_model` does.
+    """
     registered = read_version(settings, use_case.name, version)
     with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
         path = fetch_run_file(settings, registered.run_id, file, Path(folder))
@@ -105,22 +116,21 @@ def fetch_run_file(settings: Settings, run_id: str, artifact: str, folder: Path)
         return None
     parent = str(Path(artifact).parent)
     if uses_http(settings):
-        where = {"run_id": run_id} if parent == "." else {"run_id": run_id, "path": parent}
-        listed = parse_response(send_get_request(settings, "/api/2.0/mlflow/artifacts/list", where)).get(
-            "files", []
-        )
-        if artifact not in {item["path"] for item in listed}:
+        query = {"run_id": run_id} if parent == "." else {"run_id": run_id, "path": parent}
+        listing = parse_response(send_get_request(settings, "/api/2.0/mlflow/artifacts/list", query))
+        if artifact not in {item["path"] for item in listing.get("files", [])}:
             return None
         target = folder / Path(artifact).name
         _download_file(settings, "/get-artifact", {"run_uuid": run_id, "path": artifact}, target)
         return target
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
-        present = {item.path for item in client.list_artifacts(run_id, None if parent == "." else parent)}
-        return Path(client.download_artifacts(run_id, artifact, str(folder))) if artifact in present else None
+        paths = {item.path for item in client.list_artifacts(run_id, None if parent == "." else parent)}
+        return Path(client.download_artifacts(run_id, artifact, str(folder))) if artifact in paths else None
 
 
 def _ensure_registered_model(client: Any, name: str) -> None:
+    # Not at the top: the service imports this module and must not import MLflow (seconds, 100 MB).
     from mlflow.exceptions import MlflowException
 
     try:
@@ -139,6 +149,7 @@ def _download_file(settings: Settings, route: str, params: Mapping[str, str], pa
 
 def _copy_model_file(settings: Settings, model_uri: str, path: Path) -> None:
     create_mlflow_client(settings)
+    # Not at the top: the service imports this module and must not import MLflow (seconds, 100 MB).
     import mlflow
 
     with translate_mlflow_errors(settings):
@@ -149,6 +160,7 @@ def _copy_model_file(settings: Settings, model_uri: str, path: Path) -> None:
 
 
 def _read_model_file(use_case: UseCase, registered: ModelVersion, path: Path) -> LoadedModel:
+    # Not at the top: what only registers, fetches or rolls back would wait for CatBoost and its imports.
     from catboost import CatBoostClassifier, CatBoostError, CatBoostRegressor
 
     model = CatBoostRegressor() if use_case.problem == "regression" else CatBoostClassifier()

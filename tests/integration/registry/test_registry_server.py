@@ -103,9 +103,9 @@ def test_asking_for_the_champion_needs_no_mlflow(server):
     program = (
         "import sys\n"
         "from evergreen.settings import Settings\n"
-        "from evergreen.registry.champion import champion\n"
+        "from evergreen.registry.champion import read_champion\n"
         "import evergreen.registry.models\n"
-        f"assert champion(Settings(mlflow_tracking_uri='{server}'), 'nobody') is None\n"
+        f"assert read_champion(Settings(mlflow_tracking_uri='{server}'), 'nobody') is None\n"
         "heavy = {'mlflow', 'catboost', 'pandas', 'sqlalchemy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
