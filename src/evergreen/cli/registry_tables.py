@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evergreen.loop.rollback import RollbackReport
-from evergreen.registry.ledger import Entry
 from evergreen.stack.view import build_grid
+
+if TYPE_CHECKING:  # `evergreen ledger` need not load what a rollback does
+    from evergreen.loop.rollback import RollbackReport
+    from evergreen.registry.ledger import Entry
 
 _STYLES = {"promote": "green", "rollback": "yellow", "external": "red", "reject": "dim", "deny": "dim"}
 

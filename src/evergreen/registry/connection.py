@@ -54,7 +54,7 @@ def uses_http(settings: Settings) -> bool:
 
 
 def create_mlflow_client(settings: Settings) -> Any:
-    """An `mlflow.MlflowClient` on the tracking URI. Raises RegistryUnreachable when no server answers there."""
+    """An `mlflow.MlflowClient` on the tracking URI. Raises RegistryUnreachable when nothing answers there."""
     quiet_mlflow()
     if uses_http(settings):
         send_get_request(settings, "/health")

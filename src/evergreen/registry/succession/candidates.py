@@ -29,24 +29,31 @@ Outcome = Literal["promoted", "rejected", "denied", "waiting"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A registered version with the gate's verdict on it, and the training that made it."""
+    """A registered version with the gate's verdict on it, and the training that made it.
+
+    `champion_version` was champion when the candidate was evaluated. The verdict has no champion where that
+    one could not be compared, for example because it does not fit the declaration any more.
+    """
 
     use_case_name: str
     version: int
     training_run_id: str
     mlflow_run_id: str | None
+    champion_version: int | None
     verdict: Verdict
 
     @classmethod
     def from_run(cls, run: TrainingRun) -> Candidate:
         """The candidate of a training run that has been judged and registered."""
         assert run.model_version is not None
+        assert run.metrics is not None
         assert run.verdict is not None
         return cls(
             use_case_name=run.use_case,
             version=run.model_version,
             training_run_id=run.id,
             mlflow_run_id=run.mlflow_run_id,
+            champion_version=run.metrics["champion_version"],
             verdict=Verdict.from_json(run.verdict),
         )
 
@@ -79,10 +86,10 @@ def settle_candidate(
 ) -> Settlement:
     """Promote or reject the candidate, in the ledger and in MLflow, or leave it waiting for an answer.
 
-    A verdict only holds against the champion that the candidate was compared with. If another version is
-    champion by now, the candidate is rejected, unless it was champion in between. With `needs_approval` a
-    candidate that passed waits until `record_answer` has written a person's answer. The outcome becomes tags
-    of the version. Raises RegistryUnreachable, RegistryError, StoreUnreachable.
+    A verdict only holds against the champion of the evaluation. If another version is champion by now, the
+    candidate is rejected, unless it was champion in between. With `needs_approval` a candidate that passed
+    waits until `record_answer` has written a person's answer. The outcome becomes tags of the version. Raises
+    RegistryUnreachable, RegistryError, StoreUnreachable.
     """
     settlement = _decide(settings, database, candidate, needs_approval=needs_approval)
     versions.tag_version(
@@ -117,14 +124,14 @@ def _decide(
     reconcile_ledger_under_lock(settings, database, use_case_name)
     champion = read_champion(settings, use_case_name)
     champion_version = champion.version if champion else None
-    verdict_holds = champion_version in (verdict.champion_version, candidate.version)
+    verdict_holds = champion_version in (candidate.champion_version, candidate.version)
     if not verdict_holds:
         registered = versions.read_version(settings, use_case_name, candidate.version)
         if PROMOTED_AT in registered.tags:  # it was champion, and another version followed it
             return Settlement("promoted", _read_reason(database, candidate, "promote"))
     if not verdict.passed or not verdict_holds:
         reason = (
-            _describe_overtaken(verdict.champion_version, champion_version)
+            _describe_overtaken(candidate.champion_version, champion_version)
             if verdict.passed
             else verdict.summary
         )
@@ -152,7 +159,7 @@ def _append_entry(
         database,
         use_case=candidate.use_case_name,
         action=action,
-        from_version=candidate.verdict.champion_version,
+        from_version=candidate.champion_version,
         to_version=candidate.version,
         training_run_id=candidate.training_run_id,
         mlflow_run_id=candidate.mlflow_run_id,
