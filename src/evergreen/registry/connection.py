@@ -15,12 +15,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
 from evergreen.errors import NotRegistered, RegistryError, RegistryUnreachable
 from evergreen.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +50,19 @@ _ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+_DISK_FULL_CODES = (errno.ENOSPC, errno.EDQUOT)
+# A full disk in the messages of SQLite, and of a server that passes on such an error.
+_DISK_FULL_MESSAGE = re.compile("disk is full|No space left on device|Disk quota exceeded")
+# urllib3's message for a server that answers every retry with an error of its own.
+_SERVER_FAILED_MESSAGE = re.compile(r"too many 5\d\d error responses")
+
 
 def uses_http(settings: Settings) -> bool:
     """Whether the tracking URI names a server rather than a database."""
     return settings.mlflow_tracking_uri.startswith(("http://", "https://"))
 
 
-def create_mlflow_client(settings: Settings) -> Any:
+def create_mlflow_client(settings: Settings) -> MlflowClient:
     """An `mlflow.MlflowClient` on the tracking URI. Raises RegistryUnreachable when nothing answers there."""
     quiet_mlflow()
     if uses_http(settings):
@@ -91,13 +100,6 @@ def quiet_mlflow() -> None:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-_DISK_FULL_CODES = (errno.ENOSPC, errno.EDQUOT)
-# A full disk in the messages of SQLite, and of a server that passes on such an error.
-_DISK_FULL_MESSAGE = re.compile("disk is full|No space left on device|Disk quota exceeded")
-# urllib3's message for a server that answers every retry with an error of its own.
-_SERVER_FAILED_MESSAGE = re.compile(r"too many 5\d\d error responses")
 
 
 @contextmanager

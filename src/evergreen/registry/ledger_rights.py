@@ -8,7 +8,9 @@ import sqlalchemy as sa
 
 from evergreen.store.tables.sql_files import get_ledger_schema
 
+# A line such as: GRANT SELECT, INSERT (`at`, `actor`) ON `evergreen_ledger`.`promotion` TO `evergreen`@`%`
 _GRANT = re.compile(r"^GRANT (?P<rights>.+?) ON (?:`(?P<schema>.+?)`|\*)\.(?:`(?P<table>.+?)`|\*) TO ")
+# One right of that list, with its columns if it is limited to some.
 _RIGHT = re.compile(r"(?P<right>[A-Z ]+?)(?: \((?P<columns>[^)]*)\))?(?:, |$)")
 # With any of these on the table, or on one of its columns, lines can be changed or deleted.
 _HARMFUL = frozenset({"ALL PRIVILEGES", "UPDATE", "DELETE", "DROP", "ALTER", "TRIGGER"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from evergreen.errors import RegistryError
 from evergreen.model.decision import read_class_weights
@@ -26,6 +26,9 @@ from evergreen.registry.connection import (
 from evergreen.registry.versions import ModelVersion, read_version
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 # Tags of an MLflow run, and of the version that is made from it: Evergreen's id of the training run, and
 # MLflow's address of the logged model.
@@ -129,7 +132,7 @@ def fetch_run_file(settings: Settings, run_id: str, artifact: str, folder: Path)
         return Path(client.download_artifacts(run_id, artifact, str(folder))) if artifact in paths else None
 
 
-def _ensure_registered_model(client: Any, name: str) -> None:
+def _ensure_registered_model(client: MlflowClient, name: str) -> None:
     # Not at the top: the service imports this module and must not import MLflow (seconds, 100 MB).
     from mlflow.exceptions import MlflowException
 
