@@ -117,7 +117,7 @@ def explain(use_case: UseCaseName, version: Version, as_json: AsJson = False) ->
     from evergreen.cli.training_tables import render_verdict
     from evergreen.loop.explain import explain_verdict as explained
 
-    facts = explained(load_settings(), use_case, version)
+    facts = explained(load_settings(), use_case, version).to_json()
     show_facts(facts, as_json, lambda: render_verdict(facts))
 
 

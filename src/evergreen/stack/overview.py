@@ -8,7 +8,7 @@ from typing import Any
 
 from evergreen.errors import EvergreenError, ServiceUnreachable
 from evergreen.registry.champion import Champion, read_champion
-from evergreen.registry.ledger import find_promotion_time
+from evergreen.registry.champion_history import find_promotion_time
 from evergreen.registry.vacancy import find_vacancy
 from evergreen.serving.standing import read_service_status
 from evergreen.settings import Settings
