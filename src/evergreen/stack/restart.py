@@ -36,6 +36,7 @@ from evergreen.stack.processes.stack_state import (
     read_state,
     try_lock,
 )
+from evergreen.stack.servers.deployment import SERVICE_PREFIX
 from evergreen.stack.servers.envfile import collect_restart_settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
-SERVICE_PREFIX = "service-"
 # A supervisor looks ten times a second; one that was started by an earlier version never does.
 TAKE_REQUEST_SECONDS = 15.0
 # The longest that a server may take to end and to become ready.
