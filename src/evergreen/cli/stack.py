@@ -7,7 +7,20 @@ from typing import Annotated, Any
 import typer
 
 from evergreen.cli.app import AsJson, app, err, show_facts
+from evergreen.cli.lazy import import_on_use
 from evergreen.settings import load_settings
+from evergreen.stack.view import (
+    render_restart,
+    render_status,
+    render_urls,
+    render_use_cases,
+    show_progress,
+)
+from evergreen.usecases import find_use_case_folders, load_valid_use_cases
+
+with import_on_use(__name__):
+    from evergreen.stack import airflow_cli, lifecycle, overview
+    from evergreen.stack import restart as restarting
 
 
 @app.command()
@@ -24,8 +37,6 @@ def up(
 
     Examples: `evergreen up` · `evergreen up --foreground`
     """
-    from evergreen.stack import lifecycle
-    from evergreen.stack.view import render_urls, show_progress
 
     def tell(status: dict[str, Any]) -> None:
         show_facts(status, as_json, lambda: render_urls(load_settings(), status))
@@ -45,8 +56,6 @@ def down(as_json: AsJson = False) -> None:
 
     Example: `evergreen down`
     """
-    from evergreen.stack import lifecycle
-
     home = load_settings().home
     stopped = lifecycle.stop_stack(home)
     said = "Evergreen is down." if stopped else f"Nothing was running under {home}."
@@ -64,22 +73,17 @@ def status(as_json: AsJson = False) -> None:
 
     Examples: `evergreen status` · `evergreen status --json | jq .use_cases.credit_score.standing`
     """
-    from evergreen.stack import lifecycle
-    from evergreen.stack.overview import build_overview, is_use_case_healthy
-    from evergreen.stack.view import render_status
-    from evergreen.usecases import load_valid_use_cases
-
     settings = load_settings()
     facts = lifecycle.read_stack_status(settings.home)
     running = facts["state"] == "running"
     sound, faults = load_valid_use_cases(settings)
     facts["problems"] = sorted({*facts["problems"], *map(str, faults.values())})
     facts["use_cases"] = {
-        name: build_overview(settings, use_case) for name, use_case in sound.items() if running
+        name: overview.build_overview(settings, use_case) for name, use_case in sound.items() if running
     }
     show_facts(facts, as_json, lambda: render_status(facts))
     well = running and all(process["state"] in ("ready", "done") for process in facts["processes"])
-    well = well and all(map(is_use_case_healthy, facts["use_cases"].values()))
+    well = well and all(map(overview.is_use_case_healthy, facts["use_cases"].values()))
     raise typer.Exit(0 if well else 1)
 
 
@@ -102,9 +106,6 @@ def restart(
 
     Examples: `evergreen restart credit_score` · `evergreen restart mlflow`
     """
-    from evergreen.stack import restart as restarting
-    from evergreen.stack.view import render_restart, show_progress
-
     with show_progress(err) as progress:
         facts = restarting.restart_named_server(load_settings().home, name, force=force, progress=progress)
     show_facts(facts, as_json, lambda: render_restart(facts))
@@ -117,9 +118,7 @@ def airflow(context: typer.Context) -> None:
     Examples: `evergreen airflow dags list` ·
     `evergreen airflow dags trigger credit_score__ingest --conf '{"as_of": "2026-07-01T00:00:00Z"}'`
     """
-    from evergreen.stack.airflow_cli import run_airflow
-
-    run_airflow(load_settings().home, context.args)
+    airflow_cli.run_airflow(load_settings().home, context.args)
 
 
 @app.command("use-cases")
@@ -128,9 +127,6 @@ def list_use_cases(as_json: AsJson = False) -> None:
 
     Example: `evergreen use-cases`
     """
-    from evergreen.stack.view import render_use_cases
-    from evergreen.usecases import find_use_case_folders, load_valid_use_cases
-
     settings = load_settings()
     sound, faults = load_valid_use_cases(settings)
     facts: dict[str, dict[str, Any]] = {
