@@ -13,14 +13,14 @@ from evergreen.private import write_private_file
 from evergreen.settings import Settings
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.ports import LOOPBACK
-from evergreen.stack.processes.stack_state import (
+from evergreen.stack.servers import deployment, probes
+from evergreen.stack.servers.keys import Keys
+from evergreen.stack.servers.sqlite_files import (
     build_sqlite_url,
     build_unfinished_path,
     finish_database,
     remove_unfinished_database,
 )
-from evergreen.stack.servers import deployment, probes
-from evergreen.stack.servers.keys import Keys
 
 DATABASE_FILE = "airflow.db"
 _DATABASE_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evergreen.errors import ChildFailed, MissingProgram, StackError
-from evergreen.stack.processes.stack_state import build_unfinished_path
 from evergreen.stack.servers.deployment import (
     BUFFER_POOL_MAX,
     BUFFER_POOL_MIN,
     DATABASE,
     build_mariadb_options,
 )
+from evergreen.stack.servers.sqlite_files import build_unfinished_path
 from evergreen.store.tables.sql_files import build_full_grants, build_ledger_grants, build_ledger_statements
 
 # Debian puts the server into sbin, which is not on every user's PATH.

@@ -8,20 +8,21 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from evergreen.errors import EvergreenError, RegistryError
+from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings, load_settings
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.ports import LOOPBACK, assign_ports
-from evergreen.stack.processes.stack_state import (
-    build_sqlite_url,
-    build_unfinished_path,
-    finish_database,
-    remove_unfinished_database,
-)
 from evergreen.stack.servers import airflow, deployment, probes
 from evergreen.stack.servers.deployment import BANK_DATABASE, SERVICE_PREFIX
 from evergreen.stack.servers.envfile import build_variables, collect_user_settings, write_stack_env
 from evergreen.stack.servers.keys import Keys, load_or_create_keys
 from evergreen.stack.servers.mariadb import PrivateMariaDB
+from evergreen.stack.servers.sqlite_files import (
+    build_sqlite_url,
+    build_unfinished_path,
+    finish_database,
+    remove_unfinished_database,
+)
 from evergreen.usecases import find_use_case_folders, load_use_case
 
 # By the names under which `stack.json` keeps them; a free port stands in for one that is taken.
@@ -56,8 +57,6 @@ class EvergreenPlan:
 
     def services(self) -> list[ChildSpec]:
         """A service for every use case that has a champion now. RegistryUnreachable: as before."""
-        from evergreen.registry.champion import read_champion
-
         self._reserve_new()
         settings = load_settings(self.home)
         found = []
