@@ -104,7 +104,7 @@ def test_a_kill_and_a_rerun_are_one_training(toy_store, monkeypatch, module, nam
 @pytest.mark.parametrize("call", range(2, 7))
 def test_a_kill_after_each_change_of_the_runs_own_row(toy_store, monkeypatch, call):
     with monkeypatch.context() as fault:
-        kill(fault, training_run, "update", after=False, call=call)
+        kill(fault, training_run, "update_training_run", after=False, call=call)
         with pytest.raises(Killed):
             train.run_train(toy_store, "toy", AS_OF)
     assert_one_clean_training(toy_store, train.run_train(toy_store, "toy", AS_OF))
