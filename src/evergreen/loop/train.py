@@ -30,8 +30,11 @@ from evergreen.model import reference_profile
 from evergreen.model.judging.metrics import check_metric
 from evergreen.model.judging.verdict import Verdict
 from evergreen.moments import refuse_future
-from evergreen.registry import models, promotion
+from evergreen.registry import models
 from evergreen.registry.connection import retry_while_unreachable
+from evergreen.registry.lock import lock_use_case
+from evergreen.registry.succession import candidates
+from evergreen.registry.succession.candidates import name_challenger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run as runs
@@ -190,7 +193,7 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
         card = render_model_card(collect_card_facts(declared, run, tags, version).to_json())
         training_runs.write_page(settings, mlflow_run, training_runs.CARD_FILE, card)
         if verdict.passed:
-            models.set_challenger(settings, declared.name, version)
+            name_challenger(settings, declared.name, version)
         profile = training_runs.read_document(settings, mlflow_run, training_runs.PROFILE_FILE)
         reference_profile.save_reference_profile(
             database, declared.name, version, reference_profile.parse_profiles(profile["features"])
@@ -198,7 +201,7 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
         return version
 
     if run.model_version is None:
-        with promotion.lock_use_case(database, declared.name):
+        with lock_use_case(database, declared.name):
             run = runs.get_training_run(database, run.id)
             if run.model_version is None:  # no other process did it meanwhile
                 version = retry_while_unreachable(register)
@@ -223,29 +226,20 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
     database, run, declared = _open_run(settings, training_run)
     if run.model_version is None:
         raise _build_order_error(run, "register")
-    version, verdict = run.model_version, _require_verdict(run)
+    verdict = _require_verdict(run)
+    candidate = candidates.Candidate.from_run(run)
+    needs_approval = declared.approval == "manual"
 
-    def settle() -> promotion.Settlement:
-        settlement = promotion.settle_training(settings, database, declared, run, verdict)
-        models.tag_version(
-            settings,
-            declared.name,
-            version,
-            {
-                "evergreen.outcome": settlement.outcome,
-                "evergreen.outcome_because": settlement.reason[:4000],
-            },
-        )
-        if settlement.outcome != "waiting":
-            models.remove_challenger(settings, declared.name, version)
-        return settlement
-
-    with promotion.lock_use_case(database, declared.name):
+    with lock_use_case(database, declared.name):
         run = runs.get_training_run(database, run.id)
         if run.finished:
-            settlement = promotion.read_settlement(database, run)
+            settlement = candidates.read_settlement(database, candidate, run.status)
         else:
-            settlement = retry_while_unreachable(settle)
+            settlement = retry_while_unreachable(
+                lambda: candidates.settle_candidate(
+                    settings, database, candidate, needs_approval=needs_approval
+                )
+            )
             finished_at = None if settlement.outcome == "waiting" else datetime.now(UTC)
             run = runs.update_training_run(
                 database, run.id, status=settlement.outcome, finished_at=finished_at

@@ -12,7 +12,7 @@ import pytest
 
 from evergreen.errors import TrainingError
 from evergreen.loop import train
-from evergreen.registry import ledger
+from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
@@ -78,7 +78,8 @@ def test_trainings_as_of_two_moments_follow_each_other(declared, both, caplog):
         each["training_run"]: "promote" if each["promoted"] else "reject" for each in (one, other)
     }
     assert len(lines) == 2
-    found, change = read_champion(declared, "toy"), ledger.find_last_change(get_engine(declared), "toy")
+    found = read_champion(declared, "toy")
+    change = champion_history.find_last_change(get_engine(declared), "toy")
     assert found is not None
     assert change is not None
     assert (found.version, found.promoted_at) == (change.to_version, change.at)
