@@ -1,4 +1,4 @@
-"""The platform on this machine: up, down, status, restart, and Airflow's own command line."""
+"""Commands of the stack on this machine: up, down, status, restart, and Airflow's own command line."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def down(as_json: AsJson = False) -> None:
     Example: `evergreen down`
     """
     home = load_settings().home
-    stopped = lifecycle.stop_stack(home)
-    text = "Evergreen is down." if stopped else f"Nothing was running under {home}."
-    show_facts({"stopped": stopped, "home": str(home)}, as_json, lambda: text)
+    was_running = lifecycle.stop_stack(home)
+    text = "Evergreen is down." if was_running else f"Nothing was running under {home}."
+    show_facts({"stopped": was_running, "home": str(home)}, as_json, lambda: text)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Training: a candidate with its search, the gate's reasons, a person's answer, and the same model again."""
+"""Commands of training: train, explain the gate's verdict, approve a version, and reproduce a model."""
 
 from __future__ import annotations
 
@@ -100,13 +100,13 @@ def show_search_progress(title: str) -> Iterator[Callable[..., None]]:
         *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
         *(TextColumn("{task.fields[least]}"), TimeElapsedColumn()),
     )
-    with Progress(*columns, console=err, transient=True) as shown:
-        bar = shown.add_task(title, total=None, least="reading")
+    with Progress(*columns, console=err, transient=True) as bars:
+        bar = bars.add_task(title, total=None, least="reading")
 
-        def progress(trial: Any, least: float, done: int, of: int) -> None:
-            shown.update(bar, completed=done, total=of, least=f"least loss {least:.4f}")
-            if done >= of:
-                shown.update(bar, least=f"least loss {least:.4f}, judging")
+        def progress(trial: Any, least: float, trials: int, total: int) -> None:
+            bars.update(bar, completed=trials, total=total, least=f"least loss {least:.4f}")
+            if trials >= total:
+                bars.update(bar, least=f"least loss {least:.4f}, judging")
 
         yield progress
 

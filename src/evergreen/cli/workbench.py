@@ -1,4 +1,4 @@
-"""Bring your own table, and look at the data."""
+"""Commands beside the loop: declare a use case for a table, and write a page about the data."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ STACK_SETTINGS = frozenset(
     {
         "home",
         "use_case",
-        # Only the environment may say so: see child_environment.
+        # Only the environment may name them: see build_child_environment.
         "trusted_folders",
         "mariadb_host",
         "mariadb_port",
@@ -56,8 +56,10 @@ def collect_user_settings(settings: Settings) -> dict[str, str]:
 
 
 def collect_restart_settings(settings: Settings) -> dict[str, str]:
-    """All of the user's settings, for a server whose environment of before they replace: also those that are
-    at their default again, and the exceptions of trust where there are any."""
+    """All of the user's settings, for a server whose former ones they replace.
+
+    Also those that are at their default again, and the trusted folders where there are any.
+    """
     trusted = {"trusted_folders": settings.trust.absolute_exceptions} if settings.trusted_folders else {}
     return {
         **_build_setting_variables(settings, list(type(settings).model_fields)),
