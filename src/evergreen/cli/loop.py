@@ -51,8 +51,8 @@ class OnError(StrEnum):
     stop = "stop"
 
 
-@app.command()
-def run(
+@app.command("run")
+def run_verb(
     verb: Annotated[Verb, typer.Argument(help="What to do.")],
     use_case: UseCaseName,
     as_of: AsOf = "",
@@ -109,8 +109,8 @@ def run(
     show_facts(outcome, as_json, lambda: _render_verb_result(outcome))
 
 
-@app.command()
-def score(
+@app.command("score")
+def score_rows(
     use_case: UseCaseName,
     source: Annotated[Path, typer.Option("--input", help="A CSV or Parquet file of raw rows.")],
     target: Annotated[Path, typer.Option("--output", help="Where the scored rows go (CSV or Parquet).")],
@@ -158,8 +158,8 @@ def score(
         raise typer.Exit(ValidationFailed.exit_code)
 
 
-@app.command()
-def simulate(
+@app.command("simulate")
+def simulate_bank(
     use_case: UseCaseName,
     start: Annotated[
         datetime,
@@ -214,8 +214,8 @@ def simulate(
     show_facts(counts, as_json, lambda: ", ".join(f"{n:,} {what}" for what, n in counts.items()))
 
 
-@app.command()
-def demo(
+@app.command("demo")
+def show_demo(
     use_case: UseCaseName,
     csv: Annotated[
         Path | None, typer.Option(help="The file to learn from, for a use case that reads a file.")

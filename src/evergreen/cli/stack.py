@@ -19,8 +19,8 @@ with import_on_use(__name__):
     from evergreen.stack import restart as restarting
 
 
-@app.command()
-def up(
+@app.command("up")
+def start_platform(
     foreground: Annotated[
         bool, typer.Option("--foreground", "-f", help="Stay attached; Ctrl-C brings it down.")
     ] = False,
@@ -46,8 +46,8 @@ def up(
     show_stack(status)
 
 
-@app.command()
-def down(as_json: AsJson = False) -> None:
+@app.command("down")
+def stop_platform(as_json: AsJson = False) -> None:
     """Stop the platform and every process it started. Data stay in `.evergreen/`.
 
     Example: `evergreen down`
@@ -58,8 +58,8 @@ def down(as_json: AsJson = False) -> None:
     show_facts({"stopped": was_running, "home": str(home)}, as_json, lambda: text)
 
 
-@app.command()
-def status(as_json: AsJson = False) -> None:
+@app.command("status")
+def show_status(as_json: AsJson = False) -> None:
     """Every process, and per use case: store, champion, how its service stands, last drift report, last
     decision, prediction counts.
 
@@ -90,8 +90,8 @@ def status(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if is_healthy else 1)
 
 
-@app.command()
-def restart(
+@app.command("restart")
+def restart_server(
     name: Annotated[
         str,
         typer.Argument(metavar="SERVICE", help="A use case, or a process: see `evergreen status`."),
@@ -116,8 +116,8 @@ def restart(
     show_facts(restarted.to_json(), as_json, lambda: service_view.render_restart(restarted))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def airflow(context: typer.Context) -> None:
+@app.command("airflow", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_airflow_command(context: typer.Context) -> None:
     """Airflow's own command line on the embedded stack; what follows is passed on as it is.
 
     Examples: `evergreen airflow dags list` ·

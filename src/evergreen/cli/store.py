@@ -85,23 +85,13 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     changes = evolve.diff_tables(database.get_engine(settings), load_use_case(use_case, settings))
     facts = [asdict(change) for change in changes]
     nothing = f"The tables of {use_case} are as it declares them."
-    show_facts(
-        facts,
-        as_json,
-        lambda: (
-            render_changes(facts, _capitalise(declared_tables.describe_remedy(use_case, changes)))
-            if facts
-            else nothing
-        ),
-    )
+    remedy = declared_tables.describe_remedy(use_case, changes) if changes else ""
+    next_step = f"{remedy[:1].upper()}{remedy[1:]}"
+    show_facts(facts, as_json, lambda: render_changes(changes, next_step) if facts else nothing)
 
 
-def _capitalise(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"
-
-
-@app.command()
-def apply(
+@app.command("apply")
+def apply_tables(
     use_case: UseCaseName,
     allow_destructive: Annotated[
         bool,
@@ -128,7 +118,7 @@ def apply(
     facts = [asdict(change) for change in changes]
     next_step = f"Done. A running service holds the declaration of its start: evergreen restart {use_case}"
     nothing = f"The tables of {use_case} are as it declares them: nothing to do."
-    show_facts(facts, as_json, lambda: render_changes(facts, next_step) if facts else nothing)
+    show_facts(facts, as_json, lambda: render_changes(changes, next_step) if facts else nothing)
 
 
 @app.command("ingest-runs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,6 +13,9 @@ from rich.text import Text
 
 from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 from evergreen.validation.report import Report
+
+if TYPE_CHECKING:
+    from evergreen.store.tables.declared import Change
 
 _REJECTED_COLUMNS_SHOWN = 6
 _ID_SHOWN = 8
@@ -126,11 +129,11 @@ def _format_age(seconds: float) -> str:
     return f"{age} {'before' if seconds >= 0 else 'after'} the newest ingest"
 
 
-def render_changes(changes: Sequence[Mapping[str, Any]], next_step: str) -> RenderableType:
+def render_changes(changes: Sequence[Change], next_step: str) -> RenderableType:
     """`evergreen features diff` and `evergreen apply`: a line per change, and what to do then."""
     table = build_grid("table", "column", "change", "declared", "found")
     for change in changes:
-        add_row(table, *(change[name] for name in ("table", "column", "kind", "declared", "found")))
+        add_row(table, change.table, change.column, change.kind, change.declared, change.found)
     return Group(table, Text(f"\n{next_step}"))
 
 

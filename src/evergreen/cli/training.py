@@ -40,8 +40,8 @@ with import_on_use(__name__):
 Version = Annotated[int, typer.Argument(min=1, help="A version of the registered model, as in MLflow.")]
 
 
-@app.command()
-def train(
+@app.command("train")
+def train_model(
     use_case: Annotated[str, typer.Argument(metavar="[USE_CASE]", help="A use case.")] = "",
     as_of: AsOf = "",
     reason: Annotated[str, typer.Option(help="Why this training: kept with the version.")] = "manual",
@@ -118,8 +118,8 @@ gate = typer.Typer(
 app.add_typer(gate, name="gate")
 
 
-@gate.command()
-def explain(use_case: UseCaseName, version: Version, as_json: AsJson = False) -> None:
+@gate.command("explain")
+def explain_gate(use_case: UseCaseName, version: Version, as_json: AsJson = False) -> None:
     """Why a version was let in, or was not: every check with its numbers and its reason.
 
     Example: `evergreen gate explain credit_score 3`
@@ -128,8 +128,8 @@ def explain(use_case: UseCaseName, version: Version, as_json: AsJson = False) ->
     show_facts(facts, as_json, lambda: render_verdict(facts))
 
 
-@app.command()
-def approve(
+@app.command("approve")
+def answer_approval_request(
     use_case: UseCaseName,
     version: Annotated[
         int | None, typer.Argument(min=1, help="The version; left out: the one that waits.")

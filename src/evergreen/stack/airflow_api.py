@@ -40,7 +40,7 @@ class AirflowApi:
     def trigger(
         self,
         dag_id: str,
-        conf: Mapping[str, Any] | None = None,
+        conf: Mapping[str, str | int | float | bool | None] | None = None,
         logical_date: datetime | None = None,
         run_id: str | None = None,
         *,

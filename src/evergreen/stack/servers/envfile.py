@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
 from evergreen.private import write_private_file
 from evergreen.settings import STACK_ENV, Settings
+
+# A value of a settings field; URLs, paths and secrets as text or as what pydantic makes of them.
+SettingValue = str | int | float | bool | Path | SecretStr | Sequence[str] | Mapping[str, str]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]*")
 
@@ -38,7 +40,7 @@ STACK_SETTINGS = frozenset(
 )
 
 
-def build_variables(values: Mapping[str, Any]) -> dict[str, str]:
+def build_variables(values: Mapping[str, SettingValue]) -> dict[str, str]:
     """Settings fields as the environment variables that give them those values."""
     return {f"EVERGREEN_{name.upper()}": _format_value(value) for name, value in values.items()}
 
@@ -95,7 +97,7 @@ def _make_absolute(path: str) -> str:
     return path if "://" in path else str(Path(path).expanduser().resolve())
 
 
-def _format_value(value: Any) -> str:
+def _format_value(value: SettingValue) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return json.dumps(value) if isinstance(value, dict | list | tuple) else str(value)

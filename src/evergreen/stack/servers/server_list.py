@@ -14,7 +14,12 @@ from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.ports import LOOPBACK, assign_ports
 from evergreen.stack.servers import airflow, deployment, probes
 from evergreen.stack.servers.deployment import BANK_DATABASE, SERVICE_PREFIX
-from evergreen.stack.servers.envfile import build_variables, collect_user_settings, write_stack_env
+from evergreen.stack.servers.envfile import (
+    SettingValue,
+    build_variables,
+    collect_user_settings,
+    write_stack_env,
+)
 from evergreen.stack.servers.keys import Keys, load_or_create_keys
 from evergreen.stack.servers.mariadb import PrivateMariaDB
 from evergreen.stack.servers.sqlite_files import (
@@ -124,7 +129,7 @@ class EvergreenPlan:
             for name, port in sorted(self.ports.items())
             if name.startswith(SERVICE_PREFIX)
         }
-        own = {
+        own: dict[str, SettingValue] = {
             "mariadb_host": LOOPBACK,
             "mariadb_port": server.port,
             "mariadb_socket": server.socket,
