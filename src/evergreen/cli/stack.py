@@ -35,6 +35,7 @@ def start_platform(
     """
 
     def show_stack(status: StackStatus) -> None:
+        """Show where everything is."""
         show_facts(status.to_json(), as_json, lambda: render_urls(load_settings(), status))
 
     home = load_settings().home

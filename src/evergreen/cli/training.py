@@ -104,6 +104,7 @@ def show_search_progress(title: str) -> Iterator[Callable[..., None]]:
         bar = bars.add_task(title, total=None, least="reading")
 
         def progress(trial: Any, least: float, trials: int, total: int) -> None:
+            """Show how many trials have ended, and the least loss so far."""
             bars.update(bar, completed=trials, total=total, least=f"least loss {least:.4f}")
             if trials >= total:
                 bars.update(bar, least=f"least loss {least:.4f}, judging")

@@ -96,6 +96,7 @@ class AirflowApi:
         tasks: dict[str, str | None] | None = None
 
         def has_ended() -> bool:
+            """Whether the run has ended; reads its state and reports changes of its tasks."""
             nonlocal answered_at, state, tasks
             try:
                 state = self.run_state(dag_id, run_id)
@@ -126,6 +127,7 @@ class AirflowApi:
         """Return when Airflow knows the DAG. Raises OrchestratorError, with its import errors, if not."""
 
         def is_parsed() -> bool:
+            """Whether Airflow has parsed the DAG."""
             response = self._session.send("GET", f"dags/{_quote_path_segment(dag_id)}")
             if response.status_code not in (200, 404):
                 self._session.parse_answer(response, f"looking for {dag_id}")
@@ -146,6 +148,7 @@ class AirflowApi:
         """The id of the run that an asset event started after that moment (aware); waits for it to appear."""
 
         def find_run() -> str:
+            """The id of the newest such run, "" for none yet."""
             for run in self.runs(dag_id):
                 is_later = after is None or (run.queued_at is not None and run.queued_at > after)
                 if run.run_type == "asset_triggered" and is_later:

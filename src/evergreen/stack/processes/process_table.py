@@ -58,6 +58,7 @@ def end_stack_processes(stack: str, *, child: str | None = None, ask_seconds: fl
     ancestors = _find_ancestors()
 
     def find_living() -> set[int]:
+        """The processes that are to be ended, without this one and its ancestors."""
         return {
             pid
             for pid, name in find_stack_processes(stack).items()

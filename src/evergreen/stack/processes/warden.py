@@ -117,6 +117,7 @@ def end_descendants(seconds: float) -> None:
     """Send every descendant of this process SIGTERM, after `seconds` SIGKILL, until none is left."""
 
     def find_living() -> set[int]:
+        """The descendants that still live, after reaping those that have ended."""
         reap_children()
         return find_descendants(os.getpid())
 
@@ -157,6 +158,7 @@ def guard_supervisor(command: list[str], *, lock_fd: int, tied_to: int, seconds:
     supervisor = 0
 
     def pass_on(number: int, frame: object) -> None:
+        """Send the supervisor SIGTERM."""
         if supervisor:
             signal_processes({supervisor}, signal.SIGTERM)
 

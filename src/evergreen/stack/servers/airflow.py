@@ -106,6 +106,7 @@ def build_airflow_servers(home: Path, port: int, variables: dict[str, str]) -> l
     specs = []
 
     def finish_migration() -> None:
+        """Give the database its name, and note the version that migrated it."""
         if is_new:
             finish_database(database)
         write_private_file(stamp, version)

@@ -23,6 +23,7 @@ def build_http_probe(port: int, path: str) -> Probe:
     """A check of a server that is healthy when `path` answers 200."""
 
     def probe(_started: datetime) -> str:
+        """Ask the server once."""
         status, _ = _send_get(port, path)
         return "" if status == 200 else f"{path} answers {status or 'not yet'}"
 
@@ -38,6 +39,7 @@ def build_service_probe(port: int) -> Probe:
     ready = build_http_probe(port, "/readyz")
 
     def probe(started: datetime) -> str:
+        """Ask the server once."""
         problem = ready(started)
         if not problem:
             return ""
@@ -57,6 +59,7 @@ def build_mariadb_probe(server: PrivateMariaDB) -> Probe:
     """
 
     def probe(_started: datetime) -> str:
+        """Ask the server once."""
         try:
             connection = MySQLdb.connect(
                 unix_socket=str(server.socket),
@@ -83,6 +86,7 @@ def build_airflow_probe(port: int, component: str) -> Probe:
     """
 
     def probe(started: datetime) -> str:
+        """Ask the server once."""
         status, body = _send_get(port, "/api/v2/monitor/health")
         if status != 200:
             return "waits for Airflow's API server"
