@@ -117,7 +117,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> None:
 
 def test_it_is_up_and_small(stack: Stack) -> None:
     status = read_stack_status(stack.home)
-    print(f"ready after {stack.seconds:.0f} s with {status['memory_mb']:.0f} MB")  # noqa: T201
+    print(f"ready after {stack.seconds:.0f} s with {status.memory_mb:.0f} MB")  # noqa: T201
     assert status.state == "running"
     servers = {p.name for p in status.processes if p.state == "ready"}
     assert servers == {
