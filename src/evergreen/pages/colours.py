@@ -18,3 +18,9 @@ COLOURS = (GREEN, AMBER, BLUE, RED, "#7a5ea8", "#4aa7a0", "#9a9a3a", "#c46a9b", 
 def choose_colour(place: int) -> str:
     """The colour of the class at that place."""
     return COLOURS[place % len(COLOURS)]
+
+
+def mix_with_white(share: float, tint: str = GREEN) -> str:
+    """A colour between white (share 0) and `tint` (share 1), both written as `#rrggbb`."""
+    channels = (int(tint[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - share * (255 - channel)):02x}" for channel in channels)

@@ -8,6 +8,16 @@ from datetime import UTC, datetime
 
 NOTHING = "–"
 _PLAIN = 1e15
+# Metrics whose name is more than the name in the code with blanks.
+_METRIC_NAMES = {
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "brier": "Brier score",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
 
 
 def parse_number(value: object) -> float | None:
@@ -96,6 +106,11 @@ def format_value(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(format_value, value)) or NOTHING
     return str(value)
+
+
+def format_metric_name(metric: str) -> str:
+    """A metric's name for people: `roc_auc` is "ROC AUC"."""
+    return _METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
 def shorten_text(text: object, most: int = 60) -> str:
