@@ -206,7 +206,7 @@ def test_a_long_line_keeps_its_shape_in_few_points() -> None:
     points = [(float(n), abs(5_000.0 - n)) for n in range(10_001)]
     axis = build_number_axis([0.0, 10_000.0])
     body = draw_plot(axis, axis, [Curve("", points, dots=False)]).body
-    [line] = re.findall(r'd="(M[^"]+L[^"]+)" fill="none" stroke-width="2"', body)
+    [line] = re.findall(r'd="(M[^"]+L[^"]+)" fill="none" stroke="#2a7f4f" stroke-width="2"', body)
     assert line.count("L") == 2
 
 
