@@ -95,8 +95,18 @@ def draw_text(
     attributes += "" if size == TEXT_SIZE else f' font-size="{size:g}"'
     attributes += "" if tint == SOFT else f' fill="{tint}"'
     attributes += ' font-weight="600"' if bold else ""
-    attributes += f' transform="rotate({angle:g} {x:.1f} {y:.1f})"' if angle else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{attributes}>{escape(line, quote=False)}</text>'
+    place = round(x, 1), round(y, 1)
+    attributes += f' transform="rotate({angle:g} {place[0]:g} {place[1]:g})"' if angle else ""
+    return f'<text x="{place[0]:g}" y="{place[1]:g}"{attributes}>{escape(line, quote=False)}</text>'
+
+
+def group_texts(
+    texts: Sequence[str], *, anchor: Anchor = "start", size: float = TEXT_SIZE, tint: str = SOFT
+) -> str:
+    """Texts that `draw_text` drew without these attributes, which all of them get here: a shorter file."""
+    if not texts:
+        return ""
+    return f'<g text-anchor="{anchor}" font-size="{size:g}" fill="{tint}">{"".join(texts)}</g>'
 
 
 def draw_notice(text: str, width: float = 500) -> Drawing:

@@ -15,6 +15,7 @@ from evergreen.pages.drawing import (
     Drawing,
     draw_text,
     estimate_width,
+    group_texts,
 )
 
 Point = tuple[float, float]
@@ -180,12 +181,9 @@ def _draw_legend(lines: Sequence[Sequence[tuple[float, Curve]]], left: float, to
 
 def _draw_y_axis(y: Axis, place: Place, frame: _Frame, labels: bool) -> str:
     grid = "".join(f"M{frame.left:.1f} {place(mark):.1f}H{frame.right:.1f}" for mark, _ in y.ticks)
-    texts = [
-        draw_text(frame.left - 8, place(mark) + 4, label, anchor="end")
-        for mark, label in (y.ticks if labels else ())
-    ]
+    texts = [draw_text(frame.left - 8, place(mark) + 4, label) for mark, label in (y.ticks if labels else ())]
     base = f"M{frame.left:.1f} {frame.bottom:.1f}H{frame.right:.1f}"
-    return f'<path d="{grid}{base}" stroke="{LINE}" fill="none"/>{"".join(texts)}'
+    return f'<path d="{grid}{base}" stroke="{LINE}" fill="none"/>{group_texts(texts, anchor="end")}'
 
 
 def _needs_turning(x: Axis, width: float) -> bool:
@@ -217,8 +215,8 @@ def _draw_x_labels(x: Axis, place: Place, frame: _Frame, turned: bool) -> tuple[
         if place(mark) - half < end + 4:
             continue  # it would run into the label before it
         end = place(mark) + half
-        texts.append(draw_text(place(mark), frame.bottom + 18, label, anchor="middle"))
-    return "".join(texts), 14
+        texts.append(draw_text(place(mark), frame.bottom + 18, label))
+    return group_texts(texts, anchor="middle"), 14
 
 
 def _draw_box(box: Box, place_x: Place, place_y: Place) -> str:
@@ -250,18 +248,23 @@ def _draw_curve(curve: Curve, points: Sequence[Point]) -> str:
         parts += (
             f'<path d="M{line}" fill="none" stroke="{curve.tint}" stroke-width="2" stroke-linejoin="round"/>'
         )
-    if curve.dots:
-        round_dots = f'fill="none" stroke-linecap="round" stroke-width="{curve.size:g}"'
-        if curve.opacity < 1:  # each dot is an element, so that dots on top of each other are darker
-            dots = "".join(f'<path d="M{x:.1f} {y:.1f}h0"/>' for x, y in points)
-            parts += f'<g {round_dots} stroke="{curve.tint}" stroke-opacity="{curve.opacity:g}">{dots}</g>'
-        else:
-            dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
-            parts += f'<path d="{dots}" {round_dots} stroke="{curve.tint}"/>'
-        if curve.hollow:
-            inner = f'fill="none" stroke-linecap="round" stroke-width="{curve.size / 2:g}"'
-            parts += f'<path d="{dots}" {inner} stroke="white"/>'
-    return parts
+    return parts + draw_curve_dots(curve, points) if curve.dots else parts
+
+
+def draw_curve_dots(curve: Curve, points: Sequence[Point]) -> str:
+    """The dots of a curve at points in pixels."""
+    if not points:
+        return ""
+    look = 'fill="none" stroke-linecap="round"'
+    outer = f'{look} stroke-width="{curve.size:g}" stroke="{curve.tint}"'
+    if curve.opacity < 1:  # each dot is an element, so that dots on top of each other are darker
+        dots = "".join(f'<path d="M{x:.1f} {y:.1f}h0"/>' for x, y in points)
+        return f'<g {outer} stroke-opacity="{curve.opacity:g}">{dots}</g>'
+    dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
+    drawing = f'<path d="{dots}" {outer}/>'
+    if curve.hollow:
+        drawing += f'<path d="{dots}" {look} stroke-width="{curve.size / 2:g}" stroke="white"/>'
+    return drawing
 
 
 def _thin_line(points: Sequence[Point]) -> list[Point]:

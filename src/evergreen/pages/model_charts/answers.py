@@ -159,6 +159,8 @@ def _build_histogram(ordered: Sequence[float]) -> list[Box]:
     """How many of the sorted values lie in each of equal ranges, as boxes that lie on their side."""
     low, high = ordered[0], ordered[-1]
     step = (high - low) / _RESIDUAL_BINS or 1.0
+    if high == low:
+        low -= step / 2  # a single box around the only value
     counts = [0] * _RESIDUAL_BINS
     for value in ordered:
         counts[min(_RESIDUAL_BINS - 1, int((value - low) / step))] += 1

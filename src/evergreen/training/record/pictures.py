@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -84,8 +85,12 @@ def draw_model(use_case: UseCase, importance: Mapping[str, float], curve: object
 def draw_class_confusion(use_case: UseCase, label: np.ndarray, predictions: np.ndarray) -> Picture:
     """The confusion matrix over the hold-out; both arrays, of shape (n,), hold class names."""
     classes = use_case.label.classes
-    truth, predicted = label.astype(str), predictions.astype(str)
-    counts = [[int(np.sum((truth == row) & (predicted == column))) for column in classes] for row in classes]
+    numbers = {name: number for number, name in enumerate(classes)}
+    counts = [[0] * len(classes) for _ in classes]
+    pairs = Counter(zip(label.astype(str).tolist(), predictions.astype(str).tolist(), strict=True))
+    for (true, predicted), rows in pairs.items():
+        if true in numbers and predicted in numbers:
+            counts[numbers[true]][numbers[predicted]] = rows
     return draw_confusion(use_case.title, classes, counts)
 
 
