@@ -57,7 +57,7 @@ def new(
     from evergreen.workbench.new import create_use_case
 
     with err.status(f"reading {source}") as shown:
-        made = create_use_case(
+        created = create_use_case(
             load_settings(),
             name,
             source,
@@ -67,7 +67,8 @@ def new(
             problem=problem.value if problem else None,
             progress=lambda rows: shown.update(f"reading {source}: {rows:,} rows"),
         )
-    show_facts(made, as_json, lambda: render_new_use_case(made))
+    facts = created.to_json()
+    show_facts(facts, as_json, lambda: render_new_use_case(facts))
 
 
 @app.command()

@@ -39,8 +39,8 @@ class Drawing:
     def to_html(self) -> Html:
         """The drawing as an inline SVG element, which shrinks with the column that it stands in."""
         size = f'viewBox="0 0 {self.width:.0f} {self.height:.0f}" style="max-width:{self.width:.0f}px"'
-        said = f'role="img" aria-label="{escape(_clean_text(self.label))}"'
-        return Html(f'<svg class="plot" {size} {said} {_root_attributes()}>{self.body}</svg>')
+        description = f'role="img" aria-label="{escape(_clean_text(self.label))}"'
+        return Html(f'<svg class="plot" {size} {description} {_root_attributes()}>{self.body}</svg>')
 
 
 @dataclass(frozen=True)

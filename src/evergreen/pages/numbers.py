@@ -25,15 +25,15 @@ def parse_number(value: object) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     try:
-        found = float(value)  # type: ignore[arg-type]
+        number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
-    return found if math.isfinite(found) else None
+    return number if math.isfinite(number) else None
 
 
 def choose_decimals(*values: object) -> int:
     """How many decimals show three or four digits of the greatest of the values."""
-    sizes = [abs(found) for value in values if (found := parse_number(value))]
+    sizes = [abs(number) for value in values if (number := parse_number(value))]
     if not sizes:
         return 1
     power = math.floor(math.log10(max(sizes)))
@@ -42,16 +42,16 @@ def choose_decimals(*values: object) -> int:
 
 def format_number(value: object, places: int | None = None) -> str:
     """A number with thousands separators and three or four digits, or just as many decimals."""
-    found = parse_number(value)
-    if found is None:
+    number = parse_number(value)
+    if number is None:
         return NOTHING
-    if abs(found) >= _PLAIN or 0 < abs(found) < 1e-8:
-        return f"{found:.3g}"
+    if abs(number) >= _PLAIN or 0 < abs(number) < 1e-8:
+        return f"{number:.3g}"
     if places is None:
-        places = 0 if isinstance(value, int) else choose_decimals(found)
-        text = f"{found:,.{places}f}"
+        places = 0 if isinstance(value, int) else choose_decimals(number)
+        text = f"{number:,.{places}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
-    text = f"{found:,.{places}f}"
+    text = f"{number:,.{places}f}"
     return text.removeprefix("-") if not float(text.replace(",", "")) else text
 
 
@@ -63,23 +63,23 @@ def format_difference(value: object, places: int | None = None) -> str:
 
 def format_percent(share: object) -> str:
     """A share from 0 to 1 as a percentage, with a decimal only where it tells something."""
-    found = parse_number(share)
-    if found is None:
+    number = parse_number(share)
+    if number is None:
         return NOTHING
-    if 0 < abs(found) < 0.0005:
+    if 0 < abs(number) < 0.0005:
         return "<0.1%"
-    return f"{found:.0%}" if round(found, 4) in (0, 1) else f"{found:.1%}"
+    return f"{number:.0%}" if round(number, 4) in (0, 1) else f"{number:.1%}"
 
 
 def format_bytes(count: object) -> str:
     """Bytes as kB, MB or GB."""
-    found = parse_number(count)
-    if found is None:
+    number = parse_number(count)
+    if number is None:
         return NOTHING
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if found >= factor:
-            return f"{found / factor:.3g} {unit}"
-    return f"{found:.0f} bytes"
+        if number >= factor:
+            return f"{number / factor:.3g} {unit}"
+    return f"{number:.0f} bytes"
 
 
 def format_moment(text: object) -> str:
@@ -87,12 +87,12 @@ def format_moment(text: object) -> str:
     if not text:
         return NOTHING
     try:
-        found = datetime.fromisoformat(str(text))
+        moment = datetime.fromisoformat(str(text))
     except ValueError:
         return str(text)
-    if found.tzinfo is not None:
-        found = found.astimezone(UTC)
-    return f"{found:%Y-%m-%d %H:%M} UTC"
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def format_value(value: object) -> str:

@@ -115,9 +115,9 @@ def draw_plot(
     lines = _arrange_legend(keys, width - left - _RIGHT)
     head = 18 if y.title else 0
     top = 10.0 + head + 20 * len(lines)
-    named = [draw_text(left, 14, y.title, width=width - left)] if y.title and y_labels else []
+    title = [draw_text(left, 14, y.title, width=width - left)] if y.title and y_labels else []
     right = width - _RIGHT
-    turned = x_labels and _needs_turning(x, right - left)
+    slanted = x_labels and _needs_turning(x, right - left)
     bottom = top + height - 52
     frame = _Frame(left, right, top, bottom)
 
@@ -128,10 +128,10 @@ def draw_plot(
         return bottom - y.locate(value) * (bottom - top)
 
     foot = 8.0
-    parts = [*named, _draw_legend(lines, left, 14 + head)]
+    parts = [*title, _draw_legend(lines, left, 14 + head)]
     parts.append(_draw_y_axis(y, place_y, frame, y_labels))
     if x_labels:
-        text, room = _draw_x_labels(x, place_x, frame, turned)
+        text, room = _draw_x_labels(x, place_x, frame, slanted)
         parts.append(text)
         foot = 8 + room
         if x.title:
@@ -194,9 +194,9 @@ def _needs_turning(x: Axis, width: float) -> bool:
     return any(estimate_width(label) > room for _, label in x.ticks)
 
 
-def _draw_x_labels(x: Axis, place: Place, frame: _Frame, turned: bool) -> tuple[str, float]:
+def _draw_x_labels(x: Axis, place: Place, frame: _Frame, slanted: bool) -> tuple[str, float]:
     """The labels below the x axis, and the height that they take."""
-    if turned:
+    if slanted:
         room = min(_MOST_NAME_WIDTH, max(estimate_width(label, SMALL_SIZE) for _, label in x.ticks))
         texts = [
             draw_text(

@@ -46,19 +46,19 @@ def _card(each: FeatureGroups, classes: Sequence[str], ends: tuple[float, float]
 
 def _row(group: Group, classes: Sequence[str], most: int, ends: tuple[float, float]) -> str:
     if classes:
-        drawn = render_stacked_bar(dict(zip(classes, group.shares, strict=True)))
-        told = f"{group.shares[-1]:.0%}" if len(classes) == 2 else ""
+        target = render_stacked_bar(dict(zip(classes, group.shares, strict=True)))
+        text = f"{group.shares[-1]:.0%}" if len(classes) == 2 else ""
     else:
         assert group.mean is not None
         share = (group.mean - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 1.0
-        drawn = Html(f'<div class="shares">{render_bar(0.04 + 0.96 * share, GREEN)}</div>')
-        told = f"{group.mean:.4g}"
+        target = Html(f'<div class="shares">{render_bar(0.04 + 0.96 * share, GREEN)}</div>')
+        text = f"{group.mean:.4g}"
     name = escape(group.name)
     return (
         f'<tr><td class="name" title="{name}">{name}</td>'
         f'<td style="width:22%">{render_bar(group.rows / most)}</td>'
-        f'<td class="number">{group.rows:,}</td><td style="width:34%">{drawn}</td>'
-        f'<td class="number">{told}</td></tr>'
+        f'<td class="number">{group.rows:,}</td><td style="width:34%">{target}</td>'
+        f'<td class="number">{text}</td></tr>'
     )
 
 

@@ -1,21 +1,29 @@
-"""`evergreen profile`: a look at a use case's data, as one page that needs neither notebook nor network."""
+"""`evergreen profile`: one HTML page about a use case's stored data, which opens without a network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from skrub import TableReport
 
 from evergreen.errors import EmptyTrainingSet, SettingsError
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.pages.charts import render_legend
+from evergreen.pages.page import Section, render_note, render_page, render_table
 from evergreen.private import make_private_folder, write_private_file
 from evergreen.settings import Settings
+from evergreen.store.connection.database import get_engine
+from evergreen.store.history.training_set import read_training_set
+from evergreen.store.online.vectors import read_rows_as_of
+from evergreen.store.records.ingest_run import summarize_store
 from evergreen.usecase import EVENT_TIME, TIMELESS, Feature, OnDemandFeature, UseCase
 from evergreen.usecases import load_use_case
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+from evergreen.workbench.groups import group_by_feature
+from evergreen.workbench.page import render_correlations, render_feature_cards
 
 # Beyond this many rows distributions and associations are drawn from a sample.
 SAMPLE_ROWS = 50_000
@@ -34,8 +42,6 @@ def write_profile(
     Raises EmptyTrainingSet when nothing is stored at all, StoreUnreachable, SettingsError when the page
     cannot be written.
     """
-    from evergreen.pages.page import render_page
-
     declared = load_use_case(use_case, settings)
     moment = as_of or datetime.now(UTC)
     frame, labelled = _rows(settings, declared, moment)
@@ -64,11 +70,7 @@ def write_profile(
 
 
 def _rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.DataFrame, bool]:
-    """The training set, or when there is none the newest stored rows; and whether it is the former."""
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.history.training_set import read_training_set
-    from evergreen.store.online.vectors import read_rows_as_of
-
+    """The training set and True, or where no row has a label yet the newest stored rows and False."""
     database = get_engine(settings)
     try:
         return read_training_set(database, use_case, as_of).frame, True
@@ -92,10 +94,6 @@ def _describe_rows(use_case: UseCase, rows: int, labelled: bool) -> str:
 
 def _columns(use_case: UseCase, frame: pd.DataFrame, labelled: bool) -> dict[str, np.ndarray]:
     """Stored and on-demand features, and the label: arrays of shape (rows,)."""
-    import numpy as np
-
-    from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
-
     columns = add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case))
     if labelled:
         kind = object if use_case.label.classes else np.float64
@@ -110,9 +108,7 @@ def _sections(
     frame: pd.DataFrame,
     columns: Mapping[str, np.ndarray],
     labelled: bool,
-) -> list[Any]:
-    from evergreen.pages.page import Section
-
+) -> list[Section]:
     sections = [
         Section("The store", _store(settings, use_case, as_of)),
         Section("Features", _features(use_case, columns)),
@@ -125,10 +121,6 @@ def _sections(
 
 
 def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
-    from evergreen.pages.page import render_note, render_table
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.records.ingest_run import summarize_store
-
     facts = summarize_store(get_engine(settings), use_case)
     rows = [
         (name, f"{view['rows']:,}", f"{view['keys']:,}", *_format_newest(view["newest_event_time"], as_of))
@@ -137,14 +129,14 @@ def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
     label = facts["label"]
     rows.append(("label", f"{label['rows']:,}", "", *_format_newest(label["newest_event_time"], as_of)))
     last = facts["last_ingest"]
-    said = "Nothing was ingested yet."
+    last_ingest = "Nothing was ingested yet."
     if last:
         moment = datetime.fromisoformat(last["as_of"])
         count = last["rows_loaded"] or 0
-        said = f"Last ingest as of {moment:%Y-%m-%d %H:%M} UTC: {last['status']}, {count:,} rows."
+        last_ingest = f"Last ingest as of {moment:%Y-%m-%d %H:%M} UTC: {last['status']}, {count:,} rows."
     header = ("table", "rows", "keys", "newest event", "age")
     return render_table(header, rows, numbers=(1, 2)) + render_note(
-        f"{said} Counts are of now, with all versions of a row."
+        f"{last_ingest} Counts are of now, with all versions of a row."
     )
 
 
@@ -160,12 +152,8 @@ def _format_newest(moment: str | None, as_of: datetime) -> tuple[str, str]:
 
 
 def _features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
-    import pandas as pd
-
-    from evergreen.pages.page import render_table
-
     places = {feature.name: view.name for view in use_case.views for feature in view.features}
-    used = {feature.name for feature in use_case.model_features}
+    model_inputs = {feature.name for feature in use_case.model_features}
     rows = []
     declared: list[Feature | OnDemandFeature] = [*use_case.stored_features, *use_case.on_demand_order]
     for feature in declared:
@@ -175,7 +163,7 @@ def _features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
             (
                 *(feature.name, places.get(feature.name, "on demand"), feature.dtype),
                 *(f"{missing:.1%}", f"{pd.Series(values).nunique():,}"),
-                "yes" if feature.name in used else "no",
+                "yes" if feature.name in model_inputs else "no",
                 *(_domain(feature), feature.meaning),
             )
         )
@@ -197,15 +185,10 @@ def _domain(feature: Feature | OnDemandFeature) -> str:
 
 
 def _render_target_groups(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
-    from evergreen.pages.charts import render_legend
-    from evergreen.pages.page import render_note
-    from evergreen.workbench.groups import group_by_feature
-    from evergreen.workbench.page import render_feature_cards
-
     label = use_case.label
     inputs = {feature.name: columns[feature.name] for feature in use_case.model_features}
-    found = group_by_feature(inputs, columns[label.name], label.classes)
-    shown = found[:_MOST_CARDS]
+    groups = group_by_feature(inputs, columns[label.name], label.classes)
+    first = groups[:_MOST_CARDS]
     how = (
         "Theil's U: the part of the target's entropy that goes when the group is known"
         if label.classes
@@ -216,7 +199,7 @@ def _render_target_groups(use_case: UseCase, columns: Mapping[str, np.ndarray]) 
         "multiclass": "the colours are the shares of its classes",
         "regression": "its mean, from the least to the greatest",
     }[use_case.problem]
-    more = f" The {len(shown)} that explain most of {len(found)}." if len(shown) < len(found) else ""
+    more = f" The {len(first)} that explain most of {len(groups)}." if len(first) < len(groups) else ""
     head = render_note(
         f"{label.name}: {label.meaning} A group's rows and its target: {what}. Explained is {how},"
         f" one feature at a time.{more}"
@@ -224,17 +207,11 @@ def _render_target_groups(use_case: UseCase, columns: Mapping[str, np.ndarray]) 
     return (
         head
         + (render_legend(label.classes) if label.classes else "")
-        + render_feature_cards(shown, label.classes)
+        + render_feature_cards(first, label.classes)
     )
 
 
 def _correlations(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
-    import numpy as np
-    import pandas as pd
-
-    from evergreen.pages.page import render_note
-    from evergreen.workbench.page import render_correlations
-
     numbers = {
         feature.name: columns[feature.name]
         for feature in use_case.model_features
@@ -250,33 +227,28 @@ def _correlations(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
     if len(numbers) < 2:
         return render_note("Fewer than two numbers: nothing to correlate.")
     frame = _sample_rows(pd.DataFrame(numbers))
-    told = f"Spearman's rank correlations of numbers, {_describe_sample(len(columns[next(iter(columns))]))}."
-    return render_note(told) + render_correlations(frame)
+    note = f"Spearman's rank correlations of numbers, {_describe_sample(len(columns[next(iter(columns))]))}."
+    return render_note(note) + render_correlations(frame)
 
 
 def _report(use_case: UseCase, frame: pd.DataFrame, columns: Mapping[str, np.ndarray]) -> str:
     """skrub's TableReport: every column's values, distribution, and what goes with what."""
-    import pandas as pd
-    from skrub import TableReport
-
-    from evergreen.pages.page import render_note
-
     whole = {f.name for f in use_case.stored_features if f.dtype == "int"}
-    shown = pd.DataFrame(
+    table = pd.DataFrame(
         {
             name: pd.array(values, dtype="Int64") if name in whole else values
             for name, values in columns.items()
         }
     )
-    timed = use_case.label.event_time or any(view.event_time for view in use_case.views)
-    if timed and EVENT_TIME in frame:
-        shown.insert(0, EVENT_TIME, frame[EVENT_TIME])
+    has_times = use_case.label.event_time or any(view.event_time for view in use_case.views)
+    if has_times and EVENT_TIME in frame:
+        table.insert(0, EVENT_TIME, frame[EVENT_TIME])
     label = use_case.label.name
-    if label in shown:
-        shown.insert(0, label, shown.pop(label))
-    report = TableReport(_sample_rows(shown), title=use_case.title, verbose=0)
-    told = render_note(f"Sort, filter and click a column; {_describe_sample(len(shown))}.")
-    return told + str(report.html_snippet())
+    if label in table:
+        table.insert(0, label, table.pop(label))
+    report = TableReport(_sample_rows(table), title=use_case.title, verbose=0)
+    note = render_note(f"Sort, filter and click a column; {_describe_sample(len(table))}.")
+    return note + str(report.html_snippet())
 
 
 def _sample_rows(frame: pd.DataFrame) -> pd.DataFrame:

@@ -63,11 +63,11 @@ def draw_residuals(title: str, truth: Sequence[float], predictions: Sequence[flo
     points = [(said, true - said) for true, said in _list_finite_points(truth, predictions)]
     if not points:
         return Picture(title, draw_notice(_NO_ROW))
-    ordered = sorted(residual for _, residual in points)
-    low, middle, high = (_compute_quantile(ordered, share) for share in (0.1, 0.5, 0.9))
+    residuals = sorted(residual for _, residual in points)
+    low, middle, high = (_compute_quantile(residuals, share) for share in (0.1, 0.5, 0.9))
     x = build_number_axis([said for said, _ in points], "predicted")
-    y = build_number_axis(ordered, "residual (true − predicted)")
-    boxes = _build_histogram(ordered)
+    y = build_number_axis(residuals, "residual (true − predicted)")
+    boxes = _build_histogram(residuals)
     rows = build_number_axis([], "rows", ends=(0.0, 1.08 * max(box.right for box in boxes)), about=2)
     dots = Curve("", _thin_out(points), GREEN, line=False, size=5, opacity=0.4)
     main, side = (
@@ -128,8 +128,8 @@ def draw_class_curves(title: str, curves: Sequence[ClassCurves], classes: int, r
         width=430,
         height=400,
     )
-    shown = 1 if classes == 2 else classes
-    some = f"; of {shown} classes the {len(curves)} with most rows" if len(curves) < shown else ""
+    eligible = 1 if classes == 2 else classes
+    some = f"; of {eligible} classes the {len(curves)} with most rows" if len(curves) < eligible else ""
     note = (
         f"{rows:,} rows of the hold-out{some}. The numbers: area under the ROC curve (left),"
         " average precision (right). Dotted: a guess."

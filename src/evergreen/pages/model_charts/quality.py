@@ -91,11 +91,11 @@ def draw_calibration(
         for name, line, tint in lines
         if line
     ]
-    drawn = [(line, tint) for _, line, tint in lines if line]
-    wide = 0.84 * _measure_least_gap([each.confidence for each in drawn[-1][0]]) / len(drawn)
+    present = [(line, tint) for _, line, tint in lines if line]
+    wide = 0.84 * _measure_least_gap([each.confidence for each in present[-1][0]]) / len(present)
     boxes = []
-    for number, (line, tint) in enumerate(drawn):
-        shift = wide * (number - len(drawn) / 2)
+    for number, (line, tint) in enumerate(present):
+        shift = wide * (number - len(present) / 2)
         boxes += [
             Box(each.confidence + shift, each.confidence + shift + wide, 0.0, each.rows, tint)
             for each in line
@@ -122,11 +122,11 @@ def draw_training_curve(curve: TrainingCurve) -> Picture:
     x = build_number_axis(curve.trees, "trees", margin=0.02, whole=True)
     guides, remarks = [], []
     if curve.best is not None:
-        judged = dict(zip(curve.trees, curve.validation, strict=False)).get(curve.best)
+        best_loss = dict(zip(curve.trees, curve.validation, strict=False)).get(curve.best)
         text = f"best: {curve.best:,} trees"
-        if judged is not None:
-            text += f", {format_number(judged)}"
-            lines.append(Curve("", [(curve.best, judged)], GREEN, line=False))
+        if best_loss is not None:
+            text += f", {format_number(best_loss)}"
+            lines.append(Curve("", [(curve.best, best_loss)], GREEN, line=False))
         guides.append(Guide((curve.best, y.low), (curve.best, y.high), INK))
         late = x.locate(curve.best) > 0.6
         remarks.append(
@@ -160,17 +160,17 @@ def draw_importance(title: str, importance: Mapping[str, float], most: int = _MO
     ranked = sorted(importance.items(), key=lambda item: -item[1])
     if not ranked:
         return Picture(title, draw_notice("No importance was measured."))
-    shown = ranked[:most]
-    places = max(0, choose_decimals(*(value for _, value in shown)) - 1)
+    greatest = ranked[:most]
+    places = max(0, choose_decimals(*(value for _, value in greatest)) - 1)
     rows = [
         NamedValue(
             shorten_text(name, 48),
             value,
             (format_number(value, places if round(value, places) else None),),
         )
-        for name, value in shown
+        for name, value in greatest
     ]
-    more = f"; the {len(shown)} greatest of {len(ranked)} features" if len(ranked) > len(shown) else ""
+    more = f"; the {len(greatest)} greatest of {len(ranked)} features" if len(ranked) > len(greatest) else ""
     note = f"Mean |SHAP|: how far a feature moves the raw prediction, on average{more}."
     return Picture(title, draw_bars(rows, "importance by feature"), note)
 

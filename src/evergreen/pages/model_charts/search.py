@@ -118,11 +118,11 @@ def _select_dots(trials: Sequence[TrialLoss]) -> tuple[list[_Dot], list[_Dot], f
 
     A trial that was pruned after a few trees has a loss that would squeeze all others at the bottom.
     """
-    ordered = sorted(
+    trials_with_loss = sorted(
         ((trial, trial.loss) for trial in trials if trial.loss is not None), key=lambda item: item[0].number
     )
     of_state = {
-        state: [(trial, loss) for trial, loss in ordered if trial.state == state]
+        state: [(trial, loss) for trial, loss in trials_with_loss if trial.state == state]
         for state in ("complete", "pruned")
     }
     losses = [loss for _, loss in of_state["complete"] or of_state["pruned"]]

@@ -64,12 +64,12 @@ def _render_shares(class_shares: Mapping[str, float]) -> str:
 def _render_features(features: Sequence[FeatureFacts]) -> str:
     if not features:
         return ""
-    shown = features[:_MOST_FEATURES]
+    first = features[:_MOST_FEATURES]
     body = render_table(
-        ("feature", "type", "missing", "meaning"), map(_list_cells, shown), numbers=(2,), kind="features"
+        ("feature", "type", "missing", "meaning"), map(_list_cells, first), numbers=(2,), kind="features"
     )
-    if len(shown) < len(features):
-        body = Html(body + render_note(f"{len(features) - len(shown)} more are in the declaration."))
+    if len(first) < len(features):
+        body = Html(body + render_note(f"{len(features) - len(first)} more are in the declaration."))
     title = f"{format_number(len(features))} features"
     on_demand = sum(feature.on_demand for feature in features)
     if on_demand:

@@ -39,9 +39,9 @@ def _render_slice(each: SliceFacts, with_table: bool) -> str:
     if unknown:
         names = ", ".join(f"{shorten_text(group.name, 36)} ({group.rows:,} rows)" for group in unknown[:5])
         notes.append(f"Without a value: {names}{' and others' if len(unknown) > 5 else ''}.")
-    hidden = len(each.groups) - len(unknown) - _MOST_GROUPS
-    if hidden > 0:
-        notes.append(f"{hidden} more groups.")
+    rest = len(each.groups) - len(unknown) - _MOST_GROUPS
+    if rest > 0:
+        notes.append(f"{rest} more groups.")
     return (
         f'<div class="card"><h3>{escape(shorten_text(each.feature, 60))}{badge}</h3>'
         f"{drawing.to_html() if drawing is not None else ''}"

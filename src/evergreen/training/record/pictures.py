@@ -45,18 +45,18 @@ def draw_answers(
     `search` is the JSON document of the search (`training.search.search_result`), `comparison` that of the
     evaluation, of which "slices" and "calibration" are read. `label`, of shape (n,): class names or numbers.
     """
-    tried, compared = JsonReader(search), JsonReader(comparison)
-    found = SearchFacts.from_json(tried)
+    search_reader, evaluation = JsonReader(search), JsonReader(comparison)
+    facts = SearchFacts.from_json(search_reader)
     pictures = {
-        "plots/training.svg": draw_training_curve(_read_training_curve(use_case, tried)),
-        "search/history.svg": draw_search_history(found.losses),
-        "search/parameters.svg": draw_search_parameters(found.losses),
+        "plots/training.svg": draw_training_curve(_read_training_curve(use_case, search_reader)),
+        "search/history.svg": draw_search_history(facts.losses),
+        "search/parameters.svg": draw_search_parameters(facts.losses),
     }
-    if found.importance:
-        pictures["search/importance.svg"] = draw_search_importance(found.importance)
-    if slices := [SliceFacts.from_json(each) for each in compared.get_objects("slices")]:
+    if facts.importance:
+        pictures["search/importance.svg"] = draw_search_importance(facts.importance)
+    if slices := [SliceFacts.from_json(each) for each in evaluation.get_objects("slices")]:
         pictures["plots/slices.svg"] = draw_slices([each.chart_values for each in slices])
-    if calibration := CalibrationFacts.from_json(compared.get_object("calibration")):
+    if calibration := CalibrationFacts.from_json(evaluation.get_object("calibration")):
         pictures["plots/calibration.svg"] = draw_calibration(
             use_case.title, calibration.bins_before, calibration.bins_after
         )

@@ -30,10 +30,10 @@ def choose_columns(
         if column and column not in table.columns:
             raise _no_such_column(what, column, table.columns)
     roles = [*keys, target, *([time] if time else [])]
-    twice = sorted({column for column in roles if roles.count(column) > 1})
-    if twice:
+    repeated = sorted({column for column in roles if roles.count(column) > 1})
+    if repeated:
         raise UseCaseError(
-            f"the column {', '.join(map(repr, twice))} cannot be two of key, target and time",
+            f"the column {', '.join(map(repr, repeated))} cannot be two of key, target and time",
             hint="give each of --key, --target and --time a column of its own",
         )
     if time:
@@ -52,9 +52,9 @@ def choose_columns(
                 + ("" if time else ", or the column of their time with --time"),
             )
         return ColumnRoles(tuple(keys), target, time, problem), notes
-    found = _find_key(table, inputs, target, time)
-    if found:
-        notes.append(f'"{found}" was taken for the key, by its name; another one is chosen with --key.')
+    key = _find_key(table, inputs, target, time)
+    if key:
+        notes.append(f'"{key}" was taken for the key, by its name; another one is chosen with --key.')
     else:
         if len(inputs) > 1:
             raise UseCaseError(
@@ -65,14 +65,14 @@ def choose_columns(
             "No column names the rows, so a row's number in the file does: new rows belong at its end."
             + _suggest_key(table, inputs, target)
         )
-    return ColumnRoles((found,) if found else (), target, time, problem), notes
+    return ColumnRoles((key,) if key else (), target, time, problem), notes
 
 
 def _no_such_column(what: str, column: str, columns: Mapping[str, Column]) -> UseCaseError:
     same = [name for name in columns if name.strip().lower() == column.strip().lower()]
     near = same or difflib.get_close_matches(column, list(columns), n=1, cutoff=0.5)
-    shown = [f"{name[:40]}..." if len(name) > 40 else name for name in list(columns)[:20]]
-    some = ", ".join(shown) + (" ..." if len(columns) > 20 else "")
+    names = [f"{name[:40]}..." if len(name) > 40 else name for name in list(columns)[:20]]
+    some = ", ".join(names) + (" ..." if len(columns) > 20 else "")
     return UseCaseError(
         f"{what}: the table has no column {column!r}",
         hint=(f"did you mean {near[0]!r}? " if near else "") + f"it has {some}",

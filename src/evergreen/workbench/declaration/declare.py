@@ -73,13 +73,13 @@ class Declaration:
 
 
 def declare_use_case(
-    name: str, source: FileSource, columns: Mapping[str, Column], chosen: ColumnRoles, port: int
+    name: str, source: FileSource, columns: Mapping[str, Column], roles: ColumnRoles, port: int
 ) -> Declaration:
     """The use case that a table makes. Raises UseCaseError when the target or a key cannot be used."""
-    special = {*chosen.keys, chosen.target, chosen.time}
-    first = (*chosen.keys, chosen.target)
-    names = name_columns([*first, *(c for c in columns if c not in special)], places=list(columns))
-    keys = tuple(_declare_key(columns[column], names[column]) for column in chosen.keys) or (
+    role_columns = {*roles.keys, roles.target, roles.time}
+    named_first = (*roles.keys, roles.target)
+    names = name_columns([*named_first, *(c for c in columns if c not in role_columns)], places=list(columns))
+    keys = tuple(_declare_key(columns[column], names[column]) for column in roles.keys) or (
         Key(
             find_free_name("row_no", names.values()),
             "int",
@@ -87,35 +87,35 @@ def declare_use_case(
             column=ROW_NUMBER,
         ),
     )
-    event_time = chosen.time or None
-    label = declare_label(columns[chosen.target], names[chosen.target], source, event_time, chosen.problem)
+    event_time = roles.time or None
+    label = declare_label(columns[roles.target], names[roles.target], source, event_time, roles.problem)
     features: list[Feature] = []
     comments: dict[str, str] = {}
     left_out: list[OmittedColumn] = []
-    for column in (each for each in columns.values() if each.name not in special):
-        made = declare_feature(column, names[column.name])
-        if isinstance(made, OmittedColumn):
-            left_out.append(made)
+    for column in (each for each in columns.values() if each.name not in role_columns):
+        outcome = declare_feature(column, names[column.name])
+        if isinstance(outcome, OmittedColumn):
+            left_out.append(outcome)
         else:
-            features.append(made.feature)
-            if made.comment:
-                comments[made.feature.name] = made.comment
+            features.append(outcome.feature)
+            if outcome.comment:
+                comments[outcome.feature.name] = outcome.comment
     features, too_many = _drop_excess_features(features, keys, label)
     left_out += too_many
     inputs = sum(feature.used_by_model for feature in features)
     if not inputs:
         raise UseCaseError(
-            f"no column beside {', '.join(sorted(special - {''}))} tells the model anything"
+            f"no column beside {', '.join(sorted(role_columns - {''}))} tells the model anything"
             + (
                 f" ({'; '.join(f'{each.column} {each.reason}' for each in left_out[:3])})" if left_out else ""
             ),
             hint=" ".join(find_doubts(columns)) or "give a file with columns whose values return, or numbers",
         )
-    rows = columns[chosen.target].rows - columns[chosen.target].gaps
+    rows = columns[roles.target].rows - columns[roles.target].gaps
     use_case = UseCase(
         name=name,
         title=name.replace("_", " ").capitalize(),
-        meaning=f'Predicts "{chosen.target}" from {inputs} column{"s" if inputs > 1 else ""} of a table.',
+        meaning=f'Predicts "{roles.target}" from {inputs} column{"s" if inputs > 1 else ""} of a table.',
         entity=Entity(_name_entity(keys), keys),
         views=(
             FeatureView(
@@ -130,7 +130,7 @@ def declare_use_case(
         label=dataclasses.replace(label, contract=_CONTRACT),
         split="time" if event_time else "stratified",
         tuning=_TUNING,
-        gate=_declare_gate(label, columns[chosen.target], rows),
+        gate=_declare_gate(label, columns[roles.target], rows),
         drift=DriftPolicy(min_features=min(inputs, 2 + inputs // 10), min_rows=200),
         serving=Serving(port=port),
     )
@@ -204,13 +204,13 @@ def _drop_excess_features(
     row = sum(4 * KEY_CHARACTERS + 2 for key in keys if key.dtype == "text")
     row += 2 * (4 * CATEGORY_CHARACTERS + 2) * bool(label.classes)
     page = 0
-    kept: set[str] = set()
+    names: set[str] = set()
     for feature in sorted(features, key=lambda each: not each.used_by_model):
         row_cost = 8 if feature.numeric else 4 * CATEGORY_CHARACTERS + 2 if feature.dtype == "category" else 0
         page_cost = 8 if feature.numeric else 21
         if row + row_cost <= ROW_BYTES and page + page_cost <= PAGE_BYTES:
             row, page = row + row_cost, page + page_cost
-            kept.add(feature.name)
+            names.add(feature.name)
     reason = "does not fit into a row of the store beside the others"
-    dropped = [OmittedColumn(each.source_column, reason) for each in features if each.name not in kept]
-    return [each for each in features if each.name in kept], dropped
+    dropped = [OmittedColumn(each.source_column, reason) for each in features if each.name not in names]
+    return [each for each in features if each.name in names], dropped

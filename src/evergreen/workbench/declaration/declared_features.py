@@ -123,18 +123,18 @@ def _declare_number(column: Column, name: str) -> FeatureDeclaration:
 
 
 def _declare_category(column: Column, name: str) -> FeatureDeclaration:
-    known = _has_listable_values(column) and min(column.values.values()) >= _KNOWN_WELL
+    complete = _has_listable_values(column) and min(column.values.values()) >= _KNOWN_WELL
     comment = ""
     if column.code:
         comment = "Kept as text, because of its leading zeros."
-    elif _has_listable_values(column) and not known:
+    elif _has_listable_values(column) and not complete:
         rare = min(column.values, key=lambda value: (column.values[value], value))
         comment = f"Not limited to these values: {_quote_value(rare)} is so rare that there may be others."
     feature = Feature(
         name,
         "category",
         _meaning(column),
-        allowed=tuple(sorted(column.values)) if known else (),
+        allowed=tuple(sorted(column.values)) if complete else (),
         max_null_share=compute_null_limit(column),
         column=_column(column, name),
         severity=_GUESSED,

@@ -17,8 +17,8 @@ _DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b.*")
 
 def find_doubts(columns: Mapping[str, Column]) -> list[str]:
     """A sentence per doubt, with what to do: no header line, numbers and dates in a form that is not read."""
-    found = [_describe_doubt(column) for column in columns.values()]
-    return [*_describe_header_doubts(columns), *(sentence for sentence in found if sentence)]
+    sentences = [_describe_doubt(column) for column in columns.values()]
+    return [*_describe_header_doubts(columns), *(sentence for sentence in sentences if sentence)]
 
 
 def _describe_header_doubts(names: Iterable[str]) -> list[str]:

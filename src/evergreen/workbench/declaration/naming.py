@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from pydantic import BaseModel
+
 from evergreen.usecase import NAME, RESERVED_COLUMNS
 
 _LONGEST = 48
@@ -18,12 +20,12 @@ def name_columns(columns: Iterable[str], places: Sequence[str]) -> dict[str, str
     """A valid, unused name for each column: "fixed acidity" becomes fixed_acidity, "PassengerId"
     passenger_id, "2nd floor" n_2nd_floor, a column of emoji only column_7 by its place among all columns
     of the table (1 is the first). Those that come first may choose first."""
-    used: set[str] = set()
-    found = {}
+    used_names: set[str] = set()
+    names = {}
     for column in columns:
-        found[column] = find_free_name(make_slug(column) or f"column_{places.index(column) + 1}", used)
-        used.add(found[column])
-    return found
+        names[column] = find_free_name(make_slug(column) or f"column_{places.index(column) + 1}", used_names)
+        used_names.add(names[column])
+    return names
 
 
 def make_slug(text: str) -> str:
@@ -37,13 +39,13 @@ def make_slug(text: str) -> str:
     return name[:_LONGEST].rstrip("_")
 
 
-def find_free_name(name: str, used: Iterable[str]) -> str:
+def find_free_name(name: str, used_names: Iterable[str]) -> str:
     """That name, or the next one with a number, which is neither used nor reserved."""
-    taken = set(used)
+    unavailable = set(used_names)
     if not is_usable_name(name):
         name = f"{name[: _LONGEST - 6]}_value"
     candidate, number = name, 1
-    while candidate in taken or not is_usable_name(candidate):
+    while candidate in unavailable or not is_usable_name(candidate):
         number += 1
         ending = f"_{number}"
         candidate = f"{name[: _LONGEST - len(ending)]}{ending}"
@@ -52,8 +54,6 @@ def find_free_name(name: str, used: Iterable[str]) -> str:
 
 def is_usable_name(name: str) -> bool:
     """Whether it may be a column, a parameter of an on-demand feature and a field of a request."""
-    from pydantic import BaseModel
-
     reserved = name in RESERVED_COLUMNS or keyword.iskeyword(name) or hasattr(BaseModel, name)
     return bool(NAME.fullmatch(name)) and not reserved
 

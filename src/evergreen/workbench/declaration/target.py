@@ -22,8 +22,8 @@ def declare_label(
     `problem`, numbers are taken as that kind instead. Raises UseCaseError when the column cannot be a target.
     """
     classes = _choose_classes(column, problem)
-    known = f"{column.rows - column.gaps:,} rows have one" if column.gaps else "every row has one"
-    what = f"{', '.join(classes[:-1])} or {classes[-1]}; {known}" if classes else describe_column(column)
+    labelled = f"{column.rows - column.gaps:,} rows have one" if column.gaps else "every row has one"
+    what = f"{', '.join(classes[:-1])} or {classes[-1]}; {labelled}" if classes else describe_column(column)
     return Label(
         name=name,
         source=source,
