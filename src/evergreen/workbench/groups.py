@@ -1,4 +1,4 @@
-"""The target by group: how it is spread over each feature's categories or quantile bins."""
+"""The target by group: its classes or mean in each category or quantile bin of a feature."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FeatureGroups:
 def group_by_feature(
     columns: dict[str, np.ndarray], target: np.ndarray, classes: Sequence[str]
 ) -> list[FeatureGroups]:
-    """Every feature's groups, what explains most first.
+    """Every feature's groups, the feature that explains most first.
 
     `columns`: arrays of shape (rows,), float64 with NaN or objects of str or None; `target` of the same
     shape: objects among `classes`, or float64 when there are none.

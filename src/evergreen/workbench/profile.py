@@ -44,15 +44,15 @@ def write_profile(
     """
     declared = load_use_case(use_case, settings)
     moment = as_of or datetime.now(UTC)
-    frame, labelled = _rows(settings, declared, moment)
-    columns = _columns(declared, frame, labelled)
+    frame, labelled = _read_rows(settings, declared, moment)
+    columns = _build_columns(declared, frame, labelled)
     text = render_page(
         f"{declared.title}: the data",
         [
             declared.meaning,
             f"As of {moment:%Y-%m-%d %H:%M} UTC. {_describe_rows(declared, len(frame), labelled)}",
         ],
-        _sections(settings, declared, moment, frame, columns, labelled),
+        _build_sections(settings, declared, moment, frame, columns, labelled),
     )
     target = output or settings.home / "profiles" / f"{use_case}.html"
     if target.is_dir():
@@ -69,7 +69,7 @@ def write_profile(
     return target
 
 
-def _rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.DataFrame, bool]:
+def _read_rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.DataFrame, bool]:
     """The training set and True, or where no row has a label yet the newest stored rows and False."""
     database = get_engine(settings)
     try:
@@ -85,6 +85,7 @@ def _rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.Da
 
 
 def _describe_rows(use_case: UseCase, rows: int, labelled: bool) -> str:
+    """A sentence about what the rows of the page are."""
     if labelled:
         return (
             f"{rows:,} labelled rows: what a model would be trained on, as it was known at each label's time."
@@ -92,7 +93,7 @@ def _describe_rows(use_case: UseCase, rows: int, labelled: bool) -> str:
     return f"{rows:,} stored rows, the newest of each {use_case.entity.name}: no label is known yet."
 
 
-def _columns(use_case: UseCase, frame: pd.DataFrame, labelled: bool) -> dict[str, np.ndarray]:
+def _build_columns(use_case: UseCase, frame: pd.DataFrame, labelled: bool) -> dict[str, np.ndarray]:
     """Stored and on-demand features, and the label: arrays of shape (rows,)."""
     columns = add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case))
     if labelled:
@@ -101,7 +102,7 @@ def _columns(use_case: UseCase, frame: pd.DataFrame, labelled: bool) -> dict[str
     return columns
 
 
-def _sections(
+def _build_sections(
     settings: Settings,
     use_case: UseCase,
     as_of: datetime,
@@ -109,18 +110,20 @@ def _sections(
     columns: Mapping[str, np.ndarray],
     labelled: bool,
 ) -> list[Section]:
+    """The sections of the page; the target by group only where rows have a label."""
     sections = [
-        Section("The store", _store(settings, use_case, as_of)),
-        Section("Features", _features(use_case, columns)),
+        Section("The store", _render_store(settings, use_case, as_of)),
+        Section("Features", _render_features(use_case, columns)),
     ]
     if labelled:
         sections.append(Section("Target by group", _render_target_groups(use_case, columns)))
-    sections.append(Section("Correlations", _correlations(use_case, columns)))
-    sections.append(Section("Every column", _report(use_case, frame, columns)))
+    sections.append(Section("Correlations", render_correlation_section(use_case, columns)))
+    sections.append(Section("Every column", _render_report(use_case, frame, columns)))
     return sections
 
 
-def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
+def _render_store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
+    """Rows, keys and the newest event of each table, and the last ingest."""
     facts = summarize_store(get_engine(settings), use_case)
     rows = [
         (name, f"{view['rows']:,}", f"{view['keys']:,}", *_format_newest(view["newest_event_time"], as_of))
@@ -141,6 +144,7 @@ def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
 
 
 def _format_newest(moment: str | None, as_of: datetime) -> tuple[str, str]:
+    """The moment of the newest row, in UTC, and its age at `as_of`."""
     if moment is None:
         return "none", ""
     newest = datetime.fromisoformat(moment)
@@ -151,7 +155,8 @@ def _format_newest(moment: str | None, as_of: datetime) -> tuple[str, str]:
     return f"{newest:%Y-%m-%d %H:%M}", f"{hours / 24:,.1f} days" if hours >= 48 else f"{hours:,.1f} hours"
 
 
-def _features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
+def _render_features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
+    """A table of all declared features with their missing shares and numbers of different values."""
     places = {feature.name: view.name for view in use_case.views for feature in view.features}
     model_inputs = {feature.name for feature in use_case.model_features}
     rows = []
@@ -164,14 +169,15 @@ def _features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
                 *(feature.name, places.get(feature.name, "on demand"), feature.dtype),
                 *(f"{missing:.1%}", f"{pd.Series(values).nunique():,}"),
                 "yes" if feature.name in model_inputs else "no",
-                *(_domain(feature), feature.meaning),
+                *(_describe_domain(feature), feature.meaning),
             )
         )
     header = ("feature", "view", "type", "missing", "different", "in the model", "domain", "meaning")
     return render_table(header, rows, numbers=(3, 4))
 
 
-def _domain(feature: Feature | OnDemandFeature) -> str:
+def _describe_domain(feature: Feature | OnDemandFeature) -> str:
+    """The values that a feature may have, or what an on-demand feature is computed from."""
     if isinstance(feature, OnDemandFeature):
         return f"of {', '.join(feature.inputs)}"
     if feature.allowed:
@@ -185,6 +191,7 @@ def _domain(feature: Feature | OnDemandFeature) -> str:
 
 
 def _render_target_groups(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
+    """A card per input of the model: how the target is spread over the input's groups."""
     label = use_case.label
     inputs = {feature.name: columns[feature.name] for feature in use_case.model_features}
     groups = group_by_feature(inputs, columns[label.name], label.classes)
@@ -211,12 +218,9 @@ def _render_target_groups(use_case: UseCase, columns: Mapping[str, np.ndarray]) 
     )
 
 
-def _correlations(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
-    numbers = {
-        feature.name: columns[feature.name]
-        for feature in use_case.model_features
-        if feature.numeric and np.unique(columns[feature.name][:1000]).size > 1
-    }
+def render_correlation_section(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
+    """Rank correlations of the model's numeric inputs, with the target where it is a number or binary."""
+    numbers = {feature.name: columns[feature.name] for feature in use_case.model_features if feature.numeric}
     label = use_case.label
     if label.name in columns:
         values = columns[label.name]
@@ -224,15 +228,16 @@ def _correlations(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
             numbers = {f"{label.name} = {label.classes[-1]}": (values == label.classes[-1]) * 1.0, **numbers}
         elif use_case.problem == "regression":
             numbers = {label.name: values, **numbers}
-    if len(numbers) < 2:
-        return render_note("Fewer than two numbers: nothing to correlate.")
     frame = _sample_rows(pd.DataFrame(numbers))
+    frame = frame.loc[:, frame.nunique() > 1]  # with a constant nothing is correlated
+    if frame.shape[1] < 2:
+        return render_note("Fewer than two numbers: nothing to correlate.")
     note = f"Spearman's rank correlations of numbers, {_describe_sample(len(columns[next(iter(columns))]))}."
     return render_note(note) + render_correlations(frame)
 
 
-def _report(use_case: UseCase, frame: pd.DataFrame, columns: Mapping[str, np.ndarray]) -> str:
-    """skrub's TableReport: every column's values, distribution, and what goes with what."""
+def _render_report(use_case: UseCase, frame: pd.DataFrame, columns: Mapping[str, np.ndarray]) -> str:
+    """skrub's TableReport: every column's values and distribution, and associations of columns."""
     whole = {f.name for f in use_case.stored_features if f.dtype == "int"}
     table = pd.DataFrame(
         {
@@ -252,6 +257,7 @@ def _report(use_case: UseCase, frame: pd.DataFrame, columns: Mapping[str, np.nda
 
 
 def _sample_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows, or SAMPLE_ROWS of them in their order, the same ones each time."""
     if len(frame) <= SAMPLE_ROWS:
         return frame
     return frame.sample(SAMPLE_ROWS, random_state=_SEED).sort_index()

@@ -1,4 +1,4 @@
-"""Statistics of a table's columns, gathered batch by batch: kinds of values, ranges, gaps, different values."""
+"""Statistics of a table's columns, gathered batch by batch: kinds of values, ranges, gaps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a table's columns hold to a whole use case: views, label, split, gate, drift."""
+"""A whole use case, made from statistics of a table's columns: views, label, split, gate, drift."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from evergreen.workbench.declaration.doubts import find_doubts
 from evergreen.workbench.declaration.naming import find_free_name, make_slug, name_columns
 from evergreen.workbench.declaration.target import declare_label
 
-# What an ended search is worth: on few rows ten tries take seconds, on many each takes long.
+# Few trials, and a limit in seconds: on few rows they take seconds, on many each takes long.
 _TUNING = Tuning(
     space=(
         Between("depth", 4, 7),
@@ -48,14 +48,17 @@ _TUNING = Tuning(
     iterations=400,
 )
 
-# Types are guesses too. Rows that a column cannot hold are set aside, up to a fifth of them: more, and the
-# file is probably another one.
+# Types are inferred too, and may be wrong. Rows that a column cannot hold are set aside, up to a fifth of
+# a file: where there are more, it is probably a file of another table.
 _CONTRACT = Contract(max_rejected_share=0.2)
 
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """Which columns are what: `keys` (none: the row number), `target` and `time` ("" for none)."""
+    """The columns that are `keys` (none: the row number), `target` and `time` ("" for none).
+
+    `problem` is the kind of problem that people chose, None to infer it.
+    """
 
     keys: tuple[str, ...]
     target: str
@@ -65,7 +68,7 @@ class ColumnRoles:
 
 @dataclass(frozen=True)
 class Declaration:
-    """A use case, and what its reader should be told: comments by feature, columns that became none."""
+    """A use case, comments for its reader by feature, and the columns that became no feature."""
 
     use_case: UseCase
     comments: Mapping[str, str]
@@ -75,7 +78,10 @@ class Declaration:
 def declare_use_case(
     name: str, source: FileSource, columns: Mapping[str, Column], roles: ColumnRoles, port: int
 ) -> Declaration:
-    """The use case that a table makes. Raises UseCaseError when the target or a key cannot be used."""
+    """The use case for a table, served at `port`.
+
+    Raises UseCaseError when the target or a key cannot be used, or no other column can be an input.
+    """
     role_columns = {*roles.keys, roles.target, roles.time}
     named_first = (*roles.keys, roles.target)
     names = name_columns([*named_first, *(c for c in columns if c not in role_columns)], places=list(columns))
@@ -143,6 +149,7 @@ def stratify_holdout(use_case: UseCase) -> UseCase:
 
 
 def _declare_key(column: Column, name: str) -> Key:
+    """The key of that name. Raises UseCaseError where values are missing, or neither text nor whole."""
     if column.unusable or column.gaps or (column.text and column.empty):
         what = column.unusable or f"has no value in {column.gaps:,} of {column.rows:,} rows"
         raise UseCaseError(
@@ -165,7 +172,7 @@ def _all_whole(column: Column) -> bool:
 
 
 def _name_entity(keys: Sequence[Key]) -> str:
-    """What a row is about, by its key: passenger_id is of a passenger."""
+    """The name of what a row is about, by its key: passenger for passenger_id."""
     first = keys[0]
     if first.column == ROW_NUMBER:
         return "row"
@@ -176,8 +183,10 @@ def _name_entity(keys: Sequence[Key]) -> str:
 
 
 def _declare_gate(label: Label, column: Column, rows: int) -> Gate:
-    """The metric that suits the problem, how far chance may put a first model behind the baseline, and as the
-    floor what a guess reaches that knows no feature: no such model may go live."""
+    """The metric for the problem, how far by chance a first model may be behind the baseline, and a floor.
+
+    The floor is what a guess without features reaches: no worse model may go live.
+    """
     holdout = max(20.0, 0.2 * rows)
     if label.problem == "regression":
         slack = -_round_to_two_digits(0.4 * column.deviation / math.sqrt(holdout))
@@ -200,7 +209,10 @@ def _round_to_two_digits(value: float) -> float:
 def _drop_excess_features(
     features: Sequence[Feature], keys: Sequence[Key], label: Label
 ) -> tuple[list[Feature], list[OmittedColumn]]:
-    """As many features as a row of MariaDB holds: what the model does not use goes first, then the last."""
+    """As many features as a row of MariaDB holds, and the others.
+
+    Features that the model does not use are dropped first, then the last ones.
+    """
     row = sum(4 * KEY_CHARACTERS + 2 for key in keys if key.dtype == "text")
     row += 2 * (4 * CATEGORY_CHARACTERS + 2) * bool(label.classes)
     page = 0

@@ -46,7 +46,7 @@ class _Node:
 
 
 def render_declaration(declaration: Declaration, notes: Sequence[str], origin: str) -> str:
-    """The text of a use case's `__init__.py`. `said` tells where it came from; `notes` are its comments."""
+    """The text of a use case's `__init__.py`: `origin` ends its first line, `notes` become comments."""
     use_case = declaration.use_case
     view = use_case.views[0]
     vocabulary = {
