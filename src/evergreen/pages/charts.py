@@ -46,17 +46,18 @@ def render_dot(
     `line` marks another value. A value beyond the ends becomes an arrow at that end.
     """
 
-    def place(number: float) -> float:
+    def locate(number: float) -> float:
+        """Where a number is on the track, from 0 to 1."""
         share = (number - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.5
         return min(1.0, max(0.0, share))
 
-    parts = "" if line is None else f'<i class="line" style="left:{place(line):.2%}"></i>'
+    parts = "" if line is None else f'<i class="line" style="left:{locate(line):.2%}"></i>'
     if interval is not None:
-        low, high = place(interval[0]), place(interval[1])
+        low, high = locate(interval[0]), locate(interval[1])
         parts += f'<i class="span" style="left:{low:.2%};width:{high - low:.2%};background:{tint}"></i>'
     slack = 1e-9 * max(1.0, abs(ends[0]), abs(ends[1]))
     if ends[0] - slack <= value <= ends[1] + slack:
-        parts += f'<i class="dot" style="left:{place(value):.2%};background:{tint}"></i>'
+        parts += f'<i class="dot" style="left:{locate(value):.2%};background:{tint}"></i>'
     else:
         side, arrow = ("left", "◂") if value < ends[0] else ("right", "▸")
         parts += f'<i class="off" style="{side}:0;color:{tint}">{arrow}</i>'

@@ -1,4 +1,4 @@
-"""The colours of pages and pictures."""
+"""The colours of pages and charts, written as `#rrggbb`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SOFT = "#5d6f66"
 LINE = "#dbe5df"
 PALE = "#b9d9c6"
 
-# For classes, in their order.
+# The colours of classes, in the order of the classes.
 COLOURS = (GREEN, AMBER, BLUE, RED, "#7a5ea8", "#4aa7a0", "#9a9a3a", "#c46a9b", "#6b7a71", "#1f4e79")
 
 
 def choose_colour(place: int) -> str:
-    """The colour of the class at that place."""
+    """The colour of the class at that place (from 0); the colours repeat after ten."""
     return COLOURS[place % len(COLOURS)]
 
 

@@ -21,7 +21,7 @@ _METRIC_NAMES = {
 
 
 def parse_number(value: object) -> float | None:
-    """The number, or None for whatever is none: missing, infinite, not a number."""
+    """The value as a finite number; None for anything else, truth values and NaN included."""
     if isinstance(value, bool) or value is None:
         return None
     try:
@@ -32,7 +32,7 @@ def parse_number(value: object) -> float | None:
 
 
 def choose_decimals(*values: object) -> int:
-    """How many decimals show three or four digits of the greatest of the values."""
+    """How many decimals the greatest of the values needs to show three or four digits."""
     sizes = [abs(number) for value in values if (number := parse_number(value))]
     if not sizes:
         return 1
@@ -41,7 +41,10 @@ def choose_decimals(*values: object) -> int:
 
 
 def format_number(value: object, places: int | None = None) -> str:
-    """A number with thousands separators and three or four digits, or just as many decimals."""
+    """A number with thousands separators and three or four digits, or with `places` decimals.
+
+    What is no finite number becomes a dash.
+    """
     number = parse_number(value)
     if number is None:
         return NOTHING
@@ -56,13 +59,13 @@ def format_number(value: object, places: int | None = None) -> str:
 
 
 def format_difference(value: object, places: int | None = None) -> str:
-    """A difference, with its sign."""
+    """A number with its sign, also where it is positive."""
     text = format_number(value, places)
     return text if text == NOTHING or text.startswith("-") else f"+{text}"
 
 
 def format_percent(share: object) -> str:
-    """A share from 0 to 1 as a percentage, with a decimal only where it tells something."""
+    """A share from 0 to 1 as a percentage with one decimal; 0 % and 100 % without."""
     number = parse_number(share)
     if number is None:
         return NOTHING
@@ -72,7 +75,7 @@ def format_percent(share: object) -> str:
 
 
 def format_bytes(count: object) -> str:
-    """Bytes as kB, MB or GB."""
+    """A number of bytes in kB, MB or GB (powers of 1000)."""
     number = parse_number(count)
     if number is None:
         return NOTHING
@@ -83,7 +86,7 @@ def format_bytes(count: object) -> str:
 
 
 def format_moment(text: object) -> str:
-    """An ISO 8601 moment to the minute, in UTC; what is no moment stays as it is."""
+    """An ISO 8601 moment to the minute, in UTC; any other text unchanged, nothing as a dash."""
     if not text:
         return NOTHING
     try:
@@ -96,7 +99,7 @@ def format_moment(text: object) -> str:
 
 
 def format_value(value: object) -> str:
-    """Any value of a JSON document."""
+    """A value of a JSON document as text: yes and no, numbers, lists with commas."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
@@ -114,13 +117,13 @@ def format_metric_name(metric: str) -> str:
 
 
 def shorten_text(text: object, most: int = 60) -> str:
-    """One line of at most that many characters."""
+    """The text on one line of at most `most` characters; a longer one ends in an ellipsis."""
     line = " ".join(str(text).split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
 def compute_ticks(low: float, high: float, about: int = 5) -> Sequence[float]:
-    """Round values between two ends, about so many, 1, 2 or 5 times a power of ten apart."""
+    """Round values between two ends, about `about` of them, 1, 2 or 5 times a power of ten apart."""
     span = high - low
     if not span > 0:
         return (low,)
@@ -132,7 +135,7 @@ def compute_ticks(low: float, high: float, about: int = 5) -> Sequence[float]:
 
 
 def choose_tick_decimals(marks: Sequence[float]) -> int:
-    """The decimals that tell neighbouring marks apart."""
+    """How many decimals equally spaced marks need to be written exactly."""
     if len(marks) < 2:
         return min(4, choose_decimals(*marks))
     step = abs(marks[1] - marks[0])

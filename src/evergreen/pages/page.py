@@ -61,19 +61,20 @@ def render_table(
     """
     right = dict.fromkeys(numbers, ' class="number"')
 
-    def cells(tag: str, values: Sequence[object]) -> str:
+    def render_cells(tag: str, values: Sequence[object]) -> str:
+        """The cells of a row, as `td` or `th` elements."""
         return "".join(
             f"<{tag}{right.get(i, '')}>{render_value(each)}</{tag}>" for i, each in enumerate(values)
         )
 
-    head = cells("th", header)
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    head = render_cells("th", header)
+    body = "".join(f"<tr>{render_cells('td', row)}</tr>" for row in rows)
     top = f"<thead><tr>{head}</tr></thead>" if any(header) else ""
     attribute = f' class="{kind}"' if kind else ""
     return Html(f'<div class="scroll"><table{attribute}>{top}<tbody>{body}</tbody></table></div>')
 
 
-def render_facts(facts: Mapping[str, object]) -> Html:
+def render_facts(facts: Mapping[str, str | None]) -> Html:
     """Names and their values, side by side; a value that is None or empty is left out."""
     pairs = "".join(
         f"<dt>{escape(name)}</dt><dd>{render_value(value)}</dd>"

@@ -122,9 +122,11 @@ def draw_plot(
     frame = _Frame(left, right, top, bottom)
 
     def place_x(value: float) -> float:
+        """The pixel of a value on the x axis."""
         return left + x.locate(value) * (right - left)
 
     def place_y(value: float) -> float:
+        """The pixel of a value on the y axis."""
         return bottom - y.locate(value) * (bottom - top)
 
     foot = 8.0

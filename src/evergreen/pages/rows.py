@@ -63,6 +63,7 @@ def draw_dots(
     bottom = top + _ROW_HEIGHT * len(rows)
 
     def place_x(value: float) -> float:
+        """The pixel of a value on the common scale."""
         return start + axis.locate(value) * (end - start)
 
     middles = [top + _ROW_HEIGHT * (number + 0.5) for number in range(len(rows))]

@@ -73,6 +73,7 @@ def _render_origin(facts: CardFacts) -> str:
     """The ids and digests with which rows, run and model are found again."""
 
     def render_code(value: str | None) -> Html | None:
+        """An id in a fixed-width font."""
         return Html(f"<code>{escape(shorten_text(value, 128))}</code>") if value else None
 
     return render_facts(

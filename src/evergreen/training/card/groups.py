@@ -72,6 +72,7 @@ def _render_all_metrics(each: SliceFacts) -> str:
     }
 
     def list_cells(title: object, metrics: Mapping[str, float]) -> tuple[object, ...]:
+        """A row of the table."""
         return (title, *(format_number(metrics.get(name), places[name]) for name in names))
 
     rows = [list_cells(shorten_text(group.name, 36), group.metrics) for group in groups]
