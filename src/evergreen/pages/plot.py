@@ -22,7 +22,7 @@ Point = tuple[float, float]
 Place = Callable[[float], float]
 
 _RIGHT = 14
-_TURN = 35  # degrees by which names along the x axis are turned where they do not fit
+_TURN = 35  # degrees by which names along the x axis are turned where they do not fit otherwise
 _MOST_NAME_WIDTH = 110
 # A line's points that lie closer to its neighbours' connection than this, in pixels, are left out.
 _TOLERANCE = 0.25
@@ -104,9 +104,10 @@ def draw_plot(
 ) -> Drawing:
     """Curves and boxes over a pair of axes.
 
-    `height` is that of the area between the axes with its labels; a legend of several lines and turned names
-    below the x axis add to it. `left` is the room for the labels of the y axis, so that plots below each
-    other can be aligned (see `measure_left`).
+    `height` is that of the area between the axes with the labels below it; titles, the lines of the legend
+    and slanted names below the x axis add to it. `left` is the room for the labels of the y axis, by which
+    plots below each other are aligned (see `measure_left`). Without `x_labels` or `y_labels` an axis has
+    neither labels nor title.
     """
     left = measure_left(y) if left is None else left
     if not y_labels:
@@ -117,7 +118,7 @@ def draw_plot(
     top = 10.0 + head + 20 * len(lines)
     title = [draw_text(left, 14, y.title, width=width - left)] if y.title and y_labels else []
     right = width - _RIGHT
-    slanted = x_labels and _needs_turning(x, right - left)
+    slanted = x_labels and _needs_slanting(x, right - left)
     bottom = top + height - 52
     frame = _Frame(left, right, top, bottom)
 
@@ -170,6 +171,7 @@ def _arrange_legend(curves: Sequence[Curve], width: float) -> list[list[tuple[fl
 
 
 def _draw_legend(lines: Sequence[Sequence[tuple[float, Curve]]], left: float, top: float) -> str:
+    """A piece of each curve with its name, in lines from `top` on."""
     parts = []
     for number, line in enumerate(lines):
         y = top + 20 * number
@@ -182,13 +184,14 @@ def _draw_legend(lines: Sequence[Sequence[tuple[float, Curve]]], left: float, to
 
 
 def _draw_y_axis(y: Axis, place: Place, frame: _Frame, labels: bool) -> str:
+    """The grid lines at the ticks of the y axis, their labels, and the line of the x axis."""
     grid = "".join(f"M{frame.left:.1f} {place(mark):.1f}H{frame.right:.1f}" for mark, _ in y.ticks)
     texts = [draw_text(frame.left - 8, place(mark) + 4, label) for mark, label in (y.ticks if labels else ())]
     base = f"M{frame.left:.1f} {frame.bottom:.1f}H{frame.right:.1f}"
     return f'<path d="{grid}{base}" stroke="{LINE}" fill="none"/>{group_texts(texts, anchor="end")}'
 
 
-def _needs_turning(x: Axis, width: float) -> bool:
+def _needs_slanting(x: Axis, width: float) -> bool:
     """Whether neighbouring names of categories would run into each other."""
     if not x.categories or not x.ticks:
         return False
@@ -270,7 +273,8 @@ def draw_curve_dots(curve: Curve, points: Sequence[Point]) -> str:
 
 
 def _thin_line(points: Sequence[Point]) -> list[Point]:
-    """The points of a line without those that make no visible difference (Douglas and Peucker's way)."""
+    """The points of a line without those that make no visible difference (Ramer, Douglas and Peucker)."""
+    points = _drop_near_points(points)
     needed = {0, len(points) - 1}
     spans = [(0, len(points) - 1)]
     while spans:
@@ -284,6 +288,15 @@ def _thin_line(points: Sequence[Point]) -> list[Point]:
             needed.add(farthest)
             spans += [(first, farthest), (farthest, last)]
     return [points[i] for i in sorted(needed)]
+
+
+def _drop_near_points(points: Sequence[Point]) -> Sequence[Point]:
+    """The points without those that hardly move away from the one before; the last one stays."""
+    distinct = [points[0]]
+    for point in points[1:-1]:
+        if math.dist(point, distinct[-1]) > _TOLERANCE:
+            distinct.append(point)
+    return [*distinct, points[-1]]
 
 
 def _measure_distance(point: Point, start: Point, end: Point) -> float:

@@ -34,6 +34,8 @@ from evergreen.training.card.json_reader import JsonReader
 from evergreen.training.card.search_facts import SearchFacts
 from evergreen.usecase import UseCase
 
+# A curve over millions of rows has as many points; no more are kept than can be told apart.
+_CURVE_CELLS = 1_000
 _MOST_CURVES = 8  # of many classes those with most rows have ROC and precision-recall curves
 
 
@@ -121,13 +123,21 @@ def draw_curves_of_classes(use_case: UseCase, label: np.ndarray, scores: Scores)
                 name=name,
                 place=place,
                 share=counts[name] / len(truth),
-                roc=list(zip(false_rate.tolist(), true_rate.tolist(), strict=True)),
-                precision_recall=list(zip(recall.tolist(), precision.tolist(), strict=True)),
+                roc=_list_points(false_rate, true_rate),
+                precision_recall=_list_points(recall, precision),
                 area=float(metrics.auc(false_rate, true_rate)),
                 average_precision=float(metrics.average_precision_score(positive, chance)),
             )
         )
     return draw_class_curves(use_case.title, curves, len(classes), len(truth))
+
+
+def _list_points(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+    """The points of a curve in the unit square, without those that are not a thousandth away from others."""
+    cells = np.round(np.column_stack([x, y]) * _CURVE_CELLS)
+    moves = np.any(np.diff(cells, axis=0) != 0, axis=1)
+    places = np.unique([0, *(np.flatnonzero(moves) + 1), len(x) - 1])
+    return list(zip(x[places].tolist(), y[places].tolist(), strict=True))
 
 
 def _read_training_curve(use_case: UseCase, search: JsonReader) -> TrainingCurve:
