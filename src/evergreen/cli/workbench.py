@@ -61,7 +61,7 @@ def declare_use_case(
     `evergreen new churn --from "landing/*.parquet" --key client_id --target left --time month`
     """
     with err.status(f"reading {source}") as status_line:
-        declaration = new_use_case.create_use_case(
+        created = new_use_case.create_use_case(
             load_settings(),
             name,
             source,
@@ -71,7 +71,8 @@ def declare_use_case(
             problem=problem.value if problem else None,
             progress=lambda rows: status_line.update(f"reading {source}: {rows:,} rows"),
         )
-    show_facts(declaration, as_json, lambda: render_new_use_case(declaration))
+    facts = created.to_json()
+    show_facts(facts, as_json, lambda: render_new_use_case(facts))
 
 
 @app.command("profile")
