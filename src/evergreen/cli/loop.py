@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
@@ -18,6 +18,9 @@ from evergreen.errors import SettingsError
 from evergreen.settings import load_settings
 from evergreen.stack.view import render_outcome
 from evergreen.usecase import NAME
+
+if TYPE_CHECKING:
+    from evergreen.scoring.file import FileResult
 
 # How many refused rows a person is told of.
 _MAX_REFUSALS_SHOWN = 5
@@ -258,7 +261,7 @@ def _render_verb_result(outcome: dict[str, Any]) -> RenderableType:
     return Group(*([Text(said)] if said else []), render_outcome(facts))
 
 
-def _render_score_result(outcome: dict[str, Any]) -> RenderableType:
+def _render_score_result(outcome: FileResult) -> RenderableType:
     """What became of a file's rows: answered, refused and why, warned of."""
     rows, refused = outcome["rows"], outcome["refused"]
     count = f"{rows - refused:,} of {rows:,}" if refused else f"{rows:,}"

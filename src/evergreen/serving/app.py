@@ -1,8 +1,8 @@
-"""The FastAPI app of one use case, made from its declaration; BentoML serves it."""
+"""The FastAPI app of one use case: its routes, made from the declaration. BentoML serves it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,14 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from evergreen.errors import InvalidRequest
+from evergreen.serving.channels import ONLINE, PROBE, PROBE_CHANNELS
 from evergreen.serving.client import CHANNEL_HEADER
+from evergreen.serving.http.bodies import FeedbackBody
 from evergreen.serving.http.error_bodies import BodyLimit, add_error_handlers, compute_body_limit
 from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
 
 if TYPE_CHECKING:
-    from evergreen.serving.runtime import Runtime
+    from evergreen.serving.runtime import RequestRow, Runtime
 
 # Up to this many rows a prediction runs on the event loop: a thread's hand-over costs more than it saves.
 _INLINE_ROWS = 32
@@ -57,32 +59,29 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
     entity = runtime.use_case.entity.name
 
     async def predict(body: Any, request: Request) -> Response:
-        _, answers = runtime.answer([body.data.__dict__], _read_channel(request))
-        return _build_json_response(answers[0])
+        answer = runtime.answer([body.data.__dict__], _read_channel(request))
+        return _build_json_response(answer["predictions"][0])
 
     async def predict_batch(body: Any, request: Request) -> Response:
         rows = [row.__dict__ for row in body.data]
-        return await _many(rows, request)
+        return await answer_many(rows, request)
 
     async def predict_by_key(body: Any, request: Request) -> Response:
         several = isinstance(body.data, list)
         keys = [key.__dict__ for key in (body.data if several else [body.data])]
         rows = await anyio.to_thread.run_sync(runtime.stored_rows, keys)
         if several:
-            return await _many(rows, request)
-        _, answers = runtime.answer(rows, _read_channel(request))
-        return _build_json_response(answers[0])
+            return await answer_many(rows, request)
+        return _build_json_response(runtime.answer(rows, _read_channel(request))["predictions"][0])
 
     async def explain(body: Any) -> Response:
         return _build_json_response(await anyio.to_thread.run_sync(runtime.explain, body.data.__dict__))
 
-    async def _many(rows: list[dict[str, Any]], request: Request) -> Response:
+    async def answer_many(rows: Sequence[RequestRow], request: Request) -> Response:
         channel = _read_channel(request)
         if len(rows) > _INLINE_ROWS:
-            version, answers = await anyio.to_thread.run_sync(runtime.answer, rows, channel)
-        else:
-            version, answers = runtime.answer(rows, channel)
-        return _build_json_response({"model_version": version, "predictions": answers})
+            return _build_json_response(await anyio.to_thread.run_sync(runtime.answer, rows, channel))
+        return _build_json_response(runtime.answer(rows, channel))
 
     _add_post_route(app, "/predict", predict, models.predict, models.prediction, f"Predict one {entity}")
     _add_post_route(
@@ -110,7 +109,8 @@ def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
     async def feedback(body: Any) -> Response:
         now = datetime.now(UTC)
         await anyio.to_thread.run_sync(runtime.feedback, body.prediction_id, body.actual, now)
-        return _build_json_response({"prediction_id": body.prediction_id, "recorded": True})
+        answer: FeedbackBody = {"prediction_id": body.prediction_id, "recorded": True}
+        return _build_json_response(answer)
 
     async def metadata() -> Response:
         return _build_json_response(runtime.metadata())
@@ -200,12 +200,16 @@ def _add_post_route(
 
 
 def _read_channel(request: Request) -> str:
-    channel = request.headers.get(CHANNEL_HEADER, "online").lower()
-    if channel not in ("online", "canary"):
+    """The channel under which a request is logged. Raises InvalidRequest for an unknown header value."""
+    channel = request.headers.get(CHANNEL_HEADER, ONLINE).lower()
+    if channel in PROBE_CHANNELS:
+        return PROBE
+    if channel != ONLINE:
         raise InvalidRequest(
-            f"the header {CHANNEL_HEADER} is {channel[:40]!r}", hint="send online or canary, or leave it out"
+            f"the header {CHANNEL_HEADER} is {channel[:40]!r}",
+            hint=f"send {ONLINE} or {PROBE}, or leave it out",
         )
-    return channel
+    return ONLINE
 
 
 def _build_json_response(content: Any) -> Response:

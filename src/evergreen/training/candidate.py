@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from evergreen.model.calibration import Calibration, compute_shap_values, copy_without_calibration
 from evergreen.model.decision import set_class_weights
-from evergreen.model.judging.metrics import Scores
 from evergreen.model.judging.resampling import draw_resamples
 from evergreen.model.matrix import build_pool, select_rows
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.model.predictions import Predictions
 from evergreen.registry.connection import retry_while_unreachable
 from evergreen.settings import Settings
 from evergreen.store.history.training_set import TrainingSet
@@ -66,7 +66,7 @@ class Candidate:
     model: Any
     holdout_models: tuple[Any, ...]
     label: np.ndarray
-    answers: Scores
+    answers: Predictions
     evaluation: dict[str, Any]
     pictures: dict[str, bytes]
 
@@ -188,7 +188,7 @@ def _fit_holdout_models(
     )
 
 
-def _score_baselines(use_case: UseCase, given: Rows, clock: Clock) -> dict[str, Scores]:
+def _score_baselines(use_case: UseCase, given: Rows, clock: Clock) -> dict[str, Predictions]:
     """The linear model decides by the candidate's class weights; a guess has nothing to weigh."""
     weights = compute_class_weights(use_case, given.label)
     found = {}
@@ -220,7 +220,7 @@ def _evaluate_calibration(
     tuned: Mapping[str, Any],
     models: tuple[Any, ...],
     label: np.ndarray,
-    after: Scores,
+    after: Predictions,
 ) -> dict[str, Any] | None:
     found = _read_calibration(tuned)
     if found is None or not use_case.label.classes:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.errors import TrainingError
-from evergreen.model.judging.metrics import METRICS, Scores, compute_metrics
+from evergreen.model.judging.metrics import METRICS, compute_metrics
 from evergreen.model.judging.resampling import (
     Gain,
     bootstrap_metrics,
@@ -15,6 +15,7 @@ from evergreen.model.judging.resampling import (
     draw_resamples,
 )
 from evergreen.model.judging.weighted import build_metric_function
+from evergreen.model.predictions import Predictions
 
 
 def names(*values):
@@ -29,7 +30,7 @@ def classified(use_case, truth, probabilities):
     """(use case, label, scores) of class numbers and probabilities."""
     use_case = of_classes(use_case, *"dbca"[: probabilities.shape[1]])
     declared = names(*use_case.label.classes)
-    return use_case, declared[truth], Scores(declared[probabilities.argmax(axis=1)], probabilities)
+    return use_case, declared[truth], Predictions(declared[probabilities.argmax(axis=1)], probabilities)
 
 
 def some_classified(use_case, rows, classes, seed=0):
@@ -41,7 +42,7 @@ def some_classified(use_case, rows, classes, seed=0):
 
 def repeated(label, scores, times):
     probabilities = scores.probabilities
-    return np.repeat(label, times), Scores(
+    return np.repeat(label, times), Predictions(
         np.repeat(scores.predictions, times),
         None if probabilities is None else np.repeat(probabilities, times, axis=0),
     )
@@ -108,7 +109,7 @@ def test_weighted_metrics_are_scikit_learns(toy_use_case, drawn):
 )
 def test_weights_count_for_numbers_too(toy_use_case, rows):
     drawn = np.array(rows)
-    label, scores, weights = drawn[:, 0] + 1000.25, Scores(drawn[:, 1] + 1000.5, None), drawn[:, 2]
+    label, scores, weights = drawn[:, 0] + 1000.25, Predictions(drawn[:, 1] + 1000.5, None), drawn[:, 2]
     use_case = of_classes(toy_use_case)
     measure = build_metric_function(use_case, label, scores, np.arange(len(rows)), len(rows))
     found = measure(weights[None, :].astype(np.int32))
@@ -122,7 +123,7 @@ def test_each_resample_is_measured_as_the_rows_it_drew(toy_use_case, classes):
     else:
         rng = np.random.default_rng(1)
         label, use_case = rng.normal(size=60), of_classes(toy_use_case)
-        scores = Scores(label + rng.normal(size=60), None)
+        scores = Predictions(label + rng.normal(size=60), None)
     drawn = draw_resamples(np.arange(60) // 3, seed=5, wanted=20)
     samples = bootstrap_metrics(use_case, label, scores, drawn)
     assert tuple(samples) == METRICS[use_case.problem]

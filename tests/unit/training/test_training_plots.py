@@ -13,7 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from evergreen.model.judging.metrics import Scores, compute_reliability_bins
+from evergreen.model.judging.metrics import compute_reliability_bins
+from evergreen.model.predictions import Predictions
 from evergreen.training import plots
 from evergreen.usecase import UseCase
 
@@ -37,14 +38,14 @@ def case(toy: UseCase, classes: tuple[str, ...]) -> UseCase:
     return replace(toy, label=replace(toy.label, classes=classes))
 
 
-def answers(classes: tuple[str, ...]) -> tuple[np.ndarray, Scores]:
+def answers(classes: tuple[str, ...]) -> tuple[np.ndarray, Predictions]:
     """Labels, and probabilities that know something of them."""
     rng = np.random.default_rng(1)
     names = np.array(classes, dtype=object)
     truth = rng.integers(0, len(classes), ROWS)
     weights = np.exp(rng.normal(size=(ROWS, len(classes))) + 2 * np.eye(len(classes))[truth])
     probabilities = weights / weights.sum(axis=1, keepdims=True)
-    return names[truth], Scores(names[probabilities.argmax(axis=1)], probabilities)
+    return names[truth], Predictions(names[probabilities.argmax(axis=1)], probabilities)
 
 
 def trials(count: int = 20) -> list[dict[str, Any]]:
@@ -85,9 +86,11 @@ def test_a_class_that_the_holdout_lacks_has_no_curve(toy_use_case: UseCase) -> N
     label, scores = answers(("a", "b", "absent"))
     rows = label != "absent"
     assert scores.probabilities is not None
-    some = Scores(scores.predictions[rows], scores.probabilities[rows])
+    some = Predictions(scores.predictions[rows], scores.probabilities[rows])
     assert "absent" not in drawn(plots.curves(use_case, label[rows], some))
-    none = Scores(some.predictions[:1], some.probabilities[:1] if some.probabilities is not None else None)
+    none = Predictions(
+        some.predictions[:1], some.probabilities[:1] if some.probabilities is not None else None
+    )
     assert "single class" in drawn(plots.curves(use_case, label[rows][:1], none))
 
 
@@ -99,7 +102,7 @@ def test_pictures_of_numbers(toy_use_case: UseCase) -> None:
     predictions = label * 0.9 + rng.normal(0, 20_000, len(label))
     assert "19,999 rows" in drawn(plots.truth_against_prediction(use_case, label, predictions))
     assert "19,999 rows" in drawn(plots.residuals(use_case, label, predictions))
-    assert "A number is predicted" in drawn(plots.curves(use_case, label, Scores(predictions, None)))
+    assert "A number is predicted" in drawn(plots.curves(use_case, label, Predictions(predictions, None)))
     constant = np.ones(50)
     drawn(plots.residuals(use_case, constant, constant))
     drawn(plots.truth_against_prediction(use_case, constant, constant))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evergreen.errors import TrainingError
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import Problem, UseCase
 
 _CLASS_METRICS = (
@@ -31,14 +31,6 @@ LESS_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "mae", "rm
 
 # Bins of the calibration error, as in Guo et al. (On Calibration of Modern Neural Networks, ICML 2017).
 CALIBRATION_BINS = 15
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Predictions of n rows: class names (object) or float64; for classes also (n, classes) float64."""
-
-    predictions: np.ndarray
-    probabilities: npt.NDArray[np.float64] | None
 
 
 class ReliabilityBin(TypedDict):
@@ -68,7 +60,7 @@ def check_metric(use_case: UseCase) -> None:
         )
 
 
-def compute_metrics(use_case: UseCase, label: np.ndarray, scores: Scores) -> dict[str, float]:
+def compute_metrics(use_case: UseCase, label: np.ndarray, scores: Predictions) -> dict[str, float]:
     """Every metric of `METRICS` for the problem, by scikit-learn. One undefined on these rows is left out.
 
     `label`, of shape (n,): class names, or numbers for regression. Precision, recall, F1, ROC AUC and average
@@ -88,7 +80,7 @@ def compute_metrics(use_case: UseCase, label: np.ndarray, scores: Scores) -> dic
 
 
 def compute_reliability_bins(
-    use_case: UseCase, label: np.ndarray, scores: Scores, bins: int = CALIBRATION_BINS
+    use_case: UseCase, label: np.ndarray, scores: Predictions, bins: int = CALIBRATION_BINS
 ) -> list[ReliabilityBin]:
     """What a reliability diagram shows (Guo et al., 2017): the bins that hold rows, by rising confidence.
 
@@ -171,7 +163,7 @@ def _compute_regression_metrics(label: npt.NDArray[np.float64], predictions: np.
 
 
 def _compute_class_metrics(
-    use_case: UseCase, label: np.ndarray, scores: Scores, probabilities: npt.NDArray[np.float64]
+    use_case: UseCase, label: np.ndarray, scores: Predictions, probabilities: npt.NDArray[np.float64]
 ) -> dict[str, float]:
     from sklearn import metrics as sk
 

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.errors import TrainingError
-from evergreen.model.judging.metrics import LESS_IS_BETTER, METRICS, Scores
+from evergreen.model.judging.metrics import LESS_IS_BETTER, METRICS
 from evergreen.model.judging.weighted import Counts, Floats, build_metric_function
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import UseCase
 
 # What all resamples together may hold in rows, and how many there are at least whatever that takes.
@@ -82,7 +83,7 @@ def draw_resamples(groups: np.ndarray, seed: int, wanted: int = 1000) -> Resampl
 
 
 def bootstrap_metrics(
-    use_case: UseCase, label: np.ndarray, scores: Scores, resamples: Resamples
+    use_case: UseCase, label: np.ndarray, scores: Predictions, resamples: Resamples
 ) -> dict[str, Floats]:
     """Every metric of `METRICS` in each resample, of shape (count,); NaN where it is undefined there.
 

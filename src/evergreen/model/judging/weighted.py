@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from evergreen.model.judging.metrics import (
     CALIBRATION_BINS,
-    Scores,
     compute_brier_losses,
     compute_confidence_bins,
     find_class_numbers,
     list_judged_classes,
 )
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import UseCase
 
 Floats = npt.NDArray[np.float64]
@@ -31,7 +31,7 @@ _WeightedSum = tuple[npt.NDArray[np.intp] | int, npt.NDArray[np.intp], np.ndarra
 
 
 def build_metric_function(
-    use_case: UseCase, label: np.ndarray, scores: Scores, codes: npt.NDArray[np.intp], groups: int
+    use_case: UseCase, label: np.ndarray, scores: Predictions, codes: npt.NDArray[np.intp], groups: int
 ) -> Callable[[Counts], dict[str, Floats]]:
     """A function from b weightings, (b, groups) int32, to every metric of `METRICS`, each of shape (b,).
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from evergreen.model.judging.metrics import Scores, compute_metrics, compute_reliability_bins
+from evergreen.model.judging.metrics import compute_metrics, compute_reliability_bins
 from evergreen.model.judging.resampling import Resamples, bootstrap_metrics, compute_gain, compute_intervals
 from evergreen.model.judging.slices import compute_slice_metrics
 from evergreen.model.matrix import Columns
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import UseCase
 
 RIVALS = ("champion", "linear", "dummy")
@@ -20,7 +21,7 @@ _DIGITS = 6
 
 
 def compare_contestants(
-    use_case: UseCase, label: np.ndarray, contestants: Mapping[str, Scores | None], drawn: Resamples
+    use_case: UseCase, label: np.ndarray, contestants: Mapping[str, Predictions | None], drawn: Resamples
 ) -> dict[str, Any]:
     """Metrics of every contestant on the same rows, with intervals, and what the candidate gains on each.
 
@@ -69,7 +70,12 @@ def compare_contestants(
 
 
 def evaluate_calibration(
-    use_case: UseCase, label: np.ndarray, before: Scores, after: Scores, scale: float, bias: list[float]
+    use_case: UseCase,
+    label: np.ndarray,
+    before: Predictions,
+    after: Predictions,
+    scale: float,
+    bias: list[float],
 ) -> dict[str, Any] | None:
     """What calibrating was worth on the hold-out, and the reliability diagram's bins; None for numbers."""
     if not use_case.label.classes:
@@ -93,7 +99,7 @@ def evaluate_calibration(
 
 
 def evaluate_slices(
-    use_case: UseCase, columns: Columns, label: np.ndarray, answers: Scores
+    use_case: UseCase, columns: Columns, label: np.ndarray, answers: Predictions
 ) -> list[dict[str, Any]]:
     """A contestant's results in every declared group."""
     return compute_slice_metrics(use_case, columns, label, answers) if use_case.slices else []

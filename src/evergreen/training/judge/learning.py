@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from evergreen.model.calibration import Calibration
-from evergreen.model.judging.metrics import Scores, compute_metrics
+from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.matrix import Columns, select_rows
+from evergreen.model.predict import predict_inputs
+from evergreen.model.predictions import Predictions
 from evergreen.training.data.split import Cut
 from evergreen.training.fit.fitting import Machine, fit_model
-from evergreen.training.judge.answers import score_model
 from evergreen.usecase import UseCase
 
 SHARES = (0.1, 0.3, 0.6)
@@ -50,8 +51,8 @@ def compute_learning_curve(
         # As a rule a few thousand rows tell how well known ones are answered.
         known = np.zeros(len(label), dtype=bool)
         known[places[: min(_MOST_KNOWN_ROWS, int(chosen.sum()))]] = True
-        seen = score_model(use_case, model, select_rows(columns, known))
-        unseen = score_model(use_case, model, held_out)
+        seen = predict_inputs(use_case, model, select_rows(columns, known))
+        unseen = predict_inputs(use_case, model, held_out)
         point = {
             "train": _measure_gate_metric(use_case, label[known], seen),
             "holdout": _measure_gate_metric(use_case, label[cut.test], unseen),
@@ -66,5 +67,5 @@ def _lacks_classes(use_case: UseCase, label: np.ndarray) -> bool:
     return len(np.unique(label.astype(str))) < wanted
 
 
-def _measure_gate_metric(use_case: UseCase, label: np.ndarray, given: Scores) -> float | None:
+def _measure_gate_metric(use_case: UseCase, label: np.ndarray, given: Predictions) -> float | None:
     return compute_metrics(use_case, label, given).get(use_case.gate.metric)

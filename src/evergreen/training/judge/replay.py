@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
+from evergreen.model.predict import predict_inputs
 from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
 from evergreen.store.predictions.prediction_log import read_recent_inputs
-from evergreen.training.judge.answers import score_model
 from evergreen.usecase import UseCase
 
 # A predicted number has changed if it moved by more than this share of the champion's answers' spread.
@@ -35,8 +35,8 @@ def replay_requests(
     if not rows:
         return None
     columns = add_on_demand_columns(use_case, build_columns_from_rows(use_case, rows))
-    then = score_model(use_case, champion.model, columns).predictions
-    now = score_model(use_case, candidate, columns).predictions
+    then = predict_inputs(use_case, champion.model, columns).predictions
+    now = predict_inputs(use_case, candidate, columns).predictions
     told: dict[str, Any] = {"rows": len(rows), "champion_version": champion.version, "examples": []}
     if use_case.label.classes:
         changed = then != now

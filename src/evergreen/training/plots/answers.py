@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from evergreen.model.judging.metrics import Scores
+    from evergreen.model.predictions import Predictions
 
 _MOST_POINTS = 5_000
 _MOST_CURVES = 8
@@ -59,7 +59,7 @@ def residuals(use_case: UseCase, label: np.ndarray, predictions: np.ndarray) -> 
     return made
 
 
-def curves(use_case: UseCase, label: np.ndarray, scores: Scores) -> Figure:
+def curves(use_case: UseCase, label: np.ndarray, scores: Predictions) -> Figure:
     """ROC and precision-recall curves: of the last class, or of each class against the rest.
 
     Of many classes those with most rows are drawn. A class that the hold-out does not hold has no curve.

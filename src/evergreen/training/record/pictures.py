@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evergreen.model.judging.metrics import Scores
+from evergreen.model.predictions import Predictions
 from evergreen.training import plots
 from evergreen.usecase import UseCase
 
@@ -22,7 +22,7 @@ def draw_answers(
     use_case: UseCase,
     tuned: Mapping[str, Any],
     label: np.ndarray,
-    answers: Scores,
+    answers: Predictions,
     compared: Mapping[str, Any],
 ) -> dict[str, bytes]:
     """Pictures of the search and of the answers on the hold-out, by their file in the run.
