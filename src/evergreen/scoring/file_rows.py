@@ -47,11 +47,11 @@ def judge_rows(use_case: UseCase, raw: pd.DataFrame, path: Path) -> FileRows:
     views = [_drop_source_checks(view) for view in use_case.views]
     verdicts = [validate_rows(use_case, view, raw) for view in views]
     reports = [report for _, _, report in verdicts]
-    if any(len(clean) + len(rejected) < len(raw) for clean, rejected, _ in verdicts):
+    if any(len(clean) + len(faulty_rows) < len(raw) for clean, faulty_rows, _ in verdicts):
         raise build_broken_file_error(use_case, path, reports)
     reasons: dict[int, dict[str, None]] = {}
-    for _, rejected, _ in verdicts:
-        for row in rejected:
+    for _, faulty_rows, _ in verdicts:
+        for row in faulty_rows:
             reasons.setdefault(row.row - 1, {}).update(dict.fromkeys(row.reasons))
     refused_positions = sorted(reasons)
     frame = _join_views(

@@ -96,10 +96,10 @@ class ProbeReport:
 
 def collect_probe_rows(settings: Settings, use_case: UseCase, seed: int, until: datetime) -> list[RequestRow]:
     """Rows drawn from the declaration with `seed`, and the newest logged online requests up to a moment."""
-    logged = read_recent_inputs(get_engine(settings), use_case, until=until, limit=LOGGED_PROBE_ROWS)
+    recent_rows = read_recent_inputs(get_engine(settings), use_case, until=until, limit=LOGGED_PROBE_ROWS)
     # The log also holds rows from when a rule was a guess, and rows of keys that lack a view: to refuse those
     # is no fault of the champion.
-    accepted = [row for row in logged if not is_refused(use_case.stored_features, row)]
+    accepted = [row for row in recent_rows if not is_refused(use_case.stored_features, row)]
     return [*draw_requests(use_case, DRAWN_PROBE_ROWS, seed=seed), *accepted]
 
 
@@ -110,41 +110,45 @@ def send_probe_requests(
 
     Rows that a champion promoted meanwhile answers are not judged. Raises nothing for bad answers.
     """
-    loaded = load_model(settings, use_case, version)
-    expected = predict_rows(use_case, loaded, build_columns_from_rows(use_case, rows)).list_answers()
-    judged = errors = mismatches = 0
+    champion = load_model(settings, use_case, version)
+    expected = predict_rows(use_case, champion, build_columns_from_rows(use_case, rows)).list_answers()
+    row_count = errors = mismatches = 0
     examples: list[str] = []
     with ServiceClient(url, channel=PROBE) as client:
         for row, own in zip(rows, expected, strict=True):
             try:
                 answer = client.predict(row)
             except EvergreenError as error:
-                judged += 1
+                row_count += 1
                 errors += 1
                 examples.append(error.message)
                 continue
             if _is_overtaken(settings, use_case.name, version, answer["model_version"]):
                 continue
-            judged += 1
+            row_count += 1
             if difference := describe_difference(answer, own, version):
                 mismatches += 1
                 examples.append(difference)
     shortened = tuple(example[:_EXAMPLE_CHARACTERS] for example in examples[:_MOST_EXAMPLES])
-    return ProbeReport(version, judged, errors, mismatches, shortened)
+    return ProbeReport(version, row_count, errors, mismatches, shortened)
 
 
 def describe_difference(answer: PredictionBody, own: Answer, version: int) -> str:
     """In which way a service's answer is not the model's own; "" when they agree."""
     if answer["model_version"] != version:
         return f"version {answer['model_version']} answered instead of {version}"
-    served, right = answer["prediction"], own.prediction
+    service_value, own_value = answer["prediction"], own.prediction
     if own.probabilities is None:
-        numbers = float(served), float(right)
+        numbers = float(service_value), float(own_value)
         distance = abs(numbers[0] - numbers[1])
-        return "" if distance <= TOLERANCE * max(1.0, abs(numbers[1])) else f"{served} instead of {right}"
+        return (
+            ""
+            if distance <= TOLERANCE * max(1.0, abs(numbers[1]))
+            else f"{service_value} instead of {own_value}"
+        )
     worst = max(abs(answer["probabilities"][name] - share) for name, share in own.probabilities.items())
-    if served != right or worst > TOLERANCE:
-        return f"{served!r} instead of {right!r}, probabilities differ by up to {worst:.3g}"
+    if service_value != own_value or worst > TOLERANCE:
+        return f"{service_value!r} instead of {own_value!r}, probabilities differ by up to {worst:.3g}"
     return ""
 
 

@@ -127,9 +127,11 @@ class Runtime:
 
         Raises NoChampion, StoreError of an on-demand feature, and PredictionLogFull.
         """
-        served = self.slot.require()
-        version = served.version
-        outcome = predict_rows(self.use_case, served.model, build_columns_from_rows(self.use_case, rows))
+        served_model = self.slot.require()
+        version = served_model.version
+        outcome = predict_rows(
+            self.use_case, served_model.model, build_columns_from_rows(self.use_case, rows)
+        )
         answers = outcome.list_answers()
         inputs = list_request_inputs(self._logged_names, rows)
         ids = [str(uuid7()) for _ in rows]
@@ -159,8 +161,8 @@ class Runtime:
         """The newest stored features of each key, as request rows. Raises KeyNotFound naming the unknown."""
         names = self._key_names
         key_tuples = [tuple(key[name] for name in names) for key in keys]
-        stored = read_online_features(self._engine, self.use_case, key_tuples)
-        unknown = [key for key in key_tuples if key not in stored]
+        features_by_key = read_online_features(self._engine, self.use_case, key_tuples)
+        unknown = [key for key in key_tuples if key not in features_by_key]
         if unknown:
             listing = ", ".join(
                 " ".join(f"{n}={v!r}" for n, v in zip(names, key, strict=True)) for key in unknown[:5]
@@ -170,15 +172,15 @@ class Runtime:
                 f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}",
                 hint="run the ingest for its rows, or send the features themselves to /predict",
             )
-        return [{**stored[key], **dict(zip(names, key, strict=True))} for key in key_tuples]
+        return [{**features_by_key[key], **dict(zip(names, key, strict=True))} for key in key_tuples]
 
     def explain(self, row: RequestRow) -> ExplanationBody:
         """Each feature's contribution to the prediction of one row. Not a prediction: it is not logged."""
-        served = self.slot.require()
+        served_model = self.slot.require()
         columns = build_columns_from_rows(self.use_case, [row])
-        explanation = explain_prediction(self.use_case, served.model, columns)
+        explanation = explain_prediction(self.use_case, served_model.model, columns)
         return {
-            "model_version": served.version,
+            "model_version": served_model.version,
             "prediction": explanation.prediction,
             "base_value": explanation.base_value,
             "contributions": explanation.contributions,
@@ -203,7 +205,7 @@ class Runtime:
 
     def metadata(self) -> MetadataBody:
         """What is served and since when: the body of GET /metadata."""
-        served = self.slot.current
+        served_model = self.slot.current
         use_case = self.use_case
         return {
             "use_case": use_case.name,
@@ -213,14 +215,16 @@ class Runtime:
             "problem": use_case.problem,
             "started_at": self.started_at.isoformat(),
             "declaration": self.declaration,
-            "model_version": served.version if served else None,
-            "run_id": served.model.run_id if served else None,
-            "promoted_at": served.promoted_at.isoformat() if served and served.promoted_at else None,
-            "loaded_at": served.loaded_at.isoformat() if served else None,
+            "model_version": served_model.version if served_model else None,
+            "run_id": served_model.model.run_id if served_model else None,
+            "promoted_at": served_model.promoted_at.isoformat()
+            if served_model and served_model.promoted_at
+            else None,
+            "loaded_at": served_model.loaded_at.isoformat() if served_model else None,
             "features": [
                 {"name": f.name, "type": f.dtype, "meaning": f.meaning} for f in use_case.stored_features
             ],
-            "model_features": list(served.model.feature_names) if served else [],
+            "model_features": list(served_model.model.feature_names) if served_model else [],
             "classes": list(use_case.label.classes),
             "predictions": dict(self.answered),
             "log": {
@@ -234,7 +238,7 @@ class Runtime:
 
     def _load(self, version: int) -> LoadedModel:
         try:
-            loaded = load_model(self.settings, self.use_case, version)
+            model = load_model(self.settings, self.use_case, version)
         except SignatureMismatch as error:
             raise SignatureMismatch(
                 f"{error.message}; this service holds the declaration that was there when it started"
@@ -244,8 +248,8 @@ class Runtime:
             ) from error
         # A model that cannot answer must fail here, while the former one still serves.
         rows = draw_requests(self.use_case, 1, seed=version)
-        predict_rows(self.use_case, loaded, build_columns_from_rows(self.use_case, rows))
-        return loaded
+        predict_rows(self.use_case, model, build_columns_from_rows(self.use_case, rows))
+        return model
 
     def _handle_swap(self, served: ServedModel) -> None:
         self.metrics.count_swap(served.version)

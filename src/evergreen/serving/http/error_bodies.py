@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import logging
 import reprlib
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, TypedDict, cast
+from collections.abc import Sequence
+from typing import TypedDict, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evergreen.errors import EvergreenError
 from evergreen.serving.http.bodies import ErrorBody, FieldReason
@@ -22,11 +23,6 @@ logger = logging.getLogger(__name__)
 _MOST_FIELDS = 20
 _BYTES_PER_ROW = 4096
 _SMALLEST_LIMIT = 1_000_000
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class _Fault(TypedDict, total=False):
@@ -55,11 +51,11 @@ def compute_body_limit(use_case: UseCase) -> int:
 class BodyLimit:
     """ASGI middleware that refuses a body of more than `limit` bytes before it is in memory."""
 
-    def __init__(self, app: App, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
         self._limit = limit
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -69,7 +65,7 @@ class BodyLimit:
                 return
         received = 0
 
-        async def limited() -> Message:
+        async def _receive_limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
@@ -77,7 +73,7 @@ class BodyLimit:
                 raise HTTPException(413)
             return message
 
-        await self._app(scope, limited, send)
+        await self._app(scope, _receive_limited, send)
 
 
 def _build_too_large_response(limit: int) -> JSONResponse:
@@ -93,15 +89,15 @@ def add_error_handlers(app: FastAPI, use_case: UseCase) -> None:
     """Make the app answer every error with `build_error_response`."""
     field_names = [*use_case.entity.key_names, *(f.name for f in use_case.stored_features)]
 
-    async def evergreen(_: Request, error: Exception) -> JSONResponse:
+    async def _answer_evergreen_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, EvergreenError)
         return build_error_response(error.http_status, type(error).__name__, error.message, error.hint)
 
-    async def invalid(request: Request, error: Exception) -> JSONResponse:
+    async def _answer_invalid_body(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         return _build_invalid_response(request, cast("Sequence[_Fault]", error.errors()), field_names)
 
-    async def http(_: Request, error: Exception) -> JSONResponse:
+    async def _answer_http_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if error.status_code == 413:
             return _build_too_large_response(compute_body_limit(use_case))
@@ -111,16 +107,16 @@ def add_error_handlers(app: FastAPI, use_case: UseCase) -> None:
             error.status_code, "InvalidRequest", str(error.detail), "see / for what there is"
         )
 
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+    async def _answer_fault(request: Request, error: Exception) -> JSONResponse:
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return build_error_response(
             500, "InternalError", "the service failed on this request", "its log has the details"
         )
 
-    app.add_exception_handler(EvergreenError, evergreen)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, unexpected)
+    app.add_exception_handler(EvergreenError, _answer_evergreen_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_body)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(Exception, _answer_fault)
 
 
 def _build_not_json_response(reason: str) -> JSONResponse:
@@ -165,7 +161,7 @@ def _build_invalid_response(
 
 
 def _format_field(location: Sequence[str | int]) -> str:
-    """`age` for a single row, `data[3].age` for a row of a batch, `body` for the whole."""
+    """The name of a field: `age` in a single row, `data[3].age` in a batch, `body` for the whole body."""
     path = list(location[1:])
     if path and path[0] == "data" and len(path) > 1 and isinstance(path[1], str):
         path = path[1:]

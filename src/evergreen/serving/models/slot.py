@@ -85,9 +85,9 @@ class ModelSlot:
 
     def require(self) -> ServedModel:
         """The model in service. Raises NoChampion if the registry names none, ModelNotLoaded until then."""
-        served = self._current
-        if served is not None:
-            return served
+        current = self._current
+        if current is not None:
+            return current
         if self._has_no_champion:
             raise NoChampion(
                 "no model is in service yet: the registry names no champion",
@@ -136,12 +136,12 @@ class ModelSlot:
             delay = min(_LONGEST_RETRY_SECONDS, self._poll_seconds * 2**count)
             self._failures[champion.version] = (count + 1, time.monotonic() + delay)
             raise
-        served = ServedModel(model=model, promoted_at=champion.promoted_at, loaded_at=self._clock())
-        self._current = served
+        new = ServedModel(model=model, promoted_at=champion.promoted_at, loaded_at=self._clock())
+        self._current = new
         self._failures.clear()
         self._set_trouble("")
-        logger.info("serving version %d", served.version)
-        self._on_swap(served)
+        logger.info("serving version %d", new.version)
+        self._on_swap(new)
         return True
 
     def _set_trouble(self, trouble: str) -> None:

@@ -190,9 +190,9 @@ class PredictionLog:
         """Insert the oldest segment from disk; only one, so that new rows are written in between."""
         if self._spool.rows:
             rows = self._spool.read_oldest()
-            lost = self._insert(rows)
+            refused_rows = self._insert(rows)
             self._spool.drop_oldest()
-            self._count(len(rows), lost)
+            self._count(len(rows), refused_rows)
 
     def _write_batch(self, rows: list[PredictionRow]) -> None:
         if rows:
