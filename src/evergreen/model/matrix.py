@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from catboost import FeaturesData, Pool
 
 from evergreen.model.signature import list_model_inputs
 from evergreen.usecase import UseCase
-
-if TYPE_CHECKING:
-    from catboost import Pool
 
 # The category that stands for a missing one: CatBoost takes missing values for numbers only.
 MISSING = "missing"
@@ -27,9 +25,6 @@ def build_pool(use_case: UseCase, columns: Columns, label: np.ndarray | None = N
     The inputs stand in the order of `list_model_inputs`. Numbers become float32 with NaN for missing ones,
     missing categories the text "missing". `label`, of shape (n,): class names, or float64 for regression.
     """
-    # Here, because monitoring and profiles use the columns only: CatBoost takes time and memory to load.
-    from catboost import FeaturesData, Pool
-
     inputs = list_model_inputs(use_case)
     numbers = [f.name for f in inputs if f.numeric]
     categories = [f.name for f in inputs if not f.numeric]

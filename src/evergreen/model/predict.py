@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from catboost import Pool
 
 from evergreen.model.calibration import compute_shap_values
 from evergreen.model.decision import choose_classes, read_class_weights
@@ -19,9 +20,6 @@ from evergreen.model.matrix import Columns, build_pool
 from evergreen.model.on_demand import add_on_demand_columns
 from evergreen.model.predictions import Predictions
 from evergreen.usecase import UseCase
-
-if TYPE_CHECKING:
-    from catboost import Pool
 
 # Below so many rows one thread predicts: starting CatBoost's threads costs more than a small prediction.
 _ROWS_FOR_THREADS = 1000

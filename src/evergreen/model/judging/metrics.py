@@ -154,6 +154,7 @@ def list_judged_classes(use_case: UseCase) -> tuple[int, ...]:
 
 
 def _compute_regression_metrics(label: npt.NDArray[np.float64], predictions: np.ndarray) -> dict[str, float]:
+    # Here, as below, because an ingest imports this module for `check_metric`: it takes 0.7 s to load.
     from sklearn import metrics as sk
 
     values = {

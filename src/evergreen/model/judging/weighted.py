@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_matrix
 
 from evergreen.model.judging.metrics import (
     CALIBRATION_BINS,
@@ -58,14 +59,15 @@ def build_metric_function(
     )
     curves = [_build_curve(truth == number, probabilities[:, number], codes) for number in class_numbers]
 
-    def measure(counts: Counts) -> dict[str, Floats]:
+    def compute_all(counts: Counts) -> dict[str, Floats]:
+        """The metrics of classes under each weighting."""
         metrics = _compute_class_metrics(_compute_sums(parts, counts), classes, class_numbers)
         areas = [_compute_areas(curve, counts) for curve in curves]
         metrics["roc_auc"] = np.mean([roc for roc, _ in areas], axis=0)
         metrics["pr_auc"] = np.mean([pr for _, pr in areas], axis=0)
         return metrics
 
-    return measure
+    return compute_all
 
 
 def _list_regression_sums(label: Floats, predictions: np.ndarray) -> list[_WeightedSum]:
@@ -127,8 +129,6 @@ def _compute_share(part: Floats, whole: Floats) -> Floats:
 
 def _build_sum_matrix(parts: list[_WeightedSum], sums: int, codes: npt.NDArray[np.intp], groups: int) -> Any:
     """The parts as a sparse float64 matrix (sums, groups), in which rows of one group are added up."""
-    from scipy.sparse import coo_matrix
-
     # 32 bits, as SciPy's indices have: there are several for each of millions of rows.
     places = np.concatenate([np.broadcast_to(place, len(rows)).astype(np.int32) for place, rows, _ in parts])
     columns = np.concatenate([codes[rows].astype(np.int32) for _, rows, _ in parts])
