@@ -43,7 +43,7 @@ LETTERS = st.characters(codec="utf-8", exclude_categories=("C", "Z"))
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
-            "client_id": st.integers(1, 2**62),
+            "client_id": st.integers(1, 2**53 - 1),
             "age": st.integers(0, 120),
             "visits": st.integers(0, 2**40),
             "spend": st.none() | st.floats(0, 1e9, allow_subnormal=False),
@@ -114,7 +114,7 @@ def of_file(use_case: UseCase, loaded: LoadedModel, frame: pd.DataFrame) -> pd.D
 
 
 @pytest.mark.parametrize("case", CASES)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(rows=ROWS)
 def test_every_path_predicts_and_logs_the_same(case: str, rows: list[dict[str, Any]]) -> None:
     use_case, loaded = fitted(case)
