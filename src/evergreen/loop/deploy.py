@@ -10,12 +10,10 @@ import time
 from datetime import UTC, datetime
 from typing import NotRequired, TypedDict
 
-from evergreen.errors import RegistryError, RegistryUnreachable, ServiceUnreachable, ServingError
-from evergreen.loop.rollback import restore_champion
-from evergreen.registry.champion import read_champion, require_champion
-from evergreen.registry.ledger import Entry, find_entry, find_former_champion
+from evergreen.errors import ServiceUnreachable, ServingError
+from evergreen.registry.champion import require_champion
 from evergreen.registry.lock import lock_use_case
-from evergreen.registry.reconcile import reconcile_ledger_under_lock
+from evergreen.registry.succession.rollback import withdraw_champion
 from evergreen.serving.client import ServiceClient
 from evergreen.serving.probe import ProbeDocument, ProbeReport, collect_probe_rows, send_probe_requests
 from evergreen.serving.standing import build_service_status, format_container_name
@@ -150,21 +148,19 @@ def finalize_deployment(settings: Settings, use_case: str, probe: ProbeDocument)
     reason = report.describe()
     database = get_engine(settings)
     with lock_use_case(database, use_case):
-        reconcile_ledger_under_lock(settings, database, use_case)
-        champion = read_champion(settings, use_case)
-        promotion = find_entry(database, use_case, "promote", to_version=version)
-        if promotion is not None:
-            former = promotion.from_version
-        else:  # the alias was set by hand, and just now entered into the ledger
-            former = (
-                find_former_champion(database, use_case) if champion and champion.version == version else None
-            )
-        if champion is None or champion.version not in (version, former):
-            overtaken_by = champion.version if champion else None
-            return {"model_version": version, "rows": report.rows, "overtaken_by": overtaken_by}
+        withdrawal = withdraw_champion(
+            settings, database, load_use_case(use_case, settings), version, actor="deploy", reason=reason
+        )
+    if withdrawal.outcome == "overtaken":
+        overtaken_by = withdrawal.champion_version
+        return {"model_version": version, "rows": report.rows, "overtaken_by": overtaken_by}
+    former = withdrawal.former_version
+    if withdrawal.outcome == "restored":
+        hint = f"version {former} is champion again; see the service's log"
+    elif former is not None:
+        hint = f"it stays champion, because version {former} cannot take over: {withdrawal.obstacle}"
+    else:
         hint = "there is no former champion to go back to: see the service's log and train again"
-        if former is not None:
-            hint = _roll_back(settings, use_case, promotion, former, reason)
     raise ServingError(f"{use_case} version {version} answers badly, {reason}", hint=hint)
 
 
@@ -177,23 +173,3 @@ def find_service_url(settings: Settings, use_case: str) -> str:
             hint=f'start the stack, or set EVERGREEN_SERVICE_URLS=\'{{"{use_case}": "http://host:port"}}\'',
         )
     return url
-
-
-def _roll_back(settings: Settings, use_case: str, promotion: Entry | None, former: int, reason: str) -> str:
-    """Undo a promotion as `evergreen rollback` does. Returns the hint for the error that follows."""
-    try:
-        restore_champion(
-            settings,
-            get_engine(settings),
-            load_use_case(use_case, settings),
-            former,
-            actor="deploy",
-            reason=reason,
-            training_run_id=promotion.training_run_id if promotion else None,
-            mlflow_run_id=promotion.mlflow_run_id if promotion else None,
-        )
-    except RegistryUnreachable:
-        raise
-    except RegistryError as error:
-        return f"it stays champion, because version {former} cannot take over: {error.message}"
-    return f"version {former} is champion again; see the service's log"

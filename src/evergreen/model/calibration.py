@@ -46,7 +46,7 @@ class Calibration:
         """Whether it changes nothing."""
         return self.scale == 1.0 and not any(self.bias)
 
-    def to_json(self) -> CalibrationDocument:
+    def to_json(self) -> dict[str, float | list[float]]:
         """The calibration as JSON."""
         return {"scale": self.scale, "bias": list(self.bias)}
 

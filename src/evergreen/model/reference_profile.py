@@ -146,7 +146,9 @@ def load_reference_profile(engine: sa.Engine, use_case: str, version: int) -> di
         }
 
 
-def serialize_profiles(profiles: Sequence[FeatureProfile]) -> list[ProfileDocument]:
+def serialize_profiles(
+    profiles: Sequence[FeatureProfile],
+) -> list[dict[str, str | list[float | str] | list[int]]]:
     """Profiles as JSON."""
     return [
         {"feature": p.feature, "kind": p.kind, "bins": list(p.bins), "counts": list(p.counts)}

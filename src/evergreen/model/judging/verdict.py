@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NotRequired, TypedDict, cast
+from typing import Literal, NotRequired, TypeAlias, TypedDict, cast
 
 # A warning is shown wherever the verdict is, and rejects no candidate.
 CheckResult = Literal["passed", "failed", "warning"]
@@ -21,6 +21,9 @@ class CheckDocument(TypedDict):
     candidate: float | None
     wanted: float | None
     reason: str
+
+
+VerdictValue: TypeAlias = str | bool | int | list[str] | list[dict[str, str | bool | float | None]] | None
 
 
 class VerdictDocument(TypedDict):
@@ -52,7 +55,7 @@ class Check:
         """Whether it does not reject the candidate; a warning does not."""
         return self.result != "failed"
 
-    def to_json(self) -> CheckDocument:
+    def to_json(self) -> dict[str, str | bool | float | None]:
         """The check as JSON."""
         return {
             "name": self.name,
@@ -119,7 +122,7 @@ class Verdict:
             return f"passed: {reasons}"
         return f"passed with {count}: {warning_text}" + (f". Reasons: {reasons}" if reasons else "")
 
-    def to_json(self) -> VerdictDocument:
+    def to_json(self) -> dict[str, VerdictValue]:
         """The verdict as JSON."""
         return {
             "passed": self.passed,
