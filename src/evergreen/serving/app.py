@@ -17,12 +17,12 @@ from pydantic_core import to_json
 from evergreen.errors import InvalidRequest
 from evergreen.serving.channels import ONLINE, PROBE, PROBE_CHANNELS
 from evergreen.serving.client import CHANNEL_HEADER
-from evergreen.serving.http.bodies import FeedbackBody
+from evergreen.serving.http.bodies import FeedbackBody, RequestRow
 from evergreen.serving.http.error_bodies import BodyLimit, add_error_handlers, compute_body_limit
 from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
 
 if TYPE_CHECKING:
-    from evergreen.serving.runtime import RequestRow, Runtime
+    from evergreen.serving.runtime import Runtime
 
 # Up to this many rows a prediction runs on the event loop: a thread's hand-over costs more than it saves.
 _INLINE_ROWS = 32

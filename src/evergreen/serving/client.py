@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
+from typing import Any, Self, cast
 
 import httpx
 
 from evergreen.errors import InvalidRequest, KeyNotFound, NoChampion, ServiceUnreachable, ServingError
-
-if TYPE_CHECKING:
-    # Not when it runs: people's scripts import this module, and the row's module loads pandas and SQLAlchemy.
-    from evergreen.serving.http.bodies import ExplanationBody, FeedbackBody, MetadataBody, PredictionBody
-    from evergreen.store.predictions.prediction_row import InputValue
+from evergreen.serving.http.bodies import (
+    ExplanationBody,
+    FeedbackBody,
+    MetadataBody,
+    PredictionBody,
+    RequestRow,
+)
 
 CHANNEL_HEADER = "X-Evergreen-Channel"
 _ERRORS = {409: NoChampion, 404: KeyNotFound, 400: InvalidRequest, 413: InvalidRequest, 422: InvalidRequest}
-
-# Keys and stored features by name; a key's row has the keys only.
-RequestRow: TypeAlias = Mapping[str, "InputValue"]
 
 
 class ServiceClient:

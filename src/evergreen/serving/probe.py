@@ -18,8 +18,8 @@ from evergreen.model.predictions import Answer
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model
 from evergreen.serving.channels import PROBE
-from evergreen.serving.client import RequestRow, ServiceClient
-from evergreen.serving.http.bodies import PredictionBody
+from evergreen.serving.client import ServiceClient
+from evergreen.serving.http.bodies import PredictionBody, RequestRow
 from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine

@@ -10,11 +10,11 @@ import gc
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import cast
 
 import sqlalchemy.exc
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -43,6 +43,7 @@ from evergreen.serving.http.bodies import (
     FieldReason,
     MetadataBody,
     PredictionBatchBody,
+    RequestRow,
     build_prediction_body,
 )
 from evergreen.serving.http.examples import draw_requests
@@ -56,15 +57,12 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_online_features
 from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
-from evergreen.store.predictions.prediction_row import InputValue, PredictionRow
+from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 from evergreen.validation.domain_words import list_domain_warnings
 
 logger = logging.getLogger(__name__)
-
-# A row of a request: keys and stored features by name.
-RequestRow: TypeAlias = Mapping[str, InputValue]
 
 # How long a feedback waits for its prediction to reach the log.
 FLUSH_SECONDS = 5.0
@@ -73,13 +71,13 @@ _RECONCILE_SECONDS = 60.0
 
 
 class Runtime:
-    """Answers for one use case. Thread-safe: the event loop and worker threads share it."""
+    """Predicts, explains and takes feedback for one use case. Thread-safe."""
 
     def __init__(self, settings: Settings, use_case: UseCase, registry: CollectorRegistry = REGISTRY) -> None:
         self.settings = settings
         self.use_case = use_case
         self.started_at = datetime.now(UTC)
-        # Taken now, from what was just loaded: the files may be edited while this process runs.
+        # Computed now, because the files may be edited while this process runs.
         self.declaration = compute_serving_digest(use_case)
         self.metrics = ServiceMetrics(use_case.name, registry)
         self.slot = ModelSlot(
@@ -93,7 +91,7 @@ class Runtime:
             self._write,
             PredictionSpool(self._spool_home, use_case.name),
             is_row_at_fault=_is_row_at_fault,
-            refuse=self._keep_refused,
+            refuse=self._append_refused,
             observe=self.metrics.update_log,
         )
         self.answered = {ONLINE: 0, PROBE: 0}
@@ -102,12 +100,12 @@ class Runtime:
         self._warning_features = tuple(feature for feature in use_case.stored_features if not feature.strict)
 
     def start(self) -> None:
-        """Begin to ask for the champion and to write the log."""
+        """Start the threads that write the log and follow the champion."""
         self.log.start()
         self.slot.start()
 
     def stop(self) -> None:
-        """Stop asking, and drain the log: into MariaDB, or onto the disk for the next start."""
+        """Stop both threads; rows that MariaDB does not take stay on disk for the next start."""
         self.slot.stop()
         self.log.stop()
         logger.info("prediction log drained: %d written, %d wait on disk", self.log.written, self.log.spilled)
@@ -189,7 +187,7 @@ class Runtime:
     def feedback(self, prediction_id: str, actual: str | float, at: datetime) -> None:
         """Record what really happened, also for a prediction that is still on its way into the log.
 
-        Raises KeyNotFound when nobody was given that id, StoreUnreachable while that cannot be known.
+        Raises KeyNotFound for an unknown id, StoreUnreachable while rows on their way may have that id.
         """
         try:
             record_actual(self._engine, self.use_case, prediction_id, actual, at)
@@ -237,6 +235,7 @@ class Runtime:
         }
 
     def _load(self, version: int) -> LoadedModel:
+        """Load a version and predict one drawn row with it, so that it fails before it is in service."""
         try:
             model = load_model(self.settings, self.use_case, version)
         except SignatureMismatch as error:
@@ -246,14 +245,14 @@ class Runtime:
                 f" {format_restart_command(self.use_case.name)}",
                 hint=error.hint,
             ) from error
-        # A model that cannot answer must fail here, while the former one still serves.
         rows = draw_requests(self.use_case, 1, seed=version)
         predict_rows(self.use_case, model, build_columns_from_rows(self.use_case, rows))
         return model
 
     def _handle_swap(self, served: ServedModel) -> None:
+        """Count a new model in service, and collect garbage now."""
         self.metrics.count_swap(served.version)
-        # Full collections over BentoML's large heap are the latency tail: keep them off what stays anyway.
+        # Full collections over BentoML's large heap make single requests slow: exempt the objects of now.
         gc.collect()
         gc.freeze()
 
@@ -264,7 +263,7 @@ class Runtime:
     def _write(self, rows: Sequence[PredictionRow]) -> None:
         insert_predictions(self._engine, self.use_case, [row.to_columns() for row in rows])
 
-    def _keep_refused(self, row: PredictionRow, error: Exception) -> None:
+    def _append_refused(self, row: PredictionRow, error: Exception) -> None:
         """Append a row that MariaDB refused, and why, to a file for an operator."""
         home = self._spool_home
         make_private_folder(home)

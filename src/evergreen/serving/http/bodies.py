@@ -1,4 +1,4 @@
-"""The JSON bodies of the service's answers as the service builds and its client reads them.
+"""The JSON bodies of the service's requests and answers, as the service and its client handle them.
 
 `schema.py` describes the same bodies for a use case in OpenAPI; these are plain dicts with types, which cost
 a request nothing.
@@ -6,12 +6,17 @@ a request nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NotRequired, TypeAlias, TypedDict, cast
 
 if TYPE_CHECKING:
     # Not when it runs: BentoML's parent process imports the app, and must not load pandas and SQLAlchemy.
     from evergreen.model.predictions import Answer
     from evergreen.store.predictions.prediction_row import ColumnValue, InputValue
+
+
+# A row of a request: keys and stored features by name. The row that stands for a key has the keys only.
+RequestRow: TypeAlias = Mapping[str, "InputValue"]
 
 
 class FieldReason(TypedDict):

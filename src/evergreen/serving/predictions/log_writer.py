@@ -129,7 +129,7 @@ class PredictionLog:
     def _run(self) -> None:
         """The thread: deliver one group after the other until `stop`."""
         while True:
-            batch = self._take()
+            batch = self._take_group()
             if batch is None:
                 self._spool.close()
                 return
@@ -150,7 +150,7 @@ class PredictionLog:
                 self._changed.notify_all()
             self._observe(self)
 
-    def _take(self) -> list[PredictionRow] | None:
+    def _take_group(self) -> list[PredictionRow] | None:
         """The next group of rows; empty when it is time to try those on disk; None after `stop`."""
         with self._changed:
             wait = None if not self._spool.rows else max(0.0, self._retry_at - time.monotonic())
