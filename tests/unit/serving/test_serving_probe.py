@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -60,3 +61,13 @@ def test_logged_rows_that_a_rule_of_today_refuses_are_not_sent(
     features = tuple(replace(feature, severity="warning") for feature in view.features)
     guessed = replace(toy_use_case, views=(replace(view, features=features),))
     assert probe.collect_probe_rows(Settings(), guessed, 1, now)[probe.DRAWN_PROBE_ROWS :] == logged
+
+
+def test_a_report_goes_through_json_and_says_what_was_bad() -> None:
+    report = probe.ProbeReport(3, 100, 1, 2, ("age is missing", "'no' instead of 'yes'"))
+    assert probe.ProbeReport.from_json(json.loads(json.dumps(report.to_json()))) == report
+    assert not report.passed
+    assert report.describe() == (
+        "of 100 probe rows 1 failed and 2 differed: age is missing; 'no' instead of 'yes'"
+    )
+    assert replace(report, errors=0, mismatches=0).passed
