@@ -172,10 +172,8 @@ def _compute_class_metrics(
 ) -> dict[str, float]:
     from sklearn import metrics as sk
 
-    truth, predicted_class = (
-        find_class_numbers(use_case, label),
-        find_class_numbers(use_case, scores.predictions),
-    )
+    truth = find_class_numbers(use_case, label)
+    predicted_class = find_class_numbers(use_case, scores.predictions)
     class_numbers = list_judged_classes(use_case)
     right = truth == predicted_class
     confidence, bins = compute_confidence_bins(probabilities, predicted_class)

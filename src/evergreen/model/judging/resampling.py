@@ -70,16 +70,16 @@ class Gain:
     better: float
 
 
-def draw_resamples(groups: np.ndarray, seed: int, wanted: int = 1000) -> Resamples:
+def draw_resamples(groups: np.ndarray, seed: int, most: int = 1000) -> Resamples:
     """Resamples of n rows, drawn by group. `groups`, of shape (n,): any integers, equal for one entity.
 
     Many rows are resampled less often, so that rows times resamples stay below 5e7, but 200 times at least
-    (or `wanted`, if that is less). Raises TrainingError without rows.
+    (or `most`, if that is less). Raises TrainingError without rows.
     """
     if len(groups) == 0:
         raise TrainingError("there are no rows to resample", hint="the hold-out must not be empty")
     distinct_groups, codes = np.unique(groups, return_inverse=True)
-    count = min(wanted, max(_MINIMUM_RESAMPLES, _MOST_CELLS // len(groups)))
+    count = min(most, max(_MINIMUM_RESAMPLES, _MOST_CELLS // len(groups)))
     return Resamples(codes.reshape(-1).astype(np.intp), len(distinct_groups), count, seed)
 
 
@@ -92,8 +92,10 @@ def bootstrap_metrics(
     a row is drawn as its weight. The same resamples with other scores give paired samples.
     """
     measure = build_metric_function(use_case, label, scores, resamples.codes, resamples.groups)
-    chunks = [measure(chunk) for chunk in resamples.chunks()]
-    return {name: np.concatenate([each[name] for each in chunks]) for name in METRICS[use_case.problem]}
+    metrics_by_chunk = [measure(chunk) for chunk in resamples.chunks()]
+    return {
+        name: np.concatenate([each[name] for each in metrics_by_chunk]) for name in METRICS[use_case.problem]
+    }
 
 
 def compute_intervals(

@@ -38,17 +38,15 @@ def build_metric_function(
 
     `label`, of shape (n,): class names or numbers; `codes`, of shape (n,): the group, 0..groups-1, whose
     weight each row has. A weight is how often the row counts, 0 or more, and no weighting is 0 throughout.
-    With all weights 1 the metrics are those of `compute_metrics`, with others scikit-learn's for
-    such sample weights; what is undefined is NaN. Raises TrainingError for a class that is not declared.
+    With all weights 1 the metrics are those of `compute_metrics`, with others scikit-learn's for such sample
+    weights; what is undefined is NaN. Raises TrainingError for a class that is not declared.
     """
     if scores.probabilities is None:
         weighted_sums = _list_regression_sums(np.asarray(label, dtype=np.float64), scores.predictions)
         numbers = _build_sum_matrix(weighted_sums, len(weighted_sums), codes, groups)
         return lambda counts: _compute_regression_metrics(_compute_sums(numbers, counts))
-    truth, predicted_class = (
-        find_class_numbers(use_case, label),
-        find_class_numbers(use_case, scores.predictions),
-    )
+    truth = find_class_numbers(use_case, label)
+    predicted_class = find_class_numbers(use_case, scores.predictions)
     probabilities, class_numbers = scores.probabilities, list_judged_classes(use_case)
     classes = probabilities.shape[1]
     parts = _build_sum_matrix(
