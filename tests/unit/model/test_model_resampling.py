@@ -124,7 +124,7 @@ def test_each_resample_is_measured_as_the_rows_it_drew(toy_use_case, classes):
         rng = np.random.default_rng(1)
         label, use_case = rng.normal(size=60), of_classes(toy_use_case)
         scores = Predictions(label + rng.normal(size=60), None)
-    drawn = draw_resamples(np.arange(60) // 3, seed=5, wanted=20)
+    drawn = draw_resamples(np.arange(60) // 3, seed=5, most=20)
     samples = bootstrap_metrics(use_case, label, scores, drawn)
     assert tuple(samples) == METRICS[use_case.problem]
     for number, weights in enumerate(drawn.weights().astype(int)):
@@ -134,7 +134,7 @@ def test_each_resample_is_measured_as_the_rows_it_drew(toy_use_case, classes):
 
 @given(st.lists(st.integers(-2, 5), min_size=1, max_size=40), st.integers(0, 3))
 def test_rows_of_one_entity_are_drawn_together(groups, seed):
-    drawn = draw_resamples(np.array(groups), seed, wanted=30)
+    drawn = draw_resamples(np.array(groups), seed, most=30)
     weights = drawn.weights()
     assert weights.shape == (30, len(groups))
     for group in set(groups):
@@ -145,7 +145,7 @@ def test_rows_of_one_entity_are_drawn_together(groups, seed):
 
 
 def test_every_entity_is_drawn_as_often_as_chance_says():
-    counts = draw_resamples(np.arange(50), seed=3, wanted=4000).weights()
+    counts = draw_resamples(np.arange(50), seed=3, most=4000).weights()
     assert counts.mean(axis=0) == pytest.approx(np.ones(50), abs=0.08)
     # A row is left out with the chance (1 - 1/n)^n.
     assert (counts == 0).mean() == pytest.approx(0.98**50, abs=0.005)
@@ -164,7 +164,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_others():
     ("rows", "wanted", "count"), [(100, 1000, 1000), (100_000, 1000, 500), (400_000, 1000, 200), (10, 50, 50)]
 )
 def test_many_rows_are_resampled_less_often(rows, wanted, count):
-    assert draw_resamples(np.zeros(rows, dtype=int), seed=0, wanted=wanted).count == count
+    assert draw_resamples(np.zeros(rows, dtype=int), seed=0, most=wanted).count == count
 
 
 def test_no_rows_cannot_be_resampled():
