@@ -30,6 +30,7 @@ from evergreen.demo.upstream import CUSTOMER_COUNT, SEED
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.matrix import Columns, select_rows
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.model.predict import predict_inputs
 from evergreen.model.reference_profile import build_reference_profile
 from evergreen.monitoring import drift, governor
 from evergreen.settings import Settings
@@ -42,7 +43,7 @@ from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.training import candidate
 from evergreen.training.data.rows import TrainingRows, prepare_rows
 from evergreen.training.data.split import split_for_validation
-from evergreen.training.judge.answers import score_holdout, score_model
+from evergreen.training.judge.answers import score_holdout
 from evergreen.training.judge.contest import ChampionScores
 from evergreen.training.judge.gate import judge_candidate
 from evergreen.training.search.samplers import create_pruner
@@ -281,7 +282,7 @@ def _fresh(use_case: UseCase, seed: int, scenario: str, period: int) -> tuple[Co
 
 
 def _accuracy(use_case: UseCase, trained: _Trained, columns: Columns, truth: Sequence[str]) -> float:
-    predictions = score_model(use_case, trained.made.model, columns).predictions
+    predictions = predict_inputs(use_case, trained.made.model, columns).predictions
     return float((predictions == truth).mean())
 
 

@@ -20,10 +20,10 @@ from sklearn.model_selection import StratifiedKFold
 from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.matrix import Columns, select_rows
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.model.predict import predict_inputs
 from evergreen.settings import Settings
 from evergreen.training.data.split import split_for_validation
 from evergreen.training.fit.fitting import Machine, fit_model
-from evergreen.training.judge.answers import score_model
 from evergreen.training.search.samplers import create_pruner
 from evergreen.training.search.search_result import build_search_result
 from evergreen.training.search.worker import run_trials
@@ -114,7 +114,7 @@ def cross_validate(use_case: UseCase, frame: pd.DataFrame, repeats: Sequence[int
             test[places] = True
             model = made(frame[~test], select_rows(columns, ~test), label[~test])
             found = compute_metrics(
-                use_case, label[test], score_model(use_case, model, select_rows(columns, test))
+                use_case, label[test], predict_inputs(use_case, model, select_rows(columns, test))
             )
             folds.append(Fold(repeat, found["roc_auc"], found["accuracy"]))
     return folds

@@ -22,6 +22,7 @@ from benchmarks.common.timing import say
 from evergreen.model.calibration import Calibration
 from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.matrix import build_pool, select_rows
+from evergreen.model.predict import predict_inputs
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records.training_run import TrainingRun
@@ -29,7 +30,6 @@ from evergreen.training.candidate import choose_machine
 from evergreen.training.data.rows import TrainingRows
 from evergreen.training.data.split import Cut, split_for_validation
 from evergreen.training.fit.fitting import build_model, compute_class_weights, fit_catboost, fit_model
-from evergreen.training.judge.answers import score_model
 from evergreen.training.search import studies
 from evergreen.training.search.trial import Trial
 from evergreen.training.search.worker import run_trials
@@ -96,7 +96,9 @@ class World:
 
     def judged(self, model: Any) -> tuple[float, float]:
         """Log loss and accuracy on the hold-out."""
-        found = compute_metrics(self.use_case, self.truth, score_model(self.use_case, model, self.held_out))
+        found = compute_metrics(
+            self.use_case, self.truth, predict_inputs(self.use_case, model, self.held_out)
+        )
         return found["log_loss"], found["accuracy"]
 
 
@@ -166,7 +168,7 @@ def _trial(world: World, seed: int, trial: Trial, cpu: float) -> Tried:
     again = compute_metrics(
         declared,
         world.label[world.parts.test],
-        score_model(declared, plain, select_rows(world.columns, world.parts.test)),
+        predict_inputs(declared, plain, select_rows(world.columns, world.parts.test)),
     )["log_loss"]
     if trial.loss is None or abs(again - trial.loss) > _SAME_LOSS:
         raise SystemExit(f"trial {trial.number} fitted again has the loss {again}, not {trial.loss}")

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
@@ -29,6 +29,9 @@ with import_on_use(__name__):
     from evergreen.loop import monitor as monitoring
     from evergreen.loop import score as scoring
     from evergreen.sources import connections
+
+if TYPE_CHECKING:
+    from evergreen.scoring.file import FileResult
 
 # The most refused rows that are shown with their reasons.
 _MAX_REFUSALS_SHOWN = 5
@@ -101,11 +104,11 @@ def run_verb(
                     progress=lambda part, rows: status_line.update(f"{title}: {part}, {rows:,} rows"),
                 )
             case Verb.deploy:
-                outcome = deploying.run_deploy(settings, use_case)
+                outcome = dict(deploying.run_deploy(settings, use_case))
             case Verb.monitor:
                 outcome = monitoring.run_monitor(settings, use_case, when)
             case Verb.score:
-                outcome = scoring.run_score(settings, use_case, when)
+                outcome = dict(scoring.run_score(settings, use_case, when))
     show_facts(outcome, as_json, lambda: _render_verb_result(outcome))
 
 
@@ -261,7 +264,7 @@ def _render_verb_result(outcome: dict[str, Any]) -> RenderableType:
     return Group(*([Text(text)] if text else []), render_outcome(facts))
 
 
-def _render_score_result(outcome: dict[str, Any]) -> RenderableType:
+def _render_score_result(outcome: FileResult) -> RenderableType:
     """How many rows of a file were answered; the refused ones with reasons, and the warnings."""
     rows, refusals = outcome["rows"], outcome["refused"]
     count = f"{rows - refusals:,} of {rows:,}" if refusals else f"{rows:,}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evergreen.serving.client import ServiceClient
+from evergreen.serving.http.bodies import PredictionBody
 
 _CONNECTIONS = 8
 
@@ -17,7 +18,7 @@ class Answers:
     """What came back, in the order sent."""
 
     sent: int
-    answers: tuple[dict[str, Any], ...]
+    answers: tuple[PredictionBody, ...]
 
     @property
     def answered(self) -> int:
@@ -35,7 +36,7 @@ class Answers:
 
 def send_requests(url: str, rows: Sequence[Mapping[str, Any]], progress: Callable[[str], None]) -> Answers:
     """POST each row to `/predict` over a few connections. The first refused request raises ServingError."""
-    answers: list[dict[str, Any]] = []
+    answers: list[PredictionBody] = []
     with ServiceClient(url) as client, ThreadPoolExecutor(_CONNECTIONS) as threads:
         for answer in threads.map(client.predict, rows):
             answers.append(answer)

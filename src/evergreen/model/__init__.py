@@ -1,1 +1,1 @@
-"""What a model is, for every user of it: inputs, on-demand features, prediction and reference profile."""
+"""A model for every user of it: its inputs, on-demand features, predictions, and reference profile."""

@@ -1,25 +1,32 @@
-"""Calibrated probabilities that live inside the CatBoost model.
+"""Calibration of a classifier's probabilities, kept inside the CatBoost model.
 
 A CatBoost model's raw score is `scale * (sum of its leaves) + bias`, and both numbers are part of its file.
-So a calibration needs no wrapper: whoever loads the model gets calibrated probabilities.
+So a calibration needs no wrapper: the model predicts calibrated probabilities wherever it is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-# A scale outside would say that the model's scores mean nothing, or that rows are perfectly separated.
+# Bounds of the scale: beyond them the scores would mean nothing, or the rows are perfectly separated.
 _LEAST_SCALE, _GREATEST_SCALE = 0.05, 20.0
 # The prior: log scale and biases are normal around their centre with a standard deviation of half a unit. A
 # dozen rows hardly move it, from a thousand on it hardly matters.
 _PRIOR_DEVIATION = 0.5
 
 Floats = npt.NDArray[np.float64]
+
+
+class CalibrationDocument(TypedDict):
+    """`Calibration` as JSON."""
+
+    scale: float
+    bias: list[float]
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,16 @@ class Calibration:
 
     @property
     def is_identity(self) -> bool:
+        """Whether it changes nothing."""
         return self.scale == 1.0 and not any(self.bias)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, float | list[float]]:
+        """The calibration as JSON."""
         return {"scale": self.scale, "bias": list(self.bias)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Calibration:
+    def from_json(cls, data: CalibrationDocument) -> Calibration:
+        """The calibration that `to_json` wrote."""
         return cls(float(data["scale"]), tuple(float(value) for value in data["bias"]))
 
 
@@ -62,6 +72,7 @@ def fit_calibration(
     0.05 and 20. So few or perfectly separated rows do no harm. On these rows the log loss is never worse than
     the prior's; without rows it is the prior's. Raises ValueError when the scores have another shape.
     """
+    # Here, because the service imports this module and never fits: SciPy's optimizers take 0.2 s.
     from scipy.optimize import minimize
 
     prior = Calibration(1.0, _compute_prior_biases(weights, classes))
@@ -90,10 +101,10 @@ def fit_calibration(
     options = {"ftol": 1e-13, "gtol": 1e-8, "maxiter": 500}
     best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=limits, options=options).x
     bias = tuple(float(value) for value in centre + best[1:]) if with_bias else prior.bias
-    found = Calibration(float(np.clip(np.exp(best[0]), _LEAST_SCALE, _GREATEST_SCALE)), bias)
+    calibration = Calibration(float(np.clip(np.exp(best[0]), _LEAST_SCALE, _GREATEST_SCALE)), bias)
     before = _compute_log_losses(scores + centre, truth)[0].mean()
-    after = _compute_log_losses(found.scale * scores + np.array(found.bias), truth)[0].mean()
-    return found if after < before else prior
+    after = _compute_log_losses(calibration.scale * scores + np.array(calibration.bias), truth)[0].mean()
+    return calibration if after < before else prior
 
 
 def _compute_prior_biases(weights: Sequence[float], classes: int) -> tuple[float, ...]:
@@ -106,9 +117,9 @@ def _compute_prior_biases(weights: Sequence[float], classes: int) -> tuple[float
 
 
 def apply_calibration(model: Any, calibration: Calibration) -> None:
-    """Make a CatBoost classifier answer with calibrated probabilities, from now on and from its file.
+    """Calibrate a CatBoost classifier in place, which its file then keeps.
 
-    It builds on the scale and bias that the model has: applied twice, the second is of the first's scores.
+    The calibration is applied to the model's present raw scores: a second one comes on top of the first.
     """
     if calibration.is_identity:
         return

@@ -11,10 +11,10 @@ from typing import Any
 class LoadedModel:
     """A registered version, ready to predict.
 
-    `model` is a CatBoostClassifier or CatBoostRegressor whose inputs are `feature_names` in that order;
-    `classes` are the columns of its probabilities (none for regression), `weights` what an error on each
-    costs (none: all the same, see `model/decision.py`); `tags` are the version's. `size_bytes` is the size
-    of its file, which CatBoost would write a little smaller again.
+    `model` is a CatBoostClassifier or CatBoostRegressor whose inputs are `feature_names` in that order.
+    `classes` are the columns of its probabilities (none for regression), and `weights` what an error on each
+    class costs (empty: the same, see `model/decision.py`). `run_id` is the MLflow run that it comes from,
+    `tags` are those of the version in MLflow, and `size_bytes` is the size of its file.
     """
 
     version: int

@@ -1,38 +1,34 @@
-"""Feature columns as CatBoost takes them, the same for training, scoring and serving."""
+"""Feature columns as CatBoost and scikit-learn take them, for training, scoring and serving alike."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from catboost import FeaturesData, Pool
 
 from evergreen.model.signature import list_model_inputs
 from evergreen.usecase import UseCase
 
-if TYPE_CHECKING:
-    from catboost import Pool
-
-# What a missing category is called in a model: CatBoost knows missing numbers only.
+# The category that stands for a missing one: CatBoost takes missing values for numbers only.
 MISSING = "missing"
 
-Columns = Mapping[str, np.ndarray]
+Columns: TypeAlias = Mapping[str, np.ndarray]
 
 
 def build_pool(use_case: UseCase, columns: Columns, label: np.ndarray | None = None) -> Pool:
-    """A CatBoost Pool of n rows from the columns of `feature_columns` (more columns do no harm).
+    """A CatBoost Pool of n rows. `columns`, each of shape (n,), hold every model input, and may hold more.
 
-    Inputs stand in the order of `registry.signature.model_inputs`; numbers are float32 with NaN for missing,
-    missing categories become "missing". `label`, of shape (n,): class names, or float64 for regression.
+    The inputs stand in the order of `list_model_inputs`. Numbers become float32 with NaN for missing ones,
+    missing categories the text "missing". `label`, of shape (n,): class names, or float64 for regression.
     """
-    from catboost import FeaturesData, Pool
-
     inputs = list_model_inputs(use_case)
     numbers = [f.name for f in inputs if f.numeric]
     categories = [f.name for f in inputs if not f.numeric]
-    parts: dict[str, Any] = {}
+    parts: dict[str, np.ndarray | list[str]] = {}
     if numbers:
         block = np.empty((len(columns[numbers[0]]), len(numbers)), dtype=np.float32)
         for index, name in enumerate(numbers):
@@ -69,11 +65,12 @@ def format_categories(values: np.ndarray) -> list[str]:
 
 
 def _encode_categories(values: np.ndarray) -> list[bytes]:
-    known: dict[Any, bytes] = {}
-    found = []
+    """`format_categories` as UTF-8, which CatBoost takes; each different category is encoded once."""
+    encodings: dict[str | None, bytes] = {}
+    cells = []
     for value in values.tolist():
-        data = known.get(value)
+        data = encodings.get(value)
         if data is None:
-            data = known[value] = (MISSING if value is None else str(value)).encode()
-        found.append(data)
-    return found
+            data = encodings[value] = (MISSING if value is None else str(value)).encode()
+        cells.append(data)
+    return cells

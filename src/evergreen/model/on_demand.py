@@ -1,23 +1,27 @@
-"""From stored features to the model's inputs: one code path for a request, a batch and a training set."""
+"""The model's inputs from stored features, by one code for a request, a batch and a training set.
+
+An on-demand feature is computed from stored features by a function of the declaration when it is needed.
+Columns map a feature's name to an array of shape (rows,): float64 with NaN, or objects of str or None.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evergreen.errors import StoreError
+from evergreen.store.predictions.prediction_row import InputValue
 from evergreen.usecase import OnDemandFeature, UseCase
 
 
 def build_columns_from_frame(frame: pd.DataFrame, use_case: UseCase) -> dict[str, np.ndarray]:
-    """The stored features of a frame, each of shape (rows,): float64 with NaN, or objects of str or None.
+    """The columns of the stored features in a frame.
 
     Raises StoreError naming the first feature that the frame lacks.
     """
-    found: dict[str, np.ndarray] = {}
+    columns: dict[str, np.ndarray] = {}
     for feature in use_case.stored_features:
         if feature.name not in frame.columns:
             raise StoreError(
@@ -26,34 +30,36 @@ def build_columns_from_frame(frame: pd.DataFrame, use_case: UseCase) -> dict[str
             )
         column = frame[feature.name]
         if feature.numeric:
-            found[feature.name] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            columns[feature.name] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
-            found[feature.name] = _replace_missing(column.to_numpy(dtype=object), column.isna().to_numpy())
-    return found
+            columns[feature.name] = _replace_missing(column.to_numpy(dtype=object), column.isna().to_numpy())
+    return columns
 
 
-def build_columns_from_rows(use_case: UseCase, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """The same columns from request rows; what a row leaves out is missing."""
-    found: dict[str, np.ndarray] = {}
+def build_columns_from_rows(
+    use_case: UseCase, rows: Sequence[Mapping[str, InputValue]]
+) -> dict[str, np.ndarray]:
+    """The same columns from request rows; a feature that a row leaves out is missing."""
+    columns: dict[str, np.ndarray] = {}
     for feature in use_case.stored_features:
         name = feature.name
         values = [row.get(name) for row in rows]
         if feature.numeric:
-            found[name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+            columns[name] = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
         else:
-            found[name] = np.array(values, dtype=object)
-    return found
+            columns[name] = np.array(values, dtype=object)
+    return columns
 
 
 def add_on_demand_columns(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Stored columns in, stored and on-demand columns out, all of one length.
+    """The stored columns that were given and those of the on-demand features, all of one length.
 
     Raises StoreError naming the on-demand feature whose function fails or returns another shape.
     """
-    found = dict(columns)
+    all_columns = dict(columns)
     for feature in use_case.on_demand_order:
-        found[feature.name] = _compute_feature(use_case, feature, found)
-    return found
+        all_columns[feature.name] = _compute_feature(use_case, feature, all_columns)
+    return all_columns
 
 
 def _compute_feature(
@@ -62,7 +68,7 @@ def _compute_feature(
     inputs = {name: columns[name] for name in feature.inputs}
     rows = len(next(iter(columns.values())))
     try:
-        # Missing values and zero divisors are the function's everyday input, not worth a warning.
+        # Missing values and zero divisors are ordinary inputs, of which NumPy need not warn.
         with np.errstate(all="ignore"):
             values = np.asarray(feature.function(**inputs))
         if feature.numeric:
@@ -81,7 +87,7 @@ def _compute_feature(
         )
     if feature.numeric:
         return np.where(np.isinf(values), np.nan, values)
-    # None, NaN and pd.NA all mean "missing" to whoever writes such a function.
+    # A function of a declaration may return None, NaN or pd.NA for a missing category.
     return _replace_missing(values.astype(object), np.asarray(pd.isna(values)))
 
 

@@ -1,88 +1,102 @@
-"""From stored features to predictions: the same few steps for one request, a batch and a whole file."""
+"""The one way from feature columns to predictions, whoever asks.
+
+The service answers requests with it, batch scoring and file scoring predict tables with it, and training
+judges candidates and replays logged requests with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from catboost import Pool
 
 from evergreen.model.calibration import compute_shap_values
-from evergreen.model.decision import choose_classes
-from evergreen.model.matrix import build_pool
+from evergreen.model.decision import choose_classes, read_class_weights
+from evergreen.model.loaded_model import LoadedModel
+from evergreen.model.matrix import Columns, build_pool
 from evergreen.model.on_demand import add_on_demand_columns
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import UseCase
 
-if TYPE_CHECKING:
-    from evergreen.model.loaded_model import LoadedModel
+# Below so many rows one thread predicts: starting CatBoost's threads costs more than a small prediction.
+_ROWS_FOR_THREADS = 1000
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """Predictions of n rows: class names or float64 values.
+class Explanation:
+    """The features' contributions to one row's prediction, in raw-score units (log-odds for classes).
 
-    For classes, `by_class` has their probabilities, of shape (n, classes), and `probability` that of the
-    predicted class, of shape (n,): with class weights not always the greatest one. None for numbers.
+    `contributions` stand in the order of their size, greatest first; with `base_value` they add up to the
+    model's raw score of the predicted class, or to the predicted number.
     """
 
-    predictions: list[str] | list[float]
-    classes: tuple[str, ...] = ()
-    by_class: npt.NDArray[np.float64] | None = None
-    probability: npt.NDArray[np.float64] | None = None
-
-    def answer(self, row: int) -> dict[str, Any]:
-        """The fields `prediction`, and for classes `probability` and `probabilities`, of one row."""
-        if self.by_class is None or self.probability is None:
-            return {"prediction": self.predictions[row]}
-        return {
-            "prediction": self.predictions[row],
-            "probability": float(self.probability[row]),
-            "probabilities": dict(zip(self.classes, map(float, self.by_class[row]), strict=True)),
-        }
+    prediction: str | float
+    base_value: float
+    contributions: dict[str, float]
 
 
-def predict_rows(use_case: UseCase, loaded: LoadedModel, columns: Mapping[str, np.ndarray]) -> Predictions:
-    """Predict n rows of stored features (Columns: float64 with NaN, object arrays of str or None).
+def predict_pool(
+    model: Any, pool: Pool, classes: Sequence[str] = (), weights: Sequence[float] = ()
+) -> Predictions:
+    """Predict the n rows of a CatBoost pool.
 
-    The predicted class is the most probable one, or with class weights that of least expected cost.
-    Raises StoreError when an on-demand feature fails.
+    `model` is a CatBoostClassifier whose probability columns are `classes`, or without classes a
+    CatBoostRegressor. The predicted class is the most probable one, or with `weights` (what an error on each
+    class costs) that of least expected cost.
     """
-    data = build_pool(use_case, add_on_demand_columns(use_case, columns))
-    # One thread for few rows: starting CatBoost's threads costs more than a small prediction.
-    threads = 1 if data.num_row() < 1000 else -1
-    if not loaded.classes:
-        values = loaded.model.predict(data, thread_count=threads)
-        return Predictions([float(v) for v in values])
-    shares = np.asarray(
-        loaded.model.predict(data, prediction_type="Probability", thread_count=threads), dtype=np.float64
-    ).reshape(data.num_row(), -1)
-    classes = tuple(loaded.classes)
-    chosen = choose_classes(shares, loaded.weights)
-    return Predictions([classes[i] for i in chosen], classes, shares, shares[np.arange(len(chosen)), chosen])
+    threads = 1 if pool.num_row() < _ROWS_FOR_THREADS else -1
+    if not classes:
+        return Predictions(np.asarray(model.predict(pool, thread_count=threads), dtype=np.float64), None)
+    shares = model.predict(pool, prediction_type="Probability", thread_count=threads)
+    probabilities = np.asarray(shares, dtype=np.float64).reshape(pool.num_row(), len(classes))
+    return decide_classes(probabilities, classes, weights)
+
+
+def decide_classes(
+    probabilities: np.ndarray, classes: Sequence[str], weights: Sequence[float] = ()
+) -> Predictions:
+    """Predictions from probabilities, of shape (n, classes) and float64, by the rule of `choose_classes`."""
+    names: np.ndarray = np.array(classes, dtype=object)
+    return Predictions(names[choose_classes(probabilities, weights)], probabilities, tuple(classes))
+
+
+def predict_rows(use_case: UseCase, loaded: LoadedModel, columns: Columns) -> Predictions:
+    """Predict n rows of stored features with a registered version.
+
+    `columns`, each of shape (n,): float64 with NaN, or objects of str or None. Raises StoreError when an
+    on-demand feature fails.
+    """
+    pool = build_pool(use_case, add_on_demand_columns(use_case, columns))
+    return predict_pool(loaded.model, pool, loaded.classes, loaded.weights)
+
+
+def predict_inputs(use_case: UseCase, model: Any, columns: Columns) -> Predictions:
+    """Predict n rows whose `columns` hold the on-demand features too, with a fitted CatBoost model.
+
+    The class weights are those that the model carries.
+    """
+    weights = read_class_weights(model) if use_case.label.classes else ()
+    return predict_pool(model, build_pool(use_case, columns), use_case.label.classes, weights)
 
 
 def explain_prediction(
     use_case: UseCase, loaded: LoadedModel, columns: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
+) -> Explanation:
     """SHAP values of one row for its predicted class (Lundberg et al., 2020, as CatBoost computes them).
 
-    In raw-score units, greatest effect first; with `base_value` they add up to the model's raw score.
+    `columns` are those of `predict_rows`, each of shape (1,).
     """
-    features = add_on_demand_columns(use_case, columns)
-    data = build_pool(use_case, features)
-    outcome = predict_rows(use_case, loaded, columns)
-    values = compute_shap_values(loaded.model, data, thread_count=1)[0]
+    pool = build_pool(use_case, add_on_demand_columns(use_case, columns))
+    (answer,) = predict_pool(loaded.model, pool, loaded.classes, loaded.weights).list_answers()
+    values = compute_shap_values(loaded.model, pool, thread_count=1)[0]
     if values.ndim == 2:  # one row of values per class
-        values = values[outcome.classes.index(str(outcome.predictions[0]))]
-    elif outcome.classes and outcome.predictions[0] == outcome.classes[0]:
+        values = values[loaded.classes.index(str(answer.prediction))]
+    elif loaded.classes and answer.prediction == loaded.classes[0]:
         values = -values  # a binary model scores its second class
-    ranked = sorted(
+    contributions = sorted(
         zip(loaded.feature_names, map(float, values[:-1]), strict=True), key=lambda pair: -abs(pair[1])
     )
-    return {
-        "prediction": outcome.predictions[0],
-        "base_value": float(values[-1]),
-        "contributions": dict(ranked),
-    }
+    return Explanation(answer.prediction, float(values[-1]), dict(contributions))

@@ -1,6 +1,6 @@
-"""The reference profile: what the model's training data looked like, as bins and counts per feature.
+"""The reference profile of a model version: its training data as bins and counts for each feature.
 
-Drift is measured against it. It is kept per version, so that a new champion is compared with its own data.
+Drift is measured against it. Each version has its own, so that a new champion is compared with its own data.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from evergreen.model.matrix import Columns
 from evergreen.model.signature import list_model_inputs
 from evergreen.usecase import UseCase
 
-# The model's own answers on its hold-out stand beside the features. No feature can have this name.
+# The name under which the model's predictions on its hold-out are profiled; no feature can have it.
 PREDICTION = "__prediction__"
 
 # Categories with a smaller share, or beyond this number, are counted together as "other".
@@ -28,18 +28,27 @@ MINIMUM_SHARE = 0.01
 MOST_CATEGORIES = 30
 
 
+class ProfileDocument(TypedDict):
+    """`FeatureProfile` as JSON."""
+
+    feature: str
+    kind: Literal["numeric", "category"]
+    bins: list[float] | list[str] | list[float | str]
+    counts: list[int]
+
+
 @dataclass(frozen=True)
 class FeatureProfile:
-    """One feature's reference.
+    """One feature's reference: k bins and k + 2 counts of rows.
 
-    numeric: `bins` are k inner edges e1 < ... < ek; `counts` are the k + 1 rows counts of (-inf, e1], (e1,
-    e2], ..., (ek, inf), and last the number of missing values. category: `bins` are k names; `counts` are
-    theirs, then those of all other names, then the missing.
+    numeric: `bins` are inner edges e1 < ... < ek; `counts` are those of (-inf, e1], (e1, e2], ..., (ek, inf),
+    and last of missing values. category: `bins` are k names; `counts` are theirs, then those of all other
+    names, and last of missing values.
     """
 
     feature: str
     kind: Literal["numeric", "category"]
-    bins: tuple[float, ...] | tuple[str, ...]
+    bins: tuple[float, ...] | tuple[str, ...] | tuple[float | str, ...]
     counts: tuple[int, ...]
 
     def count(self, values: np.ndarray) -> npt.NDArray[np.int64]:
@@ -51,11 +60,11 @@ class FeatureProfile:
             places = np.searchsorted(np.array(self.bins, dtype=np.float64), numbers, side="left")
             places = np.where(np.isnan(numbers), size - 1, places)
             return np.bincount(places, minlength=size).astype(np.int64)
-        place: dict[Any, int] = {name: index for index, name in enumerate(self.bins)}
-        found = np.zeros(size, dtype=np.int64)
+        bin_numbers = {str(name): index for index, name in enumerate(self.bins)}
+        counts = np.zeros(size, dtype=np.int64)
         for value, times in Counter(values.tolist()).items():
-            found[size - 1 if value is None else place.get(str(value), size - 2)] += times
-        return found
+            counts[size - 1 if value is None else bin_numbers.get(str(value), size - 2)] += times
+        return counts
 
     def names(self) -> list[str]:
         """A readable name for each bin, in the order of `counts`."""
@@ -71,28 +80,29 @@ class FeatureProfile:
 def build_reference_profile(
     use_case: UseCase, columns: Columns, predictions: np.ndarray
 ) -> list[FeatureProfile]:
-    """The reference of every model input, and of the model's predictions on its hold-out.
+    """The profile of every model input, and of the model's predictions on its hold-out.
 
-    `columns` are the n rows that the model was fitted on; `predictions` class names or float64.
+    `columns`, each of shape (n,), are those that the model was fitted on; `predictions`, of any length, are
+    class names or float64.
     """
-    found = [
+    inputs = [
         _profile_numbers(f.name, columns[f.name], use_case.drift.bins)
         if f.numeric
         else _profile_categories(f.name, columns[f.name])
         for f in list_model_inputs(use_case)
     ]
-    answers = (
+    outputs = (
         _profile_numbers(PREDICTION, predictions, use_case.drift.bins)
         if use_case.problem == "regression"
         else _profile_categories(PREDICTION, predictions)
     )
-    return [*found, answers]
+    return [*inputs, outputs]
 
 
 def save_reference_profile(
     engine: sa.Engine, use_case: str, version: int, profiles: Sequence[FeatureProfile]
 ) -> None:
-    """Write a version's reference in one transaction, in place of any former one."""
+    """Write a version's profiles in one transaction, in place of any former ones."""
     rows = [
         {
             "use_case": use_case,
@@ -119,7 +129,7 @@ def save_reference_profile(
 
 
 def load_reference_profile(engine: sa.Engine, use_case: str, version: int) -> dict[str, FeatureProfile]:
-    """A version's reference by feature; empty if none was kept."""
+    """A version's profiles by feature; empty when none were saved."""
     with engine.connect() as connection:
         rows = connection.execute(
             sa.text(
@@ -136,29 +146,38 @@ def load_reference_profile(engine: sa.Engine, use_case: str, version: int) -> di
         }
 
 
-def serialize_profiles(profiles: Sequence[FeatureProfile]) -> list[dict[str, Any]]:
-    return [asdict(p) for p in profiles]
+def serialize_profiles(
+    profiles: Sequence[FeatureProfile],
+) -> list[dict[str, str | list[float | str] | list[int]]]:
+    """Profiles as JSON."""
+    return [
+        {"feature": p.feature, "kind": p.kind, "bins": list(p.bins), "counts": list(p.counts)}
+        for p in profiles
+    ]
 
 
-def parse_profiles(data: Sequence[Mapping[str, Any]]) -> list[FeatureProfile]:
+def parse_profiles(data: Sequence[ProfileDocument]) -> list[FeatureProfile]:
+    """The profiles that `serialize_profiles` wrote."""
     return [FeatureProfile(p["feature"], p["kind"], tuple(p["bins"]), tuple(p["counts"])) for p in data]
 
 
 def _profile_numbers(name: str, values: np.ndarray, bins: int) -> FeatureProfile:
+    """The profile of numbers, cut at their quantiles into at most `bins` bins of about as many rows."""
     numbers = values.astype(np.float64)
     present = numbers[np.isfinite(numbers)]
     edges: tuple[float, ...] = ()
     if len(present):
         quantiles = np.quantile(present, np.arange(1, bins) / bins, method="inverted_cdf")
-        # Repeated values give equal quantiles; the greatest value would end a bin that nothing lies beyond.
+        # Repeated values give equal quantiles; beyond the greatest value there would be an empty bin.
         edges = tuple(float(edge) for edge in np.unique(quantiles) if edge < present.max())
     return _fill_counts(FeatureProfile(name, "numeric", edges, ()), numbers)
 
 
 def _profile_categories(name: str, values: np.ndarray) -> FeatureProfile:
-    seen = Counter(str(value) for value in values.tolist() if value is not None)
+    """The profile of names: those that are frequent enough have a bin each, by name."""
+    frequencies = Counter(str(value) for value in values.tolist() if value is not None)
     least = MINIMUM_SHARE * max(1, len(values))
-    common = [value for value, times in seen.most_common(MOST_CATEGORIES) if times >= least]
+    common = [value for value, times in frequencies.most_common(MOST_CATEGORIES) if times >= least]
     return _fill_counts(FeatureProfile(name, "category", tuple(sorted(common)), ()), values)
 
 

@@ -1,4 +1,4 @@
-"""Which inputs a model takes, in which order, and whether a registered model still takes them."""
+"""The inputs of a use case's model, their order, and the check that a registered model fits them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def list_model_inputs(use_case: UseCase) -> tuple[Feature | OnDemandFeature, ...
 
 
 def compute_feature_digests(use_case: UseCase) -> dict[str, str]:
-    """Which code computes each on-demand feature that the model's inputs rest on."""
+    """A digest of the code of each on-demand feature that the model needs, by the feature's name."""
     needed = {f.name for f in use_case.model_features}
     code: dict[str, str] = {}
     for feature in reversed(use_case.on_demand_order):
@@ -34,16 +34,16 @@ def compute_feature_digests(use_case: UseCase) -> dict[str, str]:
 
 
 def save_feature_digests(use_case: UseCase, model: Any) -> None:
-    """Write into a fitted CatBoost model by which code its on-demand features were computed."""
+    """Write the digests of `compute_feature_digests` into a fitted CatBoost model."""
     if code := compute_feature_digests(use_case):
         model.get_metadata()[_FEATURE_CODE] = json.dumps(code, sort_keys=True)
 
 
 def check_signature(use_case: UseCase, version: int, model: Any) -> None:
-    """See that a CatBoost model takes the declared features, by the same code, and predicts the declared
-    classes.
+    """Check that a CatBoost model takes the declared features and predicts the declared classes.
 
-    Raises SignatureMismatch naming what differs.
+    On-demand features must be computed by the code that they were computed by in training. Raises
+    SignatureMismatch naming what differs.
     """
     declared = {f.name: "number" if f.numeric else "category" for f in list_model_inputs(use_case)}
     categories = set(model.get_cat_feature_indices())
@@ -60,13 +60,13 @@ def check_signature(use_case: UseCase, version: int, model: Any) -> None:
             if declared.get(name, kind) != kind
         ),
     ]
-    learned = model.get_metadata()
-    known = json.loads(learned[_FEATURE_CODE]) if _FEATURE_CODE in learned else {}
-    present = compute_feature_digests(use_case)
+    metadata = model.get_metadata()
+    model_digests = json.loads(metadata[_FEATURE_CODE]) if _FEATURE_CODE in metadata else {}
+    declared_digests = compute_feature_digests(use_case)
     faults += [
         f"{name} was computed by other code when it learned"
-        for name, code in known.items()
-        if name in trained and present.get(name, code) != code
+        for name, code in model_digests.items()
+        if name in trained and declared_digests.get(name, code) != code
     ]
     if not faults and list(trained) != list(declared):
         faults.append("its features stand in another order")

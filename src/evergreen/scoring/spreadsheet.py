@@ -1,16 +1,16 @@
-"""Texts in CSV files that people open in a spreadsheet, which takes a cell such as `=1+1` for a formula.
+"""Escaping of texts in CSV files, so that a spreadsheet does not take a cell such as `=1+1` for a formula.
 
-A text that begins as a formula gets an apostrophe before it, which spreadsheets read as "this is text"
-(OWASP, "CSV Injection"). Numbers stay as they are, also those that stand in a column of texts, such as "-5".
+A text that begins like a formula gets an apostrophe before it, by which spreadsheets know a text (OWASP, "CSV
+Injection"). Numbers stay as they are, also those in a column of texts, such as "-5".
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 # The last four: the full-width forms of the first four, which some locales' spreadsheets take for the same.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -26,8 +26,6 @@ def escape_formula(value: Any) -> Any:
 
 def escape_formulas(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with the texts of all its columns escaped, the columns' names included."""
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
-
     escaped = frame.set_axis([escape_formula(name) for name in frame.columns], axis=1)
     for place in range(escaped.shape[1]):
         # By place, for titles may repeat.

@@ -1,9 +1,10 @@
-"""The FastAPI app of one use case, made from its declaration; BentoML serves it."""
+"""The FastAPI app of one use case: its routes, made from the declaration. BentoML serves it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -14,7 +15,9 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from evergreen.errors import InvalidRequest
+from evergreen.serving.channels import ONLINE, PROBE, PROBE_CHANNELS
 from evergreen.serving.client import CHANNEL_HEADER
+from evergreen.serving.http.bodies import FeedbackBody, RequestRow
 from evergreen.serving.http.error_bodies import BodyLimit, add_error_handlers, compute_body_limit
 from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
 
@@ -57,32 +60,33 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
     entity = runtime.use_case.entity.name
 
     async def predict(body: Any, request: Request) -> Response:
-        _, answers = runtime.answer([body.data.__dict__], _read_channel(request))
-        return _build_json_response(answers[0])
+        """Predict from the features in the request and log the prediction."""
+        answer = runtime.answer([body.data.__dict__], _read_channel(request))
+        return _build_json_response(answer["predictions"][0])
 
     async def predict_batch(body: Any, request: Request) -> Response:
+        """Predict many rows with one version of the model and log the predictions."""
         rows = [row.__dict__ for row in body.data]
-        return await _many(rows, request)
+        return await _answer_many(rows, request)
 
     async def predict_by_key(body: Any, request: Request) -> Response:
-        several = isinstance(body.data, list)
-        keys = [key.__dict__ for key in (body.data if several else [body.data])]
+        """Predict from the newest stored features of one key or of each key in a list."""
+        is_list = isinstance(body.data, list)
+        keys = [key.__dict__ for key in (body.data if is_list else [body.data])]
         rows = await anyio.to_thread.run_sync(runtime.stored_rows, keys)
-        if several:
-            return await _many(rows, request)
-        _, answers = runtime.answer(rows, _read_channel(request))
-        return _build_json_response(answers[0])
+        if is_list:
+            return await _answer_many(rows, request)
+        return _build_json_response(runtime.answer(rows, _read_channel(request))["predictions"][0])
 
     async def explain(body: Any) -> Response:
+        """Explain the prediction of one row. Nothing is logged."""
         return _build_json_response(await anyio.to_thread.run_sync(runtime.explain, body.data.__dict__))
 
-    async def _many(rows: list[dict[str, Any]], request: Request) -> Response:
+    async def _answer_many(rows: Sequence[RequestRow], request: Request) -> Response:
         channel = _read_channel(request)
         if len(rows) > _INLINE_ROWS:
-            version, answers = await anyio.to_thread.run_sync(runtime.answer, rows, channel)
-        else:
-            version, answers = runtime.answer(rows, channel)
-        return _build_json_response({"model_version": version, "predictions": answers})
+            return _build_json_response(await anyio.to_thread.run_sync(runtime.answer, rows, channel))
+        return _build_json_response(runtime.answer(rows, channel))
 
     _add_post_route(app, "/predict", predict, models.predict, models.prediction, f"Predict one {entity}")
     _add_post_route(
@@ -108,11 +112,14 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
 
 def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
     async def feedback(body: Any) -> Response:
+        """Record the outcome of an earlier prediction; a later feedback replaces it."""
         now = datetime.now(UTC)
         await anyio.to_thread.run_sync(runtime.feedback, body.prediction_id, body.actual, now)
-        return _build_json_response({"prediction_id": body.prediction_id, "recorded": True})
+        answer: FeedbackBody = {"prediction_id": body.prediction_id, "recorded": True}
+        return _build_json_response(answer)
 
     async def metadata() -> Response:
+        """Describe the model in service, the declaration and the state of the prediction log."""
         return _build_json_response(runtime.metadata())
 
     _add_post_route(
@@ -134,21 +141,24 @@ def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
 
 
 def _add_documentation_routes(app: FastAPI, runtime: Runtime) -> None:
-    def openapi() -> dict[str, Any]:
+    def build_openapi() -> dict[str, Any]:
+        """The OpenAPI document, built at the first call; BentoML's own routes are added to the app's."""
         if app.openapi_schema is None:
-            made = get_openapi(
+            document = get_openapi(
                 title=app.title, version=_package_version(), description=app.description, routes=app.routes
             )
             for path, text in _BENTOML_ROUTES.items():
                 answer = {"200": {"description": text}}
-                made["paths"][path] = {"get": {"summary": text, "tags": ["service"], "responses": answer}}
-            app.openapi_schema = made
+                document["paths"][path] = {"get": {"summary": text, "tags": ["service"], "responses": answer}}
+            app.openapi_schema = document
         return app.openapi_schema
 
     async def specification() -> Response:
+        """Answer with the OpenAPI document."""
         return _build_json_response(app.openapi())
 
     async def page() -> Response:
+        """Answer with the page that documents the routes."""
         # BentoML serves Swagger UI's files from its own package: the page works without the internet.
         return get_swagger_ui_html(
             openapi_url="./openapi.json",
@@ -158,8 +168,8 @@ def _add_documentation_routes(app: FastAPI, runtime: Runtime) -> None:
             swagger_favicon_url="./static_content/favicon-light-32x32.png",
         )
 
-    app.openapi = openapi  # type: ignore[method-assign]
-    # /docs.json is where BentoML publishes its own, which does not know these routes.
+    app.openapi = build_openapi  # type: ignore[method-assign]
+    # Under /docs.json BentoML publishes a document of its own, which lacks these routes.
     for path in ("/openapi.json", "/docs.json"):
         app.add_api_route(path, specification, methods=["GET"], include_in_schema=False)
     for path in ("/", "/docs"):
@@ -167,18 +177,16 @@ def _add_documentation_routes(app: FastAPI, runtime: Runtime) -> None:
 
 
 def _package_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
     try:
         return version("evergreen")
-    except PackageNotFoundError:  # inside a bento the sources lie bare
+    except PackageNotFoundError:  # a bento has the sources without an installed package
         return "unpackaged"
 
 
 def _add_post_route(
     app: FastAPI, path: str, endpoint: Endpoint, body: type[BaseModel], answer: Any, summary: str
 ) -> None:
-    # The body's type is made from the declaration, so it can be named only now.
+    # The body's type is built from the declaration, so FastAPI cannot read it from the source.
     endpoint.__annotations__["body"] = body
     refusals: dict[int | str, dict[str, Any]] = {
         400: {"model": ErrorAnswer, "description": "The body is not JSON."},
@@ -200,12 +208,16 @@ def _add_post_route(
 
 
 def _read_channel(request: Request) -> str:
-    channel = request.headers.get(CHANNEL_HEADER, "online").lower()
-    if channel not in ("online", "canary"):
+    """The channel under which a request is logged. Raises InvalidRequest for an unknown header value."""
+    channel = request.headers.get(CHANNEL_HEADER, ONLINE).lower()
+    if channel in PROBE_CHANNELS:
+        return PROBE
+    if channel != ONLINE:
         raise InvalidRequest(
-            f"the header {CHANNEL_HEADER} is {channel[:40]!r}", hint="send online or canary, or leave it out"
+            f"the header {CHANNEL_HEADER} is {channel[:40]!r}",
+            hint=f"send {ONLINE} or {PROBE}, or leave it out",
         )
-    return channel
+    return ONLINE
 
 
 def _build_json_response(content: Any) -> Response:

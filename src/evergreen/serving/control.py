@@ -1,4 +1,4 @@
-"""BentoML's process manager, without the control socket that any local user could use.
+"""BentoML's process manager circus, without the control socket that any local user could use.
 
 BentoML runs a service's workers under circus. A circus arbiter takes commands and publishes events over
 ZeroMQ, without any authentication; `bentoml serve` puts both on random loopback ports, where any user of the
@@ -6,7 +6,7 @@ machine reads the service's environment (passwords) and starts processes as its 
 BentoML uses them in production, so here they are `inproc://` endpoints, which exist inside the process only:
 no file and no port.
 
-Only circus' public `Arbiter` is touched, none of BentoML's private names.
+Only circus' public class `Arbiter` is changed, and no private name of BentoML.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from typing import Any
 from evergreen.errors import ServingError
 
 _ENDPOINTS = ("endpoint", "pubsub_endpoint")
-# What would listen, or need the endpoints from another process. `bentoml serve --reload` is a plugin.
+# Options that open another socket or need the endpoints from another process (`bentoml serve --reload`).
 _NEED_A_SOCKET = ("statsd", "stats_endpoint", "httpd", "multicast_endpoint", "plugins")
 _MARK = "_evergreen_closed"
 
 
 def close_control_socket() -> None:
-    """Give every circus arbiter that this process makes from now on endpoints inside the process only.
+    """Give every circus arbiter that this process creates from now on endpoints inside the process only.
 
-    Called again it changes nothing. Raises ServingError when the installed circus cannot be told so: a
-    service does not start rather than open the socket.
+    A second call changes nothing. Raises ServingError when the installed circus does not take such endpoints:
+    then the service must not start, because the socket would be open.
     """
     try:
+        # Here, because only this process's installation can say whether circus is as expected.
         from circus.arbiter import Arbiter
     except ImportError as error:
         raise _build_start_error(f"BentoML's process manager circus is not as expected ({error})") from error
@@ -41,17 +42,17 @@ def close_control_socket() -> None:
         raise _build_start_error(f"circus' arbiter takes no {' and no '.join(missing)}")
 
     @functools.wraps(original)
-    def make(self: Any, *args: Any, **options: Any) -> None:
+    def _init_arbiter(self: Any, *args: Any, **options: Any) -> None:
         bound = signature.bind_partial(self, *args, **options)
-        if wanted := [name for name in _NEED_A_SOCKET if bound.arguments.get(name)]:
+        if socket_options := [name for name in _NEED_A_SOCKET if bound.arguments.get(name)]:
             raise _build_start_error(
-                f"the service was started with circus' {', '.join(wanted)}, which needs the socket"
+                f"the service was started with circus' {', '.join(socket_options)}, which needs the socket"
             )
         bound.arguments |= {name: f"inproc://evergreen-{name}-{id(self)}" for name in _ENDPOINTS}
         original(*bound.args, **bound.kwargs)
 
-    setattr(make, _MARK, True)
-    Arbiter.__init__ = make
+    setattr(_init_arbiter, _MARK, True)
+    Arbiter.__init__ = _init_arbiter
 
 
 def _build_start_error(reason: str) -> ServingError:

@@ -1,7 +1,7 @@
 """`python -m evergreen.serving.launch --host HOST --port PORT`: `bentoml serve` without its control socket.
 
-All else is `bentoml serve`: workers, signals and draining, metrics, health, BENTOML_HOME. Options that are
-not named here are its own and are passed on. The stack and docker-compose.yml start services so.
+Everything else is `bentoml serve`: workers, signals and draining, metrics, health, BENTOML_HOME. Options that
+are not listed here are passed on to it. The stack and docker-compose.yml start services with this module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SERVICE = "evergreen.serving.service:service"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT. Returns an error's exit code only: BentoML's command exits itself."""
+    """Serve until SIGTERM or SIGINT. Returns only an error's exit code: BentoML's command exits by itself."""
     parser = argparse.ArgumentParser(
         prog="python -m evergreen.serving.launch", description=__doc__, allow_abbrev=False
     )
@@ -27,13 +27,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=3000, help="default: %(default)s")
-    chosen, more = parser.parse_known_args(arguments)
+    options, more = parser.parse_known_args(arguments)
     try:
         close_control_socket()
     except EvergreenError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    sys.argv = ["bentoml", "serve", chosen.service, "--host", chosen.host, "--port", str(chosen.port), *more]
+    sys.argv = [
+        "bentoml",
+        "serve",
+        options.service,
+        "--host",
+        options.host,
+        "--port",
+        str(options.port),
+        *more,
+    ]
     runpy.run_module("bentoml", run_name="__main__", alter_sys=True)
     return 0
 

@@ -1,4 +1,8 @@
-"""The moving parts of one service, wired: model slot, prediction log, store and metrics."""
+"""The service of one use case without HTTP: it predicts with the champion, logs, and takes feedback.
+
+`app.py` calls it from its routes. It holds the champion's model (`models/`), the writer of the prediction log
+(`predictions/`) and the service's metrics.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ import gc
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import cast
 
 import sqlalchemy.exc
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -25,23 +30,34 @@ from evergreen.errors import (
     StoreUnreachable,
 )
 from evergreen.model.loaded_model import LoadedModel
+from evergreen.model.log_rows import build_prediction_rows, list_logged_names, list_request_inputs
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import explain_prediction, predict_rows
 from evergreen.private import make_private_folder, open_private_file
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model
 from evergreen.registry.reconcile import reconcile_ledger
+from evergreen.serving.channels import ONLINE, PROBE
+from evergreen.serving.http.bodies import (
+    ExplanationBody,
+    FieldReason,
+    MetadataBody,
+    PredictionBatchBody,
+    RequestRow,
+    build_prediction_body,
+)
 from evergreen.serving.http.examples import draw_requests
 from evergreen.serving.metrics import ServiceMetrics
 from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.log_writer import PredictionLog
-from evergreen.serving.predictions.spool import PredictionSpool, Row
+from evergreen.serving.predictions.spool import PredictionSpool
 from evergreen.serving.standing import format_restart_command
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_online_features
 from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
+from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 from evergreen.validation.domain_words import list_domain_warnings
@@ -55,40 +71,41 @@ _RECONCILE_SECONDS = 60.0
 
 
 class Runtime:
-    """Answers for one use case. Thread-safe: the event loop and worker threads share it."""
+    """Predicts, explains and takes feedback for one use case. Thread-safe."""
 
     def __init__(self, settings: Settings, use_case: UseCase, registry: CollectorRegistry = REGISTRY) -> None:
         self.settings = settings
         self.use_case = use_case
         self.started_at = datetime.now(UTC)
-        # Taken now, from what was just loaded: the files may be edited while this process runs.
+        # Computed now, because the files may be edited while this process runs.
         self.declaration = compute_serving_digest(use_case)
         self.metrics = ServiceMetrics(use_case.name, registry)
         self.slot = ModelSlot(
             partial(read_champion, settings, use_case.name),
             self._load,
             poll_seconds=settings.champion_poll_seconds,
-            swapped=self._swapped,
-            named=ChampionWatch(self._reconcile).saw,
+            on_swap=self._handle_swap,
+            on_champion=ChampionWatch(self._reconcile).notice_champion,
         )
         self.log = PredictionLog(
             self._write,
-            PredictionSpool(self._spill_home, use_case.name),
-            at_fault=_is_row_at_fault,
-            refuse=self._keep_refused,
-            observe=self.metrics.log_moved,
+            PredictionSpool(self._spool_home, use_case.name),
+            is_row_at_fault=_is_row_at_fault,
+            refuse=self._append_refused,
+            observe=self.metrics.update_log,
         )
-        self.answered = {"online": 0, "canary": 0}
-        self._features = tuple(feature.name for feature in use_case.stored_features)
-        self._guessed = tuple(feature for feature in use_case.stored_features if not feature.strict)
+        self.answered = {ONLINE: 0, PROBE: 0}
+        self._key_names = use_case.entity.key_names
+        self._logged_names = list_logged_names(use_case)
+        self._warning_features = tuple(feature for feature in use_case.stored_features if not feature.strict)
 
     def start(self) -> None:
-        """Begin to ask for the champion and to write the log."""
+        """Start the threads that write the log and follow the champion."""
         self.log.start()
         self.slot.start()
 
     def stop(self) -> None:
-        """Stop asking, and drain the log: into MariaDB, or onto the disk for the next start."""
+        """Stop both threads; rows that MariaDB does not take stay on disk for the next start."""
         self.slot.stop()
         self.log.stop()
         logger.info("prediction log drained: %d written, %d wait on disk", self.log.written, self.log.spilled)
@@ -98,72 +115,79 @@ class Runtime:
         return get_engine(self.settings)
 
     @property
-    def _spill_home(self) -> Any:
+    def _spool_home(self) -> Path:
         return self.settings.home / "predictions"
 
-    def answer(self, rows: Sequence[Row], channel: str) -> tuple[int, list[dict[str, Any]]]:
-        """Predict rows of the request's form with ONE model, log them, and return (version, answers).
+    def answer(self, rows: Sequence[RequestRow], channel: str) -> PredictionBatchBody:
+        """Predict rows of the request's form with ONE model, and log them.
 
         Where features have the severity "warning", each answer has a list `warnings`, empty for none.
 
         Raises NoChampion, StoreError of an on-demand feature, and PredictionLogFull.
         """
-        served = self.slot.require()
-        outcome = predict_rows(self.use_case, served.model, build_columns_from_rows(self.use_case, rows))
-        answers: list[dict[str, Any]] = []
-        logged: list[dict[str, Any]] = []
-        keys = self.use_case.entity.key_names
-        for number, row in enumerate(rows):
-            prediction_id = uuid7()
-            key = {name: row.get(name) for name in keys}
-            result = outcome.answer(number)
-            identity = {"prediction_id": str(prediction_id), "model_version": served.version, **key}
-            warnings = {"warnings": list_domain_warnings(self._guessed, row)} if self._guessed else {}
-            answers.append({**identity, **result, **warnings})
-            logged.append(
-                {
-                    **identity,
-                    "predicted_at": datetime.fromtimestamp(prediction_id.timestamp / 1000, UTC),
-                    "channel": channel,
-                    **{name: row.get(name) for name in self._features},
-                    "prediction": result["prediction"],
-                    "probability": result.get("probability"),
-                    "probabilities": result.get("probabilities"),
-                }
-            )
-        self.log.put(logged)
+        served_model = self.slot.require()
+        version = served_model.version
+        outcome = predict_rows(
+            self.use_case, served_model.model, build_columns_from_rows(self.use_case, rows)
+        )
+        answers = outcome.list_answers()
+        inputs = list_request_inputs(self._logged_names, rows)
+        ids = [str(uuid7()) for _ in rows]
+        self.log.put(build_prediction_rows(channel, version, ids, inputs, answers))
         self.answered[channel] += len(rows)
-        self.metrics.answered(served.version, channel, len(rows))
-        self.metrics.log_moved(self.log)
-        return served.version, answers
+        self.metrics.count_answers(version, channel, len(rows))
+        self.metrics.update_log(self.log)
+        bodies = [
+            build_prediction_body(
+                prediction_id,
+                version,
+                {name: values[name] for name in self._key_names},
+                answer,
+                self._list_warnings(row),
+            )
+            for prediction_id, values, answer, row in zip(ids, inputs, answers, rows, strict=True)
+        ]
+        return {"model_version": version, "predictions": bodies}
 
-    def stored_rows(self, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def _list_warnings(self, row: RequestRow) -> list[FieldReason] | None:
+        """What a row breaks of the domains that only warn; None where the use case has no such domain."""
+        if not self._warning_features:
+            return None
+        return cast("list[FieldReason]", list_domain_warnings(self._warning_features, row))
+
+    def stored_rows(self, keys: Sequence[RequestRow]) -> list[RequestRow]:
         """The newest stored features of each key, as request rows. Raises KeyNotFound naming the unknown."""
-        names = self.use_case.entity.key_names
-        wanted = [tuple(key[name] for name in names) for key in keys]
-        found = read_online_features(self._engine, self.use_case, wanted)
-        unknown = [key for key in wanted if key not in found]
+        names = self._key_names
+        key_tuples = [tuple(key[name] for name in names) for key in keys]
+        features_by_key = read_online_features(self._engine, self.use_case, key_tuples)
+        unknown = [key for key in key_tuples if key not in features_by_key]
         if unknown:
-            shown = ", ".join(
+            listing = ", ".join(
                 " ".join(f"{n}={v!r}" for n, v in zip(names, key, strict=True)) for key in unknown[:5]
             )
             raise KeyNotFound(
-                f"the online store has no {self.use_case.entity.name} {shown}"
+                f"the online store has no {self.use_case.entity.name} {listing}"
                 f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}",
                 hint="run the ingest for its rows, or send the features themselves to /predict",
             )
-        return [{**found[key], **dict(zip(names, key, strict=True))} for key in wanted]
+        return [{**features_by_key[key], **dict(zip(names, key, strict=True))} for key in key_tuples]
 
-    def explain(self, row: Row) -> dict[str, Any]:
+    def explain(self, row: RequestRow) -> ExplanationBody:
         """Each feature's contribution to the prediction of one row. Not a prediction: it is not logged."""
-        served = self.slot.require()
+        served_model = self.slot.require()
         columns = build_columns_from_rows(self.use_case, [row])
-        return {"model_version": served.version, **explain_prediction(self.use_case, served.model, columns)}
+        explanation = explain_prediction(self.use_case, served_model.model, columns)
+        return {
+            "model_version": served_model.version,
+            "prediction": explanation.prediction,
+            "base_value": explanation.base_value,
+            "contributions": explanation.contributions,
+        }
 
     def feedback(self, prediction_id: str, actual: str | float, at: datetime) -> None:
         """Record what really happened, also for a prediction that is still on its way into the log.
 
-        Raises KeyNotFound when nobody was given that id, StoreUnreachable while that cannot be known.
+        Raises KeyNotFound for an unknown id, StoreUnreachable while rows on their way may have that id.
         """
         try:
             record_actual(self._engine, self.use_case, prediction_id, actual, at)
@@ -177,9 +201,9 @@ class Runtime:
             )
         record_actual(self._engine, self.use_case, prediction_id, actual, at)
 
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> MetadataBody:
         """What is served and since when: the body of GET /metadata."""
-        served = self.slot.current
+        served_model = self.slot.current
         use_case = self.use_case
         return {
             "use_case": use_case.name,
@@ -189,14 +213,16 @@ class Runtime:
             "problem": use_case.problem,
             "started_at": self.started_at.isoformat(),
             "declaration": self.declaration,
-            "model_version": served.version if served else None,
-            "run_id": served.model.run_id if served else None,
-            "promoted_at": served.promoted_at.isoformat() if served and served.promoted_at else None,
-            "loaded_at": served.loaded_at.isoformat() if served else None,
+            "model_version": served_model.version if served_model else None,
+            "run_id": served_model.model.run_id if served_model else None,
+            "promoted_at": served_model.promoted_at.isoformat()
+            if served_model and served_model.promoted_at
+            else None,
+            "loaded_at": served_model.loaded_at.isoformat() if served_model else None,
             "features": [
                 {"name": f.name, "type": f.dtype, "meaning": f.meaning} for f in use_case.stored_features
             ],
-            "model_features": list(served.model.feature_names) if served else [],
+            "model_features": list(served_model.model.feature_names) if served_model else [],
             "classes": list(use_case.label.classes),
             "predictions": dict(self.answered),
             "log": {
@@ -209,8 +235,9 @@ class Runtime:
         }
 
     def _load(self, version: int) -> LoadedModel:
+        """Load a version and predict one drawn row with it, so that it fails before it is in service."""
         try:
-            loaded = load_model(self.settings, self.use_case, version)
+            model = load_model(self.settings, self.use_case, version)
         except SignatureMismatch as error:
             raise SignatureMismatch(
                 f"{error.message}; this service holds the declaration that was there when it started"
@@ -218,31 +245,32 @@ class Runtime:
                 f" {format_restart_command(self.use_case.name)}",
                 hint=error.hint,
             ) from error
-        # A model that cannot answer must fail here, while the former one still serves.
         rows = draw_requests(self.use_case, 1, seed=version)
-        predict_rows(self.use_case, loaded, build_columns_from_rows(self.use_case, rows))
-        return loaded
+        predict_rows(self.use_case, model, build_columns_from_rows(self.use_case, rows))
+        return model
 
-    def _swapped(self, served: ServedModel) -> None:
-        self.metrics.swapped(served.version)
-        # Full collections over BentoML's large heap are the latency tail: keep them off what stays anyway.
+    def _handle_swap(self, served: ServedModel) -> None:
+        """Count a new model in service, and collect garbage now."""
+        self.metrics.count_swap(served.version)
+        # Full collections over BentoML's large heap make single requests slow: exempt the objects of now.
         gc.collect()
         gc.freeze()
 
     def _reconcile(self) -> None:
-        """Tell the ledger if this champion was set by hand in MLflow."""
+        """Compare the ledger with the registry, so that a champion set by hand in MLflow gets its entry."""
         reconcile_ledger(self.settings, self._engine, self.use_case.name, _RECONCILE_SECONDS)
 
-    def _write(self, rows: Sequence[Row]) -> None:
-        insert_predictions(self._engine, self.use_case, rows)
+    def _write(self, rows: Sequence[PredictionRow]) -> None:
+        insert_predictions(self._engine, self.use_case, [row.to_columns() for row in rows])
 
-    def _keep_refused(self, row: Row, error: Exception) -> None:
-        home = self._spill_home
+    def _append_refused(self, row: PredictionRow, error: Exception) -> None:
+        """Append a row that MariaDB refused, and why, to a file for an operator."""
+        home = self._spool_home
         make_private_folder(home)
         path = home / f"{self.use_case.name}.refused.jsonl"
-        handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
-        with os.fdopen(handle, "a", encoding="utf-8") as kept:
-            kept.write(f"{json.dumps({'reason': str(error), 'row': dict(row)}, default=str)}\n")
+        line = json.dumps({"reason": str(error), "row": row.to_json()})
+        with os.fdopen(open_private_file(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
 
 
 def _is_row_at_fault(error: Exception) -> bool:

@@ -1,8 +1,8 @@
 """The BentoML service that `evergreen.serving.launch` (or `bentoml serve`) runs: one use case, named by
 EVERGREEN_USE_CASE.
 
-Importing this module makes an empty app only; the use case is read when BentoML starts its worker, so that
-`bentoml build` needs neither a use case nor a server.
+Importing this module creates an empty app; the use case is read when BentoML starts its worker. So `bentoml
+build` needs neither a use case nor a server.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class PredictionService:
     """Typed predictions for one use case, with its own hot-swapped champion and prediction log."""
 
     def __init__(self) -> None:
+        # Here, because BentoML's parent process imports this module and must not load the model's libraries.
         from evergreen.serving.runtime import Runtime
 
-        # BentoML configures the root logger for warnings; its own and ours also tell what goes well.
+        # BentoML sets the root logger to warnings; Evergreen's also logs what succeeds.
         logging.getLogger("evergreen").setLevel(logging.INFO)
         settings, use_case = load_served_use_case()
         self.runtime = Runtime(settings, use_case)
@@ -48,10 +49,10 @@ class PredictionService:
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
     def check() -> None:
-        """Refuse to start, once and in words, what a worker would otherwise fail at over and over.
+        """Refuse to start where every worker would fail, with one readable error.
 
-        BentoML runs this in the process that is about to make the arbiter, also where a plain `bentoml serve`
-        started it, as in the container of a built bento.
+        BentoML runs this in the parent process before it creates the circus arbiter, also where a plain
+        `bentoml serve` started it, as in the container of a built bento.
         """
         try:
             close_control_socket()

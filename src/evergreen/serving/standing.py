@@ -1,11 +1,10 @@
-"""How a running service stands to the champion and to the declaration of now, and what to do if it lags."""
+"""What a running service serves compared with what it should: the champion, and the present declaration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evergreen.serving.client import ServiceClient
 from evergreen.usecase import UseCase
@@ -13,6 +12,7 @@ from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 
 if TYPE_CHECKING:
     from evergreen.registry.champion import Champion
+    from evergreen.serving.http.bodies import MetadataBody
 
 # A service asks for the champion every few seconds and then loads it: until then it is not late.
 _LOADING_TIME = timedelta(seconds=30)
@@ -21,11 +21,12 @@ _ANSWER_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """What a service serves and holds beside what it should. Versions are None where there is none.
+    """The model that a service answers with (`serves`) beside the champion; None where there is none.
 
-    `declaration` is the digest of the declaration that the service holds ("" when it does not say, as
-    services of earlier versions), `declared` that of the use case's files now. `settling`: the champion or
-    the service is so new that the model may still be loading. `trouble` is the service's own word.
+    `declaration` is the digest of the declaration that the service holds ("" for services of earlier
+    versions, which do not report it), `declared` that of the use case's files now. `settling`: the champion
+    or the service is so new that the model may still be loading. `trouble` is why the service itself says
+    that the champion is not in service, or "".
     """
 
     use_case: str
@@ -49,32 +50,32 @@ class ServiceStatus:
 
     @property
     def lags(self) -> bool:
-        """Whether somebody has to do something about it."""
+        """Whether a person has to act: it will not catch up by itself."""
         return self.outdated or (self.behind and (bool(self.trouble) or not self.settling))
 
     @property
     def remedy(self) -> str:
-        """The command that helps; "" when it does not lag, or when `trouble` says what to do."""
+        """The command that mends it; "" when it does not lag, or when `trouble` says what to do."""
         if self.outdated or (self.lags and not self.trouble):
             return format_restart_command(self.use_case)
         return ""
 
     def describe(self) -> str:
-        """All of it in one line, the remedy last."""
+        """The status in one line, the remedy last."""
         parts = ["serves no model" if self.serves is None else f"serves v{self.serves}"]
         if self.behind:
             parts[0] += f", champion is v{self.champion}"
             if not self.lags:
                 parts[0] += ", which it takes over within seconds"
         if self.outdated:
-            held, now = shorten_digest(self.declaration), shorten_digest(self.declared)
-            parts.append(f"holds an older declaration ({held}, now {now})")
+            old, new = shorten_digest(self.declaration), shorten_digest(self.declared)
+            parts.append(f"holds an older declaration ({old}, now {new})")
         elif self.trouble:
             parts.append(self.trouble)
         return "; ".join(parts) + (f": {self.remedy}" if self.remedy else "")
 
-    def to_json(self) -> dict[str, Any]:
-        """Every field, and what follows from them."""
+    def to_json(self) -> dict[str, str | int | bool | None]:
+        """Every field, and the properties with the one-line description as `summary`."""
         return {
             **asdict(self),
             "outdated": self.outdated,
@@ -91,13 +92,13 @@ def read_service_status(url: str, use_case: UseCase, champion: Champion | None) 
 
 
 def build_service_status(
-    metadata: Mapping[str, Any],
+    metadata: MetadataBody,
     url: str,
     use_case: UseCase,
     champion: Champion | None,
     now: datetime | None = None,
 ) -> ServiceStatus:
-    """The standing of the service that answers /metadata so; `now` (aware) is when it did."""
+    """The status of a service from its answer on /metadata; `now` (aware) is the moment of that answer."""
     now = now or datetime.now(UTC)
     moments = [champion.promoted_at if champion else None, datetime.fromisoformat(metadata["started_at"])]
     return ServiceStatus(
@@ -113,7 +114,7 @@ def build_service_status(
 
 
 def format_restart_command(use_case: str) -> str:
-    """What a person types to give a service the declaration of now."""
+    """The command that restarts a service, so that it loads the present declaration."""
     return f"evergreen restart {use_case}"
 
 

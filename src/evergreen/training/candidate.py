@@ -18,11 +18,11 @@ import sqlalchemy as sa
 
 from evergreen.model.calibration import compute_shap_values, copy_without_calibration
 from evergreen.model.decision import set_class_weights
-from evergreen.model.judging.metrics import Scores
 from evergreen.model.judging.resampling import draw_resamples
 from evergreen.model.judging.slices import compute_slice_metrics
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.matrix import Columns, build_pool, select_rows
+from evergreen.model.predictions import Predictions
 from evergreen.registry.connection import retry_while_unreachable
 from evergreen.settings import Settings
 from evergreen.store.records.training_run import TrainingRun
@@ -64,7 +64,7 @@ class Candidate:
 
     model: Any
     holdout_models: tuple[Any, ...]
-    scores: Scores
+    scores: Predictions
     evaluation: Evaluation
     pictures: Mapping[str, bytes]
 
@@ -215,7 +215,7 @@ def _fit_holdout_models(
     )
 
 
-def _score_baselines(use_case: UseCase, rows: TrainingRows, fit_timer: FitTimer) -> dict[str, Scores]:
+def _score_baselines(use_case: UseCase, rows: TrainingRows, fit_timer: FitTimer) -> dict[str, Predictions]:
     """The hold-out answers of "linear" and "dummy".
 
     The linear model decides by the candidate's class weights; to the dummy they would make no difference.
@@ -238,7 +238,7 @@ def _measure_calibration(
     recipe: SearchResult,
     models: tuple[Any, ...],
     label: np.ndarray,
-    after: Scores,
+    after: Predictions,
 ) -> CalibrationEffect | None:
     """What the calibration changed in the hold-out answers of these models; None for regression."""
     if recipe.calibration is None or not use_case.label.classes:
@@ -252,7 +252,7 @@ def _measure_calibration(
 
 
 def _measure_slices(
-    use_case: UseCase, columns: Columns, label: np.ndarray, scores: Scores
+    use_case: UseCase, columns: Columns, label: np.ndarray, scores: Predictions
 ) -> tuple[SliceFigures, ...]:
     figures = compute_slice_metrics(use_case, columns, label, scores)
     return tuple(SliceFigures.from_json(each) for each in figures)

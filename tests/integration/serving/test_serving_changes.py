@@ -32,7 +32,7 @@ def test_a_new_champion_is_swapped_in_under_load_without_a_failed_request(
             load_model(made.settings, made.use_case, version),
             build_columns_from_rows(made.use_case, rows),
         )
-        expected[version] = [outcome.answer(n)["probability"] for n in range(len(rows))]
+        expected[version] = outcome.probability.tolist()
     stop = threading.Event()
     versions: Counter[int] = Counter()
     faults: list[str] = []

@@ -45,8 +45,8 @@ def test_every_row_is_scored_by_the_champion(made: World, parcels: Path, tmp_pat
     assert list(scored["parcel_id"]) == list(range(1000, 1050))
     model = load_model(made.settings, made.use_case, made.versions[0])
     own = predict_rows(made.use_case, model, build_columns_from_rows(made.use_case, made.rows(50, seed=61)))
-    assert list(scored["prediction"]) == own.predictions
-    assert scored["probability_yes"].to_numpy() == pytest.approx(own.by_class[:, 1], abs=1e-12)
+    assert list(scored["prediction"]) == own.predictions.tolist()
+    assert scored["probability_yes"].to_numpy() == pytest.approx(own.probabilities[:, 1], abs=1e-12)
     assert scored["error"].isna().all()
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
 

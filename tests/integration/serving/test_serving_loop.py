@@ -1,4 +1,4 @@
-"""Deploy and score on the real service, store and registry: the canary, the rollback, batch scoring, load."""
+"""Deploy and score on the real service, store and registry: the probe, the rollback, batch scoring, load."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from evergreen.model.predict import predict_rows
 from evergreen.registry.champion import read_champion
 from evergreen.registry.ledger import append_entry, read_entries
 from evergreen.registry.models import load_model
+from evergreen.serving.channels import PROBE
+from evergreen.serving.probe import DRAWN_PROBE_ROWS, LOGGED_PROBE_ROWS
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import read_predictions
 from support.serving_world import PARCELS, Service, World, environment, register_models
@@ -48,12 +50,12 @@ def test_a_good_champion_passes_and_a_rerun_gives_the_same(made: World, service:
     promote(made, first, None)
     promote(made, second, first)
     eventually(service.drained)
-    before, canaries = made.logged(), made.logged("canary")
+    before, probes = made.logged(), made.logged(PROBE)
     with service.client() as client:
         client.predict_batch(made.rows(20, seed=3))
     online = before + 20
     eventually(lambda: made.logged() == online)
-    rows = deploy.DRAWN_PROBE_ROWS + min(deploy.LOGGED_PROBE_ROWS, online)
+    rows = DRAWN_PROBE_ROWS + min(LOGGED_PROBE_ROWS, online)
     for _ in range(2):
         result = json.loads(json.dumps(deploy.run_deploy(made.settings, "parcel")))
         assert result["serving_champion"]["model_version"] == second
@@ -65,9 +67,9 @@ def test_a_good_champion_passes_and_a_rerun_gives_the_same(made: World, service:
             "examples": [],
         }
         assert result["finalize"] == {"model_version": second, "rows": rows}
-    eventually(lambda: made.logged("canary") >= canaries + 2 * rows)
+    eventually(lambda: made.logged(PROBE) >= probes + 2 * rows)
     assert made.logged() == online
-    assert made.logged("canary") == canaries + 2 * rows
+    assert made.logged(PROBE) == probes + 2 * rows
 
 
 def test_a_champion_that_the_service_cannot_load_is_named_with_its_reason(
@@ -87,7 +89,7 @@ def test_a_champion_that_the_service_cannot_load_is_named_with_its_reason(
         assert client.ready()
 
 
-def test_a_bad_canary_rolls_back_once_and_says_so(made: World, service: Service) -> None:
+def test_bad_answers_roll_back_once_and_says_so(made: World, service: Service) -> None:
     first, second = made.versions
     promote(made, first, None)
     promote(made, second, first)
@@ -148,8 +150,8 @@ def test_batch_scoring_writes_every_entity_once_however_often_it_runs(made: Worl
         made.use_case, model, build_columns_from_rows(made.use_case, made.rows(PARCELS, seed=11))
     )
     by_key = frame.set_index("parcel_id")
-    for number in range(PARCELS):
-        assert by_key.loc[number + 1]["probabilities"] == pytest.approx(own.answer(number)["probabilities"])
+    for number, answer in enumerate(own.list_answers()):
+        assert by_key.loc[number + 1]["probabilities"] == pytest.approx(answer.probabilities)
 
 
 def test_scoring_without_a_champion_says_so(made: World) -> None:
@@ -164,7 +166,7 @@ def test_locust_draws_its_requests_from_the_declaration(
     if locust is None:
         pytest.skip("locust is not installed (the extra `load`)")
     eventually(service.drained)
-    canary = made.logged("canary")
+    probes = made.logged(PROBE)
     finished = subprocess.run(
         [
             *(locust, "-f", str(REPOSITORY / "load_tests" / "locustfile.py"), "--use-case", "parcel"),
@@ -184,8 +186,8 @@ def test_locust_draws_its_requests_from_the_declaration(
     assert sum(entry["num_failures"] for entry in statistics.values()) == 0
     rows = statistics["/predict"]["num_requests"] + 100 * statistics["/predict_batch"]["num_requests"]
     assert rows > 100
-    eventually(lambda: made.logged("canary") >= canary + rows)
-    assert made.logged("canary") == canary + rows
+    eventually(lambda: made.logged(PROBE) >= probes + rows)
+    assert made.logged(PROBE) == probes + rows
 
 
 def test_locust_with_an_unknown_use_case_stops_in_words(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""What happens to a canary while champions change, and to batch scoring of a moment that has passed."""
+"""What happens to probe requests while champions change, and to batch scoring of a moment that has passed."""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from evergreen.errors import ServingError
 from evergreen.ingest.loading.load import load_parts
 from evergreen.loop import deploy, score
+from evergreen.model.on_demand import build_columns_from_rows
+from evergreen.model.predict import predict_rows
 from evergreen.registry import champion_history, ledger, models
 from evergreen.registry.champion import read_champion
 from evergreen.registry.succession import aliases
@@ -59,6 +62,14 @@ def bad(version: int) -> dict[str, Any]:
     return {"model_version": version, "rows": 100, "errors": 0, "mismatches": 9, "examples": ["wrong"]}
 
 
+def own_answer(made: World, version: int) -> dict[str, Any]:
+    """What that version itself predicts for the first row."""
+    loaded = models.load_model(made.settings, made.use_case, version)
+    columns = build_columns_from_rows(made.use_case, made.rows(1))
+    (answer,) = predict_rows(made.use_case, loaded, columns).list_answers()
+    return asdict(answer)
+
+
 def rollbacks(made: World) -> list[ledger.Entry]:
     """Since the test began."""
     lines = champion_history.read_champion_changes(get_engine(made.settings), "parcel")
@@ -71,7 +82,7 @@ def champion_of(made: World) -> int:
     return found.version
 
 
-def test_a_bad_canary_of_a_version_that_was_overtaken_writes_nothing(made: World, third: int) -> None:
+def test_bad_answers_of_a_version_that_was_overtaken_writes_nothing(made: World, third: int) -> None:
     made.promote(third)
     outcome = deploy.finalize_deployment(made.settings, "parcel", bad(made.versions[1]))
     assert outcome == {"model_version": made.versions[1], "rows": 100, "overtaken_by": third}
@@ -85,18 +96,17 @@ def test_rows_that_the_next_champion_answers_are_not_held_against_the_former(
     second = made.versions[1]
     made.promote(second)
     monkeypatch.setitem(made.settings.service_urls, "parcel", "http://127.0.0.1:9")
-    own = models.load_model(made.settings, made.use_case, second)
-    expected = deploy._predict_offline(made.settings, made.use_case, second, made.rows(1))[0]
+    expected = own_answer(made, second)
     asked: list[int] = []
 
     def answer(client: ServiceClient, row: dict[str, Any]) -> dict[str, Any]:
         asked.append(1)
         if len(asked) == 21:
             made.promote(third)
-        return {**expected, "model_version": own.version if len(asked) <= 20 else third}
+        return {**expected, "model_version": second if len(asked) <= 20 else third}
 
     monkeypatch.setattr(ServiceClient, "predict", answer)
-    monkeypatch.setattr(deploy, "_collect_probe_rows", lambda *_: [made.rows(1)[0]] * 50)
+    monkeypatch.setattr(deploy, "collect_probe_rows", lambda *_: [made.rows(1)[0]] * 50)
     outcome = deploy.probe_service(made.settings, "parcel")
     assert (outcome["rows"], outcome["errors"], outcome["mismatches"]) == (20, 0, 0)
 
@@ -107,8 +117,8 @@ def test_a_wrong_version_that_is_not_champion_is_held_against_it(
     second = made.versions[1]
     made.promote(second)
     monkeypatch.setitem(made.settings.service_urls, "parcel", "http://127.0.0.1:9")
-    monkeypatch.setattr(deploy, "_collect_probe_rows", lambda *_: made.rows(3))
-    expected = deploy._predict_offline(made.settings, made.use_case, second, made.rows(1))[0]
+    monkeypatch.setattr(deploy, "collect_probe_rows", lambda *_: made.rows(3))
+    expected = own_answer(made, second)
     monkeypatch.setattr(ServiceClient, "predict", lambda *_: {**expected, "model_version": third})
     assert deploy.probe_service(made.settings, "parcel")["mismatches"] == 3
 
@@ -166,16 +176,14 @@ def test_a_moment_of_the_past_is_scored_with_what_was_known_then(made: World) ->
 
 
 def test_a_partition_reads_its_own_entities_only(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from evergreen.store.online import vectors
-
     asked: list[tuple[Any, Any]] = []
-    real = vectors.read_rows_as_of
+    real = score.read_rows_as_of
 
     def watched(database: Any, use_case: Any, as_of: datetime, after: Any, until: Any) -> pd.DataFrame:
         asked.append((after, until))
         return real(database, use_case, as_of, after, until)
 
-    monkeypatch.setattr(vectors, "read_rows_as_of", watched)
+    monkeypatch.setattr(score, "read_rows_as_of", watched)
     as_of = NOW + timedelta(hours=1)
     parts = score.plan_partitions(made.settings, "parcel", as_of, size=120)
     assert asked == []

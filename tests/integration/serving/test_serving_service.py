@@ -13,6 +13,7 @@ from evergreen.errors import KeyNotFound, NoChampion
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import explain_prediction, predict_rows
 from evergreen.registry.models import load_model
+from evergreen.serving.channels import PROBE
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import read_predictions
 from support.parcel_case import row
@@ -33,10 +34,9 @@ def test_answers_are_the_models_own_and_sent_is_answered_is_logged(made: World, 
     answers = [*single, *batch]
     model = load_model(made.settings, made.use_case, made.versions[0])
     own = predict_rows(made.use_case, model, build_columns_from_rows(made.use_case, rows))
-    for number, (sent, answer) in enumerate(zip(rows, answers, strict=True)):
-        expected = own.answer(number)
-        assert answer["prediction"] == expected["prediction"]
-        assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-12)
+    for sent, answer, expected in zip(rows, answers, own.list_answers(), strict=True):
+        assert answer["prediction"] == expected.prediction
+        assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-12)
         assert answer["probability"] == max(answer["probabilities"].values())
         assert (answer["parcel_id"], answer["model_version"]) == (sent["parcel_id"], made.versions[0])
     eventually(lambda: made.logged() == before + 60)
@@ -55,10 +55,10 @@ def test_answers_are_the_models_own_and_sent_is_answered_is_logged(made: World, 
 
 def test_checks_do_not_count_as_traffic(made: World, service: Service) -> None:
     eventually(service.drained)
-    online, canary = made.logged(), made.logged("canary")
+    online, probes = made.logged(), made.logged(PROBE)
     with service.client(channel="canary") as client:
         client.predict(row())
-    eventually(lambda: made.logged("canary") == canary + 1)
+    eventually(lambda: made.logged(PROBE) == probes + 1)
     assert made.logged() == online
 
 
@@ -131,16 +131,13 @@ def test_explanations_add_up(made: World, service: Service) -> None:
         told = client.explain(row())
     model = load_model(made.settings, made.use_case, made.versions[0])
     assert told["contributions"].keys() == set(model.feature_names)
+    columns = build_columns_from_rows(made.use_case, [row()])
     assert told["contributions"] == pytest.approx(
-        explain_prediction(made.use_case, model, build_columns_from_rows(made.use_case, [row()]))[
-            "contributions"
-        ]
+        explain_prediction(made.use_case, model, columns).contributions
     )
-    share = predict_rows(made.use_case, model, build_columns_from_rows(made.use_case, [row()])).answer(0)[
-        "probability"
-    ]
+    (own,) = predict_rows(made.use_case, model, columns).list_answers()
     score = told["base_value"] + sum(told["contributions"].values())
-    assert 1 / (1 + 2.718281828459045**-score) == pytest.approx(share, abs=1e-6)
+    assert 1 / (1 + 2.718281828459045**-score) == pytest.approx(own.probability, abs=1e-6)
 
 
 def test_metadata_documentation_and_metrics(made: World, service: Service) -> None:

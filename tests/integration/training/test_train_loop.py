@@ -17,6 +17,7 @@ from evergreen.loop import train
 from evergreen.model import reference_profile
 from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.model.predict import predict_inputs
 from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model, load_run_model
@@ -26,7 +27,6 @@ from evergreen.store.history.training_set import read_training_set
 from evergreen.store.records import training_run
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.training.data.split import split_training_set
-from evergreen.training.judge.answers import score_model
 from evergreen.training.tracking.training_runs import build_holdout_path
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
@@ -102,13 +102,13 @@ def test_the_logged_metrics_are_those_of_the_hold_out_model_and_the_champion_kno
     label = frame[mask]["leaves"].to_numpy(dtype=object)
     judged = load_run_model(toy_store, toy_use_case, 1, build_holdout_path(0))
     assert judged is not None
-    again = compute_metrics(toy_use_case, label, score_model(toy_use_case, judged.model, columns))
+    again = compute_metrics(toy_use_case, label, predict_inputs(toy_use_case, judged.model, columns))
     assert again["roc_auc"] == pytest.approx(outcome["metrics"]["candidate"])
     full = load_model(toy_store, toy_use_case, 1)
     assert full.tags["evergreen.trained_until"] > full.tags["evergreen.holdout_trained_until"]
     assert not (
-        score_model(toy_use_case, full.model, columns).probabilities
-        == score_model(toy_use_case, judged.model, columns).probabilities
+        predict_inputs(toy_use_case, full.model, columns).probabilities
+        == predict_inputs(toy_use_case, judged.model, columns).probabilities
     ).all()
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from evergreen.model.matrix import build_input_frame, build_pool, select_rows
+from evergreen.model.predict import predict_inputs
 from evergreen.training.fit.fitting import Machine, fit_model
-from evergreen.training.judge.answers import score_model
 
 PARAMS = {"iterations": 15, "depth": 3, "l2_leaf_reg": 3.0, "learning_rate": 0.2}
 
@@ -29,10 +29,12 @@ def test_missing_categories_have_a_name_and_missing_numbers_stay_missing(toy_use
 def test_one_row_and_many_rows_get_the_same_prediction(toy_use_case, toy_columns):
     columns, label = toy_columns(200)
     model = fit_model(toy_use_case, columns, label, PARAMS, Machine(1))
-    together = score_model(toy_use_case, model, columns).probabilities
+    together = predict_inputs(toy_use_case, model, columns).probabilities
     for row in (0, 17, 199):
         alone = select_rows(columns, np.arange(200) == row)
-        assert score_model(toy_use_case, model, alone).probabilities[0] == pytest.approx(together[row], abs=0)
+        assert predict_inputs(toy_use_case, model, alone).probabilities[0] == pytest.approx(
+            together[row], abs=0
+        )
 
 
 def test_a_category_beyond_ascii_is_one_category(toy_use_case, toy_columns):
@@ -40,4 +42,4 @@ def test_a_category_beyond_ascii_is_one_category(toy_use_case, toy_columns):
     assert "übel" in set(columns["mood"])
     columns["mood"] = np.array(["übel" if y == "yes" else "fine" for y in label], dtype=object)
     model = fit_model(toy_use_case, columns, label, PARAMS, Machine(1))
-    assert (score_model(toy_use_case, model, columns).predictions == label).all()
+    assert (predict_inputs(toy_use_case, model, columns).predictions == label).all()

@@ -9,12 +9,12 @@ from evergreen.errors import TrainingError
 from evergreen.model.judging.metrics import (
     LESS_IS_BETTER,
     METRICS,
-    Scores,
     check_metric,
     compute_metrics,
     compute_reliability_bins,
     find_class_numbers,
 )
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import Floor, Gate
 
 
@@ -30,7 +30,7 @@ def test_binary_metrics_are_those_of_the_last_class(toy_use_case):
     truth = names("no", "no", "yes", "yes", "yes")
     said = names("no", "yes", "yes", "yes", "no")
     positive = np.array([0.1, 0.6, 0.9, 0.7, 0.4])
-    found = compute_metrics(toy_use_case, truth, Scores(said, np.column_stack([1 - positive, positive])))
+    found = compute_metrics(toy_use_case, truth, Predictions(said, np.column_stack([1 - positive, positive])))
     assert found == pytest.approx(
         {
             "accuracy": 3 / 5,
@@ -54,7 +54,7 @@ def test_multiclass_metrics_are_means_over_the_declared_classes(toy_use_case):
     three = of_classes(toy_use_case, "c", "a", "b")
     truth = names("a", "b", "c", "a")
     sure = np.eye(3)[[1, 2, 0, 0]] * 0.8 + 0.2 / 3
-    found = compute_metrics(three, truth, Scores(names("a", "b", "c", "c"), sure))
+    found = compute_metrics(three, truth, Predictions(names("a", "b", "c", "c"), sure))
     assert tuple(found) == METRICS["multiclass"]
     assert found["accuracy"] == 0.75
     assert found["balanced_accuracy"] == pytest.approx((0.5 + 1 + 1) / 3)
@@ -67,18 +67,20 @@ def test_multiclass_metrics_are_means_over_the_declared_classes(toy_use_case):
 
 def test_regression_metrics(toy_use_case):
     number = of_classes(toy_use_case)
-    found = compute_metrics(number, names(1.0, 2.0, 3.0), Scores(np.array([1.0, 2.0, 5.0]), None))
+    found = compute_metrics(number, names(1.0, 2.0, 3.0), Predictions(np.array([1.0, 2.0, 5.0]), None))
     assert found == pytest.approx({"mae": 2 / 3, "rmse": (4 / 3) ** 0.5, "r2": -1.0})
     assert tuple(found) == METRICS["regression"]
 
 
 def test_a_metric_that_is_not_defined_is_left_out(toy_use_case):
     truth = names("no", "no")
-    found = compute_metrics(toy_use_case, truth, Scores(truth, np.array([[0.9, 0.1], [0.8, 0.2]])))
+    found = compute_metrics(toy_use_case, truth, Predictions(truth, np.array([[0.9, 0.1], [0.8, 0.2]])))
     assert set(METRICS["binary"]) - set(found) == {"roc_auc", "pr_auc"}
     assert found["accuracy"] == 1.0
     assert found["recall"] == 0.0
-    constant = compute_metrics(of_classes(toy_use_case), np.ones(3), Scores(np.array([1.0, 2.0, 3.0]), None))
+    constant = compute_metrics(
+        of_classes(toy_use_case), np.ones(3), Predictions(np.array([1.0, 2.0, 3.0]), None)
+    )
     assert set(constant) == {"mae", "rmse"}
 
 
@@ -107,7 +109,7 @@ def test_losses_and_curves_are_scikit_learns(toy_use_case, drawn):
     use_case = of_classes(toy_use_case, *"dbca"[:classes])
     declared = names(*use_case.label.classes)
     found = compute_metrics(
-        use_case, declared[truth], Scores(declared[probabilities.argmax(axis=1)], probabilities)
+        use_case, declared[truth], Predictions(declared[probabilities.argmax(axis=1)], probabilities)
     )
     assert all(np.isfinite(value) for value in found.values())
     losses = {"labels": range(classes)}
@@ -132,7 +134,7 @@ def test_the_calibration_error_is_the_mean_gap_of_the_reliability_diagram(toy_us
     truth, probabilities = drawn
     use_case = of_classes(toy_use_case, *"dbca"[: probabilities.shape[1]])
     declared = names(*use_case.label.classes)
-    scores = Scores(declared[probabilities.argmax(axis=1)], probabilities)
+    scores = Predictions(declared[probabilities.argmax(axis=1)], probabilities)
     bins = compute_reliability_bins(use_case, declared[truth], scores)
     assert sum(each["rows"] for each in bins) == len(truth)
     assert [each["confidence"] for each in bins] == sorted(each["confidence"] for each in bins)
@@ -144,11 +146,11 @@ def test_the_calibration_error_is_the_mean_gap_of_the_reliability_diagram(toy_us
 def test_a_bin_holds_its_upper_edge_and_numbers_have_no_bins(toy_use_case):
     probabilities = np.array([[0.5, 0.5], [0.4, 0.6], [0.0, 1.0]])
     bins = compute_reliability_bins(
-        toy_use_case, names("no", "no", "yes"), Scores(names("no", "yes", "yes"), probabilities), bins=2
+        toy_use_case, names("no", "no", "yes"), Predictions(names("no", "yes", "yes"), probabilities), bins=2
     )
     assert bins[0] == {"confidence": 0.5, "accuracy": 1.0, "rows": 1}
     assert bins[1] == {"confidence": pytest.approx(0.8), "accuracy": 0.5, "rows": 2}
-    assert compute_reliability_bins(toy_use_case, np.ones(3), Scores(np.ones(3), None)) == []
+    assert compute_reliability_bins(toy_use_case, np.ones(3), Predictions(np.ones(3), None)) == []
 
 
 def test_a_metric_that_the_problem_does_not_have_is_found_out_first(toy_use_case):
@@ -181,5 +183,5 @@ def test_the_confidence_is_that_of_the_answer_even_if_class_weights_chose_it(toy
     truth = np.where(rng.uniform(size=40_000) < positive, "yes", "no").astype(object)
     for least in (0.5, 0.1):
         said = np.where(positive > least, "yes", "no").astype(object)
-        found = compute_metrics(toy_use_case, truth, Scores(said, probabilities))
+        found = compute_metrics(toy_use_case, truth, Predictions(said, probabilities))
         assert found["calibration_error"] < 0.01, least

@@ -41,21 +41,22 @@ def test_the_likeliest_class_is_predicted(parcel: UseCase, classes: tuple[str, .
     use_case, loaded, columns = fitted(parcel, classes)
     outcome = predict_rows(use_case, loaded, columns)
     assert set(outcome.predictions) == set(classes)
-    for number in range(200):
-        answer = outcome.answer(number)
-        shares = answer["probabilities"]
+    for answer in outcome.list_answers():
+        shares = answer.probabilities
+        assert shares is not None
         assert list(shares) == list(classes)
         assert sum(shares.values()) == pytest.approx(1)
-        assert shares[answer["prediction"]] == answer["probability"] == max(shares.values())
+        assert shares[str(answer.prediction)] == answer.probability == max(shares.values())
     own = loaded.model.predict_proba(build_pool(use_case, add_on_demand_columns(use_case, columns)))
-    assert outcome.by_class == pytest.approx(own)
+    assert outcome.probabilities == pytest.approx(own)
 
 
 def test_a_number_is_predicted_as_a_float(parcel: UseCase) -> None:
     use_case, loaded, columns = fitted(parcel, ())
     outcome = predict_rows(use_case, loaded, columns)
-    assert list(outcome.answer(0)) == ["prediction"]
-    assert type(outcome.answer(0)["prediction"]) is float
+    answer = outcome.list_answers()[0]
+    assert (answer.probability, answer.probabilities) == (None, None)
+    assert type(answer.prediction) is float
     assert np.corrcoef(outcome.predictions, columns["weight"])[0, 1] > 0.9
 
 
@@ -64,7 +65,7 @@ def test_one_row_and_many_rows_give_the_same(parcel: UseCase) -> None:
     many = predict_rows(use_case, loaded, columns)
     for number in range(0, 200, 20):
         one = predict_rows(use_case, loaded, {name: values[[number]] for name, values in columns.items()})
-        assert one.answer(0) == many.answer(number)
+        assert one.list_answers() == [many.list_answers()[number]]
 
 
 @pytest.mark.parametrize("calibrated", [False, True])
@@ -77,17 +78,17 @@ def test_contributions_add_up_to_the_raw_score_of_the_prediction(
         apply_calibration(loaded.model, Calibration(0.7, (0.2,) if len(classes) == 2 else (0.1, -0.2, 0.3)))
     for number in range(0, 200, 9):
         row = {name: values[[number]] for name, values in columns.items()}
-        told = explain_prediction(use_case, loaded, row)
-        answer = predict_rows(use_case, loaded, row).answer(0)
-        assert told["prediction"] == answer["prediction"]
-        assert told["contributions"].keys() == set(loaded.feature_names)
-        sizes = [abs(value) for value in told["contributions"].values()]
+        explanation = explain_prediction(use_case, loaded, row)
+        (answer,) = predict_rows(use_case, loaded, row).list_answers()
+        assert explanation.prediction == answer.prediction
+        assert explanation.contributions.keys() == set(loaded.feature_names)
+        sizes = [abs(value) for value in explanation.contributions.values()]
         assert sizes == sorted(sizes, reverse=True)
-        score = told["base_value"] + sum(told["contributions"].values())
+        score = explanation.base_value + sum(explanation.contributions.values())
         if not classes:
-            assert score == pytest.approx(answer["prediction"], abs=1e-6)
+            assert score == pytest.approx(answer.prediction, abs=1e-6)
         elif len(classes) == 2:
-            assert 1 / (1 + np.exp(-score)) == pytest.approx(answer["probability"], abs=1e-6)
+            assert 1 / (1 + np.exp(-score)) == pytest.approx(answer.probability, abs=1e-6)
         else:
             raw = loaded.model.predict(
                 build_pool(use_case, add_on_demand_columns(use_case, row)), prediction_type="RawFormulaVal"
@@ -99,9 +100,12 @@ def test_with_class_weights_the_answer_is_the_class_of_least_cost(parcel: UseCas
     use_case, loaded, columns = fitted(parcel, ("no", "yes"))
     careful = replace(loaded, weights=(1.0, 9.0))
     before, after = predict_rows(use_case, loaded, columns), predict_rows(use_case, careful, columns)
-    assert np.array_equal(before.by_class, after.by_class), "the probabilities stay what they are"
-    for number in range(200):
-        answer = after.answer(number)
-        assert (answer["prediction"] == "yes") is (answer["probabilities"]["yes"] > 0.1)
-        assert answer["probability"] == answer["probabilities"][answer["prediction"]]
-    assert after.predictions.count("yes") > before.predictions.count("yes")
+    assert before.probabilities is not None
+    assert np.array_equal(before.probabilities, after.probabilities), "the probabilities stay what they are"
+    for answer in after.list_answers():
+        assert answer.probabilities is not None
+        assert (answer.prediction == "yes") is (answer.probabilities["yes"] > 0.1)
+        assert answer.probability == answer.probabilities[str(answer.prediction)]
+    assert (after.predictions == "yes").sum() > (before.predictions == "yes").sum()
+    assert after.probability is not None
+    assert after.probability.tolist() == [answer.probability for answer in after.list_answers()]

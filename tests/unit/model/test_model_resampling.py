@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.errors import TrainingError
-from evergreen.model.judging.metrics import METRICS, Scores, compute_metrics
+from evergreen.model.judging.metrics import METRICS, compute_metrics
 from evergreen.model.judging.resampling import (
     Gain,
     bootstrap_metrics,
@@ -15,6 +15,7 @@ from evergreen.model.judging.resampling import (
     draw_resamples,
 )
 from evergreen.model.judging.weighted import build_metric_function
+from evergreen.model.predictions import Predictions
 
 
 def names(*values):
@@ -29,7 +30,7 @@ def classified(use_case, truth, probabilities):
     """(use case, label, scores) of class numbers and probabilities."""
     use_case = of_classes(use_case, *"dbca"[: probabilities.shape[1]])
     declared = names(*use_case.label.classes)
-    return use_case, declared[truth], Scores(declared[probabilities.argmax(axis=1)], probabilities)
+    return use_case, declared[truth], Predictions(declared[probabilities.argmax(axis=1)], probabilities)
 
 
 def some_classified(use_case, rows, classes, seed=0):
@@ -41,7 +42,7 @@ def some_classified(use_case, rows, classes, seed=0):
 
 def repeated(label, scores, times):
     probabilities = scores.probabilities
-    return np.repeat(label, times), Scores(
+    return np.repeat(label, times), Predictions(
         np.repeat(scores.predictions, times),
         None if probabilities is None else np.repeat(probabilities, times, axis=0),
     )
@@ -108,7 +109,7 @@ def test_weighted_metrics_are_scikit_learns(toy_use_case, drawn):
 )
 def test_weights_count_for_numbers_too(toy_use_case, rows):
     drawn = np.array(rows)
-    label, scores, weights = drawn[:, 0] + 1000.25, Scores(drawn[:, 1] + 1000.5, None), drawn[:, 2]
+    label, scores, weights = drawn[:, 0] + 1000.25, Predictions(drawn[:, 1] + 1000.5, None), drawn[:, 2]
     use_case = of_classes(toy_use_case)
     measure = build_metric_function(use_case, label, scores, np.arange(len(rows)), len(rows))
     found = measure(weights[None, :].astype(np.int32))
@@ -122,8 +123,8 @@ def test_each_resample_is_measured_as_the_rows_it_drew(toy_use_case, classes):
     else:
         rng = np.random.default_rng(1)
         label, use_case = rng.normal(size=60), of_classes(toy_use_case)
-        scores = Scores(label + rng.normal(size=60), None)
-    drawn = draw_resamples(np.arange(60) // 3, seed=5, wanted=20)
+        scores = Predictions(label + rng.normal(size=60), None)
+    drawn = draw_resamples(np.arange(60) // 3, seed=5, most=20)
     samples = bootstrap_metrics(use_case, label, scores, drawn)
     assert tuple(samples) == METRICS[use_case.problem]
     for number, weights in enumerate(drawn.weights().astype(int)):
@@ -133,7 +134,7 @@ def test_each_resample_is_measured_as_the_rows_it_drew(toy_use_case, classes):
 
 @given(st.lists(st.integers(-2, 5), min_size=1, max_size=40), st.integers(0, 3))
 def test_rows_of_one_entity_are_drawn_together(groups, seed):
-    drawn = draw_resamples(np.array(groups), seed, wanted=30)
+    drawn = draw_resamples(np.array(groups), seed, most=30)
     weights = drawn.weights()
     assert weights.shape == (30, len(groups))
     for group in set(groups):
@@ -144,7 +145,7 @@ def test_rows_of_one_entity_are_drawn_together(groups, seed):
 
 
 def test_every_entity_is_drawn_as_often_as_chance_says():
-    counts = draw_resamples(np.arange(50), seed=3, wanted=4000).weights()
+    counts = draw_resamples(np.arange(50), seed=3, most=4000).weights()
     assert counts.mean(axis=0) == pytest.approx(np.ones(50), abs=0.08)
     # A row is left out with the chance (1 - 1/n)^n.
     assert (counts == 0).mean() == pytest.approx(0.98**50, abs=0.005)
@@ -163,7 +164,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_others():
     ("rows", "wanted", "count"), [(100, 1000, 1000), (100_000, 1000, 500), (400_000, 1000, 200), (10, 50, 50)]
 )
 def test_many_rows_are_resampled_less_often(rows, wanted, count):
-    assert draw_resamples(np.zeros(rows, dtype=int), seed=0, wanted=wanted).count == count
+    assert draw_resamples(np.zeros(rows, dtype=int), seed=0, most=wanted).count == count
 
 
 def test_no_rows_cannot_be_resampled():

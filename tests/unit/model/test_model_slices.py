@@ -7,8 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evergreen.errors import TrainingError
-from evergreen.model.judging.metrics import Scores, compute_metrics
+from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.judging.slices import MINIMUM_ROWS, MOST_GROUPS, assign_groups, compute_slice_metrics
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import Slice
 
 
@@ -22,7 +23,7 @@ def sliced(use_case, *chosen, classes=("no", "yes")):
 
 def scored(said):
     """Scores of predicted class names; slices look at nothing else of them."""
-    return Scores(said, np.full((len(said), 2), 0.5))
+    return Predictions(said, np.full((len(said), 2), 0.5))
 
 
 def test_numbers_are_cut_at_the_edges_into_right_open_bins():
@@ -116,7 +117,7 @@ def test_regression_has_error_and_bias(toy_use_case):
     ages = np.repeat([20.0, 70.0], 40)
     label = np.arange(80.0)
     said = label + np.repeat([2.0, -1.0], 40)
-    (found,) = compute_slice_metrics(use_case, {"age": ages}, label, Scores(said, None))
+    (found,) = compute_slice_metrics(use_case, {"age": ages}, label, Predictions(said, None))
     assert found["metric"] == "mae"
     assert [each["values"] for each in found["groups"]] == [
         {"mae": pytest.approx(2.0), "mean_error": pytest.approx(2.0)},
@@ -130,7 +131,7 @@ def test_perfect_groups_have_no_ratio_of_errors(toy_use_case):
     use_case = sliced(toy_use_case, Slice("age", edges=(50.0,)), classes=())
     label = np.arange(80.0)
     (found,) = compute_slice_metrics(
-        use_case, {"age": np.repeat([20.0, 70.0], 40)}, label, Scores(label, None)
+        use_case, {"age": np.repeat([20.0, 70.0], 40)}, label, Predictions(label, None)
     )
     assert found["difference"]["mae"] == 0.0
     assert found["ratio"]["mae"] is None

@@ -34,7 +34,7 @@ class Scoring:
         self.declare_as(self.use_case)
         monkeypatch.setattr(file, "load_use_case", lambda *_: self.use_case)
         monkeypatch.setattr(file, "require_champion", lambda *_: SimpleNamespace(version=1))
-        monkeypatch.setattr("evergreen.registry.models.load_model", lambda *_: self.model)
+        monkeypatch.setattr(file, "load_model", lambda *_: self.model)
 
     def declare_as(self, use_case: UseCase) -> None:
         self.use_case = use_case
@@ -46,9 +46,9 @@ class Scoring:
         frame.to_csv(self.source, index=False)
         return score_file(self.settings, "parcel", self.source, self.folder / output, **options)
 
-    def answers(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def answers(self, rows: list[dict[str, Any]]) -> list[Any]:
         """The service's."""
-        return answering(self.settings, self.use_case, self.model, []).answer(rows, "online")[1]
+        return answering(self.settings, self.use_case, self.model, []).answer(rows, "online")["predictions"]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from evergreen.errors import KeyNotFound, NoChampion, StoreUnreachable
 from evergreen.serving.app import configure_app, create_app
+from evergreen.serving.channels import PROBE
 from evergreen.usecase import UseCase
 from support.parcel_case import row
 
@@ -26,12 +27,13 @@ class StandIn:
         self.channels: list[str] = []
         self.asked: list[Any] = []
 
-    def answer(self, rows: Sequence[Any], channel: str) -> tuple[int, list[dict[str, Any]]]:
+    def answer(self, rows: Sequence[Any], channel: str) -> dict[str, Any]:
         if self.error:
             raise self.error
         self.channels.append(channel)
         self.asked.extend(rows)
-        return 3, [{"prediction_id": "x", "model_version": 3, "prediction": "no"} for _ in rows]
+        answer = {"prediction_id": "x", "model_version": 3, "prediction": "no"}
+        return {"model_version": 3, "predictions": [answer for _ in rows]}
 
     def stored_rows(self, keys: Sequence[Any]) -> list[dict[str, Any]]:
         if self.error:
@@ -88,8 +90,9 @@ def test_by_key_single_and_list(http: TestClient, runtime: StandIn) -> None:
 
 
 def test_checks_are_not_traffic(http: TestClient, runtime: StandIn) -> None:
-    http.post("/predict", json={"data": row()}, headers={"X-Evergreen-Channel": "canary"})
-    assert runtime.channels == ["canary"]
+    for channel in ("canary", "probe", "Probe"):
+        http.post("/predict", json={"data": row()}, headers={"X-Evergreen-Channel": channel})
+    assert runtime.channels == [PROBE] * 3
     wrong = http.post("/predict", json={"data": row()}, headers={"X-Evergreen-Channel": "batch"})
     assert "X-Evergreen-Channel" in error_of(wrong, 422).message
 

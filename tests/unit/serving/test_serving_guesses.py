@@ -67,7 +67,7 @@ def test_a_value_beyond_a_guess_is_answered_with_a_warning_and_logged(
         answers = body.get("predictions", [body])
         assert answers[-1]["warnings"] == [{"field": field, "reason": reason}]
         assert set(answers[-1]["probabilities"]) == {"no", "yes"}
-        assert logged[-1][field] == changes[field]
+        assert logged[-1].inputs[field] == changes[field]
     assert answers[0]["warnings"] == []
 
 
@@ -140,7 +140,7 @@ def test_drift_sees_what_was_beyond_the_guess(http: TestClient, logged: list[Any
     }
     for changes in ({"weight": 400}, {"weight": -400}, {"weight": None}, {"carrier": "drone"}):
         http.post("/predict", json={"data": row(**changes)})
-    columns = build_columns_from_rows(guessed, logged)
+    columns = build_columns_from_rows(guessed, [row.inputs for row in logged])
     weights = reference["weight"].count(columns["weight"])
     assert (weights[0], weights[-2], weights[-1]) == (2, 1, 1)  # the row of 2.5 lies in the first bin, too
     assert reference["carrier"].count(columns["carrier"])[-2] == 1

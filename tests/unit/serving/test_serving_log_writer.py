@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from evergreen.errors import PredictionLogFull, StoreUnreachable
+from evergreen.loop.score import compute_prediction_id
 from evergreen.serving.predictions.log_writer import PredictionLog
-from evergreen.serving.predictions.spool import PredictionSpool, Row
+from evergreen.serving.predictions.spool import PredictionSpool
+from evergreen.store.predictions.prediction_row import InputValue, PredictionRow
 from support.waiting import eventually
 
 
@@ -21,33 +23,31 @@ class Database:
     """Keeps rows by id as INSERT IGNORE would; can be away, and can refuse rows."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, PredictionRow] = {}
         self.away = False
         self.groups: list[int] = []
         self.gate = threading.Event()
         self.gate.set()
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[PredictionRow]) -> None:
         self.gate.wait(60)
         if self.away:
             raise StoreUnreachable("MariaDB is away")
-        if any(row["weight"] == "bad" for row in rows):
+        if any(row.inputs["weight"] == "bad" for row in rows):
             raise ValueError("bad weight")
         self.groups.append(len(rows))
         for row in rows:
-            self.rows.setdefault(row["prediction_id"], row)
+            self.rows.setdefault(row.prediction_id, row)
 
 
-def make_rows(count: int, start: int = 0, **changes: Any) -> list[Row]:
+def id_of(number: int) -> str:
     at = datetime(2026, 1, 1, 12, 30, 0, 125000, tzinfo=UTC)
+    return str(compute_prediction_id("parcel", at, (number,)))
+
+
+def make_rows(count: int, start: int = 0, weight: InputValue = 1.5) -> list[PredictionRow]:
     return [
-        {
-            "prediction_id": f"id-{n}",
-            "predicted_at": at,
-            "weight": 1.5,
-            "probabilities": {"a": 0.5},
-            **changes,
-        }
+        PredictionRow(id_of(n), 1, "online", {"weight": weight}, "a", 0.5, {"a": 0.5})
         for n in range(start, start + count)
     ]
 
@@ -61,7 +61,7 @@ def log_on(database: Database, home: Path, **options: Any) -> PredictionLog:
     options = {"group_seconds": 0.02, "retry_seconds": (0.02, 0.05), **options}
     spill = PredictionSpool(home, "parcel", segment_rows=options.pop("segment_rows", 2000))
     log = PredictionLog(
-        database.write, spill, at_fault=lambda error: isinstance(error, ValueError), **options
+        database.write, spill, is_row_at_fault=lambda error: isinstance(error, ValueError), **options
     )
     log.start()
     return log
@@ -116,7 +116,7 @@ def test_rows_that_wait_at_the_stop_are_written_by_the_next_process(
     after = log_on(database, tmp_path)
     assert after.flush(60)
     after.stop()
-    assert database.rows["id-7"] == make_rows(1, 7)[0]
+    assert database.rows[id_of(7)] == make_rows(1, 7)[0]
     assert len(database.rows) == 120
     assert list(tmp_path.iterdir()) == []
 
@@ -136,13 +136,13 @@ def test_two_processes_do_not_touch_each_others_rows(database: Database, tmp_pat
 
 
 def test_a_row_at_fault_does_not_hold_up_the_others(database: Database, tmp_path: Path) -> None:
-    refused: list[Row] = []
+    refused: list[PredictionRow] = []
     log = log_on(database, tmp_path, refuse=lambda row, error: refused.append(row))
     log.put([*make_rows(60), *make_rows(1, 60, weight="bad"), *make_rows(60, 61)])
     assert log.flush(60)
     log.stop()
     assert len(database.rows) == log.written == 120
-    assert [row["prediction_id"] for row in refused] == ["id-60"]
+    assert [row.prediction_id for row in refused] == [id_of(60)]
     assert log.lost == 1
 
 
@@ -177,7 +177,7 @@ def test_a_disk_that_is_full_too_keeps_the_rows_in_memory(
 ) -> None:
     tried = threading.Event()
 
-    def full(self: PredictionSpool, rows: Sequence[Row]) -> None:
+    def full(self: PredictionSpool, rows: Sequence[PredictionRow]) -> None:
         tried.set()
         raise OSError(28, "No space left on device")
 

@@ -73,7 +73,7 @@ def test_a_model_made_anew_under_the_same_version_is_loaded() -> None:
 def test_a_new_champion_replaces_the_old_and_who_holds_the_old_keeps_it() -> None:
     swaps = []
     registry = Registry(1)
-    slot = slot_of(registry, swapped=swaps.append)
+    slot = slot_of(registry, on_swap=swaps.append)
     assert slot.check() is True
     held = slot.require()
     registry.version = 2
@@ -135,7 +135,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_former_and_is_tried_again_with
 def test_each_answer_of_the_registry_is_told_also_of_who_is_refused_and_of_nobody() -> None:
     seen: list[Any] = []
     registry = Registry(1)
-    slot = slot_of(registry, named=lambda named: seen.append(named and named.version))
+    slot = slot_of(registry, on_champion=lambda named: seen.append(named and named.version))
     slot.check()
     registry.version, registry.load_error = 2, SignatureMismatch("feature `age` is missing")
     slot.check()
@@ -150,7 +150,7 @@ def test_each_answer_of_the_registry_is_told_also_of_who_is_refused_and_of_nobod
 def test_the_thread_notices_a_new_champion_and_stops_when_told() -> None:
     registry = Registry(1)
     swapped = threading.Event()
-    slot = slot_of(registry, swapped=lambda served: swapped.set())
+    slot = slot_of(registry, on_swap=lambda served: swapped.set())
     slot.start()
     try:
         assert swapped.wait(60)

@@ -1,4 +1,4 @@
-"""The witness of champions: every news is compared once it can be, one comparison at a time."""
+"""The watch over the champion: each change is reconciled as soon as it can be, one run at a time."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
 def test_news_is_compared_once_and_what_is_seen_first_is_news(
     comparison: Comparison, threads: Threads
 ) -> None:
-    witness = ChampionWatch(comparison)
+    watch = ChampionWatch(comparison)
     calls = []
     for seen in (None, None, named(1), named(1), named(1, "made anew"), named(2), None, None, named(2)):
-        witness.saw(seen)
+        watch.notice_champion(seen)
         threads.settle()
         calls.append(comparison.calls)
     assert calls == [1, 1, 2, 2, 3, 4, 5, 5, 6]
@@ -84,15 +84,15 @@ def test_news_is_compared_once_and_what_is_seen_first_is_news(
 def test_a_failed_comparison_is_repeated_until_it_succeeds_and_logged_once(
     comparison: Comparison, threads: Threads, caplog: pytest.LogCaptureFixture
 ) -> None:
-    witness = ChampionWatch(comparison)
+    watch = ChampionWatch(comparison)
     comparison.fault = StoreUnreachable("MariaDB does not answer")
     with caplog.at_level(logging.WARNING):
         for _ in range(4):
-            witness.saw(named(1))
+            watch.notice_champion(named(1))
             threads.settle()
         comparison.fault = None
         for _ in range(3):
-            witness.saw(named(1))
+            watch.notice_champion(named(1))
             threads.settle()
     assert comparison.calls == 5
     own = [record.message for record in caplog.records if record.name == "evergreen.serving.models.watch"]
@@ -104,15 +104,15 @@ def test_a_failed_comparison_is_repeated_until_it_succeeds_and_logged_once(
 def test_while_one_comparison_lasts_nobody_waits_and_no_other_begins(
     comparison: Comparison, threads: Threads
 ) -> None:
-    witness = ChampionWatch(comparison)
+    watch = ChampionWatch(comparison)
     comparison.may_end.clear()
-    witness.saw(named(1))
+    watch.notice_champion(named(1))
     for version in range(2, 50):
-        witness.saw(named(version))
+        watch.notice_champion(named(version))
     assert len(threads) == 1
     comparison.may_end.set()
     threads.settle()
-    witness.saw(named(49))
+    watch.notice_champion(named(49))
     threads.settle()
     assert comparison.calls == 2
 
@@ -123,11 +123,11 @@ def test_a_process_without_room_for_a_thread_tries_again(
     def full(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    witness = ChampionWatch(comparison)
+    watch = ChampionWatch(comparison)
     with monkeypatch.context() as fault:
         fault.setattr(threading.Thread, "start", full)
-        witness.saw(named(1))
+        watch.notice_champion(named(1))
     assert comparison.calls == 0
-    witness.saw(named(1))
+    watch.notice_champion(named(1))
     threads.settle()
     assert comparison.calls == 1

@@ -10,12 +10,13 @@ from evergreen.model.calibration import Calibration, fit_calibration
 from evergreen.model.decision import choose_classes, read_class_weights
 from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.matrix import build_pool, select_rows
+from evergreen.model.predict import predict_inputs
 from evergreen.settings import Settings
 from evergreen.training.data.split import Cut
 from evergreen.training.fit import device
 from evergreen.training.fit.digest import digest_model
 from evergreen.training.fit.fitting import Machine, build_model, compute_class_weights, fit_model
-from evergreen.training.judge.answers import score_holdout, score_model
+from evergreen.training.judge.answers import score_holdout
 
 PARAMS = {"iterations": 20, "depth": 3, "l2_leaf_reg": 3.0, "learning_rate": 0.2}
 ONE = Machine(1)
@@ -28,8 +29,8 @@ def test_classes_keep_their_declared_order(toy_use_case, toy_columns):
     other = fit_model(swapped, columns, label, PARAMS, ONE)
     assert list(one.classes_) == ["no", "yes"]
     assert list(other.classes_) == ["yes", "no"]
-    forward = score_model(toy_use_case, one, columns)
-    backward = score_model(swapped, other, columns)
+    forward = predict_inputs(toy_use_case, one, columns)
+    backward = predict_inputs(swapped, other, columns)
     assert forward.probabilities[:, 1] == pytest.approx(backward.probabilities[:, 0], abs=0.05)
     assert compute_metrics(toy_use_case, label, forward)["roc_auc"] > 0.85
 
@@ -39,12 +40,12 @@ def test_regression_and_three_classes_fit_too(toy_use_case, toy_columns):
     number = replace(toy_use_case, label=replace(toy_use_case.label, classes=()))
     target = columns["visits"] * 3.0
     found = compute_metrics(
-        number, target, score_model(number, fit_model(number, columns, target, PARAMS, ONE), columns)
+        number, target, predict_inputs(number, fit_model(number, columns, target, PARAMS, ONE), columns)
     )
     assert found["r2"] > 0.8
     three = replace(toy_use_case, label=replace(toy_use_case.label, classes=("few", "some", "many")))
     names = np.array(["few", "some", "many"], dtype=object)[np.digitize(columns["visits"], [3, 6])]
-    answers = score_model(three, fit_model(three, columns, names, PARAMS, ONE), columns)
+    answers = predict_inputs(three, fit_model(three, columns, names, PARAMS, ONE), columns)
     assert answers.probabilities.shape == (300, 3)
     assert compute_metrics(three, names, answers)["accuracy"] > 0.9
 
@@ -87,7 +88,7 @@ def test_one_column_without_any_value_is_borne(toy_use_case, toy_columns):
     columns["segment"] = np.full(200, None)
     model = fit_model(toy_use_case, columns, label, PARAMS, ONE)
     assert "age" in model.feature_names_
-    assert compute_metrics(toy_use_case, label, score_model(toy_use_case, model, columns))["roc_auc"] > 0.8
+    assert compute_metrics(toy_use_case, label, predict_inputs(toy_use_case, model, columns))["roc_auc"] > 0.8
 
 
 def rare(toy_use_case, toy_columns, weights):
@@ -107,8 +108,8 @@ def test_class_weights_follow_from_the_shares_and_travel_in_the_file(toy_use_cas
     loaded = type(model)().load_model(str(tmp_path / "model.cb"))
     assert read_class_weights(loaded) == pytest.approx(weights)
     plain, _, _ = rare(toy_use_case, toy_columns, "none")
-    weighted = score_model(use_case, loaded, columns)
-    without = score_model(plain, fit_model(plain, columns, label, PARAMS, ONE), columns)
+    weighted = predict_inputs(use_case, loaded, columns)
+    without = predict_inputs(plain, fit_model(plain, columns, label, PARAMS, ONE), columns)
     assert np.mean(weighted.predictions == "yes") > np.mean(without.predictions == "yes")
     assert compute_class_weights(
         replace(use_case, tuning=replace(use_case.tuning, class_weights=(1.0, 5.0))), label
@@ -135,7 +136,7 @@ def test_every_held_out_row_is_answered_by_the_model_that_did_not_see_it(toy_use
     ]
     together = score_holdout(toy_use_case, models, columns, cuts)
     assert len(together.predictions) == 200
-    first = score_model(toy_use_case, models[0], select_rows(columns, cuts[0].test))
+    first = predict_inputs(toy_use_case, models[0], select_rows(columns, cuts[0].test))
     place = np.flatnonzero(fold[fold < 2] == 0)
     assert (together.predictions[place] == first.predictions).all()
     assert (together.probabilities[place] == first.probabilities).all()
@@ -181,7 +182,7 @@ def test_what_a_weighted_model_answers_is_calibrated_and_decided_once(toy_use_ca
     )
     calibration = fit_calibration(raw, (label[~half] == "yes").astype(int), 2, weights)
     model = fit_model(use_case, select_rows(columns, half), label[half], PARAMS, ONE, calibration)
-    answers = score_model(use_case, model, select_rows(columns, ~half))
+    answers = predict_inputs(use_case, model, select_rows(columns, ~half))
     share = np.mean(label[~half] == "yes")
     assert answers.probabilities[:, 1].mean() == pytest.approx(share, abs=0.02)
     said = answers.predictions == "yes"

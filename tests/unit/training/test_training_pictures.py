@@ -10,7 +10,8 @@ from xml.dom import minidom
 import numpy as np
 import pytest
 
-from evergreen.model.judging.metrics import Scores, compute_reliability_bins
+from evergreen.model.judging.metrics import compute_reliability_bins
+from evergreen.model.predictions import Predictions
 from evergreen.training.record.pictures import (
     draw_answers,
     draw_class_confusion,
@@ -41,14 +42,14 @@ def with_classes(toy: UseCase, classes: tuple[str, ...]) -> UseCase:
     return replace(toy, label=replace(toy.label, classes=classes))
 
 
-def answers(classes: tuple[str, ...]) -> tuple[np.ndarray, Scores]:
+def answers(classes: tuple[str, ...]) -> tuple[np.ndarray, Predictions]:
     """Labels, and probabilities that know something of them."""
     rng = np.random.default_rng(1)
     names = np.array(classes, dtype=object)
     truth = rng.integers(0, len(classes), ROWS)
     weights = np.exp(rng.normal(size=(ROWS, len(classes))) + 2 * np.eye(len(classes))[truth])
     probabilities = weights / weights.sum(axis=1, keepdims=True)
-    return names[truth], Scores(names[probabilities.argmax(axis=1)], probabilities)
+    return names[truth], Predictions(names[probabilities.argmax(axis=1)], probabilities)
 
 
 def search_document(trials: int = 6, importance: bool = True) -> dict[str, Any]:
@@ -112,10 +113,12 @@ def test_a_class_that_the_holdout_lacks_has_no_curve(toy_use_case: UseCase) -> N
     label, scores = answers(("a", "b", "absent"))
     rows = label != "absent"
     assert scores.probabilities is not None
-    some = Scores(scores.predictions[rows], scores.probabilities[rows])
+    some = Predictions(scores.predictions[rows], scores.probabilities[rows])
     text = read(draw_curves_of_classes(use_case, label[rows], some).to_svg())
     assert "absent" not in text
-    one = Scores(some.predictions[:1], some.probabilities[:1] if some.probabilities is not None else None)
+    one = Predictions(
+        some.predictions[:1], some.probabilities[:1] if some.probabilities is not None else None
+    )
     assert "single class" in read(draw_curves_of_classes(use_case, label[rows][:1], one).to_svg())
 
 
@@ -125,7 +128,9 @@ def test_pictures_of_numbers(toy_use_case: UseCase) -> None:
     label = rng.gamma(3.0, 60_000.0, 20_000)
     label[3] = np.nan
     predictions = label * 0.9 + rng.normal(0, 20_000, len(label))
-    files = draw_answers(use_case, search_document(importance=False), label, Scores(predictions, None), {})
+    files = draw_answers(
+        use_case, search_document(importance=False), label, Predictions(predictions, None), {}
+    )
     assert set(files) == {
         *(f"plots/{name}.svg" for name in ("holdout", "training", "residuals")),
         *(f"search/{name}.svg" for name in ("history", "parameters")),
@@ -133,7 +138,7 @@ def test_pictures_of_numbers(toy_use_case: UseCase) -> None:
     assert "19,999 rows" in read(files["plots/holdout.svg"])
     assert "19,999 rows" in read(files["plots/residuals.svg"])
     assert "RMSE" in read(files["plots/training.svg"])
-    nothing = draw_answers(use_case, {}, label * np.nan, Scores(predictions, None), {})
+    nothing = draw_answers(use_case, {}, label * np.nan, Predictions(predictions, None), {})
     assert "No row" in read(nothing["plots/residuals.svg"])
     assert "No curve" in read(nothing["plots/training.svg"])
 

@@ -1,4 +1,4 @@
-"""How good are predictions? The same metrics for candidate, champion and baseline.
+"""Metrics of predictions, the same for candidate, champion and baseline.
 
 `model/judging/resampling.py` computes the same numbers under resamples of the rows.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from evergreen.errors import TrainingError
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import Problem, UseCase
 
 _CLASS_METRICS = (
@@ -33,16 +33,8 @@ LESS_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "mae", "rm
 CALIBRATION_BINS = 15
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Predictions of n rows: class names (object) or float64; for classes also (n, classes) float64."""
-
-    predictions: np.ndarray
-    probabilities: npt.NDArray[np.float64] | None
-
-
 class ReliabilityBin(TypedDict):
-    """Rows of similar confidence: their mean confidence, the share that was right, and their number."""
+    """Rows of similar confidence (the predicted class's probability): mean, share of right ones, number."""
 
     confidence: float
     accuracy: float
@@ -50,26 +42,26 @@ class ReliabilityBin(TypedDict):
 
 
 def check_metric(use_case: UseCase) -> None:
-    """Raise TrainingError, before hours of work, when the gate asks for what this problem does not have."""
-    known = METRICS[use_case.problem]
+    """Raise TrainingError, before a training, when the gate names a metric that the problem does not have."""
+    metrics = METRICS[use_case.problem]
     gate = use_case.gate
     for metric in (gate.metric, *(floor.metric for floor in gate.floors)):
-        if metric not in known:
-            near = difflib.get_close_matches(metric, known, n=1)
+        if metric not in metrics:
+            near = difflib.get_close_matches(metric, metrics, n=1)
             raise TrainingError(
                 f"the gate of {use_case.name} asks for {metric!r}, "
                 f"which a {use_case.problem} problem does not have",
-                hint=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}",
+                hint=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(metrics)}",
             )
-    if gate.calibration_error is not None and "calibration_error" not in known:
+    if gate.calibration_error is not None and "calibration_error" not in metrics:
         raise TrainingError(
             f"the gate of {use_case.name} limits the calibration error, which a number does not have",
             hint="leave calibration_error out of the gate",
         )
 
 
-def compute_metrics(use_case: UseCase, label: np.ndarray, scores: Scores) -> dict[str, float]:
-    """Every metric of `METRICS` for the problem, by scikit-learn. One undefined on these rows is left out.
+def compute_metrics(use_case: UseCase, label: np.ndarray, scores: Predictions) -> dict[str, float]:
+    """Every metric of `METRICS` for the problem, by scikit-learn; one that is undefined here is left out.
 
     `label`, of shape (n,): class names, or numbers for regression. Precision, recall, F1, ROC AUC and average
     precision (`pr_auc`) are those of the last declared class in a binary problem, and means over the classes,
@@ -88,54 +80,58 @@ def compute_metrics(use_case: UseCase, label: np.ndarray, scores: Scores) -> dic
 
 
 def compute_reliability_bins(
-    use_case: UseCase, label: np.ndarray, scores: Scores, bins: int = CALIBRATION_BINS
+    use_case: UseCase, label: np.ndarray, scores: Predictions, bins: int = CALIBRATION_BINS
 ) -> list[ReliabilityBin]:
-    """What a reliability diagram shows (Guo et al., 2017): the bins that hold rows, by rising confidence.
+    """The data of a reliability diagram (Guo et al., 2017): the bins with rows, by rising confidence.
 
     `label`, of shape (n,): class names. Empty for regression.
     """
     if scores.probabilities is None:
         return []
-    said = find_class_numbers(use_case, scores.predictions)
-    confidence, numbers = compute_confidence_bins(scores.probabilities, said, bins)
+    predicted_class = find_class_numbers(use_case, scores.predictions)
+    confidence, numbers = compute_confidence_bins(scores.probabilities, predicted_class, bins)
     right = label.astype(str) == scores.predictions.astype(str)
-    found: list[ReliabilityBin] = []
+    reliability_bins: list[ReliabilityBin] = []
     for number in np.unique(numbers):
         rows = numbers == number
-        found.append(
+        reliability_bins.append(
             {
                 "confidence": float(confidence[rows].mean()),
                 "accuracy": float(right[rows].mean()),
                 "rows": int(rows.sum()),
             }
         )
-    return found
+    return reliability_bins
 
 
 def find_class_numbers(use_case: UseCase, names: np.ndarray) -> npt.NDArray[np.intp]:
-    """Where each name, of shape (n,), stands among the declared classes.
+    """The place of each name among the declared classes; both of shape (n,).
 
     Raises TrainingError naming one that is not declared.
     """
     classes = use_case.label.classes
-    found = pd.Index(list(classes), dtype=object).get_indexer(pd.Index(names.astype(str), dtype=object))
-    if (found < 0).any():
+    class_numbers = pd.Index(list(classes), dtype=object).get_indexer(
+        pd.Index(names.astype(str), dtype=object)
+    )
+    if (class_numbers < 0).any():
         raise TrainingError(
-            f"{use_case.name} does not declare the class {str(names[found < 0][0])!r}",
+            f"{use_case.name} does not declare the class {str(names[class_numbers < 0][0])!r}",
             hint=f"its label's classes are {', '.join(classes)}",
         )
-    return np.asarray(found, dtype=np.intp)
+    return np.asarray(class_numbers, dtype=np.intp)
 
 
 def compute_confidence_bins(
-    probabilities: npt.NDArray[np.float64], said: npt.NDArray[np.intp], bins: int = CALIBRATION_BINS
+    probabilities: npt.NDArray[np.float64],
+    predicted_class: npt.NDArray[np.intp],
+    bins: int = CALIBRATION_BINS,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
     """The probability of each row's predicted class and its bin's number, both of shape (n,).
 
-    `said`, of shape (n,): the predicted class's number; with class weights it need not be the likeliest. Bin
-    m of `bins` is (m / bins, (m + 1) / bins], as in Guo et al. (2017).
+    `predicted_class`, of shape (n,), holds class numbers; with class weights it need not be the most probable
+    one. Bin m of `bins` is (m / bins, (m + 1) / bins], as in Guo et al. (2017).
     """
-    confidence = probabilities[np.arange(len(said)), said]
+    confidence = probabilities[np.arange(len(predicted_class)), predicted_class]
     numbers = np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)
     return confidence, numbers
 
@@ -143,7 +139,7 @@ def compute_confidence_bins(
 def compute_brier_losses(
     truth: npt.NDArray[np.intp], probabilities: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Each row's part of the Brier score, of shape (n,); of the last class only if there are two."""
+    """Each row's Brier loss, of shape (n,): of the last class if there are two, else summed over all."""
     if probabilities.shape[1] == 2:
         losses = np.square(probabilities[:, 1] - truth)
     else:
@@ -158,46 +154,48 @@ def list_judged_classes(use_case: UseCase) -> tuple[int, ...]:
 
 
 def _compute_regression_metrics(label: npt.NDArray[np.float64], predictions: np.ndarray) -> dict[str, float]:
+    # Here, as below, because an ingest imports this module for `check_metric`: it takes 0.7 s to load.
     from sklearn import metrics as sk
 
-    found = {
+    values = {
         "mae": sk.mean_absolute_error(label, predictions),
         "rmse": math.sqrt(sk.mean_squared_error(label, predictions)),
     }
-    # scikit-learn says 0 or 1 where the label does not vary, which is no share of its variance.
+    # Where the label does not vary scikit-learn returns 0 or 1, but there is no variance to explain.
     if label.min() < label.max():
-        found["r2"] = sk.r2_score(label, predictions)
-    return _keep_finite_values(found)
+        values["r2"] = sk.r2_score(label, predictions)
+    return _keep_finite_values(values)
 
 
 def _compute_class_metrics(
-    use_case: UseCase, label: np.ndarray, scores: Scores, probabilities: npt.NDArray[np.float64]
+    use_case: UseCase, label: np.ndarray, scores: Predictions, probabilities: npt.NDArray[np.float64]
 ) -> dict[str, float]:
     from sklearn import metrics as sk
 
-    truth, said = find_class_numbers(use_case, label), find_class_numbers(use_case, scores.predictions)
-    judged = list_judged_classes(use_case)
-    right = truth == said
-    confidence, bins = compute_confidence_bins(probabilities, said)
-    options = {"labels": list(judged), "average": "macro", "zero_division": 0.0}
-    found = {
-        "accuracy": sk.accuracy_score(truth, said),
+    truth = find_class_numbers(use_case, label)
+    predicted_class = find_class_numbers(use_case, scores.predictions)
+    class_numbers = list_judged_classes(use_case)
+    right = truth == predicted_class
+    confidence, bins = compute_confidence_bins(probabilities, predicted_class)
+    options = {"labels": list(class_numbers), "average": "macro", "zero_division": 0.0}
+    values = {
+        "accuracy": sk.accuracy_score(truth, predicted_class),
         "balanced_accuracy": np.mean([np.mean(right[truth == number]) for number in np.unique(truth)]),
-        "precision": sk.precision_score(truth, said, **options),
-        "recall": sk.recall_score(truth, said, **options),
-        "f1": sk.f1_score(truth, said, **options),
+        "precision": sk.precision_score(truth, predicted_class, **options),
+        "recall": sk.recall_score(truth, predicted_class, **options),
+        "f1": sk.f1_score(truth, predicted_class, **options),
         "log_loss": sk.log_loss(truth, probabilities, labels=range(probabilities.shape[1])),
         "brier": np.mean(compute_brier_losses(truth, probabilities)),
         "calibration_error": np.abs(np.bincount(bins, confidence - right)).sum() / len(truth),
     }
-    counts = np.bincount(truth, minlength=probabilities.shape[1])[list(judged)]
+    counts = np.bincount(truth, minlength=probabilities.shape[1])[list(class_numbers)]
     if counts.all():
-        curves = [(truth == number, probabilities[:, number]) for number in judged]
-        found["pr_auc"] = np.mean([sk.average_precision_score(*curve) for curve in curves])
+        curves = [(truth == number, probabilities[:, number]) for number in class_numbers]
+        values["pr_auc"] = np.mean([sk.average_precision_score(*curve) for curve in curves])
         if (counts < len(truth)).all():
-            found["roc_auc"] = np.mean([sk.roc_auc_score(*curve) for curve in curves])
-    return _keep_finite_values({name: found[name] for name in METRICS[use_case.problem] if name in found})
+            values["roc_auc"] = np.mean([sk.roc_auc_score(*curve) for curve in curves])
+    return _keep_finite_values({name: values[name] for name in METRICS[use_case.problem] if name in values})
 
 
-def _keep_finite_values(found: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in found.items() if math.isfinite(float(value))}
+def _keep_finite_values(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items() if math.isfinite(float(value))}

@@ -1,8 +1,8 @@
-"""How sure are the metrics? A cluster bootstrap of all of them at once, and paired comparisons.
+"""The uncertainty of metrics by a cluster bootstrap, and paired comparisons of two models.
 
-A resample draws entities with replacement, and each brings all its rows: rows of one entity are alike, and
-drawn one by one they would claim more certainty than there is (Field & Welsh, Bootstrapping Clustered Data,
-JRSS B, 2007). How often an entity was drawn is its rows' weight: see `model/judging/weighted.py`.
+A resample draws entities with replacement, each with all its rows. Rows of one entity are alike, so drawing
+rows one by one would make the intervals too narrow (Field & Welsh, Bootstrapping Clustered Data, JRSS B,
+2007). How often an entity is drawn is the weight of its rows: see `model/judging/weighted.py`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.errors import TrainingError
-from evergreen.model.judging.metrics import LESS_IS_BETTER, METRICS, Scores
+from evergreen.model.judging.metrics import LESS_IS_BETTER, METRICS
 from evergreen.model.judging.weighted import Counts, Floats, build_metric_function
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import UseCase
 
-# What all resamples together may hold in rows, and how many there are at least whatever that takes.
+# How many rows all resamples may have together, and how many resamples there are at least.
 _MOST_CELLS = 50_000_000
 _MINIMUM_RESAMPLES = 200
-# What is worked on at once: 2 MB of weights, so that they stay in the processor's cache.
+# Weights that are computed at once: 2 MB, so that they stay in the processor's cache.
 _CHUNK_CELLS = 500_000
 
 
@@ -29,7 +30,7 @@ _CHUNK_CELLS = 500_000
 class Resamples:
     """`count` resamples of n rows in `groups` groups; `codes`, of shape (n,) and dtype intp, are 0..groups-1.
 
-    They are drawn anew from `seed` whenever they are asked for, always the same, and never held all at once.
+    They are not held in memory: each iteration draws the same ones from `seed`.
     """
 
     codes: npt.NDArray[np.intp]
@@ -43,22 +44,23 @@ class Resamples:
         step = max(1, _CHUNK_CELLS // max(len(self.codes), self.groups))
         for start in range(0, self.count, step):
             size = min(step, self.count - start)
-            drawn = rng.integers(0, self.groups, (size, self.groups))
-            drawn += np.arange(size)[:, None] * self.groups
-            counts = np.bincount(drawn.ravel(), minlength=size * self.groups)
+            draws = rng.integers(0, self.groups, (size, self.groups))
+            draws += np.arange(size)[:, None] * self.groups
+            counts = np.bincount(draws.ravel(), minlength=size * self.groups)
             yield counts.reshape(size, self.groups).astype(np.int32)
 
     def weights(self) -> npt.NDArray[np.float32]:
-        """How often each row is drawn, of shape (count, n). For looking at few rows: it holds them all."""
+        """How often each row is drawn, of shape (count, n), all in memory: for few rows."""
         return np.concatenate([chunk[:, self.codes] for chunk in self.chunks()]).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Gain:
-    """How much better a candidate is than its rival, in the metric's unit; positive is better.
+    """How much better a candidate is than another model, its rival, in the metric's unit; positive is better.
 
-    `value` on the rows themselves, `low` and `high` the percentile interval over paired resamples,
-    `share` the share of these in which the gain is enough, and `better` of those in which it is above 0.
+    `value` is the gain on the rows themselves, `low` and `high` are its percentile interval over paired
+    resamples. `share` is the share of resamples whose gain is enough, `better` that of those with a gain
+    above 0.
     """
 
     value: float
@@ -68,30 +70,32 @@ class Gain:
     better: float
 
 
-def draw_resamples(groups: np.ndarray, seed: int, wanted: int = 1000) -> Resamples:
+def draw_resamples(groups: np.ndarray, seed: int, most: int = 1000) -> Resamples:
     """Resamples of n rows, drawn by group. `groups`, of shape (n,): any integers, equal for one entity.
 
     Many rows are resampled less often, so that rows times resamples stay below 5e7, but 200 times at least
-    (or `wanted`, if that is less). Raises TrainingError without rows.
+    (or `most`, if that is less). Raises TrainingError without rows.
     """
     if len(groups) == 0:
         raise TrainingError("there are no rows to resample", hint="the hold-out must not be empty")
-    known, codes = np.unique(groups, return_inverse=True)
-    count = min(wanted, max(_MINIMUM_RESAMPLES, _MOST_CELLS // len(groups)))
-    return Resamples(codes.reshape(-1).astype(np.intp), len(known), count, seed)
+    distinct_groups, codes = np.unique(groups, return_inverse=True)
+    count = min(most, max(_MINIMUM_RESAMPLES, _MOST_CELLS // len(groups)))
+    return Resamples(codes.reshape(-1).astype(np.intp), len(distinct_groups), count, seed)
 
 
 def bootstrap_metrics(
-    use_case: UseCase, label: np.ndarray, scores: Scores, resamples: Resamples
+    use_case: UseCase, label: np.ndarray, scores: Predictions, resamples: Resamples
 ) -> dict[str, Floats]:
     """Every metric of `METRICS` in each resample, of shape (count,); NaN where it is undefined there.
 
-    `label`, of shape (n,): class names or numbers. The metrics are those of `training.metrics.metrics`, with
-    how often a row is drawn as its weight. The same resamples with other scores give paired samples.
+    `label`, of shape (n,): class names or numbers. The metrics are those of `compute_metrics`, with how often
+    a row is drawn as its weight. The same resamples with other scores give paired samples.
     """
     measure = build_metric_function(use_case, label, scores, resamples.codes, resamples.groups)
-    found = [measure(chunk) for chunk in resamples.chunks()]
-    return {name: np.concatenate([each[name] for each in found]) for name in METRICS[use_case.problem]}
+    metrics_by_chunk = [measure(chunk) for chunk in resamples.chunks()]
+    return {
+        name: np.concatenate([each[name] for each in metrics_by_chunk]) for name in METRICS[use_case.problem]
+    }
 
 
 def compute_intervals(
@@ -101,12 +105,12 @@ def compute_intervals(
 
     Resamples where a metric is NaN are ignored; metrics that are NaN in more than half are left out.
     """
-    found = {}
+    intervals = {}
     for name, values in samples.items():
         defined = values[np.isfinite(values)]
         if len(defined) and 2 * len(defined) >= len(values):
-            found[name] = _compute_percentiles(defined, level)
-    return found
+            intervals[name] = _compute_percentiles(defined, level)
+    return intervals
 
 
 def compute_gain(

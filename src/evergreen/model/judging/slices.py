@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from evergreen.errors import TrainingError
-from evergreen.model.judging.metrics import Scores, find_class_numbers
+from evergreen.model.judging.metrics import find_class_numbers
 from evergreen.model.matrix import MISSING, Columns, format_categories
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import SLICE_METRICS, Slice, UseCase
 
 # A group of fewer rows is shown but not judged: one row more or less right would decide.
@@ -25,7 +26,7 @@ Metric = Callable[[Any, Any], float]
 
 
 def compute_slice_metrics(
-    use_case: UseCase, columns: Columns, label: np.ndarray, scores: Scores
+    use_case: UseCase, columns: Columns, label: np.ndarray, scores: Predictions
 ) -> list[dict[str, Any]]:
     """One JSON-able dict for each of `use_case.slices`: what the metrics are in each of its groups.
 

@@ -1,21 +1,48 @@
-"""What the gate found: checks with three results, and whether the candidate may become champion."""
+"""The gate's verdict on a candidate: its checks, and whether the candidate may become champion."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NotRequired, TypeAlias, TypedDict, cast
 
-# A warning is told wherever the verdict is, and rejects nobody.
+# A warning is shown wherever the verdict is, and rejects no candidate.
 CheckResult = Literal["passed", "failed", "warning"]
 
-# So many reasons does the summary of a candidate that passed give.
+# How many reasons the summary of a candidate that passed has.
 _MOST_REASONS = 3
+
+
+class CheckDocument(TypedDict):
+    """`Check` as JSON. Documents of earlier versions have no `result`."""
+
+    name: str
+    result: NotRequired[CheckResult]
+    passed: bool
+    candidate: float | None
+    wanted: float | None
+    reason: str
+
+
+VerdictValue: TypeAlias = str | bool | int | list[str] | list[dict[str, str | bool | float | None]] | None
+
+
+class VerdictDocument(TypedDict):
+    """`Verdict` as JSON; `warnings` are the reasons of the checks that warn."""
+
+    passed: bool
+    metric: str
+    champion_version: int | None
+    checks: list[CheckDocument]
+    warnings: NotRequired[list[str]]
+    summary: str
 
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: `candidate` against `wanted` (None where a number is not defined)."""
+    """One comparison of the candidate's value with the one that the gate asks for, `wanted`.
+
+    Each is None where it is not defined.
+    """
 
     name: str
     result: CheckResult
@@ -25,10 +52,11 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether it lets the candidate through: a warning does."""
+        """Whether it does not reject the candidate; a warning does not."""
         return self.result != "failed"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, str | bool | float | None]:
+        """The check as JSON."""
         return {
             "name": self.name,
             "result": self.result,
@@ -39,8 +67,8 @@ class Check:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Check:
-        """Records of before there were warnings have "passed" alone."""
+    def from_json(cls, data: CheckDocument) -> Check:
+        """The check that `to_json` wrote; records of versions without warnings have "passed" alone."""
         return cls(
             name=data["name"],
             result=data.get("result") or ("passed" if data["passed"] else "failed"),
@@ -52,7 +80,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a candidate may be promoted, and why. `champion_version` is whom it was compared with."""
+    """Whether a candidate may be promoted, and why.
+
+    `metric` is the one that decides; `champion_version` is the champion that it was compared with, None
+    without one.
+    """
 
     metric: str
     champion_version: int | None
@@ -60,36 +92,38 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """No check has failed."""
+        """Whether no check has failed."""
         return not self.failed
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        return self._with("failed")
+        """The checks that reject the candidate."""
+        return self._select_checks("failed")
 
     @property
     def warnings(self) -> tuple[Check, ...]:
-        return self._with("warning")
+        """The checks that warn."""
+        return self._select_checks("warning")
 
     @property
     def summary(self) -> str:
         """The reasons that decided, and every warning.
 
-        Of a candidate that passed they are those of the first three checks that it passed; of one that was
-        rejected those of all that it failed.
+        For a candidate that passed the reasons are those of its first three passed checks, for one that was
+        rejected those of all failed checks.
         """
-        warned = "; ".join(check.reason for check in self.warnings)
+        warning_text = "; ".join(check.reason for check in self.warnings)
         count = f"{len(self.warnings)} warning{'s' if len(self.warnings) > 1 else ''}"
         if not self.passed:
-            told = "rejected: " + "; ".join(check.reason for check in self.failed)
-            return f"{told}. {count}: {warned}" if warned else told
-        reasons = "; ".join(check.reason for check in self._with("passed")[:_MOST_REASONS])
-        if not warned:
+            text = "rejected: " + "; ".join(check.reason for check in self.failed)
+            return f"{text}. {count}: {warning_text}" if warning_text else text
+        reasons = "; ".join(check.reason for check in self._select_checks("passed")[:_MOST_REASONS])
+        if not warning_text:
             return f"passed: {reasons}"
-        return f"passed with {count}: {warned}" + (f". Reasons: {reasons}" if reasons else "")
+        return f"passed with {count}: {warning_text}" + (f". Reasons: {reasons}" if reasons else "")
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able; "warnings" are the reasons of the checks that warn."""
+    def to_json(self) -> dict[str, VerdictValue]:
+        """The verdict as JSON."""
         return {
             "passed": self.passed,
             "metric": self.metric,
@@ -100,13 +134,14 @@ class Verdict:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Verdict:
-        """What `to_json` made, in this version or one before."""
+    def from_json(cls, data: object) -> Verdict:
+        """The verdict that `to_json` wrote, in this version or an earlier one. `data` is decoded JSON."""
+        document = cast("VerdictDocument", data)
         return cls(
-            metric=data["metric"],
-            champion_version=data["champion_version"],
-            checks=tuple(Check.from_json(check) for check in data["checks"]),
+            metric=document["metric"],
+            champion_version=document["champion_version"],
+            checks=tuple(Check.from_json(check) for check in document["checks"]),
         )
 
-    def _with(self, result: CheckResult) -> tuple[Check, ...]:
+    def _select_checks(self, result: CheckResult) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if check.result == result)

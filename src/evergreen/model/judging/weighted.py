@@ -1,4 +1,4 @@
-"""Every metric under many weightings of the same rows at once, without a loop over the weightings.
+"""Every metric of `metrics.py` under many weightings of the same rows, without a loop over them.
 
 Metrics that are made of sums over rows come from one sparse matrix product, areas under curves from
 cumulative sums over the rows sorted once.
@@ -12,54 +12,60 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_matrix
 
 from evergreen.model.judging.metrics import (
     CALIBRATION_BINS,
-    Scores,
     compute_brier_losses,
     compute_confidence_bins,
     find_class_numbers,
     list_judged_classes,
 )
+from evergreen.model.predictions import Predictions
 from evergreen.usecase import UseCase
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int32]
 
-# A part is a weighted sum over rows: where it stands among the sums, its rows, and their values.
+# A weighted sum over rows: its number among the sums (or one for each row), its rows, and their values.
 _WeightedSum = tuple[npt.NDArray[np.intp] | int, npt.NDArray[np.intp], np.ndarray]
 
 
 def build_metric_function(
-    use_case: UseCase, label: np.ndarray, scores: Scores, codes: npt.NDArray[np.intp], groups: int
+    use_case: UseCase, label: np.ndarray, scores: Predictions, codes: npt.NDArray[np.intp], groups: int
 ) -> Callable[[Counts], dict[str, Floats]]:
     """A function from b weightings, (b, groups) int32, to every metric of `METRICS`, each of shape (b,).
 
     `label`, of shape (n,): class names or numbers; `codes`, of shape (n,): the group, 0..groups-1, whose
     weight each row has. A weight is how often the row counts, 0 or more, and no weighting is 0 throughout.
-    With all weights 1 the metrics are those of `training.metrics.metrics`, with others scikit-learn's for
-    such sample weights; what is undefined is NaN. Raises TrainingError for a class that is not declared.
+    With all weights 1 the metrics are those of `compute_metrics`, with others scikit-learn's for such sample
+    weights; what is undefined is NaN. Raises TrainingError for a class that is not declared.
     """
     if scores.probabilities is None:
-        wanted = _list_regression_sums(np.asarray(label, dtype=np.float64), scores.predictions)
-        numbers = _build_sum_matrix(wanted, len(wanted), codes, groups)
+        weighted_sums = _list_regression_sums(np.asarray(label, dtype=np.float64), scores.predictions)
+        numbers = _build_sum_matrix(weighted_sums, len(weighted_sums), codes, groups)
         return lambda counts: _compute_regression_metrics(_compute_sums(numbers, counts))
-    truth, said = find_class_numbers(use_case, label), find_class_numbers(use_case, scores.predictions)
-    probabilities, judged = scores.probabilities, list_judged_classes(use_case)
+    truth = find_class_numbers(use_case, label)
+    predicted_class = find_class_numbers(use_case, scores.predictions)
+    probabilities, class_numbers = scores.probabilities, list_judged_classes(use_case)
     classes = probabilities.shape[1]
     parts = _build_sum_matrix(
-        _list_class_sums(truth, said, probabilities), 3 * classes + 2 + CALIBRATION_BINS, codes, groups
+        _list_class_sums(truth, predicted_class, probabilities),
+        3 * classes + 2 + CALIBRATION_BINS,
+        codes,
+        groups,
     )
-    curves = [_build_curve(truth == number, probabilities[:, number], codes) for number in judged]
+    curves = [_build_curve(truth == number, probabilities[:, number], codes) for number in class_numbers]
 
-    def measure(counts: Counts) -> dict[str, Floats]:
-        found = _compute_class_metrics(_compute_sums(parts, counts), classes, judged)
+    def compute_all(counts: Counts) -> dict[str, Floats]:
+        """The metrics of classes under each weighting."""
+        metrics = _compute_class_metrics(_compute_sums(parts, counts), classes, class_numbers)
         areas = [_compute_areas(curve, counts) for curve in curves]
-        found["roc_auc"] = np.mean([roc for roc, _ in areas], axis=0)
-        found["pr_auc"] = np.mean([pr for _, pr in areas], axis=0)
-        return found
+        metrics["roc_auc"] = np.mean([roc for roc, _ in areas], axis=0)
+        metrics["pr_auc"] = np.mean([pr for _, pr in areas], axis=0)
+        return metrics
 
-    return measure
+    return compute_all
 
 
 def _list_regression_sums(label: Floats, predictions: np.ndarray) -> list[_WeightedSum]:
@@ -73,24 +79,24 @@ def _list_regression_sums(label: Floats, predictions: np.ndarray) -> list[_Weigh
 def _compute_regression_metrics(sums: Floats) -> dict[str, Floats]:
     rows, absolute, squared, label, label_squared = sums
     spread = label_squared - np.square(label) / rows
-    # What is left of a constant label is rounding: R^2 is undefined there.
+    # For a constant label only a rounding error remains, and R^2 is undefined.
     spread[spread <= 1e-13 * label_squared] = np.nan
     return {"mae": absolute / rows, "rmse": np.sqrt(squared / rows), "r2": 1.0 - squared / spread}
 
 
 def _list_class_sums(
-    truth: npt.NDArray[np.intp], said: npt.NDArray[np.intp], probabilities: Floats
+    truth: npt.NDArray[np.intp], predicted_class: npt.NDArray[np.intp], probabilities: Floats
 ) -> list[_WeightedSum]:
     """Rows by true class, by predicted class, and right ones by class; losses; calibration errors by bin."""
     every, classes = np.arange(len(truth)), probabilities.shape[1]
-    right = truth == said
+    right = truth == predicted_class
     least = np.finfo(np.float64).eps
     losses = -np.log(np.clip(probabilities[every, truth], least, 1.0 - least))
-    confidence, bins = compute_confidence_bins(probabilities, said)
+    confidence, bins = compute_confidence_bins(probabilities, predicted_class)
     ones = np.ones(len(truth))
     return [
         (truth, every, ones),
-        (classes + said, every, ones),
+        (classes + predicted_class, every, ones),
         (2 * classes + truth[right], every[right], ones[right]),
         (3 * classes, every, losses),
         (3 * classes + 1, every, compute_brier_losses(truth, probabilities)),
@@ -98,16 +104,16 @@ def _list_class_sums(
     ]
 
 
-def _compute_class_metrics(sums: Floats, classes: int, judged: tuple[int, ...]) -> dict[str, Floats]:
-    true, said, right = sums[:classes], sums[classes : 2 * classes], sums[2 * classes : 3 * classes]
+def _compute_class_metrics(sums: Floats, classes: int, class_numbers: tuple[int, ...]) -> dict[str, Floats]:
+    true, predicted, right = sums[:classes], sums[classes : 2 * classes], sums[2 * classes : 3 * classes]
     rows = true.sum(axis=0)
-    some = list(judged)
+    some = list(class_numbers)
     return {
         "accuracy": right.sum(axis=0) / rows,
         "balanced_accuracy": _compute_share(right, true).sum(axis=0) / (true > 0).sum(axis=0),
-        "precision": _compute_share(right, said)[some].mean(axis=0),
+        "precision": _compute_share(right, predicted)[some].mean(axis=0),
         "recall": _compute_share(right, true)[some].mean(axis=0),
-        "f1": _compute_share(2.0 * right, true + said)[some].mean(axis=0),
+        "f1": _compute_share(2.0 * right, true + predicted)[some].mean(axis=0),
         "log_loss": sums[3 * classes] / rows,
         "brier": sums[3 * classes + 1] / rows,
         "calibration_error": np.abs(sums[3 * classes + 2 :]).sum(axis=0) / rows,
@@ -121,9 +127,7 @@ def _compute_share(part: Floats, whole: Floats) -> Floats:
 
 def _build_sum_matrix(parts: list[_WeightedSum], sums: int, codes: npt.NDArray[np.intp], groups: int) -> Any:
     """The parts as a sparse float64 matrix (sums, groups), in which rows of one group are added up."""
-    from scipy.sparse import coo_matrix
-
-    # 32 bits, as scipy has its indices, for millions of rows come several times.
+    # 32 bits, as SciPy's indices have: there are several for each of millions of rows.
     places = np.concatenate([np.broadcast_to(place, len(rows)).astype(np.int32) for place, rows, _ in parts])
     columns = np.concatenate([codes[rows].astype(np.int32) for _, rows, _ in parts])
     values = np.concatenate([values for _, _, values in parts])
@@ -153,20 +157,20 @@ class _Curve:
 
 def _build_curve(positive: npt.NDArray[np.bool_], score: Floats, codes: npt.NDArray[np.intp]) -> _Curve:
     order = np.argsort(-score, kind="stable")
-    ordered, hits = score[order], positive[order]
-    ends = np.append(np.flatnonzero(np.diff(ordered)), len(order) - 1)
+    sorted_scores, hits = score[order], positive[order]
+    ends = np.append(np.flatnonzero(np.diff(sorted_scores)), len(order) - 1)
     starts = np.append(0, ends[:-1] + 1)
     positive_ends = np.cumsum(hits)[ends] - 1
-    held = np.diff(positive_ends, prepend=-1)
-    some = held > 0
-    mixed = bool((held[some] < (ends - starts + 1)[some]).any())
-    tied = bool((held > 1).any())
+    step_positives = np.diff(positive_ends, prepend=-1)
+    has_positives = step_positives > 0
+    has_mixed_ties = bool((step_positives[has_positives] < (ends - starts + 1)[has_positives]).any())
+    has_positive_ties = bool((step_positives > 1).any())
     return _Curve(
         codes[order],
         codes[order[hits]],
-        ends[some],
-        starts[some] if mixed else None,
-        positive_ends[some] if tied else None,
+        ends[has_positives],
+        starts[has_positives] if has_mixed_ties else None,
+        positive_ends[has_positives] if has_positive_ties else None,
     )
 
 
@@ -181,23 +185,23 @@ def _compute_areas(curve: _Curve, counts: Counts) -> tuple[Floats, Floats]:
     if not len(curve.ends):
         undefined = np.full(len(counts), np.nan)
         return undefined, undefined
-    held = counts.take(curve.positives, axis=1)
-    found = np.cumsum(held, axis=1, dtype=np.int32)
+    step_positives = counts.take(curve.positives, axis=1)
+    positives_so_far = np.cumsum(step_positives, axis=1, dtype=np.int32)
     if curve.positive_ends is not None:
-        found = found.take(curve.positive_ends, axis=1)
-        held = np.diff(found, axis=1, prepend=np.int32(0))
-    passed = np.cumsum(counts.take(curve.rows, axis=1), axis=1, dtype=np.int32)
-    total, of_class = passed[:, -1].astype(np.float64), found[:, -1].astype(np.float64)
-    reached = passed.take(curve.ends, axis=1)
-    weights = held.astype(np.float64)
-    ahead = (reached - found).astype(np.float64)
+        positives_so_far = positives_so_far.take(curve.positive_ends, axis=1)
+        step_positives = np.diff(positives_so_far, axis=1, prepend=np.int32(0))
+    rows_so_far = np.cumsum(counts.take(curve.rows, axis=1), axis=1, dtype=np.int32)
+    total, of_class = rows_so_far[:, -1].astype(np.float64), positives_so_far[:, -1].astype(np.float64)
+    rows_at_step = rows_so_far.take(curve.ends, axis=1)
+    weights = step_positives.astype(np.float64)
+    ahead = (rows_at_step - positives_so_far).astype(np.float64)
     if curve.starts is not None:
-        before = passed.take(np.maximum(curve.starts - 1, 0), axis=1)
+        before = rows_so_far.take(np.maximum(curve.starts - 1, 0), axis=1)
         before[:, curve.starts == 0] = 0
         # Others that tie count half: the mean of how many are ahead before and after the step.
-        ahead += before - (found - held)
+        ahead += before - (positives_so_far - step_positives)
         ahead *= 0.5
-    precision = found / np.maximum(reached, 1)
+    precision = positives_so_far / np.maximum(rows_at_step, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         roc = 1.0 - np.einsum("ij,ij->i", weights, ahead) / (of_class * (total - of_class))
         pr = np.einsum("ij,ij->i", weights, precision) / of_class

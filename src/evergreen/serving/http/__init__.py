@@ -1,1 +1,1 @@
-"""Requests and answers of the service: types made from a declaration, error bodies, example requests."""
+"""Requests and answers of the service: types built from a declaration, error bodies, example requests."""

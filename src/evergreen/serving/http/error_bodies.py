@@ -1,19 +1,21 @@
-"""What the service says to a bad request: JSON with the field and the reason, never a trace."""
+"""The service's answers to bad requests: JSON with the field and the reason, and never a stack trace."""
 
 from __future__ import annotations
 
 import difflib
 import logging
 import reprlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evergreen.errors import EvergreenError
+from evergreen.serving.http.bodies import ErrorBody, FieldReason
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
@@ -22,18 +24,23 @@ _MOST_FIELDS = 20
 _BYTES_PER_ROW = 4096
 _SMALLEST_LIMIT = 1_000_000
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+class _Fault(TypedDict, total=False):
+    """One error as pydantic reports it; `ctx` has what else belongs to its type."""
+
+    type: str
+    loc: tuple[str | int, ...]
+    msg: str
+    input: object
+    ctx: dict[str, str]
 
 
 def build_error_response(
-    status: int, kind: str, message: str, hint: str = "", fields: Sequence[Mapping[str, str]] = ()
+    status: int, kind: str, message: str, hint: str = "", fields: Sequence[FieldReason] = ()
 ) -> JSONResponse:
-    """The one form of every error answer."""
-    detail = {"type": kind, "message": message, "hint": hint, "fields": list(fields)}
-    return JSONResponse({"error": detail}, status_code=status)
+    """An error answer, all of which have this form; `kind` is the name of the error's class."""
+    body: ErrorBody = {"error": {"type": kind, "message": message, "hint": hint, "fields": list(fields)}}
+    return JSONResponse(body, status_code=status)
 
 
 def compute_body_limit(use_case: UseCase) -> int:
@@ -42,13 +49,13 @@ def compute_body_limit(use_case: UseCase) -> int:
 
 
 class BodyLimit:
-    """ASGI middleware: refuses a body over `limit` bytes before it fills the memory."""
+    """ASGI middleware that refuses a body of more than `limit` bytes before it is in memory."""
 
-    def __init__(self, app: App, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
         self._limit = limit
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -56,17 +63,17 @@ class BodyLimit:
             if name == b"content-length" and value.isdigit() and int(value) > self._limit:
                 await _build_too_large_response(self._limit)(scope, receive, send)
                 return
-        seen = 0
+        received = 0
 
-        async def limited() -> Message:
-            nonlocal seen
+        async def _receive_limited() -> Message:
+            nonlocal received
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._limit:
+            received += len(message.get("body", b""))
+            if received > self._limit:
                 raise HTTPException(413)
             return message
 
-        await self._app(scope, limited, send)
+        await self._app(scope, _receive_limited, send)
 
 
 def _build_too_large_response(limit: int) -> JSONResponse:
@@ -79,18 +86,18 @@ def _build_too_large_response(limit: int) -> JSONResponse:
 
 
 def add_error_handlers(app: FastAPI, use_case: UseCase) -> None:
-    """Teach the app to answer errors in the one form."""
-    known = [*use_case.entity.key_names, *(f.name for f in use_case.stored_features)]
+    """Make the app answer every error with `build_error_response`."""
+    field_names = [*use_case.entity.key_names, *(f.name for f in use_case.stored_features)]
 
-    async def evergreen(_: Request, error: Exception) -> JSONResponse:
+    async def _answer_evergreen_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, EvergreenError)
         return build_error_response(error.http_status, type(error).__name__, error.message, error.hint)
 
-    async def invalid(request: Request, error: Exception) -> JSONResponse:
+    async def _answer_invalid_body(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return _build_invalid_response(request, error.errors(), known)
+        return _build_invalid_response(request, cast("Sequence[_Fault]", error.errors()), field_names)
 
-    async def http(_: Request, error: Exception) -> JSONResponse:
+    async def _answer_http_error(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if error.status_code == 413:
             return _build_too_large_response(compute_body_limit(use_case))
@@ -100,16 +107,16 @@ def add_error_handlers(app: FastAPI, use_case: UseCase) -> None:
             error.status_code, "InvalidRequest", str(error.detail), "see / for what there is"
         )
 
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+    async def _answer_fault(request: Request, error: Exception) -> JSONResponse:
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return build_error_response(
             500, "InternalError", "the service failed on this request", "its log has the details"
         )
 
-    app.add_exception_handler(EvergreenError, evergreen)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, unexpected)
+    app.add_exception_handler(EvergreenError, _answer_evergreen_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_body)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(Exception, _answer_fault)
 
 
 def _build_not_json_response(reason: str) -> JSONResponse:
@@ -123,38 +130,38 @@ def _build_not_json_response(reason: str) -> JSONResponse:
 
 
 def _build_invalid_response(
-    request: Request, faults: Sequence[Mapping[str, Any]], known: Sequence[str]
+    request: Request, faults: Sequence[_Fault], field_names: Sequence[str]
 ) -> JSONResponse:
     for fault in faults:
         if fault["type"] == "json_invalid":
             return _build_not_json_response(f"{fault['ctx']['error']} at character {fault['loc'][-1]}")
         if fault["loc"] == ("body",) and isinstance(fault.get("input"), bytes):
             # FastAPI leaves the body as bytes when the content type is not JSON.
-            sent = request.headers.get("content-type", "none")
+            content_type = request.headers.get("content-type", "none")
             return build_error_response(
                 400,
                 "InvalidRequest",
-                f"the content type is {sent[:80]!r}, not application/json",
+                f"the content type is {content_type[:80]!r}, not application/json",
                 "send the header Content-Type: application/json",
                 [{"field": "content-type", "reason": "must be application/json"}],
             )
-    fields = [
-        {"field": _format_field(fault["loc"]), "reason": _describe_fault(fault, known)} for fault in faults
+    fields: list[FieldReason] = [
+        {"field": _format_field(fault["loc"]), "reason": _describe_fault(fault, field_names)}
+        for fault in faults
     ]
-    shown = fields[:_MOST_FIELDS]
-    first = shown[0]
+    first = fields[0]
     more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
     return build_error_response(
         422,
         "InvalidRequest",
         f"{first['field']}: {first['reason']}{more}",
         "mend the fields named here; / documents every field",
-        shown,
+        fields[:_MOST_FIELDS],
     )
 
 
 def _format_field(location: Sequence[str | int]) -> str:
-    """`age` for a single row, `data[3].age` for a row of a batch, `body` for the whole."""
+    """The name of a field: `age` in a single row, `data[3].age` in a batch, `body` for the whole body."""
     path = list(location[1:])
     if path and path[0] == "data" and len(path) > 1 and isinstance(path[1], str):
         path = path[1:]
@@ -164,13 +171,14 @@ def _format_field(location: Sequence[str | int]) -> str:
     return text or "body"
 
 
-def _describe_fault(fault: Mapping[str, Any], known: Sequence[str]) -> str:
+def _describe_fault(fault: _Fault, field_names: Sequence[str]) -> str:
+    """The reason why pydantic refuses a field."""
     if fault["type"] == "missing":
         return "Field required"
     if fault["type"] == "extra_forbidden":
         name = str(fault["loc"][-1])
-        if name in known:
+        if name in field_names:
             return 'not here: the fields belong under "data", as in {"data": {...}}'
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(name, field_names, n=1)
         return f"unknown field{f'; did you mean {near[0]!r}?' if near else ''}"
     return f"{fault['msg']}, not {reprlib.repr(fault.get('input'))}"

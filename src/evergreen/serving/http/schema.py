@@ -1,6 +1,6 @@
-"""Request and answer bodies of a use case's service, as pydantic models made from its declaration.
+"""Request and answer bodies of a use case's service as pydantic models, built from its declaration.
 
-They are what the service validates against and what its OpenAPI page documents: one place, one truth.
+The service validates requests with them, and its OpenAPI page documents them.
 """
 
 from __future__ import annotations
@@ -9,13 +9,21 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    create_model,
+)
 from pydantic_core import PydanticCustomError
 
 from evergreen.serving.http.examples import draw_requests
 from evergreen.usecase import Feature, Key, UseCase
 
-# What the tables can hold (store/tables/declared.py): a longer value is refused here, not lost in the log.
+# The lengths of the tables' columns (store/tables/declared.py): the log could not take a longer value.
 CATEGORY_CHARACTERS = 255
 KEY_CHARACTERS = 191
 TEXT_CHARACTERS = 16_000
@@ -71,7 +79,7 @@ class Schemas:
 
 
 def build_schemas(use_case: UseCase) -> Schemas:
-    """Make the request and answer models of `use_case`."""
+    """Build the request and answer models of a use case."""
     row = _build_row_model(use_case)
     key = _create_request_model("Key", **_build_key_fields(use_case, required=True))
     prediction = _build_prediction_model(use_case)
@@ -115,7 +123,7 @@ def build_schemas(use_case: UseCase) -> Schemas:
 
 
 def describe_use_case(use_case: UseCase) -> str:
-    """The use case and each of its fields in Markdown: the head of the OpenAPI page, fields folded."""
+    """The use case and each of its fields in Markdown, for the head of the OpenAPI page."""
     lines = [use_case.meaning, "", "<details><summary>Every field, its domain and its meaning</summary>", ""]
     lines += ["| field | type | domain | meaning |", "|---|---|---|---|"]
     lines += [f"| {k.name} | {k.dtype} | key, optional | {k.meaning} |" for k in use_case.entity.keys]
@@ -128,7 +136,7 @@ def describe_use_case(use_case: UseCase) -> str:
 def _describe_domain(feature: Feature) -> str:
     parts = []
     if feature.allowed:
-        # In code marks: a value may contain a comma itself.
+        # In backticks, because a value may contain a comma.
         parts.append(" ".join(f"`{value}`" for value in feature.allowed))
     if feature.minimum is not None:
         parts.append(f"from {feature.minimum:g}")
@@ -144,13 +152,13 @@ def _describe_domain(feature: Feature) -> str:
 
 
 def _create_request_model(name: str, **fields: Any) -> type[BaseModel]:
-    made: type[BaseModel] = create_model(name, __config__=_REQUEST_CONFIG, **fields)
-    return made
+    model: type[BaseModel] = create_model(name, __config__=_REQUEST_CONFIG, **fields)
+    return model
 
 
 def _create_answer_model(name: str, **fields: Any) -> type[BaseModel]:
-    made: type[BaseModel] = create_model(name, __config__=_ANSWER_CONFIG, **fields)
-    return made
+    model: type[BaseModel] = create_model(name, __config__=_ANSWER_CONFIG, **fields)
+    return model
 
 
 def _build_list_type(model: type[BaseModel], limit: int) -> Any:
@@ -166,9 +174,11 @@ def _build_row_model(use_case: UseCase) -> type[BaseModel]:
             if feature.nullable or not feature.strict
             else (kind, Field(description=_describe_feature(feature)))
         )
-    drawn = draw_requests(use_case, 50, seed=7)
-    # A value for every field, so that the page's example shows what each one looks like.
-    example = {name: next((r[name] for r in drawn if r[name] is not None), None) for name in drawn[0]}
+    rows = draw_requests(use_case, 50, seed=7)
+    # A value for every field, so that the page's example shows each of them.
+    example: dict[str, JsonValue] = {
+        name: next((r[name] for r in rows if r[name] is not None), None) for name in rows[0]
+    }
     config = ConfigDict(extra="forbid", protected_namespaces=(), json_schema_extra={"example": example})
     return create_model("Row", __config__=config, __doc__=use_case.meaning, **fields)
 
@@ -192,7 +202,7 @@ def _build_key_type(key: Key) -> Any:
 
 
 def _describe_feature(feature: Feature) -> str:
-    """The meaning, and the domain where the schema's own words do not hold it."""
+    """The meaning; with severity "warning" also the domain, which the schema does not enforce."""
     if feature.strict:
         return feature.meaning
     domain = _describe_domain(feature).replace("`", "")
@@ -200,7 +210,7 @@ def _describe_feature(feature: Feature) -> str:
 
 
 def _build_feature_type(feature: Feature) -> Any:
-    """What is refused: another type, and with severity "error" what lies beyond the domain."""
+    """The type that a value must have; with severity "error" its domain is part of it."""
     minimum = feature.minimum if feature.strict else None
     maximum = feature.maximum if feature.strict else None
     if feature.dtype == "int":
@@ -216,7 +226,7 @@ def _build_feature_type(feature: Feature) -> Any:
 
 
 def _parse_whole_number(value: Any) -> Any:
-    """Whole numbers only, 3.0 included (JSON has one kind of number); no strings, no booleans."""
+    """A whole number as int, 3.0 included because JSON has one kind of number; raises for anything else."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -296,7 +306,7 @@ def _build_metadata_model(use_case: UseCase) -> type[BaseModel]:
         run_id=(str | None, Field(description="Its MLflow run.")),
         promoted_at=(str | None, Field(description="When it became champion, ISO 8601 UTC.")),
         loaded_at=(str | None, Field(description="Since when this service answers with it.")),
-        features=(list[dict[str, Any]], Field(description="Name, type and meaning of each stored feature.")),
+        features=(list[dict[str, str]], Field(description="Name, type and meaning of each stored feature.")),
         model_features=(list[str], Field(description="The model's inputs in order.")),
         classes=(list[str], Field(description="The label's classes; none for regression.")),
         predictions=(dict[str, int], Field(description="Answers given since this service started.")),

@@ -1,7 +1,7 @@
-"""The slot that holds the model in service: it asks the registry for the champion and swaps while serving.
+"""The model in service, replaced in the background when the registry names another champion.
 
-A request reads `slot.current` once and keeps that object, so one request is answered by one model; the old
-model is freed when the last request that holds it is done.
+A request reads `slot.current` once and keeps that object, so one request is answered by one model. The former
+model is freed when the last request that holds it has ended.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The model in service, and since when. Times are aware UTC."""
+    """The model in service, when it became champion and when it was loaded (aware UTC)."""
 
     model: LoadedModel
     promoted_at: datetime | None
@@ -41,36 +41,39 @@ class ServedModel:
 
     @property
     def version(self) -> int:
+        """The registered version."""
         return int(self.model.version)
 
 
 class ModelSlot:
     """Holds the champion's model and replaces it in the background when the registry names another.
 
-    `find` asks the registry, `load` fetches a version ready to answer; both may raise EvergreenError,
-    which leaves the present model in service and stands in `trouble`. `named` is told each answer of the
-    registry, before anything is loaded; it must neither raise nor take its time.
+    `read_champion` asks the registry and `load_model` fetches a version ready to predict. Where one of them
+    raises, the present model stays in service and `trouble` holds the message. `on_champion` is called with
+    each answer of the registry before anything is loaded; it must return at once and not raise. `on_swap` is
+    called with each model that was put into service.
     """
 
     def __init__(
         self,
-        find: Callable[[], Champion | None],
-        load: Callable[[int], LoadedModel],
+        read_champion: Callable[[], Champion | None],
+        load_model: Callable[[int], LoadedModel],
         *,
         poll_seconds: float,
-        swapped: Callable[[ServedModel], None] = lambda _: None,
-        named: Callable[[Champion | None], None] = lambda _: None,
+        on_swap: Callable[[ServedModel], None] = lambda _: None,
+        on_champion: Callable[[Champion | None], None] = lambda _: None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
-        self._find = find
-        self._load = load
+        self._read_champion = read_champion
+        self._load_model = load_model
         self._poll_seconds = poll_seconds
-        self._swapped = swapped
-        self._named = named
+        self._on_swap = on_swap
+        self._on_champion = on_champion
         self._clock = clock
         self._current: ServedModel | None = None
-        self._none_named = False
-        self._failed: dict[int, tuple[int, float]] = {}
+        self._has_no_champion = False
+        # By version: how often loading it failed in a row, and when it is tried again (monotonic seconds).
+        self._failures: dict[int, tuple[int, float]] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.trouble = ""
@@ -82,10 +85,10 @@ class ModelSlot:
 
     def require(self) -> ServedModel:
         """The model in service. Raises NoChampion if the registry names none, ModelNotLoaded until then."""
-        served = self._current
-        if served is not None:
-            return served
-        if self._none_named:
+        current = self._current
+        if current is not None:
+            return current
+        if self._has_no_champion:
             raise NoChampion(
                 "no model is in service yet: the registry names no champion",
                 hint="train the use case; the service loads the champion by itself within seconds",
@@ -100,20 +103,21 @@ class ModelSlot:
         try:
             return self._check()
         except EvergreenError as error:
-            self._tell(error.message)
+            self._set_trouble(error.message)
         except Exception as error:
-            # The poll thread must outlive whatever a registry client throws; the model in service stays.
+            # Whatever a registry client raises, the thread must go on asking; the model in service stays.
             logger.exception("asking the registry for the champion failed")
             self.trouble = f"{type(error).__name__}: {error}"
         return False
 
     def _check(self) -> bool:
-        champion = self._find()
-        self._none_named = champion is None
-        self._named(champion)
+        """Do the work of `check`, and raise what the registry or the loading raises."""
+        champion = self._read_champion()
+        self._has_no_champion = champion is None
+        self._on_champion(champion)
         if champion is None:
-            # A removed alias does not take a serving model away: an operator stops the service for that.
-            self._tell(NO_CHAMPION)
+            # A removed alias leaves the model in service: to end it, an operator stops the service.
+            self._set_trouble(NO_CHAMPION)
             return False
         current = self._current
         # The run as well: a registered model that was deleted and made anew counts its versions from 1 again.
@@ -121,26 +125,27 @@ class ModelSlot:
             champion.version,
             champion.run_id,
         ):
-            self._tell("")
+            self._set_trouble("")
             return False
-        failures, not_before = self._failed.get(champion.version, (0, 0.0))
+        count, not_before = self._failures.get(champion.version, (0, 0.0))
         if time.monotonic() < not_before:
             return False
         try:
-            model = self._load(champion.version)
+            model = self._load_model(champion.version)
         except Exception:
-            delay = min(_LONGEST_RETRY_SECONDS, self._poll_seconds * 2**failures)
-            self._failed[champion.version] = (failures + 1, time.monotonic() + delay)
+            delay = min(_LONGEST_RETRY_SECONDS, self._poll_seconds * 2**count)
+            self._failures[champion.version] = (count + 1, time.monotonic() + delay)
             raise
-        served = ServedModel(model=model, promoted_at=champion.promoted_at, loaded_at=self._clock())
-        self._current = served
-        self._failed.clear()
-        self._tell("")
-        logger.info("serving version %d", served.version)
-        self._swapped(served)
+        new = ServedModel(model=model, promoted_at=champion.promoted_at, loaded_at=self._clock())
+        self._current = new
+        self._failures.clear()
+        self._set_trouble("")
+        logger.info("serving version %d", new.version)
+        self._on_swap(new)
         return True
 
-    def _tell(self, trouble: str) -> None:
+    def _set_trouble(self, trouble: str) -> None:
+        """Keep why the champion is not in service; "" when it is. A new reason is logged."""
         if trouble and trouble != self.trouble:
             logger.warning("the champion is not in service: %s", trouble)
         self.trouble = trouble

@@ -1,4 +1,8 @@
-"""Whoever asks for the champion sees when somebody moved or removed it by hand, and lets the ledger know."""
+"""A background comparison of the ledger of champions with the registry, started by news of the champion.
+
+People can move or remove the champion's alias in MLflow by hand. The service asks the registry for the
+champion every few seconds, so it learns of such changes first and has them written into the ledger.
+"""
 
 from __future__ import annotations
 
@@ -12,47 +16,50 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_Identity = tuple[int, str] | None
+
 
 class ChampionWatch:
-    """Has the ledger compared with the registry whenever that names another champion than before, or none.
+    """Calls `reconcile` in a thread when the registry names another champion than before, or none.
 
-    What it sees first counts as news. `compare` runs in a thread beside whoever asks, one at a time; what it
-    raises is logged, and it is tried again when the champion is seen the next time, until it succeeded.
+    The first champion after the start counts as news. One call runs at a time. What it raises is logged, and
+    the call is repeated when the champion is noticed the next time, until it succeeds.
     """
 
-    def __init__(self, compare: Callable[[], object]) -> None:
-        self._compare = compare
+    def __init__(self, reconcile: Callable[[], object]) -> None:
+        self._reconcile = reconcile
         self._thread: threading.Thread | None = None
-        self._compared = False
-        self._known: tuple[int, str] | None = None
+        self._reconciled_once = False
+        self._reconciled_champion: _Identity = None
         self._trouble = ""
 
-    def saw(self, champion: Champion | None) -> None:
-        """The registry names that champion. Returns at once and raises nothing; for one caller at a time."""
+    def notice_champion(self, champion: Champion | None) -> None:
+        """Take the registry's present champion; for one caller. Returns at once, raises nothing."""
         if self._thread is not None and self._thread.is_alive():
-            return  # what is news after it will be seen again
+            return  # the next call compares with what this run has reconciled
         # The run as well: a model that was deleted and made anew counts its versions from 1 again.
-        named = (champion.version, champion.run_id) if champion else None
-        if self._compared and named == self._known:
+        identity = (champion.version, champion.run_id) if champion else None
+        if self._reconciled_once and identity == self._reconciled_champion:
             return
-        thread = threading.Thread(target=self._try, args=(named,), name="reconcile", daemon=True)
+        thread = threading.Thread(target=self._run, args=(identity,), name="reconcile", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # no room for a thread
-            self._tell(str(error))
+        except RuntimeError as error:  # the process may not have more threads
+            self._log_trouble(str(error))
         else:
             self._thread = thread
 
-    def _try(self, named: tuple[int, str] | None) -> None:
+    def _run(self, identity: _Identity) -> None:
         try:
-            self._compare()
+            self._reconcile()
         except Exception as error:  # noqa: BLE001
-            self._tell(str(error))
+            self._log_trouble(str(error))
         else:
             self._trouble = ""
-            self._known, self._compared = named, True
+            self._reconciled_champion, self._reconciled_once = identity, True
 
-    def _tell(self, trouble: str) -> None:
+    def _log_trouble(self, trouble: str) -> None:
+        """Log a failure once, however often it repeats."""
         if trouble != self._trouble:
             logger.warning("the ledger was not compared with the registry, which is tried again: %s", trouble)
         self._trouble = trouble

@@ -1,1 +1,1 @@
-"""The service's side of the prediction log: the writer thread, and the spool on disk."""
+"""The service's writer of the prediction log, and the rows on disk that MariaDB has not taken yet."""

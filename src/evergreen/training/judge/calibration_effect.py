@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 
 from evergreen.model.calibration import Calibration
-from evergreen.model.judging.metrics import (
-    ReliabilityBin,
-    Scores,
-    compute_metrics,
-    compute_reliability_bins,
-)
+from evergreen.model.judging.metrics import ReliabilityBin, compute_metrics, compute_reliability_bins
+from evergreen.model.predictions import Predictions
 from evergreen.training.json_values import JsonObject
 from evergreen.usecase import UseCase
 
@@ -61,7 +57,7 @@ class CalibrationEffect:
 
 
 def measure_calibration_effect(
-    use_case: UseCase, label: np.ndarray, before: Scores, after: Scores, calibration: Calibration
+    use_case: UseCase, label: np.ndarray, before: Predictions, after: Predictions, calibration: Calibration
 ) -> CalibrationEffect:
     """Measure the answers without and with the calibration on the rows of `label`, class names."""
     return CalibrationEffect(
@@ -74,7 +70,7 @@ def measure_calibration_effect(
     )
 
 
-def _measure(use_case: UseCase, label: np.ndarray, scores: Scores) -> dict[str, float]:
+def _measure(use_case: UseCase, label: np.ndarray, scores: Predictions) -> dict[str, float]:
     metrics = compute_metrics(use_case, label, scores)
     return {name: value for name, value in metrics.items() if name in _METRICS}
 

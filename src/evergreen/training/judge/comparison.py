@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from evergreen.model.judging.metrics import Scores, compute_metrics
+from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.judging.resampling import Resamples, bootstrap_metrics, compute_gain, compute_intervals
+from evergreen.model.predictions import Predictions
 from evergreen.training.json_values import JsonObject
 from evergreen.usecase import UseCase
 
@@ -92,7 +93,7 @@ class Comparison:
 
 
 def compare_contestants(
-    use_case: UseCase, label: np.ndarray, contestants: Mapping[str, Scores | None], resamples: Resamples
+    use_case: UseCase, label: np.ndarray, contestants: Mapping[str, Predictions | None], resamples: Resamples
 ) -> Comparison:
     """Measure every contestant on the same rows, with intervals and paired gains.
 

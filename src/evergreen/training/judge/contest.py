@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 from evergreen.errors import SignatureMismatch
-from evergreen.model.judging.metrics import Scores
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.matrix import Columns
+from evergreen.model.predictions import Predictions
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model, load_run_model
 from evergreen.settings import Settings
@@ -48,7 +48,7 @@ class ChampionScores:
     could not take part."""
 
     version: int | None
-    scores: Scores | None
+    scores: Predictions | None
     remark: str
     model: LoadedModel | None = None
 

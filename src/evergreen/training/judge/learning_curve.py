@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from evergreen.model.calibration import Calibration
-from evergreen.model.judging.metrics import Scores, compute_metrics
+from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.matrix import Columns, select_rows
+from evergreen.model.predict import predict_inputs
+from evergreen.model.predictions import Predictions
 from evergreen.training.data.split import Cut
 from evergreen.training.fit.fitting import Machine, fit_model
 from evergreen.training.fit.parameters import Parameters
-from evergreen.training.judge.answers import score_model
 from evergreen.usecase import UseCase
 
 SHARES = (0.1, 0.3, 0.6)
@@ -72,8 +73,8 @@ def compute_learning_curve(
             model = fit_model(use_case, select_rows(columns, fit_rows), label[fit_rows], *recipe)
         train_rows = np.zeros(len(label), dtype=bool)
         train_rows[places[: min(_MOST_TRAIN_ROWS, int(fit_rows.sum()))]] = True
-        train_scores = score_model(use_case, model, select_rows(columns, train_rows))
-        holdout_scores = score_model(use_case, model, holdout_columns)
+        train_scores = predict_inputs(use_case, model, select_rows(columns, train_rows))
+        holdout_scores = predict_inputs(use_case, model, holdout_columns)
         train = _measure_gate_metric(use_case, label[train_rows], train_scores)
         holdout = _measure_gate_metric(use_case, label[cut.test], holdout_scores)
         if train is not None and holdout is not None:
@@ -86,5 +87,5 @@ def _lacks_classes(use_case: UseCase, label: np.ndarray) -> bool:
     return len(np.unique(label.astype(str))) < least
 
 
-def _measure_gate_metric(use_case: UseCase, label: np.ndarray, scores: Scores) -> float | None:
+def _measure_gate_metric(use_case: UseCase, label: np.ndarray, scores: Predictions) -> float | None:
     return compute_metrics(use_case, label, scores).get(use_case.gate.metric)

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
+from evergreen.model.predict import predict_inputs
 from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
 from evergreen.store.predictions.prediction_log import read_recent_inputs
 from evergreen.training.json_values import JsonObject
-from evergreen.training.judge.answers import score_model
 from evergreen.usecase import UseCase
 
 # A predicted number has changed if it moved by more than this share of the standard deviation of the
@@ -96,8 +96,8 @@ def replay_requests(
     if not requests:
         return None
     columns = add_on_demand_columns(use_case, build_columns_from_rows(use_case, requests))
-    before = score_model(use_case, champion.model, columns).predictions
-    after = score_model(use_case, candidate, columns).predictions
+    before = predict_inputs(use_case, champion.model, columns).predictions
+    after = predict_inputs(use_case, candidate, columns).predictions
     examples: tuple[ChangedAnswer, ...] = ()
     mean_change = None
     if use_case.label.classes:

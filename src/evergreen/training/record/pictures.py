@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from evergreen.model.judging.metrics import Scores
+from evergreen.model.predictions import Predictions
 from evergreen.pages.drawing import Picture
 from evergreen.pages.model_charts.answers import (
     ClassCurves,
@@ -40,7 +40,7 @@ _MOST_CURVES = 8  # of many classes those with most rows have ROC and precision-
 
 
 def draw_answers(
-    use_case: UseCase, search: object, label: np.ndarray, answers: Scores, comparison: object
+    use_case: UseCase, search: object, label: np.ndarray, answers: Predictions, comparison: object
 ) -> dict[str, bytes]:
     """Pictures of the search and of the answers on the hold-out, by their file in the run.
 
@@ -96,7 +96,7 @@ def draw_class_confusion(use_case: UseCase, label: np.ndarray, predictions: np.n
     return draw_confusion(use_case.title, classes, counts)
 
 
-def draw_curves_of_classes(use_case: UseCase, label: np.ndarray, scores: Scores) -> Picture:
+def draw_curves_of_classes(use_case: UseCase, label: np.ndarray, scores: Predictions) -> Picture:
     """ROC and precision-recall curves: of two classes for the last, else for each class against the rest.
 
     A class that no row, or every row of the hold-out has, has no curve.

@@ -1,0 +1,70 @@
+"""The rows of the prediction log for predictions just made: the same from a request and from a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from evergreen.model.matrix import Columns
+from evergreen.model.predictions import Answer
+from evergreen.store.predictions.prediction_row import InputValue, PredictionRow
+from evergreen.usecase import UseCase
+
+
+def build_prediction_rows(
+    channel: str,
+    model_version: int,
+    prediction_ids: Iterable[str],
+    inputs: Iterable[dict[str, InputValue]],
+    answers: Iterable[Answer],
+) -> list[PredictionRow]:
+    """One row for each answer. `inputs` are from one of the functions below; ids are UUIDv7 in text form.
+
+    Raises ValueError when the three differ in length.
+    """
+    return [
+        PredictionRow(
+            prediction_id,
+            model_version,
+            channel,
+            values,
+            answer.prediction,
+            answer.probability,
+            answer.probabilities,
+        )
+        for prediction_id, values, answer in zip(prediction_ids, inputs, answers, strict=True)
+    ]
+
+
+def list_logged_names(use_case: UseCase) -> tuple[str, ...]:
+    """The names of the inputs that are logged: the entity's keys, then the stored features."""
+    return (*use_case.entity.key_names, *(feature.name for feature in use_case.stored_features))
+
+
+def list_request_inputs(
+    names: Sequence[str], rows: Iterable[Mapping[str, InputValue]]
+) -> list[dict[str, InputValue]]:
+    """The named inputs of request rows; what a row leaves out is None."""
+    return [{name: row.get(name) for name in names} for row in rows]
+
+
+def list_column_inputs(
+    use_case: UseCase, keys: Mapping[str, Sequence[InputValue]], columns: Columns
+) -> list[dict[str, InputValue]]:
+    """The same inputs from n keys by name, and from feature columns, each of shape (n,).
+
+    Numbers of whole-number features become int, missing values None.
+    """
+    values: dict[str, Sequence[InputValue]] = {name: keys[name] for name in use_case.entity.key_names}
+    for feature in use_case.stored_features:
+        values[feature.name] = _list_values(columns[feature.name], feature.dtype)
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def _list_values(column: np.ndarray, dtype: str) -> list[InputValue]:
+    """A feature's values as Python's own, with None for NaN."""
+    cells = column.tolist()
+    if dtype == "int":
+        return [None if cell is None or cell != cell else int(cell) for cell in cells]
+    return [None if cell is None or cell != cell else cell for cell in cells]

@@ -1,0 +1,139 @@
+"""The JSON bodies of the service's requests and answers, as the service and its client handle them.
+
+`schema.py` describes the same bodies for a use case in OpenAPI; these are plain dicts with types, which cost
+a request nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NotRequired, TypeAlias, TypedDict, cast
+
+if TYPE_CHECKING:
+    # Not when it runs: BentoML's parent process imports the app, and must not load pandas and SQLAlchemy.
+    from evergreen.model.predictions import Answer
+    from evergreen.store.predictions.prediction_row import ColumnValue, InputValue
+
+
+# A row of a request: keys and stored features by name. The row that stands for a key has the keys only.
+RequestRow: TypeAlias = Mapping[str, "InputValue"]
+
+
+class FieldReason(TypedDict):
+    """A field of a row, and what is wrong or unexpected about its value."""
+
+    field: str
+    reason: str
+
+
+class PredictionBody(TypedDict):
+    """The answer to one row. It also holds the entity's keys under their declared names.
+
+    The probabilities are absent for numbers, `warnings` where every domain is a rule.
+    """
+
+    prediction_id: str
+    model_version: int
+    prediction: str | float
+    probability: NotRequired[float]
+    probabilities: NotRequired[dict[str, float]]
+    warnings: NotRequired[list[FieldReason]]
+
+
+class PredictionBatchBody(TypedDict):
+    """The answers to the rows of one request, all by one version and in the rows' order."""
+
+    model_version: int
+    predictions: list[PredictionBody]
+
+
+class ExplanationBody(TypedDict):
+    """Each feature's contribution to one prediction, greatest first: see `model/predict.py`."""
+
+    model_version: int
+    prediction: str | float
+    base_value: float
+    contributions: dict[str, float]
+
+
+class FeedbackBody(TypedDict):
+    """The confirmation of an outcome."""
+
+    prediction_id: str
+    recorded: bool
+
+
+class FeatureBody(TypedDict):
+    """A stored feature of the declaration."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+class LogBody(TypedDict):
+    """Rows of the prediction log: in memory, on disk, in MariaDB, and refused by MariaDB."""
+
+    queued: int
+    spilled: int
+    written: int
+    lost: int
+
+
+class MetadataBody(TypedDict):
+    """What is served and since when. Moments are ISO 8601 in UTC; None while no model is in service."""
+
+    use_case: str
+    title: str
+    entity: str
+    keys: list[str]
+    problem: str
+    started_at: str
+    # Absent in services of earlier versions.
+    declaration: NotRequired[str]
+    model_version: int | None
+    run_id: str | None
+    promoted_at: str | None
+    loaded_at: str | None
+    features: list[FeatureBody]
+    model_features: list[str]
+    classes: list[str]
+    predictions: dict[str, int]
+    log: LogBody
+    trouble: str
+
+
+class ErrorDetailBody(TypedDict):
+    """What went wrong, what to do next, and the fields at fault."""
+
+    type: str
+    message: str
+    hint: str
+    fields: list[FieldReason]
+
+
+class ErrorBody(TypedDict):
+    """The body of every answer that is an error."""
+
+    error: ErrorDetailBody
+
+
+def build_prediction_body(
+    prediction_id: str,
+    model_version: int,
+    key: dict[str, InputValue],
+    answer: Answer,
+    warnings: list[FieldReason] | None,
+) -> PredictionBody:
+    """The body for one row; `warnings` is None where the use case's domains give none."""
+    body: dict[str, ColumnValue | list[FieldReason]] = {
+        "prediction_id": prediction_id,
+        "model_version": model_version,
+        **key,
+        "prediction": answer.prediction,
+    }
+    if answer.probabilities is not None:
+        body |= {"probability": answer.probability, "probabilities": answer.probabilities}
+    if warnings is not None:
+        body["warnings"] = warnings
+    return cast("PredictionBody", body)

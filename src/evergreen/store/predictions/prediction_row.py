@@ -1,0 +1,76 @@
+"""A row of the prediction log before its outcome is known, and its form as JSON while it waits on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from evergreen.store.predictions.prediction_log import parse_prediction_time
+
+# A key or a stored feature as Python's own type; None where it is missing.
+InputValue: TypeAlias = str | int | float | None
+ColumnValue: TypeAlias = InputValue | dict[str, float] | None
+
+_OWN_FIELDS = frozenset(
+    {
+        *("prediction_id", "model_version", "channel", "predicted_at"),
+        *("prediction", "probability", "probabilities"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRow:
+    """One served prediction.
+
+    `prediction_id` is a UUIDv7, whose time is the moment of the prediction. `inputs` are the entity's keys
+    and the stored features by name. `probability` (of the predicted class) and `probabilities` (by class) are
+    None for numbers.
+    """
+
+    prediction_id: str
+    model_version: int
+    channel: str
+    inputs: dict[str, InputValue]
+    prediction: str | float
+    probability: float | None = None
+    probabilities: dict[str, float] | None = None
+
+    @property
+    def predicted_at(self) -> datetime:
+        """The moment (aware UTC, milliseconds) that the id carries. Raises StoreError for another id."""
+        return parse_prediction_time(self.prediction_id)
+
+    def to_columns(self) -> dict[str, ColumnValue]:
+        """The row by the names of the table's columns, as `insert_predictions` takes it."""
+        return {
+            "prediction_id": self.prediction_id,
+            "model_version": self.model_version,
+            "channel": self.channel,
+            **self.inputs,
+            "prediction": self.prediction,
+            "probability": self.probability,
+            "probabilities": self.probabilities,
+        }
+
+    def to_json(self) -> dict[str, ColumnValue]:
+        """The columns and `predicted_at` as ISO 8601 text, JSON-able."""
+        return {**self.to_columns(), "predicted_at": self.predicted_at.isoformat()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PredictionRow:
+        """The row that `to_json` wrote, in this version or an earlier one. Raises KeyError, TypeError.
+
+        Every field that is not one of the log's own is an input.
+        """
+        return cls(
+            prediction_id=data["prediction_id"],
+            model_version=data["model_version"],
+            channel=data["channel"],
+            inputs={name: value for name, value in data.items() if name not in _OWN_FIELDS},
+            prediction=data["prediction"],
+            probability=data.get("probability"),
+            probabilities=data.get("probabilities"),
+        )
