@@ -1,4 +1,4 @@
-"""What the five DAG files share: assets, the trigger form, schedules and the run's moment.
+"""What the DAG files share: assets, the trigger form, schedules and the run's moment.
 
 Airflow puts this folder on the import path. Nothing here loads pandas, CatBoost, MLflow or BentoML.
 """

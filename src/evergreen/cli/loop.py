@@ -97,6 +97,23 @@ def run(
 
 
 @app.command()
+def upkeep(use_case: UseCaseName, as_json: AsJson = False) -> None:
+    """Maintain a use case's tables: partitions of the prediction log, and pruning of the history.
+
+    Partitions are added a week ahead and dropped after the declared retention; versions of overwritten rows
+    are deleted after `EVERGREEN_HISTORY_DAYS` days. The DAG `USE_CASE__upkeep` does the same every day. It
+    needs no champion, and the same command again changes nothing.
+
+    Example: `evergreen upkeep credit_score`
+    """
+    from evergreen.loop.upkeep import describe_upkeep, run_upkeep
+
+    with err.status(f"upkeep {use_case}"):
+        outcome = run_upkeep(load_settings(), use_case, datetime.now(UTC))
+    show_facts(outcome, as_json, lambda: Text(describe_upkeep(outcome)))
+
+
+@app.command()
 def score(
     use_case: UseCaseName,
     source: Annotated[Path, typer.Option("--input", help="A CSV or Parquet file of raw rows.")],

@@ -25,14 +25,9 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> dict[st
     """
     from evergreen.registry.reconcile import reconcile_ledger
     from evergreen.store.connection.database import get_engine
-    from evergreen.store.tables.partitions import maintain_partitions
-    from evergreen.store.tables.retention import prune_history
 
-    declared, database = load_use_case(use_case, settings), get_engine(settings)
-    reconcile_ledger(settings, database, use_case)
+    reconcile_ledger(settings, get_engine(settings), use_case)
     made = _find_or_measure_report(settings, use_case, as_of)
-    maintain_partitions(database, declared, as_of)
-    prune_history(database, declared, settings.history_days, as_of)
     logger.info("%s", made.reason)
     features = made.report["features"]
     return {
