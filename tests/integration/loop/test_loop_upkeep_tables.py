@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import SettingsError
+from evergreen.loop import upkeep
 from evergreen.loop.upkeep import describe_upkeep, run_upkeep
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
@@ -71,6 +72,29 @@ def test_upkeep_prunes_the_versions_that_ended_long_ago_and_no_row_of_now(toy_st
     assert outcome["versions_pruned"]["toy__label"] == before - after >= 3
     assert outcome["history_from"] is not None
     assert sum(run_upkeep(settings, "toy", datetime.now(UTC))["versions_pruned"].values()) == 0
+
+
+def test_upkeep_forgets_overwritten_rows_only_as_the_setting_says(toy_store: Settings) -> None:
+    database = get_engine(toy_store)
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM toy__label LIMIT 5")
+
+    def count_deleted_rows() -> int:
+        with database.connect() as connection:
+            return connection.execute(
+                sa.text(
+                    "SELECT COUNT(*) FROM toy__label FOR SYSTEM_TIME ALL WHERE row_end < UTC_TIMESTAMP(6)"
+                )
+            ).scalar_one()
+
+    run_upkeep(toy_store, "toy", datetime.now(UTC))
+    run_upkeep(toy_store.model_copy(update={"history_days": 30}), "toy", datetime.now(UTC))
+    assert count_deleted_rows() == 5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upkeep, "refuse_future", lambda as_of: None)
+        later = datetime.now(UTC) + timedelta(days=2)
+        run_upkeep(toy_store.model_copy(update={"history_days": 1}), "toy", later)
+    assert count_deleted_rows() == 0
 
 
 def test_upkeep_before_the_first_ingest_changes_nothing(toy_settings: Settings) -> None:
