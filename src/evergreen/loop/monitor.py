@@ -18,7 +18,7 @@ from evergreen.monitoring.drift import build_drift_report
 from evergreen.monitoring.governor import apply_retrain_policy
 from evergreen.monitoring.quality import measure_prediction_quality
 from evergreen.registry.champion import require_champion
-from evergreen.registry.ledger import find_promotion_time
+from evergreen.registry.champion_history import find_promotion_time
 from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine

@@ -15,7 +15,7 @@ from evergreen.model.signature import list_model_inputs
 from evergreen.monitoring.documents import DriftReport, FeatureDrift
 from evergreen.monitoring.psi import Counts, classify_psi, compute_chance_psi, compute_psi
 from evergreen.registry.champion import Champion
-from evergreen.registry.ledger import find_promotion_time
+from evergreen.registry.champion_history import find_promotion_time
 from evergreen.store.predictions.prediction_log import read_predictions
 from evergreen.store.records.drift_report import find_last_window_end
 from evergreen.usecase import DriftPolicy, UseCase

@@ -1,4 +1,8 @@
-"""Trainings of one use case take turns: fits side by side would slow each other down and judge in vain."""
+"""The lock that lets trainings of one use case run one after the other.
+
+Side by side their fits would slow each other down, and the later one would be compared with a champion that
+the earlier one is about to replace.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +28,16 @@ _IDLE_SECONDS = 30 * 86_400
 def hold_training_lock(
     database: sa.Engine, run: TrainingRun, worker: int = 0, wait_seconds: float = WAIT_SECONDS
 ) -> Iterator[None]:
-    """Be the only one at work on that worker's part of the use case's trainings; others wait.
+    """Hold the use case's training lock of that worker; other processes that ask for it wait.
 
-    The workers of one search have a turn each, so they run side by side, and each waits for the same worker
-    of another training; everything but a search is worker 0's. The lock is MariaDB's: it is free again when
-    its holder dies. Raises TrainingError, naming who is at work,
-    after `wait_seconds`.
+    Each worker of a search has a lock of its own, so that the workers of one search run side by side, and
+    each waits for the same worker of another training. All steps but the search take worker 0's. The lock is
+    MariaDB's: it is free again when its holder dies. Raises TrainingError, naming the training at work, after
+    `wait_seconds`.
     """
     name = f"evergreen.{database.url.database}.fit.{run.use_case}.{worker}"
     with database.connect() as connection:
-        # Nothing is asked of it during a search of hours: the server must not end it for being idle.
+        # The connection is idle during a search of hours, and the server must not close it for that.
         connection.exec_driver_sql(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
         _acquire_lock(database, connection, name, run, wait_seconds)
         try:
@@ -42,31 +46,31 @@ def hold_training_lock(
             try:
                 connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": name})
                 connection.exec_driver_sql("SET SESSION wait_timeout = DEFAULT")
-            except StoreUnreachable:  # the lock went with the connection; what was done is done
+            except StoreUnreachable:  # the lock ended with the connection; the work itself is done
                 logger.warning("MariaDB went away during the training of %s", run.use_case)
 
 
 def _acquire_lock(
     database: sa.Engine, connection: sa.Connection, name: str, run: TrainingRun, wait_seconds: float
 ) -> None:
-    began = time.monotonic()
-    ask = 0.0
+    start = time.monotonic()
+    timeout = 0.0
     while not connection.execute(
-        sa.text("SELECT GET_LOCK(:name, :seconds)"), {"name": name, "seconds": ask}
+        sa.text("SELECT GET_LOCK(:name, :seconds)"), {"name": name, "seconds": timeout}
     ).scalar():
         other = _describe_other_training(database, run)
-        if time.monotonic() - began + ask >= wait_seconds:
+        if time.monotonic() - start + timeout >= wait_seconds:
             raise TrainingError(
                 f"{run.use_case} is being trained already: {other}",
                 hint="wait for it, or end it; then run this training again",
             )
-        if ask == 0.0:
+        if timeout == 0.0:
             logger.warning("waiting for another training of %s: %s", run.use_case, other)
-        ask = min(_ASK_SECONDS, wait_seconds)
+        timeout = min(_ASK_SECONDS, wait_seconds)
 
 
 def _describe_other_training(database: sa.Engine, run: TrainingRun) -> str:
-    """Who is at work, as far as the records say."""
+    """The training that holds the lock, as far as the records say."""
     other = training_run.find_unfinished_run(database, run.use_case, besides=run.id)
     if other is None:
         return f"training run {run.id}, in another process"
