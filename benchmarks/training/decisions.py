@@ -259,12 +259,13 @@ def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: dat
     since = as_of - timedelta(minutes=5)
     drifted, reason = drift.judge_drift(use_case.drift, features, _length(columns), since)
     report = DriftReport(
+        id="",
         use_case=use_case.name,
         as_of=as_of,
         model_version=1,
         window_start=since,
         window_end=as_of,
-        rows=_length(columns),
+        row_count=_length(columns),
         drifted=drifted,
         reason=reason,
     )

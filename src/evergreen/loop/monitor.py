@@ -6,22 +6,29 @@ Each result is written once for a use case and a moment (`as_of`); a rerun of th
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypedDict
 
 from sqlalchemy import Engine
 
 from evergreen.moments import refuse_future
-from evergreen.monitoring import records
-from evergreen.monitoring.documents import DriftReport, QualityJson
+from evergreen.monitoring.documents import DriftReport, Quality
 from evergreen.monitoring.drift import build_drift_report
 from evergreen.monitoring.governor import apply_retrain_policy
 from evergreen.monitoring.quality import measure_prediction_quality
+from evergreen.monitoring.records import add_quality, find_report, save_report
 from evergreen.registry.champion import require_champion
 from evergreen.registry.champion_history import find_promotion_time
 from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.records.drift_report import (
+    Decision,
+    compute_decision_id,
+    find_decision,
+    find_last_retrain,
+    save_decision,
+)
 from evergreen.usecases import load_use_case
 
 logger = logging.getLogger(__name__)
@@ -39,10 +46,19 @@ class DriftOutcome(TypedDict):
     largest_psi: dict[str, float]
 
 
-class QualityOutcome(QualityJson):
-    """What `measure_quality` returns: the fields of `monitoring.documents.Quality` and the report's id."""
+class QualityOutcome(TypedDict, total=False):
+    """What `measure_quality` returns: the report's id, and the fields of `Quality`. Of the metrics it has
+    `accuracy`, or `mae` and `rmse`."""
 
     drift_report: str
+    predictions: int
+    labelled: int
+    accuracy: float | None
+    mae: float | None
+    rmse: float | None
+    prediction_psi: float | None
+    answers: dict[str, float]
+    reason: str
 
 
 class DecisionOutcome(TypedDict):
@@ -73,12 +89,12 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftOu
     report = _find_or_measure_report(settings, database, use_case, as_of)
     logger.info("%s", report.reason)
     return DriftOutcome(
-        drift_report=records.compute_report_id(report),
+        drift_report=report.id,
         model_version=report.model_version,
-        predictions=report.rows,
+        predictions=report.row_count,
         drifted=report.drifted,
         reason=report.reason,
-        largest_psi={feature.feature: feature.psi for feature in report.features[:5]},
+        largest_psi=dict(report.largest_psi),
     )
 
 
@@ -94,9 +110,9 @@ def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> Quali
     quality = report.quality
     if quality is None:
         quality = measure_prediction_quality(database, load_use_case(use_case, settings), report)
-        records.save_quality(database, report, quality)
+        add_quality(database, report, quality)
     logger.info("%s", quality.reason)
-    return {"drift_report": records.compute_report_id(report), **quality.to_json()}
+    return _build_quality_outcome(report, quality)
 
 
 def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> DecisionOutcome:
@@ -105,17 +121,29 @@ def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> Dec
     Raises what `measure_drift` raises.
     """
     database = get_engine(settings)
-    decision = records.find_decision(database, use_case, as_of)
+    decision = find_decision(database, use_case, as_of)
     if decision is None:
         report = _find_or_measure_report(settings, database, use_case, as_of)
-        decision = apply_retrain_policy(
+        last_retrain = find_last_retrain(database, use_case, before=as_of)
+        answer = apply_retrain_policy(
             load_use_case(use_case, settings).retrain,
             report,
             as_of,
             promoted_at=find_promotion_time(database, use_case, report.model_version),
-            last_retrain=records.find_last_retrain_time(database, use_case, before=as_of),
+            last_retrain=last_retrain.as_of if last_retrain else None,
         )
-        decision = records.save_decision(database, report, decision)
+        decision = save_decision(
+            database,
+            Decision(
+                id=compute_decision_id(use_case, as_of),
+                use_case=use_case,
+                as_of=as_of,
+                retrain=answer.retrain,
+                reason=answer.reason,
+                drift_report_id=report.id,
+                created_at=datetime.now(UTC),
+            ),
+        )
     logger.info("retrain: %s", decision.reason)
     return DecisionOutcome(
         retrain=decision.retrain, reason=decision.reason, drift_report=decision.drift_report_id
@@ -136,10 +164,26 @@ def _find_or_measure_report(
     settings: Settings, database: Engine, use_case: str, as_of: datetime
 ) -> DriftReport:
     """The drift report of (use_case, as_of); measured and saved where there is none yet."""
-    report = records.find_drift_report(database, use_case, as_of)
+    report = find_report(database, use_case, as_of)
     if report is None:
         refuse_future(as_of)
         champion = require_champion(settings, use_case)
         report = build_drift_report(database, load_use_case(use_case, settings), champion, as_of)
-        report = records.save_drift_report(database, report)
+        report = save_report(database, report)
     return report
+
+
+def _build_quality_outcome(report: DriftReport, quality: Quality) -> QualityOutcome:
+    outcome = QualityOutcome(
+        drift_report=report.id, predictions=quality.predictions, labelled=quality.labelled
+    )
+    if "accuracy" in quality.metrics:
+        outcome["accuracy"] = quality.metrics["accuracy"]
+    if "mae" in quality.metrics:
+        outcome["mae"] = quality.metrics["mae"]
+    if "rmse" in quality.metrics:
+        outcome["rmse"] = quality.metrics["rmse"]
+    outcome["prediction_psi"] = quality.prediction_psi
+    outcome["answers"] = dict(quality.answers)
+    outcome["reason"] = quality.reason
+    return outcome

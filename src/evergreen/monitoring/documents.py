@@ -1,18 +1,19 @@
-"""What monitoring computes: the drift report with its features, the quality of the answers, and the decision.
+"""What monitoring measures: the drift report with its features, and the quality of the answers.
 
-Each has its JSON form beside it, as it is kept in the tables `drift_report` and `retrain_decision` and
-returned by the verb monitor.
+Each has its JSON form beside it, as it is kept in the column `drift_report.report`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
 # What answers are judged by: `accuracy` of classes, the two errors of numbers.
 METRICS = ("accuracy", "mae", "rmse")
+# How many features `DriftReport.largest_psi` names.
+_LARGEST = 5
 
 
 class FeatureDriftJson(TypedDict):
@@ -148,25 +149,28 @@ class Quality:
 class DriftReport:
     """The comparison of the predictions of a window with the training data of a champion, as of a moment.
 
-    The window is (`window_start`, `window_end`]; moments are aware UTC. `rows` predictions lie in it.
-    `drifted` is None where there are too few for a verdict, and `reason` says it in words. `features` are in
-    descending order of their PSI. `quality` is None until it has been measured.
+    `id` is derived from the use case and the moment. The window is (`window_start`, `window_end`]; moments
+    are aware UTC. `row_count` predictions lie in it. `drifted` is None where there are too few for a verdict,
+    and `reason` says it in words. `features` are in descending order of their PSI. `quality` is None until it
+    has been measured.
     """
 
+    id: str
     use_case: str
     as_of: datetime
     model_version: int
     window_start: datetime
     window_end: datetime
-    rows: int
+    row_count: int
     drifted: bool | None
     reason: str
     features: tuple[FeatureDrift, ...] = ()
     quality: Quality | None = None
 
-    def add_quality(self, quality: Quality) -> DriftReport:
-        """The report with the quality of the answers."""
-        return replace(self, quality=quality)
+    @property
+    def largest_psi(self) -> Mapping[str, float]:
+        """The PSI of the five features that drifted most, by name."""
+        return {feature.feature: feature.psi for feature in self.features[:_LARGEST]}
 
     def to_json(self) -> ReportJson:
         """The document for the column `drift_report.report`; the other fields have columns of their own."""
@@ -174,12 +178,3 @@ class DriftReport:
         if self.quality is not None:
             document["quality"] = self.quality.to_json()
         return document
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether to retrain, and why: `reason` is "yes, because ..." or "no, because ..."."""
-
-    retrain: bool
-    reason: str
-    drift_report_id: str | None = field(default=None, compare=False)

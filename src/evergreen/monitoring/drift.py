@@ -17,7 +17,7 @@ from evergreen.monitoring.psi import Counts, classify_psi, compute_chance_psi, c
 from evergreen.registry.champion import Champion
 from evergreen.registry.champion_history import find_promotion_time
 from evergreen.store.predictions.prediction_log import read_predictions
-from evergreen.store.records.drift_report import find_last_window_end
+from evergreen.store.records.drift_report import compute_report_id, find_last_window_end
 from evergreen.usecase import DriftPolicy, UseCase
 
 
@@ -92,12 +92,13 @@ def build_drift_report(
         features = measure_feature_drift(use_case, reference, columns)
     drifted, reason = judge_drift(use_case.drift, features, len(frame), start)
     return DriftReport(
+        id=compute_report_id(use_case.name, as_of),
         use_case=use_case.name,
         as_of=as_of,
         model_version=champion.version,
         window_start=start,
         window_end=as_of,
-        rows=len(frame),
+        row_count=len(frame),
         drifted=drifted,
         reason=reason,
         features=tuple(features),

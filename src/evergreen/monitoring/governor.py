@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from evergreen.monitoring.documents import Decision, DriftReport
+from evergreen.monitoring.documents import DriftReport
 from evergreen.usecase import RetrainPolicy
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to retrain, and why: `reason` is "yes, because ..." or "no, because ..."."""
+
+    retrain: bool
+    reason: str
 
 
 def apply_retrain_policy(

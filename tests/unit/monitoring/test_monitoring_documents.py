@@ -4,6 +4,7 @@ same."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,11 +44,11 @@ def test_a_quality_is_read_and_written_in_the_same_order(metrics: dict[str, floa
 def test_a_report_has_its_features_and_its_quality_once_it_is_measured() -> None:
     feature: Any = FEATURE
     report = DriftReport(
-        "toy", NOW, 2, NOW, NOW, 31, True, "1 of 1", features=(FeatureDrift.from_json(feature),)
+        "id", "toy", NOW, 2, NOW, NOW, 31, True, "1 of 1", features=(FeatureDrift.from_json(feature),)
     )
     assert json.dumps(report.to_json()) == json.dumps({"reason": "1 of 1", "features": [FEATURE]})
     quality = Quality(1, 0, {"accuracy": None}, None, {}, "none")
-    assert list(report.add_quality(quality).to_json()) == ["reason", "features", "quality"]
+    assert list(replace(report, quality=quality).to_json()) == ["reason", "features", "quality"]
 
 
 def test_a_feature_of_an_earlier_version_may_lack_fields() -> None:
