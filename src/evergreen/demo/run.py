@@ -11,10 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from evergreen.demo.fresh import reset_demo
+from evergreen.demo.report import DemoReport, TourOutcome, write_report
 from evergreen.demo.service import find_outdated_service, refuse_outdated_service, restart_outdated_service
 from evergreen.demo.stages import Tour
 from evergreen.demo.timeline import Timeline
-from evergreen.demo.tour import DemoReport, TourOutcome, run_tour, write_report
+from evergreen.demo.tour import run_tour
 from evergreen.demo.upstream import build_upstream, check_source, is_simulated
 from evergreen.loop.demo_lock import hold_demo_lock
 from evergreen.private import make_private_folder

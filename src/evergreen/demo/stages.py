@@ -32,7 +32,7 @@ class FailureContext:
     address: str = ""
 
 
-class StageJson(TypedDict):
+class StageDocument(TypedDict):
     """A stage in `demo.json`: its name, its seconds, and what happened."""
 
     stage: str
@@ -123,10 +123,10 @@ class Tour:
         """The seconds of all finished stages."""
         return sum(stage.seconds or 0.0 for stage in self.stages)
 
-    def as_json(self) -> list[StageJson]:
+    def as_json(self) -> list[StageDocument]:
         """The stages for `demo.json`."""
         return [
-            StageJson(stage=stage.name, seconds=round(stage.seconds or 0.0, 1), what=stage.happened)
+            StageDocument(stage=stage.name, seconds=round(stage.seconds or 0.0, 1), what=stage.happened)
             for stage in self.stages
         ]
 

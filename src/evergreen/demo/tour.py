@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from evergreen.demo.fresh import TourMarker
-from evergreen.demo.stages import FailureContext, Stage, StageJson, Tour
+from evergreen.demo.report import TourOutcome
+from evergreen.demo.stages import FailureContext, Stage, Tour
 from evergreen.demo.traffic import Answers, FeatureRow, send_requests
 from evergreen.demo.upstream import DriftingUpstream, Upstream
-from evergreen.loop.ingest_outcomes import LoadOutcome
-from evergreen.loop.monitor import DecisionOutcome
-from evergreen.private import write_private_file
+from evergreen.loop.ingest_results import LoadResult
+from evergreen.loop.monitor import DecisionResult
+from evergreen.loop.train_results import RegisteredVersion
 from evergreen.registry.champion import Champion, read_champion
 from evergreen.registry.ledger import read_entries
 from evergreen.serving.client import ServiceClient
@@ -32,44 +32,6 @@ from evergreen.usecase import UseCase
 PREDICTION_COUNT = 2_000
 RUN_SECONDS = 900.0
 LOG_SECONDS = 30.0
-
-
-class TourOutcome(TypedDict, total=False):
-    """The outcome of a tour, as it stands in `demo.json`.
-
-    Requests were `sent` and `answered`, and their answers `logged`. The accuracies are those of the first and
-    the second model after the drift, for a use case whose data can be made to drift. `example_key` is the key
-    of a stored entity.
-    """
-
-    use_case: str
-    simulated: dict[str, str]
-    service: str
-    example_key: dict[str, int | str]
-    v1_accuracy_after_drift: float
-    v2_accuracy_after_drift: float
-    sent: int
-    answered: int
-    logged: int
-    champion_version: int
-
-
-class DemoReport(TourOutcome, total=False):
-    """The whole of `demo.json`; `verified`: whether every stage was."""
-
-    verified: bool
-    stages: list[StageJson]
-    total_seconds: float
-
-
-class RegisteredCandidate(TypedDict):
-    """What the tour reads of the result of the task `register`: the candidate's version, whether it passed
-    the gate, the verdict in words, and the address of its model card."""
-
-    version: int
-    passed: bool
-    summary: str
-    card: str
 
 
 @dataclass
@@ -170,9 +132,9 @@ class TourContext:
             lambda: _describe_trouble(self.settings.home, process), "evergreen status", self.url
         )
 
-    def read_candidate(self, stage: Stage, run_id: str) -> RegisteredCandidate:
+    def read_candidate(self, stage: Stage, run_id: str) -> RegisteredVersion:
         """The candidate of a training run; its verdict becomes the stage's trace."""
-        candidate: RegisteredCandidate = self.xcom("train", run_id, "register")
+        candidate: RegisteredVersion = self.xcom("train", run_id, "register")
         stage.trace = FailureContext(
             words=f"v{candidate['version']} {candidate['summary']}",
             command=f"evergreen gate explain {self.use_case.name} {candidate['version']}",
@@ -227,7 +189,7 @@ def _ingest_history(guide: TourContext, upstream: Upstream, past: datetime) -> N
         stage.happened = upstream.prepare(stage.say)
     with guide.tour.stage("history into the store") as stage:
         run_id = guide.run_dag(stage, "ingest", past, **upstream.ingest_conf)
-        outcome: LoadOutcome = guide.xcom("ingest", run_id, "load")
+        outcome: LoadResult = guide.xcom("ingest", run_id, "load")
         stage.verify(outcome["rows_loaded"] > 0, "rows in the feature store")
         stage.happened = f"{outcome['rows_loaded']:,} rows validated and loaded, as of {past:%Y-%m-%d}"
 
@@ -265,7 +227,7 @@ def _verify_served(guide: TourContext, champion: Champion, started: str | None) 
 def _monitor_quiet(guide: TourContext) -> None:
     with guide.tour.stage("monitor") as stage:
         run_id = guide.run_dag(stage, "monitor", datetime.now(UTC))
-        decision: DecisionOutcome = guide.xcom("monitor", run_id, "governor")
+        decision: DecisionResult = guide.xcom("monitor", run_id, "governor")
         stage.trace.words = f"monitor: {decision['reason']}"
         stage.verify(decision["retrain"] is False, "no retraining while nothing drifts")
         stage.happened = decision["reason"]
@@ -285,13 +247,13 @@ def _drift_and_recover(guide: TourContext, upstream: DriftingUpstream, first: Ch
         )
     now = datetime.now(UTC)
     with guide.tour.stage("fresh data into the store") as stage:
-        outcome: LoadOutcome = guide.xcom("ingest", guide.run_dag(stage, "ingest", now), "load")
+        outcome: LoadResult = guide.xcom("ingest", guide.run_dag(stage, "ingest", now), "load")
         stage.verify(outcome["rows_loaded"] > 0, "new rows in the feature store")
         stage.happened = f"{outcome['rows_loaded']:,} new rows"
     monitored_at = datetime.now(UTC)
     with guide.tour.stage("monitor finds drift") as stage:
         run_id = guide.run_dag(stage, "monitor", monitored_at)
-        decision: DecisionOutcome = guide.xcom("monitor", run_id, "governor")
+        decision: DecisionResult = guide.xcom("monitor", run_id, "governor")
         stage.trace.words = f"monitor: {decision['reason']}"
         stage.verify(decision["retrain"] is True, "a decision to retrain")
         stage.happened = decision["reason"]
@@ -355,16 +317,3 @@ def _describe_trouble(home: Path, process: str) -> str:
 
 def _to_plain_value(value: Any, dtype: str) -> int | str:
     return int(value) if dtype == "int" else str(value)
-
-
-def write_report(path: Path, tour: Tour, outcome: TourOutcome, *, verified: bool) -> DemoReport:
-    """Write `demo.json` and return it: the outcome, whether every stage was verified, and the stages with
-    their seconds."""
-    report: DemoReport = {
-        **outcome,
-        "verified": verified,
-        "stages": tour.as_json(),
-        "total_seconds": round(tour.total_seconds, 1),
-    }
-    write_private_file(path, json.dumps(report, indent=2) + "\n")
-    return report

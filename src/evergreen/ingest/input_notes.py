@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evergreen.store.records.ingest_run import IngestRun
 
 
-class InputNoteJson(TypedDict, total=False):
+class InputNoteDocument(TypedDict, total=False):
     """An `InputNote` as JSON. Fields from `start` on are there only where they say something."""
 
     name: str
@@ -32,7 +32,7 @@ class InputNoteJson(TypedDict, total=False):
     known_from: str
 
 
-InputsJson: TypeAlias = dict[str, list[InputNoteJson]]
+InputsDocument: TypeAlias = dict[str, list[InputNoteDocument]]
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class InputNote:
         """Whether the run reads this input, and has not loaded it yet."""
         return self.staged is not None
 
-    def to_json(self) -> InputNoteJson:
+    def to_json(self) -> InputNoteDocument:
         """The note for the column `ingest_run.inputs`."""
-        note = InputNoteJson(
+        note = InputNoteDocument(
             name=self.name, digest=self.digest, size=self.size, rows=self.rows, held_back=self.held_back
         )
         if self.start is not None:
@@ -83,7 +83,7 @@ class InputNote:
         return note
 
     @classmethod
-    def from_json(cls, note: InputNoteJson) -> InputNote:
+    def from_json(cls, note: InputNoteDocument) -> InputNote:
         """The inverse of `to_json`; notes of earlier versions may lack fields or have others."""
         return cls(
             name=note["name"],
@@ -145,19 +145,19 @@ class RunInputs:
             {part: tuple(mark(part, note) for note in notes) for part, notes in self.parts.items()}
         )
 
-    def to_json(self) -> InputsJson:
+    def to_json(self) -> InputsDocument:
         """The document for the column `ingest_run.inputs`."""
         return {part: [note.to_json() for note in notes] for part, notes in self.parts.items()}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Sequence[InputNoteJson]]) -> RunInputs:
+    def from_json(cls, document: Mapping[str, Sequence[InputNoteDocument]]) -> RunInputs:
         """The inverse of `to_json`."""
         return cls({part: tuple(map(InputNote.from_json, notes)) for part, notes in document.items()})
 
 
 def parse_run_inputs(run: IngestRun) -> RunInputs:
     """The notes in a run's record; no parts where nothing was recorded yet."""
-    return RunInputs.from_json(cast("InputsJson", run.inputs or {}))
+    return RunInputs.from_json(cast("InputsDocument", run.inputs or {}))
 
 
 def _parse_moment(text: Any) -> datetime | None:

@@ -135,8 +135,8 @@ def plan_inputs(
                 notes.append(replace(note, staged=reading.number))
                 reading.parts.append(name)
         parts[name] = tuple(notes)
-    readings = [reading for shared in groups.values() for reading in shared if reading.parts]
-    return Plan(readings, RunInputs(parts))
+    needed_readings = [reading for readings in groups.values() for reading in readings if reading.parts]
+    return Plan(needed_readings, RunInputs(parts))
 
 
 def parse_overrides(use_case: UseCase, source: str, setting: str = "") -> dict[str, str]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
-from evergreen.ingest.input_notes import InputsJson
-from evergreen.validation.report import Report
+from evergreen.ingest.input_notes import InputsDocument
+from evergreen.validation.report import Report, ReportDocument
 
 if TYPE_CHECKING:
     from evergreen.store.records.ingest_run import IngestRun
@@ -25,8 +25,8 @@ class RunColumns(TypedDict, total=False):
 
     rows_in: int
     rows_rejected: int
-    inputs: InputsJson
-    report: Mapping[str, Any]
+    inputs: InputsDocument
+    report: dict[str, ReportDocument] | dict[str, str]
     declaration: str
     code_version: str
 

@@ -30,7 +30,7 @@ from evergreen.ingest.run_record import (
     refuse_broken_parts,
 )
 from evergreen.ingest.run_report import RunColumns, RunReport, parse_run_report
-from evergreen.loop.ingest_outcomes import ExtractOutcome, LoadOutcome, RunIdentity, ValidateOutcome
+from evergreen.loop.ingest_results import ExtractResult, LoadResult, RunIdentity, ValidateResult
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records.ingest_lock import hold_ingest_lock
@@ -48,7 +48,7 @@ _SAME_ROWS = "the sources gave the same rows as before: nothing changed"
 
 def extract_source_rows(
     settings: Settings, use_case: str, as_of: datetime, source: str = "", *, force: bool = False
-) -> ExtractOutcome:
+) -> ExtractResult:
     """Read every part's raw rows and stage them for `validate_staged_rows`.
 
     `source`: a file instead of the declared one, or "part=path,part=path". Files whose content was loaded
@@ -61,7 +61,7 @@ def extract_source_rows(
         rows = dict.fromkeys(inputs.parts, 0)
         if ingest.plan.unchanged:
             record_unchanged_run(ingest)
-            return ExtractOutcome(
+            return ExtractResult(
                 **_identify_run(run), rows=rows, rows_loaded=0, unchanged=True, said=UNCHANGED_MESSAGE
             )
         with record_failure(database, run):
@@ -82,12 +82,10 @@ def extract_source_rows(
                     rows_in=sum(rows.values()),
                     inputs=inputs.to_json(),
                 )
-        return ExtractOutcome(
-            ingest_run=run.id, use_case=run.use_case, as_of=run.as_of.isoformat(), rows=rows
-        )
+        return ExtractResult(ingest_run=run.id, use_case=run.use_case, as_of=run.as_of.isoformat(), rows=rows)
 
 
-def validate_staged_rows(settings: Settings, ingest_run: str) -> ValidateOutcome:
+def validate_staged_rows(settings: Settings, ingest_run: str) -> ValidateResult:
     """Check the staged rows of a run against the contract; the report goes to the log and to the run's
     record.
 
@@ -98,7 +96,7 @@ def validate_staged_rows(settings: Settings, ingest_run: str) -> ValidateOutcome
     run = get_ingest(database, ingest_run)
     if run.status == "loaded":
         held_back = parse_run_inputs(run).held_back
-        return ValidateOutcome(
+        return ValidateResult(
             **_identify_run(run), rows={}, rejected=run.rows_rejected or 0, held_back=held_back
         )
     if run.status == "failed":
@@ -122,7 +120,7 @@ def validate_staged_rows(settings: Settings, ingest_run: str) -> ValidateOutcome
                 connection, run.id, status="validated", inputs=inputs.to_json(), **report.to_columns()
             )
     log_reports(reports)
-    return ValidateOutcome(
+    return ValidateResult(
         **_identify_run(run),
         rows={name: part.kept for name, part in reports.items()},
         rejected=report.rejected,
@@ -130,10 +128,10 @@ def validate_staged_rows(settings: Settings, ingest_run: str) -> ValidateOutcome
     )
 
 
-def load_clean_rows(settings: Settings, ingest_run: str) -> LoadOutcome:
+def load_clean_rows(settings: Settings, ingest_run: str) -> LoadResult:
     """Write the clean rows of a validated run into the store, in one transaction.
 
-    Rows that the store has already are not loaded again. For a loaded run it returns the recorded outcome and
+    Rows that the store has already are not loaded again. For a loaded run it returns the recorded result and
     changes nothing. Raises ValidationFailed for keys that a reference does not find, StoreError for a run
     that was not validated.
     """
@@ -155,11 +153,11 @@ def load_clean_rows(settings: Settings, ingest_run: str) -> LoadOutcome:
         open_part_cleaners(use_case, run.as_of, inputs, usual_rows) as cleaners,
     ):
         inputs = clean_readings(cleaners, inputs, _read_staged_readings(database, run, inputs))
-        loaded, _ = _load_and_judge(database, use_case, run, inputs, cleaners, reports)
+        loaded_parts, _ = _load_and_judge(database, use_case, run, inputs, cleaners, reports)
     # Reports that `validate_staged_rows` logged are not logged again.
     logged_reports = parse_run_report(run).parts
     log_reports({name: report for name, report in reports.items() if report != logged_reports[name]})
-    return _summarize_run(get_ingest(database, ingest_run), loaded)
+    return _summarize_run(get_ingest(database, ingest_run), loaded_parts)
 
 
 def run_ingest(
@@ -170,10 +168,10 @@ def run_ingest(
     *,
     force: bool = False,
     progress: ProgressCallback | None = None,
-) -> LoadOutcome:
+) -> LoadResult:
     """Extract, validate and load in one process, without staging rows.
 
-    The outcome has `unchanged` and `said` when the same input was loaded before: then files are not read, and
+    The result has `unchanged` and `said` when the same input was loaded before: then files are not read, and
     the rows that a database gave again have changed nothing. `progress` is called with a part and the number
     of its rows so far. Raises what the three steps raise.
     """
@@ -181,7 +179,7 @@ def run_ingest(
         database, run, inputs = ingest.database, ingest.run, ingest.plan.inputs
         if ingest.plan.unchanged:
             record_unchanged_run(ingest)
-            return LoadOutcome(
+            return LoadResult(
                 **_identify_run(run),
                 rows_in=0,
                 rows_loaded=0,
@@ -202,13 +200,13 @@ def run_ingest(
                 # Nothing will be loaded, so the checks that a load would make are made here.
                 reports |= {name: cleaner.full_report() for name, cleaner in cleaners.items()}
                 refuse_broken_parts(run, reports)
-            loaded, inputs = _load_and_judge(database, ingest.use_case, run, inputs, cleaners, reports)
+            loaded_parts, inputs = _load_and_judge(database, ingest.use_case, run, inputs, cleaners, reports)
         log_reports(reports)
-        outcome = _summarize_run(get_ingest(database, run.id), loaded)
-        if not any(part.changed for part in loaded.values()) and ingest.same_as_before(inputs):
-            outcome["unchanged"] = True
-            outcome["said"] = _SAME_ROWS
-        return outcome
+        result = _summarize_run(get_ingest(database, run.id), loaded_parts)
+        if not any(part.changed for part in loaded_parts.values()) and ingest.same_as_before(inputs):
+            result["unchanged"] = True
+            result["said"] = _SAME_ROWS
+        return result
 
 
 def _load_and_judge(
@@ -224,15 +222,15 @@ def _load_and_judge(
     Before the load is committed, `reports` gets each part's report with the checks that only a load can make:
     repeated keys and broken references. Raises ValidationFailed when any of them is an error.
     """
-    outcomes: dict[str, LoadedPart] = {}
+    loaded_parts: dict[str, LoadedPart] = {}
 
-    def judge(loaded: Mapping[str, LoadedPart]) -> RunColumns:
-        outcomes.update(loaded)
-        reports.update({name: cleaner.report(loaded[name]) for name, cleaner in cleaners.items()})
+    def judge(parts: Mapping[str, LoadedPart]) -> RunColumns:
+        loaded_parts.update(parts)
+        reports.update({name: cleaner.report(parts[name]) for name, cleaner in cleaners.items()})
         refuse_broken_parts(run, reports)
         return {
             "rows_in": inputs.rows,
-            "inputs": _mark_loaded(inputs, loaded).to_json(),
+            "inputs": _mark_loaded(inputs, parts).to_json(),
             **RunReport(reports).to_columns(),
             **build_provenance_columns(use_case),
         }
@@ -245,11 +243,11 @@ def _load_and_judge(
         rejected={name: cleaner.rejected() for name, cleaner in cleaners.items()},
         judge=judge,
     )
-    return outcomes, _mark_loaded(inputs, outcomes)
+    return loaded_parts, _mark_loaded(inputs, loaded_parts)
 
 
-def _mark_loaded(inputs: RunInputs, loaded: Mapping[str, LoadedPart]) -> RunInputs:
-    return inputs.mark_loaded({name: part.digest for name, part in loaded.items()})
+def _mark_loaded(inputs: RunInputs, loaded_parts: Mapping[str, LoadedPart]) -> RunInputs:
+    return inputs.mark_loaded({name: part.digest for name, part in loaded_parts.items()})
 
 
 def _estimate_usual_rows(database: Engine, use_case: UseCase, inputs: RunInputs) -> dict[str, float | None]:
@@ -301,22 +299,22 @@ def _build_not_staged_error(run: IngestRun, part: str) -> StoreError:
     )
 
 
-def _summarize_run(run: IngestRun, loaded: Mapping[str, LoadedPart]) -> LoadOutcome:
-    """The outcome of a loaded run, from its record and from what its load returned."""
+def _summarize_run(run: IngestRun, loaded_parts: Mapping[str, LoadedPart]) -> LoadResult:
+    """The result of a loaded run, from its record and from what its load returned."""
     inputs = parse_run_inputs(run)
-    outcome = LoadOutcome(
+    result = LoadResult(
         ingest_run=run.id,
         use_case=run.use_case,
         as_of=run.as_of.isoformat(),
         rows_in=run.rows_in,
         rows_loaded=run.rows_loaded or 0,
-        loaded={name: part.rows for name, part in loaded.items()},
+        loaded={name: part.rows for name, part in loaded_parts.items()},
         rejected=run.rows_rejected or 0,
         held_back=inputs.held_back,
     )
     if message := describe_future(inputs, run.as_of):
-        outcome["said"] = message
-    return outcome
+        result["said"] = message
+    return result
 
 
 def _identify_run(run: IngestRun) -> RunIdentity:

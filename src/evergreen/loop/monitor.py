@@ -34,7 +34,7 @@ from evergreen.usecases import load_use_case
 logger = logging.getLogger(__name__)
 
 
-class DriftOutcome(TypedDict):
+class DriftResult(TypedDict):
     """What `measure_drift` returns: the report's id, the number of predictions in its window, whether they
     drifted (None: no verdict) with the reason, and the five largest PSI by feature."""
 
@@ -46,7 +46,7 @@ class DriftOutcome(TypedDict):
     largest_psi: dict[str, float]
 
 
-class QualityOutcome(TypedDict, total=False):
+class QualityResult(TypedDict, total=False):
     """What `measure_quality` returns: the report's id, and the fields of `Quality`. Of the metrics it has
     `accuracy`, or `mae` and `rmse`."""
 
@@ -61,7 +61,7 @@ class QualityOutcome(TypedDict, total=False):
     reason: str
 
 
-class DecisionOutcome(TypedDict):
+class DecisionResult(TypedDict):
     """What `decide_retraining` returns."""
 
     retrain: bool
@@ -69,16 +69,16 @@ class DecisionOutcome(TypedDict):
     drift_report: str | None
 
 
-class MonitorOutcome(TypedDict):
+class MonitorResult(TypedDict):
     """What `run_monitor` returns."""
 
-    drift: DriftOutcome
-    quality: QualityOutcome
+    drift: DriftResult
+    quality: QualityResult
     retrain: bool
     reason: str
 
 
-def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftOutcome:
+def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftResult:
     """Compare the predictions since the last verdict with the champion's training data.
 
     A change of the champion that was made by hand is first written to the ledger. Raises NoChampion,
@@ -88,7 +88,7 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftOu
     reconcile_ledger(settings, database, use_case)
     report = _find_or_measure_report(settings, database, use_case, as_of)
     logger.info("%s", report.reason)
-    return DriftOutcome(
+    return DriftResult(
         drift_report=report.id,
         model_version=report.model_version,
         predictions=report.row_count,
@@ -98,7 +98,7 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftOu
     )
 
 
-def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> QualityOutcome:
+def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> QualityResult:
     """Measure what the champion's answers were worth, as far as their outcomes are known; the result is added
     to the drift report of the moment.
 
@@ -112,10 +112,10 @@ def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> Quali
         quality = measure_prediction_quality(database, load_use_case(use_case, settings), report)
         add_quality(database, report, quality)
     logger.info("%s", quality.reason)
-    return _build_quality_outcome(report, quality)
+    return _build_quality_result(report, quality)
 
 
-def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> DecisionOutcome:
+def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> DecisionResult:
     """Decide whether to retrain, and record the decision with its reason, also when it is "no, because ...".
 
     Raises what `measure_drift` raises.
@@ -145,19 +145,17 @@ def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> Dec
             ),
         )
     logger.info("retrain: %s", decision.reason)
-    return DecisionOutcome(
+    return DecisionResult(
         retrain=decision.retrain, reason=decision.reason, drift_report=decision.drift_report_id
     )
 
 
-def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorOutcome:
+def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorResult:
     """Measure drift, measure quality and decide, in this order. Raises what `measure_drift` raises."""
     drift = measure_drift(settings, use_case, as_of)
     quality = measure_quality(settings, use_case, as_of)
     decision = decide_retraining(settings, use_case, as_of)
-    return MonitorOutcome(
-        drift=drift, quality=quality, retrain=decision["retrain"], reason=decision["reason"]
-    )
+    return MonitorResult(drift=drift, quality=quality, retrain=decision["retrain"], reason=decision["reason"])
 
 
 def _find_or_measure_report(
@@ -173,17 +171,15 @@ def _find_or_measure_report(
     return report
 
 
-def _build_quality_outcome(report: DriftReport, quality: Quality) -> QualityOutcome:
-    outcome = QualityOutcome(
-        drift_report=report.id, predictions=quality.predictions, labelled=quality.labelled
-    )
+def _build_quality_result(report: DriftReport, quality: Quality) -> QualityResult:
+    result = QualityResult(drift_report=report.id, predictions=quality.predictions, labelled=quality.labelled)
     if "accuracy" in quality.metrics:
-        outcome["accuracy"] = quality.metrics["accuracy"]
+        result["accuracy"] = quality.metrics["accuracy"]
     if "mae" in quality.metrics:
-        outcome["mae"] = quality.metrics["mae"]
+        result["mae"] = quality.metrics["mae"]
     if "rmse" in quality.metrics:
-        outcome["rmse"] = quality.metrics["rmse"]
-    outcome["prediction_psi"] = quality.prediction_psi
-    outcome["answers"] = dict(quality.answers)
-    outcome["reason"] = quality.reason
-    return outcome
+        result["rmse"] = quality.metrics["rmse"]
+    result["prediction_psi"] = quality.prediction_psi
+    result["answers"] = dict(quality.answers)
+    result["reason"] = quality.reason
+    return result

@@ -23,7 +23,7 @@ from evergreen.usecases import load_use_case
 logger = logging.getLogger(__name__)
 
 
-class UpkeepOutcome(TypedDict):
+class UpkeepResult(TypedDict):
     """What one upkeep changed, JSON-able.
 
     `as_of` and `history_from` are ISO text in UTC. Partitions are named by day, such as `p20260131`.
@@ -39,7 +39,7 @@ class UpkeepOutcome(TypedDict):
     history_from: str | None
 
 
-def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepOutcome:
+def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepResult:
     """Maintain the partitions of the prediction log and prune the history, as of a moment (aware).
 
     It needs no champion and no logged predictions. Tables that do not exist yet are left out, and a second
@@ -52,7 +52,7 @@ def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepOutc
     if sa.inspect(database).has_table(declared.prediction_table):
         partitions = maintain_partitions(database, declared, as_of)
     history = prune_history(database, declared, settings.history_days, as_of)
-    outcome = UpkeepOutcome(
+    result = UpkeepResult(
         use_case=use_case,
         as_of=as_of.isoformat(),
         partitions_added=partitions["added"],
@@ -60,20 +60,20 @@ def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepOutc
         versions_pruned=history["deleted"],
         history_from=history["history_from"],
     )
-    logger.info("%s: %s", use_case, describe_upkeep(outcome))
-    return outcome
+    logger.info("%s: %s", use_case, describe_upkeep(result))
+    return result
 
 
-def describe_upkeep(outcome: UpkeepOutcome) -> str:
+def describe_upkeep(result: UpkeepResult) -> str:
     """An upkeep's changes in one line of text."""
-    pruned = sum(outcome["versions_pruned"].values())
-    if outcome["history_from"] is None:
+    pruned = sum(result["versions_pruned"].values())
+    if result["history_from"] is None:
         history = "no row version pruned (EVERGREEN_HISTORY_DAYS is 0: all are kept)"
     else:
-        history = f"{pruned:,} row versions that ended before {outcome['history_from'][:10]} pruned"
+        history = f"{pruned:,} row versions that ended before {result['history_from'][:10]} pruned"
     return (
-        f"partitions of the prediction log: {_describe_days(outcome['partitions_added'])} added,"
-        f" {_describe_days(outcome['partitions_dropped'])} dropped; {history}"
+        f"partitions of the prediction log: {_describe_days(result['partitions_added'])} added,"
+        f" {_describe_days(result['partitions_dropped'])} dropped; {history}"
     )
 
 

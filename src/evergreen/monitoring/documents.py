@@ -16,7 +16,7 @@ METRICS = ("accuracy", "mae", "rmse")
 _LARGEST = 5
 
 
-class FeatureDriftJson(TypedDict):
+class FeatureDriftDocument(TypedDict):
     """A `FeatureDrift` as JSON."""
 
     feature: str
@@ -29,7 +29,7 @@ class FeatureDriftJson(TypedDict):
     current: list[int]
 
 
-class QualityJson(TypedDict, total=False):
+class QualityDocument(TypedDict, total=False):
     """A `Quality` as JSON: of the metrics `accuracy`, or `mae` and `rmse`."""
 
     predictions: int
@@ -42,12 +42,12 @@ class QualityJson(TypedDict, total=False):
     reason: str
 
 
-class ReportJson(TypedDict, total=False):
+class DriftReportDocument(TypedDict, total=False):
     """The column `drift_report.report`; `quality` is there once it has been measured."""
 
     reason: str
-    features: list[FeatureDriftJson]
-    quality: QualityJson
+    features: list[FeatureDriftDocument]
+    quality: QualityDocument
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class FeatureDrift:
     reference: tuple[int, ...]
     current: tuple[int, ...]
 
-    def to_json(self) -> FeatureDriftJson:
+    def to_json(self) -> FeatureDriftDocument:
         """The feature's entry in `drift_report.report`."""
-        return FeatureDriftJson(
+        return FeatureDriftDocument(
             feature=self.feature,
             psi=self.psi,
             chance=self.chance,
@@ -82,7 +82,7 @@ class FeatureDrift:
         )
 
     @classmethod
-    def from_json(cls, document: FeatureDriftJson) -> FeatureDrift:
+    def from_json(cls, document: FeatureDriftDocument) -> FeatureDrift:
         """The inverse of `to_json`; reports of earlier versions may lack fields."""
         return cls(
             feature=document["feature"],
@@ -113,9 +113,9 @@ class Quality:
     answers: Mapping[str, float]
     reason: str
 
-    def to_json(self) -> QualityJson:
+    def to_json(self) -> QualityDocument:
         """The entry `quality` in `drift_report.report`."""
-        document = QualityJson(predictions=self.predictions, labelled=self.labelled)
+        document = QualityDocument(predictions=self.predictions, labelled=self.labelled)
         if "accuracy" in self.metrics:
             document["accuracy"] = self.metrics["accuracy"]
         if "mae" in self.metrics:
@@ -128,7 +128,7 @@ class Quality:
         return document
 
     @classmethod
-    def from_json(cls, document: QualityJson) -> Quality:
+    def from_json(cls, document: QualityDocument) -> Quality:
         """The inverse of `to_json`."""
         metrics = {
             "accuracy": document.get("accuracy"),
@@ -172,9 +172,11 @@ class DriftReport:
         """The PSI of the five features that drifted most, by name."""
         return {feature.feature: feature.psi for feature in self.features[:_LARGEST]}
 
-    def to_json(self) -> ReportJson:
+    def to_json(self) -> DriftReportDocument:
         """The document for the column `drift_report.report`; the other fields have columns of their own."""
-        document = ReportJson(reason=self.reason, features=[feature.to_json() for feature in self.features])
+        document = DriftReportDocument(
+            reason=self.reason, features=[feature.to_json() for feature in self.features]
+        )
         if self.quality is not None:
             document["quality"] = self.quality.to_json()
         return document

@@ -12,7 +12,7 @@ from typing import cast
 
 import sqlalchemy as sa
 
-from evergreen.monitoring.documents import DriftReport, FeatureDrift, Quality, ReportJson
+from evergreen.monitoring.documents import DriftReport, DriftReportDocument, FeatureDrift, Quality
 from evergreen.store.records import drift_report as table
 
 
@@ -48,7 +48,7 @@ def _build_row(report: DriftReport) -> table.DriftReport:
 
 
 def _parse_report(row: table.DriftReport) -> DriftReport:
-    document = cast("ReportJson", row.report)
+    document = cast("DriftReportDocument", row.report)
     quality = document.get("quality")
     return DriftReport(
         id=row.id,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from evergreen.loop.upkeep import UpkeepOutcome, describe_upkeep
+from evergreen.loop.upkeep import UpkeepResult, describe_upkeep
 
 
 def build_outcome(
     added: list[str], dropped: list[str], pruned: dict[str, int], history_from: str | None
-) -> UpkeepOutcome:
-    return UpkeepOutcome(
+) -> UpkeepResult:
+    return UpkeepResult(
         use_case="toy",
         as_of="2026-08-01T12:00:00+00:00",
         partitions_added=added,

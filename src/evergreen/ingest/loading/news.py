@@ -28,7 +28,7 @@ def insert_changed_rows(
     identity = [*names, EVENT_TIME]
     values = [name for name in columns if name not in identity]
     new = sa.table(INCOMING_TABLE, *(sa.column(name) for name in columns)).alias("n")
-    stored, version = table.alias("k"), table.alias("v")
+    existing, version = table.alias("k"), table.alias("v")
     last_ingested_at = (
         sa.select(version.c[declared.INGESTED_AT])
         .where(*(version.c[name] == new.c[name] for name in identity))
@@ -38,18 +38,18 @@ def insert_changed_rows(
         .scalar_subquery()
     )
     same_row = sa.and_(
-        *(stored.c[name] == new.c[name] for name in identity),
-        stored.c[declared.INGESTED_AT] == last_ingested_at,
+        *(existing.c[name] == new.c[name] for name in identity),
+        existing.c[declared.INGESTED_AT] == last_ingested_at,
     )
-    unchanged = sa.and_(*(stored.c[name].op("<=>", is_comparison=True)(new.c[name]) for name in values))
+    unchanged = sa.and_(*(existing.c[name].op("<=>", is_comparison=True)(new.c[name]) for name in values))
     changed_rows = (
         sa.select(
             *(new.c[name] for name in identity),
             sa.literal(to_naive_utc(as_of), declared.build_moment_type()),
             *(new.c[name] for name in values),
         )
-        .select_from(new.outerjoin(stored, same_row))
-        .where(sa.or_(stored.c[identity[0]].is_(None), sa.not_(unchanged)))
+        .select_from(new.outerjoin(existing, same_row))
+        .where(sa.or_(existing.c[identity[0]].is_(None), sa.not_(unchanged)))
     )
     statement = sa.dialects.mysql.insert(table).from_select(
         [*identity, declared.INGESTED_AT, *values], changed_rows
@@ -65,12 +65,12 @@ def count_stored_rows(
     """How many of the incoming rows the table has with `as_of` as `ingested_at`."""
     identity = [*names, EVENT_TIME]
     new = sa.table(INCOMING_TABLE, *(sa.column(name) for name in identity)).alias("n")
-    stored = table.alias("k")
+    existing = table.alias("k")
     same_moment = sa.and_(
-        *(stored.c[name] == new.c[name] for name in identity),
-        stored.c[declared.INGESTED_AT] == to_naive_utc(as_of),
+        *(existing.c[name] == new.c[name] for name in identity),
+        existing.c[declared.INGESTED_AT] == to_naive_utc(as_of),
     )
-    count = sa.select(sa.func.count()).select_from(new.join(stored, same_moment))
+    count = sa.select(sa.func.count()).select_from(new.join(existing, same_moment))
     return int(connection.execute(count).scalar_one())
 
 

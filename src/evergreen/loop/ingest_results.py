@@ -13,7 +13,7 @@ class RunIdentity(TypedDict):
     as_of: str
 
 
-class ExtractOutcome(RunIdentity):
+class ExtractResult(RunIdentity):
     """What `extract_source_rows` returns: the number of raw rows by part.
 
     `rows_loaded` (0), `unchanged` (true) and `said` (the reason in words) are there only where there was
@@ -26,7 +26,7 @@ class ExtractOutcome(RunIdentity):
     said: NotRequired[str]
 
 
-class ValidateOutcome(RunIdentity):
+class ValidateResult(RunIdentity):
     """What `validate_staged_rows` returns: the rows by part that may be loaded, the number of those that
     broke a check where the contract lets the others load, and the number of those held back for a later
     run."""
@@ -36,7 +36,7 @@ class ValidateOutcome(RunIdentity):
     held_back: int
 
 
-class LoadOutcome(RunIdentity):
+class LoadResult(RunIdentity):
     """What `load_clean_rows` and `run_ingest` return.
 
     `rows_in` rows were read. `loaded` has, by part, the rows of the store that belong to this run, and
