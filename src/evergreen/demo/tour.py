@@ -29,7 +29,9 @@ from evergreen.store.online.vectors import read_latest_rows
 from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.usecase import UseCase
 
+# Requests in each of the stages that predict.
 PREDICTION_COUNT = 2_000
+# How long to wait for a DAG run, and for the last rows of the prediction log.
 RUN_SECONDS = 900.0
 LOG_SECONDS = 30.0
 

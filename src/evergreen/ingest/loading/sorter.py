@@ -205,7 +205,7 @@ class RowSorter:
         # For each row, the number of its group: the rows of one identity in one input.
         group = (~same_input).cumsum()
         groups = group[differs]
-        # A group of n rows that differ has n - 1 pairs of neighbours, so each group that is new adds one.
+        # Each pair of neighbours that differ counts one row, and each group one more, for its first row.
         new_groups = len(set(groups.tolist()) - ({0} if is_counted and same_input[0] else set()))
         self.differing += int(differs.sum()) + new_groups
         self._add_examples("differing", table, differs)
@@ -242,7 +242,7 @@ class _Run:
     """A sorted run, read from its file some batches at a time, about `size` bytes."""
 
     def __init__(self, path: Path, by: Sequence[str], size: int) -> None:
-        # Not memory-mapped: pages of a map count as the process's memory.
+        # Not memory-mapped, because pages of a map count as memory of the process.
         self._file = pa.OSFile(str(path), "rb")
         self._reader = pa.ipc.open_file(self._file)
         self._by = by
