@@ -87,20 +87,20 @@ class PartCleaner:
         tally.held_back += held_back
         return due
 
-    def report(self, loaded: LoadedPart | None = None) -> Report:
+    def build_report(self, loaded: LoadedPart | None = None) -> Report:
         """The outcome of the checks so far; with `loaded` also that of the checks made during the load."""
         if loaded is None:
             return self._checker.finish(left_out=self.held_back)
-        return self._build_report(loaded.failures, loaded.left_out)
+        return self._finish_report(loaded.failures, loaded.left_out)
 
-    def full_report(self) -> Report:
+    def build_full_report(self) -> Report:
         """The report with repeated, corrected and duplicate keys, without a load: it takes another pass over
         the sorted rows."""
         for _ in self.sorter.merged():
             pass
-        return self._build_report(self.sorter.failures(), self.sorter.left_out)
+        return self._finish_report(self.sorter.failures(), self.sorter.left_out)
 
-    def rejected(self) -> Iterator[RejectedRow]:
+    def read_rejected_rows(self) -> Iterator[RejectedRow]:
         """The rows that broke a row-level check, where the contract lets the others load."""
         if self._rejected_path.exists():
             with self._rejected_path.open(encoding="utf-8") as lines:
@@ -108,7 +108,7 @@ class PartCleaner:
                     row = json.loads(line)
                     yield RejectedRow(row["row"], tuple(row["reasons"]), row["content"])
 
-    def _build_report(self, failures: Iterable[Failure], left_out: int) -> Report:
+    def _finish_report(self, failures: Iterable[Failure], left_out: int) -> Report:
         return self._checker.finish(list(failures), left_out=self.held_back + left_out)
 
     def _write_rejected_rows(self, rejected: list[RejectedRow]) -> None:

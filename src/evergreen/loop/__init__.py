@@ -1,8 +1,8 @@
 """The verbs of the loop, a module each: ingest, train, deploy, monitor, score, upkeep and others.
 
 A verb has one function per Airflow task. Each function takes the settings first, then names, ids and moments,
-and returns a small JSON-able document; a second call for the same moment has the same result. The modules load
-pandas, MLflow and the like, so the command line and the DAG files import them only when a verb runs.
+and returns a small JSON-able document; a second call for the same moment has the same result. The modules
+load pandas, MLflow and the like, so the command line and the DAG files import them only when a verb runs.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def validate_staged_rows(settings: Settings, ingest_run: str) -> ValidateResult:
         open_part_cleaners(use_case, run.as_of, inputs, usual_rows) as cleaners,
     ):
         inputs = clean_readings(cleaners, inputs, _read_staged_readings(database, run, inputs))
-        reports |= {name: cleaner.full_report() for name, cleaner in cleaners.items()}
+        reports |= {name: cleaner.build_full_report() for name, cleaner in cleaners.items()}
         refuse_broken_parts(run, reports)
         report = RunReport(reports)
         with database.begin() as connection:
@@ -196,9 +196,9 @@ def run_ingest(
         ):
             readings = ((reading.number, reading.batches()) for reading in ingest.plan.readings)
             inputs = clean_readings(cleaners, inputs, readings, progress)
-            if not all(cleaner.report().ok for cleaner in cleaners.values()):
+            if not all(cleaner.build_report().ok for cleaner in cleaners.values()):
                 # Nothing will be loaded, so the checks that a load would make are made here.
-                reports |= {name: cleaner.full_report() for name, cleaner in cleaners.items()}
+                reports |= {name: cleaner.build_full_report() for name, cleaner in cleaners.items()}
                 refuse_broken_parts(run, reports)
             loaded_parts, inputs = _load_and_judge(database, ingest.use_case, run, inputs, cleaners, reports)
         log_reports(reports)
@@ -226,7 +226,7 @@ def _load_and_judge(
 
     def judge(parts: Mapping[str, LoadedPart]) -> RunColumns:
         loaded_parts.update(parts)
-        reports.update({name: cleaner.report(parts[name]) for name, cleaner in cleaners.items()})
+        reports.update({name: cleaner.build_report(parts[name]) for name, cleaner in cleaners.items()})
         refuse_broken_parts(run, reports)
         return {
             "rows_in": inputs.rows,
@@ -240,7 +240,7 @@ def _load_and_judge(
         use_case,
         run.id,
         {name: cleaner.sorter for name, cleaner in cleaners.items()},
-        rejected={name: cleaner.rejected() for name, cleaner in cleaners.items()},
+        rejected={name: cleaner.read_rejected_rows() for name, cleaner in cleaners.items()},
         judge=judge,
     )
     return loaded_parts, _mark_loaded(inputs, loaded_parts)
