@@ -59,7 +59,7 @@ def run_demo(
     verified = False
     report_path = home / "demo.json"
     try:
-        with tour.running(), ExitStack() as stack:
+        with tour.running(), ExitStack() as exit_stack:
             if bring_up:
                 with tour.stage("the stack comes up") as stage:
                     stage.trace.command = "evergreen status"
@@ -70,7 +70,7 @@ def run_demo(
                     stage.happened = f"{len(stack_status.processes)} servers running, healthy"
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
-                stack.enter_context(hold_demo_lock(settings, name))
+                exit_stack.enter_context(hold_demo_lock(settings, name))
                 source = build_upstream(settings, use_case, file, timeline)
                 stage.happened = reset_demo(settings, use_case, source, erase=erase)
             if bring_up and (status := find_outdated_service(settings, use_case)):
