@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,7 @@ with import_on_use(__name__):
     from evergreen.loop import ingest as ingesting
     from evergreen.loop import monitor as monitoring
     from evergreen.loop import score as scoring
+    from evergreen.loop import upkeep as upkeeping
     from evergreen.sources import connections
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ def run_verb(
         train_locally(settings, use_case, as_of, "manual", as_json)
         return
     when = parse_moment(as_of) if as_of else datetime.now(UTC)
+    outcome: Mapping[str, Any]
     title = f"{verb} {use_case} as of {when:%Y-%m-%d %H:%M} UTC"
     with err.status(title) as status_line:
         match verb:
@@ -110,6 +113,21 @@ def run_verb(
             case Verb.score:
                 outcome = dict(scoring.run_score(settings, use_case, when))
     show_facts(outcome, as_json, lambda: _render_verb_result(outcome))
+
+
+@app.command()
+def upkeep(use_case: UseCaseName, as_json: AsJson = False) -> None:
+    """Maintain a use case's tables: partitions of the prediction log, and pruning of the history.
+
+    Partitions are added a week ahead and dropped after the declared retention; versions of overwritten rows
+    are deleted after `EVERGREEN_HISTORY_DAYS` days. The DAG `USE_CASE__upkeep` does the same every day. It
+    needs no champion, and the same command again changes nothing.
+
+    Example: `evergreen upkeep credit_score`
+    """
+    with err.status(f"upkeep {use_case}"):
+        outcome = upkeeping.run_upkeep(load_settings(), use_case, datetime.now(UTC))
+    show_facts(outcome, as_json, lambda: Text(upkeeping.describe_upkeep(outcome)))
 
 
 @app.command("score")
@@ -252,7 +270,7 @@ def show_demo(
         print_json(report)
 
 
-def _render_verb_result(outcome: dict[str, Any]) -> RenderableType:
+def _render_verb_result(outcome: Mapping[str, Any]) -> RenderableType:
     """A verb's result as lines, after the sentence that it comes with, if any."""
     facts = {name: value for name, value in outcome.items() if name != "said"}
     text = outcome.get("said", "")
