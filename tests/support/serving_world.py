@@ -34,7 +34,7 @@ from evergreen.stack.processes.ports import LOOPBACK, find_free_port
 from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.store.records.ingest_run import start_ingest
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from support import own_servers

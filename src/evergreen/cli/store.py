@@ -69,7 +69,7 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     """
     from evergreen.cli.tables import render_changes
     from evergreen.store.connection.database import get_engine
-    from evergreen.store.tables.declared import describe_remedy
+    from evergreen.store.tables.compare import describe_remedy
     from evergreen.store.tables.evolve import diff_tables
     from evergreen.usecases import load_use_case
 

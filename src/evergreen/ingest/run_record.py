@@ -66,7 +66,7 @@ def open_ingest(
         find_last_load,
         start_ingest,
     )
-    from evergreen.store.tables.declared import create_tables
+    from evergreen.store.tables.create import create_tables
     from evergreen.store.tables.migrations import apply_migrations
 
     use_case = load_use_case(name, settings)

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from evergreen.store.tables.platform import INGEST_BATCH
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 # Well below the 16 MB that MariaDB takes in one packet as it comes, also when escaping doubles some bytes.
 CHUNK_BYTES = 6 * 1024 * 1024
-
-_BATCH = sa.table(
-    "ingest_batch",
-    *(sa.column(name) for name in ("ingest_run_id", "part", "chunk", "row_count", "payload")),
-)
 
 
 def append_staged_rows(engine: sa.Engine, run_id: str, part: str, number: int, table: pa.Table) -> int:
@@ -25,7 +22,7 @@ def append_staged_rows(engine: sa.Engine, run_id: str, part: str, number: int, t
     with engine.begin() as connection:
         for rows, payload in _split_into_chunks(table):
             connection.execute(
-                sa.insert(_BATCH).values(
+                sa.insert(INGEST_BATCH).values(
                     ingest_run_id=run_id, part=part, chunk=number, row_count=rows, payload=payload
                 )
             )
@@ -38,16 +35,16 @@ def read_staged_batches(engine: sa.Engine, run_id: str, part: str) -> Iterator[p
     import pyarrow.parquet as pq
 
     statement = (
-        sa.select(_BATCH.c.chunk, _BATCH.c.payload)
-        .where(_BATCH.c.ingest_run_id == run_id, _BATCH.c.part == part)
-        .order_by(_BATCH.c.chunk)
+        sa.select(INGEST_BATCH.c.chunk, INGEST_BATCH.c.payload)
+        .where(INGEST_BATCH.c.ingest_run_id == run_id, INGEST_BATCH.c.part == part)
+        .order_by(INGEST_BATCH.c.chunk)
         .limit(1)
     )
     last = -1
     # One chunk in memory at a time, and no connection kept open in between.
     while True:
         with engine.connect() as connection:
-            found = connection.execute(statement.where(_BATCH.c.chunk > last)).one_or_none()
+            found = connection.execute(statement.where(INGEST_BATCH.c.chunk > last)).one_or_none()
         if found is None:
             return
         last = found.chunk
@@ -56,7 +53,7 @@ def read_staged_batches(engine: sa.Engine, run_id: str, part: str) -> Iterator[p
 
 def drop_staged_rows(connection: sa.Connection, run_id: str) -> None:
     """Forget what is kept of a run, within the caller's transaction."""
-    connection.execute(sa.delete(_BATCH).where(_BATCH.c.ingest_run_id == run_id))
+    connection.execute(sa.delete(INGEST_BATCH).where(INGEST_BATCH.c.ingest_run_id == run_id))
 
 
 def drop_abandoned_rows(connection: sa.Connection, use_case: str, days: int = 7) -> None:

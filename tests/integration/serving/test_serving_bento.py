@@ -14,7 +14,7 @@ from evergreen.registry.models import set_champion
 from evergreen.serving.http.examples import draw_requests
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import count_predictions
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.create import create_tables
 from evergreen.usecases import load_use_case
 from support.listening import assert_listens_only_on
 from support.serving_world import World, environment, register_models, running

@@ -21,7 +21,7 @@ from evergreen.store.online.vectors import read_latest_rows, read_online_feature
 from evergreen.store.predictions import prediction_log
 from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions, read_predictions
 from evergreen.store.records.ingest_run import start_ingest, summarize_store
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.partitions import maintain_partitions
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, UseCase

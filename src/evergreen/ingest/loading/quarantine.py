@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from evergreen.store.tables.platform import QUARANTINE
+
 if TYPE_CHECKING:
     from evergreen.validation.checker import RejectedRow
 
-_QUARANTINE = sa.table(
-    "quarantine",
-    *(sa.column(name) for name in ("ingest_run_id", "part", "source_row", "reasons", "content")),
-)
 _ROWS = 500
 
 
@@ -24,12 +22,12 @@ def add_rejected_rows(
 ) -> int:
     """Keep those rows of one part of a run, in place of what was kept; how many. The transaction is the
     caller's."""
-    mine = (_QUARANTINE.c.ingest_run_id == run_id, _QUARANTINE.c.part == part)
-    connection.execute(sa.delete(_QUARANTINE).where(*mine))
+    mine = (QUARANTINE.c.ingest_run_id == run_id, QUARANTINE.c.part == part)
+    connection.execute(sa.delete(QUARANTINE).where(*mine))
     count = 0
     for rows in _split_into_groups(rejected):
         connection.execute(
-            sa.insert(_QUARANTINE),
+            sa.insert(QUARANTINE),
             [
                 {
                     "ingest_run_id": run_id,
@@ -50,10 +48,10 @@ def read_rejected_rows(
 ) -> list[dict[str, Any]]:
     """The first `limit` rows kept of a run, or of one of its parts, JSON-able:
     {"part", "row" (of the rows read, from 1), "reasons": [text], "content": {column: text or None}}."""
-    statement = sa.select(_QUARANTINE).where(_QUARANTINE.c.ingest_run_id == run_id)
+    statement = sa.select(QUARANTINE).where(QUARANTINE.c.ingest_run_id == run_id)
     if part is not None:
-        statement = statement.where(_QUARANTINE.c.part == part)
-    statement = statement.order_by(_QUARANTINE.c.part, _QUARANTINE.c.source_row).limit(limit)
+        statement = statement.where(QUARANTINE.c.part == part)
+    statement = statement.order_by(QUARANTINE.c.part, QUARANTINE.c.source_row).limit(limit)
     with engine.connect() as connection:
         return [
             {

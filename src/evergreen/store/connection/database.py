@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -117,37 +115,6 @@ def get_error_code(error: BaseException | None) -> int:
     original = getattr(error, "orig", None) or error
     arguments = getattr(original, "args", ())
     return arguments[0] if arguments and isinstance(arguments[0], int) else 0
-
-
-@contextmanager
-def hold_lock(connection: sa.Connection, name: str, seconds: float = 300.0) -> Iterator[None]:
-    """Hold the database-wide lock `name` meanwhile; the server frees it when the connection dies.
-
-    MariaDB's lock names have 192 characters: room for any database, any use case, and 70 more.
-    Raises StoreError when another session keeps it longer than `seconds`.
-    """
-    lock = {"name": _lock_name(connection, name)}
-    got = connection.execute(sa.text("SELECT GET_LOCK(:name, :seconds)"), {**lock, "seconds": seconds})
-    if got.scalar() != 1:
-        raise StoreError(
-            f"another session has been working on {name} for {seconds:.0f} s",
-            hint="wait for it, or end it: SHOW PROCESSLIST tells who it is",
-        )
-    try:
-        yield
-    finally:
-        if not connection.invalidated and not connection.closed:
-            connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), lock)
-
-
-def is_locked(connection: sa.Connection, name: str) -> bool:
-    """Whether some session holds the database-wide lock `name`."""
-    asked = sa.text("SELECT IS_USED_LOCK(:name)")
-    return connection.execute(asked, {"name": _lock_name(connection, name)}).scalar() is not None
-
-
-def _lock_name(connection: sa.Connection, name: str) -> str:
-    return f"evergreen.{connection.engine.url.database}.{name}"
 
 
 def _get_cached_engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engine:

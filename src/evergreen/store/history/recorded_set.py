@@ -13,17 +13,7 @@ from evergreen.errors import EmptyTrainingSet, HistoryExpired, StoreError, Store
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.history.query import Query, TableSelection, parse_query
 from evergreen.store.history.training_set import read_query
-
-_RUN = sa.table(
-    "training_run",
-    *map(
-        sa.column,
-        (
-            *("id", "use_case", "as_of", "status", "mlflow_run_id", "model_version", "started_at"),
-            *("dataset_query", "dataset_read_at", "dataset_digest", "dataset_rows"),
-        ),
-    ),
-)
+from evergreen.store.tables.platform import CATALOGUE_COLUMNS, RETIRED_COLUMN, TRAINING_RUN
 
 
 @dataclass(frozen=True)
@@ -40,7 +30,10 @@ def list_training_sets(engine: sa.Engine, use_case: str, limit: int = 20) -> lis
     """The last training runs of a use case, newest first, JSON-able: {"training_run", "mlflow_run",
     "model_version", "status", "as_of", "rows", "digest"}; what a run has not come to yet is None."""
     statement = (
-        sa.select(_RUN).where(_RUN.c.use_case == use_case).order_by(_RUN.c.started_at.desc()).limit(limit)
+        sa.select(TRAINING_RUN)
+        .where(TRAINING_RUN.c.use_case == use_case)
+        .order_by(TRAINING_RUN.c.started_at.desc())
+        .limit(limit)
     )
     with engine.connect() as connection:
         return [
@@ -119,8 +112,10 @@ def reproduce_training_set(engine: sa.Engine, run_id: str) -> dict[str, Any]:
 
 def _read_recorded_set(engine: sa.Engine, run_id: str) -> _RecordedSet:
     # The beginning of an id will do, as long as it is one run's.
-    ids = (_RUN.c.id, _RUN.c.mlflow_run_id)
-    statement = sa.select(_RUN).where(sa.or_(*(sa.func.left(each, len(run_id)) == run_id for each in ids)))
+    ids = (TRAINING_RUN.c.id, TRAINING_RUN.c.mlflow_run_id)
+    statement = sa.select(TRAINING_RUN).where(
+        sa.or_(*(sa.func.left(each, len(run_id)) == run_id for each in ids))
+    )
     with engine.connect() as connection:
         rows = connection.execute(statement.limit(2)).mappings().all()
     if len(rows) != 1 or not run_id:
@@ -155,20 +150,23 @@ def _read_recorded_set(engine: sa.Engine, run_id: str) -> _RecordedSet:
 
 def _rename_retired_columns(engine: sa.Engine, query: Query, read_at: datetime) -> Query:
     """The query with the present names of those columns that were retired after `read_at`."""
-    tables: sa.BindParameter[list[str]] = sa.bindparam("tables", list(query.tables), expanding=True)
+    retired, catalogue = RETIRED_COLUMN.c, CATALOGUE_COLUMNS.c
+    existing = sa.and_(
+        catalogue.table_schema == sa.func.database(),
+        catalogue.table_name == retired.table_name,
+        catalogue.column_name == retired.retired_as,
+    )
+    statement = (
+        sa.select(retired.table_name, retired.column_name, retired.retired_as)
+        .join_from(RETIRED_COLUMN, CATALOGUE_COLUMNS, existing)
+        .where(retired.table_name.in_(query.tables), retired.retired_at > to_naive_utc(read_at))
+        # Retired twice, and declared again between: the first after that moment held its values.
+        .order_by(retired.retired_at.desc())
+    )
     with engine.connect() as connection:
-        retired = connection.execute(
-            sa.text(
-                "SELECT r.table_name, r.column_name, r.retired_as FROM retired_column r"
-                " JOIN information_schema.columns c ON c.table_schema = DATABASE()"
-                " AND c.table_name = r.table_name AND c.column_name = r.retired_as"
-                # Retired twice, and declared again between: the first after that moment held its values.
-                " WHERE r.table_name IN :tables AND r.retired_at > :at ORDER BY r.retired_at DESC"
-            ).bindparams(tables),
-            {"at": to_naive_utc(read_at)},
-        ).all()
+        rows = connection.execute(statement).all()
     names: dict[str, dict[str, str]] = {}
-    for table, column, retired_as in retired:
+    for table, column, retired_as in rows:
         names.setdefault(table, {})[column] = retired_as
 
     def renamed(part: TableSelection) -> TableSelection:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from evergreen.store.connection.arrow import format_sql_literal, read_arrow
-from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.connection.missing import ignore_missing_table
 from evergreen.store.history.query import TableSelection
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.usecase import EVENT_TIME
@@ -28,24 +28,21 @@ def find_key_bounds(engine: sa.Engine, online: str, key: str, parts: int) -> lis
 
     Fewer, or none, where there are not enough different keys or no such table.
     """
-    found: list[Any] = []
-    with engine.connect() as connection:
-        try:
-            keys = connection.exec_driver_sql(f"SELECT COUNT(*) FROM `{online}`").scalar_one()  # noqa: S608
-            step = max(1, keys // parts)
-            while len(found) < parts - 1:
-                # One walk along the primary key in all, a step at a time.
-                after = f"WHERE `{key}` > {format_sql_literal(found[-1])}" if found else ""
-                row = connection.exec_driver_sql(
-                    f"SELECT `{key}` FROM `{online}` {after} ORDER BY `{key}` LIMIT 1 OFFSET {step - 1}"  # noqa: S608
-                ).first()
-                if row is None:
-                    break
-                found.append(row[0])
-        except sa.exc.ProgrammingError as error:
-            if get_error_code(error) != NO_SUCH_TABLE:
-                raise
-    return found
+    bounds: list[Any] = []
+    table = sa.table(online, sa.column(key))
+    column = table.c[key]
+    with engine.connect() as connection, ignore_missing_table():
+        keys = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+        step = max(1, keys // parts)
+        while len(bounds) < parts - 1:
+            # One walk along the primary key in all, a step at a time.
+            after = [column > bounds[-1]] if bounds else []
+            bound = sa.select(column).where(*after).order_by(column).limit(1).offset(step - 1)
+            row = connection.execute(bound).first()
+            if row is None:
+                break
+            bounds.append(row[0])
+    return bounds
 
 
 def read_key_ranges(

@@ -12,8 +12,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from evergreen.errors import KeyNotFound, StoreError
-from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.predictions.channels import CHANNELS, ONLINE
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import UseCase
@@ -43,8 +44,8 @@ def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Mapp
 
     A row holds prediction_id (UUIDv7), model_version, channel, keys, stored features, prediction, and maybe
     probability and probabilities (by class); what is left out is NULL. `parse_prediction_time` follows from
-    the id. Raises StoreError for an unknown field, SQLAlchemy's DataError for a value that its column cannot
-    hold.
+    the id. Raises StoreError for an unknown field or channel, SQLAlchemy's DataError for a value that its
+    column cannot hold.
     """
     table = declared.build_prediction_table(use_case)
     values: dict[str, dict[str, Any]] = {}
@@ -78,7 +79,7 @@ def read_predictions(
     use_case: UseCase,
     start: datetime,
     end: datetime,
-    channels: Sequence[str] = ("online",),
+    channels: Sequence[str] = (ONLINE,),
 ) -> pd.DataFrame:
     """Logged predictions with start < predicted_at <= end, oldest first.
 
@@ -106,7 +107,7 @@ def read_recent_inputs(
     names = [*use_case.entity.key_names, *(feature.name for feature in use_case.stored_features)]
     statement = (
         sa.select(*(table.c[name] for name in names))
-        .where(table.c.channel == "online", table.c.predicted_at <= to_naive_utc(until))
+        .where(table.c.channel == ONLINE, table.c.predicted_at <= to_naive_utc(until))
         .order_by(table.c.predicted_at.desc(), table.c.prediction_id.desc())
         .limit(limit)
     )
@@ -127,13 +128,8 @@ def count_predictions(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
     statement = sa.select(
         table.c.model_version, table.c.channel, sa.func.count(), sa.func.max(table.c.predicted_at)
     ).group_by(table.c.model_version, table.c.channel)
-    try:
-        with engine.connect() as connection:
-            rows = connection.execute(statement).all()
-    except sa.exc.ProgrammingError as error:
-        if get_error_code(error) != NO_SUCH_TABLE:
-            raise
-        rows = []
+    with engine.connect() as connection:
+        rows = execute_if_table_exists(connection, statement)
     by_version: dict[str, int] = {}
     by_channel: dict[str, int] = {}
     for version, channel, count, _ in sorted(rows, key=lambda row: row[0]):
@@ -180,6 +176,11 @@ def _build_log_row(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
         raise StoreError(
             f"{table.name} has no column {', '.join(stray)}",
             hint="log the use case's keys, stored features and the prediction's own fields",
+        )
+    if row.get("channel") not in CHANNELS:
+        raise StoreError(
+            f"{table.name} takes no predictions of the channel {row.get('channel')!r}",
+            hint=f"the channels are {', '.join(sorted(CHANNELS))}",
         )
     logged = {column.name: _to_plain_value(row.get(column.name)) for column in table.columns}
     moment = parse_prediction_time(str(row["prediction_id"]))

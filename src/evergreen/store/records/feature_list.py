@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.store.connection.times import to_aware_utc
-from evergreen.store.records.ingest_run import INGEST_RUN
 from evergreen.store.tables import declared
+from evergreen.store.tables.platform import CATALOGUE_COLUMNS, INGEST_RUN
 from evergreen.usecase import (
     EVENT_TIME,
     TIMELESS,
@@ -162,7 +162,7 @@ def _null_rate(rows: int, filled: int | None) -> float | None:
 
 def _read_columns(connection: sa.Connection, use_case: UseCase) -> dict[str, set[str]]:
     """The columns that are there, by table: the declaration may be ahead of the tables."""
-    catalogue = declared.CATALOGUE.c
+    catalogue = CATALOGUE_COLUMNS.c
     wanted = [*(table.name for table in declared.build_tables(use_case)), INGEST_RUN.name]
     statement = (
         sa.select(catalogue.table_name, catalogue.column_name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import statistics
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,26 +12,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.records.ingest_lock import is_interrupted
 from evergreen.store.tables import declared
 from evergreen.store.tables.declared import INGESTED_AT
+from evergreen.store.tables.platform import CATALOGUE_TABLES, INGEST_RUN
 from evergreen.usecase import EVENT_TIME, TIMELESS, FeatureView, Label, UseCase
 
 _NAMESPACE = uuid.UUID("8d0f5a1e-6a53-5f0e-9c55-0a4c1d6f7e21")
 
-INGEST_RUN = sa.table(
-    "ingest_run",
-    *(
-        sa.column(name)
-        for name in (
-            *("id", "use_case", "as_of", "interval_start", "source_override", "status", "rows_in"),
-            *("rows_loaded", "rows_rejected", "report", "digest", "started_at", "finished_at"),
-            *("inputs", "declaration", "code_version", "seconds"),
-        )
-    ),
-)
 _JSON = {"report", "inputs"}
 _MOMENTS = {"as_of", "interval_start", "started_at", "finished_at"}
 
@@ -144,13 +133,13 @@ def has_rows_of_run(engine: sa.Engine, use_case: UseCase, part: FeatureView | La
     )
     moment, ingested = to_naive_utc(run.as_of), table.c[INGESTED_AT]
     mine = sa.select(sa.literal(1)).where(ingested == moment if run.rows_loaded else ingested <= moment)
-    made = sa.text(
-        "SELECT create_time FROM information_schema.tables"
-        " WHERE table_schema = DATABASE() AND table_name = :name"
+    catalogue = CATALOGUE_TABLES.c
+    creation = sa.select(catalogue.create_time).where(
+        catalogue.table_schema == sa.func.database(), catalogue.table_name == table.name
     )
     with engine.connect() as connection:
-        born = connection.execute(made, {"name": table.name}).scalar()
-        if born is None or run.finished_at is None or to_aware_utc(born) > run.finished_at:
+        created = connection.execute(creation).scalar()
+        if created is None or run.finished_at is None or to_aware_utc(created) > run.finished_at:
             return False
         if connection.execute(mine.limit(1)).first() is None:
             return False
@@ -256,35 +245,26 @@ def summarize_store(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
 
 def _measure_table(connection: sa.Connection, table: sa.Table) -> dict[str, Any]:
     statement = sa.select(sa.func.count(), sa.func.max(table.c[EVENT_TIME])).select_from(table)
-    found = _read_first_row(connection, statement)
-    rows, newest = (found[0], found[1]) if found else (0, None)
+    result = execute_if_table_exists(connection, statement)
+    rows, newest = result[0] if result else (0, None)
     return {"rows": rows, "newest_event_time": to_aware_utc(newest).isoformat() if newest else None}
 
 
 def _describe_last_ingest(connection: sa.Connection, use_case: UseCase) -> dict[str, Any] | None:
     columns = INGEST_RUN.c
-    found = _read_first_row(
+    result = execute_if_table_exists(
         connection,
         sa.select(columns.as_of, columns.status, columns.rows_loaded, columns.id)
         .where(columns.use_case == use_case.name)
         .order_by(columns.started_at.desc())
         .limit(1),
     )
-    if not found:
+    if not result:
         return None
-    status = "interrupted" if is_interrupted(connection, found[3], found[1]) else found[1]
-    return {"as_of": to_aware_utc(found[0]).isoformat(), "status": status, "rows_loaded": found[2]}
-
-
-def _read_first_row(connection: sa.Connection, statement: Any) -> Sequence[Any] | None:
-    """The first row, or None; also None while the table does not exist."""
-    try:
-        found: Sequence[Any] | None = connection.execute(statement).first()
-        return found
-    except sa.exc.ProgrammingError as error:
-        if get_error_code(error) != NO_SUCH_TABLE:
-            raise
-        return None
+    as_of, status, rows_loaded, run_id = result[0]
+    if is_interrupted(connection, run_id, status):
+        status = "interrupted"
+    return {"as_of": to_aware_utc(as_of).isoformat(), "status": status, "rows_loaded": rows_loaded}
 
 
 def _parse_run(row: sa.RowMapping) -> IngestRun:

@@ -13,31 +13,8 @@ import sqlalchemy as sa
 
 from evergreen.errors import TrainingError
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.tables.platform import TRAINING_RUN
 
-TRAINING_RUN_TABLE = sa.table(
-    "training_run",
-    *(
-        sa.column(name)
-        for name in (
-            "id",
-            "use_case",
-            "as_of",
-            "reason",
-            "status",
-            "dataset_digest",
-            "dataset_rows",
-            "dataset_query",
-            "dataset_read_at",
-            "params",
-            "metrics",
-            "verdict",
-            "mlflow_run_id",
-            "model_version",
-            "started_at",
-            "finished_at",
-        )
-    ),
-)
 _JSON = ("dataset_query", "params", "metrics", "verdict")
 _MOMENTS = ("as_of", "dataset_read_at", "started_at", "finished_at")
 _REASON_LENGTH = 255
@@ -93,14 +70,8 @@ def start_training_run(engine: sa.Engine, use_case: str, as_of: datetime, reason
         "started_at": to_naive_utc(datetime.now(UTC)),
     }
     with engine.begin() as connection:
-        connection.execute(
-            sa.text(
-                "INSERT INTO training_run (id, use_case, as_of, reason, status, started_at)"
-                " VALUES (:id, :use_case, :as_of, :reason, :status, :started_at)"
-                " ON DUPLICATE KEY UPDATE id = id"
-            ),
-            values,
-        )
+        insert = sa.dialects.mysql.insert(TRAINING_RUN).values(**values)
+        connection.execute(insert.on_duplicate_key_update(id=TRAINING_RUN.c.id))
     return get_training_run(engine, compute_training_run_id(use_case, as_of))
 
 
@@ -108,7 +79,7 @@ def get_training_run(engine: sa.Engine, training_run: str) -> TrainingRun:
     """That training run. Raises TrainingError when there is none."""
     with engine.connect() as connection:
         row = connection.execute(
-            sa.select(TRAINING_RUN_TABLE).where(TRAINING_RUN_TABLE.c.id == training_run)
+            sa.select(TRAINING_RUN).where(TRAINING_RUN.c.id == training_run)
         ).one_or_none()
     if row is None:
         raise TrainingError(
@@ -119,13 +90,11 @@ def get_training_run(engine: sa.Engine, training_run: str) -> TrainingRun:
 
 def get_run_of_version(engine: sa.Engine, use_case: str, version: int) -> TrainingRun:
     """The training that made that version. Raises TrainingError when none is on record."""
-    wanted = sa.select(TRAINING_RUN_TABLE).where(
-        TRAINING_RUN_TABLE.c.use_case == use_case, TRAINING_RUN_TABLE.c.model_version == version
+    wanted = sa.select(TRAINING_RUN).where(
+        TRAINING_RUN.c.use_case == use_case, TRAINING_RUN.c.model_version == version
     )
     with engine.connect() as connection:
-        row = connection.execute(
-            wanted.order_by(TRAINING_RUN_TABLE.c.started_at.desc()).limit(1)
-        ).one_or_none()
+        row = connection.execute(wanted.order_by(TRAINING_RUN.c.started_at.desc()).limit(1)).one_or_none()
     if row is None:
         raise TrainingError(
             f"no training of {use_case} on record made version {version}",
@@ -137,13 +106,13 @@ def get_run_of_version(engine: sa.Engine, use_case: str, version: int) -> Traini
 def find_unfinished_run(engine: sa.Engine, use_case: str, besides: str) -> TrainingRun | None:
     """The training of that use case that began last and has not ended, other than `besides`."""
     wanted = (
-        sa.select(TRAINING_RUN_TABLE)
+        sa.select(TRAINING_RUN)
         .where(
-            TRAINING_RUN_TABLE.c.use_case == use_case,
-            TRAINING_RUN_TABLE.c.id != besides,
-            TRAINING_RUN_TABLE.c.status.not_in((*_ENDS, "waiting")),
+            TRAINING_RUN.c.use_case == use_case,
+            TRAINING_RUN.c.id != besides,
+            TRAINING_RUN.c.status.not_in((*_ENDS, "waiting")),
         )
-        .order_by(TRAINING_RUN_TABLE.c.started_at.desc())
+        .order_by(TRAINING_RUN.c.started_at.desc())
         .limit(1)
     )
     with engine.connect() as connection:
@@ -154,12 +123,12 @@ def find_unfinished_run(engine: sa.Engine, use_case: str, besides: str) -> Train
 def find_waiting_run(engine: sa.Engine, use_case: str) -> TrainingRun | None:
     """The newest training of that use case whose version passed and waits for a person's answer."""
     wanted = (
-        sa.select(TRAINING_RUN_TABLE)
+        sa.select(TRAINING_RUN)
         .where(
-            TRAINING_RUN_TABLE.c.use_case == use_case,
-            TRAINING_RUN_TABLE.c.status.in_(("registered", "waiting")),
+            TRAINING_RUN.c.use_case == use_case,
+            TRAINING_RUN.c.status.in_(("registered", "waiting")),
         )
-        .order_by(TRAINING_RUN_TABLE.c.model_version.desc())
+        .order_by(TRAINING_RUN.c.model_version.desc())
     )
     with engine.connect() as connection:
         found = [_parse_run(row) for row in connection.execute(wanted)]
@@ -184,7 +153,5 @@ def update_training_run(engine: sa.Engine, training_run: str, **fields: Any) -> 
         else:
             values[name] = to_naive_utc(value) if isinstance(value, datetime) else value
     with engine.begin() as connection:
-        connection.execute(
-            TRAINING_RUN_TABLE.update().where(TRAINING_RUN_TABLE.c.id == training_run).values(**values)
-        )
+        connection.execute(TRAINING_RUN.update().where(TRAINING_RUN.c.id == training_run).values(**values))
     return get_training_run(engine, training_run)

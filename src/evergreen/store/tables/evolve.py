@@ -20,10 +20,19 @@ from sqlalchemy.dialects import mysql
 
 from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.store.connection import faults
-from evergreen.store.connection.database import get_error_code, hold_lock
-from evergreen.store.tables import declared as tables
-from evergreen.store.tables.declared import RESERVED_PREFIX, Change, compare_tables
+from evergreen.store.connection.database import get_error_code
+from evergreen.store.connection.locks import hold_lock
+from evergreen.store.tables.compare import (
+    RESERVED_PREFIX,
+    Change,
+    compare_tables,
+    describe_alternatives,
+)
+from evergreen.store.tables.create import add_tables_and_columns
+from evergreen.store.tables.declared import build_tables
+from evergreen.store.tables.migrate_generated import apply_pending_migrations, find_pending_migrations
 from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.platform import CATALOGUE_COLUMNS, RETIRED_COLUMN
 from evergreen.store.tables.table_state import count_change
 from evergreen.usecase import UseCase
 
@@ -34,11 +43,6 @@ _RETIRED_NAME = re.compile(rf"{_RETIRED}(\d+)_")
 
 _LOCK_SECONDS = 120
 _EXAMPLES = 3
-
-_RETIRED_COLUMN = sa.table(
-    "retired_column",
-    *map(sa.column, ("table_name", "column_name", "retired_as", "column_type", "retired_at")),
-)
 
 
 def diff_tables(engine: sa.Engine, use_case: UseCase) -> list[Change]:
@@ -74,7 +78,7 @@ def apply_declaration(
     """
     apply_migrations(engine)
     with engine.connect() as connection:
-        if not compare_tables(connection, use_case):
+        if not compare_tables(connection, use_case) and not find_pending_migrations(connection, use_case):
             return []
         with (
             hold_lock(connection, f"ingest.{use_case.name}"),
@@ -84,6 +88,7 @@ def apply_declaration(
             changes = compare_tables(connection, use_case)
             _refuse_changes(connection, use_case, changes, allow_destructive)
             with _translate_errors(use_case):
+                apply_pending_migrations(connection, use_case)
                 for change in changes:
                     _apply_change(connection, use_case, change)
     return changes
@@ -97,7 +102,7 @@ def _refuse_changes(
         if change.key:
             raise SchemaMismatch(
                 f"{change}; a key cannot be changed: it says what every row is about",
-                hint=tables.describe_alternatives(use_case.name),
+                hint=describe_alternatives(use_case.name),
             )
     lasting = [change for change in changes if not change.additive]
     if lasting and not allowed:
@@ -127,15 +132,17 @@ def _refuse_empty(connection: sa.Connection, use_case: UseCase, change: Change) 
         raise SchemaMismatch(
             f"{change}; it may not be empty, and {lost:,} rows would have no value: {values}",
             hint="a column of another name in the source is said by column=...; else"
-            f" {tables.describe_alternatives(use_case.name)}",
+            f" {describe_alternatives(use_case.name)}",
         )
 
 
 def _apply_change(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
     """Make one change, tell those who keep copies of the table, and write down what was put aside."""
+    if change.kind == "migrate":
+        return  # the pending migrations were applied before
     if change.kind == "create table" or change.additive:
         columns = [change.column] if change.column else []
-        tables.add_tables_and_columns(connection, use_case, {change.table: columns})
+        add_tables_and_columns(connection, use_case, {change.table: columns})
     elif change.kind == "add":
         _alter_table(
             connection, change, f"ADD COLUMN `{change.column}` {_build_definition(use_case, change)}"
@@ -167,14 +174,14 @@ def _retire_column(connection: sa.Connection, use_case: UseCase, change: Change)
 
 
 def _build_definition(use_case: UseCase, change: Change) -> str:
-    column = next(t for t in tables.build_tables(use_case) if t.name == change.table).c[change.column]
+    column = next(t for t in build_tables(use_case) if t.name == change.table).c[change.column]
     column_type = column.type.compile(dialect=mysql.dialect())
     return f"{column_type} {'NULL' if column.nullable else 'NOT NULL'}"
 
 
 def _read_column_type(connection: sa.Connection, change: Change) -> str:
     """The column's type as MariaDB spells it."""
-    c = tables.CATALOGUE.c
+    c = CATALOGUE_COLUMNS.c
     statement = sa.select(c.column_type).where(c.table_schema == sa.func.database())
     statement = statement.where(c.table_name == change.table, c.column_name == change.column)
     return str(connection.execute(statement).scalar_one())
@@ -182,7 +189,7 @@ def _read_column_type(connection: sa.Connection, change: Change) -> str:
 
 def _record_retirement(connection: sa.Connection, change: Change) -> str:
     """Write down that a column goes aside now, and under which name; an interrupted run may have done so."""
-    written = _RETIRED_COLUMN.c
+    written = RETIRED_COLUMN.c
     there = {column["name"] for column in sa.inspect(connection).get_columns(change.table)}
     known = connection.execute(
         sa.select(written.retired_as, written.column_name).where(written.table_name == change.table)
@@ -195,7 +202,7 @@ def _record_retirement(connection: sa.Connection, change: Change) -> str:
     number = 1 + max((int(match[1]) for match in taken if match), default=0)
     aside = f"{_RETIRED}{number}_{change.column}"
     connection.execute(
-        sa.insert(_RETIRED_COLUMN).values(
+        sa.insert(RETIRED_COLUMN).values(
             table_name=change.table,
             column_name=change.column,
             retired_as=aside,
@@ -209,9 +216,9 @@ def _record_retirement(connection: sa.Connection, change: Change) -> str:
 
 def _confirm_retirement(connection: sa.Connection, change: Change, aside: str) -> None:
     """The moment at which the column went aside, and its type then."""
-    written = _RETIRED_COLUMN.c
+    written = RETIRED_COLUMN.c
     connection.execute(
-        sa.update(_RETIRED_COLUMN)
+        sa.update(RETIRED_COLUMN)
         .where(written.table_name == change.table, written.retired_as == aside)
         .values(retired_at=sa.func.utc_timestamp(6), column_type=change.found)
     )

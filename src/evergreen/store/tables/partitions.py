@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.database import hold_lock
+from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.tables import declared
 from evergreen.usecase import UseCase

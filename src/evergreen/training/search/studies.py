@@ -17,7 +17,9 @@ import sqlalchemy as sa
 from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.model.signature import compute_feature_digests
 from evergreen.settings import Settings
-from evergreen.store.connection.database import NO_SUCH_TABLE, build_database_url, get_error_code, hold_lock
+from evergreen.store.connection.database import build_database_url
+from evergreen.store.connection.locks import hold_lock
+from evergreen.store.connection.missing import ignore_missing_table
 
 if TYPE_CHECKING:
     import optuna
@@ -78,16 +80,13 @@ def delete_studies(settings: Settings, database: sa.Engine, use_case: str) -> No
     """Delete the searches of a use case: training anew as of the same moments must not find them done."""
     import optuna
 
-    try:
-        with database.connect() as connection:
-            names = connection.scalars(
-                sa.text("SELECT study_name FROM studies WHERE study_name LIKE :mine"),
-                {"mine": f"{use_case.replace('_', chr(92) + '_')}:%"},
-            ).all()
-    except sa.exc.ProgrammingError as error:
-        if get_error_code(error) != NO_SUCH_TABLE:
-            raise
-        return
+    names: list[str] = []
+    with database.connect() as connection, ignore_missing_table():
+        rows = connection.scalars(
+            sa.text("SELECT study_name FROM studies WHERE study_name LIKE :mine"),
+            {"mine": f"{use_case.replace('_', chr(92) + '_')}:%"},
+        )
+        names = list(rows)
     if not names:
         return
     storage = _open_storage(settings, database)
