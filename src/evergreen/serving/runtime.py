@@ -37,11 +37,13 @@ from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.log_writer import PredictionLog
 from evergreen.serving.predictions.spool import PredictionSpool, Row
+from evergreen.serving.predictions.table_update import TableUpdate
 from evergreen.serving.standing import format_restart_command
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_online_features
 from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
+from evergreen.store.tables.migrate_generated import migrate_generated_tables
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 from evergreen.validation.domain_words import list_domain_warnings
@@ -78,6 +80,7 @@ class Runtime:
             refuse=self._keep_refused,
             observe=self.metrics.log_moved,
         )
+        self._table_update = TableUpdate(lambda: migrate_generated_tables(self._engine, use_case))
         self.answered = {"online": 0, "canary": 0}
         self._features = tuple(feature.name for feature in use_case.stored_features)
         self._guessed = tuple(feature for feature in use_case.stored_features if not feature.strict)
@@ -234,6 +237,7 @@ class Runtime:
         reconcile_ledger(self.settings, self._engine, self.use_case.name, _RECONCILE_SECONDS)
 
     def _write(self, rows: Sequence[Row]) -> None:
+        self._table_update.start()
         insert_predictions(self._engine, self.use_case, rows)
 
     def _keep_refused(self, row: Row, error: Exception) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.tables.compare import check_tables, compare_tables
@@ -51,6 +51,9 @@ def add_tables_and_columns(
             )
             connection.exec_driver_sql(statement.replace("%", "%%"))
             if not added:
+                for index in table.indexes:
+                    create_index = CreateIndex(index, if_not_exists=True)
+                    connection.exec_driver_sql(str(create_index.compile(dialect=mysql.dialect())))
                 # Killed before this line, the table is migrated, which finds that there is nothing to do.
                 record_new_table(connection, use_case, table.name)
 

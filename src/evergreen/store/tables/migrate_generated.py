@@ -136,6 +136,8 @@ def _replace_column(connection: sa.Connection, table: str, step: ReplaceColumn) 
     spelled = step.column_type.compile(dialect=mysql.dialect())
     types = _read_column_types(connection, table)
     if new not in types and types[old] == spelled.lower().partition(" character set")[0]:
+        for index, columns in step.indexes:
+            _add_index(connection, table, index, columns)
         return
     placeholder = sa.literal(step.placeholder).compile(
         dialect=mysql.dialect(), compile_kwargs={"literal_binds": True}
@@ -150,16 +152,20 @@ def _replace_column(connection: sa.Connection, table: str, step: ReplaceColumn) 
     _fill_column(connection, table, step, new)
     exchanges = []
     for index, columns in step.indexes:
-        names = ", ".join(f"`{new if column == old else column}`" for column in columns)
-        _alter_table(
-            connection,
-            table,
-            f"ADD INDEX IF NOT EXISTS `{_COMING}{index}` ({names}), ALGORITHM=INPLACE, LOCK=NONE",
-        )
-        exchanges += [f"DROP INDEX `{index}`", f"RENAME INDEX `{_COMING}{index}` TO `{index}`"]
+        names = tuple(new if column == old else column for column in columns)
+        _add_index(connection, table, f"{_COMING}{index}", names)
+        # Versions before the first migration declared `by_channel` and did not create it.
+        exchanges += [f"DROP INDEX IF EXISTS `{index}`", f"RENAME INDEX `{_COMING}{index}` TO `{index}`"]
     exchanges += [f"DROP COLUMN `{old}`", f"CHANGE COLUMN `{new}` `{old}` {spelled} NOT NULL"]
     # One statement: no reader and no writer finds the column missing. It copies nothing.
     _alter_table(connection, table, f"{', '.join(exchanges)}, ALGORITHM=NOCOPY, LOCK=NONE")
+
+
+def _add_index(connection: sa.Connection, table: str, index: str, columns: Sequence[str]) -> None:
+    names = ", ".join(f"`{column}`" for column in columns)
+    _alter_table(
+        connection, table, f"ADD INDEX IF NOT EXISTS `{index}` ({names}), ALGORITHM=INPLACE, LOCK=NONE"
+    )
 
 
 def _fill_column(connection: sa.Connection, table: str, step: ReplaceColumn, new: str) -> None:
