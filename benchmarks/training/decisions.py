@@ -37,7 +37,7 @@ from evergreen.store.connection import arrow
 from evergreen.store.history import asof
 from evergreen.store.history.query import TableSelection, build_query
 from evergreen.store.history.training_set import TrainingSet
-from evergreen.store.records.drift_report import DriftReport
+from evergreen.store.records.drift import DriftReport
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.training import candidate
 from evergreen.training.data.split import split_for_validation
@@ -266,7 +266,7 @@ def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: dat
         window_end=as_of,
         row_count=_length(columns),
         drifted=drifted,
-        report={"reason": reason, "features": []},
+        reason=reason,
     )
     return Monitoring(*governor.apply_retrain_policy(use_case.retrain, report, as_of, promoted_at=since))
 

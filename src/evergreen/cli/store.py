@@ -57,7 +57,7 @@ def list_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     from evergreen.usecases import load_use_case
 
     settings = load_settings()
-    facts = describe_features(get_engine(settings), load_use_case(use_case, settings))
+    facts = describe_features(get_engine(settings), load_use_case(use_case, settings)).to_json()
     show_facts(facts, as_json, lambda: render_features(facts))
 
 

@@ -11,7 +11,7 @@ from evergreen.settings import Settings
 from evergreen.usecases import load_use_case
 
 if TYPE_CHECKING:
-    from evergreen.store.records.drift_report import DriftReport
+    from evergreen.store.records.drift import DriftReport
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +34,13 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> dict[st
     maintain_partitions(database, declared, as_of)
     prune_history(database, declared, settings.history_days, as_of)
     logger.info("%s", made.reason)
-    features = made.report["features"]
     return {
         "drift_report": made.id,
         "model_version": made.model_version,
         "predictions": made.row_count,
         "drifted": made.drifted,
         "reason": made.reason,
-        "largest_psi": {feature["feature"]: feature["psi"] for feature in features[:5]},
+        "largest_psi": dict(made.largest_psi),
     }
 
 
@@ -54,15 +53,16 @@ def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> dict[
     """
     from evergreen.monitoring.quality import measure_prediction_quality as measure
     from evergreen.store.connection.database import get_engine
-    from evergreen.store.records import drift_report
+    from evergreen.store.records.drift import add_quality
 
     database = get_engine(settings)
-    made = _find_or_measure_report(settings, use_case, as_of)
-    if "quality" not in made.report:
-        found = measure(database, load_use_case(use_case, settings), made)
-        made = drift_report.add_to_report(database, made, "quality", found)
-    logger.info("%s", made.report["quality"]["reason"])
-    return {"drift_report": made.id, **made.report["quality"]}
+    report = _find_or_measure_report(settings, use_case, as_of)
+    quality = report.quality
+    if quality is None:
+        quality = measure(database, load_use_case(use_case, settings), report)
+        add_quality(database, report, quality)
+    logger.info("%s", quality.reason)
+    return {"drift_report": report.id, **quality.to_json()}
 
 
 def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
@@ -73,13 +73,19 @@ def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> dic
     from evergreen.monitoring.governor import apply_retrain_policy
     from evergreen.registry.ledger import find_promotion_time
     from evergreen.store.connection.database import get_engine
-    from evergreen.store.records import drift_report
+    from evergreen.store.records.decision import (
+        Decision,
+        compute_decision_id,
+        find_decision,
+        find_last_retrain,
+        save_decision,
+    )
 
     database = get_engine(settings)
-    decision = drift_report.find_decision(database, use_case, as_of)
+    decision = find_decision(database, use_case, as_of)
     if decision is None:
         made = _find_or_measure_report(settings, use_case, as_of)
-        last = drift_report.find_last_retrain(database, use_case, before=as_of)
+        last = find_last_retrain(database, use_case, before=as_of)
         retrain, reason = apply_retrain_policy(
             load_use_case(use_case, settings).retrain,
             made,
@@ -87,10 +93,10 @@ def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> dic
             promoted_at=find_promotion_time(database, use_case, made.model_version),
             last_retrain=last.as_of if last else None,
         )
-        decision = drift_report.save_decision(
+        decision = save_decision(
             database,
-            drift_report.Decision(
-                id=drift_report.compute_decision_id(use_case, as_of),
+            Decision(
+                id=compute_decision_id(use_case, as_of),
                 use_case=use_case,
                 as_of=as_of,
                 retrain=retrain,
@@ -120,13 +126,13 @@ def _find_or_measure_report(settings: Settings, use_case: str, as_of: datetime) 
     from evergreen.monitoring.drift import build_drift_report
     from evergreen.registry.champion import require_champion
     from evergreen.store.connection.database import get_engine
-    from evergreen.store.records import drift_report
+    from evergreen.store.records.drift import find_report, save_report
 
     declared = load_use_case(use_case, settings)
     database = get_engine(settings)
-    found = drift_report.find_report(database, use_case, as_of)
+    found = find_report(database, use_case, as_of)
     if found is None:
         refuse_future(as_of)
         champion = require_champion(settings, use_case)
-        found = drift_report.save_report(database, build_drift_report(database, declared, champion, as_of))
+        found = save_report(database, build_drift_report(database, declared, champion, as_of))
     return found

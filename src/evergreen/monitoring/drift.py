@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,22 +18,13 @@ from evergreen.monitoring.psi import classify_psi, compute_chance_psi, compute_p
 from evergreen.registry.champion import Champion
 from evergreen.registry.ledger import find_promotion_time
 from evergreen.store.predictions.prediction_log import read_predictions
-from evergreen.store.records.drift_report import DriftReport, compute_report_id, find_last_window_end
+from evergreen.store.records.drift import (
+    DriftReport,
+    FeatureDrift,
+    compute_report_id,
+    find_last_window_end,
+)
 from evergreen.usecase import DriftPolicy, UseCase
-
-
-@dataclass(frozen=True)
-class FeatureDrift:
-    """One feature: its PSI, the PSI that chance alone may bring, and the counts behind them by bin."""
-
-    feature: str
-    psi: float
-    chance: float
-    level: str
-    drifted: bool
-    bins: tuple[str, ...]
-    reference: tuple[int, ...]
-    current: tuple[int, ...]
 
 
 def measure_feature_drift(
@@ -112,7 +102,8 @@ def build_drift_report(
         window_end=as_of,
         row_count=len(frame),
         drifted=drifted,
-        report={"reason": reason, "features": [asdict(feature) for feature in features]},
+        reason=reason,
+        features=tuple(features),
     )
 
 

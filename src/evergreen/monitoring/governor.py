@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from evergreen.store.records.drift_report import DriftReport
+from evergreen.store.records.drift import DriftReport
 from evergreen.usecase import RetrainPolicy
 
 

@@ -9,6 +9,7 @@ it was true.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,19 +22,17 @@ from evergreen.model.reference_profile import load_reference_profile as load_pro
 from evergreen.monitoring.drift import compare_counts
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.predictions.prediction_log import read_predictions
-from evergreen.store.records.drift_report import DriftReport
+from evergreen.store.records.drift import DriftReport, Quality
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import EVENT_TIME, UseCase
 
 
-def measure_prediction_quality(engine: sa.Engine, use_case: UseCase, drift: DriftReport) -> dict[str, Any]:
+def measure_prediction_quality(engine: sa.Engine, use_case: UseCase, drift: DriftReport) -> Quality:
     """What the champion's online predictions are worth, as of a drift report's moment.
 
-    Returns `predictions` (their count in the report's window), `labelled` (how many, of any time, had their
-    outcome learned in the last `drift.window`), `accuracy` or `mae` and `rmse` over the labelled ones,
-    `prediction_psi` of the window's answers against those on the hold-out, `answers` (shares by class, or
-    mean), and a `reason` in words. Values that cannot be told are None.
+    Labelled are the predictions, of any time, whose outcome was learned in the last `drift.window`; the other
+    figures are of the report's window.
     """
     frame = read_predictions(engine, use_case, drift.window_start, drift.window_end)
     frame = frame[frame["model_version"] == drift.model_version]
@@ -86,16 +85,20 @@ def _select_by_label(
 
 def compute_quality(
     use_case: UseCase, answers: np.ndarray, labelled: pd.DataFrame, reference: FeatureProfile | None
-) -> dict[str, Any]:
+) -> Quality:
     """The same from n answers, rows with an outcome (columns `prediction`, `actual`) and a reference."""
-    found: dict[str, Any] = {"predictions": len(answers), "labelled": len(labelled)}
-    found |= _compute_metrics(use_case, labelled)
-    found["prediction_psi"] = None
+    psi = None
     if reference is not None and len(answers) >= use_case.drift.min_rows:
-        found["prediction_psi"] = compare_counts(reference, reference.count(answers), use_case.drift).psi
-    found["answers"] = _summarize_answers(use_case, answers)
-    found["reason"] = _describe_quality(found)
-    return found
+        psi = compare_counts(reference, reference.count(answers), use_case.drift).psi
+    metrics = _compute_metrics(use_case, labelled)
+    return Quality(
+        predictions=len(answers),
+        labelled=len(labelled),
+        metrics=metrics,
+        prediction_psi=psi,
+        answers=_summarize_answers(use_case, answers),
+        reason=_describe_quality(metrics, len(labelled), len(answers), psi),
+    )
 
 
 def _compute_metrics(use_case: UseCase, labelled: pd.DataFrame) -> dict[str, float | None]:
@@ -117,10 +120,13 @@ def _summarize_answers(use_case: UseCase, answers: np.ndarray) -> dict[str, floa
     return {name: float((answers == name).mean()) for name in use_case.label.classes}
 
 
-def _describe_quality(found: dict[str, Any]) -> str:
-    for metric in ("accuracy", "mae"):
-        if found.get(metric) is not None:
-            return f"{metric} {found[metric]:.4f} on {found['labelled']:,} labelled predictions"
-    if found["prediction_psi"] is None:
-        return f"no verdict: no outcome was learned lately, and {found['predictions']:,} answers are few"
-    return f"no outcome was learned lately; PSI of the answers {found['prediction_psi']:.2f}"
+def _describe_quality(
+    metrics: Mapping[str, float | None], labelled: int, predictions: int, psi: float | None
+) -> str:
+    for name in ("accuracy", "mae"):
+        value = metrics.get(name)
+        if value is not None:
+            return f"{name} {value:.4f} on {labelled:,} labelled predictions"
+    if psi is None:
+        return f"no verdict: no outcome was learned lately, and {predictions:,} answers are few"
+    return f"no outcome was learned lately; PSI of the answers {psi:.2f}"

@@ -14,7 +14,8 @@ from evergreen.serving.standing import read_service_status
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import count_predictions
-from evergreen.store.records.drift_report import describe_latest_decision, describe_latest_drift
+from evergreen.store.records.decision import describe_latest_decision
+from evergreen.store.records.drift import describe_latest_drift
 from evergreen.store.records.ingest_run import summarize_store
 from evergreen.usecase import UseCase
 
@@ -49,8 +50,10 @@ def build_overview(settings: Settings, use_case: UseCase) -> dict[str, Any]:
         "store": lambda: summarize_store(database, use_case),
         "champion": present_champion,
         "standing": standing,
-        "drift": lambda: describe_latest_drift(database, use_case.name),
-        "decision": lambda: describe_latest_decision(database, use_case.name),
+        "drift": lambda: (drift := describe_latest_drift(database, use_case.name)) and drift.to_json(),
+        "decision": lambda: (
+            (decision := describe_latest_decision(database, use_case.name)) and decision.to_json()
+        ),
         "predictions": lambda: count_predictions(database, use_case),
     }
     facts: dict[str, Any] = {"title": use_case.title, "service": url}
@@ -77,7 +80,7 @@ def _make_json_able(value: Any) -> Any:
     """Datetimes as ISO text, at any depth."""
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): _make_json_able(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_make_json_able(item) for item in value]

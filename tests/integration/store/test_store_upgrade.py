@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,8 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.channels import CHANNELS
 from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions, read_predictions
+from evergreen.store.records.decision import describe_latest_decision
+from evergreen.store.records.drift import FeatureDrift, Quality, find_latest_report
 from evergreen.store.records.ingest_run import find_last_load, list_ingests
 from evergreen.store.records.training_run import get_run_of_version
 from evergreen.store.tables.compare import normalize_column_type
@@ -89,6 +92,15 @@ def test_what_was_recorded_before_is_read(previous: sa.Engine, toy_use_case: Use
     assert training.status == "promoted"
     assert training.verdict == {"passed": True}
     assert load_reference_profile(previous, "toy", 1)["age"].kind == "numeric"
+    report = find_latest_report(previous, "toy")
+    assert report is not None
+    assert report.quality is not None
+    assert (report.reason, report.largest_psi) == ("1 of 1 features drifted", {"age": 0.31})
+    assert report.features[0].bins == ("missing", "< 50", "other")
+    assert report.quality.metrics == {"accuracy": 0.5}
+    decision = describe_latest_decision(previous, "toy")
+    assert decision is not None
+    assert decision.retrain
     logged = read_predictions(
         previous,
         toy_use_case,
@@ -104,6 +116,13 @@ def test_a_channel_that_is_not_declared_is_refused(database: sa.Engine, toy_use_
         insert_predictions(database, toy_use_case, [log_row("online"), log_row("somewhere")])
     assert "batch, canary, online, probe" in refusal.value.hint
     assert count_predictions(database, toy_use_case)["total"] == 0
+
+
+def test_a_stored_report_is_written_as_it_was_read(previous: sa.Engine) -> None:
+    document = json.loads(rows(previous, "SELECT report FROM drift_report")[0][0])
+    [feature] = document["features"]
+    assert json.dumps(FeatureDrift.from_json(feature).to_json()) == json.dumps(feature)
+    assert json.dumps(Quality.from_json(document["quality"]).to_json()) == json.dumps(document["quality"])
 
 
 @pytest.mark.parametrize("origin", ["new", "previous"])

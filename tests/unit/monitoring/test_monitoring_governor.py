@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from evergreen.monitoring.governor import apply_retrain_policy
-from evergreen.store.records.drift_report import DriftReport
+from evergreen.store.records.drift import DriftReport
 from evergreen.usecase import RetrainPolicy
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
@@ -11,7 +11,7 @@ FOUND = "12 of 27 features drifted (largest PSI 1.31 in annual_income)"
 
 
 def report(drifted, reason=FOUND):
-    return DriftReport("id", "toy", NOW, 2, NOW, NOW, 900, drifted, {"reason": reason, "features": []})
+    return DriftReport("id", "toy", NOW, 2, NOW, NOW, 900, drifted, reason)
 
 
 def test_drift_is_a_reason_to_retrain():

@@ -1,4 +1,4 @@
-"""Brings the prediction log's table up to date with this version of Evergreen, beside the service's writes."""
+"""Brings the prediction log's table up to date with this version, beside the service's writes."""
 
 from __future__ import annotations
 
