@@ -215,7 +215,7 @@ def list_datasets(
     load_use_case(use_case, settings)
     database = get_engine(settings)
     apply_migrations(database)
-    found = datasets.list_training_sets(database, use_case, limit)
+    found = [entry.to_json() for entry in datasets.list_training_sets(database, use_case, limit)]
     show_facts(found, as_json, lambda: render_datasets(use_case, found))
 
 
@@ -232,7 +232,7 @@ def show_dataset(run_id: RunId, as_json: AsJson = False) -> None:
 
     database = get_engine(load_settings())
     apply_migrations(database)
-    facts = datasets.describe_training_set(database, run_id)
+    facts = datasets.describe_training_set(database, run_id).to_json()
     show_facts(facts, as_json, lambda: render_dataset(facts))
 
 
@@ -251,7 +251,7 @@ def reproduce_dataset(run_id: RunId, as_json: AsJson = False) -> None:
 
     database = get_engine(load_settings())
     apply_migrations(database)
-    facts = datasets.reproduce_training_set(database, run_id)
+    facts = datasets.reproduce_training_set(database, run_id).to_json()
     show_facts(facts, as_json, lambda: render_dataset(facts))
     if not facts["same"]:
         raise typer.Exit(StoreError.exit_code)

@@ -30,7 +30,7 @@ def reproduce_training(settings: Settings, run_id: str) -> dict[str, Any]:
 
     database = get_engine(settings)
     run = training_run.get_training_run(
-        database, datasets.describe_training_set(database, run_id)["training_run"]
+        database, datasets.describe_training_set(database, run_id).entry.training_run
     )
     if run.metrics is not None and "model_digest" not in run.metrics:
         raise TrainingError(

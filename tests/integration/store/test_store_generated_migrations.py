@@ -49,7 +49,7 @@ def previous(settings: Settings) -> sa.Engine:
     with database.begin() as connection:
         connection.exec_driver_sql(
             f"INSERT INTO {LOG} (prediction_id, predicted_at, model_version, channel, prediction)"
-            " SELECT UUID(), '2026-07-01' + INTERVAL seq SECOND, 1, ELT(1 + seq % 3, 'online', 'batch',"
+            " SELECT UUID(), '2026-07-01' + INTERVAL seq SECOND, 1, ELT(1 + MOD(seq, 3), 'online', 'batch',"
             f" 'canary'), 'yes' FROM seq_1_to_{OLD_ROWS}"
         )
     return database

@@ -45,20 +45,19 @@ class TrainingSet:
     """`table`: keys, event_time (the label's), stored features, label; sorted by (event_time, keys).
 
     Numbers are int64 or float64, categories and texts strings, missing values null. `digest_table` is the
-    SHA-256 of its content; `query` (JSON-able) and `read_at` (UTC, of the server's clock) say how to read it
-    again.
+    SHA-256 of its content; `query` and `read_at` (UTC, of the server's clock) say how to read it again.
     """
 
     table: pa.Table
     digest: str
     as_of: datetime
     read_at: datetime
-    query: Mapping[str, Any]
+    query: Query
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The same as a frame: features float64 with NaN or objects of str or None."""
-        return to_frame(self.table, [name for name, _ in self.query["keys"]])
+        return to_frame(self.table, self.query.key_names)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -120,7 +119,7 @@ def read_query(
             hint=f"ingest first (evergreen run ingest {query.use_case} --as-of ...), or choose a later moment"
             + (f"; labels are known {query.delay} after their event time" if query.delay else ""),
         )
-    return TrainingSet(found, digest_table(found), query.as_of, read_at, query.to_json())
+    return TrainingSet(found, digest_table(found), query.as_of, read_at, query)
 
 
 def _join_labels(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Table, int]:

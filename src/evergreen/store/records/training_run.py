@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.errors import TrainingError
+from evergreen.store.connection.json_columns import JsonObject, format_json_object, parse_json_object
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables.platform import TRAINING_RUN
 
@@ -25,7 +25,8 @@ _ENDS = ("promoted", "rejected", "denied")
 class TrainingRun:
     """One training. Moments are aware UTC; what later steps find out is None until then.
 
-    The data set is (query, system time of its rows, digest): see `store.training_set`.
+    The data set is (query, system time of its rows, digest): see `history.training_set`. `params`, `metrics`
+    and `verdict` are documents of `training`.
     `status` goes started → prepared → tuned → evaluated → judged → registered (→ waiting, for a person's
     answer) → promoted, rejected or denied.
     """
@@ -37,11 +38,11 @@ class TrainingRun:
     status: str
     dataset_digest: str | None
     dataset_rows: int | None
-    dataset_query: dict[str, Any] | None
+    dataset_query: JsonObject | None
     dataset_read_at: datetime | None
-    params: dict[str, Any] | None
-    metrics: dict[str, Any] | None
-    verdict: dict[str, Any] | None
+    params: JsonObject | None
+    metrics: JsonObject | None
+    verdict: JsonObject | None
     mlflow_run_id: str | None
     model_version: int | None
     started_at: datetime
@@ -49,6 +50,7 @@ class TrainingRun:
 
     @property
     def finished(self) -> bool:
+        """Whether no step is left."""
         return self.status in _ENDS
 
 
@@ -138,7 +140,7 @@ def find_waiting_run(engine: sa.Engine, use_case: str) -> TrainingRun | None:
 def _parse_run(row: sa.Row[Any]) -> TrainingRun:
     fields = dict(row._mapping)
     for name in _JSON:
-        fields[name] = json.loads(fields[name]) if fields[name] is not None else None
+        fields[name] = parse_json_object(fields[name])
     for name in _MOMENTS:
         fields[name] = to_aware_utc(fields[name]) if fields[name] is not None else None
     return TrainingRun(**fields)
@@ -149,7 +151,7 @@ def update_training_run(engine: sa.Engine, training_run: str, **fields: Any) -> 
     values: dict[str, Any] = {}
     for name, value in fields.items():
         if isinstance(value, Mapping):
-            values[name] = json.dumps(value)
+            values[name] = format_json_object(value)
         else:
             values[name] = to_naive_utc(value) if isinstance(value, datetime) else value
     with engine.begin() as connection:

@@ -46,7 +46,7 @@ def prepare_training_set(
         status="prepared",
         dataset_digest=found.digest,
         dataset_rows=len(found),
-        dataset_query=found.query,
+        dataset_query=found.query.to_json(),
         dataset_read_at=found.read_at,
         params=None,
     )
