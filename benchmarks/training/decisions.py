@@ -142,7 +142,7 @@ def training_set(use_case: UseCase, frames: dict[str, pd.DataFrame], as_of: date
     target = query.label.column_names[0]
     joined = asof.join_as_of(labels, views, query.key_names, as_of)
     joined = joined.select([name for name in joined.column_names if name != target] + [target])
-    return TrainingSet(joined, arrow.digest_table(joined), as_of, as_of, query.to_json())
+    return TrainingSet(joined, arrow.digest_table(joined), as_of, as_of, query)
 
 
 def digest_of(rows: TrainingSet) -> str:

@@ -58,7 +58,7 @@ class World:
     def logged(self, channel: str = "online") -> int:
         """Rows in the prediction log."""
         counts = count_predictions(get_engine(self.settings), self.use_case)
-        return int(counts["by_channel"].get(channel, 0))
+        return counts.by_channel.get(channel, 0)
 
     def rows(self, count: int, seed: int = 1) -> list[dict[str, Any]]:
         return draw_requests(self.use_case, count, seed)

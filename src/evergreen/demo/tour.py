@@ -125,7 +125,7 @@ class TourContext:
 
     def logged(self) -> int:
         counts = count_predictions(get_engine(self.settings), self.use_case)
-        return int(counts["by_channel"].get("online", 0))
+        return counts.by_channel.get("online", 0)
 
     def champion(self, stage: Stage) -> Champion:
         found = read_champion(self.settings, self.use_case.name)

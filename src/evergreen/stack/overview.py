@@ -16,7 +16,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.store.records.decision import describe_latest_decision
 from evergreen.store.records.drift import describe_latest_drift
-from evergreen.store.records.ingest_run import summarize_store
+from evergreen.store.records.summary import summarize_store
 from evergreen.usecase import UseCase
 
 
@@ -47,14 +47,14 @@ def build_overview(settings: Settings, use_case: UseCase) -> dict[str, Any]:
             raise
 
     parts: dict[str, Callable[[], Any]] = {
-        "store": lambda: summarize_store(database, use_case),
+        "store": lambda: summarize_store(database, use_case).to_json(),
         "champion": present_champion,
         "standing": standing,
         "drift": lambda: (drift := describe_latest_drift(database, use_case.name)) and drift.to_json(),
         "decision": lambda: (
             (decision := describe_latest_decision(database, use_case.name)) and decision.to_json()
         ),
-        "predictions": lambda: count_predictions(database, use_case),
+        "predictions": lambda: count_predictions(database, use_case).to_json(),
     }
     facts: dict[str, Any] = {"title": use_case.title, "service": url}
     for name, read in parts.items():

@@ -127,9 +127,9 @@ def _sections(
 def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
     from evergreen.pages.page import render_note, render_table
     from evergreen.store.connection.database import get_engine
-    from evergreen.store.records.ingest_run import summarize_store
+    from evergreen.store.records.summary import summarize_store
 
-    facts = summarize_store(get_engine(settings), use_case)
+    facts = summarize_store(get_engine(settings), use_case).to_json()
     rows = [
         (name, f"{view['rows']:,}", f"{view['keys']:,}", *_format_newest(view["newest_event_time"], as_of))
         for name, view in facts["views"].items()

@@ -68,4 +68,4 @@ def test_the_built_bento_serves(made: World, tmp_path: Path) -> None:
             assert client.metadata()["title"] == "Titanic from a bento"
             answers = client.predict_batch(draw_requests(titanic, 25, seed=1))
             assert {answer["model_version"] for answer in answers} == {version}
-        eventually(lambda: count_predictions(get_engine(made.settings), titanic)["total"] == 25)
+        eventually(lambda: count_predictions(get_engine(made.settings), titanic).total == 25)

@@ -116,7 +116,7 @@ def test_no_row_is_lost_while_columns_change(previous: sa.Engine, toy_use_case: 
     assert rows(previous, f"SELECT COUNT(*) FROM {LOG} WHERE actual = 'yes'") == [(len(logged),)]
     insert_as_before(previous, "probe")
     assert rows(previous, f"SELECT trace, origin FROM {LOG} WHERE channel = 'probe'") == [(None, "unknown")]
-    assert count_predictions(previous, toy_use_case)["total"] == len(before) + len(logged) + 1
+    assert count_predictions(previous, toy_use_case).total == len(before) + len(logged) + 1
     columns = {column["name"] for column in sa.inspect(previous).get_columns(LOG)}
     assert {name for name in columns if name.startswith("_")} == set()
 

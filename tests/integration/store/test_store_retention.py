@@ -36,7 +36,7 @@ def test_monitoring_partitions_the_log_and_drops_what_is_too_old(
     old = NOW - toy_use_case.serving.retention - timedelta(days=2)
     insert_predictions(database, toy_use_case, [logged(old), logged(NOW)])
     monitor.measure_drift(toy_store, "toy", NOW)
-    assert count_predictions(database, toy_use_case)["total"] == 1
+    assert count_predictions(database, toy_use_case).total == 1
     with database.connect() as connection:
         partitions = set(
             connection.execute(

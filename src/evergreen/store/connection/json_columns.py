@@ -1,7 +1,7 @@
 """JSON documents of MariaDB's columns whose shape another room decides on.
 
 The store writes and reads such a document whole; the room that owns the column makes a dataclass of it:
-`training` of `training_run.params`, `metrics` and `verdict`, `ingest` of `ingest_run.report` and `inputs`.
+`training` of `training_run.params`, `metrics` and `verdict`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,21 @@ from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import UseCase
 
 _INSERT_ROWS = 500
+
+
+@dataclass(frozen=True)
+class PredictionCounts:
+    """Logged predictions: in all, by model version (as text), by channel, and when the last was made (aware
+    UTC)."""
+
+    total: int
+    by_version: Mapping[str, int]
+    by_channel: Mapping[str, int]
+    last_at: datetime | None
+
+    def to_json(self) -> Mapping[str, int | str | Mapping[str, int] | None]:
+        """The part `predictions` of `evergreen status --json`."""
+        return {**vars(self), "last_at": self.last_at.isoformat() if self.last_at else None}
 
 
 def parse_prediction_time(prediction_id: str) -> datetime:
@@ -119,11 +135,8 @@ def read_recent_inputs(
         ]
 
 
-def count_predictions(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
-    """{"total", "by_version": {"1": n}, "by_channel": {"online": n}, "last_at": ISO text or None}, JSON-able.
-
-    All zero before the use case's tables exist.
-    """
+def count_predictions(engine: sa.Engine, use_case: UseCase) -> PredictionCounts:
+    """How many predictions are logged; none before the use case's tables exist. Raises StoreUnreachable."""
     table = declared.build_prediction_table(use_case)
     statement = sa.select(
         table.c.model_version, table.c.channel, sa.func.count(), sa.func.max(table.c.predicted_at)
@@ -136,12 +149,12 @@ def count_predictions(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
         by_version[str(version)] = by_version.get(str(version), 0) + count
         by_channel[channel] = by_channel.get(channel, 0) + count
     last = max((row[3] for row in rows), default=None)
-    return {
-        "total": sum(by_channel.values()),
-        "by_version": by_version,
-        "by_channel": by_channel,
-        "last_at": to_aware_utc(last).isoformat() if last else None,
-    }
+    return PredictionCounts(
+        total=sum(by_channel.values()),
+        by_version=by_version,
+        by_channel=by_channel,
+        last_at=to_aware_utc(last) if last else None,
+    )
 
 
 def record_actual(
