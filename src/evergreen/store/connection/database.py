@@ -102,8 +102,8 @@ def dispose_engines(settings: Settings) -> None:
     """Close this process's idle connections for these settings; the next `get_engine` begins anew."""
     with _lock:
         keys = [key for key in _engines if key[:2] == (os.getpid(), build_database_url(settings))]
-        made = [_engines.pop(key) for key in keys]
-    for each in made:
+        engines = [_engines.pop(key) for key in keys]
+    for each in engines:
         each.dispose()
 
 
@@ -122,7 +122,7 @@ def _get_cached_engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engi
     key = (os.getpid(), address, allowed, bulk)
     with _lock:
         if key not in _engines:
-            made = sa.create_engine(
+            engine = sa.create_engine(
                 address,
                 pool_pre_ping=True,
                 # Rows are people's data: no error tells them.
@@ -137,8 +137,8 @@ def _get_cached_engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engi
                     "write_timeout": _ANSWER_SECONDS,
                 },
             )
-            sa.event.listen(made, "handle_error", _translate_driver_error)
-            _engines[key] = made
+            sa.event.listen(engine, "handle_error", _translate_driver_error)
+            _engines[key] = engine
         return _engines[key]
 
 
@@ -189,11 +189,11 @@ def _hide_values(context: ExceptionContext) -> None:
     """Take row values out of the server's message, in the driver's error and in SQLAlchemy's around it: both
     are printed where the error is logged."""
     original = context.original_exception
-    hidden = tuple(hide_values(part) if isinstance(part, str) else part for part in original.args)
-    if hidden == original.args:
+    safe_args = tuple(hide_values(part) if isinstance(part, str) else part for part in original.args)
+    if safe_args == original.args:
         return
     before = str(original)
-    original.args = hidden
+    original.args = safe_args
     outer = context.sqlalchemy_exception
     if outer is not None:
         outer.args = tuple(

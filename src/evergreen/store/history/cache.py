@@ -75,19 +75,19 @@ class Cache:
         files = []
         for path in self.folder.iterdir():
             try:
-                found = path.stat()
+                stat = path.stat()
             except OSError:
                 continue
             if path.suffix == _KEPT:
-                files.append((found.st_mtime, found.st_size, path))
-            elif path.suffix == _DRAFT and time.time() - found.st_mtime > _ABANDONED_SECONDS:
+                files.append((stat.st_mtime, stat.st_size, path))
+            elif path.suffix == _DRAFT and time.time() - stat.st_mtime > _ABANDONED_SECONDS:
                 path.unlink(missing_ok=True)
-        taken = sum(size for _, size, _ in files)
+        total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
-            if taken <= self.limit:
+            if total <= self.limit:
                 break
             path.unlink(missing_ok=True)
-            taken -= size
+            total -= size
 
 
 class Draft:
@@ -165,13 +165,13 @@ class Draft:
 def finish_drafts(drafts: Sequence[Draft], now: Mapping[str, TableState]) -> None:
     """Finish the drafts: only those count whose table has the same state as before they were read."""
     for draft in drafts:
-        found = now.get(draft.state.name)
-        draft.finish(found is not None and found.token == draft.state.token)
+        state = now.get(draft.state.name)
+        draft.finish(state is not None and state.token == draft.state.token)
 
 
 def wait_for_files(path: Path | None = None) -> None:
     """Wait until this process has finished its file at that path, or all of its files."""
-    for unfinished, (process, written) in list(_unfinished.items()):
+    for unfinished, (process, future) in list(_unfinished.items()):
         # A fork has its parent's list, but not the threads that work on it.
         if process == os.getpid() and path in (None, unfinished):
-            written.result()
+            future.result()

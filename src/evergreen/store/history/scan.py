@@ -74,12 +74,18 @@ def build_key_conditions(
     keys: Sequence[str], after: Sequence[Any] | None, until: Sequence[Any] | None
 ) -> list[str]:
     """SQL conditions for key tuples greater than `after` and up to `until`; None: no bound."""
-    found = []
+    conditions = []
     if after is not None:
-        found += [f"`{keys[0]}` >= {format_sql_literal(after[0])}", _compare_keys(keys, after, ">", "FALSE")]
+        conditions += [
+            f"`{keys[0]}` >= {format_sql_literal(after[0])}",
+            _compare_keys(keys, after, ">", "FALSE"),
+        ]
     if until is not None:
-        found += [f"`{keys[0]}` <= {format_sql_literal(until[0])}", _compare_keys(keys, until, "<", "TRUE")]
-    return found
+        conditions += [
+            f"`{keys[0]}` <= {format_sql_literal(until[0])}",
+            _compare_keys(keys, until, "<", "TRUE"),
+        ]
+    return conditions
 
 
 def _compare_keys(keys: Sequence[str], bound: Sequence[Any], sign: str, equal: str) -> str:
@@ -98,18 +104,18 @@ def _pair_bounds(bounds: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
 
 def _build_select(part: TableSelection, at: datetime | None, first: Any, last: Any, where: str) -> str:
     key = part.keys[0][0]
-    stored = dict(part.stored)
-    names = [*part.key_names, EVENT_TIME, INGESTED_AT, *(stored.get(n, n) for n in part.column_names)]
+    present_names = dict(part.stored)
+    names = [*part.key_names, EVENT_TIME, INGESTED_AT, *(present_names.get(n, n) for n in part.column_names)]
     conditions = [where] if where else []
     if first is not None:
         conditions.append(f"`{key}` > {format_sql_literal(first)}")
     if last is not None:
         conditions.append(f"`{key}` <= {format_sql_literal(last)}")
-    chosen = ", ".join(f"`{name}`" for name in names)
+    columns = ", ".join(f"`{name}`" for name in names)
     moment = f" FOR SYSTEM_TIME AS OF {format_sql_literal(at)}" if at is not None else ""
     order = ", ".join(f"`{name}`" for name in (*part.key_names, EVENT_TIME, INGESTED_AT))
     return (
-        f"SELECT {chosen} FROM `{part.table}`{moment}"  # noqa: S608  checked names
+        f"SELECT {columns} FROM `{part.table}`{moment}"  # noqa: S608  checked names
         + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
         + f" ORDER BY {order}"
     )

@@ -39,54 +39,54 @@ class OnlineSelect:
             (end + 2 * number, struct.Struct(f"<{len(group)}d").unpack_from)
             for number, group in enumerate(self.packed)
         ]
-        found = {}
+        columns = {}
         for row in rows:
             values = row[keys:end]
             for place, unpack in readers:
                 doubles = unpack(row[place], _HEAD_BYTES)
                 values += doubles if not row[place + 1] else _restore_nulls(doubles, row[place + 1])
-            found[row[:keys]] = dict(zip(names, values, strict=True))
-        return found
+            columns[row[:keys]] = dict(zip(names, values, strict=True))
+        return columns
 
 
 def build_online_selects(use_case: UseCase) -> tuple[OnlineSelect, ...]:
     """One SELECT per view. Views with a max age give their event time, too."""
-    known = _made.get(use_case.name)
+    existing = _made.get(use_case.name)
     # By identity: to compare two declarations takes longer than to make this anew.
-    if known is None or known[0] is not use_case:
-        known = _made[use_case.name] = (
+    if existing is None or existing[0] is not use_case:
+        existing = _made[use_case.name] = (
             use_case,
             tuple(_build_online_select(use_case, view) for view in use_case.views),
         )
-    return known[1]
+    return existing[1]
 
 
 def _build_online_select(use_case: UseCase, view: FeatureView) -> OnlineSelect:
     doubles = [feature.name for feature in view.features if feature.dtype == "float"]
     groups = [tuple(doubles[n : n + _MOST]) for n in range(0, len(doubles), _MOST)]
-    packed = tuple(group for group in groups if len(group) >= _FEWEST)
-    travelling = {name for group in packed for name in group}
+    packed_groups = tuple(group for group in groups if len(group) >= _FEWEST)
+    travelling = {name for group in packed_groups for name in group}
     plain = tuple(name for name in view.feature_names if name not in travelling)
     if view.max_age is not None:
         plain = (*plain, EVENT_TIME)
     keys = use_case.entity.key_names
-    columns = [*(f"`{name}`" for name in (*keys, *plain)), *(_pack_columns(group) for group in packed)]
-    wanted = ", ".join(f"`{name}`" for name in keys)
+    columns = [*(f"`{name}`" for name in (*keys, *plain)), *(_pack_columns(group) for group in packed_groups)]
+    names = ", ".join(f"`{name}`" for name in keys)
     return OnlineSelect(
         head=f"SELECT {', '.join(columns)} FROM `{use_case.online_table(view)}`"  # noqa: S608  checked names
-        f" WHERE {wanted if len(keys) == 1 else f'({wanted})'} IN",
+        f" WHERE {names if len(keys) == 1 else f'({names})'} IN",
         keys=len(keys),
         plain=plain,
-        packed=packed,
+        packed=packed_groups,
     )
 
 
 def _restore_nulls(doubles: tuple[float, ...], nulls: int) -> tuple[float | None, ...]:
-    found: list[float | None] = list(doubles)
+    restored: list[float | None] = list(doubles)
     while nulls:
-        found[(nulls & -nulls).bit_length() - 1] = None
+        restored[(nulls & -nulls).bit_length() - 1] = None
         nulls &= nulls - 1
-    return tuple(found)
+    return tuple(restored)
 
 
 def _pack_columns(names: Sequence[str]) -> str:

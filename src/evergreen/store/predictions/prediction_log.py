@@ -44,14 +44,14 @@ def parse_prediction_time(prediction_id: str) -> datetime:
     Raises StoreError when the text is no UUIDv7.
     """
     try:
-        parsed = uuid.UUID(prediction_id)
+        identifier = uuid.UUID(prediction_id)
     except ValueError:
-        parsed = None
-    if parsed is None or parsed.version != 7:
+        identifier = None
+    if identifier is None or identifier.version != 7:
         raise StoreError(
             f"{prediction_id!r} is not a prediction id", hint="send the prediction_id of an answer (a UUIDv7)"
         )
-    seconds, milliseconds = divmod(parsed.int >> 80, 1000)
+    seconds, milliseconds = divmod(identifier.int >> 80, 1000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=1000 * milliseconds)
 
 
@@ -66,8 +66,8 @@ def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Mapp
     table = declared.build_prediction_table(use_case)
     values: dict[str, dict[str, Any]] = {}
     for row in rows:
-        logged = _build_log_row(table, row)
-        values.setdefault(logged["prediction_id"], logged)
+        log_row = _build_log_row(table, row)
+        values.setdefault(log_row["prediction_id"], log_row)
     if not values:
         return 0
     # Strict, not INSERT IGNORE: a value that does not fit must be heard of, not silently cut.
@@ -76,7 +76,7 @@ def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Mapp
     moments = [row["predicted_at"] for row in values.values()]
     with engine.begin() as connection:
         # The time bounds let MariaDB look into the partitions of these moments only.
-        known = set(
+        existing_ids = set(
             connection.execute(
                 sa.select(table.c.prediction_id).where(
                     table.c.prediction_id.in_(list(values)),
@@ -84,7 +84,7 @@ def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Mapp
                 )
             ).scalars()
         )
-        new = [row for prediction_id, row in values.items() if prediction_id not in known]
+        new = [row for prediction_id, row in values.items() if prediction_id not in existing_ids]
         for start in range(0, len(new), _INSERT_ROWS):
             connection.execute(statement, new[start : start + _INSERT_ROWS])
     return len(new)
@@ -195,15 +195,15 @@ def _build_log_row(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
             f"{table.name} takes no predictions of the channel {row.get('channel')!r}",
             hint=f"the channels are {', '.join(sorted(CHANNELS))}",
         )
-    logged = {column.name: _to_plain_value(row.get(column.name)) for column in table.columns}
+    values = {column.name: _to_plain_value(row.get(column.name)) for column in table.columns}
     moment = parse_prediction_time(str(row["prediction_id"]))
-    logged["prediction_id"] = str(uuid.UUID(str(row["prediction_id"])))
-    logged["predicted_at"] = to_naive_utc(moment)
+    values["prediction_id"] = str(uuid.UUID(str(row["prediction_id"])))
+    values["predicted_at"] = to_naive_utc(moment)
     if isinstance(row.get("probabilities"), Mapping):
-        logged["probabilities"] = json.dumps(row["probabilities"])
+        values["probabilities"] = json.dumps(row["probabilities"])
     if isinstance(row.get("actual_at"), datetime):
-        logged["actual_at"] = to_naive_utc(row["actual_at"])
-    return logged
+        values["actual_at"] = to_naive_utc(row["actual_at"])
+    return values
 
 
 def _to_plain_value(value: Any) -> Any:

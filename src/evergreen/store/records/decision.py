@@ -59,9 +59,9 @@ def save_decision(engine: sa.Engine, decision: Decision) -> Decision:
     )
     with engine.begin() as connection:
         connection.execute(insert.on_duplicate_key_update(id=RETRAIN_DECISION.c.id))
-    stored = find_decision(engine, decision.use_case, decision.as_of)
-    assert stored is not None
-    return stored
+    winner = find_decision(engine, decision.use_case, decision.as_of)
+    assert winner is not None
+    return winner
 
 
 def find_decision(engine: sa.Engine, use_case: str, as_of: datetime) -> Decision | None:

@@ -163,9 +163,9 @@ def save_report(engine: sa.Engine, report: DriftReport) -> DriftReport:
     )
     with engine.begin() as connection:
         connection.execute(insert.on_duplicate_key_update(id=DRIFT_REPORT.c.id))
-    stored = find_report(engine, report.use_case, report.as_of)
-    assert stored is not None
-    return stored
+    winner = find_report(engine, report.use_case, report.as_of)
+    assert winner is not None
+    return winner
 
 
 def add_quality(engine: sa.Engine, report: DriftReport, quality: Quality) -> DriftReport:

@@ -268,18 +268,18 @@ def _measure_table(
     existing = columns.get(table.name)
     if not existing:
         return TableSize(), {}
-    counted = [name for name in names if name in existing]
+    present_names = [name for name in names if name in existing]
     statement = sa.select(
         sa.func.count(),
         sa.func.max(table.c[EVENT_TIME]),
-        *(sa.func.count(table.c[name]) for name in counted),
+        *(sa.func.count(table.c[name]) for name in present_names),
     ).select_from(table)
     rows, last, *filled = connection.execute(statement).one()
     last = to_aware_utc(last) if last else None
     if last == TIMELESS:
         last = None
     age = (newest - last).total_seconds() if newest and last else None
-    return TableSize(rows, last, age), dict(zip(counted, filled, strict=True))
+    return TableSize(rows, last, age), dict(zip(present_names, filled, strict=True))
 
 
 def _compute_null_rate(rows: int, filled: int | None) -> float | None:

@@ -132,7 +132,7 @@ def has_rows_of_run(engine: sa.Engine, use_case: UseCase, part: FeatureView | La
         else declared.build_history_table(use_case, part)
     )
     moment, ingested = to_naive_utc(run.as_of), table.c[INGESTED_AT]
-    mine = sa.select(sa.literal(1)).where(ingested == moment if run.rows_loaded else ingested <= moment)
+    own_rows = sa.select(sa.literal(1)).where(ingested == moment if run.rows_loaded else ingested <= moment)
     catalogue = CATALOGUE_TABLES.c
     creation = sa.select(catalogue.create_time).where(
         catalogue.table_schema == sa.func.database(), catalogue.table_name == table.name
@@ -141,7 +141,7 @@ def has_rows_of_run(engine: sa.Engine, use_case: UseCase, part: FeatureView | La
         created = connection.execute(creation).scalar()
         if created is None or run.finished_at is None or to_aware_utc(created) > run.finished_at:
             return False
-        if connection.execute(mine.limit(1)).first() is None:
+        if connection.execute(own_rows.limit(1)).first() is None:
             return False
         if isinstance(part, Label):
             return True

@@ -92,11 +92,11 @@ def get_training_run(engine: sa.Engine, training_run: str) -> TrainingRun:
 
 def get_run_of_version(engine: sa.Engine, use_case: str, version: int) -> TrainingRun:
     """The training that made that version. Raises TrainingError when none is on record."""
-    wanted = sa.select(TRAINING_RUN).where(
+    statement = sa.select(TRAINING_RUN).where(
         TRAINING_RUN.c.use_case == use_case, TRAINING_RUN.c.model_version == version
     )
     with engine.connect() as connection:
-        row = connection.execute(wanted.order_by(TRAINING_RUN.c.started_at.desc()).limit(1)).one_or_none()
+        row = connection.execute(statement.order_by(TRAINING_RUN.c.started_at.desc()).limit(1)).one_or_none()
     if row is None:
         raise TrainingError(
             f"no training of {use_case} on record made version {version}",
@@ -107,7 +107,7 @@ def get_run_of_version(engine: sa.Engine, use_case: str, version: int) -> Traini
 
 def find_unfinished_run(engine: sa.Engine, use_case: str, besides: str) -> TrainingRun | None:
     """The training of that use case that began last and has not ended, other than `besides`."""
-    wanted = (
+    statement = (
         sa.select(TRAINING_RUN)
         .where(
             TRAINING_RUN.c.use_case == use_case,
@@ -118,13 +118,13 @@ def find_unfinished_run(engine: sa.Engine, use_case: str, besides: str) -> Train
         .limit(1)
     )
     with engine.connect() as connection:
-        row = connection.execute(wanted).one_or_none()
+        row = connection.execute(statement).one_or_none()
     return _parse_run(row) if row is not None else None
 
 
 def find_waiting_run(engine: sa.Engine, use_case: str) -> TrainingRun | None:
     """The newest training of that use case whose version passed and waits for a person's answer."""
-    wanted = (
+    statement = (
         sa.select(TRAINING_RUN)
         .where(
             TRAINING_RUN.c.use_case == use_case,
@@ -133,8 +133,8 @@ def find_waiting_run(engine: sa.Engine, use_case: str) -> TrainingRun | None:
         .order_by(TRAINING_RUN.c.model_version.desc())
     )
     with engine.connect() as connection:
-        found = [_parse_run(row) for row in connection.execute(wanted)]
-    return next((run for run in found if run.verdict and run.verdict["passed"]), None)
+        runs = [_parse_run(row) for row in connection.execute(statement)]
+    return next((run for run in runs if run.verdict and run.verdict["passed"]), None)
 
 
 def _parse_run(row: sa.Row[Any]) -> TrainingRun:

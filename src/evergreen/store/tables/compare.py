@@ -60,7 +60,7 @@ def check_tables(connection: sa.Connection, use_case: UseCase) -> dict[str, list
     Raises SchemaMismatch for any other difference, naming the table, the column, what is declared and what
     was found.
     """
-    lacking: dict[str, list[str]] = {}
+    missing: dict[str, list[str]] = {}
     changes = compare_tables(connection, use_case)
     lasting = [change for change in changes if not change.additive]
     if lasting:
@@ -72,10 +72,10 @@ def check_tables(connection: sa.Connection, use_case: UseCase) -> dict[str, list
         )
     for change in changes:
         if change.kind != "migrate":
-            columns = lacking.setdefault(change.table, [])
+            columns = missing.setdefault(change.table, [])
             if change.kind == "add":
                 columns.append(change.column)
-    return lacking
+    return missing
 
 
 def describe_remedy(use_case: str, changes: Sequence[Change]) -> str:

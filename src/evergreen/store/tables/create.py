@@ -33,24 +33,24 @@ def create_tables(engine: sa.Engine, use_case: UseCase) -> list[str]:
             return []
         with hold_lock(connection, f"tables.{use_case.name}"):
             # Before anything is changed: it refuses what a declaration's change needs leave for.
-            lacking = check_tables(connection, use_case)
+            missing = check_tables(connection, use_case)
             apply_pending_migrations(connection, use_case)
-            add_tables_and_columns(connection, use_case, lacking)
-    return list(lacking)
+            add_tables_and_columns(connection, use_case, missing)
+    return list(missing)
 
 
 def add_tables_and_columns(
-    connection: sa.Connection, use_case: UseCase, lacking: Mapping[str, Sequence[str]]
+    connection: sa.Connection, use_case: UseCase, missing: Mapping[str, Sequence[str]]
 ) -> None:
     """Make the tables (those without columns to add) and columns that `check_tables` found lacking."""
     for table in build_tables(use_case):
-        if table.name in lacking:
-            added = lacking[table.name]
+        if table.name in missing:
+            columns = missing[table.name]
             statement = (
-                _build_add_statement(table, added) if added else _build_create_statement(use_case, table)
+                _build_add_statement(table, columns) if columns else _build_create_statement(use_case, table)
             )
             connection.exec_driver_sql(statement.replace("%", "%%"))
-            if not added:
+            if not columns:
                 for index in table.indexes:
                     create_index = CreateIndex(index, if_not_exists=True)
                     connection.exec_driver_sql(str(create_index.compile(dialect=mysql.dialect())))
@@ -65,11 +65,13 @@ def _build_create_statement(use_case: UseCase, table: sa.Table) -> str:
 
 def _build_add_statement(table: sa.Table, columns: Sequence[str]) -> str:
     dialect = mysql.dialect()
-    added = ", ".join(
+    definitions = ", ".join(
         f"ADD COLUMN IF NOT EXISTS `{name}` {table.c[name].type.compile(dialect=dialect)}" for name in columns
     )
     # Versioned tables refuse a change unless told that the rows of the past may get the column too.
-    return f"SET STATEMENT system_versioning_alter_history = KEEP FOR ALTER TABLE `{table.name}` {added}"
+    return (
+        f"SET STATEMENT system_versioning_alter_history = KEEP FOR ALTER TABLE `{table.name}` {definitions}"
+    )
 
 
 def _build_table_suffix(use_case: UseCase, table: sa.Table) -> str:

@@ -121,16 +121,16 @@ def _refuse_empty(connection: sa.Connection, use_case: UseCase, change: Change) 
     # Versions of the past would be empty too.
     versions = " FOR SYSTEM_TIME ALL" if change.table == use_case.label_table else ""
     rows = f"FROM `{change.table}`{versions}"
-    found = "NULL"
+    value = "NULL"
     if change.kind == "retype":
-        found = f"`{change.column}`"
+        value = f"`{change.column}`"
         rows += f" WHERE ({_build_cast(change)}) IS NULL"
-    lost = _execute_statement(connection, f"SELECT COUNT(*) {rows}").scalar_one()
-    if lost:
-        some = _execute_statement(connection, f"SELECT DISTINCT {found} {rows} LIMIT {_EXAMPLES}").scalars()
+    row_count = _execute_statement(connection, f"SELECT COUNT(*) {rows}").scalar_one()
+    if row_count:
+        some = _execute_statement(connection, f"SELECT DISTINCT {value} {rows} LIMIT {_EXAMPLES}").scalars()
         values = ", ".join(map(repr, some)) if change.kind == "retype" else "rows without it"
         raise SchemaMismatch(
-            f"{change}; it may not be empty, and {lost:,} rows would have no value: {values}",
+            f"{change}; it may not be empty, and {row_count:,} rows would have no value: {values}",
             hint="a column of another name in the source is said by column=...; else"
             f" {describe_alternatives(use_case.name)}",
         )
@@ -189,17 +189,17 @@ def _read_column_type(connection: sa.Connection, change: Change) -> str:
 
 def _record_retirement(connection: sa.Connection, change: Change) -> str:
     """Write down that a column goes aside now, and under which name; an interrupted run may have done so."""
-    written = RETIRED_COLUMN.c
-    there = {column["name"] for column in sa.inspect(connection).get_columns(change.table)}
-    known = connection.execute(
-        sa.select(written.retired_as, written.column_name).where(written.table_name == change.table)
+    c = RETIRED_COLUMN.c
+    columns = {column["name"] for column in sa.inspect(connection).get_columns(change.table)}
+    records = connection.execute(
+        sa.select(c.retired_as, c.column_name).where(c.table_name == change.table)
     ).all()
-    for retired_as, column_name in known:
-        if column_name == change.column and retired_as not in there:
+    for retired_as, column_name in records:
+        if column_name == change.column and retired_as not in columns:
             connection.rollback()
             return str(retired_as)
-    taken = [_RETIRED_NAME.match(name) for name in {*there, *(retired_as for retired_as, _ in known)}]
-    number = 1 + max((int(match[1]) for match in taken if match), default=0)
+    matches = [_RETIRED_NAME.match(name) for name in {*columns, *(retired_as for retired_as, _ in records)}]
+    number = 1 + max((int(match[1]) for match in matches if match), default=0)
     aside = f"{_RETIRED}{number}_{change.column}"
     connection.execute(
         sa.insert(RETIRED_COLUMN).values(
@@ -216,23 +216,23 @@ def _record_retirement(connection: sa.Connection, change: Change) -> str:
 
 def _confirm_retirement(connection: sa.Connection, change: Change, aside: str) -> None:
     """The moment at which the column went aside, and its type then."""
-    written = RETIRED_COLUMN.c
+    c = RETIRED_COLUMN.c
     connection.execute(
         sa.update(RETIRED_COLUMN)
-        .where(written.table_name == change.table, written.retired_as == aside)
+        .where(c.table_name == change.table, c.retired_as == aside)
         .values(retired_at=sa.func.utc_timestamp(6), column_type=change.found)
     )
 
 
 def _build_cast(change: Change) -> str:
     """SQL: the old column's value in the new type, NULL where that would be another value."""
-    column, found, declared = f"`{change.column}`", change.found, change.declared
-    was_string = found == "text" or found.startswith("varchar")
+    column, present, declared = f"`{change.column}`", change.found, change.declared
+    was_string = present == "text" or present.startswith("varchar")
     becomes_string = declared == "text" or declared.startswith("varchar")
     if was_string and becomes_string:
         length = re.search(r"\d+", declared)
         return f"CASE WHEN CHAR_LENGTH({column}) <= {length[0]} THEN {column} END" if length else column
-    match found, declared:
+    match present, declared:
         case "bigint", "double":
             # 2^53: up to here a double tells all whole numbers apart.
             return (

@@ -22,11 +22,11 @@ _MOMENTS = {EVENT_TIME, INGESTED_AT, "predicted_at", "actual_at"}
 
 def list_column_kinds(use_case: UseCase) -> dict[str, str]:
     """What each stored column holds: key_int, key_text, number, string or moment."""
-    found = {key.name: f"key_{key.dtype}" for key in use_case.entity.keys}
-    found |= {f.name: "number" if f.numeric else "string" for f in use_case.stored_features}
-    found[use_case.label.name] = "string" if use_case.label.classes else "number"
-    found["prediction"] = found["actual"] = found[use_case.label.name]
-    return found | dict.fromkeys(_MOMENTS, "moment") | {"model_version": "key_int", "probability": "number"}
+    kinds = {key.name: f"key_{key.dtype}" for key in use_case.entity.keys}
+    kinds |= {f.name: "number" if f.numeric else "string" for f in use_case.stored_features}
+    kinds[use_case.label.name] = "string" if use_case.label.classes else "number"
+    kinds["prediction"] = kinds["actual"] = kinds[use_case.label.name]
+    return kinds | dict.fromkeys(_MOMENTS, "moment") | {"model_version": "key_int", "probability": "number"}
 
 
 def read_frame(connection: sa.Connection, statement: sa.Select[Any], use_case: UseCase) -> pd.DataFrame:

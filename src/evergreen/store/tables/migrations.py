@@ -37,8 +37,8 @@ def apply_migrations(engine: sa.Engine, source: Path | None = None) -> list[str]
         if not [path for path in files if path.stem not in _read_applied_names(connection)]:
             return []
         with hold_lock(connection, "migrate"):
-            seen = _read_applied_names(connection)
-            applied = [path for path in files if path.stem not in seen]
+            applied_names = _read_applied_names(connection)
+            applied = [path for path in files if path.stem not in applied_names]
             _ensure_ledger(connection, database)
             for path in applied:
                 for statement in split_statements(fill_ledger_name(path.read_text("utf-8"), database)):

@@ -37,14 +37,14 @@ def maintain_partitions(engine: sa.Engine, use_case: UseCase, now: datetime) -> 
                 use_case,
                 f"REORGANIZE PARTITION pmax INTO ({parts}, PARTITION pmax VALUES LESS THAN (MAXVALUE))",
             )
-        gone = [day for day in [*days, *new] if day < oldest]
-        if gone:
+        expired = [day for day in [*days, *new] if day < oldest]
+        if expired:
             _alter_table(
-                connection, use_case, f"DROP PARTITION {', '.join(map(_format_partition_name, gone))}"
+                connection, use_case, f"DROP PARTITION {', '.join(map(_format_partition_name, expired))}"
             )
     return {
         "added": [_format_partition_name(day) for day in new],
-        "dropped": [_format_partition_name(day) for day in gone],
+        "dropped": [_format_partition_name(day) for day in expired],
     }
 
 

@@ -47,7 +47,7 @@ def read_states(connection: sa.Connection, names: Sequence[str]) -> dict[str, Ta
     """The states of those tables that exist, as they are now. Ends the connection's transaction."""
     connection.rollback()
     records = connection.execute(sa.select(STORE_STATE).where(STORE_STATE.c.table_name.in_(list(names))))
-    recorded = {record.table_name: (record.changes, record.history_from) for record in records}
+    facts = {record.table_name: (record.changes, record.history_from) for record in records}
     catalogue = CATALOGUE_TABLES.c
     tables = connection.execute(
         sa.select(
@@ -56,7 +56,7 @@ def read_states(connection: sa.Connection, names: Sequence[str]) -> dict[str, Ta
     )
     states = {}
     for name, created, updated, rows in tables:
-        changes, history = recorded.get(name, (0, None))
+        changes, history = facts.get(name, (0, None))
         states[name] = TableState(
             name=name,
             changes=changes,
