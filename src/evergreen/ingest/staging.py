@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from evergreen.store.tables.platform import INGEST_BATCH
+from evergreen.store.tables.platform import INGEST_BATCH, INGEST_RUN
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,13 +60,11 @@ def drop_abandoned_rows(connection: sa.Connection, use_case: str, days: int = 7)
     """Forget the rows of runs of a use case that nobody has gone on with for so long; see
     `drop_staged_rows`.
     """
-    connection.execute(
-        sa.text(
-            "DELETE b FROM ingest_batch b JOIN ingest_run r ON r.id = b.ingest_run_id"
-            " WHERE r.use_case = :use_case AND r.started_at < UTC_TIMESTAMP(6) - INTERVAL :days DAY"
-        ),
-        {"use_case": use_case, "days": days},
+    limit = sa.func.timestampadd(sa.text("DAY"), -days, sa.func.utc_timestamp(6))
+    abandoned = sa.select(INGEST_RUN.c.id).where(
+        INGEST_RUN.c.use_case == use_case, INGEST_RUN.c.started_at < limit
     )
+    connection.execute(sa.delete(INGEST_BATCH).where(INGEST_BATCH.c.ingest_run_id.in_(abandoned)))
 
 
 def _split_into_chunks(table: pa.Table) -> Iterator[tuple[int, bytes]]:
