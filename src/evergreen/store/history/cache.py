@@ -25,6 +25,7 @@ from evergreen.store.history.query import TableSelection
 from evergreen.store.tables.table_state import TableState
 
 _TOKEN = b"evergreen.token"
+_FORMAT = 1  # of the files: raised when their content means something else, so that older ones are ignored
 _KEPT, _DRAFT = ".arrow", ".draft"
 _ABANDONED_SECONDS = 6 * 3600.0
 _PARTS_AHEAD = 8
@@ -69,7 +70,7 @@ class Cache:
         return self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}{_KEPT}"
 
     def _token(self, state: TableState) -> bytes:
-        return f"1|{self._boot}|{state.token}".encode()
+        return f"{_FORMAT}|{self._boot}|{state.token}".encode()
 
     def _make_room(self) -> None:
         files = []
