@@ -23,7 +23,7 @@ from evergreen.store.history.training_set import read_training_set
 from evergreen.store.records import training_run
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.tables import evolve
-from evergreen.store.tables.retention import prune_history
+from evergreen.store.tables.retention import PrunedHistory, prune_history
 from evergreen.usecase import Feature, UseCase
 
 JULY = datetime(2026, 7, 1, tzinfo=UTC)
@@ -116,13 +116,13 @@ def test_it_says_when_the_history_has_expired(
 ) -> None:
     database = get_engine(toy_store)
     now = datetime.now(UTC)
-    assert prune_history(database, toy_use_case, 0, now) == {"history_from": None, "deleted": {}}
+    assert prune_history(database, toy_use_case, 0, now) == PrunedHistory(None, {})
     reload(database, toy_use_case, JULY, toy_frames(600, seed=3))
     kept = prune_history(database, toy_use_case, 30, now)
-    assert kept["deleted"] == {"toy__label": 0, "toy__facts": 0}
+    assert kept.deleted == {"toy__label": 0, "toy__facts": 0}
     assert recorded_set.reproduce_training_set(database, run).to_json()["same"] is True
     gone = prune_history(database, toy_use_case, 1, datetime.now(UTC) + timedelta(days=1, seconds=1))
-    assert gone["deleted"]["toy__facts"] > 0
+    assert gone.deleted["toy__facts"] > 0
     told = recorded_set.reproduce_training_set(database, run).to_json()
     assert (told["same"], told["rebuilt_digest"]) == (False, None)
     assert "the history has expired" in told["reason"]

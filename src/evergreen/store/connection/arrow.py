@@ -1,4 +1,4 @@
-"""Rows from MariaDB to Arrow, without a Python object per value, and what all rooms share of Arrow tables."""
+"""Rows of MariaDB as Arrow tables, read without a Python object per value; types, literals and digests."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _NOT_VERSIONED = 4124
 _CODE = re.compile(r"ERROR (\d+) \(")
 _STRING_BYTES = 2**31 - 1  # what one Arrow array of type string holds
 
-# connectorx keeps one pool of threads per process. A fork has the pool's memory but not its threads, and
-# waits for them for ever.
+# The process that used connectorx first. connectorx keeps one pool of threads per process; a fork has the
+# pool's memory but not its threads, and would wait for them for ever.
 _first_reader: int | None = None
 
 
@@ -58,7 +58,7 @@ def read_arrow(
     global _first_reader
     selects = [statements] if isinstance(statements, str) else list(statements)
     with engine.connect():
-        pass  # connectorx tries for half a minute before it says that nobody answers
+        pass  # connectorx itself fails only after half a minute without an answer
     if _first_reader not in (None, os.getpid()):
         return _apply_schema(_read_by_cursor(engine, selects), schema)
     import connectorx
@@ -167,10 +167,10 @@ def _apply_schema(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
 
 
 def build_reader_address(url: sa.URL) -> str:
-    """The address in connectorx' words. Its driver sends no file, whatever the server asks for."""
+    """The address in the form that connectorx takes. Its driver never sends files."""
     user, password = (quote(str(part or ""), safe="") for part in (url.username, url.password))
     host = f"[{url.host}]" if ":" in (url.host or "") else url.host
-    # On loopback it would ask the server for a socket and go on there, without TLS.
+    # Without this option, it asks a server on loopback for a socket and goes on there, without TLS.
     options = {"prefer_socket": "false"}
     if socket := url.query.get("unix_socket"):
         options["socket"] = str(socket)
@@ -202,7 +202,7 @@ def _translate_read_error(url: sa.URL, message: str, statement: str) -> StoreErr
         return StoreError(
             f"MariaDB could not read the rows of {table}: error {code}", hint="see MariaDB's error log"
         )
-    # The client's own words may show the address that it was given.
+    # The client's message may contain the address, with its password.
     message = hide_values(hide_secrets(message))
     reason = message.strip().splitlines()[0][:500] if message.strip() else "connectorx gave no reason"
     return StoreUnreachable(
@@ -212,7 +212,7 @@ def _translate_read_error(url: sa.URL, message: str, statement: str) -> StoreErr
 
 
 def _read_by_cursor(engine: sa.Engine, statements: Sequence[str]) -> pa.Table:
-    """The same through Python objects, for a fork of a process that has read."""
+    """The rows of `read_arrow` by the driver and Python objects, for a fork of a process that has read."""
     tables = []
     with engine.connect() as connection:
         for statement in statements:

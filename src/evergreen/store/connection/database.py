@@ -1,7 +1,7 @@
-"""Connections to the platform's own MariaDB, with its errors in Evergreen's words.
+"""Connections to the platform's own MariaDB; its errors are raised as those of `evergreen.errors`.
 
-By its Unix socket where the settings name one, else over TCP, with TLS where they require it. None of them
-sends a file, whatever the server asks for, except those of `get_bulk_engine`.
+Connections use the Unix socket where the settings name one, else TCP, with TLS where they require it. A
+server may ask a client to send a file (LOAD DATA LOCAL): only connections of `get_bulk_engine` do that.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CLIENT_ERROR = 2000  # among others: the server asked for a file that this conn
 _SESSION = (
     "SET SESSION time_zone = '+00:00', "
     "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
-    # A server may be set to tell no warnings; LOAD DATA LOCAL tells its errors so.
+    # A server may be configured to keep no warnings; the errors of LOAD DATA LOCAL are warnings.
     "max_error_count = 64"
 )
 UNREACHABLE_HINT = (
@@ -42,7 +42,7 @@ UNREACHABLE_HINT = (
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 900  # a load of millions of rows is one statement
 
-_SENDS_FILES = "evergreen_sends_files"  # an engine's execution option: whether its bulk engine may
+_SENDS_FILES = "evergreen_sends_files"  # an engine's execution option: whether its bulk engine may send files
 
 # By process, address, whether files may be sent and whether this is the engine that sends them.
 _engines: dict[tuple[int, sa.URL, bool, bool], sa.Engine] = {}
@@ -50,7 +50,7 @@ _lock = threading.Lock()
 
 
 def build_database_url(settings: Settings) -> sa.URL:
-    """Where the platform's database is, with its password and how its server proves itself."""
+    """The address of the platform's database, with the password and how the server's identity is checked."""
     query = {"charset": "utf8mb4", "local_infile": "0"}
     if settings.mariadb_socket is not None:
         query["unix_socket"] = str(settings.mariadb_socket)
@@ -72,9 +72,9 @@ def build_database_url(settings: Settings) -> sa.URL:
 
 
 def get_engine(settings: Settings) -> sa.Engine:
-    """The process's one engine for these settings: UTC sessions, strict SQL, pings. Opens nothing yet.
+    """The process's one engine for these settings: UTC sessions, strict SQL, pings. It connects on first use.
 
-    Raises nothing by itself; what runs on it raises StoreUnreachable when the server does not answer.
+    Statements on it raise StoreUnreachable when the server does not answer.
     """
     return _get_cached_engine(build_database_url(settings), may_send_files(settings), bulk=False)
 
@@ -82,7 +82,7 @@ def get_engine(settings: Settings) -> sa.Engine:
 def get_bulk_engine(ordinary: sa.Engine) -> sa.Engine:
     """The engine of the same database whose connections may send files (LOAD DATA LOCAL), for loads only.
 
-    Where the settings do not allow it, its connections send none either, and `store.bulk` inserts instead.
+    Where the settings do not allow it, its connections send none either, and loads use INSERT.
     """
     allowed = bool(ordinary.get_execution_options().get(_SENDS_FILES, False))
     return _get_cached_engine(ordinary.url, allowed, bulk=True) if allowed else ordinary
@@ -108,8 +108,8 @@ def dispose_engines(settings: Settings) -> None:
 
 
 def get_error_code(error: BaseException | None) -> int:
-    """MariaDB's number of an error raised by the driver or SQLAlchemy, or of what we made of one; 0 where
-    there is none."""
+    """MariaDB's number of an error of the driver or of SQLAlchemy, or of a StoreError that was raised from
+    one; 0 where there is none."""
     if isinstance(error, StoreError):
         error = error.__cause__
     original = getattr(error, "orig", None) or error
@@ -125,7 +125,7 @@ def _get_cached_engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engi
             engine = sa.create_engine(
                 address,
                 pool_pre_ping=True,
-                # Rows are people's data: no error tells them.
+                # Rows are people's data, which must not appear in errors.
                 hide_parameters=True,
                 pool_recycle=3600,
                 execution_options={_SENDS_FILES: allowed},
@@ -151,8 +151,8 @@ def _is_guarded(socket: Path) -> bool:
 
 
 def _translate_driver_error(context: ExceptionContext) -> None:
-    """Turn "does not answer" and "not let in" into StoreUnreachable, and what `faults` knows into its errors;
-    all else stays the driver's error."""
+    """Raise StoreUnreachable for a server that does not answer or refuses the user, and the errors of
+    `faults` for the codes that it has; other errors stay the driver's."""
     if context.is_pre_ping:
         return  # the pool reconnects by itself
     _hide_values(context)
@@ -186,7 +186,7 @@ def _translate_driver_error(context: ExceptionContext) -> None:
 
 
 def _hide_values(context: ExceptionContext) -> None:
-    """Take row values out of the server's message, in the driver's error and in SQLAlchemy's around it: both
+    """Remove row values from the server's message, in the driver's error and in SQLAlchemy's around it: both
     are printed where the error is logged."""
     original = context.original_exception
     safe_args = tuple(hide_values(part) if isinstance(part, str) else part for part in original.args)
@@ -208,7 +208,7 @@ def _describe_server(context: ExceptionContext) -> str:
 
 
 def describe_address(address: sa.URL) -> str:
-    """An address for people: the socket, or host and port, and the database."""
+    """An address as text: the socket, or host and port, and the database."""
     socket = address.query.get("unix_socket")
     return f"{socket or f'{address.host}:{address.port}'}/{address.database}"
 

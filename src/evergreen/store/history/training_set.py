@@ -1,4 +1,4 @@
-"""The training set: labels joined to what was true at each label's event time, as known at a moment.
+"""The training set: labels joined to the features that were true at their event time, as known at a moment.
 
 It is (query, moment of the system's clock, content digest): all its rows are read FOR SYSTEM_TIME AS OF one
 moment, chosen while no load was on its way, so they are one state of the store, and can be read again.
@@ -130,7 +130,7 @@ def _join_labels(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Tabl
 
 @contextmanager
 def _read_first_ahead(parts: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
-    """The same parts, the first of which is already being read: one table alone leaves a core idle."""
+    """The same parts; reading of the first starts at once, because one table alone leaves a core idle."""
     with ThreadPoolExecutor(1) as ahead:
         first = ahead.submit(lambda: list(islice(parts, 1)))
 
@@ -224,7 +224,7 @@ class _Reader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let the next reader have what was read, of the tables that nobody changed meanwhile."""
+        """Publish to the cache what was read of the tables that nobody changed meanwhile."""
         states: Mapping[str, TableState] = {}
         try:
             if kind is None and self._drafts:

@@ -1,4 +1,4 @@
-"""The prediction log: every served prediction, typed, and later what really happened."""
+"""The prediction log: a row per prediction, and the outcome once it is known."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from evergreen.errors import KeyNotFound, StoreError
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.connection.values import StoredRow, StoredValue
 from evergreen.store.predictions.channels import CHANNELS, ONLINE
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import UseCase
 
 _INSERT_ROWS = 500
+
+# A prediction to log, by column; values may be NumPy scalars, and `probabilities` a mapping of classes.
+LogRow = Mapping[str, StoredValue | np.generic | Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -55,25 +60,27 @@ def parse_prediction_time(prediction_id: str) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=1000 * milliseconds)
 
 
-def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Log predictions, all of them or none; how many were new. A row that is there already stays as it is.
+def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[LogRow]) -> int:
+    """Log predictions, all of them or none; how many were new. Rows that are logged already are not changed.
 
     A row holds prediction_id (UUIDv7), model_version, channel, keys, stored features, prediction, and maybe
-    probability and probabilities (by class); what is left out is NULL. `parse_prediction_time` follows from
-    the id. Raises StoreError for an unknown field or channel, SQLAlchemy's DataError for a value that its
-    column cannot hold.
+    probability and probabilities (by class); what is left out is NULL. `predicted_at` follows from the id.
+    Raises StoreError for an unknown field or channel, SQLAlchemy's DataError for a value that its column
+    cannot hold.
     """
     table = declared.build_prediction_table(use_case)
-    values: dict[str, dict[str, Any]] = {}
+    values: dict[str, StoredRow] = {}
+    moments: list[datetime] = []
     for row in rows:
-        log_row = _build_log_row(table, row)
-        values.setdefault(log_row["prediction_id"], log_row)
+        prediction_id, moment, log_row = _build_log_row(table, row)
+        if prediction_id not in values:
+            values[prediction_id] = log_row
+            moments.append(moment)
     if not values:
         return 0
-    # Strict, not INSERT IGNORE: a value that does not fit must be heard of, not silently cut.
+    # Not INSERT IGNORE, which would cut a value that does not fit without an error.
     statement = sa.dialects.mysql.insert(table)
     statement = statement.on_duplicate_key_update(prediction_id=table.c.prediction_id)
-    moments = [row["predicted_at"] for row in values.values()]
     with engine.begin() as connection:
         # The time bounds let MariaDB look into the partitions of these moments only.
         existing_ids = set(
@@ -115,9 +122,7 @@ def read_predictions(
     return frame
 
 
-def read_recent_inputs(
-    engine: sa.Engine, use_case: UseCase, until: datetime, limit: int
-) -> list[dict[str, Any]]:
+def read_recent_inputs(engine: sa.Engine, use_case: UseCase, until: datetime, limit: int) -> list[StoredRow]:
     """The newest online predictions' inputs up to a moment, in the form of a request; newest first."""
     table = declared.build_prediction_table(use_case)
     names = [*use_case.entity.key_names, *(feature.name for feature in use_case.stored_features)]
@@ -160,7 +165,7 @@ def count_predictions(engine: sa.Engine, use_case: UseCase) -> PredictionCounts:
 def record_actual(
     engine: sa.Engine, use_case: UseCase, prediction_id: str, actual: str | float, at: datetime
 ) -> None:
-    """Note what really happened, and when that was learned (aware UTC). Later notes replace earlier ones.
+    """Record the outcome of a prediction, and when it was learned (aware UTC). It replaces an earlier one.
 
     Raises KeyNotFound when no logged prediction has that id.
     """
@@ -183,7 +188,8 @@ def record_actual(
             raise unknown
 
 
-def _build_log_row(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+def _build_log_row(table: sa.Table, row: LogRow) -> tuple[str, datetime, StoredRow]:
+    """The id in its usual form, the moment of the prediction (naive UTC), and the row to insert."""
     stray = sorted(set(row) - set(table.c.keys()))
     if stray:
         raise StoreError(
@@ -196,14 +202,15 @@ def _build_log_row(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
             hint=f"the channels are {', '.join(sorted(CHANNELS))}",
         )
     values = {column.name: _to_plain_value(row.get(column.name)) for column in table.columns}
-    moment = parse_prediction_time(str(row["prediction_id"]))
-    values["prediction_id"] = str(uuid.UUID(str(row["prediction_id"])))
-    values["predicted_at"] = to_naive_utc(moment)
+    moment = to_naive_utc(parse_prediction_time(str(row["prediction_id"])))
+    prediction_id = str(uuid.UUID(str(row["prediction_id"])))
+    values |= {"prediction_id": prediction_id, "predicted_at": moment}
     if isinstance(row.get("probabilities"), Mapping):
         values["probabilities"] = json.dumps(row["probabilities"])
-    if isinstance(row.get("actual_at"), datetime):
-        values["actual_at"] = to_naive_utc(row["actual_at"])
-    return values
+    actual_at = row.get("actual_at")
+    if isinstance(actual_at, datetime):
+        values["actual_at"] = to_naive_utc(actual_at)
+    return prediction_id, moment, values
 
 
 def _to_plain_value(value: Any) -> Any:

@@ -124,8 +124,8 @@ def find_newest_event_time(
 
 
 def has_rows_of_run(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, run: IngestRun) -> bool:
-    """Whether the part's table still is the one that `run` loaded into, and keeps some of its rows; of a run
-    that brought no news, some of those that it found there."""
+    """Whether the part's table still is the one that `run` loaded into, and has some of its rows; for a run
+    that loaded none, some of the rows that existed then."""
     table = (
         declared.build_label_table(use_case)
         if isinstance(part, Label)
@@ -145,7 +145,7 @@ def has_rows_of_run(engine: sa.Engine, use_case: UseCase, part: FeatureView | La
             return False
         if isinstance(part, Label):
             return True
-        # Whoever emptied the online table wants it filled again.
+        # An empty online table is to be filled again.
         online = declared.build_online_table(use_case, part)
         return connection.execute(sa.select(sa.literal(1)).select_from(online).limit(1)).first() is not None
 

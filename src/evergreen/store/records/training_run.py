@@ -1,4 +1,4 @@
-"""Training runs: one row in MariaDB per (use case, as_of), which carries the work from task to task."""
+"""Training runs: one row in MariaDB per (use case, as_of), which holds what each step hands to the next."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def compute_training_run_id(use_case: str, as_of: datetime) -> str:
 
 
 def start_training_run(engine: sa.Engine, use_case: str, as_of: datetime, reason: str) -> TrainingRun:
-    """The training run of (use_case, as_of): a new one, or the one that an earlier call began."""
+    """The training run of (use_case, as_of): a new one, or the one that an earlier call started."""
     values = {
         "id": compute_training_run_id(use_case, as_of),
         "use_case": use_case,

@@ -1,12 +1,12 @@
-"""How a use case's tables follow a declaration that has changed.
+"""Changes the tables of a use case as its changed declaration says (`evergreen apply`).
 
-Ingest adds new features by itself (`tables.create_tables`). Here is the rest, which a person asks for: a
-column that is no longer declared, or that has another type now, is put aside under a name that no declaration
-can take (`_retired_1_age`) and written down in `retired_column`, so that training sets of the past can be
-read again. No value is ever deleted.
+An ingest only adds new features (`create.create_tables`). The other changes are made on request: a column
+that is no longer declared, or that has another type, is renamed to a name that no declaration can take
+(`_retired_1_age`) and recorded in `retired_column`, so that training sets of the past can be read again. No
+value is deleted.
 
-Each step is one statement, which MariaDB does whole or not at all, and a second run finds what an interrupted
-one has done already.
+Each step is one statement, which MariaDB executes completely or not at all; a second run finds what an
+interrupted one has done.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _refuse_empty(connection: sa.Connection, use_case: UseCase, change: Change) 
 
 
 def _apply_change(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
-    """Make one change, tell those who keep copies of the table, and write down what was put aside."""
+    """Make one change, count it as a change of the table, and record a column that was put aside."""
     if change.kind == "migrate":
         return  # the pending migrations were applied before
     if change.kind == "create table" or change.additive:
@@ -154,9 +154,9 @@ def _apply_change(connection: sa.Connection, use_case: UseCase, change: Change) 
 
 
 def _retire_column(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
-    """Rename a column that is not declared as it is; a retyped one takes its name, with what it can hold."""
+    """Rename a column that is not declared as it is; a new one of the new type takes its name."""
     coming = f"{_COMING}{change.column}"
-    # What an interrupted run left, maybe of another type.
+    # An interrupted run may have left it, with another type.
     _alter_table(connection, change, f"DROP COLUMN IF EXISTS `{coming}`")
     steps = []
     if change.kind == "retype":
@@ -165,9 +165,9 @@ def _retire_column(connection: sa.Connection, use_case: UseCase, change: Change)
         computed = f"{change.declared} GENERATED ALWAYS AS ({_build_cast(change)}) STORED"
         _alter_table(connection, change, f"ADD COLUMN `{coming}` {computed}")
         steps.append(f"CHANGE COLUMN `{coming}` `{change.column}` {_build_definition(use_case, change)}")
-    # Written down before, so that no interruption leaves a column aside of which nobody knows what it was.
+    # Recorded before the rename, so that no interruption leaves a renamed column without a record.
     aside = _record_retirement(connection, change)
-    # Nullable from now on, for nobody writes it any more. One statement: no reader finds the column missing.
+    # Nullable, because it is no longer written. One statement, so that no reader finds the column missing.
     steps.insert(0, f"CHANGE COLUMN `{change.column}` `{aside}` {_read_column_type(connection, change)} NULL")
     _alter_table(connection, change, ", ".join(steps))
     _confirm_retirement(connection, change, aside)
@@ -188,7 +188,7 @@ def _read_column_type(connection: sa.Connection, change: Change) -> str:
 
 
 def _record_retirement(connection: sa.Connection, change: Change) -> str:
-    """Write down that a column goes aside now, and under which name; an interrupted run may have done so."""
+    """Record that a column is put aside, and its new name; an interrupted run may have done so already."""
     c = RETIRED_COLUMN.c
     columns = {column["name"] for column in sa.inspect(connection).get_columns(change.table)}
     records = connection.execute(
@@ -215,7 +215,7 @@ def _record_retirement(connection: sa.Connection, change: Change) -> str:
 
 
 def _confirm_retirement(connection: sa.Connection, change: Change, aside: str) -> None:
-    """The moment at which the column went aside, and its type then."""
+    """Record the moment at which the column was put aside, and its type then."""
     c = RETIRED_COLUMN.c
     connection.execute(
         sa.update(RETIRED_COLUMN)
@@ -234,7 +234,7 @@ def _build_cast(change: Change) -> str:
         return f"CASE WHEN CHAR_LENGTH({column}) <= {length[0]} THEN {column} END" if length else column
     match present, declared:
         case "bigint", "double":
-            # 2^53: up to here a double tells all whole numbers apart.
+            # 2^53: up to here a double holds every whole number exactly.
             return (
                 f"CASE WHEN {column} BETWEEN -9007199254740992 AND 9007199254740992"
                 f" THEN CAST({column} AS DOUBLE) END"
@@ -250,7 +250,7 @@ def _build_cast(change: Change) -> str:
             whole = "0|-?[1-9][0-9]{0,17}"
             return rf"CASE WHEN {column} REGEXP '^({whole})\\z' THEN CAST({column} AS SIGNED) END"
         case _, "double" if was_string:
-            # Bounded, for a number beyond the doubles is an error here and not infinity.
+            # Bounded, because a number beyond the range of doubles is an error and not infinity.
             number = "[+-]?([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][+-]?[0-9]{1,2})?"
             return rf"CASE WHEN {column} REGEXP '^{number}\\z' THEN {column} + 0e0 END"
         case _:

@@ -24,11 +24,11 @@ _NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
 
 
 def apply_migrations(engine: sa.Engine, source: Path | None = None) -> list[str]:
-    """Apply the migrations that this database has not seen; the names of those applied now.
+    """Apply the migrations that this database has not had; the names of those applied now.
 
-    MariaDB commits DDL implicitly, so a migration killed half-way is run again from its start and must
-    bear it (IF NOT EXISTS). Callers at the same time wait for each other. Raises StoreError when the ledger's
-    database is missing and this user may not make it, with the SQL that an administrator runs.
+    MariaDB commits DDL implicitly, so a migration that was killed half-way is run again from its start, which
+    its statements must allow (IF NOT EXISTS). Callers at the same time wait for each other. Raises StoreError
+    when the ledger's database is missing and this user may not create it, with the SQL for an administrator.
     """
     source = source or find_migrations_folder()
     files = sorted(path for path in source.glob("*.sql") if _NAME.fullmatch(path.name))
@@ -50,7 +50,7 @@ def apply_migrations(engine: sa.Engine, source: Path | None = None) -> list[str]
 
 
 def _ensure_ledger(connection: sa.Connection, database: str) -> None:
-    """Make the ledger's table where an administrator has not done so, if this user may."""
+    """Create the ledger's table where an administrator has not done so, if this user may."""
     catalogue = CATALOGUE_TABLES.c
     ledger = sa.select(catalogue.table_name).where(
         catalogue.table_schema == get_ledger_schema(database), catalogue.table_name == "promotion"

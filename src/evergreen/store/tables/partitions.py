@@ -1,4 +1,4 @@
-"""Daily partitions of the prediction log: made ahead of time, dropped after the declared retention."""
+"""Daily partitions of the prediction log: created ahead of time, dropped after the declared retention."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,17 +15,25 @@ from evergreen.store.tables.platform import STORE_STATE
 from evergreen.usecase import UseCase
 
 
-def prune_history(engine: sa.Engine, use_case: UseCase, days: int, now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PrunedHistory:
+    """Since when (aware UTC) system versions are kept, None for all, and the deleted rows by table."""
+
+    history_from: datetime | None
+    deleted: Mapping[str, int]
+
+
+def prune_history(engine: sa.Engine, use_case: UseCase, days: int, now: datetime) -> PrunedHistory:
     """Delete the system versions that ended more than `days` before `now` (aware UTC); 0 days: none.
 
     What holds now, and every version of what was known when (both clocks), stays; but training sets that were
-    read before then can no longer be reproduced, and `store_state` says so. Safe to run again. Returns
-    {"history_from": ISO text or None, "deleted": {table: rows}}. Raises StoreUnreachable.
+    read before then can no longer be reproduced, and `store_state` says so. Safe to run again. Raises
+    StoreUnreachable.
     """
     if not days:
-        return {"history_from": None, "deleted": {}}
+        return PrunedHistory(None, {})
     until = now - timedelta(days=days)
-    deleted = {}
+    deleted: dict[str, int] = {}
     insert = sa.dialects.mysql.insert(STORE_STATE)
     limit, new_limit = STORE_STATE.c.history_from, insert.inserted.history_from
     with engine.connect() as connection, hold_lock(connection, f"ingest.{use_case.name}"):
@@ -44,4 +53,4 @@ def prune_history(engine: sa.Engine, use_case: UseCase, days: int, now: datetime
             )
             deleted[table] = deletion.rowcount
             connection.commit()
-    return {"history_from": until.isoformat(), "deleted": deleted}
+    return PrunedHistory(until, deleted)

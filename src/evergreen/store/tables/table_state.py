@@ -1,4 +1,4 @@
-"""What is known of a table without reading it: whether it has changed, and how far back it reaches."""
+"""Facts about a table that need no scan: whether it has changed, and how far back its history reaches."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ class TableState:
 
     @property
     def token(self) -> str:
-        """Two states of one token: nobody changed the table between them, if `settled` then."""
+        """A text that is equal in two states if nobody changed the table between them; see `settled`."""
         return f"{self.changes}|{self.created.isoformat()}|{self.updated and self.updated.isoformat()}"
 
     def settled(self, at: datetime) -> bool:
-        """Whether the content at that moment (of the server's clock) is what the token stands for."""
+        """Whether no change after the token's could have the same token: the last one is old enough, at a
+        moment of the server's clock, that MariaDB's resolution of seconds tells a later one apart."""
         return self.updated is not None and max(self.created, self.updated) + _RESOLUTION <= at
 
 
@@ -70,7 +71,7 @@ def read_states(connection: sa.Connection, names: Sequence[str]) -> dict[str, Ta
 
 
 def count_change(connection: sa.Connection, name: str) -> None:
-    """Count one more change of a table, in the transaction that makes it: copies of it are then outdated."""
+    """Count one more change of a table, in the transaction that makes it, so that cached copies are stale."""
     insert = sa.dialects.mysql.insert(STORE_STATE).values(table_name=name, changes=1)
     connection.execute(insert.on_duplicate_key_update(changes=STORE_STATE.c.changes + 1))
 
@@ -80,7 +81,7 @@ def find_settled_moment(
 ) -> tuple[datetime, dict[str, TableState]]:
     """A moment of the server's clock (aware UTC) with no load of the use case in flight, and the states then.
 
-    What is read FOR SYSTEM_TIME AS OF it later is the same for ever, but for writers other than Evergreen.
+    What is read FOR SYSTEM_TIME AS OF it is always the same, unless others than Evergreen write the tables.
     Waits for a load that is on its way. Raises StoreError when that takes longer than 15 minutes.
     """
     with hold_lock(connection, f"ingest.{use_case}", _WAIT_SECONDS):
