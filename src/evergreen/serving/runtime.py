@@ -238,7 +238,16 @@ class Runtime:
 
     def _write(self, rows: Sequence[Row]) -> None:
         self._table_update.start()
-        insert_predictions(self._engine, self.use_case, rows)
+        try:
+            insert_predictions(self._engine, self.use_case, rows)
+        except sqlalchemy.exc.DataError as error:
+            if self._table_update.done:
+                raise
+            # Only the new form of the table may hold the value: the rows wait on disk for it.
+            raise StoreRefused(
+                f"{self.use_case.prediction_table} is not up to date yet, and does not take a value",
+                hint="see the service's log for what keeps the table from being brought up to date",
+            ) from error
 
     def _keep_refused(self, row: Row, error: Exception) -> None:
         home = self._spill_home

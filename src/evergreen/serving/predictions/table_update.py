@@ -15,8 +15,8 @@ _RETRY_SECONDS = 60.0
 class TableUpdate:
     """Runs `migrate` once in a thread of its own, and again a minute after it has failed.
 
-    The service writes meanwhile: a table of the version before takes all rows but those that only the new
-    form can hold, which are refused by MariaDB and wait on disk until the table is ready.
+    The service writes meanwhile: a table of the version before takes all rows but those with a value that
+    only the new form can hold. The service keeps these on disk until the update is `done`.
     """
 
     def __init__(self, migrate: Callable[[], list[str]]) -> None:

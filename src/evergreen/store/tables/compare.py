@@ -86,7 +86,8 @@ def describe_remedy(use_case: str, changes: Sequence[Change]) -> str:
     command = f"change the tables with: evergreen apply {use_case}"
     if not all(change.additive for change in changes):
         command += " --allow-destructive (old values are put aside, none is deleted)"
-    required = sorted({change.column for change in changes if change.required and change.kind != "drop"})
+    kinds = ("add", "retype")
+    required = sorted({change.column for change in changes if change.required and change.kind in kinds})
     if required:
         command += (
             f"; it refuses if rows would be left without a value in {', '.join(required)}: then"
