@@ -170,8 +170,8 @@ def _translate_driver_error(context: ExceptionContext) -> None:
             hint="it is not the MariaDB that you mean: see who listens there",
         ) from context.original_exception
     if code not in _UNREACHABLE | _REFUSED:
-        said = _read_reason(context.original_exception)
-        if (translated := translate_error(code, said, context.statement)) is not None:
+        message = _read_reason(context.original_exception)
+        if (translated := translate_error(code, message, context.statement)) is not None:
             raise translated from context.original_exception
         return
     if code in _REFUSED:

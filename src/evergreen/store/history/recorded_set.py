@@ -139,28 +139,30 @@ def reproduce_training_set(engine: sa.Engine, run_id: str) -> Reproduction:
     It follows the recorded query, not the present declaration: columns that were retired since are read by
     their new names. Raises StoreError when there is no such run, or it has no data set, and StoreUnreachable.
     """
-    recorded = describe_training_set(engine, run_id)
+    training_set = describe_training_set(engine, run_id)
     try:
-        query = _rename_retired_columns(engine, recorded.query, recorded.read_at)
-        rebuilt = read_query(engine, query, recorded.read_at)
+        query = _rename_retired_columns(engine, training_set.query, training_set.read_at)
+        rebuilt = read_query(engine, query, training_set.read_at)
     except HistoryExpired as error:
-        return Reproduction(recorded, False, f"the history has expired: {error.message}")
+        return Reproduction(training_set, False, f"the history has expired: {error.message}")
     except EmptyTrainingSet:
         reason = "no row of that moment is left: the tables are new"
-        return Reproduction(recorded, False, reason, rebuilt_rows=0)
+        return Reproduction(training_set, False, reason, rebuilt_rows=0)
     except StoreUnreachable:
         raise
     except StoreError as error:
-        return Reproduction(recorded, False, error.message)
-    same = rebuilt.digest == recorded.digest
+        return Reproduction(training_set, False, error.message)
+    same = rebuilt.digest == training_set.digest
     reason = "the same rows, value by value"
     if not same:
-        counts = f": {len(rebuilt)} instead of {recorded.rows}" if len(rebuilt) != recorded.rows else ""
+        counts = (
+            f": {len(rebuilt)} instead of {training_set.rows}" if len(rebuilt) != training_set.rows else ""
+        )
         reason = (
             f"the rows of that moment have changed{counts}; somebody wrote to the tables without Evergreen"
             " or altered them"
         )
-    return Reproduction(recorded, same, reason, rebuilt.digest, len(rebuilt))
+    return Reproduction(training_set, same, reason, rebuilt.digest, len(rebuilt))
 
 
 def _parse_entry(row: sa.RowMapping) -> TrainingSetEntry:

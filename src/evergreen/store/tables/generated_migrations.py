@@ -4,9 +4,10 @@ A declaration decides on features and keys; its changes are made by `evolve`. Th
 `probability`, both clocks, ...) are the platform's, and change with the version of Evergreen by the numbered
 steps of this module. There are four kinds of such tables: history, online, label and prediction.
 
-To add a column: declare it in `declared.build_..._table` and append a migration with the next number. To let
-a column hold other values: change its type there and append a `ReplaceColumn`. A migration that was released
-is never changed. A new table is made in the newest form and has all migrations of its kind on record.
+To add a column: declare it in `declared.build_..._table`, reserve its name in `usecase.names`, and append a
+migration with the next number. To let a column hold other values: change its type there and append a
+migration with a `ReplaceColumn`. A migration that was released is never changed. A new table is created in
+the newest form, with all migrations of its kind on record.
 """
 
 from __future__ import annotations
