@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import connectorx
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -61,8 +62,6 @@ def read_arrow(
         pass  # connectorx itself fails only after half a minute without an answer
     if _first_reader not in (None, os.getpid()):
         return _apply_schema(_read_by_cursor(engine, selects), schema)
-    import connectorx
-
     _first_reader = os.getpid()
     try:
         table = connectorx.read_sql(

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.tables import declared
+from evergreen.store.tables.platform import CATALOGUE_PARTITIONS
 from evergreen.usecase import UseCase
 
 DAYS_AHEAD = 7
@@ -58,14 +59,13 @@ def _alter_table(connection: sa.Connection, use_case: UseCase, change: str) -> N
 
 
 def _read_partition_days(connection: sa.Connection, use_case: UseCase) -> list[date]:
-    names = connection.execute(
-        sa.text(
-            "SELECT partition_name FROM information_schema.partitions"
-            " WHERE table_schema = DATABASE() AND table_name = :table AND partition_name <> 'pmax'"
-            " ORDER BY partition_ordinal_position"
-        ),
-        {"table": use_case.prediction_table},
-    ).scalars()
+    c = CATALOGUE_PARTITIONS.c
+    names = connection.scalars(
+        sa.select(c.partition_name)
+        .where(c.table_schema == sa.func.database(), c.table_name == use_case.prediction_table)
+        .where(c.partition_name != "pmax")
+        .order_by(c.partition_ordinal_position)
+    )
     return [date.fromisoformat(name[1:]) for name in names if name]
 
 

@@ -161,7 +161,7 @@ RETIRED_COLUMN = _table(
 
 PLATFORM_TABLES = tuple(_METADATA.tables.values())
 
-# MariaDB's own catalogues of tables and of columns.
+# MariaDB's own catalogues of tables, their columns and their partitions.
 CATALOGUE_TABLES = sa.table(
     "tables",
     *map(sa.column, ("table_schema", "table_name", "create_time", "update_time", "table_rows")),
@@ -171,5 +171,10 @@ CATALOGUE_COLUMNS = sa.table(
     "columns",
     *map(sa.column, ("table_schema", "table_name", "column_name", "column_type", "column_key")),
     *map(sa.column, ("is_nullable", "ordinal_position")),
+    schema="information_schema",
+)
+CATALOGUE_PARTITIONS = sa.table(
+    "partitions",
+    *map(sa.column, ("table_schema", "table_name", "partition_name", "partition_ordinal_position")),
     schema="information_schema",
 )
