@@ -40,10 +40,9 @@ def hold_lock(
     `on_wait` is called once when another session holds the lock. When that one keeps it longer than
     `seconds`, raises the error of `build_refusal`, by default a StoreError.
     """
-    if idle:
-        connection.exec_driver_sql(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
     _acquire_lock(connection, name, seconds, on_wait, build_refusal)
     if idle:
+        connection.exec_driver_sql(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
         connection.rollback()
     try:
         yield
