@@ -40,12 +40,13 @@ from evergreen.store.history.training_set import TrainingSet
 from evergreen.store.records.drift import DriftReport
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.training import candidate
+from evergreen.training.data.rows import TrainingRows, prepare_rows
 from evergreen.training.data.split import split_for_validation
 from evergreen.training.judge.answers import score_holdout, score_model
 from evergreen.training.judge.contest import ChampionScores
 from evergreen.training.judge.gate import judge_candidate
+from evergreen.training.search.samplers import create_pruner
 from evergreen.training.search.search_result import build_search_result
-from evergreen.training.search.studies import create_pruner
 from evergreen.training.search.worker import run_trials
 from evergreen.usecase import EVENT_TIME, UseCase
 from evergreen.usecases import load_use_case
@@ -103,7 +104,7 @@ class Decisions:
 
 @dataclass(frozen=True)
 class _Trained:
-    rows: candidate.Rows
+    rows: TrainingRows
     made: candidate.Candidate
     told: Training
 
@@ -191,7 +192,7 @@ def _train(use_case: UseCase, given: TrainingSet, champion: _Trained | None) -> 
     import optuna
 
     settings = Settings(threads=1)
-    rows = candidate.prepare_rows(use_case, given)
+    rows = prepare_rows(use_case, given)
     part = rows.cuts[0].train
     study = optuna.create_study(direction="minimize", pruner=create_pruner(use_case))
     run_trials(
@@ -211,7 +212,7 @@ def _train(use_case: UseCase, given: TrainingSet, champion: _Trained | None) -> 
     told = Training(
         dataset=digest_of(given),
         rows=len(given),
-        model=made.evaluation["model_digest"],
+        model=made.evaluation.model_digest,
         passed=verdict.passed,
         summary=verdict.summary,
     )
@@ -223,7 +224,7 @@ def _no_database() -> Any:
 
 
 @contextmanager
-def _without_servers(use_case: UseCase, rows: candidate.Rows, champion: _Trained | None) -> Iterator[None]:
+def _without_servers(use_case: UseCase, rows: TrainingRows, champion: _Trained | None) -> Iterator[None]:
     """An evaluation whose champion is at hand, without a prediction log, and without what only people see."""
     rival = ChampionScores(None, None, "")
     if champion is not None:
@@ -235,7 +236,7 @@ def _without_servers(use_case: UseCase, rows: candidate.Rows, champion: _Trained
             model=model,
             feature_names=tuple(feature.name for feature in use_case.model_features),
             classes=use_case.label.classes,
-            size_bytes=champion.made.evaluation["size_bytes"],
+            size_bytes=champion.made.evaluation.footprint.size_bytes,
         )
         rival = ChampionScores(1, answers, "all hold-out rows are newer than its training", loaded)
     with (
@@ -250,7 +251,7 @@ def _without_servers(use_case: UseCase, rows: candidate.Rows, champion: _Trained
 
 def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: datetime) -> Monitoring:
     """What monitoring makes of those requests: the steps of `evergreen.loop.monitor`."""
-    answers = champion.made.answers.predictions
+    answers = champion.made.scores.predictions
     reference = {
         each.feature: each for each in build_reference_profile(use_case, champion.rows.columns, answers)
     }

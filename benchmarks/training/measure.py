@@ -15,10 +15,10 @@ from benchmarks.training.titanic import Titanic
 from benchmarks.training.tuning import Tuning
 
 from evergreen.settings import load_settings
-from evergreen.stack.servers.server_list import BANK_DATABASE
+from evergreen.stack.servers.deployment import BANK_DATABASE
 from evergreen.store.connection.database import get_engine
-from evergreen.training.candidate import prepare_rows as rows_of_run
 from evergreen.training.data.dataset import prepare_training_set
+from evergreen.training.data.rows import prepare_rows as rows_of_run
 from evergreen.usecases import load_use_case
 from evergreen.usecases.credit_score.simulator import compute_best_accuracy
 

@@ -34,7 +34,7 @@ SEAMS = (
     ("pruning", "optuna", "Trial.should_prune"),
     ("showing trials", "evergreen.training.tracking.trials", "show"),
     ("evaluation", "evergreen.loop.train", "evaluate"),
-    ("fits", "evergreen.training.fit.clock", "Clock.fit"),
+    ("fits", "evergreen.training.fit.fit_timer", "Clock.fit"),
     ("resampling", "evergreen.training.judge.evaluation", "compare"),
     ("plots and profile", "evergreen.training.record.evidence", "evidence"),
     ("logging", "evergreen.training.tracking.training_runs", "begin_run"),

@@ -17,7 +17,6 @@ import pandas as pd
 from benchmarks.common.timing import say
 from sklearn.model_selection import StratifiedKFold
 
-from evergreen.model.calibration import Calibration
 from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.matrix import Columns, select_rows
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
@@ -25,8 +24,8 @@ from evergreen.settings import Settings
 from evergreen.training.data.split import split_for_validation
 from evergreen.training.fit.fitting import Machine, fit_model
 from evergreen.training.judge.answers import score_model
+from evergreen.training.search.samplers import create_pruner
 from evergreen.training.search.search_result import build_search_result
-from evergreen.training.search.studies import create_pruner
 from evergreen.training.search.worker import run_trials
 from evergreen.usecase import EVENT_TIME, TIMELESS, FileSource, UseCase
 
@@ -135,6 +134,4 @@ def _searched(
     study = optuna.create_study(direction="minimize", pruner=create_pruner(use_case))
     run_trials(study, use_case, columns, label, split_for_validation(use_case, frame), machine=machine)
     best = build_search_result(study, use_case)
-    return fit_model(
-        use_case, columns, label, best["params"], machine, Calibration.from_json(best["calibration"])
-    )
+    return fit_model(use_case, columns, label, best.params, machine, best.calibration)

@@ -25,12 +25,13 @@ from evergreen.model.matrix import build_pool, select_rows
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records.training_run import TrainingRun
-from evergreen.training.candidate import Rows, choose_machine
+from evergreen.training.candidate import choose_machine
+from evergreen.training.data.rows import TrainingRows
 from evergreen.training.data.split import Cut, split_for_validation
 from evergreen.training.fit.fitting import build_model, compute_class_weights, fit_catboost, fit_model
 from evergreen.training.judge.answers import score_model
 from evergreen.training.search import studies
-from evergreen.training.search.search_result import Trial
+from evergreen.training.search.trial import Trial
 from evergreen.training.search.worker import run_trials
 from evergreen.usecase import UseCase
 
@@ -85,7 +86,7 @@ class Tuning:
 class World:
     """The rows of a training run as its search sees them, with the hold-out that only we look at."""
 
-    def __init__(self, settings: Settings, use_case: UseCase, run: TrainingRun, given: Rows) -> None:
+    def __init__(self, settings: Settings, use_case: UseCase, run: TrainingRun, given: TrainingRows) -> None:
         self.settings, self.use_case, self.run = settings, use_case, run
         cut = given.cuts[0]
         self.columns, self.label = select_rows(given.columns, cut.train), given.label[cut.train]
@@ -103,7 +104,7 @@ def measure(
     settings: Settings,
     use_case: UseCase,
     run: TrainingRun,
-    given: Rows,
+    given: TrainingRows,
     seeds: Sequence[int],
     points: Sequence[dict[str, Any]] = GRID,
 ) -> Tuning:

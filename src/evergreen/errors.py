@@ -1,17 +1,17 @@
-"""Every error Evergreen raises on purpose, as one small tree.
+"""Every error that Evergreen raises on purpose, as one tree of exception classes.
 
 EvergreenError
 ├── SettingsError            a setting is missing or malformed
-├── UntrustedFolder          a folder with code or settings belongs to somebody else
+├── UntrustedFolder          a folder with code or settings belongs to another user
 ├── UseCaseError             a declaration is wrong
-│   └── UnknownUseCase       nobody declared that name
+│   └── UnknownUseCase       no use case of that name is declared
 ├── SourceError              raw rows cannot be read
 │   ├── SourceUnreachable    the database or host does not answer
 │   └── SourceUnreadable     the file or its content cannot be understood
 ├── ValidationFailed         the data broke the use case's contract
 ├── StoreError               the feature store cannot do what was asked
 │   ├── StoreUnreachable     MariaDB does not answer
-│   ├── StoreRefused         MariaDB does not do it now: locked, full, read-only, not allowed
+│   ├── StoreRefused         MariaDB refuses at present: locked, full, read-only, not allowed
 │   ├── SchemaMismatch       the tables differ from the declaration
 │   ├── KeyNotFound          no online vector or prediction under that key
 │   ├── HistoryExpired       the rows of that moment are no longer kept
@@ -37,11 +37,11 @@ EvergreenError
 │   ├── ChildFailed          a server of the stack did not come up
 │   └── StackNotRunning      the command needs a running stack
 └── DemoError                the guided tour ended early
-    ├── NotTheDemosData      it would have to erase what no demo made
-    └── StageNotVerified     what a stage should have brought about is not there
+    ├── NotTheDemosData      it would have to erase data that no demo made
+    └── StageNotVerified     the result that a stage should have is missing
 
-A message says what happened and to which object; `hint` says what to do next.
-`exit_code` is what the command line exits with, `http_status` what the service answers with.
+A message says what happened and to which object; `hint` says what to do next. `exit_code` is the exit status
+of the command line, `http_status` the status of the service's answer.
 """
 
 from __future__ import annotations
@@ -62,14 +62,15 @@ class EvergreenError(Exception):
         return f"{self.message}\nHint: {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Airflow and multiprocessing pickle exceptions; keyword-only arguments need this.
-        return _rebuild, (type(self), self.message, self.hint, self.__dict__)
+        # Airflow and multiprocessing pickle exceptions; the default way fails for keyword-only arguments.
+        # The third value becomes the attributes of the new error.
+        return _rebuild, (type(self), self.message, self.hint), self.__dict__
 
 
-def _rebuild(kind: type[EvergreenError], message: str, hint: str, state: dict[str, object]) -> EvergreenError:
+def _rebuild(kind: type[EvergreenError], message: str, hint: str) -> EvergreenError:
+    """An error of that class without its own `__init__`, which may take other arguments."""
     error = kind.__new__(kind)
     Exception.__init__(error, message, hint)
-    error.__dict__.update(state)
     return error
 
 
@@ -92,7 +93,7 @@ class UseCaseError(EvergreenError):
 
 
 class UnknownUseCase(UseCaseError):
-    """Nobody declared a use case of that name."""
+    """No use case of that name is declared."""
 
     http_status = 404
 
@@ -131,7 +132,8 @@ class StoreUnreachable(StoreError):
 
 
 class StoreRefused(StoreError):
-    """MariaDB answers, and does not do what is asked now: a lock, its disk, its options, or our rights."""
+    """MariaDB answers, but refuses at present: because of a lock, its disk, its options, or the user's
+    rights."""
 
     http_status = 503
 
@@ -213,7 +215,7 @@ class InvalidRequest(ServingError):
 
 
 class ModelNotLoaded(ServingError):
-    """There is, or may be, a champion, but this service does not hold it yet."""
+    """There is, or may be, a champion, but this service has not loaded it yet."""
 
     http_status = 503
 
@@ -275,4 +277,4 @@ class NotTheDemosData(DemoError):
 
 
 class StageNotVerified(DemoError):
-    """A stage ran but what it should have brought about is not there."""
+    """A stage ran, but the result that it should have is missing."""

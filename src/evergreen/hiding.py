@@ -1,5 +1,5 @@
-"""What must not reach logs, records, declarations and answers: secrets in URLs, and people's values in the
-messages of database servers."""
+"""Removes from texts what must not appear in logs, records, declarations and answers: secrets in URLs, and
+values of rows in the messages of database servers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from urllib.parse import unquote
 
 MASK = "***"
 
-# Names of parameters that let others in: passwords, tokens and all that belongs to a signature of Amazon,
-# Google, CloudFront or Azure.
+# Names of parameters that give access: passwords, tokens, and the parts of a signature of Amazon, Google,
+# CloudFront or Azure.
 _SECRET_NAME = re.compile(
     r"(^|[-_])sig($|[-_])|signature|token|secret|passw|pwd|credential|auth(?!or)|jwt|session"
     r"|api[-_]?key|access[-_]?key|^key$|[-_]key$"
     r"|^x-(amz|goog|oss|cos|bce)-|^awsaccesskeyid$|^googleaccessid$|^expires$|^policy$|^key-pair-id$"
 )
-# Of Azure's shared access signatures, beside `sig`; alone these short names may be anything.
+# The other parts of Azure's shared access signatures. They are secret only beside `sig`, because alone these
+# short names may be anything.
 _AZURE = re.compile(r"s[vterp]|sip|spr|ss|srt|si|sk[tesv]|sk[ot]id|s[au]oid|scid|sdd")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+# A value of so many letters and digits is taken for a token.
 _LONG = 32
 # In a list "part=URL,part=URL" a URL ends where the next one begins.
 _URL = re.compile(
@@ -31,33 +33,34 @@ _PARAMETER = re.compile(r"([?&;#])([^=&;#?]+)=([^&;#]*)")
 
 def hide_secrets(text: str) -> str:
     """The text with `***` for passwords, signatures and tokens of every URL in it."""
-    return _URL.sub(lambda found: _mask_url(found[0]), text)
+    return _URL.sub(lambda match: _mask_url(match[0]), text)
 
 
 def remove_secrets(url: str) -> str:
-    """The URL without the parameters and the user that let others in; what selects data stays."""
-    secret = _secret_parameters(url)
-    plain = _USER.sub(r"\1", url, count=1) if _has_secret_user(url) else url
+    """The URL without the user and the parameters that give access; parameters that select data remain."""
+    secret_names = _find_secret_parameters(url)
+    text = _USER.sub(r"\1", url, count=1) if _has_secret_user(url) else url
 
-    def kept(found: re.Match[str]) -> str:
-        return "" if found[2] in secret else found[0]
+    def drop_secret(match: re.Match[str]) -> str:
+        """A parameter as it is, or nothing for a secret one."""
+        return "" if match[2] in secret_names else match[0]
 
-    plain = _PARAMETER.sub(kept, plain)
-    if "?" not in plain and "?" in url:
-        # The first parameter went: the next one begins the query.
-        plain = re.sub(r"[&;]", "?", plain, count=1)
-    return plain.removesuffix("?")
+    text = _PARAMETER.sub(drop_secret, text)
+    if "?" not in text and "?" in url:
+        # The first parameter was removed, so the next one begins the query.
+        text = re.sub(r"[&;]", "?", text, count=1)
+    return text.removesuffix("?")
 
 
 def _mask_url(url: str) -> str:
-    secret = _secret_parameters(url)
+    secret_names = _find_secret_parameters(url)
     if _has_secret_user(url):
         name = _USER.search(url)
         user, colon, _ = name[2].partition(":") if name else ("", "", "")
         masked = f"{user}:{MASK}@" if colon else f"{MASK}@"
-        url = _USER.sub(lambda found: f"{found[1]}{masked}", url, count=1)
+        url = _USER.sub(lambda match: f"{match[1]}{masked}", url, count=1)
     return _PARAMETER.sub(
-        lambda found: f"{found[1]}{found[2]}={MASK}" if found[2] in secret else found[0], url
+        lambda match: f"{match[1]}{match[2]}={MASK}" if match[2] in secret_names else match[0], url
     )
 
 
@@ -66,13 +69,15 @@ def _has_secret_user(url: str) -> bool:
     return user is not None and (":" in user[2] or _looks_random(user[2]))
 
 
-def _secret_parameters(url: str) -> set[str]:
-    """The names, as they are written, of parameters whose values are secret."""
-    given = [(found[2], unquote(found[2]).lower(), unquote(found[3])) for found in _PARAMETER.finditer(url)]
-    signed = any(name == "sig" for _, name, _ in given)
+def _find_secret_parameters(url: str) -> set[str]:
+    """The names, as they are written in the URL, of parameters whose values are secret."""
+    parameters = [
+        (match[2], unquote(match[2]).lower(), unquote(match[3])) for match in _PARAMETER.finditer(url)
+    ]
+    signed = any(name == "sig" for _, name, _ in parameters)
     return {
-        written
-        for written, name, value in given
+        raw_name
+        for raw_name, name, value in parameters
         if _SECRET_NAME.search(name)
         or (signed and _AZURE.fullmatch(name) is not None)
         or _looks_random(value)
@@ -80,7 +85,7 @@ def _secret_parameters(url: str) -> set[str]:
 
 
 def _looks_random(value: str) -> bool:
-    """Whether a value is long, in one piece and of letters and digits, as tokens are; ids of 36 are not."""
+    """Whether a value is long and has both letters and digits, as tokens have; a UUID does not count."""
     return (
         len(value) >= _LONG
         and re.fullmatch(r"[A-Za-z0-9_+/=.~-]+", value) is not None
@@ -90,7 +95,8 @@ def _looks_random(value: str) -> bool:
     )
 
 
-# Messages of MariaDB that quote a value, by what follows or precedes it. Greedy: a value may hold quotes.
+# The quoted values in messages of MariaDB, by the words before or after them. The patterns are greedy,
+# because a value may contain quotes.
 _QUOTED = (
     re.compile(r"'.*'(?= for key )", re.DOTALL),
     re.compile(r"'.*'(?= for column )", re.DOTALL),
@@ -109,17 +115,18 @@ _MASKED = f"'{MASK}'"
 
 
 def hide_values(message: str) -> str:
-    """A database server's message without the row values that it quotes; names of keys and columns stay."""
+    """A database server's message without the row values that it quotes; names of keys and columns remain."""
     for pattern in _QUOTED:
-        hidden, count = pattern.subn(_MASKED, message, count=1)
+        masked, count = pattern.subn(_MASKED, message, count=1)
         if count:
-            return hidden
+            return masked
     return message
 
 
 class SecretsFilter(logging.Filter):
-    """Masks the URLs of what another library logs."""
+    """Masks secrets in the URLs that another library logs."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Mask the record's message; every record is let through."""
         record.msg, record.args = hide_secrets(record.getMessage()), ()
         return True

@@ -1,4 +1,4 @@
-"""Moments that people and Airflow name: read from text, and refused when they lie in the future."""
+"""Moments given as text by people and Airflow: parsed, and refused when they are in the future."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from evergreen.errors import SettingsError
 
-# How far the clock of the machine that chose a moment may be ahead of ours.
+# How far the clock of the machine that a moment comes from may be ahead of this machine's.
 _CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
@@ -16,18 +16,18 @@ def parse_moment(text: str) -> datetime:
     Raises SettingsError for anything else.
     """
     try:
-        parsed = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise SettingsError(
             f"{text!r} is not a date or a time",
             hint="write it as 2026-11-21 or 2026-11-21T06:30:00 (UTC unless it carries an offset)",
         ) from None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def refuse_future(as_of: datetime, now: datetime | None = None) -> None:
-    """Raise SettingsError for an `as_of` (aware) after `now`: rows or models as of a mistyped year would
-    outlive all that really happens until then."""
+    """Raise SettingsError for an `as_of` (aware) after `now` (the present by default), such as a mistyped
+    year: rows or models as of that moment would take precedence over all later ones until it has passed."""
     now = now or datetime.now(UTC)
     if as_of > now + _CLOCK_TOLERANCE:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""Files that hold people's data or secrets: written whole or not at all, and readable by their owner only."""
+"""Writes files that may hold personal data or secrets: atomically, and readable by their owner only."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ FOLDER_MODE = 0o700
 
 @contextmanager
 def replace_file(path: Path, *, keep_mode: bool = False) -> Iterator[Path]:
-    """The path of an empty neighbour to write to; it takes the place of `path` when the block ends well.
+    """The path of an empty draft beside `path` to write to; it replaces `path` when the block ends without
+    error.
 
-    Nobody ever sees half a file, a former one stays when the block fails, and only the owner may read the
-    file, whatever the umask. With `keep_mode` a file of the caller's that is there keeps its permissions, for
-    people who share what they named themselves. A link is replaced, not followed: in a folder of many people
-    another one may have put it there. Raises OSError.
+    So no reader sees an incomplete file, an existing one remains when the block fails, and only the owner may
+    read the file, whatever the umask. With `keep_mode` the permissions of an existing file of the caller are
+    kept, for people who share a file that they chose. A link is replaced, not followed, because in a shared
+    folder another user may have created it. Raises OSError.
     """
     mode = FILE_MODE
     if keep_mode:
         with suppress(FileNotFoundError):
-            former = path.lstat()
-            if stat.S_ISREG(former.st_mode) and former.st_uid == os.geteuid():
-                mode = stat.S_IMODE(former.st_mode) & 0o777
-    # By process and thread: what a killed one left is written over instead of lying there for ever.
+            existing = path.lstat()
+            if stat.S_ISREG(existing.st_mode) and existing.st_uid == os.geteuid():
+                mode = stat.S_IMODE(existing.st_mode) & 0o777
+    # Named by process and thread, so that the draft of a killed process is overwritten some day.
     stem = os.fsencode(path.name)[:120].decode(errors="ignore")
     draft = path.with_name(f".{stem}.{os.getpid()}-{threading.get_native_id()}.part")
     draft.unlink(missing_ok=True)
@@ -43,25 +44,25 @@ def replace_file(path: Path, *, keep_mode: bool = False) -> Iterator[Path]:
 
 
 def write_private_file(path: Path, content: str | bytes, *, keep_mode: bool = False) -> None:
-    """Replace a file at once by that content (text as UTF-8); see `replace_file`. Raises OSError."""
+    """Write a file with that content (text as UTF-8) by `replace_file`. Raises OSError."""
     with replace_file(path, keep_mode=keep_mode) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def open_private_file(path: Path, flags: int) -> int:
-    """Open a file for writing with those flags of `os.open`, made or narrowed to its owner's eyes.
+    """Open a file that grows, with those flags of `os.open`, for writing; only its owner may read it.
 
-    For files that grow; returns the descriptor. Raises OSError.
+    Returns the descriptor. Raises OSError.
     """
     handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    # One that an earlier version made may be readable by all.
+    # A file of an earlier version may be readable by all.
     os.fchmod(handle, FILE_MODE)
     return handle
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder, and those above that are missing, for their owner only. One that is there stays as it
-    is: it may be shared on purpose. Raises OSError."""
+    """Create a folder and its missing parents for their owner only. An existing folder keeps its permissions,
+    which may be shared on purpose. Raises OSError."""
     if folder.is_dir():
         return
     make_private_folder(folder.parent)

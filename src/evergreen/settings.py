@@ -1,15 +1,15 @@
-"""Typed settings, read from the environment (prefix EVERGREEN_) and from the running stack's own file.
+"""Typed settings, read from the environment (prefix EVERGREEN_) and from the running stack's file.
 
-The embedded stack writes `stack.env` into its home; the environment wins over that file. Nothing else in
-Evergreen reads environment variables, except Airflow's own AIRFLOW_CONN_* for foreign databases and sudo's
-SUDO_UID (`trust.py`). A home that belongs to somebody else is refused before its file is read.
+The embedded stack writes `stack.env` into its home; the environment takes precedence over that file. Nothing
+else in Evergreen reads environment variables, except Airflow's AIRFLOW_CONN_* for foreign databases and
+sudo's SUDO_UID (`trust.py`). A home that belongs to another user is refused before its file is read.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -24,7 +24,7 @@ _SERVER_VARIABLES = ("EVERGREEN_MARIADB_HOST", "EVERGREEN_MARIADB_PORT")
 
 
 class Settings(BaseSettings):
-    """Everything that differs between one way to run and another."""
+    """The values that differ between installations, each by the variable EVERGREEN_<NAME>."""
 
     model_config = SettingsConfigDict(env_prefix="EVERGREEN_", extra="ignore")
 
@@ -90,23 +90,23 @@ class Settings(BaseSettings):
 
     @property
     def cache_folder(self) -> Path:
-        """Where what was last read of the store is kept."""
+        """The folder of the cache of tables that were read from the store."""
         return self.home / "cache"
 
     @field_validator("dags", "mariadb_socket", "mariadb_tls_ca", mode="before")
     @classmethod
-    def _read_empty_as_none(cls, value: Any) -> Any:
-        # An empty variable is how an environment says "none"; as a path it would be the current folder.
+    def _read_empty_as_none(cls, value: str | Path | None) -> str | Path | None:
+        # An empty variable means "none" in an environment; as a path it would be the current folder.
         return None if value == "" else value
 
     @property
     def trust(self) -> Trust:
-        """Whose folders may hold code and settings for this process."""
+        """The owners and folders that are trusted with code and settings for this process."""
         return build_trust(self.trusted_folders)
 
     @property
     def mariadb_verified(self) -> bool:
-        """Whether the server must speak TLS and prove its name. A socket needs neither."""
+        """Whether MariaDB must use TLS and prove its name. Over a socket neither is needed."""
         return self.mariadb_socket is None and (self.mariadb_tls or self.mariadb_tls_ca is not None)
 
 
@@ -114,10 +114,10 @@ def load_settings(home: Path | None = None) -> Settings:
     """Read the settings: the environment first, then `stack.env` of the stack's home, then defaults.
 
     Raises SettingsError naming each field that is malformed, and UntrustedFolder, before anything in the home
-    is read, when the home or its `stack.env` belongs to somebody else.
+    is read, when the home or its `stack.env` belongs to another user.
     """
     home = home or Path(os.environ.get("EVERGREEN_HOME", ".evergreen"))
-    # Never from the file: a folder cannot vouch for itself.
+    # Never from the file, because whoever owns it could declare it trusted.
     trusted_folders = os.environ.get(TRUSTED_FOLDERS_VARIABLE, "")
     trust = build_trust(trusted_folders)
     trust.check_folder(home, "the home of the stack")
@@ -131,17 +131,17 @@ def load_settings(home: Path | None = None) -> Settings:
         )
         raise SettingsError(f"the settings are malformed: {faults}", hint=hint) from None
     except MalformedSource as error:
-        # Pydantic's own word for JSON that cannot be read: it names the field but not the variable.
+        # Pydantic's error for JSON that cannot be parsed; it names the field but not the variable.
         raise SettingsError(
             f"a setting that must be JSON is not: {error}; {error.__cause__}", hint=hint
         ) from None
     except OSError as error:
         raise SettingsError(f"the settings cannot be read: {error}", hint=hint) from None
-    chosen = {name.upper() for name in os.environ}
-    if "EVERGREEN_MARIADB_SOCKET" not in chosen and chosen & set(_SERVER_VARIABLES):
-        stack = dotenv_values(home / STACK_ENV)
+    environment_names = {name.upper() for name in os.environ}
+    if "EVERGREEN_MARIADB_SOCKET" not in environment_names and environment_names & set(_SERVER_VARIABLES):
+        stack_values = dotenv_values(home / STACK_ENV)
         address = (settings.mariadb_host, str(settings.mariadb_port))
-        if address != tuple(stack.get(name) for name in _SERVER_VARIABLES):
-            # The socket is the running stack's, another server's address in the environment is meant.
+        if address != tuple(stack_values.get(name) for name in _SERVER_VARIABLES):
+            # The environment names another server than the running stack's, whose socket must not be used.
             return settings.model_copy(update={"mariadb_socket": None})
     return settings

@@ -1,9 +1,9 @@
-"""Whose folders are trusted: a use case is Python code, and a home holds settings and addresses.
+"""Checks on the owners of folders with code and settings.
 
-Whoever may write into such a folder decides what runs as the caller. So a folder of the current directory is
-used only when it belongs to the caller, to root, or, where root is the caller by `sudo`, to the user who
-typed the command; git judges repositories the same way (safe.directory). The setting
-EVERGREEN_TRUSTED_FOLDERS names exceptions.
+A use case is Python code, and a home holds settings and addresses: whoever may write into such a folder
+decides what runs as the caller. So a folder is used only when it belongs to the caller, to root, or, where
+the caller is root by `sudo`, to the user who typed the command; git treats repositories the same way
+(safe.directory). The setting EVERGREEN_TRUSTED_FOLDERS names exceptions.
 """
 
 from __future__ import annotations
@@ -21,71 +21,64 @@ from evergreen.errors import UntrustedFolder
 TRUSTED_FOLDERS_VARIABLE = "EVERGREEN_TRUSTED_FOLDERS"
 ALL_FOLDERS = "*"
 
-# What Python loads from a folder: sources, and what it or a compiler made of them; Airflow reads archives.
+# The suffixes of files that Python loads from a folder (sources and compiled code), and Airflow (archives).
 _CODE = frozenset({".py", ".pyc", ".so", ".zip"})
 
 
 @dataclass(frozen=True)
 class Trust:
-    """Which owners and which folders are trusted.
+    """The trusted owners (user ids) and folders.
 
-    `exceptions`: the value of EVERGREEN_TRUSTED_FOLDERS: paths separated by ':', each with all that lies in
-    it, or `*`. `look_up` gives a path's status and follows links, as `os.stat` does.
+    `exceptions` is the value of EVERGREEN_TRUSTED_FOLDERS: paths separated by ':', each with everything in
+    it, or `*` for all. `look_up` returns the status of a path and follows links, as `os.stat` does.
     """
 
     owners: frozenset[int]
     exceptions: str = ""
     look_up: Callable[[Path], os.stat_result] = field(default=os.stat, repr=False, compare=False)
 
-    def check_folder(self, folder: Path, what: str) -> None:
-        """Refuse a folder of somebody else; one that is not there is nobody's and passes.
+    def check_folder(self, folder: Path, description: str) -> None:
+        """Raise UntrustedFolder for a folder of another user; one that does not exist passes.
 
-        Raises UntrustedFolder, which names `what` the folder is, its owner, and the setting.
+        The message says what the folder is (`description`), its owner, and the setting.
         """
-        self._check(folder, what)
+        self._check(folder, description)
 
     def check_use_cases(self, root: Path) -> None:
-        """Refuse a folder of use cases that belongs to somebody else, or stands in somebody else's folder,
-        where its owner may put another one in its place. Where there is none, there is nothing to refuse.
-
-        Raises UntrustedFolder.
-        """
+        """Raise UntrustedFolder for a folder of use cases that belongs to another user, or is in the folder
+        of another user, who could replace it. One that does not exist passes."""
         try:
             if not root.exists() or self._is_exception(root):
                 return
         except OSError:
-            return  # what cannot be looked into is not read either
+            return  # a folder that cannot be looked up cannot be read either
         self._check(root.absolute().parent, "the folder that holds the use cases")
         self._check(root, "the folder of use cases")
 
-    def check_code(self, folder: Path, what: str) -> None:
-        """Refuse a folder of code where it, a folder in it or any file of code in it is somebody else's.
-
-        Raises UntrustedFolder.
-        """
-        self._check(folder, what)
+    def check_code(self, folder: Path, description: str) -> None:
+        """Raise UntrustedFolder for a folder of code if it, a folder in it or a file of code in it belongs to
+        another user."""
+        self._check(folder, description)
         if self._is_exception(folder):
             return
         for path in _list_code(folder):
-            self._check(path, f"code in {what}")
+            self._check(path, f"code in {description}")
 
-    def check_file(self, path: Path, what: str) -> None:
-        """Refuse a file of somebody else, or one that everybody may write; one that is not there passes.
-
-        Raises UntrustedFolder.
-        """
-        self._check(path, what)
+    def check_file(self, path: Path, description: str) -> None:
+        """Raise UntrustedFolder for a file of another user, or one that everybody may write; one that does
+        not exist passes."""
+        self._check(path, description)
 
     @property
     def absolute_exceptions(self) -> str:
-        """The exceptions for a process that runs in another folder."""
-        named = [part for part in self.exceptions.split(os.pathsep) if part]
+        """The exceptions with absolute paths, for a process that runs in another folder."""
+        parts = [part for part in self.exceptions.split(os.pathsep) if part]
         return os.pathsep.join(
-            part if part == ALL_FOLDERS else str(Path(part).expanduser().resolve()) for part in named
+            part if part == ALL_FOLDERS else str(Path(part).expanduser().resolve()) for part in parts
         )
 
-    def _check(self, path: Path, what: str) -> None:
-        # A link counts as what it leads to: who may change that decides.
+    def _check(self, path: Path, description: str) -> None:
+        # The target of a link is checked, because its owner decides what is read.
         try:
             path = path.resolve()
             status = self.look_up(path)
@@ -96,32 +89,32 @@ class Trust:
             raise UntrustedFolder(
                 f"nobody can tell whose {path} is: {reason}", hint="mend its permissions, or the link"
             ) from None
-        # Folders that everybody may write are judged by the owners of what is in them: nobody can put a file
+        # In folders that everybody may write the owners of the files are checked: nobody can create a file
         # there that belongs to another user.
         by_everybody = stat.S_ISREG(status.st_mode) and bool(status.st_mode & stat.S_IWOTH)
         if (status.st_uid in self.owners and not by_everybody) or self._is_exception(path):
             return
         if status.st_uid in self.owners:
             raise UntrustedFolder(
-                f"{what}, {path}, may be written by everybody on this machine",
+                f"{description}, {path}, may be written by everybody on this machine",
                 hint=f"chmod o-w {shlex.quote(str(path))}",
             )
         raise UntrustedFolder(
-            f"{what}, {path}, belongs to {_format_user(status.st_uid)}, not to you: what is in it would run"
-            f" as {_format_user(os.geteuid())}",
-            hint=f"look at what is in it, and if you trust its owner: export {self._with(path)}",
+            f"{description}, {path}, belongs to {_format_user(status.st_uid)}, not to you:"
+            f" what is in it would run as {_format_user(os.geteuid())}",
+            hint=f"look at what is in it, and if you trust its owner: export {self._format_setting(path)}",
         )
 
     def _is_exception(self, path: Path) -> bool:
-        named = [part for part in self.exceptions.split(os.pathsep) if part]
+        parts = [part for part in self.exceptions.split(os.pathsep) if part]
         resolved = path.resolve()
         return any(
             part == ALL_FOLDERS or resolved.is_relative_to(Path(part).expanduser().resolve())
-            for part in named
+            for part in parts
         )
 
-    def _with(self, path: Path) -> str:
-        """The line that makes an exception of this path as well."""
+    def _format_setting(self, path: Path) -> str:
+        """The assignment of the setting that adds this path to the exceptions."""
         folder = path if path.is_dir() else path.parent
         value = os.pathsep.join(filter(None, (self.exceptions, str(folder))))
         return f"{TRUSTED_FOLDERS_VARIABLE}={shlex.quote(value)}"
@@ -130,8 +123,11 @@ class Trust:
 def build_trust(
     exceptions: str, environment: dict[str, str] | None = None, caller: int | None = None
 ) -> Trust:
-    """Whom this process trusts: its own user and root. Where root is the caller, SUDO_UID of the environment
-    too: `sudo evergreen status` in one's own folder. Anybody else's SUDO_UID says nothing."""
+    """The Trust of this process: in its own user (`caller`), in root, and in the folders `exceptions`.
+
+    Where root is the caller, the user SUDO_UID of the environment is trusted too, for `sudo evergreen status`
+    in that user's folder. A caller who is not root could set SUDO_UID to any user, so there it is ignored.
+    """
     caller = os.geteuid() if caller is None else caller
     sudo = (os.environ if environment is None else environment).get("SUDO_UID", "")
     owners = {0, caller}
@@ -141,7 +137,7 @@ def build_trust(
 
 
 def _list_code(folder: Path) -> Iterator[Path]:
-    """Every folder and every file of code below. A link to a folder is given, what lies behind it is not."""
+    """Every folder and file of code below a folder. Links to folders are listed, but not followed."""
     for place, folders, files in os.walk(folder):
         yield from (Path(place, name) for name in folders)
         yield from (Path(place, name) for name in files if Path(name).suffix in _CODE)

@@ -26,7 +26,8 @@ from evergreen.ingest.loading.load import load_parts
 from evergreen.model.matrix import build_pool
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
 from evergreen.registry.connection import set_process_tracking_uri
-from evergreen.registry.models import MODEL_URI, register_model_version, set_champion
+from evergreen.registry.models import MODEL_URI, register_model_version
+from evergreen.registry.succession.aliases import set_champion
 from evergreen.serving.client import ServiceClient
 from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import Settings

@@ -7,6 +7,8 @@ import gc
 import io
 import sys
 
+from rich.markup import escape
+
 from evergreen.cli.app import app, err
 from evergreen.errors import EvergreenError
 
@@ -46,7 +48,5 @@ def _replace_unencodable_characters() -> None:
 
 
 def _print_error(word: str, text: str) -> None:
-    from rich.markup import escape
-
     # Unwrapped: a path or a command in a message must be found and copied whole.
     err.print(f"{word} {escape(text)}", highlight=False, soft_wrap=True)

@@ -13,11 +13,22 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, out, print_json, show_facts
+from evergreen.cli.lazy import import_on_use
 from evergreen.cli.training import train_locally
-from evergreen.errors import SettingsError
+from evergreen.errors import SettingsError, UseCaseError, ValidationFailed
+from evergreen.moments import parse_moment
 from evergreen.settings import load_settings
 from evergreen.stack.view import render_outcome
-from evergreen.usecase import NAME
+from evergreen.usecase import NAME, SqlSource
+from evergreen.usecases import load_submodule, load_use_case
+
+with import_on_use(__name__):
+    from evergreen.demo import run as demo_run
+    from evergreen.loop import deploy as deploying
+    from evergreen.loop import ingest as ingesting
+    from evergreen.loop import monitor as monitoring
+    from evergreen.loop import score as scoring
+    from evergreen.sources import connections
 
 # How many refused rows a person is told of.
 _MAX_REFUSALS_SHOWN = 5
@@ -66,11 +77,6 @@ def run(
     Examples: `evergreen run ingest titanic --source train.csv` ·
     `evergreen run monitor credit_score`
     """
-    from importlib import import_module
-
-    from evergreen.moments import parse_moment
-    from evergreen.usecases import load_use_case
-
     settings = load_settings()
     load_use_case(use_case, settings)
     if (source or force) and verb is not Verb.ingest:
@@ -82,17 +88,24 @@ def run(
         train_locally(settings, use_case, as_of, "manual", as_json)
         return
     when = parse_moment(as_of) if as_of else datetime.now(UTC)
-    step = getattr(import_module(f"evergreen.loop.{verb}"), f"run_{verb}")
-    given: dict[str, Any] = {}
-    if verb is Verb.ingest:
-        given = {"source": _resolve_sources(source), "force": force}
-    if verb is not Verb.deploy:
-        given["as_of"] = when
-    doing = f"{verb} {use_case} as of {when:%Y-%m-%d %H:%M} UTC"
-    with err.status(doing) as shown:
-        if verb is Verb.ingest:
-            given["progress"] = lambda part, rows: shown.update(f"{doing}: {part}, {rows:,} rows")
-        outcome = step(settings, use_case, **given)
+    title = f"{verb} {use_case} as of {when:%Y-%m-%d %H:%M} UTC"
+    with err.status(title) as status_line:
+        match verb:
+            case Verb.ingest:
+                outcome = ingesting.run_ingest(
+                    settings,
+                    use_case,
+                    when,
+                    _resolve_sources(source),
+                    force=force,
+                    progress=lambda part, rows: status_line.update(f"{title}: {part}, {rows:,} rows"),
+                )
+            case Verb.deploy:
+                outcome = deploying.run_deploy(settings, use_case)
+            case Verb.monitor:
+                outcome = monitoring.run_monitor(settings, use_case, when)
+            case Verb.score:
+                outcome = scoring.run_score(settings, use_case, when)
     show_facts(outcome, as_json, lambda: _render_verb_result(outcome))
 
 
@@ -129,17 +142,14 @@ def score(
     Example (a Kaggle submission): `evergreen score titanic --input test.csv --output submission.csv
     --columns PassengerId=passenger_id,Survived=prediction`
     """
-    from evergreen.errors import ValidationFailed
-    from evergreen.loop.score import score_file
-
-    wanted = [column.strip() for column in columns.split(",") if column.strip()] or None
+    column_names = [column.strip() for column in columns.split(",") if column.strip()] or None
     with err.status(f"scoring {source}"):
-        outcome = score_file(
+        outcome = scoring.score_file(
             load_settings(),
             use_case,
             source,
             target,
-            wanted,
+            column_names,
             on_error=on_error.value if on_error else None,
             raw_text=raw_text,
         )
@@ -181,11 +191,6 @@ def simulate(
     Examples: `evergreen simulate credit_score --start 2025-01-01 --end 2026-07-01` ·
     `evergreen simulate credit_score --start 2025-01-01 --end 2026-10-01 --recession-from 2026-07-01`
     """
-    from evergreen.errors import UseCaseError
-    from evergreen.sources.connections import find_connection_url
-    from evergreen.usecase import SqlSource
-    from evergreen.usecases import load_submodule, load_use_case
-
     settings = load_settings()
     declared = load_use_case(use_case, settings)
     simulator = load_submodule(use_case, "simulator", settings)
@@ -193,8 +198,8 @@ def simulate(
         raise UseCaseError(
             f"{use_case!r} has no simulator", hint="it reads a real source: evergreen run ingest " + use_case
         )
-    url = find_connection_url(declared.label.source.connection, settings)
-    with err.status("simulating") as shown:
+    url = connections.find_connection_url(declared.label.source.connection, settings)
+    with err.status("simulating") as status_line:
         if erase:
             simulator.erase(url)
         counts = simulator.populate(
@@ -204,7 +209,7 @@ def simulate(
             customers=customers,
             seed=seed,
             recession_from=recession_from.replace(tzinfo=UTC) if recession_from else None,
-            progress=lambda done, periods: shown.update(f"simulating period {done} of {periods}"),
+            progress=lambda period, periods: status_line.update(f"simulating period {period} of {periods}"),
         )
     show_facts(counts, as_json, lambda: ", ".join(f"{n:,} {what}" for what, n in counts.items()))
 
@@ -230,10 +235,8 @@ def demo(
 
     Examples: `evergreen demo credit_score` · `evergreen demo titanic --csv train.csv`
     """
-    from evergreen.demo.run import run_demo
-
     file = str(csv.resolve()) if csv else ""
-    report = run_demo(
+    report = demo_run.run_demo(
         load_settings().home,
         use_case,
         file,
@@ -249,13 +252,13 @@ def demo(
 def _render_verb_result(outcome: dict[str, Any]) -> RenderableType:
     """A verb's result; what it has to say in words comes first."""
     facts = {name: value for name, value in outcome.items() if name != "said"}
-    said = outcome.get("said", "")
-    if not said and outcome.get("rows_in") and not (outcome["rows_loaded"] or outcome.get("held_back")):
+    text = outcome.get("said", "")
+    if not text and outcome.get("rows_in") and not (outcome["rows_loaded"] or outcome.get("held_back")):
         rest = "the rest of what was read" if outcome.get("rejected") else "all that was read"
-        said = f"{rest} is in the store already: nothing changed"
-    if not said and (later := outcome.get("held_back")):
-        said = f"{later:,} rows lie after as_of: held back until an ingest as of then"
-    return Group(*([Text(said)] if said else []), render_outcome(facts))
+        text = f"{rest} is in the store already: nothing changed"
+    if not text and (later := outcome.get("held_back")):
+        text = f"{later:,} rows lie after as_of: held back until an ingest as of then"
+    return Group(*([Text(text)] if text else []), render_outcome(facts))
 
 
 def _render_score_result(outcome: dict[str, Any]) -> RenderableType:

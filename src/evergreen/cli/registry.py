@@ -1,9 +1,12 @@
-"""The registry: the ledger of who was champion when and why, and going back to a former champion."""
+"""`evergreen ledger`: who was champion when and why. `evergreen rollback`: back to a former champion.
+
+Functions import what they need when they are called: `evergreen --help` imports this module and must not load
+SQLAlchemy.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -43,7 +46,7 @@ def list_ledger_lines(
 
     Examples: `evergreen ledger credit_score` · `evergreen ledger credit_score --json | jq .lines[0].verdict`
     """
-    from evergreen.cli.registry_tables import render_ledger
+    from evergreen.cli.registry_tables import LedgerPage, render_ledger
     from evergreen.registry.ledger import read_entries
     from evergreen.registry.ledger_rights import is_ledger_protected
     from evergreen.registry.reconcile import reconcile_ledger
@@ -60,15 +63,11 @@ def list_ledger_lines(
         reconcile_ledger(settings, database, use_case, seconds=5.0)
     except RegistryError as error:
         warnings.append(f"Not compared with MLflow's champion: {error.message}")
-    safe = is_ledger_protected(database)
-    if not safe:
+    protected = is_ledger_protected(database)
+    if not protected:
         warnings.append(_UNPROTECTED_WARNING)
-    lines = [
-        {**asdict(line), "warnings": line.warnings, "misdated": line.misdated}
-        for line in read_entries(database, use_case, limit)
-    ]
-    facts = {"use_case": use_case, "protected": safe, "warnings": warnings, "lines": lines}
-    show_facts(facts, as_json, lambda: render_ledger(facts))
+    page = LedgerPage(use_case, protected, tuple(warnings), tuple(read_entries(database, use_case, limit)))
+    show_facts(page.to_json(), as_json, lambda: render_ledger(page))
 
 
 @ledger.command("at")
@@ -83,30 +82,21 @@ def show_champions_at(
 
     Example: `evergreen ledger at 2026-07-01T06:30:00`
     """
-    from evergreen.cli.registry_tables import render_champions_at
+    from evergreen.cli.registry_tables import ChampionsAt, render_champions_at
     from evergreen.moments import parse_moment
-    from evergreen.registry.ledger import read_backdated_entries, read_champions_at
+    from evergreen.registry.champion_history import read_backdated_entries, read_champions_at
     from evergreen.store.connection.database import get_engine
     from evergreen.store.tables.migrations import apply_migrations
 
     at = parse_moment(time)
     database = get_engine(load_settings())
     apply_migrations(database)
-    served: list[dict[str, Any]] = [
-        {
-            "use_case": name,
-            "version": line.to_version,
-            "since": line.since,
-            **{field: getattr(line, field) for field in ("action", "actor", "reason")},
-        }
-        for name, line in sorted(read_champions_at(database, at).items())
-    ]
-    facts = {
-        "at": at,
-        "served": served,
-        "written_later": [asdict(line) for line in read_backdated_entries(database, at)],
-    }
-    show_facts(facts, as_json, lambda: render_champions_at(facts))
+    champions = ChampionsAt(
+        at,
+        lines=tuple(line for _, line in sorted(read_champions_at(database, at).items())),
+        written_later=tuple(read_backdated_entries(database, at)),
+    )
+    show_facts(champions.to_json(), as_json, lambda: render_champions_at(champions))
 
 
 @app.command()
@@ -127,7 +117,7 @@ def rollback(
     `evergreen rollback credit_score --to 3`
     """
     from evergreen.cli.registry_tables import render_rollback
-    from evergreen.loop.rollback import roll_back_champion as roll_back
+    from evergreen.loop.rollback import roll_back_champion
     from evergreen.store.connection.database import get_engine
     from evergreen.store.tables.migrations import apply_migrations
     from evergreen.usecases import load_use_case
@@ -136,5 +126,5 @@ def rollback(
     load_use_case(use_case, settings)
     with err.status(f"rolling back {use_case}"):
         apply_migrations(get_engine(settings))
-        facts = {"use_case": use_case, **roll_back(settings, use_case, to, reason=reason)}
-    show_facts(facts, as_json, lambda: render_rollback(facts))
+        report = roll_back_champion(settings, use_case, to, reason=reason)
+    show_facts(report.to_json(), as_json, lambda: render_rollback(report))

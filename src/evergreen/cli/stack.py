@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from evergreen.cli.app import AsJson, app, err, show_facts
+from evergreen.cli.app import AsJson, app, err, out, show_facts
+from evergreen.cli.lazy import import_on_use
 from evergreen.settings import load_settings
+from evergreen.stack.status import StackStatus, read_stack_status
+from evergreen.stack.status_view import render_status, render_urls, render_use_cases
+from evergreen.stack.view import show_progress
+from evergreen.usecases import find_use_case_folders, load_valid_use_cases
+
+with import_on_use(__name__):
+    from evergreen.stack import airflow_cli, lifecycle, overview, service_view
+    from evergreen.stack import restart as restarting
 
 
 @app.command()
@@ -24,19 +33,17 @@ def up(
 
     Examples: `evergreen up` · `evergreen up --foreground`
     """
-    from evergreen.stack import lifecycle
-    from evergreen.stack.view import render_urls, show_progress
 
-    def tell(status: dict[str, Any]) -> None:
-        show_facts(status, as_json, lambda: render_urls(load_settings(), status))
+    def show_stack(status: StackStatus) -> None:
+        show_facts(status.to_json(), as_json, lambda: render_urls(load_settings(), status))
 
     home = load_settings().home
     with show_progress(err) as progress:
         if foreground:
-            lifecycle.run_stack_in_foreground(home, progress=progress, ready=tell)
+            lifecycle.run_stack_in_foreground(home, progress=progress, ready=show_stack)
             return
         status = lifecycle.start_stack(home, progress=progress)
-    tell(status)
+    show_stack(status)
 
 
 @app.command()
@@ -45,12 +52,10 @@ def down(as_json: AsJson = False) -> None:
 
     Example: `evergreen down`
     """
-    from evergreen.stack import lifecycle
-
     home = load_settings().home
     stopped = lifecycle.stop_stack(home)
-    said = "Evergreen is down." if stopped else f"Nothing was running under {home}."
-    show_facts({"stopped": stopped, "home": str(home)}, as_json, lambda: said)
+    text = "Evergreen is down." if stopped else f"Nothing was running under {home}."
+    show_facts({"stopped": stopped, "home": str(home)}, as_json, lambda: text)
 
 
 @app.command()
@@ -64,23 +69,25 @@ def status(as_json: AsJson = False) -> None:
 
     Examples: `evergreen status` · `evergreen status --json | jq .use_cases.credit_score.standing`
     """
-    from evergreen.stack import lifecycle
-    from evergreen.stack.overview import build_overview, is_use_case_healthy
-    from evergreen.stack.view import render_status
-    from evergreen.usecases import load_valid_use_cases
-
     settings = load_settings()
-    facts = lifecycle.read_stack_status(settings.home)
-    running = facts["state"] == "running"
-    sound, faults = load_valid_use_cases(settings)
-    facts["problems"] = sorted({*facts["problems"], *map(str, faults.values())})
-    facts["use_cases"] = {
-        name: build_overview(settings, use_case) for name, use_case in sound.items() if running
+    stack_status = read_stack_status(settings.home)
+    use_cases, errors = load_valid_use_cases(settings)
+    problems = sorted({*stack_status.problems, *map(str, errors.values())})
+    overviews = {
+        name: overview.build_overview(settings, use_case)
+        for name, use_case in use_cases.items()
+        if stack_status.is_running
     }
-    show_facts(facts, as_json, lambda: render_status(facts))
-    well = running and all(process["state"] in ("ready", "done") for process in facts["processes"])
-    well = well and all(map(is_use_case_healthy, facts["use_cases"].values()))
-    raise typer.Exit(0 if well else 1)
+    facts = {
+        **stack_status.to_json(),
+        "problems": problems,
+        "use_cases": {name: each.to_json() for name, each in overviews.items()},
+    }
+    show_facts(facts, as_json, lambda: render_status(stack_status, problems))
+    if overviews and not as_json:
+        out.print(service_view.render_overviews(overviews))
+    is_healthy = stack_status.is_healthy and all(each.is_healthy for each in overviews.values())
+    raise typer.Exit(0 if is_healthy else 1)
 
 
 @app.command()
@@ -102,12 +109,11 @@ def restart(
 
     Examples: `evergreen restart credit_score` · `evergreen restart mlflow`
     """
-    from evergreen.stack import restart as restarting
-    from evergreen.stack.view import render_restart, show_progress
-
     with show_progress(err) as progress:
-        facts = restarting.restart_named_server(load_settings().home, name, force=force, progress=progress)
-    show_facts(facts, as_json, lambda: render_restart(facts))
+        restarted = restarting.restart_named_server(
+            load_settings().home, name, force=force, progress=progress
+        )
+    show_facts(restarted.to_json(), as_json, lambda: service_view.render_restart(restarted))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -117,9 +123,7 @@ def airflow(context: typer.Context) -> None:
     Examples: `evergreen airflow dags list` ·
     `evergreen airflow dags trigger credit_score__ingest --conf '{"as_of": "2026-07-01T00:00:00Z"}'`
     """
-    from evergreen.stack.airflow_cli import run_airflow
-
-    run_airflow(load_settings().home, context.args)
+    airflow_cli.run_airflow(load_settings().home, context.args)
 
 
 @app.command("use-cases")
@@ -128,21 +132,21 @@ def list_use_cases(as_json: AsJson = False) -> None:
 
     Example: `evergreen use-cases`
     """
-    from evergreen.stack.view import render_use_cases
-    from evergreen.usecases import find_use_case_folders, load_valid_use_cases
-
     settings = load_settings()
-    sound, faults = load_valid_use_cases(settings)
-    facts: dict[str, dict[str, Any]] = {
-        name: {
-            "title": use_case.title,
-            "problem": use_case.problem,
-            "folder": str(find_use_case_folders(settings)[name]),
-            "features": len(use_case.model_features),
-        }
-        for name, use_case in sound.items()
+    use_cases, errors = load_valid_use_cases(settings)
+    folders = find_use_case_folders(settings)
+    facts = {
+        **{
+            name: {
+                "title": use_case.title,
+                "problem": use_case.problem,
+                "folder": str(folders[name]),
+                "features": len(use_case.model_features),
+            }
+            for name, use_case in use_cases.items()
+        },
+        **{name: {"error": str(error)} for name, error in errors.items()},
     }
-    facts |= {name: {"error": str(error)} for name, error in faults.items()}
-    show_facts(facts, as_json, lambda: render_use_cases(facts))
-    for error in faults.values():
+    show_facts(facts, as_json, lambda: render_use_cases(use_cases, folders, errors))
+    for error in errors.values():
         raise error

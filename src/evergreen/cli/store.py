@@ -9,8 +9,25 @@ import typer
 from typer.core import TyperGroup
 
 from evergreen.cli.app import AsJson, UseCaseName, app, show_facts
+from evergreen.cli.lazy import import_on_use
+from evergreen.cli.tables import (
+    render_changes,
+    render_dataset,
+    render_datasets,
+    render_features,
+    render_ingest_run,
+    render_ingest_runs,
+)
 from evergreen.errors import StoreError
-from evergreen.settings import load_settings
+from evergreen.settings import Settings, load_settings
+from evergreen.usecases import load_use_case
+
+with import_on_use(__name__):
+    from evergreen.ingest.loading import quarantine
+    from evergreen.store.connection import database
+    from evergreen.store.history import recorded_set
+    from evergreen.store.records import feature_list, ingest_lock, ingest_run
+    from evergreen.store.tables import compare, evolve, migrations
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -51,13 +68,11 @@ def list_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
 
     Examples: `evergreen features credit_score` · `evergreen features credit_score --json | jq .views[0].rows`
     """
-    from evergreen.cli.tables import render_features
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.records.feature_list import describe_features
-    from evergreen.usecases import load_use_case
-
     settings = load_settings()
-    facts = describe_features(get_engine(settings), load_use_case(use_case, settings)).to_json()
+    described = feature_list.describe_features(
+        database.get_engine(settings), load_use_case(use_case, settings)
+    )
+    facts = described.to_json()
     show_facts(facts, as_json, lambda: render_features(facts))
 
 
@@ -67,20 +82,18 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
 
     Example: `evergreen features diff credit_score`
     """
-    from evergreen.cli.tables import render_changes
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.tables.compare import describe_remedy
-    from evergreen.store.tables.evolve import diff_tables
-    from evergreen.usecases import load_use_case
-
     settings = load_settings()
-    changes = diff_tables(get_engine(settings), load_use_case(use_case, settings))
+    changes = evolve.diff_tables(database.get_engine(settings), load_use_case(use_case, settings))
     facts = [asdict(change) for change in changes]
     nothing = f"The tables of {use_case} are as it declares them."
     show_facts(
         facts,
         as_json,
-        lambda: render_changes(facts, _capitalise(describe_remedy(use_case, changes))) if facts else nothing,
+        lambda: (
+            render_changes(facts, _capitalise(compare.describe_remedy(use_case, changes)))
+            if facts
+            else nothing
+        ),
     )
 
 
@@ -107,14 +120,12 @@ def apply(
 
     Examples: `evergreen apply credit_score` · `evergreen apply credit_score --allow-destructive`
     """
-    from evergreen.cli.tables import render_changes
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.tables import evolve
-    from evergreen.usecases import load_use_case
-
     settings = load_settings()
-    declared = load_use_case(use_case, settings)
-    changes = evolve.apply_declaration(get_engine(settings), declared, allow_destructive=allow_destructive)
+    changes = evolve.apply_declaration(
+        database.get_engine(settings),
+        load_use_case(use_case, settings),
+        allow_destructive=allow_destructive,
+    )
     facts = [asdict(change) for change in changes]
     done = f"Done. A running service holds the declaration of its start: evergreen restart {use_case}"
     nothing = f"The tables of {use_case} are as it declares them: nothing to do."
@@ -135,54 +146,53 @@ def show_ingest_runs(
 ) -> None:
     """The ingests of a use case, newest first: what was read, loaded and rejected, and what the checks said.
 
-    `find_interrupted_runs`: the process was ended before it loaded anything. The same command again does it
+    `interrupted`: the process was ended before it loaded anything. The same command again does it
     all.
 
     Examples: `evergreen ingest-runs credit_score --limit 5` ·
     `evergreen ingest-runs titanic --run 7d8c16a0`
     """
-    from evergreen.cli.tables import render_ingest_run, render_ingest_runs
-    from evergreen.ingest.loading import quarantine
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.records import ingest_run
-    from evergreen.store.records.ingest_lock import find_interrupted_runs
-    from evergreen.store.tables.migrations import apply_migrations
-    from evergreen.usecases import load_use_case
-
     settings = load_settings()
-    declared, database = load_use_case(use_case, settings), get_engine(settings)
-    apply_migrations(database)
+    declared, engine = load_use_case(use_case, settings), _open_store(settings)
     if not run:
-        listed = ingest_run.list_ingests(database, declared, limit)
-        dead = find_interrupted_runs(database, listed)
-        found = [asdict(each) | ({"status": "interrupted"} if each.id in dead else {}) for each in listed]
+        runs = ingest_run.list_ingests(engine, declared, limit)
+        interrupted = ingest_lock.find_interrupted_runs(engine, runs)
+        lines = [
+            asdict(each) | ({"status": "interrupted"} if each.id in interrupted else {}) for each in runs
+        ]
         nothing = f"Nothing was ingested yet: evergreen run ingest {use_case}"
-        show_facts(found, as_json, lambda: render_ingest_runs(found) if found else nothing)
+        show_facts(lines, as_json, lambda: render_ingest_runs(lines) if lines else nothing)
         return
-    one = _find_ingest_by_prefix(database, declared, run)
-    facts = {**asdict(one), "quarantine": quarantine.read_rejected_rows(database, one.id, limit=limit)}
-    if find_interrupted_runs(database, [one]):
+    one = _find_ingest_by_prefix(engine, declared, run)
+    facts = {**asdict(one), "quarantine": quarantine.read_rejected_rows(engine, one.id, limit=limit)}
+    if ingest_lock.find_interrupted_runs(engine, [one]):
         facts["status"] = "interrupted"
     show_facts(facts, as_json, lambda: render_ingest_run(facts))
 
 
-def _find_ingest_by_prefix(database: Engine, use_case: UseCase, run: str) -> IngestRun:
-    """The use case's run of that id, or whose id begins so."""
-    from evergreen.store.records import ingest_run
+def _open_store(settings: Settings) -> Engine:
+    """The feature store's database, with the platform's own tables up to date."""
+    engine = database.get_engine(settings)
+    migrations.apply_migrations(engine)
+    return engine
 
-    if (one := ingest_run.find_ingest(database, run)) is not None and one.use_case == use_case.name:
+
+def _find_ingest_by_prefix(engine: Engine, use_case: UseCase, run: str) -> IngestRun:
+    """The use case's run of that id, or whose id begins so. Raises StoreError unless there is exactly one."""
+    one = ingest_run.find_ingest(engine, run)
+    if one is not None and one.use_case == use_case.name:
         return one
-    found = [
+    matches = [
         each
-        for each in ingest_run.list_ingests(database, use_case, _INGEST_SEARCH_LIMIT)
+        for each in ingest_run.list_ingests(engine, use_case, _INGEST_SEARCH_LIMIT)
         if each.id.startswith(run)
     ]
-    if len(found) == 1:
-        return found[0]
+    if len(matches) == 1:
+        return matches[0]
     raise StoreError(
-        f"{use_case.name} has {len(found) or 'no'} ingest run{'s' * (len(found) > 1)} {run!r}",
+        f"{use_case.name} has {len(matches) or 'no'} ingest run{'s' * (len(matches) > 1)} {run!r}",
         hint=f"evergreen ingest-runs {use_case.name} lists the ids"
-        + (": give more characters of it" if found else ""),
+        + (": give more characters of it" if matches else ""),
     )
 
 
@@ -201,22 +211,15 @@ def list_datasets(
     limit: Annotated[int, typer.Option(min=1, help="How many runs, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """The training runs of USE_CASE, with the ids that `show_facts` and `reproduce` take.
+    """The training runs of USE_CASE, with the ids that `show` and `reproduce` take.
 
     Example: `evergreen dataset list credit_score`
     """
-    from evergreen.cli.tables import render_datasets
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.history import recorded_set as datasets
-    from evergreen.store.tables.migrations import apply_migrations
-    from evergreen.usecases import load_use_case
-
     settings = load_settings()
     load_use_case(use_case, settings)
-    database = get_engine(settings)
-    apply_migrations(database)
-    found = [entry.to_json() for entry in datasets.list_training_sets(database, use_case, limit)]
-    show_facts(found, as_json, lambda: render_datasets(use_case, found))
+    entries = recorded_set.list_training_sets(_open_store(settings), use_case, limit)
+    runs = [entry.to_json() for entry in entries]
+    show_facts(runs, as_json, lambda: render_datasets(use_case, runs))
 
 
 @dataset.command("show")
@@ -225,14 +228,7 @@ def show_dataset(run_id: RunId, as_json: AsJson = False) -> None:
 
     Example: `evergreen dataset show RUN_ID`
     """
-    from evergreen.cli.tables import render_dataset
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.history import recorded_set as datasets
-    from evergreen.store.tables.migrations import apply_migrations
-
-    database = get_engine(load_settings())
-    apply_migrations(database)
-    facts = datasets.describe_training_set(database, run_id).to_json()
+    facts = recorded_set.describe_training_set(_open_store(load_settings()), run_id).to_json()
     show_facts(facts, as_json, lambda: render_dataset(facts))
 
 
@@ -244,14 +240,7 @@ def reproduce_dataset(run_id: RunId, as_json: AsJson = False) -> None:
 
     Example: `evergreen dataset reproduce RUN_ID`
     """
-    from evergreen.cli.tables import render_dataset
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.history import recorded_set as datasets
-    from evergreen.store.tables.migrations import apply_migrations
-
-    database = get_engine(load_settings())
-    apply_migrations(database)
-    facts = datasets.reproduce_training_set(database, run_id).to_json()
+    facts = recorded_set.reproduce_training_set(_open_store(load_settings()), run_id).to_json()
     show_facts(facts, as_json, lambda: render_dataset(facts))
     if not facts["same"]:
         raise typer.Exit(StoreError.exit_code)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evergreen.stack.view import build_grid, render_outcome, shorten_moment
+from evergreen.validation.report import Report
 
 _REJECTED_COLUMNS_SHOWN = 6
 _ID_SHOWN = 8
@@ -198,8 +199,6 @@ def _list_source_names(run: Mapping[str, Any]) -> list[str]:
 
 def render_ingest_run(run: Mapping[str, Any]) -> RenderableType:
     """`evergreen ingest-runs --run`: its facts, its inputs, the report of its checks and what it rejected."""
-    from evergreen.validation.report import Report
-
     apart = ("report", "inputs", "quarantine")
     facts = {name: value for name, value in run.items() if name not in apart and value not in (None, "")}
     blocks: list[RenderableType] = [render_outcome({n: _format_value(v) for n, v in facts.items()})]

@@ -8,10 +8,34 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, show_facts
+from evergreen.cli.lazy import import_on_use
+from evergreen.cli.training_tables import (
+    render_promotion_result,
+    render_reproduction,
+    render_training,
+    render_verdict,
+)
 from evergreen.errors import GateRejected, SettingsError, TrainingError
+from evergreen.moments import parse_moment
+from evergreen.registry.actor import identify_actor
 from evergreen.settings import Settings, load_settings
+from evergreen.usecases import load_use_case
+
+with import_on_use(__name__):
+    from evergreen.loop import approval
+    from evergreen.loop import explain as explanation
+    from evergreen.loop import reproduce as reproduction
+    from evergreen.loop import train as training
 
 Version = Annotated[int, typer.Argument(min=1, help="A version of the registered model, as in MLflow.")]
 
@@ -55,15 +79,10 @@ def train(
 
 def train_locally(settings: Settings, use_case: str, as_of: str, reason: str, as_json: bool) -> None:
     """Train with a progress bar, show the verdict, and raise GateRejected when it was no."""
-    from evergreen.cli.training_tables import render_training
-    from evergreen.loop import train as loop
-    from evergreen.moments import parse_moment
-    from evergreen.usecases import load_use_case
-
     load_use_case(use_case, settings)
     when = parse_moment(as_of) if as_of else datetime.now(UTC)
     with show_search_progress(f"training {use_case} as of {when:%Y-%m-%d %H:%M} UTC") as progress:
-        outcome = loop.run_train(settings, use_case, when, reason, progress)
+        outcome = training.run_train(settings, use_case, when, reason, progress)
     show_facts(outcome, as_json, lambda: render_training(use_case, outcome))
     if outcome["waiting"]:
         return
@@ -76,16 +95,7 @@ def train_locally(settings: Settings, use_case: str, as_of: str, reason: str, as
 
 @contextmanager
 def show_search_progress(title: str) -> Iterator[Callable[..., None]]:
-    """A progress bar over the trials of a search; yields what `loop.train.run` tells them to."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
+    """Show a progress bar over a search's trials; yields what `run_train` calls after each trial."""
     columns = (
         *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
         *(TextColumn("{task.fields[least]}"), TimeElapsedColumn()),
@@ -114,10 +124,7 @@ def explain(use_case: UseCaseName, version: Version, as_json: AsJson = False) ->
 
     Example: `evergreen gate explain credit_score 3`
     """
-    from evergreen.cli.training_tables import render_verdict
-    from evergreen.loop.explain import explain_verdict as explained
-
-    facts = explained(load_settings(), use_case, version)
+    facts = explanation.explain_verdict(load_settings(), use_case, version).to_json()
     show_facts(facts, as_json, lambda: render_verdict(facts))
 
 
@@ -137,24 +144,19 @@ def approve(
 
     Examples: `evergreen approve credit_score --reason "card read"` · `evergreen approve credit_score --deny`
     """
-    from evergreen.cli.training_tables import render_promotion_result
-    from evergreen.loop.approval import answer_approval, find_run_to_approve
-    from evergreen.registry.actor import identify_actor
-
     settings = load_settings()
-    run = find_run_to_approve(settings, use_case, version)
-    outcome = answer_approval(settings, run, approved=not deny, actor=identify_actor(), reason=reason)
+    run = approval.find_run_to_approve(settings, use_case, version)
+    outcome = approval.answer_approval(
+        settings, run, approved=not deny, actor=identify_actor(), reason=reason
+    )
     show_facts(outcome, as_json, lambda: render_promotion_result(use_case, outcome))
     if not deny and not outcome["promoted"]:
         raise GateRejected(f"{use_case} keeps its champion: {outcome['reason']}")
 
 
 def _reproduce_training(settings: Settings, run_id: str, as_json: bool) -> None:
-    from evergreen.cli.training_tables import render_reproduction
-    from evergreen.loop.reproduce import reproduce_training
-
     with err.status(f"fitting the model of run {run_id} again"):
-        facts = reproduce_training(settings, run_id)
+        facts = reproduction.reproduce_training(settings, run_id)
     show_facts(facts, as_json, lambda: render_reproduction(facts))
     if not facts["same"]:
         raise typer.Exit(TrainingError.exit_code)

@@ -10,7 +10,14 @@ import typer
 from rich.text import Text
 
 from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, show_facts
+from evergreen.cli.lazy import import_on_use
+from evergreen.cli.tables import render_new_use_case
+from evergreen.moments import parse_moment
 from evergreen.settings import load_settings
+
+with import_on_use(__name__):
+    from evergreen.workbench import new as new_use_case
+    from evergreen.workbench import profile as profile_page
 
 
 class ProblemKind(StrEnum):
@@ -53,11 +60,8 @@ def new(
     Examples: `evergreen new wine --from winequality-red.csv --target quality` ·
     `evergreen new churn --from "landing/*.parquet" --key client_id --target left --time month`
     """
-    from evergreen.cli.tables import render_new_use_case
-    from evergreen.workbench.new import create_use_case
-
-    with err.status(f"reading {source}") as shown:
-        made = create_use_case(
+    with err.status(f"reading {source}") as status_line:
+        declaration = new_use_case.create_use_case(
             load_settings(),
             name,
             source,
@@ -65,9 +69,9 @@ def new(
             target=target,
             time=time,
             problem=problem.value if problem else None,
-            progress=lambda rows: shown.update(f"reading {source}: {rows:,} rows"),
+            progress=lambda rows: status_line.update(f"reading {source}: {rows:,} rows"),
         )
-    show_facts(made, as_json, lambda: render_new_use_case(made))
+    show_facts(declaration, as_json, lambda: render_new_use_case(declaration))
 
 
 @app.command()
@@ -87,12 +91,9 @@ def profile(
     Examples: `evergreen profile titanic --open` ·
     `evergreen profile credit_score --as-of 2026-07-01 --output credit.html`
     """
-    from evergreen.moments import parse_moment
-    from evergreen.workbench.profile import write_profile
-
     when = parse_moment(as_of) if as_of else None
     with err.status(f"looking at {use_case}"):
-        page = write_profile(load_settings(), use_case, when, output).resolve()
+        page = profile_page.write_profile(load_settings(), use_case, when, output).resolve()
     show_facts(
         {"use_case": use_case, "page": str(page)},
         as_json,

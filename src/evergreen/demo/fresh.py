@@ -12,10 +12,8 @@ from evergreen.errors import NotTheDemosData
 from evergreen.private import write_private_file
 from evergreen.registry.actor import identify_actor
 from evergreen.registry.champion import read_champion
-from evergreen.registry.ledger import append_entry, read_champion_changes
 from evergreen.registry.lock import lock_use_case
-from evergreen.registry.models import delete_model_and_runs
-from evergreen.registry.reconcile import reconcile_ledger_under_lock
+from evergreen.registry.succession.erasure import erase_succession
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.tables.forget import erase_use_case, is_empty, list_run_moments
@@ -85,16 +83,10 @@ def _forget_champions(settings: Settings, use_case: UseCase) -> None:
     """Delete the models. The ledger forgets nothing: a line tells that nobody is champion any more."""
     database = get_engine(settings)
     with lock_use_case(database, use_case.name):
-        reconcile_ledger_under_lock(settings, database, use_case.name)
-        if lines := read_champion_changes(database, use_case.name):
-            append_entry(
-                database,
-                use_case=use_case.name,
-                action="erase",
-                from_version=lines[-1].to_version,
-                to_version=None,
-                training_run_id=None,
-                actor=identify_actor(),
-                reason="a demo began anew: its tables, runs and models were erased",
-            )
-        delete_model_and_runs(settings, use_case.name)
+        erase_succession(
+            settings,
+            database,
+            use_case.name,
+            actor=identify_actor(),
+            reason="a demo began anew: its tables, runs and models were erased",
+        )

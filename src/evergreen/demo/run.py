@@ -21,7 +21,8 @@ from evergreen.loop.demo_lock import hold_demo_lock
 from evergreen.private import make_private_folder
 from evergreen.settings import load_settings
 from evergreen.stack import lifecycle
-from evergreen.stack.view import render_urls
+from evergreen.stack.status import read_stack_status
+from evergreen.stack.status_view import render_urls
 from evergreen.usecases import load_use_case
 
 ADDRESS_SECONDS = 30.0
@@ -63,10 +64,10 @@ def run_demo(
                 with tour.stage("the stack comes up") as stage:
                     stage.trace.command = "evergreen status"
                     status = lifecycle.start_stack(home, progress=stage.say)
-                    stage.verify(status["state"] == "running", "every server running")
+                    stage.verify(status.is_running, "every server running")
                     # A use case that was declared while the stack ran gets its address a moment later.
                     stage.verify(_wait_for_address(home, name), f"an address for the service of {name}")
-                    stage.happened = f"{len(status['processes'])} servers running, healthy"
+                    stage.happened = f"{len(status.processes)} servers running, healthy"
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
                 held.enter_context(hold_demo_lock(settings, name))
@@ -88,7 +89,7 @@ def run_demo(
         console.print(tour.table())
     console.print(_format_outcome(outcome))
     if bring_up:
-        console.print(render_urls(load_settings(home), lifecycle.read_stack_status(home)))
+        console.print(render_urls(load_settings(home), read_stack_status(home)))
         console.print("The stack stays up: `evergreen status` shows it, `evergreen down` ends it.")
     body = json.dumps({"data": outcome["example_key"]})
     console.print(

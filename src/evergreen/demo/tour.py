@@ -21,7 +21,7 @@ from evergreen.serving.client import ServiceClient
 from evergreen.settings import Settings
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.processes.stack_state import read_state
-from evergreen.stack.servers.server_list import SERVICE_PREFIX
+from evergreen.stack.servers.deployment import SERVICE_PREFIX
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_latest_rows
 from evergreen.store.predictions.prediction_log import count_predictions

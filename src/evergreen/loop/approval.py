@@ -6,7 +6,11 @@ from typing import Any
 
 from evergreen.errors import TrainingError
 from evergreen.loop import train
+from evergreen.registry.lock import lock_use_case
+from evergreen.registry.succession.candidates import Candidate, record_answer
 from evergreen.settings import Settings
+from evergreen.store.connection.database import get_engine
+from evergreen.store.records.training_run import find_waiting_run, get_run_of_version, get_training_run
 from evergreen.usecases import load_use_case
 
 
@@ -15,58 +19,52 @@ def answer_approval(
 ) -> dict[str, Any]:
     """Write a person's answer into the ledger, and promote the version or leave it out accordingly.
 
-    The first answer stands. Returns what `train.promote` returns. Raises TrainingError when the version did
-    not pass the gate, was not registered yet, or needs no approval.
+    The first answer stands. Returns what `train.promote_candidate` returns. Raises TrainingError when the
+    version did not pass the gate, was not registered yet, or needs no approval.
     """
-    from evergreen.registry import promotion
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.records import training_run as runs
-
     database = get_engine(settings)
-    run = runs.get_training_run(database, training_run)
+    run = get_training_run(database, training_run)
     declared = load_use_case(run.use_case, settings)
     if run.model_version is None or run.verdict is None:
         raise TrainingError(
             f"training run {run.id} of {run.use_case} is {run.status}: there is no version to approve yet",
             hint=f"let it go on: evergreen train {run.use_case} --as-of {run.as_of.isoformat()}",
         )
-    if not run.verdict["passed"]:
+    candidate = Candidate.from_run(run)
+    if not candidate.verdict.passed:
         raise TrainingError(
-            f"{run.use_case} version {run.model_version} did not pass the gate: approval cannot let it in",
-            hint=f"evergreen gate explain {run.use_case} {run.model_version} tells why",
+            f"{run.use_case} version {candidate.version} did not pass the gate: approval cannot let it in",
+            hint=f"evergreen gate explain {run.use_case} {candidate.version} tells why",
         )
     if not run.finished:
         if declared.approval != "manual":
             raise _build_no_approval_error(run.use_case)
-        with promotion.lock_use_case(database, run.use_case):
-            promotion.record_answer(
-                database,
-                run,
-                approved=approved,
-                actor=actor,
-                reason=reason or ("approved" if approved else "denied"),
+        default_reason = "approved" if approved else "denied"
+        with lock_use_case(database, run.use_case):
+            record_answer(
+                database, candidate, approved=approved, actor=actor, reason=reason or default_reason
             )
-    return train.promote_candidate(settings, training_run)
+    return dict(train.promote_candidate(settings, training_run))
 
 
 def find_run_to_approve(settings: Settings, use_case: str, version: int | None = None) -> str:
-    """The training run of that version, or of the one that waits for an answer. Raises TrainingError."""
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.records import training_run as runs
+    """The training run of that version; None: of the version that waits for an answer.
 
+    Raises TrainingError when there is none, or the use case needs no approval.
+    """
     declared = load_use_case(use_case, settings)
     if declared.approval != "manual":
         raise _build_no_approval_error(use_case)
     database = get_engine(settings)
     if version is not None:
-        return runs.get_run_of_version(database, use_case, version).id
-    found = runs.find_waiting_run(database, use_case)
-    if found is None:
+        return get_run_of_version(database, use_case, version).id
+    run = find_waiting_run(database, use_case)
+    if run is None:
         raise TrainingError(
             f"no version of {use_case} waits for an answer",
             hint=f"evergreen ledger {use_case} shows what was decided",
         )
-    return found.id
+    return run.id
 
 
 def _build_no_approval_error(use_case: str) -> TrainingError:

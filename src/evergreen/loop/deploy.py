@@ -8,12 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evergreen.errors import (
     EvergreenError,
-    RegistryError,
-    RegistryUnreachable,
     ServiceUnreachable,
     ServingError,
 )
@@ -23,9 +21,6 @@ from evergreen.serving.standing import build_service_status, format_container_na
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
-
-if TYPE_CHECKING:
-    from evergreen.registry.ledger import Entry
 
 # Rows of a canary: drawn from the declaration, and real ones from the log.
 DRAWN_PROBE_ROWS = 50
@@ -130,9 +125,8 @@ def finalize_deployment(settings: Settings, use_case: str, canary: Mapping[str, 
     champion while its predecessor is not either: then nothing is written. Raises ServingError after a
     rollback, or without a former champion to go back to.
     """
-    from evergreen.registry.ledger import find_entry, find_former_champion
     from evergreen.registry.lock import lock_use_case
-    from evergreen.registry.reconcile import reconcile_ledger_under_lock
+    from evergreen.registry.succession.rollback import withdraw_champion
     from evergreen.store.connection.database import get_engine
 
     version = int(canary["model_version"])
@@ -144,21 +138,19 @@ def finalize_deployment(settings: Settings, use_case: str, canary: Mapping[str, 
     )
     database = get_engine(settings)
     with lock_use_case(database, use_case):
-        reconcile_ledger_under_lock(settings, database, use_case)
-        present = read_champion(settings, use_case)
-        promotion = find_entry(database, use_case, "promote", to_version=version)
-        if promotion is not None:
-            former = promotion.from_version
-        else:  # set by hand, and written down just now
-            former = (
-                find_former_champion(database, use_case) if present and present.version == version else None
-            )
-        if present is None or present.version not in (version, former):
-            overtaken_by = present.version if present else None
-            return {"model_version": version, "rows": canary["rows"], "overtaken_by": overtaken_by}
+        withdrawal = withdraw_champion(
+            settings, database, load_use_case(use_case, settings), version, actor="deploy", reason=reason
+        )
+    if withdrawal.outcome == "overtaken":
+        overtaken_by = withdrawal.champion_version
+        return {"model_version": version, "rows": canary["rows"], "overtaken_by": overtaken_by}
+    former = withdrawal.former_version
+    if withdrawal.outcome == "restored":
+        hint = f"version {former} is champion again; see the service's log"
+    elif former is not None:
+        hint = f"it stays champion, because version {former} cannot take over: {withdrawal.obstacle}"
+    else:
         hint = "there is no former champion to go back to: see the service's log and train again"
-        if former is not None:
-            hint = _roll_back(settings, use_case, promotion, former, reason)
     raise ServingError(f"{use_case} version {version} answers badly, {reason}", hint=hint)
 
 
@@ -231,26 +223,3 @@ def _is_overtaken(settings: Settings, use_case: str, version: int, answering: in
         return False
     present = read_champion(settings, use_case)
     return present is not None and present.version == answering
-
-
-def _roll_back(settings: Settings, use_case: str, promotion: Entry | None, former: int, reason: str) -> str:
-    """Undo a promotion as `evergreen rollback` does; what to tell about it."""
-    from evergreen.loop.rollback import restore_champion
-    from evergreen.store.connection.database import get_engine
-
-    try:
-        restore_champion(
-            settings,
-            get_engine(settings),
-            load_use_case(use_case, settings),
-            former,
-            actor="deploy",
-            reason=reason,
-            training_run_id=promotion.training_run_id if promotion else None,
-            mlflow_run_id=promotion.mlflow_run_id if promotion else None,
-        )
-    except RegistryUnreachable:
-        raise
-    except RegistryError as error:
-        return f"it stays champion, because version {former} cannot take over: {error.message}"
-    return f"version {former} is champion again; see the service's log"

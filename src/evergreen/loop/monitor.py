@@ -71,7 +71,7 @@ def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> dic
     Returns {"retrain", "reason", "drift_report"}. Raises NoChampion.
     """
     from evergreen.monitoring.governor import apply_retrain_policy
-    from evergreen.registry.ledger import find_promotion_time
+    from evergreen.registry.champion_history import find_promotion_time
     from evergreen.store.connection.database import get_engine
     from evergreen.store.records.decision import (
         Decision,

@@ -16,7 +16,7 @@ from evergreen.model.reference_profile import load_reference_profile as load_pro
 from evergreen.model.signature import list_model_inputs
 from evergreen.monitoring.psi import classify_psi, compute_chance_psi, compute_psi
 from evergreen.registry.champion import Champion
-from evergreen.registry.ledger import find_promotion_time
+from evergreen.registry.champion_history import find_promotion_time
 from evergreen.store.predictions.prediction_log import read_predictions
 from evergreen.store.records.drift import (
     DriftReport,

@@ -1,4 +1,4 @@
-"""Whose hand was it? Who stands in the ledger for what is done from a command line."""
+"""The account that stands in the ledger for what is done from a command line."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import os
 import platform
 import pwd
 
-# What the ledger's column holds.
+# The length of the ledger's column `actor`.
 _MAXIMUM_LENGTH = 255
 
 
 def identify_actor() -> str:
-    """The account that runs this process, as the kernel knows it: user@host, `root@host (sudo by ann)`.
+    """The account that runs this process: `user@host`, or `root@host (sudo by ann)`.
 
-    $LOGNAME and $USER say whatever their owner likes. $SUDO_UID is believed of root alone, who could write
-    any line as anybody. A container's user may have no name: then it is uid-10001@host.
+    It is the kernel's user id; $LOGNAME and $USER are not used, because anybody can set them. $SUDO_UID is
+    used for root only, who could insert any line anyway. A user id without a name, as in containers, becomes
+    `uid-10001@host`.
     """
-    user = os.getuid()
-    actor = f"{_read_user_name(user)}@{platform.node() or 'unknown'}"
-    before = os.environ.get("SUDO_UID", "")
-    if user == 0 and before.isdecimal() and int(before) != 0:
-        actor += f" (sudo by {_read_user_name(int(before))})"
+    user_id = os.getuid()
+    actor = f"{_read_user_name(user_id)}@{platform.node() or 'unknown'}"
+    sudo_uid = os.environ.get("SUDO_UID", "")
+    if user_id == 0 and sudo_uid.isdecimal() and int(sudo_uid) != 0:
+        actor += f" (sudo by {_read_user_name(int(sudo_uid))})"
     return actor[:_MAXIMUM_LENGTH]
 
 
-def _read_user_name(user: int) -> str:
+def _read_user_name(user_id: int) -> str:
     try:
-        return pwd.getpwuid(user).pw_name
+        return pwd.getpwuid(user_id).pw_name
     except (KeyError, OverflowError):
-        return f"uid-{user}"
+        return f"uid-{user_id}"

@@ -1,8 +1,8 @@
-"""How Evergreen talks to MLflow: plain REST for reading, MLflow's own client for the rest.
+"""Requests to MLflow: plain REST for frequent reads, MLflow's own client for the rest, and their errors.
 
-`import mlflow` takes seconds and a hundred megabytes, so what the service, the supervisor and the command
-line ask again and again goes over REST when the tracking URI is http(s). A `sqlite:` store (tests, or a
-library user without a server) is always read through MLflow's client.
+`import mlflow` takes seconds and 100 MB, so functions here import it when they are called, and what the
+service, the supervisor and the command line read every few seconds goes over REST when the tracking URI is
+http(s). A `sqlite:` store (tests, or a library user without a server) is read through MLflow's client.
 """
 
 from __future__ import annotations
@@ -15,28 +15,31 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
 from evergreen.errors import NotRegistered, RegistryError, RegistryUnreachable
 from evergreen.settings import Settings
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 logger = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-# How long a training waits for an MLflow that is away.
+# How long a training waits for an MLflow that does not answer.
 MAXIMUM_RETRY_SECONDS = 120.0
-# What MLflow answers for a model, a version or an alias that it does not have.
+# MLflow's error code for a model, a version or an alias that it does not have.
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 10.0
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 
-# MLflow must neither report usage to anybody nor draw progress bars into task logs, and must give up on a
-# server that is away within seconds, not minutes.
+# MLflow must neither report usage to anybody nor draw progress bars into task logs, and must give up within
+# seconds, not minutes, on a server that does not answer.
 _ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -47,14 +50,20 @@ _ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
+_DISK_FULL_CODES = (errno.ENOSPC, errno.EDQUOT)
+# A full disk in the messages of SQLite, and of a server that passes on such an error.
+_DISK_FULL_MESSAGE = re.compile("disk is full|No space left on device|Disk quota exceeded")
+# urllib3's message for a server that answers every retry with an error of its own.
+_SERVER_FAILED_MESSAGE = re.compile(r"too many 5\d\d error responses")
+
 
 def uses_http(settings: Settings) -> bool:
     """Whether the tracking URI names a server rather than a database."""
     return settings.mlflow_tracking_uri.startswith(("http://", "https://"))
 
 
-def create_mlflow_client(settings: Settings) -> Any:
-    """MLflow's client on the tracking URI. Raises RegistryUnreachable when nobody answers there."""
+def create_mlflow_client(settings: Settings) -> MlflowClient:
+    """An `mlflow.MlflowClient` on the tracking URI. Raises RegistryUnreachable when nothing answers there."""
     quiet_mlflow()
     if uses_http(settings):
         send_get_request(settings, "/health")
@@ -65,7 +74,7 @@ def create_mlflow_client(settings: Settings) -> Any:
 
 
 def format_public_address(settings: Settings) -> str:
-    """The tracking URI as people may see it: without a user's name and password."""
+    """The tracking URI without user name and password, for messages."""
     uri = settings.mlflow_tracking_uri.rstrip("/")
     scheme, separator, rest = uri.partition("://")
     host, slash, path = rest.partition("/")
@@ -73,9 +82,10 @@ def format_public_address(settings: Settings) -> str:
 
 
 def set_process_tracking_uri(settings: Settings) -> None:
-    """Point this process at the tracking URI: MLflow's calls for models and artifacts know only one.
+    """Make the tracking URI the default of MLflow in this process.
 
-    Both URIs, because MLflow also takes them from the environment, where an earlier one may still stand.
+    MLflow's functions for models and artifacts take no client and use that default. Both the tracking and the
+    registry URI are set, because MLflow would otherwise take the latter from the environment.
     """
     import mlflow
 
@@ -84,21 +94,21 @@ def set_process_tracking_uri(settings: Settings) -> None:
 
 
 def quiet_mlflow() -> None:
-    """Call before `import mlflow`: no telemetry, no progress bars, short retries, unless the user says so."""
+    """Set MLflow's environment variables: no telemetry, no progress bars, short retries.
+
+    Variables that are set already stay. MLflow reads them when it is imported, so call this before.
+    """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
-_DISK_FULL_CODES = (errno.ENOSPC, errno.EDQUOT)
-# The same in the words of SQLite, and of a server that passes on what it was told.
-_DISK_FULL_MESSAGE = re.compile("disk is full|No space left on device|Disk quota exceeded")
-# What urllib3 says of a server that answers, but cannot do what it is asked.
-_SERVER_FAILED_MESSAGE = re.compile(r"too many 5\d\d error responses")
-
-
 @contextmanager
 def translate_mlflow_errors(settings: Settings) -> Iterator[None]:
-    """Turn what MLflow throws into this package's errors: unreachable, or what the registry refused."""
+    """Raise errors of MLflow, of its HTTP client and of its database as this package's errors.
+
+    RegistryUnreachable where no server answers or it fails, NotRegistered for what MLflow does not have,
+    RegistryError for other refusals and for a full disk.
+    """
     from mlflow.exceptions import MlflowException
     from requests.exceptions import ConnectionError as NoConnection
     from requests.exceptions import Timeout
@@ -114,18 +124,18 @@ def translate_mlflow_errors(settings: Settings) -> Iterator[None]:
         if isinstance(error.__cause__, NoConnection | Timeout) or "API request to" in str(error):
             raise _build_unreachable_error(settings, error) from error
         kind = NotRegistered if error.error_code == ABSENT else RegistryError
-        raise kind(f"MLflow refused: {_first_line(error)}", hint="see MLflow's log") from error
+        raise kind(f"MLflow refused: {_read_first_line(error)}", hint="see MLflow's log") from error
     except OSError as error:
         if error.errno not in _DISK_FULL_CODES:
             raise
         raise _build_disk_full_error(error) from error
 
 
-def retry_while_unreachable(work: Callable[[], Answer], seconds: float = MAXIMUM_RETRY_SECONDS) -> Answer:
-    """Do that work, again and again while MLflow does not answer, for that long at most.
+def retry_while_unreachable(work: Callable[[], Result], seconds: float = MAXIMUM_RETRY_SECONDS) -> Result:
+    """Call `work` until MLflow answers, for at most that long, and return its result.
 
-    For work that took an hour to prepare: a server that is restarted meanwhile shall not cost it. The work
-    must bear to be done twice. Raises RegistryUnreachable in the end, other errors at once.
+    So a server that is restarted does not end a training of hours. `work` may be called after it was done in
+    part, and must be idempotent. Raises RegistryUnreachable in the end, other errors at once.
     """
     began = time.monotonic()
     pause = _FIRST_PAUSE_SECONDS
@@ -143,7 +153,10 @@ def retry_while_unreachable(work: Callable[[], Answer], seconds: float = MAXIMUM
 def send_get_request(
     settings: Settings, path: str, params: Mapping[str, str] | None = None
 ) -> httpx.Response:
-    """GET from the tracking server, whatever its status. Raises RegistryUnreachable within seconds."""
+    """The response of the tracking server to a GET, whatever its status.
+
+    Raises RegistryUnreachable within seconds when it does not answer, or answers 502, 503 or 504.
+    """
     uri = settings.mlflow_tracking_uri.rstrip("/")
     try:
         response = _get_http_client(uri).get(f"{uri}{path}", params=params)
@@ -155,9 +168,10 @@ def send_get_request(
 
 
 def parse_response(response: httpx.Response) -> dict[str, Any]:
-    """The JSON body of a REST answer.
+    """The JSON object in the body of a successful response.
 
-    Raises RegistryError with MLflow's own reason; RegistryUnreachable when the server itself failed (5xx).
+    Raises RegistryUnreachable when the server itself failed (5xx), NotRegistered for what MLflow does not
+    have, RegistryError for other refusals; each with MLflow's own reason.
     """
     try:
         body = response.json()
@@ -166,38 +180,38 @@ def parse_response(response: httpx.Response) -> dict[str, Any]:
     if response.is_success and isinstance(body, dict):
         return body
     reason = body.get("message") if isinstance(body, dict) else response.text[:200]
-    told = f"MLflow answered {response.status_code} for {response.request.url.path}: {reason}"
+    message = f"MLflow answered {response.status_code} for {response.request.url.path}: {reason}"
     if response.is_server_error:
-        raise RegistryUnreachable(told, hint="see MLflow's log, and try again")
+        raise RegistryUnreachable(message, hint="see MLflow's log, and try again")
     kind = NotRegistered if isinstance(body, dict) and body.get("error_code") == ABSENT else RegistryError
-    raise kind(told, hint="is EVERGREEN_MLFLOW_TRACKING_URI the address of an MLflow server?")
+    raise kind(message, hint="is EVERGREEN_MLFLOW_TRACKING_URI the address of an MLflow server?")
 
 
 @lru_cache(maxsize=8)
 def _get_http_client(uri: str) -> httpx.Client:
-    # One client per server: making one loads certificates, which costs more than the poll itself.
+    # Cached, because a new client loads certificates, which takes longer than the request itself.
     return httpx.Client(timeout=_TIMEOUT)
 
 
 def _build_unreachable_error(settings: Settings, error: Exception) -> RegistryUnreachable:
-    if failed := _SERVER_FAILED_MESSAGE.search(str(error)):
+    if match := _SERVER_FAILED_MESSAGE.search(str(error)):
         return RegistryUnreachable(
-            f"MLflow at {format_public_address(settings)} fails: {failed[0]}",
+            f"MLflow at {format_public_address(settings)} fails: {match[0]}",
             hint="see MLflow's log; a full disk there looks like this, too",
         )
     return RegistryUnreachable(
-        f"MLflow does not answer at {format_public_address(settings)}: {_first_line(error)}",
+        f"MLflow does not answer at {format_public_address(settings)}: {_read_first_line(error)}",
         hint="start the stack (evergreen up), or mend EVERGREEN_MLFLOW_TRACKING_URI",
     )
 
 
 def _build_disk_full_error(error: Exception) -> RegistryError:
-    told = [line for line in str(error).splitlines() if _DISK_FULL_MESSAGE.search(line)]
+    lines = [line for line in str(error).splitlines() if _DISK_FULL_MESSAGE.search(line)]
     return RegistryError(
-        f"the disk is full: {(told or [_first_line(error)])[0][:300]}",
+        f"the disk is full: {(lines or [_read_first_line(error)])[0][:300]}",
         hint="make room and run the same training again: it goes on with what was done",
     )
 
 
-def _first_line(error: Exception) -> str:
+def _read_first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).partition("\n")[0][:300]

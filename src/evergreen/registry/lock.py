@@ -1,4 +1,4 @@
-"""One at a time: whoever changes the champion of a use case, or judges who changed it, holds this lock."""
+"""The lock that is held while a use case's champion is changed or compared with the ledger."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from evergreen.store.connection.locks import hold_lock
 def lock_use_case(
     database: sa.Engine, use_case: str, seconds: float = 300.0, *, purpose: str = "training"
 ) -> Iterator[None]:
-    """Let one caller at a time change the registry for a use case; the others wait their turn.
+    """Hold the lock of that use case during the block; one holder at a time, on whatever machine.
 
-    Another `purpose` is another lock: what does not touch the champion need not wait for who does.
-    Raises StoreError when another keeps it longer than `seconds`.
+    It is MariaDB's lock on a connection of its own, so it cannot be taken again within the block. Another
+    `purpose` is another lock, for work that does not touch the champion. Raises StoreError when another
+    session holds it longer than `seconds`, StoreUnreachable.
     """
-    # The default is the name that trainings of earlier versions hold, which may still run during an update.
+    # The default purpose names the lock that trainings of earlier versions hold, which may still run during
+    # an update.
     with database.connect() as connection, hold_lock(connection, f"{purpose}.{use_case}", seconds):
         yield

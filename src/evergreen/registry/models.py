@@ -1,19 +1,20 @@
-"""Registered models: new versions, the alias, and loading in CatBoost's own format (no pickle)."""
+"""Registered models in MLflow: registering a version, loading it, and fetching other files of its run.
+
+Models are files in CatBoost's own format; nothing is unpickled. The service loads its model through this
+module, so with a tracking server files are fetched over REST, and MLflow itself is not imported.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from evergreen.errors import NotRegistered, RegistryError
+from evergreen.errors import RegistryError
 from evergreen.model.decision import read_class_weights
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.signature import check_signature, read_model_classes
-from evergreen.registry.champion import CHAMPION_ALIAS, PROMOTED_AT
 from evergreen.registry.connection import (
     create_mlflow_client,
     parse_response,
@@ -22,24 +23,19 @@ from evergreen.registry.connection import (
     translate_mlflow_errors,
     uses_http,
 )
+from evergreen.registry.versions import ModelVersion, read_version
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 
-# Tags of a run and of the version made from it.
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# Tags of an MLflow run, and of the version that is made from it: Evergreen's id of the training run, and
+# MLflow's address of the logged model.
 TRAINING_RUN = "evergreen.training_run"
 MODEL_URI = "evergreen.model_uri"
-
-CHALLENGER_ALIAS = "challenger"
+# The model's file among the artifacts of a version.
 MODEL_FILE = "model.cb"
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """What the registry says of one version."""
-
-    version: int
-    run_id: str
-    tags: Mapping[str, str]
 
 
 def register_model_version(
@@ -50,19 +46,18 @@ def register_model_version(
     tags: Mapping[str, str],
     description: str = "",
 ) -> int:
-    """Register the run's model as a version, once: a second call finds the first one's version.
+    """Register the run's model as a version; return its number. A second call returns the first one's.
 
-    `description` is what people read beside the version in MLflow.
-
-    Callers hold the use case's training lock, so that two calls for one run cannot overtake each other.
-    Raises RegistryError when the run logged no model, RegistryUnreachable.
+    `description` is what people read beside the version in MLflow. The caller holds `lock_use_case`, so that
+    two calls for one run do not register two versions. Raises RegistryError when the run logged no model,
+    RegistryUnreachable.
     """
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
         _ensure_registered_model(client, use_case_name)
-        found = client.search_model_versions(f"name = '{use_case_name}' and run_id = '{mlflow_run_id}'")
-        if found:
-            return min(int(version.version) for version in found)
+        versions = client.search_model_versions(f"name = '{use_case_name}' and run_id = '{mlflow_run_id}'")
+        if versions:
+            return min(int(version.version) for version in versions)
         source = client.get_run(mlflow_run_id).data.tags.get(MODEL_URI)
         if source is None:
             raise RegistryError(
@@ -70,7 +65,7 @@ def register_model_version(
                 hint="run the evaluate step of its training again",
             )
         set_process_tracking_uri(settings)  # where a store without a server looks for the logged model
-        made = client.create_model_version(
+        version = client.create_model_version(
             use_case_name,
             source,
             run_id=mlflow_run_id,
@@ -78,78 +73,17 @@ def register_model_version(
             model_id=source.removeprefix("models:/"),
             tags={TRAINING_RUN: training_run_id, **tags},
             description=description,
-            await_creation_for=None,  # it is there at once: nothing is copied
+            await_creation_for=None,  # nothing is copied, so there is nothing to wait for
         )
-    return int(made.version)
-
-
-def set_champion(
-    settings: Settings, use_case_name: str, version: int, promoted_at: datetime | None = None
-) -> None:
-    """Point the alias at that version. `promoted_at` (aware UTC) is kept as a tag of the version.
-
-    The tag comes second: a version that has it has been champion.
-    """
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        client.set_registered_model_alias(use_case_name, CHAMPION_ALIAS, str(version))
-        if promoted_at is not None:
-            client.set_model_version_tag(use_case_name, str(version), PROMOTED_AT, promoted_at.isoformat())
-
-
-def set_challenger(settings: Settings, use_case_name: str, version: int) -> None:
-    """Point the alias `challenger` at that version: it passed the gate and is not champion yet."""
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        client.set_registered_model_alias(use_case_name, CHALLENGER_ALIAS, str(version))
-
-
-def remove_challenger(settings: Settings, use_case_name: str, version: int) -> None:
-    """Take the alias `challenger` from that version, if it has it."""
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        aliases = client.get_registered_model(use_case_name).aliases
-        if str(aliases.get(CHALLENGER_ALIAS)) == str(version):
-            client.delete_registered_model_alias(use_case_name, CHALLENGER_ALIAS)
-
-
-def tag_version(settings: Settings, use_case_name: str, version: int, tags: Mapping[str, str]) -> None:
-    """Set tags of a version."""
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        for name, value in tags.items():
-            client.set_model_version_tag(use_case_name, str(version), name, value)
-
-
-def read_version(settings: Settings, use_case_name: str, version: int) -> ModelVersion:
-    """What the registry says of that version. Raises RegistryError when there is none."""
-    if uses_http(settings):
-        response = send_get_request(
-            settings,
-            "/api/2.0/mlflow/model-versions/get",
-            {"name": use_case_name, "version": str(version)},
-        )
-        found = parse_response(response)["model_version"]
-        tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
-        return ModelVersion(int(found["version"]), found.get("run_id", ""), tags)
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        made = client.get_model_version(use_case_name, str(version))
-    return ModelVersion(int(made.version), made.run_id or "", dict(made.tags))
-
-
-def has_version(settings: Settings, use_case_name: str, version: int) -> bool:
-    """Whether the registry has that version. Raises RegistryUnreachable, and RegistryError where it does not
-    say (refused, or no MLflow at all)."""
-    try:
-        read_version(settings, use_case_name, version)
-    except NotRegistered:
-        return False
-    return True
+    return int(version.version)
 
 
 def load_model(settings: Settings, use_case: UseCase, version: int) -> LoadedModel:
-    """Fetch and load one version. Raises SignatureMismatch if the declaration has changed, RegistryError."""
+    """Fetch and load one version.
+
+    Raises SignatureMismatch when its inputs or classes are not the declaration's any more, NotRegistered,
+    RegistryError when its file is no model, RegistryUnreachable.
+    """
     registered = read_version(settings, use_case.name, version)
     with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
         path = Path(folder) / MODEL_FILE
@@ -166,7 +100,10 @@ def load_model(settings: Settings, use_case: UseCase, version: int) -> LoadedMod
 
 
 def load_run_model(settings: Settings, use_case: UseCase, version: int, file: str) -> LoadedModel | None:
-    """A model that the run of that version keeps as an artifact; None where it has none of that name."""
+    """Load a model that the run of that version keeps as the artifact `file`; None where it has none.
+
+    Raises as `load_model` does.
+    """
     registered = read_version(settings, use_case.name, version)
     with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
         path = fetch_run_file(settings, registered.run_id, file, Path(folder))
@@ -182,38 +119,21 @@ def fetch_run_file(settings: Settings, run_id: str, artifact: str, folder: Path)
         return None
     parent = str(Path(artifact).parent)
     if uses_http(settings):
-        where = {"run_id": run_id} if parent == "." else {"run_id": run_id, "path": parent}
-        listed = parse_response(send_get_request(settings, "/api/2.0/mlflow/artifacts/list", where)).get(
-            "files", []
-        )
-        if artifact not in {item["path"] for item in listed}:
+        query = {"run_id": run_id} if parent == "." else {"run_id": run_id, "path": parent}
+        listing = parse_response(send_get_request(settings, "/api/2.0/mlflow/artifacts/list", query))
+        if artifact not in {item["path"] for item in listing.get("files", [])}:
             return None
         target = folder / Path(artifact).name
         _download_file(settings, "/get-artifact", {"run_uuid": run_id, "path": artifact}, target)
         return target
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
-        present = {item.path for item in client.list_artifacts(run_id, None if parent == "." else parent)}
-        return Path(client.download_artifacts(run_id, artifact, str(folder))) if artifact in present else None
+        paths = {item.path for item in client.list_artifacts(run_id, None if parent == "." else parent)}
+        return Path(client.download_artifacts(run_id, artifact, str(folder))) if artifact in paths else None
 
 
-def delete_model_and_runs(settings: Settings, use_case_name: str) -> None:
-    """Remove every version and run of a use case: a demo's clean start. Without any, nothing."""
-    client = create_mlflow_client(settings)
-    with translate_mlflow_errors(settings):
-        if client.search_registered_models(f"name = '{use_case_name}'"):
-            client.delete_registered_model(use_case_name)
-        experiment = client.get_experiment_by_name(use_case_name)
-        while experiment is not None:
-            # Deleted runs are not found by their tag, so a new training run does not continue an old one.
-            runs = client.search_runs([experiment.experiment_id], max_results=100)
-            for run in runs:
-                client.delete_run(run.info.run_id)
-            if not runs:
-                break
-
-
-def _ensure_registered_model(client: Any, name: str) -> None:
+def _ensure_registered_model(client: MlflowClient, name: str) -> None:
+    # Not at the top: the service imports this module and must not import MLflow (seconds, 100 MB).
     from mlflow.exceptions import MlflowException
 
     try:
@@ -232,6 +152,7 @@ def _download_file(settings: Settings, route: str, params: Mapping[str, str], pa
 
 def _copy_model_file(settings: Settings, model_uri: str, path: Path) -> None:
     create_mlflow_client(settings)
+    # Not at the top: the service imports this module and must not import MLflow (seconds, 100 MB).
     import mlflow
 
     with translate_mlflow_errors(settings):
@@ -242,6 +163,7 @@ def _copy_model_file(settings: Settings, model_uri: str, path: Path) -> None:
 
 
 def _read_model_file(use_case: UseCase, registered: ModelVersion, path: Path) -> LoadedModel:
+    # Not at the top: what only registers, fetches or rolls back would wait for CatBoost and its imports.
     from catboost import CatBoostClassifier, CatBoostError, CatBoostRegressor
 
     model = CatBoostRegressor() if use_case.problem == "regression" else CatBoostClassifier()

@@ -1,4 +1,4 @@
-"""Nobody is champion in MLflow although somebody was: who, until when, and how to have one again."""
+"""A use case whose champion was removed in MLflow: the last one, and the command that brings one back."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evergreen.registry.ledger import find_last_change
-from evergreen.registry.models import has_version
+from evergreen.registry.champion_history import find_last_change
 from evergreen.registry.reconcile import is_change_unfinished
+from evergreen.registry.versions import has_version
 from evergreen.settings import Settings
 
 
@@ -29,16 +29,17 @@ class Vacancy:
 
     @property
     def remedy(self) -> str:
-        """The command that makes somebody champion again."""
+        """The command after which there is a champion again."""
         return f"evergreen {'train' if self.deleted else 'rollback'} {self.use_case}"
 
     def describe(self) -> str:
-        """What is the case, in one line."""
+        """One line for people: the last champion, until when it was so, and whether it was deleted."""
         until = f", until {self.noticed_at:%Y-%m-%d %H:%M} UTC at the latest" if self.noticed_at else ""
-        gone = ", which was deleted there" if self.deleted else ""
-        return f"nobody is champion in MLflow any more (v{self.last_version} was{until}{gone})"
+        deletion = ", which was deleted there" if self.deleted else ""
+        return f"nobody is champion in MLflow any more (v{self.last_version} was{until}{deletion})"
 
     def to_json(self) -> dict[str, Any]:
+        """The vacancy as `evergreen status --json` prints it."""
         return {
             "last_version": self.last_version,
             "noticed_at": self.noticed_at.isoformat() if self.noticed_at else None,
@@ -49,16 +50,21 @@ class Vacancy:
 
 
 def find_vacancy(settings: Settings, database: sa.Engine, use_case: str) -> Vacancy | None:
-    """What the ledger knows of the last champion of a use case that MLflow names none for.
+    """The last champion in the ledger, for a use case that has none in MLflow.
 
-    None before the first champion, and after an `erase`. Raises RegistryUnreachable, StoreUnreachable.
+    None before the first champion, after an `erase`, and while a change of champion is under way. Raises
+    RegistryUnreachable, StoreUnreachable.
     """
     line = find_last_change(database, use_case)
     if line is None or line.action == "erase" or is_change_unfinished(settings, line, None):
         return None
-    noticed = line.to_version is None
-    last = line.from_version if noticed else line.to_version
-    if last is None:
+    is_noticed = line.to_version is None
+    last_version = line.from_version if is_noticed else line.to_version
+    if last_version is None:
         return None
-    deleted = not has_version(settings, use_case, last)
-    return Vacancy(use_case, last, line.at if noticed else None, deleted)
+    return Vacancy(
+        use_case,
+        last_version,
+        noticed_at=line.at if is_noticed else None,
+        deleted=not has_version(settings, use_case, last_version),
+    )

@@ -1,4 +1,4 @@
-"""Reading ahead: the next batches are made by another thread while this one works on the last."""
+"""Reading ahead: a thread runs a generator while the caller works on the items that it has yielded."""
 
 from __future__ import annotations
 
@@ -14,42 +14,44 @@ _DEPTH = 1
 _END = object()
 
 
-def read_ahead(make: Callable[[], Generator[T, None, None]]) -> Iterator[T]:
-    """What the generator yields, made in a thread, at most `_DEPTH` items ahead.
+def read_ahead(make_generator: Callable[[], Generator[T, None, None]]) -> Iterator[T]:
+    """The items of a generator that is made and run in a thread, at most `_DEPTH` items ahead of the caller.
 
-    Errors are raised here, after what came before them. When the taker stops early, the thread ends with its
-    present item, and the generator is closed in it.
+    An error of the generator is raised here, after the items before it. When the caller stops early, the
+    thread ends after its present item and closes the generator.
     """
-    waiting: queue.Queue[object] = queue.Queue(_DEPTH)
-    stopped = threading.Event()
-    faults: list[BaseException] = []
+    items: queue.Queue[object] = queue.Queue(_DEPTH)
+    stop_requested = threading.Event()
+    errors: list[BaseException] = []
 
-    def give(item: object) -> bool:
-        while not stopped.is_set():
+    def put_item(item: object) -> bool:
+        """Wait for a place in the queue; False when the caller stopped meanwhile."""
+        while not stop_requested.is_set():
             with suppress(queue.Full):
-                waiting.put(item, timeout=0.1)
+                items.put(item, timeout=0.1)
                 return True
         return False
 
-    def work() -> None:
-        generator = make()
+    def run_generator() -> None:
+        """Put the generator's items into the queue, then `_END`."""
+        generator = make_generator()
         try:
             for item in generator:
-                if not give(item):
+                if not put_item(item):
                     break
-        except BaseException as error:  # noqa: BLE001  raised in the taker's thread
-            faults.append(error)
+        except BaseException as error:  # noqa: BLE001  raised in the caller's thread
+            errors.append(error)
         finally:
             generator.close()
-            give(_END)
+            put_item(_END)
 
-    thread = threading.Thread(target=work, name="read-ahead", daemon=True)
+    thread = threading.Thread(target=run_generator, name="read-ahead", daemon=True)
     thread.start()
     try:
-        while (item := waiting.get()) is not _END:
+        while (item := items.get()) is not _END:
             yield item  # type: ignore[misc]
     finally:
-        stopped.set()
+        stop_requested.set()
         thread.join()
-    if faults:
-        raise faults[0]
+    if errors:
+        raise errors[0]

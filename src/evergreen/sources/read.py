@@ -1,4 +1,4 @@
-"""Raw rows of a source, whatever kind it is."""
+"""Raw rows of a source, a database query or files of any kind, as Arrow batches or as one frame."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import pyarrow as pa
 
 from evergreen.errors import SourceError, SourceUnreadable
@@ -19,20 +19,18 @@ from evergreen.sources.ahead import read_ahead
 from evergreen.sources.files import formats, places
 from evergreen.usecase import ROW_NUMBER, FileSource, Source
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-# The most rows of one batch, and about the most bytes.
+# The greatest number of rows of a batch, and about the greatest number of bytes.
 BATCH_ROWS = 65_536
 BATCH_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
 class SourceInput:
-    """One file, or the answer of one query, not yet read.
+    """One file, or the result of one query, not yet read.
 
-    `name`: where it is, without passwords. `digest`: sha256 (hex) of a file's content as it is stored, and
-    `size` its bytes; "" and None for a query.
+    `name` is its address without passwords, `digest` the sha256 (hex) of a file's content as it is stored and
+    `size` its bytes; they are "" and None for a query. `rows` opens it: its batches in any size, of which the
+    first has no rows. Without `may_be_empty`, an input of no rows is refused.
     """
 
     name: str
@@ -42,25 +40,24 @@ class SourceInput:
     may_be_empty: bool = True
 
     def batches(self, *, numbered: bool = False) -> Iterator[pa.Table]:
-        """The rows in their order, at most BATCH_ROWS at a time, in memory that does not depend on how many
-        they are; a thread reads ahead. At least one batch, which may have no rows, so that the columns are
-        known.
+        """The rows in their order as batches of at most BATCH_ROWS rows, in bounded memory; a thread reads
+        ahead. There is at least one batch, which may have no rows, so that the columns are known.
 
         Columns have the source's names; a CSV's are of type string, null for an empty field. `numbered` adds
-        the int64 column ROW_NUMBER ("#"), in place of one of the source: 1 is the first row of data.
+        the int64 column ROW_NUMBER ("#"), or replaces one of that name; the first row of data has number 1.
 
-        Raises SourceUnreachable, SourceUnreadable, SettingsError, perhaps after some batches: who loads rows
-        must not keep any before the last one came.
+        Raises SourceUnreachable, SourceUnreadable or SettingsError, perhaps after some batches: a caller must
+        not commit rows before the last batch.
         """
-        return read_ahead(partial(self._shaped, numbered))
+        return read_ahead(partial(self._read_batches, numbered))
 
-    def _shaped(self, numbered: bool) -> Generator[pa.Table, None, None]:
+    def _read_batches(self, numbered: bool) -> Generator[pa.Table, None, None]:
         with closing(self.rows()) as pieces:
-            columns, done = next(pieces), 0
+            columns, rows_before = next(pieces), 0
             for batch in _regroup_rows(pieces):
-                yield _add_row_numbers(batch, done) if numbered else batch
-                done += batch.num_rows
-        if not done:
+                yield _add_row_numbers(batch, rows_before) if numbered else batch
+                rows_before += batch.num_rows
+        if not rows_before:
             if not self.may_be_empty:
                 raise SourceUnreadable(
                     f"{self.name} has a header but no rows",
@@ -78,12 +75,12 @@ def open_source(
     end: datetime,
     override: str = "",
 ) -> list[SourceInput]:
-    """What there is to read: each file of a source, sorted by name, or one query for what a database recorded
-    from a day before `start` to `end` (aware UTC), so that rows committed late are read by the next interval.
+    """The inputs of a source: each file, sorted by name, or one query.
 
-    Files are found and their digests taken; remote ones are brought here. `override` (a path, glob or URL)
-    takes the place of a file source; without it the setting EVERGREEN_SOURCES does. A file alone must have
-    rows; of several, some may have none.
+    A query covers what the database recorded from a day before `start` to `end` (aware UTC), so that rows
+    which were committed late are read by the next interval. The digests of files are computed here, and
+    remote files are downloaded. `override` (a path, glob or URL) replaces the path of a file source; without
+    it the setting EVERGREEN_SOURCES may. A single file must have rows; of several, some may have none.
 
     Raises SourceUnreachable, SourceUnreadable, or SourceError for an unknown connection or an override of a
     database.
@@ -107,16 +104,16 @@ def open_source(
         )
         return [SourceInput(sql.format_url(url), "", None, rows)]
     place = override or settings.sources.get(use_case_name) or _resolve_declared_path(source, settings)
-    found = places.find_files(place, settings.home)
+    contents = places.find_files(place, settings.home)
     return [
         SourceInput(
             content.name,
             content.digest,
             content.size,
             partial(formats.read_file_batches, content, source, BATCH_ROWS, BATCH_BYTES),
-            may_be_empty=len(found) > 1,
+            may_be_empty=len(contents) > 1,
         )
-        for content in found
+        for content in contents
     ]
 
 
@@ -130,58 +127,57 @@ def read_source(
     override: str = "",
     numbered: bool = False,
 ) -> pd.DataFrame:
-    """All rows and columns of `open_source` in memory, for small uses.
+    """All rows and columns of `open_source` as one frame in memory, for small sources.
 
-    A CSV's columns hold str or a missing value, so that validation judges their types; Parquet, JSON and SQL
-    keep the types they come with. With `numbered` there is the column ROW_NUMBER, which counts within each
-    file.
+    A CSV's columns hold str or a missing value; validation casts them. Columns of Parquet, JSON and SQL keep
+    their types. With `numbered` there is the column ROW_NUMBER, which counts within each file.
     """
-    import pandas as pd
-
     inputs = open_source(source, settings, use_case_name, start=start, end=end, override=override)
-    tables = [table for given in inputs for table in given.batches(numbered=numbered)]
+    tables = [table for source_input in inputs for table in source_input.batches(numbered=numbered)]
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException:
-        # Values of several kinds in one column: as objects they stay what they are.
+        # A column has values of several kinds; as objects they keep their types.
         return pd.concat([_to_frame(table).astype(object) for table in tables], ignore_index=True)
     return _to_frame(table)
 
 
 def _regroup_rows(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The same rows in batches of BATCH_ROWS, fewer where they are large or their types change."""
-    waiting: list[pa.Table] = []
+    pending: list[pa.Table] = []
     rows = size = 0
     for table in pieces:
         for offset in range(0, table.num_rows, BATCH_ROWS):
             piece = table.slice(offset, BATCH_ROWS)
             full = rows + piece.num_rows > BATCH_ROWS or size + piece.nbytes > BATCH_BYTES
-            if waiting and (full or piece.schema != waiting[0].schema):
-                yield pa.concat_tables(waiting).combine_chunks()
-                waiting, rows, size = [], 0, 0
-            waiting.append(piece)
+            if pending and (full or piece.schema != pending[0].schema):
+                yield pa.concat_tables(pending).combine_chunks()
+                pending, rows, size = [], 0, 0
+            pending.append(piece)
             rows, size = rows + piece.num_rows, size + piece.nbytes
-    if waiting:
-        yield pa.concat_tables(waiting).combine_chunks()
+    if pending:
+        yield pa.concat_tables(pending).combine_chunks()
 
 
 def _to_frame(table: pa.Table) -> pd.DataFrame:
-    # As objects: pandas must not make floats of integers that have gaps.
+    # As objects, because pandas would turn integers with missing values into floats.
     frame: pd.DataFrame = table.to_pandas(integer_object_nulls=True, ignore_metadata=True)
     return frame
 
 
-def _add_row_numbers(table: pa.Table, before: int) -> pa.Table:
-    numbers = pa.array(range(before + 1, before + table.num_rows + 1), pa.int64())
+def _add_row_numbers(table: pa.Table, rows_before: int) -> pa.Table:
+    numbers = pa.array(range(rows_before + 1, rows_before + table.num_rows + 1), pa.int64())
     if ROW_NUMBER in table.column_names:
         table = table.drop_columns([ROW_NUMBER])
     return table.append_column(ROW_NUMBER, numbers)
 
 
 def _resolve_declared_path(source: FileSource, settings: Settings) -> str:
-    """The declared place; a relative path starts at the folder that holds the home, wherever we run."""
+    """The declared path or URL; a relative path starts at the folder that holds EVERGREEN_HOME, whatever the
+    current folder is."""
     return source.path if "://" in source.path else str(settings.home.resolve().parent / source.path)
 
 
 def _describe_connection(connection: str) -> str:
+    """The id of a Connection, or a URL without its password."""
     return sql.format_url(sql.parse_url(connection)) if "://" in connection else connection

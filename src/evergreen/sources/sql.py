@@ -1,4 +1,4 @@
-"""Rows of a foreign SQL database, reached through an Airflow Connection or an SQLAlchemy URL."""
+"""Rows of a foreign SQL database, named by an Airflow Connection or an SQLAlchemy URL, as Arrow batches."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from evergreen.sources.files.column_names import check_column_names
 from evergreen.usecase import SqlSource
 
 _CONNECT_SECONDS = 10
-# Rows that SQLAlchemy holds between the driver and us.
+# Rows that SQLAlchemy buffers.
 _FETCH_ROWS = 1000
-# A row gets its time of recording before its transaction ends, and is invisible until then. So that it is not
-# missed, each interval begins a little earlier; loading a row twice changes nothing.
+# A row gets its time of recording before its transaction is committed, and is invisible until then. Each
+# interval begins so much earlier that such a row is not missed; loading a row twice changes nothing.
 OVERLAP = timedelta(days=1)
 
 
@@ -35,7 +35,7 @@ def find_source_url(source: SqlSource, settings: Settings) -> sa.URL:
 
 
 def parse_url(url: str) -> sa.URL:
-    """An SQLAlchemy URL. Raises SettingsError."""
+    """A text as an SQLAlchemy URL. Raises SettingsError."""
     try:
         return sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
@@ -47,7 +47,7 @@ def parse_url(url: str) -> sa.URL:
 
 
 def format_url(url: sa.URL) -> str:
-    """The URL for people to read: no password, nor what else the driver is told but its socket."""
+    """The URL for messages: without password and driver options, except for the path of a socket."""
     socket = url.query.get("unix_socket")
     text = url.set(query={}).render_as_string(hide_password=True)
     return f"{text} by {socket}" if socket else text
@@ -56,14 +56,14 @@ def format_url(url: sa.URL) -> str:
 def read_query_batches(
     source: SqlSource, url: sa.URL, *, start: datetime, end: datetime, batch_rows: int, batch_bytes: int
 ) -> Generator[pa.Table, None, None]:
-    """The rows of a query for start - OVERLAP < recorded <= end (aware UTC), streamed; first of all a batch
-    without rows.
+    """The rows of the source's query as batches, streamed; the first batch has no rows.
 
-    Each batch has the types of its own values: a column that holds none is null there, whole decimals are
-    int64 and others float64, values of several kinds become text.
+    The query receives `start - OVERLAP` as :start and `end` as :end (both aware UTC). A batch has at most
+    `batch_rows` rows and about `batch_bytes` bytes, and the types of its own values: a column without values
+    is null there, whole decimals are int64 and others float64, values of several kinds become text.
 
-    Raises SourceUnreachable when the database does not answer or refuses us, SourceUnreadable when it does
-    not understand the query, SettingsError for a missing driver.
+    Raises SourceUnreachable when the database does not answer or refuses the connection, SourceUnreadable
+    when it cannot run the query, SettingsError for a missing driver.
     """
     place = (
         format_url(url)
@@ -81,17 +81,17 @@ def read_query_batches(
             result = connection.execute(_bind_query(source.query), bounds)
             names = list(result.keys())
             check_column_names(place, names, "give one of them another name with AS in the source's query")
-            fitting = _FETCH_ROWS
+            fitting_rows = _FETCH_ROWS
             try:
                 yield pa.table({name: pa.nulls(0) for name in names})
-                while rows := result.fetchmany(min(batch_rows, fitting)):
+                while rows := result.fetchmany(min(batch_rows, fitting_rows)):
                     columns = map(build_column, zip(*rows, strict=True))
                     table = pa.table(dict(zip(names, columns, strict=True)))
                     yield table
-                    # As many rows at once as the last ones let expect.
-                    fitting = max(batch_bytes * len(rows) // max(table.nbytes, 1), 1)
+                    # As many rows at once as have `batch_bytes` if they are as large as the last ones.
+                    fitting_rows = max(batch_bytes * len(rows) // max(table.nbytes, 1), 1)
             except GeneratorExit:
-                # The server is still sending: nothing else can be said on this connection.
+                # The server is still sending rows, so this connection cannot be used again.
                 connection.invalidate()
                 raise
     except ImportError as error:
@@ -133,7 +133,8 @@ def build_column(values: Sequence[Any]) -> pa.Array:
 
 
 def _convert_decimals(array: pa.Array) -> pa.Array:
-    """What a database counts or adds up arrives as decimals: whole ones keep every digit."""
+    """Decimals without a fraction as int64, which keeps every digit, others as float64. The sums and counts
+    of a database arrive as decimals."""
     if array.type.scale <= 0:
         try:
             return array.cast(pa.int64())
@@ -143,8 +144,9 @@ def _convert_decimals(array: pa.Array) -> pa.Array:
 
 
 def _convert_mixed_values(values: Sequence[Any]) -> pa.Array:
-    given = [value for value in values if value is not None]
-    if all(isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) for value in given):
+    """Values of several types as float64 if all are numbers, else as text."""
+    present = [value for value in values if value is not None]
+    if all(isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) for value in present):
         return pa.array([None if value is None else float(value) for value in values], pa.float64())
     return pa.array([None if value is None else _format_value(value) for value in values], pa.string())
 
@@ -160,8 +162,8 @@ def _format_value(value: Any) -> str:
 def _bind_query(query: str) -> sa.TextClause:
     """The query with typed bounds, so that each driver writes them as it writes its own datetimes."""
     statement = sa.text(query)
-    used = {"start", "end"} & set(statement.compile().params)
-    return statement.bindparams(*(sa.bindparam(name, type_=sa.DateTime) for name in used))
+    parameters = {"start", "end"} & set(statement.compile().params)
+    return statement.bindparams(*(sa.bindparam(name, type_=sa.DateTime) for name in parameters))
 
 
 def _build_query_error(place: str, error: sa.exc.StatementError) -> SourceUnreadable:
@@ -172,26 +174,29 @@ def _build_query_error(place: str, error: sa.exc.StatementError) -> SourceUnread
 
 
 def _is_query_error(error: sa.exc.DBAPIError) -> bool:
-    """SQLite and MySQL report an unknown table or column as operational errors too."""
+    """Whether an operational error is about the query: SQLite and MySQL report an unknown table or column as
+    one."""
     text = str(error.orig).lower()
     code = error.orig.args[0] if error.orig is not None and error.orig.args else 0
+    # MySQL: unknown column, table or column not permitted.
     return code in (1054, 1142, 1143) or any(
-        t in text for t in ("no such table", "no such column", "syntax error")
+        phrase in text for phrase in ("no such table", "no such column", "syntax error")
     )
 
 
 def _read_reason(error: sa.exc.StatementError) -> str:
+    """The driver's message without secrets and without values of rows."""
     arguments = error.orig.args if error.orig is not None else ()
     return hide_secrets(hide_values(str(arguments[-1] if arguments else error)))[:500]
 
 
-def _build_connect_arguments(url: sa.URL) -> dict[str, Any]:
+def _build_connect_arguments(url: sa.URL) -> dict[str, str | int | bool]:
     if url.get_backend_name() in ("mysql", "mariadb"):
         return {
             "connect_timeout": _CONNECT_SECONDS,
-            # Columns of type TIMESTAMP come in the session's zone.
+            # Columns of type TIMESTAMP are sent in the session's time zone.
             "init_command": "SET time_zone = '+00:00'",
-            # Whatever the Connection says: a server that may ask for files is sent any that we can read.
+            # Never, whatever the Connection says: such a server could ask for any file of this machine.
             "local_infile": False,
         }
     if url.get_backend_name() == "postgresql":

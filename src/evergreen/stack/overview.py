@@ -3,85 +3,149 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
 
 from evergreen.errors import EvergreenError, ServiceUnreachable
 from evergreen.registry.champion import Champion, read_champion
-from evergreen.registry.ledger import find_promotion_time
-from evergreen.registry.vacancy import find_vacancy
-from evergreen.serving.standing import read_service_status
+from evergreen.registry.champion_history import find_promotion_time
+from evergreen.registry.vacancy import Vacancy, find_vacancy
+from evergreen.serving.standing import ServiceStatus, read_service_status
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.predictions.prediction_log import count_predictions
-from evergreen.store.records.decision import describe_latest_decision
-from evergreen.store.records.drift import describe_latest_drift
-from evergreen.store.records.summary import summarize_store
+from evergreen.store.predictions.prediction_log import PredictionCounts, count_predictions
+from evergreen.store.records.decision import DecisionSummary, describe_latest_decision
+from evergreen.store.records.drift import DriftSummary, describe_latest_drift
+from evergreen.store.records.summary import StoreSummary, summarize_store
 from evergreen.usecase import UseCase
 
+Part = TypeVar("Part")
 
-def build_overview(settings: Settings, use_case: UseCase) -> dict[str, Any]:
-    """JSON-able facts by part. A part that cannot be read says `{"error": why}` and spoils no other part."""
+
+@dataclass(frozen=True)
+class ReadFailure:
+    """Why a part of an overview could not be read."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class PresentChampion:
+    """The champion's version and run, and since when it is champion (aware, UTC; None if nobody knows)."""
+
+    version: int
+    since: datetime | None
+    run_id: str
+
+
+@dataclass(frozen=True)
+class UseCaseOverview:
+    """A use case by parts. None stands for what is not there yet, a ReadFailure for what cannot be read.
+
+    `champion` is a Vacancy where there was one and MLflow names none now; `standing` is what the service at
+    `service` serves. The other parts are records of the store.
+    """
+
+    title: str
+    service: str | None = None
+    champion: PresentChampion | Vacancy | ReadFailure | None = None
+    standing: ServiceStatus | ReadFailure | None = None
+    store: StoreSummary | ReadFailure | None = None
+    drift: DriftSummary | ReadFailure | None = None
+    decision: DecisionSummary | ReadFailure | None = None
+    predictions: PredictionCounts | ReadFailure | None = None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing waits for a person to mend it: the service does not lag, and a champion that there
+        was is still there."""
+        lags = isinstance(self.standing, ServiceStatus) and self.standing.lags
+        return not lags and not isinstance(self.champion, Vacancy)
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`: moments as ISO text, a part that cannot be read as {"error": why}."""
+        champion = self.champion
+        if isinstance(champion, Vacancy):
+            described: Any = {"version": None, **champion.to_json()}
+        else:
+            described = asdict(champion) if champion else None
+        standing = self.standing
+        return {
+            "title": self.title,
+            "service": self.service,
+            "store": _encode_part(self.store),
+            "champion": _encode_moments(described),
+            "standing": standing.to_json() if isinstance(standing, ServiceStatus) else _encode_part(standing),
+            "drift": _encode_part(self.drift),
+            "decision": _encode_part(self.decision),
+            "predictions": _encode_part(self.predictions),
+        }
+
+
+def build_overview(settings: Settings, use_case: UseCase) -> UseCaseOverview:
+    """Read every part of a use case. One that cannot be read hinders no other."""
     database = get_engine(settings)
     url = settings.service_urls.get(use_case.name)
-    named: list[Champion | None] = []
+    champion = _try_read(lambda: read_champion(settings, use_case.name))
+    present = champion if isinstance(champion, Champion) else None
+    return UseCaseOverview(
+        title=use_case.title,
+        service=url,
+        store=_try_read(lambda: summarize_store(database, use_case)),
+        champion=champion
+        if isinstance(champion, ReadFailure)
+        else _try_read(lambda: _describe_champion(settings, database, use_case.name, champion)),
+        standing=_try_read(lambda: _read_standing(url, use_case, present)) if url else None,
+        drift=_try_read(lambda: describe_latest_drift(database, use_case.name)),
+        decision=_try_read(lambda: describe_latest_decision(database, use_case.name)),
+        predictions=_try_read(lambda: count_predictions(database, use_case)),
+    )
 
-    def present_champion() -> dict[str, Any] | None:
-        named.append(found := read_champion(settings, use_case.name))
-        if found is None:
-            gone = find_vacancy(settings, database, use_case.name)
-            return {"version": None, **gone.to_json()} if gone else None
-        since = find_promotion_time(database, use_case.name, found.version)
-        return {"version": found.version, "since": _format_iso(since), "run_id": found.run_id}
 
-    def standing() -> dict[str, Any] | None:
-        if not url:
+def _try_read(read: Callable[[], Part]) -> Part | ReadFailure:
+    """What `read` returns, or the failure in its place."""
+    try:
+        return read()
+    except EvergreenError as error:
+        return ReadFailure(error.message)
+
+
+def _describe_champion(
+    settings: Settings, database: sa.Engine, use_case: str, champion: Champion | None
+) -> PresentChampion | Vacancy | None:
+    if champion is None:
+        return find_vacancy(settings, database, use_case)
+    since = find_promotion_time(database, use_case, champion.version)
+    return PresentChampion(champion.version, since, champion.run_id)
+
+
+def _read_standing(url: str, use_case: UseCase, champion: Champion | None) -> ServiceStatus | None:
+    try:
+        return read_service_status(url, use_case, champion)
+    except ServiceUnreachable:
+        # Before its first champion a service is not started.
+        if champion is None:
             return None
-        present = named[0] if named else None
-        try:
-            return read_service_status(url, use_case, present).to_json()
-        except ServiceUnreachable:
-            # Before its first champion nobody starts a service.
-            if present is None:
-                return None
-            raise
-
-    parts: dict[str, Callable[[], Any]] = {
-        "store": lambda: summarize_store(database, use_case).to_json(),
-        "champion": present_champion,
-        "standing": standing,
-        "drift": lambda: (drift := describe_latest_drift(database, use_case.name)) and drift.to_json(),
-        "decision": lambda: (
-            (decision := describe_latest_decision(database, use_case.name)) and decision.to_json()
-        ),
-        "predictions": lambda: count_predictions(database, use_case).to_json(),
-    }
-    facts: dict[str, Any] = {"title": use_case.title, "service": url}
-    for name, read in parts.items():
-        try:
-            facts[name] = _make_json_able(read())
-        except EvergreenError as error:
-            facts[name] = {"error": error.message}
-    return facts
+        raise
 
 
-def is_use_case_healthy(facts: Mapping[str, Any]) -> bool:
-    """Whether a use case's overview shows nothing that waits for a person to mend it: its service does not
-    lag, and a champion that it had is still there."""
-    standing, present = facts.get("standing") or {}, facts.get("champion") or {}
-    return not (standing.get("lags") or present.get("remedy"))
+def _encode_part(
+    part: StoreSummary | DriftSummary | DecisionSummary | PredictionCounts | ReadFailure | None,
+) -> Any:
+    if part is None:
+        return None
+    return asdict(part) if isinstance(part, ReadFailure) else _encode_moments(part.to_json())
 
 
-def _format_iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-def _make_json_able(value: Any) -> Any:
-    """Datetimes as ISO text, at any depth."""
+def _encode_moments(value: Any) -> Any:
+    """A JSON value with moments as ISO text, at any depth."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {str(key): _make_json_able(item) for key, item in value.items()}
+        return {str(key): _encode_moments(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_make_json_able(item) for item in value]
+        return [_encode_moments(item) for item in value]
     return value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import os
+import functools
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evergreen.errors import (
     ChildFailed,
@@ -19,31 +19,28 @@ from evergreen.errors import (
     StackError,
     StackNotRunning,
 )
+from evergreen.registry.champion import read_champion
+from evergreen.registry.models import load_model
+from evergreen.serving.client import ServiceClient
+from evergreen.serving.standing import ServiceStatus, format_container_name, read_service_status
 from evergreen.settings import Settings, load_settings
 from evergreen.stack.processes import logs
+from evergreen.stack.processes.home import RESTART_LOCK, hold_lock
 from evergreen.stack.processes.requests import (
-    REQUEST_LOCK,
     RestartRequest,
     has_request,
     withdraw_request,
     write_request,
 )
-from evergreen.stack.processes.stack_state import (
-    ProcessState,
-    StackState,
-    is_stack_supervised,
-    open_lock_file,
-    read_state,
-    try_lock,
-)
+from evergreen.stack.processes.stack_state import ProcessState, StackState, is_stack_supervised, read_state
+from evergreen.stack.servers.deployment import SERVICE_PREFIX
 from evergreen.stack.servers.envfile import collect_restart_settings
-
-if TYPE_CHECKING:
-    from evergreen.usecase import UseCase
+from evergreen.usecase import UseCase
+from evergreen.usecases import load_use_case
+from evergreen.waiting import wait_until
 
 Progress = Callable[[str], None]
 
-SERVICE_PREFIX = "service-"
 # A supervisor looks ten times a second; one that was started by an earlier version never does.
 TAKE_REQUEST_SECONDS = 15.0
 # The longest that a server may take to end and to become ready.
@@ -58,14 +55,39 @@ _NOT_RESTARTED_ALONE = {
 }
 
 
+@dataclass(frozen=True)
+class Restart:
+    """A process that was started anew: its name, pid and URL ("" without one), and how long it took."""
+
+    name: str
+    pid: int | None
+    url: str
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ServiceRestart(Restart):
+    """A restarted service: also its use case, and what it serves now; None if it does not answer."""
+
+    use_case: str
+    standing: ServiceStatus | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**asdict(self), "standing": self.standing.to_json() if self.standing else None}
+
+
 def restart_named_server(
     home: Path, name: str, *, force: bool = False, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> Restart:
     """Restart the server `name`: a use case (its service) or a process, as `evergreen status` shows them.
 
     A service is refused while its declaration cannot be loaded, and, unless `force`, while it would have no
-    model afterwards although it has one now. Returns {"name", "pid", "url", "seconds"}, of a service also
-    "use_case" and "standing" (see `serving/standing.py`; None if it does not answer).
+    model afterwards although it has one now. Of a service a ServiceRestart is returned.
 
     Raises StackNotRunning, UseCaseError with the file and line, SignatureMismatch, NoChampion, ChildFailed
     with the end of the log, StackError for an unknown name.
@@ -75,23 +97,21 @@ def restart_named_server(
     process = find_server(_read_running_stack(home, settings, name), settings, name)
     if not process.name.startswith(SERVICE_PREFIX):
         return restart_process(home, process.name, progress=progress)
-    from evergreen.usecases import load_use_case
-
     declared = load_use_case(process.name.removeprefix(SERVICE_PREFIX), settings)
     if not force:
         require_model_after_restart(settings, declared, process.url)
-    chosen = collect_restart_settings(settings)
-    restarted = restart_process(home, process.name, environment=chosen, progress=progress)
-    return {
-        **restarted,
-        "use_case": declared.name,
-        "standing": _read_standing(settings, declared, process.url),
-    }
+    environment = collect_restart_settings(settings)
+    restarted = restart_process(home, process.name, environment=environment, progress=progress)
+    return ServiceRestart(
+        **asdict(restarted),
+        use_case=declared.name,
+        standing=_read_service_status(settings, declared, process.url),
+    )
 
 
 def restart_process(
     home: Path, name: str, *, environment: dict[str, str] | None = None, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> Restart:
     """Have the supervisor restart the process of that name, and wait until it is ready again.
 
     `environment` is added to what the process had. Of several callers at once each gets a process that was
@@ -99,21 +119,18 @@ def restart_process(
     ChildFailed when the process does not come up.
     """
     home, began = home.resolve(), time.monotonic()
-    say = progress or (lambda _: None)
+    report = progress or (lambda _: None)
     before = _read_process(home, name).request
-    with _hold_request_lock(home, say):
+    # Without arguments a cached function is called once: the wait is reported once.
+    report_wait = functools.cache(lambda: report("waiting for another restart"))
+    with hold_lock(home, RESTART_LOCK, report_wait, poll_seconds=_POLL_SECONDS):
         request = _read_process(home, name).request
         if request == before:  # else somebody's restart, since we were called, is ours as well
             request = str(uuid.uuid4())
             write_request(home, RestartRequest(request, name, environment or {}))
             _wait_until_request_taken(home, name)
-        process = _wait_until_ready(home, name, request, say)
-    return {
-        "name": name,
-        "pid": process.pid,
-        "url": process.url,
-        "seconds": round(time.monotonic() - began, 1),
-    }
+        process = _wait_until_ready(home, name, request, report)
+    return Restart(name, process.pid, process.url, round(time.monotonic() - began, 1))
 
 
 def find_server(state: StackState, settings: Settings, name: str) -> ProcessState:
@@ -130,11 +147,11 @@ def find_server(state: StackState, settings: Settings, name: str) -> ProcessStat
                 f"the service of {use_case} does not run: it starts by itself with the first champion",
                 hint=f"train one: evergreen train {use_case}",
             )
-        known = sorted(each.removeprefix(SERVICE_PREFIX) for each in servers)
-        near = difflib.get_close_matches(name, [*known, *servers], n=1)
+        names = sorted(each.removeprefix(SERVICE_PREFIX) for each in servers)
+        near = difflib.get_close_matches(name, [*names, *servers], n=1)
         raise StackError(
             f"the stack has no server {name!r}",
-            hint=(f"did you mean {near[0]!r}? " if near else "") + f"It has {', '.join(known)}",
+            hint=(f"did you mean {near[0]!r}? " if near else "") + f"It has {', '.join(names)}",
         )
     if process.name in _NOT_RESTARTED_ALONE:
         reason, instead = _NOT_RESTARTED_ALONE[process.name]
@@ -147,33 +164,29 @@ def require_model_after_restart(settings: Settings, declared: UseCase, url: str)
 
     NoChampion, SignatureMismatch, RegistryUnreachable; nothing when it has no model now either.
     """
-    from evergreen.registry.champion import read_champion
-    from evergreen.registry.models import load_model
-    from evergreen.serving.client import ServiceClient
-
     try:
         with ServiceClient(url, timeout=3.0) as client:
-            serves = client.metadata()["model_version"]
+            served_version = client.metadata()["model_version"]
     except EvergreenError:
-        return  # whatever ails it, it cannot become worse
-    if serves is None:
+        return  # it answers nothing now, so a restart cannot make it worse
+    if served_version is None:
         return
-    name, forced = declared.name, f"evergreen restart {declared.name} --force restarts it all the same"
-    present = read_champion(settings, name)
-    if present is None:
+    name, force_hint = declared.name, f"evergreen restart {declared.name} --force restarts it all the same"
+    champion = read_champion(settings, name)
+    if champion is None:
         raise NoChampion(
-            f"the service of {name} answers with v{serves}, and would have no model after a restart:"
+            f"the service of {name} answers with v{served_version}, and would have no model after a restart:"
             " nobody is champion in MLflow",
-            hint=f"evergreen rollback {name}, or evergreen train {name}; {forced}",
+            hint=f"evergreen rollback {name}, or evergreen train {name}; {force_hint}",
         )
     try:
-        load_model(settings, declared, present.version)
+        load_model(settings, declared, champion.version)
     except SignatureMismatch as error:
         raise SignatureMismatch(
-            f"the service of {name} answers with v{serves}, and would have no model after a restart:"
+            f"the service of {name} answers with v{served_version}, and would have no model after a restart:"
             f" {error.message}",
             hint=f"train a model of the new declaration first: evergreen train {name}, then this again;"
-            f" or undo the change; {forced}",
+            f" or undo the change; {force_hint}",
         ) from error
 
 
@@ -182,13 +195,11 @@ def _read_running_stack(home: Path, settings: Settings, name: str) -> StackState
     state = read_state(home)
     if state is not None and is_stack_supervised(home, state):
         return state
-    from evergreen.serving.standing import format_container_name
-
-    known = name in settings.service_urls
+    is_use_case = name in settings.service_urls
     raise StackNotRunning(
         f"no stack runs in {home}, so nothing can be restarted there",
         hint="evergreen up starts it; in containers: docker compose restart "
-        + (format_container_name(name) if known else "SERVICE"),
+        + (format_container_name(name) if is_use_case else "SERVICE"),
     )
 
 
@@ -204,61 +215,63 @@ def _read_process(home: Path, name: str) -> ProcessState:
     return process
 
 
-@contextmanager
-def _hold_request_lock(home: Path, say: Progress) -> Iterator[None]:
-    lock = open_lock_file(home, REQUEST_LOCK)
-    try:
-        if not try_lock(lock):
-            say("waiting for another restart")
-            while not try_lock(lock):
-                time.sleep(_POLL_SECONDS)
-        yield
-    finally:
-        os.close(lock)
-
-
 def _wait_until_request_taken(home: Path, name: str) -> None:
     """Wait until the supervisor has taken the request. Raises StackError when it does not look."""
-    deadline = time.monotonic() + TAKE_REQUEST_SECONDS
-    while has_request(home):
+
+    def is_taken() -> bool:
         _read_process(home, name)  # raises when the stack ends
-        if time.monotonic() > deadline and withdraw_request(home):
-            raise StackError(
-                "the supervisor takes no requests: an earlier version of Evergreen started this stack",
-                hint="evergreen down, then evergreen up",
-            )
-        time.sleep(_POLL_SECONDS)
+        return not has_request(home)
+
+    is_request_taken = wait_until(is_taken, TAKE_REQUEST_SECONDS, poll_seconds=_POLL_SECONDS)
+    if not is_request_taken and withdraw_request(home):
+        raise StackError(
+            "the supervisor takes no requests: an earlier version of Evergreen started this stack",
+            hint="evergreen down, then evergreen up",
+        )
 
 
-def _wait_until_ready(home: Path, name: str, request: str, say: Progress) -> ProcessState:
-    deadline, shown = time.monotonic() + READY_SECONDS, ""
-    while True:
+def _wait_until_ready(home: Path, name: str, request: str, report: Progress) -> ProcessState:
+    """Wait until the process that was started for `request` is ready.
+
+    Raises StackError when the stack ends, ChildFailed when the process does not come up.
+    """
+    process = _read_process(home, name)
+    last_text = ""
+
+    def is_ready() -> bool:
+        nonlocal process, last_text
         process = _read_process(home, name)
         text = f"{name}: {process.state}" + (f", {process.detail}" if process.detail else "")
-        started = process.request == request
-        if text != shown and (started or process.state == "restarting"):
-            say(shown := text)
-        if started and process.state in ("ready", "unhealthy"):
-            return process
+        is_started = process.request == request
+        if text != last_text and (is_started or process.state == "restarting"):
+            report(text)
+            last_text = text
         if process.state in ("stopped", "failed"):
             raise StackError(
                 f"{name} is {process.state}: the stack ends", hint="evergreen status shows why; evergreen up"
             )
-        if (started and process.state == "back-off") or time.monotonic() > deadline:
-            log = Path(process.log)
-            raise ChildFailed(
-                f"{name} does not come up again ({process.state}: {process.detail or 'no reason known'})\n"
-                f"The last lines of {log}:\n{logs.read_log_tail(log)}",
-                hint="the log says why; the stack goes on trying",
-            )
-        time.sleep(_POLL_SECONDS)
+        if is_started and process.state == "back-off":
+            raise _build_not_ready_error(process)
+        return is_started and process.state in ("ready", "unhealthy")
+
+    if not wait_until(is_ready, READY_SECONDS, poll_seconds=_POLL_SECONDS):
+        raise _build_not_ready_error(process)
+    return process
 
 
-def _read_standing(settings: Settings, declared: UseCase, url: str) -> dict[str, Any] | None:
-    from evergreen.registry.champion import read_champion
-    from evergreen.serving.standing import read_service_status
+def _build_not_ready_error(process: ProcessState) -> ChildFailed:
+    log = Path(process.log)
+    return ChildFailed(
+        f"{process.name} does not come up again"
+        f" ({process.state}: {process.detail or 'no reason known'})\n"
+        f"The last lines of {log}:\n{logs.read_log_tail(log)}",
+        hint="the log says why; the stack goes on trying",
+    )
 
+
+def _read_service_status(settings: Settings, declared: UseCase, url: str) -> ServiceStatus | None:
+    """What the service serves now; None if it does not answer, or nobody knows who is champion."""
     try:
-        return read_service_status(url, declared, read_champion(settings, declared.name)).to_json()
+        return read_service_status(url, declared, read_champion(settings, declared.name))
     except EvergreenError:
         return None

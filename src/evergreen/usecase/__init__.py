@@ -1,8 +1,8 @@
-"""The vocabulary: what a use case declares, as small frozen dataclasses.
+"""The vocabulary in which a use case is declared, as small frozen dataclasses.
 
-Everything Evergreen builds for a use case (tables, DAGs, request schema, checks, drift, load test)
-follows from one `UseCase`. Standard library only, so that DAG files and the command line load it fast.
-All datetimes are time-zone aware UTC.
+Everything that Evergreen builds for a use case (tables, DAGs, request schema, checks, drift, load test)
+follows from one `UseCase`. Standard library only, so that DAG files and the command line load it fast. All
+datetimes are time-zone aware UTC.
 """
 
 from evergreen.usecase.contract import Contract, Freshness, Reference, RowCount, Rule

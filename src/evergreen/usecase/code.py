@@ -1,4 +1,8 @@
-"""Which code a declared function runs: a model must get from serving what it learned from."""
+"""Digests of the code that a declared function runs.
+
+On-demand features and rules are Python functions. A digest of their code tells whether a model is served with
+the code that it was trained with, and whether rows were checked by the present rules.
+"""
 
 from __future__ import annotations
 
@@ -14,41 +18,45 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 _LENGTH = 16
-# What is written out by its repr, which is the same in every process.
+# Types whose repr is the same in every process.
 _PLAIN = (bool, int, float, complex, str, bytes, date, timedelta, type(None))
 
 
 @cache
 def digest_function(function: Callable[..., Any]) -> str:
-    """A digest of what a function does: its code and that of the functions of its module that it calls.
+    """A digest of a function's code and that of the functions of its module that it calls.
 
-    Comments, docstrings, annotations and layout do not count. Where the source is not there, the compiled
-    code does. Models carry this digest in their files, so that it must not change. It is taken once per
-    process: the source file may be edited while the process goes on with what it loaded.
+    Comments, docstrings, annotations and layout do not count. Where the source cannot be read, the compiled
+    code counts. Models carry this digest in their files, so how it is computed must not change. It is
+    computed once per process, because the source file may be edited while the process runs the code that it
+    loaded.
     """
-    told = "\n".join(_read_source(each) for each in _list_reached_functions(function))
-    return hashlib.sha256(told.encode()).hexdigest()[:_LENGTH]
+    sources = "\n".join(
+        _read_source(reached_function) for reached_function in _list_reached_functions(function)
+    )
+    return hashlib.sha256(sources.encode()).hexdigest()[:_LENGTH]
 
 
 def _list_reached_functions(function: Callable[..., Any]) -> list[Callable[..., Any]]:
-    """The function and the functions of its own module below it, each once, in the order of their names."""
-    found: dict[str, Callable[..., Any]] = {}
-    waiting = [function]
-    while waiting:
-        each = waiting.pop()
-        if each.__qualname__ in found:
+    """The function, and the functions of its module that it calls directly or indirectly, ordered by name."""
+    functions: dict[str, Callable[..., Any]] = {}
+    pending = [function]
+    while pending:
+        current = pending.pop()
+        if current.__qualname__ in functions:
             continue
-        found[each.__qualname__] = each
-        code = getattr(each, "__code__", None)
-        scope = getattr(each, "__globals__", {})
+        functions[current.__qualname__] = current
+        code = getattr(current, "__code__", None)
+        scope = getattr(current, "__globals__", {})
         for name in code.co_names if code else ():
-            other = scope.get(name)
-            if isinstance(other, FunctionType) and other.__module__ == function.__module__:
-                waiting.append(other)
-    return [found[name] for name in sorted(found)]
+            callee = scope.get(name)
+            if isinstance(callee, FunctionType) and callee.__module__ == function.__module__:
+                pending.append(callee)
+    return [functions[name] for name in sorted(functions)]
 
 
 def _read_source(function: Callable[..., Any]) -> str:
+    """The function's code as normalised source, or its compiled code where there is no source."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
@@ -58,9 +66,10 @@ def _read_source(function: Callable[..., Any]) -> str:
 
 
 class _AnnotationStripper(ast.NodeTransformer):
-    """Functions without what changes no result: docstrings and annotations."""
+    """Removes from functions what changes no result: docstrings and annotations."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Remove a function's return annotation and docstring."""
         self.generic_visit(node)
         node.returns = None
         if ast.get_docstring(node) is not None:
@@ -68,12 +77,13 @@ class _AnnotationStripper(ast.NodeTransformer):
         return node
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
+        """Remove a parameter's annotation."""
         node.annotation = None
         return node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        """Remove empty texts from an f-string, which only early releases of Python 3.12 put there."""
         self.generic_visit(node)
-        # Early releases of Python 3.12 put empty texts into an f-string.
         node.values = [
             part for part in node.values if not (isinstance(part, ast.Constant) and not part.value)
         ]
@@ -82,28 +92,30 @@ class _AnnotationStripper(ast.NodeTransformer):
 
 @cache
 def digest_reachable_code(function: Callable[..., Any]) -> str:
-    """SHA-256 of what a function does: like `digest_function`, and also of what is called inside
-    comprehensions and inner functions, of functions of its package's other modules, and of the plain
-    constants that they read.
+    """SHA-256 of a function's code and all that it reaches.
 
-    The same on every supported Python. It is taken once per process, as `digest_function` is.
+    Beyond `digest_function` it covers calls inside comprehensions and inner functions, functions of other
+    modules of the package, and the plain constants that they read. It is the same on every supported Python,
+    and computed once per process.
     """
-    reached: dict[str, Callable[..., Any]] = {}
+    functions: dict[str, Callable[..., Any]] = {}
     constants: dict[str, str] = {}
-    waiting = [function]
-    while waiting:
-        each = waiting.pop()
+    pending = [function]
+    while pending:
+        current = pending.pop()
         # Names of the function's own module stand alone, so that a folder's name does not count.
-        module = "" if each.__module__ == function.__module__ else each.__module__.rpartition(".")[2] + "."
-        if (place := module + each.__qualname__) in reached:
+        module = (
+            "" if current.__module__ == function.__module__ else current.__module__.rpartition(".")[2] + "."
+        )
+        if (qualified_name := module + current.__qualname__) in functions:
             continue
-        reached[place] = each
-        for name, value in _read_globals(each):
+        functions[qualified_name] = current
+        for name, value in _read_globals(current):
             if isinstance(value, FunctionType) and _is_same_package(value, function):
-                waiting.append(value)
+                pending.append(value)
             elif (text := describe_constant(value)) is not None:
                 constants[module + name] = text
-    lines = [_describe_syntax(reached[name]) for name in sorted(reached)]
+    lines = [_describe_syntax(functions[name]) for name in sorted(functions)]
     lines += [f"{name}={constants[name]}" for name in sorted(constants)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -115,27 +127,27 @@ def describe_constant(value: object) -> str | None:
     if isinstance(value, re.Pattern):
         return f"pattern({value.pattern!r}, {value.flags})"
     if isinstance(value, dict):
-        items = [(describe_constant(k), describe_constant(v)) for k, v in value.items()]
-        parts = [None if k is None or v is None else f"{k}: {v}" for k, v in items]
+        items = [(describe_constant(key), describe_constant(member)) for key, member in value.items()]
+        parts = [None if key is None or member is None else f"{key}: {member}" for key, member in items]
     elif isinstance(value, (list, tuple)):
-        parts = [describe_constant(each) for each in value]
+        parts = [describe_constant(item) for item in value]
     elif isinstance(value, (set, frozenset)):
-        parts = [describe_constant(each) for each in value]
+        parts = [describe_constant(item) for item in value]
         parts.sort(key=str)  # a set has no order
     else:
         return None
     return None if None in parts else f"{type(value).__name__}({', '.join(map(str, parts))})"
 
 
-def _is_same_package(one: FunctionType, other: Callable[..., Any]) -> bool:
-    package = one.__globals__.get("__package__")
-    beside = package and package == getattr(other, "__globals__", {}).get("__package__")
-    return one.__module__ == other.__module__ or bool(beside)
+def _is_same_package(candidate: FunctionType, root: Callable[..., Any]) -> bool:
+    package = candidate.__globals__.get("__package__")
+    is_sibling = package and package == getattr(root, "__globals__", {}).get("__package__")
+    return candidate.__module__ == root.__module__ or bool(is_sibling)
 
 
 def _read_globals(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
-    """What a function's code reads of its module: names with their values, and of other modules that it
-    names the attributes, as in `helpers.ratio`."""
+    """The globals that a function's code reads, with their values; of a module among them also the attributes
+    that the code reads, as `helpers.ratio`."""
     code, scope = getattr(function, "__code__", None), getattr(function, "__globals__", {})
     names = list(_list_global_names(code)) if code else []
     for name in names:
@@ -144,12 +156,16 @@ def _read_globals(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
         yield name, scope[name]
         if isinstance(scope[name], ModuleType):
             attributes = vars(scope[name])
-            yield from ((f"{name}.{each}", attributes[each]) for each in names if each in attributes)
+            yield from (
+                (f"{name}.{attribute}", attributes[attribute])
+                for attribute in names
+                if attribute in attributes
+            )
 
 
 def _list_global_names(code: CodeType) -> Iterator[str]:
-    """The names that a function's code looks up, and the code inside it: Python 3.11 compiles a comprehension
-    as a function of its own, 3.12 does not."""
+    """The names that a function's code and the code inside it look up. Python 3.11 compiles a comprehension
+    as a function inside the code, 3.12 as a part of it."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -157,6 +173,7 @@ def _list_global_names(code: CodeType) -> Iterator[str]:
 
 
 def _describe_syntax(function: Callable[..., Any]) -> str:
+    """The function's syntax tree as text, or its compiled code where there is no source."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
@@ -173,7 +190,7 @@ def _describe_bytecode(code: CodeType) -> str:
 
 
 def _format_syntax(node: object) -> str:
-    """A syntax tree as text. Empty fields are left out: newer Pythons have more of them."""
+    """A syntax tree as text. Empty fields are left out, because newer Pythons have more of them."""
     if isinstance(node, list):
         return f"[{', '.join(map(_format_syntax, node))}]"
     if not isinstance(node, ast.AST):

@@ -1,4 +1,4 @@
-"""The data contract of a view or a label, beyond what each feature says of its own values."""
+"""The data contract of a view or the label, beyond the types and domains that its features declare."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Rule(FromFunction):
     """A cross-column rule: a function named after the rule whose parameters are columns of one view.
 
     It takes NumPy arrays of one length, as on-demand features do (float64 with NaN, objects of str or None),
-    and returns booleans: True where the row keeps the rule. Its docstring's first line says what must hold.
+    and returns booleans, True where the row obeys the rule. The first line of its docstring says what must
+    hold.
     """
 
     function: Callable[..., Any]
@@ -29,7 +30,7 @@ class Rule(FromFunction):
 
 @dataclass(frozen=True)
 class Freshness:
-    """The newest event time of an ingest is at most `within` older than the ingest's moment."""
+    """The newest event time of an ingest is at most `within` before the moment of the ingest."""
 
     within: timedelta
     severity: Severity = "warning"
@@ -53,7 +54,7 @@ class RowCount:
 
 @dataclass(frozen=True)
 class Reference:
-    """Each key stands in the view `view` too: in the store, or in the same ingest."""
+    """Each key is also in the view `view`: in the store, or in the same ingest."""
 
     view: str
     severity: Severity = "error"
@@ -61,11 +62,11 @@ class Reference:
 
 @dataclass(frozen=True)
 class Contract:
-    """What an ingest of one view (or the label) must keep to.
+    """What the rows of an ingest of one view (or the label) must satisfy.
 
     `max_rejected_share` above 0 allows partial loads: rows that break a row-level check (a type, a domain, a
-    required value, a rule) go to the table `quarantine` and the others load, as long as no larger share of
-    the rows is rejected. At 0, one such row and nothing loads.
+    required value, a rule) go to the table `quarantine` and the others are loaded, as long as no larger share
+    of the rows is rejected. At 0 a single such row stops the load.
     """
 
     rules: tuple[Rule, ...] = ()

@@ -1,8 +1,9 @@
-"""Digests of a declaration, for those who act on it: what an ingest heeds, and what a service heeds.
+"""Two digests of a declaration: over all that changes an ingest, and over all that changes a service.
 
-Words for people count in neither, nor do the signatures and tokens of addresses, which change. A digest is
-the same in every process, on every machine and on every supported Python; a declared function counts by its
-code (`usecase/code.py`).
+Where a digest is another one than before, rows must be read again, or the service must be restarted. Texts
+for people do not count, nor do signatures and tokens in URLs, which change. A digest is the same in every
+process, on every machine and on every supported Python; a declared function counts by its code
+(`usecase/code.py`).
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from evergreen.usecase.use_case import UseCase
 _SHORT_LENGTH = 7
 
 _WORDS = frozenset(("meaning", "title"))
-# What only readers of the store heed makes no ingested row another one.
+# Fields that concern only readers of the store do not change ingested rows.
 _NOT_FOR_INGEST = _WORDS | {"used_by_model", "max_age"}
-# Where rows come from, and what an ingest asks of them as a whole. The port is the stack's to choose.
+# Where rows come from, and what an ingest checks of them as a whole. The port is chosen by the stack.
 _NOT_FOR_SERVING = _WORDS | {
     *("source", "column", "event_time", "delay", "contract", "unique", "port", "retention"),
     # Only whether a value may be missing matters to a request.
@@ -29,30 +30,30 @@ _NOT_FOR_SERVING = _WORDS | {
 
 
 def compute_ingest_digest(use_case: UseCase) -> str:
-    """SHA-256 over all of a declaration that an ingest heeds."""
-    heeded = (use_case.name, use_case.entity, use_case.views, use_case.label)
-    return _compute_digest(heeded, _NOT_FOR_INGEST)
+    """SHA-256 (hex) over the parts of a declaration that change what an ingest loads."""
+    parts = (use_case.name, use_case.entity, use_case.views, use_case.label)
+    return _compute_digest(parts, _NOT_FOR_INGEST)
 
 
 def compute_serving_digest(use_case: UseCase) -> str:
-    """SHA-256 over all of a declaration that a prediction service heeds: fields, types, domains, classes, the
-    code of on-demand features, what the model is given, the greatest batch."""
-    heeded = (
+    """SHA-256 (hex) over the parts of a declaration that change a prediction service: fields, types, domains,
+    classes, the code of on-demand features, the model's inputs, the greatest batch."""
+    parts = (
         *(use_case.name, use_case.entity, use_case.views, use_case.label, use_case.on_demand),
         *([feature.name for feature in use_case.model_features], use_case.serving),
         [feature.nullable for feature in use_case.stored_features],
     )
-    return _compute_digest(heeded, _NOT_FOR_SERVING)
+    return _compute_digest(parts, _NOT_FOR_SERVING)
 
 
 def shorten_digest(digest: str) -> str:
-    """As much of a digest as people compare."""
+    """The first seven characters of a digest, for people to compare."""
     return digest[:_SHORT_LENGTH]
 
 
 def _compute_digest(values: tuple[object, ...], left_out: frozenset[str]) -> str:
-    first, *others = values
-    lines = [str(first), *(_describe_value(value, left_out) for value in others)]
+    use_case_name, *parts = values
+    lines = [str(use_case_name), *(_describe_value(value, left_out) for value in parts)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -65,8 +66,8 @@ def _describe_value(value: object, left_out: frozenset[str]) -> str:
         ]
         return f"{type(value).__name__}({', '.join(parts)})"
     if isinstance(value, (tuple, list)):
-        return f"[{', '.join(_describe_value(each, left_out) for each in value)}]"
+        return f"[{', '.join(_describe_value(item, left_out) for item in value)}]"
     if isinstance(value, Mapping):
-        pairs = sorted((str(name), _describe_value(each, left_out)) for name, each in value.items())
+        pairs = sorted((str(name), _describe_value(item, left_out)) for name, item in value.items())
         return f"{{{', '.join(f'{name}: {text}' for name, text in pairs)}}}"
     return digest_reachable_code(value) if callable(value) else hide_secrets(repr(value))

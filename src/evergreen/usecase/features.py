@@ -1,4 +1,4 @@
-"""What a row is about, and what is known of it: entities, keys, features and feature sets."""
+"""Entities and their keys, features, on-demand features and feature sets."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ class Key:
 
     @property
     def source_column(self) -> str:
+        """The column's name in the sources."""
         return self.column or self.name
 
 
 @dataclass(frozen=True)
 class Entity:
-    """What a row is about, and the column(s) that identify it."""
+    """The thing that a row describes, such as a customer, and the column(s) that identify it."""
 
     name: str
     keys: tuple[Key, ...]
@@ -42,6 +43,7 @@ class Entity:
 
     @property
     def key_names(self) -> tuple[str, ...]:
+        """The names of the keys, in their order."""
         return tuple(key.name for key in self.keys)
 
 
@@ -49,15 +51,15 @@ class Entity:
 class Feature:
     """A stored feature: its type, one-line meaning and domain.
 
-    `max_null_share` 0 means a value is required, in the source and in a request; a share above 0 may be
-    passed by what chance explains, three standard deviations. `used_by_model=False` keeps a column that only
-    feeds on-demand features. `column` is the name in the source, if it differs. With `unique` no value may
-    stand in two rows of one ingest.
+    With `max_null_share` 0 a value is required, in the source and in a request. An ingest may exceed a share
+    above 0 by three standard deviations, which chance explains. `used_by_model=False` declares a column that
+    is only an input of on-demand features. `column` is the name in the source, if it differs. With `unique`
+    no value may occur in two rows of one ingest.
 
-    `severity` "error": a value that breaks the domain, the null limit or the uniqueness is refused, in an
-    ingest, in a request and in a file to score. "warning", for a domain that is a guess, as `evergreen new`
-    writes it: such a value is loaded or answered, with a warning that names the feature and the check. A
-    value of another type is refused either way.
+    With `severity` "error" a value that breaks the domain, the null limit or the uniqueness is refused, in an
+    ingest, in a request and in a file to score. With "warning", for a domain that is a guess, as `evergreen
+    new` writes it, such a value is loaded or answered, with a warning that names the feature and the check. A
+    value of another type is refused in both cases.
     """
 
     name: str
@@ -84,22 +86,30 @@ class Feature:
                 f"feature {self.name!r} is {self.dtype} but lists allowed values",
                 hint="use minimum and maximum for numbers, allowed for categories",
             )
+        if not self.numeric and (self.minimum is not None or self.maximum is not None):
+            raise UseCaseError(
+                f"feature {self.name!r} is {self.dtype} but has a minimum or maximum",
+                hint="use minimum and maximum for numbers, allowed for categories",
+            )
 
     @property
     def source_column(self) -> str:
+        """The column's name in the source."""
         return self.column or self.name
 
     @property
     def nullable(self) -> bool:
+        """Whether a value may be missing."""
         return self.max_null_share > 0
 
     @property
     def strict(self) -> bool:
-        """Whether a value that breaks the domain or is missing is refused, not warned of."""
+        """Whether a value that breaks the domain or is missing is refused, instead of a warning."""
         return self.severity == "error"
 
     @property
     def numeric(self) -> bool:
+        """Whether the values are numbers."""
         return self.dtype in ("int", "float")
 
 
@@ -121,14 +131,15 @@ class OnDemandFeature(FromFunction):
 
     @property
     def numeric(self) -> bool:
+        """Whether the values are numbers."""
         return self.dtype in ("int", "float")
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """A named choice of features across a use case's views and on-demand features, in their order.
+    """A named selection of features across a use case's views and on-demand features, in this order.
 
-    `UseCase.model_set` names the set that the model is given; another choice is then one word away.
+    `UseCase.model_set` names the set that the model is given.
     """
 
     name: str
@@ -137,10 +148,10 @@ class FeatureSet:
 
     def __post_init__(self) -> None:
         check_name(self.name, "feature set")
-        twice = sorted({name for name in self.features if self.features.count(name) > 1})
-        if twice or not self.features:
+        repeated_names = sorted({name for name in self.features if self.features.count(name) > 1})
+        if repeated_names or not self.features:
             raise UseCaseError(
                 f"feature set {self.name!r} "
-                + (f"names {', '.join(twice)} twice" if twice else "chooses no feature"),
+                + (f"names {', '.join(repeated_names)} twice" if repeated_names else "chooses no feature"),
                 hint="name each feature once",
             )

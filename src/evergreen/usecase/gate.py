@@ -1,27 +1,25 @@
-"""What a candidate must show before it may become champion."""
+"""The gate: the checks that a newly trained model, the candidate, must pass to become champion."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from evergreen.errors import UseCaseError
-from evergreen.usecase.names import Problem
+from evergreen.usecase.names import Problem, suggest_name
 
 Approval = Literal["auto", "manual"]
 Strictness = Literal["hard", "warn"]
 
-# What is measured in each group of a slice; the first is what its limits are about if nothing else is named.
+# The metrics of each group of a slice; the limits of a slice that names no metric apply to the first.
 SLICE_METRICS: dict[Problem, tuple[str, ...]] = {
     "binary": ("accuracy", "balanced_accuracy", "selection_rate", "precision", "recall"),
     "multiclass": ("accuracy", "balanced_accuracy"),
     "regression": ("mae", "mean_error"),
 }
 
-# The checks whose strictness a gate may declare, named as a verdict names them; "floors" and "slices" are all
-# "floor of METRIC" and all "slices of FEATURE".
+# The checks whose strictness a gate may declare, by their names in a verdict; "floors" stands for every
+# "floor of METRIC" and "slices" for every "slices of FEATURE".
 GATE_CHECKS = ("beats linear", "beats dummy", "floors", "calibration", "slices", "size", "latency", "replay")
 FLOOR_PREFIX = "floor of "
 SLICES_PREFIX = "slices of "
@@ -29,7 +27,7 @@ SLICES_PREFIX = "slices of "
 
 @dataclass(frozen=True)
 class Floor:
-    """The worst value of a metric that is acceptable: a least value, or where less is better a greatest."""
+    """The worst acceptable value of a metric: the least value, or the greatest where less is better."""
 
     metric: str
     value: float
@@ -37,12 +35,14 @@ class Floor:
 
 @dataclass(frozen=True)
 class Slice:
-    """Groups of rows whose results are shown apart: the values of a category, or a number cut at `edges`.
+    """Groups of rows whose metrics are reported separately: by the values of a category, or by a number cut
+    at `edges`.
 
-    `sensitive` marks what people must not be treated differently by. The gate lets the groups' `metric`
-    ("accuracy", for numbers "mae", if none is named; for two classes also "selection_rate", the share
-    predicted as the last class) differ by `max_difference` at most, and the smallest be `min_ratio` of the
-    greatest at least; without limits the groups are only shown. Small groups are shown and not judged.
+    `sensitive` marks a feature by which people must not be treated differently. The gate checks that the
+    groups' `metric` differs by `max_difference` at most, and that the smallest is at least `min_ratio` times
+    the greatest; without limits the groups are only reported. "" means "accuracy", for regression "mae"; for
+    two classes there is also "selection_rate", the share predicted as the last class. Small groups are
+    reported, not judged.
     """
 
     feature: str
@@ -63,27 +63,27 @@ class Slice:
 class Gate:
     """The checks of a candidate; each passes, fails or warns, and only one that fails rejects the candidate.
 
-    On `metric` it must beat the champion by `margin` on the same hold-out, and in `confidence` of the paired
-    bootstrap resamples of it (Efron & Tibshirani, An Introduction to the Bootstrap, 1993); an equal model is
-    no reason for a change, unless a negative margin says so. It is compared with the linear baseline, which
-    it should beat by `baseline_margin` (a negative one allows a model that a small hold-out puts a little
-    behind by chance), and with a guess that knows no feature. Every floor is to be reached.
-    `calibration_error` bounds the expected calibration error, `model_mb` the file, `latency_ms` the median
-    time of the model's answer to one row.
+    On `metric` it must beat the champion by `margin` on the same hold-out, and in a share `confidence` of the
+    paired bootstrap resamples of it (Efron & Tibshirani, An Introduction to the Bootstrap, 1993). An equal
+    model is not promoted, unless the margin is negative. It is compared with a linear baseline, which it
+    should beat by `baseline_margin` (a negative one allows for the chance of a small hold-out), and with a
+    dummy that uses no feature. Every floor must be reached. `calibration_error` limits the expected
+    calibration error, `model_mb` the size of the file, `latency_ms` the median time for the prediction of one
+    row; None sets no limit.
 
     The last `replay` logged requests are answered by candidate and champion; the share of changed answers is
-    shown, and bounded by `changed`. A predicted number has changed if it moved by more than a tenth of the
-    champion's answers' standard deviation. None: no limit.
+    reported, and limited by `changed`. A predicted number has changed if it differs by more than a tenth of
+    the standard deviation of the champion's answers.
 
-    A check that does not pass rejects the candidate or warns, by who is in service. Beside a champion that is
-    surely beaten (better in `confidence` of the resamples, whatever the margin), the baselines warn, a floor
-    that the champion misses as well warns, and a broken limit of slices, calibration, size or latency fails
-    only where the candidate is worse than the champion. Without a champion the linear baseline warns. All
-    else fails. A nearly perfect score warns that a feature may tell the answer.
+    Whether a check that does not pass rejects the candidate or warns depends on the champion. If the champion
+    is certainly beaten (in `confidence` of the resamples, whatever the margin), the baselines warn, a floor
+    that the champion misses too warns, and a broken limit of slices, calibration, size or latency fails only
+    where the candidate is worse than the champion. Without a champion the linear baseline warns. Everything
+    else fails. A nearly perfect score warns that a feature may contain the label.
 
-    `hard` names checks that reject wherever they do not pass, `warn` those that only warn. A name is one of
-    `GATE_CHECKS`, or a single one as the verdict has it: "floor of recall", "slices of age", which goes
-    before "floors" and "slices". Raises UseCaseError for a name that is none, or stands in both.
+    `hard` names checks that always reject when they do not pass, `warn` those that only warn. A name is one
+    of `GATE_CHECKS`, or a single check as in a verdict ("floor of recall", "slices of age"), which takes
+    precedence over "floors" and "slices". Raises UseCaseError for an unknown name and one that is in both.
     """
 
     metric: str = "accuracy"
@@ -119,7 +119,8 @@ class Gate:
             )
 
     def strictness_of(self, check: str) -> Strictness | None:
-        """What is declared for the check of that name in a verdict; None leaves it to the gate's rules."""
+        """The declared strictness of the check of that name in a verdict; None where the gate's own rules
+        decide."""
         kind = check
         for prefix, family in ((FLOOR_PREFIX, "floors"), (SLICES_PREFIX, "slices")):
             if check.startswith(prefix):
@@ -133,7 +134,7 @@ class Gate:
 
     def _check_name(self, field: str, name: str) -> None:
         floors = [f"{FLOOR_PREFIX}{floor.metric}" for floor in self.floors]
-        # Whether a feature has a slice is known to the use case only.
+        # Whether a feature has a slice is checked by the UseCase.
         if name in GATE_CHECKS or name in floors or str(name).startswith(SLICES_PREFIX):
             return
         if name in ("beats champion", "beats champion surely"):
@@ -141,11 +142,6 @@ class Gate:
         elif name == "leakage":
             hint = "it is a warning always, for a perfect score may be honest"
         else:
-            hint = _suggest_check(name, (*GATE_CHECKS, *floors))
+            names = (*GATE_CHECKS, *floors)
+            hint = suggest_name(str(name), names, f"choose from {', '.join(names)}")
         raise UseCaseError(f"the gate's {field} names {name!r}, which cannot be declared so", hint=hint)
-
-
-def _suggest_check(name: object, known: Iterable[str]) -> str:
-    names = list(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}"

@@ -1,9 +1,10 @@
-"""Names, limits and types that every declaration keeps to."""
+"""The types, reserved names and limits of declarations, and the checks on names and choices."""
 
 from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
@@ -14,54 +15,64 @@ Problem = Literal["binary", "multiclass", "regression"]
 Split = Literal["time", "stratified", "grouped"]
 Severity = Literal["error", "warning"]
 
-# To be matched whole (`fullmatch`): `$` would let a newline at the end pass.
+# For `fullmatch`: `$` would accept a newline at the end.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
-# Rows of a source without an event-time column are true "always": they carry this event time.
+# The event time of rows from a source without an event-time column, which are taken as true at all times.
 TIMELESS = datetime(1970, 1, 1, tzinfo=UTC)
 
-# What a stored value may hold at most: a category's and a text key's characters, a text's UTF-8 bytes.
+# The greatest length of a stored value: of a category and a text key in characters, of a text in UTF-8 bytes.
 CATEGORY_CHARACTERS = 255
 KEY_CHARACTERS = 191
 TEXT_BYTES = 65_535
-# What a row's declared values may take of MariaDB's 65,535 bytes and of half an InnoDB page (8,126 bytes).
+# How many bytes of MariaDB's 65,535 per row, and of half an InnoDB page (8,126 bytes), declared values may
+# take.
 ROW_BYTES = 65_300
 PAGE_BYTES = 7_700
 
 EVENT_TIME = "event_time"
 
-# Columns and tables that Evergreen adds itself; MariaDB's identifiers have 64 characters at most.
+# Columns that Evergreen adds itself.
 RESERVED_COLUMNS = frozenset(
     (
         *(EVENT_TIME, "ingested_at", "row_start", "row_end", "prediction_id", "predicted_at"),
         *("model_version", "channel", "prediction", "probability", "probabilities", "actual", "actual_at"),
     )
 )
-# The part of an ingest that is the label, and what its table's name ends with.
+# The name of the label as a part of an ingest, and the end of its table's name.
 LABEL = "label"
+# Names that would make a view's table one that Evergreen adds itself.
 RESERVED_VIEWS = frozenset((LABEL, "prediction"))
+# MariaDB's greatest length of an identifier, in characters.
 IDENTIFIER_LENGTH = 64
 
-# The source column of a key that is the row's number in its file (1 is the first row below the header).
+# As the source column of a key: the row's number in its file (1 is the first row below the header).
 ROW_NUMBER = "#"
 
 
-def check_name(name: str, what: str) -> str:
-    """Return `name` if it may become an SQL identifier, a DAG id and a field; raise UseCaseError if not."""
+def check_name(name: str, subject: str) -> str:
+    """Return `name` if it may become an SQL identifier, a DAG id and a field.
+
+    Raises UseCaseError if not; `subject` says what has the name.
+    """
     if not NAME.fullmatch(name):
         raise UseCaseError(
-            f"{what} {name!r} is not a valid name",
+            f"{subject} {name!r} is not a valid name",
             hint="use lower-case letters, digits and _, starting with a letter, 48 characters at most",
         )
     return name
 
 
-def check_choice(value: object, choices: object, what: str) -> None:
-    """Raise UseCaseError if `value` is none of a Literal's `choices`; `what` names it."""
-    known = [str(choice) for choice in get_args(choices)]
-    if value not in known:
-        near = difflib.get_close_matches(str(value), known, n=1)
-        raise UseCaseError(
-            f"{what} is {value!r}",
-            hint=f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}",
-        )
+def check_choice(value: object, choices: object, subject: str) -> None:
+    """Raise UseCaseError if `value` is none of the values of the Literal type `choices`; `subject` says what
+    has the value."""
+    names = [str(choice) for choice in get_args(choices)]
+    if value not in names:
+        hint = suggest_name(str(value), names, f"choose one of {', '.join(names)}")
+        raise UseCaseError(f"{subject} is {value!r}", hint=hint)
+
+
+def suggest_name(name: str, valid_names: Iterable[str], otherwise: str) -> str:
+    """A hint for an unknown name: the most similar valid name, or the text `otherwise` if none is similar."""
+    matches = difflib.get_close_matches(name, list(valid_names), n=1)
+    return f"did you mean {matches[0]!r}?" if matches else otherwise

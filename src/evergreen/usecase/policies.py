@@ -1,4 +1,4 @@
-"""How a use case is watched, retrained, served and scheduled."""
+"""The policies of a use case: when drift is found, when it is retrained, how it is served and scheduled."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class DriftPolicy:
-    """Drift is found when at least `min_features` features have a PSI of `psi_threshold` or more.
+    """Drift is found when at least `min_features` features have a population stability index (PSI) of
+    `psi_threshold` or more.
 
-    PSI over `bins` reference quantiles; 0.1 is commonly read as a small shift and 0.25 as a major one
-    (Siddiqi, Credit Risk Scorecards, 2006). Fewer than `min_rows` predictions in the window: no verdict.
+    The PSI is computed over `bins` reference quantiles; 0.1 is commonly read as a small shift and 0.25 as a
+    major one (Siddiqi, Credit Risk Scorecards, 2006). With fewer than `min_rows` predictions in the last
+    `window` there is no verdict.
     """
 
     psi_threshold: float = 0.25
@@ -23,7 +25,8 @@ class DriftPolicy:
 
 @dataclass(frozen=True)
 class RetrainPolicy:
-    """When to retrain, on how much history, and how long to leave a fresh champion alone."""
+    """When to retrain: after drift, or after new data, but not within `cooldown` after the last promotion.
+    `window` is how far back training rows reach; None for all."""
 
     on_drift: bool = True
     on_new_data: bool = False
@@ -33,7 +36,8 @@ class RetrainPolicy:
 
 @dataclass(frozen=True)
 class Serving:
-    """The service's preferred port, and how long the prediction log is kept."""
+    """The service's preferred port, the greatest number of rows in a request, and how long the rows of the
+    prediction log are kept."""
 
     port: int = 3000
     max_batch: int = 10_000
@@ -42,7 +46,7 @@ class Serving:
 
 @dataclass(frozen=True)
 class Schedules:
-    """Cron expressions or Airflow presets; None means on request only (training also on drift, see
+    """A cron expression or an Airflow preset per DAG; None means on request only (training also by
     `RetrainPolicy`)."""
 
     ingest: str | None = "@daily"

@@ -1,4 +1,4 @@
-"""Where raw rows come from."""
+"""The sources of raw rows: files, and queries on foreign databases."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class FileSource:
 
     `path` is a path, a glob ("landing/*.csv") or an fsspec URL ("s3://bucket/day=*/rows.parquet",
     "https://..."). A relative path starts at the folder that holds `.evergreen/`. The setting
-    EVERGREEN_SOURCES overrides it by use case. What is left empty is detected: format and compression from
-    the name and the first bytes, delimiter and encoding from the text. Files whose content was loaded before
-    are not read again.
+    EVERGREEN_SOURCES overrides it by use case. The fields that are not given are detected: format and
+    compression from the name and the first bytes, delimiter and encoding from the text. Files whose content
+    was loaded before are not read again.
     """
 
     path: str
@@ -28,11 +28,11 @@ class FileSource:
 
 @dataclass(frozen=True)
 class SqlSource:
-    """A query on a foreign database: an Airflow Connection's id, or an SQLAlchemy URL, in `connection`.
+    """A query on a foreign database; `connection` is the id of an Airflow Connection or an SQLAlchemy URL.
 
     The query receives `:start` (exclusive) and `:end` (inclusive), naive UTC datetimes, and must filter on
-    the time at which the SOURCE recorded a row, so that a row that arrives late is never missed. Intervals
-    overlap by a day, for rows whose transaction ended after they were stamped.
+    the time at which the SOURCE recorded a row, so that a row that arrives late is not missed. Intervals
+    overlap by a day, for rows whose transaction was committed after their time of recording.
     """
 
     connection: str

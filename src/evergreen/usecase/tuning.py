@@ -1,22 +1,20 @@
-"""How a use case's model is fitted: the search space, its budget, and what the search may not change."""
+"""The search for a model's parameters: the space, the budget, and the parameters that are not searched."""
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import Literal
 
 from evergreen.errors import UseCaseError
-from evergreen.usecase.names import check_choice
+from evergreen.usecase.names import check_choice, suggest_name
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["median", "none"]
 WeightRule = Literal["none", "balanced", "sqrt_balanced"]
 ClassWeights = WeightRule | tuple[float, ...]
 
-# CatBoost's parameters that may be searched, by the kind of value they take. Which rows, which loss, seeds,
-# threads and files are not the search's business.
+# CatBoost's parameters that may be searched, by the kind of their values.
 WHOLE_PARAMETERS = frozenset(
     (
         *("depth", "min_data_in_leaf", "max_leaves", "border_count", "leaf_estimation_iterations"),
@@ -31,7 +29,7 @@ REAL_PARAMETERS = frozenset(
 )
 NAMED_PARAMETERS = frozenset(("grow_policy", "bootstrap_type", "score_function", "boosting_type", "nan_mode"))
 SEARCHABLE_PARAMETERS = WHOLE_PARAMETERS | REAL_PARAMETERS | NAMED_PARAMETERS
-# What follows from the rest of the declaration or from a setting.
+# Parameters that follow from the rest of the declaration or from a setting.
 FIXED_PARAMETERS = frozenset(
     (
         *("iterations", "loss_function", "eval_metric", "random_seed", "class_weights", "class_names"),
@@ -42,25 +40,24 @@ FIXED_PARAMETERS = frozenset(
 
 
 def _check_parameter(parameter: str) -> None:
+    """Raise UseCaseError for a parameter that may not be searched."""
     if parameter in FIXED_PARAMETERS:
         raise UseCaseError(
             f"the search space names {parameter!r}, which is not the search's to choose",
             hint="the use case, its budget or a setting decides it: leave it out",
         )
     if parameter not in SEARCHABLE_PARAMETERS:
-        near = difflib.get_close_matches(parameter, SEARCHABLE_PARAMETERS, n=1)
+        choices = f"choose from {', '.join(sorted(SEARCHABLE_PARAMETERS))}"
         raise UseCaseError(
             f"the search space names {parameter!r}, which is no parameter that may be searched",
-            hint=f"did you mean {near[0]!r}?"
-            if near
-            else f"choose from {', '.join(sorted(SEARCHABLE_PARAMETERS))}",
+            hint=suggest_name(parameter, SEARCHABLE_PARAMETERS, choices),
         )
 
 
 @dataclass(frozen=True)
 class Between:
-    """A parameter's values from `low` to `high`, both included; whole numbers if both ends are whole and the
-    parameter is. `log`: as many tries between 1 and 10 as between 10 and 100."""
+    """A parameter's values from `low` to `high`, both included, for CatBoost's whole-number parameters whole
+    ones. With `log` they are drawn on a logarithmic scale: as many between 1 and 10 as between 10 and 100."""
 
     parameter: str
     low: float
@@ -90,18 +87,19 @@ class Between:
 
     @property
     def whole(self) -> bool:
+        """Whether the parameter takes whole numbers."""
         return self.parameter in WHOLE_PARAMETERS
 
     @property
     def middle(self) -> float | int:
-        """Half-way, on the parameter's own scale: where a search begins."""
-        found = (self.low * self.high) ** 0.5 if self.log else (self.low + self.high) / 2
-        return int(found) if self.whole else float(found)
+        """The middle on the parameter's scale, where a search begins."""
+        midpoint = (self.low * self.high) ** 0.5 if self.log else (self.low + self.high) / 2
+        return int(midpoint) if self.whole else float(midpoint)
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """A parameter's values, one by one; what the grid sampler walks through."""
+    """A parameter's values, listed."""
 
     parameter: str
     values: tuple[float | str, ...]
@@ -113,21 +111,24 @@ class OneOf:
                 f"the search space gives {self.parameter!r} no value",
                 hint="name one or more, or leave it out",
             )
-        what: str = "numbers"
+        kind_name: str = "numbers"
         kind: type | tuple[type, ...] = (int, float)
         if self.parameter in NAMED_PARAMETERS:
-            what, kind = "names", str
+            kind_name, kind = "names", str
         elif self.parameter in WHOLE_PARAMETERS:
-            what, kind = "whole numbers", int
-        wrong = [value for value in self.values if not isinstance(value, kind) or isinstance(value, bool)]
-        if wrong:
+            kind_name, kind = "whole numbers", int
+        wrong_values = [
+            value for value in self.values if not isinstance(value, kind) or isinstance(value, bool)
+        ]
+        if wrong_values:
             raise UseCaseError(
-                f"the search space gives {self.parameter!r} the value {wrong[0]!r}",
-                hint=f"its values are {what}",
+                f"the search space gives {self.parameter!r} the value {wrong_values[0]!r}",
+                hint=f"its values are {kind_name}",
             )
 
     @property
     def middle(self) -> float | str:
+        """The middle one of the list, where a search begins."""
         return self.values[len(self.values) // 2]
 
 
@@ -142,14 +143,14 @@ DEFAULT_SPACE: SearchSpace = (
 
 @dataclass(frozen=True)
 class Tuning:
-    """The search over `space`, which ends with `trials` or `seconds` of fitting, whichever is first; the
-    seconds are looked at between trials.
+    """The search over `space`. It ends after `trials` trials or `seconds` of fitting, whichever comes first;
+    the seconds are checked between trials.
 
-    `workers` share the trials and run side by side, as mapped tasks of Airflow, for `seconds` each.
-    `pruner="median"` gives a trial up whose validation loss is worse than the median of the others at the
-    same number of trees. Each fit grows up to `iterations` trees and stops `early_stopping_rounds` after the
-    best one. `class_weights`: what a row of each class counts, as weights in the order of the classes, or by
-    the classes' shares.
+    `workers` share the trials and run at the same time, as mapped tasks of Airflow, for `seconds` each.
+    `pruner="median"` stops a trial whose validation loss is worse than the median of the others at the same
+    number of trees. Each fit grows up to `iterations` trees and stops `early_stopping_rounds` after the best
+    one. `class_weights` are the weights of a row of each class, in the order of the classes, or a rule that
+    derives them from the classes' shares.
     """
 
     space: SearchSpace = DEFAULT_SPACE
@@ -174,11 +175,12 @@ class Tuning:
             )
         if not self.seconds >= 0:
             raise UseCaseError(f"tuning's seconds are {self.seconds:g}", hint="give 0 or more")
-        names = [each.parameter for each in self.space]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        names = [dimension.parameter for dimension in self.space]
+        repeated_names = sorted({name for name in names if names.count(name) > 1})
+        if repeated_names:
             raise UseCaseError(
-                f"the search space names {', '.join(twice)} more than once", hint="leave one of them out"
+                f"the search space names {', '.join(repeated_names)} more than once",
+                hint="leave one of them out",
             )
         if self.sampler == "grid":
             endless = [s.parameter for s in self.space if isinstance(s, Between) and not s.whole]

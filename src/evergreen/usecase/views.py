@@ -16,7 +16,7 @@ from evergreen.usecase.sources import Source
 class FeatureView:
     """A group of features from one source. Without `event_time` (a source column) rows are timeless.
 
-    A row is good for `max_age`: to whoever asks later, its features are missing. None: for ever.
+    At moments more than `max_age` after its event time a row's features are missing; None sets no limit.
     """
 
     name: str
@@ -38,12 +38,14 @@ class FeatureView:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
+        """The names of the features, in their order."""
         return tuple(feature.name for feature in self.features)
 
 
 @dataclass(frozen=True)
 class Label:
-    """The target. `classes` in order (the last is the positive one of a binary problem); none = regression.
+    """The value to predict. `classes` are listed in order, the positive one of a binary problem last; without
+    classes it is a number (regression).
 
     A label that is true at its event time is known `delay` later.
     """
@@ -67,10 +69,12 @@ class Label:
 
     @property
     def source_column(self) -> str:
+        """The column's name in the source."""
         return self.column or self.name
 
     @property
     def problem(self) -> Problem:
+        """The kind of prediction that follows from the classes."""
         if not self.classes:
             return "regression"
         return "binary" if len(self.classes) == 2 else "multiclass"

@@ -1,8 +1,11 @@
-"""One folder per use case, found by folder; a broken one fails loudly and by name."""
+"""Discovery and import of use cases: each is a folder with Python code that declares a `USE_CASE`.
+
+Evergreen's examples are in this package; the setting EVERGREEN_USE_CASES names folders with more. A fault in
+one use case is an error about it alone, and the others can be loaded.
+"""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import os
@@ -14,6 +17,7 @@ from types import ModuleType
 from evergreen.errors import UnknownUseCase, UntrustedFolder, UseCaseError
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
+from evergreen.usecase.names import suggest_name
 
 PACKAGED_FOLDER = Path(__file__).parent
 
@@ -27,52 +31,52 @@ def find_use_case_folders(settings: Settings) -> dict[str, Path]:
 
 
 def _find_folders(settings: Settings) -> dict[str, list[Path]]:
-    """All folders of each name: more than one is a fault of that use case alone."""
-    found: dict[str, list[Path]] = {}
+    """All folders of each name; two folders of one name are a fault of that use case."""
+    folders: dict[str, list[Path]] = {}
     roots = [PACKAGED_FOLDER, *(Path(part) for part in settings.use_cases.split(os.pathsep) if part)]
     for root in roots[1:]:
         settings.trust.check_use_cases(root)
     for root in dict.fromkeys(root.resolve() for root in roots):
         for init in sorted(root.glob("*/__init__.py")):
-            found.setdefault(init.parent.name, []).append(init.parent)
-    return found
+            folders.setdefault(init.parent.name, []).append(init.parent)
+    return folders
 
 
 def load_use_case(name: str, settings: Settings) -> UseCase:
     """The use case of that name.
 
-    Raises UnknownUseCase with the nearest name, UseCaseError with the file and line that is wrong, also where
-    the use case's own files belong to somebody else, or UntrustedFolder for a whole folder of use cases.
+    Raises UnknownUseCase with the most similar name, UseCaseError with the file and line at fault, also where
+    files of the use case belong to another user, or UntrustedFolder for a whole folder of use cases.
     """
     places = _find_folders(settings)
-    known = {each: found[0] for each, found in places.items()}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise UnknownUseCase(
-            f"there is no use case {name!r}",
-            hint=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}",
-        )
+    folder_by_name = {folder_name: folders[0] for folder_name, folders in places.items()}
+    if name not in folder_by_name:
+        names = f"known: {', '.join(sorted(folder_by_name)) or 'none'}"
+        raise UnknownUseCase(f"there is no use case {name!r}", hint=suggest_name(name, folder_by_name, names))
     if len(places[name]) > 1:
         raise UseCaseError(
             f"use case {name!r} is declared twice: {' and '.join(map(str, places[name]))}",
             hint="rename one of the folders",
         )
-    use_case = getattr(_import_use_case(name, known[name], settings), "USE_CASE", None)
+    use_case = getattr(_import_use_case(name, folder_by_name[name], settings), "USE_CASE", None)
     if not isinstance(use_case, UseCase):
         raise UseCaseError(
-            f"{known[name] / '__init__.py'} declares no use case",
+            f"{folder_by_name[name] / '__init__.py'} declares no use case",
             hint="end it with USE_CASE = UseCase(...)",
         )
     if use_case.name != name:
         raise UseCaseError(
-            f"the folder {known[name]} declares the use case {use_case.name!r}",
+            f"the folder {folder_by_name[name]} declares the use case {use_case.name!r}",
             hint="the folder and the use case carry the same name",
         )
     return use_case
 
 
 def load_valid_use_cases(settings: Settings) -> tuple[dict[str, UseCase], dict[str, UseCaseError]]:
-    """Every sound use case by name, and what is wrong with each of the others."""
+    """Every use case that can be loaded by name, and the errors of the others by name.
+
+    Raises UntrustedFolder for a whole folder of use cases.
+    """
     sound: dict[str, UseCase] = {}
     faults: dict[str, UseCaseError] = {}
     for name in find_use_case_folders(settings):
@@ -99,16 +103,17 @@ def load_submodule(name: str, part: str, settings: Settings) -> ModuleType | Non
 
 
 def _import_use_case(name: str, folder: Path, settings: Settings) -> ModuleType:
-    """The use case's package, imported from where it is. Its files are judged first: importing runs them."""
+    """The use case's package, imported from its folder. The owners of its files are checked before, because
+    importing runs them. Any error of the code is raised as UseCaseError."""
     try:
         if folder.parent == PACKAGED_FOLDER:
             return importlib.import_module(f"evergreen.usecases.{name}")
         settings.trust.check_code(folder, "the use case's folder")
         qualified = f"evergreen_usecases_{name}"
         path = (folder / "__init__.py").resolve()
-        loaded = sys.modules.get(qualified)
-        if loaded is not None and loaded.__file__ == str(path):
-            return loaded
+        loaded_module = sys.modules.get(qualified)
+        if loaded_module is not None and loaded_module.__file__ == str(path):
+            return loaded_module
         spec = importlib.util.spec_from_file_location(
             qualified, path, submodule_search_locations=[str(path.parent)]
         )
@@ -138,7 +143,8 @@ def _import_use_case(name: str, folder: Path, settings: Settings) -> ModuleType:
 
 
 def _build_exit_error(error: SystemExit, folder: Path) -> UseCaseError:
-    # Not an Exception: uncaught it would end the command, or Airflow's parsing of all use cases, silently.
+    # SystemExit is not an Exception: uncaught, it would silently end the command or Airflow's parsing of
+    # DAGs.
     return UseCaseError(
         f"{_find_error_location(error, folder)}: the code ends the program (SystemExit: {error})",
         hint="take sys.exit or exit out of that line; the other use cases are not affected",

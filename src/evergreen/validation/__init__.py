@@ -1,1 +1,1 @@
-"""The data contract of a use case, and the report when data breaks it."""
+"""Raw rows checked against the data contract of a use case, batch by batch, and the report on them."""

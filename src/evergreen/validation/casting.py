@@ -1,28 +1,32 @@
-"""A source's columns as the declared types, in Arrow; what cannot be cast becomes missing and is told."""
+"""Casts a source's columns to the declared types, in Arrow.
+
+A value that cannot be cast becomes missing, and a Fault says where and why. `object_casting` does the same
+for Python objects one at a time, where Arrow cannot.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from evergreen.usecase import CATEGORY_CHARACTERS, TEXT_BYTES, DType
-from evergreen.validation import objects
+from evergreen.validation import object_casting
 
-# From here on a float64 no longer tells neighbouring integers apart: 2^53 may have been 2^53 + 1.
+# From here on a float64 does not distinguish neighbouring integers: 2^53 may have been 2^53 + 1.
 WHOLE_LIMIT = 2**53
 TIMESTAMP_TYPE = pa.timestamp("us", "UTC")
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_NO_NUMBER = pa.array(objects.NO_NUMBER)
+_NO_NUMBER = pa.array(object_casting.NO_NUMBER)
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-# Seconds since 1970 of the years 1 to 9999.
+# The years 1 to 9999, in seconds since 1970: the first second, and the first one after them.
 _FIRST_SECOND, _END_SECOND = -62_135_596_800, 253_402_300_800
 
-# One column of a batch: Arrow, or an object array for a mixture of types that Arrow cannot hold.
+# One column of a batch: an Arrow array, or an object array for a mixture of types that Arrow cannot hold.
 Values: TypeAlias = pa.Array | np.ndarray
 
 
@@ -43,63 +47,78 @@ class CastResult:
 
 
 def cast_values(values: Values, dtype: DType) -> CastResult:
-    """Any column as int64, float64 or string."""
+    """A column as int64, float64 or (category and text) string."""
     return to_number(values, whole=dtype == "int") if dtype in ("int", "float") else to_text(values, dtype)
 
 
 def to_number(values: Values, *, whole: bool) -> CastResult:
-    """As float64, or int64 if `whole`; texts, infinities and, if `whole`, fractions are at fault."""
-    made, wrong = _to_floats(values)
-    absent = np.isnan(made)
-    faults = [Fault("is not a number", np.flatnonzero(wrong))] if wrong.any() else []
-    # Most columns have nothing but numbers in a row: three passes over a few KiB decide that.
+    """A column as float64, or int64 if `whole`.
+
+    Texts that are not numbers and infinities are at fault; if `whole`, so are fractions and numbers of 2^53
+    and more, which a float64 does not hold exactly.
+    """
+    numbers, not_numbers = _to_floats(values)
+    missing = np.isnan(numbers)
+    faults = [Fault("is not a number", np.flatnonzero(not_numbers))] if not_numbers.any() else []
     with np.errstate(invalid="ignore"):
-        checks = {"is infinite": np.isinf(made)}
+        checks = {"is infinite": np.isinf(numbers)}
         if whole:
-            checks["is not a whole number"] = (made != np.trunc(made)) & ~absent
-            checks["is 2^53 or more"] = (np.abs(made) >= WHOLE_LIMIT) & ~checks["is infinite"]
+            checks["is not a whole number"] = (numbers != np.trunc(numbers)) & ~missing
+            checks["is 2^53 or more"] = (np.abs(numbers) >= WHOLE_LIMIT) & ~checks["is infinite"]
     for check, bad in checks.items():
         if bad.any():
             faults.append(Fault(check, np.flatnonzero(bad)))
-            absent |= bad
+            missing |= bad
     if whole:
-        return CastResult(pa.array(np.where(absent, 0, made).astype(np.int64), mask=absent), tuple(faults))
-    return CastResult(pa.array(made, mask=absent), tuple(faults))
+        return CastResult(
+            pa.array(np.where(missing, 0, numbers).astype(np.int64), mask=missing), tuple(faults)
+        )
+    return CastResult(pa.array(numbers, mask=missing), tuple(faults))
 
 
 def to_text(values: Values, dtype: DType) -> CastResult:
-    """As strings, stripped of surrounding spaces; the empty text is missing."""
+    """A column as strings without surrounding spaces; the empty text is missing.
+
+    Binary and nested values are at fault, and texts longer than a category (in characters) or a text (in
+    bytes) may be.
+    """
     faults: list[Fault] = []
     if isinstance(values, pa.Array) and _is_string(values.type):
-        made = _trim_texts(pc.cast(values, pa.string()))
-        sizes = _measure_texts(made)
+        texts = _trim_texts(pc.cast(values, pa.string()))
+        sizes = _measure_texts(texts)
         if (sizes == 0).any():
-            made = pc.if_else(pc.equal(pc.binary_length(made), 0), None, made)
+            texts = pc.if_else(pc.equal(pc.binary_length(texts), 0), None, texts)
     else:
-        # Through the different values: a column of another type that serves as a category has few.
-        plain, indices = _encode_distinct_values(values)
-        found, wrong = objects.parse_texts(plain)
-        made = pa.array(found, pa.string())
+        # Each distinct value is converted once: a column of another type that serves as a category has few.
+        distinct_values, indices = _encode_distinct_values(values)
+        distinct_texts, rows_by_check = object_casting.parse_texts(distinct_values)
+        texts = pa.array(distinct_texts, pa.string())
         if indices is None:
-            faults = [Fault(check, rows) for check, rows in wrong.items()]
+            faults = [Fault(check, rows) for check, rows in rows_by_check.items()]
         else:
-            made = made.take(indices)
-            at = indices.to_numpy(zero_copy_only=False)
-            faults = [Fault(check, np.flatnonzero(np.isin(at, rows))) for check, rows in wrong.items()]
-        sizes = _measure_texts(made)
+            texts = texts.take(indices)
+            distinct_of_row = indices.to_numpy(zero_copy_only=False)
+            faults = [
+                Fault(check, np.flatnonzero(np.isin(distinct_of_row, rows)))
+                for check, rows in rows_by_check.items()
+            ]
+        sizes = _measure_texts(texts)
     limit = CATEGORY_CHARACTERS if dtype == "category" else TEXT_BYTES
     if len(sizes) and sizes.max() > limit:
-        measured = pc.utf8_length(made) if dtype == "category" else pc.binary_length(made)
-        long = pc.fill_null(pc.greater(measured, limit), False).to_numpy(zero_copy_only=False)
-        if long.any():
+        lengths = pc.utf8_length(texts) if dtype == "category" else pc.binary_length(texts)
+        too_long = pc.fill_null(pc.greater(lengths, limit), False).to_numpy(zero_copy_only=False)
+        if too_long.any():
             unit = "characters" if dtype == "category" else "bytes"
-            faults.append(Fault(f"is longer than {limit:,} {unit}", np.flatnonzero(long)))
-            made = pc.if_else(pa.array(long), None, made)
-    return CastResult(made, tuple(faults))
+            faults.append(Fault(f"is longer than {limit:,} {unit}", np.flatnonzero(too_long)))
+            texts = pc.if_else(pa.array(too_long), None, texts)
+    return CastResult(texts, tuple(faults))
 
 
 def to_timestamp(values: Values) -> CastResult:
-    """As timestamp[us, UTC]; without an offset it is UTC. Texts must be ISO 8601, years 1 to 9999."""
+    """A column as timestamp[us, UTC]; a time without an offset is taken as UTC.
+
+    Texts must be ISO 8601; times outside the years 1 to 9999 are at fault.
+    """
     if isinstance(values, pa.Array):
         if pa.types.is_null(values.type):
             return CastResult(values.cast(TIMESTAMP_TYPE))
@@ -111,79 +130,79 @@ def to_timestamp(values: Values) -> CastResult:
             return _cast_timestamps(values)
         if _is_string(values.type):
             values = _trim_texts(pc.cast(values, pa.string()))
-            # A column keeps to one form: with offsets or without. Anything else goes value by value.
+            # Arrow casts a column whose texts all have an offset, or all have none. Others go value by value.
             for kind in (pa.timestamp("us"), TIMESTAMP_TYPE):
                 try:
                     return _cast_timestamps(pc.cast(values, kind))
                 except pa.ArrowInvalid:
                     continue
-    made, wrong = objects.parse_timestamps(to_plain_objects(values))
-    faults = tuple(Fault(check, rows) for check, rows in wrong.items())
-    return CastResult(pa.array(made, pa.timestamp("us")).cast(TIMESTAMP_TYPE), faults)
+    moments, rows_by_check = object_casting.parse_timestamps(to_plain_objects(values))
+    faults = tuple(Fault(check, rows) for check, rows in rows_by_check.items())
+    return CastResult(pa.array(moments, pa.timestamp("us")).cast(TIMESTAMP_TYPE), faults)
 
 
 def _to_floats(values: Values) -> tuple[np.ndarray, np.ndarray]:
-    """float64 with NaN for missing, and where a value is no number."""
-    nothing = np.zeros(len(values), dtype=bool)
+    """The values as float64, NaN where they are missing or not numbers, and which are not numbers (bool)."""
+    not_numbers = np.zeros(len(values), dtype=bool)
     if not isinstance(values, pa.Array):
-        return objects.parse_numbers(values)
+        return object_casting.parse_numbers(values)
     kind = values.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        return _to_numpy(pc.cast(values, pa.float64(), safe=False)), nothing
+        return _to_numpy(pc.cast(values, pa.float64(), safe=False)), not_numbers
     if pa.types.is_null(kind):
-        return np.full(len(values), np.nan), nothing
+        return np.full(len(values), np.nan), not_numbers
     if pa.types.is_decimal(kind):
-        # By way of text: Arrow's own conversion may miss the nearest float64.
+        # Through text, because Arrow's own conversion does not always give the nearest float64.
         values = pc.cast(values, pa.string())
     elif not _is_string(kind):
-        return objects.parse_numbers(to_plain_objects(values))
+        return object_casting.parse_numbers(to_plain_objects(values))
     texts = _trim_texts(pc.cast(values, pa.string()))
     try:
-        made, odd = pc.cast(texts, pa.float64()), None
+        parsed_values, unparsed = pc.cast(texts, pa.float64()), None
     except pa.ArrowInvalid:
-        made, odd = _cast_numeric_texts(texts)
-    numbers = _to_numpy(made)
-    # "nan(7)" is a NaN to Arrow, and "nan" a way to say that there is none.
-    spelled = np.isnan(numbers)
-    if made.null_count < spelled.sum():
-        spelled &= pc.is_valid(made).to_numpy(zero_copy_only=False)
-        odd = spelled if odd is None else odd | spelled
-    if odd is None or not odd.any():
-        return numbers, nothing
+        parsed_values, unparsed = _cast_numeric_texts(texts)
+    numbers = _to_numpy(parsed_values)
+    # Arrow casts both "nan(7)", which is not a number here, and "nan", which is missing, to NaN.
+    nan_texts = np.isnan(numbers)
+    if parsed_values.null_count < nan_texts.sum():
+        nan_texts &= pc.is_valid(parsed_values).to_numpy(zero_copy_only=False)
+        unparsed = nan_texts if unparsed is None else unparsed | nan_texts
+    if unparsed is None or not unparsed.any():
+        return numbers, not_numbers
     numbers = numbers.copy()
-    numbers[odd], nothing[odd] = objects.parse_numbers(to_plain_objects(texts.filter(pa.array(odd))))
-    return numbers, nothing
+    numbers[unparsed], not_numbers[unparsed] = object_casting.parse_numbers(
+        to_plain_objects(texts.filter(pa.array(unparsed)))
+    )
+    return numbers, not_numbers
 
 
 def _cast_numeric_texts(texts: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
-    """The numbers among texts as float64, null elsewhere; where there is a text that is neither number nor
-    one of the usual words for none."""
-    none = pc.is_in(pc.utf8_lower(texts), value_set=_NO_NUMBER)
-    texts = pc.if_else(none, None, texts)
+    """The numbers among texts as float64, null elsewhere, and which texts are neither a number in plain
+    notation nor a usual word for a missing one (bool, None for no such text)."""
+    means_missing = pc.is_in(pc.utf8_lower(texts), value_set=_NO_NUMBER)
+    texts = pc.if_else(means_missing, None, texts)
     try:
         return pc.cast(texts, pa.float64()), None
     except pa.ArrowInvalid:
-        plain = pc.match_substring_regex(texts, _NUMBER)
-        odd = pc.fill_null(pc.invert(plain), False).to_numpy(zero_copy_only=False)
-        return pc.cast(pc.if_else(plain, texts, None), pa.float64()), odd
+        is_number = pc.match_substring_regex(texts, _NUMBER)
+        unparsed = pc.fill_null(pc.invert(is_number), False).to_numpy(zero_copy_only=False)
+        return pc.cast(pc.if_else(is_number, texts, None), pa.float64()), unparsed
 
 
 def _cast_timestamps(moments: pa.Array) -> CastResult:
-    """Timestamps of any unit as microseconds; refused are those outside the years 1 to 9999."""
+    """Timestamps of any unit in microseconds; those outside the years 1 to 9999 are at fault."""
     per_second = _PER_SECOND[moments.type.unit]
-    given = pc.is_valid(moments).to_numpy(zero_copy_only=False)
-    counted = pc.fill_null(moments.cast(pa.int64()), 0).to_numpy()
-    seconds = counted // per_second
-    outside = given & ((seconds < _FIRST_SECOND) | (seconds >= _END_SECOND))
-    counted = np.where(given & ~outside, counted, 0)
+    present = pc.is_valid(moments).to_numpy(zero_copy_only=False)
+    ticks = pc.fill_null(moments.cast(pa.int64()), 0).to_numpy()
+    seconds = ticks // per_second
+    outside = present & ((seconds < _FIRST_SECOND) | (seconds >= _END_SECOND))
+    ticks = np.where(present & ~outside, ticks, 0)
     micros = (
-        counted // (per_second // 1_000_000)
-        if per_second > 1_000_000
-        else counted * (1_000_000 // per_second)
+        ticks // (per_second // 1_000_000) if per_second > 1_000_000 else ticks * (1_000_000 // per_second)
     )
-    values = pa.array(micros, mask=~given | outside).cast(TIMESTAMP_TYPE)
+    values = pa.array(micros, mask=~present | outside).cast(TIMESTAMP_TYPE)
     if outside.any():
-        return CastResult(values, (Fault(objects.OUTSIDE_YEARS, np.flatnonzero(outside)),))
+        return CastResult(values, (Fault(object_casting.OUTSIDE_YEARS, np.flatnonzero(outside)),))
     return CastResult(values)
 
 
@@ -194,18 +213,20 @@ def _is_string(kind: pa.DataType) -> bool:
 
 
 def _trim_texts(texts: pa.Array) -> pa.Array:
-    """As `str.strip`: both heed Unicode's White_Space. Most columns have no such byte at all."""
+    """The texts without surrounding white space, as `str.strip` defines it (Unicode's White_Space)."""
     offsets = _get_offsets(texts)
     data = texts.buffers()[2]
     if data is None or not len(texts):
         return texts
     characters = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+    # Most columns hold no white space at all, which one look at their bytes shows.
     if ((characters > 32) & (characters < 128)).all():
         return texts
     return pc.utf8_trim_whitespace(texts)
 
 
 def _get_offsets(texts: pa.Array) -> np.ndarray:
+    """Where each text begins in the array's bytes, and the last one ends. Shape (rows + 1,), int32."""
     buffer = texts.buffers()[1]
     if buffer is None or not len(texts):
         return np.zeros(1, np.int32)
@@ -213,7 +234,7 @@ def _get_offsets(texts: pa.Array) -> np.ndarray:
 
 
 def _measure_texts(texts: pa.Array) -> np.ndarray:
-    """Bytes of each text, -1 for a missing one. Shape (rows,)."""
+    """The length of each text in bytes, -1 for a missing one. Shape (rows,)."""
     sizes = np.diff(_get_offsets(texts))
     if texts.null_count:
         sizes = np.where(pc.is_valid(texts).to_numpy(zero_copy_only=False), sizes, -1)
@@ -221,27 +242,28 @@ def _measure_texts(texts: pa.Array) -> np.ndarray:
 
 
 def _encode_distinct_values(values: Values) -> tuple[np.ndarray, pa.Array | None]:
-    """The different values as objects, and for each row which of them it holds; None: one for each row."""
+    """The distinct values as objects, and the index among them for each row; None where each row has its
+    own."""
     if not isinstance(values, pa.Array):
         return values, None
     try:
-        coded = values.dictionary_encode()
+        encoded = values.dictionary_encode()
     except pa.ArrowNotImplementedError:  # nested
         return to_plain_objects(values), None
-    return to_plain_objects(coded.dictionary), coded.indices
+    return to_plain_objects(encoded.dictionary), encoded.indices
 
 
 def to_plain_objects(values: Values) -> np.ndarray:
-    """As Python objects, None for missing."""
+    """The values as an array of Python objects, None where they are missing."""
     if not isinstance(values, pa.Array):
         return values
     try:
-        plain: list[Any] = values.to_pylist()
-    except (OverflowError, ValueError):  # a time that Python cannot tell
-        plain = pc.cast(values, pa.string()).to_pylist()
-    made = np.empty(len(plain), dtype=object)
-    made[:] = plain
-    return made
+        elements: list[object] = values.to_pylist()
+    except (OverflowError, ValueError):  # a time outside Python's years
+        elements = pc.cast(values, pa.string()).to_pylist()
+    array = np.empty(len(elements), dtype=object)
+    array[:] = elements
+    return array
 
 
 def _to_numpy(numbers: pa.Array) -> np.ndarray:

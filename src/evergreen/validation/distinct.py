@@ -1,11 +1,15 @@
-"""Finds values that stand in more than one row of an ingest, for any number of rows in bounded memory."""
+"""Finds the values of a feature that occur in more than one row of an ingest, in bounded memory.
+
+Values wait in memory; beyond a limit they go to temporary files, divided by hash, so that each partition can
+be grouped alone.
+"""
 
 from __future__ import annotations
 
 import itertools
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -14,16 +18,17 @@ import pyarrow.compute as pc
 
 from evergreen.usecase import EVENT_TIME
 
-# What of all features waits in memory before it goes to disk, and into how many parts it is then divided by
-# its values' hash: equal values lie in one part, and one part at a time is looked through.
+# How many bytes of all features together wait in memory before they go to disk.
 MEMORY_BYTES = 32 * 1024 * 1024
+# Into how many partitions they are divided there by the hash of the value: equal values are in one partition.
 PARTITIONS = 64
 
 
 class RepeatedValues:
-    """The values of one feature and the rows they stand in.
+    """The values of one feature, and which rows have them.
 
-    Rows of the same identity are one row here: whether an identity may stand in several is another check.
+    Rows of the same identity (keys and event time) count as one row here: repeated identities are found by
+    another check.
     """
 
     def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
@@ -33,7 +38,8 @@ class RepeatedValues:
         self._spilled: list[IO[bytes]] = []
 
     def add(self, values: pa.Array, identities: np.ndarray) -> None:
-        """Values of a cast column, and who holds them (`hash_identities`); missing values are none."""
+        """Add a batch: the values of a clean column, and the identity of each row as `hash_identities` gives
+        it. Missing values are ignored."""
         table = pa.table({"value": values, "row": pa.array(identities)})
         if values.null_count:
             table = table.filter(pc.is_valid(values))
@@ -42,21 +48,21 @@ class RepeatedValues:
         if self._bytes >= self._memory_bytes:
             self._spill()
 
-    def found(self, most: int) -> tuple[int, list[Any]]:
-        """How many rows share their value with another row, and up to `most` such values."""
+    def count_repeats(self, max_examples: int) -> tuple[int, list[object]]:
+        """How many rows share their value with another row, and up to `max_examples` such values."""
         count = 0
-        examples: list[Any] = []
-        for part in self._parts():
-            groups = part.group_by("value").aggregate(
+        examples: list[object] = []
+        for partition in self._read_partitions():
+            groups = partition.group_by("value").aggregate(
                 [("row", "min"), ("row", "max"), ("row", "count_distinct")]
             )
-            shared = groups.filter(pc.not_equal(groups["row_min"], groups["row_max"]))
-            count += pc.sum(shared["row_count_distinct"]).as_py() or 0
-            examples += shared["value"].slice(0, max(most - len(examples), 0)).to_pylist()
+            repeats = groups.filter(pc.not_equal(groups["row_min"], groups["row_max"]))
+            count += pc.sum(repeats["row_count_distinct"]).as_py() or 0
+            examples += repeats["value"].slice(0, max(max_examples - len(examples), 0)).to_pylist()
         return count, examples
 
-    def _parts(self) -> Iterator[pa.Table]:
-        """The rows of all values, such that equal values come in one table."""
+    def _read_partitions(self) -> Iterator[pa.Table]:
+        """All values with their rows; equal values are in one table."""
         if not self._spilled:
             if self._waiting:
                 yield pa.concat_tables(self._waiting)
@@ -65,19 +71,20 @@ class RepeatedValues:
         for file in self._spilled:
             file.seek(0)
         readers = [pa.ipc.open_file(pa.PythonFile(file, "r")) for file in self._spilled]
-        for part in range(PARTITIONS):
-            yield pa.Table.from_batches([reader.get_batch(part) for reader in readers])
+        for partition in range(PARTITIONS):
+            yield pa.Table.from_batches([reader.get_batch(partition) for reader in readers])
 
     def _spill(self) -> None:
-        """What waits goes to a file without a name, which no killed process leaves behind."""
+        """Write the waiting values to a file, one record batch per partition. The file has no name, so that a
+        killed process does not leave it behind."""
         if not self._waiting:
             return
         table = pa.concat_tables(self._waiting).combine_chunks()
         self._waiting, self._bytes = [], 0
-        part = _hash_values(table["value"].combine_chunks()) % np.uint64(PARTITIONS)
-        order = np.argsort(part, kind="stable")
+        partitions = _hash_values(table["value"].combine_chunks()) % np.uint64(PARTITIONS)
+        order = np.argsort(partitions, kind="stable")
         table = table.take(pa.array(order)).combine_chunks()
-        bounds = np.searchsorted(part[order], np.arange(PARTITIONS + 1, dtype=np.uint64))
+        bounds = np.searchsorted(partitions[order], np.arange(PARTITIONS + 1, dtype=np.uint64))
         file = tempfile.TemporaryFile(prefix="evergreen-")  # noqa: SIM115  open until the checker is gone
         with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:
             for first, end in itertools.pairwise(bounds):

@@ -1,13 +1,13 @@
-"""A feature's domain applied to one value, and the words for what a value breaks.
+"""A feature's domain applied to one value, and the words for each check that a value may break.
 
-An ingest, a scored file and the prediction service say the same of the same value. Standard library only: the
-service checks each request with it.
+A domain is a minimum and maximum or a set of allowed values, and whether a value is required. Ingests, scored
+files (`domains`, for whole columns) and the prediction service use these words, so that the same value is
+described alike everywhere. Standard library only, because the service checks each request with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from evergreen.usecase import Feature
 
@@ -16,19 +16,24 @@ _MAX_NAMED = 8
 
 
 def describe_below_minimum(minimum: float) -> str:
-    """What is said of a number under its feature's minimum."""
+    """The check that a number under its feature's minimum breaks."""
     return f"is less than {minimum:g}"
 
 
 def describe_above_maximum(maximum: float) -> str:
-    """What is said of a number over its feature's maximum."""
+    """The check that a number over its feature's maximum breaks."""
     return f"is more than {maximum:g}"
 
 
 def describe_not_allowed(allowed: tuple[str, ...]) -> str:
-    """What is said of a text that is none of the allowed ones, of which eight are named."""
-    more = f" and {len(allowed) - _MAX_NAMED} more" if len(allowed) > _MAX_NAMED else ""
-    return f"is not one of {', '.join(allowed[:_MAX_NAMED])}{more}"
+    """The check that a text breaks which is not one of `allowed`; at most eight of them are named."""
+    rest = f" and {len(allowed) - _MAX_NAMED} more" if len(allowed) > _MAX_NAMED else ""
+    return f"is not one of {', '.join(allowed[:_MAX_NAMED])}{rest}"
+
+
+def describe_too_long(characters: int) -> str:
+    """The check that a text of more than that many characters breaks."""
+    return f"is longer than {characters} characters"
 
 
 def find_broken_check(feature: Feature, value: float | str | None) -> str:
@@ -46,12 +51,15 @@ def find_broken_check(feature: Feature, value: float | str | None) -> str:
     return ""
 
 
-def is_refused(features: Iterable[Feature], row: Mapping[str, Any]) -> bool:
-    """Whether a value of the row, each of its feature's type, breaks a domain that is a rule."""
+def is_refused(features: Iterable[Feature], row: Mapping[str, float | str | None]) -> bool:
+    """Whether the row breaks the domain of a feature with severity "error". Values have their feature's type;
+    one that the row lacks is missing."""
     return any(feature.strict and find_broken_check(feature, row.get(feature.name)) for feature in features)
 
 
-def list_domain_warnings(features: Iterable[Feature], row: Mapping[str, Any]) -> list[dict[str, str]]:
+def list_domain_warnings(
+    features: Iterable[Feature], row: Mapping[str, float | str | None]
+) -> list[dict[str, str]]:
     """{"field", "reason"} for each of the features whose value in the row breaks its domain or is missing."""
     checks = ((feature.name, find_broken_check(feature, row.get(feature.name))) for feature in features)
     return [{"field": name, "reason": check} for name, check in checks if check]

@@ -1,22 +1,49 @@
-"""What validation found: bounded, so that a million bad rows still read as a few lines."""
+"""The report on one part of an ingest: which checks its rows broke, how often, with a few examples.
+
+Its size is bounded: a million bad rows are one line per check, with at most five examples each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NotRequired, TypedDict
 
 from evergreen.usecase import Severity
 
 MAX_EXAMPLES = 5
 _EXAMPLE_LENGTH = 60
 _CHECK_LENGTH = 120
-_FAILURES_SHOWN = 20
+_MAX_TABLE_FAILURES = 20
+
+
+class FailureDocument(TypedDict):
+    """A Failure as JSON."""
+
+    column: str
+    check: str
+    count: int
+    examples: Sequence[str]
+    severity: Severity
+
+
+class ReportDocument(TypedDict):
+    """A Report as JSON. Reports of earlier versions have no `rejected`."""
+
+    use_case: str
+    part: str
+    rows: int
+    kept: int
+    failures: Sequence[FailureDocument]
+    rejected: NotRequired[int]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One check that `count` values of a column broke, with up to five of them. A warning stops nothing."""
+    """One check that `count` values of a column broke, with up to five of them as examples.
+
+    `severity` "error" stops the load, "warning" does not.
+    """
 
     column: str
     check: str
@@ -24,25 +51,49 @@ class Failure:
     examples: tuple[str, ...] = ()
     severity: Severity = "error"
 
+    def to_json(self) -> FailureDocument:
+        """The fields by name."""
+        return {
+            "column": self.column,
+            "check": self.check,
+            "count": self.count,
+            "examples": self.examples,
+            "severity": self.severity,
+        }
+
+    @classmethod
+    def from_json(cls, document: FailureDocument) -> Failure:
+        """The inverse of `to_json`, also after a trip through JSON."""
+        return cls(
+            document["column"],
+            document["check"],
+            document["count"],
+            tuple(document["examples"]),
+            document["severity"],
+        )
+
 
 def build_failure(
     column: str, check: str, count: int, values: Iterable[object] = (), severity: Severity = "error"
 ) -> Failure:
-    """A Failure with the first five different values as short texts."""
-    shown: dict[str, None] = {}
+    """A Failure whose examples are the first five different `values`, each cut to 60 characters."""
+    examples: dict[str, None] = {}
     for value in values:
         text = str(value)
-        shown[text if len(text) <= _EXAMPLE_LENGTH else f"{text[:_EXAMPLE_LENGTH]}…"] = None
-        if len(shown) == MAX_EXAMPLES:
+        examples[text if len(text) <= _EXAMPLE_LENGTH else f"{text[:_EXAMPLE_LENGTH]}…"] = None
+        if len(examples) == MAX_EXAMPLES:
             break
-    return Failure(column, check, int(count), tuple(shown), severity)
+    return Failure(column, check, int(count), tuple(examples), severity)
 
 
 def build_duplicate_failure(
     identity: Sequence[str], count: int, examples: Iterable[object] = (), *, differing: bool
 ) -> Failure:
-    """`count` rows with the key and event time of another row: exact repetitions, which are left out, or
-    `differing` ones, of which nobody knows which is true."""
+    """`count` rows whose key and event time (the columns `identity`) another row has too.
+
+    Exact repetitions are left out with a warning. `differing` rows are an error, because it is unknown which
+    of them is true.
+    """
     column = ", ".join(identity)
     if differing:
         return build_failure(column, "stands in rows that differ (duplicate key)", count, examples)
@@ -52,14 +103,16 @@ def build_duplicate_failure(
 
 
 def build_correction_failure(identity: Sequence[str], count: int, examples: Iterable[object] = ()) -> Failure:
-    """`count` rows, left out, whose key and event time a later file gives again with other values."""
+    """A warning of `count` rows that are left out, because a later file has other values for their key and
+    event time (the columns `identity`)."""
     check = "is corrected in a later file, which counts (left out)"
     return build_failure(", ".join(identity), check, count, examples, severity="warning")
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A row that broke row-level checks: its number (1 is the first row read), why, and what it held."""
+    """A row that broke row-level checks: its number in the source (from 1), the checks, and its raw values
+    as texts by column."""
 
     row: int
     reasons: tuple[str, ...]
@@ -68,8 +121,10 @@ class RejectedRow:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome for one part (a feature view, or the label) of a use case: `rows` came in, `kept` go on,
-    `rejected` broke a row-level check."""
+    """The outcome for one part (a feature view, or the label) of a use case.
+
+    `rows` were read, `kept` may be loaded, `rejected` broke a row-level check.
+    """
 
     use_case: str
     part: str
@@ -80,43 +135,55 @@ class Report:
 
     @property
     def errors(self) -> tuple[Failure, ...]:
-        return tuple(found for found in self.failures if found.severity == "error")
+        """The failures that stop the load."""
+        return tuple(failure for failure in self.failures if failure.severity == "error")
 
     @property
     def ok(self) -> bool:
         """Whether the rows may be loaded."""
         return not self.errors
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain dicts and lists, for a JSON column or XCom."""
-        return asdict(self)
+    def to_json(self) -> ReportDocument:
+        """Plain dicts and sequences, for a JSON column or XCom."""
+        return {
+            "use_case": self.use_case,
+            "part": self.part,
+            "rows": self.rows,
+            "kept": self.kept,
+            "failures": tuple(failure.to_json() for failure in self.failures),
+            "rejected": self.rejected,
+        }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Report:
+    def from_json(cls, document: ReportDocument) -> Report:
         """The inverse of `to_json`, also after a trip through JSON."""
-        failures = tuple(
-            Failure(**{**item, "examples": tuple(item["examples"])}) for item in data["failures"]
+        return cls(
+            document["use_case"],
+            document["part"],
+            document["rows"],
+            document["kept"],
+            tuple(Failure.from_json(failure) for failure in document["failures"]),
+            document.get("rejected", 0),
         )
-        return cls(**{**data, "failures": failures})
 
     def as_table(self) -> str:
-        """A plain-text table, errors first, of 20 lines at most."""
+        """A plain-text table with a line for each of the first 20 failures, errors first."""
         head = f"{self.use_case}, {self.part}: {self.rows:,} rows in, {self.kept:,} kept"
         if self.rejected:
             head += f", {self.rejected:,} rejected"
         if not self.failures:
             return f"{head}, nothing to object to"
-        ordered = sorted(self.failures, key=lambda found: (found.severity != "error", -found.count))
+        failures = sorted(self.failures, key=lambda failure: (failure.severity != "error", -failure.count))
         rows = [("", "column", "check", "values", "examples")]
         rows += [
             (
-                found.severity,
-                found.column,
-                found.check if len(found.check) <= _CHECK_LENGTH else f"{found.check[:_CHECK_LENGTH]}…",
-                f"{found.count:,}",
-                ", ".join(map(repr, found.examples)),
+                failure.severity,
+                failure.column,
+                failure.check if len(failure.check) <= _CHECK_LENGTH else f"{failure.check[:_CHECK_LENGTH]}…",
+                f"{failure.count:,}",
+                ", ".join(map(repr, failure.examples)),
             )
-            for found in ordered[:_FAILURES_SHOWN]
+            for failure in failures[:_MAX_TABLE_FAILURES]
         ]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [
@@ -125,6 +192,6 @@ class Report:
             ).rstrip()
             for row in rows
         ]
-        if len(ordered) > _FAILURES_SHOWN:
-            lines.append(f"... and {len(ordered) - _FAILURES_SHOWN} more")
+        if len(failures) > _MAX_TABLE_FAILURES:
+            lines.append(f"... and {len(failures) - _MAX_TABLE_FAILURES} more")
         return "\n".join([head, *lines])

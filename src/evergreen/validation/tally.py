@@ -1,4 +1,4 @@
-"""Adds up what the batches of one part break, with a few examples of each."""
+"""Sums the failures of the batches of one part, with a few examples of each."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from evergreen.validation.report import MAX_EXAMPLES, Failure, build_failure
 
 
 class Tally:
-    """One Failure per column, check and severity, in the order in which they were first found."""
+    """One Failure per column, check and severity, in the order of their first occurrence."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str, Severity], Failure] = {}
+        self._failures: dict[tuple[str, str, Severity], Failure] = {}
 
-    def add(self, new: Failure) -> None:
-        name = (new.column, new.check, new.severity)
-        known = self._found.get(name)
-        if known is None:
-            self._found[name] = new
+    def add(self, failure: Failure) -> None:
+        """Add a failure's count to that of the same column, check and severity; at most five examples
+        stay."""
+        identity = (failure.column, failure.check, failure.severity)
+        total = self._failures.get(identity)
+        if total is None:
+            self._failures[identity] = failure
             return
-        examples = tuple(dict.fromkeys((*known.examples, *new.examples)))[:MAX_EXAMPLES]
-        self._found[name] = replace(known, count=known.count + new.count, examples=examples)
+        examples = tuple(dict.fromkeys((*total.examples, *failure.examples)))[:MAX_EXAMPLES]
+        self._failures[identity] = replace(total, count=total.count + failure.count, examples=examples)
 
     def count(
         self, column: str, check: str, count: int, values: Iterable[object], severity: Severity
     ) -> None:
+        """Add `count` values of a column that broke a check; examples are taken from `values`."""
         self.add(build_failure(column, check, count, values, severity))
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        return tuple(self._found.values())
+        """The sums so far."""
+        return tuple(self._failures.values())

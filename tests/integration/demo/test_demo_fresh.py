@@ -12,7 +12,7 @@ from evergreen.demo.fresh import TourMarker, reset_demo
 from evergreen.demo.upstream import DeclaredUpstream
 from evergreen.errors import NotTheDemosData
 from evergreen.loop import ingest, train
-from evergreen.registry import ledger
+from evergreen.registry import champion_history, ledger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.tables.forget import is_empty
@@ -144,6 +144,6 @@ def test_the_ledger_is_not_erased_but_told_of_it(
     assert "@" in erased.actor
     assert [line.to_version for line in before if line.action == "promote"] == [2, 1]
     assert [line.action for line in before].count("erase") == 0
-    assert ledger.read_champions_at(database, erased.at) == {}
+    assert champion_history.read_champions_at(database, erased.at) == {}
     assert is_empty(database, toy_use_case)
     assert reset_demo(filled, toy_use_case, source) == "nothing there yet"

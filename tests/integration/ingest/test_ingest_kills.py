@@ -31,7 +31,6 @@ CLIENTS = 10_000
 NURSERY = """
     import os, sys
     from datetime import datetime
-    import pandera.pandas
     from evergreen.loop import ingest
     from evergreen.settings import load_settings
     from evergreen.sources import read

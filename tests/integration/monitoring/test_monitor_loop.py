@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from evergreen.errors import NoChampion, StoreError
 from evergreen.loop import monitor, train
-from evergreen.registry import ledger
+from evergreen.registry import champion_history
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
 from evergreen.store.records.decision import describe_latest_decision
@@ -52,7 +52,7 @@ def served(toy_store, toy_use_case, toy_frames):
 @pytest.fixture
 def start(toy_store, served):
     """When the champion was promoted."""
-    at = ledger.find_promotion_time(get_engine(toy_store), "toy", 1)
+    at = champion_history.find_promotion_time(get_engine(toy_store), "toy", 1)
     assert at is not None
     return at
 

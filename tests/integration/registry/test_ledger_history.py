@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from evergreen.registry import ledger
+from evergreen.registry import champion_history, ledger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.tables.migrations import apply_migrations
@@ -96,7 +96,7 @@ def test_who_served_at_a_moment(
     at = START + moment * MINUTE
     found = {
         name: line.to_version
-        for name, line in ledger.read_champions_at(database, at).items()
+        for name, line in champion_history.read_champions_at(database, at).items()
         if name in names
     }
     expected = {}
@@ -108,9 +108,9 @@ def test_who_served_at_a_moment(
                 present = version
         if present is not None:
             expected[name] = present
-        assert {k: v.to_version for k, v in ledger.read_champions_at(database, at, name).items()} == (
-            {name: present} if present is not None else {}
-        )
+        assert {
+            k: v.to_version for k, v in champion_history.read_champions_at(database, at, name).items()
+        } == ({name: present} if present is not None else {})
     assert found == expected
 
 
@@ -124,13 +124,13 @@ def test_a_promotion_that_was_cut_short_and_overtaken_never_served(
     write("toy", steps)
 
     def served(minute: float) -> int | None:
-        line = ledger.read_champions_at(database, START + minute * MINUTE, "toy").get("toy")
+        line = champion_history.read_champions_at(database, START + minute * MINUTE, "toy").get("toy")
         return line.to_version if line else None
 
     assert [served(minute) for minute in (0.5, 1.5, 2.5, 3.5, 4.5)] == [1, 1, 3, None, 1]
     write("another", [("promote", 1), ("cut short", 2)])
     assert (
-        ledger.read_champions_at(database, START + 1.5 * MINUTE)["another"].to_version == 2
+        champion_history.read_champions_at(database, START + 1.5 * MINUTE)["another"].to_version == 2
     )  # may still be finished
 
 
@@ -160,7 +160,7 @@ def test_whom_a_rollback_goes_back_to(
     database: sa.Engine, write: Writer, steps: list[Step], former: int | None
 ) -> None:
     write("toy", steps)
-    assert ledger.find_former_champion(database, "toy") == former
+    assert champion_history.find_former_champion(database, "toy") == former
 
 
 def test_a_demo_taken_again_as_of_the_same_moment_has_lines_of_its_own(

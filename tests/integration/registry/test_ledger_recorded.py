@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.registry import ledger
+from evergreen.registry import champion_history, ledger
 from evergreen.registry.ledger_rights import is_ledger_protected
 from evergreen.settings import Settings
 from evergreen.store.connection.database import dispose_engines, get_engine
@@ -84,7 +84,7 @@ def now(mariadb: Database) -> datetime:
 
 
 def served(database: sa.Engine, at: datetime) -> int | None:
-    line = ledger.read_champions_at(database, at, "toy").get("toy")
+    line = champion_history.read_champions_at(database, at, "toy").get("toy")
     return line.to_version if line else None
 
 
@@ -133,8 +133,8 @@ def test_a_line_that_is_dated_back_changes_nobody_who_served(database: sa.Engine
     assert mine.since == mine.recorded_at
     assert served(database, MARCH + timedelta(days=1)) is None
     assert served(database, first.since) == 1
-    assert ledger.read_backdated_entries(database, MARCH + timedelta(days=1)) == [mine]
-    assert ledger.read_backdated_entries(database, mine.since) == []
+    assert champion_history.read_backdated_entries(database, MARCH + timedelta(days=1)) == [mine]
+    assert champion_history.read_backdated_entries(database, mine.since) == []
     ahead = promote(database, 8, at=mine.since + timedelta(days=300), former=7)
     assert ahead.misdated
     assert served(database, ahead.since) == 8
@@ -154,7 +154,7 @@ def test_a_ledger_of_before_works_and_says_that_it_is_not_protected(
     assert old.recorded_at is None
     assert not old.misdated
     assert served(database_of_before, MARCH) == 1
-    assert ledger.find_former_champion(database_of_before, "toy") is None
+    assert champion_history.find_former_champion(database_of_before, "toy") is None
     assert not is_ledger_protected(database_of_before)
     for _ in range(2):
         migrate_ledger(settings, mariadb)

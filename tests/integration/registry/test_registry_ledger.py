@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from evergreen.registry import ledger
+from evergreen.model.judging.verdict import Check, Verdict
+from evergreen.registry import champion_history, ledger
 from evergreen.store.connection.database import get_engine
 from evergreen.store.tables.migrations import apply_migrations
 
 AT = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=UTC)
+PASSED = Verdict("roc_auc", None, (Check("beats dummy", "passed", 0.9, 0.5, "better than a guess"),))
+FAILED = Verdict("roc_auc", None, (Check("beats dummy", "failed", 0.5, 0.9, "worse than a guess"),))
 
 
 @pytest.fixture
@@ -36,9 +39,11 @@ def record(database, **changes):
 
 
 def test_a_line_is_written_once_and_never_changed(database):
-    first = record(database, verdict={"passed": True})
-    again = record(database, reason="another", at=AT + timedelta(hours=1), verdict={"passed": False})
+    first = record(database, verdict=PASSED)
+    again = record(database, reason="another", at=AT + timedelta(hours=1), verdict=FAILED)
     assert again == first
+    assert again.verdict == PASSED
+    assert again.to_json()["verdict"] == PASSED.to_json()
     assert again.at == AT
     assert ledger.read_entries(database, "toy") == [first]
 
@@ -54,12 +59,12 @@ def test_newest_first_by_use_case_and_no_more_than_asked_for(database):
 def test_since_when_a_version_is_champion(database):
     record(database)
     record(database, to_version=2, from_version=1, at=AT + timedelta(days=1))
-    assert ledger.find_promotion_time(database, "toy", 1) == AT
+    assert champion_history.find_promotion_time(database, "toy", 1) == AT
     record(database, action="reject", to_version=1, at=AT + timedelta(days=2))
-    assert ledger.find_promotion_time(database, "toy", 1) == AT
+    assert champion_history.find_promotion_time(database, "toy", 1) == AT
     back = record(database, action="rollback", from_version=2, to_version=1, at=AT + timedelta(days=3))
-    assert ledger.find_promotion_time(database, "toy", 1) == back.at
-    assert ledger.find_promotion_time(database, "toy", 9) is None
+    assert champion_history.find_promotion_time(database, "toy", 1) == back.at
+    assert champion_history.find_promotion_time(database, "toy", 9) is None
 
 
 def test_what_does_not_fit_is_refused_and_not_cut(database):

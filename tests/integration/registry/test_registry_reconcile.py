@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from mlflow import MlflowClient
 
 from evergreen.errors import StoreError
-from evergreen.registry import ledger, reconcile
+from evergreen.registry import champion_history, ledger, reconcile
 from evergreen.registry.champion import CHAMPION_ALIAS, read_champion
 from evergreen.registry.lock import lock_use_case
-from evergreen.registry.models import set_champion
+from evergreen.registry.succession.aliases import set_champion
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.tables.migrations import apply_migrations
@@ -85,7 +85,7 @@ def test_an_alias_moved_by_hand_is_written_down_once(
     assert (line.action, line.actor) == ("external", "unknown, by hand in MLflow")
     assert "set to v1 in MLflow" in line.reason
     assert f"noticed at {line.at:%Y-%m-%d %H:%M:%S}" in line.reason
-    assert ledger.find_promotion_time(database, "toy", 1) == line.at
+    assert champion_history.find_promotion_time(database, "toy", 1) == line.at
     registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "3")
     assert noticed(settings) == (1, 3)
 
@@ -98,9 +98,9 @@ def test_a_removed_alias_is_written_down_and_so_is_its_return(
     assert noticed(settings) == (1, None)
     assert noticed(settings) is None
     removal = ledger.read_entries(database, "toy")[0]
-    assert ledger.read_champions_at(database, first.at)["toy"] == first
-    assert ledger.read_champions_at(database, removal.at) == {}
-    assert ledger.find_former_champion(database, "toy") == 1
+    assert champion_history.read_champions_at(database, first.at)["toy"] == first
+    assert champion_history.read_champions_at(database, removal.at) == {}
+    assert champion_history.find_former_champion(database, "toy") == 1
     registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "1")
     assert noticed(settings) == (None, 1)
 
@@ -132,7 +132,7 @@ def test_a_third_version_meanwhile_is_by_hand_all_the_same(
     write(database, 2, 1)
     registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "3")
     assert noticed(settings) == (1, 3)
-    assert ledger.find_former_champion(database, "toy") == 1
+    assert champion_history.find_former_champion(database, "toy") == 1
 
 
 def test_a_version_that_was_deleted_will_never_be_promoted(

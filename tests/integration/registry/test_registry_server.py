@@ -14,14 +14,10 @@ import pytest
 from evergreen.errors import RegistryError
 from evergreen.loop import monitor, train
 from evergreen.registry.champion import read_champion
-from evergreen.registry.models import (
-    delete_model_and_runs,
-    fetch_run_file,
-    load_model,
-    load_run_model,
-    read_version,
-    set_champion,
-)
+from evergreen.registry.models import fetch_run_file, load_model, load_run_model
+from evergreen.registry.succession.aliases import set_champion
+from evergreen.registry.succession.erasure import delete_model_and_runs
+from evergreen.registry.versions import read_version
 from evergreen.stack.processes.ports import LOOPBACK, find_free_port
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run
@@ -107,9 +103,9 @@ def test_asking_for_the_champion_needs_no_mlflow(server):
     program = (
         "import sys\n"
         "from evergreen.settings import Settings\n"
-        "from evergreen.registry.champion import champion\n"
+        "from evergreen.registry.champion import read_champion\n"
         "import evergreen.registry.models\n"
-        f"assert champion(Settings(mlflow_tracking_uri='{server}'), 'nobody') is None\n"
+        f"assert read_champion(Settings(mlflow_tracking_uri='{server}'), 'nobody') is None\n"
         "heavy = {'mlflow', 'catboost', 'pandas', 'sqlalchemy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -14,11 +14,12 @@ from mlflow import MlflowClient
 
 from evergreen.errors import NoChampion, RegistryError, SignatureMismatch
 from evergreen.loop.rollback import roll_back_champion
-from evergreen.registry import ledger, models
+from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import CHAMPION_ALIAS, read_champion
-from evergreen.registry.lock import lock_use_case
-from evergreen.registry.models import set_champion
+from evergreen.registry.succession import aliases
+from evergreen.registry.succession.aliases import set_champion
 from evergreen.store.connection.database import get_engine
+from support.champions import promote, read_actions, read_champion_version
 from support.command_line import CommandLine, Done, environment
 from support.serving_world import Service, World, register_models, running
 from support.waiting import eventually
@@ -35,69 +36,23 @@ def service(made: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield started
 
 
-@pytest.fixture
-def line_up(made: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Both versions were promoted one after the other; no address of a service is known."""
-    monkeypatch.setattr(made.settings, "service_urls", {})
-    with lock_use_case(get_engine(made.settings), "parcel"):  # the service compares the alias with the ledger
-        ledger.append_entry(
-            get_engine(made.settings),
-            use_case="parcel",
-            action="erase",
-            from_version=None,
-            to_version=None,
-            training_run_id=None,
-            actor="test",
-            reason="each test begins anew",
-        )
-        for version, former in zip(made.versions, [None, *made.versions], strict=False):
-            promote(made, version, former)
-    return made
-
-
-def promote(made: World, version: int, former: int | None) -> ledger.Entry:
-    line = ledger.append_entry(
-        get_engine(made.settings),
-        use_case="parcel",
-        action="promote",
-        from_version=former,
-        to_version=version,
-        training_run_id=None,
-        actor="gate",
-        reason="good",
-    )
-    set_champion(made.settings, "parcel", version, line.at)
-    return line
-
-
-def present(made: World) -> int | None:
-    found = read_champion(made.settings, "parcel")
-    return found.version if found else None
-
-
-def actions(made: World) -> list[str]:
-    """Since the test began, the oldest first."""
-    lines = ledger.read_entries(get_engine(made.settings), "parcel")
-    return [line.action for line in lines][::-1][
-        -len(ledger.read_champion_changes(get_engine(made.settings), "parcel")) :
-    ]
-
-
 def test_it_is_in_service_within_seconds_and_no_request_fails(line_up: World, service: Service) -> None:
     first, second = line_up.versions
     service.settle(second)
     line_up.settings.service_urls["parcel"] = service.url
     done = roll_back_champion(line_up.settings, "parcel", actor="ann", reason="complaints")
-    assert (done["from"], done["to"], done["actor"], done["reason"]) == (second, first, "ann", "complaints")
-    assert done["remark"] == ""
-    sys.stdout.write(f"\nin service {done['seconds']} s after the alias\n")
-    assert done["seconds"] < GENEROUS_SECONDS
+    assert (done.from_version, done.to_version) == (second, first)
+    assert (done.actor, done.reason) == ("ann", "complaints")
+    assert done.remark == ""
+    sys.stdout.write(f"\nin service {done.seconds} s after the alias\n")
+    assert done.seconds is not None
+    assert done.seconds < GENEROUS_SECONDS
     with service.client() as client:
         assert client.predict(line_up.rows(1)[0])["model_version"] == first
     began = time.monotonic()
     roll_back_champion(line_up.settings, "parcel", to=second)
     sys.stdout.write(f"and forth in {time.monotonic() - began:.1f} s, all told\n")
-    assert actions(line_up) == ["promote", "promote", "rollback", "rollback"]
+    assert read_actions(line_up) == ["promote", "promote", "rollback", "rollback"]
 
 
 def test_the_service_notices_a_champion_set_by_hand(line_up: World, service: Service) -> None:
@@ -105,7 +60,7 @@ def test_the_service_notices_a_champion_set_by_hand(line_up: World, service: Ser
     service.settle(second)
     client = MlflowClient(line_up.settings.mlflow_tracking_uri, line_up.settings.mlflow_tracking_uri)
     client.set_registered_model_alias("parcel", CHAMPION_ALIAS, str(first))
-    eventually(lambda: actions(line_up) == ["promote", "promote", "external"], 20)
+    eventually(lambda: read_actions(line_up) == ["promote", "promote", "external"], 20)
     line = ledger.read_entries(get_engine(line_up.settings), "parcel")[0]
     assert (line.from_version, line.to_version, line.actor) == (second, first, "unknown, by hand in MLflow")
     service.settle(first)
@@ -114,33 +69,33 @@ def test_the_service_notices_a_champion_set_by_hand(line_up: World, service: Ser
 def test_a_service_that_is_down_is_only_a_remark(line_up: World) -> None:
     second = line_up.versions[1]
     done = roll_back_champion(line_up.settings, "parcel")
-    assert done["seconds"] is None
-    assert "address is not known" in done["remark"]
+    assert done.seconds is None
+    assert "address is not known" in done.remark
     line_up.settings.service_urls["parcel"] = "http://127.0.0.1:1"
     done = roll_back_champion(line_up.settings, "parcel", to=second)
-    assert done["seconds"] is None
-    assert "does not answer" in done["remark"]
-    assert present(line_up) == second
+    assert done.seconds is None
+    assert "does not answer" in done.remark
+    assert read_champion_version(line_up) == second
 
 
 def test_it_goes_back_and_not_forth(line_up: World) -> None:
     roll_back_champion(line_up.settings, "parcel")
     with pytest.raises(NoChampion, match="no former champion"):
         roll_back_champion(line_up.settings, "parcel")
-    assert present(line_up) == line_up.versions[0]
+    assert read_champion_version(line_up) == line_up.versions[0]
 
 
 def test_what_is_champion_already_is_no_rollback(line_up: World) -> None:
     with pytest.raises(RegistryError, match="is champion already: there is nothing to roll back"):
         roll_back_champion(line_up.settings, "parcel", to=line_up.versions[1])
-    assert actions(line_up) == ["promote", "promote"]
+    assert read_actions(line_up) == ["promote", "promote"]
 
 
 def test_who_was_never_champion_is_refused(line_up: World) -> None:
     with pytest.raises(RegistryError, match="version 99 of parcel has never been champion") as refused:
         roll_back_champion(line_up.settings, "parcel", to=99)
     assert "roll back to one that has been: 1, 2" in refused.value.hint
-    assert present(line_up) == line_up.versions[1]
+    assert read_champion_version(line_up) == line_up.versions[1]
 
 
 def test_a_model_that_no_longer_fits_or_loads_is_refused(line_up: World, tmp_path: Path) -> None:
@@ -159,7 +114,7 @@ def test_a_model_that_no_longer_fits_or_loads_is_refused(line_up: World, tmp_pat
     with pytest.raises(RegistryError, match="is not a CatBoost model"):
         roll_back_champion(line_up.settings, "parcel", to=lost)
     assert ledger.read_entries(get_engine(line_up.settings), "parcel") == before
-    assert present(line_up) == second
+    assert read_champion_version(line_up) == second
 
 
 class Killed(BaseException):
@@ -178,13 +133,13 @@ def test_a_rollback_that_was_killed_is_finished_by_the_next(
         raise Killed
 
     with monkeypatch.context() as fault:
-        fault.setattr(models, "set_champion", deadly)
+        fault.setattr(aliases, "set_champion", deadly)
         with pytest.raises(Killed):
             roll_back_champion(line_up.settings, "parcel", actor="ann", reason="complaints")
-    assert present(line_up) == (first if after else second)
+    assert read_champion_version(line_up) == (first if after else second)
     done = roll_back_champion(line_up.settings, "parcel", to=first if after else None, actor="bob")
-    assert (done["to"], done["actor"]) == (first, "ann")
-    assert actions(line_up) == ["promote", "promote", "rollback"]
+    assert (done.to_version, done.actor) == (first, "ann")
+    assert read_actions(line_up) == ["promote", "promote", "rollback"]
     found = read_champion(line_up.settings, "parcel")
     assert found is not None
     assert found.promoted_at == ledger.read_entries(get_engine(line_up.settings), "parcel")[0].at
@@ -204,9 +159,9 @@ def test_a_promotion_that_was_cut_short_can_be_withdrawn(line_up: World) -> None
         reason="killed before the alias",
     )
     done = roll_back_champion(line_up.settings, "parcel", to=first)
-    assert (done["from"], done["to"]) == (second, first)
-    assert present(line_up) == first
-    line = ledger.find_last_change(get_engine(line_up.settings), "parcel")
+    assert (done.from_version, done.to_version) == (second, first)
+    assert read_champion_version(line_up) == first
+    line = champion_history.find_last_change(get_engine(line_up.settings), "parcel")
     assert line is not None
     assert line.to_version == first
 
@@ -215,8 +170,8 @@ def test_a_removed_champion_comes_back(line_up: World) -> None:
     client = MlflowClient(line_up.settings.mlflow_tracking_uri, line_up.settings.mlflow_tracking_uri)
     client.delete_registered_model_alias("parcel", CHAMPION_ALIAS)
     done = roll_back_champion(line_up.settings, "parcel")
-    assert (done["from"], done["to"]) == (None, line_up.versions[1])
-    assert actions(line_up) == ["promote", "promote", "external", "rollback"]
+    assert (done.from_version, done.to_version) == (None, line_up.versions[1])
+    assert read_actions(line_up) == ["promote", "promote", "external", "rollback"]
 
 
 @pytest.fixture
@@ -288,4 +243,4 @@ def test_the_ledger_notices_a_change_by_hand_and_shows_what_it_can(
     client = MlflowClient(line_up.settings.mlflow_tracking_uri, line_up.settings.mlflow_tracking_uri)
     client.set_registered_model_alias("parcel", CHAMPION_ALIAS, str(line_up.versions[0]))
     assert "by hand in MLflow" in typed("ledger", "parcel").stdout
-    assert actions(line_up) == ["promote", "promote", "external"]
+    assert read_actions(line_up) == ["promote", "promote", "external"]

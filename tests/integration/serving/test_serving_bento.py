@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evergreen.registry.models import set_champion
+from evergreen.registry.succession.aliases import set_champion
 from evergreen.serving.http.examples import draw_requests
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import count_predictions

@@ -12,7 +12,8 @@ from evergreen.errors import NoChampion, ServingError, SourceError, ValidationFa
 from evergreen.loop.score import score_file
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import predict_rows
-from evergreen.registry.models import load_model, set_champion
+from evergreen.registry.models import load_model
+from evergreen.registry.succession.aliases import set_champion
 from evergreen.usecases import load_use_case
 from support.serving_world import World, register_models
 

@@ -14,15 +14,13 @@ from evergreen.demo.service import refuse_outdated_service
 from evergreen.errors import DemoError, NoChampion, RegistryError, ServingError, SignatureMismatch
 from evergreen.loop import deploy
 from evergreen.loop.rollback import roll_back_champion
-from evergreen.registry import ledger
+from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import CHAMPION_ALIAS
 from evergreen.registry.lock import lock_use_case
-from evergreen.registry.models import (
-    delete_model_and_runs,
-    read_version,
-    register_model_version,
-    set_champion,
-)
+from evergreen.registry.models import register_model_version
+from evergreen.registry.succession.aliases import set_champion
+from evergreen.registry.succession.erasure import delete_model_and_runs
+from evergreen.registry.versions import read_version
 from evergreen.stack.overview import build_overview, is_use_case_healthy
 from evergreen.stack.restart import require_model_after_restart
 from evergreen.store.connection.database import get_engine
@@ -117,7 +115,7 @@ def test_a_widened_maximum_makes_the_service_lag_and_deploy_blames_nobody_else(
         deploy.run_deploy(made.settings, "parcel")
     assert "evergreen restart parcel" in caught.value.hint
     assert "docker compose restart service-parcel" in caught.value.hint
-    changes = ledger.read_champion_changes(get_engine(made.settings), "parcel")
+    changes = champion_history.read_champion_changes(get_engine(made.settings), "parcel")
     assert [line.action for line in changes] == ["promote"]  # no rollback of a champion at no fault
     with pytest.raises(DemoError, match=f"holds an older declaration .*now {now}") as refused:
         refuse_outdated_service(made.settings, wider)
@@ -176,7 +174,7 @@ def test_a_champion_that_was_removed_by_hand_is_told_with_the_way_back(
     # Whoever noticed it, the way back is the same.
     eventually(lambda: build_overview(made.settings, made.use_case)["champion"]["noticed_at"] is not None)
     assert build_overview(made.settings, made.use_case)["champion"]["last_version"] == promoted
-    assert roll_back_champion(made.settings, "parcel")["to"] == promoted
+    assert roll_back_champion(made.settings, "parcel").to_version == promoted
     assert is_use_case_healthy(build_overview(made.settings, made.use_case))
 
 

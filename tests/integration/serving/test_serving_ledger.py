@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from evergreen.registry import ledger
+from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import CHAMPION_ALIAS
 from evergreen.registry.lock import lock_use_case
-from evergreen.registry.models import set_champion
+from evergreen.registry.succession.aliases import set_champion
 from evergreen.store.connection.database import get_engine
 from support.serving_world import Service, World, register_models, running
 from support.waiting import eventually
@@ -54,7 +54,7 @@ def by_hand(made: World, version: int | None) -> None:
 
 
 def changes(made: World) -> list[tuple[str, int | None, int | None]]:
-    lines = ledger.read_champion_changes(get_engine(made.settings), "parcel")
+    lines = champion_history.read_champion_changes(get_engine(made.settings), "parcel")
     return [(line.action, line.from_version, line.to_version) for line in lines]
 
 

@@ -12,8 +12,9 @@ import pytest
 from evergreen.errors import ServingError
 from evergreen.ingest.loading.load import load_parts
 from evergreen.loop import deploy, score
-from evergreen.registry import ledger, models
+from evergreen.registry import champion_history, ledger, models
 from evergreen.registry.champion import read_champion
+from evergreen.registry.succession import aliases
 from evergreen.serving.client import ServiceClient
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import read_predictions
@@ -60,7 +61,7 @@ def bad(version: int) -> dict[str, Any]:
 
 def rollbacks(made: World) -> list[ledger.Entry]:
     """Since the test began."""
-    lines = ledger.read_champion_changes(get_engine(made.settings), "parcel")
+    lines = champion_history.read_champion_changes(get_engine(made.settings), "parcel")
     return [line for line in lines if line.action == "rollback"]
 
 
@@ -122,7 +123,7 @@ def test_a_rollback_that_is_killed_leaves_its_line_and_is_completed(
         raise Killed
 
     with monkeypatch.context() as fault:
-        fault.setattr(models, "set_champion", deadly)
+        fault.setattr(aliases, "set_champion", deadly)
         with pytest.raises(Killed):
             deploy.finalize_deployment(made.settings, "parcel", bad(second))
     assert champion_of(made) == second

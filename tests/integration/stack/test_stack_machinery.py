@@ -237,7 +237,7 @@ def test_a_service_appears_while_the_stack_runs_and_its_failure_spoils_nothing(h
 def test_the_foreground_ends_with_sigterm_and_with_sigkill(home: Path) -> None:
     code = (
         "from evergreen.stack import lifecycle; from pathlib import Path\n"
-        f"lifecycle.run_foreground(Path({str(home)!r}), plan={PLAN!r})"
+        f"lifecycle.run_stack_in_foreground(Path({str(home)!r}), plan={PLAN!r})"
     )
     for number, expected in ((signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)):
         foreground = subprocess.Popen([sys.executable, "-c", code])

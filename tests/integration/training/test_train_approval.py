@@ -89,7 +89,7 @@ def test_a_version_that_was_denied_stays_out_for_good(asked):
         "the first answer stands"
     )
     assert actions(asked) == ["deny"]
-    assert explain_verdict(asked, "toy", 1)["outcome"] == "denied"
+    assert explain_verdict(asked, "toy", 1).to_json()["outcome"] == "denied"
     with pytest.raises(TrainingError, match="no version of toy waits"):
         find_run_to_approve(asked, "toy")
 
@@ -135,7 +135,7 @@ def test_what_the_gate_rejected_is_not_a_question(asked):
     assert aliases(asked) == {}
     with pytest.raises(TrainingError, match="did not pass the gate: approval cannot let it in"):
         answer_approval(asked, outcome["training_run"], approved=True, actor="ada@desk")
-    told = explain_verdict(asked, "toy", 1)
+    told = explain_verdict(asked, "toy", 1).to_json()
     assert told["outcome"] == "rejected"
     assert [check["name"] for check in told["checks"] if not check["passed"]] == ["beats linear"]
 

@@ -14,8 +14,9 @@ from mlflow import MlflowClient
 from evergreen.errors import SettingsError
 from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import train
-from evergreen.registry import ledger, models
+from evergreen.registry import ledger
 from evergreen.registry.champion import read_champion
+from evergreen.registry.succession import aliases
 from evergreen.store.connection.database import get_engine
 from evergreen.store.history import recorded_set
 from evergreen.store.history.training_set import read_training_set
@@ -135,7 +136,7 @@ def test_a_version_that_never_became_champion_is_not_called_promoted(toy_store, 
         raise Killed
 
     with monkeypatch.context() as fault:
-        fault.setattr(models, "set_champion", deadly)
+        fault.setattr(aliases, "set_champion", deadly)
         with pytest.raises(Killed):
             train.promote_candidate(toy_store, first)
     second = train.run_train(toy_store, "toy", AS_OF + timedelta(hours=1))

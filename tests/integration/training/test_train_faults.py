@@ -13,8 +13,10 @@ from mlflow import MlflowClient
 
 from evergreen.loop import train
 from evergreen.model import reference_profile
-from evergreen.registry import ledger, models, promotion
+from evergreen.registry import ledger, models, versions
 from evergreen.registry.champion import read_champion
+from evergreen.registry.lock import lock_use_case
+from evergreen.registry.succession import aliases
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run
 from evergreen.training.tracking import training_runs, trials
@@ -29,19 +31,19 @@ class Killed(BaseException):
 SIDE_EFFECTS = [
     (training_runs, "begin_run"),
     (trials, "log_trials"),
-    (training_runs, "_dataset"),
+    (training_runs, "_build_dataset"),
     (training_runs, "_log_files"),
     (training_runs, "_log_model"),
     (training_runs, "log_run"),
     (models, "_ensure_registered_model"),
     (models, "register_model_version"),
     (training_runs, "write_page"),
-    (models, "set_challenger"),
+    (aliases, "set_challenger"),
     (reference_profile, "save_reference_profile"),
     (ledger, "append_entry"),
-    (models, "set_champion"),
-    (models, "tag_version"),
-    (models, "remove_challenger"),
+    (aliases, "set_champion"),
+    (versions, "tag_version"),
+    (aliases, "remove_challenger"),
     (training_run, "update_training_run"),
 ]
 
@@ -102,7 +104,7 @@ def test_a_kill_and_a_rerun_are_one_training(toy_store, monkeypatch, module, nam
 @pytest.mark.parametrize("call", range(2, 7))
 def test_a_kill_after_each_change_of_the_runs_own_row(toy_store, monkeypatch, call):
     with monkeypatch.context() as fault:
-        kill(fault, training_run, "update", after=False, call=call)
+        kill(fault, training_run, "update_training_run", after=False, call=call)
         with pytest.raises(Killed):
             train.run_train(toy_store, "toy", AS_OF)
     assert_one_clean_training(toy_store, train.run_train(toy_store, "toy", AS_OF))
@@ -128,7 +130,7 @@ def test_a_champion_replaced_before_the_rerun_stays_replaced(toy_store, monkeypa
     for step in (train.tune_model, train.evaluate_candidate, train.apply_gate, train.register_candidate):
         step(toy_store, first)
     with monkeypatch.context() as fault:
-        kill(fault, models, "set_champion", after=True)
+        kill(fault, aliases, "set_champion", after=True)
         with pytest.raises(Killed):
             train.promote_candidate(toy_store, first)
     second = train.run_train(toy_store, "toy", AS_OF + timedelta(hours=1))
@@ -148,13 +150,13 @@ def test_trainings_of_one_use_case_wait_for_each_other_and_others_do_not(toy_sto
     inside, order = threading.Event(), []
 
     def other():
-        with promotion.lock_use_case(database, "toy"):
+        with lock_use_case(database, "toy"):
             order.append("other")
 
-    with promotion.lock_use_case(database, "toy"):
+    with lock_use_case(database, "toy"):
         waiting = threading.Thread(target=other)
         waiting.start()
-        with promotion.lock_use_case(database, "another_use_case_with_quite_a_long_name_indeed"):
+        with lock_use_case(database, "another_use_case_with_quite_a_long_name_indeed"):
             inside.wait(0.3)
         order.append("first")
     waiting.join(10)

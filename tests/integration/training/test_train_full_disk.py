@@ -46,7 +46,7 @@ ATTEMPTS = """
     for size in sizes:
         subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
         try:
-            told.append(train.run(load_settings(), "toy", datetime(2026, 7, 1, tzinfo=UTC)))
+            told.append(train.run_train(load_settings(), "toy", datetime(2026, 7, 1, tzinfo=UTC)))
         except RegistryError as error:
             told.append(str(error))
     shutil.copytree(disk, f"{disk}-kept")

@@ -48,7 +48,8 @@ NURSERY = """
     import catboost, matplotlib.pyplot, mlflow.catboost, optuna, pandas, scipy.sparse, sklearn.pipeline
     from evergreen.ingest import provenance
     from evergreen.loop import train
-    from evergreen.registry import models, promotion
+    from evergreen.registry import models
+    from evergreen.registry.succession import candidates
     from evergreen.settings import load_settings
     from evergreen.store.history import training_set
     from evergreen.store.records import training_run

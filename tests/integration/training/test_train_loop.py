@@ -17,9 +17,10 @@ from evergreen.loop import train
 from evergreen.model import reference_profile
 from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
-from evergreen.registry import ledger
+from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import read_champion
-from evergreen.registry.models import delete_model_and_runs, load_model, load_run_model
+from evergreen.registry.models import load_model, load_run_model
+from evergreen.registry.succession.erasure import delete_model_and_runs
 from evergreen.store.connection.database import get_engine
 from evergreen.store.history.training_set import read_training_set
 from evergreen.store.records import training_run
@@ -55,9 +56,9 @@ def test_a_first_training_makes_a_champion_with_everything_that_belongs_to_it(
     assert found.version == 1
     [line] = ledger.read_entries(database, "toy")
     assert (line.action, line.from_version, line.to_version) == ("promote", None, 1)
-    assert line.at == found.promoted_at == ledger.find_promotion_time(database, "toy", 1)
+    assert line.at == found.promoted_at == champion_history.find_promotion_time(database, "toy", 1)
     assert line.reason == outcome["reason"]
-    assert line.verdict["passed"] is True
+    assert line.verdict.passed is True
 
     run = client.get_run(found.run_id)
     assert run.data.params["depth"]

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from evergreen.loop import train
-from evergreen.registry import models
+from evergreen.registry.succession import aliases
 from evergreen.stack.processes.ports import LOOPBACK, find_free_port
 from evergreen.training.tracking import training_runs, trials
 from support.own_servers import start_guarded, stop
@@ -117,7 +117,7 @@ def outage(monkeypatch, server):
 
 def test_an_outage_in_the_search_and_one_between_ledger_and_alias(settings, outage, caplog):
     outage(trials, "log_trials", after=True)
-    outage(models, "set_champion")
+    outage(aliases, "set_champion")
     with caplog.at_level(logging.WARNING, logger="evergreen"):
         outcome = train.run_train(settings, "toy", AS_OF)
     assert "the trial is not shown in MLflow yet: MLflow does not answer" in caplog.text

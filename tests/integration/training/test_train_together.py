@@ -12,12 +12,12 @@ import pytest
 
 from evergreen.errors import TrainingError
 from evergreen.loop import train
-from evergreen.registry import ledger
+from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run
-from evergreen.training import turns
+from evergreen.training import training_lock
 from evergreen.training.tracking import trials
 from support.toy_training import (
     assert_one_clean_training,
@@ -78,7 +78,8 @@ def test_trainings_as_of_two_moments_follow_each_other(declared, both, caplog):
         each["training_run"]: "promote" if each["promoted"] else "reject" for each in (one, other)
     }
     assert len(lines) == 2
-    found, change = read_champion(declared, "toy"), ledger.find_last_change(get_engine(declared), "toy")
+    found = read_champion(declared, "toy")
+    change = champion_history.find_last_change(get_engine(declared), "toy")
     assert found is not None
     assert change is not None
     assert (found.version, found.promoted_at) == (change.to_version, change.at)
@@ -90,15 +91,19 @@ def test_who_does_not_wait_any_longer_is_told_who_is_at_work(declared):
     other = train.prepare_training_set(declared, "toy", AS_OF)["training_run"]
     mine = train.prepare_training_set(declared, "toy", AS_OF + timedelta(hours=1))["training_run"]
     with (
-        turns.hold_training_lock(database, training_run.get_training_run(database, other)),
+        training_lock.hold_training_lock(database, training_run.get_training_run(database, other)),
         pytest.raises(
             TrainingError, match=f"toy is being trained already: training run {other} as of"
         ) as told,
-        turns.hold_training_lock(database, training_run.get_training_run(database, mine), wait_seconds=1),
+        training_lock.hold_training_lock(
+            database, training_run.get_training_run(database, mine), wait_seconds=1
+        ),
     ):
         pass
     assert "then run this training again" in told.value.hint
-    with turns.hold_training_lock(database, training_run.get_training_run(database, mine), wait_seconds=1):
+    with training_lock.hold_training_lock(
+        database, training_run.get_training_run(database, mine), wait_seconds=1
+    ):
         pass  # it is free again
 
 
@@ -132,7 +137,7 @@ def test_a_worker_that_shows_a_trial_is_not_taken_for_a_killed_one(declared, mon
     declare(declared, "tuning=replace(USE_CASE.tuning, workers=2)")
     database = get_engine(declared)
     training = train.prepare_training_set(declared, "toy", AS_OF)["training_run"]
-    inside, real, beside = threading.Event(), trials._metrics, []
+    inside, real, beside = threading.Event(), trials._list_metrics, []
 
     def the_other_waits_or_is_done():
         with database.connect() as connection:
@@ -141,12 +146,12 @@ def test_a_worker_that_shows_a_trial_is_not_taken_for_a_killed_one(declared, mon
             return any(waits or share.done() for share in beside)
 
     def slow(*args):
-        monkeypatch.setattr(trials, "_metrics", real)
+        monkeypatch.setattr(trials, "_list_metrics", real)
         inside.set()
         eventually(the_other_waits_or_is_done)
         return real(*args)
 
-    monkeypatch.setattr(trials, "_metrics", slow)
+    monkeypatch.setattr(trials, "_list_metrics", slow)
     with ThreadPoolExecutor(2) as pool:
         one = pool.submit(train.run_search_share, declared, training, 0)
         eventually(inside.is_set)

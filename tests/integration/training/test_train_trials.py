@@ -9,7 +9,7 @@ import pytest
 from evergreen.errors import RegistryUnreachable
 from evergreen.registry.connection import create_mlflow_client
 from evergreen.settings import Settings
-from evergreen.training.search.search_result import Trial
+from evergreen.training.search.trial import LossCurve, Trial
 from evergreen.training.tracking import training_runs, trials
 from evergreen.training.tracking.trials import log_trials
 from support.toy_training import mlflow_runs
@@ -27,7 +27,7 @@ def parent(settings):
 
 
 def trial(number, state="complete", loss=0.5, worker=0):
-    curve = {"trees": [1, 2], "train": [0.6, 0.4], "validation": [0.7, loss or 0.6]}
+    curve = LossCurve([1, 2], [0.6, 0.4], [0.7, loss or 0.6])
     return Trial(number, worker, state, {"depth": number}, 2, loss, 0.25, 1_000.0 + number, None, curve)
 
 

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import train
 from evergreen.loop.explain import explain_verdict
+from evergreen.model.judging.verdict import Verdict
 from evergreen.registry import ledger
 from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
@@ -56,7 +57,7 @@ def test_a_feature_that_tells_the_answer_is_named_wherever_the_verdict_is(
     [line] = ledger.read_entries(get_engine(toy_store), "toy")
     assert line.warnings == (warning,)
     assert line.reason == outcome["gate"]["summary"]
-    told = explain_verdict(toy_store, "toy", 1)
+    told = explain_verdict(toy_store, "toy", 1).to_json()
     assert told["warnings"] == [warning]
     assert {check["name"] for check in told["checks"] if check["result"] == "warning"} == {"leakage"}
     client = MlflowClient(toy_store.mlflow_tracking_uri, toy_store.mlflow_tracking_uri)
@@ -140,9 +141,9 @@ def test_a_verdict_of_before_there_were_warnings_is_explained(toy_store: Setting
         mlflow_run_id="0" * 32,
         actor="gate",
         reason=verdict["summary"],
-        verdict=verdict,
+        verdict=Verdict.from_json(verdict),
     )
-    told = explain_verdict(toy_store, "toy", 7)
+    told = explain_verdict(toy_store, "toy", 7).to_json()
     assert [check["result"] for check in told["checks"]] == ["passed", "failed"]
     assert (told["passed"], told["summary"], told["warnings"]) == (False, "rejected: it is too slow", [])
     assert json.loads(json.dumps(told)) == told

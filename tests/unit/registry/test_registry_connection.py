@@ -14,7 +14,7 @@ import pytest
 from evergreen.errors import NoChampion, RegistryError, RegistryUnreachable
 from evergreen.registry.champion import Champion, read_champion, require_champion
 from evergreen.registry.connection import uses_http
-from evergreen.registry.models import has_version
+from evergreen.registry.versions import has_version
 from evergreen.settings import Settings
 from evergreen.training.tracking.training_runs import read_run_tags
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("airflow", "mlflow", "sklearn", "optuna", "pandera", "matplotlib", "locust")
+HEAVY = ("airflow", "mlflow", "sklearn", "optuna", "matplotlib", "locust")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-Evaluation = dict[str, Any]
+from evergreen.training.judge.evaluation import Evaluation
 
 
 def slice_figures(difference: float | None, ratio: float | None) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def duel() -> Callable[..., Evaluation]:
             return [slice_figures(figures.get("difference", 0.0), figures.get("ratio", 1.0))]
 
         mine = own or {}
-        made: Evaluation = {
+        document: dict[str, Any] = {
             "candidate": metrics(candidate, own),
             "champion": None if champion is None else metrics(champion, champions),
             "linear": {"accuracy": linear},
@@ -69,11 +69,11 @@ def duel() -> Callable[..., Evaluation]:
             "replay": None,
         }
         if champions is not None:
-            made["champion_slices"] = slices(champions)
-            made["champion_footprint"] = {
+            document["champion_slices"] = slices(champions)
+            document["champion_footprint"] = {
                 "size_bytes": champions.get("mb", 0.1) * 1e6,
                 "latency_ms": champions.get("ms", 0.1),
             }
-        return {**made, **more}
+        return Evaluation.from_json({**document, **more})
 
     return make

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from evergreen.model.judging.verdict import Verdict
+from evergreen.training.judge.evaluation import Evaluation
 from evergreen.training.judge.gate import judge_candidate
 from evergreen.usecase import Floor, Gate, Slice
 
@@ -34,7 +35,7 @@ def judged(use_case, value, champion=None, *, linear=None, dummy=None, share=1.0
         "replay": None,
         **more,
     }
-    return judge_candidate(use_case, evaluation)
+    return judge_candidate(use_case, Evaluation.from_json(evaluation))
 
 
 def failed(verdict):

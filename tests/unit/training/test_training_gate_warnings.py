@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from evergreen.training.judge.evaluation import Evaluation
 from evergreen.training.judge.gate import judge_candidate
 from evergreen.usecase import Floor, Gate, Slice
 
@@ -192,9 +193,9 @@ def test_a_limit_that_holds_passes_however_good_the_champion_is(limited, duel):
 
 
 def test_figures_that_an_evaluation_of_before_does_not_have_excuse_nothing(limited, duel):
-    evaluation = duel(0.8, 0.7, own=BROKEN)
-    evaluation["champion"]["calibration_error"] = 0.07
-    verdict = judge_candidate(limited(), evaluation)
+    document = duel(0.8, 0.7, own=BROKEN).to_json()
+    document["champion"]["calibration_error"] = 0.07
+    verdict = judge_candidate(limited(), Evaluation.from_json(document))
     assert results(verdict) == {
         "calibration": "warning",
         **dict.fromkeys(["slices of segment", "size", "latency"], "failed"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from evergreen.training.judge.evaluation import Evaluation
 from evergreen.training.judge.gate import judge_candidate
 from evergreen.training.judge.leakage import warn_of_leakage
 from evergreen.usecase import Gate
@@ -20,11 +21,13 @@ def evaluation(metric, value, *, guess=0.5, rows=100, right=0.5, importance=IMPO
         "dummy": {"accuracy": right, metric: guess},
         "holdout_rows": rows,
         "importance": importance,
+        "size_bytes": 1_000,
+        "latency_ms": 0.1,
     }
 
 
 def warning(use_case, gate, figures):
-    return warn_of_leakage(replace(use_case, gate=Gate(metric=gate)), figures)
+    return warn_of_leakage(replace(use_case, gate=Gate(metric=gate)), Evaluation.from_json(figures))
 
 
 @pytest.mark.parametrize(("value", "warned"), [(1.0, True), (0.995, True), (0.9949, False), (0.5, False)])
@@ -106,7 +109,7 @@ def test_numbers_are_looked_at_by_r2(toy_use_case, gate, value, rows, warned):
         gate=Gate(metric=gate),
     )
     figures = evaluation("r2", value, guess=-0.01, rows=rows)
-    assert (warn_of_leakage(number, figures) is not None) is warned
+    assert (warn_of_leakage(number, Evaluation.from_json(figures)) is not None) is warned
 
 
 def test_what_was_not_measured_is_not_warned_of(toy_use_case):

@@ -13,8 +13,10 @@ from optuna.trial import TrialState
 from evergreen.errors import StoreUnreachable, TrainingError
 from evergreen.training.data.split import Cut
 from evergreen.training.fit.fitting import Machine
-from evergreen.training.search.search_result import build_search_result, list_trials
-from evergreen.training.search.worker import count_worker_trials, create_sampler, run_trials
+from evergreen.training.search.samplers import create_sampler
+from evergreen.training.search.search_result import build_search_result
+from evergreen.training.search.trial import list_trials
+from evergreen.training.search.worker import count_worker_trials, run_trials
 from evergreen.usecase import Between, OneOf
 
 
@@ -31,7 +33,7 @@ def searched(toy_use_case, toy_columns):
     def run(use_case=toy_use_case, study=None, label=label, **options):
         study = study or optuna.create_study(pruner=optuna.pruners.NopPruner())
         run_trials(study, use_case, columns, label, Cut(~last, last), machine=Machine(1), **options)
-        return study, build_search_result(study, use_case)
+        return study, build_search_result(study, use_case).to_json()
 
     return run
 

@@ -87,6 +87,12 @@ def test_a_number_with_allowed_values_is_refused() -> None:
         Feature("age", "int", "Age", allowed=("1", "2"))
 
 
+@pytest.mark.parametrize("limit", [{"minimum": 0}, {"maximum": 9}])
+def test_a_category_with_a_minimum_or_maximum_is_refused(limit: dict[str, float]) -> None:
+    with pytest.raises(UseCaseError, match="has a minimum or maximum"):
+        Feature("segment", "category", "", **limit)
+
+
 def test_an_on_demand_feature_documents_itself() -> None:
     feature = OnDemandFeature(twice)
     assert (feature.name, feature.inputs, feature.meaning) == ("twice", ("age",), "Twice the age.")

@@ -184,8 +184,8 @@ def test_a_date_beyond_every_calendar_is_refused() -> None:
     ]
 
 
-def test_pandera_leaves_pyarrows_time_zones_alone() -> None:
-    """Its import sets PYARROW_IGNORE_TIMEZONE, by which 10:00 in Lima becomes 10:00 UTC."""
+def test_validation_leaves_pyarrows_time_zones_alone() -> None:
+    """Libraries for Spark set PYARROW_IGNORE_TIMEZONE, by which 10:00 in Lima becomes 10:00 UTC."""
     importlib.import_module("evergreen.validation.domains")
     assert "PYARROW_IGNORE_TIMEZONE" not in os.environ
     lima = datetime(2026, 11, 21, 10, tzinfo=timezone(timedelta(hours=-5)))

@@ -30,11 +30,11 @@ def test_repeats_are_values_of_several_rows(
             if value is not None:
                 holders[value].add(row)
     shared = {value: rows for value, rows in holders.items() if len(rows) > 1}
-    count, examples = repeats.found(3)
+    count, examples = repeats.count_repeats(3)
     assert count == sum(map(len, shared.values()))
     assert len(examples) == min(3, len(shared))
     assert set(examples) <= set(shared)
-    assert repeats.found(3)[0] == count  # asking changes nothing
+    assert repeats.count_repeats(3)[0] == count  # asking changes nothing
 
 
 def test_an_identity_is_the_keys_and_the_time() -> None:

@@ -1,4 +1,4 @@
-"""Which format a file has, and its rows in batches."""
+"""The rows of a file in batches, whatever its format: CSV, JSON lines or Parquet, declared or detected."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ _HEAD = 1 << 16
 def read_file_batches(
     content: Content, source: FileSource, batch_rows: int, batch_bytes: int
 ) -> Generator[pa.Table, None, None]:
-    """The file's rows with its columns; first of all a batch without rows.
+    """The rows of a file as batches with its columns; the first batch has no rows.
 
-    What the source does not declare is detected. Raises SourceUnreadable for content that is empty, broken,
-    not what its name says, or changed meanwhile; SettingsError for a declaration that nothing can be.
+    Format, compression, encoding and delimiter are detected where the source does not declare them.
+    `batch_rows` and `batch_bytes` limit batches of Parquet. Raises SourceUnreadable for content that is
+    empty, broken, of another format than its name says, or changed while it was read; SettingsError for an
+    unknown format, compression, encoding or delimiter in the declaration.
     """
     if content.size == 0:
         raise SourceUnreadable(f"{content.name} is empty", hint="give a file with a header line and rows")
@@ -42,6 +44,7 @@ def read_file_batches(
 
 
 def _get_declared_format(source: FileSource, content: Content) -> str:
+    """The declared format, "" for "auto". Raises SettingsError for an unknown one."""
     if source.format not in ("auto", "csv", "parquet", "jsonl"):
         raise SettingsError(
             f"the source {content.name} declares the format {source.format!r}",
@@ -51,6 +54,7 @@ def _get_declared_format(source: FileSource, content: Content) -> str:
 
 
 def _detect_format(name: str, open_file: Callable[[], BinaryIO]) -> str:
+    """The format by the file's first bytes and its name. Raises SourceUnreadable for an HTML page."""
     with open_file() as stream:
         head = stream.read(_HEAD)
     inner = strip_compression_suffix(name.partition("?")[0])
@@ -67,6 +71,7 @@ def _detect_format(name: str, open_file: Callable[[], BinaryIO]) -> str:
 
 
 def _is_object(start: bytes) -> bool:
+    """Whether the first line is a JSON object."""
     try:
         return isinstance(json.loads(start.partition(b"\n")[0]), dict)
     except ValueError:

@@ -13,35 +13,38 @@ from evergreen.errors import SourceUnreadable
 from evergreen.sources.files.column_names import check_column_names
 from evergreen.sources.files.parquet_sizes import BUFFER, ReadPlan, estimate_row_sizes, plan_row_group
 
-# No row may be larger than so many batches.
+# No row may have more bytes than so many batches.
 _ROW_BATCHES = 2
 
 
 def read_batches(
     name: str, open_file: Callable[[], BinaryIO], batch_rows: int, batch_bytes: int
 ) -> Generator[pa.Table, None, None]:
-    """The rows with their types, categories as their values; first of all a batch without rows.
+    """The rows of a file as batches, with their types and the values of categories; the first batch has no
+    rows.
 
-    A few bytes of a Parquet file can stand for gigabytes: a text is written once and referred to by every
-    row. So the number of rows that are decoded at once follows from what they may become.
+    A few bytes of a Parquet file can become gigabytes, because a text is written once and referred to by
+    every row. So the number of rows that are decoded together depends on the size that they may have
+    (`ReadPlan`).
 
-    Raises SourceUnreadable for what is broken, and for a row of more than two times `batch_bytes`.
+    Raises SourceUnreadable for a broken file, and for a row of more than twice `batch_bytes`.
     """
     with open_file() as stream:
         try:
             file = _open_file(stream)
             schema = build_plain_schema(file.schema_arrow)
             index = _read_range_index(file.schema_arrow)
-            check_column_names(name, [*schema.names, *(named for named, _ in index)])
+            check_column_names(name, [*schema.names, *(index_name for index_name, _ in index)])
             yield _append_index(schema.empty_table(), index, 0)
-            done = 0
+            rows_before = 0
             for group in range(file.metadata.num_row_groups):
-                reading = plan_row_group(file, stream, group, batch_rows, batch_bytes)
-                expected = done + file.metadata.row_group(group).num_rows
-                for piece in _read_row_group(name, stream, file, group, reading, done, batch_bytes):
-                    yield _append_index(_build_plain_table(piece, schema), index, done)
-                    done += piece.num_rows
-                if done != expected:  # Arrow ends a group without an error where one column has too few
+                plan = plan_row_group(file, stream, group, batch_rows, batch_bytes)
+                expected = rows_before + file.metadata.row_group(group).num_rows
+                for piece in _read_row_group(name, stream, file, group, plan, rows_before, batch_bytes):
+                    yield _append_index(_build_plain_table(piece, schema), index, rows_before)
+                    rows_before += piece.num_rows
+                # Arrow ends a group without an error where one column has too few rows.
+                if rows_before != expected:
                     raise pa.ArrowInvalid(f"row group {group} holds other rows than its metadata say")
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = str(error).partition("\n")[0][:300]
@@ -52,7 +55,7 @@ def read_batches(
 
 
 def build_plain_schema(schema: pa.Schema) -> pa.Schema:
-    """The same columns, with values instead of dictionaries and without what pandas noted."""
+    """The same columns, with values instead of dictionaries and without pandas' metadata."""
     return pa.schema([(field.name, _to_plain_type(field.type)) for field in schema])
 
 
@@ -74,27 +77,30 @@ def _read_row_group(
     stream: BinaryIO,
     file: pq.ParquetFile,
     group: int,
-    reading: ReadPlan,
-    done: int,
+    plan: ReadPlan,
+    rows_before: int,
     batch_bytes: int,
 ) -> Generator[pa.RecordBatch, None, None]:
-    """The rows of one row group, cut so that what a piece becomes has about `batch_bytes` at most."""
+    """The rows of one row group in pieces of about `batch_bytes` at most, decoded; `rows_before` rows of the
+    file come before them."""
     limit = _ROW_BATCHES * batch_bytes
-    if reading.as_dictionary:
-        file = _open_file(stream, file.metadata, reading.as_dictionary)
-    for batch in file.iter_batches(reading.rows, row_groups=[group], use_threads=False):
-        # Spoilt pages may decode to what is no text.
+    if plan.as_dictionary:
+        file = _open_file(stream, file.metadata, plan.as_dictionary)
+    for batch in file.iter_batches(plan.rows, row_groups=[group], use_threads=False):
+        # Damaged pages may decode to bytes that are not UTF-8.
         batch.validate(full=True)
         if batch.nbytes <= limit and not any(pa.types.is_dictionary(kind) for kind in batch.schema.types):
             yield batch
         else:
-            yield from _split_batch(name, batch, done, batch_bytes, limit)
-        done += batch.num_rows
+            yield from _split_batch(name, batch, rows_before, batch_bytes, limit)
+        rows_before += batch.num_rows
 
 
 def _split_batch(
-    name: str, batch: pa.RecordBatch, done: int, batch_bytes: int, limit: int
+    name: str, batch: pa.RecordBatch, rows_before: int, batch_bytes: int, limit: int
 ) -> Generator[pa.RecordBatch, None, None]:
+    """A batch in pieces of about `batch_bytes` at most. Raises SourceUnreadable for a row of more than
+    `limit` bytes."""
     ends = estimate_row_sizes(batch).cumsum()
     start = 0
     while start < batch.num_rows:
@@ -103,7 +109,7 @@ def _split_batch(
         if ends[end - 1] - before > limit:
             size = (int(ends[start]) - before) / (1 << 20)
             raise SourceUnreadable(
-                f"{name}: row {done + start + 1} has {size:,.1f} MB, more than {limit >> 20}",
+                f"{name}: row {rows_before + start + 1} has {size:,.1f} MB, more than {limit >> 20}",
                 hint="leave such values out of the file, or shorten them",
             )
         yield batch.slice(start, end - start)
@@ -131,16 +137,18 @@ def _to_plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _read_range_index(schema: pa.Schema) -> list[tuple[str, range]]:
-    """A named index of evenly spaced numbers: pandas writes no column for it, just a note of the numbers."""
-    note = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    """The named indexes of evenly spaced numbers: pandas writes no column for them, only metadata."""
+    pandas_metadata = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
     return [
         (index["name"], range(index["start"], index["stop"], index["step"]))
-        for index in note.get("index_columns", ())
+        for index in pandas_metadata.get("index_columns", ())
         if isinstance(index, dict) and index.get("kind") == "range" and index.get("name")
     ]
 
 
-def _append_index(table: pa.Table, index: list[tuple[str, range]], done: int) -> pa.Table:
+def _append_index(table: pa.Table, index: list[tuple[str, range]], rows_before: int) -> pa.Table:
     for name, numbers in index:
-        table = table.append_column(name, pa.array(numbers[done : done + table.num_rows], pa.int64()))
+        table = table.append_column(
+            name, pa.array(numbers[rows_before : rows_before + table.num_rows], pa.int64())
+        )
     return table

@@ -1,4 +1,4 @@
-"""Which files a declaration means, and their bytes."""
+"""Finds the files that a path, glob or URL names, with their sizes and digests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from evergreen.sources.files import remote
 
 @dataclass(frozen=True)
 class Content:
-    """A file's bytes as they were when it was found. `name`: where it is; `digest`: their sha256 in hex."""
+    """A file as it was when it was found.
+
+    `name` is its path or URL without secrets, `digest` the sha256 of its bytes in hex, `size` their number.
+    `open` gives a stream of them; `check_unchanged` raises SourceUnreadable if the file has changed since.
+    """
 
     name: str
     digest: str
@@ -29,34 +33,36 @@ class Content:
 def find_files(place: str, temporary_folder: Path | None = None) -> list[Content]:
     """The file at `place`, or the files that it matches as a glob, sorted by name.
 
-    `place` is a path (a relative one starts at the current folder) or an fsspec URL. What is remote is
-    brought to a temporary file in `temporary_folder`, which is gone when nobody holds its contents any more.
+    `place` is a path (a relative one starts at the current folder) or an fsspec URL. Remote files are
+    downloaded to a temporary file in `temporary_folder`, which is deleted with the last Content that reads
+    it.
 
-    Raises SourceUnreachable when there is no such file or host, SourceUnreadable for a folder or what may not
-    be read, SettingsError for a kind of URL that cannot be read here.
+    Raises SourceUnreachable when there is no such file or host, SourceUnreadable for a folder or a file
+    without permission, SettingsError for a kind of URL that cannot be read here.
     """
     if place.startswith("file://"):
         place = remote.parse_file_url(place)
     if "://" in place:
-        return [Content(*found) for found in remote.DownloadedFiles(temporary_folder).contents(place)]
+        return [Content(*fields) for fields in remote.DownloadedFiles(temporary_folder).contents(place)]
     path = Path(place).expanduser()
     if path.exists() or not glob.has_magic(place):
         return [_describe_local_file(path, place)]
-    found = sorted(path for path in _match_pattern(path) if not path.is_dir())
-    if not found:
+    paths = sorted(path for path in _match_pattern(path) if not path.is_dir())
+    if not paths:
         raise SourceUnreachable(
             f"no file matches {place}" + ("" if path.is_absolute() else f" in {Path.cwd()}"),
             hint="check the pattern: * stands for any part of a name, ** for any folders",
         )
-    return [_describe_local_file(path, str(path)) for path in found]
+    return [_describe_local_file(path, str(path)) for path in paths]
 
 
 def _match_pattern(pattern: Path) -> list[Path]:
-    # Unlike Path.glob this leaves out hidden files, such as those that somebody is still writing.
+    # Unlike Path.glob this leaves out hidden files, such as those that a program is still writing.
     return [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207
 
 
 def _describe_local_file(path: Path, place: str) -> Content:
+    """A file of this machine; `place` is its path as it was given, for messages."""
     try:
         path = path.resolve()
         before = path.stat()
@@ -83,7 +89,8 @@ def _describe_local_file(path: Path, place: str) -> Content:
         ) from error
 
     def check_unchanged() -> None:
-        if not path.exists() or _signature(path.stat()) != _signature(before):
+        """Raise SourceUnreadable if the file is not the one whose digest was taken."""
+        if not path.exists() or _get_signature(path.stat()) != _get_signature(before):
             raise SourceUnreadable(
                 f"{path} was changed while it was read",
                 hint="run this again; write files under another name and rename them when they are whole",
@@ -92,5 +99,6 @@ def _describe_local_file(path: Path, place: str) -> Content:
     return Content(str(path), digest, before.st_size, lambda: path.open("rb"), check_unchanged)
 
 
-def _signature(state: os.stat_result) -> tuple[int, ...]:
+def _get_signature(state: os.stat_result) -> tuple[int, ...]:
+    """What differs when a file is replaced or written to."""
     return state.st_ino, state.st_size, state.st_mtime_ns

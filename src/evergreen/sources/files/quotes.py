@@ -1,4 +1,4 @@
-"""Quotes that swallow rows: a quote that never closes takes everything up to the next one for text."""
+"""Finds an unclosed quote in a CSV text, which makes one value of all rows up to the next quote."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ _CHUNK = 1 << 20
 
 
 class Readable(Protocol):
-    def read(self, size: int = ..., /) -> bytes: ...
+    """A stream of bytes that can be read in blocks."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """At most `size` bytes, none at the end."""
 
 
 def find_misplaced_quote(stream: Readable, delimiter: str, longest: int) -> int | None:
-    """The line (from 1) where a quoted field begins that does not end soundly; None: there is none.
+    """The line (from 1) where the first quoted field begins that does not end properly; None for no such
+    field.
 
-    Unsound is a field that ends with the text, that holds a line end and is followed by anything but a
-    delimiter or a line end, or that is longer than `longest` bytes. Nothing is looked for beyond a longer
-    field without quotes. `"a"b` within one line is not: it is read
-    as ab, as others do.
+    Such a field ends with the text, or contains a line end and is followed by anything but a delimiter or a
+    line end, or is longer than `longest` bytes. `"a"b` within one line is accepted, and read as ab, as other
+    readers do. The search ends at a field without quotes that is longer than `longest`.
     """
     d = re.escape(delimiter.encode())
-    # Possessive: each field is read in one way only, in time linear in its length.
-    plain = rb"[^\"" + d + rb"\r\n][^" + d + rb"\r\n]*+"
-    quoted = rb'"(?:[^"]++|"")*+"'
-    # A quote which closes early on its own line.
-    odd = rb'"(?:[^"\r\n]++|"")*+"[^"' + d + rb"\r\n][^" + d + rb"\r\n]*+"
+    # The quantifiers are possessive, so that matching takes time linear in a field's length.
+    plain_field = rb"[^\"" + d + rb"\r\n][^" + d + rb"\r\n]*+"
+    quoted_field = rb'"(?:[^"]++|"")*+"'
+    # A quoted field of one line with text behind its closing quote.
+    early_close_field = rb'"(?:[^"\r\n]++|"")*+"[^"' + d + rb"\r\n][^" + d + rb"\r\n]*+"
     end = b"[" + d + rb"\r\n]"
-    fields = re.compile(b"(?:(?:" + b"|".join((plain, quoted, odd, b"")) + b")" + end + b")*+")
-    fields_to_end = re.compile(b"(?:" + b"|".join((quoted, odd, plain, b"")) + rb")\Z")
+    fields = re.compile(
+        b"(?:(?:" + b"|".join((plain_field, quoted_field, early_close_field, b"")) + b")" + end + b")*+"
+    )
+    fields_to_end = re.compile(
+        b"(?:" + b"|".join((quoted_field, early_close_field, plain_field, b"")) + rb")\Z"
+    )
     rest, lines = b"", 1
     while block := stream.read(_CHUNK):
         rest += block
-        sound = fields.match(rest)
-        upto = sound.end() if sound else 0
-        lines += rest.count(b"\n", 0, upto)
-        rest = rest[upto:]
+        sound_fields = fields.match(rest)
+        sound_end = sound_fields.end() if sound_fields else 0
+        lines += rest.count(b"\n", 0, sound_end)
+        rest = rest[sound_end:]
         if len(rest) > longest:
             return lines if rest.startswith(b'"') else None
     return None if fields_to_end.match(rest) else lines

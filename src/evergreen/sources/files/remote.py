@@ -1,4 +1,4 @@
-"""Files at URLs, brought to a temporary file of this machine."""
+"""Downloads files at URLs to a temporary file of this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO
+
+import fsspec
+import httpx
 
 from evergreen.errors import EvergreenError, SettingsError, SourceUnreachable, SourceUnreadable
 from evergreen.hiding import SecretsFilter, hide_secrets
@@ -20,16 +23,23 @@ _TIMEOUT_SECONDS = 60.0
 
 
 class DownloadedFiles:
-    """Remote contents, one after the other in one temporary file without a name: nothing is left behind,
-    however this process ends, and a thousand of them need one descriptor only."""
+    """Downloaded files, one after the other in one temporary file.
+
+    The file has no name, so that nothing is left behind however the process ends, and thousands of downloads
+    need one file descriptor. `folder` is where it lies, if there is such a folder.
+    """
 
     def __init__(self, folder: Path | None) -> None:
-        there = folder is not None and folder.is_dir()
-        self._file = tempfile.TemporaryFile(dir=folder if there else None)  # noqa: SIM115
+        folder_exists = folder is not None and folder.is_dir()
+        self._file = tempfile.TemporaryFile(dir=folder if folder_exists else None)  # noqa: SIM115
         self._end = 0
 
     def contents(self, url: str) -> Iterator[tuple[str, str, int, Callable[[], BinaryIO]]]:
-        """(name, sha256, bytes, how to open it) of the file at `url`, or of each that it matches, by name."""
+        """Download the file at `url`, or each that it matches as a glob, in the order of their names.
+
+        Yields name (without secrets), sha256 in hex, size in bytes, and a function that opens the bytes.
+        Raises SourceUnreachable, SourceUnreadable or SettingsError.
+        """
         for name, blocks in _list_files(url):
             digest, start = hashlib.sha256(), self._end
             for block in blocks:
@@ -37,7 +47,7 @@ class DownloadedFiles:
                 self._write(block, name)
             self._file.flush()
             size = self._end - start
-            yield name, digest.hexdigest(), size, self._opener(start, size)
+            yield name, digest.hexdigest(), size, self._build_opener(start, size)
 
     def _write(self, block: bytes, name: str) -> None:
         try:
@@ -49,59 +59,62 @@ class DownloadedFiles:
             ) from error
         self._end += len(block)
 
-    def _opener(self, start: int, size: int) -> Callable[[], BinaryIO]:
+    def _build_opener(self, start: int, size: int) -> Callable[[], BinaryIO]:
+        """A function that opens `size` bytes of the temporary file from `start` on."""
         file = self._file
         return lambda: io.BufferedReader(_Window(file, start, size), _BLOCK)
 
 
 class _Window(io.RawIOBase):
-    """A part of a file, with a position of its own."""
+    """A stream of a part of a file. It has its own position, so that several windows can be read in turn."""
 
     def __init__(self, file: IO[bytes], start: int, size: int) -> None:
-        self._file, self._start, self._size, self._at = file, start, size, 0
+        self._file, self._start, self._size, self._position = file, start, size, 0
 
     def readable(self) -> bool:
+        """True, as `io.RawIOBase` asks of a stream that can be read."""
         return True
 
     def seekable(self) -> bool:
+        """True, as `io.RawIOBase` asks of a stream with random access."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = max(base + offset, 0)
-        return self._at
+        """Move to `offset` bytes from the beginning, position or end; return the new position."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(base + offset, 0)
+        return self._position
 
     def tell(self) -> int:
-        return self._at
+        """The position in bytes from the beginning of the window."""
+        return self._position
 
-    def readinto(self, buffer: Any) -> int:
-        room = min(len(buffer), max(self._size - self._at, 0))
-        count = os.preadv(self._file.fileno(), [memoryview(buffer)[:room]], self._start + self._at)
-        self._at += count
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Read the next bytes into `buffer`; return how many, 0 at the end."""
+        room = min(len(buffer), max(self._size - self._position, 0))
+        count = os.preadv(self._file.fileno(), [memoryview(buffer)[:room]], self._start + self._position)
+        self._position += count
         return count
 
 
 def parse_file_url(url: str) -> str:
     """The path of a file:// URL."""
-    import fsspec
-
     return str(fsspec.core.strip_protocol(url))
 
 
 def _list_files(url: str) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """The name and the blocks of each file, to be read in turn."""
+    """The name and the blocks of each file at `url`; the blocks of one must be read before the next is
+    taken."""
     if url.startswith(("http://", "https://")):
         yield hide_secrets(url), _download_blocks(url)
         return
     place = hide_secrets(url)
     with _translate_errors(place):
-        import fsspec
-
         system, path = fsspec.core.url_to_fs(url)
         paths = [path]
         if any(character in path for character in "*["):
-            found = system.glob(path, detail=True)
-            paths = sorted(name for name, what in found.items() if what["type"] == "file")
+            details_by_path = system.glob(path, detail=True)
+            paths = sorted(name for name, details in details_by_path.items() if details["type"] == "file")
             if not paths:
                 raise SourceUnreachable(f"no file matches {place}", hint="check the pattern and the address")
         elif system.isdir(path) and not system.isfile(path):
@@ -113,7 +126,7 @@ def _list_files(url: str) -> Iterator[tuple[str, Iterator[bytes]]]:
 
 @contextmanager
 def _translate_errors(place: str) -> Iterator[None]:
-    """Whatever a file system of fsspec raises, as errors of our own."""
+    """Raise the errors of fsspec's file systems as EvergreenErrors about `place`."""
     try:
         yield
     except EvergreenError:
@@ -125,7 +138,7 @@ def _translate_errors(place: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise SourceUnreachable(f"there is no file {place}", hint="check the address") from error
     except Exception as error:
-        # Each file system has errors of its own.
+        # Each file system of fsspec raises errors of its own classes.
         reason = hide_secrets(str(error).partition("\n")[0])[:300] or type(error).__name__
         if reason.startswith("Protocol not known"):
             raise SettingsError(
@@ -136,23 +149,21 @@ def _translate_errors(place: str) -> Iterator[None]:
         ) from _drop_secret_cause(error)
 
 
-def _read_blocks(system: Any, path: str, place: str) -> Iterator[bytes]:
+def _read_blocks(system: fsspec.AbstractFileSystem, path: str, place: str) -> Iterator[bytes]:
     with _translate_errors(place), system.open(path, "rb") as stream:
         while block := stream.read(_BLOCK):
             yield block
 
 
 def _download_blocks(url: str) -> Iterator[bytes]:
-    import httpx
-
-    # At its level INFO it logs each address.
-    client = logging.getLogger("httpx")
-    if not any(isinstance(each, SecretsFilter) for each in client.filters):
-        client.addFilter(SecretsFilter())
+    # At level INFO httpx logs each URL.
+    httpx_logger = logging.getLogger("httpx")
+    if not any(isinstance(log_filter, SecretsFilter) for log_filter in httpx_logger.filters):
+        httpx_logger.addFilter(SecretsFilter())
     try:
-        with httpx.stream("GET", url, timeout=_TIMEOUT_SECONDS, follow_redirects=True) as answer:
-            answer.raise_for_status()
-            yield from answer.iter_bytes(_BLOCK)
+        with httpx.stream("GET", url, timeout=_TIMEOUT_SECONDS, follow_redirects=True) as response:
+            response.raise_for_status()
+            yield from response.iter_bytes(_BLOCK)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = hide_secrets(str(error).partition("\n")[0])
         raise SourceUnreachable(
@@ -162,5 +173,5 @@ def _download_blocks(url: str) -> Iterator[bytes]:
 
 
 def _drop_secret_cause(error: Exception) -> Exception | None:
-    """The error as a cause that may be printed into a log; None where its own words hold a secret."""
+    """The error, as the cause of another one; None if its message holds a secret, which a log would show."""
     return error if hide_secrets(str(error)) == str(error) else None

@@ -1,7 +1,7 @@
 """How the supervisor is asked to restart a server: by a file in the home, which it takes away at once.
 
-A signal could carry neither a name nor the settings of now, and a socket would be one more thing to guard.
-Who asks holds a lock meanwhile, so that there is one request at a time.
+A signal carries neither a name nor settings, and a socket would have to be protected from other users.
+Whoever asks holds `restart.lock` meanwhile, so that there is one request at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from evergreen.private import write_private_file
 
 REQUEST_FILE = "restart.json"
-REQUEST_LOCK = "restart.lock"
 
 
 @dataclass(frozen=True)

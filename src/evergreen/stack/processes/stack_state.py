@@ -1,23 +1,24 @@
-"""What the supervisor tells the world, in `stack.json` (no secrets), and the lock that says it lives."""
+"""The stack's state as the supervisor publishes it: `stack.json` in the home, which holds no secrets.
+
+`evergreen status` and `evergreen down` may read the file of a stack that another version started: a field
+that the file lacks has its default, and one that this version does not have is left out.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-import sqlite3
-import stat
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from evergreen import errors
-from evergreen.errors import StackError
+from evergreen.errors import EvergreenError, StackError
 from evergreen.private import write_private_file
+from evergreen.stack.processes.home import build_access_error, is_stack_alive
 
 STATE_FILE = "stack.json"
-LOCK_FILE = "stack.lock"
 
 Phase = Literal["starting", "running", "stopping", "stopped", "failed"]
 ProcessPhase = Literal[
@@ -46,10 +47,39 @@ class ProcessState:
     log: str = ""
     request: str = ""
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> ProcessState:
+        """The state that `document` describes. Raises TypeError when it has no name."""
+        names = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in document.items() if name in names})
+
+
+@dataclass(frozen=True)
+class StackFailure:
+    """The error that ended a stack: the name of its class in `errors.py`, its message and its hint."""
+
+    type: str
+    message: str
+    hint: str
+
+    @classmethod
+    def of_error(cls, error: EvergreenError) -> StackFailure:
+        """The failure that this error is."""
+        return cls(type(error).__name__, error.message, error.hint)
+
+    def build_error(self) -> EvergreenError:
+        """The error again, of the kind that it was in the supervisor; StackError for an unknown kind."""
+        kind = getattr(errors, self.type, StackError)
+        error: EvergreenError = kind(self.message, hint=self.hint)
+        return error
+
 
 @dataclass
 class StackState:
-    """The whole stack. `error` is {type, message, hint} of the error that ended it, if one did."""
+    """The whole stack: its id (see process_table.py), its ports by name, its processes, its problems.
+
+    `failure` is the error that ended it, if one did; the file calls it "error".
+    """
 
     id: str
     phase: Phase = "stopped"
@@ -58,7 +88,29 @@ class StackState:
     ports: dict[str, int] = field(default_factory=dict)
     processes: list[ProcessState] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    error: dict[str, str] | None = None
+    failure: StackFailure | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> StackState:
+        """The state that `stack.json` describes. Raises KeyError, TypeError when it is not one."""
+        stack_id = document["id"]
+        failure = document.get("error")
+        return cls(
+            id=stack_id,
+            phase=document.get("phase", "stopped"),
+            since=document.get("since", ""),
+            supervisor_pid=document.get("supervisor_pid"),
+            ports=document.get("ports", {}),
+            processes=[ProcessState.from_json(each) for each in document["processes"]],
+            problems=document.get("problems", []),
+            failure=StackFailure(failure["type"], failure["message"], failure["hint"]) if failure else None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What `stack.json` holds."""
+        document = asdict(self)
+        document["error"] = document.pop("failure")
+        return document
 
     @property
     def urls(self) -> dict[str, str]:
@@ -66,116 +118,27 @@ class StackState:
         return {process.name: process.url for process in self.processes if process.url}
 
     def raise_error(self) -> None:
-        """Raise the error that ended the stack, as the kind it was in the supervisor."""
-        if self.error is None:
-            return
-        kind = getattr(errors, self.error["type"], StackError)
-        raise kind(self.error["message"], hint=self.error["hint"])
+        """Raise the error that ended the stack, as the kind it was in the supervisor; nothing without one."""
+        if self.failure is not None:
+            raise self.failure.build_error()
 
 
 def write_state(home: Path, state: StackState) -> None:
     """Replace `stack.json` atomically: a reader never sees half of it."""
-    write_private_file(home / STATE_FILE, json.dumps(asdict(state), indent=1))
+    write_private_file(home / STATE_FILE, json.dumps(state.to_json(), indent=1))
 
 
 def read_state(home: Path) -> StackState | None:
-    """The last written state, or None when there is none (or an older Evergreen wrote it).
+    """The state that was written last, or None when there is none that can be read.
 
     Raises StackError when the home cannot be read.
     """
     try:
-        raw: dict[str, Any] = json.loads((home / STATE_FILE).read_text("utf-8"))
-        processes = [ProcessState(**process) for process in raw.pop("processes")]
-        return StackState(processes=processes, **raw)
+        return StackState.from_json(json.loads((home / STATE_FILE).read_text("utf-8")))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
         return None
     except OSError as error:
-        raise _build_access_error(home, error) from None
-
-
-def build_unfinished_path(database: Path) -> Path:
-    """The path at which a database is made, before it is renamed to `database`. What stands there may be
-    deleted, what has its final name never is."""
-    return database.with_name(f"{database.name}.new")
-
-
-def build_sqlite_url(database: Path) -> str:
-    """The SQLAlchemy URL of a SQLite file, whose path may hold what means something else in a URL."""
-    return f"sqlite:///{str(database).replace('%', '%25').replace('?', '%3F')}"
-
-
-def remove_unfinished_database(database: Path) -> None:
-    """Remove what a killed creation of this SQLite database left; never the database itself."""
-    for file in database.parent.glob(f"{build_unfinished_path(database).name}*"):
-        file.unlink()
-
-
-def finish_database(database: Path) -> None:
-    """Give the SQLite database that was just made its name, unless there is one of that name."""
-    if database.exists():
-        remove_unfinished_database(database)
-        return
-    new = build_unfinished_path(database)
-    # mode=rw: a database that nobody has made is an error, and no empty one.
-    with contextlib.closing(sqlite3.connect(f"{new.resolve().as_uri()}?mode=rw", uri=True)) as connection:
-        # What may still stand in a write-ahead log beside it would not be renamed with it.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    new.rename(database)
-
-
-def make_home_private(home: Path) -> None:
-    """Make the stack's home if need be, and readable by its owner only, whoever made it.
-
-    Raises StackError when that cannot be, and for a folder that everybody shares (`/tmp`).
-    """
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if home == home.parent or home.stat().st_mode & stat.S_ISVTX:
-            raise StackError(
-                f"{home} is shared by everybody on this machine and cannot be the stack's home",
-                hint="set EVERGREEN_HOME to a folder of its own",
-            )
-        home.chmod(0o700)
-    except OSError as error:
-        raise _build_access_error(home, error) from None
-
-
-def open_lock_file(home: Path, name: str = LOCK_FILE) -> int:
-    """Open the lock file of a home; raises StackError when the home cannot be written."""
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _build_access_error(home, error) from None
-
-
-def try_lock(fd: int) -> bool:
-    """Take the lock if nobody holds it. The kernel frees it when the last holder dies, however it dies."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def is_stack_alive(home: Path) -> bool:
-    """Whether a supervisor (or its warden, still sweeping up) holds the stack's lock.
-
-    Raises StackError when the home cannot be read.
-    """
-    try:
-        fd = os.open(home / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise _build_access_error(home, error) from None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+        raise build_access_error(home, error) from None
 
 
 def is_stack_supervised(home: Path, state: StackState) -> bool:
@@ -195,10 +158,3 @@ def is_stack_supervised(home: Path, state: StackState) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _build_access_error(home: Path, error: OSError) -> StackError:
-    return StackError(
-        f"cannot use the stack's home {home}: {error.strerror}",
-        hint="set EVERGREEN_HOME to a folder that you may read and write, or mend this one's permissions",
-    )

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +25,8 @@ from evergreen.errors import EvergreenError, StackError
 from evergreen.stack.processes import logs, process_table, warden
 from evergreen.stack.processes.child import Child, ChildSpec
 from evergreen.stack.processes.requests import take_request, withdraw_request
-from evergreen.stack.processes.stack_state import StackState, read_state, write_state
+from evergreen.stack.processes.stack_state import Phase, StackFailure, StackState, read_state, write_state
+from evergreen.waiting import wait_until
 
 TICK_SECONDS = 0.1
 SERVICES_SECONDS = 2.0
@@ -101,7 +103,7 @@ class Supervisor:
         if all(child.satisfied for child in self.children.values() if not child.spec.optional):
             self._look_for_services(now)
             if self.state.phase == "starting" and self._services_settled(now):
-                self._phase("running")
+                self._enter_phase("running")
         if now >= self._housekeeping_at:
             self._housekeeping_at = now + HOUSEKEEPING_SECONDS
             for log in (self.home / "logs").glob("*.log"):
@@ -137,16 +139,13 @@ class Supervisor:
     def _end(self, *, failed: bool) -> None:
         """End everything: the servers that others rest on (MariaDB) last and with time to write."""
         if not failed:
-            self._phase("stopping")
+            self._enter_phase("stopping")
         for last in (False, True):
             group = [child for child in self.children.values() if child.spec.stop_last is last]
             seconds = max((child.spec.stop_seconds for child in group), default=0.0)
             for child in group:
                 child.ask_to_stop()
-            deadline = time.monotonic() + seconds
-            while any(child.pid for child in group) and time.monotonic() < deadline:
-                self._collect(time.monotonic())
-                time.sleep(0.05)
+            wait_until(partial(self._have_ended, group), seconds, poll_seconds=0.05)
             for child in group:
                 if child.pid is not None:
                     warden.signal_processes({child.pid}, signal.SIGKILL)
@@ -156,13 +155,17 @@ class Supervisor:
         warden.end_descendants(seconds=1.0)
         for child in self.children.values():
             child.state.pid = None
-        self._phase("failed" if failed else "stopped")
+        self._enter_phase("failed" if failed else "stopped")
+
+    def _have_ended(self, group: list[Child]) -> bool:
+        self._collect(time.monotonic())
+        return not any(child.pid for child in group)
 
     def _record(self, error: EvergreenError) -> None:
-        self.state.error = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+        self.state.failure = StackFailure.of_error(error)
 
-    def _phase(self, phase: str) -> None:
-        self.state.phase = phase  # type: ignore[assignment]
+    def _enter_phase(self, phase: Phase) -> None:
+        self.state.phase = phase
         self.state.since = _format_now()
         self._dirty = True
         self._save()

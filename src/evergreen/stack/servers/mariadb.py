@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evergreen.errors import ChildFailed, MissingProgram, StackError
-from evergreen.stack.processes.stack_state import build_unfinished_path
+from evergreen.stack.servers.deployment import (
+    BUFFER_POOL_MAX,
+    BUFFER_POOL_MIN,
+    DATABASE,
+    build_mariadb_options,
+)
+from evergreen.stack.servers.sqlite_files import build_unfinished_path
 from evergreen.store.tables.sql_files import build_full_grants, build_ledger_grants, build_ledger_statements
 
 # Debian puts the server into sbin, which is not on every user's PATH.
@@ -23,7 +29,6 @@ _MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec")
 _UNIX_SOCKET_PATH_MAX = 100
 # Where the platform's user comes from: over TCP, or the socket.
 HOSTS = ("127.0.0.1", "localhost")
-_MIB = 1024 * 1024
 
 
 def find_program(name: str) -> Path:
@@ -53,7 +58,7 @@ class PrivateMariaDB:
     port: int
     user: str
     password: str
-    database: str = "evergreen"
+    database: str = DATABASE
     foreign: tuple[str, ...] = ()
 
     @property
@@ -173,19 +178,8 @@ class PrivateMariaDB:
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
             f"--init-file={init}",
-            "--character-set-server=utf8mb4",
-            "--collation-server=utf8mb4_bin",
-            "--default-time-zone=+00:00",
-            "--sql-mode=STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO",
-            f"--innodb-buffer-pool-size={_compute_buffer_pool_bytes()}",
-            # A load of a million rows writes some hundred MB of redo log: with a small one the server stops
-            # for checkpoints in between. Every commit is flushed to disk all the same.
-            "--innodb-log-file-size=512M",
-            # A sixth off the look-ups of a hundred keys, and loads are no slower.
-            "--innodb-adaptive-hash-index=ON",
-            "--max-allowed-packet=64M",
+            *build_mariadb_options(innodb_buffer_pool_size=_compute_buffer_pool_bytes()),
             "--max-connections=100",
-            "--local-infile=1",
             "--performance-schema=OFF",
         ]
 
@@ -220,7 +214,7 @@ def _compute_buffer_pool_bytes() -> int:
     Taken as it is used. Indexes that no longer fit make each inserted row cost a read.
     """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(max(machine // 8, 256 * _MIB), 1024 * _MIB)
+    return min(max(machine // 8, BUFFER_POOL_MIN), BUFFER_POOL_MAX)
 
 
 def _read_os_user() -> str:

@@ -7,6 +7,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import MySQLdb
+
 from evergreen.serving.models.slot import NO_CHAMPION
 from evergreen.stack.processes.child import Probe
 from evergreen.stack.processes.ports import LOOPBACK
@@ -55,8 +57,6 @@ def build_mariadb_probe(server: PrivateMariaDB) -> Probe:
     """
 
     def probe(_started: datetime) -> str:
-        import MySQLdb
-
         try:
             connection = MySQLdb.connect(
                 unix_socket=str(server.socket),

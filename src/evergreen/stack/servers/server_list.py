@@ -8,27 +8,29 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from evergreen.errors import EvergreenError, RegistryError
+from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings, load_settings
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.ports import LOOPBACK, assign_ports
-from evergreen.stack.processes.stack_state import (
+from evergreen.stack.servers import airflow, deployment, probes
+from evergreen.stack.servers.deployment import BANK_DATABASE, SERVICE_PREFIX
+from evergreen.stack.servers.envfile import build_variables, collect_user_settings, write_stack_env
+from evergreen.stack.servers.keys import Keys, load_or_create_keys
+from evergreen.stack.servers.mariadb import PrivateMariaDB
+from evergreen.stack.servers.sqlite_files import (
     build_sqlite_url,
     build_unfinished_path,
     finish_database,
     remove_unfinished_database,
 )
-from evergreen.stack.servers import airflow, probes
-from evergreen.stack.servers.envfile import build_variables, collect_user_settings, write_stack_env
-from evergreen.stack.servers.keys import Keys, load_or_create_keys
-from evergreen.stack.servers.mariadb import PrivateMariaDB
 from evergreen.usecases import find_use_case_folders, load_use_case
 
-# The usual port of each server; 3306 stays the machine's own MariaDB's.
-USUAL_PORTS = {"mariadb": 3307, "mlflow": 5000, "airflow": 8080}
-BANK_DATABASE = "credit_bank"
-SERVICE_PREFIX = "service-"
-# Every child gets all of them: a task in Airflow uses MLflow too. MLflow and BentoML compare with "true".
-NO_TELEMETRY = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "BENTOML_DO_NOT_TRACK": "true"}
+# By the names under which `stack.json` keeps them; a free port stands in for one that is taken.
+USUAL_PORTS = {
+    "mariadb": deployment.MARIADB.usual_port,
+    "mlflow": deployment.MLFLOW.usual_port,
+    "airflow": deployment.AIRFLOW_API.usual_port,
+}
 
 
 class EvergreenPlan:
@@ -55,8 +57,6 @@ class EvergreenPlan:
 
     def services(self) -> list[ChildSpec]:
         """A service for every use case that has a champion now. RegistryUnreachable: as before."""
-        from evergreen.registry.champion import read_champion
-
         self._reserve_new()
         settings = load_settings(self.home)
         found = []
@@ -76,7 +76,7 @@ class EvergreenPlan:
         return PrivateMariaDB(
             home=self.home / "mariadb",
             port=self.ports["mariadb"],
-            user="evergreen",
+            user=deployment.DATABASE_USER,
             password=self._keys.mariadb_password,
             foreign=(BANK_DATABASE,),
         )
@@ -127,7 +127,7 @@ class EvergreenPlan:
             "mariadb_database": server.database,
             "mlflow_tracking_uri": f"http://{LOOPBACK}:{self.ports['mlflow']}",
             "airflow_url": f"http://{LOOPBACK}:{self.ports['airflow']}",
-            "airflow_user": airflow.USER,
+            "airflow_user": deployment.AIRFLOW_USER,
             "airflow_password": self._keys.airflow_password,
             "service_urls": urls,
         }
@@ -144,7 +144,7 @@ class EvergreenPlan:
         server = self.mariadb
         options = urlencode({"unix_socket": server.socket, "local_infile": 1})
         uri = f"mysql://{server.user}:{server.password}@localhost/{BANK_DATABASE}?{options}"
-        return {"AIRFLOW_CONN_CREDIT_BANK": uri}
+        return {deployment.BANK_CONNECTION: uri}
 
     def _mariadb(self) -> list[ChildSpec]:
         server = self.mariadb
@@ -166,7 +166,7 @@ class EvergreenPlan:
             needs = ("mariadb-init",)
         specs.append(
             ChildSpec(
-                name="mariadb",
+                name=deployment.MARIADB.name,
                 command=tuple(server.command()),
                 probe=probes.build_mariadb_probe(server),
                 port=server.port,
@@ -179,7 +179,7 @@ class EvergreenPlan:
             ChildSpec(
                 name="store-tables",
                 command=(sys.executable, "-m", "evergreen.stack.store_tables"),
-                needs=("mariadb",),
+                needs=(deployment.MARIADB.name,),
                 one_off=True,
             )
         )
@@ -209,17 +209,17 @@ class EvergreenPlan:
             )
             needs = ("mlflow-db",)
         server = ChildSpec(
-            name="mlflow",
+            name=deployment.MLFLOW.name,
             command=(
-                *(sys.executable, "-m", "mlflow", "server"),
-                *("--backend-store-uri", build_sqlite_url(database)),
-                *("--artifacts-destination", str(folder / "artifacts")),
-                *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
+                *(sys.executable, "-m", "mlflow"),
+                *deployment.build_mlflow_arguments(
+                    *(LOOPBACK, port, str(folder / "artifacts")),
+                    f"--backend-store-uri={build_sqlite_url(database)}",
+                ),
             ),
-            # The job consumers of MLflow's generative-AI jobs would cost a gigabyte.
-            environment={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            environment=deployment.MLFLOW_ENVIRONMENT,
             folder=folder,
-            probe=probes.build_http_probe(port, "/health"),
+            probe=probes.build_http_probe(port, deployment.MLFLOW.health_path),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
             needs=needs,
@@ -236,7 +236,6 @@ class EvergreenPlan:
             self.home / "airflow",
             self.ports["airflow"],
             {**environment, **self._connections()},
-            needs=("store-tables",),
         )
 
     def _service(self, name: str) -> ChildSpec:
@@ -246,10 +245,7 @@ class EvergreenPlan:
         folder.mkdir(parents=True, exist_ok=True)
         return ChildSpec(
             name=SERVICE_PREFIX + name,
-            command=(
-                *(sys.executable, "-m", "evergreen.serving.launch"),
-                *("--host", LOOPBACK, "--port", str(port)),
-            ),
+            command=(sys.executable, *deployment.build_service_arguments(LOOPBACK, port)),
             environment={"EVERGREEN_USE_CASE": name, "BENTOML_HOME": str(folder)},
             folder=folder,
             probe=probes.build_service_probe(port),
@@ -278,7 +274,7 @@ def build_child_environment(settings: Settings) -> dict[str, str]:
         "MALLOC_ARENA_MAX": "2",
         # setproctitle would overwrite the environment block in which processes.py looks for its marks.
         "SPT_NOENV": "1",
-        **NO_TELEMETRY,
+        **deployment.NO_TELEMETRY,
         "no_proxy": direct,
         "NO_PROXY": direct,
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+FeatureValue = str | int | float | None
+
 # Moments are naive UTC. Which of these a column holds follows from the declaration.
-StoredValue = str | int | float | datetime | None
+StoredValue = FeatureValue | datetime
 
 # A row by column names.
 StoredRow = dict[str, StoredValue]

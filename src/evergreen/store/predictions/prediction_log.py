@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from evergreen.errors import KeyNotFound, StoreError
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
-from evergreen.store.connection.values import StoredRow, StoredValue
+from evergreen.store.connection.values import FeatureValue, StoredRow, StoredValue
 from evergreen.store.predictions.channels import CHANNELS, ONLINE
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
@@ -122,7 +122,9 @@ def read_predictions(
     return frame
 
 
-def read_recent_inputs(engine: sa.Engine, use_case: UseCase, until: datetime, limit: int) -> list[StoredRow]:
+def read_recent_inputs(
+    engine: sa.Engine, use_case: UseCase, until: datetime, limit: int
+) -> list[dict[str, FeatureValue]]:
     """The newest online predictions' inputs up to a moment, in the form of a request; newest first."""
     table = declared.build_prediction_table(use_case)
     names = [*use_case.entity.key_names, *(feature.name for feature in use_case.stored_features)]

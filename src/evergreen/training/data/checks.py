@@ -1,4 +1,4 @@
-"""Whether the columns that a model gets tell it anything at all."""
+"""Checks of a training set's columns: whether a model can learn anything from them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 
 def check_inputs(use_case: UseCase, columns: Columns) -> None:
-    """Warn of inputs without any value, which a model bears but learns nothing from.
+    """Warn of inputs without any value, from which a model learns nothing.
 
-    CatBoost would fit a constant without a word where no input varies: that raises NotEnoughData.
+    Raises NotEnoughData where no input varies: CatBoost would fit a constant without an error.
     """
     inputs = list_model_inputs(use_case)
     empty = [f.name for f in inputs if not find_present_values(columns[f.name], f.numeric).any()]
@@ -31,16 +31,16 @@ def check_inputs(use_case: UseCase, columns: Columns) -> None:
 
 
 def find_present_values(values: np.ndarray, numeric: bool) -> np.ndarray:
-    """Which values of a feature column, of shape (n,), are there; bool."""
+    """Which values of a feature column, of shape (n,), are not missing; bool."""
     if numeric:
         return np.asarray(~np.isnan(values), dtype=bool)
     return np.array([value is not None for value in values.tolist()], dtype=bool)
 
 
 def _varies(values: np.ndarray, numeric: bool) -> bool:
-    there = find_present_values(values, numeric)
-    known = values[there]
-    if not len(known):
+    present = find_present_values(values, numeric)
+    present_values = values[present]
+    if not len(present_values):
         return False
-    # A value that is missing in some rows only tells something too.
-    return bool(not there.all() or (known != known[0]).any())
+    # That a value is missing in some rows only is information too.
+    return bool(not present.all() or (present_values != present_values[0]).any())

@@ -1,4 +1,4 @@
-"""The data set of a training run: chosen once, and the very same rows in every later step."""
+"""The training set of a training run: read once, and the same rows in every later step."""
 
 from __future__ import annotations
 
@@ -24,38 +24,39 @@ logger = logging.getLogger(__name__)
 def prepare_training_set(
     settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun
 ) -> tuple[TrainingRun, TrainingSet]:
-    """Read the run's training set: the first time as the store is now, and ever after as it was then.
+    """Read the run's training set: the first time as the store is now, later as it was at that first time.
 
-    So rows that arrive meanwhile change nothing. The run begins anew, with what the store holds now, only
-    where its rows cannot be had again: the declaration asks for others, their history has expired, or
-    somebody changed the tables behind Evergreen's back. Raises EmptyTrainingSet, NotEnoughData.
+    Rows that arrive meanwhile therefore change nothing. The run begins anew, with what the store holds now,
+    only where its rows cannot be read again: the declaration asks for others, their history has expired, or
+    the tables were changed past Evergreen. Raises EmptyTrainingSet, NotEnoughData.
     """
-    found, why = reread_training_set(settings, database, use_case, run)
-    if found is not None:
-        return run, found
+    training_set, cause = reread_training_set(settings, database, use_case, run)
+    if training_set is not None:
+        return run, training_set
     if run.dataset_digest is not None:
         logger.warning(
             "the training set of %s as of %s cannot be read again: %s; beginning anew",
-            *(use_case.name, run.as_of.isoformat(), why),
+            *(use_case.name, run.as_of.isoformat(), cause),
         )
-    found = _read(settings, database, use_case, run)
-    _check(use_case, found)  # before it is put on record: what is mended in the source shall count
+    training_set = _read_training_set(settings, database, use_case, run)
+    # Before it is on record: a source that is corrected after this error is then read anew.
+    _check_training_set(use_case, training_set)
     run = training_run.update_training_run(
         database,
         run.id,
         status="prepared",
-        dataset_digest=found.digest,
-        dataset_rows=len(found),
-        dataset_query=found.query.to_json(),
-        dataset_read_at=found.read_at,
+        dataset_digest=training_set.digest,
+        dataset_rows=len(training_set),
+        dataset_query=training_set.query.to_json(),
+        dataset_read_at=training_set.read_at,
         params=None,
     )
-    return run, found
+    return run, training_set
 
 
-def _check(use_case: UseCase, found: TrainingSet) -> None:
-    """Raise NotEnoughData if those rows cannot be divided, or tell a model nothing."""
-    frame = found.frame
+def _check_training_set(use_case: UseCase, training_set: TrainingSet) -> None:
+    """Raise NotEnoughData if those rows cannot be divided, or a model can learn nothing from them."""
+    frame = training_set.frame
     parts = split_training_set(use_case, frame)
     check_inputs(use_case, add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case)))
     split_for_validation(use_case, frame[parts[0].train])
@@ -64,23 +65,23 @@ def _check(use_case: UseCase, found: TrainingSet) -> None:
 def reread_training_set(
     settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun
 ) -> tuple[TrainingSet | None, str]:
-    """The training set that the run has on record, or None and why it cannot be had."""
+    """The training set that the run has on record and "", or None and why it cannot be read."""
     if run.dataset_read_at is None:
         return None, "it is not on record"
     if build_query(use_case, run.as_of, _compute_window_start(use_case, run)).to_json() != run.dataset_query:
         return None, "the declaration asks for other columns or another window"
     try:
-        found = _read(settings, database, use_case, run, run.dataset_read_at)
+        training_set = _read_training_set(settings, database, use_case, run, run.dataset_read_at)
     except HistoryExpired as error:
         return None, error.message
     except EmptyTrainingSet:
         return None, "its rows are gone"
-    if found.digest != run.dataset_digest:
-        return None, f"its rows have changed ({run.dataset_rows} before, {len(found)} now)"
-    return found, ""
+    if training_set.digest != run.dataset_digest:
+        return None, f"its rows have changed ({run.dataset_rows} before, {len(training_set)} now)"
+    return training_set, ""
 
 
-def _read(
+def _read_training_set(
     settings: Settings,
     database: sa.Engine,
     use_case: UseCase,

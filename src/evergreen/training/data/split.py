@@ -1,4 +1,4 @@
-"""Which rows a model is judged on."""
+"""How a training set is divided: the rows that models are fitted on, and the hold-out that judges them."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Cut:
 
 
 def split_training_set(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
-    """How a training set is divided to judge models: one hold-out, or with `folds` one cut for each fold.
+    """Divide a training set to judge models: one hold-out, or with `folds` one cut for each fold.
 
     `split="time"`: the newest event times, cut between two of them so that the share of held-out rows comes
-    nearest to `holdout_share`. A model is so judged on what came after all it was fitted on. Rows whose label
-    was not known yet when the hold-out begins (`label.delay`) are in neither part: nobody could have trained
-    on them then.
-    `split="stratified"`: that share of each class, chosen by a seeded hash of key and event time; a row stays
-    on its side from one training to the next, but for a few at the border.
+    nearest to `holdout_share`. A model is thus judged on rows newer than all it was fitted on. Rows whose
+    label was not known yet when the hold-out begins (`label.delay`) are in neither part: a training at that
+    moment could not have had them.
+    `split="stratified"`: that share of each class, chosen by a seeded hash of key and event time; except for
+    a few rows at the border, a row is in the same part in later trainings.
     `split="grouped"`: the rows of that share of the entities, chosen by a seeded hash of the key; an entity
-    stays on its side for ever. With folds, every row is held out once.
+    is in the same part in all trainings. With folds, every row is held out once.
 
-    Raises NotEnoughData when a side would be empty or lack a class, or when there is one number to learn.
+    Raises NotEnoughData when a part would be empty or lack a class, or when all labels are one number.
     """
     if len(frame) < MINIMUM_ROWS:
         raise NotEnoughData(
@@ -46,21 +46,21 @@ def split_training_set(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...
             hint="ingest more history, or choose a later --as-of",
         )
     if use_case.folds:
-        made = _cut_folds(use_case, frame)
+        cuts = _cut_folds(use_case, frame)
     else:
-        made = (_cut_holdout(use_case, frame, use_case.holdout_share, purpose="holdout"),)
-    for number, part in enumerate(made, start=1):
+        cuts = (_cut_holdout(use_case, frame, use_case.holdout_share, purpose="holdout"),)
+    for number, part in enumerate(cuts, start=1):
         of_fold = f" of fold {number}" if use_case.folds else ""
         require_variety(use_case, frame[part.train], f"the training part{of_fold}")
         require_variety(use_case, frame[part.test], f"the hold-out{of_fold}")
-    return made
+    return cuts
 
 
 def split_for_validation(use_case: UseCase, frame: pd.DataFrame) -> Cut:
-    """A training part's rows to fit trials on, and those that judge them and stop fitting; cut like the
-    hold-out.
+    """Divide a training part: rows to fit trials on, and rows to measure their loss and stop them early.
 
-    Where that leaves too little to fit on (one event time only, say), the rows are cut by hash instead.
+    It is cut like the hold-out; where that leaves too little to fit on (with one event time only, say), by
+    hash.
     """
     share = min(use_case.holdout_share, 0.25)
     if use_case.split == "time" and frame[EVENT_TIME].nunique() > 1:
@@ -77,7 +77,7 @@ def split_for_validation(use_case: UseCase, frame: pd.DataFrame) -> Cut:
 
 
 def number_entities(use_case: UseCase, frame: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """A number for the entity of each row, of shape (rows,)."""
+    """The number of each row's entity, of shape (rows,); entities are numbered as they appear."""
     keys = list(use_case.entity.key_names)
     return np.asarray(frame.groupby(keys, sort=False, dropna=False).ngroup().to_numpy(), dtype=np.int64)
 
@@ -100,9 +100,9 @@ def _cut_holdout(use_case: UseCase, frame: pd.DataFrame, share: float, *, purpos
 def _cut_folds(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
     count = use_case.folds
     if use_case.split == "grouped":
-        if (found := len(np.unique(number_entities(use_case, frame)))) < count:
+        if (entities := len(np.unique(number_entities(use_case, frame)))) < count:
             raise NotEnoughData(
-                f"{use_case.name} has {found} entities for {count} folds", hint="declare fewer folds"
+                f"{use_case.name} has {entities} entities for {count} folds", hint="declare fewer folds"
             )
         fold = (_hash_rows(use_case, frame, (*use_case.entity.key_names,), "holdout") * count).astype(
             np.int64
@@ -110,7 +110,7 @@ def _cut_folds(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
     else:
         fold = np.empty(len(frame), dtype=np.int64)
         place = _hash_rows(use_case, frame, (*use_case.entity.key_names, EVENT_TIME), "holdout")
-        for name, rows in _classes(use_case, frame):
+        for name, rows in _list_class_rows(use_case, frame):
             if len(rows) < count:
                 raise NotEnoughData(
                     f"{use_case.name} has {len(rows)} rows"
@@ -143,10 +143,10 @@ def _describe_missing_labels(use_case: UseCase, frame: pd.DataFrame) -> str:
 def _cut_newest(use_case: UseCase, frame: pd.DataFrame, share: float) -> Cut:
     times = frame[EVENT_TIME]
     # Rows from each event time on, oldest first; the first (all rows) is no cut.
-    from_here = times.value_counts().sort_index()[::-1].cumsum()[::-1].iloc[1:]
-    first = from_here.index[int((from_here / len(frame) - share).abs().argmin())]
-    known = (times < first) & (times + use_case.label.delay <= first)
-    return Cut(train=known.to_numpy(dtype=bool), test=(times >= first).to_numpy(dtype=bool))
+    rows_from = times.value_counts().sort_index()[::-1].cumsum()[::-1].iloc[1:]
+    first = rows_from.index[int((rows_from / len(frame) - share).abs().argmin())]
+    train = (times < first) & (times + use_case.label.delay <= first)
+    return Cut(train=train.to_numpy(dtype=bool), test=(times >= first).to_numpy(dtype=bool))
 
 
 def _cut_by_entity(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str) -> Cut:
@@ -157,7 +157,7 @@ def _cut_by_entity(use_case: UseCase, frame: pd.DataFrame, share: float, purpose
 def _cut_by_hash(use_case: UseCase, frame: pd.DataFrame, share: float, purpose: str) -> Cut:
     place = _hash_rows(use_case, frame, (*use_case.entity.key_names, EVENT_TIME), purpose)
     mask = np.zeros(len(frame), dtype=bool)
-    for _, rows in _classes(use_case, frame):
+    for _, rows in _list_class_rows(use_case, frame):
         mask[rows[np.argsort(place[rows], kind="stable")][: round(share * len(rows))]] = True
     return _make_cut(use_case, mask, share)
 
@@ -171,8 +171,8 @@ def _make_cut(use_case: UseCase, mask: Mask, share: float) -> Cut:
     return Cut(train=~mask, test=mask)
 
 
-def _classes(use_case: UseCase, frame: pd.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
-    """Each class with the places of its rows; a number to predict counts as one class."""
+def _list_class_rows(use_case: UseCase, frame: pd.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+    """Each class with the positions of its rows; for regression all rows under the name ""."""
     if not use_case.label.classes:
         yield "", np.arange(len(frame))
         return
@@ -184,12 +184,15 @@ def _classes(use_case: UseCase, frame: pd.DataFrame) -> Iterator[tuple[str, npt.
 def _hash_rows(
     use_case: UseCase, frame: pd.DataFrame, columns: Sequence[str], purpose: str
 ) -> npt.NDArray[np.float64]:
-    """Where these columns' values put a row between 0 and 1, uniformly, the same at every call."""
+    """A hash of each row's values in these columns: uniform between 0 and 1, the same at every call.
+
+    `purpose` makes the hashes of hold-out and validation independent.
+    """
     identity = frame[list(columns)].copy()
     if EVENT_TIME in identity:
         identity[EVENT_TIME] = identity[EVENT_TIME].astype("int64")
     hashed = pd.util.hash_pandas_object(identity, index=False).to_numpy()
-    # pandas' own hash key does nothing to numbers, so the seed goes in by a second round.
+    # pandas ignores its hash key for numbers, so a second round of hashing brings in the seed.
     salt = np.uint64(zlib.crc32(f"{purpose}{use_case.tuning.seed}".encode()))
     # 53 bits, which a float holds exactly: 1 is never reached.
     return np.asarray((pd.util.hash_array(hashed ^ salt) >> np.uint64(11)) * 2.0**-53, dtype=np.float64)

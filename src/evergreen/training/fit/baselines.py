@@ -1,4 +1,4 @@
-"""What a candidate must be worth more than: a linear model, and a guess that knows no feature."""
+"""The baselines that a candidate must beat: a linear model, and a dummy that uses no feature."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 
 from evergreen.model.matrix import Columns, build_input_frame
-from evergreen.training.fit.clock import Clock
+from evergreen.training.fit.fit_timer import FitTimer
 from evergreen.usecase import UseCase
 
 
-def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray, clock: Clock | None = None) -> Any:
+def fit_linear(
+    use_case: UseCase, columns: Columns, label: np.ndarray, fit_timer: FitTimer | None = None
+) -> Any:
     """A scikit-learn pipeline: imputed, robustly scaled numbers and one-hot categories into a linear model.
 
     Logistic regression for classes, ridge regression for numbers. It is never registered.
     """
+    # scikit-learn is loaded in a thread while the search fits (`training/library_loading.py`).
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -44,12 +47,16 @@ def fit_linear(use_case: UseCase, columns: Columns, label: np.ndarray, clock: Cl
     )
     linear = Ridge() if use_case.problem == "regression" else LogisticRegression(max_iter=1000)
     pipeline = Pipeline([("prepare", prepare), ("linear", linear)])
-    return (clock or Clock()).fit(lambda: pipeline.fit(frame, label))
+    return (fit_timer or FitTimer()).fit(lambda: pipeline.fit(frame, label))
 
 
-def fit_dummy(use_case: UseCase, columns: Columns, label: np.ndarray, clock: Clock | None = None) -> Any:
-    """scikit-learn's dummy: the classes' shares, so that the commonest is its answer, or the mean."""
+def fit_dummy(
+    use_case: UseCase, columns: Columns, label: np.ndarray, fit_timer: FitTimer | None = None
+) -> Any:
+    """scikit-learn's dummy, which always predicts the most frequent class, with the classes' shares as
+    probabilities, or the mean."""
+    # As in `fit_linear`.
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
     dummy = DummyRegressor() if use_case.problem == "regression" else DummyClassifier(strategy="prior")
-    return (clock or Clock()).fit(lambda: dummy.fit(np.zeros((len(label), 1)), label))
+    return (fit_timer or FitTimer()).fit(lambda: dummy.fit(np.zeros((len(label), 1)), label))

@@ -1,4 +1,4 @@
-"""What CatBoost fits on: this machine's processors, or its GPU where there is one."""
+"""The device that CatBoost fits on: this machine's processors, or its GPU where there is one."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ _NOT_ON_GPU = frozenset(("rsm",))
 
 
 def choose_task_type(settings: Settings, searched: Sequence[str] = ()) -> TaskType:
-    """CatBoost's `choose_task_type` by the setting EVERGREEN_TASK_TYPE: "cpu", "gpu", or "auto" (a GPU if
-    present).
+    """CatBoost's `task_type` by the setting EVERGREEN_TASK_TYPE: "cpu", "gpu", or "auto" (a GPU if present).
 
-    Where a GPU is asked for and none is there, or the parameters `searched` have one that CatBoost does not
-    have on a GPU, the CPU does it, with a warning in the log.
+    `searched`: names of the parameters in the search space. Where the setting is "gpu" and there is none, or
+    the search has a parameter that CatBoost does not have on a GPU, it is the CPU, with a warning in the log.
     """
-    # CatBoost complains on standard error where there is no driver: ask it only if there may be a GPU.
+    # CatBoost writes an error to standard error where there is no driver: ask it only if there may be a GPU.
     if settings.task_type == "cpu" or (settings.task_type == "auto" and not has_gpu_driver()):
         return "CPU"
     if count_gpus() > 0:
-        refused = sorted(_NOT_ON_GPU & set(searched))
-        if not refused:
+        cpu_parameters = sorted(_NOT_ON_GPU & set(searched))
+        if not cpu_parameters:
             return "GPU"
-        logger.warning("CatBoost has no %s on a GPU: fitting on the CPU", ", ".join(refused))
+        logger.warning("CatBoost has no %s on a GPU: fitting on the CPU", ", ".join(cpu_parameters))
         return "CPU"
     if settings.task_type == "gpu":
         logger.warning("EVERGREEN_TASK_TYPE is gpu, but CatBoost finds no GPU here: fitting on the CPU")
@@ -46,6 +45,7 @@ def has_gpu_driver() -> bool:
 
 def count_gpus() -> int:
     """How many GPUs CatBoost sees."""
+    # CatBoost takes about a second to load, which machines without a GPU need not spend here.
     from catboost.utils import get_gpu_device_count
 
     return int(get_gpu_device_count())

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# What CatBoost writes beside the trees that is another each time: an id, the clock, and the training loss at
-# every tree, summed in the order in which threads finished.
+# Metadata that CatBoost writes into a model and that differs each time: an id, the time, and the training
+# loss at every tree, summed in the order in which threads finished.
 _VOLATILE_METADATA = ("model_guid", "train_finish_time", "training")
 
 
@@ -31,7 +31,7 @@ def strip_fit_metadata(model: Any) -> Any:
 
 
 def digest_model(model: Any) -> str:
-    """SHA-256 (hexadecimal) of a settled model's file in CatBoost's own format."""
+    """SHA-256 (hexadecimal) of the file, in CatBoost's own format, of a model from `strip_fit_metadata`."""
     with tempfile.TemporaryDirectory(prefix="evergreen-digest-") as folder:
         path = Path(folder) / "model.cb"
         model.save_model(str(path))

@@ -1,12 +1,12 @@
-"""The contest: candidate, champion and baselines on the same hold-out.
+"""The champion's answers on a candidate's hold-out.
 
-The hold-out is the newest part of the rows, but a champion trained a day ago was fitted on nearly all of
-them: it would know the answers, and no candidate would ever beat it. So where the champion was fitted on
-rows of the hold-out, its *hold-out models* (see `training/fit/fitting.py`) stand in for it: the same recipe,
-fitted on what came before the hold-out of its own training. As time goes on hold-outs only move forward, so
-they have not seen these rows either; if one did move back (training as of an earlier date), the verdict's
-remark says which share of the hold-out it had seen. That can only favour the champion: a
-candidate is then rejected wrongly, never promoted wrongly.
+The hold-out is the newest part of the rows, and a champion trained a day ago was fitted on nearly all of
+them: it would predict them from memory, and no candidate would ever beat it. So where the champion was
+fitted on rows of the hold-out, its *hold-out models* (see `training/fit/fitting.py`) stand in for it: the
+same recipe, fitted on the rows before the hold-out of its own training. As time goes on hold-outs only move
+forward, so these models were not fitted on the present hold-out either. If one did move back (training as of
+an earlier date), the verdict's remark says on which share of the hold-out they were fitted. That can only
+favour the champion: a candidate is then rejected wrongly, never promoted wrongly.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 # Version tags: the newest event time that the registered model, and its hold-out model, were fitted on.
 TRAINED_UNTIL = "evergreen.trained_until"
 HOLDOUT_TRAINED_UNTIL = "evergreen.holdout_trained_until"
-# Where runs of before folds kept their one hold-out model.
+# Where runs of versions without folds kept their one hold-out model.
 _FORMER_FILE = "holdout_model/model.cb"
 # Version tag: how its rows were split.
 SPLIT = "evergreen.split"
@@ -56,56 +56,56 @@ class ChampionScores:
 def score_champion(
     settings: Settings, use_case: UseCase, frame: pd.DataFrame, columns: Columns, cuts: Sequence[Cut]
 ) -> ChampionScores:
-    """What the present champion answers on the rows that these cuts hold out. `frame` has the event times.
+    """The answers of the present champion on the rows that these cuts hold out. `frame` has the event times.
 
     Without a champion, or with one that no longer fits the declaration, the baselines are the only rivals.
     """
-    present = read_champion(settings, use_case.name)
-    if present is None:
+    champion = read_champion(settings, use_case.name)
+    if champion is None:
         return ChampionScores(None, None, "")
     try:
-        loaded = load_model(settings, use_case, present.version)
-        models, remark = _choose_champion_models(settings, use_case, loaded, frame, cuts)
+        model = load_model(settings, use_case, champion.version)
+        models, remark = _choose_champion_models(settings, use_case, model, frame, cuts)
     except SignatureMismatch as error:
         logger.warning("the champion takes no part: %s", error.message)
         return ChampionScores(
-            present.version, None, f"champion v{present.version} does not fit the declaration any more"
+            champion.version, None, f"champion v{champion.version} does not fit the declaration any more"
         )
-    return ChampionScores(present.version, score_holdout(use_case, models, columns, cuts), remark, loaded)
+    return ChampionScores(champion.version, score_holdout(use_case, models, columns, cuts), remark, model)
 
 
 def describe_split(use_case: UseCase) -> str:
-    """What decides on which side of the split a row is."""
+    """Kind, size and seed of the split, which decide in which part a row is."""
     size = f"{use_case.folds} folds" if use_case.folds else f"share {use_case.holdout_share:g}"
     return f"{use_case.split}, {size}, seed {use_case.tuning.seed}"
 
 
 def _choose_champion_models(
-    settings: Settings, use_case: UseCase, loaded: LoadedModel, frame: pd.DataFrame, cuts: Sequence[Cut]
+    settings: Settings, use_case: UseCase, champion: LoadedModel, frame: pd.DataFrame, cuts: Sequence[Cut]
 ) -> tuple[list[Any], str]:
-    """For each cut the champion's model that has seen least of it, and a remark on what was compared."""
+    """For each cut the champion's model that was fitted on least of it, and a remark on what is compared."""
     times = frame[EVENT_TIME][find_holdout_rows(cuts)]
-    if use_case.split == "time" and _compute_seen_share(loaded, TRAINED_UNTIL, times) == 0.0:
-        return [loaded.model] * len(cuts), "all hold-out rows are newer than its training"
+    if use_case.split == "time" and _compute_seen_share(champion, TRAINED_UNTIL, times) == 0.0:
+        return [champion.model] * len(cuts), "all hold-out rows are newer than its training"
     stand_ins = [
-        load_run_model(settings, use_case, loaded.version, build_holdout_path(n)) for n in range(len(cuts))
+        load_run_model(settings, use_case, champion.version, build_holdout_path(n)) for n in range(len(cuts))
     ]
-    first = stand_ins[0] or load_run_model(settings, use_case, loaded.version, _FORMER_FILE)
+    first = stand_ins[0] or load_run_model(settings, use_case, champion.version, _FORMER_FILE)
     if first is None:
-        return [loaded.model] * len(cuts), "it may have been trained on some of these rows"
+        return [champion.model] * len(cuts), "it may have been trained on some of these rows"
     models = [(each or first).model for each in stand_ins]
     if use_case.split != "time":
         if first.tags.get(SPLIT) == describe_split(use_case):
             border = " but for a few at the border" if use_case.split == "stratified" else ""
             return models, f"its hold-out model, fitted without these rows{border}"
         return models, "its hold-out model, which may have seen these rows: the split has changed"
-    seen = _compute_seen_share(first, HOLDOUT_TRAINED_UNTIL, times)
-    if seen:
-        return models, f"its hold-out model, which had seen {seen:.0%} of these rows"
+    seen_share = _compute_seen_share(first, HOLDOUT_TRAINED_UNTIL, times)
+    if seen_share:
+        return models, f"its hold-out model, which had seen {seen_share:.0%} of these rows"
     return models, "its hold-out model, fitted without these rows"
 
 
-def _compute_seen_share(loaded: LoadedModel, tag: str, times: pd.Series) -> float:
-    """The share of these event times that a model of that version was fitted on; 1 if it does not say."""
-    until = loaded.tags.get(tag)
+def _compute_seen_share(model: LoadedModel, tag: str, times: pd.Series) -> float:
+    """The share of these event times up to the model's tag of that name; 1 where it has no such tag."""
+    until = model.tags.get(tag)
     return float(np.mean(times <= pd.Timestamp(until))) if until else 1.0

@@ -1,11 +1,12 @@
-"""What a model costs to keep and to ask: the size of its file and the time of one prediction."""
+"""The footprint of a model: the size of its file and the time of one prediction."""
 
 from __future__ import annotations
 
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,25 @@ _CALLS = 100
 _WARM_UP = 10
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """The size of a model's file in bytes, and the time of one row's prediction in milliseconds."""
+
+    size_bytes: int
+    latency_ms: float
+
+    def to_json(self) -> dict[str, float]:
+        """The fields by their names."""
+        return {"size_bytes": self.size_bytes, "latency_ms": self.latency_ms}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Footprint:
+        """What `to_json` returned."""
+        return cls(data["size_bytes"], data["latency_ms"])
+
+
 def measure_size_bytes(model: Any) -> int:
-    """The size of its file in CatBoost's own format."""
+    """The size of a CatBoost model's file in CatBoost's own format."""
     with tempfile.TemporaryDirectory(prefix="evergreen-size-") as folder:
         path = Path(folder) / "model.cb"
         model.save_model(str(path))
@@ -29,7 +47,7 @@ def measure_size_bytes(model: Any) -> int:
 def measure_latencies_ms(use_case: UseCase, models: Sequence[Any], columns: Columns) -> list[float]:
     """Of each model the median time of one row's prediction on one thread, in milliseconds, pool included.
 
-    The models take turns row by row, so that whatever else the machine does slows all of them alike.
+    The models are timed in turn on each row, so that other load of the machine slows all of them alike.
     """
     rows = [
         {name: values[index : index + 1] for name, values in columns.items()}
@@ -38,8 +56,8 @@ def measure_latencies_ms(use_case: UseCase, models: Sequence[Any], columns: Colu
     kind = {"prediction_type": "Probability"} if use_case.label.classes else {}
     seconds: list[list[float]] = [[] for _ in models]
     for row in rows:
-        for model, taken in zip(models, seconds, strict=True):
-            began = time.perf_counter()
+        for model, times in zip(models, seconds, strict=True):
+            start = time.perf_counter()
             model.predict(build_pool(use_case, row), thread_count=1, **kind)
-            taken.append(time.perf_counter() - began)
-    return [statistics.median(taken[_WARM_UP:]) * 1000 for taken in seconds]
+            times.append(time.perf_counter() - start)
+    return [statistics.median(times[_WARM_UP:]) * 1000 for times in seconds]

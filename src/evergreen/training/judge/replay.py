@@ -1,8 +1,10 @@
-"""The replay: logged requests, answered by candidate and champion. What would change?"""
+"""The replay: logged requests, predicted by candidate and champion. How many predictions would change?"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,43 +15,109 @@ from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
 from evergreen.store.connection.missing import ignore_missing_table
 from evergreen.store.predictions.prediction_log import read_recent_inputs
+from evergreen.training.json_values import JsonObject
 from evergreen.training.judge.answers import score_model
 from evergreen.usecase import UseCase
 
-# A predicted number has changed if it moved by more than this share of the champion's answers' spread.
-_MOVED = 0.1
+# A predicted number has changed if it moved by more than this share of the standard deviation of the
+# champion's predictions.
+_CHANGED_SHARE = 0.1
 _MOST_EXAMPLES = 6
+
+
+@dataclass(frozen=True)
+class ChangedAnswer:
+    """So many `rows` for which the champion predicts one class and the candidate another."""
+
+    champion: str
+    candidate: str
+    rows: int
+
+    def to_json(self) -> JsonObject:
+        """The fields by their names."""
+        return {"champion": self.champion, "candidate": self.candidate, "rows": self.rows}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ChangedAnswer:
+        """What `to_json` returned."""
+        return cls(data["champion"], data["candidate"], data["rows"])
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """Of `rows` requests so many `changed`, which is that `share`.
+
+    For classes `examples` has the most frequent changes; for numbers `mean_change` has the mean of candidate
+    minus champion.
+    """
+
+    rows: int
+    champion_version: int
+    examples: tuple[ChangedAnswer, ...]
+    mean_change: float | None
+    changed: int
+    share: float
+
+    def to_json(self) -> JsonObject:
+        """The fields by their names; "mean_change" only for numbers."""
+        mean_change: JsonObject = {} if self.mean_change is None else {"mean_change": self.mean_change}
+        return {
+            "rows": self.rows,
+            "champion_version": self.champion_version,
+            "examples": [example.to_json() for example in self.examples],
+            **mean_change,
+            "changed": self.changed,
+            "share": self.share,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ReplayResult:
+        """What `to_json` returned."""
+        return cls(
+            rows=data["rows"],
+            champion_version=data["champion_version"],
+            examples=tuple(ChangedAnswer.from_json(example) for example in data.get("examples") or ()),
+            mean_change=data.get("mean_change"),
+            changed=data.get("changed", 0),
+            share=data["share"],
+        )
 
 
 def replay_requests(
     database: sa.Engine, use_case: UseCase, candidate: Any, champion: LoadedModel | None, until: datetime
-) -> dict[str, Any] | None:
-    """The last `gate.replay` logged online requests up to a moment, answered by both models.
+) -> ReplayResult | None:
+    """Predict the last `gate.replay` logged online requests up to a moment with both models and compare.
 
-    Returns {"rows", "changed", "share", "champion_version", "examples": [{"champion", "candidate", "rows"}]}
-    (for numbers the examples are empty, and "mean_change" is added); None without champion or requests.
+    None without champion or requests.
     """
     if champion is None or not use_case.gate.replay:
         return None
-    rows = _read_logged_requests(database, use_case, until)
-    if not rows:
+    requests = _read_logged_requests(database, use_case, until)
+    if not requests:
         return None
-    columns = add_on_demand_columns(use_case, build_columns_from_rows(use_case, rows))
-    then = score_model(use_case, champion.model, columns).predictions
-    now = score_model(use_case, candidate, columns).predictions
-    told: dict[str, Any] = {"rows": len(rows), "champion_version": champion.version, "examples": []}
+    columns = add_on_demand_columns(use_case, build_columns_from_rows(use_case, requests))
+    before = score_model(use_case, champion.model, columns).predictions
+    after = score_model(use_case, candidate, columns).predictions
+    examples: tuple[ChangedAnswer, ...] = ()
+    mean_change = None
     if use_case.label.classes:
-        changed = then != now
-        pairs = Counter(zip(then[changed].tolist(), now[changed].tolist(), strict=True))
-        told["examples"] = [
-            {"champion": old, "candidate": new, "rows": count}
-            for (old, new), count in pairs.most_common(_MOST_EXAMPLES)
-        ]
+        changed = before != after
+        pairs = Counter(zip(before[changed].tolist(), after[changed].tolist(), strict=True))
+        examples = tuple(
+            ChangedAnswer(old, new, count) for (old, new), count in pairs.most_common(_MOST_EXAMPLES)
+        )
     else:
-        spread = float(np.std(then))
-        changed = np.abs(now - then) > (_MOVED * spread if spread > 0 else 0.0)
-        told["mean_change"] = float(np.mean(now - then))
-    return {**told, "changed": int(changed.sum()), "share": float(changed.mean())}
+        deviation = float(np.std(before))
+        changed = np.abs(after - before) > (_CHANGED_SHARE * deviation if deviation > 0 else 0.0)
+        mean_change = float(np.mean(after - before))
+    return ReplayResult(
+        rows=len(requests),
+        champion_version=champion.version,
+        examples=examples,
+        mean_change=mean_change,
+        changed=int(changed.sum()),
+        share=float(changed.mean()),
+    )
 
 
 def _read_logged_requests(database: sa.Engine, use_case: UseCase, until: datetime) -> list[dict[str, Any]]:

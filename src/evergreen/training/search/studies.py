@@ -1,8 +1,8 @@
-"""Where searches are kept: Optuna's tables in the platform's MariaDB, one study for each training set.
+"""The storage of searches: Optuna's tables in the platform's MariaDB, one study for each training set.
 
-A search that was killed goes on where it was, and workers on several machines share one. MLflow shows the
-trials (`training/tracking/trials.py`), but it is no place for a search to live in: each step of Optuna's
-storage there is several calls over HTTP, a thousand in a search that prunes.
+A search that was killed goes on with the trials that it had, and workers on several machines share one study.
+MLflow shows the trials (`training/tracking/trials.py`) but does not store the search: each step of Optuna's
+storage would be several calls over HTTP there, a thousand in a search that prunes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
+import optuna
 import sqlalchemy as sa
+from optuna.storages import RDBStorage
 
 from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.model.signature import compute_feature_digests
@@ -20,12 +21,9 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import build_database_url
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.missing import ignore_missing_table
-
-if TYPE_CHECKING:
-    import optuna
-
-    from evergreen.store.records.training_run import TrainingRun
-    from evergreen.usecase import UseCase
+from evergreen.store.records.training_run import TrainingRun
+from evergreen.training.search.samplers import create_pruner
+from evergreen.usecase import UseCase
 
 _CREATE_SECONDS = 120.0
 
@@ -34,9 +32,7 @@ _CREATE_SECONDS = 120.0
 def open_study(
     settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun
 ) -> Iterator[optuna.Study]:
-    """The study of that run's training set, made if need be. Raises StoreUnreachable."""
-    import optuna
-
+    """Open the study of that run's training set, and create it if there is none. Raises StoreUnreachable."""
     quiet_optuna()
     try:
         storage = _open_storage(settings, database)
@@ -59,27 +55,27 @@ def open_study(
 
 
 def quiet_optuna() -> None:
-    """Trials are told in this package's words (`training/search/worker.py`), not in Optuna's."""
-    import optuna
-
+    """Silence Optuna's log: `training/search/worker.py` has a line of its own for each trial."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def name_study(use_case: UseCase, run: TrainingRun) -> str:
-    """A study's name: losses on other rows, or of other recipes, belong to another search."""
+    """The name of the study of that run.
+
+    It holds a digest of everything that losses depend on: the rows, the features, the split and the budget.
+    Losses of another digest belong to another search.
+    """
     tuning = use_case.tuning
-    asked = (
+    conditions = (
         *(tuning.space, tuning.iterations, tuning.early_stopping_rounds, tuning.class_weights, tuning.seed),
         *(use_case.split, use_case.folds, use_case.holdout_share, use_case.label.classes),
         *([f.name for f in use_case.model_features], compute_feature_digests(use_case), run.dataset_digest),
     )
-    return f"{use_case.name}:{run.id}:{hashlib.sha256(repr(asked).encode()).hexdigest()[:16]}"
+    return f"{use_case.name}:{run.id}:{hashlib.sha256(repr(conditions).encode()).hexdigest()[:16]}"
 
 
 def delete_studies(settings: Settings, database: sa.Engine, use_case: str) -> None:
-    """Delete the searches of a use case: training anew as of the same moments must not find them done."""
-    import optuna
-
+    """Delete the searches of a use case, so that training anew as of the same moments searches again."""
     names: list[str] = []
     with database.connect() as connection, ignore_missing_table():
         rows = connection.scalars(
@@ -97,10 +93,8 @@ def delete_studies(settings: Settings, database: sa.Engine, use_case: str) -> No
         storage.engine.dispose()
 
 
-def _open_storage(settings: Settings, database: sa.Engine) -> Any:
-    from optuna.storages import RDBStorage
-
-    # Two that make the tables at once would be in each other's way.
+def _open_storage(settings: Settings, database: sa.Engine) -> RDBStorage:
+    # Under a lock: two processes that create Optuna's tables at once make one of them fail.
     with database.connect() as connection, hold_lock(connection, "optuna", _CREATE_SECONDS):
         try:
             return RDBStorage(
@@ -112,12 +106,3 @@ def _open_storage(settings: Settings, database: sa.Engine) -> Any:
                 f"Optuna's tables in MariaDB are of another version: {error}",
                 hint="optuna storage upgrade --storage URL brings them up to date",
             ) from error
-
-
-def create_pruner(use_case: UseCase) -> optuna.pruners.BasePruner:
-    """What gives up a trial that does not look worth its while."""
-    import optuna
-
-    if use_case.tuning.pruner == "none":
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=20)

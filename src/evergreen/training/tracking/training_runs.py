@@ -1,8 +1,8 @@
-"""One MLflow run per training run: the search below it, then parameters, metrics, data set, plots and models.
+"""One MLflow run per training run, with parameters, metrics, data set, pictures and models; trials nested.
 
-It is begun before the search and ended when everything is in it: MLflow's status FINISHED says so. A
-training that was killed and is run again goes on with the same run if the data are the same; if not, the
-former run and its trials are deleted. There are never two.
+The run is created before the search and ended when everything is in it, so that MLflow's status FINISHED
+means complete. A training that was killed and is run again goes on with the same run if the data are the
+same; if not, the former run and its trials are deleted. There are never two.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from evergreen.registry.connection import (
 )
 from evergreen.registry.models import MODEL_URI, TRAINING_RUN, fetch_run_file
 from evergreen.settings import Settings
+from evergreen.training.fit.parameters import Parameters
+from evergreen.training.json_values import JsonObject
 from evergreen.training.tracking import trials
 from evergreen.usecase import UseCase
 
@@ -46,20 +48,23 @@ _EXAMPLE_ROWS = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a run keeps. `frame` holds the model's inputs and the label of all rows; `about_model` goes into
-    the model's own description."""
+    """What an MLflow run keeps of a training.
 
-    params: Mapping[str, Any]
+    `frame`: the model's inputs and the label of all rows. `dataset_query`: JSON. `pictures` and `documents`:
+    by file name. `about_model`: the metadata in the logged model's own description.
+    """
+
+    params: Parameters
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     frame: pd.DataFrame
     dataset_digest: str
-    dataset_query: Mapping[str, Any]
+    dataset_query: str
     model: Any
     holdout_models: Sequence[Any]
     pictures: Mapping[str, bytes]
-    documents: Mapping[str, Any]
-    about_model: Mapping[str, Any] = field(default_factory=dict)
+    documents: Mapping[str, JsonObject]
+    about_model: JsonObject = field(default_factory=dict)
 
 
 def find_run(settings: Settings, use_case: str, training_run: str, digest: str) -> str | None:
@@ -73,25 +78,25 @@ def find_run(settings: Settings, use_case: str, training_run: str, digest: str) 
 
 
 def begin_run(settings: Settings, use_case: str, training_run: str, digest: str, name: str) -> str:
-    """The MLflow run of that training run on the data set of that digest: a new one, or the one begun.
+    """The id of the MLflow run of that training run on the data set of that digest, created if there is none.
 
-    Runs of other data are deleted, with their trials. Callers hold the use case's training lock.
+    Runs of other data are deleted, with their trials. Callers hold the use case's "tracking" lock.
     """
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
         experiment = _ensure_experiment(settings, client, use_case)
-        kept = None
+        run_id = None
         for former in _search_runs(client, experiment, training_run):
-            if kept is None and former.data.tags.get(DATASET_DIGEST) == digest:
-                kept = str(former.info.run_id)
+            if run_id is None and former.data.tags.get(DATASET_DIGEST) == digest:
+                run_id = str(former.info.run_id)
                 continue
             for child in trials.list_trial_runs(client, experiment, former.info.run_id):
                 client.delete_run(child.info.run_id)
             client.delete_run(former.info.run_id)
-        if kept is None:
+        if run_id is None:
             tags = {TRAINING_RUN: training_run, DATASET_DIGEST: digest}
-            kept = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-    return kept
+            run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    return run_id
 
 
 def read_run_tags(settings: Settings, run_id: str) -> dict[str, str]:
@@ -103,7 +108,7 @@ def read_run_tags(settings: Settings, run_id: str) -> dict[str, str]:
 
 
 def build_run_url(settings: Settings, run_id: str, file: str = "") -> str:
-    """Where people see a run, or one of its files, in MLflow's UI; empty without a server."""
+    """The address of a run, or of one of its files, in MLflow's UI; empty without a server."""
     if not uses_http(settings):
         return ""
     client = create_mlflow_client(settings)
@@ -115,7 +120,7 @@ def build_run_url(settings: Settings, run_id: str, file: str = "") -> str:
 
 
 def read_document(settings: Settings, run_id: str, name: str) -> Any:
-    """One of a run's JSON documents. Raises RegistryError when it cannot be had."""
+    """One of a run's JSON documents, parsed. Raises RegistryError when the run does not have it."""
     with tempfile.TemporaryDirectory(prefix="evergreen-run-") as folder:
         path = fetch_run_file(settings, run_id, name, Path(folder))
         if path is None:
@@ -127,20 +132,21 @@ def read_document(settings: Settings, run_id: str, name: str) -> Any:
 
 
 def write_page(settings: Settings, run_id: str, file: str, html: str) -> None:
-    """Put a page into a run, in place of any former one of that name."""
+    """Log an HTML page to a run; it replaces any former file of that name."""
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
         client.log_text(run_id, html, file)
 
 
 def log_run(settings: Settings, use_case: UseCase, run_id: str, evidence: Evidence) -> None:
-    """Log everything into the run and end it. Run again, it begins with what is not there yet.
+    """Log everything to the run and end it. A second call replaces what the first one left.
 
     Raises RegistryUnreachable, RegistryError.
     """
-    client = create_mlflow_client(settings)
+    # MLflow takes seconds to load: `library_loading` does it in a thread while the search fits.
     import mlflow
 
+    client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
         set_process_tracking_uri(settings)
         _delete_logged_models(client, run_id)
@@ -148,31 +154,32 @@ def log_run(settings: Settings, use_case: UseCase, run_id: str, evidence: Eviden
             mlflow.set_tags(dict(evidence.tags))
             mlflow.log_params(dict(evidence.params))
             mlflow.log_metrics(dict(evidence.metrics))
-            mlflow.log_input(_dataset(use_case, evidence), context="training")
+            mlflow.log_input(_build_dataset(use_case, evidence), context="training")
             _log_files(evidence)
             mlflow.set_tag(MODEL_URI, _log_model(use_case, evidence))
 
 
 def _ensure_experiment(settings: Settings, client: Any, name: str) -> str:
-    """The id of the use case's experiment, made or brought back if need be."""
+    """The id of the use case's experiment, which is created, or restored if it was deleted."""
+    # As in `log_run`; so are the imports of the functions below.
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        # A server decides itself where artifacts go; without one they must not land in the current folder.
-        location = None if uses_http(settings) else _artifact_folder(settings, name)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        # A server has its own place for artifacts; without one MLflow would use the current folder.
+        location = None if uses_http(settings) else _make_artifact_folder(settings, name)
         try:
             return str(client.create_experiment(name, artifact_location=location))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(name)
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+            experiment = client.get_experiment_by_name(name)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
 
 
-def _artifact_folder(settings: Settings, name: str) -> str:
+def _make_artifact_folder(settings: Settings, name: str) -> str:
     folder = settings.home.resolve() / "mlflow-artifacts" / name
     make_private_folder(folder)
     return folder.as_uri()
@@ -184,27 +191,27 @@ def _search_runs(client: Any, experiment: str, training_run: str) -> list[Any]:
     )
 
 
-def _dataset(use_case: UseCase, evidence: Evidence) -> Any:
+def _build_dataset(use_case: UseCase, evidence: Evidence) -> Any:
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
 
-    # With the run's id, `evergreen dataset reproduce` reads the same rows again. Described, not given as a
-    # frame, in which MLflow would look through every row for what the declaration says already.
+    # With the run's id, `evergreen dataset reproduce` reads the same rows again. The data set is described
+    # instead of passed as a frame, because MLflow would scan all rows for what the declaration says already.
     return MetaDataset(
         source=CodeDatasetSource(
             {
                 "evergreen.store": f"training set of {use_case.name}",
-                "evergreen.query": json.dumps(evidence.dataset_query),
+                "evergreen.query": evidence.dataset_query,
                 **evidence.tags,
             }
         ),
         name=use_case.name,
         digest=evidence.dataset_digest[:_DIGEST_LENGTH],
-        schema=_schema(evidence.frame),
+        schema=_build_schema(evidence.frame),
     )
 
 
-def _schema(frame: pd.DataFrame) -> Any:
+def _build_schema(frame: pd.DataFrame) -> Any:
     """MLflow's schema of a frame of float64 numbers and texts."""
     import numpy as np
     from mlflow.types import ColSpec, Schema
@@ -215,7 +222,7 @@ def _schema(frame: pd.DataFrame) -> Any:
 
 
 def _log_files(evidence: Evidence) -> None:
-    """Pictures, documents and hold-out models, as one folder: a call per file would cost a second or two."""
+    """Log pictures, documents and hold-out models as one folder, as a call per file would cost seconds."""
     import mlflow
 
     with tempfile.TemporaryDirectory(prefix="evergreen-run-") as folder:
@@ -229,7 +236,7 @@ def _log_files(evidence: Evidence) -> None:
 
 
 def build_holdout_path(number: int) -> str:
-    """The run's file with the recipe fitted without the hold-out, or without fold `number`."""
+    """The path in the run of the model fitted without the hold-out, or without fold `number`."""
     return f"holdout_model/fold_{number}.cb"
 
 
@@ -240,10 +247,9 @@ def _prepare_path(folder: str, file: str) -> Path:
 
 
 def _delete_logged_models(client: Any, run_id: str) -> None:
-    """Delete the models that a killed call logged for the run: it shall have one."""
+    """Delete the models that a killed call logged for the run, which is to have one."""
     run = client.get_run(run_id)
-    logged = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'")
-    for model in logged:
+    for model in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'"):
         client.delete_logged_model(model.model_id)
 
 
@@ -257,10 +263,10 @@ def _log_model(use_case: UseCase, evidence: Evidence) -> str:
 
     inputs = evidence.frame.drop(columns=use_case.label.name)
     answer = ColSpec("string" if use_case.label.classes else "double", "prediction")
-    made = mlflow.catboost.log_model(
+    logged_model = mlflow.catboost.log_model(
         cb_model=evidence.model,
         name="model",
-        signature=ModelSignature(_schema(inputs), Schema([answer])),
+        signature=ModelSignature(_build_schema(inputs), Schema([answer])),
         input_example=inputs.head(_EXAMPLE_ROWS),
         metadata=dict(evidence.about_model),
         # Named, so that MLflow does not spend ten seconds finding them by loading the model elsewhere.
@@ -270,4 +276,4 @@ def _log_model(use_case: UseCase, evidence: Evidence) -> str:
             f"numpy=={np.__version__}",
         ],
     )
-    return str(made.model_uri)
+    return str(logged_model.model_uri)

@@ -118,15 +118,15 @@ USE_CASE = UseCase(
         iterations=500,
         early_stopping_rounds=30,
     ),
-    # A guess at the commonest class reaches about 0.45.
+    # Always predicting the most frequent class reaches about 0.45.
     gate=Gate(metric="accuracy", floors=(Floor("accuracy", 0.6),), calibration_error=0.05),
     slices=(
         Slice("age", edges=(25, 40, 60), sensitive=True, max_difference=0.15),
         Slice("occupation", max_difference=0.2),
     ),
-    # Ordinary months stay below 0.05 in every feature; a recession moves more than ten beyond 0.25.
+    # In ordinary months the PSI of every feature is below 0.05; in a recession more than ten exceed 0.25.
     drift=DriftPolicy(psi_threshold=0.25, min_features=3, min_rows=500, window=timedelta(days=7)),
-    # Half a year: old enough to hold several labelled months, young enough to forget how it used to be.
+    # Half a year has several labelled months, and leaves out rows of another economy soon enough.
     retrain=RetrainPolicy(on_drift=True, window=timedelta(days=180)),
     serving=Serving(port=3000),
 )

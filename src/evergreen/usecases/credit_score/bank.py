@@ -1,7 +1,7 @@
-"""The simulated bank's operational database: its own schema and tables, and repeatable bulk writes.
+"""The simulated bank's operational database: its tables, and bulk writes that may be repeated.
 
-Naive DATETIMEs in UTC, as everywhere in Evergreen. `recorded_at` is when the bank wrote a row, which is what
-Evergreen's queries filter on.
+DATETIMEs are naive UTC, as everywhere in Evergreen. `recorded_at` is the time at which the bank wrote a row;
+Evergreen's queries filter on it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from evergreen.usecases.credit_score.fields import MONTHLY, PROFILE
 
 METADATA = sa.MetaData()
 
+# MariaDB's error number for a user without the right to create a database.
 _ACCESS_DENIED = 1044
-# The server or the client refuses LOAD DATA LOCAL (error numbers of MariaDB, MySQL and the client library).
+# The error numbers of MariaDB, MySQL and the client library when LOAD DATA LOCAL is refused.
 _LOCAL_INFILE_REFUSED = frozenset({1148, 2068, 3948, 4166})
 
 
@@ -69,8 +70,8 @@ SCORE_OUTCOME = sa.Table(
     _build_time_column("recorded_at"),
     sa.Index("score_outcome_by_recorded_at", "recorded_at"),
 )
-# What the simulator did, so that a second call continues the same bank instead of mixing two. Period 0 says
-# when the bank's books begin.
+# The periods that were simulated, with their arguments, so that a second call continues the same bank. The
+# beginning of period 0 is that of the bank's books.
 SIMULATED_PERIOD = sa.Table(
     "simulated_period",
     METADATA,
@@ -80,17 +81,19 @@ SIMULATED_PERIOD = sa.Table(
     sa.Column("seed", sa.BigInteger(), nullable=False),
     sa.Column("customers", sa.Integer(), nullable=False),
 )
-# Where former versions noted the calendar months that they had simulated.
+# The table in which former versions recorded the calendar months that they had simulated.
 _CALENDAR_MONTHS = sa.Table("simulated_month", sa.MetaData(), sa.Column("month", sa.Date(), primary_key=True))
 
 
 @contextmanager
 def open_bank(url: str) -> Iterator[Engine]:
-    """An engine on the bank's database with its tables made; the database too, where missing and allowed.
+    """An engine on the bank's database. Its tables are created, and the database where it is missing and the
+    user may create it.
 
-    `url` is an SQLAlchemy URL that names the database, e.g. mysql+mysqldb://user:secret@host:3306/credit_bank.
-    With `?local_infile=1` rows are sent as files, so that the server could ask for any file; else inserted.
-    Raises SourceUnreachable when the server does not answer or refuses.
+    `url` is an SQLAlchemy URL that names the database, e.g.
+    mysql+mysqldb://user:secret@host:3306/credit_bank. With `?local_infile=1` rows are sent as files, which
+    also lets the server ask for any file; otherwise they are inserted. Raises SourceUnreachable when the
+    server does not answer or refuses.
     """
     target = sa.make_url(url)
     if target.drivername in ("mysql", "mariadb", "mysql+pymysql"):
@@ -121,7 +124,7 @@ def has_calendar_months(engine: Engine) -> bool:
 
 
 def drop_tables(engine: Engine) -> None:
-    """Drop everything that the simulated bank holds, in whatever form."""
+    """Drop all tables of the simulated bank, also those of former versions."""
     METADATA.drop_all(engine)
     _CALENDAR_MONTHS.drop(engine, checkfirst=True)
 
@@ -147,7 +150,7 @@ def _create_database(url: sa.URL, database: str) -> None:
                 f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
             )
     except sa.exc.OperationalError as error:
-        # A user without that right may still use a database that somebody else has made.
+        # A user without the right to create the database may still use one that exists.
         if _get_error_number(error) != _ACCESS_DENIED:
             raise
     finally:
@@ -155,7 +158,8 @@ def _create_database(url: sa.URL, database: str) -> None:
 
 
 def write_rows(connection: Connection, table: sa.Table, frame: pd.DataFrame) -> None:
-    """Add a frame's rows, columns named as the table's; a row whose key is there already stays as it is."""
+    """Add the rows of a frame whose columns have the table's names; a row whose key exists already is kept as
+    it is."""
     if frame.empty:
         return
     with tempfile.NamedTemporaryFile("w", suffix=".tsv", encoding="utf-8") as file:

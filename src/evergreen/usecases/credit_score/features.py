@@ -1,7 +1,9 @@
-"""Ratios that credit officers look at: NumPy functions of one row's own fields.
+"""On-demand features of a customer's month: ratios computed from the fields of the same row, as NumPy
+functions.
 
 Arrays in and out are float64 of one length n, NaN for missing; money is in one currency, times are in months.
-A ratio whose denominator is zero is missing.
+A ratio whose denominator is zero is missing. Models carry a digest of these functions' code: a change of
+code, even of a variable's name, makes registered models unfit for service.
 """
 
 from __future__ import annotations

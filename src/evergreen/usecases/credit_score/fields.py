@@ -1,4 +1,5 @@
-"""The 22 fields of the simulated bank: type, meaning and domain. Every simulated row keeps these domains."""
+"""The 22 fields of the simulated bank: type, meaning and domain. All simulated rows lie within these
+domains."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ PAYMENT_BEHAVIOURS = tuple(
 )
 LOAN_KINDS = ("Auto Loan", "Mortgage Loan", "Personal Loan", "Student Loan")
 NO_LOAN = "No Loan"
-# "No Loan", then the kinds that somebody holds, in alphabetical order.
+# "No Loan", and every combination of kinds that a customer may hold, joined in alphabetical order.
 LOAN_TYPES = (
     NO_LOAN,
     *(", ".join(held) for count in range(1, len(LOAN_KINDS) + 1) for held in combinations(LOAN_KINDS, count)),
@@ -37,7 +38,7 @@ OCCUPATIONS = (
     "Teacher",
     "Writer",
 )
-# Twice the share of values that the bank fails to record: room for a small batch to differ by chance.
+# Twice the share of values that the bank fails to record, because a small batch differs by chance.
 _SOMETIMES_MISSING = 0.10
 
 PROFILE = (

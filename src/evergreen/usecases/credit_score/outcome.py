@@ -1,9 +1,10 @@
-"""How the simulated bank's score comes about: a known, noisy function of one month's facts.
+"""The simulated bank's score: a known, noisy function of one month's facts.
 
-Ordered logit: with the score s(x) and two cuts, P(Poor) = L((c1 - s)/t) and P(Good) = L((s - c2)/t), L the
-logistic function, and Standard the rest (McCullagh, "Regression models for ordinal data", 1980). The score
-reads the facts as recorded; a missing value counts as the middle. So the probabilities of each row are known
-exactly, and no model can do better than to answer each row's likeliest class.
+It is an ordered logit (McCullagh, "Regression models for ordinal data", 1980): with the score s(x), two cuts
+c1 and c2 and the noise t, P(Poor) = L((c1 - s)/t), P(Good) = L((s - c2)/t), L being the logistic function,
+and P(Standard) is the rest. The score uses the facts as recorded; a missing value counts as the average. So
+the probabilities of each row are known exactly, and the best possible model predicts each row's likeliest
+class.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class Relation:
     noise: float
 
 
-# In ordinary months the bank looks at the past: mix, delays, rate, debt, history. In the recession it looks
-# at liquidity: what is left, how much is used and owed each month; the past no longer protects.
+# In ordinary months the past decides: mix, delays, rate, debt, history. In the recession liquidity decides:
+# the balance that is left, the share of the credit in use, the instalments.
 RELATIONS: dict[Scenario, Relation] = {
     "stable": Relation(
         {
@@ -67,40 +68,40 @@ def compute_class_probabilities(columns: Columns, scenario: Scenario) -> Floats:
     return np.stack([poor, 1.0 - poor - good, good], axis=1)
 
 
-def draw_classes(columns: Columns, scenario: Scenario, now: RandomNumbers) -> Texts:
-    """One class per row, drawn from its probabilities; `now` gives the row's luck."""
+def draw_classes(columns: Columns, scenario: Scenario, monthly: RandomNumbers) -> Texts:
+    """One class per row, drawn from its probabilities with the random numbers `monthly`."""
     probabilities = compute_class_probabilities(columns, scenario)
-    luck = now.uniform("score")[:, None]
-    index = (luck > probabilities.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    uniform = monthly.uniform("score")[:, None]
+    index = (uniform > probabilities.cumsum(axis=1)[:, :-1]).sum(axis=1)
     return take_names(CLASSES, index)
 
 
 def _compute_terms(columns: Columns) -> dict[str, Floats]:
     """The score's terms, each about standard normal in a stable month; NaN where a fact is missing."""
-    get: dict[str, Floats] = {
+    numbers: dict[str, Floats] = {
         name: np.asarray(values) for name, values in columns.items() if values.dtype != np.dtype(object)
     }
     mix, minimum = columns["credit_mix"], columns["payment_of_min_amount"]
-    income = get["annual_income"]
-    delay = (np.log1p(get["delay_from_due_date"]) - 2.89) / 0.45
-    debt = (np.log(debt_to_income(get["outstanding_debt"], income) + 0.005) + 3.5) / 0.8
-    used = (get["credit_utilization_ratio"] - 33.0) / 10.0
+    income = numbers["annual_income"]
+    delay = (np.log1p(numbers["delay_from_due_date"]) - 2.89) / 0.45
+    debt = (np.log(debt_to_income(numbers["outstanding_debt"], income) + 0.005) + 3.5) / 0.8
+    utilization = (numbers["credit_utilization_ratio"] - 33.0) / 10.0
     return {
         "mix": np.where(mix == "Good", 1.0, np.where(mix == "Bad", -1.0, 0.0)),
         "minimum": np.where(minimum == "Yes", 1.0, np.where(minimum == "No", -1.0, 0.0)),
         "delay": delay,
-        "rate": (get["interest_rate"] - 14.0) / 5.8,
+        "rate": (numbers["interest_rate"] - 14.0) / 5.8,
         "debt": debt,
-        "history": (get["credit_history_age"] - 140.0) / 110.0,
-        "inquiries": (get["num_credit_inquiries"] - 5.0) / 2.7,
-        "left": (np.log(balance_to_income(get["monthly_balance"], income) + 0.01) + 1.5) / 0.45,
-        "balance": (np.log(get["monthly_balance"] + 50.0) - 6.7) / 0.6,
-        "used": used,
-        # Two terms that no straight line can follow.
+        "history": (numbers["credit_history_age"] - 140.0) / 110.0,
+        "inquiries": (numbers["num_credit_inquiries"] - 5.0) / 2.7,
+        "left": (np.log(balance_to_income(numbers["monthly_balance"], income) + 0.01) + 1.5) / 0.45,
+        "balance": (np.log(numbers["monthly_balance"] + 50.0) - 6.7) / 0.6,
+        "used": utilization,
+        # Two terms that a linear model cannot represent.
         "late debtor": np.clip(delay * debt, -3.0, 3.0),
-        "far from usual use": np.abs(used) - 0.8,
-        "instalments": (np.log(emi_to_income(get["total_emi_per_month"], income) + 0.01) + 3.1) / 0.75,
-        "limit": (get["changed_credit_limit"] + 6.0) / 5.0,
+        "far from usual use": np.abs(utilization) - 0.8,
+        "instalments": (np.log(emi_to_income(numbers["total_emi_per_month"], income) + 0.01) + 3.1) / 0.75,
+        "limit": (numbers["changed_credit_limit"] + 6.0) / 5.0,
     }
 
 

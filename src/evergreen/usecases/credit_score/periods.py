@@ -1,8 +1,8 @@
 """The simulated bank's time: periods of 30 days, counted from the moment at which its books begin.
 
-A period is what the bank calls a month. Each is as long as every other, and a bank year has twelve of them,
-as in the 30/360 day count of real banks. The dice are seeded with a period's number and never with a date, so
-a bank whose books begin a day, a month or ten years later records the same values, later by just that time.
+A period is what the bank calls a month. All have the same length, and a bank year has twelve of them, as in
+the 30/360 day count of real banks. Random numbers are seeded with a period's number and never with a date, so
+that a bank whose books begin a day, a month or ten years later records the same values, later by that time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Moments = NDArray[np.datetime64]
 
 
 def to_whole_second_utc(moment: datetime) -> datetime:
-    """The same moment in UTC, in whole seconds, which is what the bank's columns hold.
+    """The moment in UTC without fractions of a second, as the bank's columns hold it.
 
     Raises UseCaseError for one without a time zone.
     """
@@ -32,22 +32,22 @@ def to_whole_second_utc(moment: datetime) -> datetime:
 
 
 def to_numpy_time(moment: datetime) -> np.datetime64:
-    """An aware moment as the bank keeps it: naive, in UTC, in seconds."""
+    """An aware moment as datetime64[s]: naive, in UTC."""
     return np.datetime64(to_whole_second_utc(moment).replace(tzinfo=None), "s")
 
 
 def compute_period_start(origin: datetime, number: int) -> datetime:
-    """When that period of a bank begins whose period 0 begins at `origin`."""
+    """The moment at which period `number` begins, for a bank whose period 0 begins at `origin`."""
     return origin + number * PERIOD
 
 
 def compute_period_starts(origin: datetime, numbers: NDArray[np.int64]) -> Moments:
-    """The same for an array of numbers, of its shape, as datetime64[s]."""
+    """`compute_period_start` for an array of numbers, as datetime64[s] of its shape."""
     return to_numpy_time(origin) + numbers * np.timedelta64(PERIOD // timedelta(seconds=1), "s")
 
 
 def periods_before(origin: datetime, end: datetime) -> int:
-    """How many periods begin before `end`. Raises UseCaseError for more than are simulated."""
+    """How many periods begin before `end`. Raises UseCaseError for more than MAX_PERIODS."""
     count = max(0, -((origin - end) // PERIOD))
     if count > MAX_PERIODS:
         raise UseCaseError(
@@ -58,7 +58,7 @@ def periods_before(origin: datetime, end: datetime) -> int:
 
 
 def check_period(number: int) -> int:
-    """Return that number of a period; raise UseCaseError if no bank has it."""
+    """`number` if a bank has a period of that number. Raises UseCaseError if not."""
     if not 0 <= number < MAX_PERIODS:
         raise UseCaseError(f"there is no period {number}", hint=f"choose one from 0 to {MAX_PERIODS - 1}")
     return number

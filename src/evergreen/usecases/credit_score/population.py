@@ -1,7 +1,7 @@
-"""The simulated bank's customers: who they are in a given period. Invented people, no real ones.
+"""The customers of the simulated bank in a given period. They are invented, not real people.
 
-The bank keeps a fixed number of places; a customer stays two to six years, then another takes the place. So
-customers age and their credit history grows, yet the bank as a whole stays the same over the years: no
+The bank has a fixed number of places; a customer stays two to six years, then another takes the place. So
+customers age and their credit history grows, but the bank as a whole stays the same over the years, and no
 feature drifts by itself.
 """
 
@@ -18,11 +18,12 @@ from evergreen.usecases.credit_score.randomness import Floats, Integers, RandomN
 
 Texts = NDArray[np.object_]
 
-# What each occupation pays against the middle, on a log scale; in the order of OCCUPATIONS.
+# How much each occupation pays relative to the average, on a log scale, in the order of OCCUPATIONS.
 _PAY = np.array(
     [0.05, 0.15, 0.20, 0.45, 0.20, 0.25, -0.20, 0.40, 0.25, -0.30, 0.00, -0.40, 0.10, -0.25, -0.35]
 )
 MAX_PLACES = 1_000_000
+# The first place of customers who are not in the bank's tables.
 FRESH_PLACES = 10_000_000
 _STAY_PERIODS = (2 * PERIODS_A_YEAR, 6 * PERIODS_A_YEAR)
 _PER_PLACE = 1000
@@ -32,9 +33,10 @@ _PER_PLACE = 1000
 class Customers:
     """The customers at n places in one period; arrays of shape (n,).
 
-    `risk` and `wealth` are hidden standard normal traits that stay with a customer. `profile_period` is the
-    number of the period in which age or occupation last changed, negative where the bank was not simulated
-    yet. `tenure` and `history_at_start` count periods.
+    `risk` and `wealth` are hidden standard normal traits that do not change. `profile_period` is the number
+    of the period in which age or occupation last changed, negative before the bank's first period. `tenure`
+    and `history_at_start` count periods. `lifelong` gives random numbers that are the same in every period of
+    a customer, `monthly` those of this period.
     """
 
     period: int
@@ -47,23 +49,23 @@ class Customers:
     risk: Floats
     wealth: Floats
     profile_period: Integers
-    own: RandomNumbers
+    lifelong: RandomNumbers
     monthly: RandomNumbers
 
 
 def simulate_customers(places: Integers, period: int, seed: int) -> Customers:
-    """Who holds these places in the period of that number, with the traits that stay with them."""
+    """The customers at those places in the period of that number."""
     place = RandomNumbers(seed, places)
     stay = _scale_to_integers(place.uniform("stay"), *_STAY_PERIODS)
     phase = np.floor(place.uniform("phase") * stay).astype(np.int64)
     generation, tenure = np.divmod(period + phase, stay)
     customer_id = places * _PER_PLACE + generation
 
-    own = RandomNumbers(seed, customer_id)
-    start_age = np.floor(19.0 + 46.0 * own.uniform("age") ** 1.25)
-    birthday = _scale_to_integers(own.uniform("birthday"), 0, PERIODS_A_YEAR)
-    job = _scale_to_integers(own.uniform("occupation"), 0, len(OCCUPATIONS))
-    risk = own.normal("risk")
+    lifelong = RandomNumbers(seed, customer_id)
+    start_age = np.floor(19.0 + 46.0 * lifelong.uniform("age") ** 1.25)
+    birthday = _scale_to_integers(lifelong.uniform("birthday"), 0, PERIODS_A_YEAR)
+    job = _scale_to_integers(lifelong.uniform("occupation"), 0, len(OCCUPATIONS))
+    risk = lifelong.normal("risk")
     return Customers(
         period=period,
         customer_id=customer_id,
@@ -71,18 +73,19 @@ def simulate_customers(places: Integers, period: int, seed: int) -> Customers:
         age=start_age + (tenure + birthday) // PERIODS_A_YEAR,
         occupation=np.array(OCCUPATIONS, dtype=object)[job],
         pay=_PAY[job],
-        history_at_start=_draw_history(start_age, risk, own),
+        history_at_start=_draw_history(start_age, risk, lifelong),
         risk=risk,
-        wealth=-0.25 * risk + 0.97 * own.normal("wealth"),
+        wealth=-0.25 * risk + 0.97 * lifelong.normal("wealth"),
         profile_period=period - np.minimum(tenure, (tenure + birthday) % PERIODS_A_YEAR),
-        own=own,
+        lifelong=lifelong,
         monthly=RandomNumbers(seed, customer_id, period),
     )
 
 
-def _draw_history(start_age: Floats, risk: Floats, own: RandomNumbers) -> Floats:
-    """Periods of credit history when the customer joined: part of the adult life, less for the risky."""
-    share = 1.0 / (1.0 + np.exp(-(0.1 - 0.6 * risk + 0.8 * own.normal("history"))))
+def _draw_history(start_age: Floats, risk: Floats, lifelong: RandomNumbers) -> Floats:
+    """Periods of credit history when the customer joined: a share of the adult life, smaller for higher
+    risk."""
+    share = 1.0 / (1.0 + np.exp(-(0.1 - 0.6 * risk + 0.8 * lifelong.normal("history"))))
     return np.floor((start_age - 18.0) * PERIODS_A_YEAR * share)
 
 

@@ -1,8 +1,8 @@
-"""Random numbers by counter: each number depends only on the seed and on what it is for.
+"""Counter-based random numbers: each is a hash of a seed, the name of a stream, and counters.
 
-A number is a hash of (seed, stream, counters), so a customer's month gets the same values whether it is drawn
-alone, in a year of months, or in another order. Method: counter-based generation (Salmon et al., "Parallel
-random numbers: as easy as 1, 2, 3", SC 2011) with the finalizer of SplitMix64 (Steele et al., OOPSLA 2014).
+So a customer's month gets the same values whether it is drawn alone, in a year of months, or in another
+order. Method: counter-based generation (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+2011) with the finalizer of SplitMix64 (Steele et al., OOPSLA 2014).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 
 
 class RandomNumbers:
-    """Numbers for an array of counters, e.g. one per customer and month; `stream` names what they are for."""
+    """Random numbers for arrays of counters, e.g. one per customer and month; streams are independent."""
 
     def __init__(self, seed: int, *counters: Integers | int) -> None:
         state = np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64)
@@ -41,7 +41,7 @@ class RandomNumbers:
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The SplitMix64 step; arithmetic modulo 2**64 on purpose."""
+    """The SplitMix64 step, in arithmetic modulo 2**64."""
     state = state + _GOLDEN
     state = (state ^ (state >> np.uint64(30))) * _FIRST
     state = (state ^ (state >> np.uint64(27))) * _SECOND

@@ -1,4 +1,7 @@
-"""What holds between the fields of one month, whatever they say: the bank's own bookkeeping."""
+"""The rules across the fields of one month that follow from the bank's bookkeeping.
+
+The first line of a rule's docstring appears in reports on rows that break it.
+"""
 
 from __future__ import annotations
 

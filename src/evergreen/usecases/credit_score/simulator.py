@@ -1,10 +1,10 @@
-"""The bank's operational database, SIMULATED: `populate` writes or extends it, `draw` makes fresh requests.
+"""The SIMULATED operational database of a bank: `populate` writes or extends it, `draw` makes fresh requests.
 
-The bank keeps its books in periods of 30 days from the moment at which they begin (see `periods`). When a
-period begins, its facts hold; the bank records them within the day (2 % of them up to five days late) and the
-score outcome 30 days after the facts. Periods that begin at `recession_from` or later follow the scenario
-`recession`, the others `stable`. Same arguments, same rows, however the time is cut into calls; and the same
-values at whatever date the books begin.
+The bank keeps its books in periods of 30 days from the moment at which they begin (see `periods`). The facts
+of a period are true when it begins; the bank records them within the day (2 % of them up to five days late),
+and the score outcome 30 days after the facts. Periods that begin at `recession_from` or later follow the
+scenario `recession`, the others `stable`. The same arguments give the same rows, in one call or several, and
+the same values at whatever date the books begin.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection, Engine
 
 from evergreen.errors import UseCaseError
+from evergreen.usecase import Feature
 from evergreen.usecases.credit_score import bank
 from evergreen.usecases.credit_score.facts import SCENARIOS, Columns, Scenario, check_scenario, simulate_facts
 from evergreen.usecases.credit_score.fields import MONTHLY, PROFILE
@@ -49,19 +49,20 @@ __all__ = [
 OUTCOME_DELAY = timedelta(days=30)
 _LATE_SHARE = 0.02
 _LATE_DAYS = 5
-# All of a period is recorded when the next one begins, so only the last is unfinished; one more for safety.
+# How many of the last periods are written again: all of a period is recorded when the next one begins, so
+# that only the last can be incomplete; one more for safety.
 _UNFINISHED_PERIODS = 2
 _FRESH_SEEDS = 10_000
 _TABLES = (bank.CUSTOMER, bank.MONTHLY_FACT, bank.SCORE_OUTCOME)
 
 Progress = Callable[[int, int], None]
-Rows = list[dict[str, Any]]
+Rows = list[dict[str, int | float | str | None]]
 Frames = dict[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
 class _Period:
-    """One period as it was, or is to be, simulated."""
+    """The arguments with which one period was simulated, or is to be."""
 
     number: int
     scenario: Scenario
@@ -79,17 +80,19 @@ def populate(
     recession_from: datetime | None = None,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Write what the simulated bank recorded up to the moment `end`; return its row counts.
+    """Write the rows that the simulated bank recorded up to the moment `end`; return the row count of each
+    table.
 
-    `url` names the database, which is made if missing. The books of a new bank begin at `start`. A bank that
-    is there is continued in its own periods, without a gap, and what it recorded later of the last ones is
-    added; `start` must then not lie before its beginning. Moments are aware, and heeded to the second.
-    `progress` receives (periods done, periods in all). Calling it again changes nothing.
-    Raises UseCaseError for impossible arguments, or when the bank was simulated differently before, and
+    `url` names the database, which is created if it is missing. The books of a new bank begin at `start`. An
+    existing bank is continued in its own periods, without a gap, and the rows of its last periods that were
+    recorded since are added; `start` must then not be before its beginning. Moments are aware and cut to
+    seconds. `progress` receives (periods written, periods in all). A repeated call changes nothing.
+
+    Raises UseCaseError for impossible arguments, or when the bank was simulated with others before, and
     SourceUnreachable when the server does not answer.
     """
     start, end = _check_arguments(start, end, customers)
-    turn = to_whole_second_utc(recession_from) if recession_from else None
+    recession_start = to_whole_second_utc(recession_from) if recession_from else None
     with bank.open_bank(url) as engine:
         if bank.has_calendar_months(engine):
             raise UseCaseError(
@@ -98,13 +101,13 @@ def populate(
                 hint="begin it anew: evergreen simulate credit_score --erase ..., or"
                 " evergreen demo credit_score --erase",
             )
-        origin, there = _read_simulated_periods(engine, start)
-        periods = _plan_periods(origin, there, start, end, customers, seed, turn)
-        for done, period in enumerate(periods, start=1):
+        origin, simulated_periods = _read_simulated_periods(engine, start)
+        periods = _plan_periods(origin, simulated_periods, start, end, customers, seed, recession_start)
+        for count, period in enumerate(periods, start=1):
             with engine.begin() as connection:
                 _write_period(connection, origin, period, end)
             if progress:
-                progress(done, len(periods))
+                progress(count, len(periods))
         with engine.connect() as connection:
             return {
                 table.name: int(connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
@@ -121,34 +124,37 @@ def simulate_recorded_rows(
     UseCaseError for impossible arguments.
     """
     origin, end = _check_arguments(start, end, customers)
-    turn = to_whole_second_utc(recession_from) if recession_from else None
+    recession_start = to_whole_second_utc(recession_from) if recession_from else None
     parts = [
-        _build_period_rows(origin, each, end)
-        for each in _plan_periods(origin, {}, origin, end, customers, seed, turn)
+        _build_period_rows(origin, period, end)
+        for period in _plan_periods(origin, {}, origin, end, customers, seed, recession_start)
     ]
     keys = ["customer_id", "valid_from"]
-    whole = {table.name: pd.concat([part[table.name] for part in parts]) for table in _TABLES}
-    profile = whole[bank.CUSTOMER.name].drop_duplicates(keys)
-    return {**whole, bank.CUSTOMER.name: profile}
+    frames = {table.name: pd.concat([part[table.name] for part in parts]) for table in _TABLES}
+    profile = frames[bank.CUSTOMER.name].drop_duplicates(keys)
+    return {**frames, bank.CUSTOMER.name: profile}
 
 
 def erase(url: str) -> None:
-    """Drop everything the simulated bank holds. Raises SourceUnreachable when the server does not answer."""
+    """Drop the tables of the simulated bank. Raises SourceUnreachable when the server does not answer."""
     with bank.open_bank(url) as engine:
         bank.drop_tables(engine)
 
 
 def draw(n: int, seed: int, *, scenario: str = "stable", period: int = 0) -> tuple[Rows, list[str]]:
-    """`n` requests of fresh simulated customers, as /predict takes them, and the scores they will get.
+    """`n` requests of new simulated customers, as /predict takes them, and the scores that they will get.
 
-    Rows are JSON-able: customer_id and the 22 fields, None for a missing value. The customers are not in
-    the bank's tables; two seeds (below 10,000) share no customer. `period` is a number of the bank's.
+    Rows can be written as JSON: customer_id and the 22 fields, None for a missing value. The customers are
+    not in the bank's tables; two seeds (below 10,000) have no customer in common. `period` is the number of
+    one of the bank's periods. Raises UseCaseError for impossible arguments.
     """
-    who, columns = _simulate_fresh_customers(n, seed, check_scenario(scenario), period)
-    labels = draw_classes(columns, check_scenario(scenario), who.monthly)
-    fields: dict[str, list[Any]] = {"customer_id": [int(key) for key in who.customer_id]}
+    customers, columns = _simulate_fresh_customers(n, seed, check_scenario(scenario), period)
+    labels = draw_classes(columns, check_scenario(scenario), customers.monthly)
+    fields: dict[str, list[int | float | str | None]] = {
+        "customer_id": [int(key) for key in customers.customer_id]
+    }
     for feature in (*PROFILE, *MONTHLY):
-        convert: Callable[[Any], Any] = {"int": int, "float": float}.get(feature.dtype, str)
+        convert: type[int | float | str] = {"int": int, "float": float}.get(feature.dtype, str)
         values = columns[feature.name]
         fields[feature.name] = [None if value != value else convert(value) for value in values]
     rows = [dict(zip(fields, values, strict=True)) for values in zip(*fields.values(), strict=True)]
@@ -156,27 +162,30 @@ def draw(n: int, seed: int, *, scenario: str = "stable", period: int = 0) -> tup
 
 
 def compute_best_accuracy(scenario: str = "stable", *, n: int = 50_000, seed: int = 0) -> float:
-    """The accuracy of the best possible model on a scenario, about 0.85: nobody can beat it but by luck.
+    """The expected accuracy of the best possible model on a scenario, about 0.85.
 
-    The mean over `n` simulated rows of the largest class probability, which is known exactly for every
-    row (see `outcome`); the error of the mean is about 0.14 / sqrt(n).
+    It is the mean over `n` simulated rows of the largest class probability, which is known exactly for every
+    row (see `outcome`); the error of the mean is about 0.14 / sqrt(n). Raises UseCaseError for an unknown
+    scenario.
     """
-    known = check_scenario(scenario)
-    _, columns = _simulate_fresh_customers(n, seed, known, 0)
-    return float(compute_class_probabilities(columns, known).max(axis=1).mean())
+    valid_scenario = check_scenario(scenario)
+    _, columns = _simulate_fresh_customers(n, seed, valid_scenario, 0)
+    return float(compute_class_probabilities(columns, valid_scenario).max(axis=1).mean())
 
 
 def _simulate_fresh_customers(
     n: int, seed: int, scenario: Scenario, period: int
 ) -> tuple[Customers, Columns]:
+    """`n` customers that are not in the bank's tables, and their facts of a period."""
     if not 1 <= n <= MAX_PLACES:
         raise UseCaseError(f"{n} customers cannot be drawn", hint=f"choose 1 to {MAX_PLACES}")
     places = FRESH_PLACES + (seed % _FRESH_SEEDS) * MAX_PLACES + np.arange(n, dtype=np.int64)
-    who = simulate_customers(places, check_period(period), seed)
-    return who, simulate_facts(who, scenario)
+    customers = simulate_customers(places, check_period(period), seed)
+    return customers, simulate_facts(customers, scenario)
 
 
 def _check_arguments(start: datetime, end: datetime, customers: int) -> tuple[datetime, datetime]:
+    """`start` and `end` in UTC and whole seconds. Raises UseCaseError for impossible arguments."""
     if not 1 <= customers <= MAX_PLACES:
         raise UseCaseError(f"{customers} customers cannot be simulated", hint=f"choose 1 to {MAX_PLACES}")
     start, end = to_whole_second_utc(start), to_whole_second_utc(end)
@@ -189,7 +198,8 @@ def _check_arguments(start: datetime, end: datetime, customers: int) -> tuple[da
 
 
 def _read_simulated_periods(engine: Engine, start: datetime) -> tuple[datetime, dict[int, _Period]]:
-    """When the bank's books begin, and its periods by number; `start` and none before there is a bank."""
+    """The moment at which the bank's books begin, and its periods by number; of a new bank `start` and
+    none."""
     with engine.connect() as connection:
         rows = connection.execute(sa.select(bank.SIMULATED_PERIOD)).all()
     origins = [row.begins.replace(tzinfo=UTC) for row in rows if row.number == 0]
@@ -200,40 +210,42 @@ def _read_simulated_periods(engine: Engine, start: datetime) -> tuple[datetime, 
 
 def _plan_periods(
     origin: datetime,
-    there: dict[int, _Period],
+    simulated_periods: dict[int, _Period],
     start: datetime,
     end: datetime,
     customers: int,
     seed: int,
     recession_from: datetime | None,
 ) -> list[_Period]:
-    """The periods to write, in order: those unfinished as they were begun, then the new ones."""
+    """The periods to write, in order: the last of `simulated_periods` again, with their arguments, then the
+    new ones until `end`. Raises UseCaseError where the bank was simulated with other arguments."""
     if start < origin:
         raise UseCaseError(
             f"the bank's books begin on {origin:%Y-%m-%d %H:%M} UTC, later than {start:%Y-%m-%d %H:%M}",
             hint="choose a later start, or begin the bank anew: evergreen simulate credit_score --erase ...",
         )
-    wanted = []
+    requested_periods = []
     for number in range(periods_before(origin, end)):
-        hard = recession_from is not None and compute_period_start(origin, number) >= recession_from
-        wanted.append(_Period(number, "recession" if hard else "stable", seed, customers))
-    for period in wanted:
-        before = there.get(period.number, period)
-        # What lies before `start` is not asked about, but for the seed: one bank has one.
-        same = compute_period_start(origin, period.number) < start or before.scenario == period.scenario
-        if before.seed != seed or not same:
+        in_recession = recession_from is not None and compute_period_start(origin, number) >= recession_from
+        requested_periods.append(_Period(number, "recession" if in_recession else "stable", seed, customers))
+    for period in requested_periods:
+        simulated = simulated_periods.get(period.number, period)
+        # Of periods before `start` only the seed must be the same, because a bank has one seed.
+        same = compute_period_start(origin, period.number) < start or simulated.scenario == period.scenario
+        if simulated.seed != seed or not same:
             raise UseCaseError(
                 f"the bank's period from {compute_period_start(origin, period.number):%Y-%m-%d} was simulated"
-                f" as {before.scenario} with seed {before.seed}, not as {period.scenario} with seed {seed}",
+                f" as {simulated.scenario} with seed {simulated.seed},"
+                f" not as {period.scenario} with seed {seed}",
                 hint="go on with that seed and a later recession, or begin the bank anew:"
                 " evergreen simulate credit_score --erase ...",
             )
-    unfinished = [there[number] for number in sorted(there)[-_UNFINISHED_PERIODS:]]
-    return [*unfinished, *(period for period in wanted if period.number not in there)]
+    unfinished = [simulated_periods[number] for number in sorted(simulated_periods)[-_UNFINISHED_PERIODS:]]
+    return [*unfinished, *(period for period in requested_periods if period.number not in simulated_periods)]
 
 
 def _write_period(connection: Connection, origin: datetime, period: _Period, end: datetime) -> None:
-    """Write everything about that period which the bank had recorded by `end`."""
+    """Write the rows of a period that the bank had recorded by `end`, and the period's arguments."""
     rows = _build_period_rows(origin, period, end)
     for table in _TABLES:
         bank.write_rows(connection, table, rows[table.name])
@@ -250,25 +262,25 @@ def _write_period(connection: Connection, origin: datetime, period: _Period, end
 
 
 def _build_period_rows(origin: datetime, period: _Period, end: datetime) -> Frames:
-    """What the bank had recorded about that period by `end`, by table."""
-    who = simulate_customers(np.arange(period.customers, dtype=np.int64), period.number, period.seed)
-    columns = simulate_facts(who, period.scenario)
+    """The rows of a period that the bank had recorded by `end`, by table."""
+    customers = simulate_customers(np.arange(period.customers, dtype=np.int64), period.number, period.seed)
+    columns = simulate_facts(customers, period.scenario)
     moment = compute_period_start(origin, period.number)
 
-    profile = _build_frame(who, columns, PROFILE)
-    profile.insert(1, "valid_from", compute_period_starts(origin, who.profile_period))
-    hours = RandomNumbers(period.seed, who.customer_id, who.profile_period).uniform("recorded")
+    profile = _build_frame(customers, columns, PROFILE)
+    profile.insert(1, "valid_from", compute_period_starts(origin, customers.profile_period))
+    hours = RandomNumbers(period.seed, customers.customer_id, customers.profile_period).uniform("recorded")
     profile["recorded_at"] = profile["valid_from"].to_numpy() + _compute_recording_delays(hours)
 
-    monthly = _build_frame(who, columns, MONTHLY)
+    monthly = _build_frame(customers, columns, MONTHLY)
     monthly.insert(1, "event_time", to_numpy_time(moment))
-    delay = _compute_recording_delays(who.monthly.uniform("recorded"))
-    late = who.monthly.uniform("late")
+    delay = _compute_recording_delays(customers.monthly.uniform("recorded"))
+    late = customers.monthly.uniform("late")
     days = np.where(late < _LATE_SHARE, 1 + np.floor(late / _LATE_SHARE * _LATE_DAYS), 0)
     monthly["recorded_at"] = monthly["event_time"].to_numpy() + delay + days.astype("timedelta64[D]")
 
     outcome = monthly[["customer_id", "event_time"]].assign(
-        credit_score=draw_classes(columns, period.scenario, who.monthly),
+        credit_score=draw_classes(columns, period.scenario, customers.monthly),
         recorded_at=to_numpy_time(moment + OUTCOME_DELAY),
     )
     return {
@@ -277,13 +289,14 @@ def _build_period_rows(origin: datetime, period: _Period, end: datetime) -> Fram
     }
 
 
-def _build_frame(who: Customers, columns: Columns, fields: tuple[Any, ...]) -> pd.DataFrame:
+def _build_frame(customers: Customers, columns: Columns, fields: tuple[Feature, ...]) -> pd.DataFrame:
+    """The customers' ids and those fields as a frame."""
     frame = pd.DataFrame(
-        {"customer_id": who.customer_id} | {field.name: columns[field.name] for field in fields}
+        {"customer_id": customers.customer_id} | {field.name: columns[field.name] for field in fields}
     )
     return frame.astype({field.name: "Int64" for field in fields if field.dtype == "int"})
 
 
 def _compute_recording_delays(uniform: NDArray[np.float64]) -> NDArray[np.timedelta64]:
-    """From one hour to twenty after the period's first moment, in seconds."""
+    """Delays of one to twenty hours, in seconds, for uniform numbers between 0 and 1."""
     return (3_600 + np.floor(uniform * 19 * 3_600)).astype("timedelta64[s]")

@@ -1,4 +1,4 @@
-"""Who survived the Titanic: a small binary problem on a real CSV file, scored from file to file.
+"""Survival on the Titanic: a small binary problem on a real CSV file, scored from file to file.
 
 The data are Kaggle's public passenger list (891 labelled rows in train.csv, 418 in test.csv). Point the
 setting EVERGREEN_SOURCES at your copy: `{"titanic": "path/to/train.csv"}`.
@@ -32,8 +32,8 @@ from evergreen.usecases.titanic import features
 
 SOURCE = FileSource(path="data/titanic/train.csv")
 
-# Null limits hold for train.csv and test.csv alike: Age is missing in 20 and 21 %, Cabin in 77 and 78 %,
-# Embarked in two rows of the first, Fare in one row of the second.
+# The limits of missing values suit train.csv and test.csv: Age is missing in 20 and 21 %, Cabin in 77 and 78
+# %, Embarked in two rows of the first, Fare in one row of the second.
 PASSENGER = FeatureView(
     name="passenger",
     source=SOURCE,
@@ -139,13 +139,14 @@ USE_CASE = UseCase(
         iterations=500,
         early_stopping_rounds=60,
     ),
-    # On a hold-out of 179 passengers the ROC AUC is uncertain by about 0.03: less than that is no worse.
+    # On a hold-out of 179 passengers the ROC AUC is uncertain by about 0.03, so a difference below it is
+    # allowed.
     gate=Gate(metric="roc_auc", baseline_margin=-0.03, floors=(Floor("roc_auc", 0.8),)),
-    # Women and children first: a model of this list cannot treat them alike, so there are no limits.
+    # Women and children were saved first, so groups differ by nature and the slices have no limits.
     slices=(Slice("sex", sensitive=True), Slice("pclass", edges=(2, 3))),
     drift=DriftPolicy(min_features=3, min_rows=200, window=timedelta(days=30)),
     retrain=RetrainPolicy(on_drift=True),
     serving=Serving(port=3001),
-    # The list is complete: nothing new arrives by itself.
+    # The list is complete, so nothing is ingested by schedule.
     schedules=Schedules(ingest=None, monitor="@daily"),
 )

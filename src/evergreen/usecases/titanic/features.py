@@ -1,8 +1,9 @@
-"""What a passenger's record says between the lines: NumPy functions of one row's own fields.
+"""On-demand features of a passenger, computed from the fields of the same row: NumPy functions.
 
 Arrays in and out have one length n; numbers are float64 with NaN for missing, texts and categories are object
-arrays of `str` or `None`. No function looks at another row or at the label: one passenger alone gets the same
-values as the same passenger within a file.
+arrays of `str` or `None`. No function uses another row or the label, so that a single request and a file give
+a passenger the same values. Models carry a digest of these functions' code: a change of code, even of a
+variable's name, makes registered models unfit for service, and a change of docstrings or comments does not.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def title(name: Texts) -> Texts:
     """
 
     def one(text: str) -> str:
+        """The title of one name."""
         match = _TITLE.search(text)
         return _TITLES.get(match.group(1), "Other") if match else "Other"
 
@@ -91,6 +93,7 @@ def deck(cabin: Texts) -> Texts:
     """
 
     def one(text: str) -> str | None:
+        """The deck of one entry."""
         match = _DECK.search(text)
         return match.group(0) if match else None
 
@@ -101,6 +104,7 @@ def ticket_office(ticket: Texts) -> Texts:
     """The letters before the ticket's number ("PC 17599" is PC), "none" without: who issued it."""
 
     def one(text: str) -> str:
+        """The office of one ticket."""
         letters = re.sub(r"[^A-Z]", "", _TICKET_NUMBER.sub("", text.upper()))
         return letters or "none"
 

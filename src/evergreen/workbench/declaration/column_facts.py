@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evergreen.validation.casting import WHOLE_LIMIT
-from evergreen.validation.objects import NO_NUMBER
+from evergreen.validation.object_casting import NO_NUMBER
 
 if TYPE_CHECKING:
     import pyarrow as pa

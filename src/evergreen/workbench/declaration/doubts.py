@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from evergreen.validation.objects import NO_NUMBER
+from evergreen.validation.object_casting import NO_NUMBER
 from evergreen.workbench.declaration.column_facts import Column
 
 _FRACTION = re.compile(r"[+-]?\d*\.\d+")

@@ -1,4 +1,8 @@
-"""Trainings of one use case take turns: fits side by side would slow each other down and judge in vain."""
+"""The lock that lets trainings of one use case run one after the other.
+
+Side by side their fits would slow each other down, and the later one would be compared with a champion that
+the earlier one is about to replace.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +26,12 @@ WAIT_SECONDS = 3_600.0
 def hold_training_lock(
     database: sa.Engine, run: TrainingRun, worker: int = 0, wait_seconds: float = WAIT_SECONDS
 ) -> Iterator[None]:
-    """Be the only one at work on that worker's part of the use case's trainings; others wait.
+    """Hold the use case's training lock of that worker; other processes that ask for it wait.
 
-    The workers of one search have a turn each, so they run side by side, and each waits for the same worker
-    of another training; everything but a search is worker 0's. The lock is MariaDB's: it is free again when
-    its holder dies. Raises TrainingError, naming who is at work,
-    after `wait_seconds`.
+    Each worker of a search has a lock of its own, so that the workers of one search run side by side, and
+    each waits for the same worker of another training. All steps but the search take worker 0's. The lock is
+    MariaDB's: it is free again when its holder dies. Raises TrainingError, naming the training at work, after
+    `wait_seconds`.
     """
 
     def log_wait() -> None:
@@ -57,7 +61,7 @@ def hold_training_lock(
 
 
 def _describe_other_training(database: sa.Engine, run: TrainingRun) -> str:
-    """Who is at work, as far as the records say."""
+    """The training that holds the lock, as far as the records say."""
     other = training_run.find_unfinished_run(database, run.use_case, besides=run.id)
     if other is None:
         return f"training run {run.id}, in another process"

@@ -1,0 +1,54 @@
+"""The end of a use case's succession: its models and runs are deleted, the ledger keeps their lines."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from evergreen.registry import ledger
+from evergreen.registry.champion_history import read_champion_changes
+from evergreen.registry.connection import create_mlflow_client, translate_mlflow_errors
+from evergreen.registry.reconcile import reconcile_ledger_under_lock
+from evergreen.settings import Settings
+
+
+def erase_succession(
+    settings: Settings, database: sa.Engine, use_case_name: str, *, actor: str, reason: str
+) -> None:
+    """Delete every version and MLflow run of a use case; nobody is champion afterwards.
+
+    If the use case ever had a champion, an `erase` line says so first, after which version numbers begin
+    anew. Raises RegistryUnreachable, RegistryError, StoreUnreachable.
+    """
+    reconcile_ledger_under_lock(settings, database, use_case_name)
+    changes = read_champion_changes(database, use_case_name)
+    if changes:
+        ledger.append_entry(
+            database,
+            use_case=use_case_name,
+            action="erase",
+            from_version=changes[-1].to_version,
+            to_version=None,
+            training_run_id=None,
+            actor=actor,
+            reason=reason,
+        )
+    delete_model_and_runs(settings, use_case_name)
+
+
+def delete_model_and_runs(settings: Settings, use_case_name: str) -> None:
+    """Delete the registered model, with its versions and aliases, and the runs of its experiment, if any.
+
+    Raises RegistryUnreachable, RegistryError.
+    """
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
+        if client.search_registered_models(f"name = '{use_case_name}'"):
+            client.delete_registered_model(use_case_name)
+        experiment = client.get_experiment_by_name(use_case_name)
+        while experiment is not None:
+            # A search by tag does not return deleted runs, so a new training run does not continue one.
+            runs = client.search_runs([experiment.experiment_id], max_results=100)
+            for run in runs:
+                client.delete_run(run.info.run_id)
+            if not runs:
+                break

@@ -1,0 +1,173 @@
+"""The deployment's facts: servers, programs, ports, health checks, options of MariaDB and Airflow.
+
+Each fact stands here once. The embedded stack (`server_list.py`, `mariadb.py`, `airflow.py`) starts its
+processes with these facts, and `compose.py` writes docker-compose.yml from them. Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
+"""What docker compose waits for in a container that another one needs."""
+
+OptionValue = str | int | bool
+
+# The platform's database and its user, the schema that plays a foreign operational database, Airflow's user.
+DATABASE = "evergreen"
+DATABASE_USER = "evergreen"
+BANK_DATABASE = "credit_bank"
+BANK_CONNECTION = "AIRFLOW_CONN_CREDIT_BANK"
+AIRFLOW_USER = "admin"
+
+SERVICE_MODULE = "evergreen.serving.launch"
+# `service-NAME` is the process that serves the use case NAME.
+SERVICE_PREFIX = "service-"
+
+# Every process gets all of them: a task in Airflow uses MLflow too. MLflow and BentoML compare with "true".
+NO_TELEMETRY = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "BENTOML_DO_NOT_TRACK": "true"}
+# The job consumers of MLflow's generative-AI jobs would cost a gigabyte of memory.
+MLFLOW_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+TRAINING_POOL_SLOTS = 1
+TRAINING_POOL_MEANING = "One training at a time"
+
+MIB = 1024 * 1024
+# InnoDB keeps pages of tables in memory: at least and at most so many bytes. Containers get the most.
+BUFFER_POOL_MIN = 256 * MIB
+BUFFER_POOL_MAX = 1024 * MIB
+
+MARIADB_OPTIONS: Mapping[str, OptionValue] = {
+    "local-infile": 1,
+    "default-time-zone": "+00:00",
+    "character-set-server": "utf8mb4",
+    "collation-server": "utf8mb4_bin",
+    "sql-mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO",
+    "innodb-buffer-pool-size": "1G",
+    # A load of a million rows writes some hundred MB of redo log: with a small one the server stops for
+    # checkpoints in between. Every commit is flushed to disk all the same.
+    "innodb-log-file-size": "512M",
+    # A sixth off the look-ups of a hundred keys, and loads are no slower.
+    "innodb-adaptive-hash-index": "ON",
+    "max-allowed-packet": "64M",
+}
+
+# Airflow's options by section and name; airflow/config_templates/config.yml of the installed version has all.
+AIRFLOW_OPTIONS: Mapping[str, Mapping[str, OptionValue]] = {
+    "core": {
+        "load_examples": False,
+        "executor": "LocalExecutor",
+        # LocalExecutor forks all its workers at the start: 32, the default, would take gigabytes.
+        "parallelism": 4,
+        "dags_are_paused_at_creation": False,
+        "simple_auth_manager_users": f"{AIRFLOW_USER}:admin",
+    },
+    "api": {"workers": 1},
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that both deployments run.
+
+    `name` is the process in `evergreen status` and the container in docker-compose.yml. `port` is the one in
+    the container, 0 for none; the embedded stack uses `usual_port` when it is free. `health_path` answers 200
+    when the server is up. `needs` are the embedded stack's processes that must be ready before the start,
+    `container_needs` the containers, each with what compose waits for.
+    """
+
+    name: str
+    port: int = 0
+    usual_port: int = 0
+    health_path: str = ""
+    needs: tuple[str, ...] = ()
+    container_needs: Mapping[str, Condition] = field(default_factory=dict)
+
+
+MARIADB = Server("mariadb", port=3306, usual_port=3307)  # 3306 stays the machine's own MariaDB's
+POSTGRES = Server("postgres", port=5432)  # containers only: the embedded stack uses SQLite instead
+MLFLOW = Server(
+    "mlflow",
+    port=5000,
+    usual_port=5000,
+    health_path="/health",
+    container_needs={POSTGRES.name: "service_healthy"},
+)
+AIRFLOW_INIT = Server(
+    "airflow-init",
+    container_needs={MLFLOW.name: "service_started", POSTGRES.name: "service_healthy"},
+)
+_AIRFLOW_NEEDS: Mapping[str, Condition] = {
+    AIRFLOW_INIT.name: "service_completed_successfully",
+    MARIADB.name: "service_healthy",
+    MLFLOW.name: "service_healthy",
+}
+AIRFLOW_API = Server(
+    "airflow-api-server",
+    port=8080,
+    usual_port=8080,
+    health_path="/api/v2/version",
+    container_needs=_AIRFLOW_NEEDS,
+)
+AIRFLOW_SCHEDULER = Server(
+    "airflow-scheduler",
+    # Tasks work on the platform's tables: no task may start before they are up to date.
+    needs=("store-tables",),
+    container_needs={**_AIRFLOW_NEEDS, AIRFLOW_API.name: "service_healthy"},
+)
+AIRFLOW_DAG_PROCESSOR = Server("airflow-dag-processor", container_needs=_AIRFLOW_NEEDS)
+AIRFLOW_TRIGGERER = Server("airflow-triggerer", container_needs=_AIRFLOW_NEEDS)
+AIRFLOW_SERVERS = (AIRFLOW_API, AIRFLOW_SCHEDULER, AIRFLOW_DAG_PROCESSOR, AIRFLOW_TRIGGERER)
+# Any use case's service. It is alive with or without a champion: /readyz says whether there is one.
+SERVICE = Server(
+    "service",
+    port=3000,
+    health_path="/livez",
+    container_needs={MARIADB.name: "service_healthy", MLFLOW.name: "service_healthy"},
+)
+
+
+def build_mariadb_options(**replaced: OptionValue) -> list[str]:
+    """MARIADB_OPTIONS as arguments of `mariadbd`; a keyword, with _ for -, replaces an option's value."""
+    changes = {name.replace("_", "-"): value for name, value in replaced.items()}
+    return [f"--{name}={value}" for name, value in {**MARIADB_OPTIONS, **changes}.items()]
+
+
+def build_mlflow_arguments(host: str, port: int, artifacts: str, *more: str) -> list[str]:
+    """The arguments of the program `mlflow` that start its server.
+
+    `artifacts` is the folder that it keeps files of runs in; `more` are further options.
+    """
+    return [
+        "server",
+        f"--host={host}",
+        f"--port={port}",
+        "--workers=1",
+        f"--artifacts-destination={artifacts}",
+        *more,
+    ]
+
+
+def build_service_arguments(host: str, port: int) -> list[str]:
+    """The arguments of Python that start a use case's service, which EVERGREEN_USE_CASE names."""
+    return ["-m", SERVICE_MODULE, "--host", host, "--port", str(port)]
+
+
+def get_airflow_component(server: Server) -> str:
+    """The word of the program `airflow` that starts this server: `airflow-scheduler` is `scheduler`."""
+    return server.name.removeprefix("airflow-")
+
+
+def build_airflow_variables(options: Mapping[str, Mapping[str, OptionValue]]) -> dict[str, str]:
+    """Airflow options as the variables AIRFLOW__SECTION__OPTION that give them these values."""
+    return {
+        f"AIRFLOW__{section.upper()}__{name.upper()}": _format_option(value)
+        for section, values in options.items()
+        for name, value in values.items()
+    }
+
+
+def _format_option(value: OptionValue) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,75 @@
+"""docker-compose.yml says the same as the embedded stack: both come from one list of facts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from evergreen.stack.processes.child import ChildSpec
+from evergreen.stack.servers import deployment
+from evergreen.stack.servers.compose import render_compose
+from evergreen.stack.servers.server_list import EvergreenPlan
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def containers() -> dict[str, Any]:
+    services: dict[str, Any] = yaml.safe_load(render_compose())["services"]
+    return services
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> dict[str, ChildSpec]:
+    return {spec.name: spec for spec in EvergreenPlan(tmp_path, {}).servers()}
+
+
+def test_the_committed_file_is_the_one_that_is_written() -> None:
+    committed = (ROOT / "docker-compose.yml").read_text("utf-8")
+    assert committed == render_compose(), "run: .venv/bin/python scripts/write-compose.py"
+
+
+def test_both_deployments_run_the_same_servers(
+    containers: dict[str, Any], processes: dict[str, ChildSpec]
+) -> None:
+    servers = {name for name, spec in processes.items() if not spec.one_off}
+    assert servers == {"mariadb", "mlflow", *(server.name for server in deployment.AIRFLOW_SERVERS)}
+    services = {name for name in containers if name.startswith(deployment.SERVICE_PREFIX)}
+    assert set(containers) == {*servers, *services, "postgres", "airflow-init", "cli"}
+    assert services == {"service-credit-score", "service-titanic"}
+
+
+def test_mariadb_has_the_same_options_but_for_the_memory_of_a_smaller_machine(
+    containers: dict[str, Any], processes: dict[str, ChildSpec]
+) -> None:
+    pool = "--innodb-buffer-pool-size="
+    own = [option for option in processes["mariadb"].command if not option.startswith(pool)]
+    options = containers["mariadb"]["command"]
+    assert [option for option in options if option not in own] == [f"{pool}1G"]
+    assert "--local-infile=1" in options
+
+
+def test_airflow_has_the_same_options(containers: dict[str, Any], processes: dict[str, ChildSpec]) -> None:
+    own = processes["airflow-scheduler"].environment
+    shared = deployment.build_airflow_variables(deployment.AIRFLOW_OPTIONS)
+    assert shared["AIRFLOW__CORE__LOAD_EXAMPLES"] == "false"
+    for variables in (own, containers["airflow-scheduler"]["environment"]):
+        assert shared.items() <= variables.items()
+
+
+def test_each_container_waits_for_containers_that_exist_and_can_be_waited_for(
+    containers: dict[str, Any],
+) -> None:
+    for name, container in containers.items():
+        for need, how in container.get("depends_on", {}).items():
+            assert need in containers, name
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in containers[need], (name, need)
+
+
+def test_the_containers_databases_are_the_ones_of_the_facts() -> None:
+    script = (ROOT / "docker" / "mariadb-init.sh").read_text("utf-8")
+    assert f"CREATE DATABASE IF NOT EXISTS {deployment.BANK_DATABASE} " in script
