@@ -1,7 +1,5 @@
-"""The question that `<use_case>__train` puts to a person before it promotes, and the answer.
-
-In a module of its own, which nothing imports but the one DAG file that asks.
-"""
+"""The approval of a candidate in `<use_case>__train`: the form that asks a person, and the person's
+answer."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from evergreen.usecase import UseCase
 TASK = "approve"
 APPROVE, DENY = "Approve", "Deny"
 
-# A title is text, whatever is in it.
+# The title of a use case is inserted as plain text, whatever characters it has.
 _SUBJECT = "{% raw %}__TITLE__{% endraw %}: let version __VERSION__ in?"
 _VERSION = "{{ ti.xcom_pull(task_ids='register')['version'] }}"
 _BODY = """{% set said = ti.xcom_pull(task_ids='register') %}
@@ -36,11 +34,11 @@ Without an answer within __TIMEOUT__ the version stays out, and the champion sta
 
 
 def ask(use_case: UseCase, registered: Any) -> Any:
-    """Tasks that put the question to a person, if the version passed the gate; skipped if not."""
+    """Tasks that ask a person whether to promote; skipped if the version did not pass the gate."""
 
     @task.short_circuit(ignore_downstream_trigger_rules=False)
-    def passed(said: dict[str, Any]) -> bool:
-        return bool(said["passed"])
+    def passed(candidate: dict[str, Any]) -> bool:
+        return bool(candidate["passed"])
 
     question = HITLOperator(
         task_id=TASK,
@@ -49,7 +47,7 @@ def ask(use_case: UseCase, registered: Any) -> Any:
         options=[APPROVE, DENY],
         defaults=DENY,
         response_timeout=use_case.approval_timeout,
-        # Not "reason": the run's own parameter of that name would fill the field.
+        # Not called "reason", because the run's own parameter of that name would fill the field.
         params={
             "comment": Param(None, type=["null", "string"], title="Why", description="Kept in the ledger.")
         },
@@ -58,13 +56,14 @@ def ask(use_case: UseCase, registered: Any) -> Any:
 
 
 def answer(context: Any) -> dict[str, Any] | None:
-    """What was answered: {"approved", "actor", "reason"}; None where nobody was asked."""
-    said = context["ti"].xcom_pull(task_ids=TASK)
-    if said is None:
+    """The answer as keyword arguments of `answer_approval`: {"approved", "actor", "reason"}; None where
+    nobody was asked."""
+    response = context["ti"].xcom_pull(task_ids=TASK)
+    if response is None:
         return None
-    user = said.get("responded_by_user") or {}
-    approved = said["chosen_options"] == [APPROVE]
-    reason = (said.get("params_input") or {}).get("comment") or ""
+    user = response.get("responded_by_user") or {}
+    approved = response["chosen_options"] == [APPROVE]
+    reason = (response.get("params_input") or {}).get("comment") or ""
     if not user:
         return {"approved": False, "actor": "airflow: nobody", "reason": "no answer in time"}
     return {"approved": approved, "actor": f"airflow: {user.get('name') or user.get('id')}", "reason": reason}

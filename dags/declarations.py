@@ -1,4 +1,5 @@
-"""A broken use case shows up here, as an import error that names its file and line."""
+"""Reports each broken use case to Airflow, as an import error of this file that names the use case's file and
+line."""
 
 from __future__ import annotations
 

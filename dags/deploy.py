@@ -17,6 +17,8 @@ count neither as traffic nor as drift.
 
 
 def build(use_case: UseCase) -> None:
+    """Define the DAG of one use case."""
+
     @dag(schedule=champion_asset(use_case), **options(use_case, "deploy", DOC))
     def deploy() -> None:
         @task

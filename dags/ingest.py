@@ -10,7 +10,7 @@ from wiring import begin, cron, features_asset, invoke, options, use_cases
 
 from evergreen.usecase import UseCase
 
-DOC = """Bring what the sources recorded into the feature store.
+DOC = """Load what the sources recorded into the feature store.
 
 `extract` reads the sources up to the run's moment, `validate` checks the rows against the data contract,
 and `load` writes history, online vectors and labels in one transaction: all of it or nothing. Running it
@@ -20,6 +20,7 @@ of `validate` holds the report.
 
 
 def build(use_case: UseCase) -> None:
+    """Define the DAG of one use case."""
     features = features_asset(use_case)
     source = Param(
         None,
@@ -58,11 +59,11 @@ def build(use_case: UseCase) -> None:
 
         @task(outlets=[features])
         def load(validated: dict[str, Any]) -> Any:
-            loaded = invoke("ingest", "load_clean_rows", validated["ingest_run"])
-            if not loaded["rows_loaded"]:
-                raise AirflowSkipException(loaded.get("said") or "the sources recorded nothing new")
-            yield Metadata(features, loaded)
-            return loaded
+            outcome = invoke("ingest", "load_clean_rows", validated["ingest_run"])
+            if not outcome["rows_loaded"]:
+                raise AirflowSkipException(outcome.get("said") or "the sources recorded nothing new")
+            yield Metadata(features, outcome)
+            return outcome
 
         load(validate(extract()))  # type: ignore[arg-type]
 

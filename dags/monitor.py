@@ -20,6 +20,7 @@ with that reason.
 
 
 def build(use_case: UseCase) -> None:
+    """Define the DAG of one use case."""
     retrain_wanted = retrain_asset(use_case)
 
     @dag(schedule=cron(use_case.schedules.monitor), **options(use_case, "monitor", DOC))
@@ -30,16 +31,16 @@ def build(use_case: UseCase) -> None:
             return {**invoke("monitor", "measure_drift", use_case.name, as_of), "as_of": as_of.isoformat()}
 
         @task
-        def quality(drifted: dict[str, Any]) -> dict[str, Any]:
-            as_of = drifted["as_of"]
+        def quality(drift_outcome: dict[str, Any]) -> dict[str, Any]:
+            as_of = drift_outcome["as_of"]
             return {
                 **invoke("monitor", "measure_quality", use_case.name, datetime.fromisoformat(as_of)),
                 "as_of": as_of,
             }
 
         @task
-        def governor(measured: dict[str, Any]) -> dict[str, Any]:
-            as_of = measured["as_of"]
+        def governor(quality_outcome: dict[str, Any]) -> dict[str, Any]:
+            as_of = quality_outcome["as_of"]
             return {
                 **invoke("monitor", "decide_retraining", use_case.name, datetime.fromisoformat(as_of)),
                 "as_of": as_of,

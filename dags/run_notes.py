@@ -1,7 +1,4 @@
-"""Notes of DAG runs: what Airflow shows beside a run without a task being opened.
-
-In a module of its own, which nothing imports but the DAG files that write notes.
-"""
+"""Notes of DAG runs: texts that Airflow shows beside a run, without a task being opened."""
 
 from __future__ import annotations
 
@@ -15,11 +12,12 @@ logger = logging.getLogger(__name__)
 
 
 def add_run_note(context: Any, text: str) -> None:
-    """Add a text to the note of the run that this task belongs to; what stands there already stays.
+    """Add a text to the note of the run that this task belongs to; the present note is kept.
 
-    Tasks have no way of their own to a note, so it goes over the REST API, as the user that the settings
-    name. A task does not fail for a note: without an answer from Airflow it is a warning in the log.
+    Airflow offers notes only in its REST API, so this signs in there as the user that the settings name.
+    Where Airflow does not answer, the task logs a warning and goes on.
     """
+    # Loaded when a task runs, so that parsing a DAG file does not load an HTTP client.
     from evergreen.stack.airflow_api import AirflowApi
 
     run = context["dag_run"]

@@ -19,6 +19,8 @@ rows.
 
 
 def build(use_case: UseCase) -> None:
+    """Define the DAG of one use case."""
+
     @dag(schedule=cron(use_case.schedules.score), **options(use_case, "score", DOC))
     def score() -> None:
         @task

@@ -37,6 +37,7 @@ without an answer in time the version stays out.
 
 
 def build(use_case: UseCase) -> None:
+    """Define the DAG of one use case."""
     champion = champion_asset(use_case)
     events: Any = retrain_asset(use_case)
     if use_case.retrain.on_new_data:
@@ -46,12 +47,12 @@ def build(use_case: UseCase) -> None:
         "manual", type="string", title="Reason", description="Why this training: kept with the version."
     )
 
-    given = options(use_case, "train", DOC, reason=why)
+    arguments = options(use_case, "train", DOC, reason=why)
     if use_case.approval == "manual":
-        # A question may wait for days; trainings that come meanwhile do not. Fits still take turns.
-        given["max_active_runs"] = WAITING_RUNS
+        # A run may wait for its approval for days, and others must run meanwhile. Fits still take turns.
+        arguments["max_active_runs"] = WAITING_RUNS
 
-    @dag(schedule=schedule, **given)
+    @dag(schedule=schedule, **arguments)
     def train() -> None:
         @task
         def training_set() -> dict[str, Any]:
@@ -64,10 +65,10 @@ def build(use_case: UseCase) -> None:
                 reason=cause(context),
             )
 
-        # A search that was divided is meant to run side by side; the others take turns in the pool.
-        divided = use_case.tuning.workers > 1
+        # The workers of a divided search run at the same time; other searches take turns in the pool.
+        is_divided = use_case.tuning.workers > 1
 
-        @task(pool=None if divided else TRAINING_POOL)
+        @task(pool=None if is_divided else TRAINING_POOL)
         def search(prepared: dict[str, Any], worker: int) -> dict[str, Any]:
             return invoke("train", "run_search_share", prepared["training_run"], worker)
 
@@ -89,16 +90,16 @@ def build(use_case: UseCase) -> None:
         def register(judged: dict[str, Any]) -> dict[str, Any]:
             return invoke("train", "register_candidate", judged["training_run"])
 
-        # A version that the gate rejected is not asked about, and still gets its line in the ledger.
+        # A version that the gate rejected needs no approval, but gets its line in the ledger.
         @task(outlets=[champion], trigger_rule="none_failed")
         def promote(registered: dict[str, Any] | None) -> Any:
             if registered is None:  # the run was skipped from its first task on
                 raise AirflowSkipException("nothing was trained")
-            said = approval.answer(get_current_context()) if use_case.approval == "manual" else None
+            answer = approval.answer(get_current_context()) if use_case.approval == "manual" else None
             run = registered["training_run"]
             outcome = (
-                invoke("approval", "answer_approval", run, **said)
-                if said
+                invoke("approval", "answer_approval", run, **answer)
+                if answer
                 else invoke("train", "promote_candidate", run)
             )
             if not outcome["promoted"]:

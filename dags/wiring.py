@@ -1,4 +1,4 @@
-"""What the five DAG files share: assets, the trigger form, schedules and the run's moment.
+"""What the DAG files share: assets, the trigger form, schedules and the moment of a run.
 
 Airflow puts this folder on the import path. Nothing here loads pandas, CatBoost, MLflow or BentoML.
 """
@@ -21,7 +21,7 @@ from evergreen.errors import (
     UseCaseError,
     ValidationFailed,
 )
-from evergreen.moments import parse_moment as parsed
+from evergreen.moments import parse_moment
 from evergreen.settings import load_settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_valid_use_cases
@@ -34,7 +34,7 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 
 
-# The same input fails the same way: these go red at once, with their message, instead of after a retry.
+# Errors that the same input raises again: tasks fail at once with their message, without a retry.
 NOT_MENDED_BY_A_RETRY = (
     EmptyTrainingSet,
     NotEnoughData,
@@ -46,36 +46,42 @@ NOT_MENDED_BY_A_RETRY = (
 
 
 def use_cases() -> Iterable[UseCase]:
-    """Every sound use case. Broken ones are reported by `declarations.py`, so that they stop nobody else."""
+    """Every valid use case. `declarations.py` reports broken ones, which do not affect the DAGs of the
+    others."""
     return load_valid_use_cases(load_settings())[0].values()
 
 
 def features_asset(use_case: UseCase) -> Asset:
+    """Published when new rows are in the feature store."""
     return Asset(f"{use_case.name}__features", uri=f"evergreen://{use_case.name}/features")
 
 
 def retrain_asset(use_case: UseCase) -> Asset:
+    """Published when the monitor decides to retrain."""
     return Asset(f"{use_case.name}__retrain", uri=f"evergreen://{use_case.name}/retrain")
 
 
 def champion_asset(use_case: UseCase) -> Asset:
+    """Published when a version becomes champion."""
     return Asset(f"{use_case.name}__champion", uri=f"evergreen://{use_case.name}/champion")
 
 
 def cron(expression: str | None) -> CronTriggerTimetable | None:
-    """A cron schedule that waits for its next tick: bringing the platform up must not itself start a run."""
+    """A cron schedule (UTC) that waits for its next tick, because starting the platform must not start a
+    run."""
     if expression is None:
         return None
     return CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
 
 
 def on_assets_or_schedule(events: Any, expression: str | None) -> Any:
-    """When these assets are published, and at the ticks of a cron expression where there is one."""
+    """A schedule of asset events, and of the ticks of a cron expression where there is one."""
     ticks = cron(expression)
     return AssetOrTimeSchedule(timetable=ticks, assets=events) if ticks is not None else events
 
 
 def as_of_param() -> Param:
+    """The field "As of" of every trigger form."""
     return Param(
         None,
         type=["null", "string"],
@@ -86,7 +92,7 @@ def as_of_param() -> Param:
 
 
 def options(use_case: UseCase, verb: str, doc: str, **params: Param) -> dict[str, Any]:
-    """What every DAG of a use case has in common, as keyword arguments of `@dag`."""
+    """The keyword arguments of `@dag` that are common to every DAG of a use case."""
     return {
         "dag_id": use_case.dag_id(verb),
         "dag_display_name": f"{use_case.name}: {verb}",
@@ -101,9 +107,9 @@ def options(use_case: UseCase, verb: str, doc: str, **params: Param) -> dict[str
 
 
 def invoke(verb: str, step: str, *args: Any, **kwargs: Any) -> Any:
-    """Run `evergreen.loop.<verb>.<step>` with this process's settings.
+    """Call `evergreen.loop.<verb>.<step>` with the settings of this process.
 
-    Imported here, when a task runs, and not above: parsing a DAG file must stay light.
+    The module is imported when a task runs, so that parsing a DAG file loads neither pandas nor MLflow.
     """
     function = getattr(import_module(f"evergreen.loop.{verb}"), step)
     try:
@@ -113,7 +119,7 @@ def invoke(verb: str, step: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def begin(use_case: UseCase, context: Any) -> datetime:
-    """The moment a run works as of. A scheduled run is skipped while a demo of its use case is under way."""
+    """The moment as of which a run works. Skips a scheduled run while a demo of its use case is under way."""
     if is_scheduled(context) and invoke("demo_lock", "is_demo_running", use_case.name):
         raise AirflowSkipException(f"a demo of {use_case.name} is under way: this scheduled run is left out")
     return moment(context)
@@ -125,23 +131,25 @@ def is_scheduled(context: Any) -> bool:
 
 
 def moment(context: Any) -> datetime:
-    """The moment a run works as of: the form's, else the triggering asset event's, else the run's own."""
+    """The moment as of which a run works: that of the form, else of the triggering asset events, else its
+    own."""
     if context["params"].get("as_of"):
-        return parsed(context["params"]["as_of"])
-    carried = [parsed(extra["as_of"]) for extra in _extras(context) if "as_of" in extra]
-    if carried:
-        return max(carried)
+        return parse_moment(context["params"]["as_of"])
+    event_moments = [parse_moment(extra["as_of"]) for extra in _extras(context) if "as_of" in extra]
+    if event_moments:
+        return max(event_moments)
     run = context["dag_run"]
-    chosen: datetime = run.logical_date or run.run_after
-    return chosen.astimezone(UTC)
+    own_moment: datetime = run.logical_date or run.run_after
+    return own_moment.astimezone(UTC)
 
 
 def cause(context: Any) -> str:
-    """Why a training starts: what the triggering asset events say, else the schedule or the form."""
-    told = {str(extra.get("cause", "new data")) for extra in _extras(context)}
-    if not told and is_scheduled(context):
+    """Why a training starts: the cause in the triggering asset events, else the schedule or the form's
+    reason."""
+    causes = {str(extra.get("cause", "new data")) for extra in _extras(context)}
+    if not causes and is_scheduled(context):
         return "schedule"
-    return " and ".join(sorted(told)) or str(context["params"]["reason"])
+    return " and ".join(sorted(causes)) or str(context["params"]["reason"])
 
 
 def _extras(context: Any) -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Airflow's simple auth manager reads passwords from a file; compose hands over the one from .env.
+# Airflow's simple auth manager reads passwords from a file: write the one of the environment into it.
 set -eu
 umask 077
 python - <<'PYTHON'

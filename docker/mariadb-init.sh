@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run by the image at its first start. Its own user may do everything in MARIADB_DATABASE, and only there.
+# Run by the image at its first start, when MARIADB_USER has all rights in MARIADB_DATABASE and no others.
 # Run again it brings the ledger up to date: docker compose up -d --force-recreate mariadb, then
 # docker compose exec mariadb sh /docker-entrypoint-initdb.d/10-evergreen.sh
 set -eu

@@ -141,8 +141,8 @@ def format_table(figures: dict[str, float]) -> str:
         relation, bound = TARGETS.get(name, ("", 0.0))
         target = ""
         if relation:
-            met = value <= bound if relation == "<=" else value >= bound
-            target = f"{relation} {bound:g}  {'met' if met else 'not met'}"
+            is_met = value <= bound if relation == "<=" else value >= bound
+            target = f"{relation} {bound:g}  {'met' if is_met else 'not met'}"
         rows.append(f"{name:<24}{value:>10g}  {target}".rstrip())
     return "\n".join(rows)
 
@@ -165,13 +165,13 @@ def _count_documents(tree: ast.Module, lines: list[str]) -> int:
 
 def _nodes_in_functions(tree: ast.Module) -> Iterator[ast.AST]:
     """Every node inside a function, once, whatever the functions are nested in; `__getattr__` apart."""
-    seen: set[int] = set()
+    visited_ids: set[int] = set()
     for function in ast.walk(tree):
         if isinstance(function, _FUNCTIONS):
             lazy_module = function.name == "__getattr__"
             for node in ast.walk(function):
-                if id(node) not in seen:
-                    seen.add(id(node))
+                if id(node) not in visited_ids:
+                    visited_ids.add(id(node))
                     if not (lazy_module and isinstance(node, (ast.Import, ast.ImportFrom))):
                         yield node
 

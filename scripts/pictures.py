@@ -24,7 +24,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 SIZE = {"width": 1440, "height": 850}
 
 
-def airflow(browser: Browser, settings: Settings, use_case: str) -> None:
+def take_airflow_picture(browser: Browser, settings: Settings, use_case: str) -> None:
+    """Airflow's page of the DAG that trains, after signing in."""
     page = browser.new_page(viewport=SIZE)
     page.goto(settings.airflow_url)
     page.locator("input[name=username]").fill(settings.airflow_user)
@@ -37,8 +38,9 @@ def airflow(browser: Browser, settings: Settings, use_case: str) -> None:
     page.screenshot(path=PICTURES / "airflow.png")
 
 
-def mlflow(browser: Browser, settings: Settings, use_case: str) -> None:
-    # MLflow's pages look for the internet and never become idle: wait for what they show instead.
+def take_mlflow_picture(browser: Browser, settings: Settings, use_case: str) -> None:
+    """MLflow's page of the registered model."""
+    # MLflow's pages ask the internet and never become idle: wait for what they show instead.
     page = browser.new_page(viewport=SIZE)
     page.goto(f"{settings.mlflow_tracking_uri}/#/models/{use_case}", wait_until="domcontentloaded")
     page.get_by_text("champion").first.wait_for()
@@ -49,8 +51,8 @@ def mlflow(browser: Browser, settings: Settings, use_case: str) -> None:
     page.screenshot(path=PICTURES / "mlflow.png")
 
 
-def card(browser: Browser, settings: Settings, use_case: str) -> None:
-    """The upper part of the champion's model card, as the file that its run keeps."""
+def take_card_picture(browser: Browser, settings: Settings, use_case: str) -> None:
+    """The upper part of the champion's model card, which is a file of its MLflow run."""
     run = require_champion(settings, use_case).run_id
     with tempfile.TemporaryDirectory() as folder:
         file = fetch_run_file(settings, run, CARD_FILE, Path(folder))
@@ -60,7 +62,8 @@ def card(browser: Browser, settings: Settings, use_case: str) -> None:
         page.screenshot(path=PICTURES / "model-card.png")
 
 
-def openapi(browser: Browser, settings: Settings, use_case: str) -> None:
+def take_openapi_picture(browser: Browser, settings: Settings, use_case: str) -> None:
+    """The page of the service's API."""
     page = browser.new_page(viewport=SIZE)
     page.goto(settings.service_urls[use_case])
     page.get_by_text("/predict_by_key").first.wait_for()
@@ -68,6 +71,7 @@ def openapi(browser: Browser, settings: Settings, use_case: str) -> None:
 
 
 def main() -> int:
+    """Take every picture; 1 without Chromium."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         sys.stderr.write("chromium is not installed: apt-get install chromium\n")
@@ -76,8 +80,13 @@ def main() -> int:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        for take in (airflow, mlflow, card, openapi):
-            take(browser, settings, "credit_score")
+        for take_picture in (
+            take_airflow_picture,
+            take_mlflow_picture,
+            take_card_picture,
+            take_openapi_picture,
+        ):
+            take_picture(browser, settings, "credit_score")
         browser.close()
     return 0
 

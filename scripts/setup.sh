@@ -19,7 +19,7 @@ export PATH="$PATH${EVERGREEN_SETUP_SBIN-:/usr/sbin:/sbin}"
 
 say() { printf '%s\n' "$*" >&2; }
 
-# Set-ups at the same time take turns. The lock is this very file, so that nothing is left behind.
+# One set-up at a time. The lock is this file, so that no lock file is left behind.
 exec 9<"${BASH_SOURCE[0]}"
 flock -n 9 || { say "Another set-up of this checkout is at work; waiting for it."; flock 9; }
 
@@ -135,8 +135,8 @@ if ! "$venv/bin/python" -c 'import pip' 2>/dev/null || [ "$("$venv/bin/python" -
     "$python" -m venv "$venv"
 fi
 
-# Which index, proxy or certificates to use is this machine's business: pip reads its own configuration, and
-# what it says is passed on to uv, which does not read it.
+# Index, proxy and certificates are those of pip's configuration on this machine; uv does not read it, so they
+# are passed on.
 pip=("$venv/bin/python" -m pip --disable-pip-version-check)
 configured() { "${pip[@]}" config list 2>/dev/null | sed -n "s/^[a-z:.]*[.]$1='\(.*\)'\$/\1/p" | tail -n 1 | sed 's/\\n/ /g'; }
 index=$(configured index-url)

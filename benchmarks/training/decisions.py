@@ -33,12 +33,12 @@ from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_
 from evergreen.model.predict import predict_inputs
 from evergreen.model.reference_profile import build_reference_profile
 from evergreen.monitoring import drift, governor
+from evergreen.monitoring.documents import DriftReport
 from evergreen.settings import Settings
 from evergreen.store.connection import arrow
 from evergreen.store.history import asof
 from evergreen.store.history.query import TableSelection, build_query
 from evergreen.store.history.training_set import TrainingSet
-from evergreen.store.records.drift_report import DriftReport
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.training import candidate
 from evergreen.training.data.rows import TrainingRows, prepare_rows
@@ -122,7 +122,7 @@ def training_sets(moment: datetime, seed: int = SEED, customers: int = CUSTOMER_
     timeline, use_case = Timeline.until(moment), declared()
     whole = {"start": timeline.begins, "customers": customers, "seed": seed}
     before = simulate_recorded_rows(end=timeline.first_training, **whole)
-    after = simulate_recorded_rows(end=timeline.now, recession_from=timeline.turns, **whole)
+    after = simulate_recorded_rows(end=timeline.now, recession_from=timeline.recession_from, **whole)
     return [
         training_set(use_case, before, timeline.first_training),
         training_set(use_case, after, timeline.now),
@@ -165,7 +165,7 @@ def take_decisions(
     use_case, timeline = declared(**budget), Timeline.until(moment)
     before, after = training_sets(moment, seed, customers)
     first = _train(use_case, before, None)
-    period = periods_before(timeline.begins, timeline.turns)
+    period = periods_before(timeline.begins, timeline.recession_from)
     usual, _ = _fresh(use_case, seed + 1, "stable", period)
     hard, truth = _fresh(use_case, seed + 2, "recession", period)
     second = _train(use_case, after, first)
@@ -268,9 +268,10 @@ def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: dat
         window_end=as_of,
         row_count=_length(columns),
         drifted=drifted,
-        report={"reason": reason, "features": []},
+        reason=reason,
     )
-    return Monitoring(*governor.apply_retrain_policy(use_case.retrain, report, as_of, promoted_at=since))
+    decision = governor.apply_retrain_policy(use_case.retrain, report, as_of, promoted_at=since)
+    return Monitoring(decision.retrain, decision.reason)
 
 
 def _fresh(use_case: UseCase, seed: int, scenario: str, period: int) -> tuple[Columns, Sequence[str]]:

@@ -122,8 +122,8 @@ def test_a_version_goes_live_when_approved_and_stays_out_when_denied(stack: Sett
     assert warning in put["body"]
     assert "| beats linear | **WARNING** |" in put["body"]
     [noted] = airflow.runs("toy__train")
-    assert noted["note"] == airflow.xcom("toy__train", first, "gate")["summary"]
-    assert noted["note"].startswith("passed with 1 warning: roc_auc")
+    assert noted.note == airflow.xcom("toy__train", first, "gate")["summary"]
+    assert noted.note.startswith("passed with 1 warning: roc_auc")
     airflow.wait("toy__train", first, timeout=ANSWER_SECONDS)
     found = read_champion(stack, "toy")
     assert found is not None

@@ -134,7 +134,7 @@ def test_airflows_own_command_line_sees_every_dag(home: Path, report: dict[str, 
     done = evergreen(home, "airflow", "dags", "list", "--output", "json")
     assert done.returncode == 0, done.stderr
     listed = {dag["dag_id"] for dag in json.loads(done.stdout[done.stdout.index("[{") :])}
-    verbs = ("ingest", "train", "deploy", "monitor", "score")
+    verbs = ("ingest", "train", "deploy", "monitor", "score", "upkeep")
     assert listed == {f"{name}__{verb}" for name in ("credit_score", "titanic") for verb in verbs}
 
 

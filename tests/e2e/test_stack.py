@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pymysql
@@ -26,7 +25,8 @@ from evergreen.settings import Settings, load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.processes import process_table
-from evergreen.stack.processes.stack_state import is_stack_alive
+from evergreen.stack.processes.home import is_stack_alive
+from evergreen.stack.status import ProcessStatus, StackStatus, read_stack_status
 from evergreen.store.connection.database import dispose_engines, get_engine
 from support.listening import listening
 
@@ -63,7 +63,7 @@ class Stack:
         self.id = process_table.compute_stack_id(home)
         self.seconds = 0.0
 
-    def up(self) -> dict[str, Any]:
+    def up(self) -> StackStatus:
         began = time.monotonic()
         status = lifecycle.start_stack(self.home)
         self.seconds = time.monotonic() - began
@@ -73,8 +73,8 @@ class Stack:
     def settings(self) -> Settings:
         return load_settings(self.home)
 
-    def process(self, name: str) -> dict[str, Any]:
-        return next(p for p in lifecycle.read_stack_status(self.home)["processes"] if p["name"] == name)
+    def process(self, name: str) -> ProcessStatus:
+        return next(p for p in read_stack_status(self.home).processes if p.name == name)
 
     def gone(self) -> bool:
         return not is_stack_alive(self.home) and not process_table.find_stack_processes(self.id)
@@ -116,10 +116,10 @@ def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> None:
 
 
 def test_it_is_up_and_small(stack: Stack) -> None:
-    status = lifecycle.read_stack_status(stack.home)
-    print(f"ready after {stack.seconds:.0f} s with {status['memory_mb']:.0f} MB")  # noqa: T201
-    assert status["state"] == "running"
-    servers = {p["name"] for p in status["processes"] if p["state"] == "ready"}
+    status = read_stack_status(stack.home)
+    print(f"ready after {stack.seconds:.0f} s with {status.memory_mb:.0f} MB")  # noqa: T201
+    assert status.state == "running"
+    servers = {p.name for p in status.processes if p.state == "ready"}
     assert servers == {
         "mariadb",
         "mlflow",
@@ -128,16 +128,16 @@ def test_it_is_up_and_small(stack: Stack) -> None:
         "airflow-dag-processor",
         "airflow-triggerer",
     }
-    assert status["memory_mb"] < 3000
-    json.dumps(status)
+    assert status.memory_mb < 3000
+    json.dumps(status.to_json())
 
 
 def test_it_listens_on_nothing_but_its_announced_ports(stack: Stack) -> None:
     """No other TCP or UDP port, on whatever address, and no Unix socket that anybody reaches."""
-    announced = [p["port"] for p in lifecycle.read_stack_status(stack.home)["processes"] if p["port"]]
+    announced = [p.port for p in read_stack_status(stack.home).processes if p.port]
     assert len(announced) == 3
     pids = {
-        lifecycle.read_stack_status(stack.home)["supervisor_pid"],
+        read_stack_status(stack.home).supervisor_pid,
         *process_table.find_stack_processes(stack.id),
     }
     assert listening(pids) == {f"tcp 127.0.0.1:{port}" for port in announced}
@@ -187,7 +187,7 @@ def test_airflow_runs_a_dag_through_the_api(stack: Stack) -> None:
     airflow.wait("tiny", run, timeout=120)
     assert airflow.xcom("tiny", run, "second") == 42
     assert airflow.trigger("tiny", {"number": 1}, run_id="answer") == "answer"
-    assert [each["dag_run_id"] for each in airflow.runs("tiny")].count("answer") == 1
+    assert [each.run_id for each in airflow.runs("tiny")].count("answer") == 1
     failing = airflow.trigger("tiny", {"number": -1})
     with pytest.raises(OrchestratorError, match="told to fail"):
         airflow.wait("tiny", failing, timeout=120)
@@ -197,15 +197,14 @@ def test_killed_servers_come_back(stack: Stack) -> None:
     before = {name: stack.process(name) for name in ("mariadb", "mlflow", "airflow-scheduler")}
     old = set(process_table.find_stack_processes(stack.id))
     for process in before.values():
-        os.kill(process["pid"], signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
     for name in before:
         eventually(
             lambda name=name: (
-                stack.process(name)["state"] == "ready"
-                and stack.process(name)["restarts"] > before[name]["restarts"]
+                stack.process(name).state == "ready" and stack.process(name).restarts > before[name].restarts
             )
         )
-        assert stack.process(name)["last_exit"] == "killed by SIGKILL"
+        assert stack.process(name).last_exit == "killed by SIGKILL"
     # Neither MLflow's worker nor the scheduler's of the first life is left.
     names = {
         stack_pid: name
@@ -220,10 +219,10 @@ def test_killing_the_supervisor_leaves_nothing_and_up_recovers(stack: Stack) -> 
     airflow = AirflowApi(settings)
     run = airflow.trigger("tiny", {"number": 6})
     airflow.wait("tiny", run, timeout=120)
-    os.kill(lifecycle.read_stack_status(stack.home)["supervisor_pid"], signal.SIGKILL)
+    os.kill(read_stack_status(stack.home).supervisor_pid, signal.SIGKILL)
     eventually(stack.gone, 60.0)
-    assert lifecycle.read_stack_status(stack.home)["state"] == "killed"
-    assert stack.up()["state"] == "running"
+    assert read_stack_status(stack.home).state == "killed"
+    assert stack.up().state == "running"
     assert stack.settings == settings
     assert airflow.xcom("tiny", run, "second") == 7
 
@@ -239,7 +238,7 @@ def test_down_leaves_nothing_and_a_taken_port_is_replaced(stack: Stack) -> None:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         status = stack.up()
-        assert status["state"] == "running"
+        assert status.state == "running"
         assert stack.settings.mariadb_port != port
     assert lifecycle.stop_stack(stack.home)
     assert stack.gone()

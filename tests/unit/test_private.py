@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from evergreen.demo.report import write_report
 from evergreen.demo.stages import Tour
-from evergreen.demo.tour import write_report
 from evergreen.private import make_private_folder, open_private_file, replace_file, write_private_file
 from evergreen.scoring.file import _write_output
 

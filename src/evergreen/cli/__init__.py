@@ -1,4 +1,4 @@
-"""The commands people type: `--help` with examples, `--json` for scripts, exit codes that mean something."""
+"""The command line `evergreen`: help with examples, `--json` for scripts, an exit code per kind of error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from evergreen.cli import registry as registry
 
 def main() -> None:
     """Entry point: an EvergreenError becomes one message on standard error and its exit code."""
-    # At its end Python looks through all objects for cycles, which after a training takes it a second.
+    # At its end Python searches all objects for cycles, which takes a second after a training.
     atexit.register(gc.freeze)
     _replace_unencodable_characters()
     try:

@@ -1,4 +1,4 @@
-"""What all commands share: the application, its two consoles, common options, and how facts are shown."""
+"""What all commands share: the application, its two consoles, common options, and the output of results."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ AsOf = Annotated[
 def handle_global_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
+    """Options before the command."""
     if version:
         out.print(__version__)
         raise typer.Exit

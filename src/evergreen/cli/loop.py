@@ -1,8 +1,9 @@
-"""The loop: its verbs, scoring a file, the simulated upstream, and the guided tour."""
+"""Commands of the loop: one verb, scoring a file, the simulated bank, and the demo."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -28,12 +29,13 @@ with import_on_use(__name__):
     from evergreen.loop import ingest as ingesting
     from evergreen.loop import monitor as monitoring
     from evergreen.loop import score as scoring
+    from evergreen.loop import upkeep as upkeeping
     from evergreen.sources import connections
 
 if TYPE_CHECKING:
     from evergreen.scoring.file import FileResult
 
-# How many refused rows a person is told of.
+# The most refused rows that are shown with their reasons.
 _MAX_REFUSALS_SHOWN = 5
 
 
@@ -54,8 +56,8 @@ class OnError(StrEnum):
     stop = "stop"
 
 
-@app.command()
-def run(
+@app.command("run")
+def run_verb(
     verb: Annotated[Verb, typer.Argument(help="What to do.")],
     use_case: UseCaseName,
     as_of: AsOf = "",
@@ -91,6 +93,7 @@ def run(
         train_locally(settings, use_case, as_of, "manual", as_json)
         return
     when = parse_moment(as_of) if as_of else datetime.now(UTC)
+    outcome: Mapping[str, Any]
     title = f"{verb} {use_case} as of {when:%Y-%m-%d %H:%M} UTC"
     with err.status(title) as status_line:
         match verb:
@@ -113,7 +116,22 @@ def run(
 
 
 @app.command()
-def score(
+def upkeep(use_case: UseCaseName, as_json: AsJson = False) -> None:
+    """Maintain a use case's tables: partitions of the prediction log, and pruning of the history.
+
+    Partitions are added a week ahead and dropped after the declared retention; versions of overwritten rows
+    are deleted after `EVERGREEN_HISTORY_DAYS` days. The DAG `USE_CASE__upkeep` does the same every day. It
+    needs no champion, and the same command again changes nothing.
+
+    Example: `evergreen upkeep credit_score`
+    """
+    with err.status(f"upkeep {use_case}"):
+        outcome = upkeeping.run_upkeep(load_settings(), use_case, datetime.now(UTC))
+    show_facts(outcome, as_json, lambda: Text(upkeeping.describe_upkeep(outcome)))
+
+
+@app.command("score")
+def score_rows(
     use_case: UseCaseName,
     source: Annotated[Path, typer.Option("--input", help="A CSV or Parquet file of raw rows.")],
     target: Annotated[Path, typer.Option("--output", help="Where the scored rows go (CSV or Parquet).")],
@@ -161,8 +179,8 @@ def score(
         raise typer.Exit(ValidationFailed.exit_code)
 
 
-@app.command()
-def simulate(
+@app.command("simulate")
+def simulate_bank(
     use_case: UseCaseName,
     start: Annotated[
         datetime,
@@ -217,8 +235,8 @@ def simulate(
     show_facts(counts, as_json, lambda: ", ".join(f"{n:,} {what}" for what, n in counts.items()))
 
 
-@app.command()
-def demo(
+@app.command("demo")
+def show_demo(
     use_case: UseCaseName,
     csv: Annotated[
         Path | None, typer.Option(help="The file to learn from, for a use case that reads a file.")
@@ -252,8 +270,8 @@ def demo(
         print_json(report)
 
 
-def _render_verb_result(outcome: dict[str, Any]) -> RenderableType:
-    """A verb's result; what it has to say in words comes first."""
+def _render_verb_result(outcome: Mapping[str, Any]) -> RenderableType:
+    """A verb's result as lines, after the sentence that it comes with, if any."""
     facts = {name: value for name, value in outcome.items() if name != "said"}
     text = outcome.get("said", "")
     if not text and outcome.get("rows_in") and not (outcome["rows_loaded"] or outcome.get("held_back")):
@@ -265,25 +283,25 @@ def _render_verb_result(outcome: dict[str, Any]) -> RenderableType:
 
 
 def _render_score_result(outcome: FileResult) -> RenderableType:
-    """What became of a file's rows: answered, refused and why, warned of."""
-    rows, refused = outcome["rows"], outcome["refused"]
-    count = f"{rows - refused:,} of {rows:,}" if refused else f"{rows:,}"
+    """How many rows of a file were answered; the refused ones with reasons, and the warnings."""
+    rows, refusals = outcome["rows"], outcome["refused"]
+    count = f"{rows - refusals:,} of {rows:,}" if refusals else f"{rows:,}"
     lines = [f"{count} rows scored by v{outcome['model_version']}: {outcome['output']}"]
-    if refused:
-        lines.append(f"{refused:,} refused, their answers are empty:")
+    if refusals:
+        lines.append(f"{refusals:,} refused, their answers are empty:")
         lines += [
             f"  row {each['row']:,}: {each['error']}" for each in outcome["refusals"][:_MAX_REFUSALS_SHOWN]
         ]
-        lines += [f"  and {refused - _MAX_REFUSALS_SHOWN:,} more"] if refused > _MAX_REFUSALS_SHOWN else []
+        lines += [f"  and {refusals - _MAX_REFUSALS_SHOWN:,} more"] if refusals > _MAX_REFUSALS_SHOWN else []
     for each in outcome["warnings"]:
         examples = f": {', '.join(map(repr, each['examples']))}" if each["examples"] else ""
-        counted = f"{each['count']:,} {'row' if each['count'] == 1 else 'rows'}"
-        lines.append(f"warning: {each['column']} {each['check']} in {counted}{examples}")
+        affected_rows = f"{each['count']:,} {'row' if each['count'] == 1 else 'rows'}"
+        lines.append(f"warning: {each['column']} {each['check']} in {affected_rows}{examples}")
     return Text("\n".join(lines))
 
 
 def _resolve_sources(source: str) -> str:
-    """A file, or PART=FILE,PART=FILE, with paths as they are seen from anywhere; URLs stay as they are."""
+    """--source (FILE or PART=FILE,PART=FILE) with absolute paths; URLs stay as they are."""
     pairs = [pair.strip().partition("=") for pair in re.split(r",(?=\s*[a-z][a-z0-9_]*=)", source)]
     if all(equals and NAME.fullmatch(part) for part, equals, _ in pairs) and not Path(source).exists():
         return ",".join(f"{part}={_resolve_source(file)}" for part, _, file in pairs)

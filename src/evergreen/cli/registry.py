@@ -99,8 +99,8 @@ def show_champions_at(
     show_facts(champions.to_json(), as_json, lambda: render_champions_at(champions))
 
 
-@app.command()
-def rollback(
+@app.command("rollback")
+def roll_back(
     use_case: UseCaseName,
     to: Annotated[
         int | None,

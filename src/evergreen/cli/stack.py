@@ -1,4 +1,4 @@
-"""The platform on this machine: up, down, status, restart, and Airflow's own command line."""
+"""Commands of the stack on this machine: up, down, status, restart, and Airflow's own command line."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ with import_on_use(__name__):
     from evergreen.stack import restart as restarting
 
 
-@app.command()
-def up(
+@app.command("up")
+def start_platform(
     foreground: Annotated[
         bool, typer.Option("--foreground", "-f", help="Stay attached; Ctrl-C brings it down.")
     ] = False,
@@ -35,6 +35,7 @@ def up(
     """
 
     def show_stack(status: StackStatus) -> None:
+        """Show where everything is."""
         show_facts(status.to_json(), as_json, lambda: render_urls(load_settings(), status))
 
     home = load_settings().home
@@ -46,20 +47,20 @@ def up(
     show_stack(status)
 
 
-@app.command()
-def down(as_json: AsJson = False) -> None:
+@app.command("down")
+def stop_platform(as_json: AsJson = False) -> None:
     """Stop the platform and every process it started. Data stay in `.evergreen/`.
 
     Example: `evergreen down`
     """
     home = load_settings().home
-    stopped = lifecycle.stop_stack(home)
-    text = "Evergreen is down." if stopped else f"Nothing was running under {home}."
-    show_facts({"stopped": stopped, "home": str(home)}, as_json, lambda: text)
+    was_running = lifecycle.stop_stack(home)
+    text = "Evergreen is down." if was_running else f"Nothing was running under {home}."
+    show_facts({"stopped": was_running, "home": str(home)}, as_json, lambda: text)
 
 
-@app.command()
-def status(as_json: AsJson = False) -> None:
+@app.command("status")
+def show_status(as_json: AsJson = False) -> None:
     """Every process, and per use case: store, champion, how its service stands, last drift report, last
     decision, prediction counts.
 
@@ -90,8 +91,8 @@ def status(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if is_healthy else 1)
 
 
-@app.command()
-def restart(
+@app.command("restart")
+def restart_server(
     name: Annotated[
         str,
         typer.Argument(metavar="SERVICE", help="A use case, or a process: see `evergreen status`."),
@@ -116,8 +117,8 @@ def restart(
     show_facts(restarted.to_json(), as_json, lambda: service_view.render_restart(restarted))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def airflow(context: typer.Context) -> None:
+@app.command("airflow", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_airflow_command(context: typer.Context) -> None:
     """Airflow's own command line on the embedded stack; what follows is passed on as it is.
 
     Examples: `evergreen airflow dags list` ·

@@ -1,4 +1,4 @@
-"""The feature store: what it holds, how its tables follow the declaration, and what was loaded and read."""
+"""Commands of the feature store: its features, its tables, its ingest runs and its training sets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from evergreen.store.records.ingest_run import IngestRun
     from evergreen.usecase import UseCase
 
-# Among so many of the last runs one is found by the beginning of its id.
+# A run is looked up by the beginning of its id among so many of the last ones.
 _INGEST_SEARCH_LIMIT = 10_000
 
 RunId = Annotated[
@@ -45,9 +45,10 @@ RunId = Annotated[
 
 
 class DefaultListGroup(TyperGroup):
-    """A command that has subcommands too: what is none of them goes to its own command, `list`."""
+    """A command group whose subcommand `list` may be left out: `features X` is `features list X`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `list` before arguments that begin with no subcommand."""
         if args and args[0] not in self.commands and args[0] != "--help":
             args = ["list", *args]
         return super().parse_args(ctx, args)
@@ -84,23 +85,13 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     changes = evolve.diff_tables(database.get_engine(settings), load_use_case(use_case, settings))
     facts = [asdict(change) for change in changes]
     nothing = f"The tables of {use_case} are as it declares them."
-    show_facts(
-        facts,
-        as_json,
-        lambda: (
-            render_changes(facts, _capitalise(declared_tables.describe_remedy(use_case, changes)))
-            if facts
-            else nothing
-        ),
-    )
+    remedy = declared_tables.describe_remedy(use_case, changes) if changes else ""
+    next_step = f"{remedy[:1].upper()}{remedy[1:]}"
+    show_facts(facts, as_json, lambda: render_changes(changes, next_step) if facts else nothing)
 
 
-def _capitalise(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"
-
-
-@app.command()
-def apply(
+@app.command("apply")
+def apply_tables(
     use_case: UseCaseName,
     allow_destructive: Annotated[
         bool,
@@ -125,9 +116,9 @@ def apply(
         allow_destructive=allow_destructive,
     )
     facts = [asdict(change) for change in changes]
-    done = f"Done. A running service holds the declaration of its start: evergreen restart {use_case}"
+    next_step = f"Done. A running service holds the declaration of its start: evergreen restart {use_case}"
     nothing = f"The tables of {use_case} are as it declares them: nothing to do."
-    show_facts(facts, as_json, lambda: render_changes(facts, done) if facts else nothing)
+    show_facts(facts, as_json, lambda: render_changes(changes, next_step) if facts else nothing)
 
 
 @app.command("ingest-runs")

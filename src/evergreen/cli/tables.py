@@ -1,11 +1,11 @@
-"""How the feature store and the workbench are shown in a terminal. What comes from data is never markup."""
+"""How the feature store and a new use case are shown in a terminal. Texts from data are never markup."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,6 +13,9 @@ from rich.text import Text
 
 from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 from evergreen.validation.report import Report
+
+if TYPE_CHECKING:
+    from evergreen.store.tables.declared import Change
 
 _REJECTED_COLUMNS_SHOWN = 6
 _ID_SHOWN = 8
@@ -24,6 +27,7 @@ def add_row(table: Table, *cells: object) -> None:
 
 
 def render_title(text: str) -> Text:
+    """The title of a table, after an empty line."""
     return Text(f"\n{text}", style="bold")
 
 
@@ -68,22 +72,22 @@ def render_features(facts: Mapping[str, Any]) -> RenderableType:
     ]
     if facts["feature_sets"]:
         table = build_grid("feature set", "features", "meaning")
-        for chosen in facts["feature_sets"]:
-            name = f"{chosen['name']} (the model's)" if chosen["given_to_model"] else chosen["name"]
-            add_row(table, name, ", ".join(chosen["features"]), chosen["meaning"])
+        for each in facts["feature_sets"]:
+            name = f"{each['name']} (the model's)" if each["given_to_model"] else each["name"]
+            add_row(table, name, ", ".join(each["features"]), each["meaning"])
         blocks += [Text(), table]
     return Group(*blocks)
 
 
 def _list_feature_cells(feature: Mapping[str, Any], sets: Sequence[str], *missing: str) -> tuple[str, ...]:
-    """What stored and on-demand features have in common; the sets only where there are any."""
-    chosen = [", ".join(feature["feature_sets"])] if sets else []
+    """The cells that stored and on-demand features have in common; the sets only where there are any."""
+    set_cells = [", ".join(feature["feature_sets"])] if sets else []
     return (
         feature["name"],
         feature["type"],
         *missing,
         "yes" if feature["used_by_model"] else "no",
-        *chosen,
+        *set_cells,
     )
 
 
@@ -103,38 +107,38 @@ def _format_domain(feature: Mapping[str, Any]) -> str:
 
 def _describe_size(facts: Mapping[str, Any]) -> str:
     """Source, rows, keys and freshness of a view or the label, as one line."""
-    told = [f"from {facts['source']}", f"{facts['rows']:,} rows"]
+    parts = [f"from {facts['source']}", f"{facts['rows']:,} rows"]
     if "keys" in facts:
-        told.append(f"{facts['keys']:,} keys")
+        parts.append(f"{facts['keys']:,} keys")
     if facts["newest_event_time"]:
         newest = f"newest {shorten_moment(facts['newest_event_time'])}"
-        told.append(
+        parts.append(
             newest + (f", {_format_age(facts['age_seconds'])}" if facts["age_seconds"] is not None else "")
         )
     elif facts["rows"]:
-        told.append("timeless")
+        parts.append("timeless")
     if facts.get("max_age_seconds"):
-        told.append(f"good for {timedelta(seconds=facts['max_age_seconds'])}")
+        parts.append(f"good for {timedelta(seconds=facts['max_age_seconds'])}")
     if facts.get("delay_seconds"):
-        told.append(f"known {timedelta(seconds=facts['delay_seconds'])} later")
-    return "; ".join(told)
+        parts.append(f"known {timedelta(seconds=facts['delay_seconds'])} later")
+    return "; ".join(parts)
 
 
 def _format_age(seconds: float) -> str:
-    told = str(timedelta(seconds=round(abs(seconds))))
-    return f"{told} {'before' if seconds >= 0 else 'after'} the newest ingest"
+    age = str(timedelta(seconds=round(abs(seconds))))
+    return f"{age} {'before' if seconds >= 0 else 'after'} the newest ingest"
 
 
-def render_changes(changes: Sequence[Mapping[str, Any]], then: str) -> RenderableType:
+def render_changes(changes: Sequence[Change], next_step: str) -> RenderableType:
     """`evergreen features diff` and `evergreen apply`: a line per change, and what to do then."""
     table = build_grid("table", "column", "change", "declared", "found")
     for change in changes:
-        add_row(table, *(change[name] for name in ("table", "column", "kind", "declared", "found")))
-    return Group(table, Text(f"\n{then}"))
+        add_row(table, change.table, change.column, change.kind, change.declared, change.found)
+    return Group(table, Text(f"\n{next_step}"))
 
 
 def render_ingest_runs(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """`evergreen ingest-runs`: a line per run, with as much of its id as tells it from others."""
+    """`evergreen ingest-runs`: a line per run, with so much of its id that no other begins so."""
     counts = ("rows in", "loaded", "rejected", "seconds")
     objections = {run["id"]: _describe_objections(run["report"]) for run in runs}
     more = ["objections"] if any(objections.values()) else []
@@ -162,7 +166,7 @@ def render_ingest_runs(runs: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def _render_rerun_hint(run: Mapping[str, Any]) -> Text:
-    """What to type for a run that was interrupted."""
+    """The command that repeats a run that was interrupted."""
     command = f"evergreen run ingest {run['use_case']} --as-of {run['as_of'].isoformat()}"
     if run["source_override"]:
         command += f" --source {shlex.quote(run['source_override'])}"
@@ -171,7 +175,7 @@ def _render_rerun_hint(run: Mapping[str, Any]) -> Text:
 
 
 def _render_run_status(run: Mapping[str, Any]) -> Text:
-    """A run that found nothing to read has loaded nothing, which is no fault."""
+    """The status, coloured; `nothing new` for a run all of whose inputs were loaded before."""
     entries = [each for part in (run.get("inputs") or {}).values() for each in part]
     if run["status"] == "loaded" and entries and all("unchanged" in each for each in entries):
         return Text("nothing new", style="dim")
@@ -185,13 +189,13 @@ def _describe_objections(report: Any) -> str:
         return ""
     if "error" in report:
         return str(report["error"])
-    found = [failure["severity"] for part in report.values() for failure in part["failures"]]
-    counted = {what: found.count(what) for what in ("error", "warning")}
-    return ", ".join(f"{n} {what}{'s' * (n > 1)}" for what, n in counted.items() if n)
+    severities = [failure["severity"] for part in report.values() for failure in part["failures"]]
+    counts = {what: severities.count(what) for what in ("error", "warning")}
+    return ", ".join(f"{n} {what}{'s' * (n > 1)}" for what, n in counts.items() if n)
 
 
 def _list_source_names(run: Mapping[str, Any]) -> list[str]:
-    """What was read, each name once."""
+    """The names of what was read, each once."""
     inputs = run.get("inputs") or {}
     names = [each["name"] for part in inputs.values() for each in part]
     return list(dict.fromkeys(names)) or [run["source_override"]]
@@ -199,8 +203,8 @@ def _list_source_names(run: Mapping[str, Any]) -> list[str]:
 
 def render_ingest_run(run: Mapping[str, Any]) -> RenderableType:
     """`evergreen ingest-runs --run`: its facts, its inputs, the report of its checks and what it rejected."""
-    apart = ("report", "inputs", "quarantine")
-    facts = {name: value for name, value in run.items() if name not in apart and value not in (None, "")}
+    other = ("report", "inputs", "quarantine")
+    facts = {name: value for name, value in run.items() if name not in other and value not in (None, "")}
     blocks: list[RenderableType] = [render_outcome({n: _format_value(v) for n, v in facts.items()})]
     if run.get("inputs"):
         table = build_grid("part", "input", "rows", "held back", "digest", right=("rows", "held back"))
@@ -216,16 +220,16 @@ def render_ingest_run(run: Mapping[str, Any]) -> RenderableType:
     elif run["status"] == "interrupted":
         blocks.append(_render_rerun_hint(run))
     else:
-        blocks += [Text(f"\n{Report.from_json(told).as_table()}") for told in report.values()]
+        blocks += [Text(f"\n{Report.from_json(part_report).as_table()}") for part_report in report.values()]
     if run["quarantine"]:
         table = build_grid("part", "row", "why", "content", right=("row",))
         for each in run["quarantine"]:
             content = list(each["content"].items())
-            shown = ", ".join(
+            content_text = ", ".join(
                 f"{name}={_format_value(value)}" for name, value in content[:_REJECTED_COLUMNS_SHOWN]
             )
             more = ", ..." if len(content) > _REJECTED_COLUMNS_SHOWN else ""
-            add_row(table, each["part"], each["row"], "; ".join(each["reasons"]), shown + more)
+            add_row(table, each["part"], each["row"], "; ".join(each["reasons"]), content_text + more)
         blocks += [render_title("in quarantine"), table]
     return Group(*blocks)
 
@@ -276,24 +280,24 @@ def _format_columns(pairs: Sequence[Sequence[str]]) -> str:
     return ", ".join(f"{name} ({kind})" for name, kind in pairs)
 
 
-def render_new_use_case(made: Mapping[str, Any]) -> RenderableType:
+def render_new_use_case(declaration: Mapping[str, Any]) -> RenderableType:
     """`evergreen new`: what was inferred, what was left out, and what to do next."""
-    classes = f" ({', '.join(made['classes'])})" if made["classes"] else ""
+    classes = f" ({', '.join(declaration['classes'])})" if declaration["classes"] else ""
     table = build_grid("feature", "column", "type", "model", "meaning")
-    for feature in made["features"]:
+    for feature in declaration["features"]:
         model = "yes" if feature["used_by_model"] else "no"
         add_row(table, feature["name"], feature["column"], feature["type"], model, feature["meaning"])
     facts = {
-        "written": made["file"],
-        "rows": made["rows"],
-        "predicts": f"{made['target']}: {made['problem']}{classes}",
-        "by key": ", ".join(made["keys"]),
-        "time": made["time"] or "none: rows are timeless",
+        "written": declaration["file"],
+        "rows": declaration["rows"],
+        "predicts": f"{declaration['target']}: {declaration['problem']}{classes}",
+        "by key": ", ".join(declaration["keys"]),
+        "time": declaration["time"] or "none: rows are timeless",
     }
     blocks: list[RenderableType] = [render_outcome(facts), Text(), table]
-    blocks += [Text(f"left out: {each['column']}: {each['reason']}") for each in made["left_out"]]
-    blocks += [Text(f"note: {note}") for note in made["notes"]]
-    blocks.append(Text(f"\nNext: say there what the columns mean, then: {made['next']}"))
+    blocks += [Text(f"left out: {each['column']}: {each['reason']}") for each in declaration["left_out"]]
+    blocks += [Text(f"note: {note}") for note in declaration["notes"]]
+    blocks.append(Text(f"\nNext: say there what the columns mean, then: {declaration['next']}"))
     return Group(*blocks)
 
 

@@ -1,4 +1,4 @@
-"""Training: a candidate with its search, the gate's reasons, a person's answer, and the same model again."""
+"""Commands of training: train, explain the gate's verdict, approve a version, and reproduce a model."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ with import_on_use(__name__):
 Version = Annotated[int, typer.Argument(min=1, help="A version of the registered model, as in MLflow.")]
 
 
-@app.command()
-def train(
+@app.command("train")
+def train_model(
     use_case: Annotated[str, typer.Argument(metavar="[USE_CASE]", help="A use case.")] = "",
     as_of: AsOf = "",
     reason: Annotated[str, typer.Option(help="Why this training: kept with the version.")] = "manual",
@@ -100,13 +100,14 @@ def show_search_progress(title: str) -> Iterator[Callable[..., None]]:
         *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
         *(TextColumn("{task.fields[least]}"), TimeElapsedColumn()),
     )
-    with Progress(*columns, console=err, transient=True) as shown:
-        bar = shown.add_task(title, total=None, least="reading")
+    with Progress(*columns, console=err, transient=True) as bars:
+        bar = bars.add_task(title, total=None, least="reading")
 
-        def progress(trial: Any, least: float, done: int, of: int) -> None:
-            shown.update(bar, completed=done, total=of, least=f"least loss {least:.4f}")
-            if done >= of:
-                shown.update(bar, least=f"least loss {least:.4f}, judging")
+        def progress(trial: Any, least: float, trials: int, total: int) -> None:
+            """Show how many trials have ended, and the least loss so far."""
+            bars.update(bar, completed=trials, total=total, least=f"least loss {least:.4f}")
+            if trials >= total:
+                bars.update(bar, least=f"least loss {least:.4f}, judging")
 
         yield progress
 
@@ -118,8 +119,8 @@ gate = typer.Typer(
 app.add_typer(gate, name="gate")
 
 
-@gate.command()
-def explain(use_case: UseCaseName, version: Version, as_json: AsJson = False) -> None:
+@gate.command("explain")
+def explain_gate(use_case: UseCaseName, version: Version, as_json: AsJson = False) -> None:
     """Why a version was let in, or was not: every check with its numbers and its reason.
 
     Example: `evergreen gate explain credit_score 3`
@@ -128,8 +129,8 @@ def explain(use_case: UseCaseName, version: Version, as_json: AsJson = False) ->
     show_facts(facts, as_json, lambda: render_verdict(facts))
 
 
-@app.command()
-def approve(
+@app.command("approve")
+def answer_approval_request(
     use_case: UseCaseName,
     version: Annotated[
         int | None, typer.Argument(min=1, help="The version; left out: the one that waits.")

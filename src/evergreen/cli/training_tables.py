@@ -1,4 +1,5 @@
-"""How a training, its verdict and a reproduced model are shown in a terminal. Data are never markup."""
+"""How a training, its verdict and a reproduced model are shown in a terminal. Texts from data are never
+markup."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from rich.text import Text
 from evergreen.stack.view import build_grid
 
 _COLOURS = {"promoted": "green", "rejected": "red", "denied": "red", "waiting": "yellow"}
-# A check's result as a mark and a word, so that it can be told without colours.
+# A check's result as a mark and a word, which differ without colours too.
 _RESULTS = {
     "passed": Text("✓ passed", style="green"),
     "warning": Text("! warning", style="yellow"),
@@ -22,14 +23,14 @@ _RESULTS = {
 
 
 def render_training(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
-    """`evergreen train`: what was searched, who was compared, every check, and how it ended."""
+    """`evergreen train`: the search, the contestants' metrics, every check, and the outcome."""
     tuning = outcome["tuning"]
     params = ", ".join(f"{name} {_format_number(value)}" for name, value in tuning["params"].items())
-    compared = build_grid("contestant", "value", right=("value",))
+    contestants = build_grid("contestant", "value", right=("value",))
     for name, value in outcome["metrics"].items():
         if value is not None:
-            compared.add_row(Text(name), _format_number(value))
-    # Why it was rejected is told as the command's error.
+            contestants.add_row(Text(name), _format_number(value))
+    # The reason of a rejection is the command's error message.
     ending = (
         []
         if not (outcome["promoted"] or outcome["waiting"])
@@ -41,7 +42,7 @@ def render_training(use_case: str, outcome: Mapping[str, Any]) -> RenderableType
             f" {params}"
         ),
         Text(),
-        compared,
+        contestants,
         Text(),
         _render_checks(outcome["gate"]["checks"]),
         *ending,
@@ -55,43 +56,43 @@ def render_promotion_result(use_case: str, outcome: Mapping[str, Any]) -> Render
     if outcome["promoted"]:
         return Group(Text(f"{version} is champion", style="green"), *warnings)
     if outcome["waiting"]:
-        told = (
+        text = (
             f"{version} passed the gate and waits for approval: evergreen approve {use_case}"
             f" {outcome['version']}"
         )
-        return Group(Text(told, style="yellow"), *warnings)
+        return Group(Text(text, style="yellow"), *warnings)
     return Text(f"{version} stays out: {outcome['reason']}", style="red")
 
 
 def render_verdict(facts: Mapping[str, Any]) -> RenderableType:
     """`evergreen gate explain`: the outcome, how many checks passed, failed and warn, then every check."""
-    against = f"champion v{facts['champion_version']}" if facts["champion_version"] else "the baselines"
-    told = [
+    opponent = f"champion v{facts['champion_version']}" if facts["champion_version"] else "the baselines"
+    lines = [
         Text(
             f"{facts['use_case']} v{facts['version']}: {facts['outcome']}",
             style=f"bold {_COLOURS.get(facts['outcome'], '')}",
         ),
-        Text(f"as of {facts['as_of']}, because: {facts['reason']}; compared with {against}"),
+        Text(f"as of {facts['as_of']}, because: {facts['reason']}; compared with {opponent}"),
         _render_check_counts(facts["checks"]),
     ]
     if facts["outcome_because"] and facts["outcome_because"] != facts["summary"]:
-        told.append(Text(facts["outcome_because"]))
-    ends = build_grid("", "")
+        lines.append(Text(facts["outcome_because"]))
+    references = build_grid("", "")
     for name in ("training_run", "mlflow_run", "dataset_digest", "model_digest", "card"):
         if facts[name]:
-            ends.add_row(Text(name.replace("_", " ")), Text(str(facts[name])))
-    return Group(*told, Text(), _render_checks(facts["checks"]), Text(), ends)
+            references.add_row(Text(name.replace("_", " ")), Text(str(facts[name])))
+    return Group(*lines, Text(), _render_checks(facts["checks"]), Text(), references)
 
 
 def render_reproduction(facts: Mapping[str, Any]) -> RenderableType:
-    """`evergreen train --reproduce`: the digests then and now."""
+    """`evergreen train --reproduce`: the digests on record and those of the rebuilt model."""
     table = build_grid("", "on record", "now")
     table.add_row(
         "training set", *map(_render_digest, (facts["dataset_digest"], facts["rebuilt_dataset_digest"]))
     )
     table.add_row("model", *map(_render_digest, (facts["model_digest"], facts["rebuilt_model_digest"])))
-    for then, now in zip(facts["holdout_digests"], facts["rebuilt_holdout_digests"], strict=False):
-        table.add_row("hold-out model", _render_digest(then), _render_digest(now))
+    for recorded, rebuilt in zip(facts["holdout_digests"], facts["rebuilt_holdout_digests"], strict=False):
+        table.add_row("hold-out model", _render_digest(recorded), _render_digest(rebuilt))
     table.add_row("code", Text(facts["code_version"]), Text(facts["present_code_version"]))
     version = f" v{facts['model_version']}" if facts["model_version"] else ""
     style = "green" if facts["same"] else "red"
@@ -110,12 +111,12 @@ def _render_checks(checks: Sequence[Mapping[str, Any]]) -> Table:
 
 def _render_check_counts(checks: Sequence[Mapping[str, Any]]) -> Text:
     counts = Counter(check["result"] for check in checks)
-    told = [f"{counts['passed']} of {len(checks)} checks passed"]
+    parts = [f"{counts['passed']} of {len(checks)} checks passed"]
     if counts["failed"]:
-        told.append(f"{counts['failed']} failed")
+        parts.append(f"{counts['failed']} failed")
     if counts["warning"]:
-        told.append(f"{counts['warning']} warning{'s' if counts['warning'] > 1 else ''}")
-    return Text(", ".join(told))
+        parts.append(f"{counts['warning']} warning{'s' if counts['warning'] > 1 else ''}")
+    return Text(", ".join(parts))
 
 
 def _format_number(value: Any) -> str:

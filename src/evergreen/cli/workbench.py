@@ -1,4 +1,4 @@
-"""Bring your own table, and look at the data."""
+"""Commands beside the loop: declare a use case for a table, and write a page about the data."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class ProblemKind(StrEnum):
     regression = "regression"
 
 
-@app.command()
-def new(
+@app.command("new")
+def declare_use_case(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The use case's name, such as wine.")],
     source: Annotated[
         str, typer.Option("--from", metavar="FILE|URL", help="A CSV, Parquet or JSON lines table, or a glob.")
@@ -61,7 +61,7 @@ def new(
     `evergreen new churn --from "landing/*.parquet" --key client_id --target left --time month`
     """
     with err.status(f"reading {source}") as status_line:
-        declaration = new_use_case.create_use_case(
+        created = new_use_case.create_use_case(
             load_settings(),
             name,
             source,
@@ -71,11 +71,12 @@ def new(
             problem=problem.value if problem else None,
             progress=lambda rows: status_line.update(f"reading {source}: {rows:,} rows"),
         )
-    show_facts(declaration, as_json, lambda: render_new_use_case(declaration))
+    facts = created.to_json()
+    show_facts(facts, as_json, lambda: render_new_use_case(facts))
 
 
-@app.command()
-def profile(
+@app.command("profile")
+def profile_data(
     use_case: UseCaseName,
     as_of: AsOf = "",
     output: Annotated[

@@ -1,1 +1,1 @@
-"""The guided tour: the whole loop on real parts, every stage verified."""
+"""The demo: a tour through the whole loop of a use case, on its real parts, with every stage verified."""

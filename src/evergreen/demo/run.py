@@ -1,4 +1,4 @@
-"""`evergreen demo`: bring the stack up, take the tour, show the table and write the report."""
+"""`evergreen demo`: start the stack, take the tour of a use case, show its stages and write the report."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from evergreen.demo import tour as plot
 from evergreen.demo.fresh import reset_demo
+from evergreen.demo.report import DemoReport, TourOutcome, write_report
 from evergreen.demo.service import find_outdated_service, refuse_outdated_service, restart_outdated_service
 from evergreen.demo.stages import Tour
 from evergreen.demo.timeline import Timeline
+from evergreen.demo.tour import run_tour
 from evergreen.demo.upstream import build_upstream, check_source, is_simulated
 from evergreen.loop.demo_lock import hold_demo_lock
 from evergreen.private import make_private_folder
@@ -37,53 +37,53 @@ def run_demo(
     now: datetime,
     bring_up: bool = True,
     erase: bool = False,
-) -> dict[str, Any]:
-    """Take the tour of a use case and return the report that `demo.json` in `home` holds.
+) -> DemoReport:
+    """Take the tour of the use case `name`, write its report to `demo.json` in `home`, and return it.
 
     `file` replaces the declared source of a use case that reads a file. Without `bring_up` the platform that
-    the settings name is used as it is, such as the one in containers. `erase` forgets whatever the use case
-    holds, also what no demo made. Simulated time is counted back from `now` (aware). Raises the first failing
-    stage's error, after the stages so far and the report with `"verified": false` were written.
+    the settings name is used as it is, such as the one in containers. `erase` erases everything of the use
+    case first, also what no demo made. Simulated moments are counted back from `now` (aware). Raises the
+    first failing stage's error, after the stages so far and the report with `"verified": false` were written.
     """
     use_case = load_use_case(name, load_settings(home))
-    # Before anything is started or erased: can the demo be taken at all?
+    # Errors that make the demo impossible are raised before anything is started or erased.
     check_source(load_settings(home), use_case, file)
     if not bring_up:
         refuse_outdated_service(load_settings(home), use_case)
     tour = Tour(console)
     timeline = Timeline.until(now)
-    outcome: dict[str, Any] = {"use_case": name}
+    outcome: TourOutcome = {"use_case": name}
     if is_simulated(load_settings(home), use_case):
         outcome["simulated"] = timeline.to_json()
-        console.print(f"{name} {timeline.words}", highlight=False, soft_wrap=True)
+        console.print(f"{name} {timeline.description}", highlight=False, soft_wrap=True)
     verified = False
-    report = home / "demo.json"
+    report_path = home / "demo.json"
     try:
-        with tour.running(), ExitStack() as held:
+        with tour.running(), ExitStack() as exit_stack:
             if bring_up:
                 with tour.stage("the stack comes up") as stage:
                     stage.trace.command = "evergreen status"
-                    status = lifecycle.start_stack(home, progress=stage.say)
-                    stage.verify(status.is_running, "every server running")
-                    # A use case that was declared while the stack ran gets its address a moment later.
+                    stack_status = lifecycle.start_stack(home, progress=stage.say)
+                    stage.verify(stack_status.is_running, "every server running")
+                    # A use case that was declared while the stack ran gets its address a little later.
                     stage.verify(_wait_for_address(home, name), f"an address for the service of {name}")
-                    stage.happened = f"{len(status.processes)} servers running, healthy"
+                    stage.happened = f"{len(stack_status.processes)} servers running, healthy"
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
-                held.enter_context(hold_demo_lock(settings, name))
+                exit_stack.enter_context(hold_demo_lock(settings, name))
                 source = build_upstream(settings, use_case, file, timeline)
                 stage.happened = reset_demo(settings, use_case, source, erase=erase)
-            if bring_up and (standing := find_outdated_service(settings, use_case)):
+            if bring_up and (status := find_outdated_service(settings, use_case)):
                 with tour.stage("the service takes up the declaration") as stage:
-                    restart_outdated_service(home, standing, stage)
-            outcome |= plot.run_tour(settings, use_case, tour, source)
+                    restart_outdated_service(home, status, stage)
+            outcome = {**outcome, **run_tour(settings, use_case, tour, source)}
             verified = True
     except KeyboardInterrupt:
         console.print("Interrupted. What Airflow has begun goes on, and the stack stays up: evergreen down")
         raise
     finally:
         make_private_folder(home)
-        plot.write_report(report, tour, outcome, verified=verified)
+        report = write_report(report_path, tour, outcome, verified=verified)
     console.print()
     if not console.is_terminal:
         console.print(tour.table())
@@ -97,11 +97,12 @@ def run_demo(
         soft_wrap=True,
         highlight=False,
     )
-    console.print(f"Every stage verified in {tour.total_seconds:.0f} s. Report: {report}")
-    return {**outcome, "stages": tour.as_json(), "total_seconds": round(tour.total_seconds, 1)}
+    console.print(f"Every stage verified in {tour.total_seconds:.0f} s. Report: {report_path}")
+    return report
 
 
 def _wait_for_address(home: Path, name: str) -> bool:
+    """Wait until the settings name an address for the service of a use case; False if that takes too long."""
     deadline = time.monotonic() + ADDRESS_SECONDS
     while name not in load_settings(home).service_urls:
         if time.monotonic() > deadline:
@@ -110,7 +111,7 @@ def _wait_for_address(home: Path, name: str) -> bool:
     return True
 
 
-def _format_outcome(outcome: dict[str, Any]) -> str:
+def _format_outcome(outcome: TourOutcome) -> str:
     counts = f"sent {outcome['sent']:,} = answered {outcome['answered']:,} = logged {outcome['logged']:,}"
     if "v2_accuracy_after_drift" not in outcome:
         return f"\nPredictions: {counts}"

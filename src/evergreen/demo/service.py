@@ -1,4 +1,4 @@
-"""The demo's service must hold the declaration that the demo is about, before traffic is sent to it."""
+"""The demo's service must hold the present declaration of the use case before requests are sent to it."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from evergreen.usecase.digest import shorten_digest
 
 
 def find_outdated_service(settings: Settings, use_case: UseCase) -> ServiceStatus | None:
-    """The service of a use case if one runs that holds another declaration than the files do now."""
+    """The status of a use case's service if it runs with another declaration than the files have now."""
     url = settings.service_urls.get(use_case.name)
     if not url:
         return None
     try:
-        standing = read_service_status(url, use_case, None)
+        status = read_service_status(url, use_case, None)
     except ServingError:
         return None
-    return standing if standing.outdated else None
+    return status if status.outdated else None
 
 
 def refuse_outdated_service(settings: Settings, use_case: UseCase) -> None:
-    """Raise DemoError for such a service, where the stack is not ours to restart anything in."""
-    if standing := find_outdated_service(settings, use_case):
+    """Raise DemoError if the use case's service is outdated; for a platform that the demo did not start and
+    so does not restart."""
+    if status := find_outdated_service(settings, use_case):
         raise DemoError(
-            f"the service of {use_case.name} at {standing.url} holds an older declaration"
-            f" ({_describe_change(standing)})",
+            f"the service of {use_case.name} at {status.url} holds an older declaration"
+            f" ({_describe_change(status)})",
             hint=f"docker compose restart {format_container_name(use_case.name)}, then this again",
         )
 
 
-def restart_outdated_service(home: Path, standing: ServiceStatus, stage: Stage) -> None:
-    """Restart a service of the embedded stack. Nothing is lost: the demo has just erased its models."""
-    restart_named_server(home, standing.use_case, force=True, progress=stage.say)
-    stage.happened = f"it held an older declaration ({_describe_change(standing)}): restarted"
+def restart_outdated_service(home: Path, status: ServiceStatus, stage: Stage) -> None:
+    """Restart an outdated service of the embedded stack. It serves no model then, because the demo has just
+    erased them."""
+    restart_named_server(home, status.use_case, force=True, progress=stage.say)
+    stage.happened = f"it held an older declaration ({_describe_change(status)}): restarted"
 
 
-def _describe_change(standing: ServiceStatus) -> str:
-    return f"{shorten_digest(standing.declaration)}, now {shorten_digest(standing.declared)}"
+def _describe_change(status: ServiceStatus) -> str:
+    return f"{shorten_digest(status.declaration)}, now {shorten_digest(status.declared)}"

@@ -1,4 +1,5 @@
-"""Stages with a live display: each is timed, and either verified or the demo ends there."""
+"""The stages of a tour with their live display. Each is timed and verified; the demo ends at the first
+failure."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,24 +16,36 @@ from rich.table import Table
 
 from evergreen.errors import EvergreenError, StageNotVerified
 
-_ELSE = "the logs of every part are in .evergreen/logs/, the runs in the Airflow UI"
+_DEFAULT_HINT = "the logs of every part are in .evergreen/logs/, the runs in the Airflow UI"
 
 
 @dataclass
 class FailureContext:
-    """Where the reason is to be found when a stage fails: the last words of the part that is at work (or what
-    asks it for them then), the command that explains them, and the address of its page. Empty where there is
-    none."""
+    """Where to find the reason when a stage fails; each field is empty where there is none.
+
+    `words`: the last message of the part that is at work, or a function that asks for it. `command` explains
+    the message, and `address` is the part's page.
+    """
 
     words: str | Callable[[], str] = ""
     command: str = ""
     address: str = ""
 
 
+class StageDocument(TypedDict):
+    """A stage in `demo.json`: its name, its seconds, and what happened."""
+
+    stage: str
+    seconds: float
+    what: str
+
+
 @dataclass
 class Stage:
-    """One stage of the tour: its name, what it is doing now, and in the end what happened. `trace` is kept up
-    to date while the stage goes on."""
+    """One stage of the tour: `doing` is what goes on now, `happened` its result in words.
+
+    `trace` is kept up to date while the stage runs.
+    """
 
     name: str
     started: float
@@ -42,34 +55,34 @@ class Stage:
     trace: FailureContext = field(default_factory=FailureContext)
 
     def say(self, text: str) -> None:
-        """Show what is going on inside the stage."""
+        """Set the text that the display shows while the stage runs."""
         self.doing = text
 
-    def verify(self, held: bool, claim: str) -> None:
-        """Raise StageNotVerified unless what the stage claims is so."""
-        if not held:
+    def verify(self, condition: bool, claim: str) -> None:
+        """Raise StageNotVerified, which names the claim, unless the condition is true."""
+        if not condition:
             raise StageNotVerified(f"stage {self.name!r} is not verified: expected {claim}")
 
     def explain(self, error: EvergreenError) -> None:
-        """Let the error that ended the stage end with the failing part's own words, the command that explains
-        them and the address, as far as they are known and it does not say so already."""
+        """Add to the error that ended the stage the failing part's message, the command that explains it and
+        the address, as far as they are known and not in the error already."""
         words = ""
-        with suppress(EvergreenError):  # a part that cannot be asked has said enough
+        with suppress(EvergreenError):  # a part that does not answer has no message
             words = self.trace.words if isinstance(self.trace.words, str) else self.trace.words()
         if words and words not in error.message:
             error.message += f"\n{words}"
         command, address = self.trace.command, self.trace.address
-        told = [f"explained by: {command}"] if command and command not in error.hint else []
+        hints = [f"explained by: {command}"] if command and command not in error.hint else []
         if address and address in error.hint:
-            told.append(error.hint)
+            hints.append(error.hint)
         else:
-            told = [error.hint, *told, f"to be seen at: {address}" if address else ""]
-        error.hint = "\n".join(filter(None, told)) or _ELSE
+            hints = [error.hint, *hints, f"to be seen at: {address}" if address else ""]
+        error.hint = "\n".join(filter(None, hints)) or _DEFAULT_HINT
 
 
 @dataclass
 class Tour:
-    """The stages so far, shown while they run."""
+    """The stages so far, and their display on a console."""
 
     console: Console
     clock: Callable[[], float] = time.monotonic
@@ -78,7 +91,8 @@ class Tour:
 
     @contextmanager
     def running(self) -> Iterator[Tour]:
-        """Show the stages until the block ends; on a terminal live, elsewhere a line per finished stage."""
+        """Show the stages until the block ends: live on a terminal, elsewhere as a line per finished
+        stage."""
         if not self.console.is_terminal:
             yield self
             return
@@ -88,7 +102,8 @@ class Tour:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
-        """Run one stage; `seconds` and the display follow."""
+        """Run one stage as a block: it is timed and displayed, and an error of the block gets its
+        explanation."""
         stage = Stage(name, started=self.clock())
         self.stages.append(stage)
         try:
@@ -105,14 +120,18 @@ class Tour:
 
     @property
     def total_seconds(self) -> float:
+        """The seconds of all finished stages."""
         return sum(stage.seconds or 0.0 for stage in self.stages)
 
-    def as_json(self) -> list[dict[str, Any]]:
+    def as_json(self) -> list[StageDocument]:
+        """The stages for `demo.json`."""
         return [
-            {"stage": s.name, "seconds": round(s.seconds or 0.0, 1), "what": s.happened} for s in self.stages
+            StageDocument(stage=stage.name, seconds=round(stage.seconds or 0.0, 1), what=stage.happened)
+            for stage in self.stages
         ]
 
     def table(self) -> Table:
+        """The stages as a table for the console."""
         table = Table(title=None, box=None, pad_edge=False)
         table.add_column("stage", style="bold", no_wrap=True)
         table.add_column("seconds", justify="right")

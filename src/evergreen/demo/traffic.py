@@ -1,45 +1,61 @@
-"""Requests to the running service, several at a time, every answer kept."""
+"""Prediction requests to the running service, several at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from evergreen.serving.client import ServiceClient
-from evergreen.serving.http.bodies import PredictionBody
+
+# One row of a request: its raw feature values by name.
+FeatureRow: TypeAlias = Mapping[str, str | int | float | bool | None]
 
 _CONNECTIONS = 8
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What the demo reads of one answer of the service; the prediction is a class or a number."""
+
+    prediction_id: str
+    model_version: int
+    prediction: str | float
+
+
+@dataclass(frozen=True)
 class Answers:
-    """What came back, in the order sent."""
+    """The answers to `sent` requests, in the order of the requests."""
 
     sent: int
-    answers: tuple[PredictionBody, ...]
+    answers: tuple[Answer, ...]
 
     @property
     def answered(self) -> int:
+        """How many requests were answered."""
         return len(self.answers)
 
     @property
     def versions(self) -> frozenset[int]:
-        return frozenset(int(answer["model_version"]) for answer in self.answers)
+        """The versions of the model that answered."""
+        return frozenset(answer.model_version for answer in self.answers)
 
     def accuracy(self, labels: Sequence[str]) -> float:
         """Share of answers that equal the true label, in [0, 1]."""
-        right = sum(bool(a["prediction"] == label) for a, label in zip(self.answers, labels, strict=True))
-        return right / len(labels)
+        correct = sum(answer.prediction == label for answer, label in zip(self.answers, labels, strict=True))
+        return correct / len(labels)
 
 
-def send_requests(url: str, rows: Sequence[Mapping[str, Any]], progress: Callable[[str], None]) -> Answers:
-    """POST each row to `/predict` over a few connections. The first refused request raises ServingError."""
-    answers: list[PredictionBody] = []
+def send_requests(url: str, rows: Sequence[FeatureRow], progress: Callable[[str], None]) -> Answers:
+    """POST each row to `/predict` over a few connections. The first request that is refused raises
+    ServingError."""
+    answers: list[Answer] = []
     with ServiceClient(url) as client, ThreadPoolExecutor(_CONNECTIONS) as threads:
         for answer in threads.map(client.predict, rows):
-            answers.append(answer)
+            answers.append(
+                Answer(answer["prediction_id"], int(answer["model_version"]), answer["prediction"])
+            )
             if len(answers) % 50 == 0:
                 progress(f"{len(answers):,} of {len(rows):,} answered")
     return Answers(sent=len(rows), answers=tuple(answers))

@@ -1,24 +1,23 @@
-"""Where the tour's data come from: a simulator where the use case has one, otherwise its own source."""
+"""The data of a tour: from a simulator where the use case has one, otherwise from its declared source."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from evergreen.demo.timeline import Timeline
+from evergreen.demo.traffic import FeatureRow
 from evergreen.errors import SourceError
 from evergreen.ingest.future_rows import refuse_only_future_rows
 from evergreen.settings import Settings
 from evergreen.sources.connections import find_connection_url
+from evergreen.sources.read import SourceInput, open_source
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_latest_rows
 from evergreen.usecase import TIMELESS, SqlSource, UseCase
 from evergreen.usecases import load_submodule
-
-if TYPE_CHECKING:
-    from evergreen.sources.read import SourceInput
 
 ProgressCallback = Callable[[str], None]
 
@@ -27,26 +26,37 @@ SEED = 2026
 
 
 class Upstream(Protocol):
-    """What the tour needs to know of a use case's data."""
+    """The data that a tour works with. `ingest_conf` has the parameters of the tour's first ingest run."""
 
-    ingest_conf: dict[str, Any]
+    ingest_conf: dict[str, str]
 
-    def erase(self) -> None: ...
-    def first_as_of(self) -> datetime: ...
-    def prepare(self, say: ProgressCallback) -> str: ...
-    def usual_rows(self, count: int) -> list[dict[str, Any]]: ...
+    def erase(self) -> None:
+        """Remove the data that an earlier tour has made."""
+
+    def first_as_of(self) -> datetime:
+        """The moment (aware UTC) as of which the tour ingests and trains first."""
+
+    def prepare(self, say: ProgressCallback) -> str:
+        """Make the data up to `first_as_of` available; return what there is in words."""
+
+    def usual_rows(self, count: int) -> Sequence[FeatureRow]:
+        """Rows for requests that are like the data of the first training."""
 
 
 @runtime_checkable
 class DriftingUpstream(Upstream, Protocol):
-    """One whose world can be made to change, so that the tour has something to notice."""
+    """Data that can be made to drift, so that the tour has drift to detect."""
 
-    def drift(self, say: ProgressCallback) -> str: ...
-    def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]: ...
+    def drift(self, say: ProgressCallback) -> str:
+        """Make the data drift, up to now; return what there is in words."""
+
+    def drifted_rows(self, count: int) -> tuple[Sequence[FeatureRow], Sequence[str]]:
+        """Rows for requests that are like the drifted data, and their true labels."""
 
 
 def build_upstream(settings: Settings, use_case: UseCase, file: str, timeline: Timeline) -> Upstream:
-    """The use case's simulator if its folder has one, else its declared source (or `file` instead of it)."""
+    """The data of the use case's simulator if its folder has one, else of its declared source, or of `file`
+    instead of it."""
     simulator = _find_simulator(settings, use_case)
     if simulator is not None:
         return SimulatedUpstream(settings, use_case, simulator, timeline)
@@ -65,8 +75,8 @@ def _find_simulator(settings: Settings, use_case: UseCase) -> ModuleType | None:
 
 
 def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
-    """Raise SourceError unless the use case's file can be read and holds rows of the time until now, or if
-    `file` cannot take its place."""
+    """Raise SourceError if the use case's file, or `file` instead of it, cannot be read or has only rows of
+    the future, and if a `file` is given for a use case that reads a database."""
     source = use_case.label.source
     if isinstance(source, SqlSource):
         if file:
@@ -76,27 +86,26 @@ def check_source(settings: Settings, use_case: UseCase, file: str) -> None:
             )
         return
     try:
-        for each in _open_inputs(settings, use_case, file):
-            next(iter(each.batches()), None)
+        for source_input in _open_inputs(settings, use_case, file):
+            next(iter(source_input.batches()), None)
     except SourceError as error:
         hint = f"name the file: evergreen demo {use_case.name} --csv FILE"
         raise type(error)(error.message, hint=hint) from error
     for name, part in use_case.parts.items():
         if part.source == source:
-            batches = (b for each in _open_inputs(settings, use_case, file) for b in each.batches())
+            inputs = _open_inputs(settings, use_case, file)
+            batches = (batch for source_input in inputs for batch in source_input.batches())
             refuse_only_future_rows(part, name, batches, datetime.now(UTC))
 
 
 def _open_inputs(settings: Settings, use_case: UseCase, file: str) -> list[SourceInput]:
-    """What the use case's labels are read from, up to now."""
-    from evergreen.sources.read import open_source
-
+    """The files or the query that the use case's labels are read from, up to now."""
     source, now = use_case.label.source, datetime.now(UTC)
     return open_source(source, settings, use_case.name, start=TIMELESS, end=now, override=file)
 
 
 class SimulatedUpstream:
-    """A simulated operational database, whose stable past ends where the recession begins."""
+    """A simulated operational database of a bank. Its data are stable until the recession begins."""
 
     def __init__(
         self, settings: Settings, use_case: UseCase, simulator: ModuleType, timeline: Timeline
@@ -104,37 +113,43 @@ class SimulatedUpstream:
         assert isinstance(use_case.label.source, SqlSource)
         self._url = find_connection_url(use_case.label.source.connection, settings)
         self._simulator = simulator
-        self.ingest_conf: dict[str, Any] = {}
+        self.ingest_conf: dict[str, str] = {}
         self._timeline = timeline
 
     def erase(self) -> None:
-        """Forget the bank of an earlier tour."""
+        """Drop the tables of the simulated bank."""
         self._simulator.erase(self._url)
 
     def first_as_of(self) -> datetime:
-        """Before the recession: what lies before it is stable."""
+        """The moment of the first training, before the recession begins."""
         return self._timeline.first_training
 
     def prepare(self, say: ProgressCallback) -> str:
+        """Simulate the bank until the first training; return the counts of its rows in words."""
         until = self._timeline.first_training
         return f"simulated bank until {until:%Y-%m-%d}: " + self._populate(until, say)
 
-    def usual_rows(self, count: int) -> list[dict[str, Any]]:
-        return list(self._draw(count, SEED + 1, "stable")[0])
+    def usual_rows(self, count: int) -> Sequence[FeatureRow]:
+        """Rows of customers before the recession, who are not in the database."""
+        rows, _ = self._draw_customers(count, SEED + 1, "stable")
+        return rows
 
     def drift(self, say: ProgressCallback) -> str:
-        turn = self._timeline.turns
-        return f"simulated recession since {turn:%Y-%m-%d}: the bank now holds " + self._populate(
-            self._timeline.now, say, recession_from=turn
-        )
+        """Simulate the recession until now; return the counts of the bank's rows in words."""
+        recession_from = self._timeline.recession_from
+        counts = self._populate(self._timeline.now, say, recession_from=recession_from)
+        return f"simulated recession since {recession_from:%Y-%m-%d}: the bank now holds {counts}"
 
-    def drifted_rows(self, count: int) -> tuple[list[dict[str, Any]], list[str]]:
-        rows, labels = self._draw(count, SEED + 2, "recession")
+    def drifted_rows(self, count: int) -> tuple[Sequence[FeatureRow], Sequence[str]]:
+        """Rows of customers in the recession, who are not in the database, and their true labels."""
+        return self._draw_customers(count, SEED + 2, "recession")
+
+    def _draw_customers(
+        self, count: int, seed: int, scenario: str
+    ) -> tuple[Sequence[FeatureRow], Sequence[str]]:
+        period = self._simulator.periods_before(self._timeline.begins, self._timeline.recession_from)
+        rows, labels = self._simulator.draw(count, seed, scenario=scenario, period=period)
         return list(rows), list(labels)
-
-    def _draw(self, count: int, seed: int, scenario: str) -> Any:
-        period = self._simulator.periods_before(self._timeline.begins, self._timeline.turns)
-        return self._simulator.draw(count, seed, scenario=scenario, period=period)
 
     def _populate(self, end: datetime, say: ProgressCallback, **scenario: datetime) -> str:
         counts = self._simulator.populate(
@@ -143,43 +158,46 @@ class SimulatedUpstream:
             end=end,
             customers=CUSTOMER_COUNT,
             seed=SEED,
-            progress=lambda done, periods: say(f"period {done} of {periods}"),
+            progress=lambda period, periods: say(f"period {period} of {periods}"),
             **scenario,
         )
         return ", ".join(f"{count:,} {name.replace('_', ' ')}s" for name, count in counts.items())
 
 
 class DeclaredUpstream:
-    """The use case's own source, as it is: there is nothing to make drift with."""
+    """The declared source of a use case, which the demo does not change: its data cannot be made to drift."""
 
     def __init__(self, settings: Settings, use_case: UseCase, file: str) -> None:
         self._settings = settings
         self._use_case = use_case
-        self.ingest_conf: dict[str, Any] = {"source": file} if file else {}
+        self.ingest_conf: dict[str, str] = {"source": file} if file else {}
 
     def erase(self) -> None:
-        """A declared source is not the demo's to erase."""
+        """Do nothing: the demo has not made the source."""
 
     def first_as_of(self) -> datetime:
+        """The present moment."""
         return datetime.now(UTC)
 
     def prepare(self, say: ProgressCallback) -> str:
+        """Read the source once; return the number of its rows in words."""
         say("reading the source")
         rows = 0
-        for each in _open_inputs(self._settings, self._use_case, self.ingest_conf.get("source", "")):
-            for batch in each.batches():
+        for source_input in _open_inputs(self._settings, self._use_case, self.ingest_conf.get("source", "")):
+            for batch in source_input.batches():
                 rows += batch.num_rows
                 say(f"{rows:,} rows at the source so far")
         return f"{rows:,} rows at the source"
 
-    def usual_rows(self, count: int) -> list[dict[str, Any]]:
+    def usual_rows(self, count: int) -> Sequence[FeatureRow]:
+        """Rows drawn with replacement from the newest stored rows of all entities."""
         frame = read_latest_rows(get_engine(self._settings), self._use_case)
         sample = frame.sample(n=count, replace=True, random_state=SEED)
         names = [*self._use_case.entity.key_names, *(f.name for f in self._use_case.stored_features)]
-        plain = sample[names].astype(object)
-        rows = plain.where(sample[names].notna(), None).to_dict("records")
-        whole = {f.name for f in self._use_case.stored_features if f.dtype == "int"}
+        values = sample[names].astype(object)
+        rows = values.where(sample[names].notna(), None).to_dict("records")
+        integers = {f.name for f in self._use_case.stored_features if f.dtype == "int"}
         return [
-            {str(name): int(v) if name in whole and v is not None else v for name, v in row.items()}
+            {str(name): int(v) if name in integers and v is not None else v for name, v in row.items()}
             for row in rows
         ]

@@ -1,32 +1,58 @@
-"""The rows of one part on their way through an ingest: checked, those of the future held back, sorted."""
+"""The rows of each part on their way through an ingest: checked, rows of the future held back, and sorted."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from evergreen.ingest.future_rows import KNOWN_FROM, compute_known_from, compute_known_until
-from evergreen.ingest.inputs import Inputs
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evergreen.ingest.future_rows import compute_known_from, compute_known_until
+from evergreen.ingest.input_notes import InputNote, RunInputs
+from evergreen.ingest.loading.sorter import RowSorter
+from evergreen.ingest.scratch import open_scratch_folder
+from evergreen.sources.ahead import read_ahead
 from evergreen.usecase import EVENT_TIME, FeatureView, Label, UseCase
+from evergreen.validation.checker import Checker, RejectedRow
+from evergreen.validation.report import Failure, Report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pyarrow as pa
-
     from evergreen.ingest.loading.load import LoadedPart
-    from evergreen.validation.checker import RejectedRow
-    from evergreen.validation.report import Failure, Report
 
-Progress = Callable[[str, int], None]
+ProgressCallback = Callable[[str, int], None]
+
+
+@dataclass
+class InputTally:
+    """The counts of one input of one part while its rows pass; they end in its `InputNote`.
+
+    `source`: the input's ordinal among several of its part, None where there is only one.
+    """
+
+    note: InputNote
+    source: int | None
+    rows: int = 0
+    held_back: int = 0
+    known_from: datetime | None = None
+
+    def build_note(self) -> InputNote:
+        """The input's note with the counts so far."""
+        return replace(self.note, rows=self.rows, held_back=self.held_back, known_from=self.known_from)
 
 
 class PartCleaner:
-    """One part's rows in one process, under `folder`. `rows` came in, `held_back` are true only later."""
+    """Checks and sorts the rows of one part; what it keeps on disk lies under `folder`, which it creates.
+
+    `rows` counts the raw rows, `held_back` those that are true only after `as_of`, and `sorter` holds the
+    clean rows. `usual_rows`: how many rows the part usually has, None where that is not known.
+    """
 
     def __init__(
         self,
@@ -37,78 +63,70 @@ class PartCleaner:
         usual_rows: float | None,
         folder: Path,
     ) -> None:
-        from evergreen.ingest.loading.sorter import RowSorter
-        from evergreen.validation.checker import Checker
-
         folder.mkdir()
         self.name = name
         self.rows = 0
         self.held_back = 0
-        self.spool = RowSorter(folder, [*use_case.entity.key_names, EVENT_TIME])
+        self.sorter = RowSorter(folder, [*use_case.entity.key_names, EVENT_TIME])
         self._checker = Checker(use_case, part, as_of=as_of, usual_rows=usual_rows)
-        self._until = compute_known_until(part, as_of)
-        self._delay = as_of - self._until if self._until else timedelta(0)
-        self._rejected = folder / "rejected.jsonl"
-        self._set_aside = bool(part.contract.max_rejected_share)
+        self._known_until = compute_known_until(part, as_of)
+        self._delay = as_of - self._known_until if self._known_until else timedelta(0)
+        self._rejected_path = folder / "rejected.jsonl"
+        self._keeps_rejected_rows = bool(part.contract.max_rejected_share)
 
-    def clean(self, raw: pa.Table, entry: dict[str, Any]) -> pa.Table:
-        """What of one raw batch is to be loaded; `entry` is the note of the input that it comes from."""
+    def clean(self, raw: pa.Table, tally: InputTally) -> pa.Table:
+        """The rows of one raw batch that are to be loaded, counted in the `tally` of their input."""
         clean = self._checker.clean(raw)
-        if self._set_aside:
-            self._keep(self._checker.take_rejected())
-        known = self._true_by_now(clean, entry)
-        held_back = clean.num_rows - known.num_rows
+        if self._keeps_rejected_rows:
+            self._write_rejected_rows(self._checker.take_rejected())
+        due = self._hold_back_future_rows(clean, tally)
+        held_back = clean.num_rows - due.num_rows
         self.rows += raw.num_rows
         self.held_back += held_back
-        entry["rows"] += raw.num_rows
-        entry["held_back"] += held_back
-        return known
+        tally.rows += raw.num_rows
+        tally.held_back += held_back
+        return due
 
-    def report(self, loaded: LoadedPart | None = None) -> Report:
-        """What is wrong with the rows; with what their load found, once they are loaded."""
+    def build_report(self, loaded: LoadedPart | None = None) -> Report:
+        """The outcome of the checks so far; with `loaded` also that of the checks made during the load."""
         if loaded is None:
             return self._checker.finish(left_out=self.held_back)
-        return self._finish(loaded.failures, loaded.left_out)
+        return self._finish_report(loaded.failures, loaded.left_out)
 
-    def full_report(self) -> Report:
-        """The report with repetitions, corrections and duplicate keys, without a load: one more pass."""
-        for _ in self.spool.merged():
+    def build_full_report(self) -> Report:
+        """The report with repeated, corrected and duplicate keys, without a load: it takes another pass over
+        the sorted rows."""
+        for _ in self.sorter.merged():
             pass
-        return self._finish(self.spool.failures(), self.spool.left_out)
+        return self._finish_report(self.sorter.failures(), self.sorter.left_out)
 
-    def rejected(self) -> Iterator[RejectedRow]:
+    def read_rejected_rows(self) -> Iterator[RejectedRow]:
         """The rows that broke a row-level check, where the contract lets the others load."""
-        from evergreen.validation.checker import RejectedRow
-
-        if self._rejected.exists():
-            with self._rejected.open(encoding="utf-8") as lines:
+        if self._rejected_path.exists():
+            with self._rejected_path.open(encoding="utf-8") as lines:
                 for line in lines:
-                    kept = json.loads(line)
-                    yield RejectedRow(kept["row"], tuple(kept["reasons"]), kept["content"])
+                    row = json.loads(line)
+                    yield RejectedRow(row["row"], tuple(row["reasons"]), row["content"])
 
-    def _finish(self, found: Iterable[Failure], left_out: int) -> Report:
-        return self._checker.finish(list(found), left_out=self.held_back + left_out)
+    def _finish_report(self, failures: Iterable[Failure], left_out: int) -> Report:
+        return self._checker.finish(list(failures), left_out=self.held_back + left_out)
 
-    def _keep(self, rejected: list[RejectedRow]) -> None:
-        # On disk: a tenth of a hundred million rows is more than fits into memory.
+    def _write_rejected_rows(self, rejected: list[RejectedRow]) -> None:
+        # On disk, because a tenth of a hundred million rows does not fit into memory.
         if rejected:
-            with self._rejected.open("a", encoding="utf-8") as lines:
+            with self._rejected_path.open("a", encoding="utf-8") as lines:
                 lines.writelines(json.dumps(asdict(row)) + "\n" for row in rejected)
 
-    def _true_by_now(self, clean: pa.Table, entry: dict[str, Any]) -> pa.Table:
-        """Without what a source already holds of the time after the run: a later run reads it again. When the
-        first of it will be known is noted in `entry`."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        if self._until is None or not clean.num_rows:
+    def _hold_back_future_rows(self, clean: pa.Table, tally: InputTally) -> pa.Table:
+        """The rows without those that are true only after the run's moment: a later run reads these again.
+        `tally` gets the moment at which the first of them will be known."""
+        if self._known_until is None or not clean.num_rows:
             return clean
-        limit = pa.scalar(self._until, pa.timestamp("us", "UTC"))
-        if pc.max(clean[EVENT_TIME]).as_py() <= self._until:
+        if pc.max(clean[EVENT_TIME]).as_py() <= self._known_until:
             return clean
-        later = pc.greater(clean[EVENT_TIME], limit)
-        first = compute_known_from(pc.min(clean[EVENT_TIME].filter(later)).as_py(), self._delay).isoformat()
-        entry[KNOWN_FROM] = min(first, entry.get(KNOWN_FROM) or first)
+        later = pc.greater(clean[EVENT_TIME], pa.scalar(self._known_until, pa.timestamp("us", "UTC")))
+        first = compute_known_from(pc.min(clean[EVENT_TIME].filter(later)).as_py(), self._delay)
+        tally.known_from = first if tally.known_from is None else min(first, tally.known_from)
         return clean.filter(pc.invert(later)).combine_chunks()
 
 
@@ -116,47 +134,58 @@ class PartCleaner:
 def open_part_cleaners(
     use_case: UseCase,
     as_of: datetime,
-    inputs: Inputs,
+    inputs: RunInputs,
     usual_rows: Mapping[str, float | None],
 ) -> Iterator[dict[str, PartCleaner]]:
-    """One for each part that has something to read in `inputs`; their files go with the block."""
-    from evergreen.ingest.scratch import open_scratch_folder
-
+    """A cleaner for each part that has something to read in `inputs`; their files are removed at the end of
+    the block."""
     with open_scratch_folder() as folder:
         yield {
             name: PartCleaner(use_case, name, part, as_of, usual_rows.get(name), folder / name)
             for name, part in use_case.parts.items()
-            if any("staged" in entry for entry in inputs.get(name, []))
+            if inputs.list_read_notes(name)
         }
 
 
 def clean_readings(
-    works: Mapping[str, PartCleaner],
-    inputs: Inputs,
+    cleaners: Mapping[str, PartCleaner],
+    inputs: RunInputs,
     readings: Iterable[tuple[str, Iterable[pa.Table]]],
-    progress: Progress | None = None,
-) -> None:
-    """Take every batch of every reading (its number, its batches) into the parts that read it, noting rows
-    and rows held back in `inputs`. Where a part has several inputs, the later in its list counts."""
-    from evergreen.sources.ahead import read_ahead
+    progress: ProgressCallback | None = None,
+) -> RunInputs:
+    """Pass every batch of every reading (its number, its batches) to the cleaners of the parts that read it.
 
-    readers: dict[str, list[tuple[PartCleaner, dict[str, Any], int | None]]] = {}
-    for name, work in works.items():
-        read = [entry for entry in inputs[name] if "staged" in entry]
-        for ordinal, entry in enumerate(read):
-            entry.update(rows=0, held_back=0)
-            entry.pop(KNOWN_FROM, None)
-            source = ordinal if len(read) > 1 else None
-            readers.setdefault(entry["staged"], []).append((work, entry, source))
+    Returns `inputs` with the counts of rows and of rows held back. Where a part has several inputs, a row of
+    a later one in its list replaces one of an earlier one. `progress` is called with a part and the number of
+    its rows so far.
+    """
+    tallies: dict[str, list[InputTally]] = {}
+    readers: dict[str, list[tuple[PartCleaner, InputTally]]] = {}
+    for name, cleaner in cleaners.items():
+        notes = inputs.list_read_notes(name)
+        tallies[name] = [
+            InputTally(note, ordinal if len(notes) > 1 else None) for ordinal, note in enumerate(notes)
+        ]
+        for tally in tallies[name]:
+            readers.setdefault(tally.note.staged or "", []).append((cleaner, tally))
 
-    def cleaned() -> Generator[tuple[PartCleaner, pa.Table, int | None], None, None]:
+    def clean_batches() -> Generator[tuple[PartCleaner, pa.Table, int | None], None, None]:
         for number, batches in readings:
             for batch in batches:
-                for work, entry, source in readers[number]:
-                    yield work, work.clean(batch, entry), source
+                for cleaner, tally in readers[number]:
+                    yield cleaner, cleaner.clean(batch, tally), tally.source
 
     # Sorting and writing to disk overlap with checking the next batch.
-    for work, known, source in read_ahead(cleaned):
-        work.spool.add(known, source)
+    for cleaner, rows, source in read_ahead(clean_batches):
+        cleaner.sorter.add(rows, source)
         if progress is not None:
-            progress(work.name, work.rows)
+            progress(cleaner.name, cleaner.rows)
+    return RunInputs(
+        {part: _merge_counts(notes, tallies.get(part, [])) for part, notes in inputs.parts.items()}
+    )
+
+
+def _merge_counts(notes: Iterable[InputNote], tallies: Iterable[InputTally]) -> tuple[InputNote, ...]:
+    """The notes of one part with the counts of its tallies, one for each note that is read."""
+    remaining = iter(tallies)
+    return tuple(next(remaining).build_note() if note.is_read else note for note in notes)

@@ -1,4 +1,8 @@
-"""Rows of the future: what a source already holds of the time after a moment, and what to say of them."""
+"""Rows of the future: rows of a source that are true only after the moment as of which an ingest works.
+
+An ingest holds them back. The functions here say which rows these are, and what a person is told where a
+source has no others.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,23 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from evergreen.errors import SourceError
-from evergreen.ingest.inputs import Inputs
+from evergreen.ingest.input_notes import RunInputs
 from evergreen.usecase import FeatureView, FileSource, Label
+from evergreen.validation.casting import to_timestamp
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Of an entry of IngestRun.inputs: when the earliest row that was held back will be known (ISO, UTC).
-KNOWN_FROM = "known_from"
-
 
 def compute_known_until(part: FeatureView | Label, as_of: datetime) -> datetime | None:
-    """The last event time that is known as of a moment; None for a part without. What lies after it is held
-    back until a run whose moment has come: nobody may be served what is not true yet.
+    """The last event time that is known as of a moment; None for a part without an event time.
 
-    A label that a database has recorded is known, whatever its delay: training sets wait for it to be due.
+    Rows after it are held back until an ingest whose moment has come, because no model may be given values
+    that are not true yet. A label that a database has recorded is known whatever its declared delay: training
+    sets leave it out until it is due.
     """
     if part.event_time is None:
         return None
@@ -35,41 +40,39 @@ def compute_known_from(event_time: datetime, delay: timedelta) -> datetime:
     return min(event_time, datetime.max.replace(tzinfo=UTC) - delay) + delay
 
 
-def describe_future(inputs: Inputs, as_of: datetime, now: datetime | None = None) -> str:
-    """What to tell of an ingest in which a part had rows, and all of them are of the future; else "".
+def describe_future(inputs: RunInputs, as_of: datetime, now: datetime | None = None) -> str:
+    """The message for an ingest in which every row of some part lies in the future; "" if there is no such
+    part.
 
-    `now` (aware) decides on the advice: an as_of in the future is refused.
+    `now` (aware; default: the present) decides on the advice, because an `as_of` after it would be refused.
     """
-    late: dict[str, int] = {}
-    read = []
-    moments = []
-    for name, entries in inputs.items():
-        rows, held_back = (sum(entry[field] for entry in entries) for field in ("rows", "held_back"))
-        if rows:
-            read.append(name)
-        if rows and held_back == rows:
-            late[name] = rows
-            moments += [entry[KNOWN_FROM] for entry in entries if entry.get(KNOWN_FROM)]
-    if not late or not moments:
+    parts_with_rows = []
+    late_rows: dict[str, int] = {}
+    moments: list[datetime] = []
+    for part, notes in inputs.parts.items():
+        rows, held_back = sum(note.rows for note in notes), sum(note.held_back for note in notes)
+        if not rows:
+            continue
+        parts_with_rows.append(part)
+        if held_back == rows:
+            late_rows[part] = rows
+            moments += [note.known_from for note in notes if note.known_from is not None]
+    if not late_rows or not moments:
         return ""
-    whose = "" if len(late) == len(read) else f" of {', '.join(late)}"
-    earliest = datetime.fromisoformat(min(moments))
-    return (
-        f"{_describe_all_later(max(late.values()), whose, as_of, earliest)}; {_suggest_as_of(earliest, now)}"
-    )
+    whose = "" if len(late_rows) == len(parts_with_rows) else f" of {', '.join(late_rows)}"
+    earliest = min(moments)
+    message = _describe_all_later(max(late_rows.values()), whose, as_of, earliest)
+    return f"{message}; {_suggest_as_of(earliest, now)}"
 
 
 def refuse_only_future_rows(
     part: FeatureView | Label, name: str, batches: Iterable[pa.Table], as_of: datetime
 ) -> None:
-    """Raise SourceError if every row of a source lies after `as_of`, before anybody works with it.
+    """Raise SourceError if every row of the part `name` lies after `as_of`.
 
-    It stops reading at the first row that does not. Rows without a readable time are left to the checks.
+    `batches` are raw rows; reading stops at the first batch with a row that does not. Rows without a readable
+    time are left to the checks of the ingest.
     """
-    import pyarrow.compute as pc
-
-    from evergreen.validation.casting import to_timestamp
-
     until = compute_known_until(part, as_of)
     if until is None or part.event_time is None:
         return
@@ -86,8 +89,10 @@ def refuse_only_future_rows(
                 return
             earliest = first if earliest is None else min(earliest, first)
     if earliest is not None:
-        known = compute_known_from(earliest, as_of - until)
-        raise SourceError(_describe_all_later(rows, f" of {name}", as_of, known), hint=_suggest_as_of(known))
+        known_from = compute_known_from(earliest, as_of - until)
+        raise SourceError(
+            _describe_all_later(rows, f" of {name}", as_of, known_from), hint=_suggest_as_of(known_from)
+        )
 
 
 def _describe_all_later(rows: int, whose: str, as_of: datetime, earliest: datetime) -> str:

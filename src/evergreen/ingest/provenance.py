@@ -1,4 +1,4 @@
-"""Which code an ingest or a training ran: it is recorded with what they made."""
+"""The version of the code that runs, which is recorded with each ingest and each training."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def read_code_version() -> str:
     """Evergreen's version, with the git commit when it runs from a checkout: "0.1.0+g1a2b3c4d5e6f"."""
     package = Path(evergreen.__file__).parent
     try:
-        # Only a checkout of Evergreen's own: an installed package may lie inside somebody else's.
-        ours = _run_git(package, "ls-files", "--error-unmatch", "__init__.py")
+        # Only where git tracks this package: an installed one may lie inside a checkout of something else.
+        tracked_file = _run_git(package, "ls-files", "--error-unmatch", "__init__.py")
         commit = _run_git(package, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return evergreen.__version__
-    return f"{evergreen.__version__}+g{commit}" if ours and commit else evergreen.__version__
+    return f"{evergreen.__version__}+g{commit}" if tracked_file and commit else evergreen.__version__
 
 
 def _run_git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(
+    process = subprocess.run(
         command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=_GIT_SECONDS
     )
-    return done.stdout.strip()
+    return process.stdout.strip()

@@ -1,4 +1,4 @@
-"""Temporary folders of ingests. What a killed process leaves of them, the next ingest removes."""
+"""Temporary folders of ingests. Each ingest first removes the folders that killed processes have left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
 
 @contextmanager
 def open_scratch_folder() -> Iterator[Path]:
-    """An empty folder under TMPDIR, gone with the block. It is locked as long as its process lives."""
+    """An empty folder under TMPDIR, which is removed at the end of the block. It is locked as long as its
+    process runs."""
     _remove_abandoned_folders()
     folder, lock = _create_locked_folder()
     try:
@@ -33,8 +34,8 @@ def _create_locked_folder() -> tuple[Path, int]:
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            continue  # somebody else's sweep was quicker than the lock
-        # A file system without locks: nobody gets one, so nobody sweeps.
+            continue  # another process removed it before it was locked
+        # On a file system without locks no process gets one, so none removes the folder.
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.exists():
@@ -43,12 +44,12 @@ def _create_locked_folder() -> tuple[Path, int]:
 
 
 def _remove_abandoned_folders() -> None:
-    """Remove the folders of dead processes: those whose lock can be had."""
+    """Remove the folders whose lock is free: their processes have ended."""
     with suppress(OSError):
         for folder in Path(tempfile.gettempdir()).iterdir():
             if not _NAME.fullmatch(folder.name):
                 continue
-            with suppress(OSError):  # another user's, in use, or gone in this moment
+            with suppress(OSError):  # another user's, in use, or removed meanwhile
                 _remove_if_free(folder)
 
 

@@ -1,17 +1,18 @@
-"""Rows on their way from extract to validate to load, on whatever machines: Parquet in MariaDB."""
+"""Staging: raw rows between the steps of an ingest, as Parquet in the table `ingest_batch`.
+
+The steps extract, validate and load may run on different machines, which share nothing but MariaDB.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-# Well below the 16 MB that MariaDB takes in one packet as it comes, also when escaping doubles some bytes.
+# Well below the 16 MB of MariaDB's default for one packet, also when escaping doubles some bytes.
 CHUNK_BYTES = 6 * 1024 * 1024
 
 _BATCH = sa.table(
@@ -21,7 +22,8 @@ _BATCH = sa.table(
 
 
 def append_staged_rows(engine: sa.Engine, run_id: str, part: str, number: int, table: pa.Table) -> int:
-    """Keep a table as chunk `number` and following of a part of a run; the number after its last chunk."""
+    """Stage a table as chunk `number` and following of a part of a run; return the number after its last
+    chunk."""
     with engine.begin() as connection:
         for rows, payload in _split_into_chunks(table):
             connection.execute(
@@ -34,35 +36,32 @@ def append_staged_rows(engine: sa.Engine, run_id: str, part: str, number: int, t
 
 
 def read_staged_batches(engine: sa.Engine, run_id: str, part: str) -> Iterator[pa.Table]:
-    """The tables kept as `part` of a run, in their order; nothing when there are none."""
-    import pyarrow.parquet as pq
-
+    """The tables staged as `part` of a run, in their order; nothing when there are none."""
     statement = (
         sa.select(_BATCH.c.chunk, _BATCH.c.payload)
         .where(_BATCH.c.ingest_run_id == run_id, _BATCH.c.part == part)
         .order_by(_BATCH.c.chunk)
         .limit(1)
     )
-    last = -1
-    # One chunk in memory at a time, and no connection kept open in between.
+    number = -1
+    # One chunk is in memory at a time, and no connection stays open between two of them.
     while True:
         with engine.connect() as connection:
-            found = connection.execute(statement.where(_BATCH.c.chunk > last)).one_or_none()
-        if found is None:
+            row = connection.execute(statement.where(_BATCH.c.chunk > number)).one_or_none()
+        if row is None:
             return
-        last = found.chunk
-        yield pq.read_table(io.BytesIO(found.payload), use_threads=False)
+        number = row.chunk
+        yield pq.read_table(io.BytesIO(row.payload), use_threads=False)
 
 
 def drop_staged_rows(connection: sa.Connection, run_id: str) -> None:
-    """Forget what is kept of a run, within the caller's transaction."""
+    """Delete the staged rows of a run, within the caller's transaction."""
     connection.execute(sa.delete(_BATCH).where(_BATCH.c.ingest_run_id == run_id))
 
 
 def drop_abandoned_rows(connection: sa.Connection, use_case: str, days: int = 7) -> None:
-    """Forget the rows of runs of a use case that nobody has gone on with for so long; see
-    `drop_staged_rows`.
-    """
+    """Delete the staged rows of those runs of a use case that began more than `days` days ago, within the
+    caller's transaction."""
     connection.execute(
         sa.text(
             "DELETE b FROM ingest_batch b JOIN ingest_run r ON r.id = b.ingest_run_id"
@@ -73,9 +72,7 @@ def drop_abandoned_rows(connection: sa.Connection, use_case: str, days: int = 7)
 
 
 def _split_into_chunks(table: pa.Table) -> Iterator[tuple[int, bytes]]:
-    """The table as Parquet, halved until each piece is small enough."""
-    import pyarrow.parquet as pq
-
+    """The table as pieces (number of rows, Parquet), halved until each is at most CHUNK_BYTES."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     payload = buffer.getvalue()

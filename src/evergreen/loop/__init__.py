@@ -1,10 +1,11 @@
-"""The verbs of the loop, one module each, one function per Airflow task: ids in, small JSON out.
+"""The verbs of the loop, a module each: ingest, train, deploy, monitor, score, upkeep and others.
 
-Every function takes the settings first, may run twice for the same moment with the same result, and imports
-pandas, MLflow and the like only when it runs.
+A verb has one function per Airflow task. Each function takes the settings first, then names, ids and moments,
+and returns a small JSON-able document; a second call for the same moment has the same result. The modules
+load pandas, MLflow and the like, so the command line and the DAG files import them only when a verb runs.
 """
 
 from __future__ import annotations
 
-# Airflow's pool for what takes every core: trainings side by side would only slow each other down.
+# Airflow's pool for tasks that use every core: two of them at the same time would slow each other down.
 TRAINING_POOL = "evergreen_training"

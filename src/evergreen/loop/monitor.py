@@ -1,132 +1,185 @@
-"""Monitor: drift → quality → governor. Written once per (use case, as_of); a rerun finds what was written."""
+"""The verb monitor: measures drift and quality, and decides whether to retrain.
+
+Each result is written once for a use case and a moment (`as_of`); a rerun of the moment returns what stands.
+"""
 
 from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TypedDict
+
+from sqlalchemy import Engine
 
 from evergreen.moments import refuse_future
+from evergreen.monitoring.documents import DriftReport, Quality
+from evergreen.monitoring.drift import build_drift_report
+from evergreen.monitoring.governor import apply_retrain_policy
+from evergreen.monitoring.quality import measure_prediction_quality
+from evergreen.monitoring.records import add_quality, find_report, save_report
+from evergreen.registry.champion import require_champion
+from evergreen.registry.champion_history import find_promotion_time
+from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.settings import Settings
+from evergreen.store.connection.database import get_engine
+from evergreen.store.records.drift_report import (
+    Decision,
+    compute_decision_id,
+    find_decision,
+    find_last_retrain,
+    save_decision,
+)
 from evergreen.usecases import load_use_case
-
-if TYPE_CHECKING:
-    from evergreen.store.records.drift_report import DriftReport
 
 logger = logging.getLogger(__name__)
 
 
-def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+class DriftResult(TypedDict):
+    """What `measure_drift` returns: the report's id, the number of predictions in its window, whether they
+    drifted (None: no verdict) with the reason, and the five largest PSI by feature."""
+
+    drift_report: str
+    model_version: int
+    predictions: int
+    drifted: bool | None
+    reason: str
+    largest_psi: dict[str, float]
+
+
+class QualityResult(TypedDict, total=False):
+    """What `measure_quality` returns: the report's id, and the fields of `Quality`. Of the metrics it has
+    `accuracy`, or `mae` and `rmse`."""
+
+    drift_report: str
+    predictions: int
+    labelled: int
+    accuracy: float | None
+    mae: float | None
+    rmse: float | None
+    prediction_psi: float | None
+    answers: dict[str, float]
+    reason: str
+
+
+class DecisionResult(TypedDict):
+    """What `decide_retraining` returns."""
+
+    retrain: bool
+    reason: str
+    drift_report: str | None
+
+
+class MonitorResult(TypedDict):
+    """What `run_monitor` returns."""
+
+    drift: DriftResult
+    quality: QualityResult
+    retrain: bool
+    reason: str
+
+
+def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftResult:
     """Compare the predictions since the last verdict with the champion's training data.
 
-    Returns {"drift_report", "model_version", "predictions", "drifted" (None: no verdict), "reason",
-    "largest_psi" (the five greatest by feature)}. A champion that was set by hand is written down first.
-    Raises NoChampion.
+    A change of the champion that was made by hand is first written to the ledger. Raises NoChampion,
+    StoreError for a champion without a reference profile, and SettingsError for a future `as_of`.
     """
-    from evergreen.registry.reconcile import reconcile_ledger
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.tables.partitions import maintain_partitions
-    from evergreen.store.tables.retention import prune_history
-
-    declared, database = load_use_case(use_case, settings), get_engine(settings)
-    reconcile_ledger(settings, database, use_case)
-    made = _find_or_measure_report(settings, use_case, as_of)
-    maintain_partitions(database, declared, as_of)
-    prune_history(database, declared, settings.history_days, as_of)
-    logger.info("%s", made.reason)
-    features = made.report["features"]
-    return {
-        "drift_report": made.id,
-        "model_version": made.model_version,
-        "predictions": made.row_count,
-        "drifted": made.drifted,
-        "reason": made.reason,
-        "largest_psi": {feature["feature"]: feature["psi"] for feature in features[:5]},
-    }
-
-
-def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
-    """What the champion's answers were worth, as far as it has become known; kept in the drift report.
-
-    Judged are the answers whose outcome was learned in the last `drift.window`, however old they are. Returns
-    {"drift_report", "predictions", "labelled", "accuracy" or "mae" and "rmse", "prediction_psi", "answers",
-    "reason"}. Raises NoChampion.
-    """
-    from evergreen.monitoring.quality import measure_prediction_quality as measure
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.records import drift_report
-
     database = get_engine(settings)
-    made = _find_or_measure_report(settings, use_case, as_of)
-    if "quality" not in made.report:
-        found = measure(database, load_use_case(use_case, settings), made)
-        made = drift_report.add_to_report(database, made, "quality", found)
-    logger.info("%s", made.report["quality"]["reason"])
-    return {"drift_report": made.id, **made.report["quality"]}
+    reconcile_ledger(settings, database, use_case)
+    report = _find_or_measure_report(settings, database, use_case, as_of)
+    logger.info("%s", report.reason)
+    return DriftResult(
+        drift_report=report.id,
+        model_version=report.model_version,
+        predictions=report.row_count,
+        drifted=report.drifted,
+        reason=report.reason,
+        largest_psi=dict(report.largest_psi),
+    )
 
 
-def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
+def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> QualityResult:
+    """Measure what the champion's answers were worth, as far as their outcomes are known; the result is added
+    to the drift report of the moment.
+
+    Judged are the answers whose outcome was learned in the last `drift.window`, however old they are. Raises
+    what `measure_drift` raises.
+    """
+    database = get_engine(settings)
+    report = _find_or_measure_report(settings, database, use_case, as_of)
+    quality = report.quality
+    if quality is None:
+        quality = measure_prediction_quality(database, load_use_case(use_case, settings), report)
+        add_quality(database, report, quality)
+    logger.info("%s", quality.reason)
+    return _build_quality_result(report, quality)
+
+
+def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> DecisionResult:
     """Decide whether to retrain, and record the decision with its reason, also when it is "no, because ...".
 
-    Returns {"retrain", "reason", "drift_report"}. Raises NoChampion.
+    Raises what `measure_drift` raises.
     """
-    from evergreen.monitoring.governor import apply_retrain_policy
-    from evergreen.registry.champion_history import find_promotion_time
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.records import drift_report
-
     database = get_engine(settings)
-    decision = drift_report.find_decision(database, use_case, as_of)
+    decision = find_decision(database, use_case, as_of)
     if decision is None:
-        made = _find_or_measure_report(settings, use_case, as_of)
-        last = drift_report.find_last_retrain(database, use_case, before=as_of)
-        retrain, reason = apply_retrain_policy(
+        report = _find_or_measure_report(settings, database, use_case, as_of)
+        last_retrain = find_last_retrain(database, use_case, before=as_of)
+        answer = apply_retrain_policy(
             load_use_case(use_case, settings).retrain,
-            made,
+            report,
             as_of,
-            promoted_at=find_promotion_time(database, use_case, made.model_version),
-            last_retrain=last.as_of if last else None,
+            promoted_at=find_promotion_time(database, use_case, report.model_version),
+            last_retrain=last_retrain.as_of if last_retrain else None,
         )
-        decision = drift_report.save_decision(
+        decision = save_decision(
             database,
-            drift_report.Decision(
-                id=drift_report.compute_decision_id(use_case, as_of),
+            Decision(
+                id=compute_decision_id(use_case, as_of),
                 use_case=use_case,
                 as_of=as_of,
-                retrain=retrain,
-                reason=reason,
-                drift_report_id=made.id,
+                retrain=answer.retrain,
+                reason=answer.reason,
+                drift_report_id=report.id,
                 created_at=datetime.now(UTC),
             ),
         )
     logger.info("retrain: %s", decision.reason)
-    return {
-        "retrain": decision.retrain,
-        "reason": decision.reason,
-        "drift_report": decision.drift_report_id,
-    }
+    return DecisionResult(
+        retrain=decision.retrain, reason=decision.reason, drift_report=decision.drift_report_id
+    )
 
 
-def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> dict[str, Any]:
-    """All three in order: {"drift", "quality", "retrain", "reason"}."""
-    results: dict[str, Any] = {"drift": measure_drift(settings, use_case, as_of)}
-    results["quality"] = measure_quality(settings, use_case, as_of)
+def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorResult:
+    """Measure drift, measure quality and decide, in this order. Raises what `measure_drift` raises."""
+    drift = measure_drift(settings, use_case, as_of)
+    quality = measure_quality(settings, use_case, as_of)
     decision = decide_retraining(settings, use_case, as_of)
-    return {**results, "retrain": decision["retrain"], "reason": decision["reason"]}
+    return MonitorResult(drift=drift, quality=quality, retrain=decision["retrain"], reason=decision["reason"])
 
 
-def _find_or_measure_report(settings: Settings, use_case: str, as_of: datetime) -> DriftReport:
-    """The drift report of (use_case, as_of), measured now if nobody has."""
-    from evergreen.monitoring.drift import build_drift_report
-    from evergreen.registry.champion import require_champion
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.records import drift_report
-
-    declared = load_use_case(use_case, settings)
-    database = get_engine(settings)
-    found = drift_report.find_report(database, use_case, as_of)
-    if found is None:
+def _find_or_measure_report(
+    settings: Settings, database: Engine, use_case: str, as_of: datetime
+) -> DriftReport:
+    """The drift report of (use_case, as_of); measured and saved where there is none yet."""
+    report = find_report(database, use_case, as_of)
+    if report is None:
         refuse_future(as_of)
         champion = require_champion(settings, use_case)
-        found = drift_report.save_report(database, build_drift_report(database, declared, champion, as_of))
-    return found
+        report = build_drift_report(database, load_use_case(use_case, settings), champion, as_of)
+        report = save_report(database, report)
+    return report
+
+
+def _build_quality_result(report: DriftReport, quality: Quality) -> QualityResult:
+    result = QualityResult(drift_report=report.id, predictions=quality.predictions, labelled=quality.labelled)
+    if "accuracy" in quality.metrics:
+        result["accuracy"] = quality.metrics["accuracy"]
+    if "mae" in quality.metrics:
+        result["mae"] = quality.metrics["mae"]
+    if "rmse" in quality.metrics:
+        result["rmse"] = quality.metrics["rmse"]
+    result["prediction_psi"] = quality.prediction_psi
+    result["answers"] = dict(quality.answers)
+    result["reason"] = quality.reason
+    return result

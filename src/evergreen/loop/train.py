@@ -264,12 +264,12 @@ def run_train(
     """Run all steps in order. Returns their results, with the last step's "promoted" and "reason"."""
     prepared = prepare_training_set(settings, use_case, as_of, reason)
     training_run = prepared["training_run"]
-    tuned = tune_model(settings, training_run, progress)
+    tuning = tune_model(settings, training_run, progress)
     evaluated = evaluate_candidate(settings, training_run)
     gate = apply_gate(settings, training_run)
     registered = register_candidate(settings, training_run)
     promoted = promote_candidate(settings, training_run)
-    return {**prepared, "tuning": tuned, **evaluated, "gate": gate, **registered, **promoted}
+    return {**prepared, "tuning": tuning, **evaluated, "gate": gate, **registered, **promoted}
 
 
 def _build_verdict_tags(verdict: Verdict) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Watching what is served: drift of the inputs, quality of the answers, and the governor's decisions."""
+"""Monitoring of what is served: drift of the inputs, quality of the answers, and the decision to retrain."""

@@ -1,49 +1,60 @@
-"""The governor: retrain or not? Every decision is recorded with its reason, also "no, because ..."."""
+"""The governor: the rule by which drift leads to a retraining, or does not, with the reason in words."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from evergreen.store.records.drift_report import DriftReport
+from evergreen.monitoring.documents import DriftReport
 from evergreen.usecase import RetrainPolicy
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to retrain, and why: `reason` is "yes, because ..." or "no, because ..."."""
+
+    retrain: bool
+    reason: str
 
 
 def apply_retrain_policy(
     policy: RetrainPolicy,
-    drift: DriftReport,
+    report: DriftReport,
     as_of: datetime,
     *,
     promoted_at: datetime | None = None,
     last_retrain: datetime | None = None,
-) -> tuple[bool, str]:
-    """Whether to retrain as of a moment, and the reason: "yes, because ..." or "no, because ...".
+) -> Decision:
+    """Decide whether to retrain as of a moment. Moments are aware UTC.
 
-    Drift is the cause. A champion promoted, or a retraining decided, less than `policy.cooldown` ago is left
-    alone. `promoted_at` is the champion's; moments are aware UTC.
+    Only drift leads to a retraining, and only where neither the champion's promotion (`promoted_at`) nor the
+    last decision to retrain (`last_retrain`) is less than `policy.cooldown` ago.
     """
-    if not drift.drifted:
-        return False, f"no, because {_explain_no_drift(drift)}"
+    if not report.drifted:
+        return Decision(False, f"no, because {_explain_no_drift(report)}")
     if not policy.on_drift:
-        return False, f"no, because this use case does not retrain on drift, although {drift.reason}"
-    for what, moment in (
-        (f"champion v{drift.model_version} was promoted", promoted_at),
+        reason = f"no, because this use case does not retrain on drift, although {report.reason}"
+        return Decision(False, reason)
+    for event, moment in (
+        (f"champion v{report.model_version} was promoted", promoted_at),
         ("a retraining was decided", last_retrain),
     ):
         if moment is not None and moment > as_of:
-            return False, f"no, because {what} after that moment, although {drift.reason}"
+            return Decision(False, f"no, because {event} after that moment, although {report.reason}")
         if moment is not None and as_of - moment < policy.cooldown:
             ago = _format_duration(as_of - moment)
-            return False, (
-                f"no, because {what} {ago} ago and the cooldown is {_format_duration(policy.cooldown)}, "
-                f"although {drift.reason}"
+            return Decision(
+                False,
+                f"no, because {event} {ago} ago and the cooldown is {_format_duration(policy.cooldown)}, "
+                f"although {report.reason}",
             )
-    return True, f"yes, because {drift.reason}"
+    return Decision(True, f"yes, because {report.reason}")
 
 
-def _explain_no_drift(drift: DriftReport) -> str:
-    if drift.drifted is None:
-        return drift.reason.replace("no verdict:", "there is no verdict:", 1)
-    return drift.reason
+def _explain_no_drift(report: DriftReport) -> str:
+    if report.drifted is None:
+        return report.reason.replace("no verdict:", "there is no verdict:", 1)
+    return report.reason
 
 
 def _format_duration(duration: timedelta) -> str:

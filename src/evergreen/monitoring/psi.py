@@ -1,13 +1,14 @@
-"""The population stability index, with care for small counts.
+"""The population stability index (PSI), corrected for small counts.
 
-PSI = Σ (q_i - p_i) · ln(q_i / p_i) over bins, where p_i is the reference's share of bin i and q_i the
-current one (Siddiqi, Credit Risk Scorecards, 2006): the symmetrised Kullback-Leibler divergence, in nats.
+PSI = Σ (q_i - p_i) · ln(q_i / p_i) over bins, where p_i is the reference's share of bin i and q_i the current
+one (Siddiqi, Credit Risk Scorecards, 2006): the symmetrised Kullback-Leibler divergence, in nats.
 
-Two things go wrong with small counts. An empty bin makes the logarithm infinite: half a row is added to each
-bin on both sides (the Jeffreys prior of a multinomial), after bins that are empty on both sides were dropped.
-And PSI is greater than 0 by chance alone: without any drift, PSI / (1/N + 1/M) follows about a chi-squared
-distribution with B - 1 degrees of freedom, for N and M rows and B bins (Yurdakul, Statistical Properties of
-Population Stability Index, 2018). `compute_chance_psi` is its 99 % point; a value below it says nothing.
+Small counts need two corrections. An empty bin makes the logarithm infinite: bins that are empty on both
+sides are dropped, and half a row is added to each other bin on both sides (the Jeffreys prior of a
+multinomial). And PSI is greater than 0 by chance alone: without any drift, PSI / (1/N + 1/M) follows about a
+chi-squared distribution with B - 1 degrees of freedom, for N and M rows and B bins (Yurdakul, Statistical
+Properties of Population Stability Index, 2018). `compute_chance_psi` is its 99 % point; a PSI below it is no
+sign of drift.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import numpy.typing as npt
 PSEUDO_COUNT = 0.5
 _NORMAL_99 = 2.3263478740408408  # the 99 % point of the standard normal distribution
 
-# As PSI is commonly read, whatever the threshold of a use case.
+# The common levels of PSI, which do not depend on the threshold of a use case.
 MODERATE_PSI = 0.1
 MAJOR_PSI = 0.25
 
-
+# Rows by bin.
 Counts = Sequence[int] | npt.NDArray[np.int64]
 
 
@@ -39,7 +40,8 @@ def compute_psi(reference: Counts, current: Counts) -> float:
 
 
 def compute_chance_psi(reference: Counts, current: Counts) -> float:
-    """The PSI that 99 of 100 comparisons stay below when nothing has changed."""
+    """The PSI in nats that 99 of 100 comparisons stay below when nothing has changed; 0 for fewer than two
+    bins that have rows, and when either side has no rows."""
     before, now = _drop_empty_bins(reference, current)
     if len(before) < 2 or not before.sum() or not now.sum():
         return 0.0
@@ -53,7 +55,7 @@ def _chi_squared_99(degrees: int) -> float:
 
 
 def classify_psi(value: float) -> str:
-    """In a word: stable below 0.1, moderate below 0.25, else major."""
+    """The level of a PSI as a word: "stable" below 0.1, "moderate" below 0.25, else "major"."""
     return "stable" if value < MODERATE_PSI else "moderate" if value < MAJOR_PSI else "major"
 
 
@@ -61,5 +63,5 @@ def _drop_empty_bins(
     reference: Counts, current: Counts
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     before, now = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
-    some = (before > 0) | (now > 0)
-    return before[some], now[some]
+    has_rows = (before > 0) | (now > 0)
+    return before[has_rows], now[has_rows]

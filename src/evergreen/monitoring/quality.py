@@ -1,14 +1,15 @@
-"""Quality: were the answers right? By outcomes where they are known; otherwise only whether they moved.
+"""Quality: how good the champion's answers were where outcomes are known, and whether the answers have moved.
 
-An outcome is learned in one of two ways. `/feedback` names the prediction. An ingested label names its entity
-and its event time, and judges the predictions for that entity from then until it is known (`event_time <=
-predicted_at < event_time + delay`); of several labels the newest one. So a label without a delay, or without
-an event time, judges none: the outcome was no secret any more when the answer was given, or nobody says when
-it was true.
+An outcome is learned in one of two ways. A request to `/feedback` names the prediction. An ingested label
+names its entity and its event time, and judges the predictions for that entity from then until it is known
+(`event_time <= predicted_at < event_time + delay`); of several labels the newest one. So a label without a
+delay or without an event time judges none: either the outcome was known when the answer was given, or nobody
+knows when it was true.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,55 +17,54 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from evergreen.model.reference_profile import PREDICTION, FeatureProfile
-from evergreen.model.reference_profile import load_reference_profile as load_profile
+from evergreen.model.reference_profile import PREDICTION, FeatureProfile, load_reference_profile
+from evergreen.monitoring.documents import DriftReport, Quality
 from evergreen.monitoring.drift import compare_counts
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.predictions.prediction_log import read_predictions
-from evergreen.store.records.drift_report import DriftReport
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import EVENT_TIME, UseCase
 
 
-def measure_prediction_quality(engine: sa.Engine, use_case: UseCase, drift: DriftReport) -> dict[str, Any]:
-    """What the champion's online predictions are worth, as of a drift report's moment.
+def measure_prediction_quality(engine: sa.Engine, use_case: UseCase, report: DriftReport) -> Quality:
+    """What the online predictions of a drift report's champion are worth, as of the report's moment.
 
-    Returns `predictions` (their count in the report's window), `labelled` (how many, of any time, had their
-    outcome learned in the last `drift.window`), `accuracy` or `mae` and `rmse` over the labelled ones,
-    `prediction_psi` of the window's answers against those on the hold-out, `answers` (shares by class, or
-    mean), and a `reason` in words. Values that cannot be told are None.
+    Answers count in two ways: those of the report's window, and those of any time whose outcome was learned
+    in the last `drift.window`.
     """
-    frame = read_predictions(engine, use_case, drift.window_start, drift.window_end)
-    frame = frame[frame["model_version"] == drift.model_version]
-    reference = load_profile(engine, use_case.name, drift.model_version).get(PREDICTION)
-    labelled = read_outcomes(engine, use_case, drift.model_version, drift.as_of)
+    frame = read_predictions(engine, use_case, report.window_start, report.window_end)
+    frame = frame[frame["model_version"] == report.model_version]
+    reference = load_reference_profile(engine, use_case.name, report.model_version).get(PREDICTION)
+    labelled = read_outcomes(engine, use_case, report.model_version, report.as_of)
     return compute_quality(use_case, frame["prediction"].to_numpy(), labelled, reference)
 
 
 def read_outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: datetime) -> pd.DataFrame:
-    """Columns `prediction` and `actual` of a version's online answers whose outcome was learned lately.
+    """Columns `prediction` and `actual` of a version's online answers whose outcome was learned after
+    `as_of - drift.window` and up to `as_of` (aware UTC).
 
-    Lately is after `as_of - drift.window` and up to `as_of` (aware UTC). A label is learned when it is
-    ingested, but not before its `event_time + delay`; what `/feedback` says counts before a label.
+    A label is learned when it is ingested, but not before its `event_time + delay`. An answer with feedback
+    is not judged by a label.
     """
     since, until = to_naive_utc(as_of - use_case.drift.window), to_naive_utc(as_of)
     log = declared.build_prediction_table(use_case)
-    mine = sa.and_(log.c.model_version == version, log.c.channel == "online", log.c.predicted_at <= until)
-    told = sa.select(log.c.prediction, log.c.actual).where(
-        mine, log.c.actual.is_not(None), log.c.actual_at > since, log.c.actual_at <= until
+    answers = sa.and_(log.c.model_version == version, log.c.channel == "online", log.c.predicted_at <= until)
+    by_feedback = sa.select(log.c.prediction, log.c.actual).where(
+        answers, log.c.actual.is_not(None), log.c.actual_at > since, log.c.actual_at <= until
     )
-    found = [told]
+    statements = [by_feedback]
     if use_case.label.event_time is not None and use_case.label.delay:
-        found.append(_select_by_label(use_case, log, mine, since, until))
+        statements.append(_select_by_label(use_case, log, answers, since, until))
     with engine.connect() as connection:
-        frames = [read_frame(connection, statement, use_case) for statement in found]
+        frames = [read_frame(connection, statement, use_case) for statement in statements]
     return pd.concat(frames, ignore_index=True)
 
 
 def _select_by_label(
-    use_case: UseCase, log: sa.Table, mine: sa.ColumnElement[bool], since: datetime, until: datetime
+    use_case: UseCase, log: sa.Table, answers: sa.ColumnElement[bool], since: datetime, until: datetime
 ) -> sa.Select[Any]:
+    """Those of the `answers` without feedback that a label judges, as `prediction` and `actual`."""
     label, delay = declared.build_label_table(use_case), use_case.label.delay
     event_time, ingested_at = label.c[EVENT_TIME], label.c[declared.INGESTED_AT]
     microseconds = delay // timedelta(microseconds=1)
@@ -76,7 +76,7 @@ def _select_by_label(
     pairs = (
         sa.select(log.c.prediction, label.c[use_case.label.name].label("actual"), newest.label("newest"))
         .join_from(log, label, sa.and_(*same_entity))
-        .where(mine, log.c.actual.is_(None), event_time <= log.c.predicted_at)
+        .where(answers, log.c.actual.is_(None), event_time <= log.c.predicted_at)
         .where(log.c.predicted_at < known_from, ingested_at <= until, event_time <= until - delay)
         .where(sa.or_(ingested_at > since, event_time > since - delay))
         .subquery()
@@ -86,16 +86,24 @@ def _select_by_label(
 
 def compute_quality(
     use_case: UseCase, answers: np.ndarray, labelled: pd.DataFrame, reference: FeatureProfile | None
-) -> dict[str, Any]:
-    """The same from n answers, rows with an outcome (columns `prediction`, `actual`) and a reference."""
-    found: dict[str, Any] = {"predictions": len(answers), "labelled": len(labelled)}
-    found |= _compute_metrics(use_case, labelled)
-    found["prediction_psi"] = None
+) -> Quality:
+    """The quality of the window's `answers`, an array of n classes or numbers.
+
+    `labelled` has the answers with an outcome (columns `prediction`, `actual`), `reference` the profile of
+    the answers on the hold-out.
+    """
+    metrics = _compute_metrics(use_case, labelled)
+    prediction_psi = None
     if reference is not None and len(answers) >= use_case.drift.min_rows:
-        found["prediction_psi"] = compare_counts(reference, reference.count(answers), use_case.drift).psi
-    found["answers"] = _summarize_answers(use_case, answers)
-    found["reason"] = _describe_quality(found)
-    return found
+        prediction_psi = compare_counts(reference, reference.count(answers), use_case.drift).psi
+    return Quality(
+        predictions=len(answers),
+        labelled=len(labelled),
+        metrics=metrics,
+        prediction_psi=prediction_psi,
+        answers=_summarize_answers(use_case, answers),
+        reason=_describe_quality(len(answers), len(labelled), metrics, prediction_psi),
+    )
 
 
 def _compute_metrics(use_case: UseCase, labelled: pd.DataFrame) -> dict[str, float | None]:
@@ -110,6 +118,7 @@ def _compute_metrics(use_case: UseCase, labelled: pd.DataFrame) -> dict[str, flo
 
 
 def _summarize_answers(use_case: UseCase, answers: np.ndarray) -> dict[str, float]:
+    """The share of each class among the answers, or their mean; {} without answers."""
     if not len(answers):
         return {}
     if use_case.problem == "regression":
@@ -117,10 +126,13 @@ def _summarize_answers(use_case: UseCase, answers: np.ndarray) -> dict[str, floa
     return {name: float((answers == name).mean()) for name in use_case.label.classes}
 
 
-def _describe_quality(found: dict[str, Any]) -> str:
-    for metric in ("accuracy", "mae"):
-        if found.get(metric) is not None:
-            return f"{metric} {found[metric]:.4f} on {found['labelled']:,} labelled predictions"
-    if found["prediction_psi"] is None:
-        return f"no verdict: no outcome was learned lately, and {found['predictions']:,} answers are few"
-    return f"no outcome was learned lately; PSI of the answers {found['prediction_psi']:.2f}"
+def _describe_quality(
+    predictions: int, labelled: int, metrics: Mapping[str, float | None], prediction_psi: float | None
+) -> str:
+    for name in ("accuracy", "mae"):
+        value = metrics.get(name)
+        if value is not None:
+            return f"{name} {value:.4f} on {labelled:,} labelled predictions"
+    if prediction_psi is None:
+        return f"no verdict: no outcome was learned lately, and {predictions:,} answers are few"
+    return f"no outcome was learned lately; PSI of the answers {prediction_psi:.2f}"

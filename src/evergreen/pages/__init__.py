@@ -1,1 +1,1 @@
-"""Pages that open anywhere: one HTML text each, with its charts, without a script and without a network."""
+"""HTML pages of one file and charts as inline SVG: they open without a script and without a network."""

@@ -1,4 +1,4 @@
-"""The colours of pages and pictures."""
+"""The colours of pages and charts, written as `#rrggbb`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ SOFT = "#5d6f66"
 LINE = "#dbe5df"
 PALE = "#b9d9c6"
 
-# For classes, in their order.
+# The colours of classes, in the order of the classes.
 COLOURS = (GREEN, AMBER, BLUE, RED, "#7a5ea8", "#4aa7a0", "#9a9a3a", "#c46a9b", "#6b7a71", "#1f4e79")
 
 
 def choose_colour(place: int) -> str:
-    """The colour of the class at that place."""
+    """The colour of the class at that place (from 0); the colours repeat after ten."""
     return COLOURS[place % len(COLOURS)]
+
+
+def mix_with_white(share: float, tint: str = GREEN) -> str:
+    """A colour between white (share 0) and `tint` (share 1), both written as `#rrggbb`."""
+    channels = (int(tint[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - share * (255 - channel)):02x}" for channel in channels)

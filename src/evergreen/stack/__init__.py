@@ -1,1 +1,1 @@
-"""The embedded local stack: MariaDB, MLflow, Airflow and the services as child processes on loopback."""
+"""The embedded stack: MariaDB, MLflow, Airflow and the services as processes of this machine, on loopback."""

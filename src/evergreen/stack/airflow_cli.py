@@ -1,4 +1,4 @@
-"""Airflow's own command line on the embedded stack: its configuration lives in the environment alone."""
+"""Airflow's own command line with the environment of the embedded stack, which is all its configuration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from evergreen.stack.servers.server_list import build_child_environment
 
 
 def run_airflow(home: Path, arguments: Sequence[str]) -> NoReturn:
-    """Become `airflow ARGUMENTS` with the environment that the stack's own Airflow has.
+    """Replace this process by `airflow ARGUMENTS` with the environment of the stack's Airflow.
 
     Raises StackNotRunning when no stack was ever up in this home.
     """
@@ -39,7 +39,7 @@ def run_airflow(home: Path, arguments: Sequence[str]) -> NoReturn:
             for name, value in dotenv_values(home / STACK_ENV).items()
             if name.startswith("AIRFLOW_CONN_") and value is not None
         },
-        # The command is typed anywhere: an airflow.py of that folder is nobody's to run.
+        # The command may be typed in any folder; an airflow.py there must not be imported.
         "PYTHONSAFEPATH": "1",
     }
     os.execve(sys.executable, [sys.executable, "-m", "airflow", *arguments], environment)

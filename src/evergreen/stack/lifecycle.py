@@ -68,6 +68,7 @@ def run_stack_in_foreground(
     report = ProgressReporter(progress)
 
     def has_ended() -> bool:
+        """Whether the stack has ended; reports its state."""
         report(read_state(home))
         return not is_stack_alive(home)
 
@@ -98,6 +99,7 @@ def stop_stack(home: Path, *, progress: Progress | None = None, seconds: float =
     asked_pid: int | None = None
 
     def has_ended() -> bool:
+        """Whether the stack has ended; reports its state."""
         nonlocal asked_pid
         if not is_stack_alive(home):
             return True
@@ -201,6 +203,7 @@ def _wait_until_up(home: Path, report: ProgressReporter, warden_pid: int | None)
     """Wait until the stack runs. Raises the error that ended it, or ChildFailed."""
 
     def is_up() -> bool:
+        """Whether the stack runs; raises when it has ended."""
         is_alive = is_stack_alive(home)
         state = read_state(home)
         report(state)
@@ -257,6 +260,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
     """Within this block SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: object) -> None:
+        """Handle SIGTERM."""
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

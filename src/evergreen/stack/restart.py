@@ -219,6 +219,7 @@ def _wait_until_request_taken(home: Path, name: str) -> None:
     """Wait until the supervisor has taken the request. Raises StackError when it does not look."""
 
     def is_taken() -> bool:
+        """Whether the supervisor has taken the request."""
         _read_process(home, name)  # raises when the stack ends
         return not has_request(home)
 
@@ -239,6 +240,7 @@ def _wait_until_ready(home: Path, name: str, request: str, report: Progress) -> 
     last_text = ""
 
     def is_ready() -> bool:
+        """Whether the new process is ready; raises when it will not be."""
         nonlocal process, last_text
         process = _read_process(home, name)
         text = f"{name}: {process.state}" + (f", {process.detail}" if process.detail else "")

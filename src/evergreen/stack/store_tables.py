@@ -1,6 +1,6 @@
-"""`python -m evergreen.stack.store_tables`: bring the platform's own tables up to date, then end.
+"""`python -m evergreen.stack.store_tables`: apply pending migrations of the platform's tables, then end.
 
-A process of its own, so that SQLAlchemy and pandas do not stay in the supervisor's memory.
+It is a process of its own, so that SQLAlchemy and pandas do not stay in the supervisor's memory.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ def show_progress(console: Console) -> Iterator[Callable[[str], None]]:
     if not console.is_terminal:
         yield lambda text: console.print(text, highlight=False)
         return
-    with console.status("starting") as shown:
-        yield lambda text: shown.update(text)
+    with console.status("starting") as status_line:
+        yield lambda text: status_line.update(text)
 
 
 def build_grid(*columns: str, right: tuple[str, ...] = ()) -> Table:
@@ -38,32 +38,37 @@ def shorten_moment(value: Any) -> str:
 
 
 def render_outcome(outcome: Mapping[str, Any]) -> Table:
-    """A verb's small JSON result, a line per fact; what lies within a fact is told in its line, once."""
+    """A verb's small JSON result, a line per entry.
+
+    A nested value stands in the line of its entry, without the texts that are entries of their own.
+    """
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    known = {value for value in outcome.values() if isinstance(value, str)}
+    texts = {value for value in outcome.values() if isinstance(value, str)}
     for key, value in outcome.items():
-        table.add_row(Text(key), Text(_format_fact(value, known)))
+        table.add_row(Text(key), Text(_format_fact(value, texts)))
     return table
 
 
-def _format_fact(value: Any, known: set[str]) -> str:
-    """A value as people write it; of what is within it, nothing that is `known` or empty."""
+def _format_fact(value: Any, texts_above: set[str]) -> str:
+    """A value as text; of a nested one without empty values, and without texts that are in `texts_above`."""
     if isinstance(value, Mapping):
-        new = {name: each for name, each in value.items() if not isinstance(each, str) or each not in known}
-        told = {name: _format_fact(each, known) for name, each in new.items()}
+        parts = {
+            name: each for name, each in value.items() if not isinstance(each, str) or each not in texts_above
+        }
+        texts = {name: _format_fact(each, texts_above) for name, each in parts.items()}
         return ", ".join(
-            f"{name} ({text})" if isinstance(new[name], Mapping) else f"{name} {text}"
-            for name, text in told.items()
+            f"{name} ({text})" if isinstance(parts[name], Mapping) else f"{name} {text}"
+            for name, text in texts.items()
             if text
         )
     if isinstance(value, list | tuple):
-        # Of a check its reason says it all.
+        # Of a check of the gate the reason is enough.
         return "; ".join(
             str(each["reason"])
             if isinstance(each, Mapping) and each.get("reason")
-            else _format_fact(each, known)
+            else _format_fact(each, texts_above)
             for each in value
         )
     if isinstance(value, bool):

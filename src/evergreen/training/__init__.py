@@ -1,1 +1,1 @@
-"""From a training set to a judged candidate: split, tuning, fit, evaluation, gate, reference profile."""
+"""From a training set to a judged candidate: split, search, fit, evaluation, gate, and what MLflow keeps."""

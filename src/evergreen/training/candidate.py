@@ -93,8 +93,8 @@ class _HoldoutFigures:
 
 def choose_machine(settings: Settings, use_case: UseCase) -> Machine:
     """What models of that use case are fitted on, by the settings."""
-    searched = [each.parameter for each in use_case.tuning.space]
-    return Machine(settings.threads, choose_task_type(settings, searched))
+    searched_parameters = [dimension.parameter for dimension in use_case.tuning.space]
+    return Machine(settings.threads, choose_task_type(settings, searched_parameters))
 
 
 def fit_models(
@@ -139,7 +139,9 @@ def build_candidate(
                 compare_contestants(use_case, label, contestants, resamples),
                 _measure_calibration(use_case, rows, recipe, holdout_models, label, scores),
                 _measure_slices(use_case, columns, label, scores),
-                _measure_slices(use_case, columns, label, champion.scores) if champion.scores else None,
+                _measure_slices(use_case, columns, label, champion.scores)
+                if champion.scores is not None
+                else None,
             )
 
         figures_on_holdout = beside.submit(measure_holdout)

@@ -15,7 +15,7 @@ _SEARCH_LIBRARIES = ("catboost", "optuna.samplers", "optuna.pruners", "scipy.opt
 _LATER_LIBRARIES = (
     *("mlflow", "mlflow.catboost", "mlflow.data.meta_dataset", "mlflow.data.code_dataset_source"),
     *("sklearn.metrics", "sklearn.compose", "sklearn.linear_model", "sklearn.pipeline", "sklearn.dummy"),
-    *("sklearn.ensemble", "fairlearn.metrics", "matplotlib.figure", "matplotlib.backends.backend_agg"),
+    "sklearn.ensemble",
 )
 
 

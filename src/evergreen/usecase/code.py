@@ -31,9 +31,7 @@ def digest_function(function: Callable[..., Any]) -> str:
     computed once per process, because the source file may be edited while the process runs the code that it
     loaded.
     """
-    sources = "\n".join(
-        _read_source(reached_function) for reached_function in _list_reached_functions(function)
-    )
+    sources = "\n".join(map(_read_source, _list_reached_functions(function)))
     return hashlib.sha256(sources.encode()).hexdigest()[:_LENGTH]
 
 
@@ -103,10 +101,9 @@ def digest_reachable_code(function: Callable[..., Any]) -> str:
     pending = [function]
     while pending:
         current = pending.pop()
-        # Names of the function's own module stand alone, so that a folder's name does not count.
-        module = (
-            "" if current.__module__ == function.__module__ else current.__module__.rpartition(".")[2] + "."
-        )
+        # Names of the function's own module have no prefix, so that the name of its folder does not count.
+        is_own = current.__module__ == function.__module__
+        module = "" if is_own else current.__module__.rpartition(".")[2] + "."
         if (qualified_name := module + current.__qualname__) in functions:
             continue
         functions[qualified_name] = current
@@ -140,6 +137,7 @@ def describe_constant(value: object) -> str | None:
 
 
 def _is_same_package(candidate: FunctionType, root: Callable[..., Any]) -> bool:
+    """Whether a function is of the same module as `root`, or of another module of its package."""
     package = candidate.__globals__.get("__package__")
     is_sibling = package and package == getattr(root, "__globals__", {}).get("__package__")
     return candidate.__module__ == root.__module__ or bool(is_sibling)
@@ -156,11 +154,7 @@ def _read_globals(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
         yield name, scope[name]
         if isinstance(scope[name], ModuleType):
             attributes = vars(scope[name])
-            yield from (
-                (f"{name}.{attribute}", attributes[attribute])
-                for attribute in names
-                if attribute in attributes
-            )
+            yield from ((f"{name}.{member}", attributes[member]) for member in names if member in attributes)
 
 
 def _list_global_names(code: CodeType) -> Iterator[str]:

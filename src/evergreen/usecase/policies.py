@@ -25,8 +25,12 @@ class DriftPolicy:
 
 @dataclass(frozen=True)
 class RetrainPolicy:
-    """When to retrain: after drift, or after new data, but not within `cooldown` after the last promotion.
-    `window` is how far back training rows reach; None for all."""
+    """When a champion is retrained: after drift (`on_drift`), or when an ingest has loaded rows
+    (`on_new_data`).
+
+    Within `cooldown` after a promotion or a decision to retrain, drift starts no other training. `window` is
+    how far back training rows reach; None for all.
+    """
 
     on_drift: bool = True
     on_new_data: bool = False

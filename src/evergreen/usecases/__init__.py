@@ -25,7 +25,7 @@ PACKAGED_FOLDER = Path(__file__).parent
 def find_use_case_folders(settings: Settings) -> dict[str, Path]:
     """Every use-case folder by name: the package's own, then each folder of EVERGREEN_USE_CASES.
 
-    Raises UntrustedFolder when one of the latter belongs to somebody else.
+    Raises UntrustedFolder when one of the latter belongs to another user.
     """
     return {name: places[0] for name, places in _find_folders(settings).items()}
 

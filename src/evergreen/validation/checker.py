@@ -125,8 +125,8 @@ class Checker:
         rows, self._rejected = self._rejected, []
         return rows
 
-    def finish(self, more: Sequence[Failure] = (), *, left_out: int = 0) -> Report:
-        """The report on all batches, with `more` failures that the caller adds.
+    def finish(self, added_failures: Sequence[Failure] = (), *, left_out: int = 0) -> Report:
+        """The report on all batches, with `added_failures` of the caller.
 
         `left_out` counts the clean rows that the caller does not load (repetitions, rows of the future).
         Where the contract allows partial loads and their share is not exceeded, row-level errors become
@@ -144,7 +144,11 @@ class Checker:
         elif share:
             check = f"more than {share:.1%} of the rows break a check"
             failures.append(Failure(ALL_ROWS, check, self._bad_rows))
-        failures += [*self._missing_column_tally.failures, *self._whole.list_failures(self._rows), *more]
+        failures += [
+            *self._missing_column_tally.failures,
+            *self._whole.list_failures(self._rows),
+            *added_failures,
+        ]
         sound = not any(failure.severity == "error" for failure in failures)
         return self._build_report(failures, self._whole.rows - left_out if sound else 0)
 

@@ -1,4 +1,4 @@
-"""The target by group: how it is spread over each feature's categories or quantile bins."""
+"""The target by group: its classes or mean in each category or quantile bin of a feature."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ class FeatureGroups:
 def group_by_feature(
     columns: dict[str, np.ndarray], target: np.ndarray, classes: Sequence[str]
 ) -> list[FeatureGroups]:
-    """Every feature's groups, what explains most first.
+    """Every feature's groups, the feature that explains most first.
 
     `columns`: arrays of shape (rows,), float64 with NaN or objects of str or None; `target` of the same
     shape: objects among `classes`, or float64 when there are none.
     """
-    found = [_group_feature(name, values, target, classes) for name, values in columns.items()]
-    return sorted(found, key=lambda each: (-each.explains, each.feature))
+    groups = [_group_feature(name, values, target, classes) for name, values in columns.items()]
+    return sorted(groups, key=lambda each: (-each.explains, each.feature))
 
 
 def _group_feature(
     name: str, values: np.ndarray, target: np.ndarray, classes: Sequence[str]
 ) -> FeatureGroups:
-    names, place = _bins(values) if values.dtype.kind == "f" else _categories(values)
-    rows = np.bincount(place, minlength=len(names))
+    names, codes = _bins(values) if values.dtype.kind == "f" else _categories(values)
+    rows = np.bincount(codes, minlength=len(names))
     occupied = np.flatnonzero(rows)
     if classes:
         number = pd.Categorical(target, categories=list(classes)).codes.astype(np.int64)
         counts = np.zeros((len(names), len(classes)))
-        known = number >= 0
-        np.add.at(counts, (place[known], number[known]), 1.0)
+        has_class = number >= 0
+        np.add.at(counts, (codes[has_class], number[has_class]), 1.0)
         groups = tuple(
             Group(names[i], int(rows[i]), shares=tuple(counts[i] / max(1.0, counts[i].sum())))
             for i in occupied
         )
         return FeatureGroups(name, _uncertainty(counts), groups)
-    sums = np.bincount(place, weights=target, minlength=len(names))
+    sums = np.bincount(codes, weights=target, minlength=len(names))
     means = sums / np.maximum(rows, 1)
     groups = tuple(Group(names[i], int(rows[i]), mean=float(means[i])) for i in occupied)
     return FeatureGroups(name, _correlation_ratio(rows, means, target), groups)
@@ -78,15 +78,15 @@ def _bins(values: npt.NDArray[np.float64]) -> tuple[list[str], npt.NDArray[np.in
     different = np.unique(present)
     if len(different) <= _MOST_GROUPS:
         names = [f"{value:g}" for value in different]
-        place = np.searchsorted(different, np.where(np.isfinite(values), values, 0.0))
+        codes = np.searchsorted(different, np.where(np.isfinite(values), values, 0.0))
     else:
         cuts = np.quantile(present, np.arange(1, _BINS) / _BINS, method="inverted_cdf")
         edges = np.unique(cuts[cuts < present.max()])
-        place = np.searchsorted(edges, values, side="left")
+        codes = np.searchsorted(edges, values, side="left")
         ends = [present.min(), *edges, present.max()]
         names = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(ends)]
     names.append(MISSING)
-    return names, np.where(np.isfinite(values), place, len(names) - 1).astype(np.int64)
+    return names, np.where(np.isfinite(values), codes, len(names) - 1).astype(np.int64)
 
 
 def _categories(values: np.ndarray) -> tuple[list[str], npt.NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""`evergreen new`: a use case's folder, written from a table that somebody has."""
+"""`evergreen new`: writes the folder of a use case, declared from a table that people bring."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,64 @@ from evergreen.sources.read import open_source
 from evergreen.usecase import TIMELESS, FileSource, Problem, check_name
 from evergreen.workbench.declaration.choose import choose_columns
 from evergreen.workbench.declaration.declare import ColumnRoles, Declaration, declare_use_case
+from evergreen.workbench.declaration.declared_features import OmittedColumn
 from evergreen.workbench.declaration.doubts import find_doubts
 from evergreen.workbench.declaration.fair import choose_fair_split, describe_target
 from evergreen.workbench.declaration.render import render_declaration
 from evergreen.workbench.declaration.table_facts import Progress, Table
 
 FIRST_PORT = 3002
+
+
+@dataclass(frozen=True)
+class DeclaredFeature:
+    """A feature of a new use case, and the table's column that it comes from."""
+
+    name: str
+    column: str
+    type: str
+    used_by_model: bool
+    meaning: str
+
+
+@dataclass(frozen=True)
+class NewUseCase:
+    """What was written, and what was inferred from the table.
+
+    `file` is the declaration; `keys` and `time` ("" for none) are columns of the table; `left_out` are the
+    columns that no feature was made of; `notes` are sentences for whoever reads the declaration.
+    """
+
+    use_case: str
+    file: Path
+    problem: Problem
+    target: str
+    classes: tuple[str, ...]
+    keys: tuple[str, ...]
+    time: str
+    split: str
+    rows: int
+    features: tuple[DeclaredFeature, ...]
+    left_out: tuple[OmittedColumn, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of `evergreen new --json`; "next" is the command to go on with."""
+        return {
+            "use_case": self.use_case,
+            "file": str(self.file),
+            "problem": self.problem,
+            "target": self.target,
+            "classes": list(self.classes),
+            "keys": list(self.keys),
+            "time": self.time,
+            "split": self.split,
+            "rows": self.rows,
+            "features": [asdict(feature) for feature in self.features],
+            "left_out": [asdict(column) for column in self.left_out],
+            "notes": list(self.notes),
+            "next": f"evergreen demo {self.use_case}",
+        }
 
 
 def create_use_case(
@@ -39,59 +92,63 @@ def create_use_case(
     folder: Path | None = None,
     problem: Problem | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> NewUseCase:
     """Write `NAME/__init__.py` into `folder` (default: the first of EVERGREEN_USE_CASES) from a table.
 
     `source` is a path, a glob or an fsspec URL; all of it is read, in batches. Types, domains, null limits,
-    the kind of problem and a fair split follow from what is there. Without `keys` the column that identifies
-    rows is found by its name, else the row's number is the key. `problem` takes a target of numbers as
-    classes, or of two numbers as a number. `progress` gets the rows read so far.
+    the kind of problem and the split are inferred from the values. Without `keys` the column that identifies
+    rows is found by its name, else the row's number is the key. With `problem` a target of numbers is taken
+    as classes, or one of two numbers as a number. `progress` gets the rows read so far.
 
-    Returns {"use_case", "file", "problem", "target", "classes", "keys", "time", "split", "rows", "features",
-    "left_out", "notes", "next"}. Raises UseCaseError when the name is taken, a column is not there or cannot
-    be what it is to be; SourceError when the table cannot be read. Then nothing is written.
+    Raises UseCaseError when the name is taken, a column is missing or does not suit its role; SourceError
+    when the table cannot be read. Then nothing is written.
     """
     check_name(name, "use case")
-    place = _free_place(settings, name, folder)
-    given_source = FileSource(_path(settings, source))
-    declared_source = FileSource(remove_secrets(given_source.path))
+    target_folder = _choose_folder(settings, name, folder)
+    full_source = FileSource(_choose_path(settings, source))
+    declared_source = FileSource(remove_secrets(full_source.path))
     with _explain_source_errors():
-        # Without EVERGREEN_SOURCES, which may name another file for a use case of this name.
-        plain, now = settings.model_copy(update={"sources": {}}), datetime.now(UTC)
-        inputs = open_source(given_source, plain, name, start=TIMELESS, end=now)
+        # EVERGREEN_SOURCES is left out: it may name another file for a use case of this name.
+        file_settings, now = settings.model_copy(update={"sources": {}}), datetime.now(UTC)
+        inputs = open_source(full_source, file_settings, name, start=TIMELESS, end=now)
         table = Table.read(inputs, progress)
-    chosen, notes = choose_columns(table, inputs, keys, target, time, problem)
-    made = declare_use_case(name, declared_source, table.columns, chosen, _free_port(settings))
-    made, more = choose_fair_split(made, table, chosen)
-    notes += more + describe_target(made.use_case, table.columns[target]) + find_doubts(table.columns)
-    if declared_source != given_source:
+    roles, notes = choose_columns(table, inputs, keys, target, time, problem)
+    declaration = declare_use_case(name, declared_source, table.columns, roles, _choose_port(settings))
+    declaration, split_notes = choose_fair_split(declaration, table, roles)
+    notes += (
+        split_notes
+        + describe_target(declaration.use_case, table.columns[target])
+        + find_doubts(table.columns)
+    )
+    if declared_source != full_source:
         notes.append(_explain_secrets(name, declared_source.path))
-    said = f"written by `evergreen new` from {_shorten_source(source)} ({table.rows:,} rows)."
-    _write_declaration(settings, place, name, render_declaration(made, notes, said))
-    return _describe_result(made, place, table, chosen, notes)
+    origin = f"written by `evergreen new` from {_shorten_source(source)} ({table.rows:,} rows)."
+    _write_declaration(settings, target_folder, name, render_declaration(declaration, notes, origin))
+    return _describe_result(declaration, target_folder, table, roles, notes)
 
 
-def _free_place(settings: Settings, name: str, folder: Path | None) -> Path:
-    """Where the use case's folder will be. Raises UseCaseError when its name is taken."""
+def _choose_folder(settings: Settings, name: str, folder: Path | None) -> Path:
+    """The folder that will hold the use case. Raises UseCaseError when its name is taken."""
     first = next((part for part in settings.use_cases.split(os.pathsep) if part), "usecases")
     place = (folder or Path(first)).resolve() / name
-    taken = usecases.find_use_case_folders(settings).get(name) or (place if place.exists() else None)
-    if taken is not None:
+    existing = usecases.find_use_case_folders(settings).get(name) or (place if place.exists() else None)
+    if existing is not None:
         raise UseCaseError(
-            f"there is a use case {name!r} already: {taken}",
+            f"there is a use case {name!r} already: {existing}",
             hint=f"edit it and see how its tables differ then (evergreen features diff {name}),"
             " choose another name, or move that folder away",
         )
     return place
 
 
-def _free_port(settings: Settings) -> int:
+def _choose_port(settings: Settings) -> int:
+    """The port after the greatest one that a use case serves at."""
     sound, _ = usecases.load_valid_use_cases(settings)
     return max([FIRST_PORT - 1, *(use_case.serving.port for use_case in sound.values())]) + 1
 
 
-def _path(settings: Settings, source: str) -> str:
-    """As it is to be declared: relative to the folder that holds the home where it lies in it."""
+def _choose_path(settings: Settings, source: str) -> str:
+    """The path to declare: relative to the folder that holds the home, for a file below that folder."""
     if "://" in source:
         return source
     absolute = Path(source).expanduser().resolve()
@@ -101,7 +158,7 @@ def _path(settings: Settings, source: str) -> str:
 
 @contextmanager
 def _explain_source_errors() -> Iterator[None]:
-    """Errors of a source, with what to do about them here."""
+    """Errors of a source, with the hint that suits this command."""
     try:
         yield
     except SourceError as error:
@@ -112,7 +169,7 @@ def _explain_source_errors() -> Iterator[None]:
 
 
 def _write_declaration(settings: Settings, place: Path, name: str, text: str) -> None:
-    """Put the folder in its place at once, after the declaration was loaded from where nobody looks."""
+    """Write the declaration into a hidden folder, load it there to try it, and move it to its place."""
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
     try:
@@ -147,30 +204,26 @@ def _shorten_source(source: str) -> str:
 
 
 def _describe_result(
-    made: Declaration, place: Path, table: Table, chosen: ColumnRoles, notes: Sequence[str]
-) -> dict[str, Any]:
-    use_case = made.use_case
-    return {
-        "use_case": use_case.name,
-        "file": str(place / "__init__.py"),
-        "problem": use_case.problem,
-        "target": chosen.target,
-        "classes": list(use_case.label.classes),
-        "keys": [key.source_column for key in use_case.entity.keys],
-        "time": chosen.time,
-        "split": use_case.split,
-        "rows": table.rows,
-        "features": [
-            {
-                "name": feature.name,
-                "column": feature.source_column,
-                "type": feature.dtype,
-                "used_by_model": feature.used_by_model,
-                "meaning": feature.meaning,
-            }
-            for feature in use_case.stored_features
-        ],
-        "left_out": [{"column": each.column, "reason": each.reason} for each in made.left_out],
-        "notes": list(notes),
-        "next": f"evergreen demo {use_case.name}",
-    }
+    declaration: Declaration, place: Path, table: Table, roles: ColumnRoles, notes: Sequence[str]
+) -> NewUseCase:
+    use_case = declaration.use_case
+    features = tuple(
+        DeclaredFeature(
+            feature.name, feature.source_column, feature.dtype, feature.used_by_model, feature.meaning
+        )
+        for feature in use_case.stored_features
+    )
+    return NewUseCase(
+        use_case=use_case.name,
+        file=place / "__init__.py",
+        problem=use_case.problem,
+        target=roles.target,
+        classes=use_case.label.classes,
+        keys=tuple(key.source_column for key in use_case.entity.keys),
+        time=roles.time,
+        split=use_case.split,
+        rows=table.rows,
+        features=features,
+        left_out=declaration.left_out,
+        notes=tuple(notes),
+    )

@@ -1,21 +1,29 @@
-"""`evergreen profile`: a look at a use case's data, as one page that needs neither notebook nor network."""
+"""`evergreen profile`: one HTML page about a use case's stored data, which opens without a network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from skrub import TableReport
 
 from evergreen.errors import EmptyTrainingSet, SettingsError
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.pages.charts import render_legend
+from evergreen.pages.page import Section, render_note, render_page, render_table
 from evergreen.private import make_private_folder, write_private_file
 from evergreen.settings import Settings
+from evergreen.store.connection.database import get_engine
+from evergreen.store.history.training_set import read_training_set
+from evergreen.store.online.vectors import read_rows_as_of
+from evergreen.store.records.ingest_run import summarize_store
 from evergreen.usecase import EVENT_TIME, TIMELESS, Feature, OnDemandFeature, UseCase
 from evergreen.usecases import load_use_case
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+from evergreen.workbench.groups import group_by_feature
+from evergreen.workbench.page import render_correlations, render_feature_cards
 
 # Beyond this many rows distributions and associations are drawn from a sample.
 SAMPLE_ROWS = 50_000
@@ -34,19 +42,17 @@ def write_profile(
     Raises EmptyTrainingSet when nothing is stored at all, StoreUnreachable, SettingsError when the page
     cannot be written.
     """
-    from evergreen.pages.page import render_page
-
     declared = load_use_case(use_case, settings)
     moment = as_of or datetime.now(UTC)
-    frame, labelled = _rows(settings, declared, moment)
-    columns = _columns(declared, frame, labelled)
+    frame, labelled = _read_rows(settings, declared, moment)
+    columns = _build_columns(declared, frame, labelled)
     text = render_page(
         f"{declared.title}: the data",
         [
             declared.meaning,
             f"As of {moment:%Y-%m-%d %H:%M} UTC. {_describe_rows(declared, len(frame), labelled)}",
         ],
-        _sections(settings, declared, moment, frame, columns, labelled),
+        _build_sections(settings, declared, moment, frame, columns, labelled),
     )
     target = output or settings.home / "profiles" / f"{use_case}.html"
     if target.is_dir():
@@ -63,12 +69,8 @@ def write_profile(
     return target
 
 
-def _rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.DataFrame, bool]:
-    """The training set, or when there is none the newest stored rows; and whether it is the former."""
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.history.training_set import read_training_set
-    from evergreen.store.online.vectors import read_rows_as_of
-
+def _read_rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.DataFrame, bool]:
+    """The training set and True, or where no row has a label yet the newest stored rows and False."""
     database = get_engine(settings)
     try:
         return read_training_set(database, use_case, as_of).frame, True
@@ -83,6 +85,7 @@ def _rows(settings: Settings, use_case: UseCase, as_of: datetime) -> tuple[pd.Da
 
 
 def _describe_rows(use_case: UseCase, rows: int, labelled: bool) -> str:
+    """A sentence about what the rows of the page are."""
     if labelled:
         return (
             f"{rows:,} labelled rows: what a model would be trained on, as it was known at each label's time."
@@ -90,12 +93,8 @@ def _describe_rows(use_case: UseCase, rows: int, labelled: bool) -> str:
     return f"{rows:,} stored rows, the newest of each {use_case.entity.name}: no label is known yet."
 
 
-def _columns(use_case: UseCase, frame: pd.DataFrame, labelled: bool) -> dict[str, np.ndarray]:
+def _build_columns(use_case: UseCase, frame: pd.DataFrame, labelled: bool) -> dict[str, np.ndarray]:
     """Stored and on-demand features, and the label: arrays of shape (rows,)."""
-    import numpy as np
-
-    from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
-
     columns = add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case))
     if labelled:
         kind = object if use_case.label.classes else np.float64
@@ -103,32 +102,28 @@ def _columns(use_case: UseCase, frame: pd.DataFrame, labelled: bool) -> dict[str
     return columns
 
 
-def _sections(
+def _build_sections(
     settings: Settings,
     use_case: UseCase,
     as_of: datetime,
     frame: pd.DataFrame,
     columns: Mapping[str, np.ndarray],
     labelled: bool,
-) -> list[Any]:
-    from evergreen.pages.page import Section
-
+) -> list[Section]:
+    """The sections of the page; the target by group only where rows have a label."""
     sections = [
-        Section("The store", _store(settings, use_case, as_of)),
-        Section("Features", _features(use_case, columns)),
+        Section("The store", _render_store(settings, use_case, as_of)),
+        Section("Features", _render_features(use_case, columns)),
     ]
     if labelled:
         sections.append(Section("Target by group", _render_target_groups(use_case, columns)))
-    sections.append(Section("Correlations", _correlations(use_case, columns)))
-    sections.append(Section("Every column", _report(use_case, frame, columns)))
+    sections.append(Section("Correlations", render_correlation_section(use_case, columns)))
+    sections.append(Section("Every column", _render_report(use_case, frame, columns)))
     return sections
 
 
-def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
-    from evergreen.pages.page import render_note, render_table
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.records.ingest_run import summarize_store
-
+def _render_store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
+    """Rows, keys and the newest event of each table, and the last ingest."""
     facts = summarize_store(get_engine(settings), use_case)
     rows = [
         (name, f"{view['rows']:,}", f"{view['keys']:,}", *_format_newest(view["newest_event_time"], as_of))
@@ -137,18 +132,19 @@ def _store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
     label = facts["label"]
     rows.append(("label", f"{label['rows']:,}", "", *_format_newest(label["newest_event_time"], as_of)))
     last = facts["last_ingest"]
-    said = "Nothing was ingested yet."
+    last_ingest = "Nothing was ingested yet."
     if last:
         moment = datetime.fromisoformat(last["as_of"])
         count = last["rows_loaded"] or 0
-        said = f"Last ingest as of {moment:%Y-%m-%d %H:%M} UTC: {last['status']}, {count:,} rows."
+        last_ingest = f"Last ingest as of {moment:%Y-%m-%d %H:%M} UTC: {last['status']}, {count:,} rows."
     header = ("table", "rows", "keys", "newest event", "age")
     return render_table(header, rows, numbers=(1, 2)) + render_note(
-        f"{said} Counts are of now, with all versions of a row."
+        f"{last_ingest} Counts are of now, with all versions of a row."
     )
 
 
 def _format_newest(moment: str | None, as_of: datetime) -> tuple[str, str]:
+    """The moment of the newest row, in UTC, and its age at `as_of`."""
     if moment is None:
         return "none", ""
     newest = datetime.fromisoformat(moment)
@@ -159,13 +155,10 @@ def _format_newest(moment: str | None, as_of: datetime) -> tuple[str, str]:
     return f"{newest:%Y-%m-%d %H:%M}", f"{hours / 24:,.1f} days" if hours >= 48 else f"{hours:,.1f} hours"
 
 
-def _features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
-    import pandas as pd
-
-    from evergreen.pages.page import render_table
-
+def _render_features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
+    """A table of all declared features with their missing shares and numbers of different values."""
     places = {feature.name: view.name for view in use_case.views for feature in view.features}
-    used = {feature.name for feature in use_case.model_features}
+    model_inputs = {feature.name for feature in use_case.model_features}
     rows = []
     declared: list[Feature | OnDemandFeature] = [*use_case.stored_features, *use_case.on_demand_order]
     for feature in declared:
@@ -175,15 +168,16 @@ def _features(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
             (
                 *(feature.name, places.get(feature.name, "on demand"), feature.dtype),
                 *(f"{missing:.1%}", f"{pd.Series(values).nunique():,}"),
-                "yes" if feature.name in used else "no",
-                *(_domain(feature), feature.meaning),
+                "yes" if feature.name in model_inputs else "no",
+                *(_describe_domain(feature), feature.meaning),
             )
         )
     header = ("feature", "view", "type", "missing", "different", "in the model", "domain", "meaning")
     return render_table(header, rows, numbers=(3, 4))
 
 
-def _domain(feature: Feature | OnDemandFeature) -> str:
+def _describe_domain(feature: Feature | OnDemandFeature) -> str:
+    """The values that a feature may have, or what an on-demand feature is computed from."""
     if isinstance(feature, OnDemandFeature):
         return f"of {', '.join(feature.inputs)}"
     if feature.allowed:
@@ -197,15 +191,11 @@ def _domain(feature: Feature | OnDemandFeature) -> str:
 
 
 def _render_target_groups(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
-    from evergreen.pages.charts import render_legend
-    from evergreen.pages.page import render_note
-    from evergreen.workbench.groups import group_by_feature
-    from evergreen.workbench.page import render_feature_cards
-
+    """A card per input of the model: how the target is spread over the input's groups."""
     label = use_case.label
     inputs = {feature.name: columns[feature.name] for feature in use_case.model_features}
-    found = group_by_feature(inputs, columns[label.name], label.classes)
-    shown = found[:_MOST_CARDS]
+    groups = group_by_feature(inputs, columns[label.name], label.classes)
+    first = groups[:_MOST_CARDS]
     how = (
         "Theil's U: the part of the target's entropy that goes when the group is known"
         if label.classes
@@ -216,7 +206,7 @@ def _render_target_groups(use_case: UseCase, columns: Mapping[str, np.ndarray]) 
         "multiclass": "the colours are the shares of its classes",
         "regression": "its mean, from the least to the greatest",
     }[use_case.problem]
-    more = f" The {len(shown)} that explain most of {len(found)}." if len(shown) < len(found) else ""
+    more = f" The {len(first)} that explain most of {len(groups)}." if len(first) < len(groups) else ""
     head = render_note(
         f"{label.name}: {label.meaning} A group's rows and its target: {what}. Explained is {how},"
         f" one feature at a time.{more}"
@@ -224,22 +214,13 @@ def _render_target_groups(use_case: UseCase, columns: Mapping[str, np.ndarray]) 
     return (
         head
         + (render_legend(label.classes) if label.classes else "")
-        + render_feature_cards(shown, label.classes)
+        + render_feature_cards(first, label.classes)
     )
 
 
-def _correlations(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
-    import numpy as np
-    import pandas as pd
-
-    from evergreen.pages.page import render_note
-    from evergreen.workbench.page import render_correlations
-
-    numbers = {
-        feature.name: columns[feature.name]
-        for feature in use_case.model_features
-        if feature.numeric and np.unique(columns[feature.name][:1000]).size > 1
-    }
+def render_correlation_section(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
+    """Rank correlations of the model's numeric inputs, with the target where it is a number or binary."""
+    numbers = {feature.name: columns[feature.name] for feature in use_case.model_features if feature.numeric}
     label = use_case.label
     if label.name in columns:
         values = columns[label.name]
@@ -247,39 +228,36 @@ def _correlations(use_case: UseCase, columns: Mapping[str, np.ndarray]) -> str:
             numbers = {f"{label.name} = {label.classes[-1]}": (values == label.classes[-1]) * 1.0, **numbers}
         elif use_case.problem == "regression":
             numbers = {label.name: values, **numbers}
-    if len(numbers) < 2:
-        return render_note("Fewer than two numbers: nothing to correlate.")
     frame = _sample_rows(pd.DataFrame(numbers))
-    told = f"Spearman's rank correlations of numbers, {_describe_sample(len(columns[next(iter(columns))]))}."
-    return render_note(told) + render_correlations(frame)
+    frame = frame.loc[:, frame.nunique() > 1]  # with a constant nothing is correlated
+    if frame.shape[1] < 2:
+        return render_note("Fewer than two numbers: nothing to correlate.")
+    note = f"Spearman's rank correlations of numbers, {_describe_sample(len(columns[next(iter(columns))]))}."
+    return render_note(note) + render_correlations(frame)
 
 
-def _report(use_case: UseCase, frame: pd.DataFrame, columns: Mapping[str, np.ndarray]) -> str:
-    """skrub's TableReport: every column's values, distribution, and what goes with what."""
-    import pandas as pd
-    from skrub import TableReport
-
-    from evergreen.pages.page import render_note
-
+def _render_report(use_case: UseCase, frame: pd.DataFrame, columns: Mapping[str, np.ndarray]) -> str:
+    """skrub's TableReport: every column's values and distribution, and associations of columns."""
     whole = {f.name for f in use_case.stored_features if f.dtype == "int"}
-    shown = pd.DataFrame(
+    table = pd.DataFrame(
         {
             name: pd.array(values, dtype="Int64") if name in whole else values
             for name, values in columns.items()
         }
     )
-    timed = use_case.label.event_time or any(view.event_time for view in use_case.views)
-    if timed and EVENT_TIME in frame:
-        shown.insert(0, EVENT_TIME, frame[EVENT_TIME])
+    has_times = use_case.label.event_time or any(view.event_time for view in use_case.views)
+    if has_times and EVENT_TIME in frame:
+        table.insert(0, EVENT_TIME, frame[EVENT_TIME])
     label = use_case.label.name
-    if label in shown:
-        shown.insert(0, label, shown.pop(label))
-    report = TableReport(_sample_rows(shown), title=use_case.title, verbose=0)
-    told = render_note(f"Sort, filter and click a column; {_describe_sample(len(shown))}.")
-    return told + str(report.html_snippet())
+    if label in table:
+        table.insert(0, label, table.pop(label))
+    report = TableReport(_sample_rows(table), title=use_case.title, verbose=0)
+    note = render_note(f"Sort, filter and click a column; {_describe_sample(len(table))}.")
+    return note + str(report.html_snippet())
 
 
 def _sample_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows, or SAMPLE_ROWS of them in their order, the same ones each time."""
     if len(frame) <= SAMPLE_ROWS:
         return frame
     return frame.sample(SAMPLE_ROWS, random_state=_SEED).sort_index()

@@ -48,7 +48,7 @@ def test_bank_ingest_and_join_give_the_training_sets_of_the_decisions(
     found = []
     try:
         with patch.dict(os.environ, {f"{CONNECTION_PREFIX}{CONNECTION.upper()}": url}):
-            for end, turn in ((timeline.first_training, None), (timeline.now, timeline.turns)):
+            for end, turn in ((timeline.first_training, None), (timeline.now, timeline.recession_from)):
                 populate(
                     url,
                     start=timeline.begins,

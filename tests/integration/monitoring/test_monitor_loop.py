@@ -169,29 +169,3 @@ def _move_promotion(mariadb, settings, at):
     """As if the champion had been promoted then."""
     moment = f"{at.replace(tzinfo=None):%Y-%m-%d %H:%M:%S.%f}"
     mariadb.administer(f"UPDATE {settings.mariadb_database}_ledger.promotion SET at = '{moment}'")
-
-
-def test_the_monitor_forgets_overwritten_rows_only_as_the_setting_says(
-    toy_store, toy_use_case, served, start
-):
-    table = toy_use_case.label_table
-    database = get_engine(toy_store)
-    with database.begin() as connection:
-        connection.execute(sa.text(f"DELETE FROM {table} LIMIT 5"))
-
-    def gone() -> int:
-        with database.connect() as connection:
-            return connection.execute(
-                sa.text(f"SELECT COUNT(*) FROM {table} FOR SYSTEM_TIME ALL WHERE row_end < UTC_TIMESTAMP(6)")
-            ).scalar_one()
-
-    later = start + timedelta(days=1, minutes=1)
-    monitor.measure_drift(toy_store, "toy", datetime.now(UTC))
-    monitor.measure_drift(toy_store.model_copy(update={"history_days": 30}), "toy", datetime.now(UTC))
-    assert gone() == 5
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(monitor, "refuse_future", lambda as_of: None)
-        monitor.measure_drift(
-            toy_store.model_copy(update={"history_days": 1}), "toy", later + timedelta(days=1)
-        )
-    assert gone() == 0

@@ -1,4 +1,4 @@
-"""Who was champion when, and whom a rollback goes back to: against a plain model of both."""
+"""Who was champion when, and whom a rollback goes back to: compared with a plain model in Python."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Step = tuple[str, int | None]
 
 @pytest.fixture
 def database(settings: Settings) -> sa.Engine:
-    found = get_engine(settings)
-    apply_migrations(found)
-    return found
+    engine = get_engine(settings)
+    apply_migrations(engine)
+    return engine
 
 
 class Writer(Protocol):
@@ -94,7 +94,7 @@ def test_who_served_at_a_moment(
     for name, steps in zip(names, histories, strict=True):
         write(name, steps)
     at = START + moment * MINUTE
-    found = {
+    versions = {
         name: line.to_version
         for name, line in champion_history.read_champions_at(database, at).items()
         if name in names
@@ -111,7 +111,7 @@ def test_who_served_at_a_moment(
         assert {
             k: v.to_version for k, v in champion_history.read_champions_at(database, at, name).items()
         } == ({name: present} if present is not None else {})
-    assert found == expected
+    assert versions == expected
 
 
 _SEEN = [0]

@@ -1,4 +1,4 @@
-"""MariaDB numbers and dates each line: what a writer says of itself rewrites nothing."""
+"""MariaDB numbers and dates each line, so a line that is dated back changes no past answer."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ BEFORE = [
 
 @pytest.fixture
 def database(settings: Settings) -> sa.Engine:
-    found = get_engine(settings)
-    apply_migrations(found)
-    return found
+    engine = get_engine(settings)
+    apply_migrations(engine)
+    return engine
 
 
 @pytest.fixture
 def database_of_before(settings: Settings, mariadb: Database) -> sa.Engine:
     """A platform whose ledger an earlier Evergreen has made."""
-    found = get_engine(settings)
-    apply_migrations(found)
+    engine = get_engine(settings)
+    apply_migrations(engine)
     names = {"ledger": get_ledger_schema(settings.mariadb_database), "user": settings.mariadb_user}
     mariadb.administer(*(statement.format(**names) for statement in BEFORE))
     dispose_engines(settings)

@@ -1,4 +1,4 @@
-"""Who may do what to the ledger: MariaDB itself refuses to change a line; old lines move in."""
+"""The rights on the ledger: MariaDB refuses to change a line. Lines of an earlier version are moved in."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ AT = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 @pytest.fixture
 def database(settings: Settings) -> sa.Engine:
-    found = get_engine(settings)
-    apply_migrations(found)
-    return found
+    engine = get_engine(settings)
+    apply_migrations(engine)
+    return engine
 
 
 def promote(database: sa.Engine, version: int = 1) -> ledger.Entry:
@@ -118,9 +118,9 @@ def test_whoever_could_change_lines_is_told_so(
 
 
 def test_old_lines_move_into_the_new_ledger_once(database: sa.Engine) -> None:
-    """As a platform of before has them, killed once between the copy and the drop."""
+    """Lines of an earlier version; the first migration is killed between its copy and its drop."""
     files = sorted(find_migrations_folder().glob("*.sql"))
-    (old,) = [told for told in split_statements(files[0].read_text()) if " promotion " in told]
+    (old,) = [statement for statement in split_statements(files[0].read_text()) if " promotion " in statement]
     with database.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO training_run (id, use_case, as_of, reason, status, mlflow_run_id, started_at)"
@@ -182,7 +182,7 @@ def test_a_user_who_may_do_everything_makes_the_ledger_and_is_told(
 
 @pytest.fixture
 def former_home(tmp_path: Path) -> Iterator[Database]:
-    """A server of one's own whose user may do everything everywhere, as homes of before have it."""
+    """An embedded server whose user has all rights everywhere, as earlier versions made it."""
     with private_mariadb(tmp_path) as server:
         server.administer(
             *(

@@ -19,9 +19,9 @@ FAILED = Verdict("roc_auc", None, (Check("beats dummy", "failed", 0.5, 0.9, "wor
 
 @pytest.fixture
 def database(settings):
-    found = get_engine(settings)
-    apply_migrations(found)
-    return found
+    engine = get_engine(settings)
+    apply_migrations(engine)
+    return engine
 
 
 def record(database, **changes):

@@ -1,4 +1,4 @@
-"""The champion set or removed by hand in MLflow: the ledger says so, once, and never of our own changes."""
+"""A champion set or removed by hand in MLflow gets one line in the ledger; Evergreen's changes get none."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write(database: sa.Engine, version: int | None, former: int | None, action: 
 
 
 def promote(settings: Settings, version: int, former: int | None) -> ledger.Entry:
-    """Evergreen's own, all of it: line, alias, tag."""
+    """A promotion as Evergreen does it: line, alias and tag."""
     line = write(get_engine(settings), version, former)
     set_champion(settings, "toy", version, line.at)
     return line
@@ -162,29 +162,29 @@ def test_many_at_once_write_one_line(settings: Settings, database: sa.Engine, re
     promote(settings, 1, None)
     registry.set_registered_model_alias("toy", CHAMPION_ALIAS, "3")
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda _: noticed(settings), range(6)))
-    assert sorted(map(str, found)) == ["(1, 3)", *["None"] * 5]
+        lines = list(pool.map(lambda _: noticed(settings), range(6)))
+    assert sorted(map(str, lines)) == ["(1, 3)", *["None"] * 5]
     assert [line.action for line in ledger.read_entries(database, "toy")] == ["external", "promote"]
 
 
 def test_it_waits_for_a_promotion_in_progress(
     settings: Settings, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reconciler reads between the ledger's line and the alias; by its turn they agree."""
+    """The reconciler reads between the ledger's line and the alias; when it gets the lock they agree."""
     promote(settings, 1, None)
-    done: list[object] = []
+    entries: list[object] = []
     with lock_use_case(database, "toy"):
         line = write(database, 2, 1)
-        waiting = threading.Thread(target=lambda: done.append(noticed(settings)))
+        waiting = threading.Thread(target=lambda: entries.append(noticed(settings)))
         waiting.start()
         waiting.join(0.5)
-        assert not done
+        assert not entries
         set_champion(settings, "toy", 2, line.at)
     waiting.join(10)
-    assert done == [None]
-    found = read_champion(settings, "toy")
-    assert found is not None
-    assert found.version == 2
+    assert entries == [None]
+    champion = read_champion(settings, "toy")
+    assert champion is not None
+    assert champion.version == 2
     assert len(ledger.read_entries(database, "toy")) == 2
 
 

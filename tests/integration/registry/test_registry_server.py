@@ -70,10 +70,10 @@ def test_the_whole_loop_through_a_server(toy_store, toy_use_case, server, tmp_pa
 
     first = train.run_train(settings, "toy", AS_OF)
     assert first["promoted"] is True
-    found = read_champion(settings, "toy")
-    assert found is not None
-    assert (found.version, found.run_id) == (1, first["mlflow_run"])
-    assert found.promoted_at is not None
+    champion = read_champion(settings, "toy")
+    assert champion is not None
+    assert (champion.version, champion.run_id) == (1, first["mlflow_run"])
+    assert champion.promoted_at is not None
 
     second = train.run_train(settings, "toy", AS_OF + timedelta(days=1))
     assert "its hold-out model, fitted without these rows" in second["gate"]["summary"]

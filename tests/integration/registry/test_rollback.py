@@ -1,4 +1,4 @@
-"""Rollback on the real service, store and registry: how fast, what it refuses, and what a kill leaves."""
+"""Rollback with the real service, store and registry: its duration, its refusals, and after a kill."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from support.command_line import CommandLine, Done, environment
 from support.serving_world import Service, World, register_models, running
 from support.waiting import eventually
 
-# What is promised is five seconds; two cores full of servers may be slower.
+# The documentation promises five seconds; a machine that runs all these servers at once may be slower.
 GENEROUS_SECONDS = 9.0
 
 
@@ -40,13 +40,13 @@ def test_it_is_in_service_within_seconds_and_no_request_fails(line_up: World, se
     first, second = line_up.versions
     service.settle(second)
     line_up.settings.service_urls["parcel"] = service.url
-    done = roll_back_champion(line_up.settings, "parcel", actor="ann", reason="complaints")
-    assert (done.from_version, done.to_version) == (second, first)
-    assert (done.actor, done.reason) == ("ann", "complaints")
-    assert done.remark == ""
-    sys.stdout.write(f"\nin service {done.seconds} s after the alias\n")
-    assert done.seconds is not None
-    assert done.seconds < GENEROUS_SECONDS
+    report = roll_back_champion(line_up.settings, "parcel", actor="ann", reason="complaints")
+    assert (report.from_version, report.to_version) == (second, first)
+    assert (report.actor, report.reason) == ("ann", "complaints")
+    assert report.remark == ""
+    sys.stdout.write(f"\nin service {report.seconds} s after the alias\n")
+    assert report.seconds is not None
+    assert report.seconds < GENEROUS_SECONDS
     with service.client() as client:
         assert client.predict(line_up.rows(1)[0])["model_version"] == first
     began = time.monotonic()
@@ -68,13 +68,13 @@ def test_the_service_notices_a_champion_set_by_hand(line_up: World, service: Ser
 
 def test_a_service_that_is_down_is_only_a_remark(line_up: World) -> None:
     second = line_up.versions[1]
-    done = roll_back_champion(line_up.settings, "parcel")
-    assert done.seconds is None
-    assert "address is not known" in done.remark
+    report = roll_back_champion(line_up.settings, "parcel")
+    assert report.seconds is None
+    assert "address is not known" in report.remark
     line_up.settings.service_urls["parcel"] = "http://127.0.0.1:1"
-    done = roll_back_champion(line_up.settings, "parcel", to=second)
-    assert done.seconds is None
-    assert "does not answer" in done.remark
+    report = roll_back_champion(line_up.settings, "parcel", to=second)
+    assert report.seconds is None
+    assert "does not answer" in report.remark
     assert read_champion_version(line_up) == second
 
 
@@ -118,7 +118,7 @@ def test_a_model_that_no_longer_fits_or_loads_is_refused(line_up: World, tmp_pat
 
 
 class Killed(BaseException):
-    """Nothing catches it."""
+    """A kill: no handler of the code under test catches it."""
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the alias", "before the tag"])
@@ -137,12 +137,12 @@ def test_a_rollback_that_was_killed_is_finished_by_the_next(
         with pytest.raises(Killed):
             roll_back_champion(line_up.settings, "parcel", actor="ann", reason="complaints")
     assert read_champion_version(line_up) == (first if after else second)
-    done = roll_back_champion(line_up.settings, "parcel", to=first if after else None, actor="bob")
-    assert (done.to_version, done.actor) == (first, "ann")
+    report = roll_back_champion(line_up.settings, "parcel", to=first if after else None, actor="bob")
+    assert (report.to_version, report.actor) == (first, "ann")
     assert read_actions(line_up) == ["promote", "promote", "rollback"]
-    found = read_champion(line_up.settings, "parcel")
-    assert found is not None
-    assert found.promoted_at == ledger.read_entries(get_engine(line_up.settings), "parcel")[0].at
+    champion = read_champion(line_up.settings, "parcel")
+    assert champion is not None
+    assert champion.promoted_at == ledger.read_entries(get_engine(line_up.settings), "parcel")[0].at
 
 
 def test_a_promotion_that_was_cut_short_can_be_withdrawn(line_up: World) -> None:
@@ -158,8 +158,8 @@ def test_a_promotion_that_was_cut_short_can_be_withdrawn(line_up: World) -> None
         actor="gate",
         reason="killed before the alias",
     )
-    done = roll_back_champion(line_up.settings, "parcel", to=first)
-    assert (done.from_version, done.to_version) == (second, first)
+    report = roll_back_champion(line_up.settings, "parcel", to=first)
+    assert (report.from_version, report.to_version) == (second, first)
     assert read_champion_version(line_up) == first
     line = champion_history.find_last_change(get_engine(line_up.settings), "parcel")
     assert line is not None
@@ -169,8 +169,8 @@ def test_a_promotion_that_was_cut_short_can_be_withdrawn(line_up: World) -> None
 def test_a_removed_champion_comes_back(line_up: World) -> None:
     client = MlflowClient(line_up.settings.mlflow_tracking_uri, line_up.settings.mlflow_tracking_uri)
     client.delete_registered_model_alias("parcel", CHAMPION_ALIAS)
-    done = roll_back_champion(line_up.settings, "parcel")
-    assert (done.from_version, done.to_version) == (None, line_up.versions[1])
+    report = roll_back_champion(line_up.settings, "parcel")
+    assert (report.from_version, report.to_version) == (None, line_up.versions[1])
     assert read_actions(line_up) == ["promote", "promote", "external", "rollback"]
 
 
@@ -188,20 +188,20 @@ def test_the_commands_tell_it_to_people_and_to_scripts(line_up: World, typed: Ca
     first, second = line_up.versions
     line_up.settings.home.mkdir(exist_ok=True)
     promoted = ledger.read_entries(get_engine(line_up.settings), "parcel")[0]
-    done = typed("rollback", "parcel", "--reason", "complaints")
-    assert done.returncode == 0, done.stderr
-    assert f"v{first} is parcel's champion instead of v{second}" in done.stdout
+    command = typed("rollback", "parcel", "--reason", "complaints")
+    assert command.returncode == 0, command.stderr
+    assert f"v{first} is parcel's champion instead of v{second}" in command.stdout
     again = typed("rollback", "parcel")
     assert again.returncode == NoChampion.exit_code
     assert "no former champion" in again.stderr
-    shown = typed("ledger", "parcel", "--limit", "2")
-    assert shown.returncode == 0, shown.stderr
-    header, newest, older = shown.stdout.splitlines()
+    listing = typed("ledger", "parcel", "--limit", "2")
+    assert listing.returncode == 0, listing.stderr
+    header, newest, older = listing.stdout.splitlines()
     assert header.split() == ["time", "(UTC)", "actor", "action", "from", "to", "reason"]
     for word in ("rollback", f"v{second}", f"v{first}", "complaints", "@"):
         assert word in newest
     assert "gate" in older
-    assert "Warning" not in shown.stdout
+    assert "Warning" not in listing.stdout
     facts = json.loads(typed("ledger", "parcel", "--json").stdout)
     assert facts["protected"] is True
     assert facts["warnings"] == []
@@ -228,9 +228,9 @@ def test_the_command_tells_how_long_it_took_until_the_service_answered(
     assert 0 <= facts["seconds"] <= round(whole, 1)
     assert facts["seconds"] < GENEROUS_SECONDS
     printed = typed("rollback", "parcel", "--to", str(second), **url).stdout
-    told = re.search(r"the service answered with it ([0-9.]+) s after the alias began to change", printed)
-    assert told is not None, printed
-    assert float(told[1]) < GENEROUS_SECONDS
+    match = re.search(r"the service answered with it ([0-9.]+) s after the alias began to change", printed)
+    assert match is not None, printed
+    assert float(match[1]) < GENEROUS_SECONDS
     sys.stdout.write(
         f"\nin service {facts['seconds']} s after the alias began to change, and back: {printed}"
     )

@@ -25,7 +25,7 @@ from support.serving_world import World, register_models
 
 
 class Killed(BaseException):
-    """Nothing catches it."""
+    """A kill: no handler of the code under test catches it."""
 
 
 def withdraw(made: World, version: int) -> Withdrawal:

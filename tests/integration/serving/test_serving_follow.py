@@ -21,7 +21,7 @@ from evergreen.registry.models import register_model_version
 from evergreen.registry.succession.aliases import set_champion
 from evergreen.registry.succession.erasure import delete_model_and_runs
 from evergreen.registry.versions import read_version
-from evergreen.stack.overview import build_overview, is_use_case_healthy
+from evergreen.stack.overview import build_overview
 from evergreen.stack.restart import require_model_after_restart
 from evergreen.store.connection.database import get_engine
 from evergreen.usecase import UseCase
@@ -85,8 +85,12 @@ def edit(made: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     sys.modules.pop("evergreen_usecases_parcel", None)
 
 
+def read_overview(made: World) -> dict[str, Any]:
+    return build_overview(made.settings, made.use_case).to_json()
+
+
 def standing(made: World, declared: UseCase) -> dict[str, Any]:
-    found: dict[str, Any] = build_overview(made.settings, declared)["standing"]
+    found: dict[str, Any] = build_overview(made.settings, declared).to_json()["standing"]
     return found
 
 
@@ -94,9 +98,10 @@ def test_a_service_names_the_declaration_that_it_holds(made: World, service: Ser
     service.settle(promoted)
     with service.client() as client:
         assert client.metadata()["declaration"] == compute_serving_digest(made.use_case)
-    facts = build_overview(made.settings, made.use_case)
+    overview = build_overview(made.settings, made.use_case)
+    facts = overview.to_json()
     assert facts["standing"]["summary"] == f"serves v{promoted}"
-    assert is_use_case_healthy(facts)
+    assert overview.is_healthy
 
 
 def test_a_widened_maximum_makes_the_service_lag_and_deploy_blames_nobody_else(
@@ -105,12 +110,13 @@ def test_a_widened_maximum_makes_the_service_lag_and_deploy_blames_nobody_else(
     service.settle(promoted)
     wider = edit(MAXIMUM, MAXIMUM.replace("50", "500"))
     now = shorten_digest(compute_serving_digest(wider))
-    facts = build_overview(made.settings, wider)
+    overview = build_overview(made.settings, wider)
+    facts = overview.to_json()
     held = shorten_digest(compute_serving_digest(made.use_case))
     assert facts["standing"]["summary"] == (
         f"serves v{promoted}; holds an older declaration ({held}, now {now}): evergreen restart parcel"
     )
-    assert not is_use_case_healthy(facts)
+    assert not overview.is_healthy
     with pytest.raises(ServingError, match="holds an older declaration") as caught:
         deploy.run_deploy(made.settings, "parcel")
     assert "evergreen restart parcel" in caught.value.hint
@@ -163,19 +169,20 @@ def test_a_champion_that_was_removed_by_hand_is_told_with_the_way_back(
     uri = made.settings.mlflow_tracking_uri
     client = MlflowClient(uri, uri)
     client.delete_registered_model_alias("parcel", CHAMPION_ALIAS)
-    facts = build_overview(made.settings, made.use_case)
+    overview = build_overview(made.settings, made.use_case)
+    facts = overview.to_json()
     assert facts["champion"]["reason"].startswith(f"nobody is champion in MLflow any more (v{promoted} was")
     assert facts["champion"]["remedy"] == "evergreen rollback parcel"
     assert facts["standing"]["serves"] == promoted
-    assert not is_use_case_healthy(facts)
+    assert not overview.is_healthy
     with pytest.raises(NoChampion, match=f"answers with v{promoted}") as caught:
         require_model_after_restart(made.settings, made.use_case, service.url)
     assert "evergreen rollback parcel" in caught.value.hint
     # Whoever noticed it, the way back is the same.
-    eventually(lambda: build_overview(made.settings, made.use_case)["champion"]["noticed_at"] is not None)
-    assert build_overview(made.settings, made.use_case)["champion"]["last_version"] == promoted
+    eventually(lambda: read_overview(made)["champion"]["noticed_at"] is not None)
+    assert read_overview(made)["champion"]["last_version"] == promoted
     assert roll_back_champion(made.settings, "parcel").to_version == promoted
-    assert is_use_case_healthy(build_overview(made.settings, made.use_case))
+    assert build_overview(made.settings, made.use_case).is_healthy
 
 
 def test_a_champion_whose_version_was_deleted_leads_to_a_training(
@@ -184,7 +191,7 @@ def test_a_champion_whose_version_was_deleted_leads_to_a_training(
     uri = made.settings.mlflow_tracking_uri
     client = MlflowClient(uri, uri)
     client.delete_model_version("parcel", str(expendable))
-    champion = build_overview(made.settings, made.use_case)["champion"]
+    champion = read_overview(made)["champion"]
     assert "which was deleted there" in champion["reason"]
     assert champion["remedy"] == "evergreen train parcel"
     with pytest.raises(
@@ -193,4 +200,4 @@ def test_a_champion_whose_version_was_deleted_leads_to_a_training(
         roll_back_champion(made.settings, "parcel")
     assert "evergreen train parcel" in caught.value.hint
     client.delete_registered_model("parcel")
-    assert build_overview(made.settings, made.use_case)["champion"]["remedy"] == "evergreen train parcel"
+    assert read_overview(made)["champion"]["remedy"] == "evergreen train parcel"

@@ -22,9 +22,10 @@ import pytest
 from evergreen.errors import ChildFailed, MissingProgram, PortInUse, StackError, StackNotRunning
 from evergreen.stack import lifecycle
 from evergreen.stack.processes import process_table, warden
+from evergreen.stack.processes.home import is_stack_alive
 from evergreen.stack.processes.requests import has_request
-from evergreen.stack.processes.stack_state import is_stack_alive
 from evergreen.stack.restart import restart_process
+from evergreen.stack.status import ProcessStatus, StackStatus, read_stack_status
 from support.waiting import eventually
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -49,16 +50,18 @@ def faults(home: Path, **what: object) -> None:
     (home / "faults.json").write_text(json.dumps(what))
 
 
-def up(home: Path) -> dict[str, Any]:
+def up(home: Path) -> StackStatus:
     return lifecycle.start_stack(home, plan=PLAN)
 
 
-def process(home: Path, name: str) -> dict[str, Any]:
-    return next(p for p in lifecycle.read_stack_status(home)["processes"] if p["name"] == name)
+def process(home: Path, name: str) -> ProcessStatus:
+    return next(p for p in read_stack_status(home).processes if p.name == name)
 
 
 def pid_of(home: Path, name: str) -> int:
-    return int(process(home, name)["pid"])
+    pid = process(home, name).pid
+    assert pid is not None
+    return pid
 
 
 def answers(url: str) -> bool:
@@ -72,32 +75,32 @@ def answers(url: str) -> bool:
 def test_up_starts_in_order_and_down_leaves_nothing(home: Path) -> None:
     said: list[str] = []
     status = lifecycle.start_stack(home, plan=PLAN, progress=said.append)
-    assert status["state"] == "running"
-    assert {p["name"]: p["state"] for p in status["processes"]} == {
+    assert status.state == "running"
+    assert {p.name: p.state for p in status.processes} == {
         "database": "ready",
         "tables": "done",
         "web": "ready",
     }
-    assert all(answers(url) for url in status["urls"].values())
-    assert status["memory_mb"] > 5
+    assert all(answers(url) for url in status.urls.values())
+    assert status.memory_mb > 5
     assert any("ready: database, tables; starting: web" in line for line in said)
     assert "made the tables" in (home / "logs" / "tables.log").read_text()
     assert lifecycle.stop_stack(home)
-    after = lifecycle.read_stack_status(home)
-    assert after["state"] == "stopped"
-    assert not any(answers(url) for url in status["urls"].values())
+    after = read_stack_status(home)
+    assert after.state == "stopped"
+    assert not any(answers(url) for url in status.urls.values())
     assert not lifecycle.stop_stack(home)
-    json.dumps(after)
+    json.dumps(after.to_json())
 
 
 def test_up_while_up_changes_nothing(home: Path) -> None:
     first = up(home)
-    assert up(home)["supervisor_pid"] == first["supervisor_pid"]
-    assert pid_of(home, "web") == next(p["pid"] for p in first["processes"] if p["name"] == "web")
+    assert up(home).supervisor_pid == first.supervisor_pid
+    assert pid_of(home, "web") == next(p.pid for p in first.processes if p.name == "web")
 
 
 def _up_elsewhere(home: Path, results: Any) -> None:
-    results.put(lifecycle.start_stack(home, plan=PLAN)["supervisor_pid"])
+    results.put(lifecycle.start_stack(home, plan=PLAN).supervisor_pid)
 
 
 def test_two_at_once_start_one_stack(home: Path) -> None:
@@ -115,13 +118,13 @@ def test_two_at_once_start_one_stack(home: Path) -> None:
 
 def test_a_killed_server_comes_back_on_its_port_and_its_escaped_child_is_gone(home: Path) -> None:
     faults(home, escape=True)
-    url = up(home)["urls"]["web"]
+    url = up(home).urls["web"]
     stack = process_table.compute_stack_id(home)
     old = {pid for pid, name in process_table.find_stack_processes(stack).items() if name == "web"}
     assert len(old) == 2
     os.kill(pid_of(home, "web"), signal.SIGKILL)
-    eventually(lambda: process(home, "web")["restarts"] == 1 and process(home, "web")["state"] == "ready")
-    assert process(home, "web")["last_exit"] == "killed by SIGKILL"
+    eventually(lambda: process(home, "web").restarts == 1 and process(home, "web").state == "ready")
+    assert process(home, "web").last_exit == "killed by SIGKILL"
     assert answers(url)
     assert not old & set(process_table.find_stack_processes(stack))
 
@@ -129,8 +132,8 @@ def test_a_killed_server_comes_back_on_its_port_and_its_escaped_child_is_gone(ho
 @pytest.mark.parametrize("victims", ["supervisor", "warden", "both"])
 def test_killing_what_watches_leaves_nothing_and_up_recovers(home: Path, victims: str) -> None:
     faults(home, escape=victims != "both")  # after both, an escaped process is found by the next up or down
-    ports = {p["name"]: p["port"] for p in up(home)["processes"]}
-    supervisor = lifecycle.read_stack_status(home)["supervisor_pid"]
+    ports = {p.name: p.port for p in up(home).processes}
+    supervisor = read_stack_status(home).supervisor_pid
     guard = warden.read_process_tree()[supervisor][0]
     for pid in {"supervisor": [supervisor], "warden": [guard], "both": [guard, supervisor]}[victims]:
         os.kill(pid, signal.SIGKILL)
@@ -141,21 +144,21 @@ def test_killing_what_watches_leaves_nothing_and_up_recovers(home: Path, victims
         ),
         60.0,
     )
-    assert lifecycle.read_stack_status(home)["state"] == ("stopped" if victims == "warden" else "killed")
+    assert read_stack_status(home).state == ("stopped" if victims == "warden" else "killed")
     again = up(home)
-    assert again["state"] == "running"
-    assert {p["name"]: p["port"] for p in again["processes"]} == ports
+    assert again.state == "running"
+    assert {p.name: p.port for p in again.processes} == ports
 
 
 def test_up_right_after_a_kill_waits_for_the_sweep_and_starts_anew(home: Path) -> None:
     faults(home, escape=True)
-    supervisor = up(home)["supervisor_pid"]
+    supervisor = up(home).supervisor_pid
     os.kill(supervisor, signal.SIGKILL)
     eventually(lambda: supervisor not in warden.read_process_tree())
-    assert lifecycle.read_stack_status(home)["state"] == "killed"
+    assert read_stack_status(home).state == "killed"
     again = up(home)
-    assert again["supervisor_pid"] not in (None, supervisor)
-    assert all(answers(p["url"]) for p in again["processes"] if p["url"])
+    assert again.supervisor_pid not in (None, supervisor)
+    assert all(answers(p.url) for p in again.processes if p.url)
 
 
 def test_up_ends_what_a_hard_kill_left_behind(home: Path) -> None:
@@ -177,8 +180,8 @@ def test_a_taken_port_is_replaced_by_a_free_one_and_shown(home: Path) -> None:
         port = taken.getsockname()[1]
         faults(home, ports={"database": port, "web": port})
         status = up(home)
-        assert str(port) not in "".join(status["urls"].values())
-        assert all(answers(url) for url in status["urls"].values())
+        assert str(port) not in "".join(status.urls.values())
+        assert all(answers(url) for url in status.urls.values())
 
 
 def test_a_port_that_must_be_this_one_and_is_taken_is_told_as_such(home: Path) -> None:
@@ -192,7 +195,7 @@ def test_a_port_that_must_be_this_one_and_is_taken_is_told_as_such(home: Path) -
     assert "run evergreen up again" in caught.value.hint
     assert process_table.find_stack_processes(process_table.compute_stack_id(home)) == {}
     faults(home)
-    assert up(home)["state"] == "running"
+    assert up(home).state == "running"
 
 
 def test_up_makes_the_home_private(home: Path) -> None:
@@ -209,10 +212,10 @@ def test_a_server_that_does_not_come_up_is_one_error_with_its_log(home: Path) ->
     assert "web did not come up: exit code 1" in caught.value.message
     assert "no room at the inn" in caught.value.message
     assert str(home / "logs" / "web.log") in caught.value.message
-    assert lifecycle.read_stack_status(home)["state"] == "failed"
+    assert read_stack_status(home).state == "failed"
     assert process_table.find_stack_processes(process_table.compute_stack_id(home)) == {}
     faults(home)
-    assert up(home)["state"] == "running"
+    assert up(home).state == "running"
 
 
 def test_a_missing_program_is_told_as_such(home: Path) -> None:
@@ -226,12 +229,12 @@ def test_a_missing_program_is_told_as_such(home: Path) -> None:
 def test_a_service_appears_while_the_stack_runs_and_its_failure_spoils_nothing(home: Path) -> None:
     up(home)
     faults(home, services=["service-good", "service-bad"], fail=["service-bad"])
-    names = lambda: {p["name"] for p in lifecycle.read_stack_status(home)["processes"]}  # noqa: E731
+    names = lambda: {p.name for p in read_stack_status(home).processes}  # noqa: E731
     eventually(lambda: {"service-good", "service-bad"} <= names())
-    eventually(lambda: process(home, "service-good")["state"] == "ready")
-    eventually(lambda: process(home, "service-bad")["restarts"] >= 2)
-    assert process(home, "service-bad")["state"] in ("back-off", "starting")
-    assert lifecycle.read_stack_status(home)["state"] == "running"
+    eventually(lambda: process(home, "service-good").state == "ready")
+    eventually(lambda: process(home, "service-bad").restarts >= 2)
+    assert process(home, "service-bad").state in ("back-off", "starting")
+    assert read_stack_status(home).state == "running"
 
 
 def test_the_foreground_ends_with_sigterm_and_with_sigkill(home: Path) -> None:
@@ -241,7 +244,7 @@ def test_the_foreground_ends_with_sigterm_and_with_sigkill(home: Path) -> None:
     )
     for number, expected in ((signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)):
         foreground = subprocess.Popen([sys.executable, "-c", code])
-        eventually(lambda: lifecycle.read_stack_status(home)["state"] == "running")
+        eventually(lambda: read_stack_status(home).state == "running")
         with pytest.raises(StackError, match="up already"):
             lifecycle.run_stack_in_foreground(home, plan=PLAN)
         foreground.send_signal(number)
@@ -257,12 +260,12 @@ def test_the_foreground_ends_with_sigterm_and_with_sigkill(home: Path) -> None:
 def test_the_foreground_tells_how_far_it_is_and_once_that_everything_is_up(home: Path) -> None:
     said: list[str] = []
 
-    def ready(status: dict[str, Any]) -> None:
+    def ready(status: StackStatus) -> None:
         said.append("READY")
-        assert status["state"] == "running"
-        assert all(answers(url) for url in status["urls"].values())
+        assert status.state == "running"
+        assert all(answers(url) for url in status.urls.values())
         os.kill(pid_of(home, "web"), signal.SIGKILL)
-        eventually(lambda: process(home, "web")["restarts"] == 1)
+        eventually(lambda: process(home, "web").restarts == 1)
 
     def progress(text: str) -> None:
         said.append(text)
@@ -295,16 +298,16 @@ def test_a_restart_that_was_asked_for_gives_one_server_a_new_process_and_touches
     said: list[str] = []
     restarted = restart_process(home, "web", progress=said.append)
     after = process(home, "web")
-    assert restarted["pid"] == after["pid"] != before["web"]
-    assert answers(after["url"])
-    assert (after["state"], after["restarts"], after["last_exit"]) == ("ready", 0, "killed by SIGTERM")
+    assert restarted.pid == after.pid != before["web"]
+    assert answers(after.url)
+    assert (after.state, after.restarts, after.last_exit) == ("ready", 0, "killed by SIGTERM")
     assert pid_of(home, "database") == before["database"]
     assert said[-1] == "web: ready"
-    assert lifecycle.read_stack_status(home)["state"] == "running"
+    assert read_stack_status(home).state == "running"
 
 
 def _restart_elsewhere(home: Path, results: Any) -> None:
-    results.put(restart_process(home, "web")["pid"])
+    results.put(restart_process(home, "web").pid)
 
 
 def test_restarts_at_the_same_time_all_get_a_process_that_was_started_after_they_asked(home: Path) -> None:
@@ -320,23 +323,23 @@ def test_restarts_at_the_same_time_all_get_a_process_that_was_started_after_they
         caller.join()
     assert before not in pids
     assert pid_of(home, "web") in pids
-    assert process(home, "web")["restarts"] == 0
+    assert process(home, "web").restarts == 0
 
 
 def test_a_restart_ends_a_back_off_and_says_why_a_server_does_not_come_up(home: Path) -> None:
     faults(home, services=["service-bad"], fail=["service-bad"])
     up(home)
-    eventually(lambda: process(home, "service-bad")["restarts"] >= 1)
+    eventually(lambda: process(home, "service-bad").restarts >= 1)
     with pytest.raises(ChildFailed, match="no room at the inn") as caught:
         restart_process(home, "service-bad")
     assert "service-bad does not come up again (back-off: exit code 1" in caught.value.message
-    assert lifecycle.read_stack_status(home)["state"] == "running"
+    assert read_stack_status(home).state == "running"
 
 
 def test_a_restart_of_a_stack_that_is_killed_meanwhile_ends_in_words(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pid = up(home)["supervisor_pid"]
+    pid = up(home).supervisor_pid
     os.kill(pid, signal.SIGSTOP)  # it takes no request any more
     monkeypatch.setattr("evergreen.stack.restart.TAKE_REQUEST_SECONDS", 0.5)
     with pytest.raises(StackError, match="takes no requests"):

@@ -45,7 +45,7 @@ NURSERY = """
     import json, os, sys
     from datetime import datetime
     from pathlib import Path
-    import catboost, matplotlib.pyplot, mlflow.catboost, optuna, pandas, scipy.sparse, sklearn.pipeline
+    import catboost, mlflow.catboost, optuna, pandas, scipy.sparse, sklearn.pipeline
     from evergreen.ingest import provenance
     from evergreen.loop import train
     from evergreen.registry import models
@@ -113,7 +113,7 @@ def ledger_is_written(settings: Settings) -> bool:
 def moments(dice: random.Random) -> dict[str, Moment]:
     """Two in the search, two in evaluate, one in register and one in promote; the dice choose which."""
     files = [
-        "toy/*/artifacts/plots/*.png",
+        "toy/*/artifacts/plots/*.svg",
         "toy/*/artifacts/evaluation.json",
         "toy/models/*/artifacts/model.cb",
     ]

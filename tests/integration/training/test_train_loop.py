@@ -71,9 +71,9 @@ def test_a_first_training_makes_a_champion_with_everything_that_belongs_to_it(
     assert outcome["digest"].startswith(dataset.dataset.digest)
     files = {item.path for item in client.list_artifacts(found.run_id, "plots")}
     drawn = ("calibration", "curves", "holdout", "importance", "learning", "training")
-    assert files == {f"plots/{name}.png" for name in drawn}
+    assert files == {f"plots/{name}.svg" for name in drawn}
     search = {item.path for item in client.list_artifacts(found.run_id, "search")}
-    assert search == {"search/history.png", "search/parameters.png", "search/trials.json"}
+    assert search == {"search/history.svg", "search/parameters.svg", "search/trials.json"}
     assert "model_card.html" in {item.path for item in client.list_artifacts(found.run_id)}
     version = client.get_model_version("toy", "1")
     model = client.get_logged_model(version.source.removeprefix("models:/"))

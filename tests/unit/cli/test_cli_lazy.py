@@ -69,6 +69,18 @@ def test_help_loads_nothing_heavy(command: str, tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "HEAVY []"
 
 
+def test_what_starts_supervises_and_ends_the_stack_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "import evergreen.stack.lifecycle, evergreen.stack.processes.supervisor\n"
+        "import evergreen.stack.servers.server_list\n"
+        "heavy = {'pandas', 'numpy', 'pyarrow', 'mlflow', 'catboost', 'airflow', 'bentoml', 'sqlalchemy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_status_and_down_of_a_stack_that_is_down_load_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import atexit, sys\n"

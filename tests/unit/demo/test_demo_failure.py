@@ -87,7 +87,7 @@ def test_a_retraining_that_leaves_the_old_champion_ends_so_too(
     first = Champion(1, "run", NOW)
     monkeypatch.setattr(TourContext, "champion", lambda *_: first)
     with pytest.raises(StageNotVerified, match="a new champion that passed the gate") as caught:
-        plot._retrain(made, first, asked=NOW)
+        plot._retrain(made, first, as_of=NOW)
     assert ending(caught.value)[1:] == [
         f"v2 {REJECTED}",
         "Hint: explained by: evergreen gate explain credit_score 2",
@@ -123,7 +123,7 @@ def test_a_false_alarm_says_what_the_monitor_saw(settings: Settings) -> None:
 def test_a_failed_training_is_repeated_as_of_its_moment(settings: Settings) -> None:
     made = guide(settings, FakeAirflow(failure="credit_score__train failed in run r1", task="tune: 3 rows"))
     with pytest.raises(OrchestratorError) as caught:
-        plot._retrain(made, Champion(1, "run", NOW), asked=NOW)
+        plot._retrain(made, Champion(1, "run", NOW), as_of=NOW)
     assert ending(caught.value)[1:3] == [
         "tune: 3 rows",
         f"Hint: explained by: evergreen run train credit_score --as-of {NOW.isoformat()}",

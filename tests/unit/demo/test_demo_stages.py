@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from evergreen.demo.report import write_report
 from evergreen.demo.stages import Tour
-from evergreen.demo.tour import write_report
 from evergreen.errors import StageNotVerified
 
 

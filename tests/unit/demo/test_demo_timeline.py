@@ -22,10 +22,10 @@ NOW = datetime(2026, 11, 29, 19, 5, 30, 123, tzinfo=UTC)
 
 def test_every_moment_is_counted_back_from_now() -> None:
     timeline = Timeline.until(NOW)
-    assert timeline.words == (
+    assert timeline.description == (
         "simulates 2025-02-01 to 2026-11-29 (UTC); recession from 2026-07-26, 126 days before now"
     )
-    assert timeline.begins < timeline.first_training < timeline.turns < timeline.now
+    assert timeline.begins < timeline.first_training < timeline.recession_from < timeline.now
     assert timeline.now == NOW.replace(microsecond=0)
 
 
@@ -42,13 +42,13 @@ def test_what_decides_lies_days_away_from_the_edge_of_a_window() -> None:
     assert window is not None
     count = periods_before(timeline.begins, timeline.now)
     times = [compute_period_start(timeline.begins, number) for number in range(count)]
-    assert timeline.turns in times
+    assert timeline.recession_from in times
     for as_of, recessive in ((timeline.first_training, 0), (timeline.now, 4)):
         for late in (timedelta(days=-5), timedelta(0), timedelta(days=5)):
             moment = as_of + late
             labelled = [t for t in times if moment - window < t <= moment - delay]
             assert len(labelled) == 5
-            assert sum(t >= timeline.turns for t in labelled) == recessive
+            assert sum(t >= timeline.recession_from for t in labelled) == recessive
     assert timedelta(days=5, hours=20) < (timeline.now - timeline.begins) % PERIOD
 
 
@@ -66,7 +66,7 @@ def test_the_tour_says_its_days_first_and_the_report_holds_them(
     monkeypatch.setattr(tours.lifecycle, "start_stack", refuse)
     with pytest.raises(StackError) as caught:
         tours.run_demo(tmp_path, "credit_score", "", console=console, now=NOW)
-    assert said == [f"credit_score {Timeline.until(NOW).words}\n"]
+    assert said == [f"credit_score {Timeline.until(NOW).description}\n"]
     report = json.loads((tmp_path / "demo.json").read_text())
     assert report["verified"] is False
     assert report["simulated"] == {

@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from evergreen.errors import SourceError
 from evergreen.ingest.future_rows import compute_known_from, describe_future, refuse_only_future_rows
+from evergreen.ingest.input_notes import InputNote, RunInputs
 from evergreen.usecase import UseCase
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 
 
-def entry(rows: int, held_back: int, known_from: str = "") -> dict[str, Any]:
-    return {"rows": rows, "held_back": held_back, **({"known_from": known_from} if known_from else {})}
+def note(rows: int, held_back: int, known_from: str = "") -> InputNote:
+    moment = datetime.fromisoformat(known_from) if known_from else None
+    return InputNote("rows.csv", rows=rows, held_back=held_back, known_from=moment)
+
+
+def inputs(**parts: InputNote) -> RunInputs:
+    return RunInputs({part: (each,) for part, each in parts.items()})
 
 
 def test_all_rows_of_the_future_are_told_with_an_as_of_that_loads_them() -> None:
-    late = [entry(120, 120, "2026-07-01T00:00:00+00:00")]
-    said = describe_future({"facts": late, "label": late}, AS_OF, now=AS_OF + timedelta(days=90))
+    late = note(120, 120, "2026-07-01T00:00:00+00:00")
+    said = describe_future(inputs(facts=late, label=late), AS_OF, now=AS_OF + timedelta(days=90))
     assert said == (
         "all 120 rows lie after as_of 2026-06-01 00:00 UTC: nothing to load; the earliest is known from"
         " 2026-07-01 00:00 UTC on; give --as-of after it, such as 2026-07-01T00:00:01"
@@ -31,16 +36,16 @@ def test_all_rows_of_the_future_are_told_with_an_as_of_that_loads_them() -> None
 
 
 def test_no_as_of_is_advised_that_would_be_refused() -> None:
-    late = [entry(120, 120, "2031-01-01T00:00:00+00:00")]
-    said = describe_future({"facts": late}, AS_OF, now=AS_OF)
+    late = note(120, 120, "2031-01-01T00:00:00+00:00")
+    said = describe_future(inputs(facts=late), AS_OF, now=AS_OF)
     assert "--as-of" not in said
     assert "evergreen new without --time" in said
 
 
 def test_a_part_of_the_future_is_named_and_a_few_rows_of_it_are_not() -> None:
-    late, known = [entry(5, 5, "2026-07-01T00:00:00+00:00")], [entry(5, 4, "2026-07-01T00:00:00+00:00")]
-    assert "all 5 rows of label lie" in describe_future({"facts": known, "label": late}, AS_OF)
-    assert describe_future({"facts": known, "label": [entry(0, 0)]}, AS_OF) == ""
+    late, known = note(5, 5, "2026-07-01T00:00:00+00:00"), note(5, 4, "2026-07-01T00:00:00+00:00")
+    assert "all 5 rows of label lie" in describe_future(inputs(facts=known, label=late), AS_OF)
+    assert describe_future(inputs(facts=known, label=note(0, 0)), AS_OF) == ""
 
 
 def tables(*months: str) -> Iterator[pa.Table]:

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evergreen.errors import TrainingError
@@ -137,8 +137,6 @@ def test_perfect_groups_have_no_ratio_of_errors(toy_use_case):
     assert found["ratio"]["mae"] is None
 
 
-# A MetricFrame takes 30 ms whatever its size.
-@settings(max_examples=25)
 @example(seed=27, moods=1, rows=1)
 @given(st.integers(0, 50), st.integers(1, 4), st.integers(1, 150))
 def test_groups_add_up_to_all_rows(toy_use_case, seed, moods, rows):

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from evergreen.monitoring.governor import apply_retrain_policy
-from evergreen.store.records.drift_report import DriftReport
+from evergreen.monitoring.documents import DriftReport
+from evergreen.monitoring.governor import Decision, apply_retrain_policy
 from evergreen.usecase import RetrainPolicy
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
@@ -11,49 +11,47 @@ FOUND = "12 of 27 features drifted (largest PSI 1.31 in annual_income)"
 
 
 def report(drifted, reason=FOUND):
-    return DriftReport("id", "toy", NOW, 2, NOW, NOW, 900, drifted, {"reason": reason, "features": []})
+    return DriftReport("id", "toy", NOW, 2, NOW, NOW, 900, drifted, reason)
 
 
 def test_drift_is_a_reason_to_retrain():
-    assert apply_retrain_policy(RetrainPolicy(), report(True), NOW) == (True, f"yes, because {FOUND}")
+    assert apply_retrain_policy(RetrainPolicy(), report(True), NOW) == Decision(True, f"yes, because {FOUND}")
 
 
 def test_no_drift_is_not():
     quiet = "0 of 27 features drifted (largest PSI 0.03 in age)"
-    assert apply_retrain_policy(RetrainPolicy(), report(False, quiet), NOW) == (False, f"no, because {quiet}")
+    decision = apply_retrain_policy(RetrainPolicy(), report(False, quiet), NOW)
+    assert decision == Decision(False, f"no, because {quiet}")
 
 
 def test_no_verdict_is_not_either():
-    retrain, reason = apply_retrain_policy(
-        RetrainPolicy(), report(None, "no verdict: 120 of 500 predictions"), NOW
-    )
-    assert retrain is False
-    assert reason == "no, because there is no verdict: 120 of 500 predictions"
+    decision = apply_retrain_policy(RetrainPolicy(), report(None, "no verdict: 120 of 500 predictions"), NOW)
+    assert decision.retrain is False
+    assert decision.reason == "no, because there is no verdict: 120 of 500 predictions"
 
 
 def test_a_use_case_may_not_want_to_retrain_on_drift():
-    retrain, reason = apply_retrain_policy(RetrainPolicy(on_drift=False), report(True), NOW)
-    assert retrain is False
-    assert "does not retrain on drift, although 12 of 27" in reason
+    decision = apply_retrain_policy(RetrainPolicy(on_drift=False), report(True), NOW)
+    assert decision.retrain is False
+    assert "does not retrain on drift, although 12 of 27" in decision.reason
 
 
 @pytest.mark.parametrize("who", ["promoted_at", "last_retrain"])
 def test_the_cooldown_leaves_a_fresh_champion_and_a_fresh_decision_alone(who):
     policy = RetrainPolicy(cooldown=timedelta(days=1))
-    retrain, reason = apply_retrain_policy(policy, report(True), NOW, **{who: NOW - timedelta(hours=3)})
-    assert retrain is False
-    assert "3 h ago and the cooldown is 1 d, although 12 of 27" in reason
-    assert apply_retrain_policy(policy, report(True), NOW, **{who: NOW - timedelta(days=1)})[0] is True
+    decision = apply_retrain_policy(policy, report(True), NOW, **{who: NOW - timedelta(hours=3)})
+    assert decision.retrain is False
+    assert "3 h ago and the cooldown is 1 d, although 12 of 27" in decision.reason
+    assert apply_retrain_policy(policy, report(True), NOW, **{who: NOW - timedelta(days=1)}).retrain is True
 
 
 def test_without_a_cooldown_nothing_is_too_fresh():
-    assert (
-        apply_retrain_policy(RetrainPolicy(), report(True), NOW, promoted_at=NOW, last_retrain=NOW)[0] is True
-    )
+    decision = apply_retrain_policy(RetrainPolicy(), report(True), NOW, promoted_at=NOW, last_retrain=NOW)
+    assert decision.retrain is True
 
 
 def test_a_moment_before_the_champion_is_told_as_such():
     promoted = NOW + timedelta(hours=3)
-    retrain, reason = apply_retrain_policy(RetrainPolicy(), report(True), NOW, promoted_at=promoted)
-    assert retrain is False
-    assert reason == f"no, because champion v2 was promoted after that moment, although {FOUND}"
+    decision = apply_retrain_policy(RetrainPolicy(), report(True), NOW, promoted_at=promoted)
+    assert decision.retrain is False
+    assert decision.reason == f"no, because champion v2 was promoted after that moment, although {FOUND}"

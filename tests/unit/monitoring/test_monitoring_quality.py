@@ -24,31 +24,31 @@ NOTHING = outcomes([], [])
 def test_with_labels_the_labelled_ones_are_judged(toy_use_case):
     labelled = outcomes(["no", "no", "yes"], ["no", "yes", "yes"])
     found = compute_quality(toy_use_case, said(3, 1), labelled, REFERENCE)
-    assert (found["predictions"], found["labelled"]) == (4, 3)
-    assert found["accuracy"] == pytest.approx(2 / 3)
-    assert found["reason"] == "accuracy 0.6667 on 3 labelled predictions"
-    assert found["prediction_psi"] is None  # four rows tell nothing of a distribution
+    assert (found.predictions, found.labelled) == (4, 3)
+    assert found.metrics["accuracy"] == pytest.approx(2 / 3)
+    assert found.reason == "accuracy 0.6667 on 3 labelled predictions"
+    assert found.prediction_psi is None  # four rows tell nothing of a distribution
 
 
 def test_without_labels_the_answers_are_compared_with_the_hold_outs(toy_use_case):
     same = compute_quality(toy_use_case, said(140, 60), NOTHING, REFERENCE)
-    assert same["accuracy"] is None
-    assert same["prediction_psi"] < 0.05
+    assert same.metrics["accuracy"] is None
+    assert same.prediction_psi < 0.05
     moved = compute_quality(toy_use_case, said(20, 180), NOTHING, REFERENCE)
-    assert moved["prediction_psi"] > 0.25
-    assert moved["answers"] == {"no": 0.1, "yes": 0.9}
-    assert moved["reason"].startswith("no outcome was learned lately; PSI of the answers ")
+    assert moved.prediction_psi > 0.25
+    assert moved.answers == {"no": 0.1, "yes": 0.9}
+    assert moved.reason.startswith("no outcome was learned lately; PSI of the answers ")
 
 
 def test_nothing_logged_is_no_verdict(toy_use_case):
     found = compute_quality(toy_use_case, said(0, 0), NOTHING, REFERENCE)
-    assert found["reason"] == "no verdict: no outcome was learned lately, and 0 answers are few"
+    assert found.reason == "no verdict: no outcome was learned lately, and 0 answers are few"
 
 
 def test_regression_is_judged_by_its_errors(toy_use_case):
     number = replace(toy_use_case, label=replace(toy_use_case.label, classes=()))
     labelled = pd.DataFrame({"prediction": [1.0, 2.0], "actual": [2.0, 4.0]})
     found = compute_quality(number, np.array([1.0, 2.0, 9.0]), labelled, None)
-    assert found["mae"] == 1.5
-    assert found["rmse"] == pytest.approx(2.5**0.5)
-    assert found["answers"] == {"mean": 4.0}
+    assert found.metrics["mae"] == 1.5
+    assert found.metrics["rmse"] == pytest.approx(2.5**0.5)
+    assert found.answers == {"mean": 4.0}

@@ -1,4 +1,4 @@
-"""Who stands in the ledger: the real account, whatever the environment says."""
+"""The account that stands in the ledger does not depend on $USER, $LOGNAME or a forged $SUDO_UID."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def test_behind_root_stands_who_used_sudo(account: None, monkeypatch: pytest.Mon
     assert identify_actor() == f"root@{platform.node()} (sudo by uid-9999)"
 
 
-@pytest.mark.parametrize(("user", "told"), [(1002, "1001"), (0, "0"), (0, ""), (0, "ann"), (0, "-1")])
+@pytest.mark.parametrize(("user", "sudo_uid"), [(1002, "1001"), (0, "0"), (0, ""), (0, "ann"), (0, "-1")])
 def test_nobody_but_root_is_believed_who_used_sudo(
-    account: None, monkeypatch: pytest.MonkeyPatch, user: int, told: str
+    account: None, monkeypatch: pytest.MonkeyPatch, user: int, sudo_uid: str
 ) -> None:
     monkeypatch.setattr(os, "getuid", lambda: user)
-    monkeypatch.setenv("SUDO_UID", told)
+    monkeypatch.setenv("SUDO_UID", sudo_uid)
     assert identify_actor() == f"{'root' if user == 0 else 'bob'}@{platform.node()}"
 
 

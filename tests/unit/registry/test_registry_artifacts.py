@@ -1,4 +1,4 @@
-"""A run's file over REST: absent is None, a server that fails is not."""
+"""Fetching a run's file over REST: None where it is absent, an error where the server fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MLflow's REST answers mean, played by a small HTTP server: real faults are hard to come by."""
+"""How MLflow's REST answers are read. A small HTTP server gives them, because faults must be arranged."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_a_champion_with_and_without_its_time(mlflow_says):
     version = {"version": "3", "run_id": "abc"}
     assert read_champion(mlflow_says(200, {"model_version": version}), "toy") == Champion(3, "abc", None)
     tagged = {**version, "tags": [{"key": "evergreen.promoted_at", "value": "2026-07-01T00:00:00+00:00"}]}
-    found = read_champion(mlflow_says(200, {"model_version": tagged}), "toy")
-    assert found == Champion(3, "abc", datetime(2026, 7, 1, tzinfo=UTC))
+    champion = read_champion(mlflow_says(200, {"model_version": tagged}), "toy")
+    assert champion == Champion(3, "abc", datetime(2026, 7, 1, tzinfo=UTC))
 
 
 def test_only_what_mlflow_does_not_have_counts_as_deleted(mlflow_says):
@@ -117,6 +117,6 @@ def test_only_http_is_asked_over_http():
 
 def test_a_server_that_answers_but_fails_is_not_called_away(mlflow_says, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    with pytest.raises(RegistryUnreachable, match="fails: too many 500 error responses") as told:
+    with pytest.raises(RegistryUnreachable, match="fails: too many 500 error responses") as caught:
         read_run_tags(mlflow_says(500, b"no space left, but the server does not say so"), "a-run")
-    assert "full disk" in told.value.hint
+    assert "full disk" in caught.value.hint

@@ -59,7 +59,6 @@ class Recorded:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(airflow_api, "_POLL_SECONDS", 0.0)
-    monkeypatch.setattr(airflow_api, "_RETRY_SECONDS", 0.0)
 
 
 def task(task_id: str, state: str | None, map_index: int = -1, try_number: int = 1) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def test_a_server_that_dies_comes_back_after_a_growing_pause(make: Any) -> None:
     child = make(optional=True)
     child.step(0.0, needs_met=True)
     for failures, now in ((1, 10.0), (2, 20.0)):
-        child.ended(-9, now)
+        child.handle_exit(-9, now)
         assert child.state.state == "back-off"
         assert child.state.restarts == failures
         assert child.state.last_exit == "killed by SIGKILL"
@@ -120,12 +120,12 @@ def test_a_server_that_dies_comes_back_after_a_growing_pause(make: Any) -> None:
 def test_a_long_steady_life_makes_the_next_pause_short_again(make: Any) -> None:
     child = make()
     child.step(0.0, needs_met=True)
-    child.ended(1, 1.0)
+    child.handle_exit(1, 1.0)
     child.step(5.0, needs_met=True)
     for now in (5.1, 5.2):
         child.step(now, needs_met=True)
     assert child.state.state == "ready"
-    child.ended(1, 5.2 + STEADY_SECONDS + 1)
+    child.handle_exit(1, 5.2 + STEADY_SECONDS + 1)
     assert child.failures == 1
     assert child.state.restarts == 2
 
@@ -136,7 +136,7 @@ def test_a_server_that_never_comes_up_is_given_up(make: Any) -> None:
     for _ in range(START_ATTEMPTS):
         now += 100.0
         child.step(now, needs_met=True)
-        child.ended(1, now)
+        child.handle_exit(1, now)
     assert child.given_up
 
 
@@ -174,7 +174,7 @@ def test_a_one_off_is_done_after_its_follow_up(make: Any) -> None:
     child.step(0.0, needs_met=True)
     child.step(0.1, needs_met=True)
     assert done == ["before"]
-    child.ended(0, 1.0)
+    child.handle_exit(0, 1.0)
     child.step(1.1, needs_met=True)
     assert (child.state.state, done) == ("done", ["before", "after"])
     assert child.satisfied
@@ -186,7 +186,7 @@ def test_a_one_off_whose_follow_up_fails_is_not_done_and_says_why(make: Any) -> 
 
     child = make(one_off=True, after=full)
     child.step(0.0, needs_met=True)
-    child.ended(0, 1.0)
+    child.handle_exit(0, 1.0)
     child.step(1.1, needs_met=True)
     assert child.state.state == "back-off"
     assert "the disk is full" in child.state.detail
@@ -222,7 +222,7 @@ def test_a_one_off_that_fails_is_tried_again_not_taken_for_done(make: Any) -> No
     child = make(one_off=True, before=lambda: None)
     child.step(0.0, needs_met=True)
     child.step(0.1, needs_met=True)
-    child.ended(3, 1.0)
+    child.handle_exit(3, 1.0)
     assert child.state.state == "back-off"
     child.step(3.0, needs_met=True)
     child.step(3.1, needs_met=True)
@@ -246,7 +246,7 @@ def test_a_program_that_is_not_there_ends_with_127_and_says_so_in_its_log(make: 
     child.step(0.0, needs_met=True)
     assert child.pid is not None
     _, status = os.waitpid(child.pid, 0)
-    child.ended(os.waitstatus_to_exitcode(status), 0.1)
+    child.handle_exit(os.waitstatus_to_exitcode(status), 0.1)
     assert child.state.last_exit == "exit code 127"
     error = child.error()
     assert isinstance(error, ChildFailed)
@@ -265,7 +265,7 @@ def end(child: Child) -> None:
     pid = child.pid
     assert pid is not None
     _, status = os.waitpid(pid, 0)
-    child.ended(os.waitstatus_to_exitcode(status), 1.0)
+    child.handle_exit(os.waitstatus_to_exitcode(status), 1.0)
 
 
 def test_a_restart_that_was_asked_for_is_no_crash_and_waits_for_nothing(make: Any) -> None:
@@ -302,7 +302,7 @@ def test_a_restart_ends_a_back_off_at_once(make: Any) -> None:
     child = make(optional=True)
     child.step(0.0, needs_met=True)
     child.failures = 6
-    child.ended(1, 10.0)
+    child.handle_exit(1, 10.0)
     assert child.state.state == "back-off"
     child.restart(RestartRequest("r1", "web"), 10.1)
     child.step(10.2, needs_met=True)
@@ -315,14 +315,14 @@ def test_a_process_that_fails_after_a_restart_backs_off_as_ever(make: Any) -> No
     child.restart(RestartRequest("r1", "web"), 0.3)
     end(child)
     child.step(1.1, needs_met=True)
-    child.ended(3, 2.0)
+    child.handle_exit(3, 2.0)
     assert (child.state.state, child.state.request, child.state.restarts) == ("back-off", "r1", 1)
 
 
 def test_a_step_that_is_done_is_not_run_again_by_a_restart(make: Any) -> None:
     child = make(one_off=True)
     child.step(0.0, needs_met=True)
-    child.ended(0, 1.0)
+    child.handle_exit(0, 1.0)
     child.step(1.1, needs_met=True)
     assert child.state.state == "done"
     child.restart(RestartRequest("r1", "web"), 2.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import sqlite3
@@ -21,20 +22,14 @@ from evergreen.errors import MissingProgram, StackError
 from evergreen.settings import Settings, load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.processes import logs
+from evergreen.stack.processes.home import is_stack_alive, make_home_private, open_lock_file, try_lock
 from evergreen.stack.processes.ports import assign_ports, find_free_port, is_port_free
 from evergreen.stack.processes.process_table import compute_stack_id
 from evergreen.stack.processes.stack_state import (
     ProcessState,
+    StackFailure,
     StackState,
-    build_sqlite_url,
-    build_unfinished_path,
-    finish_database,
-    is_stack_alive,
-    make_home_private,
-    open_lock_file,
     read_state,
-    remove_unfinished_database,
-    try_lock,
     write_state,
 )
 from evergreen.stack.servers import mariadb
@@ -47,6 +42,13 @@ from evergreen.stack.servers.envfile import (
 from evergreen.stack.servers.keys import load_or_create_keys
 from evergreen.stack.servers.mariadb import find_program
 from evergreen.stack.servers.server_list import build_child_environment
+from evergreen.stack.servers.sqlite_files import (
+    build_sqlite_url,
+    build_unfinished_path,
+    finish_database,
+    remove_unfinished_database,
+)
+from evergreen.stack.status import read_stack_status
 
 # Also where the locale's encoding cannot say it.
 HANGUL = os.fsdecode("에버 그린".encode())
@@ -155,7 +157,7 @@ def test_the_state_survives_the_file(tmp_path: Path) -> None:
         phase="running",
         ports={"web": 1},
         processes=[ProcessState("web", state="ready", pid=7, url="http://127.0.0.1:1")],
-        error={"type": "MissingProgram", "message": "no mariadbd", "hint": "install it"},
+        failure=StackFailure("MissingProgram", "no mariadbd", "install it"),
     )
     write_state(tmp_path, state)
     assert read_state(tmp_path) == state
@@ -163,6 +165,26 @@ def test_the_state_survives_the_file(tmp_path: Path) -> None:
     with pytest.raises(MissingProgram, match="no mariadbd") as caught:
         state.raise_error()
     assert caught.value.hint == "install it"
+
+
+def test_the_state_that_another_version_wrote_is_read(tmp_path: Path) -> None:
+    """Also by `evergreen down`, which then ends that version's processes."""
+    earlier = {"name": "web", "state": "ready", "one_off": False, "pid": 7, "port": 1, "of_later": True}
+    error = {"type": "Unheard", "message": "no", "hint": "yes"}
+    document = {
+        **{"id": "x", "phase": "failed", "since": "2026-01-01T00:00:00+00:00", "supervisor_pid": 5},
+        **{"ports": {"web": 1}, "processes": [earlier], "problems": ["p"], "error": error, "of_later": 1},
+    }
+    (tmp_path / "stack.json").write_text(json.dumps(document))
+    state = read_state(tmp_path)
+    assert state is not None
+    assert (state.phase, state.supervisor_pid, state.ports) == ("failed", 5, {"web": 1})
+    assert state.processes == [ProcessState("web", state="ready", pid=7, port=1)]
+    with pytest.raises(StackError, match="no"):
+        state.raise_error()
+    written = state.to_json()
+    assert written["error"] == error
+    assert list(written) == [name for name in document if name != "of_later"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +228,7 @@ def as_somebody_else() -> Iterator[None]:
 
 @pytest.mark.parametrize(("home_mode", "lock_mode"), [(0o000, 0o600), (0o755, 0o000)])
 @pytest.mark.parametrize(
-    "ask", [is_stack_alive, lifecycle.read_stack_status, lifecycle.start_stack, lifecycle.stop_stack]
+    "ask", [is_stack_alive, read_stack_status, lifecycle.start_stack, lifecycle.stop_stack]
 )
 def test_a_home_that_cannot_be_read_is_one_clear_error(
     home_mode: int, lock_mode: int, ask: Callable[[Path], object]

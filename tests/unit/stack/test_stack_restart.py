@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from evergreen.errors import StackError, StackNotRunning, UseCaseError
+from evergreen.registry.vacancy import Vacancy
+from evergreen.serving.standing import ServiceStatus
 from evergreen.settings import Settings
 from evergreen.stack import restart as restarting
+from evergreen.stack.overview import PresentChampion, ReadFailure, UseCaseOverview
 from evergreen.stack.processes.stack_state import ProcessState, StackState
-from evergreen.stack.restart import find_server, restart_named_server
-from evergreen.stack.view import render_restart, render_status
+from evergreen.stack.restart import Restart, ServiceRestart, find_server, restart_named_server
+from evergreen.stack.service_view import render_overviews, render_restart
 
 STATE = StackState(
     id="stack",
@@ -106,18 +111,11 @@ def shown(what: object) -> str:
 
 
 def test_status_shows_a_service_that_lags_and_a_champion_that_is_gone() -> None:
+    standing = ServiceStatus("shop", "http://shop", 1, None, "a1b2c3d4", "d4e5f678", "")
+    overview = UseCaseOverview("Shop", champion=Vacancy("shop", 1, None, False), standing=standing)
+    assert not overview.is_healthy
+    lines = [" ".join(line.split()) for line in shown(render_overviews({"shop": overview})).splitlines()]
     summary = "serves v1; holds an older declaration (a1b2c3d, now d4e5f67): evergreen restart shop"
-    facts = {
-        "title": "Shop",
-        "champion": {
-            "version": None,
-            "reason": "nobody is champion in MLflow any more (v1 was)",
-            "remedy": "evergreen rollback shop",
-        },
-        "standing": {"summary": summary, "lags": True, "serves": 1},
-    }
-    text = shown(render_status({"state": "running", "processes": [], "use_cases": {"shop": facts}}))
-    lines = [" ".join(line.split()) for line in text.splitlines()]
     assert f"service {summary}" in lines
     assert (
         "champion nobody is champion in MLflow any more (v1 was); the service still answers with v1:"
@@ -125,10 +123,45 @@ def test_status_shows_a_service_that_lags_and_a_champion_that_is_gone() -> None:
     )
 
 
+def test_status_shows_what_there_is_of_a_use_case_and_why_a_part_cannot_be_read() -> None:
+    moment = datetime(2026, 7, 1, 8, 30, tzinfo=UTC)
+    table = {"rows": 1500, "newest_event_time": moment.isoformat()}
+    overview = UseCaseOverview(
+        "Shop",
+        "http://shop",
+        champion=PresentChampion(3, moment, "run"),
+        standing=ReadFailure("the service is silent"),
+        store={"views": {"orders": table}, "label": {"rows": 0, "newest_event_time": None}},
+        drift={"model_version": 3, "reason": "no drift", "as_of": moment},
+        predictions={"total": 1200, "by_version": {"3": 1200}},
+    )
+    lines = [" ".join(line.split()) for line in shown(render_overviews({"shop": overview})).splitlines()]
+    assert lines == [
+        "",
+        "shop: Shop",
+        "store orders: 1,500 rows, newest 2026-07-01 08:30:00; labels: 0 rows",
+        "champion v3 since 2026-07-01 08:30:00",
+        "service the service is silent",
+        "drift v3: no drift (as of 2026-07-01 08:30:00)",
+        "decision none yet",
+        "predictions 1,200, 1,200 by v3",
+    ]
+    document = json.loads(json.dumps(overview.to_json()))
+    assert document["champion"] == {"version": 3, "since": moment.isoformat(), "run_id": "run"}
+    assert document["standing"] == {"error": "the service is silent"}
+    assert document["drift"]["as_of"] == moment.isoformat()
+    assert document["decision"] is None
+    assert overview.is_healthy
+
+
 def test_a_restart_tells_what_the_service_serves_now() -> None:
-    standing = {"summary": "serves v3", "lags": False, "declaration": "d4e5f6789"}
-    text = shown(render_restart({"name": "service-shop", "seconds": 4.21, "standing": standing}))
-    assert text.splitlines() == [
+    standing = ServiceStatus("shop", "http://shop", 3, 3, "d4e5f6789", "d4e5f6789", "")
+    restarted = ServiceRestart("service-shop", 7, "http://shop", 4.21, "shop", standing)
+    assert shown(render_restart(restarted)).splitlines() == [
         "service-shop is up again after 4.2 s",
         "It serves v3; its declaration is d4e5f67.",
     ]
+    document = restarted.to_json()
+    assert list(document) == ["name", "pid", "url", "seconds", "use_case", "standing"]
+    assert document["standing"]["summary"] == "serves v3"
+    assert list(Restart("mlflow", 7, "", 1.0).to_json()) == ["name", "pid", "url", "seconds"]

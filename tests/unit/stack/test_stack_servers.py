@@ -18,9 +18,9 @@ from evergreen.settings import load_settings
 from evergreen.sources.connections import find_connection_url, parse_connection
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.ports import find_free_port
-from evergreen.stack.processes.stack_state import build_unfinished_path
 from evergreen.stack.servers.mariadb import PrivateMariaDB
 from evergreen.stack.servers.server_list import USUAL_PORTS, EvergreenPlan
+from evergreen.stack.servers.sqlite_files import build_unfinished_path
 from support import toy_declaration
 
 
@@ -44,7 +44,7 @@ def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 def test_no_two_use_cases_get_the_same_port_though_no_service_listens_yet(
     tmp_path: Path, declare: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evergreen.registry.champion.read_champion", lambda *_: None)
+    monkeypatch.setattr("evergreen.stack.servers.server_list.read_champion", lambda *_: None)
     declare("toy_a")
     (tmp_path / "home").mkdir()
     plan = EvergreenPlan(tmp_path / "home", {})

@@ -73,3 +73,5 @@ def test_the_report_says_how_many_were_rejected_and_reads_those_of_before(raw: p
     assert Report.from_json(told) == report
     del told["rejected"]
     assert Report.from_json(told) == replace(report, rejected=0)
+    told["failures"][0]["note"] = told["note"] = "what a later version may add"
+    assert Report.from_json(told) == replace(report, rejected=0)

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
 from evergreen.pages.page import Section, render_page, render_table
+from evergreen.usecase import UseCase
 from evergreen.workbench.groups import MISSING, OTHER, group_by_feature
 from evergreen.workbench.page import render_correlations, render_feature_cards
+from evergreen.workbench.profile import render_correlation_section
 
 NO_CLASSES: tuple[str, ...] = ()
 
@@ -97,3 +99,21 @@ def test_the_page_shows_any_text_as_text() -> None:
     text = render_page(evil, [evil], [Section("Part", body)])
     assert evil not in text
     assert text.count("&lt;script&gt;") >= 6
+
+
+def test_a_number_that_changes_late_is_correlated_and_a_constant_is_not(toy_use_case: UseCase) -> None:
+    rows = 1_500
+    columns = {
+        feature.name: np.linspace(0.0, 1.0, rows) if feature.numeric else np.full(rows, "x", dtype=object)
+        for feature in toy_use_case.model_features
+    }
+    columns["visits"] = np.where(np.arange(rows) < 1_200, 3.0, 5.0)
+    columns["age"] = np.full(rows, 40.0)
+    text = render_correlation_section(toy_use_case, columns)
+    assert "<th>visits</th>" in text
+    assert "<th>age</th>" not in text
+    only = {
+        name: values if name == "spend" else np.full_like(values, values[0])
+        for name, values in columns.items()
+    }
+    assert "nothing to correlate" in render_correlation_section(toy_use_case, only)

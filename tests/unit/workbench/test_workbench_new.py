@@ -66,8 +66,7 @@ def notes(here: Settings, frame: pd.DataFrame, name: str = "made") -> list[str]:
     """What `create_use_case` says of a frame."""
     path = here.home.parent / "table.csv"
     frame.to_csv(path, index=False)
-    told: list[str] = create_use_case(here, name, str(path), target="bought")["notes"]
-    return told
+    return list(create_use_case(here, name, str(path), target="bought").notes)
 
 
 def assert_fits(here: Settings, use_case: UseCase) -> None:
@@ -96,7 +95,7 @@ def assert_tidy(folder: Path) -> None:
 def test_titanic_becomes_a_binary_use_case(here: Settings, titanic_csv: Path) -> None:
     told = create_use_case(here, "ship", str(titanic_csv), target="Survived")
     ship = load_use_case("ship", here)
-    assert told["keys"] == ["PassengerId"]
+    assert told.keys == ("PassengerId",)
     assert (ship.problem, ship.label.classes, ship.split) == ("binary", ("0", "1"), "stratified")
     features = {feature.source_column: feature for feature in ship.stored_features}
     assert features["Sex"].allowed == ("female", "male")
@@ -104,7 +103,7 @@ def test_titanic_becomes_a_binary_use_case(here: Settings, titanic_csv: Path) ->
     assert {name for name, f in features.items() if not f.used_by_model} == {"Name", "Ticket", "Cabin"}
     assert ship.gate.metric == "roc_auc"
     assert_fits(here, ship)
-    assert_tidy(Path(told["file"]).parent)
+    assert_tidy(told.file.parent)
 
 
 def test_wine_becomes_a_regression_keyed_by_row_numbers(here: Settings, wine_csv: Path) -> None:
@@ -116,10 +115,10 @@ def test_wine_becomes_a_regression_keyed_by_row_numbers(here: Settings, wine_csv
     assert names["fixed_acidity"] == "fixed acidity"
     assert names["ph"] == "pH"
     assert len(names) == 11
-    assert told["rows"] == 1599
+    assert told.rows == 1599
     assert wine.gate.metric == "rmse"
     assert_fits(here, wine)
-    assert_tidy(Path(told["file"]).parent)
+    assert_tidy(told.file.parent)
 
 
 def test_odd_names_become_names_and_keep_their_columns(here: Settings) -> None:
@@ -314,7 +313,7 @@ def test_a_table_without_a_header_line_is_doubted(here: Settings) -> None:
     table().to_csv(path, index=False, header=False)
     target = pd.read_csv(path, nrows=0).columns[2]
     told = create_use_case(here, "made", str(path), target=target)
-    assert any("header line" in note for note in told["notes"])
+    assert any("header line" in note for note in told.notes)
 
 
 def test_what_might_be_a_key_is_named_when_no_name_says_so(here: Settings) -> None:
@@ -344,7 +343,7 @@ def test_few_rows_make_a_declaration_that_says_so(here: Settings) -> None:
     path = here.home.parent / "few.csv"
     table().head(20).to_csv(path, index=False)
     told = create_use_case(here, "made", str(path), target="bought")
-    assert any("Not enough to train on yet" in note for note in told["notes"])
+    assert any("Not enough to train on yet" in note for note in told.notes)
     assert load_use_case("made", here).problem == "binary"
 
 
@@ -429,16 +428,16 @@ def test_a_signed_address_is_declared_without_what_lets_others_in(
 ) -> None:
     with serving(table().to_csv(index=False).encode()) as address:
         told = create_use_case(here, "signed", address + place, target="bought")
-    text = Path(told["file"]).read_text("utf-8")
+    text = Path(told.file).read_text("utf-8")
     assert f'FileSource("{address}{declared}")' in text
     assert "5ec4e7" not in text + str(told)
-    assert any("EVERGREEN_SOURCES" in note for note in told["notes"]) == ("5ec4e7" in place)
+    assert any("EVERGREEN_SOURCES" in note for note in told.notes) == ("5ec4e7" in place)
 
 
 def test_a_password_in_an_address_is_not_declared(here: Settings) -> None:
     with serving(table().to_csv(index=False).encode()) as address:
         given = address.replace("://", "://kim:5ec4e7@")
         told = create_use_case(here, "signed", f"{given}/table.csv", target="bought")
-    text = Path(told["file"]).read_text("utf-8")
+    text = Path(told.file).read_text("utf-8")
     assert f'FileSource("{address}/table.csv")' in text
     assert "5ec4e7" not in text + str(told)

@@ -1,1 +1,2 @@
-"""Clean rows on their way into tables: sorted, compared with what is known, loaded in one transaction."""
+"""Loading clean rows into tables: sorting, comparison with the stored rows, and one transaction for all
+parts."""

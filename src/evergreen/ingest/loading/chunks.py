@@ -1,4 +1,4 @@
-"""A spool's rows as files for LOAD DATA, some megabytes each."""
+"""Chunks: the sorted rows of a part as files for LOAD DATA, some megabytes each."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from evergreen.errors import StoreError
 from evergreen.ingest.loading.bulk import ContentDigest, RowsFile, write_rows
 from evergreen.ingest.loading.sorter import RowSorter, find_equal_rows
 from evergreen.usecase import EVENT_TIME
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 CHUNK_BYTES = 10 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,8 +21,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows in key order, one per identity. `earliest` is their least event time (aware UTC). `newest` has
-    each key's last row, `keys` each key once; None where nobody asked for them."""
+    """Rows in key order, one per identity (the keys and the event time).
+
+    `earliest` is their least event time (aware UTC). `newest` has each key's last row, `keys` each key once;
+    None where `write_chunks` was not asked for them.
+    """
 
     rows: RowsFile
     earliest: datetime
@@ -38,7 +40,7 @@ class Chunk:
 
 
 def write_chunks(
-    spool: RowSorter,
+    sorter: RowSorter,
     columns: Sequence[str],
     folder: Path,
     digest: ContentDigest,
@@ -46,32 +48,29 @@ def write_chunks(
     with_newest: bool = False,
     with_keys: bool = False,
 ) -> Generator[Chunk, None, None]:
-    """All rows of the spool with those columns, as files in `folder`; `digest` reads along.
+    """Write all rows of the sorter, with those columns, to files in `folder`; `digest` is updated with them.
 
     Raises StoreError when the rows lack a column.
     """
-    import pyarrow as pa
-
-    names = [name for name in spool.identity if name != EVENT_TIME]
-    for number, table in enumerate(_gather_tables(spool.merged(), columns)):
-        last = table
+    names = [name for name in sorter.identity if name != EVENT_TIME]
+    for number, table in enumerate(_gather_tables(sorter.merged(), columns)):
+        last_rows = table
         if with_newest or with_keys:
-            same = find_equal_rows(
+            same_key = find_equal_rows(
                 table.slice(0, table.num_rows - 1), table.slice(1), names, null_is_equal=False
             )
-            last = table.filter(pa.array([*(~same), True]))
+            last_rows = table.filter(pa.array([*(~same_key), True]))
         yield Chunk(
             write_rows(table, folder / f"{number}.rows.csv", digest),
             _find_earliest(table),
-            write_rows(last, folder / f"{number}.newest.csv") if with_newest else None,
-            write_rows(last.select(names), folder / f"{number}.keys.csv") if with_keys else None,
+            write_rows(last_rows, folder / f"{number}.newest.csv") if with_newest else None,
+            write_rows(last_rows.select(names), folder / f"{number}.keys.csv") if with_keys else None,
         )
 
 
 def _gather_tables(pieces: Iterator[pa.Table], columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Tables of about CHUNK_BYTES: a merge may give much smaller ones, and each LOAD has its costs."""
-    import pyarrow as pa
-
+    """Tables of about CHUNK_BYTES. A merge may yield much smaller ones, and each LOAD DATA has a fixed
+    cost."""
     waiting: list[pa.Table] = []
     size = 0
     for piece in pieces:
@@ -91,6 +90,4 @@ def _gather_tables(pieces: Iterator[pa.Table], columns: Sequence[str]) -> Iterat
 
 
 def _find_earliest(table: pa.Table) -> datetime:
-    import pyarrow.compute as pc
-
     return _EPOCH + timedelta(microseconds=pc.min(table[EVENT_TIME]).value)

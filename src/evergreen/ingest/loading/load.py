@@ -1,14 +1,15 @@
-"""Clean rows into the feature store: history, online vectors and labels in one transaction, or nothing.
+"""Clean rows into the feature store: history, online vectors and labels in one transaction.
 
-History is bitemporal: a row is inserted when it differs from what the store knew of that key and event time
-as of the run's moment, under that moment as `ingested_at`. So a late row or a correction is a new row,
-earlier moments still read what they knew, and the same run twice writes the same rows.
+The history has two clocks: a row's `event_time`, and `ingested_at`, the moment of the run that loaded it. A
+row is inserted when it differs from what the store knew of that key and event time as of the run's moment. So
+a late row or a correction is a new row, earlier moments still read what they knew, and a second run of the
+same moment writes the same rows.
 
-Moments may be loaded in any order. One limit: a row that is no news is not written, so a value that changes
-and later changes back is told apart only when its moments are loaded in order.
+Moments may be loaded in any order, with one limit: a row that changes nothing is not written, so a value that
+changes and later changes back is recorded only when its moments are loaded in order.
 
-Rows later than all that a table holds are news without asking: they are loaded straight into it, in the order
-of its primary key. Others take the way through a temporary table, where the server compares.
+Rows later than all rows of a table are new without a comparison: they are loaded straight into it, in the
+order of its primary key. Other rows are loaded into a temporary table, where the server compares them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import sqlalchemy as sa
 
@@ -37,6 +38,7 @@ from evergreen.ingest.loading.news import (
 )
 from evergreen.ingest.loading.references import IncomingKeys
 from evergreen.ingest.loading.sorter import RowSorter
+from evergreen.ingest.run_report import RunColumns
 from evergreen.ingest.scratch import open_scratch_folder
 from evergreen.sources.ahead import read_ahead
 from evergreen.store.connection.database import get_bulk_engine, hold_lock
@@ -57,16 +59,19 @@ if TYPE_CHECKING:
 
     Rows: TypeAlias = RowSorter | pa.Table | pd.DataFrame
 
-# Fewer rows are compared one by one sooner than the newest of all keys is found.
+# With fewer rows than this, comparing each one is quicker than finding the newest row of the table.
 _FEW = 10_000
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class LoadedPart:
-    """What the load of one part came to: the rows that stand under the run's moment, the digest of all clean
-    rows, and what was found on the way. `left_out` rows repeat others, or a later input corrects them.
-    `changed`: whether a table did."""
+    """The outcome of loading one part.
+
+    `rows` of the table have the run's moment as `ingested_at`; `digest` is of all clean rows. `changed`:
+    whether a table changed. `left_out` rows repeat others or are corrected by a later input. `failures` are
+    the checks that only the load can make.
+    """
 
     rows: int
     digest: str
@@ -75,7 +80,7 @@ class LoadedPart:
     failures: tuple[Failure, ...] = ()
 
 
-LoadJudge = Callable[[Mapping[str, LoadedPart]], Mapping[str, Any]]
+LoadJudge = Callable[[Mapping[str, LoadedPart]], RunColumns]
 
 
 def load_parts(
@@ -87,15 +92,17 @@ def load_parts(
     rejected: Mapping[str, Iterable[RejectedRow]] | None = None,
     judge: LoadJudge | None = None,
 ) -> dict[str, int]:
-    """Write the clean rows (by view name, and "label") of one ingest run; how many rows each part owes to it.
+    """Write the clean rows of one ingest run (by view name, and "label"); return each part's number of rows
+    that have the run's moment as `ingested_at`.
 
     A rerun counts the same as the first run. In the same transaction the `rejected` rows go to the
-    quarantine, the run becomes 'loaded' and its staged rows go. Loads of one use case wait for each other.
+    quarantine, the run becomes 'loaded' and its staged rows are deleted. Loads of one use case wait for each
+    other.
 
-    `judge` is told what became of each part while nothing is committed: it returns more fields for the run's
-    record, or raises, and nothing is loaded. Without one, any error found (rows that differ under one key,
-    keys that a reference does not find) raises ValidationFailed. Raises StoreError for rows without their
-    columns or of an unknown part, StoreUnreachable.
+    `judge` is called with the outcome of each part before anything is committed. It returns more columns for
+    the run's record, or raises, and then nothing is loaded. Without it, any error (rows that differ under one
+    key, keys that a reference does not find) raises ValidationFailed. Raises StoreError for rows of an
+    unknown part or without their columns, StoreUnreachable.
     """
     run = get_ingest(engine, run_id)
     unknown = sorted(set(parts) - set(use_case.parts))
@@ -109,7 +116,7 @@ def load_parts(
         get_bulk_engine(engine).connect() as connection,
         hold_lock(connection, f"ingest.{use_case.name}"),
     ):
-        # The lock's own statement began a transaction; the rows must be read after it was got.
+        # The statement that took the lock began a transaction; rows must be read in one that begins later.
         connection.rollback()
         with connection.begin():
             loads = {
@@ -117,20 +124,20 @@ def load_parts(
                 for name, part in use_case.parts.items()
                 if name in parts
             }
-            for each in loads.values():
-                each.write()
-            loaded = {name: each.outcome() for name, each in loads.items()}
-            more = (judge or _build_refusing_judge(use_case))(loaded)
+            for part_load in loads.values():
+                part_load.write()
+            outcomes = {name: part_load.outcome() for name, part_load in loads.items()}
+            columns = (judge or _build_refusing_judge(use_case))(outcomes)
             for name, rows in (rejected or {}).items():
                 quarantine.add_rejected_rows(connection, run_id, name, rows)
-            counts = {name: outcome.rows for name, outcome in loaded.items()}
+            counts = {name: outcome.rows for name, outcome in outcomes.items()}
             update_ingest(
                 connection,
                 run_id,
                 status="loaded",
                 rows_loaded=sum(counts.values()),
-                digest=combine_digests({name: outcome.digest for name, outcome in loaded.items()}),
-                **more,
+                digest=combine_digests({name: outcome.digest for name, outcome in outcomes.items()}),
+                **columns,
             )
             staging.drop_staged_rows(connection, run_id)
     return counts
@@ -167,7 +174,7 @@ class _PartLoad:
         )
         self._online = None if isinstance(part, Label) else declared.build_online_table(use_case, part)
         self._columns = [column.name for column in self._table.columns if column.name != declared.INGESTED_AT]
-        self._spool = (
+        self._sorter = (
             rows
             if isinstance(rows, RowSorter)
             else build_row_sorter(rows, self._table, self._columns, folder)
@@ -181,12 +188,12 @@ class _PartLoad:
 
     def write(self) -> None:
         """Load all rows."""
-        newest_known = self._newest_known()
-        # Somebody emptied the online table: then all of it comes from history again.
-        lost = newest_known is not None and self._online is not None and not self._any(self._online)
-        with closing(self._chunks()) as chunks:
+        newest = self._find_newest_event_time()
+        # An online table that was emptied by hand is filled again, with all keys of the history.
+        refill = newest is not None and self._online is not None and not self._has_rows(self._online)
+        with closing(self._write_chunks()) as chunks:
             for chunk in chunks:
-                if newest_known is None or chunk.earliest > newest_known:
+                if newest is None or chunk.earliest > newest:
                     self._append(chunk)
                 else:
                     self._merge(chunk)
@@ -194,26 +201,29 @@ class _PartLoad:
                     self._keys.add(chunk.keys)
                 chunk.discard()
         drop_temporary_table(self._connection, INCOMING_TABLE)
-        if lost and self._online is not None:
+        if refill and self._online is not None:
             self._changed |= refresh_online_table(
                 self._connection, self._table, self._online, self._names, everything=True
             )
         if self._changed:
-            self._note_change()
+            self._count_change()
 
     def outcome(self) -> LoadedPart:
-        """What became of it; to be asked when all parts are written, for references lead to other parts."""
-        found = self._spool.failures()
+        """The outcome of the load; to be called when all parts are written, because references lead to other
+        parts."""
+        failures = self._sorter.failures()
         for reference in self._part.contract.references:
             view = self._use_case.view(reference.view)
-            found += self._keys.strangers(reference, declared.build_online_table(self._use_case, view))
+            failures += self._keys.find_missing_keys(
+                reference, declared.build_online_table(self._use_case, view)
+            )
         self._keys.drop()
         return LoadedPart(
-            self._rows, self._digest.hexdigest(), self._changed, self._spool.left_out, tuple(found)
+            self._rows, self._digest.hexdigest(), self._changed, self._sorter.left_out, tuple(failures)
         )
 
     def _append(self, chunk: Chunk) -> None:
-        """Rows that nobody can know yet: straight into the table, and each key's last one online."""
+        """Load rows that the table cannot have yet, and the last one of each key into the online table."""
         moment = {declared.INGESTED_AT: to_naive_utc(self._as_of)}
         load_rows(self._connection, self._table.name, chunk.rows, fixed=moment)
         self._rows += chunk.rows.rows
@@ -222,62 +232,59 @@ class _PartLoad:
             load_rows(self._connection, self._online.name, chunk.newest, fixed=moment, replace=True)
 
     def _merge(self, chunk: Chunk) -> None:
-        """Rows that may be known: only what is news goes in."""
+        """Load those rows that differ from what the table has."""
         fill_temporary_table(self._connection, INCOMING_TABLE, self._table, chunk.rows)
         if insert_changed_rows(self._connection, self._table, self._names, self._columns, self._as_of):
             self._changed = True
-        owed = count_stored_rows(self._connection, self._table, self._names, self._as_of)
-        self._rows += owed
-        if owed and self._online is not None:
-            refreshed = refresh_online_table(self._connection, self._table, self._online, self._names)
-            self._changed |= refreshed
+        count = count_stored_rows(self._connection, self._table, self._names, self._as_of)
+        self._rows += count
+        if count and self._online is not None:
+            self._changed |= refresh_online_table(self._connection, self._table, self._online, self._names)
 
-    def _newest_known(self) -> datetime | None:
-        """The greatest event time (aware UTC) in the table; None when it is empty, and the end of time when
-        that is not worth finding out."""
-        if not self._any(self._table):
+    def _find_newest_event_time(self) -> datetime | None:
+        """The greatest event time (aware UTC) in the table; None when it is empty, and the end of time where
+        comparing every row is quicker than finding it."""
+        if not self._has_rows(self._table):
             return None
-        if self._spool.rows < _FEW:
+        if self._sorter.rows < _FEW:
             return _END_OF_TIME
-        where = self._table if self._online is None else self._online
-        newest = self._connection.execute(sa.select(sa.func.max(where.c[EVENT_TIME]))).scalar()
+        table = self._table if self._online is None else self._online
+        newest = self._connection.execute(sa.select(sa.func.max(table.c[EVENT_TIME]))).scalar()
         return to_aware_utc(newest) if newest else _END_OF_TIME
 
-    def _any(self, table: sa.Table) -> bool:
-        """Whether a table has rows."""
-        found = self._connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
-        return found is not None
+    def _has_rows(self, table: sa.Table) -> bool:
+        statement = sa.select(sa.literal(1)).select_from(table).limit(1)
+        return self._connection.execute(statement).first() is not None
 
-    def _chunks(self) -> Generator[Chunk, None, None]:
-        references = bool(self._part.contract.references)
-        made = read_ahead(
+    def _write_chunks(self) -> Generator[Chunk, None, None]:
+        chunks = read_ahead(
             lambda: write_chunks(
-                self._spool,
+                self._sorter,
                 self._columns,
                 self._folder,
                 self._digest,
                 with_newest=self._online is not None,
-                with_keys=references,
+                with_keys=bool(self._part.contract.references),
             )
         )
-        return cast("Generator[Chunk, None, None]", made)
+        return cast("Generator[Chunk, None, None]", chunks)
 
-    def _note_change(self) -> None:
-        """Who keeps a copy of what was read knows by the counter that it is no longer the same."""
+    def _count_change(self) -> None:
+        """Raise the tables' change counters, which tell readers that their cached copies are out of date."""
         for table in (self._table, self._online):
             if table is not None:
                 count_change(self._connection, table.name)
 
 
 def _build_refusing_judge(use_case: UseCase) -> LoadJudge:
-    def judge(loaded: Mapping[str, LoadedPart]) -> Mapping[str, Any]:
-        reports = [Report(use_case.name, name, each.rows, 0, each.failures) for name, each in loaded.items()]
+    def refuse_errors(loaded: Mapping[str, LoadedPart]) -> RunColumns:
+        reports = [Report(use_case.name, name, part.rows, 0, part.failures) for name, part in loaded.items()]
         if broken := [report for report in reports if not report.ok]:
             raise ValidationFailed(
                 f"the rows break the contract of {use_case.name}; nothing was loaded\n"
                 + "\n\n".join(report.as_table() for report in broken),
                 hint="mend the rows, then load them again",
             )
-        return {}
+        return RunColumns()
 
-    return judge
+    return refuse_errors

@@ -1,4 +1,7 @@
-"""What is news among incoming rows: compared by the server with what it knew, by way of a temporary table."""
+"""Statements that load rows which are new or changed: the server compares them with those of the table.
+
+The incoming rows of a chunk stand in a temporary table, INCOMING_TABLE, while these statements run.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,16 @@ INCOMING_TABLE = "evergreen_incoming"
 def insert_changed_rows(
     connection: sa.Connection, table: sa.Table, names: Sequence[str], columns: Sequence[str], as_of: datetime
 ) -> int:
-    """Insert into a history or label table what of the temporary table INCOMING is news as of `as_of`; how
-    many rows the server touched. `names` are the keys, `columns` those of INCOMING."""
+    """Insert those incoming rows into a history or label table that are new, or differ from the last version
+    known as of `as_of`; return how many rows the server touched.
+
+    `names` are the key columns, `columns` all columns of INCOMING_TABLE.
+    """
     identity = [*names, EVENT_TIME]
     values = [name for name in columns if name not in identity]
     new = sa.table(INCOMING_TABLE, *(sa.column(name) for name in columns)).alias("n")
-    known, version = table.alias("k"), table.alias("v")
-    last_known = (
+    existing, version = table.alias("k"), table.alias("v")
+    last_ingested_at = (
         sa.select(version.c[declared.INGESTED_AT])
         .where(*(version.c[name] == new.c[name] for name in identity))
         .where(version.c[declared.INGESTED_AT] <= to_naive_utc(as_of))
@@ -32,20 +38,23 @@ def insert_changed_rows(
         .scalar_subquery()
     )
     same_row = sa.and_(
-        *(known.c[name] == new.c[name] for name in identity), known.c[declared.INGESTED_AT] == last_known
+        *(existing.c[name] == new.c[name] for name in identity),
+        existing.c[declared.INGESTED_AT] == last_ingested_at,
     )
-    unchanged = sa.and_(*(known.c[name].op("<=>", is_comparison=True)(new.c[name]) for name in values))
-    news = (
+    unchanged = sa.and_(*(existing.c[name].op("<=>", is_comparison=True)(new.c[name]) for name in values))
+    changed_rows = (
         sa.select(
             *(new.c[name] for name in identity),
             sa.literal(to_naive_utc(as_of), declared.build_moment_type()),
             *(new.c[name] for name in values),
         )
-        .select_from(new.outerjoin(known, same_row))
-        .where(sa.or_(known.c[identity[0]].is_(None), sa.not_(unchanged)))
+        .select_from(new.outerjoin(existing, same_row))
+        .where(sa.or_(existing.c[identity[0]].is_(None), sa.not_(unchanged)))
     )
-    statement = sa.dialects.mysql.insert(table).from_select([*identity, declared.INGESTED_AT, *values], news)
-    # The same moment again with other values, such as a mended file: the last load stands.
+    statement = sa.dialects.mysql.insert(table).from_select(
+        [*identity, declared.INGESTED_AT, *values], changed_rows
+    )
+    # A rerun of the same moment with other values, such as a corrected file, replaces the earlier ones.
     statement = statement.on_duplicate_key_update({name: statement.inserted[name] for name in values})
     return int(connection.execute(statement).rowcount)
 
@@ -53,16 +62,16 @@ def insert_changed_rows(
 def count_stored_rows(
     connection: sa.Connection, table: sa.Table, names: Sequence[str], as_of: datetime
 ) -> int:
-    """How many of the rows in INCOMING stand in the table under that moment."""
+    """How many of the incoming rows the table has with `as_of` as `ingested_at`."""
     identity = [*names, EVENT_TIME]
     new = sa.table(INCOMING_TABLE, *(sa.column(name) for name in identity)).alias("n")
-    known = table.alias("k")
+    existing = table.alias("k")
     same_moment = sa.and_(
-        *(known.c[name] == new.c[name] for name in identity),
-        known.c[declared.INGESTED_AT] == to_naive_utc(as_of),
+        *(existing.c[name] == new.c[name] for name in identity),
+        existing.c[declared.INGESTED_AT] == to_naive_utc(as_of),
     )
-    owed = sa.select(sa.func.count()).select_from(new.join(known, same_moment))
-    return int(connection.execute(owed).scalar_one())
+    count = sa.select(sa.func.count()).select_from(new.join(existing, same_moment))
+    return int(connection.execute(count).scalar_one())
 
 
 def refresh_online_table(
@@ -73,10 +82,11 @@ def refresh_online_table(
     *,
     everything: bool = False,
 ) -> bool:
-    """Give each key in INCOMING, or `everything`, the newest row of its history: greatest event time, last
-    version. Whether any online row changed.
+    """Set the online row of each incoming key, or of every key with `everything`, to the newest row of its
+    history: greatest event time, last version. Return whether any online row changed.
 
-    Taken from history, not from the incoming rows, so that no order of loads can leave an older vector.
+    The newest row is read from the history, not from the incoming rows, so that the online table does not
+    depend on the order of loads.
     """
     new = history.alias("a") if everything else sa.table(INCOMING_TABLE, *(sa.column(name) for name in names))
     keys = sa.select(*(new.c[name] for name in names)).distinct().subquery("changed")
@@ -98,7 +108,7 @@ def refresh_online_table(
     columns = [column.name for column in online.columns]
     present = online.alias("p")
     same = sa.and_(*(present.c[name].op("<=>", is_comparison=True)(row.c[name]) for name in columns))
-    chosen = (
+    newest_rows = (
         sa.select(*(row.c[name] for name in columns))
         .select_from(
             keys.join(row, sa.and_(*(row.c[name] == keys.c[name] for name in names))).outerjoin(present, same)
@@ -106,7 +116,7 @@ def refresh_online_table(
         .where(row.c[EVENT_TIME] == newest, row.c[declared.INGESTED_AT] == last)
         .where(present.c[names[0]].is_(None))
     )
-    statement = sa.dialects.mysql.insert(online).from_select(columns, chosen)
-    changed = {name: statement.inserted[name] for name in columns if name not in names}
-    result = connection.execute(statement.on_duplicate_key_update(changed))
+    statement = sa.dialects.mysql.insert(online).from_select(columns, newest_rows)
+    values = {name: statement.inserted[name] for name in columns if name not in names}
+    result = connection.execute(statement.on_duplicate_key_update(values))
     return bool(result.rowcount)

@@ -1,11 +1,14 @@
-"""Rows that broke a row-level check of a partial load: kept as they came, with the reasons."""
+"""The quarantine: rows that broke a row-level check of a partial load, kept as they came, with the reasons.
+
+A load is partial where the contract of a part has `max_rejected_share`: the other rows are loaded.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import sqlalchemy as sa
 
@@ -16,16 +19,29 @@ _QUARANTINE = sa.table(
     "quarantine",
     *(sa.column(name) for name in ("ingest_run_id", "part", "source_row", "reasons", "content")),
 )
-_ROWS = 500
+# Rows in one INSERT statement.
+_INSERT_ROWS = 500
+
+
+class QuarantinedRow(TypedDict):
+    """A row of the quarantine, JSON-able.
+
+    `row` is its number among the rows that were read, from 1; `content` has the raw values by column.
+    """
+
+    part: str
+    row: int
+    reasons: list[str]
+    content: dict[str, str | None]
 
 
 def add_rejected_rows(
     connection: sa.Connection, run_id: str, part: str, rejected: Iterable[RejectedRow]
 ) -> int:
-    """Keep those rows of one part of a run, in place of what was kept; how many. The transaction is the
-    caller's."""
-    mine = (_QUARANTINE.c.ingest_run_id == run_id, _QUARANTINE.c.part == part)
-    connection.execute(sa.delete(_QUARANTINE).where(*mine))
+    """Write the rejected rows of one part of a run, in place of those written before, within the caller's
+    transaction; return their number."""
+    rows_of_part = (_QUARANTINE.c.ingest_run_id == run_id, _QUARANTINE.c.part == part)
+    connection.execute(sa.delete(_QUARANTINE).where(*rows_of_part))
     count = 0
     for rows in _split_into_groups(rejected):
         connection.execute(
@@ -47,26 +63,25 @@ def add_rejected_rows(
 
 def read_rejected_rows(
     engine: sa.Engine, run_id: str, part: str | None = None, limit: int = 100
-) -> list[dict[str, Any]]:
-    """The first `limit` rows kept of a run, or of one of its parts, JSON-able:
-    {"part", "row" (of the rows read, from 1), "reasons": [text], "content": {column: text or None}}."""
+) -> list[QuarantinedRow]:
+    """The first `limit` rows in quarantine of a run, or of one of its parts."""
     statement = sa.select(_QUARANTINE).where(_QUARANTINE.c.ingest_run_id == run_id)
     if part is not None:
         statement = statement.where(_QUARANTINE.c.part == part)
     statement = statement.order_by(_QUARANTINE.c.part, _QUARANTINE.c.source_row).limit(limit)
     with engine.connect() as connection:
         return [
-            {
-                "part": row.part,
-                "row": row.source_row,
-                "reasons": json.loads(row.reasons),
-                "content": json.loads(row.content),
-            }
+            QuarantinedRow(
+                part=row.part,
+                row=row.source_row,
+                reasons=json.loads(row.reasons),
+                content=json.loads(row.content),
+            )
             for row in connection.execute(statement)
         ]
 
 
 def _split_into_groups(rejected: Iterable[RejectedRow]) -> Iterator[list[RejectedRow]]:
     rows = iter(rejected)
-    while group := list(islice(rows, _ROWS)):
+    while group := list(islice(rows, _INSERT_ROWS)):
         yield group

@@ -1,4 +1,4 @@
-"""Are the predictions as good for everybody? Metrics by group of rows, with fairlearn's MetricFrame."""
+"""Metrics of predictions by group of rows: a slice is the groups by one feature."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from evergreen.errors import TrainingError
 from evergreen.model.judging.metrics import find_class_numbers
@@ -34,8 +33,8 @@ def compute_slice_metrics(
     `columns`, each of shape (n,), hold the sliced features; `label`, of shape (n,): class names or numbers.
     A dict has `feature`, `sensitive`, `metric` (the one that limits are about), `groups`
     in order ({"name", "rows", "judged", "values": {metric: value}}), and `difference` (greatest minus
-    smallest) and `ratio` (smallest by greatest) per metric over the groups of 30 rows or more, as fairlearn
-    defines them. What is undefined, such as a difference of one group, is None.
+    smallest) and `ratio` (smallest by greatest) per metric over the groups of 30 rows or more. What is
+    undefined, such as a difference of one group, is None.
 
     Metrics: accuracy and balanced accuracy; for two classes also the share predicted as the last class
     (`selection_rate`) and its precision and recall; for regression the mean absolute error in the label's
@@ -81,41 +80,32 @@ def assign_groups(chosen: Slice, values: np.ndarray) -> tuple[list[str], np.ndar
 def _compute_slice(
     use_case: UseCase, chosen: Slice, columns: Columns, truth: np.ndarray, said: np.ndarray
 ) -> dict[str, Any]:
-    from fairlearn.metrics import MetricFrame
-
     if chosen.feature not in columns:
         raise TrainingError(
             f"the rows have no feature {chosen.feature!r}, which a slice of {use_case.name} is of",
             hint=f"they have {', '.join(columns)}",
         )
     order, names = assign_groups(chosen, columns[chosen.feature])
-    wanted = _list_group_metrics(use_case)
-
-    def frame(rows: npt.NDArray[np.intp]) -> Any:
-        # fairlearn cannot bear a single row; the same row twice has the same means.
-        rows = np.repeat(rows, 2) if len(rows) == 1 else rows
-        return MetricFrame(
-            metrics=wanted, y_true=truth[rows], y_pred=said[rows], sensitive_features=names[rows]
-        )
-
-    counts = Counter(names.tolist())
+    metrics = _list_group_metrics(use_case)
     groups: list[dict[str, Any]] = []
-    if order:
-        by_group = frame(np.arange(len(names))).by_group
-        for name in order:
-            values = {metric: _convert_finite(by_group.loc[name, metric]) for metric in wanted}
-            judged = counts[name] >= MINIMUM_ROWS
-            groups.append({"name": name, "rows": counts[name], "judged": judged, "values": values})
-    difference: dict[str, float | None] = dict.fromkeys(wanted)
-    ratio: dict[str, float | None] = dict.fromkeys(wanted)
-    large = [group["name"] for group in groups if group["judged"]]
-    if len(large) > 1:
-        fair = frame(np.flatnonzero(np.isin(names, np.array(large, dtype=object))))
-        differences, ratios = fair.difference(), fair.ratio()
+    for name in order:
+        rows = names == name
+        values = {
+            metric: _convert_finite(compute(truth[rows], said[rows])) for metric, compute in metrics.items()
+        }
+        count = int(np.sum(rows))
+        groups.append({"name": name, "rows": count, "judged": count >= MINIMUM_ROWS, "values": values})
+    difference: dict[str, float | None] = dict.fromkeys(metrics)
+    ratio: dict[str, float | None] = dict.fromkeys(metrics)
+    for metric in metrics:
+        judged = [group["values"][metric] for group in groups if group["judged"]]
+        defined = [value for value in judged if value is not None]
         # Of one group alone a metric differs by nothing, which is no finding.
-        compared = [metric for metric in wanted if fair.by_group[metric].notna().sum() > 1]
-        difference |= {metric: _convert_finite(differences[metric]) for metric in compared}
-        ratio |= {metric: _convert_finite(ratios[metric]) for metric in compared if metric != "mean_error"}
+        if len(defined) > 1:
+            least, greatest = min(defined), max(defined)
+            difference[metric] = greatest - least
+            if metric != "mean_error" and greatest != 0:
+                ratio[metric] = least / greatest
     return {
         "feature": chosen.feature,
         "sensitive": chosen.sensitive,

@@ -1,4 +1,4 @@
-"""One server of the stack: what it is (`ChildSpec`), and its life: waiting, ready, dying, coming back."""
+"""One process of the stack: what to run (`ChildSpec`), and its states from start to end (`Child`)."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ STEADY_SECONDS = 60.0
 START_ATTEMPTS = 2
 
 Probe = Callable[[datetime], str]
-"""Given when the process was started (UTC), says what is not healthy yet; "" when all is well."""
+"""A health check. It takes the moment of the process' start (UTC) and returns what is wrong, or ""."""
 
 
 @dataclass(frozen=True)
 class ChildSpec:
     """What to run. A `one_off` step must end with 0; a server must stay, and become healthy by its probe.
 
-    `environment` is added to what the supervisor itself has; nothing secret stands in `command`, which
-    everybody on the machine can read. In a thread, and maybe repeatedly: `before` runs before each start,
-    `after` when a one-off has succeeded, and only then it is done.
-    `optional`: the stack starts, and stays up, without it.
-    `start_seconds`: after so long without becoming healthy a server is killed and started again. It is long,
-    because MLflow takes minutes on a busy machine.
+    `environment` is added to the supervisor's own. `command` holds no secrets: every user of the machine can
+    read it. `folder` is the working directory, by default the home. `needs` are the names of processes that
+    must be ready first. `before` runs before each start, `after` when a one-off step has succeeded, which is
+    done only then; both run in a thread and may run again. `optional`: the stack is up without it too.
+    `start_seconds`: a server that is not healthy after that long is killed and started again; MLflow takes
+    minutes on a busy machine. `stop_seconds`: what it gets to end after SIGTERM. `stop_last`: it is ended
+    after the servers that need it.
     """
 
     name: str
@@ -77,7 +78,7 @@ def describe_exit(code: int) -> str:
 
 
 class Child:
-    """The life of one server. `step` moves it on and never blocks; `now` is a monotonic clock, in seconds."""
+    """One process with its state. No method blocks; `now` is the time of a monotonic clock, in seconds."""
 
     def __init__(self, spec: ChildSpec, home: Path, stack: str, pool: ThreadPoolExecutor) -> None:
         self.spec = spec
@@ -98,48 +99,49 @@ class Child:
         self._probe: Future[str] | None = None
         self._probe_at = 0.0
         self._probe_misses = 0
-        self._retry_at = 0.0
-        self._asked: RestartRequest | None = None
-        self._end_at = 0.0
-        self._chosen: Mapping[str, str] = {}
+        self._next_start_at = 0.0
+        self._request: RestartRequest | None = None
+        self._kill_at = 0.0
+        self._restart_environment: Mapping[str, str] = {}
         self._started = 0.0
         self._started_at = datetime.now(UTC)
 
     @property
     def satisfied(self) -> bool:
-        """Whether those that need this one may start."""
+        """Whether processes that need this one may start."""
         return self.state.state in ("ready", "unhealthy", "done")
 
     @property
     def settled(self) -> bool:
-        """Whether it is up, or has shown that it cannot come up now."""
+        """Whether it is up, or a start has failed."""
         return self.satisfied or self.failures > 0
 
     @property
     def pid(self) -> int | None:
+        """Its process id; None while no process runs."""
         return self.state.pid
 
     def step(self, now: float, needs_met: bool) -> None:
-        """Move on: start when its needs are met, probe, come back after a back-off."""
+        """Do what is due: start when its needs are met, probe, start again after a back-off."""
         state = self.state.state
         if state == "waiting" and needs_met:
-            self._begin(now)
+            self._start(now)
         elif state == "restarting" and self.pid is not None:
-            if now >= self._end_at:
+            if now >= self._kill_at:
                 warden.signal_processes({self.pid}, signal.SIGKILL)
-        elif state == "restarting" or (state == "back-off" and now >= self._retry_at):
+        elif state == "restarting" or (state == "back-off" and now >= self._next_start_at):
             # The sweep of the last one's leftovers must not hit the new one.
             if needs_met and (self._sweep is None or self._sweep.done()):
-                self._begin(now)
+                self._start(now)
         elif state in ("starting", "ready", "unhealthy"):
             if self._work is not None:
                 self._finish_work(now)
             elif self.pid is not None and not self.spec.one_off:
-                self._watch(now)
+                self._run_probe(now)
 
-    def ended(self, code: int, now: float) -> None:
-        """Its process was reaped. Whatever it left behind is ended; a server will be started again."""
-        # What survived the server would hold its port and its files.
+    def handle_exit(self, code: int, now: float) -> None:
+        """Its process has ended with `code`: end what it left; a server will be started again."""
+        # A survivor would keep the port and the files.
         self._sweep = self._pool.submit(process_table.end_stack_processes, self._stack, child=self.spec.name)
         self.state.pid = None
         self.state.last_exit = describe_exit(code)
@@ -155,26 +157,26 @@ class Child:
         """Ask the process to end, and do not start it again."""
         if self.pid is not None:
             warden.signal_processes({self.pid}, signal.SIGTERM)
-        self._set("stopped", "")
+        self._enter_state("stopped", "")
 
-    def restart(self, asked: RestartRequest, now: float) -> None:
+    def restart(self, request: RestartRequest, now: float) -> None:
         """End the process gracefully and start it anew at once: no crash, and no back-off.
 
-        A process that was to be started anyway is started for the request. A one-off step is left alone.
+        A process that is about to be started is started for this request. A one-off step is not restarted.
         """
         if self.spec.one_off or self.state.state in ("stopped", "failed"):
             return
-        self._asked = asked
+        self._request = request
         self.failures = 0
         if self.state.state in ("waiting", "restarting") or self._work is not None:
-            return  # no process of before is left that would have to end
+            return  # no process has to end first
         if self.pid is not None:
             warden.signal_processes({self.pid}, signal.SIGTERM)
-            self._end_at = now + self.spec.stop_seconds
-        self._set("restarting", "")
+            self._kill_at = now + self.spec.stop_seconds
+        self._enter_state("restarting", "")
 
     def error(self) -> StackError:
-        """Why it was given up."""
+        """The error that says why it was given up."""
         reason = self.state.detail.partition(";")[0]
         if self._port_taken:
             return PortInUse(
@@ -188,8 +190,8 @@ class Child:
             hint="the log says why; mend it and run evergreen up again",
         )
 
-    def _begin(self, now: float) -> None:
-        self._set("starting", "")
+    def _start(self, now: float) -> None:
+        self._enter_state("starting", "")
         self._started = now
         self._exited_well = False
         self._port_taken = self.spec.port is not None and not is_port_free(self.spec.port)
@@ -202,7 +204,7 @@ class Child:
             self._work = self._pool.submit(self.spec.before)
 
     def _finish_work(self, now: float) -> None:
-        """`before` leads to the process, `after` to done; an error in either is a failure."""
+        """After `before` start the process, after `after` be done; an error of either is a failure."""
         assert self._work is not None
         if not self._work.done():
             return
@@ -210,14 +212,14 @@ class Child:
         if error is not None:
             self._fail(now, str(error))
         elif self._exited_well:
-            self._set("done", "")
+            self._enter_state("done", "")
         else:
             self._spawn(now)
 
     def _spawn(self, now: float) -> None:
-        if self._asked is not None:
-            self._chosen = self._asked.environment
-            self.state.request, self._asked = self._asked.id, None
+        if self._request is not None:
+            self._restart_environment = self._request.environment
+            self.state.request, self._request = self._request.id, None
         self._started_at = datetime.now(UTC)
         self._started = now
         self._probe, self._probe_at, self._probe_misses = None, now, 0
@@ -235,7 +237,7 @@ class Child:
                 cwd=self.spec.folder or self._home,
                 env={
                     **os.environ,
-                    **self._chosen,
+                    **self._restart_environment,
                     **self.spec.environment,
                     process_table.ID_MARK: self._stack,
                     process_table.CHILD_MARK: self.spec.name,
@@ -247,58 +249,58 @@ class Child:
             return
         finally:
             os.close(log)
-        # The supervisor reaps every child itself; Popen must not wait for this one again.
+        # The supervisor reaps every child itself; Popen must not wait for it.
         process.returncode = 0
         self.state.pid = process.pid
-        self._set("starting", "")
+        self._enter_state("starting", "")
 
-    def _watch(self, now: float) -> None:
+    def _run_probe(self, now: float) -> None:
         if self._probe is not None and self._probe.done():
             error = self._probe.exception()
-            self._probed(now, f"{type(error).__name__}: {error}" if error else self._probe.result())
+            self._judge_probe(now, f"{type(error).__name__}: {error}" if error else self._probe.result())
             self._probe = None
         elif self._probe is None and now >= self._probe_at:
             self._probe = self._pool.submit(self.spec.probe or _report_healthy, self._started_at)
         if self.state.state == "starting" and now - self._started > self.spec.start_seconds:
             if self.pid is not None:
                 warden.signal_processes({self.pid}, signal.SIGKILL)
-            self._started = now  # its end is reported by `ended`
-            self._note(f"not ready within {self.spec.start_seconds:.0f} s: {self.state.detail}")
+            self._started = now  # its end is reported by `handle_exit`
+            self._set_detail(f"not ready within {self.spec.start_seconds:.0f} s: {self.state.detail}")
 
-    def _probed(self, now: float, ailment: str) -> None:
+    def _judge_probe(self, now: float, trouble: str) -> None:
         starting = self.state.state == "starting"
-        self._probe_at = now + (PROBE_STARTING_SECONDS if starting and ailment else PROBE_READY_SECONDS)
-        if not ailment:
+        self._probe_at = now + (PROBE_STARTING_SECONDS if starting and trouble else PROBE_READY_SECONDS)
+        if not trouble:
             self._probe_misses = 0
             if self.state.state != "ready":
-                self._set("ready", "")
+                self._enter_state("ready", "")
             if now - self._started > STEADY_SECONDS:
                 self.failures = 0
         elif starting:
-            self._note(ailment)
+            self._set_detail(trouble)
         else:
-            # A machine under load answers late; one miss is not an illness, and no reason to kill a server.
+            # On a machine under load answers come late: one miss says nothing.
             self._probe_misses += 1
             if self._probe_misses >= UNHEALTHY_AFTER and self.state.state != "unhealthy":
-                self._set("unhealthy", ailment)
+                self._enter_state("unhealthy", trouble)
 
     def _fail(self, now: float, reason: str) -> None:
-        was_up = self.state.state in ("ready", "unhealthy")
-        if was_up and now - self._started > STEADY_SECONDS:
+        has_been_up = self.state.state in ("ready", "unhealthy")
+        if has_been_up and now - self._started > STEADY_SECONDS:
             self.failures = 0
         self.failures += 1
-        self.given_up = not was_up and not self.spec.optional and self.failures >= START_ATTEMPTS
+        self.given_up = not has_been_up and not self.spec.optional and self.failures >= START_ATTEMPTS
         self.state.restarts += 1
         wait = compute_back_off_seconds(self.failures)
-        self._retry_at = now + wait
-        self._set("back-off", f"{reason}; starts again in {wait:.0f} s")
+        self._next_start_at = now + wait
+        self._enter_state("back-off", f"{reason}; starts again in {wait:.0f} s")
 
-    def _note(self, detail: str) -> None:
+    def _set_detail(self, detail: str) -> None:
         if detail != self.state.detail:
             self.state.detail = detail
             self.changed = True
 
-    def _set(self, state: ProcessPhase, detail: str) -> None:
+    def _enter_state(self, state: ProcessPhase, detail: str) -> None:
         if state != self.state.state:
             self.state.since = datetime.now(UTC).isoformat(timespec="seconds")
         self.state.state, self.state.detail = state, detail

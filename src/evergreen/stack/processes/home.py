@@ -69,6 +69,7 @@ def hold_lock(
     descriptor = open_lock_file(home, name)
 
     def take() -> bool:
+        """Whether the lock was taken."""
         if try_lock(descriptor):
             return True
         on_wait()

@@ -1,4 +1,4 @@
-"""Each server's log: one file under `.evergreen/logs`, of bounded size."""
+"""The servers' logs: a file each in `logs/` of the home, of bounded size."""
 
 from __future__ import annotations
 

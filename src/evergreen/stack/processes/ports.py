@@ -1,4 +1,4 @@
-"""Loopback ports: the usual one when it is free, the one from last time, or any free one."""
+"""Ports on loopback: whether one is free, and one for each server of the stack."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def find_free_port() -> int:
 
 
 def assign_ports(
-    wanted: Mapping[str, int], previous: Mapping[str, int], reserved: Collection[int] = ()
+    usual: Mapping[str, int], previous: Mapping[str, int], reserved: Collection[int] = ()
 ) -> dict[str, int]:
-    """One port per name, all different: the previous one if free, else the wanted one, else any free one.
+    """One port per name, all different: the previous one if free, else the usual one, else any free one.
 
-    `reserved` ports are given to nobody, though nobody may listen on them yet.
+    `usual` and `previous` are ports by server. `reserved` ports are given to none, free or not.
     """
     assigned: dict[str, int] = {}
-    # First everybody gets the port of last time: a newcomer's usual port may be another's port of last time.
-    for choice in (previous, wanted):
-        for name in wanted:
+    # Previous ports come first: the usual port of a new server may be the previous one of another.
+    for choice in (previous, usual):
+        for name in usual:
             port = choice.get(name, 0)
             if name in assigned or not port or port in reserved or port in assigned.values():
                 continue
             if is_port_free(port):
                 assigned[name] = port
-    for name in wanted:
+    for name in usual:
         if name not in assigned:
             port = find_free_port()
-            while port in {*assigned.values(), *wanted.values(), *reserved}:
+            while port in {*assigned.values(), *usual.values(), *reserved}:
                 port = find_free_port()
             assigned[name] = port
-    return {name: assigned[name] for name in wanted}
+    return {name: assigned[name] for name in usual}

@@ -1,8 +1,8 @@
-"""The stack's processes as the kernel sees them: found by an environment mark, measured, ended.
+"""The stack's processes as the kernel lists them: found by a mark in their environment, measured, ended.
 
 Every process of a stack carries EVERGREEN_STACK_ID (which stack) and EVERGREEN_STACK_CHILD (which of its
-servers) in its environment, and so does whatever it forks. That finds processes which left their group and
-session, and those left over from a stack whose supervisor was killed.
+servers) in its environment, and so does what it forks. The marks find processes that left their group and
+session, and those of a stack whose supervisor was killed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CHILD_MARK = "EVERGREEN_STACK_CHILD"
 
 
 def compute_stack_id(home: Path) -> str:
-    """The mark of the stack whose home this is: the same across its restarts, and in every locale."""
+    """The mark of the stack of this home: the same after restarts and in every locale."""
     return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
 
 
@@ -27,7 +27,7 @@ def find_stack_processes(stack: str) -> dict[int, str]:
     """The living processes of that stack: pid -> the server it belongs to. This process is not among them."""
     mark = f"{ID_MARK}={stack}".encode()
     child_mark = f"{CHILD_MARK}=".encode()
-    found: dict[int, str] = {}
+    processes: dict[int, str] = {}
     for pid, (_, state) in read_process_tree().items():
         if pid == os.getpid() or state in ("Z", "X"):
             continue
@@ -35,8 +35,8 @@ def find_stack_processes(stack: str) -> dict[int, str]:
             environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
             if mark in environment:
                 names = [item[len(child_mark) :] for item in environment if item.startswith(child_mark)]
-                found[pid] = names[0].decode(errors="replace") if names else ""
-    return found
+                processes[pid] = names[0].decode(errors="replace") if names else ""
+    return processes
 
 
 def measure_memory_bytes(pids: set[int]) -> int:
@@ -57,22 +57,23 @@ def end_stack_processes(stack: str, *, child: str | None = None, ask_seconds: fl
     """
     ancestors = _find_ancestors()
 
-    def living() -> set[int]:
+    def find_living() -> set[int]:
+        """The processes that are to be ended, without this one and its ancestors."""
         return {
             pid
             for pid, name in find_stack_processes(stack).items()
             if pid not in ancestors and child in (None, name)
         }
 
-    return end_processes(living, ask_seconds, give_up_after=10.0)
+    return end_processes(find_living, ask_seconds, give_up_after=10.0)
 
 
 def _find_ancestors() -> set[int]:
     """The processes above this one, so that a command run from inside a stack does not end itself."""
     tree = read_process_tree()
-    found: set[int] = set()
+    ancestors: set[int] = set()
     pid = os.getpid()
-    while pid in tree and pid not in found:
-        found.add(pid)
+    while pid in tree and pid not in ancestors:
+        ancestors.add(pid)
         pid = tree[pid][0]
-    return found
+    return ancestors

@@ -1,10 +1,9 @@
-"""The supervisor: starts the servers in the order of their needs, restarts those that die or that a person
-asks for, ends them all.
+"""The supervisor: starts the servers in the order of their needs, restarts them, and ends them all.
 
-Run by `evergreen up` as `python -m evergreen.stack.processes.supervisor HOME PLAN` under the warden
-(warden.py). It is one loop in one thread: only that thread starts processes, since a child's "SIGTERM when
-your parent dies" is tied to the thread that started it. Probes and registry look-ups may block; they run
-in a small pool.
+A server is restarted when it dies, or when a person asks for it (requests.py). `evergreen up` runs
+`python -m evergreen.stack.processes.supervisor HOME PLAN` under the warden (warden.py). It is one loop in one
+thread: Linux ties the signal that a child gets at its parent's death to the thread that started the child.
+Probes and registry look-ups may block; they run in a small pool of threads.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Plan(Protocol):
 
 
 class Supervisor:
-    """Keeps the servers of one plan alive, and tells their state in `stack.json`."""
+    """Keeps the servers of one plan running, and publishes their state in `stack.json`."""
 
     def __init__(self, home: Path, plan: Plan, state: StackState) -> None:
         self.home = home
@@ -67,13 +66,13 @@ class Supervisor:
         self._dirty = True
 
     def run(self) -> int:
-        """Until asked to stop (0) or a server cannot be brought up (1); ends every server first."""
+        """Run until `stop` is called (returns 0) or a server does not come up (1); end every server then."""
         code = 0
         try:
-            withdraw_request(self.home)  # of a stack that is no more
+            withdraw_request(self.home)  # left by a stack that has ended
             self._add(self.plan.servers())
             while not self.stopping:
-                self._turn(time.monotonic())
+                self._advance(time.monotonic())
                 time.sleep(TICK_SECONDS)
         except (EvergreenError, OSError) as error:
             code = 1
@@ -91,7 +90,8 @@ class Supervisor:
                 self.children[spec.name] = Child(spec, self.home, self.state.id, self._pool)
                 self._dirty = True
 
-    def _turn(self, now: float) -> None:
+    def _advance(self, now: float) -> None:
+        """One turn of the loop: reap, restart, start and probe what is due, and save the state."""
         self._collect(now)
         request = take_request(self.home)
         if request is not None and request.name in self.children:
@@ -113,8 +113,8 @@ class Supervisor:
     def _collect(self, now: float) -> None:
         by_pid = {child.pid: child for child in self.children.values() if child.pid is not None}
         for pid, code in warden.reap_children().items():
-            if pid in by_pid:  # else an adopted orphan
-                by_pid[pid].ended(code, now)
+            if pid in by_pid:  # others are orphans that it was made the parent of
+                by_pid[pid].handle_exit(code, now)
 
     def _look_for_services(self, now: float) -> None:
         if self._services is None and now >= self._services_at:
@@ -137,7 +137,7 @@ class Supervisor:
         )
 
     def _end(self, *, failed: bool) -> None:
-        """End everything: the servers that others rest on (MariaDB) last and with time to write."""
+        """End everything; MariaDB, which the others need, last."""
         if not failed:
             self._enter_phase("stopping")
         for last in (False, True):
@@ -182,7 +182,7 @@ class Supervisor:
         try:
             write_state(self.home, self.state)
         except OSError as error:
-            # A full disk is no reason to end servers that still serve.
+            # On a full disk the servers go on.
             print(f"cannot write the state: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -191,7 +191,7 @@ def _format_now() -> str:
 
 
 def load_plan(name: str, home: Path, previous_ports: dict[str, int]) -> Plan:
-    """The plan `module:class`, made for this home and the ports of last time."""
+    """The plan `module:class` for this home, with the ports of its last start by server."""
     module, _, attribute = name.partition(":")
     plan: Plan = getattr(importlib.import_module(module), attribute)(home, previous_ports)
     return plan

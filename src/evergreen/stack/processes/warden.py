@@ -1,9 +1,10 @@
-"""The stack's outermost process: when the supervisor ends, however it ends, nothing that it started stays.
+"""The stack's outermost process: when the supervisor ends, the warden ends every process that it started.
 
-Run as a script (`python -I -S warden.py guard ...`): standard library only, a few megabytes. On Linux a
-process may declare itself "subreaper" (prctl(2)): descendants whose parent dies become its own children
-instead of init's, so double forks and new sessions cannot escape it. The same file launches each child
-(`warden.py launch ...`): it asks the kernel for a SIGTERM when its parent dies, then becomes the program.
+It is run as a script (`python -I -S warden.py guard ...`) and imports the standard library only, so that it
+takes a few megabytes. On Linux a process may declare itself "subreaper" (prctl(2)): descendants whose parent
+dies become its children instead of init's, also after double forks and in new sessions. The same file
+launches each child (`warden.py launch ...`): it asks the kernel for a SIGTERM when its parent dies, then
+becomes the program by exec.
 """
 
 from __future__ import annotations
@@ -58,18 +59,18 @@ def find_descendants(root: int, tree: ProcessTree | None = None) -> set[int]:
     children: dict[int, list[int]] = {}
     for pid, (parent, _) in tree.items():
         children.setdefault(parent, []).append(pid)
-    found: set[int] = set()
-    todo = [root]
-    while todo:
-        for pid in children.get(todo.pop(), []):
-            if pid not in found:
-                found.add(pid)
-                todo.append(pid)
-    return {pid for pid in found if tree[pid][1] not in _DEAD}
+    descendants: set[int] = set()
+    parents = [root]
+    while parents:
+        for pid in children.get(parents.pop(), []):
+            if pid not in descendants:
+                descendants.add(pid)
+                parents.append(pid)
+    return {pid for pid in descendants if tree[pid][1] not in _DEAD}
 
 
 def signal_processes(pids: set[int], number: int) -> None:
-    """Send a signal to each; those that are gone already do not matter."""
+    """Send a signal to each; those that have ended are passed over."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
@@ -77,49 +78,50 @@ def signal_processes(pids: set[int], number: int) -> None:
 
 def reap_children() -> dict[int, int]:
     """Collect every child that has ended: pid -> exit code, negative for a signal."""
-    ended: dict[int, int] = {}
+    exit_codes: dict[int, int] = {}
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
-            ended[pid] = os.waitstatus_to_exitcode(status)
-    return ended
+            exit_codes[pid] = os.waitstatus_to_exitcode(status)
+    return exit_codes
 
 
 def end_processes(
     find: Callable[[], set[int]], ask_seconds: float, give_up_after: float = float("inf")
 ) -> int:
-    """Ask what `find` finds to end; after `ask_seconds` make it, until nothing is found. How many there were.
+    """Send what `find` finds SIGTERM, after `ask_seconds` SIGKILL; return how many processes there were.
 
-    `find` is called again and again, as processes that end may leave new ones. Some cannot be ended by
-    anybody (uninterruptible sleep): `give_up_after` so many seconds of SIGKILL they are left.
+    `find` is called until it finds none, since processes that end may leave new ones. One in uninterruptible
+    sleep cannot be ended: after `give_up_after` seconds of SIGKILL it is left.
     """
     deadline = time.monotonic() + ask_seconds
-    seen: set[int] = set()
-    asked: set[int] = set()
-    while living := find():
-        seen |= living
+    all_pids: set[int] = set()
+    asked_pids: set[int] = set()
+    while living_pids := find():
+        all_pids |= living_pids
         now = time.monotonic()
         if now > deadline + give_up_after:
             break
         if now < deadline:
-            signal_processes(living - asked, signal.SIGTERM)
-            asked |= living
+            signal_processes(living_pids - asked_pids, signal.SIGTERM)
+            asked_pids |= living_pids
         else:
-            signal_processes(living, signal.SIGKILL)
+            signal_processes(living_pids, signal.SIGKILL)
         time.sleep(0.05)
-    return len(seen)
+    return len(all_pids)
 
 
 def end_descendants(seconds: float) -> None:
-    """Ask every descendant of this process to end; after `seconds` make them, until none is left."""
+    """Send every descendant of this process SIGTERM, after `seconds` SIGKILL, until none is left."""
 
-    def living() -> set[int]:
+    def find_living() -> set[int]:
+        """The descendants that still live, after reaping those that have ended."""
         reap_children()
         return find_descendants(os.getpid())
 
-    end_processes(living, seconds)
+    end_processes(find_living, seconds)
 
 
 def spawn_child(command: list[str], pass_fds: tuple[int, ...] = ()) -> int:
@@ -146,7 +148,7 @@ def _exec_command(command: list[str]) -> NoReturn:
 
 
 def guard_supervisor(command: list[str], *, lock_fd: int, tied_to: int, seconds: float) -> int:
-    """Run the supervisor, pass on requests to end, and sweep up behind it. Returns its exit code.
+    """Run the supervisor, pass signals to end on to it, and end what it leaves. Returns its exit code.
 
     `lock_fd` is the open, locked file that says "this stack lives"; supervisor and warden both hold it.
     `tied_to` is a process whose death ends the stack (`evergreen up --foreground`), or 0. What is left when
@@ -156,10 +158,11 @@ def guard_supervisor(command: list[str], *, lock_fd: int, tied_to: int, seconds:
     supervisor = 0
 
     def pass_on(number: int, frame: object) -> None:
+        """Send the supervisor SIGTERM."""
         if supervisor:
             signal_processes({supervisor}, signal.SIGTERM)
 
-    # A request that comes before the supervisor's pid is known is held back until then; it would be lost.
+    # A signal that comes before the supervisor's pid is known would be lost: it is blocked until then.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     for number in _STOP_SIGNALS:
         signal.signal(number, pass_on)

@@ -1,4 +1,4 @@
-"""Airflow as a part of the stack: four components, configured by their environment alone, on SQLite."""
+"""Airflow in the embedded stack: four servers on a SQLite database, configured by their environment."""
 
 from __future__ import annotations
 
@@ -51,22 +51,22 @@ def build_airflow_environment(home: Path, port: int, keys: Keys, dags: Path) -> 
     home.mkdir(parents=True, exist_ok=True)
     passwords = home / "passwords.json"
     write_private_file(passwords, json.dumps({deployment.AIRFLOW_USER: keys.airflow_password}))
-    base = f"http://{LOOPBACK}:{port}"
+    base_url = f"http://{LOOPBACK}:{port}"
     options: dict[str, dict[str, deployment.OptionValue]] = {
         "core": {
             **deployment.AIRFLOW_OPTIONS["core"],
             "dags_folder": str(dags),
             "mp_start_method": "fork",
             "simple_auth_manager_passwords_file": str(passwords),
-            "execution_api_server_url": f"{base}/execution/",
+            "execution_api_server_url": f"{base_url}/execution/",
             "fernet_key": keys.airflow_fernet_key,
-            # A machine's full name may take a slow DNS look-up; everything here is on one machine.
+            # The full name of a machine may take a slow DNS look-up, and everything is on this machine.
             "hostname_callable": "socket.gethostname",
         },
         "database": {"sql_alchemy_conn": build_sqlite_url(home / DATABASE_FILE), "check_migrations": False},
         "api": {
             **deployment.AIRFLOW_OPTIONS["api"],
-            "base_url": base,
+            "base_url": base_url,
             "host": LOOPBACK,
             "port": port,
             "secret_key": keys.airflow_secret_key,
@@ -106,6 +106,7 @@ def build_airflow_servers(home: Path, port: int, variables: dict[str, str]) -> l
     specs = []
 
     def finish_migration() -> None:
+        """Give the database its name, and note the version that migrated it."""
         if is_new:
             finish_database(database)
         write_private_file(stamp, version)

@@ -129,9 +129,9 @@ SERVICE = Server(
 )
 
 
-def build_mariadb_options(**replaced: OptionValue) -> list[str]:
+def build_mariadb_options(**replacements: OptionValue) -> list[str]:
     """MARIADB_OPTIONS as arguments of `mariadbd`; a keyword, with _ for -, replaces an option's value."""
-    changes = {name.replace("_", "-"): value for name, value in replaced.items()}
+    changes = {name.replace("_", "-"): value for name, value in replacements.items()}
     return [f"--{name}={value}" for name, value in {**MARIADB_OPTIONS, **changes}.items()]
 
 

@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
 from evergreen.private import write_private_file
 from evergreen.settings import STACK_ENV, Settings
+
+# A value of a settings field; URLs, paths and secrets as text or as what pydantic makes of them.
+SettingValue = str | int | float | bool | Path | SecretStr | Sequence[str] | Mapping[str, str]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]*")
 
@@ -19,7 +21,7 @@ STACK_SETTINGS = frozenset(
     {
         "home",
         "use_case",
-        # Only the environment may say so: see child_environment.
+        # Only the environment may name them: see build_child_environment.
         "trusted_folders",
         "mariadb_host",
         "mariadb_port",
@@ -38,7 +40,7 @@ STACK_SETTINGS = frozenset(
 )
 
 
-def build_variables(values: Mapping[str, Any]) -> dict[str, str]:
+def build_variables(values: Mapping[str, SettingValue]) -> dict[str, str]:
     """Settings fields as the environment variables that give them those values."""
     return {f"EVERGREEN_{name.upper()}": _format_value(value) for name, value in values.items()}
 
@@ -56,8 +58,10 @@ def collect_user_settings(settings: Settings) -> dict[str, str]:
 
 
 def collect_restart_settings(settings: Settings) -> dict[str, str]:
-    """All of the user's settings, for a server whose environment of before they replace: also those that are
-    at their default again, and the exceptions of trust where there are any."""
+    """All of the user's settings, for a server whose former ones they replace.
+
+    Also those that are at their default again, and the trusted folders where there are any.
+    """
     trusted = {"trusted_folders": settings.trust.absolute_exceptions} if settings.trusted_folders else {}
     return {
         **_build_setting_variables(settings, list(type(settings).model_fields)),
@@ -93,7 +97,7 @@ def _make_absolute(path: str) -> str:
     return path if "://" in path else str(Path(path).expanduser().resolve())
 
 
-def _format_value(value: Any) -> str:
+def _format_value(value: SettingValue) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return json.dumps(value) if isinstance(value, dict | list | tuple) else str(value)

@@ -1,4 +1,4 @@
-"""The stack's generated passwords and keys: made once, kept in `keys.json` (mode 600) across restarts."""
+"""The stack's passwords and keys, generated once and kept in `keys.json` (mode 600) of the home."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEYS_FILE = "keys.json"
 
 @dataclass(frozen=True)
 class Keys:
-    """Everything secret. Airflow's Fernet key encrypts the connections that users save: never lose it."""
+    """Everything secret. Connections that users save in Airflow can only be read with its Fernet key."""
 
     mariadb_password: str
     airflow_password: str
@@ -37,12 +37,12 @@ def load_or_create_keys(home: Path) -> Keys:
                 f"{path} is damaged: {error}",
                 hint=f"restore it, or remove {home} to begin with an empty stack",
             ) from None
-    made = Keys(
+    keys = Keys(
         mariadb_password=generate_password(),
         airflow_password=secrets.token_urlsafe(12),
         airflow_fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         airflow_jwt_secret=secrets.token_hex(32),
         airflow_secret_key=secrets.token_hex(32),
     )
-    write_private_file(path, json.dumps(asdict(made), indent=1))
-    return made
+    write_private_file(path, json.dumps(asdict(keys), indent=1))
+    return keys

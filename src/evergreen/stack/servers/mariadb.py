@@ -34,11 +34,12 @@ HOSTS = ("127.0.0.1", "localhost")
 def find_program(name: str) -> Path:
     """Where a program of MariaDB's is installed. Raises MissingProgram with what to install.
 
-    Only MariaDB's own names are asked for: a `mysqld` may be Oracle's, which has no system-versioned tables.
+    Only names of MariaDB's programs are looked for: a `mysqld` may be MySQL, which has no system-versioned
+    tables.
     """
-    search = os.pathsep.join([os.environ.get("PATH", ""), *_MORE_FOLDERS])
-    if found := shutil.which(name, path=search):
-        return Path(found)
+    search_path = os.pathsep.join([os.environ.get("PATH", ""), *_MORE_FOLDERS])
+    if path := shutil.which(name, path=search_path):
+        return Path(path)
     raise MissingProgram(
         f"{name} is not installed",
         hint="install MariaDB's server, as make does: "
@@ -50,8 +51,8 @@ def find_program(name: str) -> Path:
 class PrivateMariaDB:
     """Where one private server lives and how to reach it. `home` holds its data, init file and socket.
 
-    `user` may do everything in `database` and in the `foreign` ones, which play other people's servers; to
-    the ledger it may only add lines.
+    `user` has all rights in `database` and in the `foreign` ones, which stand for databases of other systems;
+    to the ledger it may only add lines.
     """
 
     home: Path
@@ -63,11 +64,12 @@ class PrivateMariaDB:
 
     @property
     def administrator(self) -> dict[str, str]:
-        """How the one account that may do everything connects: this OS user, over the socket, no password."""
+        """How the account with all rights connects: this process' OS user, by the socket, no password."""
         return {"unix_socket": str(self.socket), "user": _read_os_user()}
 
     @property
     def data(self) -> Path:
+        """The data folder; it exists when the system tables are complete."""
         return self.home / "data"
 
     @property
@@ -115,7 +117,7 @@ class PrivateMariaDB:
             f"--datadir=./{build_unfinished_path(self.data).name}",
             *_build_root_option(),
             "--auth-root-authentication-method=socket",
-            # Else it is whom $USER names.
+            # Without it the account is the one that $USER names.
             f"--auth-root-socket-user={_read_os_user()}",
             "--skip-test-db",
             # As packages call it. Without it, root's run would change the owner of the PAM plugin's folder
@@ -169,8 +171,8 @@ class PrivateMariaDB:
             "--no-defaults",
             *_build_root_option(),
             f"--datadir={self.data}",
-            # Its own: a server that starts deletes every temporary table it finds in its tmpdir, and in /tmp
-            # those would be another server's.
+            # A server that starts deletes every temporary table in its tmpdir; in /tmp these may be those of
+            # another server.
             f"--tmpdir={self._temporary}",
             f"--socket={self.socket}",
             f"--pid-file={self.home / 'mariadb.pid'}",
@@ -184,7 +186,7 @@ class PrivateMariaDB:
         ]
 
     def _accounts(self) -> list[str]:
-        """What the server itself runs at each start, before it lets anybody in."""
+        """The statements that the server runs at each start, before it accepts connections."""
         accounts = []
         for host in HOSTS:
             account = f"'{self.user}'@'{host}'"
@@ -200,9 +202,9 @@ class PrivateMariaDB:
             *build_ledger_statements(self.database, definer="'root'@'localhost'"),
             *accounts,
             *(
-                told
+                statement
                 for name in (self.database, *self.foreign)
-                for told in build_full_grants(name, self.user, HOSTS)
+                for statement in build_full_grants(name, self.user, HOSTS)
             ),
             *build_ledger_grants(self.database, self.user, HOSTS),
         ]
@@ -229,8 +231,8 @@ def _make_private_folder(folder: Path) -> None:
     """Make a folder under a shared one. Raises StackError unless it is ours and closed to others."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+    entry = folder.lstat()
+    if not stat.S_ISDIR(entry.st_mode) or entry.st_uid != os.geteuid() or stat.S_IMODE(entry.st_mode) & 0o077:
         raise StackError(
             f"{folder} must be a folder that only you can enter: MariaDB's socket goes there, because the"
             " path of the stack's home is too long for one",

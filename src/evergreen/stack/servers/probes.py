@@ -1,11 +1,10 @@
-"""Health checks: each says what is not well yet, or "" when all is. They block for a few seconds at most."""
+"""Health checks: each returns what is wrong, or "". They block for a few seconds at most."""
 
 from __future__ import annotations
 
 import http.client
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import MySQLdb
 
@@ -16,14 +15,15 @@ from evergreen.stack.servers.mariadb import PrivateMariaDB
 
 TIMEOUT_SECONDS = 5.0
 
-# Before that, a service may only be late: MLflow may be starting as well.
+# For so long after its start a service may have no model because MLflow is still starting.
 _TROUBLE_GRACE = timedelta(seconds=30)
 
 
 def build_http_probe(port: int, path: str) -> Probe:
-    """A server is healthy when that path answers 200."""
+    """A check of a server that is healthy when `path` answers 200."""
 
     def probe(_started: datetime) -> str:
+        """Ask the server once."""
         status, _ = _send_get(port, path)
         return "" if status == 200 else f"{path} answers {status or 'not yet'}"
 
@@ -31,32 +31,35 @@ def build_http_probe(port: int, path: str) -> Probe:
 
 
 def build_service_probe(port: int) -> Probe:
-    """A prediction service is healthy when it has a model, and also while the registry names no champion:
-    then it has nothing to wait for. One that told for a while why it has no model is not ended either: a new
-    process would tell the same, and `evergreen status` shows it.
+    """A check of a prediction service: it has a model, or the registry names no champion.
+
+    One that has reported another reason for some time counts as healthy too: a new process would have the
+    same trouble, and `evergreen status` shows it.
     """
     ready = build_http_probe(port, "/readyz")
 
     def probe(started: datetime) -> str:
-        ailment = ready(started)
-        if not ailment:
+        """Ask the server once."""
+        problem = ready(started)
+        if not problem:
             return ""
         status, body = _send_get(port, "/metadata")
         trouble = json.loads(body).get("trouble") if status == 200 else ""
         if trouble == NO_CHAMPION or (trouble and datetime.now(UTC) - started > _TROUBLE_GRACE):
             return ""
-        return ailment
+        return problem
 
     return probe
 
 
 def build_mariadb_probe(server: PrivateMariaDB) -> Probe:
-    """MariaDB is healthy when the platform's user can log in over its socket and ask for something.
+    """A check of MariaDB, which is healthy when the platform's user can log in by the socket and query.
 
-    Not over TCP: whoever took the port would be told the password.
+    Not by TCP: another program on the port would get the password.
     """
 
     def probe(_started: datetime) -> str:
+        """Ask the server once."""
         try:
             connection = MySQLdb.connect(
                 unix_socket=str(server.socket),
@@ -77,16 +80,17 @@ def build_mariadb_probe(server: PrivateMariaDB) -> Probe:
 
 
 def build_airflow_probe(port: int, component: str) -> Probe:
-    """A component of Airflow is healthy when the API server says so, by a heartbeat of this very start.
+    """A check of an Airflow component, which is healthy when the API server has a heartbeat since its start.
 
-    Airflow trusts a heartbeat for 30 s, so that one written before a restart would count as healthy.
+    Airflow trusts a heartbeat for 30 s, so one from before a restart would count.
     """
 
     def probe(started: datetime) -> str:
+        """Ask the server once."""
         status, body = _send_get(port, "/api/v2/monitor/health")
         if status != 200:
             return "waits for Airflow's API server"
-        health: dict[str, Any] = json.loads(body).get(component) or {}
+        health = json.loads(body).get(component) or {}
         if health.get("status") != "healthy":
             return f"Airflow says: {health.get('status') or 'no heartbeat yet'}"
         beat = health.get(f"latest_{component}_heartbeat")
@@ -98,7 +102,7 @@ def build_airflow_probe(port: int, component: str) -> Probe:
 
 
 def _send_get(port: int, path: str) -> tuple[int, bytes]:
-    """Status and body of a GET on loopback, (0, b"") when nobody answers. No proxy is ever asked."""
+    """Status and body of a GET on loopback, past any proxy; (0, b"") when nothing answers."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""What the embedded stack consists of: MariaDB, MLflow, Airflow and one service per use case."""
+"""The processes of the embedded stack: MariaDB, MLflow, Airflow and one service per use case."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.ports import LOOPBACK, assign_ports
 from evergreen.stack.servers import airflow, deployment, probes
 from evergreen.stack.servers.deployment import BANK_DATABASE, SERVICE_PREFIX
-from evergreen.stack.servers.envfile import build_variables, collect_user_settings, write_stack_env
+from evergreen.stack.servers.envfile import (
+    SettingValue,
+    build_variables,
+    collect_user_settings,
+    write_stack_env,
+)
 from evergreen.stack.servers.keys import Keys, load_or_create_keys
 from evergreen.stack.servers.mariadb import PrivateMariaDB
 from evergreen.stack.servers.sqlite_files import (
@@ -34,7 +39,7 @@ USUAL_PORTS = {
 
 
 class EvergreenPlan:
-    """The real stack of one home. Nothing happens before `servers()` is called."""
+    """What the supervisor starts for one home (`Plan` in supervisor.py). `servers` must be called first."""
 
     def __init__(self, home: Path, previous_ports: dict[str, int]) -> None:
         self.home = home
@@ -45,33 +50,37 @@ class EvergreenPlan:
         self._keys: Keys | None = None
 
     def servers(self) -> list[ChildSpec]:
-        """Choose ports, generate what is secret, write `stack.env`, and say what to start."""
+        """Choose ports, generate passwords and keys, write `stack.env`, and return what to start."""
         self._settings = load_settings(self.home)
         self._keys = load_or_create_keys(self.home)
-        wanted = dict(USUAL_PORTS)
+        usual_ports = dict(USUAL_PORTS)
         for name, port in self._service_ports().items():
-            wanted[SERVICE_PREFIX + name] = port
-        self.ports = assign_ports(wanted, self._previous_ports)
+            usual_ports[SERVICE_PREFIX + name] = port
+        self.ports = assign_ports(usual_ports, self._previous_ports)
         self._write_settings()
         return [*self._mariadb(), *self._mlflow(), *self._airflow()]
 
     def services(self) -> list[ChildSpec]:
-        """A service for every use case that has a champion now. RegistryUnreachable: as before."""
+        """A service for every use case that has a champion now; without those whose champion cannot be read.
+
+        The supervisor keeps services that it has started, whatever a later call returns.
+        """
         self._reserve_new()
         settings = load_settings(self.home)
-        found = []
+        specs = []
         for name in find_use_case_folders(settings):
             if SERVICE_PREFIX + name not in self.ports:
                 continue
             try:
                 if read_champion(settings, name) is not None:
-                    found.append(self._service(name))
+                    specs.append(self._service(name))
             except RegistryError:
                 continue
-        return found
+        return specs
 
     @property
     def mariadb(self) -> PrivateMariaDB:
+        """The stack's MariaDB server."""
         assert self._keys is not None
         return PrivateMariaDB(
             home=self.home / "mariadb",
@@ -82,31 +91,33 @@ class EvergreenPlan:
         )
 
     def _service_ports(self) -> dict[str, int]:
-        """The declared port of each use case. A broken declaration is a problem to show, not to die of."""
+        """The declared port of each use case. A declaration that cannot be loaded becomes a problem."""
         assert self._settings is not None
-        wanted: dict[str, int] = {}
+        ports: dict[str, int] = {}
         problems = []
         for name in find_use_case_folders(self._settings):
             try:
-                wanted[name] = load_use_case(name, self._settings).serving.port
+                ports[name] = load_use_case(name, self._settings).serving.port
             except EvergreenError as error:
                 problems.append(str(error))
         self.problems = problems
-        return wanted
+        return ports
 
     def _reserve_new(self) -> None:
-        """Reserve a port for a use case that was added while the stack runs, and tell it in `stack.env`."""
+        """Reserve a port for a use case that was added while the stack runs; write it into `stack.env`."""
         assert self._settings is not None
-        known = {
+        known_names = {
             name for name in find_use_case_folders(self._settings) if SERVICE_PREFIX + name in self.ports
         }
-        if set(find_use_case_folders(self._settings)) == known:
+        if set(find_use_case_folders(self._settings)) == known_names:
             return
-        new = {SERVICE_PREFIX + n: port for n, port in self._service_ports().items() if n not in known}
-        if new:
+        new_ports = {
+            SERVICE_PREFIX + n: port for n, port in self._service_ports().items() if n not in known_names
+        }
+        if new_ports:
             # Those of use cases without a champion are reserved, though nobody listens on them yet.
-            free = assign_ports(new, self._previous_ports, reserved=self.ports.values())
-            self.ports = {**self.ports, **free}
+            assigned_ports = assign_ports(new_ports, self._previous_ports, reserved=self.ports.values())
+            self.ports = {**self.ports, **assigned_ports}
             self._write_settings()
 
     def _write_settings(self) -> None:
@@ -118,7 +129,7 @@ class EvergreenPlan:
             for name, port in sorted(self.ports.items())
             if name.startswith(SERVICE_PREFIX)
         }
-        decided = {
+        own: dict[str, SettingValue] = {
             "mariadb_host": LOOPBACK,
             "mariadb_port": server.port,
             "mariadb_socket": server.socket,
@@ -133,13 +144,17 @@ class EvergreenPlan:
         }
         write_stack_env(
             self.home,
-            {**collect_user_settings(self._settings), **build_variables(decided), **self._connections()},
+            {
+                **collect_user_settings(self._settings),
+                **build_variables(own),
+                **self._connections(),
+            },
         )
 
     def _connections(self) -> dict[str, str]:
-        """The simulated bank is a foreign database like any other: reached through an Airflow Connection.
+        """The Airflow Connection of the simulated bank, which is a foreign database to the platform.
 
-        `local_infile` is for the simulator, which writes it; what reads it never sends a file.
+        `local_infile` is for the simulator, which loads files into it; readers never send a file.
         """
         server = self.mariadb
         options = urlencode({"unix_socket": server.socket, "local_infile": 1})
@@ -256,25 +271,27 @@ class EvergreenPlan:
 
 
 def build_child_environment(settings: Settings) -> dict[str, str]:
-    """What the supervisor and its servers inherit: the caller's environment without what would mislead."""
-    misleading = ("EVERGREEN_", "AIRFLOW__", "AIRFLOW_HOME", "MLFLOW_", "BENTOML_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(misleading)}
+    """The environment of the supervisor and its servers: the caller's without settings of other stacks."""
+    prefixes = ("EVERGREEN_", "AIRFLOW__", "AIRFLOW_HOME", "MLFLOW_", "BENTOML_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     # Compiled bytecode makes every later start several seconds shorter.
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    direct = ",".join(filter(None, [kept.get("no_proxy") or kept.get("NO_PROXY"), LOOPBACK, "localhost"]))
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+    direct_hosts = ",".join(
+        filter(None, [inherited.get("no_proxy") or inherited.get("NO_PROXY"), LOOPBACK, "localhost"])
+    )
     return {
-        **kept,
+        **inherited,
         **collect_user_settings(settings),
         "EVERGREEN_HOME": str(settings.home.resolve()),
         **build_variables({"trusted_folders": settings.trust.absolute_exceptions}),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
         # Logs and files of the servers are UTF-8 whatever the caller's locale.
         "PYTHONUTF8": "1",
         "MALLOC_ARENA_MAX": "2",
-        # setproctitle would overwrite the environment block in which processes.py looks for its marks.
+        # setproctitle would overwrite the environment block in which process_table.py looks for its marks.
         "SPT_NOENV": "1",
         **deployment.NO_TELEMETRY,
-        "no_proxy": direct,
-        "NO_PROXY": direct,
+        "no_proxy": direct_hosts,
+        "NO_PROXY": direct_hosts,
     }

@@ -18,7 +18,7 @@ def maintain_partitions(engine: sa.Engine, use_case: UseCase, now: datetime) -> 
     """Have a partition for each day up to a week from `now`, and none that lies wholly before the retention.
 
     Returns {"added": [...], "dropped": [...]}, named `p20260131`. Run again it changes nothing. Rows that lie
-    in the catch-all are moved into their day. Each run of the monitor calls it.
+    in the catch-all are moved into their day. Each upkeep calls it.
     """
     today = to_naive_utc(now).date()
     oldest = (to_naive_utc(now) - use_case.serving.retention).date()

@@ -1,94 +1,82 @@
-"""How well the model serves each group."""
+"""The part of the card about slices: how well the model serves each group of rows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
-from evergreen.pages.charts import render_dot, render_scale
-from evergreen.pages.colours import BLUE, RED, SOFT
-from evergreen.pages.numbers import choose_decimals, format_number, parse_number, shorten_text
+from evergreen.pages.model_charts.quality import draw_slice_groups
+from evergreen.pages.numbers import choose_decimals, format_metric_name, format_number, shorten_text
 from evergreen.pages.page import Html, render_details, render_note, render_table
-from evergreen.training.card.parts import Facts, get_mapping, get_numbers, list_mappings
-from evergreen.training.plots.style import metric_name
+from evergreen.training.card.evaluation_facts import EvaluationFacts, SliceFacts
 
 _MOST_SLICES = 10
 _MOST_TABLES = 5  # so many slices have all metrics below them
 _MOST_GROUPS = 24
 
 
-def render_slices(evaluation: Facts) -> str:
-    """A card per slice, the sensitive ones first: its groups' metric as dots, and all metrics to unfold."""
-    given = [each for each in list_mappings(evaluation, "slices") if list_mappings(each, "groups")]
-    if not given:
+def render_slices(evaluation: EvaluationFacts) -> str:
+    """A box per slice, the sensitive ones first: its groups' metric as dots, and all metrics to unfold."""
+    slices = sorted((each for each in evaluation.slices if each.groups), key=lambda each: not each.sensitive)
+    if not slices:
         return ""
-    given.sort(key=lambda each: not each.get("sensitive"))
-    drawn = "".join(_slice(each, place < _MOST_TABLES) for place, each in enumerate(given[:_MOST_SLICES]))
-    few = any(not group.get("judged", True) for each in given for group in list_mappings(each, "groups"))
+    boxes = "".join(
+        _render_slice(each, place < _MOST_TABLES) for place, each in enumerate(slices[:_MOST_SLICES])
+    )
     note = "Groups of the hold-out. What is sensitive must not make people be treated differently."
-    if few:
-        note += " Grey groups have too few rows to be judged."
-    if len(given) > _MOST_SLICES:
-        note += f" The first {_MOST_SLICES} of {len(given)} slices."
-    return render_note(note) + f'<div class="cards wide">{drawn}</div>'
+    if any(not group.judged for each in slices for group in each.groups):
+        note += " Hollow groups have too few rows to be judged."
+    if len(slices) > _MOST_SLICES:
+        note += f" The first {_MOST_SLICES} of {len(slices)} slices."
+    return render_note(note) + f'<div class="cards wide">{boxes}</div>'
 
 
-def _slice(each: Facts, whole: bool) -> str:
-    metric = str(each.get("metric") or "")
-    groups = list_mappings(each, "groups")[:_MOST_GROUPS]
-    values = [parse_number(get_mapping(group, "values").get(metric)) for group in groups]
-    known = [value for value in values if value is not None]
-    ends = (min(known), max(known)) if known else (0.0, 1.0)
-    places = max(0, choose_decimals(*known) - 1)
-    tint = RED if each.get("sensitive") else BLUE
-    rows = []
-    for group, value in zip(groups, values, strict=True):
-        judged = group.get("judged", True)
-        name = escape(shorten_text(group.get("name", ""), 36))
-        rows.append(
-            (
-                Html(name if judged else f'<span class="soft">{name}</span>'),
-                format_number(group.get("rows")),
-                render_dot(value, ends, tint=tint if judged else SOFT) if value is not None else None,
-                format_number(value, places),
-            )
-        )
-    header = ("", "rows", render_scale(ends), metric_name(metric))
-    badge = ' <span class="badge">sensitive</span>' if each.get("sensitive") else ""
-    left = len(list_mappings(each, "groups")) - len(groups)
+def _render_slice(each: SliceFacts, with_table: bool) -> str:
+    drawing = draw_slice_groups(each.chart_values, most=_MOST_GROUPS)
+    badge = ' <span class="badge">sensitive</span>' if each.sensitive else ""
+    unknown = [group for group in each.groups if each.metric not in group.metrics]
+    notes = [_describe_spread(each)]
+    if unknown:
+        names = ", ".join(f"{shorten_text(group.name, 36)} ({group.rows:,} rows)" for group in unknown[:5])
+        notes.append(f"Without a value: {names}{' and others' if len(unknown) > 5 else ''}.")
+    rest = len(each.groups) - len(unknown) - _MOST_GROUPS
+    if rest > 0:
+        notes.append(f"{rest} more groups.")
     return (
-        f'<div class="card"><h3>{escape(shorten_text(each.get("feature", ""), 60))}{badge}</h3>'
-        f"{render_table(header, rows, numbers=(1, 3), kind='groups')}{_spread(each, metric)}"
-        f"{render_note(f'{left} more groups.') if left > 0 else ''}"
-        f"{_render_all_metrics(each) if whole else ''}</div>"
+        f'<div class="card"><h3>{escape(shorten_text(each.feature, 60))}{badge}</h3>'
+        f"{drawing.to_html() if drawing is not None else ''}"
+        f"{''.join(render_note(note) for note in notes if note)}"
+        f"{_render_all_metrics(each) if with_table else ''}</div>"
     )
 
 
-def _spread(each: Facts, metric: str) -> str:
-    difference = parse_number(get_mapping(each, "difference").get(metric))
-    ratio = parse_number(get_mapping(each, "ratio").get(metric))
-    told = []
+def _describe_spread(each: SliceFacts) -> str:
+    """How much the judged groups differ in the slice's metric; empty if that is not known."""
+    difference, ratio = each.difference.get(each.metric), each.ratio.get(each.metric)
+    parts = []
     if difference is not None:
-        told.append(f"The groups differ by {format_number(difference)} at most")
+        parts.append(f"The groups differ by {format_number(difference)} at most")
     if ratio is not None:
-        told.append(f"the smallest is {format_number(ratio)} of the greatest")
-    text = "; ".join(told)
-    return render_note(text[0].upper() + text[1:] + ".") if text else ""
+        parts.append(f"the smallest is {format_number(ratio)} of the greatest")
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:] + "." if text else ""
 
 
-def _render_all_metrics(each: Facts) -> str:
-    groups = list_mappings(each, "groups")[:_MOST_GROUPS]
-    names = list(dict.fromkeys(name for group in groups for name in get_numbers(group, "values")))
+def _render_all_metrics(each: SliceFacts) -> str:
+    groups = each.groups[:_MOST_GROUPS]
+    names = list(dict.fromkeys(name for group in groups for name in group.metrics))
     if len(names) < 2:
         return ""
     places = {
-        name: max(0, choose_decimals(*(get_mapping(group, "values").get(name) for group in groups)) - 1)
-        for name in names
+        name: max(0, choose_decimals(*(group.metrics.get(name) for group in groups)) - 1) for name in names
     }
 
-    def line(title: object, values: Facts) -> tuple[object, ...]:
-        return (title, *(format_number(values.get(name), places[name]) for name in names))
+    def list_cells(title: object, metrics: Mapping[str, float]) -> tuple[object, ...]:
+        """A row of the table."""
+        return (title, *(format_number(metrics.get(name), places[name]) for name in names))
 
-    rows = [line(shorten_text(group.get("name", ""), 36), get_mapping(group, "values")) for group in groups]
-    rows += [line(Html(f"<b>{kind}</b>"), get_mapping(each, kind)) for kind in ("difference", "ratio")]
-    header = ("", *map(metric_name, names))
+    rows = [list_cells(shorten_text(group.name, 36), group.metrics) for group in groups]
+    rows.append(list_cells(Html("<b>difference</b>"), each.difference))
+    rows.append(list_cells(Html("<b>ratio</b>"), each.ratio))
+    header = ("", *map(format_metric_name, names))
     return render_details("all metrics", render_table(header, rows, numbers=range(1, len(names) + 1)))

@@ -1,1 +1,1 @@
-"""The rows of a training: chosen once, split into fit and hold-out, and checked."""
+"""The rows of a training: read once, divided into training part and hold-out, and checked."""

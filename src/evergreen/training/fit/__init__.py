@@ -1,1 +1,1 @@
-"""Fitting models: CatBoost with a use case's parameters, the baselines, the device, digests and times."""
+"""Fitting models: CatBoost with a use case's parameters, the baselines, the device, digests, the timer."""

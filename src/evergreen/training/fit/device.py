@@ -18,17 +18,18 @@ TaskType = Literal["CPU", "GPU"]
 _NOT_ON_GPU = frozenset(("rsm",))
 
 
-def choose_task_type(settings: Settings, searched: Sequence[str] = ()) -> TaskType:
+def choose_task_type(settings: Settings, searched_parameters: Sequence[str] = ()) -> TaskType:
     """CatBoost's `task_type` by the setting EVERGREEN_TASK_TYPE: "cpu", "gpu", or "auto" (a GPU if present).
 
-    `searched`: names of the parameters in the search space. Where the setting is "gpu" and there is none, or
-    the search has a parameter that CatBoost does not have on a GPU, it is the CPU, with a warning in the log.
+    `searched_parameters`: names of the parameters in the search space. Where the setting is "gpu" and there
+    is none, or the search has a parameter that CatBoost does not have on a GPU, it is the CPU, with a warning
+    in the log.
     """
     # CatBoost writes an error to standard error where there is no driver: ask it only if there may be a GPU.
     if settings.task_type == "cpu" or (settings.task_type == "auto" and not has_gpu_driver()):
         return "CPU"
     if count_gpus() > 0:
-        cpu_parameters = sorted(_NOT_ON_GPU & set(searched))
+        cpu_parameters = sorted(_NOT_ON_GPU & set(searched_parameters))
         if not cpu_parameters:
             return "GPU"
         logger.warning("CatBoost has no %s on a GPU: fitting on the CPU", ", ".join(cpu_parameters))

@@ -1,1 +1,1 @@
-"""Judging a candidate beside champion and baselines: contest, replay, evaluation and the gate."""
+"""Judging a candidate beside champion and baselines: answers, comparison, evaluation, gate."""

@@ -135,11 +135,11 @@ def _check_champion(use_case: UseCase, evaluation: Evaluation) -> Iterator[Check
         reason = f"{gate.metric} is not defined in most resamples of this hold-out"
         yield Check("beats champion surely", "failed", None, gate.confidence, reason)
         return
-    passed = gain.share >= gate.confidence
+    is_sure = gain.share >= gate.confidence
     outcome = f"it is {_describe_margin(gate.margin)} {name}"
     yield Check(
         "beats champion surely",
-        _result(passed),
+        _result(is_sure),
         gain.share,
         gate.confidence,
         f"in {gain.share:.1%} of the resamples {outcome}; asked for are {gate.confidence:.0%}"
@@ -183,15 +183,15 @@ def _check_better(
     if value is None or other is None:
         return Check(label, "failed", value, other, f"{metric} is not defined on this hold-out")
     gain = _compute_gain(metric, value, other)
-    passed = gain > 0 if margin == 0 else gain >= margin
+    is_better = gain > 0 if margin == 0 else gain >= margin
     if margin < 0 and gain <= 0:
-        compared = f"is {'' if passed else 'not '}within {-margin:g} of"
+        compared = f"is {'' if is_better else 'not '}within {-margin:g} of"
         demand = ""
     else:
-        compared = "beats" if passed else "does not beat"
+        compared = "beats" if is_better else "does not beat"
         demand = f" by {margin:g}" if margin > 0 else ""
     reason = f"{metric} {value:.4f} {compared} {whose} {other:.4f}{demand}{remark}"
-    return Check(label, _result(passed), value, other, reason)
+    return Check(label, _result(is_better), value, other, reason)
 
 
 def _compute_gain(metric: str, value: float, other: float) -> float:
@@ -288,9 +288,9 @@ def _check_replay(case: _Case) -> Iterator[Check]:
     if limit is None:
         yield Check("replay", "passed", replay.share, None, reason)
         return
-    passed = replay.share <= limit
-    reason += f", {'within' if passed else 'over'} {limit:.1%}"
-    yield case.weigh(Check("replay", _result(passed), replay.share, limit, reason), "failed")
+    is_within = replay.share <= limit
+    reason += f", {'within' if is_within else 'over'} {limit:.1%}"
+    yield case.weigh(Check("replay", _result(is_within), replay.share, limit, reason), "failed")
 
 
 def _check_beside_champion(
@@ -328,18 +328,18 @@ def _check_limit(name: str, what: str, value: float | None, limit: float, at_mos
     """Whether `value` is within the limit; `what` names it in the reason. An undefined value is not."""
     if value is None:
         return Check(name, "failed", None, limit, f"{what} is not defined on this hold-out")
-    passed = _is_within(value, limit, at_most)
+    is_within = _is_within(value, limit, at_most)
     bound = "at most" if at_most else "at least"
-    reason = f"{what} {value:.4f} is {'' if passed else 'not '}{bound} {limit:g}"
-    return Check(name, _result(passed), value, limit, reason)
+    reason = f"{what} {value:.4f} is {'' if is_within else 'not '}{bound} {limit:g}"
+    return Check(name, _result(is_within), value, limit, reason)
 
 
 def _is_within(value: float, limit: float, at_most: bool) -> bool:
     return value <= limit if at_most else value >= limit
 
 
-def _result(passed: bool) -> CheckResult:
-    return "passed" if passed else "failed"
+def _result(holds: bool) -> CheckResult:
+    return "passed" if holds else "failed"
 
 
 def _format_figure(value: float | None) -> str:

@@ -59,15 +59,15 @@ def list_grid_points(use_case: UseCase, worker: int) -> list[Parameters]:
     return points[worker :: budget.workers]
 
 
-def suggest_value(trial: optuna.Trial, searched: Between | OneOf) -> ParameterValue:
-    """The value of one parameter that the study's sampler chooses for this trial."""
-    if isinstance(searched, OneOf):
-        value: ParameterValue = trial.suggest_categorical(searched.parameter, searched.values)
+def suggest_value(trial: optuna.Trial, dimension: Between | OneOf) -> ParameterValue:
+    """The value of one searched parameter that the study's sampler chooses for this trial."""
+    if isinstance(dimension, OneOf):
+        value: ParameterValue = trial.suggest_categorical(dimension.parameter, dimension.values)
         return value
-    name, low, high = searched.parameter, searched.low, searched.high
-    if searched.whole:
-        return int(trial.suggest_int(name, int(low), int(high), log=searched.log))
-    return float(trial.suggest_float(name, low, high, log=searched.log))
+    name, low, high = dimension.parameter, dimension.low, dimension.high
+    if dimension.whole:
+        return int(trial.suggest_int(name, int(low), int(high), log=dimension.log))
+    return float(trial.suggest_float(name, low, high, log=dimension.log))
 
 
 def _fix_point(point: Parameters, otherwise: optuna.samplers.BaseSampler) -> optuna.samplers.BaseSampler:
@@ -77,7 +77,7 @@ def _fix_point(point: Parameters, otherwise: optuna.samplers.BaseSampler) -> opt
         return optuna.samplers.PartialFixedSampler(dict(point), otherwise)
 
 
-def _list_grid_values(searched: Between | OneOf) -> Sequence[ParameterValue]:
-    if isinstance(searched, Between):
-        return range(int(searched.low), int(searched.high) + 1)
-    return searched.values
+def _list_grid_values(dimension: Between | OneOf) -> Sequence[ParameterValue]:
+    if isinstance(dimension, Between):
+        return range(int(dimension.low), int(dimension.high) + 1)
+    return dimension.values

@@ -101,14 +101,14 @@ def build_search_result(study: optuna.Study, use_case: UseCase) -> SearchResult:
         importance=_compute_importance(study, complete),
         sampler=budget.sampler,
         pruner=budget.pruner,
-        space={searched.parameter: _format_values(searched) for searched in budget.space},
+        space={dimension.parameter: _format_values(dimension) for dimension in budget.space},
     )
 
 
-def _format_values(searched: Between | OneOf) -> str:
-    if isinstance(searched, Between):
-        return f"{searched.low:g} to {searched.high:g}{' (log)' if searched.log else ''}"
-    return ", ".join(str(value) for value in searched.values)
+def _format_values(dimension: Between | OneOf) -> str:
+    if isinstance(dimension, Between):
+        return f"{dimension.low:g} to {dimension.high:g}{' (log)' if dimension.log else ''}"
+    return ", ".join(str(value) for value in dimension.values)
 
 
 def _compute_importance(study: optuna.Study, complete: Sequence[Trial]) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""Trainings in MLflow: one run per training, and the trials of its search below it."""
+"""Trainings in MLflow: one run per training, with the trials of its search as nested runs."""

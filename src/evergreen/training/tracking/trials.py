@@ -48,6 +48,7 @@ def log_trials(
 
 
 def _log_trial(client: Any, experiment: str, parent: str, trial: Trial, least: float) -> None:
+    # MLflow takes seconds to load: `library_loading` does it in a thread while the search fits.
     from mlflow.entities import Metric, Param, RunTag
 
     start, end = int(trial.started * 1000), int((trial.started + trial.seconds) * 1000)
@@ -79,6 +80,7 @@ def list_trial_runs(client: Any, experiment: str, parent: str) -> list[Any]:
 
 def _list_metrics(trial: Trial, at: int) -> list[Any]:
     """The trial's MLflow metrics, all with the timestamp `at` in milliseconds."""
+    # As in `_log_trial`.
     from mlflow.entities import Metric
 
     metrics = [Metric("seconds", trial.seconds, at, 0), Metric("trees", trial.trees, at, 0)]

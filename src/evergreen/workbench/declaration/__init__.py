@@ -1,1 +1,1 @@
-"""From a table that somebody has to a declaration: what its columns hold, and the text that is written."""
+"""A declaration for a table that people bring: statistics of its columns, what is inferred, the text."""

@@ -1,4 +1,4 @@
-"""Which columns are key, target and time: as told, or found by their names and values."""
+"""The roles of columns: key, target and time, as people name them, or inferred from names and values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evergreen.workbench.declaration.declare import ColumnRoles
 from evergreen.workbench.declaration.naming import looks_like_id
 from evergreen.workbench.declaration.table_facts import Table, count_repeated_rows
 
-# Names and codes are short; what is longer describes.
+# A text that identifies a row, such as a name or a code, has at most so many characters.
 _SHORT = 40
 
 
@@ -25,15 +25,19 @@ def choose_columns(
     time: str,
     problem: Problem | None,
 ) -> tuple[ColumnRoles, list[str]]:
-    """Which columns are key, target and time, and what to tell about the choice."""
+    """The columns that are key, target and time, and notes about the choice.
+
+    `keys`, `target` and `time` are names of columns as people gave them; `keys` may be empty and `time` "".
+    Raises UseCaseError when a column is missing, has two roles, or does not suit its role.
+    """
     for what, column in (*(("--key", key) for key in keys), ("--target", target), ("--time", time)):
         if column and column not in table.columns:
-            raise _no_such_column(what, column, table.columns)
+            raise _build_missing_column_error(what, column, table.columns)
     roles = [*keys, target, *([time] if time else [])]
-    twice = sorted({column for column in roles if roles.count(column) > 1})
-    if twice:
+    repeated = sorted({column for column in roles if roles.count(column) > 1})
+    if repeated:
         raise UseCaseError(
-            f"the column {', '.join(map(repr, twice))} cannot be two of key, target and time",
+            f"the column {', '.join(map(repr, repeated))} cannot be two of key, target and time",
             hint="give each of --key, --target and --time a column of its own",
         )
     if time:
@@ -52,9 +56,9 @@ def choose_columns(
                 + ("" if time else ", or the column of their time with --time"),
             )
         return ColumnRoles(tuple(keys), target, time, problem), notes
-    found = _find_key(table, inputs, target, time)
-    if found:
-        notes.append(f'"{found}" was taken for the key, by its name; another one is chosen with --key.')
+    key = _find_key(table, inputs, target, time)
+    if key:
+        notes.append(f'"{key}" was taken for the key, by its name; another one is chosen with --key.')
     else:
         if len(inputs) > 1:
             raise UseCaseError(
@@ -65,14 +69,14 @@ def choose_columns(
             "No column names the rows, so a row's number in the file does: new rows belong at its end."
             + _suggest_key(table, inputs, target)
         )
-    return ColumnRoles((found,) if found else (), target, time, problem), notes
+    return ColumnRoles((key,) if key else (), target, time, problem), notes
 
 
-def _no_such_column(what: str, column: str, columns: Mapping[str, Column]) -> UseCaseError:
+def _build_missing_column_error(what: str, column: str, columns: Mapping[str, Column]) -> UseCaseError:
     same = [name for name in columns if name.strip().lower() == column.strip().lower()]
     near = same or difflib.get_close_matches(column, list(columns), n=1, cutoff=0.5)
-    shown = [f"{name[:40]}..." if len(name) > 40 else name for name in list(columns)[:20]]
-    some = ", ".join(shown) + (" ..." if len(columns) > 20 else "")
+    names = [f"{name[:40]}..." if len(name) > 40 else name for name in list(columns)[:20]]
+    some = ", ".join(names) + (" ..." if len(columns) > 20 else "")
     return UseCaseError(
         f"{what}: the table has no column {column!r}",
         hint=(f"did you mean {near[0]!r}? " if near else "") + f"it has {some}",
@@ -80,6 +84,7 @@ def _no_such_column(what: str, column: str, columns: Mapping[str, Column]) -> Us
 
 
 def _check_time(column: Column) -> None:
+    """Raise UseCaseError unless every value is an ISO 8601 time."""
     if column.moment and not column.gaps:
         return
     if column.moment:
@@ -96,7 +101,7 @@ def _check_time(column: Column) -> None:
 
 
 def _find_key(table: Table, inputs: Sequence[SourceInput], target: str, time: str) -> str:
-    """The first column whose name and values are those of a key; "" if there is none."""
+    """The first column that has the name of a key and identifies the rows; "" if there is none."""
     for column in table.columns.values():
         if column.name in (target, time) or column.gaps or column.empty or column.unusable:
             continue
@@ -109,7 +114,7 @@ def _find_key(table: Table, inputs: Sequence[SourceInput], target: str, time: st
 
 
 def _suggest_key(table: Table, inputs: Sequence[SourceInput], target: str) -> str:
-    """The first column that could be a key by its values, though nothing in its name says so."""
+    """A note about the first column that identifies the rows, though its name is not that of a key; or ""."""
     for column in table.columns.values():
         if column.name == target or column.gaps or column.empty or column.unusable or not column.distinct:
             continue

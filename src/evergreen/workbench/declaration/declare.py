@@ -1,4 +1,4 @@
-"""From what a table's columns hold to a whole use case: views, label, split, gate, drift."""
+"""A whole use case, made from statistics of a table's columns: views, label, split, gate, drift."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from evergreen.workbench.declaration.doubts import find_doubts
 from evergreen.workbench.declaration.naming import find_free_name, make_slug, name_columns
 from evergreen.workbench.declaration.target import declare_label
 
-# What an ended search is worth: on few rows ten tries take seconds, on many each takes long.
+# Few trials, and a limit in seconds: on few rows they take seconds, on many each takes long.
 _TUNING = Tuning(
     space=(
         Between("depth", 4, 7),
@@ -48,14 +48,17 @@ _TUNING = Tuning(
     iterations=400,
 )
 
-# Types are guesses too. Rows that a column cannot hold are set aside, up to a fifth of them: more, and the
-# file is probably another one.
+# Types are inferred too, and may be wrong. Rows that a column cannot hold are set aside, up to a fifth of
+# a file: where there are more, it is probably a file of another table.
 _CONTRACT = Contract(max_rejected_share=0.2)
 
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """Which columns are what: `keys` (none: the row number), `target` and `time` ("" for none)."""
+    """The columns that are `keys` (none: the row number), `target` and `time` ("" for none).
+
+    `problem` is the kind of problem that people chose, None to infer it.
+    """
 
     keys: tuple[str, ...]
     target: str
@@ -65,7 +68,7 @@ class ColumnRoles:
 
 @dataclass(frozen=True)
 class Declaration:
-    """A use case, and what its reader should be told: comments by feature, columns that became none."""
+    """A use case, comments for its reader by feature, and the columns that became no feature."""
 
     use_case: UseCase
     comments: Mapping[str, str]
@@ -73,13 +76,16 @@ class Declaration:
 
 
 def declare_use_case(
-    name: str, source: FileSource, columns: Mapping[str, Column], chosen: ColumnRoles, port: int
+    name: str, source: FileSource, columns: Mapping[str, Column], roles: ColumnRoles, port: int
 ) -> Declaration:
-    """The use case that a table makes. Raises UseCaseError when the target or a key cannot be used."""
-    special = {*chosen.keys, chosen.target, chosen.time}
-    first = (*chosen.keys, chosen.target)
-    names = name_columns([*first, *(c for c in columns if c not in special)], places=list(columns))
-    keys = tuple(_declare_key(columns[column], names[column]) for column in chosen.keys) or (
+    """The use case for a table, served at `port`.
+
+    Raises UseCaseError when the target or a key cannot be used, or no other column can be an input.
+    """
+    role_columns = {*roles.keys, roles.target, roles.time}
+    named_first = (*roles.keys, roles.target)
+    names = name_columns([*named_first, *(c for c in columns if c not in role_columns)], places=list(columns))
+    keys = tuple(_declare_key(columns[column], names[column]) for column in roles.keys) or (
         Key(
             find_free_name("row_no", names.values()),
             "int",
@@ -87,35 +93,35 @@ def declare_use_case(
             column=ROW_NUMBER,
         ),
     )
-    event_time = chosen.time or None
-    label = declare_label(columns[chosen.target], names[chosen.target], source, event_time, chosen.problem)
+    event_time = roles.time or None
+    label = declare_label(columns[roles.target], names[roles.target], source, event_time, roles.problem)
     features: list[Feature] = []
     comments: dict[str, str] = {}
     left_out: list[OmittedColumn] = []
-    for column in (each for each in columns.values() if each.name not in special):
-        made = declare_feature(column, names[column.name])
-        if isinstance(made, OmittedColumn):
-            left_out.append(made)
+    for column in (each for each in columns.values() if each.name not in role_columns):
+        outcome = declare_feature(column, names[column.name])
+        if isinstance(outcome, OmittedColumn):
+            left_out.append(outcome)
         else:
-            features.append(made.feature)
-            if made.comment:
-                comments[made.feature.name] = made.comment
+            features.append(outcome.feature)
+            if outcome.comment:
+                comments[outcome.feature.name] = outcome.comment
     features, too_many = _drop_excess_features(features, keys, label)
     left_out += too_many
     inputs = sum(feature.used_by_model for feature in features)
     if not inputs:
         raise UseCaseError(
-            f"no column beside {', '.join(sorted(special - {''}))} tells the model anything"
+            f"no column beside {', '.join(sorted(role_columns - {''}))} tells the model anything"
             + (
                 f" ({'; '.join(f'{each.column} {each.reason}' for each in left_out[:3])})" if left_out else ""
             ),
             hint=" ".join(find_doubts(columns)) or "give a file with columns whose values return, or numbers",
         )
-    rows = columns[chosen.target].rows - columns[chosen.target].gaps
+    rows = columns[roles.target].rows - columns[roles.target].gaps
     use_case = UseCase(
         name=name,
         title=name.replace("_", " ").capitalize(),
-        meaning=f'Predicts "{chosen.target}" from {inputs} column{"s" if inputs > 1 else ""} of a table.',
+        meaning=f'Predicts "{roles.target}" from {inputs} column{"s" if inputs > 1 else ""} of a table.',
         entity=Entity(_name_entity(keys), keys),
         views=(
             FeatureView(
@@ -130,7 +136,7 @@ def declare_use_case(
         label=dataclasses.replace(label, contract=_CONTRACT),
         split="time" if event_time else "stratified",
         tuning=_TUNING,
-        gate=_declare_gate(label, columns[chosen.target], rows),
+        gate=_declare_gate(label, columns[roles.target], rows),
         drift=DriftPolicy(min_features=min(inputs, 2 + inputs // 10), min_rows=200),
         serving=Serving(port=port),
     )
@@ -143,6 +149,7 @@ def stratify_holdout(use_case: UseCase) -> UseCase:
 
 
 def _declare_key(column: Column, name: str) -> Key:
+    """The key of that name. Raises UseCaseError where values are missing, or neither text nor whole."""
     if column.unusable or column.gaps or (column.text and column.empty):
         what = column.unusable or f"has no value in {column.gaps:,} of {column.rows:,} rows"
         raise UseCaseError(
@@ -165,7 +172,7 @@ def _all_whole(column: Column) -> bool:
 
 
 def _name_entity(keys: Sequence[Key]) -> str:
-    """What a row is about, by its key: passenger_id is of a passenger."""
+    """The name of what a row is about, by its key: passenger for passenger_id."""
     first = keys[0]
     if first.column == ROW_NUMBER:
         return "row"
@@ -176,8 +183,10 @@ def _name_entity(keys: Sequence[Key]) -> str:
 
 
 def _declare_gate(label: Label, column: Column, rows: int) -> Gate:
-    """The metric that suits the problem, how far chance may put a first model behind the baseline, and as the
-    floor what a guess reaches that knows no feature: no such model may go live."""
+    """The metric for the problem, how far by chance a first model may be behind the baseline, and a floor.
+
+    The floor is what a guess without features reaches: no worse model may go live.
+    """
     holdout = max(20.0, 0.2 * rows)
     if label.problem == "regression":
         slack = -_round_to_two_digits(0.4 * column.deviation / math.sqrt(holdout))
@@ -200,17 +209,20 @@ def _round_to_two_digits(value: float) -> float:
 def _drop_excess_features(
     features: Sequence[Feature], keys: Sequence[Key], label: Label
 ) -> tuple[list[Feature], list[OmittedColumn]]:
-    """As many features as a row of MariaDB holds: what the model does not use goes first, then the last."""
+    """As many features as a row of MariaDB holds, and the others.
+
+    Features that the model does not use are dropped first, then the last ones.
+    """
     row = sum(4 * KEY_CHARACTERS + 2 for key in keys if key.dtype == "text")
     row += 2 * (4 * CATEGORY_CHARACTERS + 2) * bool(label.classes)
     page = 0
-    kept: set[str] = set()
+    names: set[str] = set()
     for feature in sorted(features, key=lambda each: not each.used_by_model):
         row_cost = 8 if feature.numeric else 4 * CATEGORY_CHARACTERS + 2 if feature.dtype == "category" else 0
         page_cost = 8 if feature.numeric else 21
         if row + row_cost <= ROW_BYTES and page + page_cost <= PAGE_BYTES:
             row, page = row + row_cost, page + page_cost
-            kept.add(feature.name)
+            names.add(feature.name)
     reason = "does not fit into a row of the store beside the others"
-    dropped = [OmittedColumn(each.source_column, reason) for each in features if each.name not in kept]
-    return [each for each in features if each.name in kept], dropped
+    dropped = [OmittedColumn(each.source_column, reason) for each in features if each.name not in names]
+    return [each for each in features if each.name in names], dropped

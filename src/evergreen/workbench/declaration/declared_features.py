@@ -1,4 +1,4 @@
-"""From what a column holds to a declared feature: its type, domain, null limit and meaning."""
+"""A declared feature, made from statistics of a column: its type, domain, null limit and meaning."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from evergreen.usecase import CATEGORY_CHARACTERS, TEXT_BYTES, Feature, Severity
 from evergreen.workbench.declaration.column_facts import MOST_VALUES, Column
 from evergreen.workbench.declaration.naming import looks_like_id, looks_like_index
 
-# A category is worth one when its values return: few of them, or each often.
+# A text is a category when it has few values, or each of them occurs often enough.
 _ALWAYS_A_CATEGORY = 10
 _FEW = 50
-# All of a category's values are believed to be known when each was seen this often.
+# A category is limited to its values when each of them occurs at least this often.
 _KNOWN_WELL = 5
 _MOST_ALLOWED = 20
 _LONGEST_ALLOWED = 40
-# What a table holds today says what is usual, not what is right: beyond it is worth a warning, no refusal.
+# Domains are inferred from one table, which shows what is usual: a value beyond them only causes a warning.
 _GUESSED: Severity = "warning"
 
 
@@ -38,7 +38,7 @@ class OmittedColumn:
 
 
 def declare_feature(column: Column, name: str) -> FeatureDeclaration | OmittedColumn:
-    """The feature that a column makes."""
+    """The feature for a column, or why it can be none."""
     if column.unusable:
         return OmittedColumn(column.name, column.unusable)
     if column.empty or column.gaps == column.rows:
@@ -57,8 +57,10 @@ def declare_feature(column: Column, name: str) -> FeatureDeclaration | OmittedCo
 
 
 def compute_bounds(column: Column) -> tuple[float, float]:
-    """A numeric column's domain with room for what was not seen: as much again as it spans, and never below
-    0 for what never was."""
+    """A numeric column's domain: its range, extended on both sides by its span.
+
+    It does not go below 0 where no value is negative, nor above 0 where none is positive.
+    """
     span = column.greatest - column.least or abs(column.greatest) or 1.0
     least = 0.0 if column.least >= 0 else -_round_up(span - column.least)
     greatest = 0.0 if column.greatest <= 0 and column.least < 0 else _round_up(column.greatest + span)
@@ -66,7 +68,7 @@ def compute_bounds(column: Column) -> tuple[float, float]:
 
 
 def compute_null_limit(column: Column) -> float:
-    """The share of missing values to allow: none where none was seen, otherwise half as many again."""
+    """The share of missing values to allow: none where none is missing, else about half as many again."""
     if not column.gaps:
         return 0.0
     share = column.gaps / column.rows
@@ -75,7 +77,7 @@ def compute_null_limit(column: Column) -> float:
 
 
 def describe_column(column: Column) -> str:
-    """What can be said of a column's values without showing anybody's."""
+    """A column's values in words: a range, a few categories, or how many different ones there are."""
     if column.numeric:
         values = f"{format_number(column.least)} to {format_number(column.greatest)}"
     elif _has_listable_values(column):
@@ -104,39 +106,39 @@ def _declare_number(column: Column, name: str) -> FeatureDeclaration:
     counter = column.whole and column.distinct and not column.gaps
     identifies = counter and (looks_like_id(column.name) or looks_like_index(column.name))
     comment = "Another number on every row, so it names rows and says nothing of them." if identifies else ""
-    # A code or a count returns. What seldom does may be a measure: after 77 and 78 comes 77.5.
+    # Whole numbers that seldom repeat may be measurements, in which fractions can occur later: 77, 78, 77.5.
     measure = column.whole and column.text and not identifies and not _has_recurring_values(column)
     if measure:
         comment = 'Whole numbers so far; where there can be no others, say "int".'
     feature = Feature(
         name,
         "int" if column.whole and not measure else "float",
-        _meaning(column),
+        _describe_meaning(column),
         minimum=least,
         maximum=greatest,
         max_null_share=compute_null_limit(column),
         used_by_model=not identifies,
-        column=_column(column, name),
+        column=_name_source(column, name),
         severity=_GUESSED,
     )
     return FeatureDeclaration(feature, comment)
 
 
 def _declare_category(column: Column, name: str) -> FeatureDeclaration:
-    known = _has_listable_values(column) and min(column.values.values()) >= _KNOWN_WELL
+    complete = _has_listable_values(column) and min(column.values.values()) >= _KNOWN_WELL
     comment = ""
     if column.code:
         comment = "Kept as text, because of its leading zeros."
-    elif _has_listable_values(column) and not known:
+    elif _has_listable_values(column) and not complete:
         rare = min(column.values, key=lambda value: (column.values[value], value))
         comment = f"Not limited to these values: {_quote_value(rare)} is so rare that there may be others."
     feature = Feature(
         name,
         "category",
-        _meaning(column),
-        allowed=tuple(sorted(column.values)) if known else (),
+        _describe_meaning(column),
+        allowed=tuple(sorted(column.values)) if complete else (),
         max_null_share=compute_null_limit(column),
-        column=_column(column, name),
+        column=_name_source(column, name),
         severity=_GUESSED,
     )
     return FeatureDeclaration(feature, comment)
@@ -151,20 +153,20 @@ def _declare_text(column: Column, name: str) -> FeatureDeclaration:
     feature = Feature(
         name,
         "text",
-        _meaning(column),
+        _describe_meaning(column),
         max_null_share=compute_null_limit(column),
         used_by_model=False,
-        column=_column(column, name),
+        column=_name_source(column, name),
         severity=_GUESSED,
     )
     return FeatureDeclaration(feature, comment)
 
 
-def _meaning(column: Column) -> str:
+def _describe_meaning(column: Column) -> str:
     return f'Column "{column.name}": {describe_column(column)}. Say here what it means.'
 
 
-def _column(column: Column, name: str) -> str:
+def _name_source(column: Column, name: str) -> str:
     return "" if column.name == name else column.name
 
 

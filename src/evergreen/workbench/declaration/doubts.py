@@ -1,4 +1,4 @@
-"""What a person would doubt on seeing a table's columns: values that look like what they were not read as."""
+"""Doubts about a table's columns: values that look like numbers or dates but were not read as such."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ _DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b.*")
 
 
 def find_doubts(columns: Mapping[str, Column]) -> list[str]:
-    """A sentence per doubt, with what to do: no header line, numbers and dates in a form that is not read."""
-    found = [_describe_doubt(column) for column in columns.values()]
-    return [*_describe_header_doubts(columns), *(sentence for sentence in found if sentence)]
+    """A sentence per doubt, with what to do about it: a missing header line, unreadable numbers or dates."""
+    sentences = [_describe_doubt(column) for column in columns.values()]
+    return [*_describe_header_doubts(columns), *(sentence for sentence in sentences if sentence)]
 
 
 def _describe_header_doubts(names: Iterable[str]) -> list[str]:
-    """Names that look like values. Some numbers may be years; a fraction or a majority is no header."""
+    """A doubt about names that look like values: a fraction among them, or mostly numbers.
+
+    A few whole numbers are no reason to doubt: they may be years.
+    """
     names = list(names)
     numbers = [name for name in names if _NUMBER.fullmatch(name.strip())]
     if not any(_FRACTION.fullmatch(name.strip()) for name in numbers) and 2 * len(numbers) <= len(names):
@@ -32,6 +35,7 @@ def _describe_header_doubts(names: Iterable[str]) -> list[str]:
 
 
 def _describe_doubt(column: Column) -> str:
+    """The doubt about a text column; "" if there is none."""
     if not column.text or column.number or column.moment or column.empty:
         return ""
     odd = [value for value in column.odd.get("number", []) if not _NUMBER.fullmatch(value)]
@@ -49,7 +53,7 @@ def _describe_doubt(column: Column) -> str:
     else:
         numbers = sum(count for value, count in column.values.items() if _NUMBER.fullmatch(value))
         gaps = sum(count for value, count in column.values.items() if value.lower() in NO_NUMBER)
-        # A word with digits in it is a code, such as a ticket's.
+        # A word with digits in it is a code, such as a ticket number, and no missing value.
         mostly = 2 * numbers >= column.present - gaps and not any(map(str.isdigit, "".join(odd)))
     if mostly:
         return f'"{name}" may hold numbers, but "{example}" is none; leave such fields empty for a number.'

@@ -1,4 +1,4 @@
-"""From what a target column holds to a label: which kind of problem it is, and its classes in order."""
+"""The label, made from statistics of the target column: the kind of problem, and the classes in order."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _POSITIVE = ("1", "yes", "y", "true", "t", "positive", "pos", "bad", "default", 
 def declare_label(
     column: Column, name: str, source: Source, event_time: str | None, problem: Problem | None = None
 ) -> Label:
-    """The label that a target column makes.
+    """The label for a target column.
 
     A number of two values makes a binary problem, any other number a regression; texts make classes. With
     `problem`, numbers are taken as that kind instead. Raises UseCaseError when the column cannot be a target.
     """
     classes = _choose_classes(column, problem)
-    known = f"{column.rows - column.gaps:,} rows have one" if column.gaps else "every row has one"
-    what = f"{', '.join(classes[:-1])} or {classes[-1]}; {known}" if classes else describe_column(column)
+    labelled = f"{column.rows - column.gaps:,} rows have one" if column.gaps else "every row has one"
+    what = f"{', '.join(classes[:-1])} or {classes[-1]}; {labelled}" if classes else describe_column(column)
     return Label(
         name=name,
         source=source,
@@ -35,6 +35,7 @@ def declare_label(
 
 
 def _choose_classes(column: Column, problem: Problem | None) -> tuple[str, ...]:
+    """The classes in order; none for a target that is predicted as a number."""
     if column.unusable or column.empty or column.infinite:
         what = column.unusable or ("has no value" if column.empty else "holds infinite numbers")
         raise UseCaseError(
@@ -79,7 +80,7 @@ def _choose_classes(column: Column, problem: Problem | None) -> tuple[str, ...]:
 
 
 def _order_classes(column: Column) -> tuple[str, ...]:
-    """Numbers by size, texts by name; of two the one that means "it happened" last, else the rarer one."""
+    """Numbers by size, texts by name; of two texts the positive class is last, else the rarer one."""
     numbers = column.numeric and not column.boolean
     names = sorted(column.values, key=(lambda v: (float(v), v)) if numbers else str)
     if len(names) != 2 or numbers:

@@ -1,0 +1,56 @@
+"""The JSON of monitoring: what stands in the tables is read, whatever version wrote it, and written the
+same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from evergreen.monitoring.documents import DriftReport, FeatureDrift, Quality
+
+NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
+FEATURE = {
+    "feature": "age",
+    "psi": 0.31,
+    "chance": 0.02,
+    "level": "major",
+    "drifted": True,
+    "bins": ["up to 3", "above 3"],
+    "reference": [10, 20],
+    "current": [30, 1],
+}
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [{"accuracy": 0.75}, {"accuracy": None}, {"mae": 1.5, "rmse": 2.0}, {"mae": None, "rmse": None}],
+)
+def test_a_quality_is_read_and_written_in_the_same_order(metrics: dict[str, float | None]) -> None:
+    document: Any = {
+        "predictions": 4,
+        "labelled": 3,
+        **metrics,
+        "prediction_psi": None,
+        "answers": {"no": 0.25, "yes": 0.75},
+        "reason": "some",
+    }
+    assert json.dumps(Quality.from_json(document).to_json()) == json.dumps(document)
+
+
+def test_a_report_has_its_features_and_its_quality_once_it_is_measured() -> None:
+    feature: Any = FEATURE
+    report = DriftReport(
+        "id", "toy", NOW, 2, NOW, NOW, 31, True, "1 of 1", features=(FeatureDrift.from_json(feature),)
+    )
+    assert json.dumps(report.to_json()) == json.dumps({"reason": "1 of 1", "features": [FEATURE]})
+    quality = Quality(1, 0, {"accuracy": None}, None, {}, "none")
+    assert list(replace(report, quality=quality).to_json()) == ["reason", "features", "quality"]
+
+
+def test_a_feature_of_an_earlier_version_may_lack_fields() -> None:
+    document: Any = {"feature": "age", "psi": 0.31, "later": 1}
+    assert FeatureDrift.from_json(document).bins == ()
