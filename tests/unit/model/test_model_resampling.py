@@ -207,7 +207,7 @@ def test_a_rare_class_that_resamples_miss_is_nan_there(toy_use_case):
     truth = np.array([1] + [0] * 19)
     probabilities = np.column_stack([np.linspace(0.1, 0.9, 20), np.linspace(0.9, 0.1, 20)])
     use_case, label, scores = classified(toy_use_case, truth, probabilities)
-    drawn = draw_resamples(np.arange(20), seed=1, wanted=200)
+    drawn = draw_resamples(np.arange(20), seed=1, most=200)
     samples = bootstrap_metrics(use_case, label, scores, drawn)
     missed = drawn.weights()[:, 0] == 0
     assert 0 < missed.sum() < 100
@@ -229,7 +229,7 @@ def test_a_gain_is_positive_where_the_candidate_is_better(metric):
 
 def test_an_equal_model_gains_nothing_but_reaches_a_margin_below_zero(toy_use_case):
     use_case, label, scores = some_classified(toy_use_case, 200, 2)
-    drawn = draw_resamples(np.arange(200), seed=1, wanted=200)
+    drawn = draw_resamples(np.arange(200), seed=1, most=200)
     one, other = (bootstrap_metrics(use_case, label, scores, drawn) for _ in range(2))
     for metric in METRICS["binary"]:
         assert compute_gain(metric, one[metric], other[metric], 0.5, 0.5, 0.0) == Gain(
