@@ -29,7 +29,7 @@ from evergreen.stack.status import ProcessStatus, StackStatus, read_stack_status
 from support.waiting import eventually
 
 TESTS = Path(__file__).resolve().parents[2]
-PLAN = "fake_stack:FakePlan"
+PLAN = "support.fake_stack:FakePlan"
 # A developer's proxy knows nothing of this machine's loopback.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -240,7 +240,7 @@ def test_a_service_appears_while_the_stack_runs_and_its_failure_spoils_nothing(h
 def test_the_foreground_ends_with_sigterm_and_with_sigkill(home: Path) -> None:
     code = (
         "from evergreen.stack import lifecycle; from pathlib import Path\n"
-        f"lifecycle.run_foreground(Path({str(home)!r}), plan={PLAN!r})"
+        f"lifecycle.run_stack_in_foreground(Path({str(home)!r}), plan={PLAN!r})"
     )
     for number, expected in ((signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)):
         foreground = subprocess.Popen([sys.executable, "-c", code])
