@@ -20,6 +20,9 @@ from evergreen.stack.overview import PresentChampion, ReadFailure, UseCaseOvervi
 from evergreen.stack.processes.stack_state import ProcessState, StackState
 from evergreen.stack.restart import Restart, ServiceRestart, find_server, restart_named_server
 from evergreen.stack.service_view import render_overviews, render_restart
+from evergreen.store.predictions.prediction_log import PredictionCounts
+from evergreen.store.records.drift import DriftSummary
+from evergreen.store.records.summary import StoreSummary, TableSummary
 
 STATE = StackState(
     id="stack",
@@ -125,15 +128,14 @@ def test_status_shows_a_service_that_lags_and_a_champion_that_is_gone() -> None:
 
 def test_status_shows_what_there_is_of_a_use_case_and_why_a_part_cannot_be_read() -> None:
     moment = datetime(2026, 7, 1, 8, 30, tzinfo=UTC)
-    table = {"rows": 1500, "newest_event_time": moment.isoformat()}
     overview = UseCaseOverview(
         "Shop",
         "http://shop",
         champion=PresentChampion(3, moment, "run"),
         standing=ReadFailure("the service is silent"),
-        store={"views": {"orders": table}, "label": {"rows": 0, "newest_event_time": None}},
-        drift={"model_version": 3, "reason": "no drift", "as_of": moment},
-        predictions={"total": 1200, "by_version": {"3": 1200}},
+        store=StoreSummary({"orders": TableSummary(1500, moment, 700)}, TableSummary(0, None), None),
+        drift=DriftSummary(moment, 3, False, "no drift", 1200, moment, 0, 26, {}, None),
+        predictions=PredictionCounts(1200, {"3": 1200}, {"online": 1200}, moment),
     )
     lines = [" ".join(line.split()) for line in shown(render_overviews({"shop": overview})).splitlines()]
     assert lines == [
