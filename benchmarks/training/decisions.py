@@ -33,12 +33,12 @@ from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_
 from evergreen.model.predict import predict_inputs
 from evergreen.model.reference_profile import build_reference_profile
 from evergreen.monitoring import drift, governor
-from evergreen.monitoring.documents import DriftReport
 from evergreen.settings import Settings
 from evergreen.store.connection import arrow
 from evergreen.store.history import asof
 from evergreen.store.history.query import TableSelection, build_query
 from evergreen.store.history.training_set import TrainingSet
+from evergreen.store.records.drift import DriftReport
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.training import candidate
 from evergreen.training.data.rows import TrainingRows, prepare_rows
@@ -144,7 +144,7 @@ def training_set(use_case: UseCase, frames: dict[str, pd.DataFrame], as_of: date
     target = query.label.column_names[0]
     joined = asof.join_as_of(labels, views, query.key_names, as_of)
     joined = joined.select([name for name in joined.column_names if name != target] + [target])
-    return TrainingSet(joined, arrow.digest_table(joined), as_of, as_of, query.to_json())
+    return TrainingSet(joined, arrow.digest_table(joined), as_of, as_of, query)
 
 
 def digest_of(rows: TrainingSet) -> str:

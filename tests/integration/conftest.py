@@ -16,7 +16,7 @@ from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records.ingest_run import start_ingest
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from support.serving_world import Service, World, running, world

@@ -35,7 +35,7 @@ from evergreen.stack.processes.ports import LOOPBACK, find_free_port
 from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.store.records.ingest_run import start_ingest
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from support import own_servers
@@ -59,7 +59,7 @@ class World:
     def logged(self, channel: str = "online") -> int:
         """Rows in the prediction log."""
         counts = count_predictions(get_engine(self.settings), self.use_case)
-        return int(counts["by_channel"].get(channel, 0))
+        return counts.by_channel.get(channel, 0)
 
     def rows(self, count: int, seed: int = 1) -> list[dict[str, Any]]:
         return draw_requests(self.use_case, count, seed)

@@ -22,7 +22,7 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.records import training_run
 from evergreen.store.records.training_run import TrainingRun
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.training.tracking import trials
 from support import toy_declaration

@@ -13,8 +13,10 @@ import pytest
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.settings import Settings
 from evergreen.store.connection.arrow import MOMENT, digest_table
+from evergreen.store.history.query import build_query
 from evergreen.store.history.training_set import TrainingSet
 from evergreen.usecase import UseCase
+from support import toy_declaration
 from support.parcel_case import declare
 
 
@@ -35,7 +37,8 @@ def toy_training_set(toy_frames: Callable[..., dict[str, pd.DataFrame]]) -> Call
             }
         )
         newest = frame["event_time"].max().to_pydatetime()
-        return TrainingSet(table, digest_table(table), newest, newest, {"keys": [["client_id", "int"]]})
+        query = build_query(toy_declaration.USE_CASE, newest)
+        return TrainingSet(table, digest_table(table), newest, newest, query)
 
     return build
 

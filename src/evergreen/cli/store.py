@@ -27,8 +27,7 @@ with import_on_use(__name__):
     from evergreen.store.connection import database
     from evergreen.store.history import recorded_set
     from evergreen.store.records import feature_list, ingest_lock, ingest_run
-    from evergreen.store.tables import declared as declared_tables
-    from evergreen.store.tables import evolve, migrations
+    from evergreen.store.tables import compare, evolve, migrations
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -71,7 +70,10 @@ def list_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     Examples: `evergreen features credit_score` · `evergreen features credit_score --json | jq .views[0].rows`
     """
     settings = load_settings()
-    facts = feature_list.describe_features(database.get_engine(settings), load_use_case(use_case, settings))
+    described = feature_list.describe_features(
+        database.get_engine(settings), load_use_case(use_case, settings)
+    )
+    facts = described.to_json()
     show_facts(facts, as_json, lambda: render_features(facts))
 
 
@@ -85,7 +87,7 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     changes = evolve.diff_tables(database.get_engine(settings), load_use_case(use_case, settings))
     facts = [asdict(change) for change in changes]
     nothing = f"The tables of {use_case} are as it declares them."
-    remedy = declared_tables.describe_remedy(use_case, changes) if changes else ""
+    remedy = compare.describe_remedy(use_case, changes) if changes else ""
     next_step = f"{remedy[:1].upper()}{remedy[1:]}"
     show_facts(facts, as_json, lambda: render_changes(changes, next_step) if facts else nothing)
 
@@ -206,7 +208,8 @@ def list_datasets(
     """
     settings = load_settings()
     load_use_case(use_case, settings)
-    runs = recorded_set.list_training_sets(_open_store(settings), use_case, limit)
+    entries = recorded_set.list_training_sets(_open_store(settings), use_case, limit)
+    runs = [entry.to_json() for entry in entries]
     show_facts(runs, as_json, lambda: render_datasets(use_case, runs))
 
 
@@ -216,7 +219,7 @@ def show_dataset(run_id: RunId, as_json: AsJson = False) -> None:
 
     Example: `evergreen dataset show RUN_ID`
     """
-    facts = recorded_set.describe_training_set(_open_store(load_settings()), run_id)
+    facts = recorded_set.describe_training_set(_open_store(load_settings()), run_id).to_json()
     show_facts(facts, as_json, lambda: render_dataset(facts))
 
 
@@ -228,7 +231,7 @@ def reproduce_dataset(run_id: RunId, as_json: AsJson = False) -> None:
 
     Example: `evergreen dataset reproduce RUN_ID`
     """
-    facts = recorded_set.reproduce_training_set(_open_store(load_settings()), run_id)
+    facts = recorded_set.reproduce_training_set(_open_store(load_settings()), run_id).to_json()
     show_facts(facts, as_json, lambda: render_dataset(facts))
     if not facts["same"]:
         raise typer.Exit(StoreError.exit_code)

@@ -15,7 +15,7 @@ from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 from evergreen.validation.report import Report
 
 if TYPE_CHECKING:
-    from evergreen.store.tables.declared import Change
+    from evergreen.store.tables.compare import Change
 
 _REJECTED_COLUMNS_SHOWN = 6
 _ID_SHOWN = 8

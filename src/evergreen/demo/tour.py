@@ -147,7 +147,7 @@ class TourContext:
     def count_logged(self) -> int:
         """How many online answers the prediction log has."""
         counts = count_predictions(get_engine(self.settings), self.use_case)
-        return int(counts["by_channel"].get("online", 0))
+        return counts.by_channel.get("online", 0)
 
     def champion(self, stage: Stage) -> Champion:
         """The champion; verifies that there is one and that the ledger has its promotion."""

@@ -30,7 +30,7 @@ from evergreen.store.records.ingest_run import (
     start_ingest,
     update_ingest,
 )
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_ingest_digest

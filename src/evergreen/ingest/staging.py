@@ -12,13 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from evergreen.store.tables.platform import INGEST_BATCH, INGEST_RUN
+
 # Well below the 16 MB of MariaDB's default for one packet, also when escaping doubles some bytes.
 CHUNK_BYTES = 6 * 1024 * 1024
-
-_BATCH = sa.table(
-    "ingest_batch",
-    *(sa.column(name) for name in ("ingest_run_id", "part", "chunk", "row_count", "payload")),
-)
 
 
 def append_staged_rows(engine: sa.Engine, run_id: str, part: str, number: int, table: pa.Table) -> int:
@@ -27,7 +24,7 @@ def append_staged_rows(engine: sa.Engine, run_id: str, part: str, number: int, t
     with engine.begin() as connection:
         for rows, payload in _split_into_chunks(table):
             connection.execute(
-                sa.insert(_BATCH).values(
+                sa.insert(INGEST_BATCH).values(
                     ingest_run_id=run_id, part=part, chunk=number, row_count=rows, payload=payload
                 )
             )
@@ -38,16 +35,16 @@ def append_staged_rows(engine: sa.Engine, run_id: str, part: str, number: int, t
 def read_staged_batches(engine: sa.Engine, run_id: str, part: str) -> Iterator[pa.Table]:
     """The tables staged as `part` of a run, in their order; nothing when there are none."""
     statement = (
-        sa.select(_BATCH.c.chunk, _BATCH.c.payload)
-        .where(_BATCH.c.ingest_run_id == run_id, _BATCH.c.part == part)
-        .order_by(_BATCH.c.chunk)
+        sa.select(INGEST_BATCH.c.chunk, INGEST_BATCH.c.payload)
+        .where(INGEST_BATCH.c.ingest_run_id == run_id, INGEST_BATCH.c.part == part)
+        .order_by(INGEST_BATCH.c.chunk)
         .limit(1)
     )
     number = -1
     # One chunk is in memory at a time, and no connection stays open between two of them.
     while True:
         with engine.connect() as connection:
-            row = connection.execute(statement.where(_BATCH.c.chunk > number)).one_or_none()
+            row = connection.execute(statement.where(INGEST_BATCH.c.chunk > number)).one_or_none()
         if row is None:
             return
         number = row.chunk
@@ -56,19 +53,17 @@ def read_staged_batches(engine: sa.Engine, run_id: str, part: str) -> Iterator[p
 
 def drop_staged_rows(connection: sa.Connection, run_id: str) -> None:
     """Delete the staged rows of a run, within the caller's transaction."""
-    connection.execute(sa.delete(_BATCH).where(_BATCH.c.ingest_run_id == run_id))
+    connection.execute(sa.delete(INGEST_BATCH).where(INGEST_BATCH.c.ingest_run_id == run_id))
 
 
 def drop_abandoned_rows(connection: sa.Connection, use_case: str, days: int = 7) -> None:
     """Delete the staged rows of those runs of a use case that began more than `days` days ago, within the
     caller's transaction."""
-    connection.execute(
-        sa.text(
-            "DELETE b FROM ingest_batch b JOIN ingest_run r ON r.id = b.ingest_run_id"
-            " WHERE r.use_case = :use_case AND r.started_at < UTC_TIMESTAMP(6) - INTERVAL :days DAY"
-        ),
-        {"use_case": use_case, "days": days},
+    limit = sa.func.timestampadd(sa.text("DAY"), -days, sa.func.utc_timestamp(6))
+    abandoned = sa.select(INGEST_RUN.c.id).where(
+        INGEST_RUN.c.use_case == use_case, INGEST_RUN.c.started_at < limit
     )
+    connection.execute(sa.delete(INGEST_BATCH).where(INGEST_BATCH.c.ingest_run_id.in_(abandoned)))
 
 
 def _split_into_chunks(table: pa.Table) -> Iterator[tuple[int, bytes]]:

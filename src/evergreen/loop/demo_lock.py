@@ -13,30 +13,28 @@ from contextlib import contextmanager
 from evergreen.errors import StoreError
 from evergreen.settings import Settings
 
-# Nothing is asked of the lock's connection meanwhile: the server must not end it for being idle.
-_IDLE_SECONDS = 86_400
-
 
 @contextmanager
 def hold_demo_lock(settings: Settings, use_case: str) -> Iterator[None]:
     """Hold the lock of that use case's demo. Raises StoreError when another demo of it holds it."""
-    from evergreen.store.connection.database import get_engine, hold_lock
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.connection.locks import hold_lock
 
     if is_demo_running(settings, use_case):
         raise StoreError(
             f"another demo of {use_case} is under way", hint="wait until it has ended, or end it with Ctrl-C"
         )
-    with get_engine(settings).connect() as connection:
-        connection.exec_driver_sql(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
-        with hold_lock(connection, _lock_name(use_case)):
-            connection.rollback()
-            yield
-        connection.exec_driver_sql("SET SESSION wait_timeout = DEFAULT")
+    with (
+        get_engine(settings).connect() as connection,
+        hold_lock(connection, _lock_name(use_case), idle=True),
+    ):
+        yield
 
 
 def is_demo_running(settings: Settings, use_case: str) -> bool:
     """Whether a demo of that use case holds its lock."""
-    from evergreen.store.connection.database import get_engine, is_locked
+    from evergreen.store.connection.database import get_engine
+    from evergreen.store.connection.locks import is_locked
 
     with get_engine(settings).connect() as connection:
         return is_locked(connection, _lock_name(use_case))

@@ -12,23 +12,22 @@ from typing import TypedDict
 from sqlalchemy import Engine
 
 from evergreen.moments import refuse_future
-from evergreen.monitoring.documents import DriftReport, Quality
 from evergreen.monitoring.drift import build_drift_report
 from evergreen.monitoring.governor import apply_retrain_policy
 from evergreen.monitoring.quality import measure_prediction_quality
-from evergreen.monitoring.records import add_quality, find_report, save_report
 from evergreen.registry.champion import require_champion
 from evergreen.registry.champion_history import find_promotion_time
 from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.records.drift_report import (
+from evergreen.store.records.decision import (
     Decision,
     compute_decision_id,
     find_decision,
     find_last_retrain,
     save_decision,
 )
+from evergreen.store.records.drift import DriftReport, Quality, add_quality, find_report, save_report
 from evergreen.usecases import load_use_case
 
 logger = logging.getLogger(__name__)

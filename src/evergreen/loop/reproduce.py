@@ -48,7 +48,7 @@ def reproduce_training(settings: Settings, run_id: str) -> Reproduction:
     """
     database = get_engine(settings)
     run = training_run.get_training_run(
-        database, recorded_set.describe_training_set(database, run_id)["training_run"]
+        database, recorded_set.describe_training_set(database, run_id).entry.training_run
     )
     if run.metrics is not None and "model_digest" not in run.metrics:
         raise TrainingError(

@@ -57,8 +57,8 @@ def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepResu
         as_of=as_of.isoformat(),
         partitions_added=partitions["added"],
         partitions_dropped=partitions["dropped"],
-        versions_pruned=history["deleted"],
-        history_from=history["history_from"],
+        versions_pruned=dict(history.deleted),
+        history_from=history.history_from.isoformat() if history.history_from else None,
     )
     logger.info("%s: %s", use_case, describe_upkeep(result))
     return result

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from evergreen.model.matrix import Columns
 from evergreen.model.signature import list_model_inputs
+from evergreen.store.tables.platform import REFERENCE_PROFILE
 from evergreen.usecase import UseCase
 
 # The name under which the model's predictions on its hold-out are profiled; no feature can have it.
@@ -106,7 +107,7 @@ def save_reference_profile(
     rows = [
         {
             "use_case": use_case,
-            "version": version,
+            "model_version": version,
             "feature": p.feature,
             "kind": p.kind,
             "bins": json.dumps(p.bins),
@@ -116,14 +117,12 @@ def save_reference_profile(
     ]
     with engine.begin() as connection:
         connection.execute(
-            sa.text("DELETE FROM reference_profile WHERE use_case = :use_case AND model_version = :version"),
-            {"use_case": use_case, "version": version},
+            sa.delete(REFERENCE_PROFILE).where(
+                REFERENCE_PROFILE.c.use_case == use_case, REFERENCE_PROFILE.c.model_version == version
+            )
         )
         connection.execute(
-            sa.text(
-                "INSERT INTO reference_profile (use_case, model_version, feature, kind, bins, counts)"
-                " VALUES (:use_case, :version, :feature, :kind, :bins, :counts)"
-            ),
+            sa.insert(REFERENCE_PROFILE),
             rows,
         )
 
@@ -132,11 +131,9 @@ def load_reference_profile(engine: sa.Engine, use_case: str, version: int) -> di
     """A version's profiles by feature; empty when none were saved."""
     with engine.connect() as connection:
         rows = connection.execute(
-            sa.text(
-                "SELECT feature, kind, bins, counts FROM reference_profile"
-                " WHERE use_case = :use_case AND model_version = :version"
-            ),
-            {"use_case": use_case, "version": version},
+            sa.select(REFERENCE_PROFILE).where(
+                REFERENCE_PROFILE.c.use_case == use_case, REFERENCE_PROFILE.c.model_version == version
+            )
         )
         return {
             row.feature: FeatureProfile(

@@ -12,12 +12,16 @@ from evergreen.model.matrix import Columns
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.model.reference_profile import FeatureProfile, load_reference_profile
 from evergreen.model.signature import list_model_inputs
-from evergreen.monitoring.documents import DriftReport, FeatureDrift
 from evergreen.monitoring.psi import Counts, classify_psi, compute_chance_psi, compute_psi
 from evergreen.registry.champion import Champion
 from evergreen.registry.champion_history import find_promotion_time
 from evergreen.store.predictions.prediction_log import read_predictions
-from evergreen.store.records.drift_report import compute_report_id, find_last_window_end
+from evergreen.store.records.drift import (
+    DriftReport,
+    FeatureDrift,
+    compute_report_id,
+    find_last_window_end,
+)
 from evergreen.usecase import DriftPolicy, UseCase
 
 

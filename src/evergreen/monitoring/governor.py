@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from evergreen.monitoring.documents import DriftReport
+from evergreen.store.records.drift import DriftReport
 from evergreen.usecase import RetrainPolicy
 
 

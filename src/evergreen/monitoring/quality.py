@@ -18,10 +18,10 @@ import pandas as pd
 import sqlalchemy as sa
 
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, load_reference_profile
-from evergreen.monitoring.documents import DriftReport, Quality
 from evergreen.monitoring.drift import compare_counts
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.predictions.prediction_log import read_predictions
+from evergreen.store.records.drift import DriftReport, Quality
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import EVENT_TIME, UseCase

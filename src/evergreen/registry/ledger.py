@@ -19,7 +19,8 @@ import sqlalchemy as sa
 
 from evergreen.errors import StoreError
 from evergreen.model.judging.verdict import Verdict
-from evergreen.store.connection.database import DUPLICATE_KEY, get_error_code, hold_lock
+from evergreen.store.connection.database import DUPLICATE_KEY, get_error_code
+from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables.sql_files import get_ledger_schema
 

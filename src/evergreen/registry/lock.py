@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.database import hold_lock
+from evergreen.store.connection.locks import hold_lock
 
 
 @contextmanager

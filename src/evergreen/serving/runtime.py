@@ -52,12 +52,15 @@ from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.log_writer import PredictionLog
 from evergreen.serving.predictions.spool import PredictionSpool
+from evergreen.serving.predictions.table_update import TableUpdate
 from evergreen.serving.standing import format_restart_command
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.connection.values import KeyTuple
 from evergreen.store.online.vectors import read_online_features
 from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
 from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.store.tables.migrate_generated import migrate_generated_tables
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 from evergreen.validation.domain_words import list_domain_warnings
@@ -98,6 +101,7 @@ class Runtime:
         self._key_names = use_case.entity.key_names
         self._logged_names = list_logged_names(use_case)
         self._warning_features = tuple(feature for feature in use_case.stored_features if not feature.strict)
+        self._table_update = TableUpdate(lambda: migrate_generated_tables(self._engine, use_case))
 
     def start(self) -> None:
         """Start the threads that write the log and follow the champion."""
@@ -158,7 +162,8 @@ class Runtime:
     def stored_rows(self, keys: Sequence[RequestRow]) -> list[RequestRow]:
         """The newest stored features of each key, as request rows. Raises KeyNotFound naming the unknown."""
         names = self._key_names
-        key_tuples = [tuple(key[name] for name in names) for key in keys]
+        # The request's types admit no other key than text or a whole number.
+        key_tuples = [cast("KeyTuple", tuple(key[name] for name in names)) for key in keys]
         features_by_key = read_online_features(self._engine, self.use_case, key_tuples)
         unknown = [key for key in key_tuples if key not in features_by_key]
         if unknown:
@@ -170,7 +175,10 @@ class Runtime:
                 f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}",
                 hint="run the ingest for its rows, or send the features themselves to /predict",
             )
-        return [{**features_by_key[key], **dict(zip(names, key, strict=True))} for key in key_tuples]
+        return [
+            cast("RequestRow", {**features_by_key[key], **dict(zip(names, key, strict=True))})
+            for key in key_tuples
+        ]
 
     def explain(self, row: RequestRow) -> ExplanationBody:
         """Each feature's contribution to the prediction of one row. Not a prediction: it is not logged."""
@@ -261,7 +269,17 @@ class Runtime:
         reconcile_ledger(self.settings, self._engine, self.use_case.name, _RECONCILE_SECONDS)
 
     def _write(self, rows: Sequence[PredictionRow]) -> None:
-        insert_predictions(self._engine, self.use_case, [row.to_columns() for row in rows])
+        self._table_update.start()
+        try:
+            insert_predictions(self._engine, self.use_case, [row.to_columns() for row in rows])
+        except sqlalchemy.exc.DataError as error:
+            if self._table_update.done:
+                raise
+            # Only the new form of the table may hold the value: the rows wait on disk for it.
+            raise StoreRefused(
+                f"{self.use_case.prediction_table} is not up to date yet, and does not take a value",
+                hint="see the service's log for what keeps the table from being brought up to date",
+            ) from error
 
     def _append_refused(self, row: PredictionRow, error: Exception) -> None:
         """Append a row that MariaDB refused, and why, to a file for an operator."""

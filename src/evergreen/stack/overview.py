@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -16,9 +16,10 @@ from evergreen.registry.vacancy import Vacancy, find_vacancy
 from evergreen.serving.standing import ServiceStatus, read_service_status
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.predictions.prediction_log import count_predictions
-from evergreen.store.records.drift_report import describe_latest_decision, describe_latest_drift
-from evergreen.store.records.ingest_run import summarize_store
+from evergreen.store.predictions.prediction_log import PredictionCounts, count_predictions
+from evergreen.store.records.decision import DecisionSummary, describe_latest_decision
+from evergreen.store.records.drift import DriftSummary, describe_latest_drift
+from evergreen.store.records.summary import StoreSummary, summarize_store
 from evergreen.usecase import UseCase
 
 Part = TypeVar("Part")
@@ -45,17 +46,17 @@ class UseCaseOverview:
     """A use case by parts. None stands for what is not there yet, a ReadFailure for what cannot be read.
 
     `champion` is a Vacancy where there was one and MLflow names none now; `standing` is what the service at
-    `service` serves. The other parts are documents of the store, as the functions that read them describe.
+    `service` serves. The other parts are records of the store.
     """
 
     title: str
     service: str | None = None
     champion: PresentChampion | Vacancy | ReadFailure | None = None
     standing: ServiceStatus | ReadFailure | None = None
-    store: dict[str, Any] | ReadFailure | None = None
-    drift: dict[str, Any] | ReadFailure | None = None
-    decision: dict[str, Any] | ReadFailure | None = None
-    predictions: dict[str, Any] | ReadFailure | None = None
+    store: StoreSummary | ReadFailure | None = None
+    drift: DriftSummary | ReadFailure | None = None
+    decision: DecisionSummary | ReadFailure | None = None
+    predictions: PredictionCounts | ReadFailure | None = None
 
     @property
     def is_healthy(self) -> bool:
@@ -131,15 +132,19 @@ def _read_standing(url: str, use_case: UseCase, champion: Champion | None) -> Se
         raise
 
 
-def _encode_part(part: dict[str, Any] | ReadFailure | None) -> Any:
-    return asdict(part) if isinstance(part, ReadFailure) else _encode_moments(part)
+def _encode_part(
+    part: StoreSummary | DriftSummary | DecisionSummary | PredictionCounts | ReadFailure | None,
+) -> Any:
+    if part is None:
+        return None
+    return asdict(part) if isinstance(part, ReadFailure) else _encode_moments(part.to_json())
 
 
 def _encode_moments(value: Any) -> Any:
     """A JSON value with moments as ISO text, at any depth."""
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): _encode_moments(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_encode_moments(item) for item in value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -15,6 +15,10 @@ from evergreen.serving.standing import ServiceStatus
 from evergreen.stack.overview import PresentChampion, ReadFailure, UseCaseOverview
 from evergreen.stack.restart import Restart, ServiceRestart
 from evergreen.stack.view import shorten_moment
+from evergreen.store.predictions.prediction_log import PredictionCounts
+from evergreen.store.records.decision import DecisionSummary
+from evergreen.store.records.drift import DriftSummary
+from evergreen.store.records.summary import StoreSummary
 from evergreen.usecase import TIMELESS
 from evergreen.usecase.digest import shorten_digest
 
@@ -80,28 +84,27 @@ def _describe_champion(champion: PresentChampion) -> str:
     return f"v{champion.version} since {shorten_moment(champion.since and champion.since.isoformat())}"
 
 
-def _describe_store(store: Mapping[str, Any]) -> str:
-    tables = {**store["views"], "labels": store["label"]}
+def _describe_store(store: StoreSummary) -> str:
+    tables = {**store.views, "labels": store.label}
     return "; ".join(
-        f"{name}: {table['rows']:,} rows{_format_newest(table['newest_event_time'])}"
+        f"{name}: {table.rows:,} rows{_format_newest(table.newest_event_time)}"
         for name, table in tables.items()
     )
 
 
-def _describe_drift(report: Mapping[str, Any]) -> str:
-    return f"v{report['model_version']}: {_describe_decision(report)}"
+def _describe_drift(report: DriftSummary) -> str:
+    return f"v{report.model_version}: {_describe_decision(report)}"
 
 
-def _describe_decision(decision: Mapping[str, Any]) -> str:
-    return f"{decision['reason']} (as of {shorten_moment(decision['as_of'].isoformat())})"
+def _describe_decision(decision: DecisionSummary | DriftSummary) -> str:
+    return f"{decision.reason} (as of {shorten_moment(decision.as_of.isoformat())})"
 
 
-def _describe_predictions(counts: Mapping[str, Any]) -> str:
-    return f"{counts['total']:,}" + "".join(f", {n:,} by v{v}" for v, n in counts["by_version"].items())
+def _describe_predictions(counts: PredictionCounts) -> str:
+    return f"{counts.total:,}" + "".join(f", {n:,} by v{v}" for v, n in counts.by_version.items())
 
 
-def _format_newest(event_time: str | None) -> str:
+def _format_newest(event_time: datetime | None) -> str:
     if not event_time:
         return ""
-    timeless = datetime.fromisoformat(event_time) == TIMELESS
-    return ", timeless" if timeless else f", newest {shorten_moment(event_time)}"
+    return ", timeless" if event_time == TIMELESS else f", newest {shorten_moment(event_time.isoformat())}"

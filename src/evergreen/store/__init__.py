@@ -1,1 +1,1 @@
-"""The feature store on MariaDB: tables, ingest, point-in-time join, online reads, logs."""
+"""The feature store on MariaDB: connections, tables, records, history, online rows, predictions."""

@@ -7,21 +7,19 @@ the earlier one is about to replace.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from evergreen.errors import StoreUnreachable, TrainingError
+from evergreen.errors import TrainingError
+from evergreen.store.connection.locks import hold_lock
 from evergreen.store.records import training_run
 from evergreen.store.records.training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 3_600.0
-_ASK_SECONDS = 5.0
-_IDLE_SECONDS = 30 * 86_400
 
 
 @contextmanager
@@ -35,38 +33,31 @@ def hold_training_lock(
     MariaDB's: it is free again when its holder dies. Raises TrainingError, naming the training at work, after
     `wait_seconds`.
     """
-    name = f"evergreen.{database.url.database}.fit.{run.use_case}.{worker}"
-    with database.connect() as connection:
-        # The connection is idle during a search of hours, and the server must not close it for that.
-        connection.exec_driver_sql(f"SET SESSION wait_timeout = {_IDLE_SECONDS}")
-        _acquire_lock(database, connection, name, run, wait_seconds)
-        try:
-            yield
-        finally:
-            try:
-                connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": name})
-                connection.exec_driver_sql("SET SESSION wait_timeout = DEFAULT")
-            except StoreUnreachable:  # the lock ended with the connection; the work itself is done
-                logger.warning("MariaDB went away during the training of %s", run.use_case)
 
+    def log_wait() -> None:
+        logger.warning(
+            "waiting for another training of %s: %s", run.use_case, _describe_other_training(database, run)
+        )
 
-def _acquire_lock(
-    database: sa.Engine, connection: sa.Connection, name: str, run: TrainingRun, wait_seconds: float
-) -> None:
-    start = time.monotonic()
-    timeout = 0.0
-    while not connection.execute(
-        sa.text("SELECT GET_LOCK(:name, :seconds)"), {"name": name, "seconds": timeout}
-    ).scalar():
-        other = _describe_other_training(database, run)
-        if time.monotonic() - start + timeout >= wait_seconds:
-            raise TrainingError(
-                f"{run.use_case} is being trained already: {other}",
-                hint="wait for it, or end it; then run this training again",
-            )
-        if timeout == 0.0:
-            logger.warning("waiting for another training of %s: %s", run.use_case, other)
-        timeout = min(_ASK_SECONDS, wait_seconds)
+    def build_refusal() -> TrainingError:
+        return TrainingError(
+            f"{run.use_case} is being trained already: {_describe_other_training(database, run)}",
+            hint="wait for it, or end it; then run this training again",
+        )
+
+    # Nothing is asked of the connection during a search of hours.
+    with (
+        database.connect() as connection,
+        hold_lock(
+            connection,
+            f"fit.{run.use_case}.{worker}",
+            wait_seconds,
+            idle=True,
+            on_wait=log_wait,
+            build_refusal=build_refusal,
+        ),
+    ):
+        yield
 
 
 def _describe_other_training(database: sa.Engine, run: TrainingRun) -> str:

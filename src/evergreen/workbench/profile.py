@@ -19,7 +19,7 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.history.training_set import read_training_set
 from evergreen.store.online.vectors import read_rows_as_of
-from evergreen.store.records.ingest_run import summarize_store
+from evergreen.store.records.summary import summarize_store
 from evergreen.usecase import EVENT_TIME, TIMELESS, Feature, OnDemandFeature, UseCase
 from evergreen.usecases import load_use_case
 from evergreen.workbench.groups import group_by_feature
@@ -124,7 +124,7 @@ def _build_sections(
 
 def _render_store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
     """Rows, keys and the newest event of each table, and the last ingest."""
-    facts = summarize_store(get_engine(settings), use_case)
+    facts = summarize_store(get_engine(settings), use_case).to_json()
     rows = [
         (name, f"{view['rows']:,}", f"{view['keys']:,}", *_format_newest(view["newest_event_time"], as_of))
         for name, view in facts["views"].items()

@@ -23,7 +23,7 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import get_bulk_engine
 from evergreen.store.history.training_set import read_training_set
 from evergreen.store.records.ingest_run import get_ingest, start_ingest, update_ingest
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.forget import erase_use_case
 from evergreen.usecase import UseCase
 from support.own_servers import Database

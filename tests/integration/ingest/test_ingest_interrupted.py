@@ -18,7 +18,7 @@ from evergreen.errors import StoreError
 from evergreen.loop import ingest
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.records.ingest_run import summarize_store
+from evergreen.store.records.summary import summarize_store
 from evergreen.usecase import UseCase
 from support.command_line import CommandLine, Done, environment
 
@@ -89,7 +89,7 @@ def test_a_killed_ingest_is_shown_as_interrupted_and_one_at_work_is_not(
     for shown in (typed("ingest-runs", "toy"), typed("ingest-runs", "toy", "--run", run["id"])):
         assert f"interrupted, nothing was loaded. Run it again: {command}" in " ".join(shown.stdout.split())
     assert (
-        summarize_store(get_engine(settings_with_rows), toy_use_case)["last_ingest"]["status"]
+        summarize_store(get_engine(settings_with_rows), toy_use_case).to_json()["last_ingest"]["status"]
         == "interrupted"
     )
     again = typed(*command.split()[1:])

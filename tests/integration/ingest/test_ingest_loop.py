@@ -29,7 +29,8 @@ from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_
 from evergreen.settings import Settings
 from evergreen.store.connection.database import build_database_url, get_engine
 from evergreen.store.history.training_set import read_training_set
-from evergreen.store.records.ingest_run import get_ingest, summarize_store
+from evergreen.store.records.ingest_run import get_ingest
+from evergreen.store.records.summary import summarize_store
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case as load_use_case
 
@@ -46,7 +47,7 @@ def csv(toy_settings: Settings, toy_source: Source) -> Path:
 
 
 def rows(settings: Settings, use_case: UseCase) -> tuple[int, int, int]:
-    found = summarize_store(get_engine(settings), use_case)
+    found = summarize_store(get_engine(settings), use_case).to_json()
     return found["views"]["facts"]["rows"], found["views"]["facts"]["keys"], found["label"]["rows"]
 
 
@@ -190,7 +191,7 @@ def test_bad_input_is_told_and_loads_nothing(
     assert raised.value.exit_code != 0
     assert len(str(raised.value)) < 3000
     assert rows(toy_settings, toy_use_case) == before
-    last = summarize_store(get_engine(toy_settings), toy_use_case)["last_ingest"]
+    last = summarize_store(get_engine(toy_settings), toy_use_case).to_json()["last_ingest"]
     assert (last["as_of"], last["status"]) == (JULY.isoformat(), "failed")
     with get_engine(toy_settings).connect() as connection:
         assert connection.execute(sa.text("SELECT COUNT(*) FROM ingest_batch")).scalar_one() == 0
@@ -286,7 +287,7 @@ def test_a_database_is_asked_for_what_is_new_and_late(
     with pytest.raises(SourceUnreachable):
         ingest.run_ingest(toy_settings, "toy", JULY + timedelta(days=2))
     # The failed run is no loaded run: the next one reads its interval as well.
-    assert summarize_store(database, use_case)["last_ingest"]["status"] == "failed"
+    assert summarize_store(database, use_case).to_json()["last_ingest"]["status"] == "failed"
 
 
 def test_the_real_titanic_file(settings: Settings, titanic_csv: Path) -> None:

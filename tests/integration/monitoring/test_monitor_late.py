@@ -16,7 +16,7 @@ from evergreen.loop import monitor, train
 from evergreen.monitoring.quality import read_outcomes
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
-from evergreen.store.records import drift_report
+from evergreen.store.records import drift
 from evergreen.store.records.ingest_run import start_ingest
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -118,7 +118,7 @@ def test_a_moment_before_the_champion_has_an_empty_window_and_an_honest_reason(t
     early = datetime(2026, 7, 2, tzinfo=UTC)
     outcome = monitor.run_monitor(toy_store, "toy", early)
     assert outcome["reason"].startswith("no, because there is no verdict: 0 of 100 predictions")
-    made = drift_report.find_report(get_engine(toy_store), "toy", early)
+    made = drift.find_report(get_engine(toy_store), "toy", early)
     assert made is not None
     assert made.window_start == made.window_end == early
 

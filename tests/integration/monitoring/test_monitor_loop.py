@@ -15,7 +15,8 @@ from evergreen.loop import monitor, train
 from evergreen.registry import champion_history
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
-from evergreen.store.records import drift_report
+from evergreen.store.records.decision import describe_latest_decision
+from evergreen.store.records.drift import describe_latest_drift
 
 TRAINED_AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -74,8 +75,13 @@ def test_usual_requests_bring_no_drift_and_a_recorded_no(toy_store, served, star
     assert outcome["retrain"] is False
     assert outcome["reason"].startswith("no, because 0 of 6 features drifted (largest PSI 0.0")
     assert json.loads(json.dumps(outcome)) == outcome
-    decision = drift_report.describe_latest_decision(get_engine(toy_store), "toy")
-    assert decision == {"as_of": start + minutes(2), "retrain": False, "reason": outcome["reason"]}
+    decision = describe_latest_decision(get_engine(toy_store), "toy")
+    assert decision is not None
+    assert decision.to_json() == {
+        "as_of": start + minutes(2),
+        "retrain": False,
+        "reason": outcome["reason"],
+    }
 
 
 def test_moved_requests_bring_drift_and_a_yes(toy_store, served, start):
@@ -83,13 +89,14 @@ def test_moved_requests_bring_drift_and_a_yes(toy_store, served, start):
     outcome = monitor.run_monitor(toy_store, "toy", start + minutes(2))
     assert outcome["retrain"] is True
     assert outcome["reason"].startswith("yes, because 3 of 6 features drifted (largest PSI ")
-    latest = drift_report.describe_latest_drift(get_engine(toy_store), "toy")
+    latest = describe_latest_drift(get_engine(toy_store), "toy")
     assert latest is not None
-    assert latest["drifted"] is True
-    assert latest["features_drifted"] == 3
-    assert latest["predictions"] == 200
-    assert {"visits", "spend"} <= set(latest["largest_psi"])
-    assert latest["quality"]["labelled"] == 0
+    assert latest.drifted is True
+    assert latest.features_drifted == 3
+    assert latest.predictions == 200
+    assert {"visits", "spend"} <= set(latest.largest_psi)
+    assert latest.quality is not None
+    assert latest.quality.labelled == 0
 
 
 def test_a_rerun_finds_what_was_written_even_if_more_has_come_in(toy_store, served, start):
@@ -157,8 +164,8 @@ def test_monitoring_needs_a_champion_and_its_profile(toy_store, served, start):
     with pytest.raises(StoreError, match="version 1 of toy has no reference profile") as caught:
         monitor.run_monitor(toy_store, "toy", start + minutes(1))
     assert caught.value.hint.endswith(": evergreen train toy")
-    assert drift_report.describe_latest_drift(database, "toy") is None
-    assert drift_report.describe_latest_decision(database, "toy") is None
+    assert describe_latest_drift(database, "toy") is None
+    assert describe_latest_decision(database, "toy") is None
 
 
 def _other(settings):

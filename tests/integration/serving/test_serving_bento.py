@@ -14,7 +14,7 @@ from evergreen.registry.succession.aliases import set_champion
 from evergreen.serving.http.examples import draw_requests
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import count_predictions
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.create import create_tables
 from evergreen.usecases import load_use_case
 from support.listening import assert_listens_only_on
 from support.serving_world import World, environment, register_models, running
@@ -68,4 +68,4 @@ def test_the_built_bento_serves(made: World, tmp_path: Path) -> None:
             assert client.metadata()["title"] == "Titanic from a bento"
             answers = client.predict_batch(draw_requests(titanic, 25, seed=1))
             assert {answer["model_version"] for answer in answers} == {version}
-        eventually(lambda: count_predictions(get_engine(made.settings), titanic)["total"] == 25)
+        eventually(lambda: count_predictions(get_engine(made.settings), titanic).total == 25)

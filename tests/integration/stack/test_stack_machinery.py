@@ -29,7 +29,7 @@ from evergreen.stack.status import ProcessStatus, StackStatus, read_stack_status
 from support.waiting import eventually
 
 TESTS = Path(__file__).resolve().parents[2]
-PLAN = "fake_stack:FakePlan"
+PLAN = "support.fake_stack:FakePlan"
 # A developer's proxy knows nothing of this machine's loopback.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

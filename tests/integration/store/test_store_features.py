@@ -22,7 +22,7 @@ def test_counts_shares_and_ages_are_those_of_the_rows(database: sa.Engine, toy_u
     # What a correction brings counts, and what it replaces does not.
     correction = facts(fact(2, JUNE, 51.0, "fine"))
     load(database, toy_use_case, JULY + DAY, {"facts": correction})
-    found = describe_features(database, toy_use_case)
+    found = describe_features(database, toy_use_case).to_json()
     assert json.loads(json.dumps(found)) == found
     view = found["views"][0]
     assert (view["rows"], view["keys"]) == (4, 3)
@@ -40,7 +40,7 @@ def test_the_declaration_is_told_whole(database: sa.Engine, toy_use_case: UseCas
     view = replace(toy_use_case.views[0], max_age=timedelta(days=40))
     found = describe_features(
         database, replace(toy_use_case, views=(view,), feature_sets=(chosen,), model_set="small")
-    )
+    ).to_json()
     assert found["entity"] == {
         "name": "client",
         "keys": [{"name": "client_id", "type": "int", "meaning": "The client's number"}],
@@ -68,7 +68,7 @@ def test_the_declaration_is_told_whole(database: sa.Engine, toy_use_case: UseCas
 
 def test_timeless_rows_have_no_age(database: sa.Engine, toy_use_case: UseCase) -> None:
     load(database, toy_use_case, JULY, {"facts": facts(fact(1, TIMELESS, 40.0))})
-    view = describe_features(database, toy_use_case)["views"][0]
+    view = describe_features(database, toy_use_case).to_json()["views"][0]
     assert (view["rows"], view["newest_event_time"], view["age_seconds"]) == (1, None, None)
 
 
@@ -76,14 +76,14 @@ def test_a_declaration_ahead_of_its_tables_is_listed(database: sa.Engine, toy_us
     load(database, toy_use_case, JULY, {"facts": facts(fact(1, JUNE, 40.0))})
     view = toy_use_case.views[0]
     grown = replace(view, features=(*view.features, Feature("height", "float", "")))
-    found = describe_features(database, replace(toy_use_case, views=(grown,)))
+    found = describe_features(database, replace(toy_use_case, views=(grown,))).to_json()
     rates = {feature["name"]: feature["null_rate"] for feature in found["views"][0]["features"]}
     assert rates["height"] is None
     assert rates["age"] == 0.0
 
 
 def test_an_empty_database_is_listed(settings: Settings, toy_use_case: UseCase) -> None:
-    found = describe_features(get_engine(settings), toy_use_case)
+    found = describe_features(get_engine(settings), toy_use_case).to_json()
     assert found["newest_ingest"] is None
     assert found["views"][0]["rows"] == 0
     assert {feature["null_rate"] for feature in found["views"][0]["features"]} == {None}
@@ -101,4 +101,4 @@ def test_no_password_of_a_source_is_told(
     source: FileSource | SqlSource, told: str, database: sa.Engine, toy_use_case: UseCase
 ) -> None:
     view = replace(toy_use_case.views[0], source=source)
-    assert describe_features(database, replace(toy_use_case, views=(view,)))["views"][0]["source"] == told
+    assert describe_features(database, replace(toy_use_case, views=(view,))).views[0].source == told

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from evergreen.errors import StoreError
 from evergreen.ingest.loading import load as ingest
 from evergreen.settings import Settings
-from evergreen.store.connection.database import get_engine, hold_lock
+from evergreen.store.connection.database import get_engine
+from evergreen.store.connection.locks import hold_lock
 from evergreen.store.online.vectors import (
     compute_key_ranges,
     read_latest_rows,
@@ -21,7 +22,7 @@ from evergreen.store.online.vectors import (
     read_rows_as_of,
 )
 from evergreen.store.records.ingest_run import start_ingest
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import Entity, Feature, FeatureView, Key, UseCase
 

@@ -20,8 +20,9 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_latest_rows, read_online_features
 from evergreen.store.predictions import prediction_log
 from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions, read_predictions
-from evergreen.store.records.ingest_run import start_ingest, summarize_store
-from evergreen.store.tables.declared import create_tables
+from evergreen.store.records.ingest_run import start_ingest
+from evergreen.store.records.summary import summarize_store
+from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.partitions import maintain_partitions
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, UseCase
@@ -86,7 +87,7 @@ def test_one_bad_row_keeps_all_out(database: sa.Engine, toy_use_case: UseCase) -
         insert_predictions(database, toy_use_case, [row(NOON, colour="red")])
     with pytest.raises(StoreError, match="not a prediction id"):
         insert_predictions(database, toy_use_case, [{**row(NOON), "prediction_id": "1"}])
-    assert count_predictions(database, toy_use_case)["total"] == 0
+    assert count_predictions(database, toy_use_case).total == 0
 
 
 def test_the_window_excludes_its_start_and_knows_channels(database: sa.Engine, toy_use_case: UseCase) -> None:
@@ -110,7 +111,7 @@ def test_the_window_excludes_its_start_and_knows_channels(database: sa.Engine, t
     assert numbers(NOON - MILLISECOND, NOON + DAY) == [2, 3]
     assert numbers(NOON, NOON + DAY, channels=("online", "batch")) == [3, 4]
     assert numbers(NOON + 9 * DAY, NOON + 10 * DAY) == []
-    assert count_predictions(database, toy_use_case) == {
+    assert count_predictions(database, toy_use_case).to_json() == {
         "total": 5,
         "by_version": {"1": 4, "2": 1},
         "by_channel": {"online": 4, "batch": 1},
@@ -120,7 +121,7 @@ def test_the_window_excludes_its_start_and_knows_channels(database: sa.Engine, t
 
 def test_counts_before_there_is_a_table(settings: Settings, toy_use_case: UseCase) -> None:
     nothing = {"total": 0, "by_version": {}, "by_channel": {}, "last_at": None}
-    assert count_predictions(get_engine(settings), toy_use_case) == nothing
+    assert count_predictions(get_engine(settings), toy_use_case).to_json() == nothing
 
 
 def test_recent_rows_are_requests_again(database: sa.Engine, toy_use_case: UseCase) -> None:
@@ -181,12 +182,12 @@ def test_partitions_come_ahead_and_go_after_the_retention(database: sa.Engine, t
 
     told = maintain_partitions(database, use_case, NOON + 9 * DAY)
     assert told["dropped"] == ["p20260608"]
-    assert count_predictions(database, use_case)["total"] == 2
+    assert count_predictions(database, use_case).total == 2
     # After a long pause the row in the catch-all has become old as well.
     maintain_partitions(database, use_case, NOON + 60 * DAY)
-    assert count_predictions(database, use_case)["total"] == 0
+    assert count_predictions(database, use_case).total == 0
     insert_predictions(database, use_case, [row(NOON), row(NOON + 500 * DAY)])
-    assert count_predictions(database, use_case)["total"] == 2
+    assert count_predictions(database, use_case).total == 2
 
 
 def test_rows_older_than_the_retention_go_at_once(database: sa.Engine, toy_use_case: UseCase) -> None:
@@ -194,7 +195,7 @@ def test_rows_older_than_the_retention_go_at_once(database: sa.Engine, toy_use_c
     told = maintain_partitions(database, toy_use_case, NOON)
     assert len(told["dropped"]) == 1
     assert len(told["added"]) < 120
-    assert count_predictions(database, toy_use_case)["total"] == 1
+    assert count_predictions(database, toy_use_case).total == 1
 
 
 def test_online_reads_join_the_views_of_composite_keys(settings: Settings, toy_use_case: UseCase) -> None:
@@ -244,7 +245,7 @@ def test_the_summary_counts_rows_and_keys(
     run = start_ingest(database, toy_use_case, NOON)
     load.load_parts(database, toy_use_case, run.id, toy_frames(60))
     newest = "2026-06-01T00:00:00+00:00"
-    assert summarize_store(database, toy_use_case) == {
+    assert summarize_store(database, toy_use_case).to_json() == {
         "views": {"facts": {"rows": 60, "newest_event_time": newest, "keys": 10}},
         "label": {"rows": 60, "newest_event_time": newest},
         "last_ingest": {"as_of": NOON.isoformat(), "status": "loaded", "rows_loaded": 120},

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from evergreen.errors import SchemaMismatch
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.tables.declared import build_tables, create_tables
+from evergreen.store.tables.create import create_tables
+from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.evolve import apply_declaration, diff_tables
 from evergreen.store.tables.forget import erase_use_case
 from evergreen.usecase import Entity, Feature, Key, UseCase

@@ -12,9 +12,12 @@ from pydantic import SecretStr
 
 from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
 from evergreen.settings import Settings
-from evergreen.store.connection.database import get_engine, hold_lock
-from evergreen.store.records.ingest_run import start_ingest, summarize_store
-from evergreen.store.tables.declared import build_tables, create_tables
+from evergreen.store.connection.database import get_engine
+from evergreen.store.connection.locks import hold_lock
+from evergreen.store.records.ingest_run import start_ingest
+from evergreen.store.records.summary import summarize_store
+from evergreen.store.tables.create import create_tables
+from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.forget import erase_use_case, is_empty
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.sql_files import find_migrations_folder
@@ -118,7 +121,7 @@ def test_a_removed_feature_is_refused_as_well(settings: Settings, toy_use_case: 
 def test_an_empty_database_has_an_empty_summary(settings: Settings, toy_use_case: UseCase) -> None:
     nothing = {"rows": 0, "newest_event_time": None}
     expected = {"views": {"facts": {**nothing, "keys": 0}}, "label": nothing, "last_ingest": None}
-    assert summarize_store(get_engine(settings), toy_use_case) == expected
+    assert summarize_store(get_engine(settings), toy_use_case).to_json() == expected
     assert is_empty(get_engine(settings), toy_use_case)
 
 
@@ -164,7 +167,7 @@ def test_an_unreachable_store_says_where(
     for call in (
         lambda: apply_migrations(database),
         lambda: create_tables(database, toy_use_case),
-        lambda: summarize_store(database, toy_use_case),
+        lambda: summarize_store(database, toy_use_case).to_json(),
     ):
         with pytest.raises(StoreUnreachable) as raised:
             call()

@@ -19,12 +19,14 @@ from evergreen.errors import EmptyTrainingSet, SchemaMismatch, StoreError, Store
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame, build_columns_from_rows
 from evergreen.settings import Settings
 from evergreen.store.connection import arrow
-from evergreen.store.connection.database import get_engine, hold_lock
+from evergreen.store.connection.database import get_engine
+from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.history import scan
 from evergreen.store.history.training_set import read_training_set
 from evergreen.store.online.vectors import read_online_features, read_rows_as_of
 from evergreen.store.tables import declared
+from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, Label, OnDemandFeature, UseCase
 
@@ -76,7 +78,7 @@ colours = st.one_of(st.none(), st.sampled_from(["red", "", "blue, green", "'"]))
 def database(settings: Settings) -> sa.Engine:
     found = get_engine(settings)
     apply_migrations(found)
-    declared.create_tables(found, PAIR)
+    create_tables(found, PAIR)
     return found
 
 
@@ -205,7 +207,7 @@ def test_a_table_read_in_parts_is_the_table(
     )
     database = get_engine(settings)
     apply_migrations(database)
-    declared.create_tables(database, use_case)
+    create_tables(database, use_case)
     letters = ["", "A", "a", "a ", "b", "z", "é", "東", "😀"]
     things = letters if kind == "text" else [-3, -2, -1, 0, 1, 2, 3, 40, 2**60]
     head = [

@@ -59,7 +59,7 @@ def assert_of_one_data_set(settings, training_run):
     source = json.loads(used.dataset.source)["tags"]
     assert json.loads(source["evergreen.query"]) == row.dataset_query
     assert source["evergreen.dataset_read_at"] == row.dataset_read_at.isoformat()
-    again = recorded_set.reproduce_training_set(get_engine(settings), row.mlflow_run_id)
+    again = recorded_set.reproduce_training_set(get_engine(settings), row.mlflow_run_id).to_json()
     assert (again["same"], again["rebuilt_rows"]) == (True, row.dataset_rows), again
     return row
 

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from evergreen.monitoring.documents import DriftReport
 from evergreen.monitoring.governor import Decision, apply_retrain_policy
+from evergreen.store.records.drift import DriftReport
 from evergreen.usecase import RetrainPolicy
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import time
@@ -192,3 +193,28 @@ def test_drafts_of_killed_processes_go_in_the_end(cache: Cache) -> None:
     assert not old.exists()
     assert new.exists()
     new.unlink()
+
+
+def test_a_file_of_another_format_is_ignored_and_replaced(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token begins with the number of the format: what another version wrote is not taken for ours."""
+    real = Cache._token
+    monkeypatch.setattr(Cache, "_token", lambda self, state: b"0" + real(self, state)[1:])
+    keep(cache, rows(1))
+    monkeypatch.undo()
+    assert cache.find(PART, STATE, NOON) is None
+    keep(cache, rows(1))
+    assert cache.find(PART, STATE, NOON) is not None
+    assert len(list(cache.folder.iterdir())) == 1
+
+
+def test_a_file_of_the_version_before_is_read(cache: Cache) -> None:
+    """Its name and its token are what that version gave them."""
+    keep(cache, rows(1))
+    [path] = cache.folder.iterdir()
+    name = repr(("localhost/db", PART.table, PART.keys, PART.columns, PART.stored))
+    assert path.name == f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.arrow"
+    with pa.memory_map(str(path)) as mapped:
+        token = pa.ipc.open_file(mapped).schema.metadata[b"evergreen.token"]
+    assert token == f"1|{cache._boot}|{STATE.token}".encode()

@@ -41,7 +41,8 @@ from evergreen.ingest.loading.sorter import RowSorter
 from evergreen.ingest.run_report import RunColumns
 from evergreen.ingest.scratch import open_scratch_folder
 from evergreen.sources.ahead import read_ahead
-from evergreen.store.connection.database import get_bulk_engine, hold_lock
+from evergreen.store.connection.database import get_bulk_engine
+from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.records.ingest_run import get_ingest, update_ingest
 from evergreen.store.tables import declared

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, TypedDict
 
 import sqlalchemy as sa
 
+from evergreen.store.tables.platform import QUARANTINE
+
 if TYPE_CHECKING:
     from evergreen.validation.checker import RejectedRow
 
-_QUARANTINE = sa.table(
-    "quarantine",
-    *(sa.column(name) for name in ("ingest_run_id", "part", "source_row", "reasons", "content")),
-)
 # Rows in one INSERT statement.
 _INSERT_ROWS = 500
 
@@ -40,12 +38,12 @@ def add_rejected_rows(
 ) -> int:
     """Write the rejected rows of one part of a run, in place of those written before, within the caller's
     transaction; return their number."""
-    rows_of_part = (_QUARANTINE.c.ingest_run_id == run_id, _QUARANTINE.c.part == part)
-    connection.execute(sa.delete(_QUARANTINE).where(*rows_of_part))
+    rows_of_part = (QUARANTINE.c.ingest_run_id == run_id, QUARANTINE.c.part == part)
+    connection.execute(sa.delete(QUARANTINE).where(*rows_of_part))
     count = 0
     for rows in _split_into_groups(rejected):
         connection.execute(
-            sa.insert(_QUARANTINE),
+            sa.insert(QUARANTINE),
             [
                 {
                     "ingest_run_id": run_id,
@@ -65,10 +63,10 @@ def read_rejected_rows(
     engine: sa.Engine, run_id: str, part: str | None = None, limit: int = 100
 ) -> list[QuarantinedRow]:
     """The first `limit` rows in quarantine of a run, or of one of its parts."""
-    statement = sa.select(_QUARANTINE).where(_QUARANTINE.c.ingest_run_id == run_id)
+    statement = sa.select(QUARANTINE).where(QUARANTINE.c.ingest_run_id == run_id)
     if part is not None:
-        statement = statement.where(_QUARANTINE.c.part == part)
-    statement = statement.order_by(_QUARANTINE.c.part, _QUARANTINE.c.source_row).limit(limit)
+        statement = statement.where(QUARANTINE.c.part == part)
+    statement = statement.order_by(QUARANTINE.c.part, QUARANTINE.c.source_row).limit(limit)
     with engine.connect() as connection:
         return [
             QuarantinedRow(

@@ -1,1 +1,1 @@
-"""Connections to MariaDB, its errors in plain words, its moments, and its rows as Arrow tables."""
+"""Connections to MariaDB, locks, errors, conversion of moments, and rows as Arrow tables."""

@@ -1,4 +1,4 @@
-"""Rows from MariaDB to Arrow, without a Python object per value, and what all rooms share of Arrow tables."""
+"""Rows of MariaDB as Arrow tables, read without a Python object per value; types, literals and digests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import connectorx
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,8 +42,8 @@ _NOT_VERSIONED = 4124
 _CODE = re.compile(r"ERROR (\d+) \(")
 _STRING_BYTES = 2**31 - 1  # what one Arrow array of type string holds
 
-# connectorx keeps one pool of threads per process. A fork has the pool's memory but not its threads, and
-# waits for them for ever.
+# The process that used connectorx first. connectorx keeps one pool of threads per process; a fork has the
+# pool's memory but not its threads, and would wait for them for ever.
 _first_reader: int | None = None
 
 
@@ -56,24 +57,22 @@ def read_arrow(
     StoreUnreachable, SchemaMismatch for a column and StoreError for a table that does not exist.
     """
     global _first_reader
-    wanted = [statements] if isinstance(statements, str) else list(statements)
+    selects = [statements] if isinstance(statements, str) else list(statements)
     with engine.connect():
-        pass  # connectorx tries for half a minute before it says that nobody answers
+        pass  # connectorx itself fails only after half a minute without an answer
     if _first_reader not in (None, os.getpid()):
-        return _apply_schema(_read_by_cursor(engine, wanted), schema)
-    import connectorx
-
+        return _apply_schema(_read_by_cursor(engine, selects), schema)
     _first_reader = os.getpid()
     try:
-        found = connectorx.read_sql(
+        table = connectorx.read_sql(
             build_reader_address(engine.url),
-            wanted if len(wanted) > 1 else wanted[0],
+            selects if len(selects) > 1 else selects[0],
             return_type="arrow",
             pre_execution_query=_SESSION,
         )
     except RuntimeError as error:
-        raise _translate_read_error(engine.url, str(error), wanted[0]) from error
-    return _apply_schema(found, schema)
+        raise _translate_read_error(engine.url, str(error), selects[0]) from error
+    return _apply_schema(table, schema)
 
 
 def format_sql_literal(value: Any) -> str:
@@ -94,8 +93,8 @@ def flatten_column(column: pa.ChunkedArray) -> pa.Array:
         return column.chunk(0)
     if pa.types.is_string(column.type) and column.nbytes >= _STRING_BYTES:
         column = column.cast(pa.large_string())
-    found = column.combine_chunks()
-    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
+    combined = column.combine_chunks()
+    return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
 
 
 def to_integers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
@@ -103,8 +102,8 @@ def to_integers(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     array = flatten_column(column) if isinstance(column, pa.ChunkedArray) else column
     if pa.types.is_timestamp(array.type):
         array = array.view(pa.int64())
-    found: np.ndarray = array.to_numpy()
-    return found
+    integers: np.ndarray = array.to_numpy()
+    return integers
 
 
 def digest_table(table: pa.Table, threads: int = 2) -> str:
@@ -112,8 +111,8 @@ def digest_table(table: pa.Table, threads: int = 2) -> str:
     with ThreadPoolExecutor(threads) as pool:
         columns = list(pool.map(_digest_column, table.columns))
     total = hashlib.sha256(f"{table.num_rows}\n".encode())
-    for field, found in zip(table.schema, columns, strict=True):
-        total.update(f"{field.name}\x1f{_classify_type(field.type)}\x1f{found}\n".encode())
+    for field, column_digest in zip(table.schema, columns, strict=True):
+        total.update(f"{field.name}\x1f{_classify_type(field.type)}\x1f{column_digest}\n".encode())
     return total.hexdigest()
 
 
@@ -154,23 +153,23 @@ def _characters(chunk: pa.Array) -> memoryview | bytes:
     return memoryview(data)[int(bounds[0]) : int(bounds[-1])]
 
 
-def _classify_type(found: pa.DataType) -> str:
-    if pa.types.is_string(found) or pa.types.is_large_string(found):
+def _classify_type(data_type: pa.DataType) -> str:
+    if pa.types.is_string(data_type) or pa.types.is_large_string(data_type):
         return "text"
-    if pa.types.is_timestamp(found):
+    if pa.types.is_timestamp(data_type):
         return "moment"
-    return "float" if pa.types.is_floating(found) else "int"
+    return "float" if pa.types.is_floating(data_type) else "int"
 
 
-def _apply_schema(found: pa.Table, schema: pa.Schema | None) -> pa.Table:
-    return found if schema is None else found.rename_columns(schema.names).cast(schema)
+def _apply_schema(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
+    return table if schema is None else table.rename_columns(schema.names).cast(schema)
 
 
 def build_reader_address(url: sa.URL) -> str:
-    """The address in connectorx' words. Its driver sends no file, whatever the server asks for."""
+    """The address in the form that connectorx takes. Its driver never sends files."""
     user, password = (quote(str(part or ""), safe="") for part in (url.username, url.password))
     host = f"[{url.host}]" if ":" in (url.host or "") else url.host
-    # On loopback it would ask the server for a socket and go on there, without TLS.
+    # Without this option, it asks a server on loopback for a socket and goes on there, without TLS.
     options = {"prefer_socket": "false"}
     if socket := url.query.get("unix_socket"):
         options["socket"] = str(socket)
@@ -182,9 +181,9 @@ def build_reader_address(url: sa.URL) -> str:
     return f"mysql://{account}@{host}:{url.port or 3306}/{url.database}?{urlencode(options)}"
 
 
-def _translate_read_error(url: sa.URL, said: str, statement: str) -> StoreError:
-    found, table = _CODE.search(said), find_table_name(statement)
-    code = int(found[1]) if found else 0
+def _translate_read_error(url: sa.URL, message: str, statement: str) -> StoreError:
+    code_match, table = _CODE.search(message), find_table_name(statement)
+    code = int(code_match[1]) if code_match else 0
     if code == NO_SUCH_TABLE:
         return StoreError(
             f"table {table} is not there",
@@ -196,15 +195,15 @@ def _translate_read_error(url: sa.URL, said: str, statement: str) -> StoreError:
             hint=f"ALTER TABLE `{table}` ADD SYSTEM VERSIONING gives them back; training sets of before"
             " cannot be had again",
         )
-    if (translated := translate_error(code, said, statement)) is not None:
+    if (translated := translate_error(code, message, statement)) is not None:
         return translated
-    if code and "timed out waiting" not in said:
+    if code and "timed out waiting" not in message:
         return StoreError(
             f"MariaDB could not read the rows of {table}: error {code}", hint="see MariaDB's error log"
         )
-    # The client's own words may show the address that it was given.
-    said = hide_values(hide_secrets(said))
-    reason = said.strip().splitlines()[0][:500] if said.strip() else "connectorx gave no reason"
+    # The client's message may contain the address, with its password.
+    message = hide_values(hide_secrets(message))
+    reason = message.strip().splitlines()[0][:500] if message.strip() else "connectorx gave no reason"
     return StoreUnreachable(
         f"MariaDB at {describe_address(url)} stopped answering: {reason}",
         hint=UNREACHABLE_HINT,
@@ -212,17 +211,17 @@ def _translate_read_error(url: sa.URL, said: str, statement: str) -> StoreError:
 
 
 def _read_by_cursor(engine: sa.Engine, statements: Sequence[str]) -> pa.Table:
-    """The same through Python objects, for a fork of a process that has read."""
-    found = []
+    """The rows of `read_arrow` by the driver and Python objects, for a fork of a process that has read."""
+    tables = []
     with engine.connect() as connection:
         for statement in statements:
             try:
                 result = connection.exec_driver_sql(statement.replace("%", "%%"))
             except sa.exc.DBAPIError as error:
-                said = f"ERROR {get_error_code(error)} (driver): {error.orig}"
-                raise _translate_read_error(engine.url, said, statement) from error
+                message = f"ERROR {get_error_code(error)} (driver): {error.orig}"
+                raise _translate_read_error(engine.url, message, statement) from error
             names = list(result.keys())
             rows = result.cursor.fetchall() if result.cursor else []
             columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-            found.append(pa.table([pa.array(values) for values in columns], names=names))
-    return pa.concat_tables(found, promote_options="permissive")
+            tables.append(pa.table([pa.array(values) for values in columns], names=names))
+    return pa.concat_tables(tables, promote_options="permissive")

@@ -1,7 +1,7 @@
-"""Connections to the platform's own MariaDB, with its errors in Evergreen's words.
+"""Connections to the platform's own MariaDB; its errors are raised as those of `evergreen.errors`.
 
-By its Unix socket where the settings name one, else over TCP, with TLS where they require it. None of them
-sends a file, whatever the server asks for, except those of `get_bulk_engine`.
+Connections use the Unix socket where the settings name one, else TCP, with TLS where they require it. A
+server may ask a client to send a file (LOAD DATA LOCAL): only connections of `get_bulk_engine` do that.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -34,7 +32,7 @@ _CLIENT_ERROR = 2000  # among others: the server asked for a file that this conn
 _SESSION = (
     "SET SESSION time_zone = '+00:00', "
     "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
-    # A server may be set to tell no warnings; LOAD DATA LOCAL tells its errors so.
+    # A server may be configured to keep no warnings; the errors of LOAD DATA LOCAL are warnings.
     "max_error_count = 64"
 )
 UNREACHABLE_HINT = (
@@ -44,7 +42,7 @@ UNREACHABLE_HINT = (
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 900  # a load of millions of rows is one statement
 
-_SENDS_FILES = "evergreen_sends_files"  # an engine's execution option: whether its bulk engine may
+_SENDS_FILES = "evergreen_sends_files"  # an engine's execution option: whether its bulk engine may send files
 
 # By process, address, whether files may be sent and whether this is the engine that sends them.
 _engines: dict[tuple[int, sa.URL, bool, bool], sa.Engine] = {}
@@ -52,7 +50,7 @@ _lock = threading.Lock()
 
 
 def build_database_url(settings: Settings) -> sa.URL:
-    """Where the platform's database is, with its password and how its server proves itself."""
+    """The address of the platform's database, with the password and how the server's identity is checked."""
     query = {"charset": "utf8mb4", "local_infile": "0"}
     if settings.mariadb_socket is not None:
         query["unix_socket"] = str(settings.mariadb_socket)
@@ -74,9 +72,9 @@ def build_database_url(settings: Settings) -> sa.URL:
 
 
 def get_engine(settings: Settings) -> sa.Engine:
-    """The process's one engine for these settings: UTC sessions, strict SQL, pings. Opens nothing yet.
+    """The process's one engine for these settings: UTC sessions, strict SQL, pings. It connects on first use.
 
-    Raises nothing by itself; what runs on it raises StoreUnreachable when the server does not answer.
+    Statements on it raise StoreUnreachable when the server does not answer.
     """
     return _get_cached_engine(build_database_url(settings), may_send_files(settings), bulk=False)
 
@@ -84,7 +82,7 @@ def get_engine(settings: Settings) -> sa.Engine:
 def get_bulk_engine(ordinary: sa.Engine) -> sa.Engine:
     """The engine of the same database whose connections may send files (LOAD DATA LOCAL), for loads only.
 
-    Where the settings do not allow it, its connections send none either, and `store.bulk` inserts instead.
+    Where the settings do not allow it, its connections send none either, and loads use INSERT.
     """
     allowed = bool(ordinary.get_execution_options().get(_SENDS_FILES, False))
     return _get_cached_engine(ordinary.url, allowed, bulk=True) if allowed else ordinary
@@ -104,14 +102,14 @@ def dispose_engines(settings: Settings) -> None:
     """Close this process's idle connections for these settings; the next `get_engine` begins anew."""
     with _lock:
         keys = [key for key in _engines if key[:2] == (os.getpid(), build_database_url(settings))]
-        made = [_engines.pop(key) for key in keys]
-    for each in made:
+        engines = [_engines.pop(key) for key in keys]
+    for each in engines:
         each.dispose()
 
 
 def get_error_code(error: BaseException | None) -> int:
-    """MariaDB's number of an error raised by the driver or SQLAlchemy, or of what we made of one; 0 where
-    there is none."""
+    """MariaDB's number of an error of the driver or of SQLAlchemy, or of a StoreError that was raised from
+    one; 0 where there is none."""
     if isinstance(error, StoreError):
         error = error.__cause__
     original = getattr(error, "orig", None) or error
@@ -119,46 +117,15 @@ def get_error_code(error: BaseException | None) -> int:
     return arguments[0] if arguments and isinstance(arguments[0], int) else 0
 
 
-@contextmanager
-def hold_lock(connection: sa.Connection, name: str, seconds: float = 300.0) -> Iterator[None]:
-    """Hold the database-wide lock `name` meanwhile; the server frees it when the connection dies.
-
-    MariaDB's lock names have 192 characters: room for any database, any use case, and 70 more.
-    Raises StoreError when another session keeps it longer than `seconds`.
-    """
-    lock = {"name": _lock_name(connection, name)}
-    got = connection.execute(sa.text("SELECT GET_LOCK(:name, :seconds)"), {**lock, "seconds": seconds})
-    if got.scalar() != 1:
-        raise StoreError(
-            f"another session has been working on {name} for {seconds:.0f} s",
-            hint="wait for it, or end it: SHOW PROCESSLIST tells who it is",
-        )
-    try:
-        yield
-    finally:
-        if not connection.invalidated and not connection.closed:
-            connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), lock)
-
-
-def is_locked(connection: sa.Connection, name: str) -> bool:
-    """Whether some session holds the database-wide lock `name`."""
-    asked = sa.text("SELECT IS_USED_LOCK(:name)")
-    return connection.execute(asked, {"name": _lock_name(connection, name)}).scalar() is not None
-
-
-def _lock_name(connection: sa.Connection, name: str) -> str:
-    return f"evergreen.{connection.engine.url.database}.{name}"
-
-
 def _get_cached_engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engine:
     # A forked child (an Airflow task) must not share its parent's sockets, hence the process id.
     key = (os.getpid(), address, allowed, bulk)
     with _lock:
         if key not in _engines:
-            made = sa.create_engine(
+            engine = sa.create_engine(
                 address,
                 pool_pre_ping=True,
-                # Rows are people's data: no error tells them.
+                # Rows are people's data, which must not appear in errors.
                 hide_parameters=True,
                 pool_recycle=3600,
                 execution_options={_SENDS_FILES: allowed},
@@ -170,8 +137,8 @@ def _get_cached_engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engi
                     "write_timeout": _ANSWER_SECONDS,
                 },
             )
-            sa.event.listen(made, "handle_error", _translate_driver_error)
-            _engines[key] = made
+            sa.event.listen(engine, "handle_error", _translate_driver_error)
+            _engines[key] = engine
         return _engines[key]
 
 
@@ -184,8 +151,8 @@ def _is_guarded(socket: Path) -> bool:
 
 
 def _translate_driver_error(context: ExceptionContext) -> None:
-    """Turn "does not answer" and "not let in" into StoreUnreachable, and what `faults` knows into its errors;
-    all else stays the driver's error."""
+    """Raise StoreUnreachable for a server that does not answer or refuses the user, and the errors of
+    `faults` for the codes that it has; other errors stay the driver's."""
     if context.is_pre_ping:
         return  # the pool reconnects by itself
     _hide_values(context)
@@ -203,8 +170,8 @@ def _translate_driver_error(context: ExceptionContext) -> None:
             hint="it is not the MariaDB that you mean: see who listens there",
         ) from context.original_exception
     if code not in _UNREACHABLE | _REFUSED:
-        said = _read_reason(context.original_exception)
-        if (translated := translate_error(code, said, context.statement)) is not None:
+        message = _read_reason(context.original_exception)
+        if (translated := translate_error(code, message, context.statement)) is not None:
             raise translated from context.original_exception
         return
     if code in _REFUSED:
@@ -219,14 +186,14 @@ def _translate_driver_error(context: ExceptionContext) -> None:
 
 
 def _hide_values(context: ExceptionContext) -> None:
-    """Take row values out of the server's message, in the driver's error and in SQLAlchemy's around it: both
+    """Remove row values from the server's message, in the driver's error and in SQLAlchemy's around it: both
     are printed where the error is logged."""
     original = context.original_exception
-    hidden = tuple(hide_values(part) if isinstance(part, str) else part for part in original.args)
-    if hidden == original.args:
+    safe_args = tuple(hide_values(part) if isinstance(part, str) else part for part in original.args)
+    if safe_args == original.args:
         return
     before = str(original)
-    original.args = hidden
+    original.args = safe_args
     outer = context.sqlalchemy_exception
     if outer is not None:
         outer.args = tuple(
@@ -241,7 +208,7 @@ def _describe_server(context: ExceptionContext) -> str:
 
 
 def describe_address(address: sa.URL) -> str:
-    """An address for people: the socket, or host and port, and the database."""
+    """An address as text: the socket, or host and port, and the database."""
     socket = address.query.get("unix_socket")
     return f"{socket or f'{address.host}:{address.port}'}/{address.database}"
 

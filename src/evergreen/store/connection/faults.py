@@ -1,6 +1,6 @@
-"""What MariaDB refuses, in Evergreen's words: which table, which column, and what to do next.
+"""MariaDB's errors as errors of Evergreen: with the table, the column, and what to do next.
 
-MariaDB's own text may quote values of rows, so that none of it is passed on but names of tables and columns.
+MariaDB's own text may quote values of rows, so only names of tables and columns are taken from it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN|TABLE)\s+((?:`[^`]+`\.)?`[^`]+`
 
 
 def translate_error(code: int, text: str, statement: str | None) -> StoreError | None:
-    """The error to raise for MariaDB's error `code`; None where the driver's own serves callers better.
+    """The error to raise for MariaDB's error `code`; None for a code that has none, where the driver's own
+    error is to be raised.
 
-    `text` is MariaDB's own and `statement` the SQL as the driver got it.
+    `text` is MariaDB's message and `statement` the SQL as the driver got it.
     """
     table = find_table_name(statement)
     where = f"table {table}" if table else "MariaDB"
@@ -67,7 +68,7 @@ def translate_error(code: int, text: str, statement: str | None) -> StoreError |
 
 
 def build_missing_column_error(text: str, statement: str | None) -> SchemaMismatch:
-    """A column that the declaration has and the table does not (error 1054)."""
+    """The error for a column that the declaration has and the table does not (MariaDB's error 1054)."""
     quoted = _QUOTED.search(text)
     column = quoted[1].rpartition(".")[2] if quoted else "of the declaration"
     table = find_table_name(statement)
@@ -90,6 +91,6 @@ def find_table_name(statement: str | None) -> str:
 
 
 def find_use_case_name(table: str) -> str:
-    """The use case whose table that is; what stands for one in a command where none is known."""
+    """The use case that a table belongs to; the placeholder USE_CASE for a table of the platform."""
     name, separator, _ = table.partition("__")
     return name if separator else _ANY

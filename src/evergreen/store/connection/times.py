@@ -1,4 +1,4 @@
-"""Moments on their way into and out of MariaDB, which keeps them as naive UTC DATETIME(6)."""
+"""Conversion of moments to and from the naive UTC of MariaDB's DATETIME(6) columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from evergreen.errors import StoreError
 
 
 def to_naive_utc(moment: datetime) -> datetime:
-    """An aware moment as naive UTC. Raises StoreError for a naive one: nobody could say what it means."""
+    """An aware moment as naive UTC. Raises StoreError for a naive one, whose time zone is unknown."""
     if moment.tzinfo is None:
         raise StoreError(
             f"the moment {moment.isoformat()} has no time zone", hint="pass aware UTC datetimes everywhere"

@@ -1,4 +1,4 @@
-"""The point-in-time join, on Arrow columns: each label with the newest row that was true and known by then.
+"""The point-in-time join on Arrow columns: each label gets the newest row that was true and known by then.
 
 Rows come as MariaDB keeps them, by keys, event time and ingestion time, so all rows of one key are one
 segment, oldest first. One binary search per label, all labels at once, finds its row in its key's segment.
@@ -35,6 +35,7 @@ class Labels:
 
     @staticmethod
     def of(table: pa.Table, keys: Sequence[str]) -> Labels:
+        """The labels of a table that is sorted by keys and event time."""
         return Labels(tuple(flatten_column(table[name]) for name in keys), to_integers(table[EVENT_TIME]))
 
     def __len__(self) -> int:
@@ -55,6 +56,7 @@ class Labels:
         return low
 
     def slice(self, start: int, stop: int) -> Labels:
+        """The labels from position `start` up to, without, `stop`."""
         return Labels(tuple(key[start:stop] for key in self.keys), self.times[start:stop])
 
 
@@ -72,19 +74,19 @@ def join_as_of(
     Labels that no view knows by their event time are left out. Sorted by (event_time, keys).
     """
     labels = labels.sort_by([(name, "ascending") for name in (*keys, EVENT_TIME)])
-    sought = Labels.of(labels, keys)
+    label_rows = Labels.of(labels, keys)
     columns = {name: labels[name] for name in labels.column_names}
-    known = np.zeros(len(sought), dtype=bool)
+    has_features = np.zeros(len(label_rows), dtype=bool)
     with ThreadPoolExecutor(THREADS) as pool:
         for view, max_age in views:
             rows = view.sort_by([(name, "ascending") for name in (*keys, EVENT_TIME, INGESTED_AT)])
             names = [n for n in view.column_names if n not in (*keys, EVENT_TIME, INGESTED_AT)]
-            found, seen = look_up_features(
-                sought, [rows], keys, rows.select(names).schema, as_of, max_age, pool
+            features, has_row = look_up_features(
+                label_rows, [rows], keys, rows.select(names).schema, as_of, max_age, pool
             )
-            columns |= found
-            known |= seen
-        return sort_known_labels(columns, sought, known, pool)
+            columns |= features
+            has_features |= has_row
+        return sort_known_labels(columns, label_rows, has_features, pool)
 
 
 def look_up_features(
@@ -96,30 +98,33 @@ def look_up_features(
     max_age: timedelta | None,
     pool: Executor,
 ) -> tuple[dict[str, pa.ChunkedArray], np.ndarray]:
-    """The columns of `schema` from a view's parts, a row per label; and which labels the view knows."""
-    taken: dict[str, list[pa.Array]] = {name: [] for name in schema.names}
-    seen = np.zeros(len(labels), dtype=bool)
+    """The columns of `schema` from a view's parts, a row per label; and which labels have a row in the view.
+
+    `parts` are sorted by keys, event time and ingestion time, each with all rows of its keys.
+    """
+    chunks: dict[str, list[pa.Array]] = {name: [] for name in schema.names}
+    has_row = np.zeros(len(labels), dtype=bool)
     oldest = None if max_age is None else max_age // timedelta(microseconds=1)
     known_by = to_microseconds(as_of)
-    done = 0
+    next_label = 0
     for part in parts:
         if not part.num_rows:
             continue
         upto = labels.until(part[keys[0]][-1].as_py())
-        index = find_newest_rows(labels.slice(done, upto), part, keys, known_by)
+        index = find_newest_rows(labels.slice(next_label, upto), part, keys, known_by)
         hit = index >= 0
-        seen[done:upto] = hit
+        has_row[next_label:upto] = hit
         if oldest is not None:
             times = to_integers(part[EVENT_TIME])
-            hit[hit] = labels.times[done:upto][hit] - times[index[hit]] <= oldest
+            hit[hit] = labels.times[next_label:upto][hit] - times[index[hit]] <= oldest
         for name, array in take_rows(part, schema.names, index, hit, pool).items():
-            taken[name].append(array)
-        done = upto
+            chunks[name].append(array)
+        next_label = upto
     for field in schema:
-        taken[field.name].append(pa.nulls(len(labels) - done, field.type))
+        chunks[field.name].append(pa.nulls(len(labels) - next_label, field.type))
     return {
-        name: _build_chunked_array(arrays, schema.field(name).type) for name, arrays in taken.items()
-    }, seen
+        name: _build_chunked_array(arrays, schema.field(name).type) for name, arrays in chunks.items()
+    }, has_row
 
 
 def find_newest_rows(labels: Labels, rows: pa.Table, keys: Sequence[str], known_by: int) -> np.ndarray:
@@ -150,16 +155,16 @@ def find_newest_rows(labels: Labels, rows: pa.Table, keys: Sequence[str], known_
     return result
 
 
-def find_last_versions(rows: pa.Table, keys: Sequence[str], chosen: np.ndarray) -> np.ndarray:
-    """The numbers of the chosen rows (a mask), of several with the same keys and event time the last."""
-    position = np.flatnonzero(chosen)
+def find_last_versions(rows: pa.Table, keys: Sequence[str], mask: np.ndarray) -> np.ndarray:
+    """The numbers of the rows that `mask` selects, of several with the same keys and event time the last."""
+    position = np.flatnonzero(mask)
     if not len(position):
         return position
     identity = [flatten_column(rows[name]) for name in (*keys, EVENT_TIME)]
-    if len(position) < len(chosen):
+    if len(position) < len(mask):
         identity = [column.take(pa.array(position)) for column in identity]
-    kept: np.ndarray = position[np.append(_find_changes(identity)[1:], True)]
-    return kept
+    last_positions: np.ndarray = position[np.append(_find_changes(identity)[1:], True)]
+    return last_positions
 
 
 def find_last_rows(rows: pa.Table, keys: Sequence[str]) -> np.ndarray:
@@ -181,25 +186,25 @@ def take_rows(
 
 
 def sort_known_labels(
-    columns: Mapping[str, pa.ChunkedArray], labels: Labels, known: np.ndarray, pool: Executor
+    columns: Mapping[str, pa.ChunkedArray], labels: Labels, has_features: np.ndarray, pool: Executor
 ) -> pa.Table:
     """The known labels' columns, sorted by (event_time, keys)."""
     # Labels are sorted by (keys, event_time): a stable sort by time leaves the keys in order.
     order = np.argsort(labels.times, kind="stable")
-    if not known.all():
-        order = order[known[order]]
+    if not has_features.all():
+        order = order[has_features[order]]
     whole = pa.table(dict(columns))
     return pa.table(take_rows(whole, whole.column_names, order, None, pool))
 
 
-def _upper_bound(times: np.ndarray, sought: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """For each i the first position in times[low[i]:high[i]] (ascending) that is later than sought[i]."""
+def _upper_bound(times: np.ndarray, limits: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """For each i the first position in times[low[i]:high[i]] (ascending) that is later than limits[i]."""
     low, high = low.copy(), high.copy()
     longest = int((high - low).max(initial=0))
     for _ in range(longest.bit_length()):
         middle = (low + high) >> 1
         # Where low == high the search is over: `middle` may be past the end, and nothing may move.
-        earlier = (times[np.minimum(middle, len(times) - 1)] <= sought) & (low < high)
+        earlier = (times[np.minimum(middle, len(times) - 1)] <= limits) & (low < high)
         np.copyto(low, middle + 1, where=earlier)
         np.copyto(high, middle, where=~earlier)
     return low
@@ -208,48 +213,48 @@ def _upper_bound(times: np.ndarray, sought: np.ndarray, low: np.ndarray, high: n
 def _find_changes(columns: Sequence[pa.Array]) -> np.ndarray:
     """Whether each row differs from the one before; the first does."""
     rows = len(columns[0])
-    found = np.zeros(rows, dtype=bool)
-    found[:1] = True
+    differences = np.zeros(rows, dtype=bool)
+    differences[:1] = True
     for column in columns:
         if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type):
             values = to_integers(column)
-            found[1:] |= values[1:] != values[:-1]
+            differences[1:] |= values[1:] != values[:-1]
         else:
             differs = pc.not_equal(column[1:], column[:-1])
-            found[1:] |= differs.to_numpy(zero_copy_only=False)
-    return found
+            differences[1:] |= differs.to_numpy(zero_copy_only=False)
+    return differences
 
 
-def _find_positions(sought: Sequence[pa.Array], among: Sequence[pa.Array]) -> np.ndarray:
-    """Where each key tuple stands among those tuples, which are all different; -1 where it does not."""
+def _find_positions(key_columns: Sequence[pa.Array], among: Sequence[pa.Array]) -> np.ndarray:
+    """The position of each key tuple among other tuples, which are all different; -1 where it is missing."""
     if len(among) == 1 and pa.types.is_integer(among[0].type):
-        values, wanted = to_integers(among[0]), to_integers(sought[0])
-        found = np.minimum(np.searchsorted(values, wanted), len(values) - 1)
-        return np.where(values[found] == wanted, found, -1)
+        values, codes_of_keys = to_integers(among[0]), to_integers(key_columns[0])
+        place_among = np.minimum(np.searchsorted(values, codes_of_keys), len(values) - 1)
+        return np.where(values[place_among] == codes_of_keys, place_among, -1)
     if len(among) == 1:
-        return _index_in(sought[0], among[0])
-    codes, wanted = np.zeros(len(among[0]), np.int64), np.zeros(len(sought[0]), np.int64)
-    for values_sought, values_among in zip(sought, among, strict=True):
-        values = values_among.unique()
-        part = _index_in(values_sought, values)
-        missing = (wanted < 0) | (part < 0)
+        return _index_in(key_columns[0], among[0])
+    codes, codes_of_keys = np.zeros(len(among[0]), np.int64), np.zeros(len(key_columns[0]), np.int64)
+    for key_values, tuple_values in zip(key_columns, among, strict=True):
+        values = tuple_values.unique()
+        part = _index_in(key_values, values)
+        missing = (codes_of_keys < 0) | (part < 0)
         # Two columns become one number each, renumbered so that it never outgrows 64 bits.
-        numbers_among, codes = np.unique(
-            codes * len(values) + _index_in(values_among, values), return_inverse=True
+        tuple_numbers, codes = np.unique(
+            codes * len(values) + _index_in(tuple_values, values), return_inverse=True
         )
-        both = np.where(missing, -1, wanted * len(values) + part)
-        found = np.minimum(np.searchsorted(numbers_among, both), len(numbers_among) - 1)
-        wanted = np.where(numbers_among[found] == both, found, -1)
+        both = np.where(missing, -1, codes_of_keys * len(values) + part)
+        place_among = np.minimum(np.searchsorted(tuple_numbers, both), len(tuple_numbers) - 1)
+        codes_of_keys = np.where(tuple_numbers[place_among] == both, place_among, -1)
     place = np.empty(len(codes), dtype=np.int64)
     place[codes] = np.arange(len(codes))
-    return np.where(wanted >= 0, place[wanted], -1)
+    return np.where(codes_of_keys >= 0, place[codes_of_keys], -1)
 
 
 def _index_in(values: pa.Array, among: pa.Array) -> np.ndarray:
     if values.type != among.type:
         values = values.cast(among.type)
-    found: np.ndarray = pc.index_in(values, value_set=among).fill_null(-1).to_numpy()
-    return found.astype(np.int64)
+    index: np.ndarray = pc.index_in(values, value_set=among).fill_null(-1).to_numpy()
+    return index.astype(np.int64)
 
 
 def _build_chunked_array(

@@ -1,8 +1,9 @@
-"""What was last read of a table, kept as an Arrow file that is mapped into memory, until the table changes.
+"""A cache of tables that were read: Arrow files, mapped into memory, that are valid until the table changes.
 
-A file is good as long as its table's token is the same, if the content had settled when it was read: MariaDB
-tells the last change in whole seconds, so what was read within the same second may be older than its token
-(git treats files so). A file is one version of one table; a later read replaces it, the oldest go first.
+A file carries its table's token (`table_state.TableState.token`) and is valid while the token is the same.
+Only settled content is cached: MariaDB gives the moment of the last change in whole seconds, so rows read
+within that second may be older than the token. A file holds one version of one table; a later read replaces
+it. Files used longest ago are deleted first.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from evergreen.store.history.query import TableSelection
 from evergreen.store.tables.table_state import TableState
 
 _TOKEN = b"evergreen.token"
+_FORMAT = 1  # of the files: raised when their content means something else, so that older ones are ignored
 _KEPT, _DRAFT = ".arrow", ".draft"
 _ABANDONED_SECONDS = 6 * 3600.0
 _PARTS_AHEAD = 8
@@ -34,7 +36,7 @@ _unfinished: dict[Path, tuple[int, Future[None]]] = {}
 
 
 class Cache:
-    """Files in `folder`, `megabytes` in all at most. `server` tells one database from another."""
+    """Files in `folder`, `megabytes` in all at most. `server` is the address of the database."""
 
     def __init__(self, folder: Path, megabytes: int, server: str) -> None:
         self.folder = folder
@@ -44,7 +46,7 @@ class Cache:
         self._boot = _BOOT.read_text(encoding="utf-8").strip() if _BOOT.exists() else ""
 
     def find(self, part: TableSelection, state: TableState, at: datetime) -> list[pa.Table] | None:
-        """The parts of that table as it was at `at`, if they are kept and the table has not changed since."""
+        """The parts of that table as it was at `at`; None where no valid file has them."""
         path = self._path(part)
         if not state.settled(at):
             return None
@@ -55,13 +57,13 @@ class Cache:
                 if (reader.schema.metadata or {}).get(_TOKEN) != self._token(state):
                     return None
                 batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-            os.utime(path)  # the last used goes last
+            os.utime(path)  # the files used longest ago are deleted first
         except (OSError, pa.ArrowInvalid):
-            return None  # gone in this moment
+            return None  # deleted in this moment
         return [pa.Table.from_batches([batch]).replace_schema_metadata(None) for batch in batches]
 
     def draft(self, part: TableSelection, state: TableState) -> Draft:
-        """A file of that table in the making, which is to be finished in any case; see `finish_drafts`."""
+        """A new file for that table, which the caller must finish; see `finish_drafts`."""
         return Draft(self, part, state)
 
     def _path(self, part: TableSelection) -> Path:
@@ -69,31 +71,31 @@ class Cache:
         return self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}{_KEPT}"
 
     def _token(self, state: TableState) -> bytes:
-        return f"1|{self._boot}|{state.token}".encode()
+        return f"{_FORMAT}|{self._boot}|{state.token}".encode()
 
     def _make_room(self) -> None:
         files = []
         for path in self.folder.iterdir():
             try:
-                found = path.stat()
+                stat = path.stat()
             except OSError:
                 continue
             if path.suffix == _KEPT:
-                files.append((found.st_mtime, found.st_size, path))
-            elif path.suffix == _DRAFT and time.time() - found.st_mtime > _ABANDONED_SECONDS:
+                files.append((stat.st_mtime, stat.st_size, path))
+            elif path.suffix == _DRAFT and time.time() - stat.st_mtime > _ABANDONED_SECONDS:
                 path.unlink(missing_ok=True)
-        taken = sum(size for _, size, _ in files)
+        total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
-            if taken <= self.limit:
+            if total <= self.limit:
                 break
             path.unlink(missing_ok=True)
-            taken -= size
+            total -= size
 
 
 class Draft:
-    """A file in the making. A full or read-only disk, or too many rows, and there simply will be none.
+    """A file that is being written. On a full or read-only disk, or with too many rows, it is given up.
 
-    Its own thread writes it, also after the rows were handed on: nobody waits for the disk.
+    A thread of its own writes it, so that the reader of the rows does not wait for the disk.
     """
 
     def __init__(self, cache: Cache, part: TableSelection, state: TableState) -> None:
@@ -112,7 +114,7 @@ class Draft:
             self._queue.popleft().result()
 
     def finish(self, publish: bool) -> None:
-        """Let `Cache.find` find it, in place of what was there, or leave nothing behind."""
+        """Publish the file to `Cache.find`, in place of an earlier one, or delete it."""
         target = self._cache._path(self._part)
         _unfinished[target] = (os.getpid(), self._thread.submit(self._close, target, publish))
         self._thread.shutdown(wait=False)
@@ -163,15 +165,15 @@ class Draft:
 
 
 def finish_drafts(drafts: Sequence[Draft], now: Mapping[str, TableState]) -> None:
-    """Finish the drafts: only those count whose table has the same state as before they were read."""
+    """Finish the drafts; publish those whose table has the same state as before they were read."""
     for draft in drafts:
-        found = now.get(draft.state.name)
-        draft.finish(found is not None and found.token == draft.state.token)
+        state = now.get(draft.state.name)
+        draft.finish(state is not None and state.token == draft.state.token)
 
 
 def wait_for_files(path: Path | None = None) -> None:
     """Wait until this process has finished its file at that path, or all of its files."""
-    for unfinished, (process, written) in list(_unfinished.items()):
+    for unfinished, (process, future) in list(_unfinished.items()):
         # A fork has its parent's list, but not the threads that work on it.
         if process == os.getpid() and path in (None, unfinished):
-            written.result()
+            future.result()

@@ -1,15 +1,15 @@
-"""What a training set is made of, as data: it says the same after the declaration has changed."""
+"""What a training set is made of, as data that stays as it is when the declaration changes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 
 from evergreen.store.connection.arrow import ARROW_TYPES, MOMENT
+from evergreen.store.connection.json_columns import JsonObject
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.usecase import EVENT_TIME, UseCase
 
@@ -29,10 +29,12 @@ class TableSelection:
 
     @property
     def key_names(self) -> tuple[str, ...]:
+        """The names of the key columns."""
         return tuple(name for name, _ in self.keys)
 
     @property
     def column_names(self) -> tuple[str, ...]:
+        """The names of the other columns, as declared."""
         return tuple(name for name, _ in self.columns)
 
     @property
@@ -56,13 +58,16 @@ class Query:
 
     @property
     def key_names(self) -> tuple[str, ...]:
+        """The names of the entity's keys."""
         return self.label.key_names
 
     @property
     def tables(self) -> tuple[str, ...]:
+        """The names of the tables: the label's first."""
         return (self.label.table, *(view.table for view in self.views))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
+        """The document of the column `training_run.dataset_query`."""
         return {
             "use_case": self.use_case,
             "as_of": self.as_of.isoformat(),
@@ -107,14 +112,14 @@ def build_query(use_case: UseCase, as_of: datetime, since: datetime | None = Non
     )
 
 
-def parse_query(said: Mapping[str, Any]) -> Query:
-    """The query that `to_json` wrote."""
-    keys = _parse_pairs(said["keys"])
-    label = said["label"]
+def parse_query(document: JsonObject) -> Query:
+    """The query that `to_json` wrote. Raises KeyError for another document."""
+    keys = _parse_pairs(document["keys"])
+    label = document["label"]
     return Query(
-        use_case=said["use_case"],
-        as_of=datetime.fromisoformat(said["as_of"]),
-        since=datetime.fromisoformat(said["since"]) if said["since"] else None,
+        use_case=document["use_case"],
+        as_of=datetime.fromisoformat(document["as_of"]),
+        since=datetime.fromisoformat(document["since"]) if document["since"] else None,
         delay=timedelta(seconds=label["delay_seconds"]),
         label=TableSelection(label["table"], keys, _parse_pairs(label["columns"])),
         views=tuple(
@@ -128,10 +133,10 @@ def parse_query(said: Mapping[str, Any]) -> Query:
                     else None
                 ),
             )
-            for view in said["views"]
+            for view in document["views"]
         ),
     )
 
 
-def _parse_pairs(said: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((str(name), str(kind)) for name, kind in said)
+def _parse_pairs(pairs: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), str(kind)) for name, kind in pairs)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from evergreen.store.connection.arrow import format_sql_literal, read_arrow
-from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.connection.missing import ignore_missing_table
 from evergreen.store.history.query import TableSelection
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.usecase import EVENT_TIME
@@ -28,24 +28,21 @@ def find_key_bounds(engine: sa.Engine, online: str, key: str, parts: int) -> lis
 
     Fewer, or none, where there are not enough different keys or no such table.
     """
-    found: list[Any] = []
-    with engine.connect() as connection:
-        try:
-            keys = connection.exec_driver_sql(f"SELECT COUNT(*) FROM `{online}`").scalar_one()  # noqa: S608
-            step = max(1, keys // parts)
-            while len(found) < parts - 1:
-                # One walk along the primary key in all, a step at a time.
-                after = f"WHERE `{key}` > {format_sql_literal(found[-1])}" if found else ""
-                row = connection.exec_driver_sql(
-                    f"SELECT `{key}` FROM `{online}` {after} ORDER BY `{key}` LIMIT 1 OFFSET {step - 1}"  # noqa: S608
-                ).first()
-                if row is None:
-                    break
-                found.append(row[0])
-        except sa.exc.ProgrammingError as error:
-            if get_error_code(error) != NO_SUCH_TABLE:
-                raise
-    return found
+    bounds: list[Any] = []
+    table = sa.table(online, sa.column(key))
+    column = table.c[key]
+    with engine.connect() as connection, ignore_missing_table():
+        keys = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+        step = max(1, keys // parts)
+        while len(bounds) < parts - 1:
+            # One walk along the primary key in all, a step at a time.
+            after = [column > bounds[-1]] if bounds else []
+            bound = sa.select(column).where(*after).order_by(column).limit(1).offset(step - 1)
+            row = connection.execute(bound).first()
+            if row is None:
+                break
+            bounds.append(row[0])
+    return bounds
 
 
 def read_key_ranges(
@@ -77,12 +74,18 @@ def build_key_conditions(
     keys: Sequence[str], after: Sequence[Any] | None, until: Sequence[Any] | None
 ) -> list[str]:
     """SQL conditions for key tuples greater than `after` and up to `until`; None: no bound."""
-    found = []
+    conditions = []
     if after is not None:
-        found += [f"`{keys[0]}` >= {format_sql_literal(after[0])}", _compare_keys(keys, after, ">", "FALSE")]
+        conditions += [
+            f"`{keys[0]}` >= {format_sql_literal(after[0])}",
+            _compare_keys(keys, after, ">", "FALSE"),
+        ]
     if until is not None:
-        found += [f"`{keys[0]}` <= {format_sql_literal(until[0])}", _compare_keys(keys, until, "<", "TRUE")]
-    return found
+        conditions += [
+            f"`{keys[0]}` <= {format_sql_literal(until[0])}",
+            _compare_keys(keys, until, "<", "TRUE"),
+        ]
+    return conditions
 
 
 def _compare_keys(keys: Sequence[str], bound: Sequence[Any], sign: str, equal: str) -> str:
@@ -101,18 +104,18 @@ def _pair_bounds(bounds: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
 
 def _build_select(part: TableSelection, at: datetime | None, first: Any, last: Any, where: str) -> str:
     key = part.keys[0][0]
-    stored = dict(part.stored)
-    names = [*part.key_names, EVENT_TIME, INGESTED_AT, *(stored.get(n, n) for n in part.column_names)]
+    present_names = dict(part.stored)
+    names = [*part.key_names, EVENT_TIME, INGESTED_AT, *(present_names.get(n, n) for n in part.column_names)]
     conditions = [where] if where else []
     if first is not None:
         conditions.append(f"`{key}` > {format_sql_literal(first)}")
     if last is not None:
         conditions.append(f"`{key}` <= {format_sql_literal(last)}")
-    chosen = ", ".join(f"`{name}`" for name in names)
+    columns = ", ".join(f"`{name}`" for name in names)
     moment = f" FOR SYSTEM_TIME AS OF {format_sql_literal(at)}" if at is not None else ""
     order = ", ".join(f"`{name}`" for name in (*part.key_names, EVENT_TIME, INGESTED_AT))
     return (
-        f"SELECT {chosen} FROM `{part.table}`{moment}"  # noqa: S608  checked names
+        f"SELECT {columns} FROM `{part.table}`{moment}"  # noqa: S608  checked names
         + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
         + f" ORDER BY {order}"
     )

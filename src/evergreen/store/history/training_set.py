@@ -1,4 +1,4 @@
-"""The training set: labels joined to what was true at each label's event time, as known at a moment.
+"""The training set: labels joined to the features that were true at their event time, as known at a moment.
 
 It is (query, moment of the system's clock, content digest): all its rows are read FOR SYSTEM_TIME AS OF one
 moment, chosen while no load was on its way, so they are one state of the store, and can be read again.
@@ -45,20 +45,19 @@ class TrainingSet:
     """`table`: keys, event_time (the label's), stored features, label; sorted by (event_time, keys).
 
     Numbers are int64 or float64, categories and texts strings, missing values null. `digest_table` is the
-    SHA-256 of its content; `query` (JSON-able) and `read_at` (UTC, of the server's clock) say how to read it
-    again.
+    SHA-256 of its content; `query` and `read_at` (UTC, of the server's clock) say how to read it again.
     """
 
     table: pa.Table
     digest: str
     as_of: datetime
     read_at: datetime
-    query: Mapping[str, Any]
+    query: Query
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The same as a frame: features float64 with NaN or objects of str or None."""
-        return to_frame(self.table, [name for name, _ in self.query["keys"]])
+        return to_frame(self.table, self.query.key_names)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -111,8 +110,8 @@ def read_query(
         _Reader(engine, read_at, states, query, cache, cache_mb) as reader,
         ThreadPoolExecutor(asof.THREADS) as pool,
     ):
-        found, labels = _join_labels(reader, query, pool)
-    if not found.num_rows:
+        joined, labels = _join_labels(reader, query, pool)
+    if not joined.num_rows:
         raise EmptyTrainingSet(
             f"{query.use_case} has no labelled row as of {query.as_of.isoformat()}"
             + (f" with an event time after {query.since.isoformat()}" if query.since else "")
@@ -120,7 +119,7 @@ def read_query(
             hint=f"ingest first (evergreen run ingest {query.use_case} --as-of ...), or choose a later moment"
             + (f"; labels are known {query.delay} after their event time" if query.delay else ""),
         )
-    return TrainingSet(found, digest_table(found), query.as_of, read_at, query.to_json())
+    return TrainingSet(joined, digest_table(joined), query.as_of, read_at, query)
 
 
 def _join_labels(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Table, int]:
@@ -131,7 +130,7 @@ def _join_labels(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Tabl
 
 @contextmanager
 def _read_first_ahead(parts: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
-    """The same parts, the first of which is already being read: one table alone leaves a core idle."""
+    """The same parts; reading of the first starts at once, because one table alone leaves a core idle."""
     with ThreadPoolExecutor(1) as ahead:
         first = ahead.submit(lambda: list(islice(parts, 1)))
 
@@ -151,27 +150,28 @@ def _look_up_views(
     reader: _Reader, query: Query, pool: Executor, first: Iterator[pa.Table]
 ) -> tuple[pa.Table, int]:
     labels = _read_labels(reader, query, pool)
-    sought = asof.Labels.of(labels, query.key_names)
+    label_rows = asof.Labels.of(labels, query.key_names)
     target = query.label.column_names[0]
     columns = {name: labels[name] for name in (*query.key_names, EVENT_TIME)}
-    known = np.zeros(len(sought), dtype=bool)
+    has_features = np.zeros(len(label_rows), dtype=bool)
     for view in query.views:
         schema = pa.schema([view.schema.field(name) for name in view.column_names])
         rows = iter(())
-        if len(sought):
+        if len(label_rows):
             rows = first if view is query.views[0] else reader.parts(view)
-        found, seen = asof.look_up_features(
-            sought, rows, query.key_names, schema, query.as_of, view.max_age, pool
+        features, has_row = asof.look_up_features(
+            label_rows, rows, query.key_names, schema, query.as_of, view.max_age, pool
         )
-        columns |= found
-        known |= seen
-    return asof.sort_known_labels({**columns, target: labels[target]}, sought, known, pool), len(sought)
+        columns |= features
+        has_features |= has_row
+    columns[target] = labels[target]
+    return asof.sort_known_labels(columns, label_rows, has_features, pool), len(label_rows)
 
 
 def _read_labels(reader: _Reader, query: Query, pool: Executor) -> pa.Table:
     """Keys, event time and target of the labels that count, sorted by keys and time."""
     names = [*query.key_names, EVENT_TIME, *query.label.column_names]
-    chosen: list[pa.Table] = []
+    tables: list[pa.Table] = []
     last = asof.to_microseconds(query.as_of - query.delay)
     first = asof.to_microseconds(query.since) if query.since else None
     for rows in reader.parts(query.label):
@@ -180,8 +180,8 @@ def _read_labels(reader: _Reader, query: Query, pool: Executor) -> pa.Table:
         if first is not None:
             counts &= times > first
         position = asof.find_last_versions(rows, query.key_names, counts)
-        chosen.append(pa.table(asof.take_rows(rows, names, position, None, pool)))
-    return pa.concat_tables(chosen, promote_options="permissive").combine_chunks()
+        tables.append(pa.table(asof.take_rows(rows, names, position, None, pool)))
+    return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
 
 class _Reader:
@@ -205,18 +205,18 @@ class _Reader:
     def parts(self, part: TableSelection) -> Iterator[pa.Table]:
         """The whole table as of `read_at`, sorted, in parts of whole keys."""
         state = self._states[part.table]
-        kept = self._cache.find(part, state, self._read_at) if self._cache else None
-        if kept is not None:
-            yield from kept
+        cached = self._cache.find(part, state, self._read_at) if self._cache else None
+        if cached is not None:
+            yield from cached
             return
         bounds = self._divisions(part, scan.choose_range_count(state.rows))
-        found = scan.read_key_ranges(self._engine, part, self._read_at, bounds)
+        ranges = scan.read_key_ranges(self._engine, part, self._read_at, bounds)
         if self._cache is None or not state.settled(self._read_at):
-            yield from found
+            yield from ranges
             return
         draft = self._cache.draft(part, state)
         self._drafts.append(draft)
-        for rows in found:
+        for rows in ranges:
             draft.add(rows)
             yield rows
 
@@ -224,7 +224,7 @@ class _Reader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let the next reader have what was read, of the tables that nobody changed meanwhile."""
+        """Publish to the cache what was read of the tables that nobody changed meanwhile."""
         states: Mapping[str, TableState] = {}
         try:
             if kind is None and self._drafts:

@@ -1,4 +1,4 @@
-"""The newest features per key: of now for requests, of any moment for batch scoring."""
+"""The newest features per key: as they are now for requests, or as of a moment for batch scoring."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from evergreen.store.connection.arrow import ARROW_TYPES, MOMENT, format_sql_literal, read_arrow
 from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.connection.values import KeyTuple, StoredRow
 from evergreen.store.history import asof, scan
 from evergreen.store.history.query import TableSelection
 from evergreen.store.online.packing import build_online_selects
@@ -21,43 +22,43 @@ from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.store.tables.frames import to_frame
 from evergreen.usecase import EVENT_TIME, FeatureView, UseCase
 
-Keys = Sequence[tuple[Any, ...]]
+Keys = Sequence[KeyTuple]
 Bound = Sequence[Any] | None
 
 
 def read_online_features(
     engine: sa.Engine, use_case: UseCase, keys: Keys, now: datetime | None = None
-) -> dict[tuple[Any, ...], dict[str, Any]]:
+) -> dict[KeyTuple, StoredRow]:
     """The newest stored features by key tuple, as plain values (None for missing); one query per view.
 
-    A key that no view knows is absent: see `find_missing_keys`. Features of a view that does not know it, or
-    only from longer than its `max_age` before `now` (aware UTC; None: this moment), are None.
+    A key that no view has is absent: see `find_missing_keys`. Features of a view that does not have it, or
+    has it with an event time more than its `max_age` before `now` (aware UTC; None: this moment), are None.
     """
     try:
         condition = _format_key_list(keys)
     except UnicodeEncodeError:
-        # Half a surrogate pair is no text, so nobody can have such a key.
+        # A text with half a surrogate pair cannot be encoded, so no stored key is such a text.
         return read_online_features(engine, use_case, [key for key in keys if _is_text(key)], now)
     if not keys:
         return {}
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    blank = dict.fromkeys(feature.name for feature in use_case.stored_features)
+    rows_by_key: dict[KeyTuple, StoredRow] = {}
+    blank: StoredRow = dict.fromkeys(feature.name for feature in use_case.stored_features)
     with engine.connect() as connection:
         for view, select in zip(use_case.views, build_online_selects(use_case), strict=True):
             rows = connection.exec_driver_sql(f"{select.head} {condition}").cursor.fetchall()
             vectors = select.decode(rows)
             if view.max_age is not None:
                 _blank_old(vectors, view, now or datetime.now(UTC))
-            if not found and len(use_case.views) == 1:
+            if len(use_case.views) == 1:
                 return vectors
             for key, values in vectors.items():
-                found[key] = (found.get(key) or blank) | values
-    return found
+                rows_by_key[key] = (rows_by_key.get(key) or blank) | values
+    return rows_by_key
 
 
-def find_missing_keys(keys: Keys, found: Mapping[tuple[Any, ...], Any]) -> list[tuple[Any, ...]]:
-    """The keys that `read_online_features` was asked for and no view knows, in the order asked."""
-    return [tuple(key) for key in keys if tuple(key) not in found]
+def find_missing_keys(keys: Keys, rows_by_key: Mapping[KeyTuple, StoredRow]) -> list[KeyTuple]:
+    """The keys of those given to `read_online_features` that it returned no row for, in their order."""
+    return [tuple(key) for key in keys if tuple(key) not in rows_by_key]
 
 
 def read_latest_rows(engine: sa.Engine, use_case: UseCase) -> pd.DataFrame:
@@ -81,8 +82,8 @@ def compute_key_ranges(
     names = use_case.entity.key_names
     if not keys.num_rows:
         return []
-    ordered = keys.sort_by([(name, "ascending") for name in names])
-    last = ordered.take(pa.array(range(size - 1, ordered.num_rows - 1, size), pa.int64()))
+    sorted_keys = keys.sort_by([(name, "ascending") for name in names])
+    last = sorted_keys.take(pa.array(range(size - 1, sorted_keys.num_rows - 1, size), pa.int64()))
     bounds = [list(key) for key in zip(*(last[name].to_pylist() for name in names), strict=True)]
     return list(zip([None, *bounds], [*bounds, None], strict=True))
 
@@ -100,10 +101,10 @@ def read_rows_as_of(
     tables = []
     for view in use_case.views:
         part = _build_selection(use_case, view, use_case.history_table(view))
-        found = [
+        newest = [
             _take_newest_rows(rows, names) for rows in scan.read_key_ranges(engine, part, None, where=where)
         ]
-        tables.append(_blank_old_columns(pa.concat_tables(found), view, as_of))
+        tables.append(_blank_old_columns(pa.concat_tables(newest), view, as_of))
     return _merge_views(use_case, tables)
 
 
@@ -123,12 +124,13 @@ def _is_text(key: Sequence[Any]) -> bool:
     return True
 
 
-def _blank_old(vectors: dict[tuple[Any, ...], dict[str, Any]], view: FeatureView, now: datetime) -> None:
+def _blank_old(vectors: dict[KeyTuple, StoredRow], view: FeatureView, now: datetime) -> None:
     """Take the event time out of each vector, and everything out of those that are too old."""
     assert view.max_age is not None
     oldest = to_naive_utc(now) - view.max_age
     for key, values in vectors.items():
-        if values.pop(EVENT_TIME) < oldest:
+        event_time = values.pop(EVENT_TIME)
+        if isinstance(event_time, datetime) and event_time < oldest:
             vectors[key] = dict.fromkeys(values)
 
 
@@ -142,7 +144,7 @@ def _read_keys_as_of(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> p
     keys = use_case.entity.keys
     names = ", ".join(f"`{key.name}`" for key in keys)
     schema = pa.schema([(key.name, ARROW_TYPES[key.dtype]) for key in keys])
-    found = [
+    tables = [
         read_arrow(
             engine,
             f"SELECT DISTINCT {names} FROM `{use_case.history_table(view)}`"  # noqa: S608  checked names
@@ -151,7 +153,7 @@ def _read_keys_as_of(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> p
         )
         for view in use_case.views
     ]
-    return pa.concat_tables(found).group_by(list(use_case.entity.key_names)).aggregate([])
+    return pa.concat_tables(tables).group_by(list(use_case.entity.key_names)).aggregate([])
 
 
 def _build_known_conditions(as_of: datetime) -> list[str]:
@@ -176,13 +178,13 @@ def _blank_old_columns(rows: pa.Table, view: FeatureView, as_of: datetime) -> pa
 
 def _merge_views(use_case: UseCase, tables: list[pa.Table]) -> pd.DataFrame:
     names = list(use_case.entity.key_names)
-    merged = reduce(lambda left, right: _join_outer(left, right, names), tables)
+    merged = reduce(lambda merged, table: _join_outer(merged, table, names), tables)
     order = [*names, EVENT_TIME, *(feature.name for feature in use_case.stored_features)]
     return to_frame(merged.select(order).sort_by([(name, "ascending") for name in names]), names)
 
 
-def _join_outer(left: pa.Table, right: pa.Table, names: list[str]) -> pa.Table:
-    merged = left.join(right, names, join_type="full outer", right_suffix="__right")
+def _join_outer(first: pa.Table, second: pa.Table, names: list[str]) -> pa.Table:
+    merged = first.join(second, names, join_type="full outer", right_suffix="__right")
     other = f"{EVENT_TIME}__right"
     newest = pc.max_element_wise(*(merged[name].cast(pa.int64()) for name in (EVENT_TIME, other)))
     place = merged.column_names.index(EVENT_TIME)

@@ -1,24 +1,46 @@
-"""The prediction log: every served prediction, typed, and later what really happened."""
+"""The prediction log: a row per prediction, and the outcome once it is known."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from evergreen.errors import KeyNotFound, StoreError
-from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.connection.values import FeatureValue, StoredRow, StoredValue
+from evergreen.store.predictions.channels import CHANNELS, ONLINE
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import UseCase
 
 _INSERT_ROWS = 500
+
+# A prediction to log, by column; values may be NumPy scalars, and `probabilities` a mapping of classes.
+LogRow = Mapping[str, StoredValue | np.generic | Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class PredictionCounts:
+    """Logged predictions: in all, by model version (as text), by channel, and when the last was made (aware
+    UTC)."""
+
+    total: int
+    by_version: Mapping[str, int]
+    by_channel: Mapping[str, int]
+    last_at: datetime | None
+
+    def to_json(self) -> Mapping[str, int | str | Mapping[str, int] | None]:
+        """The part `predictions` of `evergreen status --json`."""
+        return {**vars(self), "last_at": self.last_at.isoformat() if self.last_at else None}
 
 
 def parse_prediction_time(prediction_id: str) -> datetime:
@@ -27,39 +49,41 @@ def parse_prediction_time(prediction_id: str) -> datetime:
     Raises StoreError when the text is no UUIDv7.
     """
     try:
-        parsed = uuid.UUID(prediction_id)
+        identifier = uuid.UUID(prediction_id)
     except ValueError:
-        parsed = None
-    if parsed is None or parsed.version != 7:
+        identifier = None
+    if identifier is None or identifier.version != 7:
         raise StoreError(
             f"{prediction_id!r} is not a prediction id", hint="send the prediction_id of an answer (a UUIDv7)"
         )
-    seconds, milliseconds = divmod(parsed.int >> 80, 1000)
+    seconds, milliseconds = divmod(identifier.int >> 80, 1000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=1000 * milliseconds)
 
 
-def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Log predictions, all of them or none; how many were new. A row that is there already stays as it is.
+def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[LogRow]) -> int:
+    """Log predictions, all of them or none; how many were new. Rows that are logged already are not changed.
 
     A row holds prediction_id (UUIDv7), model_version, channel, keys, stored features, prediction, and maybe
-    probability and probabilities (by class); what is left out is NULL. `parse_prediction_time` follows from
-    the id. Raises StoreError for an unknown field, SQLAlchemy's DataError for a value that its column cannot
-    hold.
+    probability and probabilities (by class); what is left out is NULL. `predicted_at` follows from the id.
+    Raises StoreError for an unknown field or channel, SQLAlchemy's DataError for a value that its column
+    cannot hold.
     """
     table = declared.build_prediction_table(use_case)
-    values: dict[str, dict[str, Any]] = {}
+    values: dict[str, StoredRow] = {}
+    moments: list[datetime] = []
     for row in rows:
-        logged = _build_log_row(table, row)
-        values.setdefault(logged["prediction_id"], logged)
+        prediction_id, moment, log_row = _build_log_row(table, row)
+        if prediction_id not in values:
+            values[prediction_id] = log_row
+            moments.append(moment)
     if not values:
         return 0
-    # Strict, not INSERT IGNORE: a value that does not fit must be heard of, not silently cut.
+    # Not INSERT IGNORE, which would cut a value that does not fit without an error.
     statement = sa.dialects.mysql.insert(table)
     statement = statement.on_duplicate_key_update(prediction_id=table.c.prediction_id)
-    moments = [row["predicted_at"] for row in values.values()]
     with engine.begin() as connection:
         # The time bounds let MariaDB look into the partitions of these moments only.
-        known = set(
+        existing_ids = set(
             connection.execute(
                 sa.select(table.c.prediction_id).where(
                     table.c.prediction_id.in_(list(values)),
@@ -67,7 +91,7 @@ def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Mapp
                 )
             ).scalars()
         )
-        new = [row for prediction_id, row in values.items() if prediction_id not in known]
+        new = [row for prediction_id, row in values.items() if prediction_id not in existing_ids]
         for start in range(0, len(new), _INSERT_ROWS):
             connection.execute(statement, new[start : start + _INSERT_ROWS])
     return len(new)
@@ -78,7 +102,7 @@ def read_predictions(
     use_case: UseCase,
     start: datetime,
     end: datetime,
-    channels: Sequence[str] = ("online",),
+    channels: Sequence[str] = (ONLINE,),
 ) -> pd.DataFrame:
     """Logged predictions with start < predicted_at <= end, oldest first.
 
@@ -100,13 +124,13 @@ def read_predictions(
 
 def read_recent_inputs(
     engine: sa.Engine, use_case: UseCase, until: datetime, limit: int
-) -> list[dict[str, Any]]:
+) -> list[dict[str, FeatureValue]]:
     """The newest online predictions' inputs up to a moment, in the form of a request; newest first."""
     table = declared.build_prediction_table(use_case)
     names = [*use_case.entity.key_names, *(feature.name for feature in use_case.stored_features)]
     statement = (
         sa.select(*(table.c[name] for name in names))
-        .where(table.c.channel == "online", table.c.predicted_at <= to_naive_utc(until))
+        .where(table.c.channel == ONLINE, table.c.predicted_at <= to_naive_utc(until))
         .order_by(table.c.predicted_at.desc(), table.c.prediction_id.desc())
         .limit(limit)
     )
@@ -118,40 +142,32 @@ def read_recent_inputs(
         ]
 
 
-def count_predictions(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
-    """{"total", "by_version": {"1": n}, "by_channel": {"online": n}, "last_at": ISO text or None}, JSON-able.
-
-    All zero before the use case's tables exist.
-    """
+def count_predictions(engine: sa.Engine, use_case: UseCase) -> PredictionCounts:
+    """How many predictions are logged; none before the use case's tables exist. Raises StoreUnreachable."""
     table = declared.build_prediction_table(use_case)
     statement = sa.select(
         table.c.model_version, table.c.channel, sa.func.count(), sa.func.max(table.c.predicted_at)
     ).group_by(table.c.model_version, table.c.channel)
-    try:
-        with engine.connect() as connection:
-            rows = connection.execute(statement).all()
-    except sa.exc.ProgrammingError as error:
-        if get_error_code(error) != NO_SUCH_TABLE:
-            raise
-        rows = []
+    with engine.connect() as connection:
+        rows = execute_if_table_exists(connection, statement)
     by_version: dict[str, int] = {}
     by_channel: dict[str, int] = {}
     for version, channel, count, _ in sorted(rows, key=lambda row: row[0]):
         by_version[str(version)] = by_version.get(str(version), 0) + count
         by_channel[channel] = by_channel.get(channel, 0) + count
     last = max((row[3] for row in rows), default=None)
-    return {
-        "total": sum(by_channel.values()),
-        "by_version": by_version,
-        "by_channel": by_channel,
-        "last_at": to_aware_utc(last).isoformat() if last else None,
-    }
+    return PredictionCounts(
+        total=sum(by_channel.values()),
+        by_version=by_version,
+        by_channel=by_channel,
+        last_at=to_aware_utc(last) if last else None,
+    )
 
 
 def record_actual(
     engine: sa.Engine, use_case: UseCase, prediction_id: str, actual: str | float, at: datetime
 ) -> None:
-    """Note what really happened, and when that was learned (aware UTC). Later notes replace earlier ones.
+    """Record the outcome of a prediction, and when it was learned (aware UTC). It replaces an earlier one.
 
     Raises KeyNotFound when no logged prediction has that id.
     """
@@ -174,22 +190,29 @@ def record_actual(
             raise unknown
 
 
-def _build_log_row(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+def _build_log_row(table: sa.Table, row: LogRow) -> tuple[str, datetime, StoredRow]:
+    """The id in its usual form, the moment of the prediction (naive UTC), and the row to insert."""
     stray = sorted(set(row) - set(table.c.keys()))
     if stray:
         raise StoreError(
             f"{table.name} has no column {', '.join(stray)}",
             hint="log the use case's keys, stored features and the prediction's own fields",
         )
-    logged = {column.name: _to_plain_value(row.get(column.name)) for column in table.columns}
-    moment = parse_prediction_time(str(row["prediction_id"]))
-    logged["prediction_id"] = str(uuid.UUID(str(row["prediction_id"])))
-    logged["predicted_at"] = to_naive_utc(moment)
+    if row.get("channel") not in CHANNELS:
+        raise StoreError(
+            f"{table.name} takes no predictions of the channel {row.get('channel')!r}",
+            hint=f"the channels are {', '.join(sorted(CHANNELS))}",
+        )
+    values = {column.name: _to_plain_value(row.get(column.name)) for column in table.columns}
+    moment = to_naive_utc(parse_prediction_time(str(row["prediction_id"])))
+    prediction_id = str(uuid.UUID(str(row["prediction_id"])))
+    values |= {"prediction_id": prediction_id, "predicted_at": moment}
     if isinstance(row.get("probabilities"), Mapping):
-        logged["probabilities"] = json.dumps(row["probabilities"])
-    if isinstance(row.get("actual_at"), datetime):
-        logged["actual_at"] = to_naive_utc(row["actual_at"])
-    return logged
+        values["probabilities"] = json.dumps(row["probabilities"])
+    actual_at = row.get("actual_at")
+    if isinstance(actual_at, datetime):
+        values["actual_at"] = to_naive_utc(actual_at)
+    return prediction_id, moment, values
 
 
 def _to_plain_value(value: Any) -> Any:

@@ -1,1 +1,1 @@
-"""One table for each kind of record that the platform keeps: ingest runs, training runs, reports."""
+"""Rows of the platform's tables as typed records: ingest runs, training runs, drift reports, decisions."""

@@ -1,15 +1,18 @@
-"""What the store knows of each feature: where it comes from, how fresh and how complete it is."""
+"""What is declared of each feature, and how fresh and how complete its stored values are."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.hiding import hide_secrets
 from evergreen.store.connection.times import to_aware_utc
-from evergreen.store.records.ingest_run import INGEST_RUN
 from evergreen.store.tables import declared
+from evergreen.store.tables.platform import CATALOGUE_COLUMNS, INGEST_RUN
 from evergreen.usecase import (
     EVENT_TIME,
     TIMELESS,
@@ -22,163 +25,286 @@ from evergreen.usecase import (
 )
 
 
-def describe_features(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
-    """Everything declared and what stands in the tables, JSON-able; one scan per table, all counts exact.
+@dataclass(frozen=True)
+class TableSize:
+    """Rows of a table, the newest event time in it (aware UTC), and how much older that is than the newest
+    ingest. The latter two are None where there is none, and for rows without a time."""
 
-    {"use_case", "title", "problem", "newest_ingest": the greatest as_of loaded, "entity": {"name", "keys"},
-    "views": [{"name", "meaning", "source", "table", "rows" (all versions of history), "keys",
-    "newest_event_time", "age_seconds", "max_age_seconds", "features": [{"name", "type", "meaning",
-    "null_rate" (share of the keys' newest rows, None without rows or column), "minimum", "maximum",
-    "allowed", "used_by_model", "feature_sets"}]}], "on_demand": [{"name", "type", "meaning", "inputs", ...}],
-    "label": {...}, "feature_sets": [{"name", "meaning", "features", "given_to_model"}]}
+    rows: int = 0
+    newest_event_time: datetime | None = None
+    age_seconds: float | None = None
 
-    `age_seconds` is how much older the newest event time is than the newest ingest. Moments are ISO text;
-    both are None where there are none, and for timeless rows. Raises StoreUnreachable.
+    def to_json(self) -> Mapping[str, int | float | str | None]:
+        """The fields, the moment as ISO text."""
+        newest = self.newest_event_time
+        return {**vars(self), "newest_event_time": newest.isoformat() if newest else None}
+
+
+@dataclass(frozen=True)
+class FeatureFacts:
+    """A declared feature. `used_by_model`: whether it is an input of the model."""
+
+    name: str
+    type: str
+    meaning: str
+    used_by_model: bool
+    feature_sets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoredFeature(FeatureFacts):
+    """A feature of a view. `null_rate` is the share of keys without it among their newest rows, None without
+    rows or column; `minimum`, `maximum` and `allowed` are its declared domain."""
+
+    null_rate: float | None
+    minimum: float | None
+    maximum: float | None
+    allowed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ComputedFeature(FeatureFacts):
+    """A feature that is computed from others at each request."""
+
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ViewFacts:
+    """A feature view. `size` counts all versions of its history, `keys` the rows of its online table."""
+
+    name: str
+    meaning: str
+    source: str
+    table: str
+    size: TableSize
+    keys: int
+    max_age_seconds: float | None
+    features: tuple[StoredFeature, ...]
+
+    def to_json(self) -> Mapping[str, object]:
+        """The fields, those of `size` among them."""
+        fields = {**vars(self), **self.size.to_json(), "features": [_to_json(f) for f in self.features]}
+        del fields["size"]
+        return fields
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """The label. `classes` is empty for a number."""
+
+    name: str
+    type: str
+    meaning: str
+    classes: tuple[str, ...]
+    source: str
+    delay_seconds: float
+    table: str
+    size: TableSize
+
+    def to_json(self) -> Mapping[str, object]:
+        """The fields, those of `size` among them."""
+        fields = {**_to_json(self), **self.size.to_json()}
+        del fields["size"]
+        return fields
+
+
+@dataclass(frozen=True)
+class KeyFacts:
+    """A key column of the entity."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class FeatureSetFacts:
+    """A declared selection of features."""
+
+    name: str
+    meaning: str
+    features: tuple[str, ...]
+    given_to_model: bool
+
+
+@dataclass(frozen=True)
+class FeatureList:
+    """What is declared of a use case, and what its tables hold. `newest_ingest` is the greatest as_of loaded
+    (aware UTC)."""
+
+    use_case: str
+    title: str
+    problem: str
+    newest_ingest: datetime | None
+    entity: str
+    keys: tuple[KeyFacts, ...]
+    views: tuple[ViewFacts, ...]
+    on_demand: tuple[ComputedFeature, ...]
+    label: LabelFacts
+    feature_sets: tuple[FeatureSetFacts, ...]
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The document of `evergreen features list --json`; moments are ISO text."""
+        return {
+            "use_case": self.use_case,
+            "title": self.title,
+            "problem": self.problem,
+            "newest_ingest": self.newest_ingest.isoformat() if self.newest_ingest else None,
+            "entity": {"name": self.entity, "keys": [_to_json(key) for key in self.keys]},
+            "views": [view.to_json() for view in self.views],
+            "on_demand": [_to_json(feature) for feature in self.on_demand],
+            "label": self.label.to_json(),
+            "feature_sets": [_to_json(feature_set) for feature_set in self.feature_sets],
+        }
+
+
+def describe_features(engine: sa.Engine, use_case: UseCase) -> FeatureList:
+    """Everything declared of a use case and what its tables hold; one scan per table, all counts exact.
+
+    Raises StoreUnreachable.
     """
     with engine.connect() as connection:
-        there = _read_columns(connection, use_case)
-        newest = _newest_ingest(connection, use_case, there)
-        return {
-            "use_case": use_case.name,
-            "title": use_case.title,
-            "problem": use_case.problem,
-            "newest_ingest": newest.isoformat() if newest else None,
-            "entity": {
-                "name": use_case.entity.name,
-                "keys": [
-                    {"name": key.name, "type": key.dtype, "meaning": key.meaning}
-                    for key in use_case.entity.keys
-                ],
-            },
-            "views": [_describe_view(connection, use_case, view, there, newest) for view in use_case.views],
-            "on_demand": [
-                {**_describe_feature(use_case, feature), "inputs": list(feature.inputs)}
+        columns = _read_columns(connection, use_case)
+        newest = _find_newest_ingest(connection, use_case, columns)
+        return FeatureList(
+            use_case=use_case.name,
+            title=use_case.title,
+            problem=use_case.problem,
+            newest_ingest=newest,
+            entity=use_case.entity.name,
+            keys=tuple(KeyFacts(key.name, key.dtype, key.meaning) for key in use_case.entity.keys),
+            views=tuple(_describe_view(connection, use_case, v, columns, newest) for v in use_case.views),
+            on_demand=tuple(
+                ComputedFeature(*_describe_feature(use_case, feature), tuple(feature.inputs))
                 for feature in use_case.on_demand_order
-            ],
-            "label": _describe_label(connection, use_case, there, newest),
-            "feature_sets": [
-                {
-                    "name": chosen.name,
-                    "meaning": chosen.meaning,
-                    "features": list(chosen.features),
-                    "given_to_model": chosen.name == use_case.model_set,
-                }
-                for chosen in use_case.feature_sets
-            ],
-        }
+            ),
+            label=_describe_label(connection, use_case, columns, newest),
+            feature_sets=tuple(
+                FeatureSetFacts(
+                    name=each.name,
+                    meaning=each.meaning,
+                    features=tuple(each.features),
+                    given_to_model=each.name == use_case.model_set,
+                )
+                for each in use_case.feature_sets
+            ),
+        )
+
+
+def _to_json(facts: object) -> dict[str, Any]:
+    """The fields of a record, tuples as lists."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(facts).items()}
 
 
 def _describe_view(
     connection: sa.Connection,
     use_case: UseCase,
     view: FeatureView,
-    there: dict[str, set[str]],
+    columns: Mapping[str, set[str]],
     newest: datetime | None,
-) -> dict[str, Any]:
+) -> ViewFacts:
     table, online = declared.build_history_table(use_case, view), declared.build_online_table(use_case, view)
-    size, _ = _measure_table(connection, table, (), there, newest)
+    size, _ = _measure_table(connection, table, (), columns, newest)
     # Of the newest rows: what history lacks is the past's, such as features that were declared later.
-    keys, filled = _measure_table(connection, online, view.feature_names, there, newest)
-    return {
-        "name": view.name,
-        "meaning": view.meaning,
-        "source": _describe_source(view.source),
-        "table": table.name,
-        **size,
-        "keys": keys["rows"],
-        "max_age_seconds": view.max_age.total_seconds() if view.max_age else None,
-        "features": [
-            {
-                **_describe_feature(use_case, feature),
-                "null_rate": _null_rate(keys["rows"], filled.get(feature.name)),
-                "minimum": feature.minimum,
-                "maximum": feature.maximum,
-                "allowed": list(feature.allowed),
-            }
+    keys, filled = _measure_table(connection, online, view.feature_names, columns, newest)
+    return ViewFacts(
+        name=view.name,
+        meaning=view.meaning,
+        source=_describe_source(view.source),
+        table=table.name,
+        size=size,
+        keys=keys.rows,
+        max_age_seconds=view.max_age.total_seconds() if view.max_age else None,
+        features=tuple(
+            StoredFeature(
+                *_describe_feature(use_case, feature),
+                null_rate=_compute_null_rate(keys.rows, filled.get(feature.name)),
+                minimum=feature.minimum,
+                maximum=feature.maximum,
+                allowed=tuple(feature.allowed),
+            )
             for feature in view.features
-        ],
-    }
+        ),
+    )
 
 
 def _describe_label(
-    connection: sa.Connection, use_case: UseCase, there: dict[str, set[str]], newest: datetime | None
-) -> dict[str, Any]:
+    connection: sa.Connection,
+    use_case: UseCase,
+    columns: Mapping[str, set[str]],
+    newest: datetime | None,
+) -> LabelFacts:
     label = use_case.label
-    size, _ = _measure_table(connection, declared.build_label_table(use_case), (), there, newest)
-    return {
-        "name": label.name,
-        "type": "category" if label.classes else "float",
-        "meaning": label.meaning,
-        "classes": list(label.classes),
-        "source": _describe_source(label.source),
-        "delay_seconds": label.delay.total_seconds(),
-        "table": use_case.label_table,
-        **size,
-    }
+    size, _ = _measure_table(connection, declared.build_label_table(use_case), (), columns, newest)
+    return LabelFacts(
+        name=label.name,
+        type="category" if label.classes else "float",
+        meaning=label.meaning,
+        classes=tuple(label.classes),
+        source=_describe_source(label.source),
+        delay_seconds=label.delay.total_seconds(),
+        table=use_case.label_table,
+        size=size,
+    )
 
 
-def _describe_feature(use_case: UseCase, feature: Feature | OnDemandFeature) -> dict[str, Any]:
-    return {
-        "name": feature.name,
-        "type": feature.dtype,
-        "meaning": feature.meaning,
-        "used_by_model": feature in use_case.model_features,
-        "feature_sets": [each.name for each in use_case.feature_sets if feature.name in each.features],
-    }
+def _describe_feature(
+    use_case: UseCase, feature: Feature | OnDemandFeature
+) -> tuple[str, str, str, bool, tuple[str, ...]]:
+    """The fields of `FeatureFacts`."""
+    sets = tuple(each.name for each in use_case.feature_sets if feature.name in each.features)
+    return feature.name, feature.dtype, feature.meaning, feature in use_case.model_features, sets
 
 
 def _measure_table(
     connection: sa.Connection,
     table: sa.Table,
-    columns: tuple[str, ...],
-    there: dict[str, set[str]],
+    names: tuple[str, ...],
+    columns: Mapping[str, set[str]],
     newest: datetime | None,
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """Row count, newest event time and its age; and how many values each column has that is there."""
-    found = there.get(table.name)
-    if not found:
-        return {"rows": 0, "newest_event_time": None, "age_seconds": None}, {}
-    counted = [name for name in columns if name in found]
+) -> tuple[TableSize, dict[str, int]]:
+    """The table's size; and how many values each of the named columns has that exist."""
+    existing = columns.get(table.name)
+    if not existing:
+        return TableSize(), {}
+    present_names = [name for name in names if name in existing]
     statement = sa.select(
         sa.func.count(),
         sa.func.max(table.c[EVENT_TIME]),
-        *(sa.func.count(table.c[name]) for name in counted),
+        *(sa.func.count(table.c[name]) for name in present_names),
     ).select_from(table)
     rows, last, *filled = connection.execute(statement).one()
     last = to_aware_utc(last) if last else None
     if last == TIMELESS:
         last = None
-    size = {
-        "rows": rows,
-        "newest_event_time": last.isoformat() if last else None,
-        "age_seconds": (newest - last).total_seconds() if newest and last else None,
-    }
-    return size, dict(zip(counted, filled, strict=True))
+    age = (newest - last).total_seconds() if newest and last else None
+    return TableSize(rows, last, age), dict(zip(present_names, filled, strict=True))
 
 
-def _null_rate(rows: int, filled: int | None) -> float | None:
+def _compute_null_rate(rows: int, filled: int | None) -> float | None:
     return None if not rows or filled is None else (rows - filled) / rows
 
 
 def _read_columns(connection: sa.Connection, use_case: UseCase) -> dict[str, set[str]]:
-    """The columns that are there, by table: the declaration may be ahead of the tables."""
-    catalogue = declared.CATALOGUE.c
-    wanted = [*(table.name for table in declared.build_tables(use_case)), INGEST_RUN.name]
+    """The columns that exist, by table: the declaration may be ahead of the tables."""
+    catalogue = CATALOGUE_COLUMNS.c
+    names = [*(table.name for table in declared.build_tables(use_case)), INGEST_RUN.name]
     statement = (
         sa.select(catalogue.table_name, catalogue.column_name)
         .where(catalogue.table_schema == sa.func.database())
-        .where(catalogue.table_name.in_(wanted))
+        .where(catalogue.table_name.in_(names))
     )
-    found: dict[str, set[str]] = {}
+    columns: dict[str, set[str]] = {}
     for table, column in connection.execute(statement):
-        found.setdefault(table, set()).add(column)
-    return found
+        columns.setdefault(table, set()).add(column)
+    return columns
 
 
-def _newest_ingest(
-    connection: sa.Connection, use_case: UseCase, there: dict[str, set[str]]
+def _find_newest_ingest(
+    connection: sa.Connection, use_case: UseCase, columns: Mapping[str, set[str]]
 ) -> datetime | None:
-    if INGEST_RUN.name not in there:
+    if INGEST_RUN.name not in columns:
         return None
     statement = (
         sa.select(sa.func.max(INGEST_RUN.c.as_of))
@@ -191,8 +317,4 @@ def _newest_ingest(
 
 def _describe_source(source: Source) -> str:
     place = source.path if isinstance(source, FileSource) else source.connection
-    if "://" not in place:
-        return place
-    from evergreen.hiding import hide_secrets
-
-    return hide_secrets(place)
+    return hide_secrets(place) if "://" in place else place

@@ -1,11 +1,10 @@
-"""The record of ingest runs, and what the store holds."""
+"""Ingest runs: one row in MariaDB per (use case, as_of, source override)."""
 
 from __future__ import annotations
 
 import json
 import statistics
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,26 +12,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
-from evergreen.store.records.ingest_lock import is_interrupted
 from evergreen.store.tables import declared
 from evergreen.store.tables.declared import INGESTED_AT
+from evergreen.store.tables.platform import CATALOGUE_TABLES, INGEST_RUN
 from evergreen.usecase import EVENT_TIME, TIMELESS, FeatureView, Label, UseCase
 
 _NAMESPACE = uuid.UUID("8d0f5a1e-6a53-5f0e-9c55-0a4c1d6f7e21")
 
-INGEST_RUN = sa.table(
-    "ingest_run",
-    *(
-        sa.column(name)
-        for name in (
-            *("id", "use_case", "as_of", "interval_start", "source_override", "status", "rows_in"),
-            *("rows_loaded", "rows_rejected", "report", "digest", "started_at", "finished_at"),
-            *("inputs", "declaration", "code_version", "seconds"),
-        )
-    ),
-)
+STATUSES = frozenset({"extracting", "extracted", "validated", "loaded", "failed"})
+
 _JSON = {"report", "inputs"}
 _MOMENTS = {"as_of", "interval_start", "started_at", "finished_at"}
 
@@ -130,33 +119,33 @@ def find_newest_event_time(
         table.c[EVENT_TIME] <= to_naive_utc(due), table.c[INGESTED_AT] <= to_naive_utc(as_of)
     )
     with engine.connect() as connection:
-        found = connection.execute(newest).scalar()
-    return to_aware_utc(found) if found else None
+        moment = connection.execute(newest).scalar()
+    return to_aware_utc(moment) if moment else None
 
 
 def has_rows_of_run(engine: sa.Engine, use_case: UseCase, part: FeatureView | Label, run: IngestRun) -> bool:
-    """Whether the part's table still is the one that `run` loaded into, and keeps some of its rows; of a run
-    that brought no news, some of those that it found there."""
+    """Whether the part's table still is the one that `run` loaded into, and has some of its rows; for a run
+    that loaded none, some of the rows that existed then."""
     table = (
         declared.build_label_table(use_case)
         if isinstance(part, Label)
         else declared.build_history_table(use_case, part)
     )
     moment, ingested = to_naive_utc(run.as_of), table.c[INGESTED_AT]
-    mine = sa.select(sa.literal(1)).where(ingested == moment if run.rows_loaded else ingested <= moment)
-    made = sa.text(
-        "SELECT create_time FROM information_schema.tables"
-        " WHERE table_schema = DATABASE() AND table_name = :name"
+    own_rows = sa.select(sa.literal(1)).where(ingested == moment if run.rows_loaded else ingested <= moment)
+    catalogue = CATALOGUE_TABLES.c
+    creation = sa.select(catalogue.create_time).where(
+        catalogue.table_schema == sa.func.database(), catalogue.table_name == table.name
     )
     with engine.connect() as connection:
-        born = connection.execute(made, {"name": table.name}).scalar()
-        if born is None or run.finished_at is None or to_aware_utc(born) > run.finished_at:
+        created = connection.execute(creation).scalar()
+        if created is None or run.finished_at is None or to_aware_utc(created) > run.finished_at:
             return False
-        if connection.execute(mine.limit(1)).first() is None:
+        if connection.execute(own_rows.limit(1)).first() is None:
             return False
         if isinstance(part, Label):
             return True
-        # Whoever emptied the online table wants it filled again.
+        # An empty online table is to be filled again.
         online = declared.build_online_table(use_case, part)
         return connection.execute(sa.select(sa.literal(1)).select_from(online).limit(1)).first() is not None
 
@@ -172,8 +161,8 @@ def get_ingest(engine: sa.Engine, run_id: str) -> IngestRun:
 def find_ingest(engine: sa.Engine, run_id: str) -> IngestRun | None:
     """The run of that id, or None."""
     with engine.connect() as connection:
-        found = connection.execute(sa.select(INGEST_RUN).where(INGEST_RUN.c.id == run_id)).mappings()
-        row = found.one_or_none()
+        result = connection.execute(sa.select(INGEST_RUN).where(INGEST_RUN.c.id == run_id))
+        row = result.mappings().one_or_none()
     return None if row is None else _parse_run(row)
 
 
@@ -215,76 +204,27 @@ def compute_usual_rows(engine: sa.Engine, use_case: UseCase, part: str, runs: in
     counts: list[float] = []
     with engine.connect() as connection:
         for text in connection.execute(statement).scalars():
-            read = [found for found in json.loads(text).get(part, []) if "unchanged" not in found]
-            if read and len(counts) < runs and not any("catch_up" in found for found in read):
-                counts.append(sum(found["rows"] for found in read) / len(read))
+            inputs = [each for each in json.loads(text).get(part, []) if "unchanged" not in each]
+            if inputs and len(counts) < runs and not any("catch_up" in each for each in inputs):
+                counts.append(sum(each["rows"] for each in inputs) / len(inputs))
     return float(statistics.median(counts)) if counts else None
 
 
 def update_ingest(connection: sa.Connection, run_id: str, **values: Any) -> None:
     """Change fields of a run within the caller's transaction; a final status also sets `finished_at` and
-    `seconds`."""
-    written = {name: json.dumps(v) if name in _JSON and v is not None else v for name, v in values.items()}
-    if values.get("status") in ("loaded", "failed"):
+    `seconds`. Raises StoreError for a status that is none of `STATUSES`."""
+    status = values.get("status")
+    if status is not None and status not in STATUSES:
+        raise StoreError(
+            f"an ingest run cannot be {status!r}", hint=f"its states are {', '.join(sorted(STATUSES))}"
+        )
+    columns = {name: json.dumps(v) if name in _JSON and v is not None else v for name, v in values.items()}
+    if status in ("loaded", "failed"):
         now = sa.func.utc_timestamp(6)
-        written.setdefault("finished_at", now)
-        taken = sa.func.timestampdiff(sa.text("MICROSECOND"), INGEST_RUN.c.started_at, now)
-        written.setdefault("seconds", taken / 1e6)
-    connection.execute(sa.update(INGEST_RUN).where(INGEST_RUN.c.id == run_id).values(**written))
-
-
-def summarize_store(engine: sa.Engine, use_case: UseCase) -> dict[str, Any]:
-    """What the store holds of a use case, JSON-able; zeros before its tables exist.
-
-    {"views": {name: {"rows", "keys", "newest_event_time"}}, "label": {"rows", "newest_event_time"},
-    "last_ingest": {"as_of", "status", "rows_loaded"} or None}; times as ISO text, None when there is none.
-    """
-    with engine.connect() as connection:
-        views = {
-            view.name: {
-                **_measure_table(connection, declared.build_history_table(use_case, view)),
-                "keys": _measure_table(connection, declared.build_online_table(use_case, view))["rows"],
-            }
-            for view in use_case.views
-        }
-        return {
-            "views": views,
-            "label": _measure_table(connection, declared.build_label_table(use_case)),
-            "last_ingest": _describe_last_ingest(connection, use_case),
-        }
-
-
-def _measure_table(connection: sa.Connection, table: sa.Table) -> dict[str, Any]:
-    statement = sa.select(sa.func.count(), sa.func.max(table.c[EVENT_TIME])).select_from(table)
-    found = _read_first_row(connection, statement)
-    rows, newest = (found[0], found[1]) if found else (0, None)
-    return {"rows": rows, "newest_event_time": to_aware_utc(newest).isoformat() if newest else None}
-
-
-def _describe_last_ingest(connection: sa.Connection, use_case: UseCase) -> dict[str, Any] | None:
-    columns = INGEST_RUN.c
-    found = _read_first_row(
-        connection,
-        sa.select(columns.as_of, columns.status, columns.rows_loaded, columns.id)
-        .where(columns.use_case == use_case.name)
-        .order_by(columns.started_at.desc())
-        .limit(1),
-    )
-    if not found:
-        return None
-    status = "interrupted" if is_interrupted(connection, found[3], found[1]) else found[1]
-    return {"as_of": to_aware_utc(found[0]).isoformat(), "status": status, "rows_loaded": found[2]}
-
-
-def _read_first_row(connection: sa.Connection, statement: Any) -> Sequence[Any] | None:
-    """The first row, or None; also None while the table does not exist."""
-    try:
-        found: Sequence[Any] | None = connection.execute(statement).first()
-        return found
-    except sa.exc.ProgrammingError as error:
-        if get_error_code(error) != NO_SUCH_TABLE:
-            raise
-        return None
+        columns.setdefault("finished_at", now)
+        microseconds = sa.func.timestampdiff(sa.text("MICROSECOND"), INGEST_RUN.c.started_at, now)
+        columns.setdefault("seconds", microseconds / 1e6)
+    connection.execute(sa.update(INGEST_RUN).where(INGEST_RUN.c.id == run_id).values(**columns))
 
 
 def _parse_run(row: sa.RowMapping) -> IngestRun:

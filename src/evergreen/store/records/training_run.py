@@ -1,8 +1,7 @@
-"""Training runs: one row in MariaDB per (use case, as_of), which carries the work from task to task."""
+"""Training runs: one row in MariaDB per (use case, as_of), which holds what each step hands to the next."""
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,32 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.errors import TrainingError
+from evergreen.store.connection.json_columns import JsonObject, format_json_object, parse_json_object
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.tables.platform import TRAINING_RUN
 
-TRAINING_RUN_TABLE = sa.table(
-    "training_run",
-    *(
-        sa.column(name)
-        for name in (
-            "id",
-            "use_case",
-            "as_of",
-            "reason",
-            "status",
-            "dataset_digest",
-            "dataset_rows",
-            "dataset_query",
-            "dataset_read_at",
-            "params",
-            "metrics",
-            "verdict",
-            "mlflow_run_id",
-            "model_version",
-            "started_at",
-            "finished_at",
-        )
-    ),
-)
 _JSON = ("dataset_query", "params", "metrics", "verdict")
 _MOMENTS = ("as_of", "dataset_read_at", "started_at", "finished_at")
 _REASON_LENGTH = 255
@@ -48,7 +25,8 @@ _ENDS = ("promoted", "rejected", "denied")
 class TrainingRun:
     """One training. Moments are aware UTC; what later steps find out is None until then.
 
-    The data set is (query, system time of its rows, digest): see `store.training_set`.
+    The data set is (query, system time of its rows, digest): see `history.training_set`. `params`, `metrics`
+    and `verdict` are documents of `training`.
     `status` goes started → prepared → tuned → evaluated → judged → registered (→ waiting, for a person's
     answer) → promoted, rejected or denied.
     """
@@ -60,11 +38,11 @@ class TrainingRun:
     status: str
     dataset_digest: str | None
     dataset_rows: int | None
-    dataset_query: dict[str, Any] | None
+    dataset_query: JsonObject | None
     dataset_read_at: datetime | None
-    params: dict[str, Any] | None
-    metrics: dict[str, Any] | None
-    verdict: dict[str, Any] | None
+    params: JsonObject | None
+    metrics: JsonObject | None
+    verdict: JsonObject | None
     mlflow_run_id: str | None
     model_version: int | None
     started_at: datetime
@@ -72,6 +50,7 @@ class TrainingRun:
 
     @property
     def finished(self) -> bool:
+        """Whether no step is left."""
         return self.status in _ENDS
 
 
@@ -83,7 +62,7 @@ def compute_training_run_id(use_case: str, as_of: datetime) -> str:
 
 
 def start_training_run(engine: sa.Engine, use_case: str, as_of: datetime, reason: str) -> TrainingRun:
-    """The training run of (use_case, as_of): a new one, or the one that an earlier call began."""
+    """The training run of (use_case, as_of): a new one, or the one that an earlier call started."""
     values = {
         "id": compute_training_run_id(use_case, as_of),
         "use_case": use_case,
@@ -93,14 +72,8 @@ def start_training_run(engine: sa.Engine, use_case: str, as_of: datetime, reason
         "started_at": to_naive_utc(datetime.now(UTC)),
     }
     with engine.begin() as connection:
-        connection.execute(
-            sa.text(
-                "INSERT INTO training_run (id, use_case, as_of, reason, status, started_at)"
-                " VALUES (:id, :use_case, :as_of, :reason, :status, :started_at)"
-                " ON DUPLICATE KEY UPDATE id = id"
-            ),
-            values,
-        )
+        insert = sa.dialects.mysql.insert(TRAINING_RUN).values(**values)
+        connection.execute(insert.on_duplicate_key_update(id=TRAINING_RUN.c.id))
     return get_training_run(engine, compute_training_run_id(use_case, as_of))
 
 
@@ -108,7 +81,7 @@ def get_training_run(engine: sa.Engine, training_run: str) -> TrainingRun:
     """That training run. Raises TrainingError when there is none."""
     with engine.connect() as connection:
         row = connection.execute(
-            sa.select(TRAINING_RUN_TABLE).where(TRAINING_RUN_TABLE.c.id == training_run)
+            sa.select(TRAINING_RUN).where(TRAINING_RUN.c.id == training_run)
         ).one_or_none()
     if row is None:
         raise TrainingError(
@@ -119,13 +92,11 @@ def get_training_run(engine: sa.Engine, training_run: str) -> TrainingRun:
 
 def get_run_of_version(engine: sa.Engine, use_case: str, version: int) -> TrainingRun:
     """The training that made that version. Raises TrainingError when none is on record."""
-    wanted = sa.select(TRAINING_RUN_TABLE).where(
-        TRAINING_RUN_TABLE.c.use_case == use_case, TRAINING_RUN_TABLE.c.model_version == version
+    statement = sa.select(TRAINING_RUN).where(
+        TRAINING_RUN.c.use_case == use_case, TRAINING_RUN.c.model_version == version
     )
     with engine.connect() as connection:
-        row = connection.execute(
-            wanted.order_by(TRAINING_RUN_TABLE.c.started_at.desc()).limit(1)
-        ).one_or_none()
+        row = connection.execute(statement.order_by(TRAINING_RUN.c.started_at.desc()).limit(1)).one_or_none()
     if row is None:
         raise TrainingError(
             f"no training of {use_case} on record made version {version}",
@@ -136,40 +107,40 @@ def get_run_of_version(engine: sa.Engine, use_case: str, version: int) -> Traini
 
 def find_unfinished_run(engine: sa.Engine, use_case: str, besides: str) -> TrainingRun | None:
     """The training of that use case that began last and has not ended, other than `besides`."""
-    wanted = (
-        sa.select(TRAINING_RUN_TABLE)
+    statement = (
+        sa.select(TRAINING_RUN)
         .where(
-            TRAINING_RUN_TABLE.c.use_case == use_case,
-            TRAINING_RUN_TABLE.c.id != besides,
-            TRAINING_RUN_TABLE.c.status.not_in((*_ENDS, "waiting")),
+            TRAINING_RUN.c.use_case == use_case,
+            TRAINING_RUN.c.id != besides,
+            TRAINING_RUN.c.status.not_in((*_ENDS, "waiting")),
         )
-        .order_by(TRAINING_RUN_TABLE.c.started_at.desc())
+        .order_by(TRAINING_RUN.c.started_at.desc())
         .limit(1)
     )
     with engine.connect() as connection:
-        row = connection.execute(wanted).one_or_none()
+        row = connection.execute(statement).one_or_none()
     return _parse_run(row) if row is not None else None
 
 
 def find_waiting_run(engine: sa.Engine, use_case: str) -> TrainingRun | None:
     """The newest training of that use case whose version passed and waits for a person's answer."""
-    wanted = (
-        sa.select(TRAINING_RUN_TABLE)
+    statement = (
+        sa.select(TRAINING_RUN)
         .where(
-            TRAINING_RUN_TABLE.c.use_case == use_case,
-            TRAINING_RUN_TABLE.c.status.in_(("registered", "waiting")),
+            TRAINING_RUN.c.use_case == use_case,
+            TRAINING_RUN.c.status.in_(("registered", "waiting")),
         )
-        .order_by(TRAINING_RUN_TABLE.c.model_version.desc())
+        .order_by(TRAINING_RUN.c.model_version.desc())
     )
     with engine.connect() as connection:
-        found = [_parse_run(row) for row in connection.execute(wanted)]
-    return next((run for run in found if run.verdict and run.verdict["passed"]), None)
+        runs = [_parse_run(row) for row in connection.execute(statement)]
+    return next((run for run in runs if run.verdict and run.verdict["passed"]), None)
 
 
 def _parse_run(row: sa.Row[Any]) -> TrainingRun:
     fields = dict(row._mapping)
     for name in _JSON:
-        fields[name] = json.loads(fields[name]) if fields[name] is not None else None
+        fields[name] = parse_json_object(fields[name])
     for name in _MOMENTS:
         fields[name] = to_aware_utc(fields[name]) if fields[name] is not None else None
     return TrainingRun(**fields)
@@ -180,11 +151,9 @@ def update_training_run(engine: sa.Engine, training_run: str, **fields: Any) -> 
     values: dict[str, Any] = {}
     for name, value in fields.items():
         if isinstance(value, Mapping):
-            values[name] = json.dumps(value)
+            values[name] = format_json_object(value)
         else:
             values[name] = to_naive_utc(value) if isinstance(value, datetime) else value
     with engine.begin() as connection:
-        connection.execute(
-            TRAINING_RUN_TABLE.update().where(TRAINING_RUN_TABLE.c.id == training_run).values(**values)
-        )
+        connection.execute(TRAINING_RUN.update().where(TRAINING_RUN.c.id == training_run).values(**values))
     return get_training_run(engine, training_run)

@@ -1,12 +1,12 @@
-"""How a use case's tables follow a declaration that has changed.
+"""Changes the tables of a use case as its changed declaration says (`evergreen apply`).
 
-Ingest adds new features by itself (`tables.create_tables`). Here is the rest, which a person asks for: a
-column that is no longer declared, or that has another type now, is put aside under a name that no declaration
-can take (`_retired_1_age`) and written down in `retired_column`, so that training sets of the past can be
-read again. No value is ever deleted.
+An ingest only adds new features (`create.create_tables`). The other changes are made on request: a column
+that is no longer declared, or that has another type, is renamed to a name that no declaration can take
+(`_retired_1_age`) and recorded in `retired_column`, so that training sets of the past can be read again. No
+value is deleted.
 
-Each step is one statement, which MariaDB does whole or not at all, and a second run finds what an interrupted
-one has done already.
+Each step is one statement, which MariaDB executes completely or not at all; a second run finds what an
+interrupted one has done.
 """
 
 from __future__ import annotations
@@ -20,10 +20,19 @@ from sqlalchemy.dialects import mysql
 
 from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.store.connection import faults
-from evergreen.store.connection.database import get_error_code, hold_lock
-from evergreen.store.tables import declared as tables
-from evergreen.store.tables.declared import RESERVED_PREFIX, Change, compare_tables
+from evergreen.store.connection.database import get_error_code
+from evergreen.store.connection.locks import hold_lock
+from evergreen.store.tables.compare import (
+    RESERVED_PREFIX,
+    Change,
+    compare_tables,
+    describe_alternatives,
+)
+from evergreen.store.tables.create import add_tables_and_columns
+from evergreen.store.tables.declared import build_tables
+from evergreen.store.tables.migrate_generated import apply_pending_migrations, find_pending_migrations
 from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.platform import CATALOGUE_COLUMNS, RETIRED_COLUMN
 from evergreen.store.tables.table_state import count_change
 from evergreen.usecase import UseCase
 
@@ -34,11 +43,6 @@ _RETIRED_NAME = re.compile(rf"{_RETIRED}(\d+)_")
 
 _LOCK_SECONDS = 120
 _EXAMPLES = 3
-
-_RETIRED_COLUMN = sa.table(
-    "retired_column",
-    *map(sa.column, ("table_name", "column_name", "retired_as", "column_type", "retired_at")),
-)
 
 
 def diff_tables(engine: sa.Engine, use_case: UseCase) -> list[Change]:
@@ -74,7 +78,7 @@ def apply_declaration(
     """
     apply_migrations(engine)
     with engine.connect() as connection:
-        if not compare_tables(connection, use_case):
+        if not compare_tables(connection, use_case) and not find_pending_migrations(connection, use_case):
             return []
         with (
             hold_lock(connection, f"ingest.{use_case.name}"),
@@ -84,6 +88,7 @@ def apply_declaration(
             changes = compare_tables(connection, use_case)
             _refuse_changes(connection, use_case, changes, allow_destructive)
             with _translate_errors(use_case):
+                apply_pending_migrations(connection, use_case)
                 for change in changes:
                     _apply_change(connection, use_case, change)
     return changes
@@ -97,7 +102,7 @@ def _refuse_changes(
         if change.key:
             raise SchemaMismatch(
                 f"{change}; a key cannot be changed: it says what every row is about",
-                hint=tables.describe_alternatives(use_case.name),
+                hint=describe_alternatives(use_case.name),
             )
     lasting = [change for change in changes if not change.additive]
     if lasting and not allowed:
@@ -116,26 +121,28 @@ def _refuse_empty(connection: sa.Connection, use_case: UseCase, change: Change) 
     # Versions of the past would be empty too.
     versions = " FOR SYSTEM_TIME ALL" if change.table == use_case.label_table else ""
     rows = f"FROM `{change.table}`{versions}"
-    found = "NULL"
+    value = "NULL"
     if change.kind == "retype":
-        found = f"`{change.column}`"
+        value = f"`{change.column}`"
         rows += f" WHERE ({_build_cast(change)}) IS NULL"
-    lost = _execute_statement(connection, f"SELECT COUNT(*) {rows}").scalar_one()
-    if lost:
-        some = _execute_statement(connection, f"SELECT DISTINCT {found} {rows} LIMIT {_EXAMPLES}").scalars()
+    row_count = _execute_statement(connection, f"SELECT COUNT(*) {rows}").scalar_one()
+    if row_count:
+        some = _execute_statement(connection, f"SELECT DISTINCT {value} {rows} LIMIT {_EXAMPLES}").scalars()
         values = ", ".join(map(repr, some)) if change.kind == "retype" else "rows without it"
         raise SchemaMismatch(
-            f"{change}; it may not be empty, and {lost:,} rows would have no value: {values}",
+            f"{change}; it may not be empty, and {row_count:,} rows would have no value: {values}",
             hint="a column of another name in the source is said by column=...; else"
-            f" {tables.describe_alternatives(use_case.name)}",
+            f" {describe_alternatives(use_case.name)}",
         )
 
 
 def _apply_change(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
-    """Make one change, tell those who keep copies of the table, and write down what was put aside."""
+    """Make one change, count it as a change of the table, and record a column that was put aside."""
+    if change.kind == "migrate":
+        return  # the pending migrations were applied before
     if change.kind == "create table" or change.additive:
         columns = [change.column] if change.column else []
-        tables.add_tables_and_columns(connection, use_case, {change.table: columns})
+        add_tables_and_columns(connection, use_case, {change.table: columns})
     elif change.kind == "add":
         _alter_table(
             connection, change, f"ADD COLUMN `{change.column}` {_build_definition(use_case, change)}"
@@ -147,9 +154,9 @@ def _apply_change(connection: sa.Connection, use_case: UseCase, change: Change) 
 
 
 def _retire_column(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
-    """Rename a column that is not declared as it is; a retyped one takes its name, with what it can hold."""
+    """Rename a column that is not declared as it is; a new one of the new type takes its name."""
     coming = f"{_COMING}{change.column}"
-    # What an interrupted run left, maybe of another type.
+    # An interrupted run may have left it, with another type.
     _alter_table(connection, change, f"DROP COLUMN IF EXISTS `{coming}`")
     steps = []
     if change.kind == "retype":
@@ -158,44 +165,44 @@ def _retire_column(connection: sa.Connection, use_case: UseCase, change: Change)
         computed = f"{change.declared} GENERATED ALWAYS AS ({_build_cast(change)}) STORED"
         _alter_table(connection, change, f"ADD COLUMN `{coming}` {computed}")
         steps.append(f"CHANGE COLUMN `{coming}` `{change.column}` {_build_definition(use_case, change)}")
-    # Written down before, so that no interruption leaves a column aside of which nobody knows what it was.
+    # Recorded before the rename, so that no interruption leaves a renamed column without a record.
     aside = _record_retirement(connection, change)
-    # Nullable from now on, for nobody writes it any more. One statement: no reader finds the column missing.
+    # Nullable, because it is no longer written. One statement, so that no reader finds the column missing.
     steps.insert(0, f"CHANGE COLUMN `{change.column}` `{aside}` {_read_column_type(connection, change)} NULL")
     _alter_table(connection, change, ", ".join(steps))
     _confirm_retirement(connection, change, aside)
 
 
 def _build_definition(use_case: UseCase, change: Change) -> str:
-    column = next(t for t in tables.build_tables(use_case) if t.name == change.table).c[change.column]
+    column = next(t for t in build_tables(use_case) if t.name == change.table).c[change.column]
     column_type = column.type.compile(dialect=mysql.dialect())
     return f"{column_type} {'NULL' if column.nullable else 'NOT NULL'}"
 
 
 def _read_column_type(connection: sa.Connection, change: Change) -> str:
     """The column's type as MariaDB spells it."""
-    c = tables.CATALOGUE.c
+    c = CATALOGUE_COLUMNS.c
     statement = sa.select(c.column_type).where(c.table_schema == sa.func.database())
     statement = statement.where(c.table_name == change.table, c.column_name == change.column)
     return str(connection.execute(statement).scalar_one())
 
 
 def _record_retirement(connection: sa.Connection, change: Change) -> str:
-    """Write down that a column goes aside now, and under which name; an interrupted run may have done so."""
-    written = _RETIRED_COLUMN.c
-    there = {column["name"] for column in sa.inspect(connection).get_columns(change.table)}
-    known = connection.execute(
-        sa.select(written.retired_as, written.column_name).where(written.table_name == change.table)
+    """Record that a column is put aside, and its new name; an interrupted run may have done so already."""
+    c = RETIRED_COLUMN.c
+    columns = {column["name"] for column in sa.inspect(connection).get_columns(change.table)}
+    records = connection.execute(
+        sa.select(c.retired_as, c.column_name).where(c.table_name == change.table)
     ).all()
-    for retired_as, column_name in known:
-        if column_name == change.column and retired_as not in there:
+    for retired_as, column_name in records:
+        if column_name == change.column and retired_as not in columns:
             connection.rollback()
             return str(retired_as)
-    taken = [_RETIRED_NAME.match(name) for name in {*there, *(retired_as for retired_as, _ in known)}]
-    number = 1 + max((int(match[1]) for match in taken if match), default=0)
+    matches = [_RETIRED_NAME.match(name) for name in {*columns, *(retired_as for retired_as, _ in records)}]
+    number = 1 + max((int(match[1]) for match in matches if match), default=0)
     aside = f"{_RETIRED}{number}_{change.column}"
     connection.execute(
-        sa.insert(_RETIRED_COLUMN).values(
+        sa.insert(RETIRED_COLUMN).values(
             table_name=change.table,
             column_name=change.column,
             retired_as=aside,
@@ -208,26 +215,26 @@ def _record_retirement(connection: sa.Connection, change: Change) -> str:
 
 
 def _confirm_retirement(connection: sa.Connection, change: Change, aside: str) -> None:
-    """The moment at which the column went aside, and its type then."""
-    written = _RETIRED_COLUMN.c
+    """Record the moment at which the column was put aside, and its type then."""
+    c = RETIRED_COLUMN.c
     connection.execute(
-        sa.update(_RETIRED_COLUMN)
-        .where(written.table_name == change.table, written.retired_as == aside)
+        sa.update(RETIRED_COLUMN)
+        .where(c.table_name == change.table, c.retired_as == aside)
         .values(retired_at=sa.func.utc_timestamp(6), column_type=change.found)
     )
 
 
 def _build_cast(change: Change) -> str:
     """SQL: the old column's value in the new type, NULL where that would be another value."""
-    column, found, declared = f"`{change.column}`", change.found, change.declared
-    was_string = found == "text" or found.startswith("varchar")
+    column, present, declared = f"`{change.column}`", change.found, change.declared
+    was_string = present == "text" or present.startswith("varchar")
     becomes_string = declared == "text" or declared.startswith("varchar")
     if was_string and becomes_string:
         length = re.search(r"\d+", declared)
         return f"CASE WHEN CHAR_LENGTH({column}) <= {length[0]} THEN {column} END" if length else column
-    match found, declared:
+    match present, declared:
         case "bigint", "double":
-            # 2^53: up to here a double tells all whole numbers apart.
+            # 2^53: up to here a double holds every whole number exactly.
             return (
                 f"CASE WHEN {column} BETWEEN -9007199254740992 AND 9007199254740992"
                 f" THEN CAST({column} AS DOUBLE) END"
@@ -243,7 +250,7 @@ def _build_cast(change: Change) -> str:
             whole = "0|-?[1-9][0-9]{0,17}"
             return rf"CASE WHEN {column} REGEXP '^({whole})\\z' THEN CAST({column} AS SIGNED) END"
         case _, "double" if was_string:
-            # Bounded, for a number beyond the doubles is an error here and not infinity.
+            # Bounded, because a number beyond the range of doubles is an error and not infinity.
             number = "[+-]?([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][+-]?[0-9]{1,2})?"
             return rf"CASE WHEN {column} REGEXP '^{number}\\z' THEN {column} + 0e0 END"
         case _:

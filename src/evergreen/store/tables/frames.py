@@ -1,4 +1,4 @@
-"""Frames and columns between MariaDB and the other rooms, with the dtypes that all rooms share.
+"""Rows of MariaDB as pandas frames, with the dtypes that the other packages expect.
 
 Numeric features are float64 with NaN for missing; categories and texts are object arrays of str or None; keys
 are int64 or object arrays of str; moments are datetime64[us, UTC].
@@ -22,11 +22,11 @@ _MOMENTS = {EVENT_TIME, INGESTED_AT, "predicted_at", "actual_at"}
 
 def list_column_kinds(use_case: UseCase) -> dict[str, str]:
     """What each stored column holds: key_int, key_text, number, string or moment."""
-    found = {key.name: f"key_{key.dtype}" for key in use_case.entity.keys}
-    found |= {f.name: "number" if f.numeric else "string" for f in use_case.stored_features}
-    found[use_case.label.name] = "string" if use_case.label.classes else "number"
-    found["prediction"] = found["actual"] = found[use_case.label.name]
-    return found | dict.fromkeys(_MOMENTS, "moment") | {"model_version": "key_int", "probability": "number"}
+    kinds = {key.name: f"key_{key.dtype}" for key in use_case.entity.keys}
+    kinds |= {f.name: "number" if f.numeric else "string" for f in use_case.stored_features}
+    kinds[use_case.label.name] = "string" if use_case.label.classes else "number"
+    kinds["prediction"] = kinds["actual"] = kinds[use_case.label.name]
+    return kinds | dict.fromkeys(_MOMENTS, "moment") | {"model_version": "key_int", "probability": "number"}
 
 
 def read_frame(connection: sa.Connection, statement: sa.Select[Any], use_case: UseCase) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def _to_shared_dtype(column: pa.ChunkedArray, is_key: bool) -> pd.Series | np.nd
     if pa.types.is_timestamp(kind):
         return pd.Series(column.to_pandas(), dtype="datetime64[us, UTC]")
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        # Said outright, for pandas would choose its own string type, whose missing value is NaN.
+        # Explicit, because pandas would choose its own string type, whose missing value is NaN.
         return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
     if is_key:
         return np.asarray(column.to_numpy(), dtype=np.int64)
@@ -79,7 +79,7 @@ def to_column(values: Sequence[Any], kind: str) -> pd.Series | np.ndarray:
                 dtype="datetime64[us, UTC]",
             )
         case _:
-            # Said outright, for pandas would choose its own string type, whose missing value is NaN.
+            # Explicit, because pandas would choose its own string type, whose missing value is NaN.
             return pd.Series(to_object_array(values), dtype=object)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code, hold_lock
+from evergreen.store.connection.locks import hold_lock
+from evergreen.store.connection.missing import execute_if_table_exists
+from evergreen.store.tables.platform import CATALOGUE_TABLES, SCHEMA_MIGRATION
 from evergreen.store.tables.sql_files import (
     build_ledger_grants,
     build_ledger_statements,
@@ -22,11 +24,11 @@ _NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
 
 
 def apply_migrations(engine: sa.Engine, source: Path | None = None) -> list[str]:
-    """Apply the migrations that this database has not seen; the names of those applied now.
+    """Apply the migrations that this database has not had; the names of those applied now.
 
-    MariaDB commits DDL implicitly, so a migration killed half-way is run again from its start and must
-    bear it (IF NOT EXISTS). Callers at the same time wait for each other. Raises StoreError when the ledger's
-    database is missing and this user may not make it, with the SQL that an administrator runs.
+    MariaDB commits DDL implicitly, so a migration that was killed half-way is run again from its start, which
+    its statements must allow (IF NOT EXISTS). Callers at the same time wait for each other. Raises StoreError
+    when the ledger's database is missing and this user may not create it, with the SQL for an administrator.
     """
     source = source or find_migrations_folder()
     files = sorted(path for path in source.glob("*.sql") if _NAME.fullmatch(path.name))
@@ -35,29 +37,25 @@ def apply_migrations(engine: sa.Engine, source: Path | None = None) -> list[str]
         if not [path for path in files if path.stem not in _read_applied_names(connection)]:
             return []
         with hold_lock(connection, "migrate"):
-            seen = _read_applied_names(connection)
-            applied = [path for path in files if path.stem not in seen]
+            applied_names = _read_applied_names(connection)
+            applied = [path for path in files if path.stem not in applied_names]
             _ensure_ledger(connection, database)
             for path in applied:
                 for statement in split_statements(fill_ledger_name(path.read_text("utf-8"), database)):
                     connection.exec_driver_sql(_escape_percent(statement))
-                connection.execute(
-                    sa.text("INSERT IGNORE INTO schema_migration (name) VALUES (:name)"), {"name": path.stem}
-                )
+                insert = sa.insert(SCHEMA_MIGRATION).prefix_with("IGNORE")
+                connection.execute(insert.values(name=path.stem))
                 connection.commit()
     return [path.stem for path in applied]
 
 
 def _ensure_ledger(connection: sa.Connection, database: str) -> None:
-    """Make the ledger's table where an administrator has not done so, if this user may."""
-    found = connection.execute(
-        sa.text(
-            "SELECT 1 FROM information_schema.tables"
-            " WHERE table_schema = :ledger AND table_name = 'promotion'"
-        ),
-        {"ledger": get_ledger_schema(database)},
-    ).first()
-    if found:
+    """Create the ledger's table where an administrator has not done so, if this user may."""
+    catalogue = CATALOGUE_TABLES.c
+    ledger = sa.select(catalogue.table_name).where(
+        catalogue.table_schema == get_ledger_schema(database), catalogue.table_name == "promotion"
+    )
+    if connection.execute(ledger).first() is not None:
         return
     try:
         for statement in build_ledger_statements(database):
@@ -81,11 +79,6 @@ def _escape_percent(statement: str) -> str:
 
 
 def _read_applied_names(connection: sa.Connection) -> set[str]:
-    try:
-        return set(connection.execute(sa.text("SELECT name FROM schema_migration")).scalars())
-    except sa.exc.ProgrammingError as error:
-        if get_error_code(error) != NO_SUCH_TABLE:
-            raise
-        return set()
-    finally:
-        connection.rollback()
+    rows = execute_if_table_exists(connection, sa.select(SCHEMA_MIGRATION.c.name))
+    connection.rollback()
+    return {row.name for row in rows}

@@ -1,4 +1,4 @@
-"""Daily partitions of the prediction log: made ahead of time, dropped after the declared retention."""
+"""Daily partitions of the prediction log: created ahead of time, dropped after the declared retention."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.database import hold_lock
+from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.tables import declared
+from evergreen.store.tables.platform import CATALOGUE_PARTITIONS
 from evergreen.usecase import UseCase
 
 DAYS_AHEAD = 7
@@ -37,14 +38,14 @@ def maintain_partitions(engine: sa.Engine, use_case: UseCase, now: datetime) -> 
                 use_case,
                 f"REORGANIZE PARTITION pmax INTO ({parts}, PARTITION pmax VALUES LESS THAN (MAXVALUE))",
             )
-        gone = [day for day in [*days, *new] if day < oldest]
-        if gone:
+        expired = [day for day in [*days, *new] if day < oldest]
+        if expired:
             _alter_table(
-                connection, use_case, f"DROP PARTITION {', '.join(map(_format_partition_name, gone))}"
+                connection, use_case, f"DROP PARTITION {', '.join(map(_format_partition_name, expired))}"
             )
     return {
         "added": [_format_partition_name(day) for day in new],
-        "dropped": [_format_partition_name(day) for day in gone],
+        "dropped": [_format_partition_name(day) for day in expired],
     }
 
 
@@ -58,14 +59,13 @@ def _alter_table(connection: sa.Connection, use_case: UseCase, change: str) -> N
 
 
 def _read_partition_days(connection: sa.Connection, use_case: UseCase) -> list[date]:
-    names = connection.execute(
-        sa.text(
-            "SELECT partition_name FROM information_schema.partitions"
-            " WHERE table_schema = DATABASE() AND table_name = :table AND partition_name <> 'pmax'"
-            " ORDER BY partition_ordinal_position"
-        ),
-        {"table": use_case.prediction_table},
-    ).scalars()
+    c = CATALOGUE_PARTITIONS.c
+    names = connection.scalars(
+        sa.select(c.partition_name)
+        .where(c.table_schema == sa.func.database(), c.table_name == use_case.prediction_table)
+        .where(c.partition_name != "pmax")
+        .order_by(c.partition_ordinal_position)
+    )
     return [date.fromisoformat(name[1:]) for name in names if name]
 
 

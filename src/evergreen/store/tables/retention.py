@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
 from evergreen.store.connection.arrow import format_sql_literal
-from evergreen.store.connection.database import hold_lock
+from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.tables.platform import STORE_STATE
 from evergreen.usecase import UseCase
 
 
-def prune_history(engine: sa.Engine, use_case: UseCase, days: int, now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PrunedHistory:
+    """Since when (aware UTC) system versions are kept, None for all, and the deleted rows by table."""
+
+    history_from: datetime | None
+    deleted: Mapping[str, int]
+
+
+def prune_history(engine: sa.Engine, use_case: UseCase, days: int, now: datetime) -> PrunedHistory:
     """Delete the system versions that ended more than `days` before `now` (aware UTC); 0 days: none.
 
     What holds now, and every version of what was known when (both clocks), stays; but training sets that were
-    read before then can no longer be reproduced, and `store_state` says so. Safe to run again. Returns
-    {"history_from": ISO text or None, "deleted": {table: rows}}. Raises StoreUnreachable.
+    read before then can no longer be reproduced, and `store_state` says so. Safe to run again. Raises
+    StoreUnreachable.
     """
     if not days:
-        return {"history_from": None, "deleted": {}}
+        return PrunedHistory(None, {})
     until = now - timedelta(days=days)
-    deleted = {}
+    deleted: dict[str, int] = {}
+    insert = sa.dialects.mysql.insert(STORE_STATE)
+    limit, new_limit = STORE_STATE.c.history_from, insert.inserted.history_from
     with engine.connect() as connection, hold_lock(connection, f"ingest.{use_case.name}"):
         existing = set(sa.inspect(connection).get_table_names())
         for table in (use_case.label_table, *map(use_case.history_table, use_case.views)):
             if table not in existing:
                 continue
-            # Written down first: killed in between, the store promises too little, never too much.
+            # Recorded first: killed in between, the store says that it has less than it has.
             connection.execute(
-                sa.text(
-                    "INSERT INTO store_state (table_name, history_from) VALUES (:table, :until)"
-                    " ON DUPLICATE KEY UPDATE history_from = GREATEST(COALESCE(history_from, :until), :until)"
-                ),
-                {"table": table, "until": to_naive_utc(until)},
+                insert.values(table_name=table, history_from=to_naive_utc(until)).on_duplicate_key_update(
+                    history_from=sa.func.greatest(sa.func.coalesce(limit, new_limit), new_limit)
+                )
             )
             connection.commit()
-            gone = connection.exec_driver_sql(
+            deletion = connection.exec_driver_sql(
                 f"DELETE HISTORY FROM `{table}` BEFORE SYSTEM_TIME {format_sql_literal(until)}"
             )
-            deleted[table] = gone.rowcount
+            deleted[table] = deletion.rowcount
             connection.commit()
-    return {"history_from": until.isoformat(), "deleted": deleted}
+    return PrunedHistory(until, deleted)

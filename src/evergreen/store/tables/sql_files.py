@@ -1,4 +1,4 @@
-"""The SQL that stands in files: migrations, and what an administrator prepares for the ledger.
+"""SQL files: the migrations, and the statements by which an administrator prepares the ledger.
 
 Standard library only: the supervisor of the embedded stack reads these files too.
 """
@@ -45,18 +45,18 @@ def fill_ledger_name(script: str, database: str) -> str:
 
 
 def build_ledger_statements(database: str, definer: str = "CURRENT_USER") -> list[str]:
-    """The statements that make the ledger, or bring one of before up to date.
+    """The statements that create the ledger, or bring an earlier version's up to date.
 
-    `definer` is the account with whose rights MariaDB numbers and dates lines: one that stays.
+    `definer` is the account with whose rights the trigger runs that numbers and dates lines; it must last.
     """
-    script = [told for told in _read_ledger_statements(database) if not told.startswith(_GRANTS)]
-    return [told.replace("{definer}", definer) for told in script]
+    statements = [each for each in _read_ledger_statements(database) if not each.startswith(_GRANTS)]
+    return [statement.replace("{definer}", definer) for statement in statements]
 
 
 def build_ledger_grants(database: str, user: str, hosts: Sequence[str]) -> list[str]:
     """The statements, an administrator's, after which `user` may read and append to the ledger, no more."""
-    grants = [told for told in _read_ledger_statements(database) if told.startswith(_GRANTS)]
-    return [told.replace("{user}", user).replace("{host}", host) for host in hosts for told in grants]
+    grants = [each for each in _read_ledger_statements(database) if each.startswith(_GRANTS)]
+    return [grant.replace("{user}", user).replace("{host}", host) for host in hosts for grant in grants]
 
 
 def build_full_grants(database: str, user: str, hosts: Sequence[str]) -> list[str]:

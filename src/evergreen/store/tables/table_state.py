@@ -1,4 +1,4 @@
-"""What is known of a table without reading it: whether it has changed, and how far back it reaches."""
+"""Facts about a table that need no scan: whether it has changed, and how far back its history reaches."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from evergreen.errors import HistoryExpired, StoreError
-from evergreen.store.connection.database import hold_lock
+from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_aware_utc
+from evergreen.store.tables.platform import CATALOGUE_TABLES, STORE_STATE
 
-# MariaDB tells the moment of the last change in whole seconds, by a coarse clock.
+# MariaDB gives the moment of the last change in whole seconds, by a coarse clock.
 _RESOLUTION = timedelta(seconds=2)
 _WAIT_SECONDS = 900.0
 
@@ -34,35 +35,29 @@ class TableState:
 
     @property
     def token(self) -> str:
-        """Two states of one token: nobody changed the table between them, if `settled` then."""
+        """A text that is equal in two states if nobody changed the table between them; see `settled`."""
         return f"{self.changes}|{self.created.isoformat()}|{self.updated and self.updated.isoformat()}"
 
     def settled(self, at: datetime) -> bool:
-        """Whether the content at that moment (of the server's clock) is what the token stands for."""
+        """Whether no change after the token's could have the same token: the last one is old enough, at a
+        moment of the server's clock, that MariaDB's resolution of seconds tells a later one apart."""
         return self.updated is not None and max(self.created, self.updated) + _RESOLUTION <= at
 
 
 def read_states(connection: sa.Connection, names: Sequence[str]) -> dict[str, TableState]:
     """The states of those tables that exist, as they are now. Ends the connection's transaction."""
     connection.rollback()
-    wanted: sa.BindParameter[list[str]] = sa.bindparam("names", expanding=True)
-    known = connection.execute(
-        sa.text(
-            "SELECT table_name, changes, history_from FROM store_state WHERE table_name IN :names"
-        ).bindparams(wanted),
-        {"names": list(names)},
-    )
-    kept = {name: (changes, history) for name, changes, history in known}
-    found = connection.execute(
-        sa.text(
-            "SELECT table_name, create_time, update_time, table_rows FROM information_schema.tables"
-            " WHERE table_schema = DATABASE() AND table_name IN :names"
-        ).bindparams(wanted),
-        {"names": list(names)},
+    records = connection.execute(sa.select(STORE_STATE).where(STORE_STATE.c.table_name.in_(list(names))))
+    facts = {record.table_name: (record.changes, record.history_from) for record in records}
+    catalogue = CATALOGUE_TABLES.c
+    tables = connection.execute(
+        sa.select(
+            catalogue.table_name, catalogue.create_time, catalogue.update_time, catalogue.table_rows
+        ).where(catalogue.table_schema == sa.func.database(), catalogue.table_name.in_(list(names)))
     )
     states = {}
-    for name, created, updated, rows in found:
-        changes, history = kept.get(name, (0, None))
+    for name, created, updated, rows in tables:
+        changes, history = facts.get(name, (0, None))
         states[name] = TableState(
             name=name,
             changes=changes,
@@ -76,14 +71,9 @@ def read_states(connection: sa.Connection, names: Sequence[str]) -> dict[str, Ta
 
 
 def count_change(connection: sa.Connection, name: str) -> None:
-    """Count one more change of a table, in the transaction that makes it: copies of it are then outdated."""
-    connection.execute(
-        sa.text(
-            "INSERT INTO store_state (table_name, changes) VALUES (:name, 1)"
-            " ON DUPLICATE KEY UPDATE changes = changes + 1"
-        ),
-        {"name": name},
-    )
+    """Count one more change of a table, in the transaction that makes it, so that cached copies are stale."""
+    insert = sa.dialects.mysql.insert(STORE_STATE).values(table_name=name, changes=1)
+    connection.execute(insert.on_duplicate_key_update(changes=STORE_STATE.c.changes + 1))
 
 
 def find_settled_moment(
@@ -91,7 +81,7 @@ def find_settled_moment(
 ) -> tuple[datetime, dict[str, TableState]]:
     """A moment of the server's clock (aware UTC) with no load of the use case in flight, and the states then.
 
-    What is read FOR SYSTEM_TIME AS OF it later is the same for ever, but for writers other than Evergreen.
+    What is read FOR SYSTEM_TIME AS OF it is always the same, unless others than Evergreen write the tables.
     Waits for a load that is on its way. Raises StoreError when that takes longer than 15 minutes.
     """
     with hold_lock(connection, f"ingest.{use_case}", _WAIT_SECONDS):

@@ -47,7 +47,7 @@ def prepare_training_set(
         status="prepared",
         dataset_digest=training_set.digest,
         dataset_rows=len(training_set),
-        dataset_query=training_set.query,
+        dataset_query=training_set.query.to_json(),
         dataset_read_at=training_set.read_at,
         params=None,
     )

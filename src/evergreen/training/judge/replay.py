@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
 from evergreen.model.predict import predict_inputs
-from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.connection.missing import ignore_missing_table
 from evergreen.store.predictions.prediction_log import read_recent_inputs
 from evergreen.training.json_values import JsonObject
 from evergreen.usecase import UseCase
@@ -121,9 +121,6 @@ def replay_requests(
 
 
 def _read_logged_requests(database: sa.Engine, use_case: UseCase, until: datetime) -> list[dict[str, Any]]:
-    try:
+    with ignore_missing_table():
         return read_recent_inputs(database, use_case, until=until, limit=use_case.gate.replay)
-    except sa.exc.ProgrammingError as error:
-        if get_error_code(error) != NO_SUCH_TABLE:
-            raise
-        return []
+    return []

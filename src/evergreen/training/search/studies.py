@@ -18,7 +18,9 @@ from optuna.storages import RDBStorage
 from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.model.signature import compute_feature_digests
 from evergreen.settings import Settings
-from evergreen.store.connection.database import NO_SUCH_TABLE, build_database_url, get_error_code, hold_lock
+from evergreen.store.connection.database import build_database_url
+from evergreen.store.connection.locks import hold_lock
+from evergreen.store.connection.missing import ignore_missing_table
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.search.samplers import create_pruner
 from evergreen.usecase import UseCase
@@ -74,16 +76,13 @@ def name_study(use_case: UseCase, run: TrainingRun) -> str:
 
 def delete_studies(settings: Settings, database: sa.Engine, use_case: str) -> None:
     """Delete the searches of a use case, so that training anew as of the same moments searches again."""
-    try:
-        with database.connect() as connection:
-            names = connection.scalars(
-                sa.text("SELECT study_name FROM studies WHERE study_name LIKE :mine"),
-                {"mine": f"{use_case.replace('_', chr(92) + '_')}:%"},
-            ).all()
-    except sa.exc.ProgrammingError as error:
-        if get_error_code(error) != NO_SUCH_TABLE:
-            raise
-        return
+    names: list[str] = []
+    with database.connect() as connection, ignore_missing_table():
+        rows = connection.scalars(
+            sa.text("SELECT study_name FROM studies WHERE study_name LIKE :mine"),
+            {"mine": f"{use_case.replace('_', chr(92) + '_')}:%"},
+        )
+        names = list(rows)
     if not names:
         return
     storage = _open_storage(settings, database)

@@ -1,4 +1,4 @@
-"""The JSON of monitoring: what stands in the tables is read, whatever version wrote it, and written the
+"""The JSON of drift reports: what stands in the tables is read, whatever version wrote it, and written the
 same."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evergreen.monitoring.documents import DriftReport, FeatureDrift, Quality
+from evergreen.store.records.drift import DriftReport, FeatureDrift, Quality
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
 FEATURE = {

@@ -1,0 +1,255 @@
+"""Drift reports as MariaDB keeps them: one row per monitoring run, and what it measured as JSON."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.tables.platform import DRIFT_REPORT
+
+_METRICS = ("accuracy", "mae", "rmse")
+_LARGEST = 5
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """One feature's distribution in the log against the reference.
+
+    `psi` is its population stability index, `chance` the index that as many rows of the reference itself may
+    show; `level` names the range that `psi` lies in. `reference` and `current` are row counts by bin.
+    """
+
+    feature: str
+    psi: float
+    chance: float
+    level: str
+    drifted: bool
+    bins: tuple[str, ...]
+    reference: tuple[int, ...]
+    current: tuple[int, ...]
+
+    def to_json(self) -> Mapping[str, str | float | Sequence[str] | Sequence[int]]:
+        """The document as it is stored."""
+        return vars(self)
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> FeatureDrift:
+        """What `to_json` wrote."""
+        return FeatureDrift(
+            feature=document["feature"],
+            psi=document["psi"],
+            chance=document.get("chance", 0.0),
+            level=document.get("level", ""),
+            drifted=document.get("drifted", False),
+            bins=tuple(document.get("bins", ())),
+            reference=tuple(document.get("reference", ())),
+            current=tuple(document.get("current", ())),
+        )
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a model's answers were worth, as far as outcomes are known.
+
+    `predictions` is their number in the report's window, `labelled` the number of those, of any time, whose
+    outcome was learned lately. `metrics` are `accuracy`, or `mae` and `rmse`, over the labelled ones; None
+    where there are none. `prediction_psi` compares the answers with those on the hold-out, None for too few;
+    `answers` are the shares of the classes, or {"mean": value}.
+    """
+
+    predictions: int
+    labelled: int
+    metrics: Mapping[str, float | None]
+    prediction_psi: float | None
+    answers: Mapping[str, float]
+    reason: str
+
+    def to_json(self) -> Mapping[str, int | float | str | Mapping[str, float] | None]:
+        """The document as it is stored: the metrics lie beside the other fields."""
+        return {
+            "predictions": self.predictions,
+            "labelled": self.labelled,
+            **self.metrics,
+            "prediction_psi": self.prediction_psi,
+            "answers": dict(self.answers),
+            "reason": self.reason,
+        }
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> Quality:
+        """What `to_json` wrote."""
+        return Quality(
+            predictions=document["predictions"],
+            labelled=document["labelled"],
+            metrics={name: document[name] for name in _METRICS if name in document},
+            prediction_psi=document.get("prediction_psi"),
+            answers=dict(document.get("answers", {})),
+            reason=document["reason"],
+        )
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """The prediction log over (window_start, window_end], compared with a model version's reference.
+
+    Moments are aware UTC. `drifted` is None where the rows are too few for a verdict, `reason` says why in
+    words, `features` are in falling order of PSI, and `quality` is None until it was measured.
+    """
+
+    id: str
+    use_case: str
+    as_of: datetime
+    model_version: int
+    window_start: datetime
+    window_end: datetime
+    row_count: int
+    drifted: bool | None
+    reason: str
+    features: tuple[FeatureDrift, ...] = ()
+    quality: Quality | None = None
+
+    @property
+    def largest_psi(self) -> Mapping[str, float]:
+        """The PSI of the five features that drifted most, by name."""
+        return {feature.feature: feature.psi for feature in self.features[:_LARGEST]}
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The document of the column `report`: {"reason", "features", "quality" once it was measured}."""
+        quality = {"quality": self.quality.to_json()} if self.quality else {}
+        return {
+            "reason": self.reason,
+            "features": [feature.to_json() for feature in self.features],
+            **quality,
+        }
+
+
+@dataclass(frozen=True)
+class DriftSummary:
+    """A drift report in short, for overviews. Moments are aware UTC."""
+
+    as_of: datetime
+    model_version: int
+    drifted: bool | None
+    reason: str
+    predictions: int
+    window_start: datetime
+    features_drifted: int
+    features: int
+    largest_psi: Mapping[str, float]
+    quality: Quality | None
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The fields, moments as they are."""
+        return {**vars(self), "quality": self.quality and dict(self.quality.to_json())}
+
+
+def compute_report_id(use_case: str, as_of: datetime) -> str:
+    """The id of the report of (use_case, as_of), a UUIDv5."""
+    return str(
+        uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:drift:{use_case}:{to_naive_utc(as_of).isoformat()}")
+    )
+
+
+def save_report(engine: sa.Engine, report: DriftReport) -> DriftReport:
+    """Write a report unless one of the same moment exists; the one that is stored then."""
+    insert = sa.dialects.mysql.insert(DRIFT_REPORT).values(
+        id=report.id,
+        use_case=report.use_case,
+        as_of=to_naive_utc(report.as_of),
+        model_version=report.model_version,
+        window_start=to_naive_utc(report.window_start),
+        window_end=to_naive_utc(report.window_end),
+        row_count=report.row_count,
+        drifted=report.drifted,
+        report=json.dumps(report.to_json()),
+    )
+    with engine.begin() as connection:
+        connection.execute(insert.on_duplicate_key_update(id=DRIFT_REPORT.c.id))
+    winner = find_report(engine, report.use_case, report.as_of)
+    assert winner is not None
+    return winner
+
+
+def add_quality(engine: sa.Engine, report: DriftReport, quality: Quality) -> DriftReport:
+    """Add the quality to a stored report; the whole report."""
+    whole = replace(report, quality=quality)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.update(DRIFT_REPORT)
+            .where(DRIFT_REPORT.c.id == report.id)
+            .values(report=json.dumps(whole.to_json()))
+        )
+    return whole
+
+
+def find_report(engine: sa.Engine, use_case: str, as_of: datetime) -> DriftReport | None:
+    """The report of exactly that moment, if there is one."""
+    c = DRIFT_REPORT.c
+    return _read_report(
+        engine, sa.select(DRIFT_REPORT).where(c.use_case == use_case, c.as_of == to_naive_utc(as_of))
+    )
+
+
+def find_latest_report(engine: sa.Engine, use_case: str) -> DriftReport | None:
+    """The report of the greatest moment."""
+    c = DRIFT_REPORT.c
+    latest = sa.select(DRIFT_REPORT).where(c.use_case == use_case).order_by(c.as_of.desc()).limit(1)
+    return _read_report(engine, latest)
+
+
+def find_last_window_end(engine: sa.Engine, use_case: str, before: datetime) -> datetime | None:
+    """Where the last window with a verdict ended, among the reports of an earlier moment than `before`."""
+    c = DRIFT_REPORT.c
+    statement = sa.select(sa.func.max(c.window_end)).where(
+        c.use_case == use_case, c.as_of < to_naive_utc(before), c.drifted.is_not(None)
+    )
+    with engine.connect() as connection:
+        end = connection.execute(statement).scalar()
+    return to_aware_utc(end) if end else None
+
+
+def describe_latest_drift(engine: sa.Engine, use_case: str) -> DriftSummary | None:
+    """The latest drift report in short; None before the first."""
+    report = find_latest_report(engine, use_case)
+    if report is None:
+        return None
+    return DriftSummary(
+        as_of=report.as_of,
+        model_version=report.model_version,
+        drifted=report.drifted,
+        reason=report.reason,
+        predictions=report.row_count,
+        window_start=report.window_start,
+        features_drifted=sum(feature.drifted for feature in report.features),
+        features=len(report.features),
+        largest_psi=report.largest_psi,
+        quality=report.quality,
+    )
+
+
+def _read_report(engine: sa.Engine, statement: sa.Select[*tuple[Any, ...]]) -> DriftReport | None:
+    with engine.connect() as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    document = json.loads(row.report)
+    return DriftReport(
+        id=row.id,
+        use_case=row.use_case,
+        as_of=to_aware_utc(row.as_of),
+        model_version=row.model_version,
+        window_start=to_aware_utc(row.window_start),
+        window_end=to_aware_utc(row.window_end),
+        row_count=row.row_count,
+        drifted=None if row.drifted is None else bool(row.drifted),
+        reason=document["reason"],
+        features=tuple(map(FeatureDrift.from_json, document["features"])),
+        quality=Quality.from_json(document["quality"]) if "quality" in document else None,
+    )

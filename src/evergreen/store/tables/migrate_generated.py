@@ -1,0 +1,227 @@
+"""Applies `generated_migrations` to the tables of a use case, while others read and write them.
+
+No step copies a table or blocks its writers. Each changes the table's description alone, builds an index
+beside the writers, or updates some thousand rows by primary key and commits. `generated_table_migration` says
+which migrations a table has had. A run that was killed is begun again: every step finds what it has done.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.schema import CreateColumn
+
+from evergreen.errors import StoreError
+from evergreen.store.connection.database import get_error_code
+from evergreen.store.connection.faults import LOCK_WAIT_TIMEOUT
+from evergreen.store.connection.locks import hold_lock
+from evergreen.store.connection.missing import execute_if_table_exists
+from evergreen.store.tables.generated_migrations import (
+    MIGRATIONS,
+    AddColumn,
+    GeneratedMigration,
+    ReplaceColumn,
+    list_table_kinds,
+)
+from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.platform import CATALOGUE_COLUMNS, GENERATED_TABLE_MIGRATION
+from evergreen.usecase import UseCase
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_ROWS = 5_000
+_COMING = "_coming_"
+# A statement on the table's description waits for open transactions, and all later statements wait behind it.
+# So it gives up after a second, lets them pass, and is tried again.
+_LOCK_SECONDS = 1
+_PATIENCE_SECONDS = 300.0
+_PAUSE_SECONDS = 0.2
+
+# By table: the migrations that it has not had.
+Pending = dict[str, list[GeneratedMigration]]
+
+
+def migrate_generated_tables(
+    engine: sa.Engine, use_case: UseCase, migrations: Sequence[GeneratedMigration] = MIGRATIONS
+) -> list[str]:
+    """Bring the platform's columns of a use case's existing tables up to date; "TABLE: MIGRATION" for each
+    migration that was applied now.
+
+    Safe to run again and at the same time. A million rows take about half a minute, in which rows are written
+    and read as before. Raises StoreError when a session keeps a table for five minutes, StoreUnreachable.
+    """
+    apply_migrations(engine)
+    with engine.connect() as connection:
+        if not find_pending_migrations(connection, use_case, migrations):
+            return []
+        with hold_lock(connection, f"tables.{use_case.name}"):
+            return apply_pending_migrations(connection, use_case, migrations)
+
+
+def find_pending_migrations(
+    connection: sa.Connection, use_case: UseCase, migrations: Sequence[GeneratedMigration] = MIGRATIONS
+) -> Pending:
+    """The migrations that the existing tables of a use case have not had. Ends the transaction."""
+    kinds = list_table_kinds(use_case)
+    catalogue, record = CATALOGUE_COLUMNS.c, GENERATED_TABLE_MIGRATION.c
+    tables = connection.scalars(
+        sa.select(catalogue.table_name)
+        .where(catalogue.table_schema == sa.func.database(), catalogue.table_name.in_(list(kinds)))
+        .distinct()
+    ).all()
+    applied = execute_if_table_exists(
+        connection, sa.select(record.table_name, record.number).where(record.table_name.in_(list(kinds)))
+    )
+    numbers = {(row.table_name, row.number) for row in applied}
+    connection.rollback()
+    pending = {
+        table: [m for m in migrations if m.kind == kinds[table] and (table, m.number) not in numbers]
+        for table in kinds
+        if table in tables
+    }
+    return {table: todo for table, todo in pending.items() if todo}
+
+
+def apply_pending_migrations(
+    connection: sa.Connection, use_case: UseCase, migrations: Sequence[GeneratedMigration] = MIGRATIONS
+) -> list[str]:
+    """Apply what `find_pending_migrations` finds; the caller holds the lock of the use case's tables."""
+    applied = []
+    for table, pending in find_pending_migrations(connection, use_case, migrations).items():
+        for migration in pending:
+            for step in migration.steps:
+                if isinstance(step, AddColumn):
+                    _add_column(connection, table, step)
+                else:
+                    _replace_column(connection, table, step)
+            record_migrations(connection, table, [migration])
+            logger.info("table %s has had migration %d, %s", table, migration.number, migration.name)
+            applied.append(f"{table}: {migration.name}")
+    return applied
+
+
+def record_new_table(connection: sa.Connection, use_case: UseCase, table: str) -> None:
+    """Note that a table was created in the newest form. Commits."""
+    kind = list_table_kinds(use_case)[table]
+    record_migrations(connection, table, [m for m in MIGRATIONS if m.kind == kind])
+
+
+def record_migrations(
+    connection: sa.Connection, table: str, migrations: Sequence[GeneratedMigration]
+) -> None:
+    """Note that a table has had these migrations. Commits."""
+    rows = [{"table_name": table, "number": m.number, "name": m.name} for m in migrations]
+    if rows:
+        connection.execute(sa.insert(GENERATED_TABLE_MIGRATION).prefix_with("IGNORE"), rows)
+    connection.commit()
+
+
+def _add_column(connection: sa.Connection, table: str, step: AddColumn) -> None:
+    definition = CreateColumn(step.column).compile(dialect=mysql.dialect())
+    _alter_table(connection, table, f"ADD COLUMN IF NOT EXISTS {definition}, ALGORITHM=INSTANT")
+
+
+def _replace_column(connection: sa.Connection, table: str, step: ReplaceColumn) -> None:
+    """Fill a new column beside the old one, then let it take the old one's name, in one statement.
+
+    Rows that are inserted meanwhile name the old column only. The new one's default is then the old one's
+    value, so that no writer needs to know of it and none can be missed: a statement that changes a default
+    waits for the transactions that began before it, whose rows the updates then see.
+    """
+    old, new = step.column_name, f"{_COMING}{step.column_name}"
+    spelled = step.column_type.compile(dialect=mysql.dialect())
+    types = _read_column_types(connection, table)
+    if new not in types and types[old] == spelled.lower().partition(" character set")[0]:
+        for index, columns in step.indexes:
+            _add_index(connection, table, index, columns)
+        return
+    placeholder = sa.literal(step.placeholder).compile(
+        dialect=mysql.dialect(), compile_kwargs={"literal_binds": True}
+    )
+    _alter_table(
+        connection,
+        table,
+        f"ADD COLUMN IF NOT EXISTS `{new}` {spelled} NOT NULL DEFAULT {placeholder} AFTER `{old}`,"
+        " ALGORITHM=INSTANT",
+    )
+    _alter_table(connection, table, f"ALTER COLUMN `{new}` SET DEFAULT (`{old}`), ALGORITHM=INSTANT")
+    _fill_column(connection, table, step, new)
+    exchanges = []
+    for index, columns in step.indexes:
+        names = tuple(new if column == old else column for column in columns)
+        _add_index(connection, table, f"{_COMING}{index}", names)
+        # Versions before the first migration declared `by_channel` and did not create it.
+        exchanges += [f"DROP INDEX IF EXISTS `{index}`", f"RENAME INDEX `{_COMING}{index}` TO `{index}`"]
+    exchanges += [f"DROP COLUMN `{old}`", f"CHANGE COLUMN `{new}` `{old}` {spelled} NOT NULL"]
+    # One statement: no reader and no writer finds the column missing. It copies nothing.
+    _alter_table(connection, table, f"{', '.join(exchanges)}, ALGORITHM=NOCOPY, LOCK=NONE")
+
+
+def _add_index(connection: sa.Connection, table: str, index: str, columns: Sequence[str]) -> None:
+    names = ", ".join(f"`{column}`" for column in columns)
+    _alter_table(
+        connection, table, f"ADD INDEX IF NOT EXISTS `{index}` ({names}), ALGORITHM=INPLACE, LOCK=NONE"
+    )
+
+
+def _fill_column(connection: sa.Connection, table: str, step: ReplaceColumn, new: str) -> None:
+    """Copy the old column's values into the new one, some thousand rows by primary key at a time."""
+    key_name = _read_first_key(connection, table)
+    rows = sa.table(table, sa.column(key_name), sa.column(step.column_name), sa.column(new))
+    key = rows.c[key_name]
+    last: object = None
+    while True:
+        # Without it, a range's gaps would be locked too and hold up inserts. It is for one transaction.
+        connection.rollback()
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        after: list[sa.ColumnElement[bool]] = [] if last is None else [key > last]
+        bound = connection.scalar(sa.select(key).where(*after).order_by(key).limit(1).offset(_CHUNK_ROWS - 1))
+        up_to = [] if bound is None else [key <= bound]
+        connection.execute(
+            sa.update(rows)
+            .where(*after, *up_to, rows.c[new] == step.placeholder)
+            .values({new: rows.c[step.column_name]})
+        )
+        connection.commit()
+        if bound is None:
+            return
+        last = bound
+
+
+def _read_column_types(connection: sa.Connection, table: str) -> dict[str, str]:
+    """The type of each column as MariaDB spells it, without a character set."""
+    c = CATALOGUE_COLUMNS.c
+    statement = sa.select(c.column_name, c.column_type).where(
+        c.table_schema == sa.func.database(), c.table_name == table
+    )
+    return {row.column_name: row.column_type for row in connection.execute(statement)}
+
+
+def _read_first_key(connection: sa.Connection, table: str) -> str:
+    return str(sa.inspect(connection).get_pk_constraint(table)["constrained_columns"][0])
+
+
+def _alter_table(connection: sa.Connection, table: str, change: str) -> None:
+    """One ALTER TABLE, tried again while another session uses the table."""
+    # Versioned tables refuse a change unless told that the rows of the past may change their columns too.
+    session = f"system_versioning_alter_history = KEEP, lock_wait_timeout = {_LOCK_SECONDS}"
+    statement = f"SET STATEMENT {session} FOR ALTER TABLE `{table}` {change}"
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        connection.rollback()
+        try:
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+            return
+        except (StoreError, sa.exc.DBAPIError) as error:
+            if get_error_code(error) != LOCK_WAIT_TIMEOUT:
+                raise
+            if time.monotonic() > end:
+                raise StoreError(
+                    f"table {table} was in use by another session for {_PATIENCE_SECONDS:.0f} s",
+                    hint="end it (SHOW PROCESSLIST tells who it is) and run this again: it goes on",
+                ) from error
+        time.sleep(_PAUSE_SECONDS)

@@ -1,0 +1,161 @@
+"""A database of the version before is brought along with its rows; the platform's tables are as declared."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from uuid_utils import uuid7
+
+from evergreen.errors import StoreError
+from evergreen.model.reference_profile import load_reference_profile
+from evergreen.settings import Settings
+from evergreen.store.connection.database import get_engine
+from evergreen.store.predictions.channels import CHANNELS
+from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions, read_predictions
+from evergreen.store.records.decision import describe_latest_decision
+from evergreen.store.records.drift import FeatureDrift, Quality, find_latest_report
+from evergreen.store.records.ingest_run import find_last_load, list_ingests
+from evergreen.store.records.training_run import get_run_of_version
+from evergreen.store.tables.compare import normalize_column_type
+from evergreen.store.tables.create import create_tables
+from evergreen.store.tables.evolve import apply_declaration, diff_tables
+from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.platform import CATALOGUE_COLUMNS, PLATFORM_TABLES
+from evergreen.usecase import UseCase
+from support.previous_version import load_previous_database
+from support.toy_loads import content
+from support.toy_schema import LOG, rows
+
+
+@pytest.fixture
+def previous(settings: Settings) -> sa.Engine:
+    """The database of the version before, as it left it."""
+    database = get_engine(settings)
+    load_previous_database(database)
+    return database
+
+
+def log_row(channel: str) -> dict[str, Any]:
+    return {
+        "prediction_id": str(uuid7()),
+        "model_version": 1,
+        "channel": channel,
+        "age": 40,
+        "prediction": "yes",
+        "probability": 0.75,
+    }
+
+
+def test_the_rows_of_before_are_all_there_and_probes_can_be_logged(
+    previous: sa.Engine, toy_use_case: UseCase
+) -> None:
+    before = content(previous, toy_use_case)
+    states = rows(previous, "SELECT id, status FROM ingest_run ORDER BY id")
+    assert apply_migrations(previous) == ["0004_varchar_states"]
+    assert [(c.table, c.column, c.kind) for c in diff_tables(previous, toy_use_case)] == [
+        (LOG, "channel", "migrate")
+    ]
+    assert create_tables(previous, toy_use_case) == []
+    assert diff_tables(previous, toy_use_case) == []
+    assert content(previous, toy_use_case) == before
+    assert rows(previous, "SELECT id, status FROM ingest_run ORDER BY id") == states
+    assert {status for _, status in states} == {"extracting", "extracted", "validated", "failed", "loaded"}
+    assert insert_predictions(previous, toy_use_case, [log_row(channel) for channel in sorted(CHANNELS)]) == 4
+    assert count_predictions(previous, toy_use_case).by_channel == {
+        "online": 3,
+        "batch": 2,
+        "canary": 3,
+        "probe": 1,
+    }
+    indexes = {index["name"] for index in sa.inspect(previous).get_indexes(LOG)}
+    assert indexes == {"by_channel"}
+
+
+def test_apply_brings_the_tables_along_and_says_so(previous: sa.Engine, toy_use_case: UseCase) -> None:
+    assert [(c.table, c.column, c.kind) for c in apply_declaration(previous, toy_use_case)] == [
+        (LOG, "channel", "migrate")
+    ]
+    assert apply_declaration(previous, toy_use_case) == []
+
+
+def test_what_was_recorded_before_is_read(previous: sa.Engine, toy_use_case: UseCase) -> None:
+    create_tables(previous, toy_use_case)
+    assert len(list_ingests(previous, toy_use_case)) == 6
+    last = find_last_load(previous, toy_use_case, datetime(2026, 12, 1, tzinfo=UTC))
+    assert last is not None
+    assert last.status == "loaded"
+    training = get_run_of_version(previous, "toy", 1)
+    assert training.status == "promoted"
+    assert training.verdict == {"passed": True}
+    assert load_reference_profile(previous, "toy", 1)["age"].kind == "numeric"
+    report = find_latest_report(previous, "toy")
+    assert report is not None
+    assert report.quality is not None
+    assert (report.reason, report.largest_psi) == ("1 of 1 features drifted", {"age": 0.31})
+    assert report.features[0].bins == ("missing", "< 50", "other")
+    assert report.quality.metrics == {"accuracy": 0.5}
+    decision = describe_latest_decision(previous, "toy")
+    assert decision is not None
+    assert decision.retrain
+    logged = read_predictions(
+        previous,
+        toy_use_case,
+        datetime(2026, 6, 1, tzinfo=UTC),
+        datetime(2026, 8, 1, tzinfo=UTC),
+        ("canary",),
+    )
+    assert logged["probabilities"].tolist() == [{"no": 0.25, "yes": 0.75}] * 2
+
+
+def test_a_channel_that_is_not_declared_is_refused(database: sa.Engine, toy_use_case: UseCase) -> None:
+    with pytest.raises(StoreError, match="channel 'somewhere'") as refusal:
+        insert_predictions(database, toy_use_case, [log_row("online"), log_row("somewhere")])
+    assert "batch, canary, online, probe" in refusal.value.hint
+    assert count_predictions(database, toy_use_case).total == 0
+
+
+def test_a_stored_report_is_written_as_it_was_read(previous: sa.Engine) -> None:
+    document = json.loads(rows(previous, "SELECT report FROM drift_report")[0][0])
+    [feature] = document["features"]
+    assert json.dumps(FeatureDrift.from_json(feature).to_json()) == json.dumps(feature)
+    assert json.dumps(Quality.from_json(document["quality"]).to_json()) == json.dumps(document["quality"])
+
+
+@pytest.mark.parametrize("origin", ["new", "previous"])
+def test_the_platform_tables_are_declared_as_the_migrations_make_them(
+    origin: str, settings: Settings
+) -> None:
+    database = get_engine(settings)
+    if origin == "previous":
+        load_previous_database(database)
+    apply_migrations(database)
+    c = CATALOGUE_COLUMNS.c
+    statement = sa.select(c.table_name, c.column_name, c.column_type, c.is_nullable, c.column_key)
+    statement = statement.where(c.table_schema == sa.func.database(), c.table_name.not_like("toy%"))
+    with database.connect() as connection:
+        actual = {
+            (
+                row.table_name,
+                row.column_name,
+                normalize_column_type(row.column_type),
+                row.is_nullable,
+                row.column_key == "PRI",
+            )
+            for row in connection.execute(statement)
+        }
+    declared = {
+        (
+            table.name,
+            column.name,
+            normalize_column_type(column.type.compile(dialect=sa.dialects.mysql.dialect())),
+            "YES" if column.nullable else "NO",
+            column.primary_key,
+        )
+        for table in PLATFORM_TABLES
+        for column in table.columns
+    }
+    assert declared == actual
