@@ -22,10 +22,10 @@ from evergreen.model.predict import predict_rows
 from evergreen.registry.champion import require_champion
 from evergreen.registry.models import load_model
 from evergreen.scoring.file import score_file
-from evergreen.serving.channels import BATCH
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import compute_key_ranges, read_rows_as_of
+from evergreen.store.predictions.channels import BATCH
 from evergreen.store.predictions.prediction_log import insert_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.usecase import UseCase

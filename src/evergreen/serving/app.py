@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from evergreen.errors import InvalidRequest
-from evergreen.serving.channels import ONLINE, PROBE, PROBE_CHANNELS
+from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
 from evergreen.serving.client import CHANNEL_HEADER
 from evergreen.serving.http.bodies import FeedbackBody, RequestRow
 from evergreen.serving.http.error_bodies import BodyLimit, add_error_handlers, compute_body_limit
@@ -211,11 +211,11 @@ def _read_channel(request: Request) -> str:
     """The channel under which a request is logged. Raises InvalidRequest for an unknown header value."""
     channel = request.headers.get(CHANNEL_HEADER, ONLINE).lower()
     if channel in PROBE_CHANNELS:
-        return PROBE
+        return PROBE_CHANNEL
     if channel != ONLINE:
         raise InvalidRequest(
             f"the header {CHANNEL_HEADER} is {channel[:40]!r}",
-            hint=f"send {ONLINE} or {PROBE}, or leave it out",
+            hint=f"send {ONLINE} or {PROBE_CHANNEL}, or leave it out",
         )
     return ONLINE
 

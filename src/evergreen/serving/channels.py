@@ -1,10 +1,12 @@
-"""The channels of the prediction log: why a prediction was made."""
+"""The channels under which the service logs predictions, and the one that means a probe request."""
 
 from __future__ import annotations
 
-ONLINE = "online"
-BATCH = "batch"
+from evergreen.store.predictions.channels import CANARY, ONLINE, PROBE
+
+__all__ = ["ONLINE", "PROBE_CHANNEL", "PROBE_CHANNELS"]
+
 # What the service writes for the requests by which `evergreen deploy` checks it. They are no traffic.
-PROBE = "canary"
+PROBE_CHANNEL = CANARY
 # Every value that means a probe request, in a request's header and in rows of any version.
-PROBE_CHANNELS = frozenset({"probe", "canary"})
+PROBE_CHANNELS = frozenset({CANARY, PROBE})

@@ -37,7 +37,7 @@ from evergreen.private import make_private_folder, open_private_file
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model
 from evergreen.registry.reconcile import reconcile_ledger
-from evergreen.serving.channels import ONLINE, PROBE
+from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
 from evergreen.serving.http.bodies import (
     ExplanationBody,
     FieldReason,
@@ -97,7 +97,7 @@ class Runtime:
             refuse=self._append_refused,
             observe=self.metrics.update_log,
         )
-        self.answered = {ONLINE: 0, PROBE: 0}
+        self.answered = {ONLINE: 0, PROBE_CHANNEL: 0}
         self._key_names = use_case.entity.key_names
         self._logged_names = list_logged_names(use_case)
         self._warning_features = tuple(feature for feature in use_case.stored_features if not feature.strict)

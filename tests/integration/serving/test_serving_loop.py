@@ -20,7 +20,7 @@ from evergreen.model.predict import predict_rows
 from evergreen.registry.champion import read_champion
 from evergreen.registry.ledger import append_entry, read_entries
 from evergreen.registry.models import load_model
-from evergreen.serving.channels import PROBE
+from evergreen.serving.channels import PROBE_CHANNEL
 from evergreen.serving.probe import DRAWN_PROBE_ROWS, LOGGED_PROBE_ROWS
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import read_predictions
@@ -50,7 +50,7 @@ def test_a_good_champion_passes_and_a_rerun_gives_the_same(made: World, service:
     promote(made, first, None)
     promote(made, second, first)
     eventually(service.drained)
-    before, probes = made.logged(), made.logged(PROBE)
+    before, probes = made.logged(), made.logged(PROBE_CHANNEL)
     with service.client() as client:
         client.predict_batch(made.rows(20, seed=3))
     online = before + 20
@@ -67,9 +67,9 @@ def test_a_good_champion_passes_and_a_rerun_gives_the_same(made: World, service:
             "examples": [],
         }
         assert result["finalize"] == {"model_version": second, "rows": rows}
-    eventually(lambda: made.logged(PROBE) >= probes + 2 * rows)
+    eventually(lambda: made.logged(PROBE_CHANNEL) >= probes + 2 * rows)
     assert made.logged() == online
-    assert made.logged(PROBE) == probes + 2 * rows
+    assert made.logged(PROBE_CHANNEL) == probes + 2 * rows
 
 
 def test_a_champion_that_the_service_cannot_load_is_named_with_its_reason(
@@ -166,7 +166,7 @@ def test_locust_draws_its_requests_from_the_declaration(
     if locust is None:
         pytest.skip("locust is not installed (the extra `load`)")
     eventually(service.drained)
-    probes = made.logged(PROBE)
+    probes = made.logged(PROBE_CHANNEL)
     finished = subprocess.run(
         [
             *(locust, "-f", str(REPOSITORY / "load_tests" / "locustfile.py"), "--use-case", "parcel"),
@@ -186,8 +186,8 @@ def test_locust_draws_its_requests_from_the_declaration(
     assert sum(entry["num_failures"] for entry in statistics.values()) == 0
     rows = statistics["/predict"]["num_requests"] + 100 * statistics["/predict_batch"]["num_requests"]
     assert rows > 100
-    eventually(lambda: made.logged(PROBE) >= probes + rows)
-    assert made.logged(PROBE) == probes + rows
+    eventually(lambda: made.logged(PROBE_CHANNEL) >= probes + rows)
+    assert made.logged(PROBE_CHANNEL) == probes + rows
 
 
 def test_locust_with_an_unknown_use_case_stops_in_words(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from evergreen.errors import KeyNotFound, NoChampion
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import explain_prediction, predict_rows
 from evergreen.registry.models import load_model
-from evergreen.serving.channels import PROBE
+from evergreen.serving.channels import PROBE_CHANNEL
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import read_predictions
 from support.parcel_case import row
@@ -55,10 +55,10 @@ def test_answers_are_the_models_own_and_sent_is_answered_is_logged(made: World, 
 
 def test_checks_do_not_count_as_traffic(made: World, service: Service) -> None:
     eventually(service.drained)
-    online, probes = made.logged(), made.logged(PROBE)
+    online, probes = made.logged(), made.logged(PROBE_CHANNEL)
     with service.client(channel="canary") as client:
         client.predict(row())
-    eventually(lambda: made.logged(PROBE) == probes + 1)
+    eventually(lambda: made.logged(PROBE_CHANNEL) == probes + 1)
     assert made.logged() == online
 
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from evergreen.errors import KeyNotFound, NoChampion, StoreUnreachable
 from evergreen.serving.app import configure_app, create_app
-from evergreen.serving.channels import PROBE
+from evergreen.serving.channels import PROBE_CHANNEL
 from evergreen.usecase import UseCase
 from support.parcel_case import row
 
@@ -92,7 +92,7 @@ def test_by_key_single_and_list(http: TestClient, runtime: StandIn) -> None:
 def test_checks_are_not_traffic(http: TestClient, runtime: StandIn) -> None:
     for channel in ("canary", "probe", "Probe"):
         http.post("/predict", json={"data": row()}, headers={"X-Evergreen-Channel": channel})
-    assert runtime.channels == [PROBE] * 3
+    assert runtime.channels == [PROBE_CHANNEL] * 3
     wrong = http.post("/predict", json={"data": row()}, headers={"X-Evergreen-Channel": "batch"})
     assert "X-Evergreen-Channel" in error_of(wrong, 422).message
 
