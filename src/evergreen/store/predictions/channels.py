@@ -6,7 +6,7 @@ from typing import Final
 
 ONLINE: Final = "online"  # a request to the service
 BATCH: Final = "batch"  # `evergreen score`: rows of the online table
-CANARY: Final = "canary"  # requests by which `deploy` checks a service that was just changed
-PROBE: Final = "probe"  # the same: the name that takes the place of "canary"; both are counted apart
+PROBE: Final = "probe"  # requests by which `deploy` checks a service that was just changed
+CANARY: Final = "canary"  # the same in rows of earlier versions
 
 CHANNELS: Final = frozenset({ONLINE, BATCH, CANARY, PROBE})
