@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-peers measure-house lock
+.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-peers measure-house compose lock
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-peers: setup ## The store beside Feast, which gets an environment of its o
 
 measure-house: setup ## Layout and language of the package, beside their targets
 	@$(BIN)/python scripts/measure_house.py $(ARGS)
+
+compose: setup ## Write docker-compose.yml from the facts that the embedded stack uses
+	@$(BIN)/python scripts/write-compose.py
 
 lock: ## Resolve the Python packages anew (hashes, no index address); ARGS=--upgrade for newer ones
 	@PYTHON="$(PYTHON)" scripts/setup.sh lock $(ARGS)

@@ -1,4 +1,4 @@
-"""The DAG `<use_case>__deploy`: service healthy → serving the champion → canary → finalize or roll back."""
+"""The DAG `<use_case>__deploy`: service healthy → serving the champion → probe → finalize or roll back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evergreen.usecase import UseCase
 
 DOC = """See that the running service serves the new champion, and roll back if its answers are wrong.
 
-Starts by itself when a champion is promoted. The canary requests are logged in a channel of their own: they
+Starts by itself when a champion is promoted. The probe requests are logged in a channel of their own: they
 count neither as traffic nor as drift.
 """
 
@@ -30,14 +30,14 @@ def build(use_case: UseCase) -> None:
             return invoke("deploy", "wait_for_champion", use_case.name)
 
         @task
-        def canary() -> dict[str, Any]:
+        def probe() -> dict[str, Any]:
             return invoke("deploy", "probe_service", use_case.name)
 
         @task
         def finalize(trial: dict[str, Any]) -> dict[str, Any]:
             return invoke("deploy", "finalize_deployment", use_case.name, trial)
 
-        trial = canary()
+        trial = probe()
         healthy() >> serving_champion() >> trial
         finalize(trial)  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@
     locust -f load_tests/locustfile.py --use-case titanic --headless -u 16 -r 16 -t 30s
 
 The requests follow from the use case: from its simulator where it has one, else drawn from its declared
-domains. They count as traffic in the prediction log; `--channel canary` keeps them out of drift.
+domains. They count as traffic in the prediction log; `--channel probe` keeps them out of drift.
 Run it in its own process: locust replaces Python's sockets by gevent's.
 """
 
@@ -36,9 +36,7 @@ def _(parser: ArgumentParser) -> None:
     group.add_argument(
         "--use-case", env_var="EVERGREEN_USE_CASE", default="credit_score", help="whose requests to send"
     )
-    group.add_argument(
-        "--channel", choices=["online", "canary"], default="online", help="canary is no traffic"
-    )
+    group.add_argument("--channel", choices=["online", "probe"], default="online", help="probe is no traffic")
     group.add_argument("--seed", type=int, default=7, help="of the drawn requests")
 
 

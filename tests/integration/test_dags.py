@@ -78,7 +78,7 @@ def test_the_tasks_stand_in_the_order_of_the_loop(tmp_path: Path) -> None:
     assert tasks["train"] == [
         *("training_set", "search", "tune", "evaluate", "gate", "register", "promote"),
     ]
-    assert tasks["deploy"] == ["healthy", "serving_champion", "canary", "finalize"]
+    assert tasks["deploy"] == ["healthy", "serving_champion", "probe", "finalize"]
     assert tasks["monitor"] == ["drift", "quality", "governor", "retrain"]
     assert tasks["score"] == ["partitions", "score_partition"]
     assert tasks["upkeep"] == ["tables"]

@@ -223,7 +223,7 @@ def _verify_served(guide: TourContext, champion: Champion, started: str | None) 
         same_process = started is None or metadata["started_at"] == started
         stage.verify(same_process, "the same service process, without a restart")
         how = "" if started is None else ", swapped in by the running service"
-        stage.happened = f"{guide.url} serves v{champion.version}{how}; canary passed"
+        stage.happened = f"{guide.url} serves v{champion.version}{how}; probe passed"
 
 
 def _monitor_quiet(guide: TourContext) -> None:

@@ -51,11 +51,11 @@ class FinalResult(TypedDict):
 
 
 class DeployResult(TypedDict):
-    """The results of the four steps by the names of the DAG's tasks; `canary` is that of the probe."""
+    """The results of the four steps by the names of the DAG's tasks."""
 
     healthy: HealthResult
     serving_champion: ServingResult
-    canary: ProbeDocument
+    probe: ProbeDocument
     finalize: FinalResult
 
 
@@ -67,7 +67,7 @@ def run_deploy(settings: Settings, use_case: str) -> DeployResult:
     return {
         "healthy": healthy,
         "serving_champion": serving_champion,
-        "canary": report,
+        "probe": report,
         "finalize": finalize_deployment(settings, use_case, report),
     }
 

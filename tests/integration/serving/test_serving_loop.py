@@ -59,7 +59,7 @@ def test_a_good_champion_passes_and_a_rerun_gives_the_same(made: World, service:
     for _ in range(2):
         result = json.loads(json.dumps(deploy.run_deploy(made.settings, "parcel")))
         assert result["serving_champion"]["model_version"] == second
-        assert result["canary"] == {
+        assert result["probe"] == {
             "model_version": second,
             "rows": rows,
             "errors": 0,
@@ -171,7 +171,7 @@ def test_locust_draws_its_requests_from_the_declaration(
         [
             *(locust, "-f", str(REPOSITORY / "load_tests" / "locustfile.py"), "--use-case", "parcel"),
             *("--headless", "--users", "10", "--spawn-rate", "10", "--run-time", "3s", "--stop-timeout", "5"),
-            *("--channel", "canary", "--json", "--host", service.url),
+            *("--channel", "probe", "--json", "--host", service.url),
         ],
         env={**environment(made.settings, "", tmp_path), "EVERGREEN_USE_CASE": ""},
         cwd=tmp_path,
