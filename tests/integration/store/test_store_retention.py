@@ -27,11 +27,8 @@ def logged(moment: datetime) -> dict[str, Any]:
 def test_monitoring_partitions_the_log_and_drops_what_is_too_old(
     toy_store: Settings, toy_use_case: UseCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Report:
-        id, reason, model_version, row_count, drifted = "x", "", 1, 0, None
-        report: dict[str, Any] = {"features": []}  # noqa: RUF012
-
-    monkeypatch.setattr(monitor, "_find_or_measure_report", lambda *_: Report())
+    report = DriftReport("x", "toy", NOW, 1, NOW, NOW, 0, None, "")
+    monkeypatch.setattr(monitor, "_find_or_measure_report", lambda *_: report)
     database = get_engine(toy_store)
     old = NOW - toy_use_case.serving.retention - timedelta(days=2)
     insert_predictions(database, toy_use_case, [logged(old), logged(NOW)])
