@@ -13,6 +13,7 @@ from evergreen.loop import monitor
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions
+from evergreen.store.records.drift import DriftReport
 from evergreen.usecase import UseCase
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
