@@ -19,7 +19,6 @@ from typing import Any
 
 from benchmarks.common.timing import say
 
-from evergreen.model.calibration import Calibration
 from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.matrix import build_pool, select_rows
 from evergreen.model.predict import predict_inputs
@@ -172,8 +171,7 @@ def _trial(world: World, seed: int, trial: Trial, cpu: float) -> Tried:
     )["log_loss"]
     if trial.loss is None or abs(again - trial.loss) > _SAME_LOSS:
         raise SystemExit(f"trial {trial.number} fitted again has the loss {again}, not {trial.loss}")
-    calibration = Calibration.from_json(trial.calibration) if trial.calibration else None
-    model = fit_model(declared, rows, label, params, world.machine, calibration)
+    model = fit_model(declared, rows, label, params, world.machine, trial.calibration)
     return Tried(trial.params, trial.trees, cpu, *world.judged(model))
 
 

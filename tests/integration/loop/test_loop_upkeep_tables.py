@@ -40,7 +40,7 @@ def test_upkeep_without_a_champion_partitions_the_log_and_drops_what_is_too_old(
     old = NOW - toy_use_case.serving.retention - timedelta(days=2)
     insert_predictions(database, toy_use_case, [logged(old), logged(NOW)])
     outcome = run_upkeep(toy_store, "toy", NOW)
-    assert count_predictions(database, toy_use_case)["total"] == 1
+    assert count_predictions(database, toy_use_case).total == 1
     with database.connect() as connection:
         partitions = set(connection.execute(PARTITIONS).scalars())
     assert {"p20260801", "p20260808", "pmax"} <= partitions
@@ -108,7 +108,7 @@ def test_a_future_moment_is_refused_and_drops_nothing(toy_store: Settings, toy_u
     insert_predictions(database, toy_use_case, [logged(NOW)])
     with pytest.raises(SettingsError, match="in the future"):
         run_upkeep(toy_store, "toy", datetime.now(UTC) + timedelta(days=400))
-    assert count_predictions(database, toy_use_case)["total"] == 1
+    assert count_predictions(database, toy_use_case).total == 1
 
 
 def test_the_command_says_what_it_did_and_speaks_json(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
@@ -12,6 +14,7 @@ from evergreen.serving.runtime import Runtime
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import count_predictions
+from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.usecase import UseCase
 from support.previous_version import load_previous_database
 from support.waiting import eventually
@@ -27,9 +30,8 @@ def test_a_row_that_only_the_new_table_takes_waits_for_it(settings: Settings, to
         raise StoreUnreachable("MariaDB is away", hint="")
 
     runtime._table_update = TableUpdate(fail)
-    common = {"model_version": 1, "age": 40, "prediction": "yes"}
-    usual = {"prediction_id": str(uuid7()), "channel": "canary", **common}
-    probe = {"prediction_id": str(uuid7()), "channel": "probe", **common}
+    usual = PredictionRow(str(uuid7()), 1, "canary", {"age": 40}, "yes")
+    probe = replace(usual, prediction_id=str(uuid7()), channel="probe")
     runtime._write([usual])
     with pytest.raises(StoreRefused, match="not up to date"):
         runtime._write([probe])

@@ -87,7 +87,7 @@ def attempts(toy_store, tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
 def test_a_full_disk_for_the_files_is_told_and_room_for_them_completes_the_training(toy_store, attempts):
     # Full in the plots, and in the model or the card.
-    *full, outcome = attempts(toy_store.home / "mlflow-artifacts", "60k", "350k", "50m")
+    *full, outcome = attempts(toy_store.home / "mlflow-artifacts", "20k", "100k", "50m")
     for told in full:
         assert told.startswith("the disk is full: [Errno 28] No space left on device")
         assert told.endswith("make room and run the same training again: it goes on with what was done")

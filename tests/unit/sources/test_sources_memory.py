@@ -27,6 +27,8 @@ from evergreen.usecase import TIMELESS, FileSource
 
 MB = 1 << 20
 ROWS = 65_536
+# Arrow's own threads may still give memory back after a reader was left: its pool must not be gone by then.
+POOLS: list[pa.MemoryPool] = []
 
 
 @pytest.fixture
@@ -34,6 +36,7 @@ def pool() -> Iterator[pa.MemoryPool]:
     """Arrow's memory of this test alone, with its own peak."""
     before = pa.default_memory_pool()
     own = pa.proxy_memory_pool(before)
+    POOLS.append(own)
     pa.set_memory_pool(own)
     yield own
     pa.set_memory_pool(before)
