@@ -32,7 +32,7 @@ from evergreen.store.history.training_set import read_training_set
 from evergreen.store.records.ingest_run import get_ingest
 from evergreen.store.records.summary import summarize_store
 from evergreen.usecase import UseCase
-from evergreen.usecases import load_use_case as load_use_case
+from evergreen.usecases import load_use_case
 
 Source = Callable[..., pd.DataFrame]
 APRIL = datetime(2026, 4, 3, tzinfo=UTC)

@@ -20,7 +20,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.records.ingest_run import get_ingest
 from evergreen.store.tables.forget import erase_use_case
 from evergreen.usecase import UseCase
-from evergreen.usecases import load_use_case as load_use_case
+from evergreen.usecases import load_use_case
 from support.toy_loads import DAY, content
 
 Source = Callable[..., pd.DataFrame]
