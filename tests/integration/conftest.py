@@ -65,7 +65,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def service(made: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The parcel service on that world."""
+    """The parcel service on that world, which a test before may have left without champion."""
+    made.promote(made.versions[0])
     with running(made, tmp_path_factory.mktemp("service")) as started:
         made.settings.service_urls["parcel"] = started.url
         yield started
