@@ -134,6 +134,7 @@ import json, sys, types
 from datetime import datetime, timezone
 sys.path.insert(0, sys.argv[1])
 import wiring
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import AirflowSkipException
 from evergreen.loop import demo_lock
 from evergreen.settings import load_settings
@@ -147,7 +148,8 @@ def outcome(run_type):
     except AirflowSkipException as skip:
         return str(skip)
 
-kinds = ("scheduled", "manual", "asset_triggered")
+# The very type that a task's context has.
+kinds = (DagRunType.SCHEDULED, DagRunType.MANUAL, DagRunType.ASSET_TRIGGERED)
 with demo_lock.hold_demo_lock(load_settings(), "toy"):
     during = [outcome(kind) for kind in kinds]
 with demo_lock.hold_demo_lock(load_settings(), "other"):

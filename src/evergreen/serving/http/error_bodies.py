@@ -56,7 +56,7 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, its body counted as it comes in; one that is too large is answered with 413."""
+        """Pass the request on, counting its body as it comes in; too large a one is answered with 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
