@@ -34,12 +34,12 @@ def build(use_case: UseCase) -> None:
             return invoke("deploy", "probe_service", use_case.name)
 
         @task
-        def finalize(trial: dict[str, Any]) -> dict[str, Any]:
-            return invoke("deploy", "finalize_deployment", use_case.name, trial)
+        def finalize(report: dict[str, Any]) -> dict[str, Any]:
+            return invoke("deploy", "finalize_deployment", use_case.name, report)
 
-        trial = probe()
-        healthy() >> serving_champion() >> trial
-        finalize(trial)  # type: ignore[arg-type]
+        report = probe()
+        healthy() >> serving_champion() >> report
+        finalize(report)  # type: ignore[arg-type]
 
     deploy()
 

@@ -127,7 +127,7 @@ def begin(use_case: UseCase, context: Any) -> datetime:
 
 def is_scheduled(context: Any) -> bool:
     """Whether a tick of the schedule started the run, and neither a person nor an asset."""
-    run_type = getattr(context["dag_run"], "run_type", None)
+    run_type = context["dag_run"].run_type
     # An enumeration in a task, whose text is "DagRunType.SCHEDULED".
     return getattr(run_type, "value", run_type) == "scheduled"
 

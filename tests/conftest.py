@@ -13,7 +13,6 @@ import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import SecretStr
 
 from evergreen.settings import Settings
 from evergreen.stack.servers.mariadb import PrivateMariaDB
@@ -75,18 +74,9 @@ def mariadb_server(mariadb: Database) -> PrivateMariaDB:
 @pytest.fixture
 def settings(mariadb: Database, tmp_path: Path) -> Iterator[Settings]:
     """Settings with an empty database of this test's own and an MLflow store in its temporary folder."""
-    server = mariadb.server
     with mariadb.empty_database() as name:
-        made = Settings(
-            home=tmp_path / "home",
-            use_cases=str(tmp_path / "usecases"),
-            mariadb_port=server.port,
-            mariadb_socket=server.socket,
-            mariadb_user=server.user,
-            mariadb_password=SecretStr(server.password),
-            mariadb_database=name,
-            mlflow_tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}",
-            threads=1,
+        made = mariadb.build_settings(
+            tmp_path, name, mlflow_tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", threads=1
         )
         yield made
         # Otherwise each test would leave its pool's connections until the server has no more.
@@ -166,7 +156,7 @@ def toy_source() -> Callable[..., pd.DataFrame]:
 
 @pytest.fixture(scope="session")
 def toy_frames() -> Callable[..., dict[str, pd.DataFrame]]:
-    """Like `toy_rows`, but as the clean frames that `store.ingest.load` takes: {"facts", "label"}."""
+    """Like `toy_rows`, but as the clean frames that `ingest.loading.load` takes: {"facts", "label"}."""
 
     def build(*args: object, **kwargs: object) -> dict[str, pd.DataFrame]:
         frame = toy_rows(*args, **kwargs)  # type: ignore[arg-type]

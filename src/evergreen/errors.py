@@ -38,6 +38,7 @@ EvergreenError
 │   └── StackNotRunning      the command needs a running stack
 └── DemoError                the guided tour ended early
     ├── NotTheDemosData      it would have to erase data that no demo made
+    ├── AnotherDemo          a demo of the use case runs already
     └── StageNotVerified     the result that a stage should have is missing
 
 A message says what happened and to which object; `hint` says what to do next. `exit_code` is the exit status
@@ -274,6 +275,10 @@ class DemoError(EvergreenError):
 
 class NotTheDemosData(DemoError):
     """The use case holds rows or a champion that no demo made."""
+
+
+class AnotherDemo(DemoError):
+    """Another demo of the use case is under way."""
 
 
 class StageNotVerified(DemoError):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from evergreen.errors import StoreError
+from evergreen.errors import AnotherDemo
 from evergreen.loop.demo_lock import hold_demo_lock, is_demo_running
 from evergreen.settings import Settings
 
@@ -101,13 +101,16 @@ import json, sys, types
 from datetime import datetime, timezone
 sys.path.insert(0, sys.argv[1])
 import wiring
+from airflow.sdk.api.datamodels._generated import DagRunType
 
 def event(**extra):
     return types.SimpleNamespace(extra=extra)
 
-def context(as_of=None, events=(), logical_date=None):
+def context(as_of=None, events=(), logical_date=None, run_type=DagRunType.MANUAL):
     run = types.SimpleNamespace(
-        logical_date=logical_date, run_after=datetime(2026, 5, 4, 3, tzinfo=timezone.utc)
+        logical_date=logical_date,
+        run_after=datetime(2026, 5, 4, 3, tzinfo=timezone.utc),
+        run_type=run_type,
     )
     return {
         "params": {"as_of": as_of, "reason": "manual"},
@@ -122,7 +125,7 @@ cases = {
     "form": context(as_of="2026-01-02T03:04:05", events=[drift], logical_date=tick),
     "form with an offset": context(as_of="2026-01-02T03:00:00+02:00"),
     "events": context(events=[drift, news], logical_date=tick),
-    "schedule": context(logical_date=tick),
+    "schedule": context(logical_date=tick, run_type=DagRunType.SCHEDULED),
     "request": context(),
 }
 print(json.dumps({name: [wiring.moment(c).isoformat(), wiring.cause(c)] for name, c in cases.items()}))
@@ -180,7 +183,7 @@ def test_a_scheduled_run_is_left_out_while_a_demo_of_its_use_case_is_under_way(
 def test_two_demos_of_one_use_case_do_not_run_at_once(settings: Settings) -> None:
     with hold_demo_lock(settings, "toy"):
         with (
-            pytest.raises(StoreError, match="another demo of toy is under way"),
+            pytest.raises(AnotherDemo, match="another demo of toy is under way"),
             hold_demo_lock(settings, "toy"),
         ):
             pass
@@ -195,7 +198,7 @@ def test_the_moment_and_the_cause_of_a_run_do_not_depend_on_the_machines_zone(tm
         "form": ["2026-01-02T03:04:05+00:00", "drift"],
         "form with an offset": ["2026-01-02T01:00:00+00:00", "manual"],
         "events": ["2026-05-02T00:00:00+00:00", "drift and new data"],
-        "schedule": ["2026-05-04T00:00:00+00:00", "manual"],
+        "schedule": ["2026-05-04T00:00:00+00:00", "schedule"],
         "request": ["2026-05-04T03:00:00+00:00", "manual"],
     }
 

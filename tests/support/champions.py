@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import read_champion
 from evergreen.registry.lock import lock_use_case
@@ -10,8 +12,9 @@ from evergreen.store.connection.database import get_engine
 from support.serving_world import World
 
 
-def promote_all(made: World) -> None:
-    """Promote the world's versions in their order; what was in the ledger before does not count any more."""
+def promote_all(made: World, versions: Sequence[int] | None = None) -> None:
+    """Promote these versions (None: all of the world's) in their order; lines of before count no more."""
+    versions = made.versions if versions is None else versions
     with lock_use_case(get_engine(made.settings), "parcel"):  # the service compares the alias with the ledger
         ledger.append_entry(
             get_engine(made.settings),
@@ -23,7 +26,7 @@ def promote_all(made: World) -> None:
             actor="test",
             reason="each test begins anew",
         )
-        for version, former in zip(made.versions, [None, *made.versions], strict=False):
+        for version, former in zip(versions, [None, *versions], strict=False):
             promote(made, version, former)
 
 

@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pymysql
+from pydantic import SecretStr
 
+from evergreen.settings import Settings
 from evergreen.stack.processes import warden
 from evergreen.stack.processes.ports import LOOPBACK, find_free_port
 from evergreen.stack.servers.mariadb import HOSTS, PrivateMariaDB, generate_password
@@ -117,6 +120,19 @@ class Database:
         with self.connect_as_administrator() as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+
+    def build_settings(self, folder: Path, database: str | None = None, **more: Any) -> Settings:
+        """Settings on this server (the given database, or its usual one), everything else within `folder`."""
+        return Settings(
+            home=folder / "home",
+            use_cases=str(folder / "usecases"),
+            mariadb_port=self.server.port,
+            mariadb_socket=self.server.socket,
+            mariadb_user=self.server.user,
+            mariadb_password=SecretStr(self.server.password),
+            mariadb_database=database or self.server.database,
+            **more,
+        )
 
     @contextmanager
     def empty_database(self) -> Iterator[str]:

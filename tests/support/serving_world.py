@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import SecretStr
 
 from evergreen.ingest.loading.load import load_parts
 from evergreen.model.matrix import build_pool
@@ -103,15 +102,8 @@ def world(folder: Path) -> Iterator[World]:
     """Everything that the service needs, in `folder`; version 1 is champion."""
     folder.mkdir(parents=True, exist_ok=True)
     with private_mariadb(folder) as database:
-        server = database.server
-        settings = Settings(
-            home=folder / "home",
-            use_cases=str(folder / "usecases"),
-            mariadb_port=server.port,
-            mariadb_socket=server.socket,
-            mariadb_user=server.user,
-            mariadb_password=SecretStr(server.password),
-            mariadb_database=server.database,
+        settings = database.build_settings(
+            folder,
             mlflow_tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
             champion_poll_seconds=0.5,
             threads=1,

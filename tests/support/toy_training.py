@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 from mlflow import MlflowClient
-from pydantic import SecretStr
 
 from evergreen.model import reference_profile
 from evergreen.registry import ledger
@@ -38,18 +37,9 @@ def toy_world(
     (folder / "usecases" / "toy").mkdir(parents=True)
     shutil.copy(toy_declaration.__file__, folder / "usecases" / "toy" / "__init__.py")
     shutil.copy(empty_mlflow, folder / "mlflow.db")
-    server = mariadb.server
     with mariadb.empty_database() as name:
-        settings = Settings(
-            home=folder / "home",
-            use_cases=str(folder / "usecases"),
-            mariadb_port=server.port,
-            mariadb_socket=server.socket,
-            mariadb_user=server.user,
-            mariadb_password=SecretStr(server.password),
-            mariadb_database=name,
-            mlflow_tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
-            threads=1,
+        settings = mariadb.build_settings(
+            folder, name, mlflow_tracking_uri=f"sqlite:///{folder / 'mlflow.db'}", threads=1
         )
         settings.home.mkdir()
         apply_migrations(get_engine(settings))

@@ -1,8 +1,4 @@
-"""`evergreen ledger`: who was champion when and why. `evergreen rollback`: back to a former champion.
-
-Functions import what they need when they are called: `evergreen --help` imports this module and must not load
-SQLAlchemy.
-"""
+"""`evergreen ledger`: who was champion when and why. `evergreen rollback`: back to a former champion."""
 
 from __future__ import annotations
 
@@ -11,9 +7,26 @@ from typing import Annotated
 import typer
 
 from evergreen.cli.app import AsJson, UseCaseName, app, err, show_facts
+from evergreen.cli.lazy import import_on_use
+from evergreen.cli.registry_tables import (
+    ChampionsAt,
+    LedgerPage,
+    render_champions_at,
+    render_ledger,
+    render_rollback,
+)
 from evergreen.cli.store import DefaultListGroup
 from evergreen.errors import RegistryError
+from evergreen.moments import parse_moment
 from evergreen.settings import load_settings
+from evergreen.usecases import load_use_case
+
+with import_on_use(__name__):
+    from evergreen.loop import rollback
+    from evergreen.registry import champion_history, ledger_rights, reconcile
+    from evergreen.registry import ledger as ledger_lines
+    from evergreen.store.connection import database
+    from evergreen.store.tables import migrations
 
 _UNPROTECTED_WARNING = (
     "Warning: MariaDB lets the platform's own user change or delete lines of this ledger, or number and date"
@@ -46,27 +59,20 @@ def list_ledger_lines(
 
     Examples: `evergreen ledger credit_score` · `evergreen ledger credit_score --json | jq .lines[0].verdict`
     """
-    from evergreen.cli.registry_tables import LedgerPage, render_ledger
-    from evergreen.registry.ledger import read_entries
-    from evergreen.registry.ledger_rights import is_ledger_protected
-    from evergreen.registry.reconcile import reconcile_ledger
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.tables.migrations import apply_migrations
-    from evergreen.usecases import load_use_case
-
     settings = load_settings()
     load_use_case(use_case, settings)
-    database = get_engine(settings)
-    apply_migrations(database)
+    engine = database.get_engine(settings)
+    migrations.apply_migrations(engine)
     warnings = []
     try:
-        reconcile_ledger(settings, database, use_case, seconds=5.0)
+        reconcile.reconcile_ledger(settings, engine, use_case, seconds=5.0)
     except RegistryError as error:
         warnings.append(f"Not compared with MLflow's champion: {error.message}")
-    protected = is_ledger_protected(database)
+    protected = ledger_rights.is_ledger_protected(engine)
     if not protected:
         warnings.append(_UNPROTECTED_WARNING)
-    page = LedgerPage(use_case, protected, tuple(warnings), tuple(read_entries(database, use_case, limit)))
+    lines = ledger_lines.read_entries(engine, use_case, limit)
+    page = LedgerPage(use_case, protected, tuple(warnings), tuple(lines))
     show_facts(page.to_json(), as_json, lambda: render_ledger(page))
 
 
@@ -82,19 +88,13 @@ def show_champions_at(
 
     Example: `evergreen ledger at 2026-07-01T06:30:00`
     """
-    from evergreen.cli.registry_tables import ChampionsAt, render_champions_at
-    from evergreen.moments import parse_moment
-    from evergreen.registry.champion_history import read_backdated_entries, read_champions_at
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.tables.migrations import apply_migrations
-
     at = parse_moment(time)
-    database = get_engine(load_settings())
-    apply_migrations(database)
+    engine = database.get_engine(load_settings())
+    migrations.apply_migrations(engine)
     champions = ChampionsAt(
         at,
-        lines=tuple(line for _, line in sorted(read_champions_at(database, at).items())),
-        written_later=tuple(read_backdated_entries(database, at)),
+        lines=tuple(line for _, line in sorted(champion_history.read_champions_at(engine, at).items())),
+        written_later=tuple(champion_history.read_backdated_entries(engine, at)),
     )
     show_facts(champions.to_json(), as_json, lambda: render_champions_at(champions))
 
@@ -116,15 +116,9 @@ def roll_back(
     Examples: `evergreen rollback credit_score --reason "complaints since noon"` ·
     `evergreen rollback credit_score --to 3`
     """
-    from evergreen.cli.registry_tables import render_rollback
-    from evergreen.loop.rollback import roll_back_champion
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.tables.migrations import apply_migrations
-    from evergreen.usecases import load_use_case
-
     settings = load_settings()
     load_use_case(use_case, settings)
     with err.status(f"rolling back {use_case}"):
-        apply_migrations(get_engine(settings))
-        report = roll_back_champion(settings, use_case, to, reason=reason)
+        migrations.apply_migrations(database.get_engine(settings))
+        report = rollback.roll_back_champion(settings, use_case, to, reason=reason)
     show_facts(report.to_json(), as_json, lambda: render_rollback(report))

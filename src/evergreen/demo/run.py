@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -15,15 +14,18 @@ from evergreen.demo.report import DemoReport, TourOutcome, write_report
 from evergreen.demo.service import find_outdated_service, refuse_outdated_service, restart_outdated_service
 from evergreen.demo.stages import Tour
 from evergreen.demo.timeline import Timeline
-from evergreen.demo.tour import run_tour
+from evergreen.demo.tour import run_tour, wait_for_ingests
 from evergreen.demo.upstream import build_upstream, check_source, is_simulated
+from evergreen.errors import AnotherDemo
 from evergreen.loop.demo_lock import hold_demo_lock
 from evergreen.private import make_private_folder
 from evergreen.settings import load_settings
 from evergreen.stack import lifecycle
+from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.status import read_stack_status
 from evergreen.stack.status_view import render_urls
 from evergreen.usecases import load_use_case
+from evergreen.waiting import wait_until
 
 ADDRESS_SECONDS = 30.0
 
@@ -43,7 +45,8 @@ def run_demo(
     `file` replaces the declared source of a use case that reads a file. Without `bring_up` the platform that
     the settings name is used as it is, such as the one in containers. `erase` erases everything of the use
     case first, also what no demo made. Simulated moments are counted back from `now` (aware). Raises the
-    first failing stage's error, after the stages so far and the report with `"verified": false` were written.
+    first failing stage's error, after the stages so far and the report with `"verified": false` were written;
+    AnotherDemo, without a report, while another demo of the use case is under way.
     """
     use_case = load_use_case(name, load_settings(home))
     # Errors that make the demo impossible are raised before anything is started or erased.
@@ -56,7 +59,7 @@ def run_demo(
     if is_simulated(load_settings(home), use_case):
         outcome["simulated"] = timeline.to_json()
         console.print(f"{name} {timeline.description}", highlight=False, soft_wrap=True)
-    verified = False
+    verified = refused = False
     report_path = home / "demo.json"
     try:
         with tour.running(), ExitStack() as exit_stack:
@@ -71,6 +74,7 @@ def run_demo(
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
                 exit_stack.enter_context(hold_demo_lock(settings, name))
+                wait_for_ingests(AirflowApi(settings), use_case, stage)
                 source = build_upstream(settings, use_case, file, timeline)
                 stage.happened = reset_demo(settings, use_case, source, erase=erase)
             if bring_up and (status := find_outdated_service(settings, use_case)):
@@ -78,12 +82,16 @@ def run_demo(
                     restart_outdated_service(home, status, stage)
             outcome = {**outcome, **run_tour(settings, use_case, tour, source)}
             verified = True
+    except AnotherDemo:
+        refused = True  # demo.json is the other demo's
+        raise
     except KeyboardInterrupt:
         console.print("Interrupted. What Airflow has begun goes on, and the stack stays up: evergreen down")
         raise
     finally:
-        make_private_folder(home)
-        report = write_report(report_path, tour, outcome, verified=verified)
+        if not refused:
+            make_private_folder(home)
+            report = write_report(report_path, tour, outcome, verified=verified)
     console.print()
     if not console.is_terminal:
         console.print(tour.table())
@@ -103,12 +111,7 @@ def run_demo(
 
 def _wait_for_address(home: Path, name: str) -> bool:
     """Wait until the settings name an address for the service of a use case; False if that takes too long."""
-    deadline = time.monotonic() + ADDRESS_SECONDS
-    while name not in load_settings(home).service_urls:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
+    return wait_until(lambda: name in load_settings(home).service_urls, ADDRESS_SECONDS)
 
 
 def _format_outcome(outcome: TourOutcome) -> str:

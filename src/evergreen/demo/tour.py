@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,12 +27,14 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_latest_rows
 from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.usecase import UseCase
+from evergreen.waiting import wait_until
 
 # Requests in each of the stages that predict.
 PREDICTION_COUNT = 2_000
 # How long to wait for a DAG run, and for the last rows of the prediction log.
 RUN_SECONDS = 900.0
 LOG_SECONDS = 30.0
+DAG_SECONDS = 120.0
 
 
 @dataclass
@@ -118,9 +119,7 @@ class TourContext:
         counts = {len(rows), len({answer.prediction_id for answer in answers.answers})}
         stage.verify(counts == {answers.answered}, "one answer, with an id of its own, for every request")
         # The service writes the log in the background, so the last rows arrive a little later.
-        deadline = time.monotonic() + LOG_SECONDS
-        while self.count_logged() < self.sent and time.monotonic() < deadline:
-            time.sleep(0.2)
+        wait_until(lambda: self.count_logged() >= self.sent, LOG_SECONDS)
         stage.verify(
             self.count_logged() == self.sent,
             f"{self.sent} rows in the prediction log, not {self.count_logged()}",
@@ -160,6 +159,22 @@ class TourContext:
             "the promotion of the champion in the ledger",
         )
         return champion
+
+
+def wait_for_ingests(airflow: AirflowApi, use_case: UseCase, stage: Stage) -> None:
+    """Wait until no ingest of the use case is running: one that the schedule began a moment before would load
+    rows as of the present while the tour erases and fills the tables. StageNotVerified if it does not end."""
+    dag_id = use_case.dag_id("ingest")
+    airflow.wait_for_dag(dag_id, timeout=DAG_SECONDS)
+
+    def is_idle() -> bool:
+        """Whether Airflow runs no ingest."""
+        running = [run.run_id for run in airflow.runs(dag_id) if run.state == "running"]
+        if running:
+            stage.say(f"waiting for {running[0]} of {dag_id}")
+        return not running
+
+    stage.verify(wait_until(is_idle, RUN_SECONDS), f"no run of {dag_id} under way in Airflow")
 
 
 def run_tour(settings: Settings, use_case: UseCase, tour: Tour, upstream: Upstream) -> TourOutcome:

@@ -16,7 +16,7 @@ _CONNECTIONS = 8
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReceivedAnswer:
     """What the demo reads of one answer of the service; the prediction is a class or a number."""
 
     prediction_id: str
@@ -29,7 +29,7 @@ class Answers:
     """The answers to `sent` requests, in the order of the requests."""
 
     sent: int
-    answers: tuple[Answer, ...]
+    answers: tuple[ReceivedAnswer, ...]
 
     @property
     def answered(self) -> int:
@@ -50,11 +50,11 @@ class Answers:
 def send_requests(url: str, rows: Sequence[FeatureRow], progress: Callable[[str], None]) -> Answers:
     """POST each row to `/predict` over a few connections. The first request that is refused raises
     ServingError."""
-    answers: list[Answer] = []
+    answers: list[ReceivedAnswer] = []
     with ServiceClient(url) as client, ThreadPoolExecutor(_CONNECTIONS) as threads:
         for answer in threads.map(client.predict, rows):
             answers.append(
-                Answer(answer["prediction_id"], int(answer["model_version"]), answer["prediction"])
+                ReceivedAnswer(answer["prediction_id"], int(answer["model_version"]), answer["prediction"])
             )
             if len(answers) % 50 == 0:
                 progress(f"{len(answers):,} of {len(rows):,} answered")

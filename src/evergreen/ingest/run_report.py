@@ -55,6 +55,7 @@ class RunReport:
 def parse_run_report(run: IngestRun) -> RunReport:
     """The report in a run's record; without parts where nothing was checked yet."""
     document = run.report or {}
-    if "error" in document:
-        return RunReport(error=str(document["error"]))
+    # A feature view may be called "error": its report is an object.
+    if isinstance(document.get("error"), str):
+        return RunReport(error=document["error"])
     return RunReport({name: Report.from_json(part) for name, part in document.items()})

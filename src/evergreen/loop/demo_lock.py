@@ -1,4 +1,4 @@
-"""The lock that a demo of a use case holds: scheduled runs of that use case are skipped meanwhile.
+"""The lock that a demo of a use case holds: scheduled runs of that use case that begin meanwhile are skipped.
 
 A demo simulates months that its runs then work as of. A scheduled run in between, such as the ingest of
 midnight, works as of the present: it moves the ingest's watermark past everything that the demo has not
@@ -10,35 +10,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from evergreen.errors import StoreError
+from evergreen.errors import AnotherDemo
 from evergreen.settings import Settings
+from evergreen.store.connection.database import get_engine
+from evergreen.store.connection.locks import hold_lock, is_locked
 
 
 @contextmanager
 def hold_demo_lock(settings: Settings, use_case: str) -> Iterator[None]:
-    """Hold the lock of that use case's demo. Raises StoreError when another demo of it holds it."""
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.connection.locks import hold_lock
+    """Hold the lock of that use case's demo. Raises AnotherDemo when another demo of it holds it."""
 
-    if is_demo_running(settings, use_case):
-        raise StoreError(
+    def build_refusal() -> AnotherDemo:
+        return AnotherDemo(
             f"another demo of {use_case} is under way", hint="wait until it has ended, or end it with Ctrl-C"
         )
+
     with (
         get_engine(settings).connect() as connection,
-        hold_lock(connection, _lock_name(use_case), idle=True),
+        hold_lock(connection, _build_lock_name(use_case), 0.0, idle=True, build_refusal=build_refusal),
     ):
         yield
 
 
 def is_demo_running(settings: Settings, use_case: str) -> bool:
     """Whether a demo of that use case holds its lock."""
-    from evergreen.store.connection.database import get_engine
-    from evergreen.store.connection.locks import is_locked
-
     with get_engine(settings).connect() as connection:
-        return is_locked(connection, _lock_name(use_case))
+        return is_locked(connection, _build_lock_name(use_case))
 
 
-def _lock_name(use_case: str) -> str:
+def _build_lock_name(use_case: str) -> str:
     return f"demo.{use_case}"

@@ -10,7 +10,7 @@ from evergreen.usecase import RetrainPolicy
 
 
 @dataclass(frozen=True)
-class Decision:
+class RetrainAnswer:
     """Whether to retrain, and why: `reason` is "yes, because ..." or "no, because ..."."""
 
     retrain: bool
@@ -24,31 +24,31 @@ def apply_retrain_policy(
     *,
     promoted_at: datetime | None = None,
     last_retrain: datetime | None = None,
-) -> Decision:
+) -> RetrainAnswer:
     """Decide whether to retrain as of a moment. Moments are aware UTC.
 
     Only drift leads to a retraining, and only where neither the champion's promotion (`promoted_at`) nor the
     last decision to retrain (`last_retrain`) is less than `policy.cooldown` ago.
     """
     if not report.drifted:
-        return Decision(False, f"no, because {_explain_no_drift(report)}")
+        return RetrainAnswer(False, f"no, because {_explain_no_drift(report)}")
     if not policy.on_drift:
         reason = f"no, because this use case does not retrain on drift, although {report.reason}"
-        return Decision(False, reason)
+        return RetrainAnswer(False, reason)
     for event, moment in (
         (f"champion v{report.model_version} was promoted", promoted_at),
         ("a retraining was decided", last_retrain),
     ):
         if moment is not None and moment > as_of:
-            return Decision(False, f"no, because {event} after that moment, although {report.reason}")
+            return RetrainAnswer(False, f"no, because {event} after that moment, although {report.reason}")
         if moment is not None and as_of - moment < policy.cooldown:
             ago = _format_duration(as_of - moment)
-            return Decision(
+            return RetrainAnswer(
                 False,
                 f"no, because {event} {ago} ago and the cooldown is {_format_duration(policy.cooldown)}, "
                 f"although {report.reason}",
             )
-    return Decision(True, f"yes, because {report.reason}")
+    return RetrainAnswer(True, f"yes, because {report.reason}")
 
 
 def _explain_no_drift(report: DriftReport) -> str:

@@ -17,7 +17,7 @@ from evergreen.model.predict import predict_rows
 from evergreen.model.predictions import Answer
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model
-from evergreen.serving.channels import PROBE_CHANNEL
+from evergreen.serving.channels import CANARY
 from evergreen.serving.client import ServiceClient
 from evergreen.serving.http.bodies import PredictionBody, RequestRow
 from evergreen.serving.http.examples import draw_requests
@@ -114,7 +114,8 @@ def send_probe_requests(
     expected = predict_rows(use_case, champion, build_columns_from_rows(use_case, rows)).list_answers()
     row_count = errors = mismatches = 0
     examples: list[str] = []
-    with ServiceClient(url, channel=PROBE_CHANNEL) as client:
+    # The header's former value, which a service that an earlier version started takes as well.
+    with ServiceClient(url, channel=CANARY) as client:
         for row, own in zip(rows, expected, strict=True):
             try:
                 answer = client.predict(row)

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,7 @@ from evergreen.private import make_private_folder, open_private_file
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model
 from evergreen.registry.reconcile import reconcile_ledger
-from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
+from evergreen.serving.channels import CANARY, ONLINE, PROBE_CHANNEL
 from evergreen.serving.http.bodies import (
     ExplanationBody,
     FieldReason,
@@ -270,16 +271,19 @@ class Runtime:
 
     def _write(self, rows: Sequence[PredictionRow]) -> None:
         self._table_update.start()
+        up_to_date = self._table_update.done
         try:
-            insert_predictions(self._engine, self.use_case, [row.to_columns() for row in rows])
-        except sqlalchemy.exc.DataError as error:
-            if self._table_update.done:
+            self._insert(rows)
+        except sqlalchemy.exc.DataError:
+            if up_to_date:
                 raise
-            # Only the new form of the table may hold the value: the rows wait on disk for it.
-            raise StoreRefused(
-                f"{self.use_case.prediction_table} is not up to date yet, and does not take a value",
-                hint="see the service's log for what keeps the table from being brought up to date",
-            ) from error
+            # A table that an earlier version made knows a probe by its former name only.
+            self._insert(
+                [replace(row, channel=CANARY) if row.channel == PROBE_CHANNEL else row for row in rows]
+            )
+
+    def _insert(self, rows: Sequence[PredictionRow]) -> None:
+        insert_predictions(self._engine, self.use_case, [row.to_columns() for row in rows])
 
     def _append_refused(self, row: PredictionRow, error: Exception) -> None:
         """Append a row that MariaDB refused, and why, to a file for an operator."""

@@ -32,6 +32,8 @@ ReadyCallback = Callable[[StackStatus], None]
 
 # What the supervisor starts, as `module:class`; tests have a plan of their own.
 DEFAULT_PLAN = "evergreen.stack.servers.server_list:EvergreenPlan"
+# The supervisor's module; in earlier versions, whose stacks may still be up, the second.
+_SUPERVISORS = {b"evergreen.stack.processes.supervisor", b"evergreen.stack.supervisor"}
 START_SECONDS = 900.0  # two attempts of a server, and what it waits for
 STOP_SECONDS = 60.0
 SWEEP_SECONDS = 30  # MariaDB writes its pages when asked to end; everything else is quicker.
@@ -249,7 +251,7 @@ def _kill_lock_holders(home: Path) -> None:
     for pid in warden.read_process_tree():
         with contextlib.suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if os.fsencode(home) in command and b"evergreen.stack.processes.supervisor" in command:
+            if os.fsencode(home) in command and _SUPERVISORS & set(command):
                 os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not is_stack_alive(home), 5.0, poll_seconds=0.05)
     process_table.end_stack_processes(process_table.compute_stack_id(home))

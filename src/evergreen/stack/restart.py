@@ -6,7 +6,6 @@ import difflib
 import functools
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +34,10 @@ from evergreen.stack.processes.requests import (
 from evergreen.stack.processes.stack_state import ProcessState, StackState, is_stack_supervised, read_state
 from evergreen.stack.servers.deployment import SERVICE_PREFIX
 from evergreen.stack.servers.envfile import collect_restart_settings
+from evergreen.stack.status import Progress
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 from evergreen.waiting import wait_until
-
-Progress = Callable[[str], None]
 
 # A supervisor looks ten times a second; one that was started by an earlier version never does.
 TAKE_REQUEST_SECONDS = 15.0

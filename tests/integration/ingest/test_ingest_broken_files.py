@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from pydantic import SecretStr
 
 from evergreen.errors import SourceError, ValidationFailed
 from evergreen.loop import ingest
@@ -28,15 +27,7 @@ def pails(mariadb: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A store that holds one former row; one for all files, for a database costs more than a file."""
     folder = tmp_path_factory.mktemp("pails")
     with mariadb.empty_database() as name:
-        made = Settings(
-            home=folder / "home",
-            use_cases=str(folder / "usecases"),
-            mariadb_port=mariadb.server.port,
-            mariadb_socket=mariadb.server.socket,
-            mariadb_user=mariadb.server.user,
-            mariadb_password=SecretStr(mariadb.server.password),
-            mariadb_database=name,
-        )
+        made = mariadb.build_settings(folder, name)
         declare(made)
         (folder / "former.csv").write_text(FORMER, encoding="utf-8")
         ingest.run_ingest(made, "pails", BEFORE, source=str(folder / "former.csv"))

@@ -66,15 +66,7 @@ def settings(server: Database, tmp_path: Path) -> Iterator[Settings]:
     folder = tmp_path / "usecases" / "toy"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text(Path(toy_declaration.__file__).read_text(encoding="utf-8"))
-    made = Settings(
-        home=tmp_path / "home",
-        use_cases=str(tmp_path / "usecases"),
-        mariadb_port=server.server.port,
-        mariadb_socket=server.server.socket,
-        mariadb_user=server.server.user,
-        mariadb_password=server.server.password,  # type: ignore[arg-type]
-        mariadb_database=server.server.database,
-    )
+    made = server.build_settings(tmp_path)
     made.home.mkdir()
     yield made
     dispose_engines(made)

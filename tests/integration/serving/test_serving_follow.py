@@ -14,11 +14,9 @@ from evergreen.demo.service import refuse_outdated_service
 from evergreen.errors import DemoError, NoChampion, RegistryError, ServingError, SignatureMismatch
 from evergreen.loop import deploy
 from evergreen.loop.rollback import roll_back_champion
-from evergreen.registry import champion_history, ledger
+from evergreen.registry import champion_history
 from evergreen.registry.champion import CHAMPION_ALIAS
-from evergreen.registry.lock import lock_use_case
 from evergreen.registry.models import register_model_version
-from evergreen.registry.succession.aliases import set_champion
 from evergreen.registry.succession.erasure import delete_model_and_runs
 from evergreen.registry.versions import read_version
 from evergreen.stack.overview import build_overview
@@ -27,6 +25,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 from evergreen.usecases import load_use_case
+from support.champions import promote_all
 from support.serving_world import Service, World, register_models, running
 from support.waiting import eventually
 
@@ -37,22 +36,8 @@ DEPOT = 'Feature("depot", "category", "Where it starts", max_null_share=0.2)'
 @pytest.fixture
 def promoted(made: World) -> int:
     """Version 1, by the ledger and by the registry."""
-    first = made.versions[0]
-    database = get_engine(made.settings)
-    with lock_use_case(database, "parcel"):  # the service compares the alias with the ledger
-        for action, version in (("erase", None), ("promote", first)):
-            line = ledger.append_entry(
-                database,
-                use_case="parcel",
-                action=action,  # type: ignore[arg-type]
-                from_version=None,
-                to_version=version,
-                training_run_id=None,
-                actor="test",
-                reason="each test begins anew",
-            )
-        set_champion(made.settings, "parcel", first, line.at)
-    return first
+    promote_all(made, made.versions[:1])
+    return made.versions[0]
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from evergreen.registry import champion_history, ledger
+from evergreen.registry import champion_history
 from evergreen.registry.champion import CHAMPION_ALIAS
-from evergreen.registry.lock import lock_use_case
-from evergreen.registry.succession.aliases import set_champion
 from evergreen.store.connection.database import get_engine
+from support.champions import promote_all
 from support.serving_world import Service, World, register_models, running
 from support.waiting import eventually
 
@@ -26,22 +25,8 @@ def misfit(made: World, tmp_path_factory: pytest.TempPathFactory) -> int:
 @pytest.fixture
 def first(made: World) -> int:
     """Version 1, which Evergreen made champion; the ledger knows no other."""
-    version = made.versions[0]
-    database = get_engine(made.settings)
-    with lock_use_case(database, "parcel"):
-        for action, new in (("erase", None), ("promote", version)):
-            line = ledger.append_entry(
-                database,
-                use_case="parcel",
-                action=action,  # type: ignore[arg-type]
-                from_version=None,
-                to_version=new,
-                training_run_id=None,
-                actor="test",
-                reason="each test begins anew",
-            )
-        set_champion(made.settings, "parcel", version, line.at)
-    return version
+    promote_all(made, made.versions[:1])
+    return made.versions[0]
 
 
 def by_hand(made: World, version: int | None) -> None:

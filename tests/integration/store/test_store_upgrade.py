@@ -23,6 +23,7 @@ from evergreen.store.records.training_run import get_run_of_version
 from evergreen.store.tables.compare import normalize_column_type
 from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.evolve import apply_declaration, diff_tables
+from evergreen.store.tables.forget import erase_use_case, is_empty
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.platform import CATALOGUE_COLUMNS, PLATFORM_TABLES
 from evergreen.usecase import UseCase
@@ -48,6 +49,12 @@ def log_row(channel: str) -> dict[str, Any]:
         "prediction": "yes",
         "probability": 0.75,
     }
+
+
+def test_a_use_case_of_before_is_erased(previous: sa.Engine, toy_use_case: UseCase) -> None:
+    assert not is_empty(previous, toy_use_case)
+    erase_use_case(previous, toy_use_case)
+    assert is_empty(previous, toy_use_case)
 
 
 def test_the_rows_of_before_are_all_there_and_probes_can_be_logged(

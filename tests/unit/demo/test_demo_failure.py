@@ -11,12 +11,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from evergreen.demo import run as demo_run
 from evergreen.demo import tour as plot
 from evergreen.demo.stages import FailureContext, Stage, Tour
 from evergreen.demo.tour import TourContext
-from evergreen.errors import EvergreenError, OrchestratorError, ServiceUnreachable, StageNotVerified
+from evergreen.errors import (
+    AnotherDemo,
+    EvergreenError,
+    OrchestratorError,
+    ServiceUnreachable,
+    StageNotVerified,
+)
 from evergreen.registry.champion import Champion
 from evergreen.settings import Settings
+from evergreen.stack.airflow_runs import DagRun
 from evergreen.usecases import load_use_case
 
 RUN = "http://airflow/dags/credit_score__train/runs/r1"
@@ -161,3 +169,48 @@ def test_where_nothing_is_known_the_logs_are_named() -> None:
     error = StageNotVerified("stage 'train' is not verified")
     Stage("train", started=0.0).explain(error)
     assert ".evergreen/logs/" in error.hint
+
+
+def test_a_demo_waits_for_an_ingest_that_the_schedule_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = [["running", "queued"], ["running", "success"], ["success", "queued"]]
+    waited: list[str] = []
+
+    class Airflow:
+        def wait_for_dag(self, dag_id: str, timeout: float) -> None:
+            waited.append(dag_id)
+
+        def runs(self, dag_id: str) -> list[DagRun]:
+            present = states.pop(0) if len(states) > 1 else states[0]
+            return [DagRun(f"r{i}", state, "scheduled", "", None) for i, state in enumerate(present)]
+
+    tour = Tour(Console(file=io.StringIO(), width=200))
+    use_case = load_use_case("credit_score", Settings())
+    with tour.running(), tour.stage("a clean start") as stage:
+        plot.wait_for_ingests(Airflow(), use_case, stage)  # type: ignore[arg-type]
+    assert (waited, len(states)) == (["credit_score__ingest"], 1)
+    states[0] = ["running"]
+    monkeypatch.setattr(plot, "RUN_SECONDS", 0.0)
+    again = Tour(Console(file=io.StringIO(), width=200))
+    with (
+        pytest.raises(StageNotVerified, match="no run of credit_score__ingest under way"),
+        again.running(),
+        again.stage("a clean start") as stage,
+    ):
+        plot.wait_for_ingests(Airflow(), use_case, stage)  # type: ignore[arg-type]
+
+
+def test_a_demo_that_is_refused_for_another_one_leaves_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AnotherDemo("another demo of titanic is under way", hint="wait")
+
+    report = tmp_path / "demo.json"
+    report.write_text("the other demo's")
+    monkeypatch.setattr(demo_run, "hold_demo_lock", refuse)
+    monkeypatch.setattr(demo_run, "check_source", lambda *_: None)
+    monkeypatch.setattr(demo_run, "refuse_outdated_service", lambda *_: None)
+    console = Console(file=io.StringIO())
+    with pytest.raises(AnotherDemo):
+        demo_run.run_demo(tmp_path, "titanic", "", console=console, now=NOW, bring_up=False)
+    assert report.read_text() == "the other demo's"

@@ -59,6 +59,12 @@ def replace_inputs(run: Any, inputs: Any) -> Any:
     return SimpleNamespace(**{**vars(run), "inputs": inputs})
 
 
+def test_a_view_may_be_called_error() -> None:
+    reports = {"error": Report("toy", "error", 9, 9, ())}
+    run: Any = SimpleNamespace(report=json.loads(json.dumps(RunReport(reports).to_columns()["report"])))
+    assert parse_run_report(run) == RunReport(reports)
+
+
 def test_a_run_keeps_its_reports_or_the_error_that_ended_it() -> None:
     report = Report("toy", "facts", 9, 8, (Failure("age", "is more than 9", 1, ("12",)),), rejected=1)
     columns = RunReport({"facts": report}).to_columns()

@@ -30,9 +30,9 @@ from evergreen.pages.model_charts.answers import (
     draw_true_and_predicted,
 )
 from evergreen.pages.model_charts.quality import (
+    CalibrationBin,
+    CurvePoint,
     GroupValue,
-    LearningPoint,
-    ReliabilityBin,
     SliceValues,
     TrainingCurve,
     draw_calibration,
@@ -108,20 +108,20 @@ def test_the_training_curve_marks_its_best() -> None:
 
 
 def test_the_learning_curve_names_its_metric_and_last_values() -> None:
-    points = [LearningPoint(1000 * share, 0.9, 0.6 + share / 5) for share in (0.1, 0.5, 1.0)]
-    text = read(draw_learning_curve([*points, LearningPoint(1100, 1.0, None)], "roc_auc"))
+    points = [CurvePoint(1000 * share, 0.9, 0.6 + share / 5) for share in (0.1, 0.5, 1.0)]
+    text = read(draw_learning_curve([*points, CurvePoint(1100, 1.0, None)], "roc_auc"))
     assert "ROC AUC" in text
     assert "0.8" in text.split("\n")
 
 
 def test_calibration_before_or_after_or_both() -> None:
-    bins = [ReliabilityBin(sure / 10, sure / 11, 100 * sure) for sure in range(4, 10)]
+    bins = [CalibrationBin(sure / 10, sure / 11, 100 * sure) for sure in range(4, 10)]
     both = read(draw_calibration("t", bins, bins))
     assert "before the correction" in both
     assert "after the correction" in both
     assert "after" not in read(draw_calibration("t", bins[:1], []))
     assert "No bin" in read(
-        draw_calibration("t", [ReliabilityBin(NAN, 0.5, 3), ReliabilityBin(0.5, 0.5, 0)], [])
+        draw_calibration("t", [CalibrationBin(NAN, 0.5, 3), CalibrationBin(0.5, 0.5, 0)], [])
     )
 
 

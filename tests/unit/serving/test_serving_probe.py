@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,3 +72,29 @@ def test_a_report_goes_through_json_and_says_what_was_bad() -> None:
         "of 100 probe rows 1 failed and 2 differed: age is missing; 'no' instead of 'yes'"
     )
     assert replace(report, errors=0, mismatches=0).passed
+
+
+def test_a_probe_is_sent_with_a_header_that_a_service_of_an_earlier_version_takes(
+    toy_use_case: UseCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels: list[str] = []
+
+    class Client:
+        def __init__(self, url: str, *, channel: str) -> None:
+            channels.append(channel)
+
+        def __enter__(self) -> Client:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    nothing = SimpleNamespace(list_answers=list)
+    monkeypatch.setattr(probe, "ServiceClient", Client)
+    monkeypatch.setattr(probe, "load_model", lambda *_: None)
+    monkeypatch.setattr(probe, "build_columns_from_rows", lambda *_: {})
+    monkeypatch.setattr(probe, "predict_rows", lambda *_: nothing)
+    probe.send_probe_requests(Settings(), toy_use_case, "http://service", 3, [])
+    # Versions before the name "probe" answer any other value of the header with an error, and a champion
+    # whose probes fail is withdrawn.
+    assert channels == ["canary"]

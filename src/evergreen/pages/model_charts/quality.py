@@ -20,7 +20,7 @@ _MOST_BINS = 50
 
 
 @dataclass(frozen=True)
-class ReliabilityBin:
+class CalibrationBin:
     """Rows whose answers are about equally sure: mean confidence, share of right answers, number of rows."""
 
     confidence: float
@@ -43,7 +43,7 @@ class TrainingCurve:
 
 
 @dataclass(frozen=True)
-class LearningPoint:
+class CurvePoint:
     """The metric of a model that was fitted on so many rows: on these rows and on the hold-out."""
 
     rows: float
@@ -72,7 +72,7 @@ class SliceValues:
 
 
 def draw_calibration(
-    title: str, before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]
+    title: str, before: Sequence[CalibrationBin], after: Sequence[CalibrationBin]
 ) -> Picture:
     """How often answers of each confidence are right, before and after the correction, over a histogram."""
     title = f"{title}: is it as sure as it is right?"
@@ -135,7 +135,7 @@ def draw_training_curve(curve: TrainingCurve) -> Picture:
     return Picture(title, draw_plot(x, y, lines, guides=guides, remarks=remarks, width=560, height=310))
 
 
-def draw_learning_curve(points: Sequence[LearningPoint], metric: str) -> Picture:
+def draw_learning_curve(points: Sequence[CurvePoint], metric: str) -> Picture:
     """The metric by number of training rows: would more data help?"""
     title = "Would more data help?"
     train = [(each.rows, each.train) for each in points if each.train is not None]
@@ -218,7 +218,7 @@ def draw_slice_groups(each: SliceValues, *, width: float = 400, most: int = 24) 
     )
 
 
-def _is_finite(each: ReliabilityBin) -> bool:
+def _is_finite(each: CalibrationBin) -> bool:
     return math.isfinite(each.confidence) and math.isfinite(each.accuracy)
 
 

@@ -15,8 +15,7 @@ _RETRY_SECONDS = 60.0
 class TableUpdate:
     """Runs `migrate` once in a thread of its own, and again a minute after it has failed.
 
-    The service writes meanwhile: a table of the version before takes all rows but those with a value that
-    only the new form can hold. The service keeps these on disk until the update is `done`.
+    The service writes meanwhile, in the form that a table of the version before takes, until it is `done`.
     """
 
     def __init__(self, migrate: Callable[[], list[str]]) -> None:

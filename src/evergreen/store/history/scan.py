@@ -23,8 +23,7 @@ _WORTH_DIVIDING = 60_000
 
 
 def find_key_bounds(engine: sa.Engine, online: str, key: str, parts: int) -> list[Any]:
-    """Values of the first key that divide the keys of an online table into about `read_key_ranges` equal
-    shares.
+    """Values of the first key that divide the keys of an online table into about `parts` equal shares.
 
     Fewer, or none, where there are not enough different keys or no such table.
     """

@@ -44,8 +44,8 @@ CACHE_MB = 4096
 class TrainingSet:
     """`table`: keys, event_time (the label's), stored features, label; sorted by (event_time, keys).
 
-    Numbers are int64 or float64, categories and texts strings, missing values null. `digest_table` is the
-    SHA-256 of its content; `query` and `read_at` (UTC, of the server's clock) say how to read it again.
+    Numbers are int64 or float64, categories and texts strings, missing values null. `digest` is the SHA-256
+    of its content; `query` and `read_at` (UTC, of the server's clock) say how to read it again.
     """
 
     table: pa.Table

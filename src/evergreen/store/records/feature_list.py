@@ -84,9 +84,16 @@ class ViewFacts:
 
     def to_json(self) -> Mapping[str, object]:
         """The fields, those of `size` among them."""
-        fields = {**vars(self), **self.size.to_json(), "features": [_to_json(f) for f in self.features]}
-        del fields["size"]
-        return fields
+        return {
+            "name": self.name,
+            "meaning": self.meaning,
+            "source": self.source,
+            "table": self.table,
+            **self.size.to_json(),
+            "keys": self.keys,
+            "max_age_seconds": self.max_age_seconds,
+            "features": [_to_json(feature) for feature in self.features],
+        }
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,8 @@ _MOMENTS = {"as_of", "interval_start", "started_at", "finished_at"}
 class IngestRun:
     """One row of `ingest_run`; moments are aware UTC.
 
-    `report` is by part what validation said, or {"error": text}. `inputs` is by part what was read:
-    [{"name", "digest", "size", "rows", "held_back"}], with "unchanged" (the id of the run that loaded this
-    very content) where nothing was read, "catch_up" where a query asked for all that its database holds, and
-    "known_from" (ISO) where rows were held back: when the first of them will be known.
+    `report` is by part what validation said, or {"error": text}; `inputs` is by part what was read: the JSON
+    forms of `ingest.run_report.RunReport` and `ingest.input_notes.InputNote`.
     `digest` is of the clean rows; a run that has one has loaded at least once. `seconds` is from the start of
     extract to the end of load.
     """

@@ -10,14 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from evergreen.errors import SchemaMismatch
-from evergreen.store.tables.declared import build_tables
+from evergreen.store.tables.declared import RESERVED_PREFIX, build_tables
 from evergreen.store.tables.migrate_generated import find_pending_migrations
 from evergreen.store.tables.platform import CATALOGUE_COLUMNS
 from evergreen.usecase import UseCase
-
-# What the names of columns begin with that Evergreen has put aside or is about to make; no declared name
-# begins with it.
-RESERVED_PREFIX = "_"
 
 ChangeKind = Literal["create table", "add", "drop", "retype", "migrate"]
 

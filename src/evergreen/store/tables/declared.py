@@ -20,6 +20,12 @@ from evergreen.usecase import (
 
 INGESTED_AT = "ingested_at"
 
+# What the names of columns begin with that Evergreen has put aside or is about to make; no declared name
+# begins with it.
+RESERVED_PREFIX = "_"
+# A column or an index that is being made, and takes the place of the one with the rest of its name.
+COMING_PREFIX = f"{RESERVED_PREFIX}coming_"
+
 # A comparison without padding: 'a' and 'a ' are two categories.
 _OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",

@@ -22,14 +22,9 @@ from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.store.connection import faults
 from evergreen.store.connection.database import get_error_code
 from evergreen.store.connection.locks import hold_lock
-from evergreen.store.tables.compare import (
-    RESERVED_PREFIX,
-    Change,
-    compare_tables,
-    describe_alternatives,
-)
+from evergreen.store.tables.compare import Change, compare_tables, describe_alternatives
 from evergreen.store.tables.create import add_tables_and_columns
-from evergreen.store.tables.declared import build_tables
+from evergreen.store.tables.declared import COMING_PREFIX, RESERVED_PREFIX, build_tables
 from evergreen.store.tables.migrate_generated import apply_pending_migrations, find_pending_migrations
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.platform import CATALOGUE_COLUMNS, RETIRED_COLUMN
@@ -38,7 +33,6 @@ from evergreen.usecase import UseCase
 
 # Both lengths leave room for 48 characters of the column's own name.
 _RETIRED = f"{RESERVED_PREFIX}retired_"
-_COMING = f"{RESERVED_PREFIX}coming_"
 _RETIRED_NAME = re.compile(rf"{_RETIRED}(\d+)_")
 
 _LOCK_SECONDS = 120
@@ -155,7 +149,7 @@ def _apply_change(connection: sa.Connection, use_case: UseCase, change: Change) 
 
 def _retire_column(connection: sa.Connection, use_case: UseCase, change: Change) -> None:
     """Rename a column that is not declared as it is; a new one of the new type takes its name."""
-    coming = f"{_COMING}{change.column}"
+    coming = f"{COMING_PREFIX}{change.column}"
     # An interrupted run may have left it, with another type.
     _alter_table(connection, change, f"DROP COLUMN IF EXISTS `{coming}`")
     steps = []

@@ -10,6 +10,7 @@ from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.tables.declared import build_tables
+from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.platform import (
     DRIFT_REPORT,
     GENERATED_TABLE_MIGRATION,
@@ -53,8 +54,10 @@ def list_run_moments(engine: sa.Engine, use_case: UseCase) -> set[datetime]:
 def erase_use_case(engine: sa.Engine, use_case: UseCase) -> None:
     """Drop the use case's tables and delete its rows from the platform's own. It cannot be undone.
 
-    Killed half-way it leaves less than before; run again it finishes.
+    Killed half-way it leaves less than before; run again it finishes. The platform's own tables are brought
+    up to date first.
     """
+    apply_migrations(engine)
     tables = build_tables(use_case)
     names = [table.name for table in tables]
     with engine.connect() as connection, hold_lock(connection, f"ingest.{use_case.name}"):

@@ -20,6 +20,7 @@ from evergreen.store.connection.database import get_error_code
 from evergreen.store.connection.faults import LOCK_WAIT_TIMEOUT
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.missing import execute_if_table_exists
+from evergreen.store.tables.declared import COMING_PREFIX
 from evergreen.store.tables.generated_migrations import (
     MIGRATIONS,
     AddColumn,
@@ -34,7 +35,6 @@ from evergreen.usecase import UseCase
 logger = logging.getLogger(__name__)
 
 _CHUNK_ROWS = 5_000
-_COMING = "_coming_"
 # A statement on the table's description waits for open transactions, and all later statements wait behind it.
 # So it gives up after a second, lets them pass, and is tried again.
 _LOCK_SECONDS = 1
@@ -132,7 +132,7 @@ def _replace_column(connection: sa.Connection, table: str, step: ReplaceColumn) 
     value, so that no writer needs to know of it and none can be missed: a statement that changes a default
     waits for the transactions that began before it, whose rows the updates then see.
     """
-    old, new = step.column_name, f"{_COMING}{step.column_name}"
+    old, new = step.column_name, f"{COMING_PREFIX}{step.column_name}"
     spelled = step.column_type.compile(dialect=mysql.dialect())
     types = _read_column_types(connection, table)
     if new not in types and types[old] == spelled.lower().partition(" character set")[0]:
@@ -153,9 +153,12 @@ def _replace_column(connection: sa.Connection, table: str, step: ReplaceColumn) 
     exchanges = []
     for index, columns in step.indexes:
         names = tuple(new if column == old else column for column in columns)
-        _add_index(connection, table, f"{_COMING}{index}", names)
+        _add_index(connection, table, f"{COMING_PREFIX}{index}", names)
         # Versions before the first migration declared `by_channel` and did not create it.
-        exchanges += [f"DROP INDEX IF EXISTS `{index}`", f"RENAME INDEX `{_COMING}{index}` TO `{index}`"]
+        exchanges += [
+            f"DROP INDEX IF EXISTS `{index}`",
+            f"RENAME INDEX `{COMING_PREFIX}{index}` TO `{index}`",
+        ]
     exchanges += [f"DROP COLUMN `{old}`", f"CHANGE COLUMN `{new}` `{old}` {spelled} NOT NULL"]
     # One statement: no reader and no writer finds the column missing. It copies nothing.
     _alter_table(connection, table, f"{', '.join(exchanges)}, ALGORITHM=NOCOPY, LOCK=NONE")

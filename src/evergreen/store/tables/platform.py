@@ -159,6 +159,7 @@ RETIRED_COLUMN = _table(
     sa.Column("retired_at", _moment(), nullable=False),
 )
 
+# A test compares each of them with what the migrations make.
 PLATFORM_TABLES = tuple(_METADATA.tables.values())
 
 # MariaDB's own catalogues of tables, their columns and their partitions.

@@ -8,7 +8,7 @@ from pathlib import Path
 from evergreen.pages.numbers import format_moment, shorten_text
 from evergreen.pages.page import Html, Section, render_facts, render_page
 from evergreen.training.card.data import render_data
-from evergreen.training.card.facts import CardFacts
+from evergreen.training.card.facts import CardDocument
 from evergreen.training.card.groups import render_slices
 from evergreen.training.card.model import render_calibration, render_importance, render_learning_curve
 from evergreen.training.card.results import render_changed_answers, render_metrics
@@ -31,7 +31,7 @@ def render_model_card(document: object) -> str:
     "code_version", "model_digest") and the parts "data", "recipe", "evaluation", "search", "verdict" and
     "limits". Any part may be missing or None: then it is not shown.
     """
-    facts = CardFacts.from_json(document)
+    facts = CardDocument.from_json(document)
     title = f"{facts.title or facts.use_case or 'Model'}: "
     title += f"version {facts.version}" if facts.version is not None else "a candidate"
     evaluation = facts.evaluation
@@ -53,7 +53,7 @@ def render_model_card(document: object) -> str:
     return render_page(shorten_text(title, 160), _describe_model(facts), sections, style=style, links=False)
 
 
-def _describe_model(facts: CardFacts) -> list[str]:
+def _describe_model(facts: CardDocument) -> list[str]:
     """The paragraphs below the title: what is predicted, and when and why the model was trained."""
     parts = [f"{_PROBLEMS.get(facts.problem or '', 'A prediction')} for each {facts.entity or 'row'}"]
     if facts.as_of:
@@ -64,12 +64,12 @@ def _describe_model(facts: CardFacts) -> list[str]:
     return [*meaning, " · ".join(parts) + "."]
 
 
-def _render_limits(facts: CardFacts) -> str:
+def _render_limits(facts: CardDocument) -> str:
     items = [f"<li>{escape(shorten_text(each, 600))}</li>" for each in facts.limits[:_MOST_LIMITS]]
     return f"<ul>{''.join(items)}</ul>" if items else ""
 
 
-def _render_origin(facts: CardFacts) -> str:
+def _render_origin(facts: CardDocument) -> str:
     """The ids and digests with which rows, run and model are found again."""
 
     def render_code(value: str | None) -> Html | None:

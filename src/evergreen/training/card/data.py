@@ -8,7 +8,7 @@ from html import escape
 from evergreen.pages.charts import render_legend, render_stacked_bar
 from evergreen.pages.numbers import format_moment, format_number, format_percent, shorten_text
 from evergreen.pages.page import Html, render_details, render_facts, render_note, render_table
-from evergreen.training.card.facts import DataFacts, FeatureFacts
+from evergreen.training.card.facts import DataSection, FeatureSection
 from evergreen.usecase import TIMELESS
 
 _MOST_CLASSES = 20
@@ -16,7 +16,7 @@ _MOST_FEATURES = 100
 _OPEN_FEATURES = 8  # a longer table of features is folded
 
 
-def render_data(data: DataFacts) -> str:
+def render_data(data: DataSection) -> str:
     """Rows and times, the classes' shares, the features."""
     digest = data.digest
     facts = render_facts(
@@ -34,7 +34,7 @@ def render_data(data: DataFacts) -> str:
     return facts + _render_shares(data.class_shares) + _render_features(data.features)
 
 
-def _describe_rows(data: DataFacts) -> str | None:
+def _describe_rows(data: DataSection) -> str | None:
     if not data.rows:
         return None
     parts = [f"{format_number(data.train_rows)} to train"] if data.train_rows else []
@@ -61,7 +61,7 @@ def _render_shares(class_shares: Mapping[str, float]) -> str:
     return f'<h3 class="over">Classes</h3>{render_stacked_bar(shares)}{render_legend(keys)}'
 
 
-def _render_features(features: Sequence[FeatureFacts]) -> str:
+def _render_features(features: Sequence[FeatureSection]) -> str:
     if not features:
         return ""
     first = features[:_MOST_FEATURES]
@@ -79,7 +79,7 @@ def _render_features(features: Sequence[FeatureFacts]) -> str:
     return render_details(title, body)
 
 
-def _list_cells(feature: FeatureFacts) -> Sequence[object]:
+def _list_cells(feature: FeatureSection) -> Sequence[object]:
     meaning = escape(shorten_text(feature.meaning or "", 180))
     if feature.code:
         meaning += f' <span class="soft">code <code>{escape(shorten_text(feature.code, 16))}</code></span>'

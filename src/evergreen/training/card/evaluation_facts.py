@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evergreen.pages.model_charts.quality import GroupValue, LearningPoint, ReliabilityBin, SliceValues
+from evergreen.pages.model_charts.quality import CalibrationBin, CurvePoint, GroupValue, SliceValues
 from evergreen.training.card.json_reader import Interval, JsonReader
-
-CONTESTANTS = ("candidate", "champion", "linear", "dummy")
+from evergreen.training.judge.comparison import CONTESTANTS
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class CalibrationFacts:
     bias: Sequence[float]
     before: Mapping[str, float]
     after: Mapping[str, float]
-    bins_before: Sequence[ReliabilityBin]
-    bins_after: Sequence[ReliabilityBin]
+    bins_before: Sequence[CalibrationBin]
+    bins_after: Sequence[CalibrationBin]
 
     @classmethod
     def from_json(cls, document: JsonReader) -> CalibrationFacts | None:
@@ -112,7 +111,7 @@ class SliceFacts:
 
 
 @dataclass(frozen=True)
-class ChangedAnswer:
+class AnswerChange:
     """What so many logged requests were answered by the champion, and what the candidate answers."""
 
     champion: str | float | None
@@ -129,7 +128,7 @@ class ReplayFacts:
     share: float | None
     mean_change: float | None
     champion_version: str | None
-    examples: Sequence[ChangedAnswer]
+    examples: Sequence[AnswerChange]
 
     @classmethod
     def from_json(cls, document: JsonReader) -> ReplayFacts | None:
@@ -144,7 +143,7 @@ class ReplayFacts:
             mean_change=document.get_number("mean_change"),
             champion_version=document.get_text("champion_version"),
             examples=[
-                ChangedAnswer(each.get_value("champion"), each.get_value("candidate"), count)
+                AnswerChange(each.get_value("champion"), each.get_value("candidate"), count)
                 for each in document.get_objects("examples")
                 if (count := each.get_count("rows"))
             ],
@@ -168,7 +167,7 @@ class EvaluationFacts:
     slices: Sequence[SliceFacts]
     replay: ReplayFacts | None
     importance: Mapping[str, float]
-    learning_curve: Sequence[LearningPoint]
+    learning_curve: Sequence[CurvePoint]
     size_bytes: float | None
     latency_ms: float | None
 
@@ -196,10 +195,10 @@ class EvaluationFacts:
         )
 
 
-def read_learning_curve(document: JsonReader) -> list[LearningPoint]:
+def read_learning_curve(document: JsonReader) -> list[CurvePoint]:
     """The points of the entry "learning_curve" that have a number of rows."""
     return [
-        LearningPoint(rows, each.get_number("train"), each.get_number("holdout"))
+        CurvePoint(rows, each.get_number("train"), each.get_number("holdout"))
         for each in document.get_objects("learning_curve")
         if (rows := each.get_number("rows"))
     ]
@@ -216,14 +215,14 @@ def _read_gains(document: JsonReader) -> dict[str, GainFacts]:
     return gains
 
 
-def _read_bins(document: JsonReader, name: str) -> list[ReliabilityBin]:
+def _read_bins(document: JsonReader, name: str) -> list[CalibrationBin]:
     """The bins that hold rows."""
     bins = [
         (each.get_number("confidence"), each.get_number("accuracy"), each.get_number("rows"))
         for each in document.get_objects(name)
     ]
     return [
-        ReliabilityBin(sure, right, rows)
+        CalibrationBin(sure, right, rows)
         for sure, right, rows in bins
         if rows and sure is not None and right is not None
     ]

@@ -16,7 +16,7 @@ from evergreen.training.card.search_facts import SearchFacts
 
 
 @dataclass(frozen=True)
-class FeatureFacts:
+class FeatureSection:
     """An input of the model; `code` is the digest of the function that computes it on demand, if one does."""
 
     name: str
@@ -28,7 +28,7 @@ class FeatureFacts:
 
 
 @dataclass(frozen=True)
-class DataFacts:
+class DataSection:
     """The training set: rows, moments (ISO 8601), the label's classes with their shares, the features."""
 
     digest: str | None
@@ -42,10 +42,10 @@ class DataFacts:
     read_at: str | None
     label: str | None
     class_shares: Mapping[str, float]
-    features: Sequence[FeatureFacts]
+    features: Sequence[FeatureSection]
 
     @classmethod
-    def from_json(cls, document: JsonReader) -> DataFacts:
+    def from_json(cls, document: JsonReader) -> DataSection:
         """Read the part "data" of the document."""
         shares = document.get_numbers("class_shares")
         classes = [str(name) for name in document.get_list("classes")] or list(shares)
@@ -116,7 +116,7 @@ class VerdictFacts:
 
 
 @dataclass(frozen=True)
-class CardFacts:
+class CardDocument:
     """Everything that a model card tells. `recipe` has the parameters of the fit as text."""
 
     use_case: str | None
@@ -131,7 +131,7 @@ class CardFacts:
     reason: str | None
     code_version: str | None
     model_digest: str | None
-    data: DataFacts
+    data: DataSection
     recipe: Mapping[str, str]
     evaluation: EvaluationFacts
     search: SearchFacts
@@ -139,7 +139,7 @@ class CardFacts:
     limits: Sequence[str]
 
     @classmethod
-    def from_json(cls, document: object) -> CardFacts:
+    def from_json(cls, document: object) -> CardDocument:
         """Read the whole document, as `training.record.card_facts` writes it."""
         reader = JsonReader(document)
         return cls(
@@ -155,7 +155,7 @@ class CardFacts:
             reason=reader.get_text("reason"),
             code_version=reader.get_text("code_version"),
             model_digest=reader.get_text("model_digest"),
-            data=DataFacts.from_json(reader.get_object("data")),
+            data=DataSection.from_json(reader.get_object("data")),
             recipe={name: format_value(value) for name, value in reader.get_parameters("recipe").items()},
             evaluation=EvaluationFacts.from_json(reader.get_object("evaluation")),
             search=SearchFacts.from_json(reader.get_object("search")),
@@ -164,14 +164,14 @@ class CardFacts:
         )
 
 
-def _read_features(document: JsonReader) -> list[FeatureFacts]:
+def _read_features(document: JsonReader) -> list[FeatureSection]:
     """The model's inputs, then the on-demand features that are not among them."""
     inputs, on_demand = document.get_objects("features"), document.get_objects("on_demand")
     code = {each.get_text("name") or "": each.get_text("code") for each in on_demand}
     names = {each.get_text("name") for each in inputs}
     others = [each for each in on_demand if each.get_text("name") not in names]
     return [
-        FeatureFacts(
+        FeatureSection(
             name=(name := each.get_text("name") or ""),
             type=each.get_text("type"),
             meaning=each.get_text("meaning"),

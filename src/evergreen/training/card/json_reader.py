@@ -44,10 +44,6 @@ class JsonReader:
         value = self.get_value(name)
         return None if value is None else bool(value)
 
-    def get_interval(self, name: str) -> Interval | None:
-        """The entry as a pair of finite numbers."""
-        return _parse_interval(self.get_value(name))
-
     def get_numbers(self, name: str) -> dict[str, float]:
         """The finite numbers of an object; what is no number is left out."""
         return {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from evergreen.pages.colours import AMBER, BLUE, GREEN, SOFT
-from evergreen.training.card.evaluation_facts import CONTESTANTS, EvaluationFacts
+from evergreen.training.card.evaluation_facts import EvaluationFacts
+from evergreen.training.judge.comparison import CONTESTANTS
 
 # The colour of each contestant's dots.
 TINTS = dict(zip(CONTESTANTS, (GREEN, BLUE, AMBER, SOFT), strict=True))

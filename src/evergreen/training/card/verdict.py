@@ -17,7 +17,7 @@ from evergreen.pages.numbers import (
 )
 from evergreen.pages.page import Html, render_table
 from evergreen.training.card.evaluation_facts import EvaluationFacts
-from evergreen.training.card.facts import CardFacts, CheckFacts, VerdictFacts
+from evergreen.training.card.facts import CardDocument, CheckFacts, VerdictFacts
 from evergreen.training.card.parts import describe_champion
 
 _MOST_CHECKS = 60
@@ -34,7 +34,7 @@ class _Tile:
     note: str = ""
 
 
-def render_verdict(facts: CardFacts) -> str:
+def render_verdict(facts: CardDocument) -> str:
     """The banner, a few numbers, and the checks."""
     checks = facts.verdict.checks[:_MOST_CHECKS]
     return _render_banner(facts.verdict, checks) + _render_tiles(facts) + _render_checks(checks)
@@ -109,7 +109,7 @@ def _format_pair(candidate: float | None, target: float | None) -> tuple[str, st
     return format_number(candidate, places), format_number(target, places)
 
 
-def _render_tiles(facts: CardFacts) -> str:
+def _render_tiles(facts: CardDocument) -> str:
     """The numbers that a decision is made with, as tiles."""
     evaluation, data = facts.evaluation, facts.data
     metric = evaluation.metric or facts.verdict.metric or ""

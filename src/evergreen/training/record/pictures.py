@@ -101,7 +101,7 @@ def draw_curves_of_classes(use_case: UseCase, label: np.ndarray, scores: Predict
 
     A class that no row, or every row of the hold-out has, has no curve.
     """
-    # Loaded while models are fitted (see `training.warm`): this module is imported before that.
+    # Loaded while models are fitted (see `training.library_loading`): this module is imported before that.
     from sklearn import metrics
 
     classes = use_case.label.classes
