@@ -28,6 +28,7 @@ EvergreenError
 │   ├── InvalidRequest       a body breaks the contract
 │   ├── ModelNotLoaded       the champion is not in service yet
 │   ├── PredictionLogFull    predictions can be neither logged nor kept
+│   ├── SpoiltRecord         bytes of the spool are not what was written
 │   └── ServiceUnreachable   the service does not answer
 ├── OrchestratorError        Airflow refused something, or a run failed
 │   └── OrchestratorUnreachable  Airflow does not answer
@@ -225,6 +226,10 @@ class PredictionLogFull(ServingError):
     """Predictions can be neither logged nor kept, so none are given."""
 
     http_status = 503
+
+
+class SpoiltRecord(ServingError):
+    """Bytes of the spool are not what was written: changed, cut off, or of a later version."""
 
 
 class ServiceUnreachable(ServingError):

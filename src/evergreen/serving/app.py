@@ -61,7 +61,7 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
 
     async def predict(body: Any, request: Request) -> Response:
         """Predict from the features in the request and log the prediction."""
-        answer = runtime.answer([body.data.__dict__], _read_channel(request))
+        answer = runtime.answer_rows([body.data.__dict__], _read_channel(request))
         return _build_json_response(answer["predictions"][0])
 
     async def predict_batch(body: Any, request: Request) -> Response:
@@ -76,7 +76,7 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
         rows = await anyio.to_thread.run_sync(runtime.stored_rows, keys)
         if is_list:
             return await _answer_many(rows, request)
-        return _build_json_response(runtime.answer(rows, _read_channel(request))["predictions"][0])
+        return _build_json_response(runtime.answer_rows(rows, _read_channel(request))["predictions"][0])
 
     async def explain(body: Any) -> Response:
         """Explain the prediction of one row. Nothing is logged."""
@@ -85,8 +85,8 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
     async def _answer_many(rows: Sequence[RequestRow], request: Request) -> Response:
         channel = _read_channel(request)
         if len(rows) > _INLINE_ROWS:
-            return _build_json_response(await anyio.to_thread.run_sync(runtime.answer, rows, channel))
-        return _build_json_response(runtime.answer(rows, channel))
+            return _build_json_response(await anyio.to_thread.run_sync(runtime.answer_rows, rows, channel))
+        return _build_json_response(runtime.answer_rows(rows, channel))
 
     _add_post_route(app, "/predict", predict, models.predict, models.prediction, f"Predict one {entity}")
     _add_post_route(

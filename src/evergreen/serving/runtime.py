@@ -1,49 +1,41 @@
 """The service of one use case without HTTP: it predicts with the champion, logs, and takes feedback.
 
-`app.py` calls it from its routes. It holds the champion's model (`models/`), the writer of the prediction log
-(`predictions/`) and the service's metrics.
+`app.py` and `fast_path.py` call it. It holds the champion's model (`models/`), the spool of the prediction
+log (`predictions/`) and the service's metrics.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import logging
-import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import cast
 
-import sqlalchemy.exc
 from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
-from evergreen.errors import (
-    KeyNotFound,
-    SchemaMismatch,
-    SignatureMismatch,
-    StoreError,
-    StoreRefused,
-    StoreUnreachable,
-)
+from evergreen.errors import KeyNotFound, SignatureMismatch
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.model.log_rows import build_prediction_rows, list_logged_names, list_request_inputs
+from evergreen.model.log_rows import list_logged_names
 from evergreen.model.on_demand import build_columns_from_rows
-from evergreen.model.predict import explain_prediction, predict_rows
-from evergreen.private import make_private_folder, open_private_file
+from evergreen.model.predict import explain_prediction, predict_pool
+from evergreen.model.predictions import Predictions
+from evergreen.model.request_inputs import RequestInputBuilder, RequestInputs, RequestValues
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model
 from evergreen.registry.reconcile import reconcile_ledger
-from evergreen.serving.channels import CANARY, ONLINE, PROBE_CHANNEL
+from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
 from evergreen.serving.http.bodies import (
     ExplanationBody,
     FieldReason,
+    LogBody,
     MetadataBody,
     PredictionBatchBody,
+    PredictionBody,
     RequestRow,
     build_prediction_body,
 )
@@ -51,27 +43,29 @@ from evergreen.serving.http.examples import draw_requests
 from evergreen.serving.metrics import ServiceMetrics
 from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
-from evergreen.serving.predictions.log_writer import PredictionLog
-from evergreen.serving.predictions.spool import PredictionSpool
-from evergreen.serving.predictions.table_update import TableUpdate
+from evergreen.serving.predictions.record import (
+    OutcomeRecord,
+    PredictionRecord,
+    build_segment_schema,
+    encode_record,
+)
+from evergreen.serving.predictions.shipping import Shipping
+from evergreen.serving.predictions.spool import Spool
 from evergreen.serving.standing import format_restart_command
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.values import KeyTuple
 from evergreen.store.online.vectors import read_online_features
-from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
-from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.tables.migrate_generated import migrate_generated_tables
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 from evergreen.validation.domain_words import list_domain_warnings
 
 logger = logging.getLogger(__name__)
 
-# How long a feedback waits for its prediction to reach the log.
-FLUSH_SECONDS = 5.0
 # How long the ledger's comparison waits for a promotion in progress, before it is tried again.
 _RECONCILE_SECONDS = 60.0
+# How long the end of the service waits for the shipper, which itself takes a little less.
+_DRAIN_SECONDS = 18.0
 
 
 class Runtime:
@@ -91,73 +85,96 @@ class Runtime:
             on_swap=self._handle_swap,
             on_champion=ChampionWatch(self._reconcile).notice_champion,
         )
-        self.log = PredictionLog(
-            self._write,
-            PredictionSpool(self._spool_home, use_case.name),
-            is_row_at_fault=_is_row_at_fault,
-            refuse=self._append_refused,
-            observe=self.metrics.update_log,
+        self.spool = Spool(
+            settings.home / "predictions",
+            build_segment_schema(use_case),
+            durability=use_case.serving.durability,
+            limit_bytes=use_case.serving.spool_mb * 10**6,
+            full_policy=use_case.serving.spool_full,
         )
+        self.shipping = Shipping(self.spool, self.metrics.update_log)
         self.answered = {ONLINE: 0, PROBE_CHANNEL: 0}
         self._key_names = use_case.entity.key_names
         self._logged_names = list_logged_names(use_case)
         self._warning_features = tuple(feature for feature in use_case.stored_features if not feature.strict)
-        self._table_update = TableUpdate(lambda: migrate_generated_tables(self._engine, use_case))
+        self._inputs = RequestInputBuilder(use_case)
 
     def start(self) -> None:
-        """Start the threads that write the log and follow the champion."""
-        self.log.start()
+        """Start the threads that ship the log and follow the champion."""
+        self.shipping.start()
         self.slot.start()
 
     def stop(self) -> None:
         """Stop both threads; rows that MariaDB does not take stay on disk for the next start."""
         self.slot.stop()
-        self.log.stop()
-        logger.info("prediction log drained: %d written, %d wait on disk", self.log.written, self.log.spilled)
+        if self.shipping.stop(_DRAIN_SECONDS):
+            logger.info("the prediction log is in MariaDB")
+        else:
+            logger.warning("predictions wait in %s for the next start", self.spool.folder)
 
     @property
     def _engine(self) -> Engine:
         return get_engine(self.settings)
 
-    @property
-    def _spool_home(self) -> Path:
-        return self.settings.home / "predictions"
-
-    def answer(self, rows: Sequence[RequestRow], channel: str) -> PredictionBatchBody:
-        """Predict rows of the request's form with ONE model, and log them.
+    def answer(self, rows: Sequence[RequestValues], channel: str) -> list[PredictionBody]:
+        """Predict rows with ONE model, and log them; they are durable when it returns.
 
         Where features have the severity "warning", each answer has a list `warnings`, empty for none.
 
         Raises NoChampion, StoreError of an on-demand feature, and PredictionLogFull.
         """
         served_model = self.slot.require()
-        version = served_model.version
-        outcome = predict_rows(
-            self.use_case, served_model.model, build_columns_from_rows(self.use_case, rows)
-        )
-        answers = outcome.list_answers()
-        inputs = list_request_inputs(self._logged_names, rows)
+        model, version = served_model.model, served_model.version
+        inputs = self._inputs.build(rows)
+        outcome = predict_pool(model.model, inputs.pool, model.classes, model.weights)
         ids = [str(uuid7()) for _ in rows]
-        self.log.put(build_prediction_rows(channel, version, ids, inputs, answers))
-        self.answered[channel] += len(rows)
-        self.metrics.count_answers(version, channel, len(rows))
-        self.metrics.update_log(self.log)
         bodies = [
             build_prediction_body(
                 prediction_id,
                 version,
-                {name: values[name] for name in self._key_names},
+                dict(zip(self._key_names, row, strict=False)),
                 answer,
                 self._list_warnings(row),
             )
-            for prediction_id, values, answer, row in zip(ids, inputs, answers, rows, strict=True)
+            for prediction_id, row, answer in zip(ids, rows, outcome.list_answers(), strict=True)
         ]
-        return {"model_version": version, "predictions": bodies}
+        # Last, because a prediction is in the log exactly when it is answered.
+        self._log(channel, version, ids, rows, inputs, outcome)
+        self.answered[channel] += len(rows)
+        self.metrics.count_answers(version, channel, len(rows))
+        return bodies
 
-    def _list_warnings(self, row: RequestRow) -> list[FieldReason] | None:
+    def answer_rows(self, rows: Sequence[RequestRow], channel: str) -> PredictionBatchBody:
+        """The same for rows by name."""
+        names = self._logged_names
+        bodies = self.answer([tuple([row.get(name) for name in names]) for row in rows], channel)
+        return {"model_version": bodies[0]["model_version"], "predictions": bodies}
+
+    def _log(
+        self,
+        channel: str,
+        version: int,
+        ids: Sequence[str],
+        rows: Sequence[RequestValues],
+        inputs: RequestInputs,
+        outcome: Predictions,
+    ) -> None:
+        record = PredictionRecord(
+            channel,
+            version,
+            ids,
+            rows,
+            [values.tolist() for values in inputs.on_demand.values()],
+            outcome.predictions.tolist(),
+            [] if outcome.probabilities is None else outcome.probabilities.tolist(),
+        )
+        self.spool.append([encode_record(record)], len(ids))
+
+    def _list_warnings(self, values: RequestValues) -> list[FieldReason] | None:
         """What a row breaks of the domains that only warn; None where the use case has no such domain."""
         if not self._warning_features:
             return None
+        row = dict(zip(self._logged_names, values, strict=True))
         return cast("list[FieldReason]", list_domain_warnings(self._warning_features, row))
 
     def stored_rows(self, keys: Sequence[RequestRow]) -> list[RequestRow]:
@@ -194,21 +211,13 @@ class Runtime:
         }
 
     def feedback(self, prediction_id: str, actual: str | float, at: datetime) -> None:
-        """Record what really happened, also for a prediction that is still on its way into the log.
+        """Log what really happened, at the moment `at` (aware UTC); it is durable when it returns.
 
-        Raises KeyNotFound for an unknown id, StoreUnreachable while rows on their way may have that id.
+        The prediction need not be in MariaDB yet, and another replica may have made it. Raises
+        PredictionLogFull.
         """
-        try:
-            record_actual(self._engine, self.use_case, prediction_id, actual, at)
-            return
-        except KeyNotFound:
-            arrived = self.log.flush(FLUSH_SECONDS)
-        if not arrived:
-            raise StoreUnreachable(
-                "the prediction log is still on its way into MariaDB",
-                hint="send the feedback again in a minute",
-            )
-        record_actual(self._engine, self.use_case, prediction_id, actual, at)
+        record = OutcomeRecord(at, [str(uuid7())], [prediction_id], [actual])
+        self.spool.append([encode_record(record)], 1)
 
     def metadata(self) -> MetadataBody:
         """What is served and since when: the body of GET /metadata."""
@@ -234,12 +243,7 @@ class Runtime:
             "model_features": list(served_model.model.feature_names) if served_model else [],
             "classes": list(use_case.label.classes),
             "predictions": dict(self.answered),
-            "log": {
-                "queued": self.log.queued,
-                "spilled": self.log.spilled,
-                "written": self.log.written,
-                "lost": self.log.lost,
-            },
+            "log": cast("LogBody", asdict(self.shipping.count_rows())),
             "trouble": self.slot.trouble,
         }
 
@@ -254,8 +258,9 @@ class Runtime:
                 f" {format_restart_command(self.use_case.name)}",
                 hint=error.hint,
             ) from error
-        rows = draw_requests(self.use_case, 1, seed=version)
-        predict_rows(self.use_case, model, build_columns_from_rows(self.use_case, rows))
+        (row,) = draw_requests(self.use_case, 1, seed=version)
+        inputs = self._inputs.build([tuple([row.get(name) for name in self._logged_names])])
+        predict_pool(model.model, inputs.pool, model.classes, model.weights)
         return model
 
     def _handle_swap(self, served: ServedModel) -> None:
@@ -268,35 +273,3 @@ class Runtime:
     def _reconcile(self) -> None:
         """Compare the ledger with the registry, so that a champion set by hand in MLflow gets its entry."""
         reconcile_ledger(self.settings, self._engine, self.use_case.name, _RECONCILE_SECONDS)
-
-    def _write(self, rows: Sequence[PredictionRow]) -> None:
-        self._table_update.start()
-        up_to_date = self._table_update.done
-        try:
-            self._insert(rows)
-        except sqlalchemy.exc.DataError:
-            if up_to_date:
-                raise
-            # A table that an earlier version made knows a probe by its former name only.
-            self._insert(
-                [replace(row, channel=CANARY) if row.channel == PROBE_CHANNEL else row for row in rows]
-            )
-
-    def _insert(self, rows: Sequence[PredictionRow]) -> None:
-        insert_predictions(self._engine, self.use_case, [row.to_columns() for row in rows])
-
-    def _append_refused(self, row: PredictionRow, error: Exception) -> None:
-        """Append a row that MariaDB refused, and why, to a file for an operator."""
-        home = self._spool_home
-        make_private_folder(home)
-        path = home / f"{self.use_case.name}.refused.jsonl"
-        line = json.dumps({"reason": str(error), "row": row.to_json()})
-        with os.fdopen(open_private_file(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-
-
-def _is_row_at_fault(error: Exception) -> bool:
-    """Whether MariaDB would refuse the row again: a value or a field that the table does not have."""
-    if isinstance(error, StoreError):
-        return not isinstance(error, StoreUnreachable | StoreRefused | SchemaMismatch)
-    return isinstance(error, sqlalchemy.exc.DataError | sqlalchemy.exc.IntegrityError)

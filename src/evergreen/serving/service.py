@@ -14,12 +14,15 @@ from bentoml.exceptions import BentoMLConfigException
 
 from evergreen.errors import EvergreenError, SettingsError
 from evergreen.serving.app import configure_app, create_app
+from evergreen.serving.bentoml_app import put_in_front
 from evergreen.serving.control import close_control_socket
+from evergreen.serving.http.front import Front
 from evergreen.settings import Settings, load_settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 
 app = create_app()
+front = Front()
 
 
 def load_served_use_case() -> tuple[Settings, UseCase]:
@@ -38,6 +41,7 @@ class PredictionService:
 
     def __init__(self) -> None:
         # Here, because BentoML's parent process imports this module and must not load the model's libraries.
+        from evergreen.serving.fast_path import FastPath
         from evergreen.serving.runtime import Runtime
 
         # BentoML sets the root logger to warnings; Evergreen's also logs what succeeds.
@@ -45,6 +49,7 @@ class PredictionService:
         settings, use_case = load_served_use_case()
         self.runtime = Runtime(settings, use_case)
         configure_app(app, self.runtime)
+        front.fast_path = FastPath(self.runtime)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -81,3 +86,4 @@ service = bentoml.service(
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": [".*"]},
 )(PredictionService)
+put_in_front(service, front.wrap_app)

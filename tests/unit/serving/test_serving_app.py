@@ -27,7 +27,7 @@ class StandIn:
         self.channels: list[str] = []
         self.asked: list[Any] = []
 
-    def answer(self, rows: Sequence[Any], channel: str) -> dict[str, Any]:
+    def answer_rows(self, rows: Sequence[Any], channel: str) -> dict[str, Any]:
         if self.error:
             raise self.error
         self.channels.append(channel)

@@ -72,12 +72,17 @@ class FeatureBody(TypedDict):
 
 
 class LogBody(TypedDict):
-    """Rows of the prediction log: in memory, on disk, in MariaDB, and refused by MariaDB."""
+    """Rows of the prediction log since the process started: see `predictions/shipping.py`."""
 
-    queued: int
-    spilled: int
+    accepted: int
+    adopted: int
+    spooled: int
     written: int
-    lost: int
+    refused: int
+    dropped: int
+    spoilt: int
+    spool_bytes: int
+    trouble: str
 
 
 class MetadataBody(TypedDict):

@@ -311,8 +311,12 @@ def _build_metadata_model(use_case: UseCase) -> type[BaseModel]:
         classes=(list[str], Field(description="The label's classes; none for regression.")),
         predictions=(dict[str, int], Field(description="Answers given since this service started.")),
         log=(
-            dict[str, int],
-            Field(description="Rows of the log: queued, spilled, written, lost."),
+            dict[str, int | str],
+            Field(
+                description="Rows of the prediction log since this process started: accepted and adopted are "
+                "the sum of spooled (on disk), written (in MariaDB), refused (by it) and dropped; trouble "
+                "says why MariaDB takes none at present."
+            ),
         ),
         trouble=(str, Field(description="Why the newest champion is not in service, if so.")),
     )

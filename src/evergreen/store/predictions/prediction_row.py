@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -37,6 +37,7 @@ class PredictionRow:
     prediction: str | float
     probability: float | None = None
     probabilities: dict[str, float] | None = None
+    on_demand: dict[str, InputValue] = field(default_factory=dict)
 
     @property
     def predicted_at(self) -> datetime:
