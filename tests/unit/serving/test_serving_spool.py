@@ -25,6 +25,12 @@ def append(spool: Spool, *numbers: int) -> None:
     spool.append([encode_record(record(number)) for number in numbers], len(numbers))
 
 
+def fill(spool: Spool) -> None:
+    """Append the records 1, 2, ... until the spool takes no more."""
+    for number in range(1, 100):
+        append(spool, number)
+
+
 def read_numbers(folder: Path) -> list[object]:
     """The parcels of all finished segments, in their order."""
     return [
@@ -78,19 +84,19 @@ def test_two_spools_have_folders_of_their_own(tmp_path: Path) -> None:
 def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
     spool = Spool(tmp_path, SCHEMA, limit_bytes=1000)
     with pytest.raises(PredictionLogFull, match="greatest size"):
-        for number in range(100):
-            append(spool, number)
+        append(spool, *range(100))
+    with pytest.raises(PredictionLogFull):
+        fill(spool)
     accepted = spool.accepted
     spool.close()
-    assert read_numbers(spool.folder) == list(range(accepted))
+    assert read_numbers(spool.folder) == list(range(1, accepted + 1))
     assert 0 < accepted < 100
 
 
 def test_room_that_the_shipper_made_is_used_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path, SCHEMA, limit_bytes=1000)
     with pytest.raises(PredictionLogFull):
-        for number in range(100):
-            append(spool, number)
+        fill(spool)
     spool.finish_segment()
     for path in list_segments(spool.folder):
         path.unlink()
@@ -116,8 +122,7 @@ def test_a_segment_that_is_being_shipped_is_not_dropped(tmp_path: Path) -> None:
     (path,) = list_segments(spool.folder)
     path.rename(path.with_suffix(".shipping"))
     with pytest.raises(PredictionLogFull):
-        for number in range(2, 100):
-            append(spool, number)
+        fill(spool)
     assert spool.dropped == 0
 
 
