@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from evergreen.serving.predictions.delivery import ShippedCounts, read_counts
+from evergreen.serving.predictions.delivery import read_counts
 from evergreen.serving.predictions.segments import list_segments
 from evergreen.serving.predictions.spool import Spool
 
@@ -53,7 +53,7 @@ class LogCounts:
 class Shipping:
     """Ships what is in a spool with a shipper process, which it starts and starts again when it ends.
 
-    `observe` is called about once a second, in the thread, with `count_rows`. `counts` are the shipper's.
+    `observe` is called about once a second, in the thread, with `count_rows`.
     """
 
     def __init__(self, spool: Spool, observe: Callable[[LogCounts], None] = lambda _: None) -> None:
@@ -66,13 +66,13 @@ class Shipping:
         self._failures = 0
         self._measure_at = 0.0
         self._segment_seconds = _SEGMENT_SECONDS
-        self.counts = ShippedCounts()
         self.bytes = 0
 
     def count_rows(self) -> LogCounts:
         """Where the rows of this process's spool are; `accepted` and `adopted` are the sum of the others."""
-        spool, counts = self._spool, self.counts
-        accepted, dropped = spool.accepted, spool.dropped
+        # The shipper's counts first: what it has written was accepted before.
+        counts = read_counts(self._spool.folder)
+        accepted, dropped = self._spool.accepted, self._spool.dropped
         left = counts.written + counts.refused + dropped
         return LogCounts(
             accepted,
@@ -93,7 +93,8 @@ class Shipping:
     def stop(self, timeout: float) -> bool:
         """Let the shipper deliver the rest: whether it has, within `timeout` seconds."""
         self._stopping.set()
-        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
         self._spool.close()
         process = self._process
         if process is None:
@@ -124,7 +125,6 @@ class Shipping:
     def _measure(self) -> None:
         self._measure_at = time.monotonic() + _MEASURE_SECONDS
         self.bytes = self._spool.measure()
-        self.counts = read_counts(self._spool.folder)
         is_waiting = len(list_segments(self._spool.folder)) >= _WAITING_SEGMENTS
         self._segment_seconds = _LONG_SEGMENT_SECONDS if is_waiting else _SEGMENT_SECONDS
         self._observe(self.count_rows())
