@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from evergreen.errors import InvalidRequest
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
 from evergreen.serving.client import CHANNEL_HEADER
-from evergreen.serving.http.bodies import FeedbackBody, RequestRow
+from evergreen.serving.http.bodies import FeedbackBody
 from evergreen.serving.http.error_bodies import BodyLimit, add_error_handlers, compute_body_limit
 from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
 
@@ -67,26 +67,22 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
     async def predict_batch(body: Any, request: Request) -> Response:
         """Predict many rows with one version of the model and log the predictions."""
         rows = [row.__dict__ for row in body.data]
-        return await _answer_many(rows, request)
+        channel = _read_channel(request)
+        if len(rows) > _INLINE_ROWS:
+            return _build_json_response(await anyio.to_thread.run_sync(runtime.answer_rows, rows, channel))
+        return _build_json_response(runtime.answer_rows(rows, channel))
 
     async def predict_by_key(body: Any, request: Request) -> Response:
         """Predict from the newest stored features of one key or of each key in a list."""
         is_list = isinstance(body.data, list)
         keys = [key.__dict__ for key in (body.data if is_list else [body.data])]
-        rows = await anyio.to_thread.run_sync(runtime.stored_rows, keys)
-        if is_list:
-            return await _answer_many(rows, request)
-        return _build_json_response(runtime.answer_rows(rows, _read_channel(request))["predictions"][0])
+        channel = _read_channel(request)
+        answer = await anyio.to_thread.run_sync(runtime.answer_keys, keys, channel)
+        return _build_json_response(answer if is_list else answer["predictions"][0])
 
     async def explain(body: Any) -> Response:
         """Explain the prediction of one row. Nothing is logged."""
         return _build_json_response(await anyio.to_thread.run_sync(runtime.explain, body.data.__dict__))
-
-    async def _answer_many(rows: Sequence[RequestRow], request: Request) -> Response:
-        channel = _read_channel(request)
-        if len(rows) > _INLINE_ROWS:
-            return _build_json_response(await anyio.to_thread.run_sync(runtime.answer_rows, rows, channel))
-        return _build_json_response(runtime.answer_rows(rows, channel))
 
     _add_post_route(app, "/predict", predict, models.predict, models.prediction, f"Predict one {entity}")
     _add_post_route(

@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from evergreen.serving.http.decoder import RequestDecoder
+from evergreen.serving.http.decoder import KeyDecoder, RequestDecoder
+from evergreen.serving.key_reader import KeyReader
 from evergreen.serving.micro_batch import MicroBatch
 
 if TYPE_CHECKING:
     from evergreen.model.request_inputs import RequestValues
     from evergreen.serving.http.bodies import PredictionBody
     from evergreen.serving.runtime import Runtime
+    from evergreen.store.connection.values import KeyTuple
+    from evergreen.store.online.vectors import OnlineVector
 
-# A row to predict, and the channel that it is logged under.
-_Request = tuple["RequestValues", str]
+
+class _Request(NamedTuple):
+    """A row to predict, the channel that it is logged under, and its vector if it was read by its key."""
+
+    values: RequestValues
+    channel: str
+    vector: OnlineVector | None = None
 
 
 class FastPath:
-    """Answers bodies of `/predict` with bodies of JSON."""
+    """Answers bodies of `/predict` and `/predict_by_key` with bodies of JSON, for one event loop."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._encoder = msgspec.json.Encoder()
         self._batch: MicroBatch[_Request, bytes] = MicroBatch(self._answer_batch)
-        self.decode = RequestDecoder(runtime.use_case).decode
+        self._reader = KeyReader(runtime.read_vectors)
+        self.decode_row = RequestDecoder(runtime.use_case).decode
+        self.decode_key = KeyDecoder(runtime.use_case).decode
 
-    def submit(self, values: RequestValues, channel: str) -> asyncio.Future[bytes]:
-        """The future answer to one row. It raises what `Runtime.answer` raises."""
-        return self._batch.submit((values, channel))
+    async def predict(self, values: RequestValues, channel: str) -> bytes:
+        """The answer to one row. Raises what `Runtime.answer` raises."""
+        return await self._batch.submit(_Request(values, channel))
+
+    async def predict_by_key(self, key: KeyTuple, channel: str) -> bytes:
+        """The answer for one key. Raises KeyNotFound, StoreUnreachable, and what `Runtime.answer` raises."""
+        vector = await self._reader.submit(key)
+        if vector is None:
+            raise self._runtime.build_unknown_keys_error([key])
+        return await self._batch.submit(_Request((*key, *vector.features.values()), channel, vector))
 
     def _answer_batch(self, requests: Sequence[_Request]) -> list[bytes]:
-        channel = requests[0][1]
-        if any(other != channel for _, other in requests):
+        channel = requests[0].channel
+        if any(request.channel != channel for request in requests):
             # A batch is logged under one channel. Probes arrive seldom among other requests.
-            return [self._answer_one(request) for request in requests]
-        return self._encode(self._runtime.answer([values for values, _ in requests], channel))
+            return [self._answer_together([request], request.channel)[0] for request in requests]
+        return self._answer_together(requests, channel)
 
-    def _answer_one(self, request: _Request) -> bytes:
-        values, channel = request
-        return self._encode(self._runtime.answer([values], channel))[0]
+    def _answer_together(self, requests: Sequence[_Request], channel: str) -> list[bytes]:
+        bodies = self._runtime.answer([request.values for request in requests], channel)
+        return [self._encode(body, request.vector) for body, request in zip(bodies, requests, strict=True)]
 
-    def _encode(self, bodies: Sequence[PredictionBody]) -> list[bytes]:
-        return [self._encoder.encode(body) for body in bodies]
+    def _encode(self, body: PredictionBody, vector: OnlineVector | None) -> bytes:
+        if vector is not None:
+            body["stale_views"] = list(vector.stale_views)
+            body["missing_views"] = list(vector.missing_views)
+        return self._encoder.encode(body)

@@ -55,7 +55,7 @@ from evergreen.serving.standing import format_restart_command
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.values import KeyTuple
-from evergreen.store.online.vectors import read_online_features
+from evergreen.store.online.vectors import OnlineVector, find_missing_keys, read_online_vectors
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 from evergreen.validation.domain_words import list_domain_warnings
@@ -177,26 +177,36 @@ class Runtime:
         row = dict(zip(self._logged_names, values, strict=True))
         return cast("list[FieldReason]", list_domain_warnings(self._warning_features, row))
 
-    def stored_rows(self, keys: Sequence[RequestRow]) -> list[RequestRow]:
-        """The newest stored features of each key, as request rows. Raises KeyNotFound naming the unknown."""
-        names = self._key_names
+    def read_vectors(self, keys: Sequence[KeyTuple]) -> dict[KeyTuple, OnlineVector]:
+        """The newest stored features of those keys that the online store has. Raises StoreUnreachable."""
+        return read_online_vectors(self._engine, self.use_case, keys)
+
+    def answer_keys(self, keys: Sequence[RequestRow], channel: str) -> PredictionBatchBody:
+        """Predict from the newest stored features of each key, and log the vectors with the predictions.
+
+        Raises KeyNotFound naming the unknown keys, StoreUnreachable, and what `answer` raises.
+        """
         # The request's types admit no other key than text or a whole number.
-        key_tuples = [cast("KeyTuple", tuple(key[name] for name in names)) for key in keys]
-        features_by_key = read_online_features(self._engine, self.use_case, key_tuples)
-        unknown = [key for key in key_tuples if key not in features_by_key]
-        if unknown:
-            listing = ", ".join(
-                " ".join(f"{n}={v!r}" for n, v in zip(names, key, strict=True)) for key in unknown[:5]
-            )
-            raise KeyNotFound(
-                f"the online store has no {self.use_case.entity.name} {listing}"
-                f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}",
-                hint="run the ingest for its rows, or send the features themselves to /predict",
-            )
-        return [
-            cast("RequestRow", {**features_by_key[key], **dict(zip(names, key, strict=True))})
-            for key in key_tuples
-        ]
+        key_tuples = [cast("KeyTuple", tuple([key[name] for name in self._key_names])) for key in keys]
+        vectors = self.read_vectors(key_tuples)
+        if unknown := find_missing_keys(key_tuples, vectors):
+            raise self.build_unknown_keys_error(unknown)
+        bodies = self.answer([(*key, *vectors[key].features.values()) for key in key_tuples], channel)
+        for key, body in zip(key_tuples, bodies, strict=True):
+            body["stale_views"] = list(vectors[key].stale_views)
+            body["missing_views"] = list(vectors[key].missing_views)
+        return {"model_version": bodies[0]["model_version"], "predictions": bodies}
+
+    def build_unknown_keys_error(self, unknown: Sequence[KeyTuple]) -> KeyNotFound:
+        """The error for keys that no view has."""
+        listing = ", ".join(
+            " ".join(f"{n}={v!r}" for n, v in zip(self._key_names, key, strict=True)) for key in unknown[:5]
+        )
+        return KeyNotFound(
+            f"the online store has no {self.use_case.entity.name} {listing}"
+            f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}",
+            hint="run the ingest for its rows, or send the features themselves to /predict",
+        )
 
     def explain(self, row: RequestRow) -> ExplanationBody:
         """Each feature's contribution to the prediction of one row. Not a prediction: it is not logged."""

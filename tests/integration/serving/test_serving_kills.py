@@ -29,7 +29,9 @@ def kill_all(service: Service) -> None:
 
 
 def send_until(stop: threading.Event, service: Service, world: World, seed: int, answered: list[str]) -> None:
-    """Send single predictions and small batches until the service has gone; note each id that was answered."""
+    """Send single predictions and small batches until the service has gone; note each id that was
+    answered.
+    """
     rows = world.rows(50, seed)
     with service.client(timeout=10) as client:
         number = 0
@@ -72,7 +74,8 @@ def test_every_answered_prediction_is_logged_once(made: World, tmp_path: Path) -
     with running(made, tmp_path / "last") as service:
         eventually(lambda: set(answered) <= set(read_ids(made)), 60)
         eventually(service.drained)
-        assert set(read_ids(made)[each] for each in answered) == {1}
+        ids = read_ids(made)
+        assert {ids[each] for each in answered} == {1}
         # Its shipper took over what the killed ones had left, and nothing else is on disk.
         folders = list((made.settings.home / "predictions").glob("parcel-*/"))
         assert len(folders) == 1

@@ -35,10 +35,10 @@ class StandIn:
         answer = {"prediction_id": "x", "model_version": 3, "prediction": "no"}
         return {"model_version": 3, "predictions": [answer for _ in rows]}
 
-    def stored_rows(self, keys: Sequence[Any]) -> list[dict[str, Any]]:
+    def answer_keys(self, keys: Sequence[Any], channel: str) -> dict[str, Any]:
         if self.error:
             raise self.error
-        return [row(**key) for key in keys]
+        return self.answer_rows([row(**key) for key in keys], channel)
 
     def feedback(self, prediction_id: str, actual: str, at: datetime) -> None:
         if self.error:

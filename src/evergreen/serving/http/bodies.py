@@ -29,7 +29,8 @@ class FieldReason(TypedDict):
 class PredictionBody(TypedDict):
     """The answer to one row. It also holds the entity's keys under their declared names.
 
-    The probabilities are absent for numbers, `warnings` where every domain is a rule.
+    The probabilities are absent for numbers, `warnings` where every domain is a rule. Answers by key have
+    `stale_views` and `missing_views`: the feature views of which the key has no fresh row.
     """
 
     prediction_id: str
@@ -38,6 +39,8 @@ class PredictionBody(TypedDict):
     probability: NotRequired[float]
     probabilities: NotRequired[dict[str, float]]
     warnings: NotRequired[list[FieldReason]]
+    stale_views: NotRequired[list[str]]
+    missing_views: NotRequired[list[str]]
 
 
 class PredictionBatchBody(TypedDict):

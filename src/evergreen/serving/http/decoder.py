@@ -1,4 +1,4 @@
-"""Decodes and checks the body of `/predict` in one pass, for bodies that are right.
+"""Decodes and checks the bodies of `/predict` and `/predict_by_key` in one pass, for bodies that are right.
 
 msgspec does it in a fraction of pydantic's time. It refuses some bodies that the contract allows, such as
 30.0 for a whole number; so a refusal only means that the body must be checked with the models of `schema.py`,
@@ -42,11 +42,29 @@ class RequestDecoder:
 
     def decode(self, body: bytes) -> RequestValues | None:
         """The values of the row; None where the models must check the body."""
-        try:
-            values: RequestValues = msgspec.structs.astuple(self._decoder.decode(body).data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return None
+        values: RequestValues | None = _decode_data(self._decoder, body)
         return values
+
+
+class KeyDecoder:
+    """Decodes `{"data": {...}}` bodies of one key."""
+
+    def __init__(self, use_case: UseCase) -> None:
+        row = _define_row({key.name: _FieldType(_build_key_type(key), False) for key in use_case.entity.keys})
+        body = msgspec.defstruct("Body", [("data", row)], forbid_unknown_fields=True)
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
+
+    def decode(self, body: bytes) -> tuple[str | int, ...] | None:
+        """The key; None where the models must check the body."""
+        key: tuple[str | int, ...] | None = _decode_data(self._decoder, body)
+        return key
+
+
+def _decode_data(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return msgspec.structs.astuple(decoder.decode(body).data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _define_row(fields: Mapping[str, _FieldType]) -> type[msgspec.Struct]:

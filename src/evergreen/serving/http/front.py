@@ -1,4 +1,5 @@
-"""The ASGI app in front of BentoML's: it answers `POST /predict`, and passes everything else on.
+"""The ASGI app in front of BentoML's: it answers `/predict` and `/predict_by_key`, and passes everything
+else on.
 
 BentoML's middlewares and FastAPI cost a request several times what its prediction costs, so requests for one
 prediction do not pass them. A body that this app does not understand goes on to the FastAPI app, whose models
@@ -7,8 +8,8 @@ decide whether it is right, and word what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
 from evergreen.serving.client import CHANNEL_HEADER
@@ -23,9 +24,11 @@ _CHANNEL_HEADER = CHANNEL_HEADER.lower().encode()
 _CHANNELS = {ONLINE.encode(): ONLINE, **{name.encode(): PROBE_CHANNEL for name in PROBE_CHANNELS}}
 _JSON = b"application/json"
 
+_Values = TypeVar("_Values")
+
 
 class Front:
-    """Answers `POST /predict` from the fast path, once there is one, and passes other requests to an app."""
+    """Answers single predictions from the fast path, once there is one; passes other requests to an app."""
 
     def __init__(self) -> None:
         self._app: ASGIApp | None = None
@@ -38,28 +41,40 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on one request, as ASGI 3 defines."""
-        if scope.get("path") == "/predict" and scope.get("method") == "POST" and self.fast_path is not None:
-            channel = _read_channel(scope)
-            if channel is not None:
-                await self._predict(self.fast_path, channel, scope, receive, send)
+        fast_path = self.fast_path
+        if fast_path is not None and scope.get("method") == "POST":
+            path = scope["path"]
+            if path == "/predict":
+                await self._answer(fast_path.decode_row, fast_path.predict, scope, receive, send)
+                return
+            if path == "/predict_by_key":
+                await self._answer(fast_path.decode_key, fast_path.predict_by_key, scope, receive, send)
                 return
         assert self._app is not None, "wrap_app comes first"
         await self._app(scope, receive, send)
 
-    async def _predict(
-        self, fast_path: FastPath, channel: str, scope: Scope, receive: Receive, send: Send
+    async def _answer(
+        self,
+        decode: Callable[[bytes], _Values | None],
+        predict: Callable[[_Values, str], Coroutine[Any, Any, bytes]],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
-        message = await receive()
-        if message.get("more_body") or message["type"] != "http.request":
-            # A body in several parts is long, or slow: the app limits both.
-            await self._pass_on(message, scope, receive, send)
+        assert self._app is not None, "wrap_app comes first"
+        channel = _read_channel(scope)
+        if channel is None:
+            await self._app(scope, receive, send)
             return
-        values = fast_path.decode(message["body"])
+        message = await receive()
+        # A body in several parts is long, or slow: the app limits both.
+        is_whole = message["type"] == "http.request" and not message.get("more_body")
+        values = decode(message["body"]) if is_whole else None
         if values is None:
-            await self._pass_on(message, scope, receive, send)
+            await self._app(scope, _repeat_message(message, receive), send)
             return
         try:
-            body = await fast_path.submit(values, channel)
+            body = await predict(values, channel)
         except Exception as error:  # noqa: BLE001  every error has an answer
             await build_fault_response(scope["path"], error)(scope, receive, send)
             return
@@ -72,15 +87,15 @@ class Front:
         )
         await send({"type": "http.response.body", "body": body})
 
-    async def _pass_on(self, first: Message, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on of which a message has been received."""
-        messages: list[Message] = [first]
 
-        async def _receive_again() -> MutableMapping[str, Any]:
-            return messages.pop() if messages else await receive()
+def _repeat_message(first: Message, receive: Receive) -> Receive:
+    """A `receive` that begins with a message that was received already."""
+    messages: list[Message] = [first]
 
-        assert self._app is not None, "wrap_app comes first"
-        await self._app(scope, _receive_again, send)
+    async def _receive_again() -> MutableMapping[str, Any]:
+        return messages.pop() if messages else await receive()
+
+    return _receive_again
 
 
 def _read_channel(scope: Scope) -> str | None:
