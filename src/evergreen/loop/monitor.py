@@ -28,6 +28,7 @@ from evergreen.store.records.decision import (
     save_decision,
 )
 from evergreen.store.records.drift import DriftReport, Quality, add_quality, find_report, save_report
+from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecases import load_use_case
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class QualityResult(TypedDict, total=False):
     prediction_psi: float | None
     answers: dict[str, float]
     reason: str
+    orphans: int | None
 
 
 class DecisionResult(TypedDict):
@@ -108,7 +110,9 @@ def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> Quali
     report = _find_or_measure_report(settings, database, use_case, as_of)
     quality = report.quality
     if quality is None:
-        quality = measure_prediction_quality(database, load_use_case(use_case, settings), report)
+        declared = load_use_case(use_case, settings)
+        update_prediction_tables(database, declared)
+        quality = measure_prediction_quality(database, declared, report)
         add_quality(database, report, quality)
     logger.info("%s", quality.reason)
     return _build_quality_result(report, quality)
@@ -164,8 +168,10 @@ def _find_or_measure_report(
     report = find_report(database, use_case, as_of)
     if report is None:
         refuse_future(as_of)
-        champion = require_champion(settings, use_case)
-        report = build_drift_report(database, load_use_case(use_case, settings), champion, as_of)
+        champion, declared = require_champion(settings, use_case), load_use_case(use_case, settings)
+        # Neither an ingest nor a service of this version need have been there yet.
+        update_prediction_tables(database, declared)
+        report = build_drift_report(database, declared, champion, as_of)
         report = save_report(database, report)
     return report
 
@@ -181,4 +187,5 @@ def _build_quality_result(report: DriftReport, quality: Quality) -> QualityResul
     result["prediction_psi"] = quality.prediction_psi
     result["answers"] = dict(quality.answers)
     result["reason"] = quality.reason
+    result["orphans"] = quality.orphans
     return result

@@ -31,7 +31,12 @@ from evergreen.errors import (
     StoreUnreachable,
 )
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.model.log_rows import build_prediction_rows, list_logged_names, list_request_inputs
+from evergreen.model.log_rows import (
+    build_prediction_rows,
+    list_logged_names,
+    list_on_demand_values,
+    list_request_inputs,
+)
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import explain_prediction, predict_rows
 from evergreen.private import make_private_folder, open_private_file
@@ -59,17 +64,16 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.values import KeyTuple
 from evergreen.store.online.vectors import read_online_features
-from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
+from evergreen.store.predictions.insert import insert_predictions
+from evergreen.store.predictions.outcomes import Outcome, insert_outcomes
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.tables.migrate_generated import migrate_generated_tables
+from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 from evergreen.validation.domain_words import list_domain_warnings
 
 logger = logging.getLogger(__name__)
 
-# How long a feedback waits for its prediction to reach the log.
-FLUSH_SECONDS = 5.0
 # How long the ledger's comparison waits for a promotion in progress, before it is tried again.
 _RECONCILE_SECONDS = 60.0
 
@@ -102,7 +106,7 @@ class Runtime:
         self._key_names = use_case.entity.key_names
         self._logged_names = list_logged_names(use_case)
         self._warning_features = tuple(feature for feature in use_case.stored_features if not feature.strict)
-        self._table_update = TableUpdate(lambda: migrate_generated_tables(self._engine, use_case))
+        self._table_update = TableUpdate(lambda: update_prediction_tables(self._engine, use_case))
 
     def start(self) -> None:
         """Start the threads that write the log and follow the champion."""
@@ -138,7 +142,8 @@ class Runtime:
         answers = outcome.list_answers()
         inputs = list_request_inputs(self._logged_names, rows)
         ids = [str(uuid7()) for _ in rows]
-        self.log.put(build_prediction_rows(channel, version, ids, inputs, answers))
+        on_demand = list_on_demand_values(self.use_case, outcome.on_demand, len(rows))
+        self.log.put(build_prediction_rows(channel, version, ids, inputs, answers, on_demand))
         self.answered[channel] += len(rows)
         self.metrics.count_answers(version, channel, len(rows))
         self.metrics.update_log(self.log)
@@ -194,21 +199,13 @@ class Runtime:
         }
 
     def feedback(self, prediction_id: str, actual: str | float, at: datetime) -> None:
-        """Record what really happened, also for a prediction that is still on its way into the log.
+        """Record what really happened; a later feedback replaces it. The prediction may come into the log
+        later.
 
-        Raises KeyNotFound for an unknown id, StoreUnreachable while rows on their way may have that id.
+        Raises StoreError for an id that no service gives, StoreUnreachable.
         """
-        try:
-            record_actual(self._engine, self.use_case, prediction_id, actual, at)
-            return
-        except KeyNotFound:
-            arrived = self.log.flush(FLUSH_SECONDS)
-        if not arrived:
-            raise StoreUnreachable(
-                "the prediction log is still on its way into MariaDB",
-                hint="send the feedback again in a minute",
-            )
-        record_actual(self._engine, self.use_case, prediction_id, actual, at)
+        outcome = Outcome(str(uuid7()), prediction_id, actual, at)
+        insert_outcomes(self._engine, self.use_case, [outcome])
 
     def metadata(self) -> MetadataBody:
         """What is served and since when: the body of GET /metadata."""
@@ -283,7 +280,7 @@ class Runtime:
             )
 
     def _insert(self, rows: Sequence[PredictionRow]) -> None:
-        insert_predictions(self._engine, self.use_case, [row.to_columns() for row in rows])
+        insert_predictions(self._engine, self.use_case, rows)
 
     def _append_refused(self, row: PredictionRow, error: Exception) -> None:
         """Append a row that MariaDB refused, and why, to a file for an operator."""

@@ -179,6 +179,11 @@ class UseCase:
         """The table of the prediction log."""
         return f"{self.name}__prediction"
 
+    @property
+    def outcome_table(self) -> str:
+        """The table of what really happened after predictions."""
+        return f"{self.name}__outcome"
+
     def dag_id(self, verb: str) -> str:
         """The id of the use case's DAG for a verb such as "train"."""
         return f"{self.name}__{verb}"

@@ -14,9 +14,11 @@ from evergreen.errors import NoChampion, StoreError
 from evergreen.loop import monitor, train
 from evergreen.registry import champion_history
 from evergreen.store.connection.database import get_engine
-from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
+from evergreen.store.predictions.insert import insert_predictions
+from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.records.decision import describe_latest_decision
 from evergreen.store.records.drift import describe_latest_drift
+from support.outcomes import record_outcome
 
 TRAINED_AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -30,7 +32,7 @@ def served(toy_store, toy_use_case, toy_frames):
     def log(count, at, shift=0.0, version=1, channel="online"):
         facts = toy_frames(count, seed=next(seeds), shift=shift)["facts"].drop(columns="event_time")
         ids = [str(_id_at(at)) for _ in range(count)]
-        rows = [
+        documents = [
             {name: None if value != value else value for name, value in row.items()}
             | {
                 "prediction_id": prediction_id,
@@ -43,6 +45,7 @@ def served(toy_store, toy_use_case, toy_frames):
             }
             for row, prediction_id in zip(facts.to_dict("records"), ids, strict=True)
         ]
+        rows = [PredictionRow.from_json(document) for document in documents]
         assert insert_predictions(get_engine(toy_store), toy_use_case, rows) == count
         return ids
 
@@ -145,7 +148,7 @@ def test_known_labels_tell_the_quality(toy_store, toy_use_case, served, start):
     ids = served(150, start + minutes(1))
     for number, prediction_id in enumerate(ids[:40]):
         actual = "no" if number < 30 else "yes"
-        record_actual(get_engine(toy_store), toy_use_case, prediction_id, actual, start + minutes(2))
+        record_outcome(get_engine(toy_store), toy_use_case, prediction_id, actual, start + minutes(2))
     outcome = monitor.measure_quality(toy_store, "toy", start + minutes(3))
     assert (outcome["predictions"], outcome["labelled"]) == (150, 40)
     assert outcome["accuracy"] == pytest.approx(0.75)

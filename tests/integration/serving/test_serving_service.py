@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from evergreen.errors import KeyNotFound, NoChampion
+from evergreen.errors import KeyNotFound, NoChampion, ServingError
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import explain_prediction, predict_rows
 from evergreen.registry.models import load_model
@@ -112,14 +112,20 @@ def test_by_key_uses_the_online_store(made: World, service: Service) -> None:
     assert "parcel_id=-5" in partly.json()["error"]["message"]
 
 
-def test_feedback_works_at_once_and_for_unknown_ids_not_at_all(made: World, service: Service) -> None:
+def test_feedback_is_taken_before_its_prediction_is_logged_and_for_ids_that_are_none_not_at_all(
+    made: World, service: Service
+) -> None:
     began = datetime.now(UTC)
     with service.client() as client:
         answer = client.predict(row(parcel_id=4711))
         assert client.feedback(answer["prediction_id"], "yes")["recorded"] is True
         assert client.feedback(answer["prediction_id"], "no")["recorded"] is True
-        with pytest.raises(KeyNotFound):
-            client.feedback("0190e1d2-0000-7000-8000-000000000000", "yes")
+        # Nobody was given it: an orphan, which the monitor counts.
+        assert client.feedback("0190e1d2-0000-7000-8000-000000000000", "yes")["recorded"] is True
+        for beyond in ("ffffffff-ffff-7000-8000-000000000000", "7b2e1f6a-8a5c-4c1e-9e55-0a4c1d6f7e21"):
+            with pytest.raises(ServingError, match="not a prediction id"):
+                client.feedback(beyond, "yes")
+    eventually(service.drained)
     frame = read_predictions(get_engine(made.settings), made.use_case, began, datetime.now(UTC))
     stored = frame.set_index("prediction_id").loc[answer["prediction_id"]]
     assert stored["actual"] == "no"

@@ -61,7 +61,8 @@ class Quality:
     `predictions` is their number in the report's window, `labelled` the number of those, of any time, whose
     outcome was learned lately. `metrics` are `accuracy`, or `mae` and `rmse`, over the labelled ones; None
     where there are none. `prediction_psi` compares the answers with those on the hold-out, None for too few;
-    `answers` are the shares of the classes, or {"mean": value}.
+    `answers` are the shares of the classes, or {"mean": value}. `orphans` is the number of ids for which an
+    outcome came and that no logged prediction has; None in reports that did not count them.
     """
 
     predictions: int
@@ -70,6 +71,7 @@ class Quality:
     prediction_psi: float | None
     answers: Mapping[str, float]
     reason: str
+    orphans: int | None = None
 
     def to_json(self) -> Mapping[str, int | float | str | Mapping[str, float] | None]:
         """The document as it is stored: the metrics lie beside the other fields."""
@@ -80,6 +82,7 @@ class Quality:
             "prediction_psi": self.prediction_psi,
             "answers": dict(self.answers),
             "reason": self.reason,
+            **({} if self.orphans is None else {"orphans": self.orphans}),
         }
 
     @staticmethod
@@ -92,6 +95,7 @@ class Quality:
             prediction_psi=document.get("prediction_psi"),
             answers=dict(document.get("answers", {})),
             reason=document["reason"],
+            orphans=document.get("orphans"),
         )
 
 
