@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from sqlalchemy import Engine
 
@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 
 class DriftResult(TypedDict):
     """What `measure_drift` returns: the report's id, the number of predictions in its window, whether they
-    drifted (None: no verdict) with the reason, and the five largest PSI by feature."""
+    drifted (None: no verdict) with the reason, the five largest PSI by feature, and what rows were refused
+    for meanwhile: the fields of `RefusedShare`."""
 
     drift_report: str
     model_version: int
@@ -44,6 +45,7 @@ class DriftResult(TypedDict):
     drifted: bool | None
     reason: str
     largest_psi: dict[str, float]
+    refused: list[dict[str, Any]]
 
 
 class QualityResult(TypedDict, total=False):
@@ -96,6 +98,7 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftRe
         drifted=report.drifted,
         reason=report.reason,
         largest_psi=dict(report.largest_psi),
+        refused=[dict(share.to_json()) for share in report.refused],
     )
 
 
