@@ -189,8 +189,9 @@ def _add_post_route(
         422: {"model": ErrorAnswer, "description": "The body breaks the contract; the fields say where."},
         409: {"model": ErrorAnswer, "description": "No champion yet."},
     }
+    if path == "/predict_by_key":
+        refusals[404] = {"model": ErrorAnswer, "description": "Nothing is known under that key."}
     if path in ("/predict_by_key", "/feedback"):
-        refusals[404] = {"model": ErrorAnswer, "description": "Nothing is known under that key or id."}
         refusals[503] = {"model": ErrorAnswer, "description": "The store does not answer."}
     app.add_api_route(
         path,

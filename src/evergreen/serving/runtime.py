@@ -20,7 +20,7 @@ from uuid_utils import uuid7
 
 from evergreen.errors import KeyNotFound, SignatureMismatch
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.model.log_rows import list_logged_names
+from evergreen.model.log_rows import list_logged_names, list_on_demand_columns
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import explain_prediction, predict_pool
 from evergreen.model.predictions import Predictions
@@ -56,6 +56,7 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.values import KeyTuple
 from evergreen.store.online.vectors import OnlineVector, find_missing_keys, read_online_vectors
+from evergreen.store.predictions.prediction_id import parse_prediction_id
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 from evergreen.validation.domain_words import list_domain_warnings
@@ -164,7 +165,7 @@ class Runtime:
             version,
             ids,
             rows,
-            [values.tolist() for values in inputs.on_demand.values()],
+            list(list_on_demand_columns(self.use_case, inputs.on_demand).values()),
             outcome.predictions.tolist(),
             [] if outcome.probabilities is None else outcome.probabilities.tolist(),
         )
@@ -223,9 +224,10 @@ class Runtime:
     def feedback(self, prediction_id: str, actual: str | float, at: datetime) -> None:
         """Log what really happened, at the moment `at` (aware UTC); it is durable when it returns.
 
-        The prediction need not be in MariaDB yet, and another replica may have made it. Raises
-        PredictionLogFull.
+        The prediction need not be in MariaDB yet, and another replica may have made it. Raises StoreError
+        for an id that no service gives, PredictionLogFull.
         """
+        prediction_id, _ = parse_prediction_id(prediction_id)
         record = OutcomeRecord(at, [str(uuid7())], [prediction_id], [actual])
         self.spool.append([encode_record(record)], 1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from evergreen.errors import KeyNotFound, NoChampion
+from evergreen.errors import KeyNotFound, NoChampion, ServingError
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import explain_prediction, predict_rows
 from evergreen.registry.models import load_model
@@ -118,8 +118,11 @@ def test_the_last_feedback_counts_also_for_a_prediction_on_its_way(made: World, 
         answer = client.predict(row(parcel_id=4711))
         assert client.feedback(answer["prediction_id"], "yes")["recorded"] is True
         assert client.feedback(answer["prediction_id"], "no")["recorded"] is True
-        # Another replica may have made it, or nobody: the monitor counts those.
+        # Nobody was given it: an orphan, which the monitor counts.
         assert client.feedback("0190e1d2-0000-7000-8000-000000000000", "yes")["recorded"] is True
+        for beyond in ("ffffffff-ffff-7000-8000-000000000000", "7b2e1f6a-8a5c-4c1e-9e55-0a4c1d6f7e21"):
+            with pytest.raises(ServingError, match="not a prediction id"):
+                client.feedback(beyond, "yes")
     eventually(service.drained)
     frame = read_predictions(get_engine(made.settings), made.use_case, began, datetime.now(UTC))
     stored = frame.set_index("prediction_id").loc[answer["prediction_id"]]

@@ -13,13 +13,15 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from evergreen.errors import KeyNotFound, StoreError
+from evergreen.errors import StoreError
 from evergreen.ingest.loading import load
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_latest_rows, read_online_features
 from evergreen.store.predictions import prediction_log
-from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions, read_predictions
+from evergreen.store.predictions.insert import insert_predictions
+from evergreen.store.predictions.prediction_log import count_predictions, read_predictions
+from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.records.summary import summarize_store
 from evergreen.store.tables.create import create_tables
@@ -39,8 +41,8 @@ def prediction_id(at: datetime, number: int = 0) -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-def row(at: datetime, number: int = 0, **changes: Any) -> dict[str, Any]:
-    return {
+def row(at: datetime, number: int = 0, **changes: Any) -> PredictionRow:
+    fields = {
         "prediction_id": prediction_id(at, number),
         "model_version": 1,
         "channel": "online",
@@ -55,6 +57,7 @@ def row(at: datetime, number: int = 0, **changes: Any) -> dict[str, Any]:
         "probabilities": {"no": 0.25, "yes": 0.75},
         **changes,
     }
+    return PredictionRow.from_json(fields)
 
 
 def test_what_is_logged_is_read(database: sa.Engine, toy_use_case: UseCase) -> None:
@@ -73,7 +76,7 @@ def test_what_is_logged_is_read(database: sa.Engine, toy_use_case: UseCase) -> N
 def test_logging_again_changes_nothing(database: sa.Engine, toy_use_case: UseCase) -> None:
     rows = [row(NOON, n) for n in range(5)]
     assert insert_predictions(database, toy_use_case, rows[:3]) == 3
-    changed = [{**r, "prediction": "no"} for r in rows]
+    changed = [replace(r, prediction="no") for r in rows]
     assert insert_predictions(database, toy_use_case, [*changed, *changed]) == 2
     assert insert_predictions(database, toy_use_case, []) == 0
     found = read_predictions(database, toy_use_case, NOON - DAY, NOON)
@@ -86,7 +89,7 @@ def test_one_bad_row_keeps_all_out(database: sa.Engine, toy_use_case: UseCase) -
     with pytest.raises(StoreError, match="no column colour"):
         insert_predictions(database, toy_use_case, [row(NOON, colour="red")])
     with pytest.raises(StoreError, match="not a prediction id"):
-        insert_predictions(database, toy_use_case, [{**row(NOON), "prediction_id": "1"}])
+        insert_predictions(database, toy_use_case, [replace(row(NOON), prediction_id="1")])
     assert count_predictions(database, toy_use_case).total == 0
 
 
@@ -132,24 +135,6 @@ def test_recent_rows_are_requests_again(database: sa.Engine, toy_use_case: UseCa
     assert found == [{"age": 31, **features}, {"client_id": 0, "age": 30, **features}]
     assert isinstance(found[0]["age"], int)
     assert len(prediction_log.read_recent_inputs(database, toy_use_case, until=NOON + 9 * DAY, limit=2)) == 2
-
-
-def test_what_really_happened_is_noted(database: sa.Engine, toy_use_case: UseCase) -> None:
-    insert_predictions(database, toy_use_case, [row(NOON), row(NOON, 1)])
-    for actual in ("yes", "no", "no"):
-        prediction_log.record_actual(database, toy_use_case, prediction_id(NOON).upper(), actual, NOON + DAY)
-    frame = read_predictions(database, toy_use_case, NOON - DAY, NOON)
-    assert frame["actual"].tolist() == ["no", None]
-    assert frame["actual_at"][0] == pd.Timestamp(NOON + DAY)
-    assert pd.isna(frame["actual_at"][1])
-
-
-@pytest.mark.parametrize(
-    "unknown", ["", "nonsense", prediction_id(NOON, 99), "7b2e1f6a-8a5c-4c1e-9e55-0a4c1d6f7e21"]
-)
-def test_an_unknown_prediction_is_told(database: sa.Engine, toy_use_case: UseCase, unknown: str) -> None:
-    with pytest.raises(KeyNotFound):
-        prediction_log.record_actual(database, toy_use_case, unknown, "yes", NOON)
 
 
 def partitions(database: sa.Engine) -> dict[str, int]:

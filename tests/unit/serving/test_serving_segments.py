@@ -103,7 +103,7 @@ def test_records_become_rows() -> None:
         3,
         ["a", "b"],
         [[1, None], [2, "x"]],
-        [[0.5, float("nan")]],
+        [[0.5, None]],
         ["no", "yes"],
         [[0.9, 0.1], [0.3, 0.7]],
     )

@@ -120,11 +120,7 @@ def list_prediction_rows(schema: SegmentSchema, record: PredictionRecord) -> Ite
             prediction,
             shares[str(prediction)] if shares else None,
             shares,
-            # A missing number is NaN for a model, and None in a row.
-            {
-                name: None if value != value else value
-                for name, value in zip(schema.on_demand, columns[number], strict=True)
-            },
+            dict(zip(schema.on_demand, columns[number], strict=True)),
         )
 
 

@@ -33,10 +33,10 @@ from evergreen.serving.predictions.table_update import TableUpdate
 from evergreen.settings import Settings, load_settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.channels import CANARY, PROBE
-from evergreen.store.predictions.insert import insert_predictions
+from evergreen.store.predictions.load import load_predictions
 from evergreen.store.predictions.outcomes import insert_outcomes
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.tables.migrate_generated import migrate_generated_tables
+from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 
@@ -54,20 +54,20 @@ class PredictionInserter:
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
         self._engine = get_engine(settings)
         self._use_case = use_case
-        self._table_update = TableUpdate(lambda: migrate_generated_tables(self._engine, use_case))
+        self.table_update = TableUpdate(lambda: update_prediction_tables(self._engine, use_case))
 
     def insert(self, rows: Sequence[PredictionRow]) -> None:
         """Insert rows, all or none. Raises what the database raises."""
-        self._table_update.start()
-        up_to_date = self._table_update.done
+        self.table_update.start()
+        up_to_date = self.table_update.done
         try:
-            insert_predictions(self._engine, self._use_case, rows)
+            load_predictions(self._engine, self._use_case, rows)
         except sqlalchemy.exc.DataError:
             if up_to_date:
                 raise
             # A table that an earlier version made knows a probe by its former name only.
             former = [replace(row, channel=CANARY) if row.channel == PROBE else row for row in rows]
-            insert_predictions(self._engine, self._use_case, former)
+            load_predictions(self._engine, self._use_case, former)
 
 
 class Shipper:

@@ -132,6 +132,18 @@ DRIFT_REPORT = _table(
     sa.Column("report", _document()),
 )
 
+REFUSED_COUNT = _table(
+    "refused_count",
+    sa.Column("id", _ascii(36), primary_key=True),
+    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
+    sa.Column("field", mysql.VARCHAR(100), nullable=False),
+    sa.Column("kind", mysql.VARCHAR(100), nullable=False),
+    sa.Column("row_count", mysql.BIGINT(), nullable=False),
+    sa.Column("window_start", _moment(), nullable=False),
+    sa.Column("window_end", _moment(), nullable=False),
+    sa.Column("service", mysql.VARCHAR(191), nullable=False),
+)
+
 RETRAIN_DECISION = _table(
     "retrain_decision",
     sa.Column("id", _ascii(36), primary_key=True),
