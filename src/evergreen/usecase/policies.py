@@ -41,7 +41,7 @@ class RetrainPolicy:
 @dataclass(frozen=True)
 class Serving:
     """The service's preferred port, the greatest number of rows in a request, and how long the rows of the
-    prediction log are kept."""
+    prediction log and their outcomes are kept."""
 
     port: int = 3000
     max_batch: int = 10_000
