@@ -13,7 +13,7 @@ EvergreenError
 │   ├── StoreUnreachable     MariaDB does not answer
 │   ├── StoreRefused         MariaDB refuses at present: locked, full, read-only, not allowed
 │   ├── SchemaMismatch       the tables differ from the declaration
-│   ├── KeyNotFound          no online vector or prediction under that key
+│   ├── KeyNotFound          no online vector under that key
 │   ├── HistoryExpired       the rows of that moment are no longer kept
 │   └── EmptyTrainingSet     no labelled rows as of that moment
 ├── TrainingError            a training run cannot finish
@@ -147,7 +147,7 @@ class SchemaMismatch(StoreError):
 
 
 class KeyNotFound(StoreError):
-    """No online vector, or no logged prediction, under that key."""
+    """No online vector under that key."""
 
     http_status = 404
 

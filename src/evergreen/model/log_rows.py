@@ -85,14 +85,15 @@ def list_on_demand_columns(use_case: UseCase, columns: Columns) -> dict[str, lis
     """
     values: dict[str, list[InputValue]] = {}
     for feature in use_case.on_demand_order:
-        cells = _list_values(columns[feature.name], "float" if feature.numeric else feature.dtype)
-        values[feature.name] = (
-            cells if feature.numeric else [_cut_text(cell, feature.dtype) for cell in cells]
-        )
+        name, cells = feature.name, columns[feature.name].tolist()
+        if feature.numeric:
+            values[name] = [cell if cell == cell else None for cell in cells]  # NaN equals nothing
+        else:
+            values[name] = [_cut_text(cell, feature.dtype) for cell in cells]
     return values
 
 
-def _cut_text(cell: InputValue, dtype: str) -> str | None:
+def _cut_text(cell: object, dtype: str) -> str | None:
     if cell is None:
         return None
     if dtype == "category":

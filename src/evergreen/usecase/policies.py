@@ -42,7 +42,7 @@ class RetrainPolicy:
 @dataclass(frozen=True)
 class Serving:
     """The service's preferred port, the greatest number of rows in a request, and how long the rows of the
-    prediction log are kept.
+    prediction log and their outcomes are kept.
 
     Predictions are written to a spool on the service's disk before they are answered. With the durability
     "process" they survive the end of every process, with "power" also that of the machine. `spool_mb` is what

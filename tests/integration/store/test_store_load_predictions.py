@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from evergreen.errors import StoreError
+from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions import load
@@ -145,3 +145,8 @@ def test_where_no_file_may_be_sent_rows_are_inserted(
     assert careful is not database
     assert load_predictions(careful, toy_use_case, [row(1), row(2)]) == 2
     assert load_predictions(careful, toy_use_case, [row(2), row(3)]) == 1
+
+
+def test_a_table_that_is_not_there_is_told(settings: Settings, toy_use_case: UseCase) -> None:
+    with pytest.raises(SchemaMismatch, match="no table toy__prediction yet"):
+        load_predictions(get_engine(settings), toy_use_case, [row(1)])

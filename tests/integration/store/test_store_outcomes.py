@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from evergreen.errors import StoreError
+from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.insert import insert_predictions
@@ -95,7 +95,11 @@ def test_orphans_are_counted_once_each_up_to_a_moment(database: sa.Engine, toy_u
 
 
 def test_no_outcome_before_there_is_a_table(settings: Settings, toy_use_case: UseCase) -> None:
-    assert count_orphan_outcomes(get_engine(settings), toy_use_case, NOON) == 0
+    database = get_engine(settings)
+    assert count_orphan_outcomes(database, toy_use_case, NOON) == 0
+    # The service says "later" (503) then, and keeps the row.
+    with pytest.raises(SchemaMismatch, match="no table toy__outcome yet"):
+        insert_outcomes(database, toy_use_case, [outcome(1, "no", NOON, of=make_id(NOON))])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from evergreen.errors import StoreError
+from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.ingest.loading import load
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
@@ -25,8 +26,10 @@ from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.records.summary import summarize_store
 from evergreen.store.tables.create import create_tables
+from evergreen.store.tables.evolve import apply_declaration, diff_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.partitions import maintain_partitions
+from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, UseCase
 
 NOON = datetime(2026, 6, 10, 12, tzinfo=UTC)
@@ -71,6 +74,43 @@ def test_what_is_logged_is_read(database: sa.Engine, toy_use_case: UseCase) -> N
     assert frame["age"].tolist() == [30.0, 31.0]
     assert frame["mood"].tolist() == [None, None]
     assert (frame["prediction"][0], frame["probability"][0], frame["model_version"][0]) == ("yes", 0.75, 1)
+
+
+def test_what_the_model_saw_is_logged_with_what_was_computed(
+    database: sa.Engine, toy_use_case: UseCase
+) -> None:
+    computed = [{"spend_per_visit": 6.25}, {"spend_per_visit": None}, {}, {"spend_per_visit": 1, "gone": 2}]
+    rows = [replace(row(NOON, n), on_demand=values) for n, values in enumerate(computed)]
+    assert insert_predictions(database, toy_use_case, rows) == 4
+    frame = read_predictions(database, toy_use_case, NOON - DAY, NOON)
+    np.testing.assert_array_equal(frame["spend_per_visit"], [6.25, np.nan, np.nan, 1.0])
+
+
+def test_a_log_gets_the_columns_that_it_lacks_when_a_service_starts(
+    settings: Settings, toy_use_case: UseCase
+) -> None:
+    database = get_engine(settings)
+    assert update_prediction_tables(database, toy_use_case) == []  # before the first ingest there is no log
+    create_tables(database, replace(toy_use_case, on_demand=()))
+    computed = replace(row(NOON, 1), on_demand={"spend_per_visit": 6.25})
+    with pytest.raises(SchemaMismatch, match="lacks the column spend_per_visit"):
+        insert_predictions(database, toy_use_case, [computed])
+    # Rows of a version that did not compute it are taken meanwhile.
+    assert insert_predictions(database, toy_use_case, [row(NOON)]) == 1
+    added = ["toy__prediction: column spend_per_visit"]
+    with ThreadPoolExecutor(3) as pool:
+        done = pool.map(lambda _: update_prediction_tables(database, toy_use_case), range(3))
+    assert sorted(done) == [[], [], added]
+    assert insert_predictions(database, toy_use_case, [computed]) == 1
+    frame = read_predictions(database, toy_use_case, NOON - DAY, NOON)
+    np.testing.assert_array_equal(frame["spend_per_visit"], [np.nan, 6.25])
+    assert diff_tables(database, toy_use_case) == []
+    # What needs leave is left alone.
+    fewer = replace(toy_use_case, on_demand=())
+    assert update_prediction_tables(database, fewer) == []
+    assert [change.kind for change in diff_tables(database, fewer)] == ["drop"]
+    apply_declaration(database, fewer, allow_destructive=True)
+    assert diff_tables(database, fewer) == []
 
 
 def test_logging_again_changes_nothing(database: sa.Engine, toy_use_case: UseCase) -> None:

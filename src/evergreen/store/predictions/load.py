@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from evergreen.store.connection.database import (
     DUPLICATE_KEY,
     LOCAL_INFILE_REFUSED,
+    NO_SUCH_TABLE,
     get_bulk_engine,
     get_error_code,
 )
@@ -73,7 +74,8 @@ def _load_rows(engine: sa.Engine, table: str, rows: Sequence[StoredRow]) -> int 
             connection.commit()
             return int(result.rowcount)
     except sa.exc.DBAPIError as error:
-        if get_error_code(error) not in LOCAL_INFILE_REFUSED:
+        # A table that is not there is told by the way of INSERT.
+        if get_error_code(error) not in LOCAL_INFILE_REFUSED | {NO_SUCH_TABLE}:
             raise
         return None
     finally:
