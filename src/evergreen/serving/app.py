@@ -17,8 +17,10 @@ from pydantic_core import to_json
 from evergreen.errors import InvalidRequest
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
 from evergreen.serving.client import CHANNEL_HEADER
+from evergreen.serving.http.bento_schema import add_bento_schema_route
 from evergreen.serving.http.bodies import FeedbackBody, RequestRow
-from evergreen.serving.http.error_bodies import BodyLimit, add_error_handlers, compute_body_limit
+from evergreen.serving.http.error_bodies import Refusal, add_error_handlers
+from evergreen.serving.http.metrics_page import add_metrics_route
 from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
 
 if TYPE_CHECKING:
@@ -42,14 +44,20 @@ def create_app() -> FastAPI:
     return FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
 
-def configure_app(app: FastAPI, runtime: Runtime) -> FastAPI:
-    """Give the app the routes, documentation and error answers of the runtime's use case."""
+def configure_app(
+    app: FastAPI, runtime: Runtime, count_refusal: Callable[[Sequence[Refusal]], None] = lambda _: None
+) -> FastAPI:
+    """Give the app the routes, documentation and error answers of the runtime's use case.
+
+    `count_refusal` gets the faults of every body that is refused for its values.
+    """
     use_case = runtime.use_case
     models = build_schemas(use_case)
     app.title = use_case.title
     app.description = describe_use_case(use_case)
-    app.add_middleware(BodyLimit, limit=compute_body_limit(use_case))
-    add_error_handlers(app, use_case)
+    add_error_handlers(app, use_case, count_refusal)
+    add_metrics_route(app)
+    add_bento_schema_route(app, use_case, models)
     _add_prediction_routes(app, runtime, models)
     _add_other_routes(app, runtime, models)
     _add_documentation_routes(app, runtime)

@@ -17,10 +17,12 @@ from pydantic import (
     JsonValue,
     StringConstraints,
     create_model,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from evergreen.serving.http.examples import draw_requests
+from evergreen.serving.http.first_faults import build_row_search, limit_unknown_fields
 from evergreen.usecase import Feature, Key, UseCase
 
 # The lengths of the tables' columns (store/tables/declared.py): the log could not take a longer value.
@@ -29,6 +31,9 @@ KEY_CHARACTERS = 191
 TEXT_CHARACTERS = 16_000
 _BIGINT = 2**63
 
+# The validator of every request model, by a name that pydantic wants for it.
+_limit_fields: Any = classmethod(limit_unknown_fields)
+_BOUNDED: dict[str, Any] = {"limit_unknown_fields": model_validator(mode="wrap")(_limit_fields)}
 _REQUEST_CONFIG = ConfigDict(extra="forbid", protected_namespaces=())
 _ANSWER_CONFIG = ConfigDict(protected_namespaces=())
 
@@ -152,7 +157,7 @@ def _describe_domain(feature: Feature) -> str:
 
 
 def _create_request_model(name: str, **fields: Any) -> type[BaseModel]:
-    model: type[BaseModel] = create_model(name, __config__=_REQUEST_CONFIG, **fields)
+    model: type[BaseModel] = create_model(name, __config__=_REQUEST_CONFIG, __validators__=_BOUNDED, **fields)
     return model
 
 
@@ -162,7 +167,8 @@ def _create_answer_model(name: str, **fields: Any) -> type[BaseModel]:
 
 
 def _build_list_type(model: type[BaseModel], limit: int) -> Any:
-    return Annotated[list[model], Field(min_length=1, max_length=limit)]  # type: ignore[valid-type]
+    rows = Annotated[list[model], Field(min_length=1, max_length=limit, fail_fast=True)]  # type: ignore[valid-type]
+    return Annotated[rows, build_row_search(model)]
 
 
 def _build_row_model(use_case: UseCase) -> type[BaseModel]:
@@ -180,7 +186,7 @@ def _build_row_model(use_case: UseCase) -> type[BaseModel]:
         name: next((r[name] for r in rows if r[name] is not None), None) for name in rows[0]
     }
     config = ConfigDict(extra="forbid", protected_namespaces=(), json_schema_extra={"example": example})
-    return create_model("Row", __config__=config, __doc__=use_case.meaning, **fields)
+    return create_model("Row", __config__=config, __doc__=use_case.meaning, __validators__=_BOUNDED, **fields)
 
 
 def _build_key_fields(use_case: UseCase, *, required: bool) -> dict[str, Any]:
