@@ -16,9 +16,9 @@ from pydantic_core import to_json
 
 from evergreen.errors import InvalidRequest
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
-from evergreen.serving.client import CHANNEL_HEADER
+from evergreen.serving.exchange import CHANNEL_HEADER
 from evergreen.serving.http.bento_schema import add_bento_schema_route
-from evergreen.serving.http.bodies import FeedbackBody, RequestRow
+from evergreen.serving.http.bodies import FeedbackBatchBody, FeedbackBody, RequestRow
 from evergreen.serving.http.error_bodies import Refusal, add_error_handlers
 from evergreen.serving.http.metrics_page import add_metrics_route
 from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
@@ -126,6 +126,14 @@ def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
         answer: FeedbackBody = {"prediction_id": body.prediction_id, "recorded": True}
         return _build_json_response(answer)
 
+    async def feedback_batch(body: Any) -> Response:
+        """Record the outcomes of many predictions: all of them, or none where one is malformed."""
+        now = datetime.now(UTC)
+        for outcome in body.data:
+            await anyio.to_thread.run_sync(runtime.feedback, outcome.prediction_id, outcome.actual, now)
+        answer: FeedbackBatchBody = {"recorded": len(body.data)}
+        return _build_json_response(answer)
+
     async def metadata() -> Response:
         """Describe the model in service, the declaration and the state of the prediction log."""
         return _build_json_response(runtime.metadata())
@@ -137,6 +145,14 @@ def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
         models.feedback,
         models.feedback_answer,
         "What really happened, for a prediction_id",
+    )
+    _add_post_route(
+        app,
+        "/feedback_batch",
+        feedback_batch,
+        models.feedback_batch,
+        models.feedback_batch_answer,
+        "What really happened, for many",
     )
     app.add_api_route(
         "/metadata",
@@ -201,7 +217,7 @@ def _add_post_route(
         422: {"model": ErrorAnswer, "description": "The body breaks the contract; the fields say where."},
         409: {"model": ErrorAnswer, "description": "No champion yet."},
     }
-    if path in ("/predict_by_key", "/feedback"):
+    if path in ("/predict_by_key", "/feedback", "/feedback_batch"):
         refusals[404] = {"model": ErrorAnswer, "description": "Nothing is known under that key or id."}
         refusals[503] = {"model": ErrorAnswer, "description": "The store does not answer."}
     app.add_api_route(

@@ -127,7 +127,7 @@ def test_a_key_is_required_where_others_can_reach_the_service(
 ) -> None:
     exposed: dict[str, Any] = {"listening": ("0.0.0.0",), "api_keys": f"shop:{KEY}"}
     refused = ask(app, parcel, tmp_path, **exposed)
-    assert error_of(refused, 401)["type"] == "Unauthorized"
+    assert error_of(refused, 401)["type"] == "AccessDenied"
     assert refused.headers["www-authenticate"].startswith("Bearer")
     for headers in (
         {"authorization": "Bearer wrong"},

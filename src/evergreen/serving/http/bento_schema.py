@@ -37,6 +37,9 @@ def build_bento_schema(use_case: UseCase, models: Schemas) -> dict[str, Any]:
         _describe_method("predict_by_key", models.predict_by_key, by_key.json_schema()),
         _describe_method("explain", models.predict, models.explanation.model_json_schema()),
         _describe_method("feedback", models.feedback, models.feedback_answer.model_json_schema()),
+        _describe_method(
+            "feedback_batch", models.feedback_batch, models.feedback_batch_answer.model_json_schema()
+        ),
     ]
     return {"name": use_case.name, "type": "service", "description": use_case.meaning, "routes": routes}
 

@@ -122,7 +122,7 @@ class Guard:
             await _send_error(
                 answer,
                 401,
-                "Unauthorized",
+                "AccessDenied",
                 "this service needs an API key, and the request has none that it knows",
                 "send the header Authorization: Bearer KEY, or X-API-Key: KEY",
                 [(b"www-authenticate", b'Bearer realm="evergreen"')],

@@ -30,6 +30,8 @@ CATEGORY_CHARACTERS = 255
 KEY_CHARACTERS = 191
 TEXT_CHARACTERS = 16_000
 _BIGINT = 2**63
+# A UUIDv7 of a moment before the year 2527: the log is kept by the moment that an id carries.
+_PREDICTION_ID = r"^0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 # The validator of every request model, by a name that pydantic wants for it.
 _limit_fields: Any = classmethod(limit_unknown_fields)
@@ -76,10 +78,12 @@ class Schemas:
     predict_batch: type[BaseModel]
     predict_by_key: type[BaseModel]
     feedback: type[BaseModel]
+    feedback_batch: type[BaseModel]
     prediction: type[BaseModel]
     prediction_batch: type[BaseModel]
     explanation: type[BaseModel]
     feedback_answer: type[BaseModel]
+    feedback_batch_answer: type[BaseModel]
     metadata: type[BaseModel]
 
 
@@ -89,6 +93,14 @@ def build_schemas(use_case: UseCase) -> Schemas:
     key = _create_request_model("Key", **_build_key_fields(use_case, required=True))
     prediction = _build_prediction_model(use_case)
     limit = use_case.serving.max_batch
+    feedback = _create_request_model(
+        "FeedbackRequest",
+        prediction_id=(
+            Annotated[str, StringConstraints(pattern=_PREDICTION_ID)],
+            Field(description="The id that an answer carried."),
+        ),
+        actual=(_build_outcome_type(use_case), Field(description=use_case.label.meaning)),
+    )
     return Schemas(
         row=row,
         predict=_create_request_model(
@@ -105,13 +117,10 @@ def build_schemas(use_case: UseCase) -> Schemas:
                 Field(description="One key, or a list of keys, whose newest stored features are used."),
             ),
         ),
-        feedback=_create_request_model(
-            "FeedbackRequest",
-            prediction_id=(
-                Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")],
-                Field(description="The id that an answer carried."),
-            ),
-            actual=(_build_outcome_type(use_case), Field(description=use_case.label.meaning)),
+        feedback=feedback,
+        feedback_batch=_create_request_model(
+            "FeedbackBatchRequest",
+            data=(_build_list_type(feedback, limit), Field(description=f"One to {limit} outcomes.")),
         ),
         prediction=prediction,
         prediction_batch=_create_answer_model(
@@ -122,6 +131,9 @@ def build_schemas(use_case: UseCase) -> Schemas:
         explanation=_build_explanation_model(use_case),
         feedback_answer=_create_answer_model(
             "FeedbackAnswer", prediction_id=(str, ...), recorded=(bool, ...)
+        ),
+        feedback_batch_answer=_create_answer_model(
+            "FeedbackBatchAnswer", recorded=(int, Field(description="How many outcomes: all of them."))
         ),
         metadata=_build_metadata_model(use_case),
     )
