@@ -19,7 +19,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from evergreen.errors import EvergreenError
-from evergreen.serving.client import CHANNEL_HEADER
+from evergreen.serving.exchange import build_headers
 from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import load_settings
 from evergreen.usecases import load_submodule, load_use_case
@@ -80,7 +80,7 @@ class _Evergreen(FastHttpUser):
         options = self.environment.parsed_options
         if not _rows or options is None:
             raise StopUser
-        self.headers = {CHANNEL_HEADER: options.channel}
+        self.headers = build_headers(load_settings().api_key.get_secret_value(), options.channel)
 
     def send(self, path: str, data: Any, answers: int) -> None:
         """POST and count everything but a complete answer as a failure."""

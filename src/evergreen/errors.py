@@ -26,6 +26,7 @@ EvergreenError
 │   └── SignatureMismatch    the model does not fit the declaration
 ├── ServingError             the prediction service cannot do what was asked
 │   ├── InvalidRequest       a body breaks the contract
+│   ├── AccessDenied         the service does not know the API key
 │   ├── ModelNotLoaded       the champion is not in service yet
 │   ├── PredictionLogFull    predictions can be neither logged nor kept
 │   ├── SpoiltRecord         bytes of the spool are not what was written
@@ -214,6 +215,12 @@ class InvalidRequest(ServingError):
     """A request body breaks the use case's contract."""
 
     http_status = 422
+
+
+class AccessDenied(ServingError):
+    """The service needs an API key, and knows none that was sent."""
+
+    http_status = 401
 
 
 class ModelNotLoaded(ServingError):

@@ -72,6 +72,37 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='The prediction services by use case: {"credit_score": "http://127.0.0.1:3000"}.',
     )
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="The key by which Evergreen's own calls sign in at its services, which accept it.",
+    )
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys that a service accepts, separated by commas: NAME:KEY, or NAME:sha256:DIGEST.",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="The file that `evergreen keys` keeps; unset: api-keys in the home."
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="Names under which a service may be called, separated by commas, beside loopback and its"
+        " own address: a.example, *.b.example, or * for all.",
+    )
+    cors_origins: str = Field(
+        "",
+        description="Origins whose web pages may call a service, separated by commas: https://a.example; *"
+        " for all, where keys are required.",
+    )
+    metrics_access: Literal["auto", "open", "key"] = Field(
+        "auto",
+        description="Who may read a service's /metrics; auto: everybody on loopback, elsewhere by key.",
+    )
+    request_seconds: float = Field(
+        30.0, gt=0, description="In which time the headers, and then the body, of a request must arrive."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How a service writes its log; json: an object a line, for log collectors."
+    )
     cache_mb: int = Field(
         4096, ge=0, description="Disk for what was last read of the store (home/cache), in MB; 0: none."
     )
@@ -93,7 +124,12 @@ class Settings(BaseSettings):
         """The folder of the cache of tables that were read from the store."""
         return self.home / "cache"
 
-    @field_validator("dags", "mariadb_socket", "mariadb_tls_ca", mode="before")
+    @property
+    def api_keys_path(self) -> Path:
+        """The file of API keys that `evergreen keys` keeps and services read."""
+        return self.api_keys_file or self.home / "api-keys"
+
+    @field_validator("dags", "mariadb_socket", "mariadb_tls_ca", "api_keys_file", mode="before")
     @classmethod
     def _read_empty_as_none(cls, value: str | Path | None) -> str | Path | None:
         # An empty variable means "none" in an environment; as a path it would be the current folder.

@@ -27,7 +27,7 @@ from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_
 from evergreen.registry.connection import set_process_tracking_uri
 from evergreen.registry.models import MODEL_URI, register_model_version
 from evergreen.registry.succession.aliases import set_champion
-from evergreen.serving.client import ServiceClient
+from evergreen.serving.client import Client
 from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import Settings
 from evergreen.stack.processes.ports import LOOPBACK, find_free_port
@@ -75,8 +75,8 @@ class Service:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def client(self, **options: Any) -> ServiceClient:
-        return ServiceClient(self.url, **options)
+    def client(self, **options: Any) -> Client:
+        return Client(self.url, **options)
 
     def settle(self, version: int) -> None:
         """Wait until that version is in service, and a moment for a former champion's trouble to pass."""
@@ -234,7 +234,7 @@ def running(
         service.stop()
 
 
-def _answers(client: ServiceClient) -> bool:
+def _answers(client: Client) -> bool:
     from evergreen.errors import ServiceUnreachable
 
     try:

@@ -19,7 +19,7 @@ def find_outdated_service(settings: Settings, use_case: UseCase) -> ServiceStatu
     if not url:
         return None
     try:
-        status = read_service_status(url, use_case, None)
+        status = read_service_status(settings, url, use_case, None)
     except ServingError:
         return None
     return status if status.outdated else None

@@ -18,7 +18,7 @@ from evergreen.loop.monitor import DecisionResult
 from evergreen.loop.train_results import RegisteredVersion
 from evergreen.registry.champion import Champion, read_champion
 from evergreen.registry.ledger import read_entries
-from evergreen.serving.client import ServiceClient
+from evergreen.serving.client import open_own_client
 from evergreen.settings import Settings
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.processes.stack_state import read_state
@@ -113,7 +113,7 @@ class TourContext:
         """Send a request for each row, count the answers, and wait until all of them are in the prediction
         log."""
         stage.trace = self.service_trace()
-        answers = send_requests(self.url, rows, stage.say)
+        answers = send_requests(self.settings, self.url, rows, stage.say)
         self.sent += answers.sent
         self.answered += answers.answered
         counts = {len(rows), len({answer.prediction_id for answer in answers.answers})}
@@ -232,7 +232,7 @@ def _verify_served(guide: TourContext, champion: Champion, started: str | None) 
     with guide.tour.stage(f"v{champion.version} goes live") as stage:
         guide.asset_run(stage, "deploy", after=guide.promoting_since)
         stage.trace = guide.service_trace()
-        with ServiceClient(guide.url) as client:
+        with open_own_client(guide.settings, guide.url) as client:
             metadata = client.metadata()
         stage.verify(metadata["model_version"] == champion.version, f"the service on v{champion.version}")
         same_process = started is None or metadata["started_at"] == started
@@ -251,7 +251,7 @@ def _monitor_quiet(guide: TourContext) -> None:
 
 
 def _drift_and_recover(guide: TourContext, upstream: DriftingUpstream, first: Champion) -> Champion:
-    with ServiceClient(guide.url) as client:
+    with open_own_client(guide.settings, guide.url) as client:
         process_started = str(client.metadata()["started_at"])
     with guide.tour.stage("the recession begins") as stage:
         stage.happened = upstream.drift(stage.say)

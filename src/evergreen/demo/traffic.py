@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from evergreen.serving.client import ServiceClient
+from evergreen.serving.client import open_own_client
+from evergreen.settings import Settings
 
 # One row of a request: its raw feature values by name.
 FeatureRow: TypeAlias = Mapping[str, str | int | float | bool | None]
@@ -47,11 +48,13 @@ class Answers:
         return correct / len(labels)
 
 
-def send_requests(url: str, rows: Sequence[FeatureRow], progress: Callable[[str], None]) -> Answers:
+def send_requests(
+    settings: Settings, url: str, rows: Sequence[FeatureRow], progress: Callable[[str], None]
+) -> Answers:
     """POST each row to `/predict` over a few connections. The first request that is refused raises
     ServingError."""
     answers: list[ReceivedAnswer] = []
-    with ServiceClient(url) as client, ThreadPoolExecutor(_CONNECTIONS) as threads:
+    with open_own_client(settings, url) as client, ThreadPoolExecutor(_CONNECTIONS) as threads:
         for answer in threads.map(client.predict, rows):
             answers.append(
                 ReceivedAnswer(answer["prediction_id"], int(answer["model_version"]), answer["prediction"])

@@ -14,7 +14,7 @@ from evergreen.errors import ServiceUnreachable, ServingError
 from evergreen.registry.champion import require_champion
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.rollback import withdraw_champion
-from evergreen.serving.client import ServiceClient
+from evergreen.serving.client import open_own_client
 from evergreen.serving.probe import ProbeDocument, ProbeReport, collect_probe_rows, send_probe_requests
 from evergreen.serving.standing import build_service_status, format_container_name
 from evergreen.settings import Settings
@@ -79,7 +79,7 @@ def wait_until_healthy(settings: Settings, use_case: str, timeout_seconds: float
     """
     url = find_service_url(settings, use_case)
     began = time.monotonic()
-    with ServiceClient(url, timeout=5.0) as client:
+    with open_own_client(settings, url, timeout=5.0) as client:
         while True:
             try:
                 client.metadata()
@@ -99,7 +99,7 @@ def wait_for_champion(settings: Settings, use_case: str, timeout_seconds: float 
     """
     began = time.monotonic()
     declared, url = load_use_case(use_case, settings), find_service_url(settings, use_case)
-    with ServiceClient(url, timeout=5.0) as client:
+    with open_own_client(settings, url, timeout=5.0) as client:
         while True:
             # Asked each time: another training run may promote its candidate while this one waits.
             champion = require_champion(settings, use_case)

@@ -11,7 +11,7 @@ from evergreen.errors import EvergreenError
 from evergreen.registry.actor import identify_actor
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.rollback import roll_back
-from evergreen.serving.client import ServiceClient
+from evergreen.serving.client import open_own_client
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.usecases import load_use_case
@@ -91,7 +91,7 @@ def _wait_for_service(
     if not url:
         return None, "the service's address is not known here; it follows by itself within seconds"
     deadline = time.monotonic() + WAIT_SECONDS
-    with ServiceClient(url, timeout=2.0) as client:
+    with open_own_client(settings, url, timeout=2.0) as client:
         while True:
             try:
                 metadata = client.metadata()

@@ -16,9 +16,11 @@ from pydantic_core import to_json
 
 from evergreen.errors import InvalidRequest
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
-from evergreen.serving.client import CHANNEL_HEADER
-from evergreen.serving.http.bodies import FeedbackBody
-from evergreen.serving.http.error_bodies import BodyLimit, add_error_handlers, compute_body_limit
+from evergreen.serving.exchange import CHANNEL_HEADER
+from evergreen.serving.http.bento_schema import add_bento_schema_route
+from evergreen.serving.http.bodies import FeedbackBatchBody, FeedbackBody
+from evergreen.serving.http.error_bodies import add_error_handlers
+from evergreen.serving.http.metrics_page import add_metrics_route
 from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
 
 if TYPE_CHECKING:
@@ -48,8 +50,9 @@ def configure_app(app: FastAPI, runtime: Runtime) -> FastAPI:
     models = build_schemas(use_case)
     app.title = use_case.title
     app.description = describe_use_case(use_case)
-    app.add_middleware(BodyLimit, limit=compute_body_limit(use_case))
-    add_error_handlers(app, use_case)
+    add_error_handlers(app, use_case, runtime.count_refused)
+    add_metrics_route(app)
+    add_bento_schema_route(app, use_case, models)
     _add_prediction_routes(app, runtime, models)
     _add_other_routes(app, runtime, models)
     _add_documentation_routes(app, runtime)
@@ -109,9 +112,15 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
 def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
     async def feedback(body: Any) -> Response:
         """Record the outcome of an earlier prediction; a later feedback replaces it."""
-        now = datetime.now(UTC)
-        await anyio.to_thread.run_sync(runtime.feedback, body.prediction_id, body.actual, now)
+        runtime.take_feedback([(body.prediction_id, body.actual)], datetime.now(UTC))
         answer: FeedbackBody = {"prediction_id": body.prediction_id, "recorded": True}
+        return _build_json_response(answer)
+
+    async def feedback_batch(body: Any) -> Response:
+        """Record the outcomes of many predictions: all of them, or none where one is malformed."""
+        outcomes = [(outcome.prediction_id, outcome.actual) for outcome in body.data]
+        runtime.take_feedback(outcomes, datetime.now(UTC))
+        answer: FeedbackBatchBody = {"recorded": len(body.data)}
         return _build_json_response(answer)
 
     async def metadata() -> Response:
@@ -125,6 +134,14 @@ def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
         models.feedback,
         models.feedback_answer,
         "What really happened, for a prediction_id",
+    )
+    _add_post_route(
+        app,
+        "/feedback_batch",
+        feedback_batch,
+        models.feedback_batch,
+        models.feedback_batch_answer,
+        "What really happened, for many",
     )
     app.add_api_route(
         "/metadata",
@@ -191,7 +208,7 @@ def _add_post_route(
     }
     if path == "/predict_by_key":
         refusals[404] = {"model": ErrorAnswer, "description": "Nothing is known under that key."}
-    if path in ("/predict_by_key", "/feedback"):
+    if path in ("/predict_by_key", "/feedback", "/feedback_batch"):
         refusals[503] = {"model": ErrorAnswer, "description": "The store does not answer."}
     app.add_api_route(
         path,

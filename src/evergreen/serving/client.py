@@ -1,37 +1,60 @@
-"""An HTTP client of a use case's service, for the loop, the demo and people's own scripts."""
+"""The client of a use case's service: `evergreen.Client`. `async_client.py` has the same for asyncio."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx
 
-from evergreen.errors import InvalidRequest, KeyNotFound, NoChampion, ServiceUnreachable, ServingError
+from evergreen.serving import exchange
+from evergreen.serving.channels import ONLINE
+from evergreen.serving.exchange import NO_RETRIES, Retries
 from evergreen.serving.http.bodies import (
     ExplanationBody,
     FeedbackBody,
     MetadataBody,
+    OutcomeBody,
     PredictionBody,
     RequestRow,
 )
-
-CHANNEL_HEADER = "X-Evergreen-Channel"
-_ERRORS = {409: NoChampion, 404: KeyNotFound, 400: InvalidRequest, 413: InvalidRequest, 422: InvalidRequest}
+from evergreen.settings import Settings
 
 
-class ServiceClient:
-    """Calls one service over HTTP; raises ServiceUnreachable, or the error that the service answers with.
+class Client:
+    """Calls one service over HTTP, by the connections that it keeps open. Thread-safe; use it in `with`.
 
-    `channel` (see `serving/channels.py`) is what the predictions are logged as. The answers are the JSON
-    bodies of `serving/http/bodies.py`.
+    `api_key` is one that the service knows, where it asks for one. `timeout` is how many seconds a connection
+    and each part of an answer may take. Requests that broke off, and those that the service could not answer
+    now (429, 503), are sent again as `retries` says; each carries an `Idempotency-Key`, so that none is
+    logged twice. `channel` (see `serving/channels.py`) is what the predictions are logged as. `transport` is
+    httpx' own, for tests and special connections. Answers are the JSON bodies of `serving/http/bodies.py`.
+
+    Every method raises ServiceUnreachable when nobody answers, AccessDenied without a valid key, and
+    ServingError for what the service cannot do.
     """
 
-    def __init__(self, base_url: str, *, timeout: float = 30.0, channel: str = "online") -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        timeout: float = 30.0,
+        retries: Retries | None = None,
+        channel: str = ONLINE,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._retries = retries or Retries()
         self._http = httpx.Client(
-            base_url=self.base_url, timeout=timeout, headers={CHANNEL_HEADER: channel}, trust_env=False
+            base_url=self.base_url,
+            timeout=timeout,
+            headers=exchange.build_headers(api_key, channel),
+            transport=transport,
+            trust_env=False,
         )
 
     def __enter__(self) -> Self:
@@ -50,59 +73,73 @@ class ServiceClient:
         self._http.close()
 
     def predict(self, row: RequestRow) -> PredictionBody:
-        """The answer to one row."""
+        """The answer to one row. Raises InvalidRequest and NoChampion."""
         return cast("PredictionBody", self._post("/predict", {"data": dict(row)}))
 
-    def predict_batch(self, rows: Sequence[RequestRow]) -> list[PredictionBody]:
-        """The answer to each row, in the rows' order."""
+    def predict_batch(self, rows: Iterable[RequestRow]) -> list[PredictionBody]:
+        """The answer to each row, in their order, all by one version. Raises InvalidRequest, NoChampion."""
         body = self._post("/predict_batch", {"data": [dict(row) for row in rows]})
         return cast("list[PredictionBody]", body["predictions"])
 
     def predict_by_key(self, key: RequestRow) -> PredictionBody:
-        """Predict from the newest stored features of one key; raises KeyNotFound."""
+        """Predict from the newest stored features of one key. Raises KeyNotFound and NoChampion."""
         return cast("PredictionBody", self._post("/predict_by_key", {"data": dict(key)}))
 
+    def predict_by_keys(self, keys: Iterable[RequestRow]) -> list[PredictionBody]:
+        """The same for several keys at once, in their order. Raises KeyNotFound and NoChampion."""
+        body = self._post("/predict_by_key", {"data": [dict(key) for key in keys]})
+        return cast("list[PredictionBody]", body["predictions"])
+
     def explain(self, row: RequestRow) -> ExplanationBody:
-        """Each feature's contribution to the prediction of one row."""
+        """Each feature's contribution to the prediction of one row. Raises InvalidRequest and NoChampion."""
         return cast("ExplanationBody", self._post("/explain", {"data": dict(row)}))
 
     def feedback(self, prediction_id: str, actual: str | float) -> FeedbackBody:
-        """Report the outcome of a prediction; raises KeyNotFound for an unknown id."""
-        return cast(
-            "FeedbackBody", self._post("/feedback", {"prediction_id": prediction_id, "actual": actual})
-        )
+        """Report the outcome of a prediction. Raises InvalidRequest, and KeyNotFound for an unknown id."""
+        outcome: OutcomeBody = {"prediction_id": prediction_id, "actual": actual}
+        return cast("FeedbackBody", self._post("/feedback", outcome))
+
+    def feedback_batch(self, outcomes: Sequence[tuple[str, str | float]]) -> int:
+        """Report the outcomes of several predictions, each an id and what really happened; how many were
+        recorded. Raises InvalidRequest, and then none is."""
+        data: list[OutcomeBody] = [{"prediction_id": each, "actual": actual} for each, actual in outcomes]
+        return int(self._post("/feedback_batch", {"data": data})["recorded"])
 
     def metadata(self) -> MetadataBody:
         """What is served, and since when."""
-        return cast("MetadataBody", self._read_body(self._call("GET", "/metadata")))
+        return cast("MetadataBody", exchange.read_body(self.base_url, self._call("GET", "/metadata")))
 
     def ready(self) -> bool:
-        """Whether the service answers and has a champion in service."""
+        """Whether the service answers and has a champion in service. Asks once, and raises nothing."""
         try:
-            return self._call("GET", "/readyz").status_code == 200
-        except ServiceUnreachable:
+            return self._http.get("/readyz").status_code == 200
+        except httpx.TransportError:
             return False
 
     def _post(self, path: str, body: Mapping[str, object]) -> Any:
-        return self._read_body(self._call("POST", path, json=body))
+        return exchange.read_body(self.base_url, self._call("POST", path, json=body))
 
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
-            return self._http.request(method, path, **options)
-        except httpx.TransportError as error:
-            raise ServiceUnreachable(
-                f"the prediction service at {self.base_url} does not answer: {error or type(error).__name__}",
-                hint="see `evergreen status`: a service runs for each use case that has a champion",
-            ) from error
+        headers = exchange.build_request_headers(method)
+        for attempt in itertools.count():
+            try:
+                outcome: exchange.Outcome = self._http.request(method, path, headers=headers, **options)
+            except httpx.TransportError as error:
+                outcome = error
+            pause = exchange.choose_pause(self._retries, attempt, outcome)
+            if pause is None:
+                return exchange.finish_request(self.base_url, outcome)
+            time.sleep(pause)
+        raise AssertionError("the count has no end")
 
-    def _read_body(self, response: httpx.Response) -> Any:
-        """The JSON of a successful answer; raises the ServingError that the status stands for."""
-        try:
-            body = response.json()
-            if response.is_success:
-                return body
-            message, hint = str(body["error"]["message"]), str(body["error"].get("hint", ""))
-        except (ValueError, KeyError, TypeError):
-            message, hint = f"{response.status_code} {response.text[:200]!r}", ""
-        error_class = _ERRORS.get(response.status_code, ServingError)
-        raise error_class(f"{self.base_url}: {message}", hint=hint)
+
+def open_own_client(settings: Settings, url: str, *, timeout: float = 30.0, channel: str = ONLINE) -> Client:
+    """A client for Evergreen's own calls, which signs in by EVERGREEN_API_KEY. It tries nothing again: its
+    callers ask by themselves until a moment that they know."""
+    return Client(
+        url,
+        api_key=settings.api_key.get_secret_value(),
+        timeout=timeout,
+        retries=NO_RETRIES,
+        channel=channel,
+    )

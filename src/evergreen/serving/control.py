@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from evergreen.errors import ServingError
 
@@ -21,6 +22,18 @@ _ENDPOINTS = ("endpoint", "pubsub_endpoint")
 # Options that open another socket or need the endpoints from another process (`bentoml serve --reload`).
 _NEED_A_SOCKET = ("statsd", "stats_endpoint", "httpd", "multicast_endpoint", "plugins")
 _MARK = "_evergreen_closed"
+
+AddressCheck: TypeAlias = Callable[[Sequence[str]], None]
+_address_checks: list[AddressCheck] = []
+
+
+def check_addresses(check: AddressCheck) -> None:
+    """Have `check` called with the addresses that a service is about to listen on, before it does; what it
+    raises stops the start.
+
+    They are known for sure only here: options, environment and BentoML's configuration all may name them.
+    """
+    _address_checks.append(check)
 
 
 def close_control_socket() -> None:
@@ -48,6 +61,9 @@ def close_control_socket() -> None:
             raise _build_start_error(
                 f"the service was started with circus' {', '.join(socket_options)}, which needs the socket"
             )
+        hosts = [str(each.host) for each in bound.arguments.get("sockets") or () if each.host]
+        for check in _address_checks:
+            check(hosts)
         bound.arguments |= {name: f"inproc://evergreen-{name}-{id(self)}" for name in _ENDPOINTS}
         original(*bound.args, **bound.kwargs)
 

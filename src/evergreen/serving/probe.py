@@ -18,7 +18,7 @@ from evergreen.model.predictions import Answer
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model
 from evergreen.serving.channels import CANARY
-from evergreen.serving.client import ServiceClient
+from evergreen.serving.client import open_own_client
 from evergreen.serving.http.bodies import PredictionBody, RequestRow
 from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import Settings
@@ -115,7 +115,7 @@ def send_probe_requests(
     row_count = errors = mismatches = 0
     examples: list[str] = []
     # The header's former value, which a service that an earlier version started takes as well.
-    with ServiceClient(url, channel=CANARY) as client:
+    with open_own_client(settings, url, channel=CANARY) as client:
         for row, own in zip(rows, expected, strict=True):
             try:
                 answer = client.predict(row)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
-from evergreen.errors import KeyNotFound, SignatureMismatch
+from evergreen.errors import KeyNotFound, PredictionLogFull, SignatureMismatch
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.log_rows import list_logged_names, list_on_demand_columns
 from evergreen.model.on_demand import build_columns_from_rows
@@ -46,10 +46,12 @@ from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     PredictionRecord,
+    RefusedRecord,
     build_segment_schema,
     encode_record,
 )
-from evergreen.serving.predictions.shipping import Shipping
+from evergreen.serving.predictions.refused import RefusedCounter
+from evergreen.serving.predictions.shipping import LogCounts, Shipping
 from evergreen.serving.predictions.spool import Spool
 from evergreen.serving.standing import format_restart_command
 from evergreen.settings import Settings
@@ -72,7 +74,13 @@ _DRAIN_SECONDS = 18.0
 class Runtime:
     """Predicts, explains and takes feedback for one use case. Thread-safe."""
 
-    def __init__(self, settings: Settings, use_case: UseCase, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        use_case: UseCase,
+        registry: CollectorRegistry = REGISTRY,
+        observe_refused: Callable[[str, str, int], None] = lambda *_: None,
+    ) -> None:
         self.settings = settings
         self.use_case = use_case
         self.started_at = datetime.now(UTC)
@@ -93,7 +101,8 @@ class Runtime:
             limit_bytes=use_case.serving.spool_mb * 10**6,
             full_policy=use_case.serving.spool_full,
         )
-        self.shipping = Shipping(self.spool, self.metrics.update_log)
+        self.shipping = Shipping(self.spool, self._observe_log)
+        self._refused = RefusedCounter(list_logged_names(use_case), self.spool.folder.name, observe_refused)
         self.answered = {ONLINE: 0, PROBE_CHANNEL: 0}
         self._key_names = use_case.entity.key_names
         self._logged_names = list_logged_names(use_case)
@@ -221,15 +230,21 @@ class Runtime:
             "contributions": explanation.contributions,
         }
 
-    def feedback(self, prediction_id: str, actual: str | float, at: datetime) -> None:
-        """Log what really happened, at the moment `at` (aware UTC); it is durable when it returns.
+    def take_feedback(self, outcomes: Sequence[tuple[str, str | float]], at: datetime) -> None:
+        """Log what really happened, as pairs of a prediction's id and the outcome, at a moment (aware UTC).
 
-        The prediction need not be in MariaDB yet, and another replica may have made it. Raises StoreError
-        for an id that no service gives, PredictionLogFull.
+        All of them are durable when it returns, or none. The predictions need not be in MariaDB yet, and
+        other replicas may have made them. Raises StoreError for an id that no service gives,
+        PredictionLogFull.
         """
-        prediction_id, _ = parse_prediction_id(prediction_id)
-        record = OutcomeRecord(at, [str(uuid7())], [prediction_id], [actual])
-        self.spool.append([encode_record(record)], 1)
+        prediction_ids = [parse_prediction_id(prediction_id)[0] for prediction_id, _ in outcomes]
+        ids = [str(uuid7()) for _ in outcomes]
+        record = OutcomeRecord(at, ids, prediction_ids, [actual for _, actual in outcomes])
+        self.spool.append([encode_record(record)], len(ids))
+
+    def count_refused(self, faults: Sequence[tuple[str, str]]) -> None:
+        """Count the faults of a request that was refused for its values, each a field and a kind."""
+        self._refused.count(faults)
 
     def metadata(self) -> MetadataBody:
         """What is served and since when: the body of GET /metadata."""
@@ -281,6 +296,16 @@ class Runtime:
         # Full collections over BentoML's large heap make single requests slow: exempt the objects of now.
         gc.collect()
         gc.freeze()
+
+    def _observe_log(self, counts: LogCounts) -> None:
+        """Show the log's counts, and put what was refused since the last call into the log."""
+        self.metrics.update_log(counts)
+        refused = self._refused.take()
+        if refused:
+            try:
+                self.spool.append([encode_record(RefusedRecord(refused))], len(refused))
+            except PredictionLogFull:
+                self._refused.put_back(refused)
 
     def _reconcile(self) -> None:
         """Compare the ledger with the registry, so that a champion set by hand in MLflow gets its entry."""

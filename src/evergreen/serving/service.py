@@ -7,16 +7,24 @@ build` needs neither a use case nor a server.
 
 from __future__ import annotations
 
-import logging
+import functools
+from collections.abc import Sequence
 
 import bentoml
 from bentoml.exceptions import BentoMLConfigException
+from starlette.types import ASGIApp
 
 from evergreen.errors import EvergreenError, SettingsError
+from evergreen.serving.access.access import load_access
 from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.bentoml_app import put_in_front
-from evergreen.serving.control import close_control_socket
+from evergreen.serving.control import check_addresses, close_control_socket
+from evergreen.serving.http.edge import build_guard
 from evergreen.serving.http.front import Front
+from evergreen.serving.http.metrics_page import find_metric_folder
+from evergreen.serving.metric_files import archive_dead_files
+from evergreen.serving.request_metrics import RequestMetrics
+from evergreen.serving.service_log import configure_log
 from evergreen.settings import Settings, load_settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
@@ -35,6 +43,31 @@ def load_served_use_case() -> tuple[Settings, UseCase]:
     return settings, load_use_case(settings.use_case, settings)
 
 
+def check_exposure(hosts: Sequence[str]) -> None:
+    """Refuse to start where others would reach a service that asks for no key."""
+    try:
+        load_access(load_settings(), hosts)
+    except EvergreenError as error:
+        raise BentoMLConfigException(str(error)) from None
+
+
+def build_guarded_app(inner_app: ASGIApp) -> ASGIApp:
+    """The guard around an app; made in the worker, which knows its settings and its address."""
+    settings, use_case = load_served_use_case()
+    return build_guard(inner_app, app, settings, use_case, get_request_metrics(use_case.name))
+
+
+def wrap_app(bento_app: ASGIApp) -> ASGIApp:
+    """What is served instead of BentoML's app: the guard, behind it the fast path, and then that app."""
+    return build_guarded_app(front.wrap_app(bento_app))
+
+
+@functools.cache
+def get_request_metrics(use_case: str) -> RequestMetrics:
+    """The worker's metrics of requests: the guard counts with them, and the app what it refuses."""
+    return RequestMetrics(use_case)
+
+
 @bentoml.asgi_app(app, path="/")
 class PredictionService:
     """Typed predictions for one use case, with its own hot-swapped champion and prediction log."""
@@ -44,12 +77,15 @@ class PredictionService:
         from evergreen.serving.fast_path import FastPath
         from evergreen.serving.runtime import Runtime
 
-        # BentoML sets the root logger to warnings; Evergreen's also logs what succeeds.
-        logging.getLogger("evergreen").setLevel(logging.INFO)
         settings, use_case = load_served_use_case()
-        self.runtime = Runtime(settings, use_case)
+        configure_log(settings)
+        self.runtime = Runtime(
+            settings, use_case, observe_refused=get_request_metrics(use_case.name).count_refused
+        )
         configure_app(app, self.runtime)
         front.fast_path = FastPath(self.runtime)
+        if (folder := find_metric_folder()) is not None:
+            archive_dead_files(folder)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -61,6 +97,7 @@ class PredictionService:
         """
         try:
             close_control_socket()
+            check_addresses(check_exposure)
             load_served_use_case()
         except EvergreenError as error:
             raise BentoMLConfigException(str(error)) from None
@@ -82,8 +119,11 @@ class PredictionService:
 service = bentoml.service(
     name="evergreen",
     workers=1,
-    # Both are on the request path (see docs/architecture.md); /metrics counts every request anyway.
+    # All three are on the request path (see docs/architecture.md), and BentoML's metrics are labelled by the
+    # path that was sent. The guard counts every request instead.
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": [".*"]},
+    metrics={"enabled": False},
 )(PredictionService)
-put_in_front(service, front.wrap_app)
+if not put_in_front(service, wrap_app):
+    service.add_asgi_middleware(build_guarded_app)

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from evergreen.serving.client import ServiceClient
+from evergreen.serving.client import open_own_client
+from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 
@@ -85,9 +86,11 @@ class ServiceStatus:
         }
 
 
-def read_service_status(url: str, use_case: UseCase, champion: Champion | None) -> ServiceStatus:
+def read_service_status(
+    settings: Settings, url: str, use_case: UseCase, champion: Champion | None
+) -> ServiceStatus:
     """Ask the service at `url` what it serves and holds. Raises ServiceUnreachable, ServingError."""
-    with ServiceClient(url, timeout=_ANSWER_SECONDS) as client:
+    with open_own_client(settings, url, timeout=_ANSWER_SECONDS) as client:
         return build_service_status(client.metadata(), url, use_case, champion)
 
 

@@ -98,7 +98,7 @@ def build_overview(settings: Settings, use_case: UseCase) -> UseCaseOverview:
         champion=champion
         if isinstance(champion, ReadFailure)
         else _try_read(lambda: _describe_champion(settings, database, use_case.name, champion)),
-        standing=_try_read(lambda: _read_standing(url, use_case, present)) if url else None,
+        standing=_try_read(lambda: _read_standing(settings, url, use_case, present)) if url else None,
         drift=_try_read(lambda: describe_latest_drift(database, use_case.name)),
         decision=_try_read(lambda: describe_latest_decision(database, use_case.name)),
         predictions=_try_read(lambda: count_predictions(database, use_case)),
@@ -122,9 +122,11 @@ def _describe_champion(
     return PresentChampion(champion.version, since, champion.run_id)
 
 
-def _read_standing(url: str, use_case: UseCase, champion: Champion | None) -> ServiceStatus | None:
+def _read_standing(
+    settings: Settings, url: str, use_case: UseCase, champion: Champion | None
+) -> ServiceStatus | None:
     try:
-        return read_service_status(url, use_case, champion)
+        return read_service_status(settings, url, use_case, champion)
     except ServiceUnreachable:
         # Before its first champion a service is not started.
         if champion is None:

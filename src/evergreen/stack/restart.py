@@ -20,7 +20,7 @@ from evergreen.errors import (
 )
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model
-from evergreen.serving.client import ServiceClient
+from evergreen.serving.client import open_own_client
 from evergreen.serving.standing import ServiceStatus, format_container_name, read_service_status
 from evergreen.settings import Settings, load_settings
 from evergreen.stack.processes import logs
@@ -163,7 +163,7 @@ def require_model_after_restart(settings: Settings, declared: UseCase, url: str)
     NoChampion, SignatureMismatch, RegistryUnreachable; nothing when it has no model now either.
     """
     try:
-        with ServiceClient(url, timeout=3.0) as client:
+        with open_own_client(settings, url, timeout=3.0) as client:
             served_version = client.metadata()["model_version"]
     except EvergreenError:
         return  # it answers nothing now, so a restart cannot make it worse
@@ -272,6 +272,6 @@ def _build_not_ready_error(process: ProcessState) -> ChildFailed:
 def _read_service_status(settings: Settings, declared: UseCase, url: str) -> ServiceStatus | None:
     """What the service serves now; None if it does not answer, or nobody knows who is champion."""
     try:
-        return read_service_status(url, declared, read_champion(settings, declared.name))
+        return read_service_status(settings, url, declared, read_champion(settings, declared.name))
     except EvergreenError:
         return None

@@ -18,7 +18,7 @@ from evergreen.model.predict import predict_rows
 from evergreen.registry import champion_history, ledger, models
 from evergreen.registry.champion import read_champion
 from evergreen.registry.succession import aliases
-from evergreen.serving.client import ServiceClient
+from evergreen.serving.client import Client
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import read_predictions
 from evergreen.store.records.ingest_run import start_ingest
@@ -99,13 +99,13 @@ def test_rows_that_the_next_champion_answers_are_not_held_against_the_former(
     expected = own_answer(made, second)
     asked: list[int] = []
 
-    def answer(client: ServiceClient, row: dict[str, Any]) -> dict[str, Any]:
+    def answer(client: Client, row: dict[str, Any]) -> dict[str, Any]:
         asked.append(1)
         if len(asked) == 21:
             made.promote(third)
         return {**expected, "model_version": second if len(asked) <= 20 else third}
 
-    monkeypatch.setattr(ServiceClient, "predict", answer)
+    monkeypatch.setattr(Client, "predict", answer)
     monkeypatch.setattr(deploy, "collect_probe_rows", lambda *_: [made.rows(1)[0]] * 50)
     outcome = deploy.probe_service(made.settings, "parcel")
     assert (outcome["rows"], outcome["errors"], outcome["mismatches"]) == (20, 0, 0)
@@ -119,7 +119,7 @@ def test_a_wrong_version_that_is_not_champion_is_held_against_it(
     monkeypatch.setitem(made.settings.service_urls, "parcel", "http://127.0.0.1:9")
     monkeypatch.setattr(deploy, "collect_probe_rows", lambda *_: made.rows(3))
     expected = own_answer(made, second)
-    monkeypatch.setattr(ServiceClient, "predict", lambda *_: {**expected, "model_version": third})
+    monkeypatch.setattr(Client, "predict", lambda *_: {**expected, "model_version": third})
     assert deploy.probe_service(made.settings, "parcel")["mismatches"] == 3
 
 

@@ -22,12 +22,14 @@ COMMANDS = (
     *("up", "down", "status", "restart", "airflow", "use-cases"),
     *("new", "profile", "run", "upkeep", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
+    "keys",
 )
 # Those that have subcommands.
 GROUPS = {
     "features": ("list", "diff"),
     "dataset": ("list", "show", "reproduce"),
     "gate": ("explain",),
+    "keys": ("new", "list", "revoke"),
     "ledger": ("list", "at"),
 }
 WORDS = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from evergreen.errors import KeyNotFound, NoChampion, StoreUnreachable
 from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.channels import PROBE_CHANNEL
 from evergreen.usecase import UseCase
+from support.guarded import build_test_guard
 from support.parcel_case import row
 
 
@@ -26,6 +28,7 @@ class StandIn:
         self.error: Exception | None = None
         self.channels: list[str] = []
         self.asked: list[Any] = []
+        self.refused: list[tuple[str, str]] = []
 
     def answer_rows(self, rows: Sequence[Any], channel: str) -> dict[str, Any]:
         if self.error:
@@ -40,11 +43,14 @@ class StandIn:
             raise self.error
         return self.answer_rows([row(**key) for key in keys], channel)
 
-    def feedback(self, prediction_id: str, actual: str, at: datetime) -> None:
+    def take_feedback(self, outcomes: Sequence[Any], at: datetime) -> None:
         if self.error:
             raise self.error
         assert at.tzinfo is not None
-        self.asked.append((prediction_id, actual))
+        self.asked.extend(outcomes)
+
+    def count_refused(self, faults: Sequence[tuple[str, str]]) -> None:
+        self.refused.extend(faults)
 
     def metadata(self) -> dict[str, Any]:
         return {"model_version": 3}
@@ -56,9 +62,10 @@ def runtime(parcel: UseCase) -> StandIn:
 
 
 @pytest.fixture
-def http(runtime: StandIn) -> Iterator[TestClient]:
+def http(runtime: StandIn, tmp_path: Path) -> Iterator[TestClient]:
     app = configure_app(create_app(), runtime)  # type: ignore[arg-type]
-    with TestClient(app, raise_server_exceptions=False) as client:
+    guarded = build_test_guard(app, runtime.use_case, tmp_path)
+    with TestClient(guarded, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -127,7 +134,7 @@ def test_a_missing_field_is_named(http: TestClient) -> None:
 def test_many_faults_are_bounded(http: TestClient) -> None:
     error = error_of(http.post("/predict_batch", json={"data": [row(weight=99)] * 300}), 422)
     assert len(error.fields) == 20
-    assert "299 more" in error.message
+    assert "at least 19 more" in error.message
 
 
 JSON = {"content-type": "application/json"}
@@ -193,7 +200,9 @@ def test_errors_of_the_platform_have_their_status(
 
 
 def test_unknown_paths_and_methods(http: TestClient) -> None:
-    error_of(http.get("/predict"), 405)
+    wrong = http.get("/predict")
+    error_of(wrong, 405)
+    assert wrong.headers["allow"] == "POST"
     error_of(http.get("/nowhere"), 404)
 
 

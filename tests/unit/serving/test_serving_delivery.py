@@ -15,12 +15,14 @@ from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.serving.predictions.delivery import (
     COUNTS_NAME,
     Delivery,
+    Inserts,
     append_refused_row,
     read_counts,
 )
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     PredictionRecord,
+    RefusedRecord,
     SegmentSchema,
     encode_record,
 )
@@ -29,6 +31,7 @@ from evergreen.serving.predictions.shipper import is_row_at_fault
 from evergreen.serving.predictions.spool import Spool
 from evergreen.store.predictions.outcomes import Outcome
 from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.store.predictions.refused import RefusedCount
 
 SCHEMA = SegmentSchema(1, "parcel", ("parcel_id",), (), ("no", "yes"))
 AT = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
@@ -40,6 +43,7 @@ class FakeStore:
     def __init__(self) -> None:
         self.parcels: dict[str, object] = {}
         self.outcomes: dict[str, object] = {}
+        self.refused: dict[str, RefusedCount] = {}
         self.is_away = False
         self.after_insert: Callable[[], None] = lambda: None
 
@@ -54,6 +58,9 @@ class FakeStore:
     def insert_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         self.outcomes |= {outcome.outcome_id: outcome.actual for outcome in outcomes}
 
+    def insert_refused(self, counts: Sequence[RefusedCount]) -> None:
+        self.refused |= {count.count_id: count for count in counts}
+
 
 @pytest.fixture
 def store() -> FakeStore:
@@ -63,8 +70,7 @@ def store() -> FakeStore:
 def build(spool: Spool, store: FakeStore) -> Delivery:
     return Delivery(
         spool.folder,
-        store.insert_predictions,
-        store.insert_outcomes,
+        Inserts(store.insert_predictions, store.insert_outcomes, store.insert_refused),
         is_row_at_fault,
         partial(append_refused_row, spool.folder.parent / "refused.jsonl"),
     )
@@ -98,15 +104,18 @@ def test_finished_segments_are_delivered_and_deleted(tmp_path: Path, store: Fake
     assert len(store.parcels) == delivery.counts.written == 3
 
 
-def test_outcomes_are_delivered_too(tmp_path: Path, store: FakeStore) -> None:
+def test_outcomes_and_refused_counts_are_delivered_too(tmp_path: Path, store: FakeStore) -> None:
     spool = Spool(tmp_path, SCHEMA)
     append(spool, 1)
     spool.append([encode_record(OutcomeRecord(AT, ["o1", "o2"], ["a", "b"], ["yes", "no"]))], 2)
+    count = RefusedCount("c", "weight", "less_than", 3, AT, AT, "service-1")
+    spool.append([encode_record(RefusedRecord([count]))], 1)
     spool.finish_segment()
     delivery = build(spool, store)
     deliver_all(delivery, spool.folder)
     assert store.outcomes == {"o1": "yes", "o2": "no"}
-    assert delivery.counts.written == spool.accepted == 3
+    assert store.refused == {"c": count}
+    assert delivery.counts.written == spool.accepted == 4
 
 
 def test_a_database_that_is_away_takes_them_later(tmp_path: Path, store: FakeStore) -> None:

@@ -16,7 +16,10 @@ HEAVY = ("airflow", "mlflow", "sklearn", "optuna", "matplotlib", "locust")
         # BentoML's parent process and `bentoml build` import this one.
         ("evergreen.serving.service", ("catboost", "pandas", "sqlalchemy", "MySQLdb")),
         ("evergreen.serving.runtime", ()),
-        # The load test and people's scripts import these two.
+        # Everything imports this one.
+        ("evergreen", ("httpx", "pydantic", "catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
+        # The load test and people's scripts import these.
+        ("evergreen.serving.async_client", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
         ("evergreen.serving.client", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
         ("evergreen.serving.http.examples", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
     ],

@@ -80,7 +80,7 @@ def test_a_probe_is_sent_with_a_header_that_a_service_of_an_earlier_version_take
     channels: list[str] = []
 
     class Client:
-        def __init__(self, url: str, *, channel: str) -> None:
+        def __init__(self, settings: Settings, url: str, *, channel: str) -> None:
             channels.append(channel)
 
         def __enter__(self) -> Client:
@@ -90,7 +90,7 @@ def test_a_probe_is_sent_with_a_header_that_a_service_of_an_earlier_version_take
             pass
 
     nothing = SimpleNamespace(list_answers=list)
-    monkeypatch.setattr(probe, "ServiceClient", Client)
+    monkeypatch.setattr(probe, "open_own_client", Client)
     monkeypatch.setattr(probe, "load_model", lambda *_: None)
     monkeypatch.setattr(probe, "build_columns_from_rows", lambda *_: {})
     monkeypatch.setattr(probe, "predict_rows", lambda *_: nothing)

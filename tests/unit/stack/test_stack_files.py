@@ -99,6 +99,8 @@ def test_keys_are_private_made_once_and_kept(tmp_path: Path) -> None:
     assert load_or_create_keys(tmp_path) == first
     assert mode(tmp_path / "keys.json") == 0o600
     assert len({first.mariadb_password, first.airflow_password, first.airflow_jwt_secret}) == 3
+    assert first.airflow_secret_key not in first.service_api_key
+    assert len(first.service_api_key) > 60
 
 
 def test_damaged_keys_say_so_and_are_not_overwritten(tmp_path: Path) -> None:

@@ -45,3 +45,4 @@ def test_its_passwords_are_kept(tmp_path: Path) -> None:
     keys = load_or_create_keys(tmp_path)
     assert (keys.mariadb_password, keys.airflow_fernet_key) == ("one", "three")
     assert path.read_text("utf-8") == KEYS
+    assert keys.service_api_key == load_or_create_keys(tmp_path).service_api_key

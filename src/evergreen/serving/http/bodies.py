@@ -59,6 +59,19 @@ class ExplanationBody(TypedDict):
     contributions: dict[str, float]
 
 
+class OutcomeBody(TypedDict):
+    """What really happened, for a prediction."""
+
+    prediction_id: str
+    actual: str | float
+
+
+class FeedbackBatchBody(TypedDict):
+    """How many outcomes of one request were recorded: all of them."""
+
+    recorded: int
+
+
 class FeedbackBody(TypedDict):
     """The confirmation of an outcome."""
 

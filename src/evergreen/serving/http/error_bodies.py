@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 import reprlib
-from collections.abc import Sequence
-from typing import TypedDict, cast
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypedDict, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evergreen.errors import EvergreenError
 from evergreen.serving.http.bodies import ErrorBody, FieldReason
+from evergreen.serving.http.body_limits import compute_body_limits
+from evergreen.serving.http.failures import describe_failure
+from evergreen.serving.http.first_faults import MOST_FAULTS
+from evergreen.serving.http.routes import find_route
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
 
-_MOST_FIELDS = 20
-_BYTES_PER_ROW = 4096
-_SMALLEST_LIMIT = 1_000_000
+_LONGEST_NAME = 200
+# A name beyond this is no misspelt one of ours, and comparing it would take time.
+_LONGEST_MISSPELLING = 80
 
 
-class _Fault(TypedDict, total=False):
+class Fault(TypedDict, total=False):
     """One error as pydantic reports it; `ctx` has what else belongs to its type."""
 
     type: str
@@ -33,6 +37,13 @@ class _Fault(TypedDict, total=False):
     msg: str
     input: object
     ctx: dict[str, str]
+
+
+class Refusal(NamedTuple):
+    """Why a value was refused: its field ("" for the body itself), and pydantic's name of the fault."""
+
+    field: str
+    kind: str
 
 
 def build_error_response(
@@ -43,51 +54,29 @@ def build_error_response(
     return JSONResponse(body, status_code=status)
 
 
-def compute_body_limit(use_case: UseCase) -> int:
-    """How many bytes a request body may have."""
-    return max(_SMALLEST_LIMIT, use_case.serving.max_batch * _BYTES_PER_ROW)
+def encode_error(kind: str, message: str, hint: str = "") -> bytes:
+    """The body of an error answer that names no fields, as JSON."""
+    body: ErrorBody = {"error": {"type": kind, "message": message, "hint": hint, "fields": []}}
+    return json.dumps(body, ensure_ascii=False).encode()
 
 
-class BodyLimit:
-    """ASGI middleware that refuses a body of more than `limit` bytes before it is in memory."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, counting its body as it comes in; too large a one is answered with 413."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self._limit:
-                await _build_too_large_response(self._limit)(scope, receive, send)
-                return
-        received = 0
-
-        async def _receive_limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                raise HTTPException(413)
-            return message
-
-        await self._app(scope, _receive_limited, send)
+def encode_too_large(limit: int) -> bytes:
+    """The body of the answer to a body of more than `limit` bytes."""
+    return encode_error("InvalidRequest", *_word_too_large(limit))
 
 
-def _build_too_large_response(limit: int) -> JSONResponse:
-    return build_error_response(
-        413,
-        "InvalidRequest",
-        f"the body has more than {limit:,} bytes",
-        "send fewer rows at a time to /predict_batch",
-    )
+def _word_too_large(limit: int) -> tuple[str, str]:
+    return f"the body has more than {limit:,} bytes", "send fewer rows at a time to /predict_batch"
 
 
-def add_error_handlers(app: FastAPI, use_case: UseCase) -> None:
-    """Make the app answer every error with `build_error_response`."""
+def add_error_handlers(
+    app: FastAPI, use_case: UseCase, count_refusal: Callable[[Sequence[Refusal]], None] = lambda _: None
+) -> None:
+    """Make the app answer every error with `build_error_response`.
+
+    `count_refusal` gets the field and the kind of each fault of a body that is refused for its values.
+    """
+    limits = compute_body_limits(use_case)
     field_names = [*use_case.entity.key_names, *(f.name for f in use_case.stored_features)]
 
     async def _answer_error(request: Request, error: Exception) -> JSONResponse:
@@ -95,17 +84,25 @@ def add_error_handlers(app: FastAPI, use_case: UseCase) -> None:
 
     async def _answer_invalid_body(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return _build_invalid_response(request, cast("Sequence[_Fault]", error.errors()), field_names)
+        faults = cast("Sequence[Fault]", error.errors())
+        response = _build_invalid_response(request, faults, field_names)
+        if response.status_code == 422:
+            count_refusal([_name_refusal(fault) for fault in faults])
+        return response
 
-    async def _answer_http_error(_: Request, error: Exception) -> JSONResponse:
+    async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if error.status_code == 413:
-            return _build_too_large_response(compute_body_limit(use_case))
+            route = find_route(request.url.path)
+            return build_error_response(
+                413, "InvalidRequest", *_word_too_large(limits[route.body if route else "none"])
+            )
         if error.status_code == 400:
             return _build_not_json_response("not UTF-8 text, too deeply nested, or a number without end")
-        return build_error_response(
-            error.status_code, "InvalidRequest", str(error.detail), "see / for what there is"
-        )
+        hint = "send the body at once" if error.status_code == 408 else "see / for what there is"
+        response = build_error_response(error.status_code, "InvalidRequest", str(error.detail), hint)
+        response.headers.update(error.headers or {})
+        return response
 
     app.add_exception_handler(EvergreenError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid_body)
@@ -118,7 +115,8 @@ def build_fault_response(path: str, error: Exception) -> JSONResponse:
     of which only the log has the details."""
     if isinstance(error, EvergreenError):
         return build_error_response(error.http_status, type(error).__name__, error.message, error.hint)
-    logger.error("a request to %s failed", path, exc_info=error)
+    route = find_route(path)
+    logger.error("%s failed: %s", route.template if route else "an unknown path", describe_failure(error))
     return build_error_response(
         500, "InternalError", "the service failed on this request", "its log has the details"
     )
@@ -135,7 +133,7 @@ def _build_not_json_response(reason: str) -> JSONResponse:
 
 
 def _build_invalid_response(
-    request: Request, faults: Sequence[_Fault], field_names: Sequence[str]
+    request: Request, faults: Sequence[Fault], field_names: Sequence[str]
 ) -> JSONResponse:
     for fault in faults:
         if fault["type"] == "json_invalid":
@@ -150,19 +148,27 @@ def _build_invalid_response(
                 "send the header Content-Type: application/json",
                 [{"field": "content-type", "reason": "must be application/json"}],
             )
+    # Limited before they are worded: to find a misspelt name takes a millisecond.
     fields: list[FieldReason] = [
         {"field": _format_field(fault["loc"]), "reason": _describe_fault(fault, field_names)}
-        for fault in faults
+        for fault in faults[:MOST_FAULTS]
     ]
     first = fields[0]
-    more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
+    # Validation stops soon after so many faults, so nobody knows how many there are beyond.
+    at_least = "at least " if len(faults) >= MOST_FAULTS else ""
+    more = f" (and {at_least}{len(faults) - 1} more)" if len(faults) > 1 else ""
     return build_error_response(
         422,
         "InvalidRequest",
         f"{first['field']}: {first['reason']}{more}",
         "mend the fields named here; / documents every field",
-        fields[:_MOST_FIELDS],
+        fields,
     )
+
+
+def _name_refusal(fault: Fault) -> Refusal:
+    names = [part for part in fault["loc"][1:] if isinstance(part, str) and part != "data"]
+    return Refusal(names[-1] if names else "", fault["type"])
 
 
 def _format_field(location: Sequence[str | int]) -> str:
@@ -173,10 +179,12 @@ def _format_field(location: Sequence[str | int]) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+    if len(text) > _LONGEST_NAME:
+        text = f"{text[:_LONGEST_NAME]}..."
     return text or "body"
 
 
-def _describe_fault(fault: _Fault, field_names: Sequence[str]) -> str:
+def _describe_fault(fault: Fault, field_names: Sequence[str]) -> str:
     """The reason why pydantic refuses a field."""
     if fault["type"] == "missing":
         return "Field required"
@@ -184,6 +192,7 @@ def _describe_fault(fault: _Fault, field_names: Sequence[str]) -> str:
         name = str(fault["loc"][-1])
         if name in field_names:
             return 'not here: the fields belong under "data", as in {"data": {...}}'
-        near = difflib.get_close_matches(name, field_names, n=1)
+        is_short = len(name) <= _LONGEST_MISSPELLING
+        near = difflib.get_close_matches(name, field_names, n=1) if is_short else []
         return f"unknown field{f'; did you mean {near[0]!r}?' if near else ''}"
     return f"{fault['msg']}, not {reprlib.repr(fault.get('input'))}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
-from evergreen.serving.client import CHANNEL_HEADER
+from evergreen.serving.exchange import CHANNEL_HEADER
 from evergreen.serving.http.error_bodies import build_fault_response
 
 if TYPE_CHECKING:

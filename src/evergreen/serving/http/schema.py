@@ -17,10 +17,12 @@ from pydantic import (
     JsonValue,
     StringConstraints,
     create_model,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from evergreen.serving.http.examples import draw_requests
+from evergreen.serving.http.first_faults import build_row_search, limit_unknown_fields
 from evergreen.usecase import Feature, Key, UseCase
 
 # The lengths of the tables' columns (store/tables/declared.py): the log could not take a longer value.
@@ -28,7 +30,12 @@ CATEGORY_CHARACTERS = 255
 KEY_CHARACTERS = 191
 TEXT_CHARACTERS = 16_000
 _BIGINT = 2**63
+# A UUIDv7 of a moment before the year 2527: the log is kept by the moment that an id carries.
+_PREDICTION_ID = r"^0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
+# The validator of every request model, by a name that pydantic wants for it.
+_limit_fields: Any = classmethod(limit_unknown_fields)
+_BOUNDED: dict[str, Any] = {"limit_unknown_fields": model_validator(mode="wrap")(_limit_fields)}
 _REQUEST_CONFIG = ConfigDict(extra="forbid", protected_namespaces=())
 _ANSWER_CONFIG = ConfigDict(protected_namespaces=())
 
@@ -71,10 +78,12 @@ class Schemas:
     predict_batch: type[BaseModel]
     predict_by_key: type[BaseModel]
     feedback: type[BaseModel]
+    feedback_batch: type[BaseModel]
     prediction: type[BaseModel]
     prediction_batch: type[BaseModel]
     explanation: type[BaseModel]
     feedback_answer: type[BaseModel]
+    feedback_batch_answer: type[BaseModel]
     metadata: type[BaseModel]
 
 
@@ -84,6 +93,14 @@ def build_schemas(use_case: UseCase) -> Schemas:
     key = _create_request_model("Key", **_build_key_fields(use_case, required=True))
     prediction = _build_prediction_model(use_case)
     limit = use_case.serving.max_batch
+    feedback = _create_request_model(
+        "FeedbackRequest",
+        prediction_id=(
+            Annotated[str, StringConstraints(pattern=_PREDICTION_ID)],
+            Field(description="The id that an answer carried."),
+        ),
+        actual=(_build_outcome_type(use_case), Field(description=use_case.label.meaning)),
+    )
     return Schemas(
         row=row,
         predict=_create_request_model(
@@ -100,13 +117,10 @@ def build_schemas(use_case: UseCase) -> Schemas:
                 Field(description="One key, or a list of keys, whose newest stored features are used."),
             ),
         ),
-        feedback=_create_request_model(
-            "FeedbackRequest",
-            prediction_id=(
-                Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")],
-                Field(description="The id that an answer carried."),
-            ),
-            actual=(_build_outcome_type(use_case), Field(description=use_case.label.meaning)),
+        feedback=feedback,
+        feedback_batch=_create_request_model(
+            "FeedbackBatchRequest",
+            data=(_build_list_type(feedback, limit), Field(description=f"One to {limit} outcomes.")),
         ),
         prediction=prediction,
         prediction_batch=_create_answer_model(
@@ -117,6 +131,9 @@ def build_schemas(use_case: UseCase) -> Schemas:
         explanation=_build_explanation_model(use_case),
         feedback_answer=_create_answer_model(
             "FeedbackAnswer", prediction_id=(str, ...), recorded=(bool, ...)
+        ),
+        feedback_batch_answer=_create_answer_model(
+            "FeedbackBatchAnswer", recorded=(int, Field(description="How many outcomes: all of them."))
         ),
         metadata=_build_metadata_model(use_case),
     )
@@ -152,7 +169,7 @@ def _describe_domain(feature: Feature) -> str:
 
 
 def _create_request_model(name: str, **fields: Any) -> type[BaseModel]:
-    model: type[BaseModel] = create_model(name, __config__=_REQUEST_CONFIG, **fields)
+    model: type[BaseModel] = create_model(name, __config__=_REQUEST_CONFIG, __validators__=_BOUNDED, **fields)
     return model
 
 
@@ -162,7 +179,8 @@ def _create_answer_model(name: str, **fields: Any) -> type[BaseModel]:
 
 
 def _build_list_type(model: type[BaseModel], limit: int) -> Any:
-    return Annotated[list[model], Field(min_length=1, max_length=limit)]  # type: ignore[valid-type]
+    rows = Annotated[list[model], Field(min_length=1, max_length=limit, fail_fast=True)]  # type: ignore[valid-type]
+    return Annotated[rows, build_row_search(model)]
 
 
 def _build_row_model(use_case: UseCase) -> type[BaseModel]:
@@ -180,7 +198,7 @@ def _build_row_model(use_case: UseCase) -> type[BaseModel]:
         name: next((r[name] for r in rows if r[name] is not None), None) for name in rows[0]
     }
     config = ConfigDict(extra="forbid", protected_namespaces=(), json_schema_extra={"example": example})
-    return create_model("Row", __config__=config, __doc__=use_case.meaning, **fields)
+    return create_model("Row", __config__=config, __doc__=use_case.meaning, __validators__=_BOUNDED, **fields)
 
 
 def _build_key_fields(use_case: UseCase, *, required: bool) -> dict[str, Any]:

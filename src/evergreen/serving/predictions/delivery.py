@@ -13,12 +13,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from evergreen.private import open_private_file, write_private_file
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     PredictionRecord,
+    RefusedRecord,
     list_outcomes,
     list_prediction_rows,
 )
@@ -32,6 +33,7 @@ from evergreen.serving.predictions.segments import (
 )
 from evergreen.store.predictions.outcomes import Outcome
 from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.store.predictions.refused import RefusedCount
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,16 @@ SPOILT_FOLDER = "spoilt"
 # So many rows become one transaction; a segment is never divided.
 _MOST_ROWS = 5_000
 
-_Row = TypeVar("_Row", PredictionRow, Outcome)
+LogRow: TypeAlias = PredictionRow | Outcome | RefusedCount
+_Row = TypeVar("_Row", PredictionRow, Outcome, RefusedCount)
+
+
+class Inserts(NamedTuple):
+    """Inserts rows of each kind into the database, all or none; rows that are there are not changed."""
+
+    predictions: Callable[[Sequence[PredictionRow]], object]
+    outcomes: Callable[[Sequence[Outcome]], object]
+    refused: Callable[[Sequence[RefusedCount]], object]
 
 
 @dataclass(frozen=True)
@@ -68,11 +79,12 @@ class _Load:
     paths: list[Path] = field(default_factory=list)
     predictions: list[PredictionRow] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    refused: list[RefusedCount] = field(default_factory=list)
     spoilt: list[tuple[Path, bytes]] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
-        return len(self.predictions) + len(self.outcomes)
+        return len(self.predictions) + len(self.outcomes) + len(self.refused)
 
 
 def read_counts(folder: Path) -> ShippedCounts:
@@ -86,22 +98,19 @@ def read_counts(folder: Path) -> ShippedCounts:
 class Delivery:
     """Delivers the segments of folders that this process has locked.
 
-    `insert_predictions` and `insert_outcomes` insert rows, all or none; `is_row_at_fault` says whether their
-    exception means that a row itself is at fault, and not that the database is away. `refuse` keeps such a
-    row and the reason.
+    `is_row_at_fault` says whether an exception of the inserts means that a row itself is at fault, and not
+    that the database is away. `refuse` keeps such a row and the reason.
     """
 
     def __init__(
         self,
         folder: Path,
-        insert_predictions: Callable[[Sequence[PredictionRow]], object],
-        insert_outcomes: Callable[[Sequence[Outcome]], object],
+        inserts: Inserts,
         is_row_at_fault: Callable[[Exception], bool],
-        refuse: Callable[[PredictionRow | Outcome, Exception], None],
+        refuse: Callable[[LogRow, Exception], None],
     ) -> None:
         self._folder = folder
-        self._insert_predictions = insert_predictions
-        self._insert_outcomes = insert_outcomes
+        self._inserts = inserts
         self._is_row_at_fault = is_row_at_fault
         self._refuse = refuse
         self.counts = read_counts(folder)
@@ -118,8 +127,9 @@ class Delivery:
         load = self._take_segments(folder)
         if not load.paths:
             return False
-        refused = self._insert(load.predictions, self._insert_predictions)
-        refused += self._insert(load.outcomes, self._insert_outcomes)
+        refused = self._insert(load.predictions, self._inserts.predictions)
+        refused += self._insert(load.outcomes, self._inserts.outcomes)
+        refused += self._insert(load.refused, self._inserts.refused)
         self._set_spoilt_aside(folder, load.spoilt)
         self._count(folder, load, refused)
         for path in load.paths:
@@ -163,6 +173,8 @@ class Delivery:
                     load.predictions += list_prediction_rows(segment.schema, record)
                 case OutcomeRecord():
                     load.outcomes += list_outcomes(record)
+                case RefusedRecord():
+                    load.refused += record.counts
 
     def _insert(self, rows: Sequence[_Row], insert: Callable[[Sequence[_Row]], object]) -> int:
         """Insert rows; a refused group is halved until the rows at fault are alone. Returns their number."""
@@ -176,7 +188,7 @@ class Delivery:
             if len(rows) > 1:
                 middle = len(rows) // 2
                 return self._insert(rows[:middle], insert) + self._insert(rows[middle:], insert)
-            logger.error("MariaDB refused %s: %s", rows[0].prediction_id, error)
+            logger.error("MariaDB refused a %s: %s", type(rows[0]).__name__, error)
             self._refuse(rows[0], error)
             return 1
         return 0
@@ -213,7 +225,7 @@ class Delivery:
             self.counts = counts
 
 
-def append_refused_row(path: Path, row: PredictionRow | Outcome, error: Exception) -> None:
+def append_refused_row(path: Path, row: LogRow, error: Exception) -> None:
     """Append a row that MariaDB refused, and why, to a file of JSON lines for an operator."""
     line = json.dumps({"reason": str(error), "row": row.to_json()})
     with os.fdopen(open_private_file(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:

@@ -16,6 +16,7 @@ from evergreen.errors import SpoiltRecord
 from evergreen.model.log_rows import list_logged_names
 from evergreen.store.predictions.outcomes import Outcome
 from evergreen.store.predictions.prediction_row import InputValue, PredictionRow
+from evergreen.store.predictions.refused import RefusedCount
 from evergreen.usecase import UseCase
 
 FORMAT = 1
@@ -60,10 +61,18 @@ class OutcomeRecord(msgspec.Struct, array_like=True, tag="outcome", frozen=True)
     actuals: Sequence[str | float]
 
 
-Record: TypeAlias = PredictionRecord | OutcomeRecord
+class RefusedRecord(msgspec.Struct, array_like=True, tag="refused", frozen=True):
+    """Counts of values that were refused."""
+
+    counts: Sequence[RefusedCount]
+
+
+Record: TypeAlias = PredictionRecord | OutcomeRecord | RefusedRecord
 
 _encoder = msgspec.msgpack.Encoder()
-_record_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(PredictionRecord | OutcomeRecord)
+_record_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(
+    PredictionRecord | OutcomeRecord | RefusedRecord
+)
 _schema_decoder = msgspec.msgpack.Decoder(SegmentSchema)
 
 

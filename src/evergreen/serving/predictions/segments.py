@@ -15,8 +15,6 @@ from pathlib import Path
 
 from evergreen.errors import SpoiltRecord
 from evergreen.serving.predictions.record import (
-    OutcomeRecord,
-    PredictionRecord,
     Record,
     SegmentSchema,
     decode_record,
@@ -113,10 +111,3 @@ def _take_payload(segment: Segment, payload: bytes, *, is_first: bool) -> bool:
     except SpoiltRecord:
         return False
     return True
-
-
-def count_rows(record: Record) -> int:
-    """How many predictions or outcomes a record holds."""
-    match record:
-        case PredictionRecord() | OutcomeRecord():
-            return len(record.ids)

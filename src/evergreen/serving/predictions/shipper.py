@@ -26,7 +26,7 @@ from pathlib import Path
 import sqlalchemy.exc
 
 from evergreen.errors import EvergreenError, SchemaMismatch, StoreError, StoreRefused, StoreUnreachable
-from evergreen.serving.predictions.delivery import COUNTS_NAME, Delivery, append_refused_row
+from evergreen.serving.predictions.delivery import COUNTS_NAME, Delivery, Inserts, append_refused_row
 from evergreen.serving.predictions.former_spool import convert_former_segments
 from evergreen.serving.predictions.spool import LOCK_NAME, lock_folder
 from evergreen.serving.predictions.table_update import TableUpdate
@@ -36,6 +36,7 @@ from evergreen.store.predictions.channels import CANARY, PROBE
 from evergreen.store.predictions.load import load_predictions
 from evergreen.store.predictions.outcomes import insert_outcomes
 from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.store.predictions.refused import insert_refused_counts
 from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
@@ -79,10 +80,14 @@ class Shipper:
         self._home = folder.parent
         # By folder: the descriptor of its lock. The own folder comes first.
         self._locks = {folder: lock}
+        engine = get_engine(settings)
         self._delivery = Delivery(
             folder,
-            PredictionInserter(settings, use_case).insert,
-            partial(insert_outcomes, get_engine(settings), use_case),
+            Inserts(
+                PredictionInserter(settings, use_case).insert,
+                partial(insert_outcomes, engine, use_case),
+                partial(insert_refused_counts, engine, use_case),
+            ),
             is_row_at_fault,
             partial(append_refused_row, self._home / f"{use_case.name}.refused.jsonl"),
         )

@@ -75,6 +75,10 @@ def _render_common(use_cases: Iterable[UseCase]) -> str:
                 for each in use_cases
             },
             "sources": {"titanic": _TITANIC_FILE},
+            # A service listens on its container's address, so every caller needs a key.
+            "api_key": _require_variable("EVERGREEN_API_KEY"),
+            "api_keys": "${EVERGREEN_API_KEYS:-}",
+            "allowed_hosts": ",".join(format_container_name(each.name) for each in use_cases),
         }
     )
     bank = f"mysql://{database}:{facts.MARIADB.port}/{facts.BANK_DATABASE}?local_infile=1"

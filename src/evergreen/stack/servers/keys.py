@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import secrets
 from dataclasses import asdict, dataclass
@@ -24,6 +25,15 @@ class Keys:
     airflow_fernet_key: str
     airflow_jwt_secret: str
     airflow_secret_key: str
+
+    @property
+    def service_api_key(self) -> str:
+        """The key by which Evergreen's own calls sign in at its services, once other callers have keys.
+
+        Derived, so that the file of a home of before has it as well.
+        """
+        derived = hmac.digest(self.airflow_secret_key.encode(), b"evergreen service api key", "sha256")
+        return f"eg_{derived.hex()}"
 
 
 def load_or_create_keys(home: Path) -> Keys:

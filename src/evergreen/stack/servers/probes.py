@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import MySQLdb
@@ -30,20 +31,23 @@ def build_http_probe(port: int, path: str) -> Probe:
     return probe
 
 
-def build_service_probe(port: int) -> Probe:
+def build_service_probe(port: int, api_key: str = "") -> Probe:
     """A check of a prediction service: it has a model, or the registry names no champion.
+
+    The key is for services that ask every caller for one.
 
     One that has reported another reason for some time counts as healthy too: a new process would have the
     same trouble, and `evergreen status` shows it.
     """
     ready = build_http_probe(port, "/readyz")
+    headers = {"X-API-Key": api_key} if api_key else {}
 
     def probe(started: datetime) -> str:
         """Ask the server once."""
         problem = ready(started)
         if not problem:
             return ""
-        status, body = _send_get(port, "/metadata")
+        status, body = _send_get(port, "/metadata", headers)
         trouble = json.loads(body).get("trouble") if status == 200 else ""
         if trouble == NO_CHAMPION or (trouble and datetime.now(UTC) - started > _TROUBLE_GRACE):
             return ""
@@ -101,11 +105,11 @@ def build_airflow_probe(port: int, component: str) -> Probe:
     return probe
 
 
-def _send_get(port: int, path: str) -> tuple[int, bytes]:
+def _send_get(port: int, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
     """Status and body of a GET on loopback, past any proxy; (0, b"") when nothing answers."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=TIMEOUT_SECONDS)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers or {})
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException):

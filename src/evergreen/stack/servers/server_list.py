@@ -141,6 +141,8 @@ class EvergreenPlan:
             "airflow_user": deployment.AIRFLOW_USER,
             "airflow_password": self._keys.airflow_password,
             "service_urls": urls,
+            # A key of the user's own, for other services, takes precedence.
+            **({} if self._settings.api_key else {"api_key": self._keys.service_api_key}),
         }
         write_stack_env(
             self.home,
@@ -263,7 +265,7 @@ class EvergreenPlan:
             command=(sys.executable, *deployment.build_service_arguments(LOOPBACK, port)),
             environment={"EVERGREEN_USE_CASE": name, "BENTOML_HOME": str(folder)},
             folder=folder,
-            probe=probes.build_service_probe(port),
+            probe=probes.build_service_probe(port, load_settings(self.home).api_key.get_secret_value()),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
             optional=True,

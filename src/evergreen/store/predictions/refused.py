@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -39,6 +39,14 @@ class RefusedCount:
     window_start: datetime
     window_end: datetime
     service: str
+
+    def to_json(self) -> dict[str, str | int]:
+        """The fields by name, moments as ISO 8601 text."""
+        return {
+            **asdict(self),
+            "window_start": self.window_start.isoformat(),
+            "window_end": self.window_end.isoformat(),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,129 @@
+"""What both clients of a service share: headers, bodies, when to try again, and what an answer means."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeAlias
+
+import httpx
+from uuid_utils import uuid7
+
+from evergreen.errors import (
+    AccessDenied,
+    InvalidRequest,
+    KeyNotFound,
+    NoChampion,
+    ServiceUnreachable,
+    ServingError,
+)
+
+CHANNEL_HEADER = "X-Evergreen-Channel"
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+
+_ERRORS: Mapping[int, type[NoChampion | KeyNotFound | ServingError]] = {
+    400: InvalidRequest,
+    401: AccessDenied,
+    404: KeyNotFound,
+    409: NoChampion,
+    413: InvalidRequest,
+    422: InvalidRequest,
+}
+# Too many requests, and not able to answer now: the service asks to come again.
+_BUSY = frozenset({429, 503})
+# What breaks before or in the middle of an answer. A time-out is none of them: the caller's patience is over.
+_BROKEN = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
+
+# How an attempt ended.
+Outcome: TypeAlias = httpx.Response | httpx.TransportError
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often and when a request is sent again: at most `count` times, after `first_seconds`, then twice
+    that and so on up to `longest_seconds`, each time a random part of it, so that many callers spread out.
+
+    A service that says when to come again (`Retry-After`) is heeded, unless that is later than
+    `longest_seconds`: then its answer counts.
+    """
+
+    count: int = 3
+    first_seconds: float = 0.1
+    longest_seconds: float = 10.0
+    draw: Callable[[], float] = random.random
+
+    def choose_pause(self, attempt: int, retry_after: float | None = None) -> float | None:
+        """Seconds to wait before the next attempt; None when there is none. `attempt` is 0 for the first."""
+        if attempt >= self.count:
+            return None
+        if retry_after is not None:
+            return retry_after if retry_after <= self.longest_seconds else None
+        longest = min(self.longest_seconds, self.first_seconds * 2.0**attempt)
+        return longest * (0.5 + 0.5 * self.draw())
+
+
+NO_RETRIES = Retries(count=0)
+
+
+def build_headers(api_key: str | None, channel: str) -> dict[str, str]:
+    """The headers of every request of a client."""
+    headers = {CHANNEL_HEADER: channel}
+    if api_key:
+        headers["Authorization"] = f"Bearer {api_key}"
+    return headers
+
+
+def build_request_headers(method: str) -> dict[str, str]:
+    """The headers of one request and of its repetitions: a key by which the service knows them as one, so
+    that a prediction whose answer was lost is not logged twice."""
+    return {IDEMPOTENCY_HEADER: str(uuid7())} if method == "POST" else {}
+
+
+def choose_pause(retries: Retries, attempt: int, outcome: Outcome) -> float | None:
+    """Seconds until a request is sent again whose attempt number `attempt` (from 0) ended so; None where it
+    is not."""
+    if isinstance(outcome, httpx.Response):
+        if outcome.status_code not in _BUSY:
+            return None
+        return retries.choose_pause(attempt, read_retry_after(outcome))
+    return retries.choose_pause(attempt) if isinstance(outcome, _BROKEN) else None
+
+
+def finish_request(base_url: str, outcome: Outcome) -> httpx.Response:
+    """The answer of the last attempt. Raises ServiceUnreachable where there was none."""
+    if isinstance(outcome, httpx.Response):
+        return outcome
+    raise ServiceUnreachable(
+        f"the prediction service at {base_url} does not answer: {outcome or type(outcome).__name__}",
+        hint="see `evergreen status`: a service runs for each use case that has a champion",
+    ) from outcome
+
+
+def read_retry_after(response: httpx.Response, now: datetime | None = None) -> float | None:
+    """Seconds until the service wants to be asked again; None where it does not say."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def read_body(base_url: str, response: httpx.Response) -> Any:
+    """The JSON of a successful answer; raises the ServingError, KeyNotFound or NoChampion that another
+    status stands for."""
+    try:
+        body = response.json()
+        if response.is_success:
+            return body
+        message, hint = str(body["error"]["message"]), str(body["error"].get("hint", ""))
+    except (ValueError, KeyError, TypeError):
+        message, hint = f"{response.status_code} {response.text[:200]!r}", ""
+    error_class = _ERRORS.get(response.status_code, ServingError)
+    raise error_class(f"{base_url}: {message}", hint=hint)
