@@ -8,6 +8,7 @@ build` needs neither a use case nor a server.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import bentoml
 from bentoml.exceptions import BentoMLConfigException
@@ -15,6 +16,7 @@ from bentoml.exceptions import BentoMLConfigException
 from evergreen.errors import EvergreenError, SettingsError
 from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.control import close_control_socket
+from evergreen.serving.http.readiness import ReadinessAnswer
 from evergreen.settings import Settings, load_settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
@@ -38,6 +40,7 @@ class PredictionService:
 
     def __init__(self) -> None:
         # Here, because BentoML's parent process imports this module and must not load the model's libraries.
+        from evergreen.serving.models.model_state import describe_readiness
         from evergreen.serving.runtime import Runtime
 
         # BentoML sets the root logger to warnings; Evergreen's also logs what succeeds.
@@ -45,6 +48,7 @@ class PredictionService:
         settings, use_case = load_served_use_case()
         self.runtime = Runtime(settings, use_case)
         configure_app(app, self.runtime)
+        app.state.describe_readiness = partial(describe_readiness, self.runtime.slot)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -81,3 +85,4 @@ service = bentoml.service(
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": [".*"]},
 )(PredictionService)
+service.add_asgi_middleware(ReadinessAnswer, state=app.state)

@@ -26,7 +26,8 @@ class ServiceStatus:
     `declaration` is the digest of the declaration that the service holds ("" for services of earlier
     versions, which do not report it), `declared` that of the use case's files now. `settling`: the champion
     or the service is so new that the model may still be loading. `trouble` is why the service itself says
-    that the champion is not in service, or "".
+    that the champion is not in service, or "". `cached_since` is set where it answers with the last champion
+    of before its start, because MLflow or MariaDB did not answer then: since when (aware UTC).
     """
 
     use_case: str
@@ -37,6 +38,7 @@ class ServiceStatus:
     declared: str
     trouble: str
     settling: bool = False
+    cached_since: datetime | None = None
 
     @property
     def outdated(self) -> bool:
@@ -63,6 +65,8 @@ class ServiceStatus:
     def describe(self) -> str:
         """The status in one line, the remedy last."""
         parts = ["serves no model" if self.serves is None else f"serves v{self.serves}"]
+        if self.cached_since is not None:
+            parts[0] += f" from its cache since {self.cached_since:%Y-%m-%d %H:%M} UTC"
         if self.behind:
             parts[0] += f", champion is v{self.champion}"
             if not self.lags:
@@ -78,6 +82,7 @@ class ServiceStatus:
         """Every field, and the properties with the one-line description as `summary`."""
         return {
             **asdict(self),
+            "cached_since": self.cached_since.isoformat() if self.cached_since else None,
             "outdated": self.outdated,
             "lags": self.lags,
             "remedy": self.remedy,
@@ -100,6 +105,7 @@ def build_service_status(
 ) -> ServiceStatus:
     """The status of a service from its answer on /metadata; `now` (aware) is the moment of that answer."""
     now = now or datetime.now(UTC)
+    cached = metadata.get("cached")
     moments = [champion.promoted_at if champion else None, datetime.fromisoformat(metadata["started_at"])]
     return ServiceStatus(
         use_case=use_case.name,
@@ -110,6 +116,7 @@ def build_service_status(
         declared=compute_serving_digest(use_case),
         trouble=metadata["trouble"],
         settling=any(moment is not None and now - moment < _LOADING_TIME for moment in moments),
+        cached_since=datetime.fromisoformat(cached["since"]) if cached else None,
     )
 
 

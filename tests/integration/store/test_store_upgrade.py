@@ -62,7 +62,7 @@ def test_the_rows_of_before_are_all_there_and_probes_can_be_logged(
 ) -> None:
     before = content(previous, toy_use_case)
     states = rows(previous, "SELECT id, status FROM ingest_run ORDER BY id")
-    assert apply_migrations(previous) == ["0004_varchar_states"]
+    assert apply_migrations(previous) == ["0004_varchar_states", "0006_model_record"]
     assert [(c.table, c.column, c.kind) for c in diff_tables(previous, toy_use_case)] == [
         (LOG, "channel", "migrate")
     ]

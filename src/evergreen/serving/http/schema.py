@@ -47,6 +47,23 @@ class FieldWarning(BaseModel):
     reason: str = Field(description="The check that its value breaks.", examples=["is more than 120"])
 
 
+class CachedModel(BaseModel):
+    """The home's last champion, in service because MLflow or MariaDB did not answer at the start."""
+
+    since: str = Field(description="Since when the service answers with it, ISO 8601 UTC.")
+    last_served_at: str = Field(description="When this home had put it into service before, ISO 8601 UTC.")
+
+
+class RefusedModel(BaseModel):
+    """The champion's version where its model in MLflow may not go into service."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    version: int
+    reason: str = Field(description="What differs from the version that was registered.")
+    at: str = Field(description="Since when it is refused, ISO 8601 UTC.")
+
+
 class ErrorDetail(BaseModel):
     """What went wrong, with which object, and what to do next."""
 
@@ -315,4 +332,14 @@ def _build_metadata_model(use_case: UseCase) -> type[BaseModel]:
             Field(description="Rows of the log: queued, spilled, written, lost."),
         ),
         trouble=(str, Field(description="Why the newest champion is not in service, if so.")),
+        model_digest=(str | None, Field(description="SHA-256 of the file of the model in service.")),
+        model_warnings=(list[str], Field(description="What to know about that version, in sentences.")),
+        cached=(
+            CachedModel | None,
+            Field(description="Not null: it is the last champion of before the start, from the cache."),
+        ),
+        refused=(
+            RefusedModel | None,
+            Field(description="Not null: the champion's model in MLflow is refused; see the ledger."),
+        ),
     )

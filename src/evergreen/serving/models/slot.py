@@ -1,7 +1,7 @@
 """The model in service, replaced in the background when the registry names another champion.
 
-A request reads `slot.current` once and keeps that object, so one request is answered by one model. The former
-model is freed when the last request that holds it has ended.
+A request reads `slot.current` once and keeps that object, so one request is answered by one model. The model
+before it stays in memory, so that a rollback needs no loading; it is freed before a third one is loaded.
 """
 
 from __future__ import annotations
@@ -10,11 +10,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from evergreen.errors import EvergreenError, ModelNotLoaded, NoChampion
+from evergreen.errors import (
+    EvergreenError,
+    ModelNotLoaded,
+    NoChampion,
+    RegistryUnreachable,
+    StoreUnreachable,
+)
 
 if TYPE_CHECKING:
     from evergreen.model.loaded_model import LoadedModel
@@ -33,24 +39,40 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The model in service, when it became champion and when it was loaded (aware UTC)."""
+    """The model in service, when it became champion and since when it is in service (aware UTC).
+
+    `last_served_at` is set where the home's last champion was put into service without MLflow: when this home
+    had put it into service before.
+    """
 
     model: LoadedModel
     promoted_at: datetime | None
     loaded_at: datetime
+    last_served_at: datetime | None = None
 
     @property
     def version(self) -> int:
         """The registered version."""
         return int(self.model.version)
 
+    @property
+    def from_cache(self) -> bool:
+        """Whether it is the home's last champion, which nobody could compare with the registry's."""
+        return self.last_served_at is not None
+
+    def is_version_of(self, champion: Champion) -> bool:
+        """Whether it is the champion's version, of the same run: a registered model that was deleted and made
+        anew counts its versions from 1 again."""
+        return (self.version, self.model.run_id) == (champion.version, champion.run_id)
+
 
 class ModelSlot:
     """Holds the champion's model and replaces it in the background when the registry names another.
 
     `read_champion` asks the registry and `load_model` fetches a version ready to predict. Where one of them
-    raises, the present model stays in service and `trouble` holds the message. `on_champion` is called with
-    each answer of the registry before anything is loaded; it must return at once and not raise. `on_swap` is
+    raises, the present model stays in service and `trouble` holds the message; where there is none yet,
+    `load_last_champion` gives the one of before the start, if it can. `on_champion` is called with each
+    answer of the registry before anything is loaded; it must return at once and not raise. `on_swap` is
     called with each model that was put into service.
     """
 
@@ -60,17 +82,22 @@ class ModelSlot:
         load_model: Callable[[int], LoadedModel],
         *,
         poll_seconds: float,
+        load_last_champion: Callable[[], ServedModel | None] = lambda: None,
         on_swap: Callable[[ServedModel], None] = lambda _: None,
         on_champion: Callable[[Champion | None], None] = lambda _: None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._read_champion = read_champion
         self._load_model = load_model
+        self._load_last_champion = load_last_champion
+        self._has_tried_last_champion = False
         self._poll_seconds = poll_seconds
         self._on_swap = on_swap
         self._on_champion = on_champion
         self._clock = clock
         self._current: ServedModel | None = None
+        self._former: ServedModel | None = None
+        self._champion: Champion | None = None
         self._has_no_champion = False
         # By version: how often loading it failed in a row, and when it is tried again (monotonic seconds).
         self._failures: dict[int, tuple[int, float]] = {}
@@ -82,6 +109,11 @@ class ModelSlot:
     def current(self) -> ServedModel | None:
         """The model in service, or None before the first champion."""
         return self._current
+
+    @property
+    def champion(self) -> Champion | None:
+        """The champion when the registry answered last; None before, or where it names none."""
+        return self._champion
 
     def require(self) -> ServedModel:
         """The model in service. Raises NoChampion if the registry names none, ModelNotLoaded until then."""
@@ -112,37 +144,75 @@ class ModelSlot:
 
     def _check(self) -> bool:
         """Do the work of `check`, and raise what the registry or the loading raises."""
-        champion = self._read_champion()
+        try:
+            champion = self._read_champion()
+        except RegistryUnreachable:
+            self._serve_last_champion()
+            raise
+        self._champion = champion
         self._has_no_champion = champion is None
         self._on_champion(champion)
         if champion is None:
             # A removed alias leaves the model in service: to end it, an operator stops the service.
             self._set_trouble(NO_CHAMPION)
             return False
-        current = self._current
-        # The run as well: a registered model that was deleted and made anew counts its versions from 1 again.
-        if current is not None and (current.version, current.model.run_id) == (
-            champion.version,
-            champion.run_id,
-        ):
+        current, former = self._current, self._former
+        # One from the cache is loaded again, and verified, now that the registry answers.
+        if current is not None and not current.from_cache and current.is_version_of(champion):
             self._set_trouble("")
             return False
+        if former is not None and former.is_version_of(champion):
+            self._swap(replace(former, promoted_at=champion.promoted_at, loaded_at=self._clock()))
+            return True
+        return self._load_and_swap(champion)
+
+    def _load_and_swap(self, champion: Champion) -> bool:
+        """Load the champion and put it into service, unless it failed lately; whether that was done."""
         count, not_before = self._failures.get(champion.version, (0, 0.0))
         if time.monotonic() < not_before:
             return False
+        self._former = None  # so that no more than two models are in memory
         try:
             model = self._load_model(champion.version)
+        except (RegistryUnreachable, StoreUnreachable):
+            # No fault of the version: it is tried again as soon as they answer.
+            self._serve_last_champion()
+            raise
         except Exception:
             delay = min(_LONGEST_RETRY_SECONDS, self._poll_seconds * 2**count)
             self._failures[champion.version] = (count + 1, time.monotonic() + delay)
+            self._serve_last_champion()
             raise
-        new = ServedModel(model=model, promoted_at=champion.promoted_at, loaded_at=self._clock())
+        self._swap(ServedModel(model, champion.promoted_at, self._clock()))
+        return True
+
+    def _serve_last_champion(self) -> None:
+        """Where no model is in service, put the one of before the start into service; tried once."""
+        if self._current is not None or self._has_tried_last_champion:
+            return
+        self._has_tried_last_champion = True
+        try:
+            last = self._load_last_champion()
+        except EvergreenError as error:
+            logger.warning("the last champion of this home is not served instead: %s", error.message)
+        except Exception:
+            logger.exception("the last champion of this home cannot be loaded")
+        else:
+            if last is not None:
+                logger.warning("serving the last champion of this home, version %d", last.version)
+                self._current = last
+                self._on_swap(last)
+
+    def _swap(self, new: ServedModel) -> None:
+        """Put a model into service; the present one becomes the former one."""
+        current = self._current
+        is_reloaded = current is not None and current.model.run_id == new.model.run_id
+        self._former = None if is_reloaded else current
         self._current = new
         self._failures.clear()
         self._set_trouble("")
         logger.info("serving version %d", new.version)
         self._on_swap(new)
-        return True
 
     def _set_trouble(self, trouble: str) -> None:
         """Keep why the champion is not in service; "" when it is. A new reason is logged."""
