@@ -85,10 +85,13 @@ class ModelLoader:
         registered = self._source.read_version(version)
         try:
             loaded, refusal = self._load(registered)
+        except SignatureMismatch as error:
+            mismatch = self._name_restart(error)
+            self._report_refusal(registered, mismatch)
+            raise mismatch from error
         except ModelRefused as error:
-            refused = self._name_restart(error) if isinstance(error, SignatureMismatch) else error
-            self._report_refusal(registered, refused)
-            raise refused from error
+            self._report_refusal(registered, error)
+            raise
         if refusal is None:
             self._refusals.forget(registered.version, registered.run_id)
         else:

@@ -60,10 +60,15 @@ class ServedModel:
         """Whether it is the home's last champion, which nobody could compare with the registry's."""
         return self.last_served_at is not None
 
+    @property
+    def identity(self) -> tuple[int, str]:
+        """The version and its run, because a registered model that was deleted and made anew counts its
+        versions from 1 again."""
+        return self.version, self.model.run_id
+
     def is_version_of(self, champion: Champion) -> bool:
-        """Whether it is the champion's version, of the same run: a registered model that was deleted and made
-        anew counts its versions from 1 again."""
-        return (self.version, self.model.run_id) == (champion.version, champion.run_id)
+        """Whether it is the champion's version."""
+        return self.identity == (champion.version, champion.run_id)
 
 
 class ModelSlot:
@@ -206,7 +211,7 @@ class ModelSlot:
     def _swap(self, new: ServedModel) -> None:
         """Put a model into service; the present one becomes the former one."""
         current = self._current
-        is_reloaded = current is not None and current.model.run_id == new.model.run_id
+        is_reloaded = current is not None and current.identity == new.identity
         self._former = None if is_reloaded else current
         self._current = new
         self._failures.clear()
