@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sqlalchemy as sa
 
 from evergreen.errors import ModelRefused, StoreError
 from evergreen.model.golden_rows import find_golden_difference
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.signature import compute_signature_digest
-from evergreen.store.records.model_record import ModelRecord
+from evergreen.registry.models import load_model
+from evergreen.settings import Settings
+from evergreen.store.records.model_record import ModelRecord, find_model_record
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import shorten_digest
 
 
-def verify_model_file(record: ModelRecord, path: Path, digest: str) -> None:
-    """Check a downloaded file, whose SHA-256 is `digest`, before anything reads it as a model.
+def load_recorded_model(
+    settings: Settings, database: sa.Engine, use_case: UseCase, version: int
+) -> LoadedModel:
+    """Fetch, load and verify one version; one that is not on record is only loaded.
 
-    Raises ModelRefused when it is not the file on record.
+    Raises as `load_model` does, and ModelRefused, StoreUnreachable.
     """
+    loaded = load_model(settings, use_case, version)
+    record = find_model_record(database, use_case.name, version, loaded.run_id)
+    if record is not None:
+        verify_file_digest(record, loaded.digest, loaded.size_bytes)
+        verify_model(use_case, record, loaded)
+    return loaded
+
+
+def verify_file_digest(record: ModelRecord, digest: str, size_bytes: int) -> None:
+    """Check the SHA-256 and the size of a version's file. Raises ModelRefused when it is not on record."""
     if digest == record.digest:
         return
-    size = path.stat().st_size
-    sizes = "" if size == record.size_bytes else f", {size:,} bytes instead of {record.size_bytes:,}"
+    sizes = (
+        "" if size_bytes == record.size_bytes else f", {size_bytes:,} bytes instead of {record.size_bytes:,}"
+    )
     raise ModelRefused(
         f"{record.use_case} version {record.version} is not the model that was registered: the SHA-256 of its"
         f" file in MLflow is {shorten_digest(digest)}… and not {shorten_digest(record.digest)}… as on record"

@@ -89,7 +89,7 @@ class Runtime:
             partial(read_champion, settings, use_case.name),
             self.models.load_verified_model,
             poll_seconds=settings.champion_poll_seconds,
-            load_last_champion=self.models.load_last_champion,
+            load_cached_model=self.models.load_cached_model,
             on_swap=self._handle_swap,
             on_champion=ChampionWatch(self._reconcile).notice_champion,
         )

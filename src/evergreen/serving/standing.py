@@ -26,8 +26,9 @@ class ServiceStatus:
     `declaration` is the digest of the declaration that the service holds ("" for services of earlier
     versions, which do not report it), `declared` that of the use case's files now. `settling`: the champion
     or the service is so new that the model may still be loading. `trouble` is why the service itself says
-    that the champion is not in service, or "". `cached_since` is set where it answers with the last champion
-    of before its start, because MLflow or MariaDB did not answer then: since when (aware UTC).
+    that the champion is not in service, or "". `refused` is why it does not take the champion's model from
+    MLflow, or "". `cached_since` (aware UTC) is set where it answers with a model of before its start,
+    because MLflow or MariaDB did not answer then.
     """
 
     use_case: str
@@ -38,6 +39,7 @@ class ServiceStatus:
     declared: str
     trouble: str
     settling: bool = False
+    refused: str = ""
     cached_since: datetime | None = None
 
     @property
@@ -74,8 +76,8 @@ class ServiceStatus:
         if self.outdated:
             old, new = shorten_digest(self.declaration), shorten_digest(self.declared)
             parts.append(f"holds an older declaration ({old}, now {new})")
-        elif self.trouble:
-            parts.append(self.trouble)
+        elif self.trouble or self.refused:
+            parts.append(self.trouble or f"it serves its own copy, because {self.refused}")
         return "; ".join(parts) + (f": {self.remedy}" if self.remedy else "")
 
     def to_json(self) -> dict[str, str | int | bool | None]:
@@ -105,7 +107,7 @@ def build_service_status(
 ) -> ServiceStatus:
     """The status of a service from its answer on /metadata; `now` (aware) is the moment of that answer."""
     now = now or datetime.now(UTC)
-    cached = metadata.get("cached")
+    cached, refused = metadata.get("cached"), metadata.get("refused")
     moments = [champion.promoted_at if champion else None, datetime.fromisoformat(metadata["started_at"])]
     return ServiceStatus(
         use_case=use_case.name,
@@ -116,6 +118,7 @@ def build_service_status(
         declared=compute_serving_digest(use_case),
         trouble=metadata["trouble"],
         settling=any(moment is not None and now - moment < _LOADING_TIME for moment in moments),
+        refused=refused["reason"] if refused else "",
         cached_since=datetime.fromisoformat(cached["since"]) if cached else None,
     )
 

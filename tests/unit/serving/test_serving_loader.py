@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from evergreen.errors import (
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import predict_rows
+from evergreen.registry.champion import Champion
 from evergreen.registry.models import read_model_file
 from evergreen.registry.versions import ModelVersion
 from evergreen.serving.http.examples import draw_requests
@@ -40,6 +42,7 @@ from support.answering import fit
 from support.model_records import build_record
 
 DECLARATION = "0123456789abcdef"
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
 class World:
@@ -259,22 +262,11 @@ def test_without_mlflows_file_a_copy_serves_and_without_a_copy_the_error_is_mlfl
         world.loader.load_verified_model(3)
 
 
-def test_without_mariadb_nothing_unverified_goes_into_service(world: World) -> None:
-    find = world.find_record
+def test_without_mariadb_nothing_goes_into_service_and_nothing_is_downloaded(world: World) -> None:
     world.find_record = unreachable
     with pytest.raises(StoreUnreachable, match="version 3 cannot be compared with its record: MariaDB does"):
         world.loader.load_verified_model(3)
-    assert world.refused() == ""
-    world.find_record = find
-    first = world.loader.load_verified_model(3)
-    world.find_record = unreachable
-    again = world.start().load_verified_model(3)
-    assert answers(world.use_case, again) == answers(world.use_case, first)
-    assert "was verified then: parcel version 3 cannot be compared" in again.warnings[0]
-    world.file = world.other_file
-    replaced = world.start().load_verified_model(3)
-    assert replaced.digest == first.digest
-    assert "another file in MLflow" in world.refused()
+    assert (world.refused(), world.downloads) == ("", 0)
 
 
 def test_a_mariadb_that_hangs_is_given_up(world: World) -> None:
@@ -283,45 +275,71 @@ def test_a_mariadb_that_hangs_is_given_up(world: World) -> None:
     def hang(version: int, run_id: str) -> None:
         released.wait(60)
 
-    world.loader.load_verified_model(3)
-    world.find_record = hang  # type: ignore[assignment]
-    loader = world.start()
-    loader._record_call = TimeLimitedCall(0.05)
+    world.find_record = hang
+    world.loader._record_call = TimeLimitedCall(0.05)
     try:
-        loaded = loader.load_verified_model(3)
+        with pytest.raises(StoreUnreachable, match="MariaDB does not answer"):
+            world.loader.load_verified_model(3)
     finally:
         released.set()
-    assert "MariaDB does not answer" in loaded.warnings[0]
 
 
-def test_the_last_champion_is_loaded_without_mlflow_and_mariadb(world: World) -> None:
-    assert world.loader.load_last_champion() is None
-    loaded = world.loader.load_verified_model(3)
-    served = ServedModel(loaded, None, loaded_at=world.cache.find(3, "run-3").verified_at)  # type: ignore[union-attr]
+def put_into_service(world: World) -> ServedModel:
+    served = ServedModel(world.loader.load_verified_model(3), NOW, loaded_at=NOW)
     world.loader.note_champion(served)
+    return served
+
+
+@pytest.mark.parametrize("knows_champion", [False, True])
+def test_a_model_of_before_the_start_needs_neither_mlflow_nor_mariadb(
+    world: World, knows_champion: bool
+) -> None:
+    champion = Champion(3, "run-3", NOW) if knows_champion else None
+    assert world.loader.load_cached_model(champion) is None
+    loaded = put_into_service(world).model
     world.mlflow_error, world.find_record = RegistryUnreachable("away"), unreachable
-    last = world.start().load_last_champion()
-    assert last is not None
-    assert (last.version, last.from_cache, last.last_served_at) == (3, True, served.loaded_at)
-    assert last.model.digest == loaded.digest
-    assert answers(world.use_case, last.model) == answers(world.use_case, loaded)
-    # What was served from the cache is no news for it.
-    world.loader.note_champion(replace(last, loaded_at=last.loaded_at))
-    again = world.start().load_last_champion()
-    assert again is not None
-    assert again.last_served_at == served.loaded_at
-    found = world.cache.find_last_champion()
-    assert found is not None
-    found.cached.path.write_bytes(world.other_file.read_bytes())
-    assert world.start().load_last_champion() is None
+    cached = world.start().load_cached_model(champion)
+    assert cached is not None
+    assert (cached.version, cached.from_cache, cached.promoted_at) == (3, True, NOW)
+    assert (cached.model.digest, cached.model.warnings) == (loaded.digest, ())
+    assert answers(world.use_case, cached.model) == answers(world.use_case, loaded)
+    copy = world.cache.find(3, "run-3")
+    assert copy is not None
+    assert cached.verified_at == copy.verified_at
+    copy.path.write_bytes(world.other_file.read_bytes())
+    assert world.start().load_cached_model(champion) is None
 
 
-def test_a_last_champion_that_fits_no_more_is_refused(world: World) -> None:
-    loaded = world.loader.load_verified_model(3)
-    world.loader.note_champion(ServedModel(loaded, None, loaded_at=world.record.recorded_at))  # type: ignore[union-attr]
+def test_a_champion_without_a_copy_leaves_the_last_one(world: World) -> None:
+    put_into_service(world)
+    cached = world.start().load_cached_model(Champion(4, "run-4", None))
+    assert cached is not None
+    assert cached.version == 3
+
+
+def test_what_comes_from_the_cache_is_not_noted_as_the_last_champion(world: World) -> None:
+    put_into_service(world)
+    note = world.folder / "home" / "models" / "last_champion.json"
+    before = note.read_text()
+    cached = world.start().load_cached_model(None)
+    assert cached is not None
+    world.loader.note_champion(replace(cached, promoted_at=None))
+    assert note.read_text() == before
+
+
+def test_a_cached_model_that_was_never_on_record_says_so(world: World) -> None:
+    world.record = None
+    put_into_service(world)
+    cached = world.start().load_cached_model(None)
+    assert cached is not None
+    assert "is not on record" in cached.model.warnings[0]
+
+
+def test_a_cached_model_that_fits_no_more_is_refused(world: World) -> None:
+    put_into_service(world)
     fewer = replace(world.use_case, on_demand=world.use_case.on_demand[:1])
     with pytest.raises(SignatureMismatch):
-        world.start(fewer).load_last_champion()
+        world.start(fewer).load_cached_model(None)
 
 
 def test_a_home_that_takes_no_copy_keeps_no_model_out_of_service(
@@ -332,8 +350,7 @@ def test_a_home_that_takes_no_copy_keeps_no_model_out_of_service(
 
     monkeypatch.setattr(ModelCache, "store", full)
     monkeypatch.setattr(ModelCache, "note_champion", full)
-    loaded = world.loader.load_verified_model(3)
-    world.loader.note_champion(ServedModel(loaded, None, loaded_at=world.record.recorded_at))  # type: ignore[union-attr]
+    put_into_service(world)
     assert "no copy of parcel version 3 is kept" in caplog.text
     assert "not remembered" in caplog.text
 

@@ -84,7 +84,7 @@ def test_few_versions_are_kept_those_verified_last_and_the_champion(
     cache: ModelCache, tmp_path: Path
 ) -> None:
     first = store(cache, tmp_path, 1)
-    cache.note_champion(1, "run-1", first, None, NOW)
+    cache.note_champion(1, "run-1", first, None)
     (tmp_path / "home" / "models" / "parcel" / ".draft-of-a-killed-process").mkdir()
     for version in range(2, 7):
         store(cache, tmp_path, version, minute=version)
@@ -110,14 +110,10 @@ def test_of_two_files_of_a_version_the_one_asked_for_or_the_newest(cache: ModelC
 def test_the_last_champion_is_remembered_with_its_moments(cache: ModelCache, tmp_path: Path) -> None:
     assert cache.find_last_champion() is None
     digest = store(cache, tmp_path, 2)
-    cache.note_champion(2, "run-2", digest, NOW - timedelta(days=1), NOW)
+    cache.note_champion(2, "run-2", digest, NOW)
     last = cache.find_last_champion()
     assert last is not None
-    assert (last.cached.registered.version, last.promoted_at, last.served_at) == (
-        2,
-        NOW - timedelta(days=1),
-        NOW,
-    )
+    assert (last.cached.registered.version, last.promoted_at) == (2, NOW)
     last.cached.path.write_bytes(b"other trees")
     assert cache.find_last_champion() is None
 

@@ -44,7 +44,7 @@ def away() -> Any:
 
 
 def cached() -> ServedModel:
-    return ServedModel(model(3), None, loaded_at=NOW, last_served_at=EARLIER)
+    return ServedModel(model(3), None, loaded_at=NOW, verified_at=EARLIER)
 
 
 @pytest.fixture
@@ -66,9 +66,9 @@ def test_before_a_model_and_with_one(refusals: RefusalLog) -> None:
 
 
 def test_the_last_champion_says_since_when(refusals: RefusalLog) -> None:
-    slot = slot_of(away, load_last_champion=cached)
+    slot = slot_of(away, load_cached_model=lambda _: cached())
     slot.check()
-    moments = {"since": NOW.isoformat(), "last_served_at": EARLIER.isoformat()}
+    moments = {"since": NOW.isoformat(), "verified_at": EARLIER.isoformat()}
     assert describe_readiness(slot) == {"status": "ready", "model_version": 3, "cached": moments}
     assert describe_model_state(slot, refusals)["cached"] == moments
 

@@ -208,35 +208,37 @@ class Home:
 
     version: int | Exception | None = 3
     loads: int = 0
+    asked: Any = None
 
-    def load(self) -> ServedModel | None:
+    def load(self, champion: Any) -> ServedModel | None:
         self.loads += 1
+        self.asked = champion and champion.version
         if isinstance(self.version, Exception):
             raise self.version
         if self.version is None:
             return None
-        return ServedModel(Named(self.version), None, NOW, last_served_at=NOW)  # type: ignore[arg-type]
+        return ServedModel(Named(self.version), None, NOW, verified_at=NOW)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("version", "load_error"),
+    ("version", "load_error", "asked"),
     [
-        (RegistryUnreachable("MLflow is away"), None),
-        (4, StoreUnreachable("MariaDB is away")),
-        (4, RegistryUnreachable("MLflow went away")),
-        (4, ModelRefused("another file")),
+        (RegistryUnreachable("MLflow is away"), None, None),
+        (4, StoreUnreachable("MariaDB is away"), 4),
+        (4, RegistryUnreachable("MLflow went away"), 4),
+        (4, ModelRefused("another file"), None),  # its copy is no better than it
     ],
 )
 def test_at_the_start_the_last_champion_serves_until_the_champion_can(
-    version: int | Exception, load_error: Exception | None
+    version: int | Exception, load_error: Exception | None, asked: int | None
 ) -> None:
     registry, home = Registry(version, load_error), Home()
     swaps: list[ServedModel] = []
-    slot = slot_of(registry, load_last_champion=home.load, on_swap=swaps.append)
+    slot = slot_of(registry, load_cached_model=home.load, on_swap=swaps.append)
     for _ in range(3):
         slot.check()
     assert slot.require().from_cache
-    assert (slot.require().version, home.loads, len(swaps)) == (3, 1, 1)
+    assert (slot.require().version, home.loads, home.asked, len(swaps)) == (3, 1, asked, 1)
     assert slot.trouble in ("MLflow is away", "MariaDB is away", "MLflow went away", "another file")
     # The same version as the cached one: it is loaded all the same, because now it can be verified.
     registry.version, registry.load_error = 3, None
@@ -248,7 +250,7 @@ def test_at_the_start_the_last_champion_serves_until_the_champion_can(
 
 def test_the_last_champion_never_replaces_a_model_and_never_stands_in_for_a_removed_one() -> None:
     registry, home = Registry(None), Home()
-    slot = slot_of(registry, load_last_champion=home.load)
+    slot = slot_of(registry, load_cached_model=home.load)
     slot.check()
     assert slot.current is None
     registry.version = 4
@@ -262,7 +264,7 @@ def test_the_last_champion_never_replaces_a_model_and_never_stands_in_for_a_remo
 @pytest.mark.parametrize("version", [None, ModelRefused("it fits no more"), OSError("no disk")])
 def test_a_home_without_a_last_champion_changes_nothing(version: int | Exception | None) -> None:
     registry, home = Registry(RegistryUnreachable("MLflow is away")), Home(version)
-    slot = slot_of(registry, load_last_champion=home.load)
+    slot = slot_of(registry, load_cached_model=home.load)
     for _ in range(3):
         slot.check()
     assert (slot.current, slot.trouble, home.loads) == (None, "MLflow is away", 1)

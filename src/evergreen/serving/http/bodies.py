@@ -81,11 +81,11 @@ class LogBody(TypedDict):
 
 
 class CachedModelBody(TypedDict):
-    """Since when a service answers with its home's last champion because MLflow or MariaDB did not answer at
-    its start, and when this home had put it into service before. ISO 8601 in UTC."""
+    """Since when a service answers with a model of its home's cache, because MLflow or MariaDB did not answer
+    at its start, and when this home verified that model. ISO 8601 in UTC."""
 
     since: str
-    last_served_at: str
+    verified_at: str
 
 
 class RefusalBody(TypedDict):

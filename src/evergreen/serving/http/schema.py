@@ -48,10 +48,10 @@ class FieldWarning(BaseModel):
 
 
 class CachedModel(BaseModel):
-    """The home's last champion, in service because MLflow or MariaDB did not answer at the start."""
+    """A model of before the start, in service because MLflow or MariaDB did not answer then."""
 
     since: str = Field(description="Since when the service answers with it, ISO 8601 UTC.")
-    last_served_at: str = Field(description="When this home had put it into service before, ISO 8601 UTC.")
+    verified_at: str = Field(description="When it was verified, ISO 8601 UTC.")
 
 
 class RefusedModel(BaseModel):
@@ -336,7 +336,7 @@ def _build_metadata_model(use_case: UseCase) -> type[BaseModel]:
         model_warnings=(list[str], Field(description="What to know about that version, in sentences.")),
         cached=(
             CachedModel | None,
-            Field(description="Not null: it is the last champion of before the start, from the cache."),
+            Field(description="Not null: a cached model, as MLflow or MariaDB did not answer at the start."),
         ),
         refused=(
             RefusedModel | None,

@@ -8,19 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evergreen.errors import (
     EvergreenError,
     ModelRefused,
     RegistryError,
     SignatureMismatch,
+    StoreError,
     StoreUnreachable,
 )
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.registry.models import compute_file_digest, fetch_model_file, read_model_file
-from evergreen.registry.verification import verify_model, verify_model_file
+from evergreen.registry.verification import verify_file_digest, verify_model
 from evergreen.registry.versions import ModelVersion, read_version
-from evergreen.serving.models.model_cache import CachedModel, ModelCache
+from evergreen.serving.models.model_cache import ModelCache
 from evergreen.serving.models.refusals import Refusal, RefusalLog
 from evergreen.serving.models.slot import ServedModel
 from evergreen.serving.models.time_limit import TimeLimitedCall
@@ -31,6 +33,9 @@ from evergreen.store.connection.database import UNREACHABLE_HINT, get_engine
 from evergreen.store.records.model_record import ModelRecord, find_model_record
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import shorten_digest
+
+if TYPE_CHECKING:
+    from evergreen.registry.champion import Champion
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +81,7 @@ class ModelLoader:
 
         Its file must be the one on record in MariaDB, fit the declaration, and give the golden rows the
         answers of its registration. A version that is not on record is served with a warning. Where MLflow
-        does not give the right file, or MariaDB does not answer, a copy that this home verified before is
-        served, with a warning.
+        does not give the right file, a copy that this home verified before is served, with a warning.
 
         Raises ModelRefused, also as SignatureMismatch, after it was reported; NotRegistered,
         RegistryUnreachable, StoreUnreachable, RegistryError.
@@ -98,38 +102,40 @@ class ModelLoader:
             self._report_refusal(registered, refusal)
         return loaded
 
-    def load_last_champion(self) -> ServedModel | None:
-        """What this home last put into service, from its copy; None where there is none that is whole.
+    def load_cached_model(self, champion: Champion | None) -> ServedModel | None:
+        """A model that this home verified before, for a start without MLflow or MariaDB.
 
-        Raises ModelRefused, also as SignatureMismatch, when the copy does not fit the declaration any more.
+        That is the champion, where MLflow named it and there is a copy of it; else what this home put into
+        service last; None where there is no copy that is whole. Raises ModelRefused, also as
+        SignatureMismatch, when it does not fit the declaration any more.
         """
         with self._cache.hold_for_reading():
-            last = self._cache.find_last_champion()
-            if last is None:
-                return None
-            loaded = self._read_copy(last.cached, record=None)
-        return ServedModel(
-            model=loaded,
-            promoted_at=last.promoted_at,
-            loaded_at=datetime.now(UTC),
-            last_served_at=last.served_at,
-        )
+            cached = self._cache.find(champion.version, champion.run_id) if champion else None
+            promoted_at = champion.promoted_at if champion else None
+            if cached is None:
+                last = self._cache.find_last_champion()
+                if last is None:
+                    return None
+                cached, promoted_at = last.cached, last.promoted_at
+            loaded = self._read_file(cached.path, cached.registered, record=None)
+        if not cached.on_record:
+            loaded = self._warn_of_no_record(loaded)
+        return ServedModel(loaded, promoted_at, loaded_at=datetime.now(UTC), verified_at=cached.verified_at)
 
     def note_champion(self, served: ServedModel) -> None:
         """Remember that a version was put into service, for a start without MLflow."""
         if served.from_cache:
             return
-        model = served.model
         try:
             self._cache.note_champion(
-                served.version, model.run_id, model.digest, served.promoted_at, served.loaded_at
+                served.version, served.model.run_id, served.model.digest, served.promoted_at
             )
         except OSError as error:
             logger.warning("the champion is not remembered for a start without MLflow: %s", error)
 
     def _load(self, registered: ModelVersion) -> tuple[LoadedModel, ModelRefused | None]:
         """The version, and why MLflow's file of it was refused where a copy is served instead."""
-        record, store_trouble = self._find_record(registered)
+        record = self._find_record(registered)
         with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
             try:
                 path = self._source.fetch_file(registered.version, Path(folder))
@@ -152,36 +158,23 @@ class ModelLoader:
                 if loaded is None:
                     raise
                 return loaded, error
-            if store_trouble is not None:
-                loaded = self._load_copy(registered, record, store_trouble.message, digest)
-                if loaded is None:
-                    raise store_trouble
-                return loaded, None
             loaded = self._read_file(path, registered, record)
             self._keep_copy(path, loaded, registered, record)
-        if record is None:
-            warning = (
-                f"{self._describe(registered)} is not on record: it was registered by hand in MLflow, or by"
-                " an earlier Evergreen, so its file and its answers were compared with nothing"
-            )
-            loaded = replace(loaded, warnings=(warning,))
-        return loaded, None
+        return loaded if record else self._warn_of_no_record(loaded), None
 
-    def _find_record(self, registered: ModelVersion) -> tuple[ModelRecord | None, StoreUnreachable | None]:
-        """The version's record, and why it could not be read."""
+    def _find_record(self, registered: ModelVersion) -> ModelRecord | None:
+        """The version's record, None without one. Raises StoreUnreachable, also for a MariaDB that refuses or
+        hangs."""
+        version, run_id = registered.version, registered.run_id
         try:
-            return (
-                self._record_call.run(
-                    lambda: self._source.find_record(registered.version, registered.run_id)
-                ),
-                None,
-            )
-        except StoreUnreachable as error:
+            return self._record_call.run(lambda: self._source.find_record(version, run_id))
+        except StoreError as error:
             reason, hint = error.message, error.hint
         except TimeoutError:
             reason, hint = "MariaDB does not answer", UNREACHABLE_HINT
-        text = f"{self._describe(registered)} cannot be compared with its record: {reason}"
-        return None, StoreUnreachable(text, hint=hint)
+        raise StoreUnreachable(
+            f"{self._describe(registered)} cannot be compared with its record: {reason}", hint=hint
+        )
 
     def _verify_file(
         self, registered: ModelVersion, record: ModelRecord | None, path: Path, digest: str
@@ -189,7 +182,7 @@ class ModelLoader:
         """Raise ModelRefused for another file than the one on record, or, where there is no record, than the
         one that this home served before."""
         if record is not None:
-            verify_model_file(record, path, digest)
+            verify_file_digest(record, digest, path.stat().st_size)
             return
         known = self._cache.find(registered.version, registered.run_id)
         if known is not None and known.digest != digest:
@@ -200,16 +193,16 @@ class ModelLoader:
             )
 
     def _load_copy(
-        self, registered: ModelVersion, record: ModelRecord | None, reason: str, digest: str | None = None
+        self, registered: ModelVersion, record: ModelRecord | None, reason: str
     ) -> LoadedModel | None:
         """The copy of that version that this home verified before, with a warning; None without one."""
-        wanted = record.digest if record is not None else digest
+        wanted = record.digest if record is not None else None
         try:
             with self._cache.hold_for_reading():
                 cached = self._cache.find(registered.version, registered.run_id, wanted)
                 if cached is None:
                     return None
-                loaded = self._read_copy(cached, record)
+                loaded = self._read_file(cached.path, cached.registered, record)
         except OSError as error:
             logger.warning("the cache of models cannot be read: %s", error)
             return None
@@ -219,9 +212,6 @@ class ModelLoader:
             tags=registered.tags,
             warnings=(f"a copy of {verified_at} is served, which was verified then: {reason}",),
         )
-
-    def _read_copy(self, cached: CachedModel, record: ModelRecord | None) -> LoadedModel:
-        return self._read_file(cached.path, cached.registered, record)
 
     def _read_file(self, path: Path, registered: ModelVersion, record: ModelRecord | None) -> LoadedModel:
         """Load a file, compare signature and answers with the record, and warm the model."""
@@ -245,6 +235,13 @@ class ModelLoader:
         except OSError as error:
             # Not a reason to refuse the model: only a start without MLflow will miss it.
             logger.warning("no copy of %s is kept: %s", self._describe(registered), error)
+
+    def _warn_of_no_record(self, loaded: LoadedModel) -> LoadedModel:
+        warning = (
+            f"{self._use_case.name} version {loaded.version} is not on record: it was registered by hand in"
+            " MLflow, or by an earlier Evergreen, so its file and its answers were compared with nothing"
+        )
+        return replace(loaded, warnings=(warning,))
 
     def _report_refusal(self, registered: ModelVersion, error: ModelRefused) -> None:
         self._refusals.report(

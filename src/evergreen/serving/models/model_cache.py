@@ -53,11 +53,10 @@ class CachedModel:
 
 @dataclass(frozen=True)
 class LastChampion:
-    """What this home last put into service, and when (aware UTC)."""
+    """What this home last put into service, and when it had become champion (aware UTC)."""
 
     cached: CachedModel
     promoted_at: datetime | None
-    served_at: datetime
 
 
 class ModelCache:
@@ -113,16 +112,13 @@ class ModelCache:
                 write_private_file(target / _DESCRIPTION_FILE, json.dumps(description))
             self._remove_surplus(target)
 
-    def note_champion(
-        self, version: int, run_id: str, digest: str, promoted_at: datetime | None, served_at: datetime
-    ) -> None:
+    def note_champion(self, version: int, run_id: str, digest: str, promoted_at: datetime | None) -> None:
         """Remember which version was put into service. Raises OSError."""
         document = {
             "version": version,
             "run_id": run_id,
             "digest": digest,
             "promoted_at": promoted_at.isoformat() if promoted_at else None,
-            "served_at": served_at.isoformat(),
         }
         make_private_folder(self._folder)
         write_private_file(self._folder / _CHAMPION_FILE, json.dumps(document))
@@ -137,11 +133,7 @@ class ModelCache:
             cached = self.find(document["version"], document["run_id"], document["digest"])
             if cached is None:
                 return None
-            return LastChampion(
-                cached,
-                datetime.fromisoformat(promoted_at) if promoted_at else None,
-                datetime.fromisoformat(document["served_at"]),
-            )
+            return LastChampion(cached, datetime.fromisoformat(promoted_at) if promoted_at else None)
         except (KeyError, TypeError, ValueError) as error:
             logger.warning("%s is not readable: %s", self._folder / _CHAMPION_FILE, error)
             return None

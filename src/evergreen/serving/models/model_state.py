@@ -32,9 +32,9 @@ def describe_readiness(slot: ModelSlot) -> ReadinessBody:
 
 
 def _describe_cached_model(served_model: ServedModel | None) -> CachedModelBody | None:
-    if served_model is None or served_model.last_served_at is None:
+    if served_model is None or served_model.verified_at is None:
         return None
     return {
         "since": served_model.loaded_at.isoformat(),
-        "last_served_at": served_model.last_served_at.isoformat(),
+        "verified_at": served_model.verified_at.isoformat(),
     }

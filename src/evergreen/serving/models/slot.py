@@ -41,14 +41,14 @@ def _utc_now() -> datetime:
 class ServedModel:
     """The model in service, when it became champion and since when it is in service (aware UTC).
 
-    `last_served_at` is set where the home's last champion was put into service without MLflow: when this home
-    had put it into service before.
+    `verified_at` is set for a model from the home's cache, put into service because MLflow or MariaDB did not
+    answer: when this home verified it.
     """
 
     model: LoadedModel
     promoted_at: datetime | None
     loaded_at: datetime
-    last_served_at: datetime | None = None
+    verified_at: datetime | None = None
 
     @property
     def version(self) -> int:
@@ -57,8 +57,8 @@ class ServedModel:
 
     @property
     def from_cache(self) -> bool:
-        """Whether it is the home's last champion, which nobody could compare with the registry's."""
-        return self.last_served_at is not None
+        """Whether it was put into service because MLflow or MariaDB did not answer."""
+        return self.verified_at is not None
 
     @property
     def identity(self) -> tuple[int, str]:
@@ -76,9 +76,10 @@ class ModelSlot:
 
     `read_champion` asks the registry and `load_model` fetches a version ready to predict. Where one of them
     raises, the present model stays in service and `trouble` holds the message; where there is none yet,
-    `load_last_champion` gives the one of before the start, if it can. `on_champion` is called with each
-    answer of the registry before anything is loaded; it must return at once and not raise. `on_swap` is
-    called with each model that was put into service.
+    `load_cached_model` gives one of before the start, if it can: that champion, where it is known and no
+    fault of its own, or the last one. `on_champion` is called with each answer of the registry before
+    anything is loaded; it must return at once and not raise. `on_swap` is called with each model that was
+    put into service.
     """
 
     def __init__(
@@ -87,15 +88,15 @@ class ModelSlot:
         load_model: Callable[[int], LoadedModel],
         *,
         poll_seconds: float,
-        load_last_champion: Callable[[], ServedModel | None] = lambda: None,
+        load_cached_model: Callable[[Champion | None], ServedModel | None] = lambda _: None,
         on_swap: Callable[[ServedModel], None] = lambda _: None,
         on_champion: Callable[[Champion | None], None] = lambda _: None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._read_champion = read_champion
         self._load_model = load_model
-        self._load_last_champion = load_last_champion
-        self._has_tried_last_champion = False
+        self._load_cached_model = load_cached_model
+        self._has_tried_cache = False
         self._poll_seconds = poll_seconds
         self._on_swap = on_swap
         self._on_champion = on_champion
@@ -152,7 +153,7 @@ class ModelSlot:
         try:
             champion = self._read_champion()
         except RegistryUnreachable:
-            self._serve_last_champion()
+            self._serve_cached_model(None)
             raise
         self._champion = champion
         self._has_no_champion = champion is None
@@ -161,15 +162,20 @@ class ModelSlot:
             # A removed alias leaves the model in service: to end it, an operator stops the service.
             self._set_trouble(NO_CHAMPION)
             return False
-        current, former = self._current, self._former
+        current = self._current
         # One from the cache is loaded again, and verified, now that the registry answers.
         if current is not None and not current.from_cache and current.is_version_of(champion):
             self._set_trouble("")
             return False
-        if former is not None and former.is_version_of(champion):
-            self._swap(replace(former, promoted_at=champion.promoted_at, loaded_at=self._clock()))
-            return True
-        return self._load_and_swap(champion)
+        return self._swap_back(champion) or self._load_and_swap(champion)
+
+    def _swap_back(self, champion: Champion) -> bool:
+        """Put the former model into service where it is the champion; whether that was done."""
+        former = self._former
+        if former is None or not former.is_version_of(champion):
+            return False
+        self._swap(replace(former, promoted_at=champion.promoted_at, loaded_at=self._clock()))
+        return True
 
     def _load_and_swap(self, champion: Champion) -> bool:
         """Load the champion and put it into service, unless it failed lately; whether that was done."""
@@ -181,32 +187,32 @@ class ModelSlot:
             model = self._load_model(champion.version)
         except (RegistryUnreachable, StoreUnreachable):
             # No fault of the version: it is tried again as soon as they answer.
-            self._serve_last_champion()
+            self._serve_cached_model(champion)
             raise
         except Exception:
             delay = min(_LONGEST_RETRY_SECONDS, self._poll_seconds * 2**count)
             self._failures[champion.version] = (count + 1, time.monotonic() + delay)
-            self._serve_last_champion()
+            self._serve_cached_model(None)
             raise
         self._swap(ServedModel(model, champion.promoted_at, self._clock()))
         return True
 
-    def _serve_last_champion(self) -> None:
-        """Where no model is in service, put the one of before the start into service; tried once."""
-        if self._current is not None or self._has_tried_last_champion:
+    def _serve_cached_model(self, champion: Champion | None) -> None:
+        """Where no model is in service, put one of before the start into service; tried once."""
+        if self._current is not None or self._has_tried_cache:
             return
-        self._has_tried_last_champion = True
+        self._has_tried_cache = True
         try:
-            last = self._load_last_champion()
+            cached = self._load_cached_model(champion)
         except EvergreenError as error:
-            logger.warning("the last champion of this home is not served instead: %s", error.message)
+            logger.warning("no model of before the start is served instead: %s", error.message)
         except Exception:
-            logger.exception("the last champion of this home cannot be loaded")
+            logger.exception("the model of before the start cannot be loaded")
         else:
-            if last is not None:
-                logger.warning("serving the last champion of this home, version %d", last.version)
-                self._current = last
-                self._on_swap(last)
+            if cached is not None:
+                logger.warning("serving version %d of before the start", cached.version)
+                self._current = cached
+                self._on_swap(cached)
 
     def _swap(self, new: ServedModel) -> None:
         """Put a model into service; the present one becomes the former one."""
