@@ -53,6 +53,8 @@ def find_golden_difference(use_case: UseCase, loaded: LoadedModel, golden_rows: 
     an on-demand feature fails.
     """
     inputs = [row.inputs for row in golden_rows.rows]
+    if not inputs:
+        return ""
     answers = predict_rows(use_case, loaded, build_columns_from_rows(use_case, inputs)).list_answers()
     differences = [
         (number, difference)

@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from evergreen.private import make_private_folder, open_private_file, write_private_file
+from evergreen.private import make_private_folder, open_private_file, replace_file, write_private_file
 from evergreen.registry.models import MODEL_FILE, compute_file_digest
 from evergreen.registry.versions import ModelVersion
 
@@ -102,7 +102,8 @@ class ModelCache:
             if _read_copy(target) is None:
                 draft = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=self._folder))  # for its owner only
                 try:
-                    write_private_file(draft / MODEL_FILE, path.read_bytes())
+                    with replace_file(draft / MODEL_FILE) as part:
+                        shutil.copyfile(path, part)
                     write_private_file(draft / _DESCRIPTION_FILE, json.dumps(description))
                     shutil.rmtree(target, ignore_errors=True)  # a damaged one
                     draft.rename(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,7 +39,7 @@ class RefusalLog:
         self._first_pause_seconds = first_pause_seconds
         self._lock = threading.Lock()
         self._by_version: dict[tuple[int, str], Refusal] = {}
-        self._recorded: set[tuple[int, str, str]] = set()
+        self._reported: set[tuple[int, str, str]] = set()
         self._pending: list[Refusal] = []
         self._thread: threading.Thread | None = None
 
@@ -59,9 +60,9 @@ class RefusalLog:
             if former is None or former.reason != refusal.reason:
                 self._by_version[refusal.version, refusal.run_id] = refusal
             key = (refusal.version, refusal.run_id, refusal.reason)
-            if key in self._recorded:
+            if key in self._reported:
                 return
-            self._recorded.add(key)
+            self._reported.add(key)
             self._pending.append(refusal)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="refusals", daemon=True)
@@ -81,7 +82,7 @@ class RefusalLog:
                 if str(error) != trouble:
                     trouble = str(error)
                     logger.warning("a refusal is not in the ledger yet, which is tried again: %s", trouble)
-                threading.Event().wait(pause)
+                time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
             with self._lock:

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.errors import StoreError
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.predictions.prediction_row import InputValue
@@ -98,7 +99,8 @@ def save_model_record(engine: sa.Engine, record: ModelRecord) -> None:
 def find_model_record(engine: sa.Engine, use_case: str, version: int, run_id: str) -> ModelRecord | None:
     """The record of that version of that MLflow run; None where no training wrote one.
 
-    A record of another run belongs to a registered model that was deleted since, and does not count.
+    A record of another run belongs to a registered model that was deleted since, and does not count. Raises
+    StoreError when the record was changed into something that cannot be read.
     """
     c = MODEL_RECORD.c
     statement = sa.select(MODEL_RECORD).where(
@@ -109,6 +111,15 @@ def find_model_record(engine: sa.Engine, use_case: str, version: int, run_id: st
     if not rows:
         return None
     (row,) = rows
+    try:
+        golden_rows = GoldenRows.from_json(json.loads(row.golden_rows)) if row.golden_rows else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"the golden rows of {use_case} version {version} in model_record cannot be read:"
+            f" {type(error).__name__}: {error}",
+            hint=f"train it again: evergreen train {use_case}; without that row the version counts as not on"
+            " record, and is served with a warning",
+        ) from error
     return ModelRecord(
         use_case=row.use_case,
         version=row.model_version,
@@ -116,6 +127,6 @@ def find_model_record(engine: sa.Engine, use_case: str, version: int, run_id: st
         digest=row.digest,
         size_bytes=row.size_bytes,
         signature_digest=row.signature_digest,
-        golden_rows=GoldenRows.from_json(json.loads(row.golden_rows)) if row.golden_rows else None,
+        golden_rows=golden_rows,
         recorded_at=to_aware_utc(row.recorded_at),
     )
