@@ -327,6 +327,18 @@ def test_what_comes_from_the_cache_is_not_noted_as_the_last_champion(world: Worl
     assert note.read_text() == before
 
 
+def test_a_version_that_answers_otherwise_now_is_not_served_from_its_copy_either(world: World) -> None:
+    put_into_service(world)
+    other = read_model_file(world.use_case, world.registered, world.other_file)
+    rows = build_record(world.use_case, other, draw_requests(world.use_case, 100, seed=8)).golden_rows
+    assert world.record is not None
+    world.record = replace(world.record, golden_rows=rows)
+    loader = world.start()
+    with pytest.raises(ModelRefused, match="golden rows"):
+        loader.load_verified_model(3)
+    assert loader.load_cached_model(None) is None
+
+
 def test_a_cached_model_that_was_never_on_record_says_so(world: World) -> None:
     world.record = None
     put_into_service(world)

@@ -106,8 +106,8 @@ class ModelLoader:
         """A model that this home verified before, for a start without MLflow or MariaDB.
 
         That is the champion, where MLflow named it and there is a copy of it; else what this home put into
-        service last; None where there is no copy that is whole. Raises ModelRefused, also as
-        SignatureMismatch, when it does not fit the declaration any more.
+        service last. None where there is no copy that is whole, or its version was just refused. Raises
+        ModelRefused, also as SignatureMismatch, when it does not fit the declaration any more.
         """
         with self._cache.hold_for_reading():
             cached = self._cache.find(champion.version, champion.run_id) if champion else None
@@ -117,7 +117,10 @@ class ModelLoader:
                 if last is None:
                     return None
                 cached, promoted_at = last.cached, last.promoted_at
-            loaded = self._read_file(cached.path, cached.registered, record=None)
+            registered = cached.registered
+            if self._refusals.find(registered.version, registered.run_id) is not None:
+                return None
+            loaded = self._read_file(cached.path, registered, record=None)
         if not cached.on_record:
             loaded = self._warn_of_no_record(loaded)
         return ServedModel(loaded, promoted_at, loaded_at=datetime.now(UTC), verified_at=cached.verified_at)

@@ -18,6 +18,7 @@ from evergreen.errors import (
     EvergreenError,
     ModelNotLoaded,
     NoChampion,
+    RegistryError,
     RegistryUnreachable,
     StoreUnreachable,
 )
@@ -152,7 +153,7 @@ class ModelSlot:
         """Do the work of `check`, and raise what the registry or the loading raises."""
         try:
             champion = self._read_champion()
-        except RegistryUnreachable:
+        except RegistryError:
             self._serve_cached_model(None)
             raise
         self._champion = champion
