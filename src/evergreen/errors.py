@@ -23,7 +23,8 @@ EvergreenError
 │   ├── RegistryUnreachable  MLflow does not answer
 │   ├── NoChampion           the use case has no champion
 │   ├── NotRegistered        MLflow does not have that model or version
-│   └── SignatureMismatch    the model does not fit the declaration
+│   └── ModelRefused         a registered version may not go into service
+│       └── SignatureMismatch  it does not fit the declaration
 ├── ServingError             the prediction service cannot do what was asked
 │   ├── InvalidRequest       a body breaks the contract
 │   ├── AccessDenied         the service does not know the API key
@@ -199,10 +200,15 @@ class NoChampion(RegistryError):
     http_status = 409
 
 
-class SignatureMismatch(RegistryError):
-    """A registered model does not fit the use case's declaration."""
+class ModelRefused(RegistryError):
+    """A registered version may not go into service: it is damaged, replaced, or answers otherwise than when
+    it was registered."""
 
     http_status = 409
+
+
+class SignatureMismatch(ModelRefused):
+    """A registered model does not fit the use case's declaration."""
 
 
 class ServingError(EvergreenError):

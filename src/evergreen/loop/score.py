@@ -20,7 +20,7 @@ from evergreen.model.log_rows import build_prediction_rows, list_column_inputs, 
 from evergreen.model.on_demand import build_columns_from_frame
 from evergreen.model.predict import predict_rows
 from evergreen.registry.champion import require_champion
-from evergreen.registry.models import load_model
+from evergreen.registry.verification import load_recorded_model
 from evergreen.scoring.file import score_file
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
@@ -82,12 +82,15 @@ def plan_partitions(
 def score_partition(
     settings: Settings, use_case: str, as_of: datetime, partition: Partition
 ) -> PartitionResult:
-    """Predict one partition and write the predictions to the log, in the channel `batch`."""
+    """Predict one partition and write the predictions to the log, in the channel `batch`.
+
+    Raises ModelRefused for a version that is not the one that was registered.
+    """
     declared = load_use_case(use_case, settings)
     database = get_engine(settings)
     update_prediction_tables(database, declared)
     frame = read_rows_as_of(database, declared, as_of, partition["after"], partition["until"])
-    model = load_model(settings, declared, partition["model_version"])
+    model = load_recorded_model(settings, database, declared, partition["model_version"])
     inserted = 0
     for start in range(0, len(frame), _INSERT_ROWS):
         rows = build_batch_rows(declared, model, frame.iloc[start : start + _INSERT_ROWS], as_of)

@@ -18,16 +18,15 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
-from evergreen.errors import KeyNotFound, PredictionLogFull, SignatureMismatch
-from evergreen.model.loaded_model import LoadedModel
+from evergreen.errors import KeyNotFound, PredictionLogFull
 from evergreen.model.log_rows import list_logged_names, list_on_demand_columns
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import explain_prediction, predict_pool
 from evergreen.model.predictions import Predictions
 from evergreen.model.request_inputs import RequestInputBuilder, RequestInputs, RequestValues
 from evergreen.registry.champion import read_champion
-from evergreen.registry.models import load_model
 from evergreen.registry.reconcile import reconcile_ledger
+from evergreen.registry.refusals import record_refusal
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
 from evergreen.serving.http.bodies import (
     ExplanationBody,
@@ -39,8 +38,10 @@ from evergreen.serving.http.bodies import (
     RequestRow,
     build_prediction_body,
 )
-from evergreen.serving.http.examples import draw_requests
 from evergreen.serving.metrics import ServiceMetrics
+from evergreen.serving.models.loader import build_model_loader
+from evergreen.serving.models.model_state import describe_model_state
+from evergreen.serving.models.refusals import Refusal, RefusalLog
 from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.record import (
@@ -53,14 +54,13 @@ from evergreen.serving.predictions.record import (
 from evergreen.serving.predictions.refused import RefusedCounter
 from evergreen.serving.predictions.shipping import LogCounts, Shipping
 from evergreen.serving.predictions.spool import Spool
-from evergreen.serving.standing import format_restart_command
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.values import KeyTuple
 from evergreen.store.online.vectors import OnlineVector, find_missing_keys, read_online_vectors
 from evergreen.store.predictions.prediction_id import parse_prediction_id
 from evergreen.usecase import UseCase
-from evergreen.usecase.digest import compute_serving_digest, shorten_digest
+from evergreen.usecase.digest import compute_serving_digest
 from evergreen.validation.domain_words import list_domain_warnings
 
 logger = logging.getLogger(__name__)
@@ -87,10 +87,13 @@ class Runtime:
         # Computed now, because the files may be edited while this process runs.
         self.declaration = compute_serving_digest(use_case)
         self.metrics = ServiceMetrics(use_case.name, registry)
+        self.refusals = RefusalLog(self._record_refusal)
+        self.models = build_model_loader(settings, use_case, self.declaration, self.refusals)
         self.slot = ModelSlot(
             partial(read_champion, settings, use_case.name),
-            self._load,
+            self.models.load_verified_model,
             poll_seconds=settings.champion_poll_seconds,
+            load_cached_model=self.models.load_cached_model,
             on_swap=self._handle_swap,
             on_champion=ChampionWatch(self._reconcile).notice_champion,
         )
@@ -272,27 +275,13 @@ class Runtime:
             "predictions": dict(self.answered),
             "log": cast("LogBody", asdict(self.shipping.count_rows())),
             "trouble": self.slot.trouble,
+            **describe_model_state(self.slot, self.refusals),
         }
 
-    def _load(self, version: int) -> LoadedModel:
-        """Load a version and predict one drawn row with it, so that it fails before it is in service."""
-        try:
-            model = load_model(self.settings, self.use_case, version)
-        except SignatureMismatch as error:
-            raise SignatureMismatch(
-                f"{error.message}; this service holds the declaration that was there when it started"
-                f" ({shorten_digest(self.declaration)}): if it was changed since,"
-                f" {format_restart_command(self.use_case.name)}",
-                hint=error.hint,
-            ) from error
-        (row,) = draw_requests(self.use_case, 1, seed=version)
-        inputs = self._inputs.build([tuple([row.get(name) for name in self._logged_names])])
-        predict_pool(model.model, inputs.pool, model.classes, model.weights)
-        return model
-
     def _handle_swap(self, served: ServedModel) -> None:
-        """Count a new model in service, and collect garbage now."""
+        """Count a new model in service, remember it for the next start, and collect garbage now."""
         self.metrics.count_swap(served.version)
+        self.models.note_champion(served)
         # Full collections over BentoML's large heap make single requests slow: exempt the objects of now.
         gc.collect()
         gc.freeze()
@@ -310,3 +299,15 @@ class Runtime:
     def _reconcile(self) -> None:
         """Compare the ledger with the registry, so that a champion set by hand in MLflow gets its entry."""
         reconcile_ledger(self.settings, self._engine, self.use_case.name, _RECONCILE_SECONDS)
+
+    def _record_refusal(self, refusal: Refusal) -> None:
+        """Write a refused version into the ledger, with the one that stays in service."""
+        served_model = self.slot.current
+        record_refusal(
+            self._engine,
+            self.use_case.name,
+            refusal.version,
+            refusal.run_id,
+            refusal.reason,
+            serving_version=served_model.version if served_model else None,
+        )

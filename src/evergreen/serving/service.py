@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from functools import partial
 
 import bentoml
 from bentoml.exceptions import BentoMLConfigException
@@ -22,6 +23,7 @@ from evergreen.serving.control import check_addresses, close_control_socket
 from evergreen.serving.http.edge import build_guard
 from evergreen.serving.http.front import Front
 from evergreen.serving.http.metrics_page import find_metric_folder
+from evergreen.serving.http.readiness import ReadinessAnswer
 from evergreen.serving.metric_files import archive_dead_files
 from evergreen.serving.request_metrics import RequestMetrics
 from evergreen.serving.service_log import configure_log
@@ -75,6 +77,7 @@ class PredictionService:
     def __init__(self) -> None:
         # Here, because BentoML's parent process imports this module and must not load the model's libraries.
         from evergreen.serving.fast_path import FastPath
+        from evergreen.serving.models.model_state import describe_readiness
         from evergreen.serving.runtime import Runtime
 
         settings, use_case = load_served_use_case()
@@ -86,6 +89,7 @@ class PredictionService:
         front.fast_path = FastPath(self.runtime)
         if (folder := find_metric_folder()) is not None:
             archive_dead_files(folder)
+        app.state.describe_readiness = partial(describe_readiness, self.runtime.slot)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -125,5 +129,6 @@ service = bentoml.service(
     tracing={"excluded_urls": [".*"]},
     metrics={"enabled": False},
 )(PredictionService)
+service.add_asgi_middleware(ReadinessAnswer, state=app.state)
 if not put_in_front(service, wrap_app):
     service.add_asgi_middleware(build_guarded_app)

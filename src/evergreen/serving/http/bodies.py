@@ -7,7 +7,7 @@ a request nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NotRequired, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, NotRequired, TypeAlias, TypedDict, cast
 
 if TYPE_CHECKING:
     # Not when it runs: BentoML's parent process imports the app, and must not load pandas and SQLAlchemy.
@@ -101,6 +101,40 @@ class LogBody(TypedDict):
     trouble: str
 
 
+class CachedModelBody(TypedDict):
+    """Since when a service answers with a model of its home's cache, because MLflow or MariaDB did not answer
+    at its start, and when this home verified that model. ISO 8601 in UTC."""
+
+    since: str
+    verified_at: str
+
+
+class RefusalBody(TypedDict):
+    """The champion's version where its model in MLflow may not go into service; why, and since when (ISO 8601
+    in UTC)."""
+
+    version: int
+    reason: str
+    at: str
+
+
+class ModelStateBody(TypedDict):
+    """How the model came into service: its part of `MetadataBody`."""
+
+    model_digest: str | None
+    model_warnings: list[str]
+    cached: CachedModelBody | None
+    refused: RefusalBody | None
+
+
+class ReadinessBody(TypedDict):
+    """The body of GET /readyz."""
+
+    status: Literal["ready", "not ready"]
+    model_version: int | None
+    cached: CachedModelBody | None
+
+
 class MetadataBody(TypedDict):
     """What is served and since when. Moments are ISO 8601 in UTC; None while no model is in service."""
 
@@ -122,6 +156,11 @@ class MetadataBody(TypedDict):
     predictions: dict[str, int]
     log: LogBody
     trouble: str
+    # As `declaration`.
+    model_digest: NotRequired[str | None]
+    model_warnings: NotRequired[list[str]]
+    cached: NotRequired[CachedModelBody | None]
+    refused: NotRequired[RefusalBody | None]
 
 
 class ErrorDetailBody(TypedDict):
