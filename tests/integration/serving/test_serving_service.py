@@ -161,7 +161,8 @@ def test_metadata_documentation_and_metrics(made: World, service: Service) -> No
         "evergreen_prediction_log_queued",
         "evergreen_prediction_log_spilled",
         'evergreen_prediction_log_lost{use_case="parcel"} 0.0',
-        "bentoml_service_request_total",
+        "evergreen_requests_total",
+        "evergreen_request_seconds_bucket",
     ):
         assert name in metrics, name
 
