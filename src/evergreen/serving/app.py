@@ -201,7 +201,7 @@ def _add_post_route(
         409: {"model": ErrorAnswer, "description": "No champion yet."},
         503: {
             "model": ErrorAnswer,
-            "description": "Not now: a model is loading, the store does not answer, or nothing can be logged.",
+            "description": "Not now: a model is loading, the store is away, or nothing can be logged.",
         },
     }
     if path in ("/predict_by_key", "/feedback", "/feedback_batch"):

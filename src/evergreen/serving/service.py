@@ -18,6 +18,7 @@ from evergreen.errors import EvergreenError, SettingsError
 from evergreen.serving.access.access import load_access
 from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.control import check_addresses, close_control_socket
+from evergreen.serving.http.connections import limit_connections
 from evergreen.serving.http.edge import build_guard
 from evergreen.serving.http.metrics_page import find_metric_folder
 from evergreen.serving.metric_files import archive_dead_files
@@ -119,3 +120,4 @@ service = bentoml.service(
     metrics={"enabled": False},
 )(PredictionService)
 service.add_asgi_middleware(guard_service)
+limit_connections()
