@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic_core import to_json
 
@@ -20,7 +19,9 @@ from evergreen.serving.exchange import CHANNEL_HEADER
 from evergreen.serving.http.bento_schema import add_bento_schema_route
 from evergreen.serving.http.bodies import FeedbackBatchBody, FeedbackBody
 from evergreen.serving.http.error_bodies import add_error_handlers
+from evergreen.serving.http.guard import KEYS_REQUIRED
 from evergreen.serving.http.metrics_page import add_metrics_route
+from evergreen.serving.http.openapi import build_document
 from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
 
 if TYPE_CHECKING:
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
 _INLINE_ROWS = 32
 
 Endpoint = Callable[..., Coroutine[Any, Any, Response]]
-
-_BENTOML_ROUTES = {
-    "/livez": "The process is alive.",
-    "/healthz": "The process is alive.",
-    "/readyz": "200 when a champion is in service, 503 before.",
-    "/metrics": "Prometheus metrics.",
-}
 
 
 def create_app() -> FastAPI:
@@ -155,20 +149,16 @@ def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
 
 def _add_documentation_routes(app: FastAPI, runtime: Runtime) -> None:
     def build_openapi() -> dict[str, Any]:
-        """The OpenAPI document, built at the first call; BentoML's own routes are added to the app's."""
-        if app.openapi_schema is None:
-            document = get_openapi(
-                title=app.title, version=_package_version(), description=app.description, routes=app.routes
-            )
-            for path, text in _BENTOML_ROUTES.items():
-                answer = {"200": {"description": text}}
-                document["paths"][path] = {"get": {"summary": text, "tags": ["service"], "responses": answer}}
-            app.openapi_schema = document
-        return app.openapi_schema
+        """The OpenAPI document of a service that asks for no key."""
+        return _read_document(False)
 
-    async def specification() -> Response:
+    @functools.cache
+    def _read_document(keys_required: bool) -> dict[str, Any]:
+        return build_document(app, keys_required=keys_required)
+
+    async def specification(request: Request) -> Response:
         """Answer with the OpenAPI document."""
-        return _build_json_response(app.openapi())
+        return _build_json_response(_read_document(bool(request.scope.get(KEYS_REQUIRED))))
 
     async def page() -> Response:
         """Answer with the page that documents the routes."""
@@ -189,13 +179,6 @@ def _add_documentation_routes(app: FastAPI, runtime: Runtime) -> None:
         app.add_api_route(path, page, methods=["GET"], include_in_schema=False)
 
 
-def _package_version() -> str:
-    try:
-        return version("evergreen")
-    except PackageNotFoundError:  # a bento has the sources without an installed package
-        return "unpackaged"
-
-
 def _add_post_route(
     app: FastAPI, path: str, endpoint: Endpoint, body: type[BaseModel], answer: Any, summary: str
 ) -> None:
@@ -205,11 +188,13 @@ def _add_post_route(
         400: {"model": ErrorAnswer, "description": "The body is not JSON."},
         422: {"model": ErrorAnswer, "description": "The body breaks the contract; the fields say where."},
         409: {"model": ErrorAnswer, "description": "No champion yet."},
+        503: {
+            "model": ErrorAnswer,
+            "description": "Not now: a model is loading, the store is away, or nothing can be logged.",
+        },
     }
     if path == "/predict_by_key":
         refusals[404] = {"model": ErrorAnswer, "description": "Nothing is known under that key."}
-    if path in ("/predict_by_key", "/feedback", "/feedback_batch"):
-        refusals[503] = {"model": ErrorAnswer, "description": "The store does not answer."}
     app.add_api_route(
         path,
         endpoint,

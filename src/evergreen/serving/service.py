@@ -20,6 +20,7 @@ from evergreen.serving.access.access import load_access
 from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.bentoml_app import put_in_front
 from evergreen.serving.control import check_addresses, close_control_socket
+from evergreen.serving.http.connections import limit_connections
 from evergreen.serving.http.edge import build_guard
 from evergreen.serving.http.front import Front
 from evergreen.serving.http.metrics_page import find_metric_folder
@@ -132,3 +133,4 @@ service = bentoml.service(
 service.add_asgi_middleware(ReadinessAnswer, state=app.state)
 if not put_in_front(service, wrap_app):
     service.add_asgi_middleware(build_guarded_app)
+limit_connections()

@@ -165,7 +165,8 @@ def test_metadata_documentation_and_metrics(made: World, service: Service) -> No
         "evergreen_prediction_log_accepted",
         "evergreen_prediction_log_spooled",
         'evergreen_prediction_log_refused{use_case="parcel"} 0.0',
-        "bentoml_service_request_total",
+        "evergreen_requests_total",
+        "evergreen_request_seconds_bucket",
     ):
         assert name in metrics, name
 

@@ -80,7 +80,7 @@ def test_a_probe_is_sent_with_a_header_that_a_service_of_an_earlier_version_take
     channels: list[str] = []
 
     class Client:
-        def __init__(self, settings: Settings, url: str, *, channel: str) -> None:
+        def __init__(self, _: Settings, url: str, *, channel: str) -> None:
             channels.append(channel)
 
         def __enter__(self) -> Client:

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 from evergreen.serving.access.access import load_access
 from evergreen.serving.access.listening import find_listening_hosts
 from evergreen.serving.http.body_limits import compute_body_limits
+from evergreen.serving.http.connections import set_header_seconds
 from evergreen.serving.http.guard import Guard
 from evergreen.serving.request_metrics import RequestMetrics
 from evergreen.settings import Settings
@@ -27,6 +28,7 @@ def build_guard(
 
     Raises SettingsError and UntrustedFolder: see `load_access`.
     """
+    set_header_seconds(settings.request_seconds)
     return Guard(
         app,
         load_access(settings, find_listening_hosts()),

@@ -26,6 +26,8 @@ _BEARER = b"bearer "
 _UNKNOWN = "unknown"
 # Beyond so many headers a request is refused; usual ones have about ten.
 _MOST_HEADERS = 64
+# What the guard tells the app in a request's scope, for its documentation.
+KEYS_REQUIRED = "evergreen.keys_required"
 
 
 class Guard:
@@ -144,6 +146,8 @@ class Guard:
         if length is not None and length.isdigit() and int(length) > limit:
             await _send_body_refusal(answer, 413, limit)
             return
+        if access.keys_required:
+            scope[KEYS_REQUIRED] = True
         app = self._diverted.get(route.template, self._app)
         await app(scope, LimitedBody(receive, limit, self._body_seconds).receive, answer.send)
 

@@ -114,7 +114,10 @@ def build_schemas(use_case: UseCase) -> Schemas:
         "FeedbackRequest",
         prediction_id=(
             Annotated[str, StringConstraints(pattern=_PREDICTION_ID)],
-            Field(description="The id that an answer carried."),
+            Field(
+                description="The id that an answer carried.",
+                examples=["019e0b3c-5a10-7c2e-9d41-6f0c2b7a8e15"],
+            ),
         ),
         actual=(_build_outcome_type(use_case), Field(description=use_case.label.meaning)),
     )
@@ -232,7 +235,7 @@ def _build_key_fields(use_case: UseCase, *, required: bool) -> dict[str, Any]:
 
 def _build_key_type(key: Key) -> Any:
     if key.dtype == "int":
-        return Annotated[int, BeforeValidator(_parse_whole_number)]
+        return Annotated[int, Field(ge=-_BIGINT, le=_BIGINT - 1), BeforeValidator(_parse_whole_number)]
     return Annotated[str, StringConstraints(strict=True, min_length=1, max_length=KEY_CHARACTERS)]
 
 
@@ -249,8 +252,8 @@ def _build_feature_type(feature: Feature) -> Any:
     minimum = feature.minimum if feature.strict else None
     maximum = feature.maximum if feature.strict else None
     if feature.dtype == "int":
-        low = None if minimum is None else math.ceil(minimum)
-        high = None if maximum is None else math.floor(maximum)
+        low = -_BIGINT if minimum is None else math.ceil(minimum)
+        high = _BIGINT - 1 if maximum is None else math.floor(maximum)
         return Annotated[int, Field(ge=low, le=high), BeforeValidator(_parse_whole_number)]
     if feature.dtype == "float":
         return Annotated[float, Field(strict=True, allow_inf_nan=False, ge=minimum, le=maximum)]
