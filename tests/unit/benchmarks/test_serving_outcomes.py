@@ -23,7 +23,6 @@ from benchmarks.serving.outcome import compare, skip
 from benchmarks.serving.rounds import Measured
 from benchmarks.serving.stages import STAGES
 from benchmarks.serving.stages.soak import Soak
-from benchmarks.serving.variants import PLAIN, Variant
 
 
 def figures(rate: float, *, errors: int = 0, fault: str = "") -> Figures:
@@ -119,13 +118,6 @@ def test_growth_is_from_a_fifth_of_the_soak_to_its_end() -> None:
     samples = [(0.0, 10), (100.0, 50), (180.0, 100), (200.0, 102), (239.0, 104), (500.0, 900)]
     samples += [(841.0, 153), (870.0, 153), (899.0, 153)]
     assert soak.compute_growth(samples) == pytest.approx(1.5)
-
-
-def test_a_variant_of_settings_that_are_not_there_says_so() -> None:
-    assert PLAIN.missing == ""
-    assert Variant("x", {"EVERGREEN_THREADS": "1"}).missing == ""
-    missing = Variant("x", {"EVERGREEN_THREADS": "1", "EVERGREEN_NO_SUCH": "off"}).missing
-    assert missing == "the service has no setting EVERGREEN_NO_SUCH"
 
 
 def test_the_memory_of_children_counts() -> None:
