@@ -23,7 +23,11 @@ def main() -> int:
     plan = Plan.read(Path(sys.argv[1]))
     # Nothing here makes cycles, and a collection would stand in the latencies.
     gc.disable()
-    done = run_plan(plan, _report_end)
+    try:
+        done = run_plan(plan, _report_end)
+    except OSError as error:
+        sys.stderr.write(f"the load on {plan.host}:{plan.port}{plan.path} ended: {error}\n")
+        return 1
     if plan.ids:
         ids = [found for body in done.bodies for found in _ID.findall(body)]
         Path(plan.ids).write_bytes(b"\n".join(ids))
