@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from pydantic_core import to_json
 
 from evergreen.errors import InvalidRequest
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
-from evergreen.serving.exchange import CHANNEL_HEADER
+from evergreen.serving.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
 from evergreen.serving.http.bento_schema import add_bento_schema_route
 from evergreen.serving.http.bodies import FeedbackBatchBody, FeedbackBody
 from evergreen.serving.http.error_bodies import add_error_handlers
@@ -23,6 +24,7 @@ from evergreen.serving.http.guard import KEYS_REQUIRED
 from evergreen.serving.http.metrics_page import add_metrics_route
 from evergreen.serving.http.openapi import build_document
 from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
+from evergreen.serving.predictions.idempotency import read_idempotency_key
 
 if TYPE_CHECKING:
     from evergreen.serving.runtime import Runtime
@@ -58,7 +60,7 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
 
     async def predict(body: Any, request: Request) -> Response:
         """Predict from the features in the request and log the prediction."""
-        answer = runtime.answer_rows([body.data.__dict__], _read_channel(request))
+        answer = runtime.answer_rows([body.data.__dict__], _read_channel(request), _read_key(request))
         return _build_json_response(answer["predictions"][0])
 
     async def predict_batch(body: Any, request: Request) -> Response:
@@ -66,15 +68,16 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
         rows = [row.__dict__ for row in body.data]
         channel = _read_channel(request)
         if len(rows) > _INLINE_ROWS:
-            return _build_json_response(await anyio.to_thread.run_sync(runtime.answer_rows, rows, channel))
-        return _build_json_response(runtime.answer_rows(rows, channel))
+            answer = await anyio.to_thread.run_sync(runtime.answer_rows, rows, channel, _read_key(request))
+            return _build_json_response(answer)
+        return _build_json_response(runtime.answer_rows(rows, channel, _read_key(request)))
 
     async def predict_by_key(body: Any, request: Request) -> Response:
         """Predict from the newest stored features of one key or of each key in a list."""
         is_list = isinstance(body.data, list)
         keys = [key.__dict__ for key in (body.data if is_list else [body.data])]
         channel = _read_channel(request)
-        answer = await anyio.to_thread.run_sync(runtime.answer_keys, keys, channel)
+        answer = await anyio.to_thread.run_sync(runtime.answer_keys, keys, channel, _read_key(request))
         return _build_json_response(answer if is_list else answer["predictions"][0])
 
     async def explain(body: Any) -> Response:
@@ -217,6 +220,12 @@ def _read_channel(request: Request) -> str:
             hint=f"send {ONLINE} or {PROBE_CHANNEL}, or leave it out",
         )
     return ONLINE
+
+
+def _read_key(request: Request) -> str | None:
+    """The key by which the caller knows a repeated request, if it is one."""
+    header = request.headers.get(IDEMPOTENCY_HEADER)
+    return read_idempotency_key(header.encode("latin-1"), time.time()) if header else None
 
 
 def _build_json_response(content: Any) -> Response:

@@ -44,6 +44,7 @@ from evergreen.serving.models.model_state import describe_model_state
 from evergreen.serving.models.refusals import Refusal, RefusalLog
 from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
+from evergreen.serving.predictions.idempotency import make_prediction_ids
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     PredictionRecord,
@@ -129,10 +130,11 @@ class Runtime:
     def _engine(self) -> Engine:
         return get_engine(self.settings)
 
-    def answer(self, rows: Sequence[RequestValues], channel: str) -> list[PredictionBody]:
-        """Predict rows with ONE model, and log them; they are durable when it returns.
+    def answer(self, rows: Sequence[RequestValues], channel: str, ids: Sequence[str]) -> list[PredictionBody]:
+        """Predict rows with ONE model, and log them under `ids` (UUIDv7); they are durable when it returns.
 
-        Where features have the severity "warning", each answer has a list `warnings`, empty for none.
+        A second prediction under an id is answered, and the log keeps the first. Where features have the
+        severity "warning", each answer has a list `warnings`, empty for none.
 
         Raises NoChampion, StoreError of an on-demand feature, and PredictionLogFull.
         """
@@ -140,7 +142,6 @@ class Runtime:
         model, version = served_model.model, served_model.version
         inputs = self._inputs.build(rows)
         outcome = predict_pool(model.model, inputs.pool, model.classes, model.weights)
-        ids = [str(uuid7()) for _ in rows]
         bodies = [
             build_prediction_body(
                 prediction_id,
@@ -157,10 +158,13 @@ class Runtime:
         self.metrics.count_answers(version, channel, len(rows))
         return bodies
 
-    def answer_rows(self, rows: Sequence[RequestRow], channel: str) -> PredictionBatchBody:
-        """The same for rows by name."""
+    def answer_rows(
+        self, rows: Sequence[RequestRow], channel: str, request_id: str | None = None
+    ) -> PredictionBatchBody:
+        """The same for rows by name. `request_id` is the key by which a caller knows a repeated request."""
         names = self._logged_names
-        bodies = self.answer([tuple([row.get(name) for name in names]) for row in rows], channel)
+        values = [tuple([row.get(name) for name in names]) for row in rows]
+        bodies = self.answer(values, channel, make_prediction_ids(request_id, len(rows)))
         return {"model_version": bodies[0]["model_version"], "predictions": bodies}
 
     def _log(
@@ -194,7 +198,9 @@ class Runtime:
         """The newest stored features of those keys that the online store has. Raises StoreUnreachable."""
         return read_online_vectors(self._engine, self.use_case, keys)
 
-    def answer_keys(self, keys: Sequence[RequestRow], channel: str) -> PredictionBatchBody:
+    def answer_keys(
+        self, keys: Sequence[RequestRow], channel: str, request_id: str | None = None
+    ) -> PredictionBatchBody:
         """Predict from the newest stored features of each key, and log the vectors with the predictions.
 
         Raises KeyNotFound naming the unknown keys, StoreUnreachable, and what `answer` raises.
@@ -204,7 +210,8 @@ class Runtime:
         vectors = self.read_vectors(key_tuples)
         if unknown := find_missing_keys(key_tuples, vectors):
             raise self.build_unknown_keys_error(unknown)
-        bodies = self.answer([(*key, *vectors[key].features.values()) for key in key_tuples], channel)
+        values = [(*key, *vectors[key].features.values()) for key in key_tuples]
+        bodies = self.answer(values, channel, make_prediction_ids(request_id, len(keys)))
         for key, body in zip(key_tuples, bodies, strict=True):
             body["stale_views"] = list(vectors[key].stale_views)
             body["missing_views"] = list(vectors[key].missing_views)

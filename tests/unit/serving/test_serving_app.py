@@ -30,7 +30,7 @@ class StandIn:
         self.asked: list[Any] = []
         self.refused: list[tuple[str, str]] = []
 
-    def answer_rows(self, rows: Sequence[Any], channel: str) -> dict[str, Any]:
+    def answer_rows(self, rows: Sequence[Any], channel: str, _: str | None) -> dict[str, Any]:
         if self.error:
             raise self.error
         self.channels.append(channel)
@@ -38,10 +38,10 @@ class StandIn:
         answer = {"prediction_id": "x", "model_version": 3, "prediction": "no"}
         return {"model_version": 3, "predictions": [answer for _ in rows]}
 
-    def answer_keys(self, keys: Sequence[Any], channel: str) -> dict[str, Any]:
+    def answer_keys(self, keys: Sequence[Any], channel: str, _: str | None) -> dict[str, Any]:
         if self.error:
             raise self.error
-        return self.answer_rows([row(**key) for key in keys], channel)
+        return self.answer_rows([row(**key) for key in keys], channel, None)
 
     def take_feedback(self, outcomes: Sequence[Any], at: datetime) -> None:
         if self.error:

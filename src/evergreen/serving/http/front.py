@@ -8,19 +8,22 @@ decide whether it is right, and word what is wrong with it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
-from evergreen.serving.exchange import CHANNEL_HEADER
+from evergreen.serving.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
+from evergreen.serving.fast_path import FastPath, RequestLabels
 from evergreen.serving.http.error_bodies import build_fault_response
+from evergreen.serving.predictions.idempotency import read_idempotency_key
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from evergreen.serving.fast_path import FastPath
 
 _CHANNEL_HEADER = CHANNEL_HEADER.lower().encode()
+_IDEMPOTENCY_HEADER = IDEMPOTENCY_HEADER.lower().encode()
 _CHANNELS = {ONLINE.encode(): ONLINE, **{name.encode(): PROBE_CHANNEL for name in PROBE_CHANNELS}}
 _JSON = b"application/json"
 
@@ -56,14 +59,14 @@ class Front:
     async def _answer(
         self,
         decode: Callable[[bytes], _Values | None],
-        predict: Callable[[_Values, str], Coroutine[Any, Any, bytes]],
+        predict: Callable[[_Values, RequestLabels], Coroutine[Any, Any, bytes]],
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         assert self._app is not None, "wrap_app comes first"
-        channel = _read_channel(scope)
-        if channel is None:
+        labels = _read_labels(scope)
+        if labels is None:
             await self._app(scope, receive, send)
             return
         message = await receive()
@@ -74,7 +77,7 @@ class Front:
             await self._app(scope, _repeat_message(message, receive), send)
             return
         try:
-            body = await predict(values, channel)
+            body = await predict(values, labels)
         except Exception as error:  # noqa: BLE001  every error has an answer
             await build_fault_response(scope["path"], error)(scope, receive, send)
             return
@@ -98,15 +101,18 @@ def _repeat_message(first: Message, receive: Receive) -> Receive:
     return _receive_again
 
 
-def _read_channel(scope: Scope) -> str | None:
-    """The channel to log under; None for a request that the app must see: no JSON, or an unknown channel."""
+def _read_labels(scope: Scope) -> RequestLabels | None:
+    """How a request is logged; None for one that the app must see: no JSON, or an unknown channel."""
     channel: str | None = ONLINE
+    prediction_id: str | None = None
     is_json = False
     for name, value in scope["headers"]:
         if name == b"content-type":
             is_json = value == _JSON or value.split(b";")[0].strip().lower() == _JSON
         elif name == _CHANNEL_HEADER:
             channel = _CHANNELS.get(value.lower())
+        elif name == _IDEMPOTENCY_HEADER:
+            prediction_id = read_idempotency_key(value, time.time())
         elif name == b"content-encoding":
             return None
-    return channel if is_json else None
+    return RequestLabels(channel, prediction_id) if is_json and channel is not None else None
