@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # A larger body is answered in a thread; for a smaller one the hand-over costs more than it saves.
 _SMALL_BYTES = 32_000
+# Up to this size the models check a body that is not as msgspec wants it. They need twenty times its memory.
+_MODEL_BYTES = 1_000_000
 
 
 class RequestLabels(NamedTuple):
@@ -83,15 +85,21 @@ class FastPath:
             )
         return build_fault_response(path, error)
 
-    async def predict_many(self, body: bytes | bytearray, labels: RequestLabels) -> bytes:
-        """The answer to a body of many rows. Raises InvalidBody, and what `Runtime.answer_many` raises."""
+    async def predict_many(self, body: bytes | bytearray, labels: RequestLabels) -> bytes | None:
+        """The answer to a body of many rows; None where the models must check it.
+
+        A body that is too large for them is checked here. Raises InvalidBody, and what `Runtime.answer_many`
+        raises.
+        """
         if len(body) <= _SMALL_BYTES:
             return self._answer_many(body, labels)
         async with self._large_bodies:
             return await asyncio.to_thread(self._answer_many, body, labels)
 
-    def _answer_many(self, body: bytes | bytearray, labels: RequestLabels) -> bytes:
+    def _answer_many(self, body: bytes | bytearray, labels: RequestLabels) -> bytes | None:
         rows = self._batch_decoder.decode(body)
+        if rows is None and len(body) <= _MODEL_BYTES:
+            return None
         if rows is None:
             rows = self._batch_decoder.check_rows(body)
         return self._runtime.answer_many(rows, labels.channel, labels.prediction_id)

@@ -81,12 +81,17 @@ class Front:
         if values is None:
             await self._app(scope, _repeat_message(message, receive), send)
             return
-        await _respond(fast_path, predict(values, labels), scope, receive, send)
+        try:
+            content = await predict(values, labels)
+        except Exception as error:  # noqa: BLE001  every error has an answer
+            await fast_path.build_error_response(scope["path"], error)(scope, receive, send)
+            return
+        await _send_json(content, send)
 
     async def _answer_many(self, fast_path: FastPath, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None, "wrap_app comes first"
         labels = _read_labels(scope)
         if labels is None:
-            assert self._app is not None, "wrap_app comes first"
             await self._app(scope, receive, send)
             return
         body = bytearray()
@@ -97,17 +102,19 @@ class Front:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        await _respond(fast_path, fast_path.predict_many(body, labels), scope, receive, send)
+        try:
+            content = await fast_path.predict_many(body, labels)
+        except Exception as error:  # noqa: BLE001  every error has an answer
+            await fast_path.build_error_response(scope["path"], error)(scope, receive, send)
+            return
+        if content is None:
+            whole = {"type": "http.request", "body": bytes(body), "more_body": False}
+            await self._app(scope, _repeat_message(whole, receive), send)
+            return
+        await _send_json(content, send)
 
 
-async def _respond(
-    fast_path: FastPath, answer: Coroutine[Any, Any, bytes], scope: Scope, receive: Receive, send: Send
-) -> None:
-    try:
-        content = await answer
-    except Exception as error:  # noqa: BLE001  every error has an answer
-        await fast_path.build_error_response(scope["path"], error)(scope, receive, send)
-        return
+async def _send_json(content: bytes, send: Send) -> None:
     headers = [(b"content-type", _JSON), (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": content})
