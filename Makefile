@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-peers measure-house compose lock
+.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-peers load measure-house compose lock
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,9 +43,10 @@ format: setup ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## The two below with --quick: a look, no judgement (minutes)
+bench: setup ## The three below with --quick: a look, no judgement (minutes)
 	@$(BIN)/python -m benchmarks.training --quick
 	@$(BIN)/python -m benchmarks.store --quick
+	@$(BIN)/python -m benchmarks.serving --quick
 
 bench-train: setup ## How good models are and how fast they are made (some minutes); ARGS=--quick
 	@$(BIN)/python -m benchmarks.training $(ARGS)
@@ -53,8 +54,14 @@ bench-train: setup ## How good models are and how fast they are made (some minut
 bench-store: setup ## How fast the feature store is, on a MariaDB of its own (some minutes); ARGS=--quick
 	@$(BIN)/python -m benchmarks.store $(ARGS)
 
+bench-serving: setup ## How fast serving is, beside others' ways (twenty minutes); ARGS=--quick or --soak
+	@$(BIN)/python -m benchmarks.serving $(ARGS)
+
 bench-peers: setup ## The store beside Feast, which gets an environment of its own; ARGS=--quick
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
+load: setup ## A minute of every kind of request on the running stack; ARGS="--use-case NAME"
+	@$(BIN)/python -m load_tests $(ARGS)
 
 measure-house: setup ## Layout and language of the package, beside their targets
 	@$(BIN)/python scripts/measure_house.py $(ARGS)

@@ -82,13 +82,16 @@ def make_old_log(engine: sa.Engine, use_case: UseCase, rows: int) -> None:
     with engine.begin() as connection:
         for statement in (
             f"ALTER TABLE `{table}` DROP INDEX by_channel,"
-            " MODIFY COLUMN channel ENUM('online', 'batch', 'canary') NOT NULL",
+            " MODIFY COLUMN channel ENUM('online', 'batch', 'canary') NOT NULL,"
+            " ADD COLUMN actual VARCHAR(255), ADD COLUMN actual_at DATETIME(6)",
             f"ALTER TABLE `{table}` REORGANIZE PARTITION pmax INTO"
             f" ({days}, PARTITION pmax VALUES LESS THAN (MAXVALUE))",
             f"DELETE FROM generated_table_migration WHERE table_name = '{table}'",  # noqa: S608
-            f"INSERT INTO `{table}` (prediction_id, predicted_at, model_version, channel, prediction)"  # noqa: S608
+            f"INSERT INTO `{table}` (prediction_id, predicted_at, model_version, channel, prediction,"  # noqa: S608
+            " actual, actual_at)"
             f" SELECT UUID(), '2026-01-01' + INTERVAL seq * {_DAYS * 86_400 / rows:.6f} SECOND, 1,"
-            f" ELT(1 + MOD(seq, 3), 'online', 'batch', 'canary'), seq FROM seq_1_to_{rows}",
+            " ELT(1 + MOD(seq, 3), 'online', 'batch', 'canary'), seq, IF(MOD(seq, 2), seq, NULL),"
+            f" IF(MOD(seq, 2), '2026-02-01', NULL) FROM seq_1_to_{rows}",
         ):
             connection.exec_driver_sql(statement.replace("%", "%%"))
 

@@ -8,7 +8,8 @@ shows that the store's join gives the very same table), the champion is the mode
 from MLflow, and no request is replayed. The search is the declared one, but no clock ends it: on a busy
 machine it would otherwise be another search.
 
-Used by `make bench-train` and by tests/unit/demo/test_demo_decisions.py.
+Used by `make bench-train`, by `make bench-serving`, which serves the tour's champion, and by
+tests/unit/demo/test_demo_decisions.py.
 """
 
 from __future__ import annotations
@@ -177,6 +178,14 @@ def take_decisions(
         v1_accuracy=_accuracy(use_case, first, hard, truth),
         v2_accuracy=_accuracy(use_case, second, hard, truth),
     )
+
+
+def train_champion(moment: datetime, seed: int = SEED, customers: int = CUSTOMER_COUNT, **budget: Any) -> Any:
+    """The CatBoost model that is champion at the end of the tour taken at `moment` (aware): its second
+    training, beside the first one's champion."""
+    use_case = declared(**budget)
+    before, after = training_sets(moment, seed, customers)
+    return _train(use_case, after, _train(use_case, before, None)).made.model
 
 
 def _table(frame: pd.DataFrame, part: TableSelection, as_of: datetime) -> pa.Table:

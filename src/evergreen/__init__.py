@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from evergreen.version import VERSION
+
 if TYPE_CHECKING:
     from evergreen.serving.async_client import AsyncClient as AsyncClient
     from evergreen.serving.client import Client as Client
     from evergreen.serving.exchange import Retries as Retries
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["AsyncClient", "Client", "Retries", "__version__"]
 
 _MODULES = {

@@ -13,7 +13,7 @@ EvergreenError
 │   ├── StoreUnreachable     MariaDB does not answer
 │   ├── StoreRefused         MariaDB refuses at present: locked, full, read-only, not allowed
 │   ├── SchemaMismatch       the tables differ from the declaration
-│   ├── KeyNotFound          no online vector or prediction under that key
+│   ├── KeyNotFound          no online vector under that key
 │   ├── HistoryExpired       the rows of that moment are no longer kept
 │   └── EmptyTrainingSet     no labelled rows as of that moment
 ├── TrainingError            a training run cannot finish
@@ -23,12 +23,14 @@ EvergreenError
 │   ├── RegistryUnreachable  MLflow does not answer
 │   ├── NoChampion           the use case has no champion
 │   ├── NotRegistered        MLflow does not have that model or version
-│   └── SignatureMismatch    the model does not fit the declaration
+│   └── ModelRefused         a registered version may not go into service
+│       └── SignatureMismatch  it does not fit the declaration
 ├── ServingError             the prediction service cannot do what was asked
 │   ├── InvalidRequest       a body breaks the contract
 │   ├── AccessDenied         the service does not know the API key
 │   ├── ModelNotLoaded       the champion is not in service yet
 │   ├── PredictionLogFull    predictions can be neither logged nor kept
+│   ├── SpoiltRecord         bytes of the spool are not what was written
 │   └── ServiceUnreachable   the service does not answer
 ├── OrchestratorError        Airflow refused something, or a run failed
 │   └── OrchestratorUnreachable  Airflow does not answer
@@ -147,7 +149,7 @@ class SchemaMismatch(StoreError):
 
 
 class KeyNotFound(StoreError):
-    """No online vector, or no logged prediction, under that key."""
+    """No online vector under that key."""
 
     http_status = 404
 
@@ -198,10 +200,15 @@ class NoChampion(RegistryError):
     http_status = 409
 
 
-class SignatureMismatch(RegistryError):
-    """A registered model does not fit the use case's declaration."""
+class ModelRefused(RegistryError):
+    """A registered version may not go into service: it is damaged, replaced, or answers otherwise than when
+    it was registered."""
 
     http_status = 409
+
+
+class SignatureMismatch(ModelRefused):
+    """A registered model does not fit the use case's declaration."""
 
 
 class ServingError(EvergreenError):
@@ -232,6 +239,10 @@ class PredictionLogFull(ServingError):
     """Predictions can be neither logged nor kept, so none are given."""
 
     http_status = 503
+
+
+class SpoiltRecord(ServingError):
+    """Bytes of the spool are not what was written: changed, cut off, or of a later version."""
 
 
 class ServiceUnreachable(ServingError):

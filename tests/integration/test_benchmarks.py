@@ -102,6 +102,39 @@ def test_the_training_benchmark_runs_to_its_end(tmp_path: Path) -> None:
     assert set((ROOT / "benchmarks" / "out").glob("train-*")) <= before
 
 
+@pytest.mark.slow
+def test_the_serving_benchmark_runs_to_its_end(tmp_path: Path) -> None:
+    """Its own servers come and go; the load is so small that only the checks of the log mean anything."""
+    output = tmp_path / "serving.json"
+    before = set((ROOT / "benchmarks" / "out").glob("serving-*"))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.serving", "--quick", "--small-model", "--rounds", "1"),
+            *("--seconds", "0.3", "--only", "vs_textbook", "--only", "vs_fastapi_noop"),
+            *("--only", "rss_growth", "--only", "power_level_vs_noop", "--output", output),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(output.read_text())
+    for name in ("vs_textbook", "vs_mlflow", "vs_fastapi_noop", "vs_fastapi_noop_1", "generator_limit"):
+        assert told[name] > 0, name
+    assert set(told["p99_vs_noop"]) == {"closed", "open"}
+    assert (told["log_lost"], told["log_doubled"], told["invalid_rounds"]) == (0, 0, 0), done.stderr[-3000:]
+    assert told["rss_growth"] is None
+    assert "--soak" in told["meanings"]["rss_growth"]
+    assert told["facts"]["disk_sync_ms"] > 0
+    assert told["facts"]["trees"] > 0
+    assert not told["full_size"]
+    arrivals = [each for run in told["runs"].values() for each in run["arrivals"]]
+    assert sum(each["acknowledged"] for each in arrivals) > 100
+    assert all(name in done.stdout for name in ("vs_textbook", "spool_left_s", "rss_growth"))
+    assert set((ROOT / "benchmarks" / "out").glob("serving-*")) <= before
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_the_demo_measured_alone_keeps_what_else_is_in_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool

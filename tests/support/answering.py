@@ -16,6 +16,13 @@ from evergreen.model.matrix import build_pool
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
 from evergreen.serving.http.examples import draw_requests
 from evergreen.serving.models.slot import ServedModel
+from evergreen.serving.predictions.record import (
+    PredictionRecord,
+    build_segment_schema,
+    decode_record,
+    list_outcomes,
+    list_prediction_rows,
+)
 from evergreen.serving.runtime import Runtime
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
@@ -46,8 +53,14 @@ def answering(settings: Settings, use_case: UseCase, loaded: LoadedModel, logged
     served = ServedModel(loaded, None, datetime(2026, 6, 1, tzinfo=UTC))
     runtime.slot = SimpleNamespace(require=lambda: served, current=served)  # type: ignore[assignment]
 
-    def put(rows: Sequence[Any]) -> None:
-        logged.extend(rows)
+    schema = build_segment_schema(use_case)
 
-    runtime.log.put = put  # type: ignore[method-assign]
+    def append(records: Sequence[bytes], rows: int) -> None:
+        for record in map(decode_record, records):
+            if isinstance(record, PredictionRecord):
+                logged.extend(list_prediction_rows(schema, record))
+            else:
+                logged.extend(list_outcomes(record))
+
+    runtime.spool.append = append  # type: ignore[method-assign]
     return runtime

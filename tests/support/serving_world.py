@@ -90,7 +90,7 @@ class Service:
         """Whether every prediction is in the database."""
         with self.client() as client:
             log = client.metadata()["log"]
-        return bool(log["queued"] == log["spilled"] == 0)
+        return log["spooled"] == 0
 
     def stop(self, timeout: float = 60) -> None:
         """As an operator would: SIGTERM, and wait."""

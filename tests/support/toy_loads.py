@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,8 +26,10 @@ def load(
     return ingest.load_parts(database, use_case, start_ingest(database, use_case, as_of).id, frames)
 
 
-def content(database: sa.Engine, use_case: UseCase) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of the use case's tables, in order."""
+def content(
+    database: sa.Engine, use_case: UseCase, without: Container[str] = ()
+) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of the use case's tables, less those named in `without`, in order."""
     with database.connect() as connection:
         return {
             table.name: [
@@ -34,6 +37,7 @@ def content(database: sa.Engine, use_case: UseCase) -> dict[str, list[tuple[Any,
                 for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns))
             ]
             for table in build_tables(use_case)
+            if table.name not in without
         }
 
 

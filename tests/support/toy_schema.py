@@ -18,9 +18,7 @@ def declaring(use_case: UseCase, *features: Feature, without: tuple[str, ...] = 
     view = use_case.views[0]
     new = {feature.name: feature for feature in features}
     kept = tuple(new.pop(f.name, f) for f in view.features if f.name not in without)
-    return replace(
-        use_case, on_demand=(), views=(replace(view, features=(*kept, *new.values()), name="facts"),)
-    )
+    return replace(use_case, views=(replace(view, features=(*kept, *new.values()), name="facts"),))
 
 
 def rows(database: sa.Engine, statement: str) -> list[tuple[Any, ...]]:

@@ -15,11 +15,13 @@ import sqlalchemy as sa
 from mlflow import MlflowClient
 
 from evergreen.model import reference_profile
+from evergreen.model.golden_rows import GOLDEN_ROW_COUNT
 from evergreen.registry import ledger
 from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
 from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.records import training_run
+from evergreen.store.records.model_record import find_model_record
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.migrations import apply_migrations
@@ -124,6 +126,11 @@ def assert_one_clean_training(settings: Settings, outcome: dict[str, Any], trial
     assert found is not None
     assert (found.version, found.promoted_at) == (1, line.at)
     assert len(reference_profile.load_reference_profile(get_engine(settings), "toy", 1)) == 7
+    record = find_model_record(get_engine(settings), "toy", 1, run.info.run_id)
+    assert record is not None
+    assert record.golden_rows is not None
+    assert row.metrics is not None
+    assert (record.digest, len(record.golden_rows.rows)) == (row.metrics["model_digest"], GOLDEN_ROW_COUNT)
     return row
 
 

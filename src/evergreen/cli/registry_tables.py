@@ -16,7 +16,14 @@ if TYPE_CHECKING:  # `evergreen ledger` need not load what a rollback does
     from evergreen.loop.rollback import RollbackReport
     from evergreen.registry.ledger import Entry
 
-_STYLES = {"promote": "green", "rollback": "yellow", "external": "red", "reject": "dim", "deny": "dim"}
+_STYLES = {
+    "promote": "green",
+    "rollback": "yellow",
+    "external": "red",
+    "refuse": "red",
+    "reject": "dim",
+    "deny": "dim",
+}
 
 
 @dataclass(frozen=True)

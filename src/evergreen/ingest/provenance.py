@@ -6,7 +6,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-import evergreen
+from evergreen.version import VERSION
 
 _GIT_SECONDS = 5.0
 
@@ -14,14 +14,14 @@ _GIT_SECONDS = 5.0
 @cache
 def read_code_version() -> str:
     """Evergreen's version, with the git commit when it runs from a checkout: "0.1.0+g1a2b3c4d5e6f"."""
-    package = Path(evergreen.__file__).parent
+    package = Path(__file__).parents[1]
     try:
         # Only where git tracks this package: an installed one may lie inside a checkout of something else.
         tracked_file = _run_git(package, "ls-files", "--error-unmatch", "__init__.py")
         commit = _run_git(package, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
-        return evergreen.__version__
-    return f"{evergreen.__version__}+g{commit}" if tracked_file and commit else evergreen.__version__
+        return VERSION
+    return f"{VERSION}+g{commit}" if tracked_file and commit else VERSION
 
 
 def _run_git(folder: Path, *arguments: str) -> str:

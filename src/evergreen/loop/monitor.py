@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from sqlalchemy import Engine
 
@@ -28,6 +28,7 @@ from evergreen.store.records.decision import (
     save_decision,
 )
 from evergreen.store.records.drift import DriftReport, Quality, add_quality, find_report, save_report
+from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecases import load_use_case
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ logger = logging.getLogger(__name__)
 
 class DriftResult(TypedDict):
     """What `measure_drift` returns: the report's id, the number of predictions in its window, whether they
-    drifted (None: no verdict) with the reason, and the five largest PSI by feature."""
+    drifted (None: no verdict) with the reason, the five largest PSI by feature, and what rows were refused
+    for meanwhile: the fields of `RefusedShare`."""
 
     drift_report: str
     model_version: int
@@ -43,6 +45,7 @@ class DriftResult(TypedDict):
     drifted: bool | None
     reason: str
     largest_psi: dict[str, float]
+    refused: list[dict[str, Any]]
 
 
 class QualityResult(TypedDict, total=False):
@@ -58,6 +61,7 @@ class QualityResult(TypedDict, total=False):
     prediction_psi: float | None
     answers: dict[str, float]
     reason: str
+    orphans: int | None
 
 
 class DecisionResult(TypedDict):
@@ -94,6 +98,7 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftRe
         drifted=report.drifted,
         reason=report.reason,
         largest_psi=dict(report.largest_psi),
+        refused=[dict(share.to_json()) for share in report.refused],
     )
 
 
@@ -108,7 +113,9 @@ def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> Quali
     report = _find_or_measure_report(settings, database, use_case, as_of)
     quality = report.quality
     if quality is None:
-        quality = measure_prediction_quality(database, load_use_case(use_case, settings), report)
+        declared = load_use_case(use_case, settings)
+        update_prediction_tables(database, declared)
+        quality = measure_prediction_quality(database, declared, report)
         add_quality(database, report, quality)
     logger.info("%s", quality.reason)
     return _build_quality_result(report, quality)
@@ -164,8 +171,10 @@ def _find_or_measure_report(
     report = find_report(database, use_case, as_of)
     if report is None:
         refuse_future(as_of)
-        champion = require_champion(settings, use_case)
-        report = build_drift_report(database, load_use_case(use_case, settings), champion, as_of)
+        champion, declared = require_champion(settings, use_case), load_use_case(use_case, settings)
+        # Neither an ingest nor a service of this version need have been there yet.
+        update_prediction_tables(database, declared)
+        report = build_drift_report(database, declared, champion, as_of)
         report = save_report(database, report)
     return report
 
@@ -181,4 +190,5 @@ def _build_quality_result(report: DriftReport, quality: Quality) -> QualityResul
     result["prediction_psi"] = quality.prediction_psi
     result["answers"] = dict(quality.answers)
     result["reason"] = quality.reason
+    result["orphans"] = quality.orphans
     return result

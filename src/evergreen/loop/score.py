@@ -16,18 +16,19 @@ from typing import Any, TypedDict
 import pandas as pd
 
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.model.log_rows import build_prediction_rows, list_column_inputs
+from evergreen.model.log_rows import build_prediction_rows, list_column_inputs, list_on_demand_values
 from evergreen.model.on_demand import build_columns_from_frame
 from evergreen.model.predict import predict_rows
 from evergreen.registry.champion import require_champion
-from evergreen.registry.models import load_model
+from evergreen.registry.verification import load_recorded_model
 from evergreen.scoring.file import score_file
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import compute_key_ranges, read_rows_as_of
 from evergreen.store.predictions.channels import BATCH
-from evergreen.store.predictions.prediction_log import insert_predictions
+from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 
@@ -81,15 +82,19 @@ def plan_partitions(
 def score_partition(
     settings: Settings, use_case: str, as_of: datetime, partition: Partition
 ) -> PartitionResult:
-    """Predict one partition and write the predictions to the log, in the channel `batch`."""
+    """Predict one partition and write the predictions to the log, in the channel `batch`.
+
+    Raises ModelRefused for a version that is not the one that was registered.
+    """
     declared = load_use_case(use_case, settings)
     database = get_engine(settings)
+    update_prediction_tables(database, declared)
     frame = read_rows_as_of(database, declared, as_of, partition["after"], partition["until"])
-    model = load_model(settings, declared, partition["model_version"])
+    model = load_recorded_model(settings, database, declared, partition["model_version"])
     inserted = 0
     for start in range(0, len(frame), _INSERT_ROWS):
         rows = build_batch_rows(declared, model, frame.iloc[start : start + _INSERT_ROWS], as_of)
-        inserted += insert_predictions(database, declared, [row.to_columns() for row in rows])
+        inserted += insert_predictions(database, declared, rows)
     return {"rows": len(frame), "inserted": inserted, "model_version": model.version}
 
 
@@ -119,8 +124,9 @@ def build_batch_rows(
 ) -> list[PredictionRow]:
     """Predict the rows of a frame, which has the entity's keys and the stored features as columns."""
     columns = build_columns_from_frame(frame, use_case)
-    answers = predict_rows(use_case, model, columns).list_answers()
+    outcome = predict_rows(use_case, model, columns)
     keys = {name: frame[name].tolist() for name in use_case.entity.key_names}
     ids = [str(compute_prediction_id(use_case.name, as_of, key)) for key in zip(*keys.values(), strict=True)]
     inputs = list_column_inputs(use_case, keys, columns)
-    return build_prediction_rows(BATCH, model.version, ids, inputs, answers)
+    on_demand = list_on_demand_values(use_case, outcome.on_demand, len(ids))
+    return build_prediction_rows(BATCH, model.version, ids, inputs, outcome.list_answers(), on_demand)

@@ -38,6 +38,7 @@ from evergreen.registry.succession.candidates import name_challenger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run as runs
+from evergreen.store.records.model_record import save_model_record
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.training.card import render_model_card
@@ -47,6 +48,7 @@ from evergreen.training.judge.comparison import CONTESTANTS
 from evergreen.training.judge.evaluation import Evaluation
 from evergreen.training.judge.gate import judge_candidate
 from evergreen.training.record.card_facts import collect_card_facts
+from evergreen.training.record.model_record import build_model_record
 from evergreen.training.search.search_result import SearchResult, build_search_result
 from evergreen.training.search.studies import open_study
 from evergreen.training.search.trial import Trial, list_trials
@@ -173,8 +175,8 @@ def apply_gate(settings: Settings, training_run: str) -> GateResult:
 
 
 def register_candidate(settings: Settings, training_run: str) -> RegisteredVersion:
-    """Make the candidate a version of the registered model, passed or not, with its model card and its
-    reference profile. One that passed is the challenger until it is champion."""
+    """Make the candidate a version of the registered model, passed or not, with its record, its model card
+    and its reference profile. One that passed is the challenger until it is champion."""
     database, run, declared = _open_run(settings, training_run)
     verdict = _require_verdict(run)
     assert run.mlflow_run_id is not None
@@ -190,6 +192,7 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
             {**tags, **_build_verdict_tags(verdict)},
             description=f"As of {run.as_of:%Y-%m-%d %H:%M} UTC, because: {run.reason}. {verdict.summary}",
         )
+        save_model_record(database, build_model_record(settings, declared, run, version))
         card = render_model_card(collect_card_facts(declared, run, tags, version).to_json())
         training_runs.write_page(settings, mlflow_run, training_runs.CARD_FILE, card)
         if verdict.passed:

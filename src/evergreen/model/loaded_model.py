@@ -14,7 +14,8 @@ class LoadedModel:
     `model` is a CatBoostClassifier or CatBoostRegressor whose inputs are `feature_names` in that order.
     `classes` are the columns of its probabilities (none for regression), and `weights` what an error on each
     class costs (empty: the same, see `model/decision.py`). `run_id` is the MLflow run that it comes from,
-    `tags` are those of the version in MLflow, and `size_bytes` is the size of its file.
+    `tags` are those of the version in MLflow, `size_bytes` and `digest` (SHA-256) are of its file. `warnings`
+    is what people should know about the version, in sentences; it is in service all the same.
     """
 
     version: int
@@ -25,3 +26,5 @@ class LoadedModel:
     weights: tuple[float, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     size_bytes: int = 0
+    digest: str = ""
+    warnings: tuple[str, ...] = ()

@@ -9,7 +9,8 @@ import numpy as np
 from evergreen.model.matrix import Columns
 from evergreen.model.predictions import Answer
 from evergreen.store.predictions.prediction_row import InputValue, PredictionRow
-from evergreen.usecase import UseCase
+from evergreen.usecase import CATEGORY_CHARACTERS, UseCase
+from evergreen.usecase.names import TEXT_BYTES
 
 
 def build_prediction_rows(
@@ -18,10 +19,12 @@ def build_prediction_rows(
     prediction_ids: Iterable[str],
     inputs: Iterable[dict[str, InputValue]],
     answers: Iterable[Answer],
+    on_demand: Iterable[dict[str, InputValue]],
 ) -> list[PredictionRow]:
-    """One row for each answer. `inputs` are from one of the functions below; ids are UUIDv7 in text form.
+    """One row for each answer. `inputs` and `on_demand` are from the functions below; ids are UUIDv7 in text
+    form.
 
-    Raises ValueError when the three differ in length.
+    Raises ValueError when the four differ in length.
     """
     return [
         PredictionRow(
@@ -32,8 +35,11 @@ def build_prediction_rows(
             answer.prediction,
             answer.probability,
             answer.probabilities,
+            computed,
         )
-        for prediction_id, values, answer in zip(prediction_ids, inputs, answers, strict=True)
+        for prediction_id, values, answer, computed in zip(
+            prediction_ids, inputs, answers, on_demand, strict=True
+        )
     ]
 
 
@@ -60,6 +66,39 @@ def list_column_inputs(
     for feature in use_case.stored_features:
         values[feature.name] = _list_values(columns[feature.name], feature.dtype)
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def list_on_demand_values(use_case: UseCase, columns: Columns, rows: int) -> list[dict[str, InputValue]]:
+    """The values of `list_on_demand_columns` of each of `rows` rows; {} for each where none are declared."""
+    values = list_on_demand_columns(use_case, columns)
+    if not values:
+        return [{} for _ in range(rows)]
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def list_on_demand_columns(use_case: UseCase, columns: Columns) -> dict[str, list[InputValue]]:
+    """The on-demand features as they are logged, from columns (those of `Predictions.on_demand`, or all) of
+    shape (n,).
+
+    Missing values are None. A text is cut to what its column in the log takes, because its function's domain
+    is not declared.
+    """
+    values: dict[str, list[InputValue]] = {}
+    for feature in use_case.on_demand_order:
+        name, cells = feature.name, columns[feature.name].tolist()
+        if feature.numeric:
+            values[name] = [cell if cell == cell else None for cell in cells]  # NaN equals nothing
+        else:
+            values[name] = [_cut_text(cell, feature.dtype) for cell in cells]
+    return values
+
+
+def _cut_text(cell: object, dtype: str) -> str | None:
+    if cell is None:
+        return None
+    if dtype == "category":
+        return str(cell)[:CATEGORY_CHARACTERS]
+    return str(cell).encode()[:TEXT_BYTES].decode(errors="ignore")
 
 
 def _list_values(column: np.ndarray, dtype: str) -> list[InputValue]:

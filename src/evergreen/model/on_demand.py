@@ -56,21 +56,33 @@ def add_on_demand_columns(use_case: UseCase, columns: Mapping[str, np.ndarray]) 
 
     Raises StoreError naming the on-demand feature whose function fails or returns another shape.
     """
-    all_columns = dict(columns)
-    for feature in use_case.on_demand_order:
-        all_columns[feature.name] = _compute_feature(use_case, feature, all_columns)
-    return all_columns
+    rows = len(next(iter(columns.values()))) if columns else 0
+    return {**columns, **compute_on_demand_values(use_case, columns, rows)}
+
+
+def compute_on_demand_values(
+    use_case: UseCase, columns: Mapping[str, np.ndarray], rows: int
+) -> dict[str, np.ndarray]:
+    """The on-demand features of a number of rows, each of shape (rows,), from the columns that they need.
+
+    Raises StoreError naming the on-demand feature whose function fails or returns another shape.
+    """
+    available = dict(columns)
+    values: dict[str, np.ndarray] = {}
+    # Missing values and zero divisors are ordinary inputs, of which NumPy need not warn.
+    with np.errstate(all="ignore"):
+        for feature in use_case.on_demand_order:
+            values[feature.name] = available[feature.name] = _compute_feature(
+                use_case, feature, available, rows
+            )
+    return values
 
 
 def _compute_feature(
-    use_case: UseCase, feature: OnDemandFeature, columns: Mapping[str, np.ndarray]
+    use_case: UseCase, feature: OnDemandFeature, columns: Mapping[str, np.ndarray], rows: int
 ) -> np.ndarray:
-    inputs = {name: columns[name] for name in feature.inputs}
-    rows = len(next(iter(columns.values())))
     try:
-        # Missing values and zero divisors are ordinary inputs, of which NumPy need not warn.
-        with np.errstate(all="ignore"):
-            values = np.asarray(feature.function(**inputs))
+        values = np.asarray(feature.function(**{name: columns[name] for name in feature.inputs}))
         if feature.numeric:
             values = values.astype(np.float64, copy=False)
     except (Exception, SystemExit) as error:
@@ -86,7 +98,8 @@ def _compute_feature(
             hint="its function must return one value per row",
         )
     if feature.numeric:
-        return np.where(np.isinf(values), np.nan, values)
+        infinite = np.isinf(values)
+        return np.where(infinite, np.nan, values) if infinite.any() else values
     # A function of a declaration may return None, NaN or pd.NA for a missing category.
     return _replace_missing(values.astype(object), np.asarray(pd.isna(values)))
 

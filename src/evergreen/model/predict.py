@@ -7,7 +7,7 @@ judges candidates and replays logged requests with it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,11 +66,14 @@ def decide_classes(
 def predict_rows(use_case: UseCase, loaded: LoadedModel, columns: Columns) -> Predictions:
     """Predict n rows of stored features with a registered version.
 
-    `columns`, each of shape (n,): float64 with NaN, or objects of str or None. Raises StoreError when an
-    on-demand feature fails.
+    `columns`, each of shape (n,): float64 with NaN, or objects of str or None. The predictions carry the
+    on-demand features. Raises StoreError when one of these fails.
     """
-    pool = build_pool(use_case, add_on_demand_columns(use_case, columns))
-    return predict_pool(loaded.model, pool, loaded.classes, loaded.weights)
+    all_columns = add_on_demand_columns(use_case, columns)
+    pool = build_pool(use_case, all_columns)
+    predictions = predict_pool(loaded.model, pool, loaded.classes, loaded.weights)
+    on_demand = {feature.name: all_columns[feature.name] for feature in use_case.on_demand_order}
+    return replace(predictions, on_demand=on_demand)
 
 
 def predict_inputs(use_case: UseCase, model: Any, columns: Columns) -> Predictions:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +27,14 @@ class Predictions:
     """Predictions of n rows.
 
     `predictions`, of shape (n,): class names (object), or float64. `probabilities`, of shape (n, classes) and
-    float64, has a column for each of `classes`; None for numbers, which have no classes.
+    float64, has a column for each of `classes`; None for numbers, which have no classes. `on_demand` are the
+    on-demand features that the model saw, each of shape (n,), where `predict_rows` has computed them.
     """
 
     predictions: np.ndarray
     probabilities: npt.NDArray[np.float64] | None
     classes: tuple[str, ...] = ()
+    on_demand: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def probability(self) -> npt.NDArray[np.float64] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -82,6 +83,17 @@ def check_signature(use_case: UseCase, version: int, model: Any) -> None:
             f"{f' and {len(faults) - 5} more' if len(faults) > 5 else ''}",
             hint=f"train it again: evergreen train {use_case.name}; or undo the change to the use case",
         )
+
+
+def compute_signature_digest(model: Any) -> str:
+    """SHA-256 (hexadecimal) of a CatBoost model's inputs in their order, of which kind each is, and its
+    classes."""
+    document = {
+        "features": list(model.feature_names_),
+        "categories": [int(index) for index in model.get_cat_feature_indices()],
+        "classes": list(read_model_classes(model)),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def read_model_classes(model: Any) -> tuple[str, ...]:

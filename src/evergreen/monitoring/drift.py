@@ -13,9 +13,11 @@ from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_
 from evergreen.model.reference_profile import FeatureProfile, load_reference_profile
 from evergreen.model.signature import list_model_inputs
 from evergreen.monitoring.psi import Counts, classify_psi, compute_chance_psi, compute_psi
+from evergreen.monitoring.refused import compute_refused_shares, describe_refused_shares
 from evergreen.registry.champion import Champion
 from evergreen.registry.champion_history import find_promotion_time
 from evergreen.store.predictions.prediction_log import read_predictions
+from evergreen.store.predictions.refused import sum_refused_counts
 from evergreen.store.records.drift import (
     DriftReport,
     FeatureDrift,
@@ -78,7 +80,7 @@ def build_drift_report(
     engine: sa.Engine, use_case: UseCase, champion: Champion, as_of: datetime
 ) -> DriftReport:
     """Measure the drift of the window's online predictions. Other channels of the prediction log, such as
-    batch scoring, do not count.
+    batch scoring, do not count. Rows that services refused meanwhile are told, and decide nothing.
 
     Raises StoreError if the champion has no reference profile.
     """
@@ -95,6 +97,7 @@ def build_drift_report(
         columns = add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case))
         features = measure_feature_drift(use_case, reference, columns)
     drifted, reason = judge_drift(use_case.drift, features, len(frame), start)
+    refused = compute_refused_shares(sum_refused_counts(engine, use_case, start, as_of), len(frame))
     return DriftReport(
         id=compute_report_id(use_case.name, as_of),
         use_case=use_case.name,
@@ -104,8 +107,9 @@ def build_drift_report(
         window_end=as_of,
         row_count=len(frame),
         drifted=drifted,
-        reason=reason,
+        reason=reason + describe_refused_shares(refused),
         features=tuple(features),
+        refused=refused,
     )
 
 

@@ -20,11 +20,19 @@ import sqlalchemy as sa
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, load_reference_profile
 from evergreen.monitoring.drift import compare_counts
 from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.predictions.outcomes import (
+    build_newest_outcomes,
+    count_orphan_outcomes,
+    join_outcomes,
+)
 from evergreen.store.predictions.prediction_log import read_predictions
 from evergreen.store.records.drift import DriftReport, Quality
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import EVENT_TIME, UseCase
+
+# An outcome may reach the store before its prediction does, which waits on a service's disk meanwhile.
+_ON_THEIR_WAY = timedelta(hours=1)
 
 
 def measure_prediction_quality(engine: sa.Engine, use_case: UseCase, report: DriftReport) -> Quality:
@@ -37,7 +45,8 @@ def measure_prediction_quality(engine: sa.Engine, use_case: UseCase, report: Dri
     frame = frame[frame["model_version"] == report.model_version]
     reference = load_reference_profile(engine, use_case.name, report.model_version).get(PREDICTION)
     labelled = read_outcomes(engine, use_case, report.model_version, report.as_of)
-    return compute_quality(use_case, frame["prediction"].to_numpy(), labelled, reference)
+    orphans = count_orphan_outcomes(engine, use_case, before=report.as_of - _ON_THEIR_WAY)
+    return compute_quality(use_case, frame["prediction"].to_numpy(), labelled, reference, orphans)
 
 
 def read_outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: datetime) -> pd.DataFrame:
@@ -47,11 +56,16 @@ def read_outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: dat
     A label is learned when it is ingested, but not before its `event_time + delay`. An answer with feedback
     is not judged by a label.
     """
-    since, until = to_naive_utc(as_of - use_case.drift.window), to_naive_utc(as_of)
+    since, until = as_of - use_case.drift.window, as_of
     log = declared.build_prediction_table(use_case)
-    answers = sa.and_(log.c.model_version == version, log.c.channel == "online", log.c.predicted_at <= until)
-    by_feedback = sa.select(log.c.prediction, log.c.actual).where(
-        answers, log.c.actual.is_not(None), log.c.actual_at > since, log.c.actual_at <= until
+    answers = sa.and_(
+        log.c.model_version == version, log.c.channel == "online", log.c.predicted_at <= to_naive_utc(until)
+    )
+    learned = build_newest_outcomes(use_case, recorded_after=since, recorded_until=until)
+    by_feedback = (
+        sa.select(log.c.prediction, learned.c.actual)
+        .select_from(join_outcomes(log, learned))
+        .where(answers, learned.c.actual.is_not(None))
     )
     statements = [by_feedback]
     if use_case.label.event_time is not None and use_case.label.delay:
@@ -62,10 +76,12 @@ def read_outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: dat
 
 
 def _select_by_label(
-    use_case: UseCase, log: sa.Table, answers: sa.ColumnElement[bool], since: datetime, until: datetime
+    use_case: UseCase, log: sa.Table, answers: sa.ColumnElement[bool], after: datetime, as_of: datetime
 ) -> sa.Select[Any]:
     """Those of the `answers` without feedback that a label judges, as `prediction` and `actual`."""
     label, delay = declared.build_label_table(use_case), use_case.label.delay
+    since, until = to_naive_utc(after), to_naive_utc(as_of)
+    outcomes = build_newest_outcomes(use_case, recorded_until=as_of)
     event_time, ingested_at = label.c[EVENT_TIME], label.c[declared.INGESTED_AT]
     microseconds = delay // timedelta(microseconds=1)
     known_from = sa.func.timestampadd(sa.text("MICROSECOND"), microseconds, event_time)
@@ -75,8 +91,8 @@ def _select_by_label(
     )
     pairs = (
         sa.select(log.c.prediction, label.c[use_case.label.name].label("actual"), newest.label("newest"))
-        .join_from(log, label, sa.and_(*same_entity))
-        .where(answers, log.c.actual.is_(None), event_time <= log.c.predicted_at)
+        .select_from(join_outcomes(log, outcomes).join(label, sa.and_(*same_entity)))
+        .where(answers, outcomes.c.actual.is_(None), event_time <= log.c.predicted_at)
         .where(log.c.predicted_at < known_from, ingested_at <= until, event_time <= until - delay)
         .where(sa.or_(ingested_at > since, event_time > since - delay))
         .subquery()
@@ -85,24 +101,30 @@ def _select_by_label(
 
 
 def compute_quality(
-    use_case: UseCase, answers: np.ndarray, labelled: pd.DataFrame, reference: FeatureProfile | None
+    use_case: UseCase,
+    answers: np.ndarray,
+    labelled: pd.DataFrame,
+    reference: FeatureProfile | None,
+    orphans: int = 0,
 ) -> Quality:
     """The quality of the window's `answers`, an array of n classes or numbers.
 
     `labelled` has the answers with an outcome (columns `prediction`, `actual`), `reference` the profile of
-    the answers on the hold-out.
+    the answers on the hold-out; `orphans` is the number of ids with an outcome and no prediction.
     """
     metrics = _compute_metrics(use_case, labelled)
     prediction_psi = None
     if reference is not None and len(answers) >= use_case.drift.min_rows:
         prediction_psi = compare_counts(reference, reference.count(answers), use_case.drift).psi
+    reason = _describe_quality(len(answers), len(labelled), metrics, prediction_psi)
     return Quality(
         predictions=len(answers),
         labelled=len(labelled),
         metrics=metrics,
         prediction_psi=prediction_psi,
         answers=_summarize_answers(use_case, answers),
-        reason=_describe_quality(len(answers), len(labelled), metrics, prediction_psi),
+        reason=reason + _describe_orphans(orphans),
+        orphans=orphans,
     )
 
 
@@ -136,3 +158,10 @@ def _describe_quality(
     if prediction_psi is None:
         return f"no verdict: no outcome was learned lately, and {predictions:,} answers are few"
     return f"no outcome was learned lately; PSI of the answers {prediction_psi:.2f}"
+
+
+def _describe_orphans(orphans: int) -> str:
+    if not orphans:
+        return ""
+    names = "an id names a prediction" if orphans == 1 else f"{orphans:,} ids name predictions"
+    return f"; of the outcomes, {names} that the log does not have"

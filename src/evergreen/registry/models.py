@@ -6,12 +6,13 @@ module, so with a tracking server files are fetched over REST, and MLflow itself
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evergreen.errors import RegistryError
+from evergreen.errors import ModelRefused, RegistryError
 from evergreen.model.decision import read_class_weights
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.signature import check_signature, read_model_classes
@@ -81,22 +82,60 @@ def register_model_version(
 def load_model(settings: Settings, use_case: UseCase, version: int) -> LoadedModel:
     """Fetch and load one version.
 
-    Raises SignatureMismatch when its inputs or classes are not the declaration's any more, NotRegistered,
-    RegistryError when its file is no model, RegistryUnreachable.
+    Raises SignatureMismatch when its inputs or classes are not the declaration's any more, ModelRefused when
+    its file is no model, NotRegistered, RegistryUnreachable, RegistryError.
     """
     registered = read_version(settings, use_case.name, version)
     with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
-        path = Path(folder) / MODEL_FILE
-        if uses_http(settings):
-            _download_file(
-                settings,
-                "/model-versions/get-artifact",
-                {"name": use_case.name, "version": str(version), "path": MODEL_FILE},
-                path,
-            )
-        else:
-            _copy_model_file(settings, f"models:/{use_case.name}/{version}", path)
-        return _read_model_file(use_case, registered, path)
+        path = fetch_model_file(settings, use_case.name, version, Path(folder))
+        return read_model_file(use_case, registered, path)
+
+
+def fetch_model_file(settings: Settings, use_case_name: str, version: int, folder: Path) -> Path:
+    """Download the file of a version's model into `folder`; its path.
+
+    Raises NotRegistered, RegistryUnreachable, RegistryError.
+    """
+    path = folder / MODEL_FILE
+    if uses_http(settings):
+        query = {"name": use_case_name, "version": str(version), "path": MODEL_FILE}
+        _download_file(settings, "/model-versions/get-artifact", query, path)
+    else:
+        _copy_model_file(settings, f"models:/{use_case_name}/{version}", path)
+    return path
+
+
+def compute_file_digest(path: Path) -> str:
+    """SHA-256 (hexadecimal) of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_model_file(use_case: UseCase, registered: ModelVersion, path: Path) -> LoadedModel:
+    """Load a file as that version's model. Raises SignatureMismatch, ModelRefused when it is no model."""
+    # Not at the top: what only registers, fetches or rolls back would wait for CatBoost and its imports.
+    from catboost import CatBoostClassifier, CatBoostError, CatBoostRegressor
+
+    model = CatBoostRegressor() if use_case.problem == "regression" else CatBoostClassifier()
+    try:
+        model.load_model(str(path))
+    except CatBoostError as error:
+        raise ModelRefused(
+            f"the file of {use_case.name} version {registered.version} is not a CatBoost model: {error}",
+            hint="see that version in MLflow; train again or roll back to another version",
+        ) from error
+    check_signature(use_case, registered.version, model)
+    return LoadedModel(
+        version=registered.version,
+        run_id=registered.run_id,
+        model=model,
+        feature_names=tuple(model.feature_names_),
+        classes=read_model_classes(model),
+        weights=read_class_weights(model),
+        tags=registered.tags,
+        size_bytes=path.stat().st_size,
+        digest=compute_file_digest(path),
+    )
 
 
 def load_run_model(settings: Settings, use_case: UseCase, version: int, file: str) -> LoadedModel | None:
@@ -107,7 +146,7 @@ def load_run_model(settings: Settings, use_case: UseCase, version: int, file: st
     registered = read_version(settings, use_case.name, version)
     with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
         path = fetch_run_file(settings, registered.run_id, file, Path(folder))
-        return _read_model_file(use_case, registered, path) if path else None
+        return read_model_file(use_case, registered, path) if path else None
 
 
 def fetch_run_file(settings: Settings, run_id: str, artifact: str, folder: Path) -> Path | None:
@@ -160,28 +199,3 @@ def _copy_model_file(settings: Settings, model_uri: str, path: Path) -> None:
         mlflow.artifacts.download_artifacts(
             artifact_uri=f"{model_uri}/{MODEL_FILE}", dst_path=str(path.parent)
         )
-
-
-def _read_model_file(use_case: UseCase, registered: ModelVersion, path: Path) -> LoadedModel:
-    # Not at the top: what only registers, fetches or rolls back would wait for CatBoost and its imports.
-    from catboost import CatBoostClassifier, CatBoostError, CatBoostRegressor
-
-    model = CatBoostRegressor() if use_case.problem == "regression" else CatBoostClassifier()
-    try:
-        model.load_model(str(path))
-    except CatBoostError as error:
-        raise RegistryError(
-            f"the file of {use_case.name} version {registered.version} is not a CatBoost model: {error}",
-            hint="see that version in MLflow; train again or roll back to another version",
-        ) from error
-    check_signature(use_case, registered.version, model)
-    return LoadedModel(
-        version=registered.version,
-        run_id=registered.run_id,
-        model=model,
-        feature_names=tuple(model.feature_names_),
-        classes=read_model_classes(model),
-        weights=read_class_weights(model),
-        tags=registered.tags,
-        size_bytes=path.stat().st_size,
-    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Sequence
+import time
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,15 @@ from pydantic_core import to_json
 
 from evergreen.errors import InvalidRequest
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
-from evergreen.serving.exchange import CHANNEL_HEADER
+from evergreen.serving.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
 from evergreen.serving.http.bento_schema import add_bento_schema_route
-from evergreen.serving.http.bodies import FeedbackBatchBody, FeedbackBody, RequestRow
-from evergreen.serving.http.error_bodies import Refusal, add_error_handlers
+from evergreen.serving.http.bodies import FeedbackBatchBody, FeedbackBody
+from evergreen.serving.http.error_bodies import add_error_handlers
 from evergreen.serving.http.guard import KEYS_REQUIRED
 from evergreen.serving.http.metrics_page import add_metrics_route
 from evergreen.serving.http.openapi import build_document
 from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
+from evergreen.serving.predictions.idempotency import read_idempotency_key
 
 if TYPE_CHECKING:
     from evergreen.serving.runtime import Runtime
@@ -38,18 +40,13 @@ def create_app() -> FastAPI:
     return FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
 
-def configure_app(
-    app: FastAPI, runtime: Runtime, count_refusal: Callable[[Sequence[Refusal]], None] = lambda _: None
-) -> FastAPI:
-    """Give the app the routes, documentation and error answers of the runtime's use case.
-
-    `count_refusal` gets the faults of every body that is refused for its values.
-    """
+def configure_app(app: FastAPI, runtime: Runtime) -> FastAPI:
+    """Give the app the routes, documentation and error answers of the runtime's use case."""
     use_case = runtime.use_case
     models = build_schemas(use_case)
     app.title = use_case.title
     app.description = describe_use_case(use_case)
-    add_error_handlers(app, use_case, count_refusal)
+    add_error_handlers(app, use_case, runtime.count_refused)
     add_metrics_route(app)
     add_bento_schema_route(app, use_case, models)
     _add_prediction_routes(app, runtime, models)
@@ -63,32 +60,29 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
 
     async def predict(body: Any, request: Request) -> Response:
         """Predict from the features in the request and log the prediction."""
-        answer = runtime.answer([body.data.__dict__], _read_channel(request))
+        answer = runtime.answer_rows([body.data.__dict__], _read_channel(request), _read_key(request))
         return _build_json_response(answer["predictions"][0])
 
     async def predict_batch(body: Any, request: Request) -> Response:
         """Predict many rows with one version of the model and log the predictions."""
         rows = [row.__dict__ for row in body.data]
-        return await _answer_many(rows, request)
+        channel = _read_channel(request)
+        if len(rows) > _INLINE_ROWS:
+            answer = await anyio.to_thread.run_sync(runtime.answer_rows, rows, channel, _read_key(request))
+            return _build_json_response(answer)
+        return _build_json_response(runtime.answer_rows(rows, channel, _read_key(request)))
 
     async def predict_by_key(body: Any, request: Request) -> Response:
         """Predict from the newest stored features of one key or of each key in a list."""
         is_list = isinstance(body.data, list)
         keys = [key.__dict__ for key in (body.data if is_list else [body.data])]
-        rows = await anyio.to_thread.run_sync(runtime.stored_rows, keys)
-        if is_list:
-            return await _answer_many(rows, request)
-        return _build_json_response(runtime.answer(rows, _read_channel(request))["predictions"][0])
+        channel = _read_channel(request)
+        answer = await anyio.to_thread.run_sync(runtime.answer_keys, keys, channel, _read_key(request))
+        return _build_json_response(answer if is_list else answer["predictions"][0])
 
     async def explain(body: Any) -> Response:
         """Explain the prediction of one row. Nothing is logged."""
         return _build_json_response(await anyio.to_thread.run_sync(runtime.explain, body.data.__dict__))
-
-    async def _answer_many(rows: Sequence[RequestRow], request: Request) -> Response:
-        channel = _read_channel(request)
-        if len(rows) > _INLINE_ROWS:
-            return _build_json_response(await anyio.to_thread.run_sync(runtime.answer, rows, channel))
-        return _build_json_response(runtime.answer(rows, channel))
 
     _add_post_route(app, "/predict", predict, models.predict, models.prediction, f"Predict one {entity}")
     _add_post_route(
@@ -115,16 +109,14 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
 def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
     async def feedback(body: Any) -> Response:
         """Record the outcome of an earlier prediction; a later feedback replaces it."""
-        now = datetime.now(UTC)
-        await anyio.to_thread.run_sync(runtime.feedback, body.prediction_id, body.actual, now)
+        runtime.take_feedback([(body.prediction_id, body.actual)], datetime.now(UTC))
         answer: FeedbackBody = {"prediction_id": body.prediction_id, "recorded": True}
         return _build_json_response(answer)
 
     async def feedback_batch(body: Any) -> Response:
         """Record the outcomes of many predictions: all of them, or none where one is malformed."""
-        now = datetime.now(UTC)
-        for outcome in body.data:
-            await anyio.to_thread.run_sync(runtime.feedback, outcome.prediction_id, outcome.actual, now)
+        outcomes = [(outcome.prediction_id, outcome.actual) for outcome in body.data]
+        runtime.take_feedback(outcomes, datetime.now(UTC))
         answer: FeedbackBatchBody = {"recorded": len(body.data)}
         return _build_json_response(answer)
 
@@ -204,8 +196,8 @@ def _add_post_route(
             "description": "Not now: a model is loading, the store is away, or nothing can be logged.",
         },
     }
-    if path in ("/predict_by_key", "/feedback", "/feedback_batch"):
-        refusals[404] = {"model": ErrorAnswer, "description": "Nothing is known under that key or id."}
+    if path == "/predict_by_key":
+        refusals[404] = {"model": ErrorAnswer, "description": "Nothing is known under that key."}
     app.add_api_route(
         path,
         endpoint,
@@ -228,6 +220,12 @@ def _read_channel(request: Request) -> str:
             hint=f"send {ONLINE} or {PROBE_CHANNEL}, or leave it out",
         )
     return ONLINE
+
+
+def _read_key(request: Request) -> str | None:
+    """The key by which the caller knows a repeated request, if it is one."""
+    header = request.headers.get(IDEMPOTENCY_HEADER)
+    return read_idempotency_key(header.encode("latin-1"), time.time()) if header else None
 
 
 def _build_json_response(content: Any) -> Response:

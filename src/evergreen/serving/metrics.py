@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 
-from evergreen.serving.predictions.log_writer import PredictionLog
+from evergreen.serving.predictions.shipping import LogCounts
+
+# The fields of `LogCounts` with a gauge. What is accepted or adopted is spooled, written, refused or
+# dropped.
+_LOG = {
+    "accepted": "Rows of the prediction log that were answered since the start.",
+    "adopted": "Rows taken over from processes that have ended.",
+    "spooled": "Rows waiting on disk for MariaDB.",
+    "spool_bytes": "Bytes that wait on disk.",
+    "written": "Rows in MariaDB.",
+    "refused": "Rows that MariaDB refused; should be 0.",
+    "dropped": "Rows dropped because the spool was full; should be 0.",
+    "spoilt": "Runs of bytes of the spool that were no records; should be 0.",
+}
 
 
 class ServiceMetrics:
@@ -14,8 +29,8 @@ class ServiceMetrics:
         def _create_counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, ["use_case", *labels], registry=registry)
 
-        def _create_gauge(name: str, text: str) -> Gauge:
-            family = Gauge(name, text, ["use_case"], registry=registry, multiprocess_mode="livemostrecent")
+        def _create_gauge(name: str, text: str, mode: Literal["livemostrecent", "livesum"]) -> Gauge:
+            family = Gauge(name, text, ["use_case"], registry=registry, multiprocess_mode=mode)
             return family.labels(use_case)
 
         self._use_case = use_case
@@ -23,20 +38,12 @@ class ServiceMetrics:
             "evergreen_predictions", "Predictions answered.", "model_version", "channel"
         )
         self._swaps = _create_counter("evergreen_model_swaps", "Models put into service.").labels(use_case)
-        self._version = _create_gauge("evergreen_model_version", "The model version in service.")
-        self._queued = _create_gauge(
-            "evergreen_prediction_log_queued", "Predictions in memory, not yet in MariaDB."
-        )
-        self._spilled = _create_gauge(
-            "evergreen_prediction_log_spilled", "Predictions waiting on disk for MariaDB."
-        )
-        self._written = _create_gauge(
-            "evergreen_prediction_log_written", "Predictions written since the start."
-        )
-        self._lost = _create_gauge(
-            "evergreen_prediction_log_lost", "Predictions that MariaDB refused; should be 0."
-        )
-        for value in (self._version, self._queued, self._spilled, self._written, self._lost):
+        self._version = _create_gauge("evergreen_model_version", "The version in service.", "livemostrecent")
+        self._log = {
+            name: _create_gauge(f"evergreen_prediction_log_{name}", text, "livesum")
+            for name, text in _LOG.items()
+        }
+        for value in (self._version, *self._log.values()):
             value.set(0)
 
     def count_answers(self, version: int, channel: str, rows: int) -> None:
@@ -48,9 +55,7 @@ class ServiceMetrics:
         self._swaps.inc()
         self._version.set(version)
 
-    def update_log(self, log: PredictionLog) -> None:
-        """Set the gauges of the prediction log to its counters."""
-        self._queued.set(log.queued)
-        self._spilled.set(log.spilled)
-        self._written.set(log.written)
-        self._lost.set(log.lost)
+    def update_log(self, counts: LogCounts) -> None:
+        """Set the gauges of the prediction log."""
+        for name, gauge in self._log.items():
+            gauge.set(getattr(counts, name))

@@ -16,7 +16,7 @@ from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import predict_rows
 from evergreen.model.predictions import Answer
 from evergreen.registry.champion import read_champion
-from evergreen.registry.models import load_model
+from evergreen.registry.verification import load_recorded_model
 from evergreen.serving.channels import CANARY
 from evergreen.serving.client import open_own_client
 from evergreen.serving.http.bodies import PredictionBody, RequestRow
@@ -108,9 +108,11 @@ def send_probe_requests(
 ) -> ProbeReport:
     """Send rows to the service at `url` and compare its answers with those of a version loaded here.
 
-    Rows that a champion promoted meanwhile answers are not judged. Raises nothing for bad answers.
+    Rows that a champion promoted meanwhile answers are not judged. Raises nothing for bad answers, but
+    ModelRefused where the registry no longer holds the version that was registered: the service cannot be
+    blamed for that.
     """
-    champion = load_model(settings, use_case, version)
+    champion = load_recorded_model(settings, get_engine(settings), use_case, version)
     expected = predict_rows(use_case, champion, build_columns_from_rows(use_case, rows)).list_answers()
     row_count = errors = mismatches = 0
     examples: list[str] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from functools import partial
 
 import bentoml
 from bentoml.exceptions import BentoMLConfigException
@@ -17,12 +18,14 @@ from starlette.types import ASGIApp
 from evergreen.errors import EvergreenError, SettingsError
 from evergreen.serving.access.access import load_access
 from evergreen.serving.app import configure_app, create_app
+from evergreen.serving.bentoml_app import put_in_front
 from evergreen.serving.control import check_addresses, close_control_socket
 from evergreen.serving.http.connections import limit_connections
 from evergreen.serving.http.edge import build_guard
+from evergreen.serving.http.front import Front
 from evergreen.serving.http.metrics_page import find_metric_folder
+from evergreen.serving.http.readiness import ReadinessAnswer
 from evergreen.serving.metric_files import archive_dead_files
-from evergreen.serving.predictions.refused import RefusedCounter
 from evergreen.serving.request_metrics import RequestMetrics
 from evergreen.serving.service_log import configure_log
 from evergreen.settings import Settings, load_settings
@@ -30,6 +33,7 @@ from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 
 app = create_app()
+front = Front()
 
 
 def load_served_use_case() -> tuple[Settings, UseCase]:
@@ -50,10 +54,15 @@ def check_exposure(hosts: Sequence[str]) -> None:
         raise BentoMLConfigException(str(error)) from None
 
 
-def guard_service(bento_app: ASGIApp) -> ASGIApp:
-    """The guard around BentoML's app; made in the worker, which knows its settings and its address."""
+def build_guarded_app(inner_app: ASGIApp) -> ASGIApp:
+    """The guard around an app; made in the worker, which knows its settings and its address."""
     settings, use_case = load_served_use_case()
-    return build_guard(bento_app, app, settings, use_case, get_request_metrics(use_case.name))
+    return build_guard(inner_app, app, settings, use_case, get_request_metrics(use_case.name))
+
+
+def wrap_app(bento_app: ASGIApp) -> ASGIApp:
+    """What is served instead of BentoML's app: the guard, behind it the fast path, and then that app."""
+    return build_guarded_app(front.wrap_app(bento_app))
 
 
 @functools.cache
@@ -68,18 +77,20 @@ class PredictionService:
 
     def __init__(self) -> None:
         # Here, because BentoML's parent process imports this module and must not load the model's libraries.
+        from evergreen.serving.fast_path import FastPath
+        from evergreen.serving.models.model_state import describe_readiness
         from evergreen.serving.runtime import Runtime
 
         settings, use_case = load_served_use_case()
         configure_log(settings)
-        self.runtime = Runtime(settings, use_case)
-        self.refused = RefusedCounter(
-            [*use_case.entity.key_names, *(feature.name for feature in use_case.stored_features)],
-            observe=get_request_metrics(use_case.name).count_refused,
+        self.runtime = Runtime(
+            settings, use_case, observe_refused=get_request_metrics(use_case.name).count_refused
         )
-        configure_app(app, self.runtime, self.refused.count)
+        configure_app(app, self.runtime)
+        front.fast_path = FastPath(self.runtime)
         if (folder := find_metric_folder()) is not None:
             archive_dead_files(folder)
+        app.state.describe_readiness = partial(describe_readiness, self.runtime.slot)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -119,5 +130,7 @@ service = bentoml.service(
     tracing={"excluded_urls": [".*"]},
     metrics={"enabled": False},
 )(PredictionService)
-service.add_asgi_middleware(guard_service)
+service.add_asgi_middleware(ReadinessAnswer, state=app.state)
+if not put_in_front(service, wrap_app):
+    service.add_asgi_middleware(build_guarded_app)
 limit_connections()

@@ -27,7 +27,9 @@ class ServiceStatus:
     `declaration` is the digest of the declaration that the service holds ("" for services of earlier
     versions, which do not report it), `declared` that of the use case's files now. `settling`: the champion
     or the service is so new that the model may still be loading. `trouble` is why the service itself says
-    that the champion is not in service, or "".
+    that the champion is not in service, or "". `refused` is why it does not take the champion's model from
+    MLflow, or "". `cached_since` (aware UTC) is set where it answers with a model of before its start,
+    because MLflow or MariaDB did not answer then.
     """
 
     use_case: str
@@ -38,6 +40,8 @@ class ServiceStatus:
     declared: str
     trouble: str
     settling: bool = False
+    refused: str = ""
+    cached_since: datetime | None = None
 
     @property
     def outdated(self) -> bool:
@@ -64,6 +68,8 @@ class ServiceStatus:
     def describe(self) -> str:
         """The status in one line, the remedy last."""
         parts = ["serves no model" if self.serves is None else f"serves v{self.serves}"]
+        if self.cached_since is not None:
+            parts[0] += f" from its cache since {self.cached_since:%Y-%m-%d %H:%M} UTC"
         if self.behind:
             parts[0] += f", champion is v{self.champion}"
             if not self.lags:
@@ -71,14 +77,15 @@ class ServiceStatus:
         if self.outdated:
             old, new = shorten_digest(self.declaration), shorten_digest(self.declared)
             parts.append(f"holds an older declaration ({old}, now {new})")
-        elif self.trouble:
-            parts.append(self.trouble)
+        elif self.trouble or self.refused:
+            parts.append(self.trouble or f"it serves its own copy, because {self.refused}")
         return "; ".join(parts) + (f": {self.remedy}" if self.remedy else "")
 
     def to_json(self) -> dict[str, str | int | bool | None]:
         """Every field, and the properties with the one-line description as `summary`."""
         return {
             **asdict(self),
+            "cached_since": self.cached_since.isoformat() if self.cached_since else None,
             "outdated": self.outdated,
             "lags": self.lags,
             "remedy": self.remedy,
@@ -103,6 +110,7 @@ def build_service_status(
 ) -> ServiceStatus:
     """The status of a service from its answer on /metadata; `now` (aware) is the moment of that answer."""
     now = now or datetime.now(UTC)
+    cached, refused = metadata.get("cached"), metadata.get("refused")
     moments = [champion.promoted_at if champion else None, datetime.fromisoformat(metadata["started_at"])]
     return ServiceStatus(
         use_case=use_case.name,
@@ -113,6 +121,8 @@ def build_service_status(
         declared=compute_serving_digest(use_case),
         trouble=metadata["trouble"],
         settling=any(moment is not None and now - moment < _LOADING_TIME for moment in moments),
+        refused=refused["reason"] if refused else "",
+        cached_since=datetime.fromisoformat(cached["since"]) if cached else None,
     )
 
 

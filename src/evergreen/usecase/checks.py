@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from evergreen.errors import UseCaseError
-from evergreen.usecase.features import Entity, Feature, FeatureSet
+from evergreen.usecase.features import Entity, Feature, FeatureSet, OnDemandFeature
 from evergreen.usecase.gate import SLICE_METRICS, SLICES_PREFIX, Gate, Slice
 from evergreen.usecase.names import (
     CATEGORY_CHARACTERS,
@@ -66,8 +66,10 @@ def check_names(
             )
 
 
-def check_row_size(use_case_name: str, entity: Entity, features: Sequence[Feature], label: Label) -> None:
-    """Check that all keys and stored features fit into one row of the prediction log.
+def check_row_size(
+    use_case_name: str, entity: Entity, features: Sequence[Feature | OnDemandFeature], label: Label
+) -> None:
+    """Check that all keys and features, stored and on-demand, fit into one row of the prediction log.
 
     MariaDB limits a row twice: by the greatest size of all values but texts, and by the bytes of each value
     that must lie in InnoDB's page.
@@ -75,13 +77,13 @@ def check_row_size(use_case_name: str, entity: Entity, features: Sequence[Featur
     numbers = sum(feature.numeric for feature in features)
     strings = len(features) - numbers
     categories = sum(feature.dtype == "category" for feature in features)
-    categories += 2 * bool(label.classes)  # prediction and actual
+    categories += 2 * bool(label.classes)  # the prediction, and room for one that takes its place
     text_keys = sum(key.dtype == "text" for key in entity.keys)
     row = 8 * numbers + (4 * CATEGORY_CHARACTERS + 2) * categories + (4 * KEY_CHARACTERS + 2) * text_keys
     page = 8 * numbers + 21 * strings
     if row > ROW_BYTES or page > PAGE_BYTES:
         raise UseCaseError(
-            f"use case {use_case_name!r} has more stored features than a row of MariaDB holds:"
+            f"use case {use_case_name!r} has more features than a row of MariaDB holds:"
             f" {numbers} numbers and {strings} categories or texts",
             hint="about 60 categories or 950 numbers fit: leave out what the model needs least",
         )

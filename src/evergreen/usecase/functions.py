@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 
@@ -18,7 +19,7 @@ class FromFunction:
         """The function's name."""
         return self.function.__name__
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """The function's parameters: the names of the columns that it needs."""
         return tuple(inspect.signature(self.function).parameters)

@@ -42,7 +42,7 @@ RESERVED_COLUMNS = frozenset(
 # The name of the label as a part of an ingest, and the end of its table's name.
 LABEL = "label"
 # Names that would make a view's table one that Evergreen adds itself.
-RESERVED_VIEWS = frozenset((LABEL, "prediction"))
+RESERVED_VIEWS = frozenset((LABEL, "prediction", "outcome"))
 # MariaDB's greatest length of an identifier, in characters.
 IDENTIFIER_LENGTH = 64
 

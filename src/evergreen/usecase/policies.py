@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,20 @@ class RetrainPolicy:
 @dataclass(frozen=True)
 class Serving:
     """The service's preferred port, the greatest number of rows in a request, and how long the rows of the
-    prediction log are kept."""
+    prediction log and their outcomes are kept.
+
+    Predictions are written to a spool on the service's disk before they are answered. With the durability
+    "process" they survive the end of every process, with "power" also that of the machine. `spool_mb` is what
+    may wait there while MariaDB takes none, in 10**6 bytes; then predictions are refused, or with
+    `spool_full="drop_oldest"` the oldest are dropped.
+    """
 
     port: int = 3000
     max_batch: int = 10_000
     retention: timedelta = timedelta(days=90)
+    durability: Literal["process", "power"] = "process"
+    spool_mb: int = 2000
+    spool_full: Literal["refuse", "drop_oldest"] = "refuse"
 
 
 @dataclass(frozen=True)

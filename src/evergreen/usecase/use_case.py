@@ -70,7 +70,7 @@ class UseCase:
         ]
         tables = [*map(self.online_table, self.views), self.prediction_table]
         check_names(self.name, names, self.views, tables)
-        check_row_size(self.name, self.entity, self.stored_features, self.label)
+        check_row_size(self.name, self.entity, (*self.stored_features, *self.on_demand), self.label)
         check_feature_sets(self.name, self.feature_sets, self.model_set, self.feature_types)
         check_contracts(self.name, self.entity, self.parts)
         self._check_training()
@@ -178,6 +178,11 @@ class UseCase:
     def prediction_table(self) -> str:
         """The table of the prediction log."""
         return f"{self.name}__prediction"
+
+    @property
+    def outcome_table(self) -> str:
+        """The table of what really happened after predictions."""
+        return f"{self.name}__outcome"
 
     def dag_id(self, verb: str) -> str:
         """The id of the use case's DAG for a verb such as "train"."""

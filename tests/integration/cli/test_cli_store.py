@@ -147,7 +147,7 @@ def test_a_run_that_is_not_there_is_told(typed: Typed) -> None:
 def test_a_changed_declaration_is_told_refused_and_applied(
     typed: Typed, toy_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(facts(typed("apply", "toy", "--json"))) == 4
+    assert len(facts(typed("apply", "toy", "--json"))) == 5
     assert "as it declares them" in typed("features", "diff", "toy").stdout
     assert facts(typed("features", "diff", "toy", "--json")) == []
     redeclare(toy_settings, MOOD, 'Feature("weight", "float", "", max_null_share=1),', monkeypatch)

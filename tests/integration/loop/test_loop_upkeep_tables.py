@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +14,9 @@ from evergreen.loop import upkeep
 from evergreen.loop.upkeep import describe_upkeep, run_upkeep
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions
+from evergreen.store.predictions.insert import insert_predictions
+from evergreen.store.predictions.prediction_log import count_predictions
+from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.usecase import UseCase
 from support.command_line import CommandLine, environment
 
@@ -27,10 +28,10 @@ PARTITIONS = sa.text(
 VERSIONS = sa.text("SELECT COUNT(*) FROM toy__label FOR SYSTEM_TIME ALL")
 
 
-def logged(moment: datetime) -> dict[str, Any]:
+def logged(moment: datetime) -> PredictionRow:
     """A logged prediction; its id is a UUIDv7 of that moment (RFC 9562)."""
     prediction_id = uuid.UUID(int=int(moment.timestamp() * 1000) << 80 | 0x7 << 76 | 0b10 << 62)
-    return {"prediction_id": str(prediction_id), "model_version": 1, "channel": "online", "prediction": "no"}
+    return PredictionRow(str(prediction_id), 1, "online", {}, "no")
 
 
 def test_upkeep_without_a_champion_partitions_the_log_and_drops_what_is_too_old(

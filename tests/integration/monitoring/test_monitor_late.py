@@ -15,9 +15,11 @@ from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import monitor, train
 from evergreen.monitoring.quality import read_outcomes
 from evergreen.store.connection.database import get_engine
-from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
+from evergreen.store.predictions.insert import insert_predictions
+from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.records import drift
 from evergreen.store.records.ingest_run import start_ingest
+from support.outcomes import record_outcome
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -31,13 +33,7 @@ def answered(database, toy_use_case):
         milliseconds = int(at.timestamp() * 1000)
         noise = (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
         made = str(uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | noise))
-        row = {
-            "prediction_id": made,
-            "model_version": version,
-            "channel": channel,
-            "client_id": client,
-            "prediction": prediction,
-        }
+        row = PredictionRow(made, version, channel, {"client_id": client}, prediction)
         assert insert_predictions(database, toy_use_case, [row]) == 1
         return made
 
@@ -70,11 +66,11 @@ def pairs(database, toy_use_case):
 
 def test_feedback_counts_when_it_arrives_however_old_the_answer_is(database, toy_use_case, answered, pairs):
     old = answered(1, NOW - 40 * DAY)
-    record_actual(database, toy_use_case, old, "yes", NOW - DAY)
+    record_outcome(database, toy_use_case, old, "yes", NOW - DAY)
     known_before = answered(2, NOW - 40 * DAY)
-    record_actual(database, toy_use_case, known_before, "no", NOW - 8 * DAY)
+    record_outcome(database, toy_use_case, known_before, "no", NOW - 8 * DAY)
     known_after = answered(3, NOW - 2 * DAY)
-    record_actual(database, toy_use_case, known_after, "no", NOW + timedelta(hours=1))
+    record_outcome(database, toy_use_case, known_after, "no", NOW + timedelta(hours=1))
     assert pairs(NOW) == [("no", "yes")]
     assert pairs(NOW, version=2) == []
 
@@ -99,7 +95,7 @@ def test_feedback_goes_before_a_label_and_the_newest_label_before_others(
 ):
     event = NOW - 10 * DAY
     told = answered(1, event, "no")
-    record_actual(database, toy_use_case, told, "no", NOW - DAY)
+    record_outcome(database, toy_use_case, told, "no", NOW - DAY)
     answered(2, event + 2 * DAY, "no")
     learned(NOW - DAY, (1, event, "yes"), (2, event, "no"), (2, event + DAY, "yes"))
     assert pairs(NOW) == [("no", "no"), ("no", "yes")]
@@ -128,9 +124,9 @@ def test_quality_through_the_verb(toy_store, toy_use_case):
     database, now = get_engine(toy_store), datetime.now(UTC)
     milliseconds = int((now - 40 * DAY).timestamp() * 1000)
     old = str(uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (0b10 << 62)))
-    row = {"prediction_id": old, "model_version": 1, "channel": "online", "prediction": "no"}
+    row = PredictionRow(old, 1, "online", {}, "no")
     insert_predictions(database, toy_use_case, [row])
-    record_actual(database, toy_use_case, old, "no", now - DAY)
+    record_outcome(database, toy_use_case, old, "no", now - DAY)
     found = monitor.measure_quality(toy_store, "toy", now)
     assert (found["predictions"], found["labelled"], found["accuracy"]) == (0, 1, 1.0)
 

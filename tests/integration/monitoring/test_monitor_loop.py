@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,9 +15,12 @@ from evergreen.errors import NoChampion, StoreError
 from evergreen.loop import monitor, train
 from evergreen.registry import champion_history
 from evergreen.store.connection.database import get_engine
-from evergreen.store.predictions.prediction_log import insert_predictions, record_actual
+from evergreen.store.predictions.insert import insert_predictions
+from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.store.predictions.refused import RefusedCount, insert_refused_counts
 from evergreen.store.records.decision import describe_latest_decision
 from evergreen.store.records.drift import describe_latest_drift
+from support.outcomes import record_outcome
 
 TRAINED_AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -30,7 +34,7 @@ def served(toy_store, toy_use_case, toy_frames):
     def log(count, at, shift=0.0, version=1, channel="online"):
         facts = toy_frames(count, seed=next(seeds), shift=shift)["facts"].drop(columns="event_time")
         ids = [str(_id_at(at)) for _ in range(count)]
-        rows = [
+        documents = [
             {name: None if value != value else value for name, value in row.items()}
             | {
                 "prediction_id": prediction_id,
@@ -43,6 +47,7 @@ def served(toy_store, toy_use_case, toy_frames):
             }
             for row, prediction_id in zip(facts.to_dict("records"), ids, strict=True)
         ]
+        rows = [PredictionRow.from_json(document) for document in documents]
         assert insert_predictions(get_engine(toy_store), toy_use_case, rows) == count
         return ids
 
@@ -99,6 +104,29 @@ def test_moved_requests_bring_drift_and_a_yes(toy_store, served, start):
     assert latest.quality.labelled == 0
 
 
+def test_refused_rows_and_orphans_are_told_and_decide_nothing(toy_store, toy_use_case, served, start):
+    database = get_engine(toy_store)
+    served(200, start + minutes(1))
+    count = RefusedCount(str(uuid.uuid4()), "age", "less_than_equal", 50, start, start + minutes(1), "here")
+    late = replace(count, count_id=str(uuid.uuid4()), window_end=start + minutes(9))
+    insert_refused_counts(database, toy_use_case, [count, late])
+    record_outcome(database, toy_use_case, str(_id_at(start)), "no", start - timedelta(hours=2))
+    record_outcome(database, toy_use_case, str(_id_at(start)), "no", start)  # its prediction may still come
+    outcome = monitor.run_monitor(toy_store, "toy", start + minutes(2))
+    assert outcome["drift"]["refused"] == [
+        {"field": "age", "kind": "less_than_equal", "rows": 50, "share": 0.2}
+    ]
+    told = "; rows refused meanwhile: 50 for age (less_than_equal, 20.0%)"
+    assert outcome["reason"].startswith("no, because 0 of 6 features drifted")
+    assert outcome["reason"].endswith(told)
+    assert outcome["quality"]["orphans"] == 1
+    assert outcome["quality"]["reason"].endswith("an id names a prediction that the log does not have")
+    latest = describe_latest_drift(database, "toy")
+    assert latest is not None
+    assert latest.to_json()["refused"] == outcome["drift"]["refused"]
+    assert monitor.run_monitor(toy_store, "toy", start + minutes(2)) == outcome
+
+
 def test_a_rerun_finds_what_was_written_even_if_more_has_come_in(toy_store, served, start):
     served(200, start + minutes(1))
     first = monitor.run_monitor(toy_store, "toy", start + minutes(2))
@@ -145,7 +173,7 @@ def test_known_labels_tell_the_quality(toy_store, toy_use_case, served, start):
     ids = served(150, start + minutes(1))
     for number, prediction_id in enumerate(ids[:40]):
         actual = "no" if number < 30 else "yes"
-        record_actual(get_engine(toy_store), toy_use_case, prediction_id, actual, start + minutes(2))
+        record_outcome(get_engine(toy_store), toy_use_case, prediction_id, actual, start + minutes(2))
     outcome = monitor.measure_quality(toy_store, "toy", start + minutes(3))
     assert (outcome["predictions"], outcome["labelled"]) == (150, 40)
     assert outcome["accuracy"] == pytest.approx(0.75)

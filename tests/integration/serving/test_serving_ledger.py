@@ -54,6 +54,9 @@ def test_a_removed_champion_and_a_refused_one_are_written_down(
     eventually(lambda: changes(made)[2:] == [("external", None, misfit)], 20)
     with service.client() as client:
         eventually(lambda: "does not fit" in client.metadata()["trouble"])
+        refused = client.metadata().get("refused")
+        assert refused is not None
+        assert refused["version"] == misfit
         assert client.predict(made.rows(1)[0])["model_version"] == first
     by_hand(made, first)
     eventually(lambda: changes(made)[3:] == [("external", misfit, first)], 20)
@@ -62,8 +65,12 @@ def test_a_removed_champion_and_a_refused_one_are_written_down(
 def test_while_mariadb_is_away_the_service_swaps_and_the_ledger_is_told_later(
     made: World, service: Service, first: int
 ) -> None:
-    service.settle(first)
     second = made.versions[1]
+    # Versions that the service holds: another one waits until it can be compared with its record.
+    made.promote(second)
+    service.settle(second)
+    promote_all(made, [first])
+    service.settle(first)
     made.database.stop()
     try:
         by_hand(made, second)

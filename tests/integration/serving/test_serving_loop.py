@@ -208,3 +208,91 @@ def test_locust_with_an_unknown_use_case_stops_in_words(tmp_path: Path) -> None:
     )
     assert finished.returncode != 0
     assert "did you mean 'titanic'?" in finished.stderr
+
+
+def test_a_minute_of_load_behaves_in_every_way(made: World, service: Service, tmp_path: Path) -> None:
+    """`make load` in small: every behaviour gets the answers that it must, and a summary is left."""
+    if shutil.which("locust", path=str(Path(sys.executable).parent)) is None:
+        pytest.skip("locust is not installed (the extra `load`)")
+    eventually(service.drained)
+    online = made.logged()
+    finished = subprocess.run(
+        [
+            *(sys.executable, "-m", "load_tests", "--use-case", "parcel", "--url", service.url),
+            *(
+                "--users",
+                "34",
+                "--seconds",
+                "5",
+                "--max-p95",
+                "0",
+                "--max-p99",
+                "0",
+                "--output",
+                str(tmp_path),
+            ),
+        ],
+        env=environment(made.settings, "", tmp_path) | {"EVERGREEN_USE_CASE": ""},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr + finished.stdout
+    report = json.loads((tmp_path / "load.json").read_text())
+    names = {route["name"] for route in report["routes"]}
+    assert {"/predict", "/predict_batch", "/predict_by_key", "/feedback", "/explain"} <= names
+    assert any(name.startswith("bad: ") for name in names)
+    assert report["total"]["failures"] == 0
+    assert report["total"]["requests"] > 100
+    assert "errors 0.00% (at most 0.00%): pass" in finished.stdout
+    assert "/predict_by_key" in (tmp_path / "load.html").read_text()
+    assert (tmp_path / "load.svg").read_text().startswith("<svg")
+    eventually(service.drained)
+    assert made.logged() == online
+
+
+def test_a_run_that_breaks_a_limit_fails(made: World, service: Service, tmp_path: Path) -> None:
+    if shutil.which("locust", path=str(Path(sys.executable).parent)) is None:
+        pytest.skip("locust is not installed (the extra `load`)")
+    finished = subprocess.run(
+        [
+            *(sys.executable, "-m", "load_tests", "--use-case", "parcel", "--url", service.url),
+            *("--users", "2", "--seconds", "2", "--behaviours", "single", "--max-p99", "0.001"),
+            *("--output", str(tmp_path)),
+        ],
+        env=environment(made.settings, "", tmp_path) | {"EVERGREEN_USE_CASE": ""},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 1, finished.stderr
+    assert "FAIL" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--url", "http://127.0.0.1:9"], "is not ready"),
+        ([], "no service of parcel runs"),
+        (["--use-case", "parcell"], "did you mean 'parcel'?"),
+    ],
+)
+def test_load_without_a_service_says_what_to_do(
+    made: World, tmp_path: Path, options: list[str], message: str
+) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "load_tests", "--use-case", "parcel", *options, "--output", str(tmp_path)],
+        env=environment(made.settings, "", tmp_path),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert message in finished.stderr
+    assert "Traceback" not in finished.stderr

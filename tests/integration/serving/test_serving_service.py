@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from evergreen.errors import KeyNotFound, NoChampion
+from evergreen.errors import KeyNotFound, NoChampion, ServingError
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import explain_prediction, predict_rows
 from evergreen.registry.models import load_model
@@ -112,14 +112,18 @@ def test_by_key_uses_the_online_store(made: World, service: Service) -> None:
     assert "parcel_id=-5" in partly.json()["error"]["message"]
 
 
-def test_feedback_works_at_once_and_for_unknown_ids_not_at_all(made: World, service: Service) -> None:
+def test_the_last_feedback_counts_also_for_a_prediction_on_its_way(made: World, service: Service) -> None:
     began = datetime.now(UTC)
     with service.client() as client:
         answer = client.predict(row(parcel_id=4711))
         assert client.feedback(answer["prediction_id"], "yes")["recorded"] is True
         assert client.feedback(answer["prediction_id"], "no")["recorded"] is True
-        with pytest.raises(KeyNotFound):
-            client.feedback("0190e1d2-0000-7000-8000-000000000000", "yes")
+        # Nobody was given it: an orphan, which the monitor counts.
+        assert client.feedback("0190e1d2-0000-7000-8000-000000000000", "yes")["recorded"] is True
+        for beyond in ("ffffffff-ffff-7000-8000-000000000000", "7b2e1f6a-8a5c-4c1e-9e55-0a4c1d6f7e21"):
+            with pytest.raises(ServingError, match="not a prediction id"):
+                client.feedback(beyond, "yes")
+    eventually(service.drained)
     frame = read_predictions(get_engine(made.settings), made.use_case, began, datetime.now(UTC))
     stored = frame.set_index("prediction_id").loc[answer["prediction_id"]]
     assert stored["actual"] == "no"
@@ -150,7 +154,7 @@ def test_metadata_documentation_and_metrics(made: World, service: Service) -> No
     assert told["run_id"]
     assert told["loaded_at"] >= told["started_at"]
     assert told["classes"] == ["no", "yes"]
-    assert told["log"]["lost"] == 0
+    assert told["log"]["refused"] == told["log"]["dropped"] == 0
     assert told["trouble"] == ""
     for path in ("/", "/docs", "/openapi.json", "/static_content/swagger-ui-bundle.js", "/healthz", "/livez"):
         assert httpx.get(f"{service.url}{path}").status_code == 200, path
@@ -158,9 +162,9 @@ def test_metadata_documentation_and_metrics(made: World, service: Service) -> No
     for name in (
         'evergreen_predictions_total{channel="online"',
         "evergreen_model_swaps_total",
-        "evergreen_prediction_log_queued",
-        "evergreen_prediction_log_spilled",
-        'evergreen_prediction_log_lost{use_case="parcel"} 0.0',
+        "evergreen_prediction_log_accepted",
+        "evergreen_prediction_log_spooled",
+        'evergreen_prediction_log_refused{use_case="parcel"} 0.0',
         "evergreen_requests_total",
         "evergreen_request_seconds_bucket",
     ):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy.exc
-from prometheus_client import CollectorRegistry
 from uuid_utils import uuid7
 
 from evergreen.errors import StoreUnreachable
+from evergreen.serving.predictions.shipper import PredictionInserter
 from evergreen.serving.predictions.table_update import TableUpdate
-from evergreen.serving.runtime import Runtime
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import count_predictions
@@ -24,8 +23,8 @@ def test_a_probe_is_written_by_its_former_name_until_the_table_takes_the_new_one
 ) -> None:
     database = get_engine(settings)
     load_previous_database(database)
-    runtime = Runtime(settings, toy_use_case, CollectorRegistry())
-    update = runtime._table_update
+    inserter = PredictionInserter(settings, toy_use_case)
+    update = inserter.table_update
 
     def fail() -> list[str]:
         raise StoreUnreachable("MariaDB is away", hint="")
@@ -36,15 +35,15 @@ def test_a_probe_is_written_by_its_former_name_until_the_table_takes_the_new_one
     def row(channel: str, **inputs: int | str) -> PredictionRow:
         return PredictionRow(str(uuid7()), 1, channel, {"age": 40, **inputs}, "yes")
 
-    runtime._table_update = TableUpdate(fail)
+    inserter.table_update = TableUpdate(fail)
     before = logged("online"), logged("canary")
-    runtime._write([row("online"), row("probe")])
+    inserter.insert([row("online"), row("probe")])
     assert (logged("online"), logged("canary"), logged("probe")) == (before[0] + 1, before[1] + 1, 0)
     # A value that neither form of the table takes is the row's own fault, also meanwhile.
     with pytest.raises(sqlalchemy.exc.DataError):
-        runtime._write([row("probe", segment="x" * 5000)])
-    runtime._table_update = update
-    runtime._write([row("online")])
+        inserter.insert([row("probe", segment="x" * 5000)])
+    inserter.table_update = update
+    inserter.insert([row("online")])
     eventually(lambda: update.done)
-    runtime._write([row("probe")])
+    inserter.insert([row("probe")])
     assert (logged("canary"), logged("probe")) == (before[1] + 1, 1)

@@ -15,19 +15,25 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from uuid_utils import uuid7
 
+from evergreen.errors import SchemaMismatch
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.predictions.prediction_log import count_predictions, record_actual
+from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.store.tables import migrate_generated
 from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.forget import erase_use_case
 from evergreen.store.tables.generated_migrations import MIGRATIONS, AddColumn, GeneratedMigration, TableKind
 from evergreen.store.tables.migrate_generated import migrate_generated_tables
 from evergreen.usecase import UseCase
+from support.outcomes import record_outcome
 from support.previous_version import load_previous_database
 from support.toy_schema import FACTS, LOG, rows
 
 OLD_ROWS = 30_000
+# Each outcome: its id, its prediction and the moment of that, what happened, and when it was learned.
+OUTCOMES = "SELECT outcome_id, prediction_id, predicted_at, actual, recorded_at FROM toy__outcome"
+_COLUMNS_BEFORE = "prediction_id, prediction_id, predicted_at, actual, actual_at"
+OUTCOMES_BEFORE = f"SELECT {_COLUMNS_BEFORE} FROM {LOG} WHERE actual IS NOT NULL"
 
 
 def adding(number: int, kind: TableKind) -> list[GeneratedMigration]:
@@ -48,9 +54,10 @@ def previous(settings: Settings) -> sa.Engine:
     load_previous_database(database)
     with database.begin() as connection:
         connection.exec_driver_sql(
-            f"INSERT INTO {LOG} (prediction_id, predicted_at, model_version, channel, prediction)"
-            " SELECT UUID(), '2026-07-01' + INTERVAL seq SECOND, 1, ELT(1 + MOD(seq, 3), 'online', 'batch',"
-            f" 'canary'), 'yes' FROM seq_1_to_{OLD_ROWS}"
+            f"INSERT INTO {LOG} (prediction_id, predicted_at, model_version, channel, prediction, actual,"
+            " actual_at) SELECT UUID(), '2026-07-01' + INTERVAL seq SECOND, 1,"
+            " ELT(1 + MOD(seq, 3), 'online', 'batch', 'canary'), 'yes', IF(MOD(seq, 2), 'no', NULL),"
+            f" IF(MOD(seq, 2), '2026-07-03' + INTERVAL seq SECOND, NULL) FROM seq_1_to_{OLD_ROWS}"
         )
     return database
 
@@ -70,9 +77,24 @@ def insert_as_before(database: sa.Engine, channel: str) -> str:
     return str(prediction_id)
 
 
+def record_as_before(database: sa.Engine, prediction_id: str) -> None:
+    """Note the outcome of a prediction in the columns that the version before had."""
+    with database.begin() as connection:
+        connection.execute(
+            sa.text(
+                f"UPDATE {LOG} SET actual = 'yes', actual_at = UTC_TIMESTAMP(6) WHERE prediction_id = :id"
+            ),
+            {"id": prediction_id},
+        )
+
+
 @contextmanager
 def writing(database: sa.Engine, use_case: UseCase) -> Iterator[dict[str, str]]:
-    """Rows that are inserted every few milliseconds meanwhile, each with its outcome: channel by id."""
+    """Rows that are inserted every few milliseconds meanwhile, each with its outcome: channel by id.
+
+    The outcome is first written as the version before did, and where MariaDB has no such column any more, as
+    this version does.
+    """
     logged: dict[str, str] = {}
     stop = threading.Event()
 
@@ -81,7 +103,10 @@ def writing(database: sa.Engine, use_case: UseCase) -> Iterator[dict[str, str]]:
             channel = ("online", "batch", "canary")[len(logged) % 3]
             prediction_id = insert_as_before(database, channel)
             logged[prediction_id] = channel
-            record_actual(database, use_case, prediction_id, "yes", datetime.now(UTC))
+            try:
+                record_as_before(database, prediction_id)
+            except SchemaMismatch:
+                record_outcome(database, use_case, prediction_id, "yes", datetime.now(UTC))
             stop.wait(0.002)
 
     with ThreadPoolExecutor(1) as pool:
@@ -104,16 +129,22 @@ def channels_of(database: sa.Engine, prediction_ids: set[str]) -> dict[str, str]
 @pytest.mark.slow
 def test_no_row_is_lost_while_columns_change(previous: sa.Engine, toy_use_case: UseCase) -> None:
     before = dict(rows(previous, f"SELECT prediction_id, channel FROM {LOG}"))
+    outcomes = set(rows(previous, OUTCOMES_BEFORE))
+    assert len(outcomes) == OLD_ROWS / 2
     with writing(previous, toy_use_case) as logged:
         early = len(logged)
         applied = migrate_generated_tables(previous, toy_use_case, [*MIGRATIONS, *adding(90, "prediction")])
         late = len(logged)
         time.sleep(0.2)
-    assert applied == [f"{LOG}: channel_as_text", f"{LOG}: trace", f"{LOG}: origin"]
+    assert applied == [
+        f"{LOG}: {name}" for name in ("channel_as_text", "outcomes_of_their_own", "trace", "origin")
+    ]
     assert late > early
     assert channels_of(previous, set(before)) == before
     assert channels_of(previous, set(logged)) == logged
-    assert rows(previous, f"SELECT COUNT(*) FROM {LOG} WHERE actual = 'yes'") == [(len(logged),)]
+    moved = {row[1]: row for row in rows(previous, OUTCOMES)}
+    assert {i: moved.pop(i)[3] for i in logged} == dict.fromkeys(logged, "yes")
+    assert set(moved.values()) == outcomes
     insert_as_before(previous, "probe")
     assert rows(previous, f"SELECT trace, origin FROM {LOG} WHERE channel = 'probe'") == [(None, "unknown")]
     assert count_predictions(previous, toy_use_case).total == len(before) + len(logged) + 1
@@ -131,19 +162,21 @@ def test_killed_at_any_statement_a_second_run_ends_the_work(
 ) -> None:
     monkeypatch.setattr(migrate_generated, "_CHUNK_ROWS", 10_000)
     before = dict(rows(previous, f"SELECT prediction_id, channel FROM {LOG}"))
+    outcomes = set(rows(previous, OUTCOMES_BEFORE))
+    assert len(outcomes) == OLD_ROWS / 2
     logged: dict[str, str] = {}
     remaining = 0
 
     def die_before(_: Any, __: Any, statement: str, *___: Any) -> None:
         nonlocal remaining
-        if statement.startswith(("SET STATEMENT", "UPDATE", "INSERT IGNORE INTO generated")):
+        if statement.strip().startswith(("SET STATEMENT", "UPDATE", "INSERT", "CREATE")):
             remaining -= 1
             if remaining < 0:
                 raise Killed
 
     todo = [*MIGRATIONS, *adding(90, "prediction")]
     deaths = 0
-    for survived in range(40):
+    for survived in range(80):
         remaining = survived
         sa.event.listen(previous, "before_cursor_execute", die_before)
         try:
@@ -155,12 +188,15 @@ def test_killed_at_any_statement_a_second_run_ends_the_work(
             sa.event.remove(previous, "before_cursor_execute", die_before)
         # The service of before goes on, whatever state the table is in.
         logged[insert_as_before(previous, "canary")] = "canary"
-    assert deaths > 8
+    assert deaths > 10
     assert migrate_generated_tables(previous, toy_use_case, todo) == []
     assert channels_of(previous, set(before)) == before
     assert channels_of(previous, set(logged)) == logged
     recorded = rows(previous, f"SELECT number FROM generated_table_migration WHERE table_name = '{LOG}'")
-    assert recorded == [(1,), (90,), (91,)]
+    assert recorded == [(1,), (2,), (90,), (91,)]
+    assert set(rows(previous, OUTCOMES)) == outcomes
+    names = {column["name"] for column in sa.inspect(previous).get_columns(LOG)}
+    assert {name for name in names if name.startswith(("_", "actual"))} == set()
 
 
 def test_versioned_tables_get_columns_in_the_rows_of_the_past_too(
@@ -169,7 +205,7 @@ def test_versioned_tables_get_columns_in_the_rows_of_the_past_too(
     with previous.begin() as connection:
         connection.exec_driver_sql(f"DELETE FROM {FACTS} WHERE client_id = 2")
     migrations = [*MIGRATIONS, *adding(90, "history"), *adding(92, "label"), *adding(94, "online")]
-    assert len(migrate_generated_tables(previous, toy_use_case, migrations)) == 7
+    assert len(migrate_generated_tables(previous, toy_use_case, migrations)) == 8
     values = rows(previous, f"SELECT trace, origin FROM {FACTS} FOR SYSTEM_TIME ALL")
     assert values == [(None, "unknown")] * 3
     assert migrate_generated_tables(previous, toy_use_case, migrations) == []
@@ -178,7 +214,7 @@ def test_versioned_tables_get_columns_in_the_rows_of_the_past_too(
 def test_several_at_once_apply_each_migration_once(previous: sa.Engine, toy_use_case: UseCase) -> None:
     with ThreadPoolExecutor(3) as pool:
         runs = pool.map(lambda _: migrate_generated_tables(previous, toy_use_case), range(3))
-    assert sorted(map(len, runs)) == [0, 0, 1]
+    assert sorted(map(len, runs)) == [0, 0, 2]
 
 
 def test_a_reader_that_holds_the_table_delays_the_migration_and_not_the_writers(
@@ -192,7 +228,7 @@ def test_a_reader_that_holds_the_table_delays_the_migration_and_not_the_writers(
             prediction_id = insert_as_before(previous, "online")
             assert not migrating.done()
             reader.rollback()
-        assert migrating.result() == [f"{LOG}: channel_as_text"]
+        assert migrating.result() == [f"{LOG}: channel_as_text", f"{LOG}: outcomes_of_their_own"]
     assert channels_of(previous, {prediction_id}) == {prediction_id: "online"}
 
 
@@ -200,10 +236,11 @@ def test_new_tables_are_made_in_the_newest_form(settings: Settings, toy_use_case
     database = get_engine(settings)
     create_tables(database, toy_use_case)
     assert rows(database, "SELECT table_name, number, name FROM generated_table_migration") == [
-        (LOG, 1, "channel_as_text")
+        (LOG, 1, "channel_as_text"),
+        (LOG, 2, "outcomes_of_their_own"),
     ]
     assert migrate_generated_tables(database, toy_use_case) == []
     assert {index["name"] for index in sa.inspect(database).get_indexes(LOG)} == {"by_channel"}
     erase_use_case(database, toy_use_case)
     assert rows(database, "SELECT COUNT(*) FROM generated_table_migration") == [(0,)]
-    assert len(create_tables(database, toy_use_case)) == 4
+    assert len(create_tables(database, toy_use_case)) == 5

@@ -161,7 +161,7 @@ def test_the_widest_use_case_that_is_accepted_has_tables(settings: Settings, toy
             views=(replace(toy_use_case.views[0], features=tuple(features)),),
             on_demand=(),
         )
-        assert len(create_tables(database, use_case)) == 4
+        assert len(create_tables(database, use_case)) == 5
 
 
 def test_locks_have_room_for_the_longest_names(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,18 +14,22 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from evergreen.errors import KeyNotFound, StoreError
+from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.ingest.loading import load
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_latest_rows, read_online_features
 from evergreen.store.predictions import prediction_log
-from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions, read_predictions
+from evergreen.store.predictions.insert import insert_predictions
+from evergreen.store.predictions.prediction_log import count_predictions, read_predictions
+from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.records.summary import summarize_store
 from evergreen.store.tables.create import create_tables
+from evergreen.store.tables.evolve import apply_declaration, diff_tables
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.partitions import maintain_partitions
+from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, UseCase
 
 NOON = datetime(2026, 6, 10, 12, tzinfo=UTC)
@@ -39,8 +44,8 @@ def prediction_id(at: datetime, number: int = 0) -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-def row(at: datetime, number: int = 0, **changes: Any) -> dict[str, Any]:
-    return {
+def row(at: datetime, number: int = 0, **changes: Any) -> PredictionRow:
+    fields = {
         "prediction_id": prediction_id(at, number),
         "model_version": 1,
         "channel": "online",
@@ -55,6 +60,7 @@ def row(at: datetime, number: int = 0, **changes: Any) -> dict[str, Any]:
         "probabilities": {"no": 0.25, "yes": 0.75},
         **changes,
     }
+    return PredictionRow.from_json(fields)
 
 
 def test_what_is_logged_is_read(database: sa.Engine, toy_use_case: UseCase) -> None:
@@ -70,10 +76,47 @@ def test_what_is_logged_is_read(database: sa.Engine, toy_use_case: UseCase) -> N
     assert (frame["prediction"][0], frame["probability"][0], frame["model_version"][0]) == ("yes", 0.75, 1)
 
 
+def test_what_the_model_saw_is_logged_with_what_was_computed(
+    database: sa.Engine, toy_use_case: UseCase
+) -> None:
+    computed = [{"spend_per_visit": 6.25}, {"spend_per_visit": None}, {}, {"spend_per_visit": 1, "gone": 2}]
+    rows = [replace(row(NOON, n), on_demand=values) for n, values in enumerate(computed)]
+    assert insert_predictions(database, toy_use_case, rows) == 4
+    frame = read_predictions(database, toy_use_case, NOON - DAY, NOON)
+    np.testing.assert_array_equal(frame["spend_per_visit"], [6.25, np.nan, np.nan, 1.0])
+
+
+def test_a_log_gets_the_columns_that_it_lacks_when_a_service_starts(
+    settings: Settings, toy_use_case: UseCase
+) -> None:
+    database = get_engine(settings)
+    assert update_prediction_tables(database, toy_use_case) == []  # before the first ingest there is no log
+    create_tables(database, replace(toy_use_case, on_demand=()))
+    computed = replace(row(NOON, 1), on_demand={"spend_per_visit": 6.25})
+    with pytest.raises(SchemaMismatch, match="lacks the column spend_per_visit"):
+        insert_predictions(database, toy_use_case, [computed])
+    # Rows of a version that did not compute it are taken meanwhile.
+    assert insert_predictions(database, toy_use_case, [row(NOON)]) == 1
+    added = ["toy__prediction: column spend_per_visit"]
+    with ThreadPoolExecutor(3) as pool:
+        done = pool.map(lambda _: update_prediction_tables(database, toy_use_case), range(3))
+    assert sorted(done) == [[], [], added]
+    assert insert_predictions(database, toy_use_case, [computed]) == 1
+    frame = read_predictions(database, toy_use_case, NOON - DAY, NOON)
+    np.testing.assert_array_equal(frame["spend_per_visit"], [np.nan, 6.25])
+    assert diff_tables(database, toy_use_case) == []
+    # What needs leave is left alone.
+    fewer = replace(toy_use_case, on_demand=())
+    assert update_prediction_tables(database, fewer) == []
+    assert [change.kind for change in diff_tables(database, fewer)] == ["drop"]
+    apply_declaration(database, fewer, allow_destructive=True)
+    assert diff_tables(database, fewer) == []
+
+
 def test_logging_again_changes_nothing(database: sa.Engine, toy_use_case: UseCase) -> None:
     rows = [row(NOON, n) for n in range(5)]
     assert insert_predictions(database, toy_use_case, rows[:3]) == 3
-    changed = [{**r, "prediction": "no"} for r in rows]
+    changed = [replace(r, prediction="no") for r in rows]
     assert insert_predictions(database, toy_use_case, [*changed, *changed]) == 2
     assert insert_predictions(database, toy_use_case, []) == 0
     found = read_predictions(database, toy_use_case, NOON - DAY, NOON)
@@ -86,7 +129,7 @@ def test_one_bad_row_keeps_all_out(database: sa.Engine, toy_use_case: UseCase) -
     with pytest.raises(StoreError, match="no column colour"):
         insert_predictions(database, toy_use_case, [row(NOON, colour="red")])
     with pytest.raises(StoreError, match="not a prediction id"):
-        insert_predictions(database, toy_use_case, [{**row(NOON), "prediction_id": "1"}])
+        insert_predictions(database, toy_use_case, [replace(row(NOON), prediction_id="1")])
     assert count_predictions(database, toy_use_case).total == 0
 
 
@@ -132,24 +175,6 @@ def test_recent_rows_are_requests_again(database: sa.Engine, toy_use_case: UseCa
     assert found == [{"age": 31, **features}, {"client_id": 0, "age": 30, **features}]
     assert isinstance(found[0]["age"], int)
     assert len(prediction_log.read_recent_inputs(database, toy_use_case, until=NOON + 9 * DAY, limit=2)) == 2
-
-
-def test_what_really_happened_is_noted(database: sa.Engine, toy_use_case: UseCase) -> None:
-    insert_predictions(database, toy_use_case, [row(NOON), row(NOON, 1)])
-    for actual in ("yes", "no", "no"):
-        prediction_log.record_actual(database, toy_use_case, prediction_id(NOON).upper(), actual, NOON + DAY)
-    frame = read_predictions(database, toy_use_case, NOON - DAY, NOON)
-    assert frame["actual"].tolist() == ["no", None]
-    assert frame["actual_at"][0] == pd.Timestamp(NOON + DAY)
-    assert pd.isna(frame["actual_at"][1])
-
-
-@pytest.mark.parametrize(
-    "unknown", ["", "nonsense", prediction_id(NOON, 99), "7b2e1f6a-8a5c-4c1e-9e55-0a4c1d6f7e21"]
-)
-def test_an_unknown_prediction_is_told(database: sa.Engine, toy_use_case: UseCase, unknown: str) -> None:
-    with pytest.raises(KeyNotFound):
-        prediction_log.record_actual(database, toy_use_case, unknown, "yes", NOON)
 
 
 def partitions(database: sa.Engine) -> dict[str, int]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +10,7 @@ import sqlalchemy as sa
 from evergreen.errors import EvergreenError, StoreError
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.tables import evolve
+from evergreen.store.tables import alter, evolve
 from evergreen.store.tables.evolve import apply_declaration, diff_tables
 from evergreen.usecase import Feature, UseCase
 from support.toy_schema import FACTS, declaring, fill, rows
@@ -46,22 +44,20 @@ def test_killed_at_any_statement_a_second_run_ends_the_work(
         Feature("height", "float", ""),
         without=("mood",),
     )
-    real: Callable[..., Any] = evolve._execute_statement
+    real = alter.alter_table
     left = 0
 
-    def dying(connection: sa.Connection, statement: str) -> Any:
+    def dying(connection: sa.Connection, table: str, change: str) -> None:
         nonlocal left
-        if "ALTER" in statement:
-            left -= 1
-            # Half the deaths come before the statement, half after it.
-            if left < 0:
-                raise Killed
-        done = real(connection, statement)
-        if "ALTER" in statement and left == 0 and survived % 2:
+        left -= 1
+        # Half the deaths come before the statement, half after it.
+        if left < 0:
             raise Killed
-        return done
+        real(connection, table, change)
+        if left == 0 and survived % 2:
+            raise Killed
 
-    monkeypatch.setattr(evolve, "_execute_statement", dying)
+    monkeypatch.setattr(evolve, "alter_table", dying)
     for survived in range(60):
         left = survived
         try:
@@ -89,7 +85,7 @@ def test_killed_at_any_statement_a_second_run_ends_the_work(
 def test_a_table_that_is_in_use_is_told(
     loaded: sa.Engine, toy_use_case: UseCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evolve, "_LOCK_SECONDS", 1)
+    monkeypatch.setattr(alter, "_PATIENCE_SECONDS", 1.0)
     with loaded.connect() as reader:
         reader.exec_driver_sql(f"SELECT * FROM {FACTS}").all()
         with pytest.raises(StoreError, match="in use by another session"):

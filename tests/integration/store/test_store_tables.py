@@ -67,7 +67,7 @@ def test_a_broken_migration_is_not_recorded(settings: Settings, tmp_path: Path) 
 
 def test_tables_follow_from_the_declaration(settings: Settings, toy_use_case: UseCase) -> None:
     database = get_engine(settings)
-    expected = ["toy__facts", "toy__facts__online", "toy__label", "toy__prediction"]
+    expected = ["toy__facts", "toy__facts__online", "toy__label", "toy__prediction", "toy__outcome"]
     assert create_tables(database, toy_use_case) == expected
     assert create_tables(database, toy_use_case) == []
     inspector = sa.inspect(database)
@@ -77,6 +77,7 @@ def test_tables_follow_from_the_declaration(settings: Settings, toy_use_case: Us
         "toy__facts__online": ["client_id"],
         "toy__label": ["client_id", "event_time", "ingested_at"],
         "toy__prediction": ["prediction_id", "predicted_at"],
+        "toy__outcome": ["outcome_id", "predicted_at"],
     }
     with database.connect() as connection:
         rows = connection.execute(
@@ -96,7 +97,7 @@ def test_text_keys_and_regression_targets_have_tables_too(settings: Settings, to
         label=replace(toy_use_case.label, classes=()),
     )
     database = get_engine(settings)
-    assert len(create_tables(database, other)) == 4
+    assert len(create_tables(database, other)) == 5
     assert create_tables(database, other) == []
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +15,9 @@ from evergreen.model.reference_profile import load_reference_profile
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.channels import CHANNELS
-from evergreen.store.predictions.prediction_log import count_predictions, insert_predictions, read_predictions
+from evergreen.store.predictions.insert import insert_predictions
+from evergreen.store.predictions.prediction_log import count_predictions, read_predictions
+from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.records.decision import describe_latest_decision
 from evergreen.store.records.drift import FeatureDrift, Quality, find_latest_report
 from evergreen.store.records.ingest_run import find_last_load, list_ingests
@@ -26,10 +28,23 @@ from evergreen.store.tables.evolve import apply_declaration, diff_tables
 from evergreen.store.tables.forget import erase_use_case, is_empty
 from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.platform import CATALOGUE_COLUMNS, PLATFORM_TABLES
+from evergreen.store.tables.sql_files import find_migrations_folder
 from evergreen.usecase import UseCase
 from support.previous_version import load_previous_database
 from support.toy_loads import content
 from support.toy_schema import LOG, rows
+
+START, END = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 8, 1, tzinfo=UTC)
+# The first prediction of that database, of the channel "online".
+FIRST = "019f1af9-b400-7000-8000-000000000000"
+# What this version does to the tables of the one before.
+CHANGES = [
+    (LOG, "channel", "migrate"),
+    (LOG, "spend_per_visit", "add"),
+    (LOG, "actual", "migrate"),
+    (LOG, "actual_at", "migrate"),
+    ("toy__outcome", "", "create table"),
+]
 
 
 @pytest.fixture
@@ -37,11 +52,16 @@ def previous(settings: Settings) -> sa.Engine:
     """The database of the version before, as it left it."""
     database = get_engine(settings)
     load_previous_database(database)
+    with database.begin() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE {LOG} SET actual = 'no', actual_at = '2026-07-09 01:02:03.000004'"
+            f" WHERE prediction_id = '{FIRST}'"
+        )
     return database
 
 
-def log_row(channel: str) -> dict[str, Any]:
-    return {
+def log_row(channel: str) -> PredictionRow:
+    fields = {
         "prediction_id": str(uuid7()),
         "model_version": 1,
         "channel": channel,
@@ -49,6 +69,7 @@ def log_row(channel: str) -> dict[str, Any]:
         "prediction": "yes",
         "probability": 0.75,
     }
+    return PredictionRow.from_json(fields)
 
 
 def test_a_use_case_of_before_is_erased(previous: sa.Engine, toy_use_case: UseCase) -> None:
@@ -60,15 +81,22 @@ def test_a_use_case_of_before_is_erased(previous: sa.Engine, toy_use_case: UseCa
 def test_the_rows_of_before_are_all_there_and_probes_can_be_logged(
     previous: sa.Engine, toy_use_case: UseCase
 ) -> None:
-    before = content(previous, toy_use_case)
+    known_before = replace(toy_use_case, on_demand=())
+    before = content(previous, known_before, without=("toy__outcome",))
     states = rows(previous, "SELECT id, status FROM ingest_run ORDER BY id")
-    assert apply_migrations(previous) == ["0004_varchar_states"]
-    assert [(c.table, c.column, c.kind) for c in diff_tables(previous, toy_use_case)] == [
-        (LOG, "channel", "migrate")
-    ]
-    assert create_tables(previous, toy_use_case) == []
+    stems = sorted(path.stem for path in find_migrations_folder().glob("*.sql"))
+    assert apply_migrations(previous) == stems[stems.index("0004_varchar_states") :]
+    assert [(c.table, c.column, c.kind) for c in diff_tables(previous, toy_use_case)] == CHANGES
+    assert create_tables(previous, toy_use_case) == [LOG, "toy__outcome"]
     assert diff_tables(previous, toy_use_case) == []
-    assert content(previous, toy_use_case) == before
+    assert content(previous, known_before, without=("toy__outcome",)) == before
+    assert rows(previous, "SELECT * FROM toy__outcome ORDER BY outcome_id") == [
+        (FIRST, datetime(2026, 7, 1), FIRST, "no", datetime(2026, 7, 9, 1, 2, 3, 4)),  # noqa: DTZ001
+    ]
+    logged = read_predictions(previous, toy_use_case, START, END, ("online",))
+    assert logged["actual"].tolist() == ["no", None]
+    assert logged["actual_at"][0] == datetime(2026, 7, 9, 1, 2, 3, 4, tzinfo=UTC)
+    assert logged["spend_per_visit"].isna().all()
     assert rows(previous, "SELECT id, status FROM ingest_run ORDER BY id") == states
     assert {status for _, status in states} == {"extracting", "extracted", "validated", "failed", "loaded"}
     assert insert_predictions(previous, toy_use_case, [log_row(channel) for channel in sorted(CHANNELS)]) == 4
@@ -83,9 +111,7 @@ def test_the_rows_of_before_are_all_there_and_probes_can_be_logged(
 
 
 def test_apply_brings_the_tables_along_and_says_so(previous: sa.Engine, toy_use_case: UseCase) -> None:
-    assert [(c.table, c.column, c.kind) for c in apply_declaration(previous, toy_use_case)] == [
-        (LOG, "channel", "migrate")
-    ]
+    assert [(c.table, c.column, c.kind) for c in apply_declaration(previous, toy_use_case)] == CHANGES
     assert apply_declaration(previous, toy_use_case) == []
 
 
@@ -108,13 +134,7 @@ def test_what_was_recorded_before_is_read(previous: sa.Engine, toy_use_case: Use
     decision = describe_latest_decision(previous, "toy")
     assert decision is not None
     assert decision.retrain
-    logged = read_predictions(
-        previous,
-        toy_use_case,
-        datetime(2026, 6, 1, tzinfo=UTC),
-        datetime(2026, 8, 1, tzinfo=UTC),
-        ("canary",),
-    )
+    logged = read_predictions(previous, toy_use_case, START, END, ("canary",))
     assert logged["probabilities"].tolist() == [{"no": 0.25, "yes": 0.75}] * 2
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from evergreen.errors import EmptyTrainingSet, SignatureMismatch, TrainingError
+from evergreen.errors import EmptyTrainingSet, ModelRefused, SignatureMismatch, TrainingError
 from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import train
 from evergreen.model import reference_profile
@@ -22,10 +22,12 @@ from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model, load_run_model
 from evergreen.registry.succession.erasure import delete_model_and_runs
+from evergreen.registry.verification import load_recorded_model
 from evergreen.store.connection.database import get_engine
 from evergreen.store.history.training_set import read_training_set
 from evergreen.store.records import training_run
 from evergreen.store.records.ingest_run import start_ingest
+from evergreen.store.records.model_record import find_model_record
 from evergreen.training.data.split import split_training_set
 from evergreen.training.tracking.training_runs import build_holdout_path
 
@@ -110,6 +112,36 @@ def test_the_logged_metrics_are_those_of_the_hold_out_model_and_the_champion_kno
         predict_inputs(toy_use_case, full.model, columns).probabilities
         == predict_inputs(toy_use_case, judged.model, columns).probabilities
     ).all()
+
+
+def test_a_version_is_on_record_with_rows_that_it_answers_as_it_did(toy_store, toy_use_case):
+    outcome = train.run_train(toy_store, "toy", AS_OF)
+    database = get_engine(toy_store)
+    record = find_model_record(database, "toy", 1, outcome["mlflow_run"])
+    assert record is not None
+    loaded = load_recorded_model(toy_store, database, toy_use_case, 1)
+    assert (record.digest, record.size_bytes) == (loaded.digest, loaded.size_bytes)
+    inputs = [row.inputs for row in record.golden_rows.rows]
+    assert len(inputs) == 20
+    assert {"visits", "spend"} <= set(inputs[0])
+    assert "client_id" not in inputs[0]
+
+
+def test_a_file_that_was_replaced_before_it_was_registered_is_no_version_of_ours(toy_store, client):
+    prepared = train.prepare_training_set(toy_store, "toy", AS_OF)
+    train.tune_model(toy_store, prepared["training_run"])
+    train.evaluate_candidate(toy_store, prepared["training_run"])
+    train.apply_gate(toy_store, prepared["training_run"])
+    (file,) = (toy_store.home / "mlflow-artifacts").rglob("artifacts/model.cb")
+    right = file.read_bytes()
+    holdout = next((toy_store.home / "mlflow-artifacts").rglob("fold_0.cb"))
+    file.write_bytes(holdout.read_bytes())
+    with pytest.raises(ModelRefused, match="is not the model that was evaluated"):
+        train.register_candidate(toy_store, prepared["training_run"])
+    assert read_champion(toy_store, "toy") is None
+    file.write_bytes(right)
+    assert train.register_candidate(toy_store, prepared["training_run"])["version"] == 1
+    assert train.promote_candidate(toy_store, prepared["training_run"])["promoted"] is True
 
 
 def test_training_twice_as_of_one_moment_is_training_once(toy_store, client):

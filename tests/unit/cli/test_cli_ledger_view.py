@@ -59,3 +59,10 @@ def test_what_was_dated_back_is_told_beside_the_answer() -> None:
     for text in (nobody, somebody):
         assert "Not heeded: a line that was written at 2026-07-01 12:00:00 UTC says that toy had v7" in text
     assert "Not heeded" not in shown(render_champions_at(ChampionsAt(MARCH, (served,), ())))
+
+
+def test_a_refused_version_is_a_line_like_others() -> None:
+    refusal = line(action="refuse", from_version=2, to_version=3, actor="service", reason="another file")
+    text = shown(render_ledger(LedgerPage("toy", protected=True, warnings=(), lines=(refusal,))))
+    (row,) = [row for row in text.splitlines() if "refuse" in row]
+    assert row.split() == ["2026-07-01", "12:00:00", "service", "refuse", "v2", "v3", "another", "file"]

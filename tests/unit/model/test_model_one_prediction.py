@@ -96,7 +96,7 @@ def of_request(
 ) -> tuple[list[Any], list[PredictionRow]]:
     """The service's answers, and the rows that it logs."""
     logged: list[PredictionRow] = []
-    body = answering(Settings(home=folder()), use_case, loaded, logged).answer(rows, "online")
+    body = answering(Settings(home=folder()), use_case, loaded, logged).answer_rows(rows, "online")
     return body["predictions"], logged
 
 

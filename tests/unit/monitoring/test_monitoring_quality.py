@@ -45,6 +45,18 @@ def test_nothing_logged_is_no_verdict(toy_use_case):
     assert found.reason == "no verdict: no outcome was learned lately, and 0 answers are few"
 
 
+def test_outcomes_without_a_prediction_are_told(toy_use_case):
+    labelled = outcomes(["no"], ["no"])
+    found = compute_quality(toy_use_case, said(3, 1), labelled, REFERENCE, orphans=1)
+    assert found.orphans == 1
+    assert found.reason == (
+        "accuracy 1.0000 on 1 labelled predictions;"
+        " of the outcomes, an id names a prediction that the log does not have"
+    )
+    many = compute_quality(toy_use_case, said(0, 0), NOTHING, REFERENCE, orphans=1200)
+    assert many.reason.endswith("; of the outcomes, 1,200 ids name predictions that the log does not have")
+
+
 def test_regression_is_judged_by_its_errors(toy_use_case):
     number = replace(toy_use_case, label=replace(toy_use_case.label, classes=()))
     labelled = pd.DataFrame({"prediction": [1.0, 2.0], "actual": [2.0, 4.0]})

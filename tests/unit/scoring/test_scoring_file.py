@@ -48,7 +48,9 @@ class Scoring:
 
     def answers(self, rows: list[dict[str, Any]]) -> list[Any]:
         """The service's."""
-        return answering(self.settings, self.use_case, self.model, []).answer(rows, "online")["predictions"]
+        return answering(self.settings, self.use_case, self.model, []).answer_rows(rows, "online")[
+            "predictions"
+        ]
 
 
 @pytest.fixture

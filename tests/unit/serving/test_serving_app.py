@@ -28,8 +28,9 @@ class StandIn:
         self.error: Exception | None = None
         self.channels: list[str] = []
         self.asked: list[Any] = []
+        self.refused: list[tuple[str, str]] = []
 
-    def answer(self, rows: Sequence[Any], channel: str) -> dict[str, Any]:
+    def answer_rows(self, rows: Sequence[Any], channel: str, _: str | None) -> dict[str, Any]:
         if self.error:
             raise self.error
         self.channels.append(channel)
@@ -37,16 +38,19 @@ class StandIn:
         answer = {"prediction_id": "x", "model_version": 3, "prediction": "no"}
         return {"model_version": 3, "predictions": [answer for _ in rows]}
 
-    def stored_rows(self, keys: Sequence[Any]) -> list[dict[str, Any]]:
+    def answer_keys(self, keys: Sequence[Any], channel: str, _: str | None) -> dict[str, Any]:
         if self.error:
             raise self.error
-        return [row(**key) for key in keys]
+        return self.answer_rows([row(**key) for key in keys], channel, None)
 
-    def feedback(self, prediction_id: str, actual: str, at: datetime) -> None:
+    def take_feedback(self, outcomes: Sequence[Any], at: datetime) -> None:
         if self.error:
             raise self.error
         assert at.tzinfo is not None
-        self.asked.append((prediction_id, actual))
+        self.asked.extend(outcomes)
+
+    def count_refused(self, faults: Sequence[tuple[str, str]]) -> None:
+        self.refused.extend(faults)
 
     def metadata(self) -> dict[str, Any]:
         return {"model_version": 3}

@@ -91,7 +91,7 @@ def test_a_probe_is_sent_with_a_header_that_a_service_of_an_earlier_version_take
 
     nothing = SimpleNamespace(list_answers=list)
     monkeypatch.setattr(probe, "open_own_client", Client)
-    monkeypatch.setattr(probe, "load_model", lambda *_: None)
+    monkeypatch.setattr(probe, "load_recorded_model", lambda *_: None)
     monkeypatch.setattr(probe, "build_columns_from_rows", lambda *_: {})
     monkeypatch.setattr(probe, "predict_rows", lambda *_: nothing)
     probe.send_probe_requests(Settings(), toy_use_case, "http://service", 3, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -10,8 +11,16 @@ from typing import Any
 
 import pytest
 
-from evergreen.errors import ModelNotLoaded, NoChampion, RegistryUnreachable, SignatureMismatch
-from evergreen.serving.models.slot import ModelSlot
+from evergreen.errors import (
+    ModelNotLoaded,
+    ModelRefused,
+    NoChampion,
+    RegistryError,
+    RegistryUnreachable,
+    SignatureMismatch,
+    StoreUnreachable,
+)
+from evergreen.serving.models.slot import ModelSlot, ServedModel
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -37,7 +46,7 @@ class Registry:
         return Named(version, self.run_id)
 
 
-@dataclass
+@dataclass(eq=False)
 class Named:
     version: int
     run_id: str = "run"
@@ -145,6 +154,132 @@ def test_each_answer_of_the_registry_is_told_also_of_who_is_refused_and_of_nobod
     registry.version = None
     slot.check()
     assert seen == [1, 2, 2, None]
+
+
+def test_a_rollback_to_the_model_before_needs_no_loading() -> None:
+    registry = Registry(1)
+    slot = slot_of(registry)
+    first = slot.require().model if slot.check() else None
+    registry.version = 2
+    slot.check()
+    registry.load_error = RegistryUnreachable("no artifact")
+    for version in (1, 2, 1, 2, 1):
+        registry.version = version
+        assert slot.check() is True
+        assert slot.require().version == version
+    assert slot.require().model is first
+    assert registry.loads == 2
+    assert slot.trouble == ""
+
+
+def test_a_version_made_anew_is_not_the_model_before() -> None:
+    registry = Registry(1)
+    slot = slot_of(registry)
+    slot.check()
+    registry.version = 2
+    slot.check()
+    registry.version, registry.run_id = 1, "another run"
+    assert slot.check() is True
+    assert registry.loads == 3
+    assert slot.require().model.run_id == "another run"
+
+
+def test_no_more_than_two_models_are_in_memory() -> None:
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+    most = 0
+    registry = Registry(1)
+
+    def load(version: int) -> Any:
+        nonlocal most
+        model = Named(version)
+        alive.add(model)
+        most = max(most, len(alive))
+        return model
+
+    slot = ModelSlot(registry.find, load, poll_seconds=0.01, clock=lambda: NOW)
+    for version in (1, 2, 3, 2, 4, 5, 4, 1):
+        registry.version = version
+        assert slot.check() is True
+    assert most == 2
+
+
+@dataclass
+class Home:
+    """What a home served before the start."""
+
+    version: int | Exception | None = 3
+    loads: int = 0
+    asked: Any = None
+
+    def load(self, champion: Any) -> ServedModel | None:
+        self.loads += 1
+        self.asked = champion and champion.version
+        if isinstance(self.version, Exception):
+            raise self.version
+        if self.version is None:
+            return None
+        return ServedModel(Named(self.version), None, NOW, verified_at=NOW)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("version", "load_error", "asked"),
+    [
+        (RegistryUnreachable("MLflow is away"), None, None),
+        (RegistryError("MLflow is another server"), None, None),
+        (4, StoreUnreachable("MariaDB is away"), 4),
+        (4, RegistryUnreachable("MLflow went away"), 4),
+        (4, ModelRefused("another file"), None),  # its copy is no better than it
+    ],
+)
+def test_at_the_start_the_last_champion_serves_until_the_champion_can(
+    version: int | Exception, load_error: Exception | None, asked: int | None
+) -> None:
+    registry, home = Registry(version, load_error), Home()
+    swaps: list[ServedModel] = []
+    slot = slot_of(registry, load_cached_model=home.load, on_swap=swaps.append)
+    for _ in range(3):
+        slot.check()
+    assert slot.require().from_cache
+    assert (slot.require().version, home.loads, home.asked, len(swaps)) == (3, 1, asked, 1)
+    assert slot.trouble == (load_error or version).message  # type: ignore[union-attr]
+    # The same version as the cached one: it is loaded all the same, because now it can be verified.
+    registry.version, registry.load_error = 3, None
+    assert slot.check() is True
+    assert not slot.require().from_cache
+    assert slot.trouble == ""
+    assert slot.check() is False
+
+
+def test_the_last_champion_never_replaces_a_model_and_never_stands_in_for_a_removed_one() -> None:
+    registry, home = Registry(None), Home()
+    slot = slot_of(registry, load_cached_model=home.load)
+    slot.check()
+    assert slot.current is None
+    registry.version = 4
+    slot.check()
+    registry.version = RegistryUnreachable("MLflow is away")
+    slot.check()
+    assert slot.require().version == 4
+    assert home.loads == 0
+
+
+@pytest.mark.parametrize("version", [None, ModelRefused("it fits no more"), OSError("no disk")])
+def test_a_home_without_a_last_champion_changes_nothing(version: int | Exception | None) -> None:
+    registry, home = Registry(RegistryUnreachable("MLflow is away")), Home(version)
+    slot = slot_of(registry, load_cached_model=home.load)
+    for _ in range(3):
+        slot.check()
+    assert (slot.current, slot.trouble, home.loads) == (None, "MLflow is away", 1)
+    registry.version = 4
+    assert slot.check() is True
+
+
+def test_servers_that_are_away_are_asked_at_each_poll() -> None:
+    registry = Registry(2, StoreUnreachable("MariaDB is away"))
+    slot = slot_of(registry)
+    for _ in range(10):
+        slot.check()
+    assert registry.loads == 10
 
 
 def test_the_thread_notices_a_new_champion_and_stops_when_told() -> None:

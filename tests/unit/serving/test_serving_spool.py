@@ -1,117 +1,158 @@
-"""Rows on disk: private, in order, whole lines only."""
+"""The spool: what it holds is private, whole, bounded, and of one process."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from datetime import UTC, datetime
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from evergreen.loop.score import compute_prediction_id
-from evergreen.serving.predictions.spool import PredictionSpool
-from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.errors import PredictionLogFull
+from evergreen.serving.predictions import spool as spool_module
+from evergreen.serving.predictions.record import PredictionRecord, SegmentSchema, encode_record
+from evergreen.serving.predictions.segments import OPEN_SUFFIX, list_segments, read_segment
+from evergreen.serving.predictions.spool import Spool, lock_folder
 
-AT = datetime(2026, 1, 1, 12, 30, 0, 125000, tzinfo=UTC)
-
-
-def rows(*numbers: int) -> list[PredictionRow]:
-    ids = [str(compute_prediction_id("parcel", AT, (n,))) for n in numbers]
-    return [PredictionRow(each, 1, "online", {"weight": 1.5, "carrier": None}, "no") for each in ids]
+SCHEMA = SegmentSchema(1, "parcel", ("parcel_id", "weight"), ("density",), ("no", "yes"))
 
 
-def test_rows_come_back_in_order_and_in_segments(tmp_path: Path) -> None:
-    spill = PredictionSpool(tmp_path, "parcel", segment_rows=2)
-    spill.append(rows(1, 2))
-    spill.append(rows(3))
-    assert spill.rows == 3
-    assert spill.read_oldest() == rows(1, 2)
-    spill.drop_oldest()
-    assert spill.read_oldest() == rows(3)
-    spill.drop_oldest()
-    assert (spill.read_oldest(), spill.rows) == ([], 0)
+def record(number: int) -> PredictionRecord:
+    return PredictionRecord("online", 1, [f"id-{number}"], [[number, 2.5]], [[0.25]], ["no"], [[0.75, 0.25]])
 
 
-def test_only_the_owner_may_read_them(tmp_path: Path) -> None:
-    spill = PredictionSpool(tmp_path, "parcel")
-    spill.append(rows(1))
-    (folder,) = tmp_path.iterdir()
-    assert folder.stat().st_mode & 0o077 == 0
+def append(spool: Spool, *numbers: int) -> None:
+    spool.append([encode_record(record(number)) for number in numbers], len(numbers))
 
 
-def test_another_use_case_with_a_longer_name_is_left_alone(tmp_path: Path) -> None:
-    other = PredictionSpool(tmp_path, "parcel_big")
-    other.append(rows(1))
-    other.close()
-    assert PredictionSpool(tmp_path, "parcel").adopt() == 0
-    assert PredictionSpool(tmp_path, "parcel_big").adopt() == 1
+def fill(spool: Spool) -> None:
+    """Append the records 1, 2, ... until the spool takes no more."""
+    for number in range(1, 100):
+        append(spool, number)
 
 
-def test_a_torn_last_line_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    spill = PredictionSpool(tmp_path, "parcel")
-    spill.append(rows(1, 2))
-    spill.close()
-    (segment,) = tmp_path.glob("*/*.jsonl")
-    segment.write_text(segment.read_text()[:-20])
-    after = PredictionSpool(tmp_path, "parcel")
-    assert after.adopt() == 1
-    assert after.read_oldest() == rows(1)
-    assert "incomplete" in caplog.text
+def read_numbers(folder: Path) -> list[object]:
+    """The parcels of all finished segments, in their order."""
+    return [
+        entry.inputs[0][0]
+        for path in list_segments(folder)
+        for entry in read_segment(path).records
+        if isinstance(entry, PredictionRecord)
+    ]
 
 
-def test_a_failed_append_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    spill = PredictionSpool(tmp_path, "parcel")
-    spill.append(rows(1))
-    with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", full)
-        with pytest.raises(OSError, match="No space"):
-            spill.append(rows(2))
-    spill.append(rows(3))
-    assert spill.read_oldest() == rows(1, 3)
-    assert spill.rows == 2
-
-
-def test_values_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="object"):
-        PredictionSpool(tmp_path, "parcel").append([replace(rows(1)[0], inputs={"x": object()})])  # type: ignore[dict-item]
-
-
-def test_rows_that_earlier_versions_left_on_disk_are_read(tmp_path: Path) -> None:
-    folder = tmp_path / "parcel-0a1b"
-    folder.mkdir()
-    (row,) = rows(1)
-    former = {
-        "prediction_id": row.prediction_id,
-        "model_version": 4,
-        "parcel_id": 7,
-        "predicted_at": AT.isoformat(),
-        "channel": "canary",
-        "weight": 2.5,
-        "carrier": None,
-        "prediction": "yes",
-        "probability": 0.75,
-        "probabilities": {"no": 0.25, "yes": 0.75},
-    }
-    number = {**former, "prediction": 2.5, "probability": None, "probabilities": None}
-    (folder / "00000000.jsonl").write_text(f"{json.dumps(former)}\n{json.dumps(number)}\n")
-    spool = PredictionSpool(tmp_path, "parcel")
-    assert spool.adopt() == 2
-    first, second = spool.read_oldest()
-    assert first == PredictionRow(
-        row.prediction_id,
-        4,
-        "canary",
-        {"parcel_id": 7, "weight": 2.5, "carrier": None},
-        "yes",
-        0.75,
-        {"no": 0.25, "yes": 0.75},
-    )
-    assert first.predicted_at == AT
-    assert (second.prediction, second.probability, second.probabilities) == (2.5, None, None)
-    # What this version writes has the same fields, so that an earlier one can read it.
-    assert first.to_json() == former
+def test_records_stand_in_finished_segments_in_order(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1, 2)
+    assert read_numbers(spool.folder) == []  # a reader sees no segment that still grows
+    assert spool.finish_segment()
+    append(spool, 3)
     spool.close()
+    assert read_numbers(spool.folder) == [1, 2, 3]
+    assert not spool.finish_segment()
+    assert spool.accepted == 3
+    assert read_segment(list_segments(spool.folder)[0]).schema == SCHEMA
+
+
+def test_what_is_appended_is_in_the_file_before_append_returns(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1)
+    (path,) = list_segments(spool.folder, OPEN_SUFFIX)
+    assert read_segment(path).records == [record(1)]
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1)
+    assert spool.folder.stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in spool.folder.iterdir())
+
+
+def test_its_folder_is_locked_until_it_is_closed(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    assert lock_folder(spool.folder) is None
+    spool.close()
+    lock = lock_folder(spool.folder)
+    assert lock is not None
+    os.close(lock)
+
+
+def test_two_spools_have_folders_of_their_own(tmp_path: Path) -> None:
+    assert Spool(tmp_path, SCHEMA).folder != Spool(tmp_path, SCHEMA).folder
+
+
+def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=1000)
+    with pytest.raises(PredictionLogFull, match="greatest size"):
+        append(spool, *range(100))
+    with pytest.raises(PredictionLogFull):
+        fill(spool)
+    accepted = spool.accepted
+    spool.close()
+    assert read_numbers(spool.folder) == list(range(1, accepted + 1))
+    assert 0 < accepted < 100
+
+
+def test_room_that_the_shipper_made_is_used_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=1000)
+    with pytest.raises(PredictionLogFull):
+        fill(spool)
+    spool.finish_segment()
+    for path in list_segments(spool.folder):
+        path.unlink()
+    assert spool.measure() == 0
+    append(spool, 7)
+
+
+def test_the_oldest_are_dropped_where_the_policy_says_so(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=2000, full_policy="drop_oldest")
+    for number in range(100):
+        append(spool, number)
+        spool.finish_segment()
+    left = read_numbers(spool.folder)
+    assert left == list(range(100))[-len(left) :]
+    assert spool.dropped == 100 - len(left) > 0
+    assert spool.measure() <= 2000
+
+
+def test_a_segment_that_is_being_shipped_is_not_dropped(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=600, full_policy="drop_oldest")
+    append(spool, 1)
+    spool.finish_segment()
+    (path,) = list_segments(spool.folder)
+    path.rename(path.with_suffix(".shipping"))
+    with pytest.raises(PredictionLogFull):
+        fill(spool)
+    assert spool.dropped == 0
+
+
+def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1)
+    write = os.write
+
+    def fill_disk(handle: int, data: bytes) -> int:
+        if len(data) > 30:
+            return write(handle, data[:30])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool_module.os, "write", fill_disk)
+    with pytest.raises(PredictionLogFull, match="No space left on device"):
+        append(spool, 2)
+    monkeypatch.undo()
+    append(spool, 3)
+    spool.close()
+    assert read_numbers(spool.folder) == [1, 3]
+    assert spool.accepted == 2
+
+
+def test_the_level_power_syncs_each_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(spool_module.os, "fdatasync", synced.append)
+    append(Spool(tmp_path, SCHEMA, durability="process"), 1)
+    assert synced == []
+    spool = Spool(tmp_path, SCHEMA, durability="power")
+    append(spool, 1)
+    before = len(synced)
+    append(spool, 2)
+    assert len(synced) == before + 1

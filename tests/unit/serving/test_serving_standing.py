@@ -90,3 +90,15 @@ def test_a_changed_declaration_makes_a_running_service_outdated(parcel: UseCase)
 
 def test_the_containers_name_is_the_one_of_the_compose_file() -> None:
     assert format_container_name("credit_score") == "service-credit-score"
+
+
+def test_a_cached_model_and_a_refused_file_are_told(parcel: UseCase) -> None:
+    cached = {"since": "2026-05-31T22:10:05+00:00", "verified_at": "2026-05-01T00:00:00+00:00"}
+    found = standing(parcel, None, cached=cached, trouble="MLflow does not answer")
+    assert found.describe() == ("serves v1 from its cache since 2026-05-31 22:10 UTC; MLflow does not answer")
+    assert found.to_json()["cached_since"] == cached["since"]
+    refused = {"version": 1, "reason": "parcel version 1 has another file", "at": cached["since"]}
+    found = standing(parcel, refused=refused, cached=None)
+    assert found.describe() == "serves v1; it serves its own copy, because parcel version 1 has another file"
+    assert found.to_json()["refused"] == refused["reason"]
+    assert not found.lags

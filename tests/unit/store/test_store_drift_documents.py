@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evergreen.store.records.drift import DriftReport, FeatureDrift, Quality
+from evergreen.store.records.drift import DriftReport, FeatureDrift, Quality, RefusedShare
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
 FEATURE = {
@@ -54,3 +54,15 @@ def test_a_report_has_its_features_and_its_quality_once_it_is_measured() -> None
 def test_a_feature_of_an_earlier_version_may_lack_fields() -> None:
     document: Any = {"feature": "age", "psi": 0.31, "later": 1}
     assert FeatureDrift.from_json(document).bins == ()
+
+
+def test_what_was_refused_stands_between_features_and_quality_and_orphans_are_counted_since() -> None:
+    share = RefusedShare("age", "missing", 3, 0.25)
+    quality = Quality(1, 0, {"accuracy": None}, None, {}, "none", orphans=2)
+    report = DriftReport("id", "toy", NOW, 2, NOW, NOW, 9, False, "0 of 1", (), quality, (share,))
+    document = json.loads(json.dumps(report.to_json()))
+    assert list(document) == ["reason", "features", "refused", "quality"]
+    assert [RefusedShare.from_json(each) for each in document["refused"]] == [share]
+    assert Quality.from_json(document["quality"]) == quality
+    before = {name: value for name, value in document["quality"].items() if name != "orphans"}
+    assert Quality.from_json(before).orphans is None

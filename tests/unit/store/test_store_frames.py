@@ -10,7 +10,7 @@ import pytest
 
 from evergreen.errors import StoreError
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
-from evergreen.store.predictions.prediction_log import parse_prediction_time
+from evergreen.store.predictions.prediction_id import parse_prediction_time
 from evergreen.store.tables.frames import to_column
 from evergreen.store.tables.sql_files import split_statements
 
@@ -37,7 +37,7 @@ def test_a_prediction_id_carries_its_moment() -> None:
     # The example of RFC 9562, appendix A.6.
     expected = datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)
     assert parse_prediction_time("017F22E2-79B0-7CC3-98C4-DC0C0C07398F") == expected
-    for text in ("", "x", "7b2e1f6a-8a5c-4c1e-9e55-0a4c1d6f7e21"):
+    for text in ("", "x", "7b2e1f6a-8a5c-4c1e-9e55-0a4c1d6f7e21", "ffffffff-ffff-7000-8000-000000000000"):
         with pytest.raises(StoreError, match="not a prediction id"):
             parse_prediction_time(text)
 

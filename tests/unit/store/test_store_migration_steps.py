@@ -26,6 +26,7 @@ def test_every_table_of_a_use_case_has_a_kind(toy_use_case: UseCase) -> None:
         "toy__facts__online": "online",
         "toy__label": "label",
         "toy__prediction": "prediction",
+        "toy__outcome": "outcome",
     }
 
 

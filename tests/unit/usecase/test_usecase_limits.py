@@ -42,5 +42,5 @@ def test_drift_cannot_need_more_features_than_the_model_has(toy_use_case: UseCas
     "counts", [{"categories": 62}, {"numbers": 1000}, {"numbers": 1, "texts": 380}, {"numbers": 980}]
 )
 def test_more_than_a_row_holds_is_refused(toy_use_case: UseCase, counts: dict[str, int]) -> None:
-    with pytest.raises(UseCaseError, match="more stored features than a row of MariaDB holds"):
+    with pytest.raises(UseCaseError, match="more features than a row of MariaDB holds"):
         wide(toy_use_case, **counts)

@@ -12,9 +12,9 @@ from evergreen.errors import NoChampion, RegistryError, RegistryUnreachable
 from evergreen.registry import ledger
 from evergreen.registry.champion import read_champion
 from evergreen.registry.champion_history import find_former_champion, find_last_change, read_champion_changes
-from evergreen.registry.models import load_model
 from evergreen.registry.reconcile import is_change_unfinished, reconcile_ledger_under_lock
 from evergreen.registry.succession import aliases
+from evergreen.registry.verification import load_recorded_model
 from evergreen.registry.versions import has_version
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
@@ -137,15 +137,15 @@ def _restore_champion(
     """Make that version champion: the ledger first, then the alias.
 
     Where it is champion already, the line that made it so is returned; a restoration that was cut short is
-    completed. Raises RegistryError when the model cannot be loaded, SignatureMismatch when it does not fit
-    the declaration.
+    completed. Raises RegistryError when the model cannot be loaded, ModelRefused when it is not the one that
+    was registered or, as SignatureMismatch, does not fit the declaration.
     """
     name = use_case.name
     _refuse_deleted(settings, name, target)
     champion, last = read_champion(settings, name), find_last_change(database, name)
     champion_version = champion.version if champion else None
     # A model that cannot answer must be refused here, while the present one still serves.
-    load_model(settings, use_case, target)
+    load_recorded_model(settings, database, use_case, target)
     entry = last if last is not None and last.to_version == target else None
     if entry is not None and entry.action != "rollback" and champion_version == target:
         return Restoration(entry, time.monotonic())

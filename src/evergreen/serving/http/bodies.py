@@ -7,7 +7,7 @@ a request nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NotRequired, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, NotRequired, TypeAlias, TypedDict, cast
 
 if TYPE_CHECKING:
     # Not when it runs: BentoML's parent process imports the app, and must not load pandas and SQLAlchemy.
@@ -29,7 +29,8 @@ class FieldReason(TypedDict):
 class PredictionBody(TypedDict):
     """The answer to one row. It also holds the entity's keys under their declared names.
 
-    The probabilities are absent for numbers, `warnings` where every domain is a rule.
+    The probabilities are absent for numbers, `warnings` where every domain is a rule. Answers by key have
+    `stale_views` and `missing_views`: the feature views of which the key has no fresh row.
     """
 
     prediction_id: str
@@ -38,6 +39,8 @@ class PredictionBody(TypedDict):
     probability: NotRequired[float]
     probabilities: NotRequired[dict[str, float]]
     warnings: NotRequired[list[FieldReason]]
+    stale_views: NotRequired[list[str]]
+    missing_views: NotRequired[list[str]]
 
 
 class PredictionBatchBody(TypedDict):
@@ -85,12 +88,51 @@ class FeatureBody(TypedDict):
 
 
 class LogBody(TypedDict):
-    """Rows of the prediction log: in memory, on disk, in MariaDB, and refused by MariaDB."""
+    """Rows of the prediction log since the process started: see `predictions/shipping.py`."""
 
-    queued: int
-    spilled: int
+    accepted: int
+    adopted: int
+    spooled: int
     written: int
-    lost: int
+    refused: int
+    dropped: int
+    spoilt: int
+    spool_bytes: int
+    trouble: str
+
+
+class CachedModelBody(TypedDict):
+    """Since when a service answers with a model of its home's cache, because MLflow or MariaDB did not answer
+    at its start, and when this home verified that model. ISO 8601 in UTC."""
+
+    since: str
+    verified_at: str
+
+
+class RefusalBody(TypedDict):
+    """The champion's version where its model in MLflow may not go into service; why, and since when (ISO 8601
+    in UTC)."""
+
+    version: int
+    reason: str
+    at: str
+
+
+class ModelStateBody(TypedDict):
+    """How the model came into service: its part of `MetadataBody`."""
+
+    model_digest: str | None
+    model_warnings: list[str]
+    cached: CachedModelBody | None
+    refused: RefusalBody | None
+
+
+class ReadinessBody(TypedDict):
+    """The body of GET /readyz."""
+
+    status: Literal["ready", "not ready"]
+    model_version: int | None
+    cached: CachedModelBody | None
 
 
 class MetadataBody(TypedDict):
@@ -114,6 +156,11 @@ class MetadataBody(TypedDict):
     predictions: dict[str, int]
     log: LogBody
     trouble: str
+    # As `declaration`.
+    model_digest: NotRequired[str | None]
+    model_warnings: NotRequired[list[str]]
+    cached: NotRequired[CachedModelBody | None]
+    refused: NotRequired[RefusalBody | None]
 
 
 class ErrorDetailBody(TypedDict):

@@ -79,9 +79,8 @@ def add_error_handlers(
     limits = compute_body_limits(use_case)
     field_names = [*use_case.entity.key_names, *(f.name for f in use_case.stored_features)]
 
-    async def _answer_evergreen_error(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, EvergreenError)
-        return build_error_response(error.http_status, type(error).__name__, error.message, error.hint)
+    async def _answer_error(request: Request, error: Exception) -> JSONResponse:
+        return build_fault_response(request.url.path, error)
 
     async def _answer_invalid_body(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -105,18 +104,22 @@ def add_error_handlers(
         response.headers.update(error.headers or {})
         return response
 
-    async def _answer_fault(request: Request, error: Exception) -> JSONResponse:
-        route = find_route(request.url.path)
-        place = route.template if route else "an unknown path"
-        logger.error("%s %s failed: %s", request.method, place, describe_failure(error))
-        return build_error_response(
-            500, "InternalError", "the service failed on this request", "its log has the details"
-        )
-
-    app.add_exception_handler(EvergreenError, _answer_evergreen_error)
+    app.add_exception_handler(EvergreenError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid_body)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_exception_handler(Exception, _answer_fault)
+    app.add_exception_handler(Exception, _answer_error)
+
+
+def build_fault_response(path: str, error: Exception) -> JSONResponse:
+    """The answer to a request that ended with an error: one of Evergreen's tree, or a fault of the service,
+    of which only the log has the details."""
+    if isinstance(error, EvergreenError):
+        return build_error_response(error.http_status, type(error).__name__, error.message, error.hint)
+    route = find_route(path)
+    logger.error("%s failed: %s", route.template if route else "an unknown path", describe_failure(error))
+    return build_error_response(
+        500, "InternalError", "the service failed on this request", "its log has the details"
+    )
 
 
 def _build_not_json_response(reason: str) -> JSONResponse:

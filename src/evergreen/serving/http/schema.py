@@ -54,6 +54,23 @@ class FieldWarning(BaseModel):
     reason: str = Field(description="The check that its value breaks.", examples=["is more than 120"])
 
 
+class CachedModel(BaseModel):
+    """A model of before the start, in service because MLflow or MariaDB did not answer then."""
+
+    since: str = Field(description="Since when the service answers with it, ISO 8601 UTC.")
+    verified_at: str = Field(description="When it was verified, ISO 8601 UTC.")
+
+
+class RefusedModel(BaseModel):
+    """The champion's version where its model in MLflow may not go into service."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    version: int
+    reason: str = Field(description="What differs from the version that was registered.")
+    at: str = Field(description="Since when it is refused, ISO 8601 UTC.")
+
+
 class ErrorDetail(BaseModel):
     """What went wrong, with which object, and what to do next."""
 
@@ -332,8 +349,22 @@ def _build_metadata_model(use_case: UseCase) -> type[BaseModel]:
         classes=(list[str], Field(description="The label's classes; none for regression.")),
         predictions=(dict[str, int], Field(description="Answers given since this service started.")),
         log=(
-            dict[str, int],
-            Field(description="Rows of the log: queued, spilled, written, lost."),
+            dict[str, int | str],
+            Field(
+                description="Rows of the prediction log since this process started: accepted and adopted are "
+                "the sum of spooled (on disk), written (in MariaDB), refused (by it) and dropped; trouble "
+                "says why MariaDB takes none at present."
+            ),
         ),
         trouble=(str, Field(description="Why the newest champion is not in service, if so.")),
+        model_digest=(str | None, Field(description="SHA-256 of the file of the model in service.")),
+        model_warnings=(list[str], Field(description="What to know about that version, in sentences.")),
+        cached=(
+            CachedModel | None,
+            Field(description="Not null: a cached model, as MLflow or MariaDB did not answer at the start."),
+        ),
+        refused=(
+            RefusedModel | None,
+            Field(description="Not null: the champion's model in MLflow is refused; see the ledger."),
+        ),
     )

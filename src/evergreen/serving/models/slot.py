@@ -1,7 +1,7 @@
 """The model in service, replaced in the background when the registry names another champion.
 
-A request reads `slot.current` once and keeps that object, so one request is answered by one model. The former
-model is freed when the last request that holds it has ended.
+A request reads `slot.current` once and keeps that object, so one request is answered by one model. The model
+before it stays in memory, so that a rollback needs no loading; it is freed before a third one is loaded.
 """
 
 from __future__ import annotations
@@ -10,11 +10,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from evergreen.errors import EvergreenError, ModelNotLoaded, NoChampion
+from evergreen.errors import (
+    EvergreenError,
+    ModelNotLoaded,
+    NoChampion,
+    RegistryError,
+    RegistryUnreachable,
+    StoreUnreachable,
+)
 
 if TYPE_CHECKING:
     from evergreen.model.loaded_model import LoadedModel
@@ -33,25 +40,47 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The model in service, when it became champion and when it was loaded (aware UTC)."""
+    """The model in service, when it became champion and since when it is in service (aware UTC).
+
+    `verified_at` is set for a model from the home's cache, put into service because MLflow or MariaDB did not
+    answer: when this home verified it.
+    """
 
     model: LoadedModel
     promoted_at: datetime | None
     loaded_at: datetime
+    verified_at: datetime | None = None
 
     @property
     def version(self) -> int:
         """The registered version."""
         return int(self.model.version)
 
+    @property
+    def from_cache(self) -> bool:
+        """Whether it was put into service because MLflow or MariaDB did not answer."""
+        return self.verified_at is not None
+
+    @property
+    def identity(self) -> tuple[int, str]:
+        """The version and its run, because a registered model that was deleted and made anew counts its
+        versions from 1 again."""
+        return self.version, self.model.run_id
+
+    def is_version_of(self, champion: Champion) -> bool:
+        """Whether it is the champion's version."""
+        return self.identity == (champion.version, champion.run_id)
+
 
 class ModelSlot:
     """Holds the champion's model and replaces it in the background when the registry names another.
 
     `read_champion` asks the registry and `load_model` fetches a version ready to predict. Where one of them
-    raises, the present model stays in service and `trouble` holds the message. `on_champion` is called with
-    each answer of the registry before anything is loaded; it must return at once and not raise. `on_swap` is
-    called with each model that was put into service.
+    raises, the present model stays in service and `trouble` holds the message; where there is none yet,
+    `load_cached_model` gives one of before the start, if it can: that champion, where it is known and no
+    fault of its own, or the last one. `on_champion` is called with each answer of the registry before
+    anything is loaded; it must return at once and not raise. `on_swap` is called with each model that was
+    put into service.
     """
 
     def __init__(
@@ -60,17 +89,22 @@ class ModelSlot:
         load_model: Callable[[int], LoadedModel],
         *,
         poll_seconds: float,
+        load_cached_model: Callable[[Champion | None], ServedModel | None] = lambda _: None,
         on_swap: Callable[[ServedModel], None] = lambda _: None,
         on_champion: Callable[[Champion | None], None] = lambda _: None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._read_champion = read_champion
         self._load_model = load_model
+        self._load_cached_model = load_cached_model
+        self._has_tried_cache = False
         self._poll_seconds = poll_seconds
         self._on_swap = on_swap
         self._on_champion = on_champion
         self._clock = clock
         self._current: ServedModel | None = None
+        self._former: ServedModel | None = None
+        self._champion: Champion | None = None
         self._has_no_champion = False
         # By version: how often loading it failed in a row, and when it is tried again (monotonic seconds).
         self._failures: dict[int, tuple[int, float]] = {}
@@ -82,6 +116,11 @@ class ModelSlot:
     def current(self) -> ServedModel | None:
         """The model in service, or None before the first champion."""
         return self._current
+
+    @property
+    def champion(self) -> Champion | None:
+        """The champion when the registry answered last; None before, or where it names none."""
+        return self._champion
 
     def require(self) -> ServedModel:
         """The model in service. Raises NoChampion if the registry names none, ModelNotLoaded until then."""
@@ -112,7 +151,12 @@ class ModelSlot:
 
     def _check(self) -> bool:
         """Do the work of `check`, and raise what the registry or the loading raises."""
-        champion = self._read_champion()
+        try:
+            champion = self._read_champion()
+        except RegistryError:
+            self._serve_cached_model(None)
+            raise
+        self._champion = champion
         self._has_no_champion = champion is None
         self._on_champion(champion)
         if champion is None:
@@ -120,29 +164,67 @@ class ModelSlot:
             self._set_trouble(NO_CHAMPION)
             return False
         current = self._current
-        # The run as well: a registered model that was deleted and made anew counts its versions from 1 again.
-        if current is not None and (current.version, current.model.run_id) == (
-            champion.version,
-            champion.run_id,
-        ):
+        # One from the cache is loaded again, and verified, now that the registry answers.
+        if current is not None and not current.from_cache and current.is_version_of(champion):
             self._set_trouble("")
             return False
+        return self._swap_back(champion) or self._load_and_swap(champion)
+
+    def _swap_back(self, champion: Champion) -> bool:
+        """Put the former model into service where it is the champion; whether that was done."""
+        former = self._former
+        if former is None or not former.is_version_of(champion):
+            return False
+        self._swap(replace(former, promoted_at=champion.promoted_at, loaded_at=self._clock()))
+        return True
+
+    def _load_and_swap(self, champion: Champion) -> bool:
+        """Load the champion and put it into service, unless it failed lately; whether that was done."""
         count, not_before = self._failures.get(champion.version, (0, 0.0))
         if time.monotonic() < not_before:
             return False
+        self._former = None  # so that no more than two models are in memory
         try:
             model = self._load_model(champion.version)
+        except (RegistryUnreachable, StoreUnreachable):
+            # No fault of the version: it is tried again as soon as they answer.
+            self._serve_cached_model(champion)
+            raise
         except Exception:
             delay = min(_LONGEST_RETRY_SECONDS, self._poll_seconds * 2**count)
             self._failures[champion.version] = (count + 1, time.monotonic() + delay)
+            self._serve_cached_model(None)
             raise
-        new = ServedModel(model=model, promoted_at=champion.promoted_at, loaded_at=self._clock())
+        self._swap(ServedModel(model, champion.promoted_at, self._clock()))
+        return True
+
+    def _serve_cached_model(self, champion: Champion | None) -> None:
+        """Where no model is in service, put one of before the start into service; tried once."""
+        if self._current is not None or self._has_tried_cache:
+            return
+        self._has_tried_cache = True
+        try:
+            cached = self._load_cached_model(champion)
+        except EvergreenError as error:
+            logger.warning("no model of before the start is served instead: %s", error.message)
+        except Exception:
+            logger.exception("the model of before the start cannot be loaded")
+        else:
+            if cached is not None:
+                logger.warning("serving version %d of before the start", cached.version)
+                self._current = cached
+                self._on_swap(cached)
+
+    def _swap(self, new: ServedModel) -> None:
+        """Put a model into service; the present one becomes the former one."""
+        current = self._current
+        is_reloaded = current is not None and current.identity == new.identity
+        self._former = None if is_reloaded else current
         self._current = new
         self._failures.clear()
         self._set_trouble("")
         logger.info("serving version %d", new.version)
         self._on_swap(new)
-        return True
 
     def _set_trouble(self, trouble: str) -> None:
         """Keep why the champion is not in service; "" when it is. A new reason is logged."""

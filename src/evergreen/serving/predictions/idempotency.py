@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
+from uuid_utils import uuid7
+
 # In its usual form, so that one id has one text.
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 # The log is kept by the moment that an id carries; clocks of callers may differ by less.
@@ -28,6 +30,11 @@ def read_idempotency_key(header: bytes, now: float) -> str | None:
         return None
     made_at = int(text[:8] + text[9:13], 16) / 1000.0
     return text if abs(made_at - now) <= _FRESH_SECONDS else None
+
+
+def make_prediction_ids(first: str | None, count: int) -> list[str]:
+    """The ids of the rows of one request: those of its key `first`, or new ones."""
+    return [str(uuid7()) for _ in range(count)] if first is None else derive_prediction_ids(first, count)
 
 
 def derive_prediction_ids(first: str, count: int) -> list[str]:

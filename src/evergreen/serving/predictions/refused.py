@@ -6,8 +6,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from uuid_utils import uuid7
+
+from evergreen.store.predictions.refused import RefusedCount
 
 UNKNOWN_FIELD = "(unknown field)"
 BODY = "(body)"
@@ -17,35 +20,23 @@ _MOST_KINDS = 50
 _OTHER_KIND = "other"
 
 
-@dataclass(frozen=True)
-class RefusedCount:
-    """How many values of one field were refused for one kind of fault between two moments (aware, UTC).
-
-    `kind` is pydantic's name of it, such as `less_than_equal`. A fault counts once however often a caller
-    sends it again.
-    """
-
-    field: str
-    kind: str
-    count: int
-    began_at: datetime
-    ended_at: datetime
-
-
 class RefusedCounter:
     """Counts refused values until they are taken away. Thread-safe, and bounded whatever callers send.
 
     `field_names` are those of the declaration: every other name counts as `UNKNOWN_FIELD`, the body itself as
-    `BODY`. `observe` is called with field, kind and number, as the metrics want them.
+    `BODY`. `service` names the process in the counts. `observe` is called with field, kind and number, as
+    the metrics want them.
     """
 
     def __init__(
         self,
         field_names: Iterable[str],
+        service: str,
         observe: Callable[[str, str, int], None] = lambda *_: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._field_names = frozenset(field_names)
+        self._service = service
         self._observe = observe
         self._clock = clock
         self._lock = threading.Lock()
@@ -71,7 +62,7 @@ class RefusedCounter:
             counts, self._counts = self._counts, Counter()
             began_at, self._began_at = self._began_at, now
         return [
-            RefusedCount(field, kind, number, began_at, now)
+            RefusedCount(str(uuid7()), field, kind, number, began_at, now, self._service)
             for (field, kind), number in sorted(counts.items())
         ]
 
@@ -79,8 +70,8 @@ class RefusedCounter:
         """Count again what was taken away, with the moment at which its window began."""
         with self._lock:
             for each in counts:
-                self._counts[each.field, each.kind] += each.count
-                self._began_at = min(self._began_at, each.began_at)
+                self._counts[each.field, each.kind] += each.rows
+                self._began_at = min(self._began_at, each.window_start)
 
     def _bound(self, field: str, kind: str) -> tuple[str, str]:
         if kind not in self._kinds:

@@ -1,135 +1,225 @@
-"""Prediction rows on disk on their way to MariaDB: JSON lines in files of limited size, the segments.
+"""The spool: predictions on local disk, written before they are answered, on their way to MariaDB.
 
-Each service process has a folder of its own and holds a lock on it. A folder whose lock is free belongs to a
-process that has ended: the next one to start takes its rows over. So no row waits forever, and two processes
-never insert the same rows.
+Each worker process of a service has a folder of its own under the home, and holds a lock on it. The lock is
+inherited by its shipper (`shipper.py`), which inserts finished segments into MariaDB and deletes them. A
+folder whose lock is free belongs to processes that have ended: another shipper takes its segments over. So
+no row waits forever, and no two processes insert the same segment.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import json
 import logging
 import os
-import shutil
+import threading
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import Literal
 
+from evergreen.errors import PredictionLogFull
 from evergreen.private import make_private_folder, open_private_file
-from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.serving.predictions.record import SegmentSchema, encode_record
+from evergreen.serving.predictions.segments import (
+    FINISHED_SUFFIX,
+    OPEN_SUFFIX,
+    TAKEN_SUFFIX,
+    format_segment_name,
+    frame_records,
+    list_segments,
+)
 
 logger = logging.getLogger(__name__)
 
+LOCK_NAME = "lock"
 
-class PredictionSpool:
-    """Rows of one use case on disk under `home`. Not thread-safe: the log's writer thread owns it.
+Durability = Literal["process", "power"]
+FullPolicy = Literal["refuse", "drop_oldest"]
 
-    Segments hold `segment_rows` rows or a few more, so that after a long outage they are inserted piece by
-    piece and new predictions in between.
+# A segment that nobody ships yet may grow to this size; otherwise it is finished sooner, by `finish_segment`.
+_SEGMENT_BYTES = 8 * 1024 * 1024
+_TELL_SECONDS = 10.0
+
+
+def lock_folder(folder: Path) -> int | None:
+    """Lock a spool's folder; the descriptor that holds the lock until it is closed, also in a child that
+    inherits it. None when another process holds it."""
+    handle = open_private_file(folder / LOCK_NAME, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+class Spool:
+    """Appends records to the segments of one process. Thread-safe.
+
+    `durability`: "process" survives the end of every process, because the system has the bytes before
+    `append` returns; "power" also survives the machine's, because the disk has them. At `limit_bytes` on disk
+    `append` raises, or with `full_policy` "drop_oldest" deletes the oldest segments that are not being
+    shipped.
+
+    Counters in rows: `accepted` by `append`, `dropped` by the policy.
     """
 
-    def __init__(self, home: Path, use_case: str, *, segment_rows: int = 2000) -> None:
-        self._home = home
-        self._use_case = use_case
-        self._segment_rows = segment_rows
-        self._locks: list[tuple[Path, IO[str]]] = []
-        self._segments: list[tuple[Path, int]] = []
-        self._own: Path | None = None
-        self._segment_count = 0
-        self.rows = 0
+    def __init__(
+        self,
+        home: Path,
+        schema: SegmentSchema,
+        *,
+        durability: Durability = "process",
+        limit_bytes: int = 2 * 1024**3,
+        full_policy: FullPolicy = "refuse",
+    ) -> None:
+        self.folder = home / f"{schema.use_case}-{uuid.uuid4().hex}"
+        make_private_folder(self.folder)
+        lock = lock_folder(self.folder)
+        assert lock is not None, "nobody else knows the folder"
+        self.lock = lock
+        self._schema = frame_records([encode_record(schema)])
+        self._durability = durability
+        self._limit_bytes = limit_bytes
+        self._full_policy = full_policy
+        self._mutex = threading.Lock()
+        self._handle = -1
+        self._number = 0
+        self._size = 0  # of the open segment
+        self._other_bytes = 0  # of finished segments, as of the last `measure`
+        self._finished_rows: dict[Path, int] = {}
+        self._open_rows = 0
+        self._has_rows = threading.Event()
+        self._tell_at = 0.0
+        self.accepted = 0
+        self.dropped = 0
 
-    def create_sibling(self) -> PredictionSpool:
-        """An empty spool of the same use case, with a folder of its own."""
-        return PredictionSpool(self._home, self._use_case, segment_rows=self._segment_rows)
+    def append(self, records: Sequence[bytes], rows: int) -> None:
+        """Write encoded records of that many rows, all or none; they are durable when it returns.
 
-    def adopt(self) -> int:
-        """Take over the rows of processes that have ended; returns their number."""
-        for folder in sorted(self._home.glob(f"{self._use_case}-*/")):
-            if self._lock_folder(folder):
-                for segment in sorted(folder.glob("*.jsonl")):
-                    self._segments.append((segment, sum(1 for _ in _read_rows(segment))))
-        self.rows = sum(rows for _, rows in self._segments)
-        return self.rows
-
-    def _lock_folder(self, folder: Path) -> bool:
-        """Lock a folder until `close`; False when another process holds it."""
-        handle = (folder / "lock").open("w")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            return False
-        self._locks.append((folder, handle))
-        return True
-
-    def append(self, rows: Sequence[PredictionRow]) -> None:
-        """Add rows and wait until the disk has them. Raises OSError when it cannot."""
-        if not rows:
-            return
-        text = "".join(f"{json.dumps(row.to_json())}\n" for row in rows)
-        path, rows_before = self._open_segment()
-        handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
-        with os.fdopen(handle, "a", encoding="utf-8") as segment:
-            size = segment.tell()
+        Raises PredictionLogFull when the spool has its greatest size, or the disk takes no more.
+        """
+        data = frame_records(records)
+        with self._mutex:
+            self._make_room(len(data) + (len(self._schema) if self._handle < 0 else 0))
             try:
-                segment.write(text)
-                segment.flush()
-                os.fsync(segment.fileno())
-            except OSError:
-                # A full disk may hold half a line, to which the next line must not be appended.
-                os.ftruncate(segment.fileno(), size)
-                raise
-        self._segments[-1] = (path, rows_before + len(rows))
-        self.rows += len(rows)
+                if self._handle < 0:
+                    self._open_segment()
+                self._write(data)
+            except OSError as error:
+                raise PredictionLogFull(
+                    f"the spool {self.folder} cannot be written: {error.strerror or error}",
+                    hint="free space on that disk, or see the permissions of the folder; then send again",
+                ) from error
+            self._open_rows += rows
+            self.accepted += rows
+            is_full = self._size >= _SEGMENT_BYTES
+        if is_full:
+            self.finish_segment()
 
-    def _open_segment(self) -> tuple[Path, int]:
-        """The segment to append to, and the rows it has; a new one where the last is full or not our own."""
-        if self._own is None:
-            # The rows are customers' data: nobody else may read them.
-            own = self._home / f"{self._use_case}-{uuid.uuid4().hex}"
-            make_private_folder(own)
-            self._lock_folder(own)
-            self._own = own
-        if (
-            not self._segments
-            or self._segments[-1][1] >= self._segment_rows
-            or self._segments[-1][0].parent != self._own
-        ):
-            self._segments.append((self._own / f"{self._segment_count:08d}.jsonl", 0))
-            self._segment_count += 1
-        return self._segments[-1]
+    def finish_segment(self) -> bool:
+        """Hand the open segment over to the shipper; False when it holds nothing."""
+        with self._mutex:
+            if self._handle < 0:
+                return False
+            os.close(self._handle)
+            path = self.folder / format_segment_name(self._number, FINISHED_SUFFIX)
+            path.with_suffix(OPEN_SUFFIX).rename(path)
+            self._handle = -1
+            self._other_bytes += self._size
+            self._finished_rows[path] = self._open_rows
+            self._open_rows = self._size = 0
+            self._has_rows.clear()
+            return True
 
-    def read_oldest(self) -> list[PredictionRow]:
-        """The rows of the oldest segment; none when nothing waits."""
-        return list(_read_rows(self._segments[0][0])) if self._segments else []
+    def wait_for_rows(self, timeout: float) -> bool:
+        """Wait until the open segment holds something: whether it does, within `timeout` seconds."""
+        return self._has_rows.wait(timeout)
 
-    def drop_oldest(self) -> None:
-        """Delete the oldest segment, whose rows are in MariaDB."""
-        path, rows = self._segments.pop(0)
-        path.unlink(missing_ok=True)
-        self.rows -= rows
+    def measure(self) -> int:
+        """The bytes of all segments on disk; shipped ones count no more."""
+        total = 0
+        waiting = set()
+        for suffix in (FINISHED_SUFFIX, TAKEN_SUFFIX):
+            for path in list_segments(self.folder, suffix):
+                with suppress(FileNotFoundError):  # shipped meanwhile
+                    total += path.stat().st_size
+                    waiting.add(path)
+        with self._mutex:
+            self._other_bytes = total
+            for path in self._finished_rows.keys() - waiting:
+                del self._finished_rows[path]
+            return total + self._size
 
     def close(self) -> None:
-        """Free the folders' locks, so that another process can take over their rows; delete empty ones."""
-        occupied = {segment.parent for segment, _ in self._segments}
-        for folder, handle in self._locks:
-            if folder not in occupied:
-                shutil.rmtree(folder, ignore_errors=True)
-            handle.close()
-        self._locks.clear()
-        self._segments.clear()
-        self._own = None
+        """Finish the last segment. The folder's lock stays with the shipper, if it has inherited it."""
+        self.finish_segment()
+        os.close(self.lock)
 
-
-def _read_rows(path: Path) -> Iterator[PredictionRow]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                document = json.loads(line)
-            except json.JSONDecodeError:
-                # Only the last line can be torn, by a kill in the middle of `append`.
-                logger.warning("%s, line %d is incomplete and skipped", path, number)
+    def _make_room(self, size: int) -> None:
+        while self._other_bytes + self._size + size > self._limit_bytes:
+            if self._full_policy == "drop_oldest" and self._drop_oldest():
                 continue
-            yield PredictionRow.from_json(document)
+            raise PredictionLogFull(
+                f"{self.folder} has its greatest size: {self._limit_bytes:,} bytes wait for MariaDB",
+                hint="see `evergreen status` for why MariaDB takes none; the limit is Serving.spool_mb",
+            )
+
+    def _drop_oldest(self) -> bool:
+        """Delete the oldest segment that the shipper has not taken; False when there is none."""
+        for path in list_segments(self.folder):
+            # The shipper takes a segment by renaming it as well, so one of both gets it.
+            dropped = path.with_suffix(".dropped")
+            try:
+                path.rename(dropped)
+                size = dropped.stat().st_size
+                dropped.unlink()
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                continue
+            rows = self._finished_rows.pop(path, 0)
+            self._other_bytes -= size
+            self.dropped += rows
+            self._tell_drop()
+            return True
+        return False
+
+    def _tell_drop(self) -> None:
+        now = time.monotonic()
+        if now >= self._tell_at:
+            self._tell_at = now + _TELL_SECONDS
+            logger.critical(
+                "the spool is full: %d predictions have been dropped, the oldest first", self.dropped
+            )
+
+    def _open_segment(self) -> None:
+        self._number += 1
+        path = self.folder / format_segment_name(self._number, OPEN_SUFFIX)
+        self._handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
+        self._size = 0
+        self._write(self._schema)
+        if self._durability == "power":
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        self._has_rows.set()
+
+    def _write(self, data: bytes) -> None:
+        """Append to the open segment, or leave it as it was. Raises OSError."""
+        try:
+            written = os.write(self._handle, data)
+            while written < len(data):
+                written += os.write(self._handle, data[written:])
+            if self._durability == "power":
+                os.fdatasync(self._handle)
+        except OSError:
+            # A full disk may hold half a record, to which the next one must not be appended.
+            os.ftruncate(self._handle, self._size)
+            raise
+        self._size += len(data)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 
 from evergreen.store.connection.arrow import ARROW_TYPES, MOMENT, format_sql_literal, read_arrow
 from evergreen.store.connection.times import to_naive_utc
-from evergreen.store.connection.values import KeyTuple, StoredRow
+from evergreen.store.connection.values import FeatureValue, KeyTuple, StoredRow
 from evergreen.store.history import asof, scan
 from evergreen.store.history.query import TableSelection
 from evergreen.store.online.packing import build_online_selects
@@ -26,38 +27,75 @@ Keys = Sequence[KeyTuple]
 Bound = Sequence[Any] | None
 
 
-def read_online_features(
-    engine: sa.Engine, use_case: UseCase, keys: Keys, now: datetime | None = None
-) -> dict[KeyTuple, StoredRow]:
-    """The newest stored features by key tuple, as plain values (None for missing); one query per view.
+@dataclass(frozen=True, slots=True)
+class OnlineVector:
+    """The newest stored features of one key: plain values by name, None for missing.
 
-    A key that no view has is absent: see `find_missing_keys`. Features of a view that does not have it, or
-    has it with an event time more than its `max_age` before `now` (aware UTC; None: this moment), are None.
+    Features are also missing where a view has no row of the key (`missing_views`), or where its row is older
+    than the view's `max_age` (`stale_views`).
+    """
+
+    features: dict[str, FeatureValue]
+    missing_views: tuple[str, ...] = ()
+    stale_views: tuple[str, ...] = ()
+
+
+def read_online_vectors(
+    engine: sa.Engine, use_case: UseCase, keys: Keys, now: datetime | None = None
+) -> dict[KeyTuple, OnlineVector]:
+    """The newest stored features by key tuple; one query per view for all keys together.
+
+    A key that no view has is absent: see `find_missing_keys`. A view's rows grow old by `now` (aware UTC;
+    None: this moment).
     """
     try:
         condition = _format_key_list(keys)
     except UnicodeEncodeError:
         # A text with half a surrogate pair cannot be encoded, so no stored key is such a text.
-        return read_online_features(engine, use_case, [key for key in keys if _is_text(key)], now)
+        return read_online_vectors(engine, use_case, [key for key in keys if _is_text(key)], now)
     if not keys:
         return {}
-    rows_by_key: dict[KeyTuple, StoredRow] = {}
+    now = now or datetime.now(UTC)
     blank: StoredRow = dict.fromkeys(feature.name for feature in use_case.stored_features)
+    rows_by_view: dict[str, dict[KeyTuple, StoredRow]] = {}
+    stale_by_view: dict[str, set[KeyTuple]] = {}
     with engine.connect() as connection:
         for view, select in zip(use_case.views, build_online_selects(use_case), strict=True):
             rows = connection.exec_driver_sql(f"{select.head} {condition}").cursor.fetchall()
-            vectors = select.decode(rows)
-            if view.max_age is not None:
-                _blank_old(vectors, view, now or datetime.now(UTC))
-            if len(use_case.views) == 1:
-                return vectors
-            for key, values in vectors.items():
-                rows_by_key[key] = (rows_by_key.get(key) or blank) | values
-    return rows_by_key
+            vectors = rows_by_view[view.name] = select.decode(rows)
+            stale_by_view[view.name] = set() if view.max_age is None else _blank_old(vectors, view, now)
+    known = dict.fromkeys(key for vectors in rows_by_view.values() for key in vectors)
+    return {key: _merge_vector(key, blank, rows_by_view, stale_by_view) for key in known}
 
 
-def find_missing_keys(keys: Keys, rows_by_key: Mapping[KeyTuple, StoredRow]) -> list[KeyTuple]:
-    """The keys of those given to `read_online_features` that it returned no row for, in their order."""
+def read_online_features(
+    engine: sa.Engine, use_case: UseCase, keys: Keys, now: datetime | None = None
+) -> dict[KeyTuple, StoredRow]:
+    """The features alone of `read_online_vectors`."""
+    vectors = read_online_vectors(engine, use_case, keys, now)
+    return {key: cast("StoredRow", vector.features) for key, vector in vectors.items()}
+
+
+def _merge_vector(
+    key: KeyTuple,
+    blank: StoredRow,
+    rows_by_view: Mapping[str, Mapping[KeyTuple, StoredRow]],
+    stale_by_view: Mapping[str, set[KeyTuple]],
+) -> OnlineVector:
+    features = dict(blank)
+    missing = []
+    for view, rows in rows_by_view.items():
+        values = rows.get(key)
+        if values is None:
+            missing.append(view)
+        else:
+            features |= values
+    stale = tuple([view for view, keys in stale_by_view.items() if key in keys])
+    return OnlineVector(cast("dict[str, FeatureValue]", features), tuple(missing), stale)
+
+
+def find_missing_keys(keys: Keys, rows_by_key: Mapping[KeyTuple, object]) -> list[KeyTuple]:
+    """The keys of those given to `read_online_vectors` that it returned none for, in their order."""
     return [tuple(key) for key in keys if tuple(key) not in rows_by_key]
 
 
@@ -124,14 +162,17 @@ def _is_text(key: Sequence[Any]) -> bool:
     return True
 
 
-def _blank_old(vectors: dict[KeyTuple, StoredRow], view: FeatureView, now: datetime) -> None:
-    """Take the event time out of each vector, and everything out of those that are too old."""
+def _blank_old(vectors: dict[KeyTuple, StoredRow], view: FeatureView, now: datetime) -> set[KeyTuple]:
+    """Take the event time out of each vector, and everything out of those that are too old; their keys."""
     assert view.max_age is not None
     oldest = to_naive_utc(now) - view.max_age
+    stale = set()
     for key, values in vectors.items():
         event_time = values.pop(EVENT_TIME)
         if isinstance(event_time, datetime) and event_time < oldest:
             vectors[key] = dict.fromkeys(values)
+            stale.add(key)
+    return stale
 
 
 def _build_selection(use_case: UseCase, view: FeatureView, table: str) -> TableSelection:

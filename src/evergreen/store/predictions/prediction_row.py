@@ -1,22 +1,24 @@
-"""A row of the prediction log before its outcome is known, and its form as JSON while it waits on disk."""
+"""A row of the prediction log, and its form as JSON while it waits on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from evergreen.store.predictions.prediction_log import parse_prediction_time
+from evergreen.store.predictions.prediction_id import parse_prediction_time
 
-# A key or a stored feature as Python's own type; None where it is missing.
+# A key or a feature as Python's own type; None where it is missing.
 InputValue: TypeAlias = str | int | float | None
-ColumnValue: TypeAlias = InputValue | dict[str, float] | None
+ColumnValue: TypeAlias = InputValue | dict[str, float] | dict[str, InputValue]
 
+# No declared name begins with it, so that no input is taken for this field.
+_ON_DEMAND = "_on_demand"
 _OWN_FIELDS = frozenset(
     {
         *("prediction_id", "model_version", "channel", "predicted_at"),
-        *("prediction", "probability", "probabilities"),
+        *("prediction", "probability", "probabilities", _ON_DEMAND),
     }
 )
 
@@ -27,7 +29,8 @@ class PredictionRow:
 
     `prediction_id` is a UUIDv7, whose time is the moment of the prediction. `inputs` are the entity's keys
     and the stored features by name. `probability` (of the predicted class) and `probabilities` (by class) are
-    None for numbers.
+    None for numbers. `on_demand` are the on-demand features that were computed of the inputs, by name; empty
+    in rows that earlier versions made.
     """
 
     prediction_id: str
@@ -37,15 +40,16 @@ class PredictionRow:
     prediction: str | float
     probability: float | None = None
     probabilities: dict[str, float] | None = None
+    on_demand: dict[str, InputValue] = field(default_factory=dict)
 
     @property
     def predicted_at(self) -> datetime:
         """The moment (aware UTC, milliseconds) that the id carries. Raises StoreError for another id."""
         return parse_prediction_time(self.prediction_id)
 
-    def to_columns(self) -> dict[str, ColumnValue]:
-        """The row by the names of the table's columns, as `insert_predictions` takes it."""
-        return {
+    def to_json(self) -> dict[str, ColumnValue]:
+        """The fields by name, inputs beside them, and `predicted_at` as ISO 8601 text; JSON-able."""
+        document: dict[str, ColumnValue] = {
             "prediction_id": self.prediction_id,
             "model_version": self.model_version,
             "channel": self.channel,
@@ -53,11 +57,9 @@ class PredictionRow:
             "prediction": self.prediction,
             "probability": self.probability,
             "probabilities": self.probabilities,
+            "predicted_at": self.predicted_at.isoformat(),
         }
-
-    def to_json(self) -> dict[str, ColumnValue]:
-        """The columns and `predicted_at` as ISO 8601 text, JSON-able."""
-        return {**self.to_columns(), "predicted_at": self.predicted_at.isoformat()}
+        return {**document, _ON_DEMAND: self.on_demand} if self.on_demand else document
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PredictionRow:
@@ -73,4 +75,5 @@ class PredictionRow:
             prediction=data["prediction"],
             probability=data.get("probability"),
             probabilities=data.get("probabilities"),
+            on_demand=dict(data.get(_ON_DEMAND, {})),
         )

@@ -55,13 +55,37 @@ class FeatureDrift:
 
 
 @dataclass(frozen=True)
+class RefusedShare:
+    """Rows of requests that were refused for one fault of one field.
+
+    `share` is theirs among the rows that were answered or refused for this fault. `field` is "" for a fault
+    of the whole row; `kind` is pydantic's type of the fault.
+    """
+
+    field: str
+    kind: str
+    rows: int
+    share: float
+
+    def to_json(self) -> Mapping[str, str | int | float]:
+        """The document as it is stored."""
+        return vars(self)
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> RefusedShare:
+        """What `to_json` wrote."""
+        return RefusedShare(document["field"], document["kind"], document["rows"], document["share"])
+
+
+@dataclass(frozen=True)
 class Quality:
     """What a model's answers were worth, as far as outcomes are known.
 
     `predictions` is their number in the report's window, `labelled` the number of those, of any time, whose
     outcome was learned lately. `metrics` are `accuracy`, or `mae` and `rmse`, over the labelled ones; None
     where there are none. `prediction_psi` compares the answers with those on the hold-out, None for too few;
-    `answers` are the shares of the classes, or {"mean": value}.
+    `answers` are the shares of the classes, or {"mean": value}. `orphans` is the number of ids for which an
+    outcome came and that no logged prediction has; None in reports that did not count them.
     """
 
     predictions: int
@@ -70,6 +94,7 @@ class Quality:
     prediction_psi: float | None
     answers: Mapping[str, float]
     reason: str
+    orphans: int | None = None
 
     def to_json(self) -> Mapping[str, int | float | str | Mapping[str, float] | None]:
         """The document as it is stored: the metrics lie beside the other fields."""
@@ -80,6 +105,7 @@ class Quality:
             "prediction_psi": self.prediction_psi,
             "answers": dict(self.answers),
             "reason": self.reason,
+            **({} if self.orphans is None else {"orphans": self.orphans}),
         }
 
     @staticmethod
@@ -92,6 +118,7 @@ class Quality:
             prediction_psi=document.get("prediction_psi"),
             answers=dict(document.get("answers", {})),
             reason=document["reason"],
+            orphans=document.get("orphans"),
         )
 
 
@@ -100,7 +127,9 @@ class DriftReport:
     """The prediction log over (window_start, window_end], compared with a model version's reference.
 
     Moments are aware UTC. `drifted` is None where the rows are too few for a verdict, `reason` says why in
-    words, `features` are in falling order of PSI, and `quality` is None until it was measured.
+    words, `features` are in falling order of PSI, and `quality` is None until it was measured. `refused` is
+    what requests were refused for meanwhile, most rows first; () in reports of versions that did not count
+    it.
     """
 
     id: str
@@ -114,6 +143,7 @@ class DriftReport:
     reason: str
     features: tuple[FeatureDrift, ...] = ()
     quality: Quality | None = None
+    refused: tuple[RefusedShare, ...] = ()
 
     @property
     def largest_psi(self) -> Mapping[str, float]:
@@ -121,13 +151,17 @@ class DriftReport:
         return {feature.feature: feature.psi for feature in self.features[:_LARGEST]}
 
     def to_json(self) -> Mapping[str, Any]:
-        """The document of the column `report`: {"reason", "features", "quality" once it was measured}."""
-        quality = {"quality": self.quality.to_json()} if self.quality else {}
-        return {
+        """The document of the column `report`: {"reason", "features", "refused" where rows were, "quality"
+        once it was measured}."""
+        document: dict[str, Any] = {
             "reason": self.reason,
             "features": [feature.to_json() for feature in self.features],
-            **quality,
         }
+        if self.refused:
+            document["refused"] = [share.to_json() for share in self.refused]
+        if self.quality:
+            document["quality"] = self.quality.to_json()
+        return document
 
 
 @dataclass(frozen=True)
@@ -144,10 +178,15 @@ class DriftSummary:
     features: int
     largest_psi: Mapping[str, float]
     quality: Quality | None
+    refused: tuple[RefusedShare, ...] = ()
 
     def to_json(self) -> Mapping[str, Any]:
         """The fields, moments as they are."""
-        return {**vars(self), "quality": self.quality and dict(self.quality.to_json())}
+        return {
+            **vars(self),
+            "quality": self.quality and dict(self.quality.to_json()),
+            "refused": [dict(share.to_json()) for share in self.refused],
+        }
 
 
 def compute_report_id(use_case: str, as_of: datetime) -> str:
@@ -231,6 +270,7 @@ def describe_latest_drift(engine: sa.Engine, use_case: str) -> DriftSummary | No
         features=len(report.features),
         largest_psi=report.largest_psi,
         quality=report.quality,
+        refused=report.refused,
     )
 
 
@@ -252,4 +292,5 @@ def _read_report(engine: sa.Engine, statement: sa.Select[*tuple[Any, ...]]) -> D
         reason=document["reason"],
         features=tuple(map(FeatureDrift.from_json, document["features"])),
         quality=Quality.from_json(document["quality"]) if "quality" in document else None,
+        refused=tuple(map(RefusedShare.from_json, document.get("refused", ()))),
     )

@@ -122,7 +122,7 @@ def compare_tables(connection: sa.Connection, use_case: UseCase) -> list[Change]
     for table in tables:
         if table.name in columns:
             steps = [step for migration in pending.get(table.name, ()) for step in migration.steps]
-            migrated = {step.column_name for step in steps}
+            migrated = {name for step in steps for name in step.column_names}
             changes += _find_differences(table, columns[table.name], migrated)
         else:
             changes.append(Change(table.name, "", "create table"))
@@ -145,7 +145,7 @@ def _find_differences(
             yield Change(table.name, column.name, kind, declared, present, required, column.primary_key)
     for name, (present, key) in columns.items():
         if name not in table.c and not name.startswith(RESERVED_PREFIX):
-            yield Change(table.name, name, "drop", "", present, key=key)
+            yield Change(table.name, name, "migrate" if name in migrated else "drop", "", present, key=key)
 
 
 def format_column_type(column: sa.Column[Any]) -> str:

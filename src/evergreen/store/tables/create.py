@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from evergreen.store.connection.locks import hold_lock
+from evergreen.store.tables.alter import alter_table
 from evergreen.store.tables.compare import check_tables, compare_tables
 from evergreen.store.tables.declared import build_tables
+from evergreen.store.tables.make_table import make_table
 from evergreen.store.tables.migrate_generated import (
     apply_pending_migrations,
     find_pending_migrations,
@@ -42,42 +43,23 @@ def create_tables(engine: sa.Engine, use_case: UseCase) -> list[str]:
 def add_tables_and_columns(
     connection: sa.Connection, use_case: UseCase, missing: Mapping[str, Sequence[str]]
 ) -> None:
-    """Make the tables (those without columns to add) and columns that `check_tables` found lacking."""
+    """Make the tables (those without columns to add) and columns that `check_tables` found lacking.
+
+    Raises StoreError when a session keeps a table that lacks columns for five minutes.
+    """
     for table in build_tables(use_case):
         if table.name in missing:
             columns = missing[table.name]
-            statement = (
-                _build_add_statement(table, columns) if columns else _build_create_statement(use_case, table)
-            )
-            connection.exec_driver_sql(statement.replace("%", "%%"))
-            if not columns:
-                for index in table.indexes:
-                    create_index = CreateIndex(index, if_not_exists=True)
-                    connection.exec_driver_sql(str(create_index.compile(dialect=mysql.dialect())))
+            if columns:
+                alter_table(connection, table.name, _build_additions(table, columns))
+            else:
+                make_table(connection, use_case, table)
                 # Killed before this line, the table is migrated, which finds that there is nothing to do.
                 record_new_table(connection, use_case, table.name)
 
 
-def _build_create_statement(use_case: UseCase, table: sa.Table) -> str:
-    statement = CreateTable(table, if_not_exists=True).compile(dialect=mysql.dialect())
-    return f"{statement}{_build_table_suffix(use_case, table)}"
-
-
-def _build_add_statement(table: sa.Table, columns: Sequence[str]) -> str:
+def _build_additions(table: sa.Table, columns: Sequence[str]) -> str:
     dialect = mysql.dialect()
-    definitions = ", ".join(
+    return ", ".join(
         f"ADD COLUMN IF NOT EXISTS `{name}` {table.c[name].type.compile(dialect=dialect)}" for name in columns
     )
-    # Versioned tables refuse a change unless told that the rows of the past may get the column too.
-    return (
-        f"SET STATEMENT system_versioning_alter_history = KEEP FOR ALTER TABLE `{table.name}` {definitions}"
-    )
-
-
-def _build_table_suffix(use_case: UseCase, table: sa.Table) -> str:
-    if table.name == use_case.prediction_table:
-        # The catch-all takes what no day takes, so that no insert ever fails for want of a partition.
-        return " PARTITION BY RANGE COLUMNS(predicted_at) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
-    if table.name.endswith("__online"):
-        return ""
-    return " WITH SYSTEM VERSIONING"

@@ -77,26 +77,53 @@ def build_label_table(use_case: UseCase) -> sa.Table:
 
 
 def build_prediction_table(use_case: UseCase) -> sa.Table:
-    """The prediction log, partitioned by day. The id is a UUIDv7, so it carries `predicted_at`."""
+    """The prediction log, partitioned by day. The id is a UUIDv7, so it carries `predicted_at`.
+
+    On-demand features are NULL in rows of versions that did not log them.
+    """
     keys = [sa.Column(key.name, _key_type(key.dtype), nullable=True) for key in use_case.entity.keys]
     features = [column for view in use_case.views for column in _build_feature_columns(view)]
+    # What is computed is float64 or text, whatever the declared number.
+    on_demand = [
+        sa.Column(f.name, build_value_type("float" if f.numeric else f.dtype), nullable=True)
+        for f in use_case.on_demand_order
+    ]
     return _build_table(
         use_case.prediction_table,
         [
-            sa.Column("prediction_id", mysql.CHAR(36, charset="ascii"), primary_key=True),
+            sa.Column("prediction_id", _build_id_type(), primary_key=True),
             sa.Column("predicted_at", build_moment_type(), primary_key=True),
             sa.Column("model_version", sa.Integer, nullable=False),
             # Its values: `predictions.channels`.
             sa.Column("channel", CHANNEL_TYPE, nullable=False),
             *keys,
             *features,
+            *on_demand,
             sa.Column("prediction", _target_type(use_case), nullable=False),
             sa.Column("probability", mysql.DOUBLE(asdecimal=False)),
             sa.Column("probabilities", mysql.LONGTEXT),
-            sa.Column("actual", _target_type(use_case)),
-            sa.Column("actual_at", build_moment_type()),
         ],
         sa.Index("by_channel", "channel", "predicted_at"),
+    )
+
+
+def build_outcome_table(use_case: UseCase) -> sa.Table:
+    """What really happened after predictions: rows are appended only. Partitioned by day like the log.
+
+    `prediction_id` carries `predicted_at`, by which the rows of a prediction lie in the partition of its day.
+    A row's prediction may come into the log later, or never.
+    """
+    return _build_table(
+        use_case.outcome_table,
+        [
+            sa.Column("outcome_id", _build_id_type(), primary_key=True),
+            sa.Column("predicted_at", build_moment_type(), primary_key=True),
+            sa.Column("prediction_id", _build_id_type(), nullable=False),
+            sa.Column("actual", _target_type(use_case), nullable=False),
+            sa.Column("recorded_at", build_moment_type(), nullable=False),
+        ],
+        sa.Index("by_prediction", "prediction_id", "predicted_at", "recorded_at"),
+        sa.Index("by_moment", "recorded_at"),
     )
 
 
@@ -107,7 +134,8 @@ def build_tables(use_case: UseCase) -> tuple[sa.Table, ...]:
         for view in use_case.views
         for table in (build_history_table, build_online_table)
     ]
-    return (*views, build_label_table(use_case), build_prediction_table(use_case))
+    own = (build_label_table, build_prediction_table, build_outcome_table)
+    return (*views, *(build(use_case) for build in own))
 
 
 def _build_table(name: str, columns: Sequence[sa.Column[Any]], *more: sa.Index) -> sa.Table:
@@ -128,6 +156,10 @@ def _build_clock_columns() -> list[sa.Column[Any]]:
 
 def _build_feature_columns(view: FeatureView) -> list[sa.Column[Any]]:
     return [sa.Column(f.name, build_value_type(f.dtype), nullable=True) for f in view.features]
+
+
+def _build_id_type() -> sa.types.TypeEngine[Any]:
+    return mysql.CHAR(36, charset="ascii")
 
 
 def _key_type(dtype: str) -> sa.types.TypeEngine[Any]:

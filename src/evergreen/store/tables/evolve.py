@@ -19,9 +19,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from evergreen.errors import SchemaMismatch, StoreError
-from evergreen.store.connection import faults
 from evergreen.store.connection.database import get_error_code
 from evergreen.store.connection.locks import hold_lock
+from evergreen.store.tables.alter import alter_table
 from evergreen.store.tables.compare import Change, compare_tables, describe_alternatives
 from evergreen.store.tables.create import add_tables_and_columns
 from evergreen.store.tables.declared import COMING_PREFIX, RESERVED_PREFIX, build_tables
@@ -35,7 +35,6 @@ from evergreen.usecase import UseCase
 _RETIRED = f"{RESERVED_PREFIX}retired_"
 _RETIRED_NAME = re.compile(rf"{_RETIRED}(\d+)_")
 
-_LOCK_SECONDS = 120
 _EXAMPLES = 3
 
 
@@ -138,8 +137,8 @@ def _apply_change(connection: sa.Connection, use_case: UseCase, change: Change) 
         columns = [change.column] if change.column else []
         add_tables_and_columns(connection, use_case, {change.table: columns})
     elif change.kind == "add":
-        _alter_table(
-            connection, change, f"ADD COLUMN `{change.column}` {_build_definition(use_case, change)}"
+        alter_table(
+            connection, change.table, f"ADD COLUMN `{change.column}` {_build_definition(use_case, change)}"
         )
     else:
         _retire_column(connection, use_case, change)
@@ -151,19 +150,19 @@ def _retire_column(connection: sa.Connection, use_case: UseCase, change: Change)
     """Rename a column that is not declared as it is; a new one of the new type takes its name."""
     coming = f"{COMING_PREFIX}{change.column}"
     # An interrupted run may have left it, with another type.
-    _alter_table(connection, change, f"DROP COLUMN IF EXISTS `{coming}`")
+    alter_table(connection, change.table, f"DROP COLUMN IF EXISTS `{coming}`")
     steps = []
     if change.kind == "retype":
         # Generated until it takes the old column's place: rows written meanwhile have it too, and no row
         # gets another version.
         computed = f"{change.declared} GENERATED ALWAYS AS ({_build_cast(change)}) STORED"
-        _alter_table(connection, change, f"ADD COLUMN `{coming}` {computed}")
+        alter_table(connection, change.table, f"ADD COLUMN `{coming}` {computed}")
         steps.append(f"CHANGE COLUMN `{coming}` `{change.column}` {_build_definition(use_case, change)}")
     # Recorded before the rename, so that no interruption leaves a renamed column without a record.
     aside = _record_retirement(connection, change)
     # Nullable, because it is no longer written. One statement, so that no reader finds the column missing.
     steps.insert(0, f"CHANGE COLUMN `{change.column}` `{aside}` {_read_column_type(connection, change)} NULL")
-    _alter_table(connection, change, ", ".join(steps))
+    alter_table(connection, change.table, ", ".join(steps))
     _confirm_retirement(connection, change, aside)
 
 
@@ -251,12 +250,6 @@ def _build_cast(change: Change) -> str:
             return "NULL"  # a type that Evergreen never makes
 
 
-def _alter_table(connection: sa.Connection, change: Change, what: str) -> None:
-    # Versioned tables refuse a change unless told that the rows of the past may change their columns too.
-    session = f"system_versioning_alter_history = KEEP, lock_wait_timeout = {_LOCK_SECONDS}"
-    _execute_statement(connection, f"SET STATEMENT {session} FOR ALTER TABLE `{change.table}` {what}")
-
-
 def _execute_statement(connection: sa.Connection, statement: str) -> sa.CursorResult[tuple[object, ...]]:
     """Names come from a checked declaration and the database's own catalogue. The driver formats with %."""
     return connection.exec_driver_sql(statement.replace("%", "%%"))
@@ -268,11 +261,6 @@ def _translate_errors(use_case: UseCase) -> Iterator[None]:
         yield
     except (sa.exc.DBAPIError, StoreError) as error:
         match get_error_code(error):
-            case faults.LOCK_WAIT_TIMEOUT:
-                raise StoreError(
-                    f"a table of {use_case.name} was in use by another session for {_LOCK_SECONDS} s",
-                    hint="end it (SHOW PROCESSLIST tells who it is) and run this again: it goes on",
-                ) from error
             case 1118:  # ER_TOO_BIG_ROWSIZE
                 raise StoreError(
                     f"a table of {use_case.name} has no room for another column: those put aside count too",

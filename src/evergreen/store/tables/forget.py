@@ -16,8 +16,10 @@ from evergreen.store.tables.platform import (
     GENERATED_TABLE_MIGRATION,
     INGEST_BATCH,
     INGEST_RUN,
+    MODEL_RECORD,
     QUARANTINE,
     REFERENCE_PROFILE,
+    REFUSED_COUNT,
     RETIRED_COLUMN,
     RETRAIN_DECISION,
     STORE_STATE,
@@ -27,7 +29,15 @@ from evergreen.usecase import UseCase
 
 # Platform tables with a column `use_case`; ingest_batch and quarantine refer to ingest_run. The ledger is not
 # among them: nothing is ever deleted there.
-_RECORDS = (INGEST_RUN, TRAINING_RUN, REFERENCE_PROFILE, DRIFT_REPORT, RETRAIN_DECISION)
+_RECORDS = (
+    INGEST_RUN,
+    TRAINING_RUN,
+    REFERENCE_PROFILE,
+    MODEL_RECORD,
+    DRIFT_REPORT,
+    RETRAIN_DECISION,
+    REFUSED_COUNT,
+)
 
 
 def is_empty(engine: sa.Engine, use_case: UseCase) -> bool:

@@ -24,6 +24,7 @@ def list_column_kinds(use_case: UseCase) -> dict[str, str]:
     """What each stored column holds: key_int, key_text, number, string or moment."""
     kinds = {key.name: f"key_{key.dtype}" for key in use_case.entity.keys}
     kinds |= {f.name: "number" if f.numeric else "string" for f in use_case.stored_features}
+    kinds |= {f.name: "number" if f.numeric else "string" for f in use_case.on_demand}
     kinds[use_case.label.name] = "string" if use_case.label.classes else "number"
     kinds["prediction"] = kinds["actual"] = kinds[use_case.label.name]
     return kinds | dict.fromkeys(_MOMENTS, "moment") | {"model_version": "key_int", "probability": "number"}

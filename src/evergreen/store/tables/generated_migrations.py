@@ -2,7 +2,7 @@
 
 A declaration decides on features and keys; its changes are made by `evolve`. The other columns (`channel`,
 `probability`, both clocks, ...) are the platform's, and change with the version of Evergreen by the numbered
-steps of this module. There are four kinds of such tables: history, online, label and prediction.
+steps of this module. There are five kinds of such tables: history, online, label, prediction and outcome.
 
 To add a column: declare it in `declared.build_..._table`, reserve its name in `usecase.names`, and append a
 migration with the next number. To let a column hold other values: change its type there and append a
@@ -20,7 +20,7 @@ from sqlalchemy.dialects import mysql
 
 from evergreen.usecase import UseCase
 
-TableKind = Literal["history", "online", "label", "prediction"]
+TableKind = Literal["history", "online", "label", "prediction", "outcome"]
 
 # Updates of their rows would become new versions of them.
 _VERSIONED: tuple[TableKind, ...] = ("history", "label")
@@ -40,9 +40,9 @@ class AddColumn:
             raise ValueError(f"column {self.column.name} needs a default for the rows that are there")
 
     @property
-    def column_name(self) -> str:
-        """The column that the step changes."""
-        return str(self.column.name)
+    def column_names(self) -> tuple[str, ...]:
+        """The columns that the step changes."""
+        return (str(self.column.name),)
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,24 @@ class ReplaceColumn:
     placeholder: str = ""
     indexes: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns that the step changes."""
+        return (self.column_name,)
+
+
+@dataclass(frozen=True)
+class MoveOutcomes:
+    """Moves the columns `actual` and `actual_at` of the prediction log into rows of the table of outcomes.
+
+    See `move_outcomes`.
+    """
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns that the step changes."""
+        return OUTCOME_COLUMNS
+
 
 @dataclass(frozen=True)
 class GeneratedMigration:
@@ -66,13 +84,15 @@ class GeneratedMigration:
     number: int
     kind: TableKind
     name: str
-    steps: tuple[AddColumn | ReplaceColumn, ...]
+    steps: tuple[AddColumn | ReplaceColumn | MoveOutcomes, ...]
 
     def __post_init__(self) -> None:
         if self.kind in _VERSIONED and any(isinstance(step, ReplaceColumn) for step in self.steps):
             raise ValueError(f"migration {self.number}: a system-versioned table cannot be filled by updates")
 
 
+# Columns of the prediction log until its second migration: what happened, and when it was learned.
+OUTCOME_COLUMNS = ("actual", "actual_at")
 CHANNEL_TYPE = mysql.VARCHAR(32, charset="ascii", collation="ascii_bin")
 
 MIGRATIONS: tuple[GeneratedMigration, ...] = (
@@ -82,6 +102,7 @@ MIGRATIONS: tuple[GeneratedMigration, ...] = (
         "channel_as_text",
         (ReplaceColumn("channel", CHANNEL_TYPE, indexes=(("by_channel", ("channel", "predicted_at")),)),),
     ),
+    GeneratedMigration(2, "prediction", "outcomes_of_their_own", (MoveOutcomes(),)),
 )
 
 
@@ -91,4 +112,8 @@ def list_table_kinds(use_case: UseCase) -> dict[str, TableKind]:
     for view in use_case.views:
         kinds[use_case.history_table(view)] = "history"
         kinds[use_case.online_table(view)] = "online"
-    return kinds | {use_case.label_table: "label", use_case.prediction_table: "prediction"}
+    return kinds | {
+        use_case.label_table: "label",
+        use_case.prediction_table: "prediction",
+        use_case.outcome_table: "outcome",
+    }

@@ -8,38 +8,34 @@ which migrations a table has had. A run that was killed is begun again: every st
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateColumn
 
-from evergreen.errors import StoreError
-from evergreen.store.connection.database import get_error_code
-from evergreen.store.connection.faults import LOCK_WAIT_TIMEOUT
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.missing import execute_if_table_exists
-from evergreen.store.tables.declared import COMING_PREFIX
+from evergreen.store.tables.alter import alter_table
+from evergreen.store.tables.declared import COMING_PREFIX, build_outcome_table
 from evergreen.store.tables.generated_migrations import (
     MIGRATIONS,
     AddColumn,
     GeneratedMigration,
+    MoveOutcomes,
     ReplaceColumn,
     list_table_kinds,
 )
+from evergreen.store.tables.key_ranges import iterate_key_ranges
+from evergreen.store.tables.make_table import make_table
 from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.tables.move_outcomes import move_outcomes
 from evergreen.store.tables.platform import CATALOGUE_COLUMNS, GENERATED_TABLE_MIGRATION
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
 
 _CHUNK_ROWS = 5_000
-# A statement on the table's description waits for open transactions, and all later statements wait behind it.
-# So it gives up after a second, lets them pass, and is tried again.
-_LOCK_SECONDS = 1
-_PATIENCE_SECONDS = 300.0
-_PAUSE_SECONDS = 0.2
 
 # By table: the migrations that it has not had.
 Pending = dict[str, list[GeneratedMigration]]
@@ -94,10 +90,15 @@ def apply_pending_migrations(
     for table, pending in find_pending_migrations(connection, use_case, migrations).items():
         for migration in pending:
             for step in migration.steps:
-                if isinstance(step, AddColumn):
-                    _add_column(connection, table, step)
-                else:
-                    _replace_column(connection, table, step)
+                match step:
+                    case AddColumn():
+                        _add_column(connection, table, step)
+                    case ReplaceColumn():
+                        _replace_column(connection, table, step)
+                    case MoveOutcomes():
+                        make_table(connection, use_case, build_outcome_table(use_case))
+                        record_new_table(connection, use_case, use_case.outcome_table)
+                        move_outcomes(connection, use_case)
             record_migrations(connection, table, [migration])
             logger.info("table %s has had migration %d, %s", table, migration.number, migration.name)
             applied.append(f"{table}: {migration.name}")
@@ -122,7 +123,7 @@ def record_migrations(
 
 def _add_column(connection: sa.Connection, table: str, step: AddColumn) -> None:
     definition = CreateColumn(step.column).compile(dialect=mysql.dialect())
-    _alter_table(connection, table, f"ADD COLUMN IF NOT EXISTS {definition}, ALGORITHM=INSTANT")
+    alter_table(connection, table, f"ADD COLUMN IF NOT EXISTS {definition}, ALGORITHM=INSTANT")
 
 
 def _replace_column(connection: sa.Connection, table: str, step: ReplaceColumn) -> None:
@@ -142,13 +143,13 @@ def _replace_column(connection: sa.Connection, table: str, step: ReplaceColumn) 
     placeholder = sa.literal(step.placeholder).compile(
         dialect=mysql.dialect(), compile_kwargs={"literal_binds": True}
     )
-    _alter_table(
+    alter_table(
         connection,
         table,
         f"ADD COLUMN IF NOT EXISTS `{new}` {spelled} NOT NULL DEFAULT {placeholder} AFTER `{old}`,"
         " ALGORITHM=INSTANT",
     )
-    _alter_table(connection, table, f"ALTER COLUMN `{new}` SET DEFAULT (`{old}`), ALGORITHM=INSTANT")
+    alter_table(connection, table, f"ALTER COLUMN `{new}` SET DEFAULT (`{old}`), ALGORITHM=INSTANT")
     _fill_column(connection, table, step, new)
     exchanges = []
     for index, columns in step.indexes:
@@ -161,12 +162,12 @@ def _replace_column(connection: sa.Connection, table: str, step: ReplaceColumn) 
         ]
     exchanges += [f"DROP COLUMN `{old}`", f"CHANGE COLUMN `{new}` `{old}` {spelled} NOT NULL"]
     # One statement: no reader and no writer finds the column missing. It copies nothing.
-    _alter_table(connection, table, f"{', '.join(exchanges)}, ALGORITHM=NOCOPY, LOCK=NONE")
+    alter_table(connection, table, f"{', '.join(exchanges)}, ALGORITHM=NOCOPY, LOCK=NONE")
 
 
 def _add_index(connection: sa.Connection, table: str, index: str, columns: Sequence[str]) -> None:
     names = ", ".join(f"`{column}`" for column in columns)
-    _alter_table(
+    alter_table(
         connection, table, f"ADD INDEX IF NOT EXISTS `{index}` ({names}), ALGORITHM=INPLACE, LOCK=NONE"
     )
 
@@ -175,24 +176,12 @@ def _fill_column(connection: sa.Connection, table: str, step: ReplaceColumn, new
     """Copy the old column's values into the new one, some thousand rows by primary key at a time."""
     key_name = _read_first_key(connection, table)
     rows = sa.table(table, sa.column(key_name), sa.column(step.column_name), sa.column(new))
-    key = rows.c[key_name]
-    last: object = None
-    while True:
-        # Without it, a range's gaps would be locked too and hold up inserts. It is for one transaction.
-        connection.rollback()
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        after: list[sa.ColumnElement[bool]] = [] if last is None else [key > last]
-        bound = connection.scalar(sa.select(key).where(*after).order_by(key).limit(1).offset(_CHUNK_ROWS - 1))
-        up_to = [] if bound is None else [key <= bound]
+    for in_range in iterate_key_ranges(connection, rows.c[key_name], _CHUNK_ROWS):
         connection.execute(
             sa.update(rows)
-            .where(*after, *up_to, rows.c[new] == step.placeholder)
+            .where(*in_range, rows.c[new] == step.placeholder)
             .values({new: rows.c[step.column_name]})
         )
-        connection.commit()
-        if bound is None:
-            return
-        last = bound
 
 
 def _read_column_types(connection: sa.Connection, table: str) -> dict[str, str]:
@@ -206,25 +195,3 @@ def _read_column_types(connection: sa.Connection, table: str) -> dict[str, str]:
 
 def _read_first_key(connection: sa.Connection, table: str) -> str:
     return str(sa.inspect(connection).get_pk_constraint(table)["constrained_columns"][0])
-
-
-def _alter_table(connection: sa.Connection, table: str, change: str) -> None:
-    """One ALTER TABLE, tried again while another session uses the table."""
-    # Versioned tables refuse a change unless told that the rows of the past may change their columns too.
-    session = f"system_versioning_alter_history = KEEP, lock_wait_timeout = {_LOCK_SECONDS}"
-    statement = f"SET STATEMENT {session} FOR ALTER TABLE `{table}` {change}"
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        connection.rollback()
-        try:
-            connection.exec_driver_sql(statement.replace("%", "%%"))
-            return
-        except (StoreError, sa.exc.DBAPIError) as error:
-            if get_error_code(error) != LOCK_WAIT_TIMEOUT:
-                raise
-            if time.monotonic() > end:
-                raise StoreError(
-                    f"table {table} was in use by another session for {_PATIENCE_SECONDS:.0f} s",
-                    hint="end it (SHOW PROCESSLIST tells who it is) and run this again: it goes on",
-                ) from error
-        time.sleep(_PAUSE_SECONDS)

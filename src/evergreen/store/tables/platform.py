@@ -119,6 +119,18 @@ REFERENCE_PROFILE = _table(
     sa.Column("counts", _document(), nullable=False),
 )
 
+MODEL_RECORD = _table(
+    "model_record",
+    sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
+    sa.Column("model_version", mysql.INTEGER(), primary_key=True, autoincrement=False),
+    sa.Column("mlflow_run_id", mysql.VARCHAR(64), nullable=False),
+    sa.Column("digest", _ascii(64), nullable=False),
+    sa.Column("size_bytes", mysql.BIGINT(), nullable=False),
+    sa.Column("signature_digest", _ascii(64), nullable=False),
+    sa.Column("golden_rows", _document()),
+    sa.Column("recorded_at", _moment(), nullable=False),
+)
+
 DRIFT_REPORT = _table(
     "drift_report",
     sa.Column("id", _ascii(36), primary_key=True),
@@ -130,6 +142,18 @@ DRIFT_REPORT = _table(
     sa.Column("row_count", mysql.BIGINT(), nullable=False),
     sa.Column("drifted", mysql.TINYINT(1)),
     sa.Column("report", _document()),
+)
+
+REFUSED_COUNT = _table(
+    "refused_count",
+    sa.Column("id", _ascii(36), primary_key=True),
+    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
+    sa.Column("field", mysql.VARCHAR(100), nullable=False),
+    sa.Column("kind", mysql.VARCHAR(100), nullable=False),
+    sa.Column("row_count", mysql.BIGINT(), nullable=False),
+    sa.Column("window_start", _moment(), nullable=False),
+    sa.Column("window_end", _moment(), nullable=False),
+    sa.Column("service", mysql.VARCHAR(191), nullable=False),
 )
 
 RETRAIN_DECISION = _table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from evergreen.model.golden_rows import build_golden_rows
 from evergreen.model.matrix import build_input_frame
 from evergreen.model.reference_profile import build_reference_profile, serialize_profiles
 from evergreen.model.signature import compute_feature_digests
@@ -21,6 +22,7 @@ from evergreen.training.tracking.training_runs import (
     DATASET_DIGEST,
     DATASET_READ_AT,
     EVALUATION_FILE,
+    GOLDEN_FILE,
     PROFILE_FILE,
     TUNING_FILE,
     Evidence,
@@ -47,6 +49,7 @@ def collect_evidence(
     documents: dict[str, JsonObject] = {
         EVALUATION_FILE: evaluation.to_json(),
         PROFILE_FILE: {"features": profiles},
+        GOLDEN_FILE: build_golden_rows(use_case, candidate.model, rows.columns).to_json(),
         TUNING_FILE: search_result.to_json(),
     }
     return Evidence(

@@ -40,6 +40,7 @@ DATASET_READ_AT = "evergreen.dataset_read_at"
 EVALUATION_FILE = "evaluation.json"
 TUNING_FILE = "search/trials.json"
 PROFILE_FILE = "reference_profile.json"
+GOLDEN_FILE = "golden_rows.json"
 CARD_FILE = "model_card.html"
 
 _DIGEST_LENGTH = 36  # MLflow's limit; the tag has the whole digest
@@ -121,14 +122,20 @@ def build_run_url(settings: Settings, run_id: str, file: str = "") -> str:
 
 def read_document(settings: Settings, run_id: str, name: str) -> Any:
     """One of a run's JSON documents, parsed. Raises RegistryError when the run does not have it."""
+    document = find_document(settings, run_id, name)
+    if document is None:
+        raise RegistryError(
+            f"MLflow run {run_id} has no file {name}",
+            hint="delete that run in MLflow and train again as of a later moment",
+        )
+    return document
+
+
+def find_document(settings: Settings, run_id: str, name: str) -> Any:
+    """`read_document`, but None for a document that the run does not have."""
     with tempfile.TemporaryDirectory(prefix="evergreen-run-") as folder:
         path = fetch_run_file(settings, run_id, name, Path(folder))
-        if path is None:
-            raise RegistryError(
-                f"MLflow run {run_id} has no file {name}",
-                hint="delete that run in MLflow and train again as of a later moment",
-            )
-        return json.loads(path.read_text(encoding="utf-8"))
+        return None if path is None else json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_page(settings: Settings, run_id: str, file: str, html: str) -> None:

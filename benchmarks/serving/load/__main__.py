@@ -1,0 +1,39 @@
+"""`python -m benchmarks.serving.load PLAN`: run a plan, say "measured" at its end, then write the figures."""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+import sys
+from pathlib import Path
+
+from benchmarks.serving.load.loops import run_plan
+from benchmarks.serving.load.plan import Plan
+
+_ID = re.compile(rb'"prediction_id":\s*"([0-9a-f-]{36})"')
+
+
+def _report_end() -> None:
+    sys.stdout.write("measured\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    plan = Plan.read(Path(sys.argv[1]))
+    # Nothing here makes cycles, and a collection would stand in the latencies.
+    gc.disable()
+    try:
+        done = run_plan(plan, _report_end)
+    except OSError as error:
+        sys.stderr.write(f"the load on {plan.host}:{plan.port}{plan.path} ended: {error}\n")
+        return 1
+    if plan.ids:
+        ids = [found for body in done.bodies for found in _ID.findall(body)]
+        Path(plan.ids).write_bytes(b"\n".join(ids))
+    Path(plan.result).write_text(json.dumps(done.figures.to_json()), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,76 @@
+"""Whether each acknowledged prediction arrives in MariaDB exactly once, and how late."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from benchmarks.serving.world import World
+
+from evergreen.store.connection.database import get_engine
+from evergreen.store.tables.declared import build_prediction_table
+
+# How long the last rows of a round may take to arrive before they count as lost.
+_ARRIVAL_SECONDS = 90.0
+_IDS_PER_QUERY = 2_000
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Of one round of so many `seconds`: acknowledged predictions, those `left` on their way when its last
+    answer had come, and those that were `lost` or `doubled` for good."""
+
+    seconds: float
+    acknowledged: int
+    left: int
+    lost: int
+    doubled: int
+
+    @property
+    def left_seconds(self) -> float:
+        """How many seconds of the round's traffic were left on their way."""
+        return self.left * self.seconds / self.acknowledged if self.acknowledged else 0.0
+
+
+class PredictionTable:
+    """The prediction log as the benchmark reads it."""
+
+    def __init__(self, world: World) -> None:
+        self._engine = get_engine(world.settings)
+        self._id = build_prediction_table(world.use_case).c.prediction_id
+
+    def count_since(self, moment: float) -> int:
+        """Rows whose id was made since that moment (seconds of the epoch)."""
+        # The first 48 bits of a UUIDv7 are the milliseconds of its making, so its text is ordered by time.
+        digits = f"{int(moment * 1000):012x}"
+        statement = sa.select(sa.func.count(self._id)).where(self._id >= f"{digits[:8]}-{digits[8:]}")
+        with self._engine.connect() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def check_arrival(self, ids: Sequence[str], arrived_at_end: int, seconds: float) -> Arrival:
+        """Wait until all `ids` are there, and count them; `arrived_at_end` were there at the round's end."""
+        deadline = time.monotonic() + _ARRIVAL_SECONDS
+        counts = self._count_by_id(ids)
+        while len(counts) < len(set(ids)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            counts = self._count_by_id(ids)
+        return Arrival(
+            seconds=seconds,
+            acknowledged=len(ids),
+            left=max(0, len(ids) - arrived_at_end),
+            lost=len(set(ids) - counts.keys()),
+            # An id that was given to two requests would lose one of them as well.
+            doubled=sum(count - 1 for count in counts.values()) + len(ids) - len(set(ids)),
+        )
+
+    def _count_by_id(self, ids: Sequence[str]) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        with self._engine.connect() as connection:
+            for start in range(0, len(ids), _IDS_PER_QUERY):
+                some = ids[start : start + _IDS_PER_QUERY]
+                statement = sa.select(self._id).where(self._id.in_(some))
+                counts.update(connection.execute(statement).scalars())
+        return counts

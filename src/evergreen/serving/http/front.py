@@ -1,0 +1,118 @@
+"""The ASGI app in front of BentoML's: it answers `/predict` and `/predict_by_key`, and passes everything
+else on.
+
+BentoML's middlewares and FastAPI cost a request several times what its prediction costs, so requests for one
+prediction do not pass them. A body that this app does not understand goes on to the FastAPI app, whose models
+decide whether it is right, and word what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
+from evergreen.serving.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
+from evergreen.serving.fast_path import FastPath, RequestLabels
+from evergreen.serving.http.error_bodies import build_fault_response
+from evergreen.serving.predictions.idempotency import read_idempotency_key
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+_CHANNEL_HEADER = CHANNEL_HEADER.lower().encode()
+_IDEMPOTENCY_HEADER = IDEMPOTENCY_HEADER.lower().encode()
+_CHANNELS = {ONLINE.encode(): ONLINE, **{name.encode(): PROBE_CHANNEL for name in PROBE_CHANNELS}}
+_JSON = b"application/json"
+
+_Values = TypeVar("_Values")
+
+
+class Front:
+    """Answers single predictions from the fast path, once there is one; passes other requests to an app."""
+
+    def __init__(self) -> None:
+        self._app: ASGIApp | None = None
+        self.fast_path: FastPath | None = None
+
+    def wrap_app(self, app: ASGIApp) -> ASGIApp:
+        """The app to serve instead of BentoML's."""
+        self._app = app
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer or pass on one request, as ASGI 3 defines."""
+        fast_path = self.fast_path
+        if fast_path is not None and scope.get("method") == "POST":
+            path = scope["path"]
+            if path == "/predict":
+                await self._answer(fast_path.decode_row, fast_path.predict, scope, receive, send)
+                return
+            if path == "/predict_by_key":
+                await self._answer(fast_path.decode_key, fast_path.predict_by_key, scope, receive, send)
+                return
+        assert self._app is not None, "wrap_app comes first"
+        await self._app(scope, receive, send)
+
+    async def _answer(
+        self,
+        decode: Callable[[bytes], _Values | None],
+        predict: Callable[[_Values, RequestLabels], Coroutine[Any, Any, bytes]],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        assert self._app is not None, "wrap_app comes first"
+        labels = _read_labels(scope)
+        if labels is None:
+            await self._app(scope, receive, send)
+            return
+        message = await receive()
+        # A body in several parts is long, or slow: the app limits both.
+        is_whole = message["type"] == "http.request" and not message.get("more_body")
+        values = decode(message["body"]) if is_whole else None
+        if values is None:
+            await self._app(scope, _repeat_message(message, receive), send)
+            return
+        try:
+            body = await predict(values, labels)
+        except Exception as error:  # noqa: BLE001  every error has an answer
+            await build_fault_response(scope["path"], error)(scope, receive, send)
+            return
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", _JSON), (b"content-length", b"%d" % len(body))],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+
+def _repeat_message(first: Message, receive: Receive) -> Receive:
+    """A `receive` that begins with a message that was received already."""
+    messages: list[Message] = [first]
+
+    async def _receive_again() -> MutableMapping[str, Any]:
+        return messages.pop() if messages else await receive()
+
+    return _receive_again
+
+
+def _read_labels(scope: Scope) -> RequestLabels | None:
+    """How a request is logged; None for one that the app must see: no JSON, or an unknown channel."""
+    channel: str | None = ONLINE
+    prediction_id: str | None = None
+    is_json = False
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            is_json = value == _JSON or value.split(b";")[0].strip().lower() == _JSON
+        elif name == _CHANNEL_HEADER:
+            channel = _CHANNELS.get(value.lower())
+        elif name == _IDEMPOTENCY_HEADER:
+            prediction_id = read_idempotency_key(value, time.time())
+        elif name == b"content-encoding":
+            return None
+    return RequestLabels(channel, prediction_id) if is_json and channel is not None else None

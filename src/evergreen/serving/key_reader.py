@@ -1,0 +1,54 @@
+"""Reads the stored features of keys that are asked for together with one query."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evergreen.store.connection.values import KeyTuple
+    from evergreen.store.online.vectors import OnlineVector
+
+_Read = Callable[[Sequence["KeyTuple"]], Mapping["KeyTuple", "OnlineVector"]]
+
+# So many keys are one query at most.
+_MOST_KEYS = 256
+
+
+class KeyReader:
+    """Collects keys of one event loop, and reads them in a thread; keys that come meanwhile are read next.
+
+    `read` returns the vectors of the keys that are known. What it raises is raised for each key of the query.
+    """
+
+    def __init__(self, read: _Read) -> None:
+        self._read = read
+        self._pending: list[tuple[KeyTuple, asyncio.Future[OnlineVector | None]]] = []
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="key-reader")
+        self._task: asyncio.Task[None] | None = None
+
+    def submit(self, key: KeyTuple) -> asyncio.Future[OnlineVector | None]:
+        """The future vector of a key; None for one that no view has."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[OnlineVector | None] = loop.create_future()
+        self._pending.append((key, future))
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._run())
+        return future
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._pending:
+            pending, self._pending = self._pending[:_MOST_KEYS], self._pending[_MOST_KEYS:]
+            try:
+                vectors = await loop.run_in_executor(self._thread, self._read, [key for key, _ in pending])
+            except Exception as error:  # noqa: BLE001  each request is answered with it
+                for _, future in pending:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for key, future in pending:
+                if not future.done():  # cancelled: its client has gone away
+                    future.set_result(vectors.get(key))

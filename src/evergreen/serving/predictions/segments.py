@@ -1,0 +1,113 @@
+"""The files of the spool: a segment is a sequence of records, each with its length and checksum.
+
+A segment begins with its schema (see `record.py`). The process that writes it appends to `NUMBER.open` and
+renames it to `NUMBER.segment` when it begins the next, so a reader only sees files that no longer change. The
+shipper renames it to `NUMBER.shipping` to take it.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evergreen.errors import SpoiltRecord
+from evergreen.serving.predictions.record import (
+    Record,
+    SegmentSchema,
+    decode_record,
+    decode_schema,
+)
+
+OPEN_SUFFIX = ".open"
+FINISHED_SUFFIX = ".segment"
+TAKEN_SUFFIX = ".shipping"
+
+# Where a record begins, its length in bytes, and the CRC-32 of these bytes.
+_MARK = b"EGR1"
+_HEAD = struct.Struct("<4sII")
+
+
+@dataclass
+class Segment:
+    """The content of a segment: its schema (None where that is spoilt), and its records.
+
+    `spoilt` holds the runs of bytes that are no record as it was written. `torn` is the last such run where
+    it reaches the end of the file: so a killed process leaves a record that it was writing, and for which
+    nobody has got an answer.
+    """
+
+    schema: SegmentSchema | None = None
+    records: list[Record] = field(default_factory=list)
+    spoilt: list[bytes] = field(default_factory=list)
+    torn: bytes = b""
+
+
+def frame_records(payloads: Iterable[bytes]) -> bytes:
+    """Records as bytes of a segment."""
+    return b"".join(_HEAD.pack(_MARK, len(payload), zlib.crc32(payload)) + payload for payload in payloads)
+
+
+def format_segment_name(number: int, suffix: str) -> str:
+    """The name of a segment's file; names sort as the numbers do."""
+    return f"{number:010d}{suffix}"
+
+
+def parse_segment_number(path: Path) -> int:
+    """The number in a segment's file name."""
+    return int(path.stem)
+
+
+def list_segments(folder: Path, suffix: str = FINISHED_SUFFIX) -> list[Path]:
+    """The segments of a folder, oldest first."""
+    return sorted(path for path in folder.glob(f"*{suffix}") if path.stem.isdigit())
+
+
+def read_segment(path: Path) -> Segment:
+    """Read a segment. What is spoilt is set aside in the result, and raises nothing. Raises OSError."""
+    data = path.read_bytes()
+    segment = Segment()
+    position = 0
+    while position < len(data):
+        payload = _find_payload(data, position)
+        if payload is not None and _take_payload(segment, payload, is_first=position == 0):
+            position += _HEAD.size + len(payload)
+            continue
+        # The next record may be found behind bytes that are none.
+        end = data.find(_MARK, position + 1)
+        while end >= 0 and _find_payload(data, end) is None:
+            end = data.find(_MARK, end + 1)
+        if end < 0:
+            segment.torn = data[position:]
+            break
+        segment.spoilt.append(data[position:end])
+        position = end
+    return segment
+
+
+def _find_payload(data: bytes, position: int) -> bytes | None:
+    """The bytes of the record that begins at a position; None where no whole record does."""
+    head = data[position : position + _HEAD.size]
+    if len(head) < _HEAD.size:
+        return None
+    mark, length, checksum = _HEAD.unpack(head)
+    start = position + _HEAD.size
+    payload = data[start : start + length]
+    if mark != _MARK or len(payload) < length or zlib.crc32(payload) != checksum:
+        return None
+    return payload
+
+
+def _take_payload(segment: Segment, payload: bytes, *, is_first: bool) -> bool:
+    """Add a record or the schema to the segment. False for bytes that are neither, though their checksum is
+    right: a later version wrote them."""
+    try:
+        if is_first:
+            segment.schema = decode_schema(payload)
+        else:
+            segment.records.append(decode_record(payload))
+    except SpoiltRecord:
+        return False
+    return True

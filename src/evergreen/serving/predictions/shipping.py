@@ -1,0 +1,158 @@
+"""The worker's side of shipping: a thread that finishes segments and keeps the shipper running."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from evergreen.serving.predictions.delivery import read_counts
+from evergreen.serving.predictions.segments import list_segments
+from evergreen.serving.predictions.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+# A segment is finished this long after its first row: so late is the log of predictions in MariaDB.
+_SEGMENT_SECONDS = 0.2
+# While MariaDB takes none, few long segments are better than many short ones.
+_WAITING_SEGMENTS = 20
+_LONG_SEGMENT_SECONDS = 5.0
+_MEASURE_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 60.0
+
+_COMMAND = (sys.executable, "-m", "evergreen.serving.predictions.shipper")
+
+
+@dataclass(frozen=True)
+class LogCounts:
+    """The rows of the prediction log since the process started: predictions and outcomes.
+
+    `accepted` were answered by this process, `adopted` taken over from processes that have ended. Of both,
+    `spooled` are on disk, `written` are in MariaDB, `refused` were refused by it and are kept in a file, and
+    `dropped` were deleted because the spool was full. `spoilt` runs of bytes were set aside. `spool_bytes`
+    are on disk. `trouble` is why MariaDB takes no rows at present, or "".
+    """
+
+    accepted: int
+    adopted: int
+    spooled: int
+    written: int
+    refused: int
+    dropped: int
+    spoilt: int
+    spool_bytes: int
+    trouble: str
+
+
+class Shipping:
+    """Ships what is in a spool with a shipper process, which it starts and starts again when it ends.
+
+    `observe` is called about once a second, in the thread, with `count_rows`.
+    """
+
+    def __init__(self, spool: Spool, observe: Callable[[LogCounts], None] = lambda _: None) -> None:
+        self._spool = spool
+        self._observe = observe
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._retry_at = 0.0
+        self._failures = 0
+        self._measure_at = 0.0
+        self._segment_seconds = _SEGMENT_SECONDS
+        self.bytes = 0
+
+    def count_rows(self) -> LogCounts:
+        """Where the rows of this process's spool are; `accepted` and `adopted` are the sum of the others."""
+        # The shipper's counts first: what it has written was accepted before.
+        counts = read_counts(self._spool.folder)
+        accepted, dropped = self._spool.accepted, self._spool.dropped
+        left = counts.written + counts.refused + dropped
+        return LogCounts(
+            accepted,
+            counts.adopted,
+            max(0, accepted + counts.adopted - left),
+            counts.written,
+            counts.refused,
+            dropped,
+            counts.spoilt,
+            self.bytes,
+            counts.trouble,
+        )
+
+    def start(self) -> None:
+        """Start the thread and the shipper."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Let the shipper deliver the rest: whether it has, within `timeout` seconds."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        self._spool.close()
+        process = self._process
+        if process is None:
+            return False
+        assert process.stdin is not None
+        with suppress(OSError):
+            process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout)
+        # The shipper removes the folder when nothing is left.
+        return not self._spool.folder.exists()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._keep_shipper()
+                if self._spool.wait_for_rows(0.0 if self._stopping.is_set() else 0.5):
+                    self._stopping.wait(self._segment_seconds)
+                    if self._spool.finish_segment():
+                        self._tell_shipper()
+                if time.monotonic() >= self._measure_at:
+                    self._measure()
+            except OSError:
+                # A full disk or a missing folder: requests are told of it, and the thread must go on.
+                logger.exception("the spool is not shipped now")
+                self._stopping.wait(1.0)
+
+    def _measure(self) -> None:
+        self._measure_at = time.monotonic() + _MEASURE_SECONDS
+        self.bytes = self._spool.measure()
+        is_waiting = len(list_segments(self._spool.folder)) >= _WAITING_SEGMENTS
+        self._segment_seconds = _LONG_SEGMENT_SECONDS if is_waiting else _SEGMENT_SECONDS
+        self._observe(self.count_rows())
+
+    def _keep_shipper(self) -> None:
+        """Start the shipper, or start it again when it has ended, each time a little later."""
+        if self._process is not None and self._process.poll() is None:
+            self._failures = 0
+            return
+        if time.monotonic() < self._retry_at:
+            return
+        if self._process is not None:
+            logger.warning(
+                "the shipper ended with exit code %s; it is started again", self._process.returncode
+            )
+        self._failures += 1
+        self._retry_at = time.monotonic() + min(_LONGEST_RETRY_SECONDS, 2.0 ** (self._failures - 1))
+        self._process = subprocess.Popen(
+            [*_COMMAND, str(self._spool.folder), str(self._spool.lock)],
+            stdin=subprocess.PIPE,
+            pass_fds=(self._spool.lock,),
+        )
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+
+    def _tell_shipper(self) -> None:
+        process = self._process
+        if process is not None and process.stdin is not None:
+            # A full pipe means that the shipper has news enough; a broken one, that it is started again.
+            with suppress(OSError):
+                os.write(process.stdin.fileno(), b"\n")

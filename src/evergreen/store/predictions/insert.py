@@ -1,0 +1,80 @@
+"""Writes rows of the prediction log by INSERT. It needs neither pandas nor pyarrow: shippers import it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from evergreen.errors import StoreError
+from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.connection.values import StoredRow
+from evergreen.store.predictions.append_rows import append_rows
+from evergreen.store.predictions.channels import CHANNELS
+from evergreen.store.predictions.prediction_id import parse_prediction_id
+from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.store.tables import declared
+from evergreen.usecase import UseCase
+
+
+def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[PredictionRow]) -> int:
+    """Log predictions, all of them or none; how many were new. Rows that are logged already are not changed.
+
+    Inputs that a row leaves out are NULL, and so are NaN and infinity. Raises StoreError for an id that is
+    none, and for an unknown input or channel; SQLAlchemy's DataError for a value that its column cannot hold.
+    """
+    table = declared.build_prediction_table(use_case)
+    return append_rows(engine, table, build_stored_rows(use_case, table, rows))
+
+
+def build_stored_rows(
+    use_case: UseCase, table: sa.Table, rows: Sequence[PredictionRow]
+) -> dict[str, StoredRow]:
+    """The rows to store by their ids, all with the same columns; of several rows of one id the first.
+
+    On-demand features that no row has are left out, so that rows of before fit into a table of before. Those
+    that are not declared any more are too: a row is worth more than what can be computed from its inputs.
+    Raises StoreError as `insert_predictions` does.
+    """
+    on_demand = {feature.name for feature in use_case.on_demand}
+    present = {name for row in rows for name in row.on_demand} & on_demand
+    names = [column.name for column in table.c if column.name not in on_demand or column.name in present]
+    blank: StoredRow = dict.fromkeys(names)
+    stored: dict[str, StoredRow] = {}
+    for row in rows:
+        prediction_id, moment = parse_prediction_id(row.prediction_id)
+        if prediction_id in stored:
+            continue
+        if row.channel not in CHANNELS:
+            raise StoreError(
+                f"{table.name} takes no predictions of the channel {row.channel!r}",
+                hint=f"the channels are {', '.join(sorted(CHANNELS))}",
+            )
+        computed = {name: value for name, value in row.on_demand.items() if name in present}
+        values = {name: _to_plain_value(value) for name, value in {**row.inputs, **computed}.items()}
+        values = {**blank, **values}
+        if len(values) > len(blank):
+            raise StoreError(
+                f"{table.name} has no column {', '.join(sorted(set(values) - set(blank)))}",
+                hint="log the use case's keys, stored features and the prediction's own fields",
+            )
+        values["prediction_id"] = prediction_id
+        values["predicted_at"] = to_naive_utc(moment)
+        values["model_version"] = row.model_version
+        values["channel"] = row.channel
+        values["prediction"] = _to_plain_value(row.prediction)
+        values["probability"] = _to_plain_value(row.probability)
+        values["probabilities"] = json.dumps(row.probabilities) if row.probabilities is not None else None
+        stored[prediction_id] = values
+    return stored
+
+
+def _to_plain_value(value: Any) -> Any:
+    """NumPy scalars as Python's own; NaN and infinity, which DOUBLE cannot hold, as NULL."""
+    if value is None or isinstance(value, str):
+        return value
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

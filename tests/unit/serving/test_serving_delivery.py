@@ -1,0 +1,218 @@
+"""Delivery: each row reaches the database exactly once, whatever ended in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+from uuid_utils import uuid7
+
+from evergreen.errors import StoreError, StoreUnreachable
+from evergreen.serving.predictions.delivery import (
+    COUNTS_NAME,
+    Delivery,
+    Inserts,
+    append_refused_row,
+    read_counts,
+)
+from evergreen.serving.predictions.record import (
+    OutcomeRecord,
+    PredictionRecord,
+    RefusedRecord,
+    SegmentSchema,
+    encode_record,
+)
+from evergreen.serving.predictions.segments import list_segments
+from evergreen.serving.predictions.shipper import is_row_at_fault
+from evergreen.serving.predictions.spool import Spool
+from evergreen.store.predictions.outcomes import Outcome
+from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.store.predictions.refused import RefusedCount
+
+SCHEMA = SegmentSchema(1, "parcel", ("parcel_id",), (), ("no", "yes"))
+AT = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
+
+
+class FakeStore:
+    """Takes rows by their ids, unless it is away; refuses the parcel 13."""
+
+    def __init__(self) -> None:
+        self.parcels: dict[str, object] = {}
+        self.outcomes: dict[str, object] = {}
+        self.refused: dict[str, RefusedCount] = {}
+        self.is_away = False
+        self.after_insert: Callable[[], None] = lambda: None
+
+    def insert_predictions(self, rows: Sequence[PredictionRow]) -> None:
+        if self.is_away:
+            raise StoreUnreachable("MariaDB is away", hint="")
+        if any(row.inputs["parcel_id"] == 13 for row in rows):
+            raise StoreError("no parcel has the number 13", hint="")
+        self.parcels |= {row.prediction_id: row.inputs["parcel_id"] for row in rows}
+        self.after_insert()
+
+    def insert_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        self.outcomes |= {outcome.outcome_id: outcome.actual for outcome in outcomes}
+
+    def insert_refused(self, counts: Sequence[RefusedCount]) -> None:
+        self.refused |= {count.count_id: count for count in counts}
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore()
+
+
+def build(spool: Spool, store: FakeStore) -> Delivery:
+    return Delivery(
+        spool.folder,
+        Inserts(store.insert_predictions, store.insert_outcomes, store.insert_refused),
+        is_row_at_fault,
+        partial(append_refused_row, spool.folder.parent / "refused.jsonl"),
+    )
+
+
+def append(spool: Spool, *numbers: int) -> None:
+    ids = [str(uuid7()) for _ in numbers]
+    record = PredictionRecord(
+        "online", 1, ids, [[n] for n in numbers], [], ["no"] * len(ids), [[0.75, 0.25]] * len(ids)
+    )
+    spool.append([encode_record(record)], len(ids))
+
+
+def deliver_all(delivery: Delivery, folder: Path, *, is_ended: bool = False) -> None:
+    while delivery.deliver_folder(folder, is_ended=is_ended):
+        pass
+
+
+def test_finished_segments_are_delivered_and_deleted(tmp_path: Path, store: FakeStore) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1, 2)
+    spool.finish_segment()
+    append(spool, 3)
+    delivery = build(spool, store)
+    deliver_all(delivery, spool.folder)
+    assert sorted(map(str, store.parcels.values())) == ["1", "2"]
+    assert list_segments(spool.folder) == []
+    assert delivery.counts.written == 2
+    assert read_counts(spool.folder) == delivery.counts
+    deliver_all(delivery, spool.folder, is_ended=True)
+    assert len(store.parcels) == delivery.counts.written == 3
+
+
+def test_outcomes_and_refused_counts_are_delivered_too(tmp_path: Path, store: FakeStore) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1)
+    spool.append([encode_record(OutcomeRecord(AT, ["o1", "o2"], ["a", "b"], ["yes", "no"]))], 2)
+    count = RefusedCount("c", "weight", "less_than", 3, AT, AT, "service-1")
+    spool.append([encode_record(RefusedRecord([count]))], 1)
+    spool.finish_segment()
+    delivery = build(spool, store)
+    deliver_all(delivery, spool.folder)
+    assert store.outcomes == {"o1": "yes", "o2": "no"}
+    assert store.refused == {"c": count}
+    assert delivery.counts.written == spool.accepted == 4
+
+
+def test_a_database_that_is_away_takes_them_later(tmp_path: Path, store: FakeStore) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1)
+    spool.finish_segment()
+    store.is_away = True
+    delivery = build(spool, store)
+    for _ in range(2):
+        with pytest.raises(StoreUnreachable):
+            delivery.deliver_folder(spool.folder, is_ended=False)
+    delivery.show_trouble("MariaDB is away")
+    assert read_counts(spool.folder).trouble == "MariaDB is away"
+    store.is_away = False
+    deliver_all(delivery, spool.folder)
+    delivery.show_trouble("")
+    assert len(store.parcels) == delivery.counts.written == 1
+    assert read_counts(spool.folder).trouble == ""
+
+
+def test_a_row_at_fault_is_kept_in_a_file_and_no_other(tmp_path: Path, store: FakeStore) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, *range(10, 17))
+    spool.finish_segment()
+    delivery = build(spool, store)
+    deliver_all(delivery, spool.folder)
+    assert len(store.parcels) == 6
+    assert (delivery.counts.written, delivery.counts.refused) == (6, 1)
+    (line,) = (tmp_path / "refused.jsonl").read_text().splitlines()
+    assert json.loads(line)["row"]["parcel_id"] == 13
+    assert "number 13" in json.loads(line)["reason"]
+
+
+@pytest.mark.parametrize("place", ["after the insert", "before the deletion"])
+def test_a_shipper_that_was_killed_is_followed_by_one_that_counts_right(
+    tmp_path: Path, store: FakeStore, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1, 2)
+    spool.finish_segment()
+
+    def be_killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    if place == "after the insert":
+        store.after_insert = lambda: be_killed()
+    else:
+        monkeypatch.setattr(Path, "unlink", be_killed)
+    with pytest.raises(KeyboardInterrupt):
+        build(spool, store).deliver_folder(spool.folder, is_ended=False)
+    monkeypatch.undo()
+    store.after_insert = lambda: None
+    append(spool, 3)
+    spool.finish_segment()
+    delivery = build(spool, store)
+    deliver_all(delivery, spool.folder)
+    assert sorted(map(str, store.parcels.values())) == ["1", "2", "3"]
+    assert delivery.counts.written == 3
+    assert {path.name for path in spool.folder.iterdir()} == {"lock", COUNTS_NAME}
+
+
+def test_the_folder_of_another_process_is_delivered_to_its_end(tmp_path: Path, store: FakeStore) -> None:
+    spool, former = Spool(tmp_path, SCHEMA), Spool(tmp_path, SCHEMA)
+    append(former, 1, 2)
+    append(spool, 3)
+    spool.finish_segment()
+    delivery = build(spool, store)
+    deliver_all(delivery, spool.folder)
+    deliver_all(delivery, former.folder, is_ended=True)
+    assert len(store.parcels) == 3
+    assert (delivery.counts.written, delivery.counts.adopted) == (3, 2)
+
+
+def test_spoilt_bytes_are_set_aside_and_the_rest_is_delivered(tmp_path: Path, store: FakeStore) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1)
+    append(spool, 2)
+    append(spool, 3)
+    spool.finish_segment()
+    (path,) = list_segments(spool.folder)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    delivery = build(spool, store)
+    deliver_all(delivery, spool.folder)
+    assert len(store.parcels) == 2
+    assert (delivery.counts.written, delivery.counts.spoilt) == (2, 1)
+    (kept,) = (tmp_path / "spoilt").iterdir()
+    assert kept.read_bytes() in bytes(content)
+    assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_a_segment_that_is_no_segment_is_set_aside_whole(tmp_path: Path, store: FakeStore) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    (spool.folder / "0000000001.segment").write_bytes(b"nonsense" * 100)
+    delivery = build(spool, store)
+    deliver_all(delivery, spool.folder)
+    assert delivery.counts.spoilt == 1
+    (kept,) = (tmp_path / "spoilt").iterdir()
+    assert kept.read_bytes() == b"nonsense" * 100
