@@ -18,7 +18,7 @@ BIGINT = 2**63
 def build(parcel: UseCase, *, keys_required: bool = False) -> dict[str, Any]:
     class Runtime:
         use_case = parcel
-        count_refused = staticmethod(lambda _: None)
+        count_refused = None
 
     app = configure_app(create_app(), Runtime())  # type: ignore[arg-type]
     return build_document(app, keys_required=keys_required)

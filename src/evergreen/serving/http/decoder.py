@@ -12,13 +12,16 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from evergreen.model.request_inputs import RequestValues
 from evergreen.serving.http.schema import CATEGORY_CHARACTERS, KEY_CHARACTERS, TEXT_CHARACTERS
 from evergreen.usecase import Feature, Key, UseCase
+
+if TYPE_CHECKING:
+    # Not when it runs: BentoML's parent process imports this module, and must not load CatBoost.
+    from evergreen.model.request_inputs import RequestValues
 
 _LEAST_INTEGER, _GREATEST_INTEGER = -(2**63), 2**63 - 1
 
