@@ -172,7 +172,7 @@ def test_a_service_with_keys_answers_who_has_one(made: World, tmp_path: Path) ->
 
 
 def send_half_a_body(url: str) -> str:
-    """The first line of the answer to a request whose body stops in the middle."""
+    """The answer to a request whose body stops in the middle, up to the end of the connection."""
     address = httpx.URL(url)
     with socket.create_connection((address.host, address.port), timeout=30) as connection:
         head = (
@@ -180,4 +180,4 @@ def send_half_a_body(url: str) -> str:
             "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
         )
         connection.sendall(head.encode())
-        return connection.makefile().readline()
+        return connection.makefile().read()
