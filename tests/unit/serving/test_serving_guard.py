@@ -107,6 +107,11 @@ def test_a_forged_host_is_misdirected(app: App, parcel: UseCase, tmp_path: Path,
     assert app.paths == []
 
 
+def test_health_is_told_under_any_name(app: App, parcel: UseCase, tmp_path: Path) -> None:
+    answer = ask(app, parcel, tmp_path, "GET", "/readyz", headers={"host": "node-7.internal"})
+    assert answer.status_code == 200
+
+
 def test_two_hosts_are_none(app: App, parcel: UseCase, tmp_path: Path) -> None:
     hosts = [("host", TEST_HOST), ("host", "attacker.example")]
     for headers in (hosts, hosts[::-1]):

@@ -20,7 +20,16 @@ _MOST_BYTES = 96_000_000
 
 
 class BodyRefused(HTTPException):
-    """A body that is too large (413) or too late (408); raised where the app receives it."""
+    """A body that is too large (413) or too late (408); raised where the app receives it.
+
+    After a late one the connection ends: what else comes on it would be the rest of the body.
+    """
+
+    def __init__(self, status_code: int) -> None:
+        if status_code == 408:
+            super().__init__(408, "the body did not arrive in time", {"Connection": "close"})
+        else:
+            super().__init__(status_code, "the body is too large")
 
 
 def compute_body_limits(use_case: UseCase) -> dict[BodySize, int]:

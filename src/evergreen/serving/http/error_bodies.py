@@ -25,6 +25,7 @@ from evergreen.usecase import UseCase
 logger = logging.getLogger(__name__)
 
 _LONGEST_NAME = 200
+_LATE_HINT = "send it at once; EVERGREEN_REQUEST_SECONDS is the time that it may take"
 # A name beyond this is no misspelt one of ours, and comparing it would take time.
 _LONGEST_MISSPELLING = 80
 
@@ -97,7 +98,7 @@ def add_error_handlers(
             )
         if error.status_code == 400:
             return _build_not_json_response("not UTF-8 text, too deeply nested, or a number without end")
-        hint = "send the body at once" if error.status_code == 408 else "see / for what there is"
+        hint = _LATE_HINT if error.status_code == 408 else "see / for what there is"
         response = build_error_response(error.status_code, "InvalidRequest", str(error.detail), hint)
         response.headers.update(error.headers or {})
         return response
