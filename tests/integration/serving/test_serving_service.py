@@ -129,6 +129,8 @@ def test_feedback_is_taken_before_its_prediction_is_logged_and_for_ids_that_are_
     frame = read_predictions(get_engine(made.settings), made.use_case, began, datetime.now(UTC))
     stored = frame.set_index("prediction_id").loc[answer["prediction_id"]]
     assert stored["actual"] == "no"
+    # What the model saw, computed features included.
+    assert (stored["density"], stored["heavy"]) == (row()["weight"] / row()["volume"], None)
 
 
 def test_explanations_add_up(made: World, service: Service) -> None:
