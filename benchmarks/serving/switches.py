@@ -46,16 +46,18 @@ class Seam:
         return (owner, name) if hasattr(owner, name) else None
 
 
-# Of each switch every seam that there is. Those of the log are alternatives: of this version and the former.
+# Of each switch every seam that there is.
 SWITCHES: dict[str, tuple[Seam, ...]] = {
     "log": (
+        Seam("evergreen.serving.runtime", "Runtime._encode_record"),
         Seam("evergreen.serving.runtime", "Runtime._log"),
-        Seam("evergreen.serving.predictions.log_writer", "PredictionLog.put"),
     ),
     "metrics": (
         Seam("evergreen.serving.metrics", "ServiceMetrics.count_answers"),
         Seam("evergreen.serving.metrics", "ServiceMetrics.update_log"),
         Seam("evergreen.serving.request_metrics", "RequestMetrics.count"),
+        Seam("evergreen.serving.stage_metrics", "StageMetrics.observe_batch"),
+        Seam("evergreen.serving.stage_metrics", "StageMetrics.observe_waiting"),
     ),
     "trace_ids": (
         Seam("evergreen.serving.http.guard", "choose_request_id", _give_no_id),

@@ -29,9 +29,6 @@ from evergreen.serving.predictions.idempotency import read_idempotency_key
 if TYPE_CHECKING:
     from evergreen.serving.runtime import Runtime
 
-# Up to this many rows a prediction runs on the event loop: a thread's hand-over costs more than it saves.
-_INLINE_ROWS = 32
-
 Endpoint = Callable[..., Coroutine[Any, Any, Response]]
 
 
@@ -60,25 +57,25 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
 
     async def predict(body: Any, request: Request) -> Response:
         """Predict from the features in the request and log the prediction."""
-        answer = runtime.answer_rows([body.data.__dict__], _read_channel(request), _read_key(request))
-        return _build_json_response(answer["predictions"][0])
+        row, channel, key = body.data.__dict__, _read_channel(request), _read_key(request)
+        return _build_json_response(runtime.answer_rows([row], channel, key)[0])
 
     async def predict_batch(body: Any, request: Request) -> Response:
         """Predict many rows with one version of the model and log the predictions."""
-        rows = [row.__dict__ for row in body.data]
-        channel = _read_channel(request)
-        if len(rows) > _INLINE_ROWS:
-            answer = await anyio.to_thread.run_sync(runtime.answer_rows, rows, channel, _read_key(request))
-            return _build_json_response(answer)
-        return _build_json_response(runtime.answer_rows(rows, channel, _read_key(request)))
+        rows = runtime.list_values([row.__dict__ for row in body.data])
+        channel, key = _read_channel(request), _read_key(request)
+        content = await anyio.to_thread.run_sync(runtime.answer_many, rows, channel, key)
+        return Response(content, media_type="application/json")
 
     async def predict_by_key(body: Any, request: Request) -> Response:
         """Predict from the newest stored features of one key or of each key in a list."""
         is_list = isinstance(body.data, list)
         keys = [key.__dict__ for key in (body.data if is_list else [body.data])]
-        channel = _read_channel(request)
-        answer = await anyio.to_thread.run_sync(runtime.answer_keys, keys, channel, _read_key(request))
-        return _build_json_response(answer if is_list else answer["predictions"][0])
+        channel, request_key = _read_channel(request), _read_key(request)
+        answers = await anyio.to_thread.run_sync(runtime.answer_keys, keys, channel, request_key)
+        if not is_list:
+            return _build_json_response(answers[0])
+        return _build_json_response({"model_version": answers[0]["model_version"], "predictions": answers})
 
     async def explain(body: Any) -> Response:
         """Explain the prediction of one row. Nothing is logged."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
+from starlette.responses import Response
 from uuid_utils import uuid7
 
+from evergreen.serving.http.batch_decoder import BatchDecoder, InvalidBody
 from evergreen.serving.http.decoder import KeyDecoder, RequestDecoder
+from evergreen.serving.http.error_bodies import (
+    Fault,
+    build_fault_response,
+    build_invalid_response,
+    list_field_names,
+)
+from evergreen.serving.http.schema import build_schemas
 from evergreen.serving.key_reader import KeyReader
 from evergreen.serving.micro_batch import MicroBatch
 
@@ -18,6 +29,12 @@ if TYPE_CHECKING:
     from evergreen.serving.runtime import Runtime
     from evergreen.store.connection.values import KeyTuple
     from evergreen.store.online.vectors import OnlineVector
+
+
+# A larger body is answered in a thread; for a smaller one the hand-over costs more than it saves.
+_SMALL_BYTES = 32_000
+# Up to this size the models check a body that is not as msgspec wants it. They need twenty times its memory.
+_MODEL_BYTES = 1_000_000
 
 
 class RequestLabels(NamedTuple):
@@ -36,18 +53,61 @@ class _Request(NamedTuple):
 
 
 class FastPath:
-    """Answers bodies of `/predict` and `/predict_by_key` with bodies of JSON, for one event loop."""
+    """Answers bodies of `/predict`, `/predict_by_key` and `/predict_batch` with JSON, for one event loop."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._encoder = msgspec.json.Encoder()
         self._batch: MicroBatch[_Request, bytes] = MicroBatch(self._answer_batch)
         self._reader = KeyReader(runtime.read_vectors)
-        self.decode_row = RequestDecoder(runtime.use_case).decode
+        self._decode_row = RequestDecoder(runtime.use_case).decode
+        self._batch_decoder = BatchDecoder(runtime.use_case, build_schemas(runtime.use_case).row)
+        # Large bodies one after another: the memory of one is bounded, that of any number is not.
+        self._large_bodies = asyncio.Semaphore(1)
+        self._field_names = list_field_names(runtime.use_case)
+        self._validate_seconds = 0.0
+        self._batch_began = 0.0
         self.decode_key = KeyDecoder(runtime.use_case).decode
+
+    def decode_row(self, body: bytes) -> RequestValues | None:
+        """The row of a body; None where the models must check it."""
+        began = perf_counter()
+        values = self._decode_row(body)
+        self._validate_seconds = perf_counter() - began
+        return values
+
+    def build_error_response(self, path: str, error: Exception) -> Response:
+        """The answer to a request of a path that ended with an error; what was refused is counted."""
+        if isinstance(error, InvalidBody):
+            faults = cast("Sequence[Fault]", error.faults)
+            return build_invalid_response(
+                faults, self._field_names, self._runtime.count_refused, "application/json"
+            )
+        return build_fault_response(path, error)
+
+    async def predict_many(self, body: bytes | bytearray, labels: RequestLabels) -> bytes | None:
+        """The answer to a body of many rows; None where the models must check it.
+
+        A body that is too large for them is checked here. Raises InvalidBody, and what `Runtime.answer_many`
+        raises.
+        """
+        if len(body) <= _SMALL_BYTES:
+            return self._answer_many(body, labels)
+        async with self._large_bodies:
+            return await asyncio.to_thread(self._answer_many, body, labels)
+
+    def _answer_many(self, body: bytes | bytearray, labels: RequestLabels) -> bytes | None:
+        rows = self._batch_decoder.decode(body)
+        if rows is None and len(body) <= _MODEL_BYTES:
+            return None
+        if rows is None:
+            rows = self._batch_decoder.check_rows(body)
+        return self._runtime.answer_many(rows, labels.channel, labels.prediction_id)
 
     async def predict(self, values: RequestValues, labels: RequestLabels) -> bytes:
         """The answer to one row. Raises what `Runtime.answer` raises."""
+        if not self._batch.size:
+            self._batch_began = perf_counter()
         return await self._batch.submit(_Request(values, labels))
 
     async def predict_by_key(self, key: KeyTuple, labels: RequestLabels) -> bytes:
@@ -58,6 +118,7 @@ class FastPath:
         return await self._batch.submit(_Request((*key, *vector.features.values()), labels, vector))
 
     def _answer_batch(self, requests: Sequence[_Request]) -> list[bytes]:
+        self._runtime.stages.observe_waiting(self._validate_seconds, perf_counter() - self._batch_began)
         channel = requests[0].labels.channel
         if any(request.labels.channel != channel for request in requests):
             # A batch is logged under one channel. Probes arrive seldom among other requests.

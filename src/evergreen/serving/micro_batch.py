@@ -30,6 +30,11 @@ class MicroBatch(Generic[_Request, _Answer]):
         self._requests: list[_Request] = []
         self._futures: list[asyncio.Future[_Answer]] = []
 
+    @property
+    def size(self) -> int:
+        """How many requests wait for the next batch."""
+        return len(self._requests)
+
     def submit(self, request: _Request) -> asyncio.Future[_Answer]:
         """The future answer to a request; it raises what `answer_batch` raises for the request alone."""
         loop = asyncio.get_running_loop()

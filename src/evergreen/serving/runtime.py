@@ -12,31 +12,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
+from time import perf_counter
 from typing import cast
 
+import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
 from evergreen.errors import KeyNotFound, PredictionLogFull
-from evergreen.model.log_rows import list_logged_names, list_on_demand_columns
+from evergreen.model.log_rows import list_logged_names
 from evergreen.model.on_demand import build_columns_from_rows
-from evergreen.model.predict import explain_prediction, predict_pool
-from evergreen.model.predictions import Predictions
-from evergreen.model.request_inputs import RequestInputBuilder, RequestInputs, RequestValues
+from evergreen.model.predict import explain_prediction
+from evergreen.model.request_inputs import RequestValues
 from evergreen.registry.champion import read_champion
 from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.registry.refusals import record_refusal
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
 from evergreen.serving.http.bodies import (
     ExplanationBody,
-    FieldReason,
     LogBody,
     MetadataBody,
-    PredictionBatchBody,
     PredictionBody,
     RequestRow,
-    build_prediction_body,
 )
 from evergreen.serving.metrics import ServiceMetrics
 from evergreen.serving.models.loader import build_model_loader
@@ -47,7 +45,6 @@ from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.idempotency import make_prediction_ids
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
-    PredictionRecord,
     RefusedRecord,
     build_segment_schema,
     encode_record,
@@ -55,6 +52,8 @@ from evergreen.serving.predictions.record import (
 from evergreen.serving.predictions.refused import RefusedCounter
 from evergreen.serving.predictions.shipping import LogCounts, Shipping
 from evergreen.serving.predictions.spool import Spool
+from evergreen.serving.predictor import PredictedRows, Predictor
+from evergreen.serving.stage_metrics import StageMetrics
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.values import KeyTuple
@@ -62,12 +61,14 @@ from evergreen.store.online.vectors import OnlineVector, find_missing_keys, read
 from evergreen.store.predictions.prediction_id import parse_prediction_id
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest
-from evergreen.validation.domain_words import list_domain_warnings
 
 logger = logging.getLogger(__name__)
 
 # How long the ledger's comparison waits for a promotion in progress, before it is tried again.
 _RECONCILE_SECONDS = 60.0
+# So many rows of a large request are predicted at a time.
+_PART_ROWS = 1000
+_encoder = msgspec.json.Encoder()
 # How long the end of the service waits for the shipper, which itself takes a little less.
 _DRAIN_SECONDS = 18.0
 
@@ -88,6 +89,7 @@ class Runtime:
         # Computed now, because the files may be edited while this process runs.
         self.declaration = compute_serving_digest(use_case)
         self.metrics = ServiceMetrics(use_case.name, registry)
+        self.stages = StageMetrics(use_case.name, registry)
         self.refusals = RefusalLog(self._record_refusal)
         self.models = build_model_loader(settings, use_case, self.declaration, self.refusals)
         self.slot = ModelSlot(
@@ -110,8 +112,7 @@ class Runtime:
         self.answered = {ONLINE: 0, PROBE_CHANNEL: 0}
         self._key_names = use_case.entity.key_names
         self._logged_names = list_logged_names(use_case)
-        self._warning_features = tuple(feature for feature in use_case.stored_features if not feature.strict)
-        self._inputs = RequestInputBuilder(use_case)
+        self._predictor = Predictor(use_case)
 
     def start(self) -> None:
         """Start the threads that ship the log and follow the champion."""
@@ -133,66 +134,58 @@ class Runtime:
     def answer(self, rows: Sequence[RequestValues], channel: str, ids: Sequence[str]) -> list[PredictionBody]:
         """Predict rows with ONE model, and log them under `ids` (UUIDv7); they are durable when it returns.
 
-        A second prediction under an id is answered, and the log keeps the first. Where features have the
-        severity "warning", each answer has a list `warnings`, empty for none.
-
-        Raises NoChampion, StoreError of an on-demand feature, and PredictionLogFull.
+        A second prediction under an id is answered, and the log keeps the first. Raises NoChampion,
+        StoreError of an on-demand feature, and PredictionLogFull.
         """
-        served_model = self.slot.require()
-        model, version = served_model.model, served_model.version
-        inputs = self._inputs.build(rows)
-        outcome = predict_pool(model.model, inputs.pool, model.classes, model.weights)
-        bodies = [
-            build_prediction_body(
-                prediction_id,
-                version,
-                dict(zip(self._key_names, row, strict=False)),
-                answer,
-                self._list_warnings(row),
-            )
-            for prediction_id, row, answer in zip(ids, rows, outcome.list_answers(), strict=True)
-        ]
+        predicted = self._predictor.predict(self.slot.require().model, rows, ids)
+        bodies = self._predictor.build_bodies(predicted)
         # Last, because a prediction is in the log exactly when it is answered.
-        self._log(channel, version, ids, rows, inputs, outcome)
-        self.answered[channel] += len(rows)
-        self.metrics.count_answers(version, channel, len(rows))
+        began = perf_counter()
+        self._log([self._encode_record(predicted, channel)], predicted.version, channel, len(rows))
+        self.stages.observe_batch(
+            len(rows), predicted.feature_seconds, predicted.model_seconds, perf_counter() - began
+        )
         return bodies
+
+    def answer_many(
+        self, rows: Sequence[RequestValues], channel: str, request_id: str | None = None
+    ) -> bytes:
+        """The JSON of the answer to many rows, all predicted by ONE model, and logged together or not at all.
+
+        `request_id` is the key by which a caller knows a repeated request. The rows are predicted in parts,
+        so that what is needed beside rows and answer has the size of a part. Raises what `answer` raises.
+        """
+        model = self.slot.require().model
+        ids = make_prediction_ids(request_id, len(rows))
+        parts, records = [], []
+        for start in range(0, len(rows), _PART_ROWS):
+            end = start + _PART_ROWS
+            predicted = self._predictor.predict(model, rows[start:end], ids[start:end])
+            # Without the brackets of the list.
+            parts.append(_encoder.encode(self._predictor.build_bodies(predicted))[1:-1])
+            records.append(self._encode_record(predicted, channel))
+        version = int(model.version)
+        self._log(records, version, channel, len(rows))
+        return b'{"model_version":%d,"predictions":[%s]}' % (version, b",".join(parts))
 
     def answer_rows(
         self, rows: Sequence[RequestRow], channel: str, request_id: str | None = None
-    ) -> PredictionBatchBody:
-        """The same for rows by name. `request_id` is the key by which a caller knows a repeated request."""
+    ) -> list[PredictionBody]:
+        """`answer` for rows by name; `request_id` as for `answer_many`."""
+        return self.answer(self.list_values(rows), channel, make_prediction_ids(request_id, len(rows)))
+
+    def list_values(self, rows: Sequence[RequestRow]) -> list[RequestValues]:
+        """The values of rows by name, as the other methods take them."""
         names = self._logged_names
-        values = [tuple([row.get(name) for name in names]) for row in rows]
-        bodies = self.answer(values, channel, make_prediction_ids(request_id, len(rows)))
-        return {"model_version": bodies[0]["model_version"], "predictions": bodies}
+        return [tuple([row.get(name) for name in names]) for row in rows]
 
-    def _log(
-        self,
-        channel: str,
-        version: int,
-        ids: Sequence[str],
-        rows: Sequence[RequestValues],
-        inputs: RequestInputs,
-        outcome: Predictions,
-    ) -> None:
-        record = PredictionRecord(
-            channel,
-            version,
-            ids,
-            rows,
-            list(list_on_demand_columns(self.use_case, inputs.on_demand).values()),
-            outcome.predictions.tolist(),
-            [] if outcome.probabilities is None else outcome.probabilities.tolist(),
-        )
-        self.spool.append([encode_record(record)], len(ids))
+    def _encode_record(self, predicted: PredictedRows, channel: str) -> bytes:
+        return self._predictor.encode_record(predicted, channel)
 
-    def _list_warnings(self, values: RequestValues) -> list[FieldReason] | None:
-        """What a row breaks of the domains that only warn; None where the use case has no such domain."""
-        if not self._warning_features:
-            return None
-        row = dict(zip(self._logged_names, values, strict=True))
-        return cast("list[FieldReason]", list_domain_warnings(self._warning_features, row))
+    def _log(self, records: Sequence[bytes], version: int, channel: str, rows: int) -> None:
+        self.spool.append(records, rows)
+        self.answered[channel] += rows
+        self.metrics.count_answers(version, channel, rows)
 
     def read_vectors(self, keys: Sequence[KeyTuple]) -> dict[KeyTuple, OnlineVector]:
         """The newest stored features of those keys that the online store has. Raises StoreUnreachable."""
@@ -200,7 +193,7 @@ class Runtime:
 
     def answer_keys(
         self, keys: Sequence[RequestRow], channel: str, request_id: str | None = None
-    ) -> PredictionBatchBody:
+    ) -> list[PredictionBody]:
         """Predict from the newest stored features of each key, and log the vectors with the predictions.
 
         Raises KeyNotFound naming the unknown keys, StoreUnreachable, and what `answer` raises.
@@ -215,7 +208,7 @@ class Runtime:
         for key, body in zip(key_tuples, bodies, strict=True):
             body["stale_views"] = list(vectors[key].stale_views)
             body["missing_views"] = list(vectors[key].missing_views)
-        return {"model_version": bodies[0]["model_version"], "predictions": bodies}
+        return bodies
 
     def build_unknown_keys_error(self, unknown: Sequence[KeyTuple]) -> KeyNotFound:
         """The error for keys that no view has."""

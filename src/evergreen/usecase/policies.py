@@ -51,7 +51,7 @@ class Serving:
     """
 
     port: int = 3000
-    max_batch: int = 10_000
+    max_batch: int = 100_000
     retention: timedelta = timedelta(days=90)
     durability: Literal["process", "power"] = "process"
     spool_mb: int = 2000

@@ -96,8 +96,8 @@ def of_request(
 ) -> tuple[list[Any], list[PredictionRow]]:
     """The service's answers, and the rows that it logs."""
     logged: list[PredictionRow] = []
-    body = answering(Settings(home=folder()), use_case, loaded, logged).answer_rows(rows, "online")
-    return body["predictions"], logged
+    answers = answering(Settings(home=folder()), use_case, loaded, logged).answer_rows(rows, "online")
+    return answers, logged
 
 
 def of_file(use_case: UseCase, loaded: LoadedModel, frame: pd.DataFrame) -> pd.DataFrame:

@@ -48,9 +48,8 @@ class Scoring:
 
     def answers(self, rows: list[dict[str, Any]]) -> list[Any]:
         """The service's."""
-        return answering(self.settings, self.use_case, self.model, []).answer_rows(rows, "online")[
-            "predictions"
-        ]
+        runtime = answering(self.settings, self.use_case, self.model, [])
+        return runtime.answer_rows(rows, "online")
 
 
 @pytest.fixture

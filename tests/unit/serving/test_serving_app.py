@@ -30,18 +30,23 @@ class StandIn:
         self.asked: list[Any] = []
         self.refused: list[tuple[str, str]] = []
 
-    def answer_rows(self, rows: Sequence[Any], channel: str, _: str | None) -> dict[str, Any]:
+    def answer_rows(self, rows: Sequence[Any], channel: str, _: str | None) -> list[dict[str, Any]]:
         if self.error:
             raise self.error
         self.channels.append(channel)
         self.asked.extend(rows)
-        answer = {"prediction_id": "x", "model_version": 3, "prediction": "no"}
-        return {"model_version": 3, "predictions": [answer for _ in rows]}
+        return [{"prediction_id": "x", "model_version": 3, "prediction": "no"} for _ in rows]
 
-    def answer_keys(self, keys: Sequence[Any], channel: str, _: str | None) -> dict[str, Any]:
+    def list_values(self, rows: Sequence[Any]) -> Sequence[Any]:
+        return rows
+
+    def answer_many(self, rows: Sequence[Any], channel: str, key: str | None) -> bytes:
+        return json.dumps({"model_version": 3, "predictions": self.answer_rows(rows, channel, key)}).encode()
+
+    def answer_keys(self, keys: Sequence[Any], channel: str, key: str | None) -> list[dict[str, Any]]:
         if self.error:
             raise self.error
-        return self.answer_rows([row(**key) for key in keys], channel, None)
+        return self.answer_rows([row(**each) for each in keys], channel, key)
 
     def take_feedback(self, outcomes: Sequence[Any], at: datetime) -> None:
         if self.error:

@@ -16,7 +16,7 @@ from evergreen.usecase import UseCase
 # A row of several hundred features has less; a batch of many rows is limited as a whole.
 _ROW_BYTES = 1_000_000
 _BYTES_PER_ROW = 4096
-_MOST_BYTES = 64_000_000
+_MOST_BYTES = 96_000_000
 
 
 class BodyRefused(HTTPException):

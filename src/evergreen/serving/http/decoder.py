@@ -36,17 +36,23 @@ class RequestDecoder:
     """Decodes `{"data": {...}}` bodies of one use case."""
 
     def __init__(self, use_case: UseCase) -> None:
-        fields = {key.name: _FieldType(_build_key_type(key), True) for key in use_case.entity.keys} | {
-            feature.name: _FieldType(_build_feature_type(feature), feature.nullable or not feature.strict)
-            for feature in use_case.stored_features
-        }
-        body = msgspec.defstruct("Body", [("data", _define_row(fields))], forbid_unknown_fields=True)
+        row = build_row_type(use_case)
+        body = msgspec.defstruct("Body", [("data", row)], forbid_unknown_fields=True)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
 
     def decode(self, body: bytes) -> RequestValues | None:
         """The values of the row; None where the models must check the body."""
         values: RequestValues | None = _decode_data(self._decoder, body)
         return values
+
+
+def build_row_type(use_case: UseCase) -> type[msgspec.Struct]:
+    """The type of a request row, with the fields of `list_logged_names` in their order."""
+    fields = {key.name: _FieldType(_build_key_type(key), True) for key in use_case.entity.keys}
+    for feature in use_case.stored_features:
+        is_optional = feature.nullable or not feature.strict
+        fields[feature.name] = _FieldType(_build_feature_type(feature), is_optional)
+    return _define_row(fields)
 
 
 class KeyDecoder:

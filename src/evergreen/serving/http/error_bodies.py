@@ -78,7 +78,7 @@ def add_error_handlers(
     `count_refusal` gets the field and the kind of each fault of a body that is refused for its values.
     """
     limits = compute_body_limits(use_case)
-    field_names = [*use_case.entity.key_names, *(f.name for f in use_case.stored_features)]
+    field_names = list_field_names(use_case)
 
     async def _answer_error(request: Request, error: Exception) -> JSONResponse:
         return build_fault_response(request.url.path, error)
@@ -86,10 +86,8 @@ def add_error_handlers(
     async def _answer_invalid_body(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         faults = cast("Sequence[Fault]", error.errors())
-        response = _build_invalid_response(request, faults, field_names)
-        if response.status_code == 422:
-            count_refusal([_name_refusal(fault) for fault in faults])
-        return response
+        content_type = request.headers.get("content-type", "none")
+        return build_invalid_response(faults, field_names, count_refusal, content_type)
 
     async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -109,6 +107,11 @@ def add_error_handlers(
     app.add_exception_handler(RequestValidationError, _answer_invalid_body)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_error)
+
+
+def list_field_names(use_case: UseCase) -> list[str]:
+    """The names of a request row's fields."""
+    return [*use_case.entity.key_names, *(feature.name for feature in use_case.stored_features)]
 
 
 def build_fault_response(path: str, error: Exception) -> JSONResponse:
@@ -133,15 +136,21 @@ def _build_not_json_response(reason: str) -> JSONResponse:
     )
 
 
-def _build_invalid_response(
-    request: Request, faults: Sequence[Fault], field_names: Sequence[str]
+def build_invalid_response(
+    faults: Sequence[Fault],
+    field_names: Sequence[str],
+    count_refusal: Callable[[Sequence[Refusal]], None],
+    content_type: str,
 ) -> JSONResponse:
+    """The answer to a body with faults of pydantic's form; `field_names` are those of the declaration.
+
+    Where its values are at fault, `count_refusal` gets the field and the kind of each.
+    """
     for fault in faults:
         if fault["type"] == "json_invalid":
             return _build_not_json_response(f"{fault['ctx']['error']} at character {fault['loc'][-1]}")
         if fault["loc"] == ("body",) and isinstance(fault.get("input"), bytes):
             # FastAPI leaves the body as bytes when the content type is not JSON.
-            content_type = request.headers.get("content-type", "none")
             return build_error_response(
                 400,
                 "InvalidRequest",
@@ -149,6 +158,7 @@ def _build_invalid_response(
                 "send the header Content-Type: application/json",
                 [{"field": "content-type", "reason": "must be application/json"}],
             )
+    count_refusal([_name_refusal(fault) for fault in faults])
     # Limited before they are worded: to find a misspelt name takes a millisecond.
     fields: list[FieldReason] = [
         {"field": _format_field(fault["loc"]), "reason": _describe_fault(fault, field_names)}

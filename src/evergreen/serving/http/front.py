@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
 from evergreen.serving.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
 from evergreen.serving.fast_path import FastPath, RequestLabels
-from evergreen.serving.http.error_bodies import build_fault_response
 from evergreen.serving.predictions.idempotency import read_idempotency_key
 
 if TYPE_CHECKING:
@@ -48,16 +47,22 @@ class Front:
         if fast_path is not None and scope.get("method") == "POST":
             path = scope["path"]
             if path == "/predict":
-                await self._answer(fast_path.decode_row, fast_path.predict, scope, receive, send)
+                await self._answer(fast_path, fast_path.decode_row, fast_path.predict, scope, receive, send)
                 return
             if path == "/predict_by_key":
-                await self._answer(fast_path.decode_key, fast_path.predict_by_key, scope, receive, send)
+                await self._answer(
+                    fast_path, fast_path.decode_key, fast_path.predict_by_key, scope, receive, send
+                )
+                return
+            if path == "/predict_batch":
+                await self._answer_many(fast_path, scope, receive, send)
                 return
         assert self._app is not None, "wrap_app comes first"
         await self._app(scope, receive, send)
 
     async def _answer(
         self,
+        fast_path: FastPath,
         decode: Callable[[bytes], _Values | None],
         predict: Callable[[_Values, RequestLabels], Coroutine[Any, Any, bytes]],
         scope: Scope,
@@ -77,18 +82,42 @@ class Front:
             await self._app(scope, _repeat_message(message, receive), send)
             return
         try:
-            body = await predict(values, labels)
+            content = await predict(values, labels)
         except Exception as error:  # noqa: BLE001  every error has an answer
-            await build_fault_response(scope["path"], error)(scope, receive, send)
+            await fast_path.build_error_response(scope["path"], error)(scope, receive, send)
             return
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [(b"content-type", _JSON), (b"content-length", b"%d" % len(body))],
-            }
-        )
-        await send({"type": "http.response.body", "body": body})
+        await _send_json(content, send)
+
+    async def _answer_many(self, fast_path: FastPath, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None, "wrap_app comes first"
+        labels = _read_labels(scope)
+        if labels is None:
+            await self._app(scope, receive, send)
+            return
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # the client has gone away
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        try:
+            content = await fast_path.predict_many(body, labels)
+        except Exception as error:  # noqa: BLE001  every error has an answer
+            await fast_path.build_error_response(scope["path"], error)(scope, receive, send)
+            return
+        if content is None:
+            whole = {"type": "http.request", "body": bytes(body), "more_body": False}
+            await self._app(scope, _repeat_message(whole, receive), send)
+            return
+        await _send_json(content, send)
+
+
+async def _send_json(content: bytes, send: Send) -> None:
+    headers = [(b"content-type", _JSON), (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
 
 
 def _repeat_message(first: Message, receive: Receive) -> Receive:

@@ -12,8 +12,8 @@ from evergreen.errors import SchemaMismatch, StoreError, StoreRefused
 # https://mariadb.com/kb/en/mariadb-error-codes/
 NO_SUCH_COLUMN = 1054
 LOCK_WAIT_TIMEOUT = 1205
+DEADLOCK = 1213
 _DENIED = {1142, 1143, 1227, 1370}
-_DEADLOCK = 1213
 _FULL = {3, 1021, 1026, 1114}
 _TOO_LARGE = {1153, 1301, 2020}
 _READ_ONLY = {1036, 1290, 1792, 1836}
@@ -40,7 +40,7 @@ def translate_error(code: int, text: str, statement: str | None) -> StoreError |
             hint="SHOW GRANTS tells its rights; it needs all of them in EVERGREEN_MARIADB_DATABASE, and"
             " SELECT and INSERT in the ledger's",
         )
-    if code in (LOCK_WAIT_TIMEOUT, _DEADLOCK):
+    if code in (LOCK_WAIT_TIMEOUT, DEADLOCK):
         return StoreRefused(
             f"{where} is in use by another session, which did not end in time",
             hint="run this again when it has ended: SHOW PROCESSLIST tells who it is",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
+from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.connection.values import StoredRow
 from evergreen.store.predictions.append_rows import append_rows
 from evergreen.store.predictions.channels import CHANNELS
@@ -18,6 +18,9 @@ from evergreen.store.predictions.prediction_id import parse_prediction_id
 from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.tables import declared
 from evergreen.usecase import UseCase
+
+# What the driver writes as it is.
+_PLAIN_TYPES = frozenset((str, int, type(None), datetime))
 
 
 def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[PredictionRow]) -> int:
@@ -53,28 +56,33 @@ def build_stored_rows(
                 f"{table.name} takes no predictions of the channel {row.channel!r}",
                 hint=f"the channels are {', '.join(sorted(CHANNELS))}",
             )
-        computed = {name: value for name, value in row.on_demand.items() if name in present}
-        values = {name: _to_plain_value(value) for name, value in {**row.inputs, **computed}.items()}
-        values = {**blank, **values}
+        computed = row.on_demand
+        if not computed.keys() <= present:
+            computed = {name: value for name, value in computed.items() if name in present}
+        values = {**blank, **row.inputs, **computed}
         if len(values) > len(blank):
             raise StoreError(
                 f"{table.name} has no column {', '.join(sorted(set(values) - set(blank)))}",
                 hint="log the use case's keys, stored features and the prediction's own fields",
             )
         values["prediction_id"] = prediction_id
-        values["predicted_at"] = to_naive_utc(moment)
+        values["predicted_at"] = moment.replace(tzinfo=None)
         values["model_version"] = row.model_version
         values["channel"] = row.channel
-        values["prediction"] = _to_plain_value(row.prediction)
-        values["probability"] = _to_plain_value(row.probability)
+        values["prediction"] = row.prediction
+        values["probability"] = row.probability
         values["probabilities"] = json.dumps(row.probabilities) if row.probabilities is not None else None
+        for name, value in values.items():
+            if type(value) is float:
+                if not isfinite(value):
+                    values[name] = None
+            elif type(value) not in _PLAIN_TYPES:
+                values[name] = _to_plain_value(value)
         stored[prediction_id] = values
     return stored
 
 
 def _to_plain_value(value: Any) -> Any:
     """NumPy scalars as Python's own; NaN and infinity, which DOUBLE cannot hold, as NULL."""
-    if value is None or isinstance(value, str):
-        return value
     value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return None if isinstance(value, float) and not isfinite(value) else value

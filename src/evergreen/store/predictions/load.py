@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,8 +24,7 @@ from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.tables import declared
 from evergreen.usecase import UseCase
 
-_NULL = "\\N"
-_SPECIAL = re.compile("[\\\\\t\n\0]")
+_find_special = re.compile("[\\\\\t\n\0]").search
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\0": "\\0"})
 
 
@@ -83,14 +83,19 @@ def _load_rows(engine: sa.Engine, table: str, rows: Sequence[StoredRow]) -> int 
 
 
 def _format_line(values: Iterable[StoredValue]) -> str:
-    return "\t".join(map(_format_value, values)) + "\n"
+    return "\t".join([_FORMATS[type(value)](value) for value in values]) + "\n"
 
 
-def _format_value(value: StoredValue) -> str:
-    if value is None:
-        return _NULL
-    if isinstance(value, str):
-        return value.translate(_ESCAPES) if _SPECIAL.search(value) else value
-    if isinstance(value, bool):
-        return str(int(value))
-    return value.isoformat(" ") if isinstance(value, datetime) else repr(value)
+def _format_text(value: str) -> str:
+    return value.translate(_ESCAPES) if _find_special(value) else value
+
+
+# By the type of a value of `build_stored_rows`.
+_FORMATS: Mapping[type, Callable[[Any], str]] = {
+    type(None): lambda _: "\\N",
+    str: _format_text,
+    int: repr,
+    float: repr,
+    bool: lambda value: repr(int(value)),
+    datetime: lambda value: value.isoformat(" "),
+}

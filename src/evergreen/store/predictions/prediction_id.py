@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from evergreen.errors import StoreError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_USUAL_FORM = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def parse_prediction_id(prediction_id: str) -> tuple[str, datetime]:
@@ -15,16 +19,17 @@ def parse_prediction_id(prediction_id: str) -> tuple[str, datetime]:
     has given.
     """
     try:
-        identifier = uuid.UUID(prediction_id)
-        seconds, milliseconds = divmod(identifier.int >> 80, 1000)
-        moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=1000 * milliseconds)
+        match = _USUAL_FORM.fullmatch(prediction_id)
+        if match is None:
+            prediction_id = str(uuid.UUID(prediction_id))
+            match = _USUAL_FORM.fullmatch(prediction_id)
+        if match is not None:
+            return prediction_id, _EPOCH + timedelta(milliseconds=int(match[1] + match[2], 16))
     except (ValueError, OverflowError):
-        identifier = None
-    if identifier is None or identifier.version != 7:
-        raise StoreError(
-            f"{prediction_id!r} is not a prediction id", hint="send the prediction_id of an answer (a UUIDv7)"
-        )
-    return str(identifier), moment
+        pass
+    raise StoreError(
+        f"{prediction_id!r} is not a prediction id", hint="send the prediction_id of an answer (a UUIDv7)"
+    )
 
 
 def parse_prediction_time(prediction_id: str) -> datetime:

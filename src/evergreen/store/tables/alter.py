@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from evergreen.errors import StoreError
 from evergreen.store.connection.database import get_error_code
-from evergreen.store.connection.faults import LOCK_WAIT_TIMEOUT
+from evergreen.store.connection.faults import DEADLOCK, LOCK_WAIT_TIMEOUT
 
 _LOCK_SECONDS = 1
 _PATIENCE_SECONDS = 300.0
@@ -37,7 +37,7 @@ def alter_table(connection: sa.Connection, table: str, change: str) -> None:
             connection.exec_driver_sql(statement.replace("%", "%%"))
             return
         except (StoreError, sa.exc.DBAPIError) as error:
-            if get_error_code(error) != LOCK_WAIT_TIMEOUT:
+            if get_error_code(error) not in (LOCK_WAIT_TIMEOUT, DEADLOCK):
                 raise
             if time.monotonic() > end:
                 raise StoreError(

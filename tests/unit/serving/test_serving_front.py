@@ -1,0 +1,219 @@
+"""The app in front answers as the app behind it would, whatever the body."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from evergreen.errors import PredictionLogFull
+from evergreen.serving import fast_path
+from evergreen.serving import runtime as runtime_module
+from evergreen.serving.app import configure_app, create_app
+from evergreen.serving.fast_path import FastPath
+from evergreen.serving.http.front import Front
+from evergreen.serving.runtime import Runtime
+from evergreen.settings import Settings
+from evergreen.store.online.vectors import OnlineVector
+from evergreen.usecase import UseCase
+from support.answering import answering, fit
+from support.parcel_case import row
+
+ODD = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**65), 2**65)
+    | st.floats(allow_nan=False)
+    | st.sampled_from([3.0, 12.0, 13, 50.5, 2**63, "van", "foot", "", "x" * 256, "\ud800"])
+    | st.text(max_size=3)
+    | st.lists(st.integers(), max_size=2)
+)
+NAMES = st.sampled_from(["parcel_id", "weight", "stops", "carrier", "note", "wieght", "data"])
+
+
+class World:
+    """An app alone, and the same behind the app in front; `logged` are the rows of both."""
+
+    def __init__(self, folder: Path, use_case: UseCase) -> None:
+        self.logged: list[Any] = []
+        self.runtime: Runtime = answering(Settings(home=folder), use_case, fit(use_case), self.logged)
+        self.runtime.read_vectors = self.read_vectors  # type: ignore[method-assign]
+        self.app = configure_app(create_app(), self.runtime)
+
+    def read_vectors(self, keys: Any) -> dict[Any, OnlineVector]:
+        values = {name: value for name, value in row().items() if name != "parcel_id"}
+        return {key: OnlineVector(values, stale_views=("shipment",)) for key in keys if key[0] > 0}
+
+    def post(self, path: str, content: bytes, *, in_front: bool, **headers: str) -> httpx.Response:
+        async def send() -> httpx.Response:
+            app: Any = self.app
+            if in_front:
+                front = Front()
+                front.fast_path = FastPath(self.runtime)
+                app = front.wrap_app(app)
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+                return await client.post(
+                    path, content=content, headers={"content-type": "application/json", **headers}
+                )
+
+        return asyncio.run(send())
+
+    def compare(self, path: str, content: bytes, **headers: str) -> httpx.Response:
+        """Post to both; the answers are equal but for the ids of predictions."""
+        alone = self.post(path, content, in_front=False, **headers)
+        both = self.post(path, content, in_front=True, **headers)
+        assert (both.status_code, strip(both)) == (alone.status_code, strip(alone))
+        assert both.headers["content-type"] == alone.headers["content-type"]
+        return both
+
+
+def strip(response: httpx.Response) -> Any:
+    body = response.json()
+    for answer in [body, *body.get("predictions", [])]:
+        answer.pop("prediction_id", None)
+    return body
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    from support.parcel_case import declare
+
+    folder = tmp_path_factory.mktemp("front")
+    return World(folder / "home", declare(Settings(home=folder, use_cases=str(folder / "usecases"))))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=NAMES, value=ODD)
+def test_one_row(world: World, name: str, value: Any) -> None:
+    world.compare("/predict", json.dumps({"data": {**row(), name: value}}).encode())
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(NAMES, ODD), max_size=4))
+def test_many_rows(world: World, changes: list[tuple[str, Any]]) -> None:
+    rows = [row(), *({**row(), name: value} for name, value in changes), row()]
+    world.compare("/predict_batch", json.dumps({"data": rows}).encode())
+
+
+@pytest.mark.parametrize("key", [1, 7.0, "7", None, 2**63, -5])
+def test_a_key(world: World, key: Any) -> None:
+    world.compare("/predict_by_key", json.dumps({"data": {"parcel_id": key}}).encode())
+
+
+def test_keys_with_stale_views_are_told(world: World) -> None:
+    for data in ({"parcel_id": 3}, [{"parcel_id": 3}, {"parcel_id": 4}]):
+        body = world.compare("/predict_by_key", json.dumps({"data": data}).encode()).json()
+        for answer in body.get("predictions", [body]):
+            assert answer["stale_views"] == ["shipment"]
+            assert answer["missing_views"] == []
+
+
+NO_ROWS = (b"null", b"[1]", b"{", b'{"data": 1}', b'{"data": {}, "x": 1}', b"\xff\xfe", b'{"data": NaN}')
+NO_BATCHES = (b"null", b"[1]", b"{", b'{"data": {}}', b'{"data": []}', b'{"data": [], "x": 1}', b"\xff\xfe")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict_by_key"])
+@pytest.mark.parametrize("content", [b"", *NO_ROWS])
+def test_bodies_that_are_none(world: World, path: str, content: bytes) -> None:
+    assert world.compare(path, content).status_code in (400, 422)
+
+
+@pytest.mark.parametrize("content", [b"", *NO_BATCHES])
+def test_batches_that_are_none(world: World, content: bytes) -> None:
+    world.compare("/predict_batch", content)
+
+
+@pytest.mark.parametrize("content", NO_BATCHES)
+def test_large_ones_are_refused_with_the_same_status(
+    world: World, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast_path, "_MODEL_BYTES", 0)
+    alone = world.post("/predict_batch", content, in_front=False)
+    both = world.post("/predict_batch", content, in_front=True)
+    assert both.status_code == alone.status_code
+    assert both.json()["error"]["fields"]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(NAMES, ODD), max_size=4))
+def test_many_rows_of_a_large_body(world: World, changes: list[tuple[str, Any]]) -> None:
+    rows = [row(), *({**row(), name: value} for name, value in changes), row()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast_path, "_MODEL_BYTES", 0)
+        world.compare("/predict_batch", json.dumps({"data": rows}).encode())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "text/plain"},
+        {"content-type": "application/json; charset=utf-8"},
+        {"x-evergreen-channel": "probe"},
+        {"x-evergreen-channel": "sideways"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/predict", "/predict_batch"])
+def test_headers(world: World, path: str, headers: dict[str, str]) -> None:
+    data: Any = row() if path == "/predict" else [row()]
+    world.compare(path, json.dumps({"data": data}).encode(), **headers)
+
+
+def test_a_repeated_request_has_one_id(world: World) -> None:
+    from uuid_utils import uuid7
+
+    key = str(uuid7())
+    content = json.dumps({"data": row()}).encode()
+    ids = {
+        world.post("/predict", content, in_front=in_front, **{"idempotency-key": key}).json()["prediction_id"]
+        for in_front in (True, True, False)
+    }
+    assert ids == {key}
+    batch = json.dumps({"data": [row(), row()]}).encode()
+    answers = [
+        world.post("/predict_batch", batch, in_front=in_front, **{"idempotency-key": key}).json()
+        for in_front in (True, False)
+    ]
+    first, second = ([a["prediction_id"] for a in answer["predictions"]] for answer in answers)
+    assert first == second
+    assert len(set(first)) == 2
+
+
+def test_what_is_answered_is_logged_and_nothing_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.logged.clear()
+    good, bad = row(parcel_id=1), row(parcel_id=2, weight=51)
+    monkeypatch.setattr(runtime_module, "_PART_ROWS", 100)
+    answers = world.post("/predict_batch", json.dumps({"data": [good] * 450}).encode(), in_front=True).json()
+    assert [r.prediction_id for r in world.logged] == [a["prediction_id"] for a in answers["predictions"]]
+    world.logged.clear()
+    assert world.post("/predict_batch", json.dumps({"data": [good, bad]}).encode(), in_front=True).is_error
+    assert world.post("/predict", json.dumps({"data": bad}).encode(), in_front=True).is_error
+    assert world.logged == []
+
+
+def test_a_full_spool_is_told_and_nothing_is_answered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PredictionLogFull("the disk is full", hint="free some space")
+
+    monkeypatch.setattr(world.runtime.spool, "append", refuse)
+    response = world.compare("/predict", json.dumps({"data": row()}).encode())
+    assert response.status_code == 503
+    assert response.json()["error"]["message"] == "the disk is full"
+
+
+def test_a_fault_of_the_service_shows_nothing_of_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(world.runtime, "_encode_record", fail)
+    response = world.post("/predict", json.dumps({"data": row()}).encode(), in_front=True)
+    assert response.status_code == 500
+    assert "secret" not in response.text
