@@ -3,8 +3,14 @@ series is bounded whatever a caller asks for."""
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
+from evergreen.serving.bulk_metrics import BulkCounter, BulkHistogram
+
+# How long a request may be missing in the metrics of a page that another worker answers.
+_FLUSH_SECONDS = 0.5
 # Methods beside these are counted as one.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Seconds. A fast answer takes less than a millisecond, a batch of many rows some seconds.
@@ -12,7 +18,8 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class RequestMetrics:
-    """Counts the requests of one service, in the registry that BentoML's worker set up."""
+    """Counts the requests of one service, in the registry that BentoML's worker set up. For one event loop;
+    only `count_refused` may be called by any thread."""
 
     def __init__(self, use_case: str, registry: CollectorRegistry = REGISTRY) -> None:
         self._use_case = use_case
@@ -36,8 +43,9 @@ class RequestMetrics:
             registry=registry,
         )
         # A look-up of labels costs as much as the counting itself.
-        self._counters: dict[tuple[str, str, int], Counter] = {}
-        self._histograms: dict[str, Histogram] = {}
+        self._counters: dict[tuple[str, str, int], BulkCounter] = {}
+        self._histograms: dict[str, BulkHistogram] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def count_refused(self, field: str, kind: str, number: int) -> None:
         """Count refused values; the caller bounds the fields and kinds (`predictions/refused.py`)."""
@@ -49,9 +57,23 @@ class RequestMetrics:
         counter = self._counters.get(key)
         if counter is None:
             name = f"{key[2]}xx" if key[2] else "none"
-            counter = self._counters[key] = self._requests.labels(self._use_case, route, key[1], name)
-        counter.inc()
+            labels = self._requests.labels(self._use_case, route, key[1], name)
+            counter = self._counters[key] = BulkCounter(labels)
+        counter.add()
         histogram = self._histograms.get(route)
         if histogram is None:
-            histogram = self._histograms[route] = self._seconds.labels(self._use_case, route)
+            labelled = self._seconds.labels(self._use_case, route)
+            histogram = self._histograms[route] = BulkHistogram(labelled, _BUCKETS)
         histogram.observe(seconds)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what was counted to where every worker's page of metrics reads it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for counter in self._counters.values():
+            counter.flush()
+        for histogram in self._histograms.values():
+            histogram.flush()

@@ -35,10 +35,12 @@ def render_urls(settings: Settings, status: StackStatus) -> RenderableType:
     table.add_row("MLflow", settings.mlflow_tracking_uri, "open on this machine")
     place = f"{settings.mariadb_host}:{settings.mariadb_port}/{settings.mariadb_database}"
     table.add_row("MariaDB", place, f"{settings.mariadb_user}, EVERGREEN_MARIADB_PASSWORD")
+    has_keys = bool(settings.api_keys.get_secret_value()) or settings.api_keys_path.exists()
+    open_to = "an API key: evergreen keys" if has_keys else "open on this machine"
     process_names = {process.name for process in status.processes}
     for name, url in sorted(settings.service_urls.items()):
         is_up = f"{SERVICE_PREFIX}{name}" in process_names
-        access = "open on this machine" if is_up else "starts with its first champion"
+        access = open_to if is_up else "starts with its first champion"
         table.add_row(f"{name} service", url, access)
     return Group(table, Text(f"The passwords are in {settings.home / STACK_ENV}", overflow="fold"))
 

@@ -12,13 +12,17 @@ from pathlib import Path
 import bentoml
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from evergreen.errors import AccessDenied
 from evergreen.serving.async_client import AsyncClient
 from evergreen.serving.client import Client
+from evergreen.serving.probe import send_probe_requests
+from evergreen.serving.standing import read_service_status
 from evergreen.stack.processes.ports import LOOPBACK, find_free_port
+from evergreen.stack.servers.probes import build_service_probe
 from support.parcel_case import row
-from support.serving_world import Service, World, environment, running
+from support.serving_world import NOW, Service, World, environment, running
 from support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("first_champion")
@@ -164,11 +168,27 @@ def test_a_service_with_keys_answers_who_has_one(made: World, tmp_path: Path) ->
             assert httpx.get(f"{service.url}{path}").status_code == 401, path
         for path in ("/livez", "/readyz", "/healthz"):
             assert httpx.get(f"{service.url}{path}").status_code == 200, path
+        assert_the_platform_signs_in(made, service)
         assert send_half_a_body(service.url).startswith("HTTP/1.1 408 ")
     lines = (tmp_path / "service.log").read_text().splitlines()
     records = [json.loads(line) for line in lines if line.startswith('{"time"')]
     assert any(record["logger"].startswith("evergreen.serving") for record in records)
     assert not [line for line in lines if "secret of the customer" in line or KEY in line]
+
+
+def assert_the_platform_signs_in(made: World, service: Service) -> None:
+    """Status, the supervisor's probe and deploy's probe requests have the platform's key, and need it."""
+    own = made.settings.model_copy(update={"api_key": SecretStr("the-platforms-own-key")})
+    version = made.versions[0]
+    status = read_service_status(own, service.url, made.use_case, None)
+    assert status.serves == version
+    with pytest.raises(AccessDenied):
+        read_service_status(made.settings, service.url, made.use_case, None)
+    rows = made.rows(3, seed=8)
+    assert send_probe_requests(own, made.use_case, service.url, version, rows).passed
+    port = httpx.URL(service.url).port
+    assert port is not None
+    assert build_service_probe(port, "the-platforms-own-key")(NOW) == ""
 
 
 def send_half_a_body(url: str) -> str:

@@ -363,10 +363,12 @@ def test_unknown_paths_add_no_series(app: App, parcel: UseCase, tmp_path: Path) 
             for path in ("/predict", "/nowhere"):
                 await client.post(path)
             await client.request("BREW", "/predict")
+            client._transport.app._metrics.flush()  # type: ignore[attr-defined]
             before = generate_latest(registry).count(b"\n")
             for number in range(1_000):
                 await client.post(f"/nowhere/{number}?{number}")
                 await client.request(f"BREW{number}", "/predict")
+            client._transport.app._metrics.flush()  # type: ignore[attr-defined]
         return before, generate_latest(registry).count(b"\n")
 
     before, after = asyncio.run(run())

@@ -59,7 +59,9 @@ class Guard:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             else:
+                # The lifespan of the service: its end is the end of the counting.
                 await self._app(scope, receive, send)
+                self._metrics.flush()
             return
         began = perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -148,6 +150,8 @@ class Guard:
         if length is not None and length.isdigit() and int(length) > limit:
             await _send_body_refusal(answer, 413, limit)
             return
+        if route.access == "metrics":
+            self._metrics.flush()
         if access.keys_required:
             scope[KEYS_REQUIRED] = True
         app = self._diverted.get(route.template, self._app)
