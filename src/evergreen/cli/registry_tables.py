@@ -23,6 +23,8 @@ _STYLES = {
     "refuse": "red",
     "reject": "dim",
     "deny": "dim",
+    "start_trial": "cyan",
+    "end_trial": "cyan",
 }
 
 

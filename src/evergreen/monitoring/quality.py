@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, load_reference_profile
 from evergreen.monitoring.drift import compare_counts
 from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.outcomes import (
     build_newest_outcomes,
     count_orphan_outcomes,
@@ -50,7 +51,7 @@ def measure_prediction_quality(engine: sa.Engine, use_case: UseCase, report: Dri
 
 
 def read_outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: datetime) -> pd.DataFrame:
-    """Columns `prediction` and `actual` of a version's online answers whose outcome was learned after
+    """Columns `prediction` and `actual` of a version's answers to requests whose outcome was learned after
     `as_of - drift.window` and up to `as_of` (aware UTC).
 
     A label is learned when it is ingested, but not before its `event_time + delay`. An answer with feedback
@@ -59,7 +60,9 @@ def read_outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: dat
     since, until = as_of - use_case.drift.window, as_of
     log = declared.build_prediction_table(use_case)
     answers = sa.and_(
-        log.c.model_version == version, log.c.channel == "online", log.c.predicted_at <= to_naive_utc(until)
+        log.c.model_version == version,
+        log.c.channel.in_(TRAFFIC),
+        log.c.predicted_at <= to_naive_utc(until),
     )
     learned = build_newest_outcomes(use_case, recorded_after=since, recorded_until=until)
     by_feedback = (

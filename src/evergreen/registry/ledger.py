@@ -24,7 +24,18 @@ from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables.sql_files import get_ledger_schema
 
-Action = Literal["promote", "reject", "rollback", "approve", "deny", "external", "erase", "refuse"]
+Action = Literal[
+    "promote",
+    "reject",
+    "rollback",
+    "approve",
+    "deny",
+    "external",
+    "erase",
+    "refuse",
+    "start_trial",
+    "end_trial",
+]
 
 # The actions after which another version is champion, or none.
 CHAMPION_CHANGES: tuple[Action, ...] = ("promote", "rollback", "external", "erase")

@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 from uuid_utils import uuid7
 
 from evergreen.errors import KeyNotFound, PredictionLogFull
+from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.log_rows import list_logged_names
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import explain_prediction
@@ -54,10 +55,13 @@ from evergreen.serving.predictions.shipping import LogCounts, Shipping
 from evergreen.serving.predictions.spool import Spool
 from evergreen.serving.predictor import PredictedRows, Predictor
 from evergreen.serving.stage_metrics import StageMetrics
+from evergreen.serving.trial.running import RunningTrial
+from evergreen.serving.trial.trials import Trials, build_trial_source
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.values import KeyTuple
 from evergreen.store.online.vectors import OnlineVector, find_missing_keys, read_online_vectors
+from evergreen.store.predictions.channels import SHADOW
 from evergreen.store.predictions.prediction_id import parse_prediction_id
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest
@@ -92,6 +96,8 @@ class Runtime:
         self.stages = StageMetrics(use_case.name, registry)
         self.refusals = RefusalLog(self._record_refusal)
         self.models = build_model_loader(settings, use_case, self.declaration, self.refusals)
+        # Another one, because a loader is for one thread.
+        self._challengers = build_model_loader(settings, use_case, self.declaration, self.refusals)
         self.slot = ModelSlot(
             partial(read_champion, settings, use_case.name),
             self.models.load_verified_model,
@@ -113,14 +119,25 @@ class Runtime:
         self._key_names = use_case.entity.key_names
         self._logged_names = list_logged_names(use_case)
         self._predictor = Predictor(use_case)
+        self.trials = Trials(
+            use_case,
+            build_trial_source(settings, use_case, self._load_challenger, self._find_champion_version),
+            self._predictor,
+            self._log_shadow,
+            poll_seconds=settings.champion_poll_seconds,
+            registry=registry,
+            on_begin=_freeze_objects,
+        )
 
     def start(self) -> None:
-        """Start the threads that ship the log and follow the champion."""
+        """Start the threads that ship the log, and follow the champion and the trials."""
         self.shipping.start()
         self.slot.start()
+        self.trials.start()
 
     def stop(self) -> None:
-        """Stop both threads; rows that MariaDB does not take stay on disk for the next start."""
+        """Stop the threads; rows that MariaDB does not take stay on disk for the next start."""
+        self.trials.stop()
         self.slot.stop()
         if self.shipping.stop(_DRAIN_SECONDS):
             logger.info("the prediction log is in MariaDB")
@@ -132,12 +149,22 @@ class Runtime:
         return get_engine(self.settings)
 
     def answer(self, rows: Sequence[RequestValues], channel: str, ids: Sequence[str]) -> list[PredictionBody]:
-        """Predict rows with ONE model, and log them under `ids` (UUIDv7); they are durable when it returns.
+        """Predict rows, and log them under `ids` (UUIDv7); they are durable when it returns.
 
-        A second prediction under an id is answered, and the log keeps the first. Raises NoChampion,
-        StoreError of an on-demand feature, and PredictionLogFull.
+        Each row is a request of its own: in a canary trial the challenger answers those of its keys. A second
+        prediction under an id is answered, and the log keeps the first. Raises NoChampion, StoreError of an
+        on-demand feature, and PredictionLogFull.
         """
-        predicted = self._predictor.predict(self.slot.require().model, rows, ids)
+        champion = self.slot.require().model
+        running = self.trials.running
+        if running is not None and channel == ONLINE:
+            return self._answer_on_trial(running, champion, rows, ids)
+        return self._answer_by_champion(champion, rows, channel, ids)
+
+    def _answer_by_champion(
+        self, champion: LoadedModel, rows: Sequence[RequestValues], channel: str, ids: Sequence[str]
+    ) -> list[PredictionBody]:
+        predicted = self._predictor.predict(champion, rows, ids)
         bodies = self._predictor.build_bodies(predicted)
         # Last, because a prediction is in the log exactly when it is answered.
         began = perf_counter()
@@ -146,6 +173,33 @@ class Runtime:
             len(rows), predicted.feature_seconds, predicted.model_seconds, perf_counter() - began
         )
         return bodies
+
+    def _answer_on_trial(
+        self,
+        running: RunningTrial,
+        champion: LoadedModel,
+        rows: Sequence[RequestValues],
+        ids: Sequence[str],
+    ) -> list[PredictionBody]:
+        """Answer requests while a trial runs; the rows of both versions are logged together or not at all."""
+        groups = self.trials.predict(running, champion, rows, ids)
+        bodies: dict[int, PredictionBody] = {}
+        for group in groups:
+            bodies.update(zip(group.places, self._predictor.build_bodies(group.predicted), strict=True))
+        began = perf_counter()
+        self.spool.append(
+            [self._encode_record(group.predicted, group.channel) for group in groups], len(rows)
+        )
+        for group in groups:
+            self._count_answers(group.predicted.version, group.channel, len(group.places))
+        self.stages.observe_batch(
+            len(rows),
+            sum(group.predicted.feature_seconds for group in groups),
+            sum(group.predicted.model_seconds for group in groups),
+            perf_counter() - began,
+        )
+        self.trials.follow(groups)
+        return [bodies[place] for place in range(len(rows))]
 
     def answer_many(
         self, rows: Sequence[RequestValues], channel: str, request_id: str | None = None
@@ -184,7 +238,14 @@ class Runtime:
 
     def _log(self, records: Sequence[bytes], version: int, channel: str, rows: int) -> None:
         self.spool.append(records, rows)
-        self.answered[channel] += rows
+        self._count_answers(version, channel, rows)
+
+    def _log_shadow(self, predicted: PredictedRows) -> None:
+        """Log what the challenger of a shadow trial predicts. Raises PredictionLogFull."""
+        self._log([self._encode_record(predicted, SHADOW)], predicted.version, SHADOW, len(predicted.ids))
+
+    def _count_answers(self, version: int, channel: str, rows: int) -> None:
+        self.answered[channel] = self.answered.get(channel, 0) + rows
         self.metrics.count_answers(version, channel, rows)
 
     def read_vectors(self, keys: Sequence[KeyTuple]) -> dict[KeyTuple, OnlineVector]:
@@ -204,7 +265,11 @@ class Runtime:
         if unknown := find_missing_keys(key_tuples, vectors):
             raise self.build_unknown_keys_error(unknown)
         values = [(*key, *vectors[key].features.values()) for key in key_tuples]
-        bodies = self.answer(values, channel, make_prediction_ids(request_id, len(keys)))
+        ids = make_prediction_ids(request_id, len(keys))
+        if len(keys) == 1:
+            bodies = self.answer(values, channel, ids)
+        else:  # one version answers a request of several keys
+            bodies = self._answer_by_champion(self.slot.require().model, values, channel, ids)
         for key, body in zip(key_tuples, bodies, strict=True):
             body["stale_views"] = list(vectors[key].stale_views)
             body["missing_views"] = list(vectors[key].missing_views)
@@ -275,6 +340,7 @@ class Runtime:
             "predictions": dict(self.answered),
             "log": cast("LogBody", asdict(self.shipping.count_rows())),
             "trouble": self.slot.trouble,
+            "trial": self.trials.describe(),
             **describe_model_state(self.slot, self.refusals),
         }
 
@@ -282,9 +348,15 @@ class Runtime:
         """Count a new model in service, remember it for the next start, and collect garbage now."""
         self.metrics.count_swap(served.version)
         self.models.note_champion(served)
-        # Full collections over BentoML's large heap make single requests slow: exempt the objects of now.
-        gc.collect()
-        gc.freeze()
+        _freeze_objects()
+
+    def _load_challenger(self, version: int) -> LoadedModel:
+        """The challenger of a trial, verified. Only the thread that follows the trials calls it."""
+        return self._challengers.load_verified_model(version)
+
+    def _find_champion_version(self) -> int | None:
+        champion = self.slot.champion
+        return champion.version if champion else None
 
     def _observe_log(self, counts: LogCounts) -> None:
         """Show the log's counts, and put what was refused since the last call into the log."""
@@ -311,3 +383,10 @@ class Runtime:
             refusal.reason,
             serving_version=served_model.version if served_model else None,
         )
+
+
+def _freeze_objects() -> None:
+    """Exempt the objects of now from garbage collection: full collections over BentoML's large heap make
+    single requests slow."""
+    gc.collect()
+    gc.freeze()

@@ -13,7 +13,7 @@ from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 
 if TYPE_CHECKING:
     from evergreen.registry.champion import Champion
-    from evergreen.serving.http.bodies import MetadataBody
+    from evergreen.serving.http.bodies import MetadataBody, TrialBody
 
 # A service asks for the champion every few seconds and then loads it: until then it is not late.
 _LOADING_TIME = timedelta(seconds=30)
@@ -29,7 +29,7 @@ class ServiceStatus:
     or the service is so new that the model may still be loading. `trouble` is why the service itself says
     that the champion is not in service, or "". `refused` is why it does not take the champion's model from
     MLflow, or "". `cached_since` (aware UTC) is set where it answers with a model of before its start,
-    because MLflow or MariaDB did not answer then.
+    because MLflow or MariaDB did not answer then. `trial` is the trial that it takes part in, or "".
     """
 
     use_case: str
@@ -42,6 +42,7 @@ class ServiceStatus:
     settling: bool = False
     refused: str = ""
     cached_since: datetime | None = None
+    trial: str = ""
 
     @property
     def outdated(self) -> bool:
@@ -74,6 +75,8 @@ class ServiceStatus:
             parts[0] += f", champion is v{self.champion}"
             if not self.lags:
                 parts[0] += ", which it takes over within seconds"
+        if self.trial:
+            parts.append(self.trial)
         if self.outdated:
             old, new = shorten_digest(self.declaration), shorten_digest(self.declared)
             parts.append(f"holds an older declaration ({old}, now {new})")
@@ -123,7 +126,16 @@ def build_service_status(
         settling=any(moment is not None and now - moment < _LOADING_TIME for moment in moments),
         refused=refused["reason"] if refused else "",
         cached_since=datetime.fromisoformat(cached["since"]) if cached else None,
+        trial=_describe_trial(metadata.get("trial")),
     )
+
+
+def _describe_trial(trial: TrialBody | None) -> str:
+    if trial is None:
+        return ""
+    share = f" for {trial['share']:.3g} of the keys" if trial["mode"] == "canary" else ""
+    until = datetime.fromisoformat(trial["ends_at"])
+    return f"tries v{trial['challenger_version']} as {trial['mode']}{share} until {until:%Y-%m-%d %H:%M} UTC"
 
 
 def format_restart_command(use_case: str) -> str:

@@ -30,6 +30,7 @@ from evergreen.usecase.names import (
 )
 from evergreen.usecase.policies import DriftPolicy, RetrainPolicy, Schedules, Serving
 from evergreen.usecase.sources import FileFormat, FileSource, Source, SqlSource
+from evergreen.usecase.trial import Trial, TrialLimits, TrialMode
 from evergreen.usecase.tuning import Between, OneOf, Tuning
 from evergreen.usecase.use_case import UseCase
 from evergreen.usecase.views import FeatureView, Label
@@ -80,6 +81,9 @@ __all__ = [
     "Source",
     "Split",
     "SqlSource",
+    "Trial",
+    "TrialLimits",
+    "TrialMode",
     "Tuning",
     "UseCase",
     "check_name",

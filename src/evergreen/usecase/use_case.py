@@ -20,6 +20,7 @@ from evergreen.usecase.features import Entity, Feature, FeatureSet, OnDemandFeat
 from evergreen.usecase.gate import Approval, Gate, Slice
 from evergreen.usecase.names import LABEL, DType, Problem, Split, check_choice, check_name, suggest_name
 from evergreen.usecase.policies import DriftPolicy, RetrainPolicy, Schedules, Serving
+from evergreen.usecase.trial import Trial
 from evergreen.usecase.tuning import Tuning
 from evergreen.usecase.views import FeatureView, Label
 
@@ -33,7 +34,8 @@ class UseCase:
     last two judge on every row: each fold by a model fitted on the others. With `approval="manual"` a version
     that passed the gate becomes champion only when a person approves it; without an answer it is not promoted
     after `approval_timeout`. `model_set` names the feature set that the model is given; "" for all features
-    with `used_by_model`.
+    with `used_by_model`. `trial` is how versions are tried in service when somebody starts a trial; None for
+    the defaults of `Trial`.
     """
 
     name: str
@@ -57,6 +59,7 @@ class UseCase:
     schedules: Schedules = field(default_factory=Schedules)
     feature_sets: tuple[FeatureSet, ...] = ()
     model_set: str = ""
+    trial: Trial | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "use case")

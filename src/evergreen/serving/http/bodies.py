@@ -127,6 +127,20 @@ class ModelStateBody(TypedDict):
     refused: RefusalBody | None
 
 
+class TrialBody(TypedDict):
+    """The trial that the worker takes part in. Moments are ISO 8601 in UTC; `rows` are this worker's, of
+    champion and challenger, failed, and left out (dropped)."""
+
+    id: str
+    mode: str
+    champion_version: int
+    challenger_version: int
+    share: float
+    started_at: str
+    ends_at: str
+    rows: dict[str, int]
+
+
 class ReadinessBody(TypedDict):
     """The body of GET /readyz."""
 
@@ -161,6 +175,7 @@ class MetadataBody(TypedDict):
     model_warnings: NotRequired[list[str]]
     cached: NotRequired[CachedModelBody | None]
     refused: NotRequired[RefusalBody | None]
+    trial: NotRequired[TrialBody | None]
 
 
 class ErrorDetailBody(TypedDict):

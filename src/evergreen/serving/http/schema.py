@@ -71,6 +71,22 @@ class RefusedModel(BaseModel):
     at: str = Field(description="Since when it is refused, ISO 8601 UTC.")
 
 
+class RunningTrial(BaseModel):
+    """The trial of a challenger that a service takes part in."""
+
+    id: str
+    mode: str = Field(description="shadow or canary")
+    champion_version: int
+    challenger_version: int
+    share: float = Field(description="Of the keys, that a canary's challenger answers.")
+    started_at: str = Field(description="ISO 8601 UTC.")
+    ends_at: str = Field(description="When it ends at the latest, ISO 8601 UTC.")
+    rows: dict[str, int] = Field(
+        description="This worker's rows: of champion and challenger, those that the challenger failed on, "
+        "and those that a shadow left out (dropped)."
+    )
+
+
 class ErrorDetail(BaseModel):
     """What went wrong, with which object, and what to do next."""
 
@@ -362,6 +378,10 @@ def _build_metadata_model(use_case: UseCase) -> type[BaseModel]:
         cached=(
             CachedModel | None,
             Field(description="Not null: a cached model, as MLflow or MariaDB did not answer at the start."),
+        ),
+        trial=(
+            RunningTrial | None,
+            Field(description="Not null: a challenger is tried beside that version."),
         ),
         refused=(
             RefusedModel | None,

@@ -32,7 +32,7 @@ from evergreen.serving.predictions.spool import LOCK_NAME, lock_folder
 from evergreen.serving.predictions.table_update import TableUpdate
 from evergreen.settings import Settings, load_settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.predictions.channels import CANARY, PROBE
+from evergreen.store.predictions.channels import CANARY, CHALLENGER, PROBE, SHADOW
 from evergreen.store.predictions.load import load_predictions
 from evergreen.store.predictions.outcomes import insert_outcomes
 from evergreen.store.predictions.prediction_row import PredictionRow
@@ -66,6 +66,12 @@ class PredictionInserter:
         except sqlalchemy.exc.DataError:
             if up_to_date:
                 raise
+            if any(row.channel in (CHALLENGER, SHADOW) for row in rows):
+                # Not a fault of the rows: they wait until the table knows their channels.
+                raise StoreRefused(
+                    f"{self._use_case.prediction_table} is being brought up to date",
+                    hint="rows of a trial wait in the spool until it is done",
+                ) from None
             # A table that an earlier version made knows a probe by its former name only.
             former = [replace(row, channel=CANARY) if row.channel == PROBE else row for row in rows]
             load_predictions(self._engine, self._use_case, former)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from evergreen.errors import StoreError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OTHER_VARIANT = {"8": "9", "9": "8", "a": "b", "b": "a"}
 _USUAL_FORM = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -30,6 +31,15 @@ def parse_prediction_id(prediction_id: str) -> tuple[str, datetime]:
     raise StoreError(
         f"{prediction_id!r} is not a prediction id", hint="send the prediction_id of an answer (a UUIDv7)"
     )
+
+
+def derive_shadow_id(prediction_id: str) -> str:
+    """The id of the challenger's prediction in a shadow trial, from that of the champion's for the same row.
+
+    Only the character of the UUID's variant differs: 8 and 9, and a and b, change places. So it is a UUIDv7
+    of the same moment, and the function is its own inverse. `docs/serving.md` has it in SQL.
+    """
+    return f"{prediction_id[:19]}{_OTHER_VARIANT[prediction_id[19]]}{prediction_id[20:]}"
 
 
 def parse_prediction_time(prediction_id: str) -> datetime:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.connection.values import FeatureValue
-from evergreen.store.predictions.channels import ONLINE
+from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.outcomes import build_newest_outcomes, join_outcomes
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
@@ -40,7 +40,7 @@ def read_predictions(
     use_case: UseCase,
     start: datetime,
     end: datetime,
-    channels: Sequence[str] = (ONLINE,),
+    channels: Sequence[str] = TRAFFIC,
 ) -> pd.DataFrame:
     """Logged predictions with start < predicted_at <= end, oldest first.
 
@@ -65,12 +65,12 @@ def read_predictions(
 def read_recent_inputs(
     engine: sa.Engine, use_case: UseCase, until: datetime, limit: int
 ) -> list[dict[str, FeatureValue]]:
-    """The newest online predictions' inputs up to a moment, in the form of a request; newest first."""
+    """The inputs of the newest answered requests up to a moment, in the form of a request; newest first."""
     table = declared.build_prediction_table(use_case)
     names = [*use_case.entity.key_names, *(feature.name for feature in use_case.stored_features)]
     statement = (
         sa.select(*(table.c[name] for name in names))
-        .where(table.c.channel == ONLINE, table.c.predicted_at <= to_naive_utc(until))
+        .where(table.c.channel.in_(TRAFFIC), table.c.predicted_at <= to_naive_utc(until))
         .order_by(table.c.predicted_at.desc(), table.c.prediction_id.desc())
         .limit(limit)
     )

@@ -131,6 +131,25 @@ MODEL_RECORD = _table(
     sa.Column("recorded_at", _moment(), nullable=False),
 )
 
+MODEL_TRIAL = _table(
+    "model_trial",
+    sa.Column("id", _ascii(36), primary_key=True),
+    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
+    sa.Column("mode", _state(), nullable=False),
+    sa.Column("champion_version", mysql.INTEGER(), nullable=False),
+    sa.Column("challenger_version", mysql.INTEGER(), nullable=False),
+    sa.Column("challenger_run_id", mysql.VARCHAR(64), nullable=False),
+    sa.Column("share", mysql.DOUBLE(asdecimal=False), nullable=False),
+    sa.Column("limits", _document(), nullable=False),
+    sa.Column("started_at", _moment(), nullable=False),
+    sa.Column("ends_at", _moment(), nullable=False),
+    sa.Column("started_by", mysql.VARCHAR(255), nullable=False),
+    sa.Column("ended_at", _moment()),
+    sa.Column("outcome", _state()),
+    sa.Column("reason", mysql.TEXT()),
+    sa.Column("ended_by", mysql.VARCHAR(255)),
+)
+
 DRIFT_REPORT = _table(
     "drift_report",
     sa.Column("id", _ascii(36), primary_key=True),

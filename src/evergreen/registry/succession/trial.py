@@ -1,0 +1,183 @@
+"""Trials of a challenger beside the champion: started and ended here, and followed by every service.
+
+A trial runs while its row in `model_trial` is open. It is started under `lock_use_case`; it is ended under a
+lock of its own, because a service that ends one must not wait for a training that promotes.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from evergreen.errors import EvergreenError, RegistryError, StoreError
+from evergreen.registry import ledger
+from evergreen.registry.champion import require_champion
+from evergreen.registry.lock import lock_use_case
+from evergreen.registry.succession import aliases
+from evergreen.registry.verification import load_recorded_model
+from evergreen.settings import Settings
+from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.records.model_trial import (
+    ModelTrial,
+    TrialOutcome,
+    close_trial,
+    count_trial_rows,
+    find_running_trial,
+    find_trial,
+    insert_trial,
+)
+from evergreen.usecase import Trial, UseCase
+
+logger = logging.getLogger(__name__)
+
+
+def start_trial(
+    settings: Settings, database: sa.Engine, use_case: UseCase, version: int, policy: Trial, *, actor: str
+) -> ModelTrial:
+    """Start a trial of a registered version beside the champion. The caller holds `lock_use_case`.
+
+    The version is loaded and compared with its record first, as for a rollback. A trial of the same version
+    and mode that runs already is returned. Raises NoChampion; RegistryError where the version is the champion
+    itself, another trial runs, or the model cannot be loaded; ModelRefused, SignatureMismatch, NotRegistered.
+    """
+    name = use_case.name
+    running = find_running_trial(database, name)
+    now = datetime.now(UTC)
+    if running is not None and running.ends_at <= now:
+        end_trial_in_time(settings, database, use_case, running, actor=actor)
+        running = None
+    if running is not None:
+        if (running.challenger_version, running.mode) == (version, policy.mode):
+            return running
+        raise RegistryError(
+            f"a trial of {name} runs already: {running.describe()}, until"
+            f" {running.ends_at:%Y-%m-%d %H:%M:%S} UTC",
+            hint=f"wait for its end, or end it: evergreen trial end {name}",
+        )
+    champion = require_champion(settings, name)
+    if champion.version == version:
+        raise RegistryError(
+            f"version {version} of {name} is the champion: there is nothing to compare it with",
+            hint=f"give another version; evergreen ledger {name} shows which there are",
+        )
+    loaded = load_recorded_model(settings, database, use_case, version)
+    trial = ModelTrial(
+        id=str(uuid.uuid4()),
+        use_case=name,
+        mode=policy.mode,
+        champion_version=champion.version,
+        challenger_version=version,
+        challenger_run_id=loaded.run_id,
+        share=policy.share if policy.mode == "canary" else 1.0,
+        limits=policy.limits,
+        started_at=now,
+        ends_at=now + policy.duration,
+        started_by=actor,
+    )
+    ledger.append_entry(
+        database,
+        use_case=name,
+        action="start_trial",
+        from_version=champion.version,
+        to_version=version,
+        training_run_id=None,
+        mlflow_run_id=loaded.run_id or None,
+        actor=actor,
+        reason=f"{trial.describe()}, until {trial.ends_at:%Y-%m-%d %H:%M:%S} UTC",
+        at=now,
+    )
+    aliases.set_challenger(settings, name, version)
+    insert_trial(database, trial)  # last: from now on the services follow it
+    return trial
+
+
+def end_trial(
+    settings: Settings,
+    database: sa.Engine,
+    trial: ModelTrial,
+    *,
+    outcome: TrialOutcome,
+    reason: str,
+    actor: str,
+) -> ModelTrial:
+    """End a trial, in the ledger, in MariaDB and in MLflow; the trial as it ended.
+
+    The first end stands, whoever calls this afterwards, and on whatever machine. An MLflow that does not
+    answer keeps its alias `challenger`, with a warning in the log. Raises StoreUnreachable, StoreError.
+    """
+    with lock_use_case(database, trial.use_case, seconds=30.0, purpose="trial"):
+        standing = find_trial(database, trial.id)
+        if standing is None:
+            raise StoreError(
+                f"the trial of {trial.use_case} is not in model_trial any more",
+                hint="somebody has deleted its row, or the use case was erased",
+            )
+        if not standing.is_running:
+            return standing
+        now = datetime.now(UTC)
+        # A process that was killed between both writes has left its line; its row is closed as it says.
+        entry = _find_end(database, standing) or ledger.append_entry(
+            database,
+            use_case=trial.use_case,
+            action="end_trial",
+            from_version=trial.champion_version,
+            to_version=trial.challenger_version,
+            training_run_id=None,
+            mlflow_run_id=trial.challenger_run_id or None,
+            actor=actor,
+            reason=f"{outcome.replace('_', ' ')}: {reason}",
+            at=now,
+        )
+        words, _, reason = entry.reason.partition(": ")
+        close_trial(
+            database,
+            trial.id,
+            at=entry.at,
+            outcome=words.replace(" ", "_"),  # type: ignore[arg-type]
+            reason=reason,
+            by=entry.actor,
+        )
+    _remove_alias(settings, trial)
+    ended = find_trial(database, trial.id)
+    assert ended is not None
+    return ended
+
+
+def end_trial_in_time(
+    settings: Settings, database: sa.Engine, use_case: UseCase, trial: ModelTrial, *, actor: str
+) -> ModelTrial:
+    """End a trial whose time is over: passed, or without verdict where the challenger answered too little.
+
+    Raises StoreUnreachable, StoreError.
+    """
+    _, challenger = count_trial_rows(database, use_case, trial)
+    needed = trial.limits.min_rows
+    if challenger.rows < needed:
+        outcome: TrialOutcome = "no_verdict"
+        reason = f"{trial.describe()}: {challenger.rows:,} of {needed:,} rows that a verdict needs"
+    else:
+        outcome = "passed"
+        reason = f"{trial.describe()}: {challenger.rows:,} rows within the limits"
+    return end_trial(settings, database, trial, outcome=outcome, reason=reason, actor=actor)
+
+
+def _find_end(database: sa.Engine, trial: ModelTrial) -> ledger.Entry | None:
+    """The line that ends this trial: one trial runs at a time, so it is the first since its start."""
+    table = ledger.get_ledger_table(database)
+    return ledger.query_newest_entry(
+        database,
+        table.c.use_case == trial.use_case,
+        table.c.action == "end_trial",
+        table.c.to_version == trial.challenger_version,
+        table.c.at >= to_naive_utc(trial.started_at),
+    )
+
+
+def _remove_alias(settings: Settings, trial: ModelTrial) -> None:
+    try:
+        aliases.remove_challenger(settings, trial.use_case, trial.challenger_version)
+    except EvergreenError as error:
+        logger.warning("MLflow keeps the alias of a challenger whose trial has ended: %s", error.message)

@@ -1,0 +1,84 @@
+"""How a challenger is tried in service before it may become champion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Literal
+
+from evergreen.errors import UseCaseError
+from evergreen.usecase.names import check_choice
+
+TrialMode = Literal["shadow", "canary"]
+
+
+@dataclass(frozen=True)
+class TrialLimits:
+    """What ends a trial before its time; each worker of the service judges its own rows.
+
+    `error_share`: the greatest share of the challenger's rows that it fails on, by an exception or by an
+    answer that is not finite; fewer than three failures are never too many. `latency_ratio` and `latency_ms`:
+    the challenger is too slow when the 95th percentile of its prediction times, one for each batch, is more
+    than so many times the champion's and more than so many milliseconds. `mix_difference`: the greatest
+    distance between the predictions of both, from 0 to 1: the total variation distance of the classes'
+    shares, or the Kolmogorov-Smirnov distance of numbers. It is judged from `min_rows` predictions of each
+    on. A trial whose time ends with fewer rows of the challenger, in all workers together, has no verdict.
+    """
+
+    error_share: float = 0.01
+    latency_ratio: float = 5.0
+    latency_ms: float = 20.0
+    mix_difference: float = 0.25
+    min_rows: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("error_share", "mix_difference"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise UseCaseError(
+                    f"the trial's {name} is {value:g}", hint="give a share from 0 to 1; 1 sets no limit"
+                )
+        for name in ("latency_ratio", "latency_ms"):
+            value = getattr(self, name)
+            if not value >= 0.0:
+                raise UseCaseError(f"the trial's {name} is {value:g}", hint="give a number from 0 on")
+        if self.min_rows < 1:
+            raise UseCaseError(f"the trial's min_rows is {self.min_rows}", hint="give 1 or more")
+
+    def to_json(self) -> dict[str, float]:
+        """The limits by name, as a trial keeps them."""
+        return {limit.name: getattr(self, limit.name) for limit in fields(self)}
+
+    @classmethod
+    def from_json(cls, document: dict[str, float]) -> TrialLimits:
+        """The limits that `to_json` wrote; those that it does not have are the default."""
+        names = {limit.name for limit in fields(cls)}
+        values = {name: value for name, value in document.items() if name in names}
+        return cls(**values)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How versions of a use case are tried.
+
+    "shadow": the challenger answers every single request too, off the path, and only the log has its answer.
+    "canary": it answers the requests of a `share` of the keys, the same keys for the whole trial. A trial
+    ends after `duration`, or as soon as the challenger is beyond one of the `limits`. Raises UseCaseError.
+    """
+
+    mode: TrialMode = "shadow"
+    share: float = 0.1
+    duration: timedelta = timedelta(hours=1)
+    limits: TrialLimits = field(default_factory=TrialLimits)
+
+    def __post_init__(self) -> None:
+        check_choice(self.mode, TrialMode, "the mode of a trial")
+        if not 0.0 < self.share <= 1.0:
+            raise UseCaseError(
+                f"the share of a trial is {self.share:g}",
+                hint="give a share above 0 and up to 1, such as 0.1 for a tenth of the keys",
+            )
+        if not timedelta(seconds=1) <= self.duration <= timedelta(days=90):
+            raise UseCaseError(
+                f"the duration of a trial is {self.duration}", hint="give from a second to 90 days"
+            )
