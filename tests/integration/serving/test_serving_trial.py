@@ -57,7 +57,7 @@ def champion(made: World, service: Service) -> Iterator[int]:
 def test_a_canary_answers_its_keys_and_no_others_until_it_is_ended(
     made: World, service: Service, champion: int
 ) -> None:
-    challenger = made.versions[1]
+    challenger, earlier = made.versions[1], made.logged("challenger")
     trial = start_declared_trial(
         made.settings, "parcel", challenger, mode="canary", share=0.5, duration=timedelta(hours=1), actor="me"
     )
@@ -84,13 +84,13 @@ def test_a_canary_answers_its_keys_and_no_others_until_it_is_ended(
     eventually(service.drained)
     report = read_trial_report(made.settings, "parcel")
     assert report.rows[1].rows == sum(version == challenger for version in by_key)
-    assert made.logged("challenger") == report.rows[1].rows
+    assert made.logged("challenger") == earlier + report.rows[1].rows
 
     end_running_trial(made.settings, "parcel", reason="seen enough", actor="me")
     eventually(lambda: read_trial(service) is None)
     with service.client() as client:
         assert {client.predict(values)["model_version"] for values in rows[:30]} == {champion}
-    (started,), (ended,) = read_lines(made, "start_trial"), read_lines(made, "end_trial")
+    started, ended = read_lines(made, "start_trial")[0], read_lines(made, "end_trial")[0]
     assert (started.from_version, started.to_version, started.actor) == (champion, challenger, "me")
     assert (ended.actor, ended.reason) == ("me", "stopped: seen enough")
     assert read_aliases(made) == {"champion": champion}

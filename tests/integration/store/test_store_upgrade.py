@@ -99,7 +99,9 @@ def test_the_rows_of_before_are_all_there_and_probes_can_be_logged(
     assert logged["spend_per_visit"].isna().all()
     assert rows(previous, "SELECT id, status FROM ingest_run ORDER BY id") == states
     assert {status for _, status in states} == {"extracting", "extracted", "validated", "failed", "loaded"}
-    assert insert_predictions(previous, toy_use_case, [log_row(channel) for channel in sorted(CHANNELS)]) == 4
+    assert insert_predictions(
+        previous, toy_use_case, [log_row(channel) for channel in sorted(CHANNELS)]
+    ) == len(CHANNELS)
     assert count_predictions(previous, toy_use_case).by_channel == {
         "online": 3,
         "batch": 2,
@@ -141,7 +143,7 @@ def test_what_was_recorded_before_is_read(previous: sa.Engine, toy_use_case: Use
 def test_a_channel_that_is_not_declared_is_refused(database: sa.Engine, toy_use_case: UseCase) -> None:
     with pytest.raises(StoreError, match="channel 'somewhere'") as refusal:
         insert_predictions(database, toy_use_case, [log_row("online"), log_row("somewhere")])
-    assert "batch, canary, online, probe" in refusal.value.hint
+    assert "batch, canary, challenger, online, probe, shadow" in refusal.value.hint
     assert count_predictions(database, toy_use_case).total == 0
 
 

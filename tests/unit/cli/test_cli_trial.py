@@ -1,0 +1,55 @@
+"""What people type and see of trials."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+
+from evergreen.cli.trial import parse_duration, render_trial_report
+from evergreen.errors import SettingsError
+from evergreen.loop.trial import TrialReport
+from evergreen.store.records.model_trial import TrialRows
+from support.trials import NOW, build_trial
+
+
+def show(report: TrialReport) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(render_trial_report(report))
+    return capture.get()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1_800), ("2h", 7_200), (" 1.5 H ", 5_400), ("3d", 259_200)]
+)
+def test_a_time_is_a_number_with_its_unit(text: str, seconds: int) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "-1h", "2 weeks", "1h30m", "nan s", "9" * 30 + "d"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="--for"):
+        parse_duration(text)
+
+
+def test_a_running_trial_is_shown_with_the_answers_of_both() -> None:
+    rows = (TrialRows(1, 900, {"no": 600, "yes": 300}, None), TrialRows(2, 100, {"no": 50, "yes": 50}, None))
+    former = build_trial(
+        id="t0", mode="shadow", ended_at=NOW, outcome="failed", reason="[red]it failed", ended_by="service"
+    )
+    shown = show(TrialReport("parcel", build_trial(), rows, (former,)))
+    assert "v2 as canary for 0.5 of the keys beside v1" in shown
+    assert ["challenger", "v2", "100", "50.0%", "50.0%"] in [line.split() for line in shown.splitlines()]
+    assert "[red]it failed" in shown
+    assert "failed" in shown
+
+
+def test_numbers_have_a_mean_and_nothing_is_said_of_no_trial() -> None:
+    rows = (TrialRows(1, 9, {}, 2.5), TrialRows(2, 0, {}, None))
+    ended = build_trial(ended_at=NOW, outcome="no_verdict", reason="too few rows", ended_by="service")
+    shown = show(TrialReport("parcel", ended, rows, ()))
+    assert "no verdict, too few rows" in shown
+    assert "2.5" in shown
+    assert "has had no trial yet" in show(TrialReport("parcel", None, (), ()))
