@@ -99,14 +99,15 @@ def test_the_rows_of_before_are_all_there_and_probes_can_be_logged(
     assert logged["spend_per_visit"].isna().all()
     assert rows(previous, "SELECT id, status FROM ingest_run ORDER BY id") == states
     assert {status for _, status in states} == {"extracting", "extracted", "validated", "failed", "loaded"}
-    assert insert_predictions(
-        previous, toy_use_case, [log_row(channel) for channel in sorted(CHANNELS)]
-    ) == len(CHANNELS)
+    one_of_each = [log_row(channel) for channel in sorted(CHANNELS)]
+    assert insert_predictions(previous, toy_use_case, one_of_each) == len(CHANNELS)
     assert count_predictions(previous, toy_use_case).by_channel == {
         "online": 3,
         "batch": 2,
         "canary": 3,
+        "challenger": 1,
         "probe": 1,
+        "shadow": 1,
     }
     indexes = {index["name"] for index in sa.inspect(previous).get_indexes(LOG)}
     assert indexes == {"by_channel"}
