@@ -22,6 +22,8 @@ from evergreen.registry.versions import ModelVersion, parse_version_response
 from evergreen.settings import Settings
 
 CHAMPION_ALIAS = "champion"
+# Where a tracking server reads and removes aliases.
+ALIAS_PATH = "/api/2.0/mlflow/registered-models/alias"
 
 # MLflow's error codes for a model, or an alias of it, that does not exist.
 _ABSENT_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
@@ -43,14 +45,8 @@ def read_champion(settings: Settings, use_case_name: str) -> Champion | None:
     an error or cannot be read.
     """
     if uses_http(settings):
-        response = send_get_request(
-            settings,
-            "/api/2.0/mlflow/registered-models/alias",
-            {"name": use_case_name, "alias": CHAMPION_ALIAS},
-        )
-        if response.status_code in (400, 404) and _read_error_code(response) in _ABSENT_CODES:
-            return None
-        return _build_champion(parse_version_response(response))
+        version = find_alias_over_http(settings, use_case_name, CHAMPION_ALIAS)
+        return _build_champion(version) if version else None
     client = create_mlflow_client(settings)
     # Importing MLflow takes seconds; only a store without a server needs it here.
     from mlflow.exceptions import MlflowException
@@ -63,6 +59,15 @@ def read_champion(settings: Settings, use_case_name: str) -> Champion | None:
                 return None
             raise
     return _build_champion(ModelVersion(int(entity.version), entity.run_id or "", entity.tags))
+
+
+def find_alias_over_http(settings: Settings, use_case_name: str, alias: str) -> ModelVersion | None:
+    """The version that an alias points at, asked of a tracking server without importing MLflow; None without
+    such an alias. Raises RegistryUnreachable, RegistryError."""
+    response = send_get_request(settings, ALIAS_PATH, {"name": use_case_name, "alias": alias})
+    if response.status_code in (400, 404) and _read_error_code(response) in _ABSENT_CODES:
+        return None
+    return parse_version_response(response)
 
 
 def require_champion(settings: Settings, use_case_name: str) -> Champion:

@@ -167,6 +167,18 @@ def send_get_request(
     return response
 
 
+def send_delete_request(settings: Settings, path: str, body: Mapping[str, str]) -> httpx.Response:
+    """The response of the tracking server to a DELETE with a JSON body. Raises as `send_get_request` does."""
+    uri = settings.mlflow_tracking_uri.rstrip("/")
+    try:
+        response = _get_http_client(uri).request("DELETE", f"{uri}{path}", json=dict(body))
+    except httpx.HTTPError as error:
+        raise _build_unreachable_error(settings, error) from error
+    if response.status_code in (502, 503, 504):
+        raise _build_unreachable_error(settings, Exception(f"it answers {response.status_code}"))
+    return response
+
+
 def parse_response(response: httpx.Response) -> dict[str, Any]:
     """The JSON object in the body of a successful response.
 

@@ -133,7 +133,7 @@ def build_service_status(
 def _describe_trial(trial: TrialBody | None) -> str:
     if trial is None:
         return ""
-    share = f" for {trial['share']:.3g} of the keys" if trial["mode"] == "canary" else ""
+    share = f" for {100 * trial['share']:.3g} % of the keys" if trial["mode"] == "canary" else ""
     until = datetime.fromisoformat(trial["ends_at"])
     return f"tries v{trial['challenger_version']} as {trial['mode']}{share} until {until:%Y-%m-%d %H:%M} UTC"
 

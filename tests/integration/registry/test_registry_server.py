@@ -13,9 +13,14 @@ import pytest
 
 from evergreen.errors import RegistryError
 from evergreen.loop import monitor, train
-from evergreen.registry.champion import read_champion
+from evergreen.registry.champion import find_alias_over_http, read_champion
 from evergreen.registry.models import fetch_run_file, load_model, load_run_model
-from evergreen.registry.succession.aliases import set_champion
+from evergreen.registry.succession.aliases import (
+    CHALLENGER_ALIAS,
+    remove_challenger,
+    set_challenger,
+    set_champion,
+)
 from evergreen.registry.succession.erasure import delete_model_and_runs
 from evergreen.registry.versions import read_version
 from evergreen.stack.processes.ports import LOOPBACK, find_free_port
@@ -74,6 +79,14 @@ def test_the_whole_loop_through_a_server(toy_store, toy_use_case, server, tmp_pa
     assert champion is not None
     assert (champion.version, champion.run_id) == (1, first["mlflow_run"])
     assert champion.promoted_at is not None
+
+    # The training has named it challenger for a moment.
+    assert find_alias_over_http(settings, "toy", CHALLENGER_ALIAS) is None
+    set_challenger(settings, "toy", 1)
+    remove_challenger(settings, "toy", 99)
+    assert find_alias_over_http(settings, "toy", CHALLENGER_ALIAS) is not None
+    remove_challenger(settings, "toy", 1)
+    assert find_alias_over_http(settings, "toy", CHALLENGER_ALIAS) is None
 
     second = train.run_train(settings, "toy", AS_OF + timedelta(days=1))
     assert "its hold-out model, fitted without these rows" in second["gate"]["summary"]

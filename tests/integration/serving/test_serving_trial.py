@@ -80,7 +80,7 @@ def test_a_canary_answers_its_keys_and_no_others_until_it_is_ended(
     # A request of many rows is answered by one version.
     assert {answer["model_version"] for answer in many} == {champion}
     status = build_service_status(metadata, service.url, made.use_case, None)
-    assert f"tries v{challenger} as canary for 0.5 of the keys" in status.describe()
+    assert f"tries v{challenger} as canary for 50 % of the keys" in status.describe()
     eventually(service.drained)
     report = read_trial_report(made.settings, "parcel")
     assert report.rows[1].rows == sum(version == challenger for version in by_key)

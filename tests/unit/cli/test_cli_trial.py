@@ -40,7 +40,7 @@ def test_a_running_trial_is_shown_with_the_answers_of_both() -> None:
         id="t0", mode="shadow", ended_at=NOW, outcome="failed", reason="[red]it failed", ended_by="service"
     )
     shown = show(TrialReport("parcel", build_trial(), rows, (former,)))
-    assert "v2 as canary for 0.5 of the keys beside v1" in shown
+    assert "v2 as canary for 50 % of the keys beside v1" in shown
     assert ["challenger", "v2", "100", "50.0%", "50.0%"] in [line.split() for line in shown.splitlines()]
     assert "[red]it failed" in shown
     assert "failed" in shown

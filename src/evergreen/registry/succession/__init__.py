@@ -1,8 +1,9 @@
 """The succession of champions: the one place that changes which version is champion or challenger.
 
-`candidates` ends a training (promotes, rejects, or waits for a person's answer), `rollback` makes a former
-champion champion again and withdraws one that answers badly, `erasure` ends a use case's succession.
-`aliases` moves MLflow's aliases and is imported by these modules only (a unit test checks it).
+`candidates` ends a training (promotes, rejects, or waits for a person's answer or for the end of a trial),
+`rollback` makes a former champion champion again and withdraws one that answers badly, `trial` starts and
+ends trials, `erasure` ends a use case's succession. `aliases` moves MLflow's aliases and is imported by these
+modules only (a unit test checks it).
 
 Rules for every function that changes something:
 

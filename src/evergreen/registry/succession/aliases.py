@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from evergreen.registry.champion import CHAMPION_ALIAS
-from evergreen.registry.connection import create_mlflow_client, translate_mlflow_errors
+from evergreen.registry.champion import ALIAS_PATH, CHAMPION_ALIAS, find_alias_over_http
+from evergreen.registry.connection import (
+    create_mlflow_client,
+    parse_response,
+    send_delete_request,
+    translate_mlflow_errors,
+    uses_http,
+)
 from evergreen.registry.versions import PROMOTED_AT
 from evergreen.settings import Settings
 
@@ -40,8 +46,15 @@ def set_challenger(settings: Settings, use_case_name: str, version: int) -> None
 def remove_challenger(settings: Settings, use_case_name: str, version: int) -> None:
     """Remove the alias `challenger` if it points at that version.
 
-    Raises RegistryUnreachable, RegistryError.
+    Services call it too, so with a tracking server it does not import MLflow, which takes seconds. Raises
+    RegistryUnreachable, RegistryError.
     """
+    if uses_http(settings):
+        challenger = find_alias_over_http(settings, use_case_name, CHALLENGER_ALIAS)
+        if challenger is not None and challenger.version == version:
+            body = {"name": use_case_name, "alias": CHALLENGER_ALIAS}
+            parse_response(send_delete_request(settings, ALIAS_PATH, body))
+        return
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
         aliases = client.get_registered_model(use_case_name).aliases

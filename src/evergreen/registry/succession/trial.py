@@ -157,10 +157,10 @@ def end_trial_in_time(
     needed = trial.limits.min_rows
     if challenger.rows < needed:
         outcome: TrialOutcome = "no_verdict"
-        reason = f"{trial.describe()}: {challenger.rows:,} of {needed:,} rows that a verdict needs"
+        reason = f"the challenger answered {challenger.rows:,} of {needed:,} rows that a verdict needs"
     else:
         outcome = "passed"
-        reason = f"{trial.describe()}: {challenger.rows:,} rows within the limits"
+        reason = f"the challenger answered {challenger.rows:,} rows within the limits"
     return end_trial(settings, database, trial, outcome=outcome, reason=reason, actor=actor)
 
 

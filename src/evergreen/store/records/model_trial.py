@@ -58,7 +58,7 @@ class ModelTrial:
 
     def describe(self) -> str:
         """The trial in a few words, such as "v3 as canary for 10 % of the keys beside v2"."""
-        how = f"as canary for {self.share:.3g} of the keys" if self.mode == "canary" else "in shadow"
+        how = f"as canary for {100 * self.share:.3g} % of the keys" if self.mode == "canary" else "in shadow"
         return f"v{self.challenger_version} {how} beside v{self.champion_version}"
 
     def to_json(self) -> dict[str, Any]:
