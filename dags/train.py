@@ -32,7 +32,8 @@ schedule or when new features arrive. `search` has a mapped task for each of the
 share its trials. A candidate that the gate rejects is registered with the reasons, and the champion stays:
 `promote` is then shown as skipped. The run's note is the verdict, with its warnings. Where the use case wants
 a person's approval, `approve` waits for it, with the verdict and the model card's address in its form;
-without an answer in time the version stays out.
+without an answer in time the version stays out. Where it wants a trial, `promote` leaves the candidate to the
+DAG `deploy`, which tries it beside the champion.
 """
 
 
@@ -102,7 +103,8 @@ def build(use_case: UseCase) -> None:
                 if answer
                 else invoke("train", "promote_candidate", run)
             )
-            if not outcome["promoted"]:
+            # A candidate that is to be tried starts a deploy too, which promotes or rejects it.
+            if not outcome["promoted"] and not outcome["on_trial"]:
                 raise AirflowSkipException(outcome["reason"])
             yield Metadata(champion, outcome)
             return outcome

@@ -62,7 +62,7 @@ def retrain_asset(use_case: UseCase) -> Asset:
 
 
 def champion_asset(use_case: UseCase) -> Asset:
-    """Published when a version becomes champion."""
+    """Published when a version becomes champion, or is to be tried beside the champion."""
     return Asset(f"{use_case.name}__champion", uri=f"evergreen://{use_case.name}/champion")
 
 

@@ -15,6 +15,7 @@ import pytest
 from evergreen.errors import AnotherDemo
 from evergreen.loop.demo_lock import hold_demo_lock, is_demo_running
 from evergreen.settings import Settings
+from support.parcel_case import SOURCE
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 VERBS = {"ingest", "train", "deploy", "monitor", "score", "upkeep"}
@@ -82,6 +83,18 @@ def test_the_tasks_stand_in_the_order_of_the_loop(tmp_path: Path) -> None:
     assert tasks["monitor"] == ["drift", "quality", "governor", "retrain"]
     assert tasks["score"] == ["partitions", "score_partition"]
     assert tasks["upkeep"] == ["tables"]
+
+
+def test_a_declared_trial_comes_before_the_champion_is_checked(tmp_path: Path) -> None:
+    folder = tmp_path / "usecases" / "parcel"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(
+        f"{SOURCE}\nfrom dataclasses import replace\nfrom evergreen.usecase import Trial\n"
+        "USE_CASE = replace(USE_CASE, trial=Trial())\n"
+    )
+    assert parse("deploy", tmp_path, tmp_path / "usecases")["dags"]["parcel__deploy"] == [
+        *("healthy", "start_trial", "trial_over", "settle", "serving_champion", "probe", "finalize"),
+    ]
 
 
 def test_a_broken_use_case_is_an_import_error_of_its_own(tmp_path: Path) -> None:

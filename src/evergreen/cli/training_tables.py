@@ -55,6 +55,9 @@ def render_promotion_result(use_case: str, outcome: Mapping[str, Any]) -> Render
     warnings = [Text(f"Warning: {reason}", style="yellow") for reason in outcome["warnings"]]
     if outcome["promoted"]:
         return Group(Text(f"{version} is champion", style="green"), *warnings)
+    if outcome["on_trial"]:
+        text = f"{version} passed the gate and waits for its trial: evergreen run deploy {use_case}"
+        return Group(Text(text, style="yellow"), *warnings)
     if outcome["waiting"]:
         text = (
             f"{version} passed the gate and waits for approval: evergreen approve {use_case}"

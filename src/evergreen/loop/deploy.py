@@ -1,7 +1,8 @@
 """Deploy: is the service up, does it serve the champion, and does it answer as the champion should?
 
 The service loads a new champion by itself. These functions, each a task of the deploy DAG, check that it did,
-and roll back a champion that answers badly.
+and roll back a champion that answers badly. Where the use case declares a trial (`loop/candidate_trial.py`),
+a candidate is tried before it becomes champion.
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ from datetime import UTC, datetime
 from typing import NotRequired, TypedDict
 
 from evergreen.errors import ServiceUnreachable, ServingError
+from evergreen.loop.candidate_trial import (
+    CandidateTrial,
+    is_trial_over,
+    settle_candidate_trial,
+    start_candidate_trial,
+)
+from evergreen.loop.train_results import PromotionResult
 from evergreen.registry.champion import require_champion
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.rollback import withdraw_champion
@@ -22,6 +30,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.usecases import load_use_case
 
 _POLL_SECONDS = 0.5
+_TRIAL_POLL_SECONDS = 5.0
 
 
 class HealthResult(TypedDict):
@@ -50,26 +59,48 @@ class FinalResult(TypedDict):
     overtaken_by: NotRequired[int | None]
 
 
+class TrialSteps(TypedDict, total=False):
+    """The results of a candidate's trial; empty where none waited for one."""
+
+    trial: CandidateTrial
+    settle: PromotionResult
+
+
 class DeployResult(TypedDict):
-    """The results of the four steps by the names of the DAG's tasks."""
+    """The results of the steps by the names of the DAG's tasks; `trial` and `settle` only where a candidate
+    was tried."""
 
     healthy: HealthResult
+    trial: NotRequired[CandidateTrial]
+    settle: NotRequired[PromotionResult]
     serving_champion: ServingResult
     probe: ProbeDocument
     finalize: FinalResult
 
 
 def run_deploy(settings: Settings, use_case: str) -> DeployResult:
-    """All four steps in order."""
+    """All steps in order; it takes as long as a declared trial does."""
     healthy = wait_until_healthy(settings, use_case)
+    tried = try_candidate(settings, use_case)
     serving_champion = wait_for_champion(settings, use_case)
     report = probe_service(settings, use_case)
     return {
         "healthy": healthy,
+        **tried,
         "serving_champion": serving_champion,
         "probe": report,
         "finalize": finalize_deployment(settings, use_case, report),
     }
+
+
+def try_candidate(settings: Settings, use_case: str) -> TrialSteps:
+    """Try the candidate that waits for a trial, if there is one, and promote or reject it afterwards."""
+    started = start_candidate_trial(settings, use_case)
+    if started["trial"] is None:
+        return {}
+    while not is_trial_over(settings, use_case, started):
+        time.sleep(_TRIAL_POLL_SECONDS)
+    return {"trial": started, "settle": settle_candidate_trial(settings, started)}
 
 
 def wait_until_healthy(settings: Settings, use_case: str, timeout_seconds: float = 120.0) -> HealthResult:

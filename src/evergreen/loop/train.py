@@ -224,14 +224,15 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
     """Make the version champion if it passed the gate; either way write the ledger.
 
     If another training promoted its candidate since this one was compared, the comparison no longer holds
-    and this one is rejected. Where a person must approve and has not answered yet, nothing changes.
+    and this one is rejected. Where a person must approve and has not answered yet, or the declared trial has
+    not ended, nothing changes.
     """
     database, run, declared = _open_run(settings, training_run)
     if run.model_version is None:
         raise _build_order_error(run, "register")
     verdict = _require_verdict(run)
     candidate = candidates.Candidate.from_run(run)
-    needs_approval = declared.approval == "manual"
+    needs_approval, needs_trial = declared.approval == "manual", declared.trial is not None
 
     with lock_use_case(database, declared.name):
         run = runs.get_training_run(database, run.id)
@@ -240,7 +241,11 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
         else:
             settlement = retry_while_unreachable(
                 lambda: candidates.settle_candidate(
-                    settings, database, candidate, needs_approval=needs_approval
+                    settings,
+                    database,
+                    candidate,
+                    needs_approval=needs_approval,
+                    needs_trial=needs_trial,
                 )
             )
             finished_at = None if settlement.outcome == "waiting" else datetime.now(UTC)
@@ -252,6 +257,7 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
         "version": run.model_version,
         "promoted": settlement.outcome == "promoted",
         "waiting": settlement.outcome == "waiting",
+        "on_trial": settlement.on_trial,
         "reason": settlement.reason or verdict.summary,
         "warnings": [check.reason for check in verdict.warnings],
     }

@@ -65,12 +65,14 @@ class RegisteredVersion(TypedDict):
 
 
 class PromotionResult(TypedDict):
-    """Whether the version became champion, waits for a person's approval, or neither, and why."""
+    """Whether the version became champion, waits for a person's approval or with `on_trial` for its trial, or
+    neither, and why."""
 
     training_run: str
     version: int | None
     promoted: bool
     waiting: bool
+    on_trial: bool
     reason: str
     warnings: list[str]
 
@@ -91,5 +93,6 @@ class TrainingResult(TypedDict):
     card: str
     promoted: bool
     waiting: bool
+    on_trial: bool
     reason: str
     warnings: list[str]

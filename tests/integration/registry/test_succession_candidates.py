@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -19,10 +20,13 @@ from evergreen.registry.succession.candidates import (
     settle_candidate,
 )
 from evergreen.registry.succession.rollback import roll_back
+from evergreen.registry.succession.trial import end_trial
 from evergreen.registry.versions import read_version
 from evergreen.store.connection.database import get_engine
+from evergreen.store.records.model_trial import insert_trial
 from support.champions import promote, read_actions, read_champion_version
 from support.serving_world import World, register_models
+from support.trials import build_trial
 
 
 def judge(champion_version: int | None, *, passed: bool = True) -> Verdict:
@@ -39,10 +43,14 @@ def candidate(line_up: World, tmp_path: Path) -> Candidate:
     return Candidate("parcel", version, f"training-{version}", f"run-{version}", second, judge(second))
 
 
-def settle(made: World, candidate: Candidate, *, needs_approval: bool = False) -> Settlement:
+def settle(
+    made: World, candidate: Candidate, *, needs_approval: bool = False, needs_trial: bool = False
+) -> Settlement:
     database = get_engine(made.settings)
     with lock_use_case(database, "parcel"):
-        return settle_candidate(made.settings, database, candidate, needs_approval=needs_approval)
+        return settle_candidate(
+            made.settings, database, candidate, needs_approval=needs_approval, needs_trial=needs_trial
+        )
 
 
 def answer(made: World, candidate: Candidate, approved: bool, actor: str = "ada") -> ledger.Entry:
@@ -144,3 +152,36 @@ def test_who_approved_stands_in_the_ledger(line_up: World, candidate: Candidate)
     line = ledger.read_entries(get_engine(line_up.settings), "parcel")[0]
     assert (line.action, line.actor, line.to_version) == ("promote", "ada", candidate.version)
     assert read_champion_version(line_up) == candidate.version
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ending"),
+    [("passed", "promoted"), ("failed", "rejected"), ("no_verdict", "rejected"), ("stopped", "rejected")],
+)
+def test_a_candidate_waits_for_its_trial_and_becomes_champion_only_if_that_passed(
+    line_up: World, candidate: Candidate, outcome: Any, ending: str
+) -> None:
+    database, champion = get_engine(line_up.settings), read_champion_version(line_up)
+    assert settle(line_up, candidate, needs_trial=True).on_trial
+    trial = build_trial(
+        id=f"trial-{candidate.version}",
+        champion_version=champion,
+        challenger_version=candidate.version,
+        challenger_run_id=candidate.mlflow_run_id,
+    )
+    insert_trial(database, trial)
+    waiting = settle(line_up, candidate, needs_trial=True)
+    assert (waiting.outcome, waiting.on_trial) == ("waiting", True)
+    assert read_champion_version(line_up) == champion
+    for reason in ("as it was", "the first end stands"):
+        ended = end_trial(line_up.settings, database, trial, outcome=outcome, reason=reason, actor="me")
+        assert (ended.outcome, ended.reason, ended.ended_by) == (outcome, "as it was", "me")
+    settlement = settle(line_up, candidate, needs_trial=True)
+    assert settlement.outcome == ending
+    assert settle(line_up, candidate, needs_trial=True) == settlement
+    assert read_champion_version(line_up) == (candidate.version if ending == "promoted" else champion)
+    if ending == "rejected":
+        assert settlement.reason == f"its trial ended, {outcome.replace('_', ' ')}: as it was"
+        entry = ledger.find_entry(database, "parcel", "reject", to_version=candidate.version)
+        assert entry is not None
+        assert entry.actor == "trial"

@@ -1,4 +1,4 @@
-"""How a training's version ends: promoted, rejected, denied, or waiting for a person's answer."""
+"""How a training's version ends: promoted, rejected, denied, or waiting for an answer or for its trial."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from evergreen.registry.reconcile import reconcile_ledger_under_lock
 from evergreen.registry.succession import aliases
 from evergreen.registry.versions import PROMOTED_AT
 from evergreen.settings import Settings
+from evergreen.store.records.model_trial import find_last_trial
 from evergreen.store.records.training_run import TrainingRun
 
 # Who stands in the ledger for what the gate decided alone.
 GATE_ACTOR = "gate"
+# Who stands there for a candidate whose trial did not pass.
+_TRIAL_ACTOR = "trial"
 # Tags of a version: how its training ended, and why. MLflow's tags hold 5,000 characters.
 _OUTCOME_TAG = "evergreen.outcome"
 _REASON_TAG = "evergreen.outcome_because"
@@ -60,10 +63,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Settlement:
-    """How a training ended and why. `outcome` is also its status; "waiting" is for a person's answer."""
+    """How a training ended and why. `outcome` is also its status; "waiting" is for a person's answer, or with
+    `on_trial` for the end of a trial."""
 
     outcome: Outcome
     reason: str
+    on_trial: bool = False
 
 
 def name_challenger(settings: Settings, use_case_name: str, version: int) -> None:
@@ -82,16 +87,25 @@ def record_answer(
 
 
 def settle_candidate(
-    settings: Settings, database: sa.Engine, candidate: Candidate, *, needs_approval: bool
+    settings: Settings,
+    database: sa.Engine,
+    candidate: Candidate,
+    *,
+    needs_approval: bool,
+    needs_trial: bool = False,
 ) -> Settlement:
     """Promote or reject the candidate, in the ledger and in MLflow, or leave it waiting for an answer.
 
     A verdict only holds against the champion of the evaluation. If another version is champion by now, the
     candidate is rejected, unless it was champion in between. With `needs_approval` a candidate that passed
-    waits until `record_answer` has written a person's answer. The outcome becomes tags of the version. Raises
-    RegistryUnreachable, RegistryError, StoreUnreachable.
+    waits until `record_answer` has written a person's answer. With `needs_trial` it then waits for the end of
+    a trial beside the champion, and is rejected unless that passed; where nobody is champion there is nothing
+    to try it beside. The outcome becomes tags of the version. Raises RegistryUnreachable, RegistryError,
+    StoreUnreachable.
     """
-    settlement = _decide(settings, database, candidate, needs_approval=needs_approval)
+    settlement = _decide(
+        settings, database, candidate, needs_approval=needs_approval, needs_trial=needs_trial
+    )
     versions.tag_version(
         settings,
         candidate.use_case_name,
@@ -118,7 +132,12 @@ def read_settlement(database: sa.Engine, candidate: Candidate, status: str) -> S
 
 
 def _decide(
-    settings: Settings, database: sa.Engine, candidate: Candidate, *, needs_approval: bool
+    settings: Settings,
+    database: sa.Engine,
+    candidate: Candidate,
+    *,
+    needs_approval: bool,
+    needs_trial: bool,
 ) -> Settlement:
     use_case_name, verdict = candidate.use_case_name, candidate.verdict
     reconcile_ledger_under_lock(settings, database, use_case_name)
@@ -145,11 +164,30 @@ def _decide(
         if answer.action == "deny":
             return _build_denial(answer)
         actor = answer.actor
+    if needs_trial and champion_version not in (None, candidate.version):
+        unfit = _judge_trial(database, candidate)
+        if unfit is not None:
+            return unfit
     entry = _append_entry(database, candidate, "promote", actor=actor, reason=verdict.summary)
     # If a later change is in the ledger, an earlier call has promoted it and it was rolled back: that stands.
     if entry == find_last_change(database, use_case_name):
         aliases.set_champion(settings, use_case_name, candidate.version, entry.at)
     return Settlement("promoted", verdict.summary)
+
+
+def _judge_trial(database: sa.Engine, candidate: Candidate) -> Settlement | None:
+    """That the candidate waits for its trial, or is rejected after it; None where it passed."""
+    trial = find_last_trial(
+        database, candidate.use_case_name, candidate.version, candidate.mlflow_run_id or ""
+    )
+    if trial is None or trial.is_running:
+        reason = f"{candidate.verdict.summary}; waiting for the end of its trial"
+        return Settlement("waiting", reason, on_trial=True)
+    if trial.outcome == "passed":
+        return None
+    reason = f"its trial ended, {str(trial.outcome).replace('_', ' ')}: {trial.reason}"
+    _append_entry(database, candidate, "reject", actor=_TRIAL_ACTOR, reason=reason)
+    return Settlement("rejected", reason)
 
 
 def _append_entry(

@@ -1,0 +1,77 @@
+"""The trial of a candidate in deploy: started, waited for, and settled by promoting or rejecting it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TypedDict, cast
+
+from evergreen.errors import TrainingError
+from evergreen.loop.train import promote_candidate
+from evergreen.loop.train_results import PromotionResult
+from evergreen.registry.lock import lock_use_case
+from evergreen.registry.succession.trial import end_trial_in_time, start_trial
+from evergreen.settings import Settings
+from evergreen.store.connection.database import get_engine
+from evergreen.store.records.model_trial import find_last_trial, find_trial
+from evergreen.store.records.training_run import find_waiting_run
+from evergreen.usecases import load_use_case
+
+# Services end a trial in time; where none is there to do so, deploy does it after so long.
+_OVERDUE = timedelta(seconds=30)
+# Who stands in the ledger for what the deploy DAG does.
+_ACTOR = "deploy"
+
+
+class CandidateTrial(TypedDict):
+    """The trial of a candidate: ids of trial and training run, and the version; None where none waits."""
+
+    trial: str | None
+    training_run: str | None
+    version: int | None
+
+
+_NO_TRIAL: CandidateTrial = {"trial": None, "training_run": None, "version": None}
+
+
+def start_candidate_trial(settings: Settings, use_case: str) -> CandidateTrial:
+    """Start the declared trial of the candidate that waits for it; that one's trial where it has begun.
+
+    Nothing is done where the use case declares no trial, or no candidate waits for one. Raises what
+    `start_trial` raises.
+    """
+    declared = load_use_case(use_case, settings)
+    if declared.trial is None:
+        return _NO_TRIAL
+    database = get_engine(settings)
+    run = find_waiting_run(database, use_case)
+    # It also says whether a person must approve first, or the candidate is champion or overtaken by now.
+    if run is None or run.status != "waiting" or not promote_candidate(settings, run.id)["on_trial"]:
+        return _NO_TRIAL
+    version = run.model_version
+    assert version is not None
+    with lock_use_case(database, use_case):
+        trial = find_last_trial(database, use_case, version, run.mlflow_run_id or "")
+        if trial is None:
+            trial = start_trial(settings, database, declared, version, declared.trial, actor=_ACTOR)
+    return {"trial": trial.id, "training_run": run.id, "version": version}
+
+
+def is_trial_over(settings: Settings, use_case: str, started: CandidateTrial) -> bool:
+    """Whether a trial has ended, also where there is none; one that is long overdue is ended here."""
+    if started["trial"] is None:
+        return True
+    database = get_engine(settings)
+    trial = find_trial(database, started["trial"])
+    if trial is None:
+        raise TrainingError(
+            f"the trial of {use_case} version {started['version']} is not in model_trial any more",
+            hint=f"run deploy again: evergreen run deploy {use_case}",
+        )
+    if trial.is_running and datetime.now(UTC) > trial.ends_at + _OVERDUE:
+        trial = end_trial_in_time(settings, database, load_use_case(use_case, settings), trial, actor=_ACTOR)
+    return not trial.is_running
+
+
+def settle_candidate_trial(settings: Settings, started: CandidateTrial) -> PromotionResult:
+    """Promote the candidate whose trial passed, reject another one. Needs a trial that has ended."""
+    return promote_candidate(settings, cast("str", started["training_run"]))
