@@ -1,0 +1,48 @@
+"""A candidate of a use case that declares a trial: it waits, is tried by deploy, and promoted or rejected."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from evergreen.loop import candidate_trial, train
+from evergreen.registry import ledger
+from evergreen.registry.champion import read_champion
+from evergreen.registry.succession.trial import end_trial
+from evergreen.settings import Settings
+from evergreen.store.connection.database import get_engine
+from evergreen.store.records.model_trial import find_trial
+from evergreen.usecase import UseCase
+from support.toy_training import declare
+
+AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
+WITH_A_TRIAL = (
+    "trial=__import__('evergreen.usecase', fromlist=['Trial']).Trial('canary', 0.2)",
+    "gate=replace(USE_CASE.gate, margin=-1.0, confidence=0.0)",
+)
+
+
+def test_a_candidate_is_tried_beside_the_champion(toy_store: Settings, toy_use_case: UseCase) -> None:
+    declare(toy_store, *WITH_A_TRIAL)
+    settings, database = toy_store, get_engine(toy_store)
+    # Nobody is champion yet, so there is nothing to try the first version beside.
+    assert train.run_train(settings, "toy", AS_OF)["promoted"]
+    assert candidate_trial.start_candidate_trial(settings, "toy")["trial"] is None
+
+    second = train.run_train(settings, "toy", AS_OF + timedelta(days=1))
+    assert (second["promoted"], second["waiting"], second["on_trial"]) == (False, True, True)
+    started = candidate_trial.start_candidate_trial(settings, "toy")
+    assert started["trial"] is not None
+    assert candidate_trial.start_candidate_trial(settings, "toy") == started
+    assert not candidate_trial.is_trial_over(settings, "toy", started)
+    trial = find_trial(database, started["trial"])
+    assert trial is not None
+    assert (trial.mode, trial.share, trial.started_by) == ("canary", 0.2, "deploy")
+    end_trial(settings, database, trial, outcome="passed", reason="good", actor="service")
+    assert candidate_trial.is_trial_over(settings, "toy", started)
+    assert candidate_trial.settle_candidate_trial(settings, started)["promoted"]
+    champion = read_champion(settings, "toy")
+    assert champion is not None
+    assert champion.version == second["version"]
+    assert candidate_trial.start_candidate_trial(settings, "toy")["trial"] is None
+    actions = [entry.action for entry in ledger.read_entries(database, "toy")]
+    assert actions == ["promote", "end_trial", "start_trial", "promote"]
