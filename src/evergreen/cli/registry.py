@@ -50,8 +50,8 @@ def list_ledger_lines(
     limit: Annotated[int, typer.Option(min=1, help="How many lines, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Promotions, rejections, rollbacks, versions that a service refused, and champions set by hand in
-    MLflow, which are noticed here too.
+    """Promotions, rejections, rollbacks, trials, versions that a service refused, and champions set by hand
+    in MLflow, which are noticed here too.
 
     What the gate warned of is counted, and told in the reason.
 

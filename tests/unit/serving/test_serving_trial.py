@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from evergreen.serving.channels import PROBE_CHANNEL
 from evergreen.serving.http.examples import draw_requests
 from evergreen.serving.runtime import Runtime
 from evergreen.serving.trial.key_share import KeyShare
+from evergreen.serving.trial.trials import Trials
 from evergreen.settings import Settings
 from evergreen.store.predictions.prediction_id import derive_shadow_id, parse_prediction_time
 from evergreen.usecase import TrialLimits, UseCase
@@ -216,3 +218,31 @@ def test_the_metadata_names_the_trial(runtime: Runtime, challenger: LoadedModel)
     trial = trials.describe()
     assert trial is not None
     assert (trial["mode"], trial["challenger_version"], trial["share"]) == ("canary", 2, 0.5)
+
+
+def test_a_shadow_that_cannot_keep_up_leaves_rows_out_and_counts_them(
+    runtime: Runtime, parcel: UseCase, challenger: LoadedModel, logged: list[Any]
+) -> None:
+    may_go_on = threading.Event()
+
+    class Slow(Faulty):
+        def predict(self, pool: Any, **options: Any) -> np.ndarray:
+            assert may_go_on.wait(30)
+            return np.asarray(challenger.model.predict(pool, **options))
+
+    trials = take_part(runtime, Trialbook(build_trial(mode="shadow"), replace(challenger, model=Slow())))
+    rows = build_rows(parcel, 100)
+    for values in rows:
+        answer(runtime, [values])
+    may_go_on.set()
+    eventually(lambda: counts(trials)["challenger"] + counts(trials)["dropped"] == 100)
+    assert counts(trials)["dropped"] >= 30
+    # Every row that was not left out is logged.
+    eventually(lambda: sum(line.channel == "shadow" for line in logged) == counts(trials)["challenger"])
+    trials.stop()
+
+
+def counts(trials: Trials) -> dict[str, int]:
+    body = trials.describe()
+    assert body is not None
+    return body["rows"]

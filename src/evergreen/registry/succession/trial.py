@@ -19,7 +19,6 @@ from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession import aliases
 from evergreen.registry.verification import load_recorded_model
 from evergreen.settings import Settings
-from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.records.model_trial import (
     ModelTrial,
     TrialOutcome,
@@ -165,15 +164,13 @@ def end_trial_in_time(
 
 
 def _find_end(database: sa.Engine, trial: ModelTrial) -> ledger.Entry | None:
-    """The line that ends this trial: one trial runs at a time, so it is the first since its start."""
-    table = ledger.get_ledger_table(database)
-    return ledger.query_newest_entry(
-        database,
-        table.c.use_case == trial.use_case,
-        table.c.action == "end_trial",
-        table.c.to_version == trial.challenger_version,
-        table.c.at >= to_naive_utc(trial.started_at),
-    )
+    """The line that ends this trial: one trial runs at a time, so it is one after the newest start.
+
+    MariaDB numbers the lines, so that the clocks of several machines do not matter.
+    """
+    start = ledger.find_entry(database, trial.use_case, "start_trial", to_version=trial.challenger_version)
+    end = ledger.find_entry(database, trial.use_case, "end_trial", to_version=trial.challenger_version)
+    return end if start is not None and end is not None and end.id > start.id else None
 
 
 def _remove_alias(settings: Settings, trial: ModelTrial) -> None:

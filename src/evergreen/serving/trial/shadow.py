@@ -15,7 +15,9 @@ from evergreen.store.predictions.prediction_id import derive_shadow_id
 logger = logging.getLogger(__name__)
 
 # So many batches wait for the challenger at most; what it cannot keep up with is left out.
-_WAITING_BATCHES = 256
+_WAITING_BATCHES = 64
+# How long the end of a trial waits for the batch that the challenger works on.
+_END_SECONDS = 2.0
 
 
 class ShadowThread:
@@ -53,6 +55,7 @@ class ShadowThread:
             except queue.Empty:
                 break
         self._batches.put(None)
+        self._thread.join(_END_SECONDS)
 
     def _run(self) -> None:
         while (answered := self._batches.get()) is not None:

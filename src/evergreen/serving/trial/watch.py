@@ -105,7 +105,7 @@ class TrialWatch:
     def _check(self) -> None:
         try:
             trial = self._source.read_running()
-        except EvergreenError:
+        except Exception:
             # The limits hold without MariaDB too.
             self._judge()
             raise
