@@ -79,8 +79,8 @@ def find_window_start(engine: sa.Engine, use_case: UseCase, champion: Champion, 
 def build_drift_report(
     engine: sa.Engine, use_case: UseCase, champion: Champion, as_of: datetime
 ) -> DriftReport:
-    """Measure the drift of the window's online predictions. Other channels of the prediction log, such as
-    batch scoring, do not count. Rows that services refused meanwhile are told, and decide nothing.
+    """Measure the drift of the window's requests, whichever version answered them. Other channels of the
+    prediction log, such as batch scoring and the shadows of a trial, do not count. Rows that services refused meanwhile are told, and decide nothing.
 
     Raises StoreError if the champion has no reference profile.
     """
