@@ -80,7 +80,8 @@ def build_drift_report(
     engine: sa.Engine, use_case: UseCase, champion: Champion, as_of: datetime
 ) -> DriftReport:
     """Measure the drift of the window's requests, whichever version answered them. Other channels of the
-    prediction log, such as batch scoring and the shadows of a trial, do not count. Rows that services refused meanwhile are told, and decide nothing.
+    prediction log, such as batch scoring and the shadows of a trial, do not count. Rows that services refused
+    meanwhile are told, and decide nothing.
 
     Raises StoreError if the champion has no reference profile.
     """
