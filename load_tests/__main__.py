@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 
 from evergreen.errors import EvergreenError, ServiceUnreachable
-from evergreen.serving.client import ServiceClient
+from evergreen.serving.client import open_own_client
 from evergreen.settings import Settings, load_settings
 from evergreen.usecases import load_use_case
 from load_tests.known_keys import write_known_keys
@@ -72,7 +72,7 @@ def find_service(settings: Settings, use_case: str, url: str) -> str:
             f"no service of {use_case} runs in the stack of {settings.home}",
             hint="`make demo` starts the stack and trains a first model; or name a service with --url",
         )
-    with ServiceClient(address, timeout=5.0) as client:
+    with open_own_client(settings, address, timeout=5.0) as client:
         if not client.ready():
             raise ServiceUnreachable(
                 f"the service of {use_case} at {address} is not ready",

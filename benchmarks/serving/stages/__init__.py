@@ -16,7 +16,7 @@ from benchmarks.serving.stages import (
 )
 
 STAGES: tuple[Stage, ...] = (
-    comparators.STAGE,
+    *comparators.STAGES,
     framework.STAGE,
     *costs.STAGES,
     batch.STAGE,

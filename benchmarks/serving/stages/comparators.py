@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+
 from benchmarks.serving.comparators.commands import run_mlflow, run_textbook
+from benchmarks.serving.contender import Contender
 from benchmarks.serving.outcome import Outcome, Stage, compare, tell
 from benchmarks.serving.rounds import Size, take_turns
 from benchmarks.serving.variants import PLAIN, run_variant
 from benchmarks.serving.world import World
 
+Run = Callable[[World], AbstractContextManager[Contender]]
 
-def measure_comparators(world: World, size: Size) -> Outcome:
-    with (
-        run_textbook(world) as textbook,
-        run_mlflow(world) as mlflow,
-        run_variant(world, PLAIN) as evergreen,
-    ):
-        measured = take_turns(world, [evergreen, textbook, mlflow], size)
-    ours, theirs, mlflows = measured[PLAIN.name], measured["textbook"], measured["mlflow"]
+
+def measure_beside(name: str, target: float, meaning: str, run: Run, world: World, size: Size) -> Outcome:
+    """Requests a second of the service, with its log, / of another server."""
+    with run(world) as rival, run_variant(world, PLAIN) as evergreen:
+        measured = take_turns(world, [evergreen, rival], size)
+    theirs = measured[rival.name]
     return Outcome(
-        [
-            compare(
-                "vs_textbook",
-                ours,
-                theirs,
-                "requests/s with the durable log / BentoML with a frame, scalers, two predicts and a COMMIT"
-                " for each request",
-                target=400,
-            ),
-            compare(
-                "vs_mlflow", ours, mlflows, "requests/s / `mlflow models serve` of the same model", target=60
-            ),
-            *tell(theirs),
-            *tell(mlflows),
-        ],
-        {f"comparators_{name}": each for name, each in measured.items()},
+        [compare(name, measured[PLAIN.name], theirs, meaning, target=target), *tell(theirs)],
+        {f"{name}_{each.name}": each for each in measured.values()},
     )
 
 
-STAGE = Stage("beside the textbook and MLflow", ("vs_textbook", "vs_mlflow"), measure_comparators)
+STAGES = (
+    Stage(
+        "beside the textbook",
+        ("vs_textbook",),
+        partial(
+            measure_beside,
+            "vs_textbook",
+            400,
+            "requests/s with the durable log / BentoML with a frame, scalers, two predicts and a COMMIT"
+            " for each request",
+            run_textbook,
+        ),
+    ),
+    Stage(
+        "beside MLflow's server",
+        ("vs_mlflow",),
+        partial(
+            measure_beside,
+            "vs_mlflow",
+            60,
+            "requests/s with the durable log / `mlflow models serve` of the same model",
+            run_mlflow,
+        ),
+    ),
+)

@@ -17,6 +17,7 @@ from evergreen.cli.tables import (
     render_features,
     render_ingest_run,
     render_ingest_runs,
+    render_online_features,
 )
 from evergreen.errors import StoreError
 from evergreen.settings import Settings, load_settings
@@ -28,6 +29,7 @@ with import_on_use(__name__):
     from evergreen.store.history import recorded_set
     from evergreen.store.records import feature_list, ingest_lock, ingest_run
     from evergreen.store.tables import compare, evolve, migrations
+    from evergreen.workbench import online_lookup
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -75,6 +77,36 @@ def list_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     )
     facts = described.to_json()
     show_facts(facts, as_json, lambda: render_features(facts))
+
+
+@app.command("get-online-features")
+def get_online_features(
+    use_case: UseCaseName,
+    keys: Annotated[
+        list[str],
+        typer.Option("--key", "-k", help="A key, or NAME=VALUE,NAME=VALUE for several columns; repeatable."),
+    ],
+    feature_set: Annotated[
+        str | None, typer.Option("--feature-set", help="Only the features of that set.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the online store holds of some keys now: what `/predict_by_key` predicts from.
+
+    A view that has no row of a key, or only one older than its `max_age`, is named; its features are missing.
+
+    Examples: `evergreen get-online-features credit_score --key 17 --key 18` ·
+    `evergreen get-online-features credit_score -k 17 --feature-set scorecard --json`
+    """
+    settings = load_settings()
+    declared = load_use_case(use_case, settings)
+    rows = online_lookup.look_up_features(
+        database.get_engine(settings),
+        declared,
+        [online_lookup.parse_key(declared, key) for key in keys],
+        feature_set,
+    )
+    show_facts([row.to_json() for row in rows], as_json, lambda: render_online_features(rows))
 
 
 @features.command("diff")

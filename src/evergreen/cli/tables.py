@@ -16,6 +16,7 @@ from evergreen.validation.report import Report
 
 if TYPE_CHECKING:
     from evergreen.store.tables.compare import Change
+    from evergreen.workbench.online_lookup import OnlineFeatures
 
 _REJECTED_COLUMNS_SHOWN = 6
 _ID_SHOWN = 8
@@ -29,6 +30,28 @@ def add_row(table: Table, *cells: object) -> None:
 def render_title(text: str) -> Text:
     """The title of a table, after an empty line."""
     return Text(f"\n{text}", style="bold")
+
+
+def render_online_features(rows: Sequence[OnlineFeatures]) -> RenderableType:
+    """`evergreen get-online-features`: a line per feature and a column per key; below, what is missing."""
+    columns = [" ".join(map(str, row.key.values())) for row in rows]
+    table = build_grid("feature", *columns)
+    for name in dict.fromkeys(name for row in rows for name in row.features):
+        add_row(table, name, *(_format_online_value(row.features.get(name)) for row in rows))
+    notes = [
+        *(f"{key}: the online store does not have it" for key, row in _pair(columns, rows) if not row.known),
+        *(f"{key}: stale {view}" for key, row in _pair(columns, rows) for view in row.stale_views),
+        *(f"{key}: no row of {view}" for key, row in _pair(columns, rows) for view in row.missing_views),
+    ]
+    return Group(table, *(Text(note, style="yellow") for note in notes))
+
+
+def _format_online_value(value: object) -> Text | object:
+    return Text("missing", style="dim") if value is None else value
+
+
+def _pair(columns: Sequence[str], rows: Sequence[OnlineFeatures]) -> list[tuple[str, OnlineFeatures]]:
+    return list(zip(columns, rows, strict=True))
 
 
 def render_features(facts: Mapping[str, Any]) -> RenderableType:

@@ -129,17 +129,16 @@ def test_a_file_that_was_replaced_is_refused_told_and_taken_when_it_is_right_aga
 
 
 def test_a_file_that_was_replaced_under_its_service_shows_at_the_next_start_and_the_copy_serves(
-    made: World, first: int, tmp_path: Path
+    made: World, service: Service, first: int, tmp_path: Path
 ) -> None:
+    service.settle(first)
     rows = made.rows(10, seed=7)
     own = own_probabilities(made, first, rows)
     file = find_file(made, first)
     right = file.read_bytes()
-    with running(made, tmp_path / "before"):
-        pass
     file.write_bytes(find_file(made, made.versions[1]).read_bytes())
     try:
-        with running(made, tmp_path / "after") as service, service.client() as client:
+        with running(made, tmp_path) as replica, replica.client() as client:
             metadata = client.metadata()
             assert metadata["model_version"] == first
             refused = metadata.get("refused")
@@ -197,16 +196,15 @@ def test_a_version_that_is_not_on_record_is_served_with_a_warning(
 
 
 def test_without_mlflow_at_the_start_the_cached_champion_answers_and_follows_when_mlflow_is_back(
-    made: World, first: int, away: MlflowStandIn, tmp_path: Path
+    made: World, service: Service, first: int, away: MlflowStandIn, tmp_path: Path
 ) -> None:
+    service.settle(first)
     rows = made.rows(10, seed=7)
     own = own_probabilities(made, first, rows)
-    with running(made, tmp_path / "before"):
-        pass
     away.champion = first
     where = {"EVERGREEN_MLFLOW_TRACKING_URI": away.uri}
-    with running(made, tmp_path / "after", more=where) as service, service.client() as client:
-        answer = httpx.get(f"{service.url}/readyz")
+    with running(made, tmp_path, more=where) as replica, replica.client() as client:
+        answer = httpx.get(f"{replica.url}/readyz")
         assert (answer.status_code, answer.json()["status"], answer.json()["model_version"]) == (
             200,
             "ready",
@@ -217,44 +215,43 @@ def test_without_mlflow_at_the_start_the_cached_champion_answers_and_follows_whe
         assert cached is not None
         assert answer.json()["cached"] == cached
         assert cached["verified_at"] < cached["since"]
-        assert "MLflow does not answer" in metadata["trouble"]
+        eventually(lambda: "MLflow does not answer" in client.metadata()["trouble"])
         assert [client.predict(row)["probability"] for row in rows] == pytest.approx(own, abs=1e-12)
-        text = read_service_status(service.url, made.use_case, None).describe()
+        text = read_service_status(replica.url, made.use_case, None).describe()
         assert text.startswith(f"serves v{first} from its cache since {cached['since'][:10]}")
         with away.answering():
             eventually(lambda: client.metadata().get("cached") is None)
             assert (client.metadata()["model_version"], client.metadata()["trouble"]) == (first, "")
-            assert httpx.get(f"{service.url}/readyz").json()["cached"] is None
+            assert httpx.get(f"{replica.url}/readyz").json()["cached"] is None
             away.champion = made.versions[1]
-            service.settle(made.versions[1])
+            replica.settle(made.versions[1])
             downloads = list(away.downloads)
             # The model before is in memory: nothing is downloaded, so that nothing can be in the way.
             away.versions[first].content = b"gone"
             away.champion = first
-            service.settle(first)
+            replica.settle(first)
             assert [client.predict(row)["probability"] for row in rows] == pytest.approx(own, abs=1e-12)
             assert away.downloads == downloads
             assert client.metadata().get("refused") is None
 
 
 def test_without_mariadb_at_the_start_the_champions_copy_answers_and_news_waits(
-    made: World, first: int, third: int, tmp_path: Path
+    made: World, service: Service, first: int, third: int, tmp_path: Path
 ) -> None:
-    with running(made, tmp_path / "before"):
-        pass
+    service.settle(first)
     made.database.stop()
     try:
-        with running(made, tmp_path / "after") as service:
-            metadata = read_metadata(service)
+        with running(made, tmp_path) as replica:
+            metadata = read_metadata(replica)
             assert metadata["model_version"] == first
             assert metadata.get("cached") is not None
-            assert "cannot be compared with its record" in metadata["trouble"]
+            eventually(lambda: f"version {first} cannot be compared" in read_metadata(replica)["trouble"])
             made.promote(third)
-            eventually(lambda: f"version {third} cannot be compared" in read_metadata(service)["trouble"])
-            assert read_metadata(service)["model_version"] == first
+            eventually(lambda: f"version {third} cannot be compared" in read_metadata(replica)["trouble"])
+            assert read_metadata(replica)["model_version"] == first
             made.database.start()
-            service.settle(third)
-            assert read_metadata(service).get("cached") is None
+            replica.settle(third)
+            assert read_metadata(replica).get("cached") is None
     finally:
         if made.database.process is None:
             made.database.start()

@@ -127,6 +127,8 @@ def test_the_last_feedback_counts_also_for_a_prediction_on_its_way(made: World, 
     frame = read_predictions(get_engine(made.settings), made.use_case, began, datetime.now(UTC))
     stored = frame.set_index("prediction_id").loc[answer["prediction_id"]]
     assert stored["actual"] == "no"
+    # What the model saw, computed features included.
+    assert (stored["density"], stored["heavy"]) == (row()["weight"] / row()["volume"], None)
 
 
 def test_explanations_add_up(made: World, service: Service) -> None:

@@ -70,4 +70,6 @@ def test_names_that_a_client_chose_are_cut(database: sa.Engine, toy_use_case: Us
 
 
 def test_nothing_is_counted_before_there_is_a_table(settings: Settings, toy_use_case: UseCase) -> None:
-    assert sum_refused_counts(get_engine(settings), toy_use_case, NOON, NOON + MINUTE) == []
+    database = get_engine(settings)
+    assert sum_refused_counts(database, toy_use_case, NOON, NOON + MINUTE) == []
+    assert delete_refused_counts(database, toy_use_case, NOON) == 0

@@ -93,8 +93,8 @@ def test_each_figure_of_the_issue_belongs_to_a_stage() -> None:
 
 
 def test_only_chooses_the_stages_of_those_figures_in_their_order() -> None:
-    stages = choose_stages(["rss_growth", "vs_mlflow", "vs_textbook"])
-    assert [stage.gives[0] for stage in stages] == ["vs_textbook", "rss_growth"]
+    stages = choose_stages(["rss_growth", "vs_fastapi_noop_4", "vs_fastapi_noop"])
+    assert [stage.gives[0] for stage in stages] == ["vs_fastapi_noop", "rss_growth"]
     assert choose_stages([]) == list(STAGES)
 
 

@@ -137,6 +137,8 @@ def _render_service_common() -> str:
 x-service: &service
   <<: *evergreen
   command: {command}
+  # What it has answered goes to MariaDB before it ends, or stays in its volume for the next start.
+  stop_grace_period: {facts.SERVICE_STOP_SECONDS}s
   depends_on:
 {_render_needs(facts.SERVICE.container_needs, 4)}
   healthcheck: &service-health

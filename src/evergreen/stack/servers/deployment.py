@@ -121,6 +121,9 @@ AIRFLOW_DAG_PROCESSOR = Server("airflow-dag-processor", container_needs=_AIRFLOW
 AIRFLOW_TRIGGERER = Server("airflow-triggerer", container_needs=_AIRFLOW_NEEDS)
 AIRFLOW_SERVERS = (AIRFLOW_API, AIRFLOW_SCHEDULER, AIRFLOW_DAG_PROCESSOR, AIRFLOW_TRIGGERER)
 # Any use case's service. It is alive with or without a champion: /readyz says whether there is one.
+# What a service gets to end: it answers what it has read, and its shipper delivers for 15 seconds.
+SERVICE_STOP_SECONDS = 30
+
 SERVICE = Server(
     "service",
     port=3000,

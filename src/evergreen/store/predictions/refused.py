@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.store.connection.missing import execute_if_table_exists
+from evergreen.store.connection.missing import execute_if_table_exists, ignore_missing_table
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.connection.values import StoredRow
 from evergreen.store.predictions.append_rows import append_rows
@@ -89,13 +89,16 @@ def sum_refused_counts(
 
 
 def delete_refused_counts(engine: sa.Engine, use_case: UseCase, before: datetime) -> int:
-    """Delete the counts whose windows ended before a moment (aware UTC); their number."""
+    """Delete the counts whose windows ended before a moment (aware UTC); their number. Raises
+    StoreUnreachable."""
     c = REFUSED_COUNT.c
     statement = sa.delete(REFUSED_COUNT).where(
         c.use_case == use_case.name, c.window_end < to_naive_utc(before)
     )
-    with engine.begin() as connection:
-        return connection.execute(statement).rowcount
+    deleted = 0
+    with engine.begin() as connection, ignore_missing_table():
+        deleted = connection.execute(statement).rowcount
+    return deleted
 
 
 def _build_row(use_case: UseCase, count: RefusedCount) -> StoredRow:
