@@ -6,6 +6,7 @@ The service validates requests with them, and its OpenAPI page documents them.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -113,7 +114,7 @@ def build_schemas(use_case: UseCase) -> Schemas:
     feedback = _create_request_model(
         "FeedbackRequest",
         prediction_id=(
-            Annotated[str, StringConstraints(pattern=_PREDICTION_ID)],
+            Annotated[str, StringConstraints(pattern=_PREDICTION_ID), BeforeValidator(_check_prediction_id)],
             Field(
                 description="The id that an answer carried.",
                 examples=["019e0b3c-5a10-7c2e-9d41-6f0c2b7a8e15"],
@@ -261,6 +262,13 @@ def _build_feature_type(feature: Feature) -> Any:
         return Literal[feature.allowed]
     length = CATEGORY_CHARACTERS if feature.dtype == "category" else TEXT_CHARACTERS
     return Annotated[str, StringConstraints(strict=True, min_length=1, max_length=length)]
+
+
+def _check_prediction_id(value: Any) -> Any:
+    """The value, if it may be the id of a prediction; raises in words, as a pattern alone does not."""
+    if isinstance(value, str) and not re.fullmatch(_PREDICTION_ID, value):
+        raise PydanticCustomError("prediction_id", "Input is not a prediction id (a UUIDv7 of an answer)")
+    return value
 
 
 def _parse_whole_number(value: Any) -> Any:
