@@ -72,8 +72,8 @@ def list_on_demand_values(use_case: UseCase, columns: Columns, rows: int) -> lis
     """The on-demand features of each of `rows` rows, from columns (those of `Predictions.on_demand`, or all)
     of shape (rows,); {} for each row where none are declared.
 
-    Missing values are None. A text is cut to what its column in the log takes, because its function's domain
-    is not declared.
+    Missing values are None. A text becomes what its column in the log takes, because the domain of its
+    function is not declared: it is cut, and a lone surrogate becomes a question mark.
     """
     values: dict[str, Sequence[InputValue]] = {}
     for feature in use_case.on_demand_order:
@@ -91,9 +91,10 @@ def list_on_demand_values(use_case: UseCase, columns: Columns, rows: int) -> lis
 def _cut_text(cell: object, dtype: str) -> str | None:
     if cell is None:
         return None
+    text = str(cell)
     if dtype == "category":
-        return str(cell)[:CATEGORY_CHARACTERS]
-    return str(cell).encode()[:TEXT_BYTES].decode(errors="ignore")
+        text = text[:CATEGORY_CHARACTERS]
+    return text.encode(errors="replace")[:TEXT_BYTES].decode(errors="ignore")
 
 
 def _list_values(column: np.ndarray, dtype: str) -> list[InputValue]:
