@@ -59,7 +59,9 @@ class KeyRing:
 
     def find(self, presented: bytes) -> ApiKey | None:
         """The accepted key that was presented, or None."""
-        return find_key(self.keys, presented)
+        if self._clock() >= self._next_look:
+            self._look()
+        return find_key(self._keys, presented)
 
     def _look(self) -> None:
         self._next_look = self._clock() + _LOOK_SECONDS

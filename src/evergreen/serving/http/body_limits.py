@@ -68,7 +68,8 @@ class LimitedBody:
             message: Message = done.value
         else:
             message = await self._wait(waiting, future)  # type: ignore[arg-type]
-        self._is_complete = not message.get("more_body", False)
+        if not message.get("more_body"):
+            self._is_complete = True
         self._received += len(message.get("body", b""))
         if self._received > self._limit:
             raise BodyRefused(413)

@@ -1,7 +1,8 @@
 """The outermost layer of a service, a plain ASGI application: what it refuses reaches neither app nor model.
 
-It judges Host, method, API key and origin before anything is read of the body, limits the body, gives the
-request its id, counts it, and answers what nobody else has answered. All of it costs a few microseconds.
+It judges Host, origin, API key and method before anything is read of the body, limits the body, gives the
+request its id, counts it, and answers what nobody else has answered. All of it costs a few microseconds, so
+what can be decided at the start is, and nothing is made for a request that it does not need.
 """
 
 from __future__ import annotations
@@ -14,8 +15,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evergreen.serving.access.access import Access
 from evergreen.serving.http.body_limits import BodyRefused, LimitedBody
-from evergreen.serving.http.error_bodies import encode_error, encode_too_large
 from evergreen.serving.http.failures import describe_failure
+from evergreen.serving.http.refusals import (
+    FAILED,
+    LATE_BODY,
+    MISDIRECTED,
+    NO_KEY,
+    NOT_FOUND,
+    PREFLIGHT,
+    Refusal,
+    build_method_refusal,
+    build_size_refusal,
+)
 from evergreen.serving.http.request_ids import choose_request_id, set_request_id
 from evergreen.serving.http.routes import BodySize, Route, find_route
 from evergreen.serving.request_metrics import RequestMetrics
@@ -24,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _BEARER = b"bearer "
 _UNKNOWN = "unknown"
+_JSON = (b"content-type", b"application/json")
 # Beyond so many headers a request is refused; usual ones have about ten.
 _MOST_HEADERS = 64
 # What the guard tells the app in a request's scope, for its documentation.
@@ -56,130 +68,85 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass other kinds of events on. Web sockets are closed: there are none."""
         if scope["type"] != "http":
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})
-            else:
-                # The lifespan of the service: its end is the end of the counting.
-                await self._app(scope, receive, send)
-                self._metrics.flush()
+            await self._handle_event(scope, receive, send)
             return
         began = perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = choose_request_id(headers.get(b"x-request-id"), headers.get(b"traceparent"))
         set_request_id(request_id)
-        route = find_route(scope["path"])
         answer = _Answer(send, request_id)
+        route = find_route(scope["path"])
+        name = route.template if route is not None else _UNKNOWN
         try:
-            await self._handle(scope, headers, route, receive, answer)
-        except BodyRefused as refusal:
-            if not answer.status:
-                await _send_body_refusal(answer, refusal.status_code, self._limit(route))
+            refusal = self._judge(scope, headers, route, answer)
+            if refusal is None and route is not None:
+                limit = self._limits[route.body]
+                body = LimitedBody(receive, limit, self._body_seconds)
+                await self._diverted.get(name, self._app)(scope, body.receive, answer.send)
+            else:
+                await answer.refuse(refusal or NOT_FOUND)
+        except BodyRefused as error:
+            size = self._limits[route.body if route is not None else "none"]
+            await answer.refuse(LATE_BODY if error.status_code == 408 else build_size_refusal(size))
         except Exception as error:  # noqa: BLE001 - the last one who can: no caller is above
-            logger.error(
-                "%s %s failed: %s",
-                scope["method"],
-                route.template if route else _UNKNOWN,
-                describe_failure(error),
-            )
-            if not answer.status:
-                await _send_error(
-                    answer,
-                    500,
-                    "InternalError",
-                    "the service failed on this request",
-                    "its log has the details, under the X-Request-ID of this answer",
-                )
+            logger.error("%s %s failed: %s", scope["method"], name, describe_failure(error))
+            await answer.refuse(FAILED)
         finally:
-            self._metrics.count(
-                route.template if route else _UNKNOWN, scope["method"], answer.status, perf_counter() - began
-            )
+            self._metrics.count(name, scope["method"], answer.status, perf_counter() - began)
 
-    async def _handle(
-        self,
-        scope: Scope,
-        headers: Mapping[bytes, bytes],
-        route: Route | None,
-        receive: Receive,
-        answer: _Answer,
-    ) -> None:
-        access = self._access
-        # A load balancer asks for health under any name, or none (HTTP/1.0); the answer gives nothing away.
-        is_health = route is not None and route.access == "health"
-        if not is_health and not self._has_allowed_host(scope, headers):
-            await _send_error(
-                answer,
-                421,
-                "InvalidRequest",
-                "the header Host names another server than this service",
-                "call it by its own name, or add the name to EVERGREEN_ALLOWED_HOSTS where the service runs",
-            )
+    async def _handle_event(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
             return
+        # The lifespan of the service: its end is the end of the counting.
+        await self._app(scope, receive, send)
+        self._metrics.flush()
+
+    def _judge(
+        self, scope: Scope, headers: Mapping[bytes, bytes], route: Route | None, answer: _Answer
+    ) -> Refusal | None:
+        """Why a request is refused; None for one that the app may answer."""
+        access = self._access
+        is_health = route is not None and route.access == "health"
+        # A load balancer asks for health under any name, or none (HTTP/1.0); the answer gives nothing away.
+        if not is_health and not self._has_allowed_host(scope, headers):
+            return MISDIRECTED
         origin = headers.get(b"origin")
         if origin is not None and access.origins.allows(origin):
             answer.headers += access.origins.list_answer_headers(origin)
             if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
                 answer.headers += access.origins.list_preflight_headers()
-                await _send(answer, 204, b"", [])
-                return
+                return PREFLIGHT
         if route is None:
-            await _send_error(answer, 404, "InvalidRequest", "Not Found", "see / for what there is")
-            return
-        if not self._may_call(route, headers):
-            await _send_error(
-                answer,
-                401,
-                "AccessDenied",
-                "this service needs an API key, and the request has none that it knows",
-                "send the header Authorization: Bearer KEY, or X-API-Key: KEY",
-                [(b"www-authenticate", b'Bearer realm="evergreen"')],
-            )
-            return
+            return NOT_FOUND
+        if not is_health and access.keys_required:
+            scope[KEYS_REQUIRED] = True
+            if not (route.access == "metrics" and access.metrics_open):
+                presented = _read_key(headers)
+                if presented is None or access.keys.find(presented) is None:
+                    return NO_KEY
         if scope["method"] not in route.methods:
-            allowed = ", ".join(route.methods)
-            await _send_error(
-                answer,
-                405,
-                "InvalidRequest",
-                "Method Not Allowed",
-                f"send {allowed}; see / for what there is",
-                [(b"allow", allowed.encode())],
-            )
-            return
-        limit = self._limit(route)
+            return build_method_refusal(route)
         length = headers.get(b"content-length")
-        if length is not None and length.isdigit() and int(length) > limit:
-            await _send_body_refusal(answer, 413, limit)
-            return
+        if length is not None and length.isdigit() and int(length) > self._limits[route.body]:
+            return build_size_refusal(self._limits[route.body])
         if route.access == "metrics":
             self._metrics.flush()
-        if access.keys_required:
-            scope[KEYS_REQUIRED] = True
-        app = self._diverted.get(route.template, self._app)
-        await app(scope, LimitedBody(receive, limit, self._body_seconds).receive, answer.send)
+        return None
 
     def _has_allowed_host(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
         host = headers.get(b"host")
-        if host is None or len(scope["headers"]) > _MOST_HEADERS:
+        if host is None:
             return False
-        if len(headers) != len(scope["headers"]):
+        header_list = scope["headers"]
+        if len(headers) != len(header_list):
             # Of two Host headers a proxy before the service may have judged the other one.
-            names = [name for name, _ in scope["headers"]]
-            if names.count(b"host") > 1:
+            if len(header_list) > _MOST_HEADERS or [name for name, _ in header_list].count(b"host") > 1:
                 return False
+        elif len(headers) > _MOST_HEADERS:
+            return False
         server = scope.get("server")
         return self._access.hosts.allows(host, server[0] if server else "")
-
-    def _may_call(self, route: Route, headers: Mapping[bytes, bytes]) -> bool:
-        access = self._access
-        if route.access == "health" or not access.keys_required:
-            return True
-        if route.access == "metrics" and access.metrics_open:
-            return True
-        presented = _read_key(headers)
-        return presented is not None and access.keys.find(presented) is not None
-
-    def _limit(self, route: Route | None) -> int:
-        return self._limits[route.body if route else "none"]
 
 
 class _Answer:
@@ -199,44 +166,19 @@ class _Answer:
             message["headers"] = [*message.get("headers", ()), *self.headers]
         await self._send(message)
 
+    async def refuse(self, refusal: Refusal) -> None:
+        """Send a refusal, unless an answer has begun."""
+        if self.status:
+            return
+        headers = list(refusal.headers)
+        if refusal.body:
+            headers += [_JSON, (b"content-length", b"%d" % len(refusal.body))]
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": refusal.body})
+
 
 def _read_key(headers: Mapping[bytes, bytes]) -> bytes | None:
     authorization = headers.get(b"authorization")
     if authorization is not None and authorization[: len(_BEARER)].lower() == _BEARER:
         return authorization[len(_BEARER) :].strip()
     return headers.get(b"x-api-key")
-
-
-async def _send_body_refusal(answer: _Answer, status: int, limit: int) -> None:
-    if status == 413:
-        await _send(answer, 413, encode_too_large(limit), [])
-        return
-    await _send_error(
-        answer,
-        408,
-        "InvalidRequest",
-        "the body did not arrive in time",
-        "send it at once; EVERGREEN_REQUEST_SECONDS is the time that it may take",
-        [(b"connection", b"close")],
-    )
-
-
-async def _send_error(
-    answer: _Answer,
-    status: int,
-    kind: str,
-    message: str,
-    hint: str,
-    headers: list[tuple[bytes, bytes]] | None = None,
-) -> None:
-    await _send(answer, status, encode_error(kind, message, hint), headers or [])
-
-
-async def _send(answer: _Answer, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    start_headers = [(b"content-length", str(len(body)).encode()), *headers]
-    if body:
-        start_headers.append((b"content-type", b"application/json"))
-    if status == 204:
-        start_headers = headers
-    await answer.send({"type": "http.response.start", "status": status, "headers": start_headers})
-    await answer.send({"type": "http.response.body", "body": body})
