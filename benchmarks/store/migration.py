@@ -112,7 +112,7 @@ def main() -> int:
         say(f"filling a log of {arguments.rows:,} rows")
         make_old_log(engine, use_case, arguments.rows)
         added = (
-            GeneratedMigration(90 + number, "prediction", step.column_name, (step,))
+            GeneratedMigration(90 + number, "prediction", step.column_names[0], (step,))
             for number, step in enumerate(_NEW_COLUMNS)
         )
         migrations = [*MIGRATIONS, *added]

@@ -20,6 +20,7 @@ from evergreen.serving.access.access import load_access
 from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.bentoml_app import put_in_front
 from evergreen.serving.control import check_addresses, close_control_socket
+from evergreen.serving.fast_path import FastPath
 from evergreen.serving.http.connections import limit_connections
 from evergreen.serving.http.edge import build_guard
 from evergreen.serving.http.front import Front
@@ -77,7 +78,6 @@ class PredictionService:
 
     def __init__(self) -> None:
         # Here, because BentoML's parent process imports this module and must not load the model's libraries.
-        from evergreen.serving.fast_path import FastPath
         from evergreen.serving.models.model_state import describe_readiness
         from evergreen.serving.runtime import Runtime
 

@@ -1,8 +1,7 @@
-"""The ASGI app in front of BentoML's: it answers `/predict` and `/predict_by_key`, and passes everything
-else on.
+"""The ASGI app in front of BentoML's: it answers requests for predictions, and passes everything else on.
 
-BentoML's middlewares and FastAPI cost a request several times what its prediction costs, so requests for one
-prediction do not pass them. A body that this app does not understand goes on to the FastAPI app, whose models
+BentoML's middlewares and FastAPI cost a request several times what its prediction costs, so such requests do
+not pass them. A body that this app does not understand goes on to the FastAPI app, whose models
 decide whether it is right, and word what is wrong with it.
 """
 
@@ -30,7 +29,7 @@ _Values = TypeVar("_Values")
 
 
 class Front:
-    """Answers single predictions from the fast path, once there is one; passes other requests to an app."""
+    """Answers predictions from the fast path, once there is one, and passes other requests to an app."""
 
     def __init__(self) -> None:
         self._app: ASGIApp | None = None

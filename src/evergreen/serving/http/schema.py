@@ -69,6 +69,7 @@ class RefusedModel(BaseModel):
 
     version: int
     reason: str = Field(description="What differs from the version that was registered.")
+    hint: str = Field(description="What to do next.")
     at: str = Field(description="Since when it is refused, ISO 8601 UTC.")
 
 

@@ -47,7 +47,7 @@ def migrate_generated_tables(
     """Bring the platform's columns of a use case's existing tables up to date; "TABLE: MIGRATION" for each
     migration that was applied now.
 
-    Safe to run again and at the same time. A million rows take about half a minute, in which rows are written
+    Safe to run again and at the same time. A million rows take about a minute, in which rows are written
     and read as before. Raises StoreError when a session keeps a table for five minutes, StoreUnreachable.
     """
     apply_migrations(engine)
