@@ -23,8 +23,7 @@ class KeyRing:
     """Keys to compare a presented one with. The file is looked at once a second at most.
 
     `fixed` are keys that hold while the process runs. A file that has become unreadable, or whose owner is
-    not trusted any more, changes nothing and is logged: neither is anybody locked out by a slip, nor does a
-    revoked key come back.
+    not trusted any more, changes nothing and is logged, so that a slip of an editor locks nobody out.
     """
 
     def __init__(
