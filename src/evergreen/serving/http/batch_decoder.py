@@ -63,8 +63,7 @@ class BatchDecoder:
         except msgspec.ValidationError as error:
             raise InvalidBody([{"type": "body", "loc": ("body",), "msg": str(error)}]) from None
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            fault = {"type": "json_invalid", "loc": ("body", 0), "msg": "", "ctx": {"error": str(error)}}
-            raise InvalidBody([fault]) from None
+            raise InvalidBody([_build_json_fault(str(error))]) from None
         rows: list[RequestValues] = []
         faults: list[Mapping[str, Any]] = []
         for position, raw_row in enumerate(raw_rows):
@@ -87,3 +86,11 @@ class BatchDecoder:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             row = self._row_model.model_validate(json.loads(bytes(raw_row)))
             return tuple([getattr(row, name) for name in self._names])
+
+
+def _build_json_fault(message: str) -> Mapping[str, Any]:
+    """A fault as pydantic has it of text that is no JSON; msgspec names the place at the end of its message."""
+    reason, _, place = message.partition(" (byte ")
+    position = place.rstrip(")")
+    location = int(position) if position.isdigit() else 0
+    return {"type": "json_invalid", "loc": ("body", location), "msg": "", "ctx": {"error": reason}}
