@@ -89,7 +89,9 @@ class BatchDecoder:
 
 
 def _build_json_fault(message: str) -> Mapping[str, Any]:
-    """A fault as pydantic has it of text that is no JSON; msgspec names the place at the end of its message."""
+    """A fault as pydantic has it of text that is no JSON; msgspec names the place at the end of its
+    message.
+    """
     reason, _, place = message.partition(" (byte ")
     position = place.rstrip(")")
     location = int(position) if position.isdigit() else 0
