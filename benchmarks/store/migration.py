@@ -24,8 +24,8 @@ from benchmarks.common.timing import say
 from sqlalchemy.dialects import mysql
 
 from evergreen.store.connection.database import get_engine
-from evergreen.store.tables.generated_migrations import MIGRATIONS, AddColumn, GeneratedMigration
-from evergreen.store.tables.migrate_generated import migrate_generated_tables
+from evergreen.store.migrations.generated_migrations import MIGRATIONS, AddColumn, GeneratedMigration
+from evergreen.store.migrations.migrate_generated import migrate_generated_tables
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 

@@ -37,10 +37,10 @@ from evergreen.registry.succession import candidates
 from evergreen.registry.succession.candidates import name_challenger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records import model_record
 from evergreen.store.records import training_run as runs
 from evergreen.store.records.training_run import TrainingRun
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.training.card import render_model_card
 from evergreen.training.data import dataset
 from evergreen.training.evaluation_step import evaluate_run

@@ -19,13 +19,18 @@ from uuid_utils import uuid7
 from evergreen.errors import SchemaMismatch
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations import migrate_generated
+from evergreen.store.migrations.generated_migrations import (
+    MIGRATIONS,
+    AddColumn,
+    GeneratedMigration,
+    TableKind,
+)
+from evergreen.store.migrations.migrate_generated import migrate_generated_tables
 from evergreen.store.predictions.prediction_id import parse_prediction_time
 from evergreen.store.predictions.prediction_log import count_predictions
-from evergreen.store.tables import migrate_generated
 from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.forget import erase_use_case
-from evergreen.store.tables.generated_migrations import MIGRATIONS, AddColumn, GeneratedMigration, TableKind
-from evergreen.store.tables.migrate_generated import migrate_generated_tables
 from evergreen.usecase import UseCase
 from support.outcomes import record_outcome
 from support.previous_version import load_previous_database

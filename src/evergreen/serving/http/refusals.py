@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Final, NamedTuple
 
+from evergreen.serving.guard.routes import Route
 from evergreen.serving.http.error_bodies import encode_error, encode_too_large
-from evergreen.serving.http.routes import Route
 
 
 class Refusal(NamedTuple):

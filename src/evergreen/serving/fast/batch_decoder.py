@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from pydantic import BaseModel, ValidationError
 
-from evergreen.serving.http.decoder import build_row_type
+from evergreen.serving.fast.decoder import build_row_type
 from evergreen.serving.http.first_faults import MOST_FAULTS
 from evergreen.usecase import UseCase
 

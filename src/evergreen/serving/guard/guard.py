@@ -14,7 +14,9 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evergreen.serving.access.access import Access
-from evergreen.serving.http.body_limits import BodyRefused, LimitedBody
+from evergreen.serving.guard.body_limits import BodyRefused, LimitedBody
+from evergreen.serving.guard.request_ids import choose_request_id, set_request_id
+from evergreen.serving.guard.routes import BodySize, Route, find_route
 from evergreen.serving.http.failures import describe_failure
 from evergreen.serving.http.refusals import (
     FAILED,
@@ -27,9 +29,7 @@ from evergreen.serving.http.refusals import (
     build_method_refusal,
     build_size_refusal,
 )
-from evergreen.serving.http.request_ids import choose_request_id, set_request_id
-from evergreen.serving.http.routes import BodySize, Route, find_route
-from evergreen.serving.request_metrics import RequestMetrics
+from evergreen.serving.metrics.request_metrics import RequestMetrics
 
 logger = logging.getLogger(__name__)
 

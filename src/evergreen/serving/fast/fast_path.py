@@ -11,8 +11,10 @@ import msgspec
 from starlette.responses import Response
 from uuid_utils import uuid7
 
-from evergreen.serving.http.batch_decoder import BatchDecoder, InvalidBody
-from evergreen.serving.http.decoder import KeyDecoder, RequestDecoder
+from evergreen.serving.fast.batch_decoder import BatchDecoder, InvalidBody
+from evergreen.serving.fast.decoder import KeyDecoder, RequestDecoder
+from evergreen.serving.fast.key_reader import KeyReader
+from evergreen.serving.fast.micro_batch import MicroBatch
 from evergreen.serving.http.error_bodies import (
     Fault,
     build_fault_response,
@@ -20,8 +22,6 @@ from evergreen.serving.http.error_bodies import (
     list_field_names,
 )
 from evergreen.serving.http.schema import build_schemas
-from evergreen.serving.key_reader import KeyReader
-from evergreen.serving.micro_batch import MicroBatch
 
 if TYPE_CHECKING:
     from evergreen.model.request_inputs import RequestValues

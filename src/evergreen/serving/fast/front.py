@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evergreen.serving.calls.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
-from evergreen.serving.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
-from evergreen.serving.fast_path import FastPath, RequestLabels
+from evergreen.serving.fast.fast_path import FastPath, RequestLabels
 from evergreen.serving.predictions.idempotency import read_idempotency_key
 
 if TYPE_CHECKING:

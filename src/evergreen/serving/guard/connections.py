@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 # What other servers take for all headers together.
 MOST_HEADER_BYTES = 65_536
-_PROTOCOL = "evergreen.serving.http.connections:LimitedProtocol"
+_PROTOCOL = "evergreen.serving.guard.connections:LimitedProtocol"
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from evergreen.serving.http.routes import BodySize
+from evergreen.serving.guard.routes import BodySize
 from evergreen.usecase import UseCase
 
 # A row of several hundred features has less; a batch of many rows is limited as a whole.
