@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 
 from evergreen.errors import EvergreenError, ServiceUnreachable
-from evergreen.serving.client import open_own_client
+from evergreen.serving.calls.client import open_own_client
 from evergreen.settings import Settings, load_settings
 from evergreen.usecases import load_use_case
 from load_tests.known_keys import write_known_keys

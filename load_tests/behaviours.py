@@ -8,7 +8,7 @@ from typing import Any
 from locust import FastHttpUser, between, task
 from locust.exception import StopUser
 
-from evergreen.serving.exchange import build_headers
+from evergreen.serving.calls.exchange import build_headers
 from evergreen.settings import load_settings
 from load_tests.request_data import Requests
 

@@ -23,8 +23,8 @@ from evergreen.stack.servers.envfile import build_variables
 from evergreen.stack.servers.mariadb import HOSTS, PrivateMariaDB, generate_password
 from evergreen.stack.servers.server_list import build_child_environment
 from evergreen.store.connection.database import dispose_engines, get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.create import create_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.sql_files import (
     build_full_grants,
     build_ledger_grants,

@@ -24,6 +24,8 @@ FULL = Size()
 QUICK = Size(rounds=3, seconds=2.0, warm_seconds=0.5)
 SOAK_SECONDS = 900.0
 SMALL = Budget(customers=700, trials=2)
+# What is measured in part stands beside the last whole run and does not take its place.
+_WHOLE, _PART = result.OUT / "serving.json", result.OUT / "serving-partial.json"
 
 
 def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -59,7 +61,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         help="a champion of few rows and trials, to try the benchmark itself",
     )
     parser.add_argument(
-        "--output", type=Path, default=result.OUT / "serving.json", help="where the JSON goes"
+        "--output", type=Path, help=f"where the JSON goes ({_WHOLE.name}; with --only {_PART.name})"
     )
     parser.add_argument("--json", action="store_true", help="print the JSON instead of the table")
     arguments = parser.parse_args(words)
@@ -67,6 +69,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         value = getattr(arguments, name)
         if value is not None and value <= 0:
             parser.error(f"--{name} must be more than 0")
+    arguments.output = arguments.output or (_PART if arguments.only else _WHOLE)
     if arguments.soak < 0:
         parser.error("--soak takes seconds, more than 0")
     return arguments

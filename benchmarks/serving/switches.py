@@ -53,15 +53,15 @@ SWITCHES: dict[str, tuple[Seam, ...]] = {
         Seam("evergreen.serving.runtime", "Runtime._log"),
     ),
     "metrics": (
-        Seam("evergreen.serving.metrics", "ServiceMetrics.count_answers"),
-        Seam("evergreen.serving.metrics", "ServiceMetrics.update_log"),
-        Seam("evergreen.serving.request_metrics", "RequestMetrics.count"),
-        Seam("evergreen.serving.stage_metrics", "StageMetrics.observe_batch"),
-        Seam("evergreen.serving.stage_metrics", "StageMetrics.observe_waiting"),
+        Seam("evergreen.serving.metrics.service_metrics", "ServiceMetrics.count_answers"),
+        Seam("evergreen.serving.metrics.service_metrics", "ServiceMetrics.update_log"),
+        Seam("evergreen.serving.metrics.request_metrics", "RequestMetrics.count"),
+        Seam("evergreen.serving.metrics.stage_metrics", "StageMetrics.observe_batch"),
+        Seam("evergreen.serving.metrics.stage_metrics", "StageMetrics.observe_waiting"),
     ),
     "trace_ids": (
-        Seam("evergreen.serving.http.guard", "choose_request_id", _give_no_id),
-        Seam("evergreen.serving.http.guard", "set_request_id"),
+        Seam("evergreen.serving.guard.guard", "choose_request_id", _give_no_id),
+        Seam("evergreen.serving.guard.guard", "set_request_id"),
     ),
 }
 

@@ -24,8 +24,8 @@ from benchmarks.common.timing import say
 from sqlalchemy.dialects import mysql
 
 from evergreen.store.connection.database import get_engine
-from evergreen.store.tables.generated_migrations import MIGRATIONS, AddColumn, GeneratedMigration
-from evergreen.store.tables.migrate_generated import migrate_generated_tables
+from evergreen.store.migrations.generated_migrations import MIGRATIONS, AddColumn, GeneratedMigration
+from evergreen.store.migrations.migrate_generated import migrate_generated_tables
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 
@@ -112,7 +112,7 @@ def main() -> int:
         say(f"filling a log of {arguments.rows:,} rows")
         make_old_log(engine, use_case, arguments.rows)
         added = (
-            GeneratedMigration(90 + number, "prediction", step.column_name, (step,))
+            GeneratedMigration(90 + number, "prediction", step.column_names[0], (step,))
             for number, step in enumerate(_NEW_COLUMNS)
         )
         migrations = [*MIGRATIONS, *added]

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from evergreen.version import VERSION
 
 if TYPE_CHECKING:
-    from evergreen.serving.async_client import AsyncClient as AsyncClient
-    from evergreen.serving.client import Client as Client
-    from evergreen.serving.exchange import Retries as Retries
+    from evergreen.serving.calls.async_client import AsyncClient as AsyncClient
+    from evergreen.serving.calls.client import Client as Client
+    from evergreen.serving.calls.exchange import Retries as Retries
 
 __version__ = VERSION
 __all__ = ["AsyncClient", "Client", "Retries", "__version__"]
 
 _MODULES = {
-    "AsyncClient": "evergreen.serving.async_client",
-    "Client": "evergreen.serving.client",
-    "Retries": "evergreen.serving.exchange",
+    "AsyncClient": "evergreen.serving.calls.async_client",
+    "Client": "evergreen.serving.calls.client",
+    "Retries": "evergreen.serving.calls.exchange",
 }
 
 

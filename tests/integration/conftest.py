@@ -15,9 +15,9 @@ from evergreen.ingest.loading.load import load_parts
 from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.tables.create import create_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from support.serving_world import Service, World, running, world
 

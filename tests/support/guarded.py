@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from evergreen.serving.access.access import load_access
-from evergreen.serving.http.body_limits import compute_body_limits
-from evergreen.serving.http.guard import Guard
-from evergreen.serving.request_metrics import RequestMetrics
+from evergreen.serving.guard.body_limits import compute_body_limits
+from evergreen.serving.guard.guard import Guard
+from evergreen.serving.metrics.request_metrics import RequestMetrics
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 

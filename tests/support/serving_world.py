@@ -27,15 +27,15 @@ from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_
 from evergreen.registry.connection import set_process_tracking_uri
 from evergreen.registry.models import MODEL_URI, register_model_version
 from evergreen.registry.succession.aliases import set_champion
-from evergreen.serving.client import Client
+from evergreen.serving.calls.client import Client
 from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import Settings
 from evergreen.stack.processes.ports import LOOPBACK, find_free_port
 from evergreen.store.connection.database import dispose_engines, get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.tables.create import create_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from support import own_servers
 from support.own_servers import Database, private_mariadb

@@ -20,11 +20,11 @@ from evergreen.registry import ledger
 from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
 from evergreen.store.connection.database import dispose_engines, get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records import training_run
 from evergreen.store.records.model_record import find_model_record
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.store.tables.create import create_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.training.tracking import trials
 from support import toy_declaration
 from support.own_servers import Database

@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from evergreen.model.loaded_model import LoadedModel
-from evergreen.serving.predictor import Predictor
+from evergreen.serving.fast.predictor import Predictor
 from evergreen.serving.runtime import Runtime
 from evergreen.serving.trial.trials import Trials
 from evergreen.serving.trial.watch import TrialSource

@@ -58,9 +58,11 @@ def run_plan(plan: Plan, on_end: Callable[[], None] = lambda: None) -> Round:
     busy = (time.process_time() - busy_before) / (plan.warm_seconds + plan.seconds)
     _drain(connections, perf_counter() + _DRAIN_SECONDS)
     on_end()
+    # A server that cannot keep up with an open loop answers for longer than the round took.
+    taken = max(plan.seconds, perf_counter() - start) if plan.rate else plan.seconds
     connections.close()
     figures = Figures.summarise(
-        latencies, plan.seconds, errors=connections.errors, busy=busy, fault=connections.fault
+        latencies, taken, errors=connections.errors, busy=busy, fault=connections.fault
     )
     return Round(figures, bodies)
 

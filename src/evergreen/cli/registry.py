@@ -26,7 +26,7 @@ with import_on_use(__name__):
     from evergreen.registry import champion_history, ledger_rights, reconcile
     from evergreen.registry import ledger as ledger_lines
     from evergreen.store.connection import database
-    from evergreen.store.tables import migrations
+    from evergreen.store.migrations import migrations
 
 _UNPROTECTED_WARNING = (
     "Warning: MariaDB lets the platform's own user change or delete lines of this ledger, or number and date"

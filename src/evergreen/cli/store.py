@@ -27,8 +27,9 @@ with import_on_use(__name__):
     from evergreen.ingest.loading import quarantine
     from evergreen.store.connection import database
     from evergreen.store.history import recorded_set
+    from evergreen.store.migrations import migrations
     from evergreen.store.records import feature_list, ingest_lock, ingest_run
-    from evergreen.store.tables import compare, evolve, migrations
+    from evergreen.store.tables import compare, evolve
     from evergreen.workbench import online_lookup
 
 if TYPE_CHECKING:

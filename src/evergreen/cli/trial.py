@@ -20,7 +20,7 @@ with import_on_use(__name__):
     from evergreen.loop import trial as trial_verbs
     from evergreen.stack import view
     from evergreen.store.connection import database
-    from evergreen.store.tables import migrations
+    from evergreen.store.migrations import migrations
 
 if TYPE_CHECKING:
     from evergreen.loop.trial import TrialReport

@@ -18,7 +18,7 @@ from evergreen.loop.monitor import DecisionResult
 from evergreen.loop.train_results import RegisteredVersion
 from evergreen.registry.champion import Champion, read_champion
 from evergreen.registry.ledger import read_entries
-from evergreen.serving.client import open_own_client
+from evergreen.serving.calls.client import open_own_client
 from evergreen.settings import Settings
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.processes.stack_state import read_state

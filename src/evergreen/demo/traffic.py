@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from evergreen.serving.client import open_own_client
+from evergreen.serving.calls.client import open_own_client
 from evergreen.settings import Settings
 
 # One row of a request: its raw feature values by name.

@@ -21,6 +21,7 @@ from evergreen.moments import refuse_future
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.ingest_lock import hold_ingest_lock
 from evergreen.store.records.ingest_run import (
     IngestRun,
@@ -31,7 +32,6 @@ from evergreen.store.records.ingest_run import (
     update_ingest,
 )
 from evergreen.store.tables.create import create_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_ingest_digest
 from evergreen.usecases import load_use_case

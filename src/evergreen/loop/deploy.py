@@ -22,7 +22,7 @@ from evergreen.loop.train_results import PromotionResult
 from evergreen.registry.champion import require_champion
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.rollback import withdraw_champion
-from evergreen.serving.client import open_own_client
+from evergreen.serving.calls.client import open_own_client
 from evergreen.serving.probe import ProbeDocument, ProbeReport, collect_probe_rows, send_probe_requests
 from evergreen.serving.standing import build_service_status, format_container_name
 from evergreen.settings import Settings

@@ -11,7 +11,7 @@ from evergreen.errors import EvergreenError
 from evergreen.registry.actor import identify_actor
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.rollback import roll_back
-from evergreen.serving.client import open_own_client
+from evergreen.serving.calls.client import open_own_client
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.usecases import load_use_case

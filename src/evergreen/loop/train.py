@@ -37,10 +37,10 @@ from evergreen.registry.succession import candidates
 from evergreen.registry.succession.candidates import name_challenger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
+from evergreen.store.records import model_record
 from evergreen.store.records import training_run as runs
-from evergreen.store.records.model_record import save_model_record
 from evergreen.store.records.training_run import TrainingRun
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.training.card import render_model_card
 from evergreen.training.data import dataset
 from evergreen.training.evaluation_step import evaluate_run
@@ -192,7 +192,8 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
             {**tags, **_build_verdict_tags(verdict)},
             description=f"As of {run.as_of:%Y-%m-%d %H:%M} UTC, because: {run.reason}. {verdict.summary}",
         )
-        save_model_record(database, build_model_record(settings, declared, run, version))
+        record = build_model_record(settings, declared, run, version)
+        model_record.save_model_record(database, record)
         card = render_model_card(collect_card_facts(declared, run, tags, version).to_json())
         training_runs.write_page(settings, mlflow_run, training_runs.CARD_FILE, card)
         if verdict.passed:

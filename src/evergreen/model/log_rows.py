@@ -80,8 +80,8 @@ def list_on_demand_columns(use_case: UseCase, columns: Columns) -> dict[str, lis
     """The on-demand features as they are logged, from columns (those of `Predictions.on_demand`, or all) of
     shape (n,).
 
-    Missing values are None. A text is cut to what its column in the log takes, because its function's domain
-    is not declared.
+    Missing values are None. A text becomes what its column in the log takes, because the domain of its
+    function is not declared: it is cut, and a lone surrogate becomes a question mark.
     """
     values: dict[str, list[InputValue]] = {}
     for feature in use_case.on_demand_order:
@@ -96,9 +96,10 @@ def list_on_demand_columns(use_case: UseCase, columns: Columns) -> dict[str, lis
 def _cut_text(cell: object, dtype: str) -> str | None:
     if cell is None:
         return None
+    text = str(cell)
     if dtype == "category":
-        return str(cell)[:CATEGORY_CHARACTERS]
-    return str(cell).encode()[:TEXT_BYTES].decode(errors="ignore")
+        text = text[:CATEGORY_CHARACTERS]
+    return text.encode(errors="replace")[:TEXT_BYTES].decode(errors="ignore")
 
 
 def _list_values(column: np.ndarray, dtype: str) -> list[InputValue]:

@@ -81,4 +81,4 @@ class RequestInputBuilder:
             inputs[:, self._category_places] = np.where(
                 missing[:, self._category_places], MISSING, inputs[:, self._category_places]
             )
-        return RequestInputs(Pool(inputs, cat_features=self._category_places), on_demand)
+        return RequestInputs(Pool(inputs, cat_features=self._category_places, thread_count=1), on_demand)

@@ -15,15 +15,16 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from evergreen.errors import InvalidRequest
+from evergreen.serving.calls.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
-from evergreen.serving.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
+from evergreen.serving.guard.guard import KEYS_REQUIRED
+from evergreen.serving.http.answer_schema import ErrorAnswer
 from evergreen.serving.http.bento_schema import add_bento_schema_route
 from evergreen.serving.http.bodies import FeedbackBatchBody, FeedbackBody
 from evergreen.serving.http.error_bodies import add_error_handlers
-from evergreen.serving.http.guard import KEYS_REQUIRED
-from evergreen.serving.http.metrics_page import add_metrics_route
 from evergreen.serving.http.openapi import build_document
-from evergreen.serving.http.schema import ErrorAnswer, Schemas, build_schemas, describe_use_case
+from evergreen.serving.http.schema import Schemas, build_schemas, describe_use_case
+from evergreen.serving.metrics.metrics_page import add_metrics_route
 from evergreen.serving.predictions.idempotency import read_idempotency_key
 
 if TYPE_CHECKING:

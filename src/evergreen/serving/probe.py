@@ -17,8 +17,8 @@ from evergreen.model.predict import predict_rows
 from evergreen.model.predictions import Answer
 from evergreen.registry.champion import read_champion
 from evergreen.registry.verification import load_recorded_model
+from evergreen.serving.calls.client import open_own_client
 from evergreen.serving.channels import CANARY
-from evergreen.serving.client import open_own_client
 from evergreen.serving.http.bodies import PredictionBody, RequestRow
 from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import Settings

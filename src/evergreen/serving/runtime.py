@@ -30,6 +30,7 @@ from evergreen.registry.champion import read_champion
 from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.registry.refusals import record_refusal
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
+from evergreen.serving.fast.predictor import PredictedRows, Predictor
 from evergreen.serving.http.bodies import (
     ExplanationBody,
     LogBody,
@@ -37,7 +38,8 @@ from evergreen.serving.http.bodies import (
     PredictionBody,
     RequestRow,
 )
-from evergreen.serving.metrics import ServiceMetrics
+from evergreen.serving.metrics.service_metrics import ServiceMetrics
+from evergreen.serving.metrics.stage_metrics import StageMetrics
 from evergreen.serving.models.loader import build_model_loader
 from evergreen.serving.models.model_state import describe_model_state
 from evergreen.serving.models.refusals import Refusal, RefusalLog
@@ -53,8 +55,6 @@ from evergreen.serving.predictions.record import (
 from evergreen.serving.predictions.refused import RefusedCounter
 from evergreen.serving.predictions.shipping import LogCounts, Shipping
 from evergreen.serving.predictions.spool import Spool
-from evergreen.serving.predictor import PredictedRows, Predictor
-from evergreen.serving.stage_metrics import StageMetrics
 from evergreen.serving.trial.running import RunningTrial
 from evergreen.serving.trial.trials import Trials, build_trial_source
 from evergreen.settings import Settings

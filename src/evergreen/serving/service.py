@@ -18,15 +18,16 @@ from starlette.types import ASGIApp
 from evergreen.errors import EvergreenError, SettingsError
 from evergreen.serving.access.access import load_access
 from evergreen.serving.app import configure_app, create_app
-from evergreen.serving.bentoml_app import put_in_front
 from evergreen.serving.control import check_addresses, close_control_socket
-from evergreen.serving.http.connections import limit_connections
-from evergreen.serving.http.edge import build_guard
-from evergreen.serving.http.front import Front
-from evergreen.serving.http.metrics_page import find_metric_folder
+from evergreen.serving.fast.bentoml_app import put_in_front
+from evergreen.serving.fast.fast_path import FastPath
+from evergreen.serving.fast.front import Front
+from evergreen.serving.guard.connections import limit_connections
+from evergreen.serving.guard.edge import build_guard
 from evergreen.serving.http.readiness import ReadinessAnswer
-from evergreen.serving.metric_files import archive_dead_files
-from evergreen.serving.request_metrics import RequestMetrics
+from evergreen.serving.metrics.metric_files import archive_dead_files
+from evergreen.serving.metrics.metrics_page import find_metric_folder
+from evergreen.serving.metrics.request_metrics import RequestMetrics
 from evergreen.serving.service_log import configure_log
 from evergreen.settings import Settings, load_settings
 from evergreen.usecase import UseCase
@@ -77,7 +78,6 @@ class PredictionService:
 
     def __init__(self) -> None:
         # Here, because BentoML's parent process imports this module and must not load the model's libraries.
-        from evergreen.serving.fast_path import FastPath
         from evergreen.serving.models.model_state import describe_readiness
         from evergreen.serving.runtime import Runtime
 

@@ -10,8 +10,8 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from evergreen.serving.guard.request_ids import get_request_id
 from evergreen.serving.http.failures import describe_failure
-from evergreen.serving.http.request_ids import get_request_id
 from evergreen.settings import Settings
 
 

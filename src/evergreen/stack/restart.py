@@ -20,7 +20,7 @@ from evergreen.errors import (
 )
 from evergreen.registry.champion import read_champion
 from evergreen.registry.models import load_model
-from evergreen.serving.client import open_own_client
+from evergreen.serving.calls.client import open_own_client
 from evergreen.serving.standing import ServiceStatus, format_container_name, read_service_status
 from evergreen.settings import Settings, load_settings
 from evergreen.stack.processes import logs

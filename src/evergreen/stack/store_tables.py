@@ -10,7 +10,7 @@ import sys
 from evergreen.errors import EvergreenError
 from evergreen.settings import load_settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.migrations.migrations import apply_migrations
 
 
 def main() -> int:

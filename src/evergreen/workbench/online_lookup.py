@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 import sqlalchemy as sa
 
@@ -15,6 +15,16 @@ from evergreen.store.connection.values import KeyTuple
 from evergreen.store.online.vectors import OnlineVector, read_online_vectors
 from evergreen.store.predictions.prediction_row import InputValue
 from evergreen.usecase import Key, UseCase
+
+
+class OnlineFeaturesBody(TypedDict):
+    """`OnlineFeatures` as JSON."""
+
+    key: dict[str, str | int]
+    known: bool
+    features: dict[str, InputValue]
+    stale_views: Sequence[str]
+    missing_views: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -31,9 +41,9 @@ class OnlineFeatures:
     stale_views: tuple[str, ...] = ()
     missing_views: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> OnlineFeaturesBody:
         """Every field."""
-        return asdict(self)
+        return cast("OnlineFeaturesBody", asdict(self))
 
 
 def parse_key(use_case: UseCase, text: str) -> KeyTuple:

@@ -15,8 +15,8 @@ from evergreen.loop import ingest, train
 from evergreen.registry import champion_history, ledger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.forget import is_empty
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 
 DEMOS = datetime(2026, 6, 1, tzinfo=UTC)

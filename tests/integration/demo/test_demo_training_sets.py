@@ -23,7 +23,7 @@ from evergreen.sources.connections import CONNECTION_PREFIX
 from evergreen.stack.servers.mariadb import HOSTS
 from evergreen.store.connection.database import get_engine
 from evergreen.store.history.training_set import read_training_set
-from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.sql_files import build_full_grants
 from evergreen.usecases.credit_score import CONNECTION, USE_CASE
 from evergreen.usecases.credit_score.simulator import populate

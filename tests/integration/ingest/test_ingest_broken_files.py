@@ -40,7 +40,7 @@ def former(pails: Settings) -> Iterator[dict[str, list[tuple[Any, ...]]]]:
     """The store's content before a file; what the file added is gone afterwards."""
     use_case, database = declare(pails), get_engine(pails)
     before = content(database, use_case)
-    assert [len(rows) for rows in before.values()] == [1, 1, 1, 0]
+    assert [len(rows) for rows in before.values()] == [1, 1, 1, 0, 0]
     yield before
     with database.begin() as connection:
         for table in ("pails__shape", "pails__shape__online", "pails__label"):

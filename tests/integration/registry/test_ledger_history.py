@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from evergreen.registry import champion_history, ledger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.sql_files import get_ledger_schema
 from support.own_servers import Database
 

@@ -13,7 +13,7 @@ from evergreen.registry import champion_history, ledger
 from evergreen.registry.ledger_rights import is_ledger_protected
 from evergreen.settings import Settings
 from evergreen.store.connection.database import dispose_engines, get_engine
-from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.sql_files import build_ledger_grants, build_ledger_statements, get_ledger_schema
 from support.own_servers import Database
 

@@ -15,7 +15,7 @@ from evergreen.registry import ledger
 from evergreen.registry.ledger_rights import is_ledger_protected
 from evergreen.settings import Settings
 from evergreen.store.connection.database import dispose_engines, get_engine, get_error_code
-from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.sql_files import find_migrations_folder, split_statements
 from support.own_servers import Database, private_mariadb
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from evergreen.model.judging.verdict import Check, Verdict
 from evergreen.registry import champion_history, ledger
 from evergreen.store.connection.database import get_engine
-from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.migrations.migrations import apply_migrations
 
 AT = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=UTC)
 PASSED = Verdict("roc_auc", None, (Check("beats dummy", "passed", 0.9, 0.5, "better than a guess"),))

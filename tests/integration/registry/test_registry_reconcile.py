@@ -19,7 +19,7 @@ from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.aliases import set_champion
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.migrations.migrations import apply_migrations
 
 
 @pytest.fixture

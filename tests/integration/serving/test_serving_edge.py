@@ -15,8 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from evergreen.errors import AccessDenied
-from evergreen.serving.async_client import AsyncClient
-from evergreen.serving.client import Client
+from evergreen.serving.calls.async_client import AsyncClient
+from evergreen.serving.calls.client import Client
 from evergreen.serving.probe import send_probe_requests
 from evergreen.serving.standing import read_service_status
 from evergreen.stack.processes.ports import LOOPBACK, find_free_port

@@ -106,7 +106,7 @@ def test_a_file_that_was_replaced_is_refused_told_and_taken_when_it_is_right_aga
     assert metadata["trouble"] == refused["reason"]
     with service.client() as client:
         assert client.predict(made.rows(1)[0])["model_version"] == first
-    status = read_service_status(service.url, made.use_case, Champion(third, "", None))
+    status = read_service_status(made.settings, service.url, made.use_case, Champion(third, "", None))
     assert refused["reason"] in status.describe()
     # Another replica refuses it too: the ledger has one line.
     with running(made, tmp_path / "replica") as replica:
@@ -217,7 +217,7 @@ def test_without_mlflow_at_the_start_the_cached_champion_answers_and_follows_whe
         assert cached["verified_at"] < cached["since"]
         eventually(lambda: "MLflow does not answer" in client.metadata()["trouble"])
         assert [client.predict(row)["probability"] for row in rows] == pytest.approx(own, abs=1e-12)
-        text = read_service_status(replica.url, made.use_case, None).describe()
+        text = read_service_status(made.settings, replica.url, made.use_case, None).describe()
         assert text.startswith(f"serves v{first} from its cache since {cached['since'][:10]}")
         with away.answering():
             eventually(lambda: client.metadata().get("cached") is None)

@@ -18,7 +18,7 @@ from evergreen.model.predict import predict_rows
 from evergreen.registry import champion_history, ledger, models
 from evergreen.registry.champion import read_champion
 from evergreen.registry.succession import aliases
-from evergreen.serving.client import Client
+from evergreen.serving.calls.client import Client
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import read_predictions
 from evergreen.store.records.ingest_run import start_ingest

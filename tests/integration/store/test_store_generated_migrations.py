@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,18 +19,25 @@ from uuid_utils import uuid7
 from evergreen.errors import SchemaMismatch
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations import migrate_generated
+from evergreen.store.migrations.generated_migrations import (
+    MIGRATIONS,
+    AddColumn,
+    GeneratedMigration,
+    TableKind,
+)
+from evergreen.store.migrations.migrate_generated import migrate_generated_tables
+from evergreen.store.predictions.prediction_id import parse_prediction_time
 from evergreen.store.predictions.prediction_log import count_predictions
-from evergreen.store.tables import migrate_generated
 from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.forget import erase_use_case
-from evergreen.store.tables.generated_migrations import MIGRATIONS, AddColumn, GeneratedMigration, TableKind
-from evergreen.store.tables.migrate_generated import migrate_generated_tables
 from evergreen.usecase import UseCase
 from support.outcomes import record_outcome
 from support.previous_version import load_previous_database
 from support.toy_schema import FACTS, LOG, rows
 
 OLD_ROWS = 30_000
+ID = "019f1af9-b400-7000-8000-000000000000"
 # Each outcome: its id, its prediction and the moment of that, what happened, and when it was learned.
 OUTCOMES = "SELECT outcome_id, prediction_id, predicted_at, actual, recorded_at FROM toy__outcome"
 _COLUMNS_BEFORE = "prediction_id, prediction_id, predicted_at, actual, actual_at"
@@ -209,6 +217,33 @@ def test_versioned_tables_get_columns_in_the_rows_of_the_past_too(
     values = rows(previous, f"SELECT trace, origin FROM {FACTS} FOR SYSTEM_TIME ALL")
     assert values == [(None, "unknown")] * 3
     assert migrate_generated_tables(previous, toy_use_case, migrations) == []
+
+
+def test_numbers_move_too_and_a_label_of_another_type_is_told(
+    previous: sa.Engine, toy_use_case: UseCase
+) -> None:
+    numbers = replace(toy_use_case, label=replace(toy_use_case.label, classes=()))
+    with pytest.raises(SchemaMismatch, match="column actual: declared double, found varchar"):
+        migrate_generated_tables(previous, numbers)
+    assert len(rows(previous, OUTCOMES_BEFORE)) == OLD_ROWS / 2
+    erase_use_case(previous, toy_use_case)
+    create_tables(previous, numbers)
+    moment = parse_prediction_time(ID).replace(tzinfo=None)
+    with previous.begin() as connection:
+        connection.exec_driver_sql(
+            f"ALTER TABLE {LOG} ADD COLUMN actual DOUBLE, ADD COLUMN actual_at DATETIME(6)"
+        )
+        connection.exec_driver_sql(f"DELETE FROM generated_table_migration WHERE table_name = '{LOG}'")
+        connection.execute(
+            sa.text(
+                f"INSERT INTO {LOG} (prediction_id, predicted_at, model_version, channel, prediction, actual)"
+                " VALUES (:id, :moment, 1, 'online', 0.1, 1e308)"
+            ),
+            {"id": ID, "moment": moment},
+        )
+    assert migrate_generated_tables(previous, numbers)[-1] == f"{LOG}: outcomes_of_their_own"
+    # Where nobody noted when it was learned, it was when it was predicted.
+    assert rows(previous, OUTCOMES) == [(ID, ID, moment, 1e308, moment)]
 
 
 def test_several_at_once_apply_each_migration_once(previous: sa.Engine, toy_use_case: UseCase) -> None:

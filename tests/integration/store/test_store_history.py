@@ -15,6 +15,7 @@ from evergreen.ingest.loading import load as ingest
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.locks import hold_lock
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.online.vectors import (
     compute_key_ranges,
     read_latest_rows,
@@ -23,7 +24,6 @@ from evergreen.store.online.vectors import (
 )
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.tables.create import create_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import Entity, Feature, FeatureView, Key, UseCase
 
 Frames = Callable[..., dict[str, pd.DataFrame]]

@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
+from evergreen.store.migrations import alter
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.outcomes import Outcome, insert_outcomes
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.tables import alter
 from evergreen.store.tables.evolve import apply_declaration, diff_tables
 from evergreen.store.tables.partitions import maintain_partitions
 from evergreen.store.tables.prediction_tables import update_prediction_tables

@@ -18,6 +18,7 @@ from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.ingest.loading import load
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.online.vectors import read_latest_rows, read_online_features
 from evergreen.store.predictions import prediction_log
 from evergreen.store.predictions.insert import insert_predictions
@@ -27,7 +28,6 @@ from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.records.summary import summarize_store
 from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.evolve import apply_declaration, diff_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.partitions import maintain_partitions
 from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, UseCase

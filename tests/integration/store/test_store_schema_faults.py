@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from evergreen.errors import EvergreenError, StoreError
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.tables import alter, evolve
+from evergreen.store.migrations import alter
+from evergreen.store.tables import evolve
 from evergreen.store.tables.evolve import apply_declaration, diff_tables
 from evergreen.usecase import Feature, UseCase
 from support.toy_schema import FACTS, declaring, fill, rows

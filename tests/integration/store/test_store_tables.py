@@ -14,12 +14,12 @@ from evergreen.errors import SchemaMismatch, StoreError, StoreUnreachable
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.locks import hold_lock
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.records.summary import summarize_store
 from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.forget import erase_use_case, is_empty
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.sql_files import find_migrations_folder
 from evergreen.usecase import TIMELESS, Entity, Feature, Key, UseCase
 

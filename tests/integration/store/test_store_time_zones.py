@@ -16,9 +16,9 @@ from evergreen.ingest.loading import load
 from evergreen.settings import Settings
 from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.history.training_set import TrainingSet, read_training_set
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.ingest_run import list_ingests, start_ingest
 from evergreen.store.tables.create import create_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import UseCase
 from support.own_servers import Database, private_mariadb
 

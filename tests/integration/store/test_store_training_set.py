@@ -24,10 +24,10 @@ from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.history import scan
 from evergreen.store.history.training_set import read_training_set
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.online.vectors import read_online_features, read_rows_as_of
 from evergreen.store.tables import declared
 from evergreen.store.tables.create import create_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, Label, OnDemandFeature, UseCase
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

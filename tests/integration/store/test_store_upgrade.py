@@ -14,6 +14,7 @@ from evergreen.errors import StoreError
 from evergreen.model.reference_profile import load_reference_profile
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.predictions.channels import CHANNELS
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_log import count_predictions, read_predictions
@@ -26,7 +27,6 @@ from evergreen.store.tables.compare import normalize_column_type
 from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.evolve import apply_declaration, diff_tables
 from evergreen.store.tables.forget import erase_use_case, is_empty
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.platform import CATALOGUE_COLUMNS, PLATFORM_TABLES
 from evergreen.store.tables.sql_files import find_migrations_folder
 from evergreen.usecase import UseCase

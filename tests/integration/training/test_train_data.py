@@ -11,9 +11,9 @@ import pytest
 from evergreen.errors import NotEnoughData
 from evergreen.loop import train
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records import training_run
 from evergreen.store.tables.create import create_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.usecases import load_use_case
 from support.toy_loads import load as load_frames
 from support.toy_training import (

@@ -18,7 +18,7 @@ from evergreen.registry.champion import read_champion
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession import aliases
 from evergreen.store.connection.database import get_engine
-from evergreen.store.records import training_run
+from evergreen.store.records import model_record, training_run
 from evergreen.training.tracking import training_runs, trials
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
@@ -37,6 +37,7 @@ SIDE_EFFECTS = [
     (training_runs, "log_run"),
     (models, "_ensure_registered_model"),
     (models, "register_model_version"),
+    (model_record, "save_model_record"),
     (training_runs, "write_page"),
     (aliases, "set_challenger"),
     (reference_profile, "save_reference_profile"),
@@ -86,7 +87,10 @@ def assert_one_clean_training(settings, outcome):
     assert (line.action, line.from_version, line.to_version) == ("promote", None, 1)
     assert (found.version, found.promoted_at) == (1, line.at)
     assert len(reference_profile.load_reference_profile(database, "toy", 1)) == 7
+    record = model_record.find_model_record(database, "toy", 1, run.info.run_id)
     row = training_run.get_training_run(database, outcome["training_run"])
+    assert record is not None
+    assert record.digest == row.metrics["model_digest"]
     assert (row.status, row.model_version, row.mlflow_run_id) == ("promoted", 1, run.info.run_id)
     assert row.finished_at is not None
 

@@ -158,6 +158,18 @@ def test_an_open_loop_charges_a_stall_to_all_who_waited(plan: Plan) -> None:
     assert len(done.bodies) in (60, 61)
 
 
+def test_a_server_that_cannot_keep_up_has_the_rate_that_it_managed(plan: Plan) -> None:
+    def respond(number: int, _: bytes) -> bytes:
+        time.sleep(0.02)
+        return answer(200, b"x")
+
+    slow = replace(plan, connections=1, rate=100.0, warm_seconds=0.0, seconds=0.2)
+    with serving(respond) as port:
+        done = run_plan(replace(slow, port=port))
+    assert done.figures.answers >= 20
+    assert done.figures.rate <= 51
+
+
 def test_nobody_who_listens_is_an_error_of_the_system(plan: Plan) -> None:
     with serving(lambda *_: b"") as port:
         pass

@@ -107,6 +107,12 @@ def test_senseless_options_are_refused(words: list[str], capsys: pytest.CaptureF
     assert words[0] in capsys.readouterr().err
 
 
+def test_a_part_of_the_run_does_not_take_the_place_of_a_whole_one() -> None:
+    assert parse_arguments(["--quick"]).output.name == "serving.json"
+    assert parse_arguments(["--only", "vs_mlflow"]).output.name == "serving-partial.json"
+    assert parse_arguments(["--only", "vs_mlflow", "--output", "x.json"]).output == Path("x.json")
+
+
 def test_the_soak_is_asked_for() -> None:
     assert parse_arguments([]).soak == 0
     assert parse_arguments(["--soak"]).soak == 900

@@ -22,7 +22,7 @@ COMMANDS = (
     *("up", "down", "status", "restart", "airflow", "use-cases"),
     *("new", "profile", "run", "upkeep", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
-    "keys",
+    *("get-online-features", "trial", "keys"),
 )
 # Those that have subcommands.
 GROUPS = {
@@ -31,6 +31,7 @@ GROUPS = {
     "gate": ("explain",),
     "keys": ("new", "list", "revoke"),
     "ledger": ("list", "at"),
+    "trial": ("start", "status", "end"),
 }
 WORDS = [
     *(name for name in COMMANDS if name not in GROUPS),

@@ -56,6 +56,9 @@ def test_a_text_is_cut_to_what_its_column_takes(use_case: UseCase) -> None:
     [values] = list_on_demand_values(use_case, columns, 1)
     assert values["shout"] == "ü" * 255
     assert values["essay"] == "x" + "ü" * 32_767
+    lone = {name: np.array(["a\ud800b"], dtype=object) for name in ("shout", "essay")}
+    [values] = list_on_demand_values(use_case, {**columns, **lone}, 1)
+    assert (values["shout"], values["essay"]) == ("a?b", "a?b")
 
 
 def test_without_on_demand_features_there_is_an_empty_row_each(toy_use_case: UseCase) -> None:

@@ -25,10 +25,10 @@ from evergreen.errors import (
     ServiceUnreachable,
     ServingError,
 )
-from evergreen.serving import exchange
-from evergreen.serving.async_client import AsyncClient
-from evergreen.serving.client import Client
-from evergreen.serving.exchange import NO_RETRIES, Retries, read_retry_after
+from evergreen.serving.calls import exchange
+from evergreen.serving.calls.async_client import AsyncClient
+from evergreen.serving.calls.client import Client
+from evergreen.serving.calls.exchange import NO_RETRIES, Retries, read_retry_after
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -207,7 +207,7 @@ def test_the_key_and_the_channel_are_sent(kind: str) -> None:
 
 def test_the_service_says_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("evergreen.serving.client.time.sleep", pauses.append)
+    monkeypatch.setattr("evergreen.serving.calls.client.time.sleep", pauses.append)
     busy = httpx.Response(503, headers={"Retry-After": "2"}, json={})
     script = Script(busy, 200)
     assert predict(script, "sync") == ANSWER

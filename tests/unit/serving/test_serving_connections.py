@@ -9,8 +9,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from evergreen.serving.http import connections
-from evergreen.serving.http.connections import MOST_HEADER_BYTES, LimitedProtocol
+from evergreen.serving.guard import connections
+from evergreen.serving.guard.connections import MOST_HEADER_BYTES, LimitedProtocol
 
 GOOD = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from evergreen.model.log_rows import list_logged_names
-from evergreen.serving.http.decoder import RequestDecoder
+from evergreen.serving.fast.decoder import RequestDecoder
 from evergreen.serving.http.examples import draw_requests
 from evergreen.serving.http.schema import build_schemas
 from evergreen.usecase import Entity, Feature, Key, UseCase

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evergreen.errors import PredictionLogFull
-from evergreen.serving import fast_path
 from evergreen.serving import runtime as runtime_module
 from evergreen.serving.app import configure_app, create_app
-from evergreen.serving.fast_path import FastPath
-from evergreen.serving.http.front import Front
+from evergreen.serving.fast import fast_path
+from evergreen.serving.fast.fast_path import FastPath
+from evergreen.serving.fast.front import Front
 from evergreen.serving.runtime import Runtime
 from evergreen.settings import Settings
 from evergreen.store.online.vectors import OnlineVector
@@ -29,7 +29,7 @@ ODD = (
     st.none()
     | st.booleans()
     | st.integers(-(2**65), 2**65)
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from([3.0, 12.0, 13, 50.5, 2**63, "van", "foot", "", "x" * 256, "\ud800"])
     | st.text(max_size=3)
     | st.lists(st.integers(), max_size=2)
@@ -142,7 +142,7 @@ def test_large_ones_are_refused_with_the_same_status(
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(NAMES, ODD), max_size=4))
+@given(st.lists(st.tuples(NAMES, ODD.filter(lambda value: value != "\ud800")), max_size=4))
 def test_many_rows_of_a_large_body(world: World, changes: list[tuple[str, Any]]) -> None:
     rows = [row(), *({**row(), name: value} for name, value in changes), row()]
     with pytest.MonkeyPatch.context() as patch:

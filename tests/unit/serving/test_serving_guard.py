@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from starlette.types import Message, Receive, Scope, Send
 
 from evergreen.serving.access.key_file import add_key, remove_keys
-from evergreen.serving.http.request_ids import get_request_id
+from evergreen.serving.guard.request_ids import get_request_id
 from evergreen.usecase import UseCase
 from support.guarded import TEST_HOST, build_test_guard
 

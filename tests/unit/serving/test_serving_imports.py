@@ -19,8 +19,8 @@ HEAVY = ("airflow", "mlflow", "sklearn", "optuna", "matplotlib", "locust")
         # Everything imports this one.
         ("evergreen", ("httpx", "pydantic", "catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
         # The load test and people's scripts import these.
-        ("evergreen.serving.async_client", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
-        ("evergreen.serving.client", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
+        ("evergreen.serving.calls.async_client", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
+        ("evergreen.serving.calls.client", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
         ("evergreen.serving.http.examples", ("catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
     ],
 )

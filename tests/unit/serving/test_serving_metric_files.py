@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from evergreen.serving.http.metrics_page import collect_metrics
-from evergreen.serving.metric_files import archive_dead_files
+from evergreen.serving.metrics.metric_files import archive_dead_files
+from evergreen.serving.metrics.metrics_page import collect_metrics
 
 COUNT = """
 import sys

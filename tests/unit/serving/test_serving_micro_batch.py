@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from evergreen.serving.micro_batch import MOST_REQUESTS, MicroBatch
+from evergreen.serving.fast.micro_batch import MOST_REQUESTS, MicroBatch
 
 
 def test_requests_of_one_moment_are_one_batch() -> None:

@@ -77,11 +77,11 @@ def test_only_the_champions_refusal_is_shown(refusals: RefusalLog) -> None:
     champion = model(4)
     slot = slot_of(lambda: champion)
     slot.check()
-    refusals.report(Refusal(5, "run", "another file", NOW))
+    refusals.report(Refusal(5, "run", "another file", NOW, "look"))
     assert describe_model_state(slot, refusals)["refused"] is None
     champion = model(5)
     slot.check()
-    shown = {"version": 5, "reason": "another file", "at": NOW.isoformat()}
+    shown = {"version": 5, "reason": "another file", "hint": "look", "at": NOW.isoformat()}
     assert describe_model_state(slot, refusals)["refused"] == shown
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from evergreen.serving.app import configure_app, create_app
+from evergreen.serving.guard.routes import ROUTES
 from evergreen.serving.http.openapi import build_document
-from evergreen.serving.http.routes import ROUTES
 from evergreen.usecase import UseCase
 from support.parcel_case import row
 

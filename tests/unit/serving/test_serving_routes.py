@@ -6,7 +6,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from evergreen.serving.app import configure_app, create_app
-from evergreen.serving.http.routes import ROUTES, STATIC, find_route
+from evergreen.serving.guard.routes import ROUTES, STATIC, find_route
 from evergreen.usecase import UseCase
 
 HEALTH = {"/livez", "/healthz", "/readyz"}

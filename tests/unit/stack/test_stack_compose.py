@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +77,37 @@ def test_each_container_waits_for_containers_that_exist_and_can_be_waited_for(
 def test_the_containers_databases_are_the_ones_of_the_facts() -> None:
     script = (ROOT / "docker" / "mariadb-init.sh").read_text("utf-8")
     assert f"CREATE DATABASE IF NOT EXISTS {deployment.BANK_DATABASE} " in script
+
+
+def test_make_env_writes_every_secret_that_compose_needs_and_changes_none(tmp_path: Path) -> None:
+    """Also into a file of an earlier version, which lacks some, and whose last line has no end."""
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(ROOT / "scripts" / "new-env.sh", tmp_path / "scripts")
+    path = tmp_path / ".env"
+    path.write_text("# mine\nPOSTGRES_PASSWORD=kept")
+    for _ in range(2):
+        subprocess.run(["sh", script], check=True, capture_output=True)
+        lines = path.read_text().splitlines()
+        values = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+        needed = set(re.findall(r"\$\{(\w+):\?", render_compose()))
+        assert needed <= set(values)
+        assert all(values.values())
+        assert values["POSTGRES_PASSWORD"] == "kept"
+        assert len(lines) == 1 + len(values)
+    assert len(set(values.values())) == len(values)
+
+
+def test_a_new_file_of_secrets_is_private(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(ROOT / "scripts" / "new-env.sh", tmp_path / "scripts")
+    subprocess.run(["sh", script], check=True, capture_output=True)
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+
+
+def test_callers_in_containers_have_a_key_and_a_name_for_every_service(containers: dict[str, Any]) -> None:
+    variables = containers["airflow-scheduler"]["environment"]
+    for name, service in containers.items():
+        if name.startswith(deployment.SERVICE_PREFIX):
+            assert "0.0.0.0" in service["command"]
+            assert service["environment"]["EVERGREEN_API_KEY"] == variables["EVERGREEN_API_KEY"]
+            assert name in service["environment"]["EVERGREEN_ALLOWED_HOSTS"].split(",")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from evergreen.store.tables.generated_migrations import (
+from evergreen.store.migrations.generated_migrations import (
     MIGRATIONS,
     AddColumn,
     GeneratedMigration,

@@ -23,8 +23,7 @@ class KeyRing:
     """Keys to compare a presented one with. The file is looked at once a second at most.
 
     `fixed` are keys that hold while the process runs. A file that has become unreadable, or whose owner is
-    not trusted any more, changes nothing and is logged: neither is anybody locked out by a slip, nor does a
-    revoked key come back.
+    not trusted any more, changes nothing and is logged, so that a slip of an editor locks nobody out.
     """
 
     def __init__(
@@ -59,7 +58,9 @@ class KeyRing:
 
     def find(self, presented: bytes) -> ApiKey | None:
         """The accepted key that was presented, or None."""
-        return find_key(self.keys, presented)
+        if self._clock() >= self._next_look:
+            self._look()
+        return find_key(self._keys, presented)
 
     def _look(self) -> None:
         self._next_look = self._clock() + _LOOK_SECONDS

@@ -110,11 +110,12 @@ class CachedModelBody(TypedDict):
 
 
 class RefusalBody(TypedDict):
-    """The champion's version where its model in MLflow may not go into service; why, and since when (ISO 8601
-    in UTC)."""
+    """The champion's version where its model in MLflow may not go into service; why, what to do, and since
+    when (ISO 8601 in UTC)."""
 
     version: int
     reason: str
+    hint: str
     at: str
 
 

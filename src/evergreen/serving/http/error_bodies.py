@@ -15,11 +15,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from evergreen.errors import EvergreenError
+from evergreen.serving.guard.body_limits import compute_body_limits
+from evergreen.serving.guard.routes import find_route
 from evergreen.serving.http.bodies import ErrorBody, FieldReason
-from evergreen.serving.http.body_limits import compute_body_limits
 from evergreen.serving.http.failures import describe_failure
 from evergreen.serving.http.first_faults import MOST_FAULTS
-from evergreen.serving.http.routes import find_route
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)

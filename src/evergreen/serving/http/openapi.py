@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from evergreen.serving.http.routes import ROUTES, Route, find_route
+from evergreen.serving.guard.routes import ROUTES, Route, find_route
 
 Document: TypeAlias = dict[str, Any]
 

@@ -6,6 +6,7 @@ The service validates requests with them, and its OpenAPI page documents them.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from evergreen.serving.http.answer_schema import (
+    build_explanation_model,
+    build_metadata_model,
+    build_outcome_type,
+    build_prediction_model,
+    create_answer_model,
+)
 from evergreen.serving.http.examples import draw_requests
 from evergreen.serving.http.first_faults import build_row_search, limit_unknown_fields
 from evergreen.usecase import Feature, Key, UseCase
@@ -37,69 +45,6 @@ _PREDICTION_ID = r"^0[0-9a-f]{7}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9
 _limit_fields: Any = classmethod(limit_unknown_fields)
 _BOUNDED: dict[str, Any] = {"limit_unknown_fields": model_validator(mode="wrap")(_limit_fields)}
 _REQUEST_CONFIG = ConfigDict(extra="forbid", protected_namespaces=())
-_ANSWER_CONFIG = ConfigDict(protected_namespaces=())
-
-
-class FieldError(BaseModel):
-    """One field of a body that breaks the contract."""
-
-    field: str = Field(description="Which field, for a batch with the row's position.", examples=["age"])
-    reason: str = Field(description="What is wrong with it.", examples=["Field required"])
-
-
-class FieldWarning(BaseModel):
-    """One field whose value is beyond its domain, or missing, where the declaration only warns of that."""
-
-    field: str = Field(description="Which field.", examples=["age"])
-    reason: str = Field(description="The check that its value breaks.", examples=["is more than 120"])
-
-
-class CachedModel(BaseModel):
-    """A model of before the start, in service because MLflow or MariaDB did not answer then."""
-
-    since: str = Field(description="Since when the service answers with it, ISO 8601 UTC.")
-    verified_at: str = Field(description="When it was verified, ISO 8601 UTC.")
-
-
-class RefusedModel(BaseModel):
-    """The champion's version where its model in MLflow may not go into service."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-    version: int
-    reason: str = Field(description="What differs from the version that was registered.")
-    at: str = Field(description="Since when it is refused, ISO 8601 UTC.")
-
-
-class RunningTrial(BaseModel):
-    """The trial of a challenger that a service takes part in."""
-
-    id: str
-    mode: str = Field(description="shadow or canary")
-    champion_version: int
-    challenger_version: int
-    share: float = Field(description="Of the keys, that a canary's challenger answers.")
-    started_at: str = Field(description="ISO 8601 UTC.")
-    ends_at: str = Field(description="When it ends at the latest, ISO 8601 UTC.")
-    rows: dict[str, int] = Field(
-        description="This worker's rows: of champion and challenger, those that the challenger failed on, "
-        "and those that a shadow left out (dropped)."
-    )
-
-
-class ErrorDetail(BaseModel):
-    """What went wrong, with which object, and what to do next."""
-
-    type: str = Field(description="The kind of error.", examples=["InvalidRequest"])
-    message: str = Field(description="What happened.")
-    hint: str = Field("", description="What to do next.")
-    fields: list[FieldError] = Field(default_factory=list, description="The fields at fault, if any.")
-
-
-class ErrorAnswer(BaseModel):
-    """The body of every 4xx and 503 answer."""
-
-    error: ErrorDetail
 
 
 @dataclass(frozen=True)
@@ -124,18 +69,18 @@ def build_schemas(use_case: UseCase) -> Schemas:
     """Build the request and answer models of a use case."""
     row = _build_row_model(use_case)
     key = _create_request_model("Key", **_build_key_fields(use_case, required=True))
-    prediction = _build_prediction_model(use_case)
+    prediction = build_prediction_model(use_case)
     limit = use_case.serving.max_batch
     feedback = _create_request_model(
         "FeedbackRequest",
         prediction_id=(
-            Annotated[str, StringConstraints(pattern=_PREDICTION_ID)],
+            Annotated[str, StringConstraints(pattern=_PREDICTION_ID), BeforeValidator(_check_prediction_id)],
             Field(
                 description="The id that an answer carried.",
                 examples=["019e0b3c-5a10-7c2e-9d41-6f0c2b7a8e15"],
             ),
         ),
-        actual=(_build_outcome_type(use_case), Field(description=use_case.label.meaning)),
+        actual=(build_outcome_type(use_case), Field(description=use_case.label.meaning)),
     )
     return Schemas(
         row=row,
@@ -159,19 +104,17 @@ def build_schemas(use_case: UseCase) -> Schemas:
             data=(_build_list_type(feedback, limit), Field(description=f"One to {limit} outcomes.")),
         ),
         prediction=prediction,
-        prediction_batch=_create_answer_model(
+        prediction_batch=create_answer_model(
             "PredictionBatch",
             model_version=(int, Field(description="The version that answered every row.")),
             predictions=(list[prediction], Field(description="One answer per row, in order.")),  # type: ignore[valid-type]
         ),
-        explanation=_build_explanation_model(use_case),
-        feedback_answer=_create_answer_model(
-            "FeedbackAnswer", prediction_id=(str, ...), recorded=(bool, ...)
-        ),
-        feedback_batch_answer=_create_answer_model(
+        explanation=build_explanation_model(use_case),
+        feedback_answer=create_answer_model("FeedbackAnswer", prediction_id=(str, ...), recorded=(bool, ...)),
+        feedback_batch_answer=create_answer_model(
             "FeedbackBatchAnswer", recorded=(int, Field(description="How many outcomes: all of them."))
         ),
-        metadata=_build_metadata_model(use_case),
+        metadata=build_metadata_model(use_case),
     )
 
 
@@ -206,11 +149,6 @@ def _describe_domain(feature: Feature) -> str:
 
 def _create_request_model(name: str, **fields: Any) -> type[BaseModel]:
     model: type[BaseModel] = create_model(name, __config__=_REQUEST_CONFIG, __validators__=_BOUNDED, **fields)
-    return model
-
-
-def _create_answer_model(name: str, **fields: Any) -> type[BaseModel]:
-    model: type[BaseModel] = create_model(name, __config__=_ANSWER_CONFIG, **fields)
     return model
 
 
@@ -279,6 +217,13 @@ def _build_feature_type(feature: Feature) -> Any:
     return Annotated[str, StringConstraints(strict=True, min_length=1, max_length=length)]
 
 
+def _check_prediction_id(value: Any) -> Any:
+    """The value, if it may be the id of a prediction; raises in words, as a pattern alone does not."""
+    if isinstance(value, str) and not re.fullmatch(_PREDICTION_ID, value):
+        raise PydanticCustomError("prediction_id", "Input is not a prediction id (a UUIDv7 of an answer)")
+    return value
+
+
 def _parse_whole_number(value: Any) -> Any:
     """A whole number as int, 3.0 included because JSON has one kind of number; raises for anything else."""
     if isinstance(value, float) and value.is_integer():
@@ -288,103 +233,3 @@ def _parse_whole_number(value: Any) -> Any:
     if not -_BIGINT <= value < _BIGINT:
         raise PydanticCustomError("whole_number_size", "Input should fit into 64 bits")
     return value
-
-
-def _build_outcome_type(use_case: UseCase) -> Any:
-    if use_case.label.classes:
-        return Literal[use_case.label.classes]
-    return Annotated[float, Field(strict=True, allow_inf_nan=False)]
-
-
-def _build_prediction_model(use_case: UseCase) -> type[BaseModel]:
-    fields: dict[str, Any] = {
-        "prediction_id": (
-            str,
-            Field(description="UUIDv7, as logged; send it back to /feedback with the outcome."),
-        ),
-        "model_version": (int, Field(description="The registered version that answered.")),
-    }
-    for key in use_case.entity.keys:
-        kind: Any = int if key.dtype == "int" else str
-        fields[key.name] = (kind | None, Field(description=key.meaning))
-    fields["prediction"] = (_build_outcome_type(use_case), Field(description=use_case.label.meaning))
-    if use_case.label.classes:
-        fields["probability"] = (float, Field(ge=0, le=1, description="Of the predicted class."))
-        fields["probabilities"] = (
-            dict[str, float],
-            Field(
-                description="By class, adding up to 1.",
-                examples=[{c: round(1 / len(use_case.label.classes), 3) for c in use_case.label.classes}],
-            ),
-        )
-    if any(not feature.strict for feature in use_case.stored_features):
-        fields["warnings"] = (
-            list[FieldWarning],
-            Field(
-                description="Values that the declaration does not expect; the row was answered and logged."
-            ),
-        )
-    return _create_answer_model("Prediction", **fields)
-
-
-def _build_explanation_model(use_case: UseCase) -> type[BaseModel]:
-    return _create_answer_model(
-        "Explanation",
-        model_version=(int, Field(description="The registered version that is explained.")),
-        prediction=(_build_outcome_type(use_case), Field(description=use_case.label.meaning)),
-        base_value=(float, Field(description="The raw score of the predicted class before any feature.")),
-        contributions=(
-            dict[str, float],
-            Field(
-                description="Each model feature's SHAP value in raw-score units (log-odds for classes), "
-                "largest effect first; they add up with base_value to the raw score."
-            ),
-        ),
-    )
-
-
-def _build_metadata_model(use_case: UseCase) -> type[BaseModel]:
-    return _create_answer_model(
-        "Metadata",
-        use_case=(str, Field(examples=[use_case.name])),
-        title=(str, ...),
-        entity=(str, ...),
-        keys=(list[str], ...),
-        started_at=(str, Field(description="When this process started, ISO 8601 UTC.")),
-        declaration=(
-            str,
-            Field(description="Digest of the declaration that this process holds: the one of its start."),
-        ),
-        problem=(str, Field(description="binary, multiclass or regression")),
-        model_version=(int | None, Field(description="The version in service; null when there is none.")),
-        run_id=(str | None, Field(description="Its MLflow run.")),
-        promoted_at=(str | None, Field(description="When it became champion, ISO 8601 UTC.")),
-        loaded_at=(str | None, Field(description="Since when this service answers with it.")),
-        features=(list[dict[str, str]], Field(description="Name, type and meaning of each stored feature.")),
-        model_features=(list[str], Field(description="The model's inputs in order.")),
-        classes=(list[str], Field(description="The label's classes; none for regression.")),
-        predictions=(dict[str, int], Field(description="Answers given since this service started.")),
-        log=(
-            dict[str, int | str],
-            Field(
-                description="Rows of the prediction log since this process started: accepted and adopted are "
-                "the sum of spooled (on disk), written (in MariaDB), refused (by it) and dropped; trouble "
-                "says why MariaDB takes none at present."
-            ),
-        ),
-        trouble=(str, Field(description="Why the newest champion is not in service, if so.")),
-        model_digest=(str | None, Field(description="SHA-256 of the file of the model in service.")),
-        model_warnings=(list[str], Field(description="What to know about that version, in sentences.")),
-        cached=(
-            CachedModel | None,
-            Field(description="Not null: a cached model, as MLflow or MariaDB did not answer at the start."),
-        ),
-        trial=(
-            RunningTrial | None,
-            Field(description="Not null: a challenger is tried beside that version."),
-        ),
-        refused=(
-            RefusedModel | None,
-            Field(description="Not null: the champion's model in MLflow is refused; see the ledger."),
-        ),
-    )

@@ -247,9 +247,8 @@ class ModelLoader:
         return replace(loaded, warnings=(warning,))
 
     def _report_refusal(self, registered: ModelVersion, error: ModelRefused) -> None:
-        self._refusals.report(
-            Refusal(registered.version, registered.run_id, error.message, datetime.now(UTC))
-        )
+        now = datetime.now(UTC)
+        self._refusals.report(Refusal(registered.version, registered.run_id, error.message, now, error.hint))
 
     def _name_restart(self, error: SignatureMismatch) -> SignatureMismatch:
         return SignatureMismatch(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evergreen.serving.http.bodies import CachedModelBody, ModelStateBody, ReadinessBody
-from evergreen.serving.models.refusals import RefusalLog
+from evergreen.serving.http.bodies import CachedModelBody, ModelStateBody, ReadinessBody, RefusalBody
+from evergreen.serving.models.refusals import Refusal, RefusalLog
 from evergreen.serving.models.slot import ModelSlot, ServedModel
 
 
@@ -15,9 +15,7 @@ def describe_model_state(slot: ModelSlot, refusals: RefusalLog) -> ModelStateBod
         "model_digest": served_model.model.digest if served_model else None,
         "model_warnings": list(served_model.model.warnings) if served_model else [],
         "cached": _describe_cached_model(served_model),
-        "refused": {"version": refusal.version, "reason": refusal.reason, "at": refusal.at.isoformat()}
-        if refusal
-        else None,
+        "refused": _describe_refusal(refusal) if refusal else None,
     }
 
 
@@ -28,6 +26,15 @@ def describe_readiness(slot: ModelSlot) -> ReadinessBody:
         "status": "ready" if served_model else "not ready",
         "model_version": served_model.version if served_model else None,
         "cached": _describe_cached_model(served_model),
+    }
+
+
+def _describe_refusal(refusal: Refusal) -> RefusalBody:
+    return {
+        "version": refusal.version,
+        "reason": refusal.reason,
+        "hint": refusal.hint,
+        "at": refusal.at.isoformat(),
     }
 
 

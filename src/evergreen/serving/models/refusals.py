@@ -17,12 +17,16 @@ _LONGEST_PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Refusal:
-    """A version of an MLflow run that was not put into service, why, and since when (aware UTC)."""
+    """A version of an MLflow run that was not put into service, why and since when (aware UTC).
+
+    `hint` is what to do next.
+    """
 
     version: int
     run_id: str
     reason: str
     at: datetime
+    hint: str = ""
 
 
 class RefusalLog:

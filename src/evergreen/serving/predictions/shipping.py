@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from evergreen.serving.predictions.delivery import read_counts
 from evergreen.serving.predictions.segments import list_segments
@@ -26,7 +27,17 @@ _LONG_SEGMENT_SECONDS = 5.0
 _MEASURE_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 60.0
 
+# A shipper that has run so long beyond its last start has not failed at once.
+_STEADY_SECONDS = 60.0
+
 _COMMAND = (sys.executable, "-m", "evergreen.serving.predictions.shipper")
+
+
+def build_shipper_environment() -> dict[str, str]:
+    """The environment of the shipper: it runs the code of this process, which may be a bento's own copy."""
+    package_folder = str(Path(__file__).parents[3])
+    paths = [package_folder, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,8 @@ class Shipping:
     def _keep_shipper(self) -> None:
         """Start the shipper, or start it again when it has ended, each time a little later."""
         if self._process is not None and self._process.poll() is None:
-            self._failures = 0
+            if time.monotonic() > self._retry_at + _STEADY_SECONDS:
+                self._failures = 0
             return
         if time.monotonic() < self._retry_at:
             return
@@ -146,6 +158,7 @@ class Shipping:
             [*_COMMAND, str(self._spool.folder), str(self._spool.lock)],
             stdin=subprocess.PIPE,
             pass_fds=(self._spool.lock,),
+            env=build_shipper_environment(),
         )
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evergreen.errors import StoreError
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.request_inputs import RequestValues
-from evergreen.serving.predictor import PredictedRows, Predictor
+from evergreen.serving.fast.predictor import PredictedRows, Predictor
 from evergreen.serving.trial.running import RunningTrial
 from evergreen.store.predictions.channels import CHALLENGER, ONLINE
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from evergreen.errors import PredictionLogFull
-from evergreen.serving.predictor import PredictedRows, Predictor
+from evergreen.serving.fast.predictor import PredictedRows, Predictor
 from evergreen.serving.trial.running import RunningTrial
 from evergreen.store.predictions.prediction_id import derive_shadow_id
 

@@ -13,8 +13,8 @@ from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.request_inputs import RequestValues
 from evergreen.registry.refusals import SERVICE_ACTOR
 from evergreen.registry.succession.trial import end_trial, end_trial_in_time
+from evergreen.serving.fast.predictor import PredictedRows, Predictor
 from evergreen.serving.models.time_limit import TimeLimitedCall
-from evergreen.serving.predictor import PredictedRows, Predictor
 from evergreen.serving.trial.canary import PredictedGroup, predict_canary
 from evergreen.serving.trial.running import RunningTrial
 from evergreen.serving.trial.shadow import ShadowThread

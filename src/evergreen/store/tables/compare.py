@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from evergreen.errors import SchemaMismatch
+from evergreen.store.migrations.migrate_generated import find_pending_migrations
 from evergreen.store.tables.declared import RESERVED_PREFIX, build_tables
-from evergreen.store.tables.migrate_generated import find_pending_migrations
 from evergreen.store.tables.platform import CATALOGUE_COLUMNS
 from evergreen.usecase import UseCase
 

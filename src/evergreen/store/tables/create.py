@@ -8,16 +8,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from evergreen.store.connection.locks import hold_lock
-from evergreen.store.tables.alter import alter_table
-from evergreen.store.tables.compare import check_tables, compare_tables
-from evergreen.store.tables.declared import build_tables
-from evergreen.store.tables.make_table import make_table
-from evergreen.store.tables.migrate_generated import (
+from evergreen.store.migrations.alter import alter_table
+from evergreen.store.migrations.migrate_generated import (
     apply_pending_migrations,
     find_pending_migrations,
     record_new_table,
 )
-from evergreen.store.tables.migrations import apply_migrations
+from evergreen.store.migrations.migrations import apply_migrations
+from evergreen.store.tables.compare import check_tables, compare_tables
+from evergreen.store.tables.declared import build_tables
+from evergreen.store.tables.make_table import make_table
 from evergreen.usecase import UseCase
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
-from evergreen.store.tables.generated_migrations import CHANNEL_TYPE
+from evergreen.store.migrations.generated_migrations import CHANNEL_TYPE
 from evergreen.usecase import (
     CATEGORY_CHARACTERS,
     EVENT_TIME,

@@ -21,12 +21,12 @@ from sqlalchemy.dialects import mysql
 from evergreen.errors import SchemaMismatch, StoreError
 from evergreen.store.connection.database import get_error_code
 from evergreen.store.connection.locks import hold_lock
-from evergreen.store.tables.alter import alter_table
+from evergreen.store.migrations.alter import alter_table
+from evergreen.store.migrations.migrate_generated import apply_pending_migrations, find_pending_migrations
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.compare import Change, compare_tables, describe_alternatives
 from evergreen.store.tables.create import add_tables_and_columns
 from evergreen.store.tables.declared import COMING_PREFIX, RESERVED_PREFIX, build_tables
-from evergreen.store.tables.migrate_generated import apply_pending_migrations, find_pending_migrations
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.platform import CATALOGUE_COLUMNS, RETIRED_COLUMN
 from evergreen.store.tables.table_state import count_change
 from evergreen.usecase import UseCase

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
-from evergreen.store.tables.migrations import apply_migrations
 from evergreen.store.tables.platform import (
     DRIFT_REPORT,
     GENERATED_TABLE_MIGRATION,

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.times import to_naive_utc
-from evergreen.store.tables.alter import alter_table
+from evergreen.store.migrations.alter import alter_table
 from evergreen.store.tables.platform import CATALOGUE_PARTITIONS
 from evergreen.usecase import UseCase
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from evergreen.store.connection.locks import hold_lock
+from evergreen.store.migrations.migrate_generated import migrate_generated_tables
 from evergreen.store.tables.compare import compare_tables
 from evergreen.store.tables.create import add_tables_and_columns
-from evergreen.store.tables.migrate_generated import migrate_generated_tables
 from evergreen.usecase import UseCase
 
 

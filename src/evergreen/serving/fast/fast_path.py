@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from starlette.responses import Response
 from uuid_utils import uuid7
 
-from evergreen.serving.http.batch_decoder import BatchDecoder, InvalidBody
-from evergreen.serving.http.decoder import KeyDecoder, RequestDecoder
+from evergreen.serving.fast.batch_decoder import BatchDecoder, InvalidBody
+from evergreen.serving.fast.decoder import KeyDecoder, RequestDecoder
+from evergreen.serving.fast.key_reader import KeyReader
+from evergreen.serving.fast.micro_batch import MicroBatch
 from evergreen.serving.http.error_bodies import (
-    Fault,
     build_fault_response,
     build_invalid_response,
     list_field_names,
 )
 from evergreen.serving.http.schema import build_schemas
-from evergreen.serving.key_reader import KeyReader
-from evergreen.serving.micro_batch import MicroBatch
 
 if TYPE_CHECKING:
     from evergreen.model.request_inputs import RequestValues
@@ -79,9 +78,8 @@ class FastPath:
     def build_error_response(self, path: str, error: Exception) -> Response:
         """The answer to a request of a path that ended with an error; what was refused is counted."""
         if isinstance(error, InvalidBody):
-            faults = cast("Sequence[Fault]", error.faults)
             return build_invalid_response(
-                faults, self._field_names, self._runtime.count_refused, "application/json"
+                error.faults, self._field_names, self._runtime.count_refused, "application/json"
             )
         return build_fault_response(path, error)
 

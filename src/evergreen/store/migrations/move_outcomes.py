@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from evergreen.errors import SchemaMismatch
-from evergreen.store.tables.alter import alter_table
+from evergreen.store.migrations.alter import alter_table
+from evergreen.store.migrations.generated_migrations import OUTCOME_COLUMNS
+from evergreen.store.migrations.key_ranges import iterate_key_ranges
 from evergreen.store.tables.declared import RESERVED_PREFIX, build_outcome_table
-from evergreen.store.tables.generated_migrations import OUTCOME_COLUMNS
-from evergreen.store.tables.key_ranges import iterate_key_ranges
 from evergreen.store.tables.partitions import copy_partitions
 from evergreen.usecase import UseCase
 

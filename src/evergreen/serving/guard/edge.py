@@ -6,10 +6,10 @@ from starlette.types import ASGIApp
 
 from evergreen.serving.access.access import load_access
 from evergreen.serving.access.listening import find_listening_hosts
-from evergreen.serving.http.body_limits import compute_body_limits
-from evergreen.serving.http.connections import set_header_seconds
-from evergreen.serving.http.guard import Guard
-from evergreen.serving.request_metrics import RequestMetrics
+from evergreen.serving.guard.body_limits import compute_body_limits
+from evergreen.serving.guard.connections import set_header_seconds
+from evergreen.serving.guard.guard import Guard
+from evergreen.serving.metrics.request_metrics import RequestMetrics
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 

@@ -7,13 +7,14 @@ msgspec wants it, rows are checked one by one with the model of `schema.py`, unt
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
 from pydantic import BaseModel, ValidationError
 
-from evergreen.serving.http.decoder import build_row_type
+from evergreen.serving.fast.decoder import build_row_type
+from evergreen.serving.http.error_bodies import Fault
 from evergreen.serving.http.first_faults import MOST_FAULTS
 from evergreen.usecase import UseCase
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class InvalidBody(Exception):
     """A body with faults, in pydantic's form: `type`, `loc`, `msg`, and maybe `input` and `ctx`."""
 
-    def __init__(self, faults: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(faults)
         self.faults = faults
 
@@ -63,18 +64,15 @@ class BatchDecoder:
         except msgspec.ValidationError as error:
             raise InvalidBody([{"type": "body", "loc": ("body",), "msg": str(error)}]) from None
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            fault = {"type": "json_invalid", "loc": ("body", 0), "msg": "", "ctx": {"error": str(error)}}
-            raise InvalidBody([fault]) from None
+            raise InvalidBody([_build_json_fault(str(error))]) from None
         rows: list[RequestValues] = []
-        faults: list[Mapping[str, Any]] = []
+        faults: list[Fault] = []
         for position, raw_row in enumerate(raw_rows):
             try:
                 rows.append(self._check_row(raw_row))
             except ValidationError as error:
-                faults += [
-                    {**fault, "loc": ("body", "data", position, *fault["loc"])}
-                    for fault in error.errors(include_url=False)
-                ]
+                for fault in cast("list[Fault]", error.errors(include_url=False)):
+                    faults.append({**fault, "loc": ("body", "data", position, *fault["loc"])})
                 if len(faults) >= MOST_FAULTS:
                     break
         if faults:
@@ -87,3 +85,11 @@ class BatchDecoder:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             row = self._row_model.model_validate(json.loads(bytes(raw_row)))
             return tuple([getattr(row, name) for name in self._names])
+
+
+def _build_json_fault(message: str) -> Fault:
+    """A fault as pydantic has it of text that is no JSON; msgspec's message ends with the place."""
+    reason, _, place = message.partition(" (byte ")
+    position = place.rstrip(")")
+    location = int(position) if position.isdigit() else 0
+    return {"type": "json_invalid", "loc": ("body", location), "msg": "", "ctx": {"error": reason}}

@@ -1,8 +1,7 @@
-"""The ASGI app in front of BentoML's: it answers `/predict` and `/predict_by_key`, and passes everything
-else on.
+"""The ASGI app in front of BentoML's: it answers requests for predictions, and passes everything else on.
 
-BentoML's middlewares and FastAPI cost a request several times what its prediction costs, so requests for one
-prediction do not pass them. A body that this app does not understand goes on to the FastAPI app, whose models
+BentoML's middlewares and FastAPI cost a request several times what its prediction costs, so such requests do
+not pass them. A body that this app does not understand goes on to the FastAPI app, whose models
 decide whether it is right, and word what is wrong with it.
 """
 
@@ -12,9 +11,9 @@ import time
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evergreen.serving.calls.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
-from evergreen.serving.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
-from evergreen.serving.fast_path import FastPath, RequestLabels
+from evergreen.serving.fast.fast_path import FastPath, RequestLabels
 from evergreen.serving.predictions.idempotency import read_idempotency_key
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ _Values = TypeVar("_Values")
 
 
 class Front:
-    """Answers single predictions from the fast path, once there is one; passes other requests to an app."""
+    """Answers predictions from the fast path, once there is one, and passes other requests to an app."""
 
     def __init__(self) -> None:
         self._app: ASGIApp | None = None

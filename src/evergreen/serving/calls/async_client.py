@@ -10,9 +10,9 @@ from typing import Any, Self, cast
 
 import httpx
 
-from evergreen.serving import exchange
+from evergreen.serving.calls import exchange
+from evergreen.serving.calls.exchange import Retries
 from evergreen.serving.channels import ONLINE
-from evergreen.serving.exchange import Retries
 from evergreen.serving.http.bodies import (
     ExplanationBody,
     FeedbackBody,

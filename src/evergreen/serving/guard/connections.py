@@ -1,8 +1,8 @@
 """A limit on the time and the size of a request's headers, which reach no ASGI app before they are complete.
 
-uvicorn waits for headers without end. Here its protocol class is derived from: one private file's worth of
-knowledge about uvicorn, all in public methods of the class. Where the class is not there, requests are served
-without this limit, and the log says so.
+uvicorn waits for headers without end. The class here derives from uvicorn's protocol class, and overrides
+methods that asyncio and httptools define. Where uvicorn has no such class, requests are served without these
+limits, and the log says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 # What other servers take for all headers together.
 MOST_HEADER_BYTES = 65_536
-_PROTOCOL = "evergreen.serving.http.connections:LimitedProtocol"
+_PROTOCOL = "evergreen.serving.guard.connections:LimitedProtocol"
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol

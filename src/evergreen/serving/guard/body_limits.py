@@ -10,7 +10,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from evergreen.serving.http.routes import BodySize
+from evergreen.serving.guard.routes import BodySize
 from evergreen.usecase import UseCase
 
 # A row of several hundred features has less; a batch of many rows is limited as a whole.
@@ -68,7 +68,8 @@ class LimitedBody:
             message: Message = done.value
         else:
             message = await self._wait(waiting, future)  # type: ignore[arg-type]
-        self._is_complete = not message.get("more_body", False)
+        if not message.get("more_body"):
+            self._is_complete = True
         self._received += len(message.get("body", b""))
         if self._received > self._limit:
             raise BodyRefused(413)

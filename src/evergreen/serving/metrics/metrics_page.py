@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from evergreen.serving.metric_files import lock_metric_files
+from evergreen.serving.metrics.metric_files import lock_metric_files
 
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 

@@ -16,9 +16,8 @@ from sqlalchemy.schema import CreateColumn
 
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.missing import execute_if_table_exists
-from evergreen.store.tables.alter import alter_table
-from evergreen.store.tables.declared import COMING_PREFIX, build_outcome_table
-from evergreen.store.tables.generated_migrations import (
+from evergreen.store.migrations.alter import alter_table
+from evergreen.store.migrations.generated_migrations import (
     MIGRATIONS,
     AddColumn,
     GeneratedMigration,
@@ -26,10 +25,11 @@ from evergreen.store.tables.generated_migrations import (
     ReplaceColumn,
     list_table_kinds,
 )
-from evergreen.store.tables.key_ranges import iterate_key_ranges
+from evergreen.store.migrations.key_ranges import iterate_key_ranges
+from evergreen.store.migrations.migrations import apply_migrations
+from evergreen.store.migrations.move_outcomes import move_outcomes
+from evergreen.store.tables.declared import COMING_PREFIX, build_outcome_table
 from evergreen.store.tables.make_table import make_table
-from evergreen.store.tables.migrations import apply_migrations
-from evergreen.store.tables.move_outcomes import move_outcomes
 from evergreen.store.tables.platform import CATALOGUE_COLUMNS, GENERATED_TABLE_MIGRATION
 from evergreen.usecase import UseCase
 
@@ -47,7 +47,7 @@ def migrate_generated_tables(
     """Bring the platform's columns of a use case's existing tables up to date; "TABLE: MIGRATION" for each
     migration that was applied now.
 
-    Safe to run again and at the same time. A million rows take about half a minute, in which rows are written
+    Safe to run again and at the same time. A million rows take about a minute, in which rows are written
     and read as before. Raises StoreError when a session keeps a table for five minutes, StoreUnreachable.
     """
     apply_migrations(engine)

@@ -1,0 +1,1 @@
+"""What calls a service: the clients, and what they have in common."""

@@ -1,0 +1,184 @@
+"""The outermost layer of a service, a plain ASGI application: what it refuses reaches neither app nor model.
+
+It judges Host, origin, API key and method before anything is read of the body, limits the body, gives the
+request its id, counts it, and answers what nobody else has answered. All of it costs a few microseconds, so
+what can be decided at the start is, and nothing is made for a request that it does not need.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from evergreen.serving.access.access import Access
+from evergreen.serving.guard.body_limits import BodyRefused, LimitedBody
+from evergreen.serving.guard.request_ids import choose_request_id, set_request_id
+from evergreen.serving.guard.routes import BodySize, Route, find_route
+from evergreen.serving.http.failures import describe_failure
+from evergreen.serving.http.refusals import (
+    FAILED,
+    LATE_BODY,
+    MISDIRECTED,
+    NO_KEY,
+    NOT_FOUND,
+    PREFLIGHT,
+    Refusal,
+    build_method_refusal,
+    build_size_refusal,
+)
+from evergreen.serving.metrics.request_metrics import RequestMetrics
+
+logger = logging.getLogger(__name__)
+
+_BEARER = b"bearer "
+_UNKNOWN = "unknown"
+_JSON = (b"content-type", b"application/json")
+# Beyond so many headers a request is refused; usual ones have about ten.
+_MOST_HEADERS = 64
+# What the guard tells the app in a request's scope, for its documentation.
+KEYS_REQUIRED = "evergreen.keys_required"
+
+
+class Guard:
+    """Wraps a service's ASGI app.
+
+    `limits` are the greatest bodies in bytes, by kind of route; a body must arrive within `body_seconds`.
+    `diverted` are paths that another app answers, because the wrapped one has something else there.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Access,
+        limits: Mapping[BodySize, int],
+        body_seconds: float,
+        metrics: RequestMetrics,
+        diverted: Mapping[str, ASGIApp] | None = None,
+    ) -> None:
+        self._app = app
+        self._access = access
+        self._limits = limits
+        self._body_seconds = body_seconds
+        self._metrics = metrics
+        self._diverted = diverted or {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass other kinds of events on. Web sockets are closed: there are none."""
+        if scope["type"] != "http":
+            await self._handle_event(scope, receive, send)
+            return
+        began = perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = choose_request_id(headers.get(b"x-request-id"), headers.get(b"traceparent"))
+        set_request_id(request_id)
+        answer = _Answer(send, request_id)
+        route = find_route(scope["path"])
+        name = route.template if route is not None else _UNKNOWN
+        try:
+            refusal = self._judge(scope, headers, route, answer)
+            if refusal is None and route is not None:
+                limit = self._limits[route.body]
+                body = LimitedBody(receive, limit, self._body_seconds)
+                await self._diverted.get(name, self._app)(scope, body.receive, answer.send)
+            else:
+                await answer.refuse(refusal or NOT_FOUND)
+        except BodyRefused as error:
+            size = self._limits[route.body if route is not None else "none"]
+            await answer.refuse(LATE_BODY if error.status_code == 408 else build_size_refusal(size))
+        except Exception as error:  # noqa: BLE001 - the last one who can: no caller is above
+            logger.error("%s %s failed: %s", scope["method"], name, describe_failure(error))
+            await answer.refuse(FAILED)
+        finally:
+            self._metrics.count(name, scope["method"], answer.status, perf_counter() - began)
+
+    async def _handle_event(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        # The lifespan of the service: its end is the end of the counting.
+        await self._app(scope, receive, send)
+        self._metrics.flush()
+
+    def _judge(
+        self, scope: Scope, headers: Mapping[bytes, bytes], route: Route | None, answer: _Answer
+    ) -> Refusal | None:
+        """Why a request is refused; None for one that the app may answer."""
+        access = self._access
+        is_health = route is not None and route.access == "health"
+        # A load balancer asks for health under any name, or none (HTTP/1.0); the answer gives nothing away.
+        if not is_health and not self._has_allowed_host(scope, headers):
+            return MISDIRECTED
+        origin = headers.get(b"origin")
+        if origin is not None and access.origins.allows(origin):
+            answer.headers += access.origins.list_answer_headers(origin)
+            if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+                answer.headers += access.origins.list_preflight_headers()
+                return PREFLIGHT
+        if route is None:
+            return NOT_FOUND
+        if not is_health and access.keys_required:
+            scope[KEYS_REQUIRED] = True
+            if not (route.access == "metrics" and access.metrics_open):
+                presented = _read_key(headers)
+                if presented is None or access.keys.find(presented) is None:
+                    return NO_KEY
+        if scope["method"] not in route.methods:
+            return build_method_refusal(route)
+        length = headers.get(b"content-length")
+        if length is not None and length.isdigit() and int(length) > self._limits[route.body]:
+            return build_size_refusal(self._limits[route.body])
+        if route.access == "metrics":
+            self._metrics.flush()
+        return None
+
+    def _has_allowed_host(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+        host = headers.get(b"host")
+        if host is None:
+            return False
+        header_list = scope["headers"]
+        if len(headers) != len(header_list):
+            # Of two Host headers a proxy before the service may have judged the other one.
+            if len(header_list) > _MOST_HEADERS or [name for name, _ in header_list].count(b"host") > 1:
+                return False
+        elif len(headers) > _MOST_HEADERS:
+            return False
+        server = scope.get("server")
+        return self._access.hosts.allows(host, server[0] if server else "")
+
+
+class _Answer:
+    """The way of one answer: it adds headers to it, and knows its status (0 while it has not begun)."""
+
+    __slots__ = ("_send", "headers", "status")
+
+    def __init__(self, send: Send, request_id: bytes) -> None:
+        self._send = send
+        self.status = 0
+        self.headers = [(b"x-request-id", request_id)]
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self.headers]
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Send a refusal, unless an answer has begun."""
+        if self.status:
+            return
+        headers = list(refusal.headers)
+        if refusal.body:
+            headers += [_JSON, (b"content-length", b"%d" % len(refusal.body))]
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": refusal.body})
+
+
+def _read_key(headers: Mapping[bytes, bytes]) -> bytes | None:
+    authorization = headers.get(b"authorization")
+    if authorization is not None and authorization[: len(_BEARER)].lower() == _BEARER:
+        return authorization[len(_BEARER) :].strip()
+    return headers.get(b"x-api-key")

@@ -1,0 +1,1 @@
+"""Changes of tables that hold rows: the numbered migrations, and how they are applied beside readers."""

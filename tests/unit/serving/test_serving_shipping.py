@@ -1,0 +1,122 @@
+"""The worker's side of shipping: the shipper runs, runs again, and runs the worker's own code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import evergreen
+from evergreen.serving.predictions import shipping as shipping_module
+from evergreen.serving.predictions.delivery import COUNTS_NAME
+from evergreen.serving.predictions.record import (
+    OutcomeRecord,
+    SegmentSchema,
+    encode_record,
+)
+from evergreen.serving.predictions.segments import list_segments
+from evergreen.serving.predictions.shipping import LogCounts, Shipping, build_shipper_environment
+from evergreen.serving.predictions.spool import Spool
+from support.waiting import eventually
+
+SCHEMA = SegmentSchema(1, "parcel", ("parcel_id",), (), ("no", "yes"))
+
+# Stand-ins for the shipper: told of segments by lines, they leave what they did in the folder.
+DELETES = """
+import pathlib, sys, os
+folder = pathlib.Path(sys.argv[1])
+(folder / "starts").open("a").write("x")
+while os.read(0, 100):
+    for path in folder.glob("*.segment"):
+        path.unlink()
+for path in folder.iterdir():
+    path.unlink()
+folder.rmdir()
+"""
+DIES = 'import pathlib, sys; (pathlib.Path(sys.argv[1]) / "starts").open("a").write("x")'
+
+
+def ship(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, program: str
+) -> tuple[Spool, Shipping, list[LogCounts]]:
+    monkeypatch.setattr(shipping_module, "_COMMAND", (sys.executable, "-c", program))
+    monkeypatch.setattr(shipping_module, "_MEASURE_SECONDS", 0.05)
+    observed: list[LogCounts] = []
+    spool = Spool(folder, SCHEMA)
+    shipping = Shipping(spool, observed.append)
+    shipping.start()
+    return spool, shipping, observed
+
+
+def append(spool: Spool) -> None:
+    from datetime import UTC, datetime
+
+    record = OutcomeRecord(datetime.now(UTC), ["o"], ["p"], ["yes"])
+    spool.append([encode_record(record)], 1)
+
+
+def test_segments_are_finished_and_the_shipper_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, shipping, observed = ship(monkeypatch, tmp_path, DELETES)
+    append(spool)
+    eventually(lambda: (spool.folder / "starts").exists())
+    append(spool)
+    eventually(lambda: not list_segments(spool.folder))
+    eventually(lambda: bool(observed) and observed[-1].accepted == 2)
+    assert observed[-1].spooled == 2  # this shipper puts nothing on record
+    assert shipping.stop(20)
+    assert not spool.folder.exists()
+
+
+def test_a_shipper_that_ends_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool, shipping, _ = ship(monkeypatch, tmp_path, DIES)
+    eventually(lambda: (spool.folder / "starts").exists() and len((spool.folder / "starts").read_text()) >= 2)
+    append(spool)
+    assert not shipping.stop(5)
+    # What nobody has delivered stays for the next start.
+    assert list_segments(spool.folder)
+
+
+def test_counts_of_the_shipper_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool, shipping, _ = ship(monkeypatch, tmp_path, DELETES)
+    append(spool)
+    (spool.folder / COUNTS_NAME).write_text(
+        '{"segment": 1, "written": 3, "refused": 1, "adopted": 4, "spoilt": 0, "trouble": "away"}'
+    )
+    counts = shipping.count_rows()
+    assert (counts.accepted, counts.adopted, counts.written, counts.refused, counts.spooled) == (
+        1,
+        4,
+        3,
+        1,
+        1,
+    )
+    assert counts.trouble == "away"
+    shipping.stop(20)
+
+
+def test_a_shipping_that_never_started_stops(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool)
+    assert not Shipping(spool).stop(20)
+    assert list_segments(spool.folder)
+
+
+def test_the_shipper_has_the_code_of_the_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    environment = build_shipper_environment()
+    assert environment["PYTHONPATH"].split(os.pathsep)[1:] == ["/somewhere"]
+    code = "import evergreen; print(evergreen.__file__)"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(told.stdout.strip()) == Path(evergreen.__file__)
