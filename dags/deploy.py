@@ -31,35 +31,35 @@ def build(use_case: UseCase) -> None:
     def deploy() -> None:
         @task
         def healthy() -> dict[str, Any]:
-            return invoke("deploy", "wait_until_healthy", use_case.name)
+            return invoke("deployment.deploy", "wait_until_healthy", use_case.name)
 
         @task
         def start_trial() -> dict[str, Any]:
-            return invoke("candidate_trial", "start_candidate_trial", use_case.name)
+            return invoke("deployment.candidate_trial", "start_candidate_trial", use_case.name)
 
         # In the mode "reschedule" it takes no place of a worker while it waits.
         @task.sensor(poke_interval=10, timeout=longest.total_seconds(), mode="reschedule")
         def trial_over(started: dict[str, Any]) -> bool:
-            return bool(invoke("candidate_trial", "is_trial_over", use_case.name, started))
+            return bool(invoke("deployment.candidate_trial", "is_trial_over", use_case.name, started))
 
         @task
         def settle(started: dict[str, Any]) -> dict[str, Any] | None:
             if started["trial"] is None:
                 return None
-            outcome: dict[str, Any] = invoke("candidate_trial", "settle_candidate_trial", started)
+            outcome: dict[str, Any] = invoke("deployment.candidate_trial", "settle_candidate_trial", started)
             return outcome
 
         @task
         def serving_champion() -> dict[str, Any]:
-            return invoke("deploy", "wait_for_champion", use_case.name)
+            return invoke("deployment.deploy", "wait_for_champion", use_case.name)
 
         @task
         def probe() -> dict[str, Any]:
-            return invoke("deploy", "probe_service", use_case.name)
+            return invoke("deployment.deploy", "probe_service", use_case.name)
 
         @task
         def finalize(report: dict[str, Any]) -> dict[str, Any]:
-            return invoke("deploy", "finalize_deployment", use_case.name, report)
+            return invoke("deployment.deploy", "finalize_deployment", use_case.name, report)
 
         report = probe()
         if use_case.trial is None:

@@ -107,7 +107,7 @@ def options(use_case: UseCase, verb: str, doc: str, **params: Param) -> dict[str
 
 
 def invoke(verb: str, step: str, *args: Any, **kwargs: Any) -> Any:
-    """Call `evergreen.loop.<verb>.<step>` with the settings of this process.
+    """Call the function `step` of the module `evergreen.loop.<verb>` with the settings of this process.
 
     The module is imported when a task runs, so that parsing a DAG file loads neither pandas nor MLflow.
     """

@@ -4,7 +4,8 @@ A verb's module loads pandas, MLflow, CatBoost or SQLAlchemy, which takes second
 `evergreen COMMAND --help` need none of them. So a module of commands imports verbs at its top like this:
 
     with import_on_use(__name__):
-        from evergreen.loop import deploy, ingest
+        from evergreen.loop import ingest
+        from evergreen.loop.deployment import deploy
 
 and calls `deploy.run_deploy(...)`: that first attribute imports the module. Only modules can be imported so,
 not their functions.

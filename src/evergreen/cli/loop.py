@@ -25,11 +25,11 @@ from evergreen.usecases import load_submodule, load_use_case
 
 with import_on_use(__name__):
     from evergreen.demo import run as demo_run
-    from evergreen.loop import deploy as deploying
     from evergreen.loop import ingest as ingesting
     from evergreen.loop import monitor as monitoring
     from evergreen.loop import score as scoring
     from evergreen.loop import upkeep as upkeeping
+    from evergreen.loop.deployment import deploy as deploying
     from evergreen.sources import connections
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from evergreen.settings import load_settings
 from evergreen.usecases import load_use_case
 
 with import_on_use(__name__):
-    from evergreen.loop import rollback
+    from evergreen.loop.deployment import rollback
     from evergreen.registry import champion_history, ledger_rights, reconcile
     from evergreen.registry import ledger as ledger_lines
     from evergreen.store.connection import database

@@ -13,7 +13,7 @@ from rich.text import Text
 from evergreen.stack.view import build_grid
 
 if TYPE_CHECKING:  # `evergreen ledger` need not load what a rollback does
-    from evergreen.loop.rollback import RollbackReport
+    from evergreen.loop.deployment.rollback import RollbackReport
     from evergreen.registry.ledger import Entry
 
 _STYLES = {

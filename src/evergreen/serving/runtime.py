@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
@@ -33,15 +32,14 @@ from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
 from evergreen.serving.fast.predictor import PredictedRows, Predictor
 from evergreen.serving.http.bodies import (
     ExplanationBody,
-    LogBody,
     MetadataBody,
     PredictionBody,
     RequestRow,
 )
+from evergreen.serving.metadata import build_metadata
 from evergreen.serving.metrics.service_metrics import ServiceMetrics
 from evergreen.serving.metrics.stage_metrics import StageMetrics
 from evergreen.serving.models.loader import build_model_loader
-from evergreen.serving.models.model_state import describe_model_state
 from evergreen.serving.models.refusals import Refusal, RefusalLog
 from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
@@ -316,33 +314,7 @@ class Runtime:
 
     def metadata(self) -> MetadataBody:
         """What is served and since when: the body of GET /metadata."""
-        served_model = self.slot.current
-        use_case = self.use_case
-        return {
-            "use_case": use_case.name,
-            "title": use_case.title,
-            "entity": use_case.entity.name,
-            "keys": list(use_case.entity.key_names),
-            "problem": use_case.problem,
-            "started_at": self.started_at.isoformat(),
-            "declaration": self.declaration,
-            "model_version": served_model.version if served_model else None,
-            "run_id": served_model.model.run_id if served_model else None,
-            "promoted_at": served_model.promoted_at.isoformat()
-            if served_model and served_model.promoted_at
-            else None,
-            "loaded_at": served_model.loaded_at.isoformat() if served_model else None,
-            "features": [
-                {"name": f.name, "type": f.dtype, "meaning": f.meaning} for f in use_case.stored_features
-            ],
-            "model_features": list(served_model.model.feature_names) if served_model else [],
-            "classes": list(use_case.label.classes),
-            "predictions": dict(self.answered),
-            "log": cast("LogBody", asdict(self.shipping.count_rows())),
-            "trouble": self.slot.trouble,
-            "trial": self.trials.describe(),
-            **describe_model_state(self.slot, self.refusals),
-        }
+        return build_metadata(self)
 
     def _handle_swap(self, served: ServedModel) -> None:
         """Count a new model in service, remember it for the next start, and collect garbage now."""

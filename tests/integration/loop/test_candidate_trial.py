@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from evergreen.loop import candidate_trial, train
+from evergreen.loop import train
+from evergreen.loop.deployment import candidate_trial
 from evergreen.registry import ledger
 from evergreen.registry.champion import read_champion
 from evergreen.registry.succession.trial import end_trial

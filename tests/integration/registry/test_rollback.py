@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from evergreen.errors import NoChampion, RegistryError, SignatureMismatch
-from evergreen.loop.rollback import roll_back_champion
+from evergreen.loop.deployment.rollback import roll_back_champion
 from evergreen.registry import champion_history, ledger
 from evergreen.registry.champion import CHAMPION_ALIAS, read_champion
 from evergreen.registry.succession import aliases

@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 
 from evergreen.demo.service import refuse_outdated_service
 from evergreen.errors import DemoError, NoChampion, RegistryError, ServingError, SignatureMismatch
-from evergreen.loop import deploy
-from evergreen.loop.rollback import roll_back_champion
+from evergreen.loop.deployment import deploy
+from evergreen.loop.deployment.rollback import roll_back_champion
 from evergreen.registry import champion_history
 from evergreen.registry.champion import CHAMPION_ALIAS
 from evergreen.registry.models import register_model_version

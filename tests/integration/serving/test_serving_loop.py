@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from evergreen.errors import NoChampion, ServingError
-from evergreen.loop import deploy, score
+from evergreen.loop import score
+from evergreen.loop.deployment import deploy
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import predict_rows
 from evergreen.registry.champion import read_champion

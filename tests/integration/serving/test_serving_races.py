@@ -12,7 +12,8 @@ import pytest
 
 from evergreen.errors import ServingError
 from evergreen.ingest.loading.load import load_parts
-from evergreen.loop import deploy, score
+from evergreen.loop import score
+from evergreen.loop.deployment import deploy
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import predict_rows
 from evergreen.registry import champion_history, ledger, models

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evergreen.errors import ServiceUnreachable
-from evergreen.loop import deploy
+from evergreen.loop.deployment import deploy
 from evergreen.serving.probe import ProbeDocument
 from evergreen.settings import Settings
 

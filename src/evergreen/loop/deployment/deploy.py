@@ -1,7 +1,7 @@
 """Deploy: is the service up, does it serve the champion, and does it answer as the champion should?
 
 The service loads a new champion by itself. These functions, each a task of the deploy DAG, check that it did,
-and roll back a champion that answers badly. Where the use case declares a trial (`loop/candidate_trial.py`),
+and roll back a champion that answers badly. Where the use case declares a trial (`candidate_trial.py`),
 a candidate is tried before it becomes champion.
 """
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import NotRequired, TypedDict
 
 from evergreen.errors import ServiceUnreachable, ServingError
-from evergreen.loop.candidate_trial import (
+from evergreen.loop.deployment.candidate_trial import (
     CandidateTrial,
     is_trial_over,
     settle_candidate_trial,

@@ -1,0 +1,1 @@
+"""How a promoted version goes live, is tried before, and is taken back."""
