@@ -61,9 +61,13 @@ def start_declared_trial(
     Raises UseCaseError for a share or a duration that cannot be, and what `start_trial` raises.
     """
     declared = load_use_case(use_case, settings)
-    given = {"mode": mode, "share": share, "duration": duration}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    policy = replace(declared.trial or Trial(), **changes)
+    policy = declared.trial or Trial()
+    policy = replace(
+        policy,
+        mode=policy.mode if mode is None else mode,
+        share=policy.share if share is None else share,
+        duration=policy.duration if duration is None else duration,
+    )
     database = get_engine(settings)
     with lock_use_case(database, use_case, _LOCK_SECONDS):
         return start_trial(settings, database, declared, version, policy, actor=actor or identify_actor())

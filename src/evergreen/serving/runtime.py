@@ -19,7 +19,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy import Engine
 from uuid_utils import uuid7
 
-from evergreen.errors import KeyNotFound, PredictionLogFull
+from evergreen.errors import PredictionLogFull
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.log_rows import list_logged_names
 from evergreen.model.on_demand import build_columns_from_rows
@@ -29,6 +29,7 @@ from evergreen.registry.champion import read_champion
 from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.registry.refusals import record_refusal
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
+from evergreen.serving.fast.key_reader import build_unknown_keys_error
 from evergreen.serving.fast.predictor import PredictedRows, Predictor
 from evergreen.serving.http.bodies import (
     ExplanationBody,
@@ -47,12 +48,11 @@ from evergreen.serving.predictions.idempotency import make_prediction_ids
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     RefusedRecord,
-    build_segment_schema,
     encode_record,
 )
 from evergreen.serving.predictions.refused import RefusedCounter
 from evergreen.serving.predictions.shipping import LogCounts, Shipping
-from evergreen.serving.predictions.spool import Spool
+from evergreen.serving.predictions.spool import build_spool
 from evergreen.serving.trial.running import RunningTrial
 from evergreen.serving.trial.trials import Trials, build_trial_source
 from evergreen.settings import Settings
@@ -104,13 +104,7 @@ class Runtime:
             on_swap=self._handle_swap,
             on_champion=ChampionWatch(self._reconcile).notice_champion,
         )
-        self.spool = Spool(
-            settings.home / "predictions",
-            build_segment_schema(use_case),
-            durability=use_case.serving.durability,
-            limit_bytes=use_case.serving.spool_mb * 10**6,
-            full_policy=use_case.serving.spool_full,
-        )
+        self.spool = build_spool(settings.home / "predictions", use_case)
         self.shipping = Shipping(self.spool, self._observe_log)
         self._refused = RefusedCounter(list_logged_names(use_case), self.spool.folder.name, observe_refused)
         self.answered = {ONLINE: 0, PROBE_CHANNEL: 0}
@@ -261,7 +255,7 @@ class Runtime:
         key_tuples = [cast("KeyTuple", tuple([key[name] for name in self._key_names])) for key in keys]
         vectors = self.read_vectors(key_tuples)
         if unknown := find_missing_keys(key_tuples, vectors):
-            raise self.build_unknown_keys_error(unknown)
+            raise build_unknown_keys_error(self.use_case, unknown)
         values = [(*key, *vectors[key].features.values()) for key in key_tuples]
         ids = make_prediction_ids(request_id, len(keys))
         if len(keys) == 1:
@@ -272,17 +266,6 @@ class Runtime:
             body["stale_views"] = list(vectors[key].stale_views)
             body["missing_views"] = list(vectors[key].missing_views)
         return bodies
-
-    def build_unknown_keys_error(self, unknown: Sequence[KeyTuple]) -> KeyNotFound:
-        """The error for keys that no view has."""
-        listing = ", ".join(
-            " ".join(f"{n}={v!r}" for n, v in zip(self._key_names, key, strict=True)) for key in unknown[:5]
-        )
-        return KeyNotFound(
-            f"the online store has no {self.use_case.entity.name} {listing}"
-            f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}",
-            hint="run the ingest for its rows, or send the features themselves to /predict",
-        )
 
     def explain(self, row: RequestRow) -> ExplanationBody:
         """Each feature's contribution to the prediction of one row. Not a prediction: it is not logged."""

@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 
 from evergreen.serving.fast.batch_decoder import BatchDecoder, InvalidBody
 from evergreen.serving.fast.decoder import KeyDecoder, RequestDecoder
-from evergreen.serving.fast.key_reader import KeyReader
+from evergreen.serving.fast.key_reader import KeyReader, build_unknown_keys_error
 from evergreen.serving.fast.micro_batch import MicroBatch
 from evergreen.serving.http.error_bodies import (
     build_fault_response,
@@ -112,7 +112,7 @@ class FastPath:
         """The answer for one key. Raises KeyNotFound, StoreUnreachable, and what `Runtime.answer` raises."""
         vector = await self._reader.submit(key)
         if vector is None:
-            raise self._runtime.build_unknown_keys_error([key])
+            raise build_unknown_keys_error(self._runtime.use_case, [key])
         return await self._batch.submit(_Request((*key, *vector.features.values()), labels, vector))
 
     def _answer_batch(self, requests: Sequence[_Request]) -> list[bytes]:

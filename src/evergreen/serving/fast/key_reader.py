@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from evergreen.errors import KeyNotFound
+from evergreen.usecase import UseCase
+
 if TYPE_CHECKING:
     from evergreen.store.connection.values import KeyTuple
     from evergreen.store.online.vectors import OnlineVector
@@ -52,3 +55,16 @@ class KeyReader:
             for key, future in pending:
                 if not future.done():  # cancelled: its client has gone away
                     future.set_result(vectors.get(key))
+
+
+def build_unknown_keys_error(use_case: UseCase, unknown: Sequence[KeyTuple]) -> KeyNotFound:
+    """The error for keys that no view has."""
+    names = use_case.entity.key_names
+    listing = ", ".join(
+        " ".join(f"{name}={value!r}" for name, value in zip(names, key, strict=True)) for key in unknown[:5]
+    )
+    return KeyNotFound(
+        f"the online store has no {use_case.entity.name} {listing}"
+        f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}",
+        hint="run the ingest for its rows, or send the features themselves to /predict",
+    )

@@ -22,7 +22,7 @@ from typing import Literal
 
 from evergreen.errors import PredictionLogFull
 from evergreen.private import make_private_folder, open_private_file
-from evergreen.serving.predictions.record import SegmentSchema, encode_record
+from evergreen.serving.predictions.record import SegmentSchema, build_segment_schema, encode_record
 from evergreen.serving.predictions.segments import (
     FINISHED_SUFFIX,
     OPEN_SUFFIX,
@@ -31,6 +31,7 @@ from evergreen.serving.predictions.segments import (
     frame_records,
     list_segments,
 )
+from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
 
@@ -223,3 +224,15 @@ class Spool:
             os.ftruncate(self._handle, self._size)
             raise
         self._size += len(data)
+
+
+def build_spool(home: Path, use_case: UseCase) -> Spool:
+    """A spool under `home` with the declared durability and limits."""
+    serving = use_case.serving
+    return Spool(
+        home,
+        build_segment_schema(use_case),
+        durability=serving.durability,
+        limit_bytes=serving.spool_mb * 10**6,
+        full_policy=serving.spool_full,
+    )
