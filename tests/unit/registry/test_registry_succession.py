@@ -14,6 +14,9 @@ ALIASES = "evergreen.registry.succession.aliases"
 # Methods of MLflow's client after which an alias points elsewhere, or nowhere.
 ALIAS_METHODS = {"set_registered_model_alias", "delete_registered_model_alias", "delete_registered_model"}
 
+# Names the champion of a registry of its own, which ends with it, as the tests do.
+OWN_REGISTRY = {"benchmarks/serving/world.py"}
+
 
 def read_imports(tree: ast.AST) -> Iterator[str]:
     """The dotted names that a module imports, at its top or in its functions."""
@@ -39,6 +42,7 @@ def test_nobody_else_moves_an_alias(folder: str) -> None:
         str(path.relative_to(ROOT)): names
         for path in files
         if (names := find_offences(path.read_text("utf-8")))
+        and str(path.relative_to(ROOT)) not in OWN_REGISTRY
     }
     assert offences == {}
 
