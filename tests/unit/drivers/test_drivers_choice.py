@@ -24,7 +24,9 @@ def test_who_names_no_driver_gets_the_faster_one(scheme: str, monkeypatch: pytes
     assert decide_driver(url).drivername == "mysql+pymysql"
 
 
-@pytest.mark.parametrize("name", ["mysql+pymysql", "mariadb+pymysql", "mysql+mysqldb", "postgresql", "sqlite"])
+@pytest.mark.parametrize(
+    "name", ["mysql+pymysql", "mariadb+pymysql", "mysql+mysqldb", "postgresql", "sqlite"]
+)
 def test_a_driver_that_is_named_is_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     url = sa.make_url(f"{name}://h/d")
     assert decide_driver(url) == url
@@ -56,7 +58,9 @@ def test_a_process_without_mysqlclient_says_so(tmp_path: Path) -> None:
 def test_the_flags_of_the_protocol_are_those_of_mysqlclient() -> None:
     """Else an UPDATE would count the rows that it changed, not those that it found."""
     flags = {
-        name: sa.create_engine(url, **build_driver_options(url)).dialect.create_connect_args(url)[1]["client_flag"]
+        name: sa.create_engine(url, **build_driver_options(url)).dialect.create_connect_args(url)[1][
+            "client_flag"
+        ]
         for name in ("pymysql", "mysqldb")
         for url in [sa.make_url(f"mysql+{name}://u:p@h/d")]
     }

@@ -94,9 +94,8 @@ def get_fast_engine(ordinary: sa.Engine) -> sa.Engine:
 
     Its connections send no files. Where mysqlclient is missing, it is the ordinary engine.
     """
-    if choose_fast_driver() == PYMYSQL:
-        return ordinary
-    return _get_cached_engine(_get_ordinary_url(ordinary), _is_allowed_files(ordinary), "fast")
+    kind: _Kind = "ordinary" if choose_fast_driver() == PYMYSQL else "fast"
+    return _get_cached_engine(_get_ordinary_url(ordinary), _is_allowed_files(ordinary), kind)
 
 
 def get_bulk_engine(ordinary: sa.Engine) -> sa.Engine:

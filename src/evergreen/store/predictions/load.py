@@ -43,7 +43,7 @@ def load_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Predic
         loaded = _load_rows(bulk_engine, table.name, list(stored.values()))
         if loaded is not None:
             return loaded
-    return append_rows(bulk_engine, table, stored)
+    return append_rows(engine, table, stored)
 
 
 def _load_rows(engine: sa.Engine, table: str, rows: Sequence[StoredRow]) -> int | None:
