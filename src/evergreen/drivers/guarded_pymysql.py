@@ -2,13 +2,15 @@
 
 PyMySQL 1.1 leaves some of them out: it goes on in clear, password and all, where TLS is required and the
 server says that it has none; it lets a server that accepts a connection and says nothing take as long as a
-statement may; it encodes passwords in Latin-1; and it raises RuntimeError where a server asks for a file. A
-few names here are private to PyMySQL; where one is missing, this module is not imported.
+statement may; it encodes passwords in Latin-1; and it raises errors that are not a driver's where a server
+asks for a file, or where another program listens. A few names here are private to PyMySQL; where one is
+missing, this module is not imported.
 """
 
 from __future__ import annotations
 
 import ssl
+import struct
 from types import ModuleType
 from typing import Any
 
@@ -16,12 +18,13 @@ import pymysql
 from pymysql.charset import charset_by_name
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT
-from pymysql.err import OperationalError
+from pymysql.err import InternalError, OperationalError
 
 from evergreen.drivers.tls import DISABLED, MODES, PREFERRED, build_tls_context, choose_tls_mode
 
 # Numbers of the client library's errors: https://mariadb.com/kb/en/mariadb-error-codes/
 _UNKNOWN_ERROR = 2000
+_SERVER_LOST = 2013
 _TLS_ERROR = 2026
 _NO_SUCH_PLUGIN = 2059
 
@@ -36,7 +39,8 @@ class GuardedConnection(Connection):
     Where TLS is asked for, the server gets no answer before it has proven what the mode asks of it, except
     for the mode PREFERRED. `connect_timeout` (seconds) bounds each wait until the session is set up, and
     `read_timeout` and `write_timeout` those afterwards. Raises OperationalError as mysqlclient does: 2026
-    where TLS does not come about, 2000 where the server asks for a file that is not to be sent.
+    where TLS does not come about, 2000 where the server asks for a file that is not to be sent, 2013 where
+    what answers is no such server.
     """
 
     server_capabilities: int
@@ -71,6 +75,10 @@ class GuardedConnection(Connection):
             if isinstance(getattr(error, "original_exception", None), ssl.SSLError):
                 raise OperationalError(_TLS_ERROR, error.args[-1]) from error
             raise
+        except (InternalError, struct.error, IndexError, AssertionError, UnicodeDecodeError) as error:
+            raise OperationalError(
+                _SERVER_LOST, f"what answers does not speak the protocol of MariaDB: {error}"
+            ) from error
         finally:
             self._read_timeout, self._write_timeout = answer_seconds
 

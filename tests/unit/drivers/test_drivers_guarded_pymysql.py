@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,23 @@ def test_a_server_that_says_nothing_has_as_long_as_a_log_in(wanted: Path) -> Non
         GuardedConnection(
             host="127.0.0.1", port=mute.getsockname()[1], user="u", connect_timeout=1, read_timeout=3600
         )
+
+
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.2p1\r\n", b"\x05\0\0\0\x09abcd", b"\0\0\0\0"])
+def test_another_program_is_an_error_of_the_driver(greeting: bytes) -> None:
+    def greet(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            client.sendall(greeting)
+            client.recv(1000)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=greet, args=(listener,))
+        thread.start()
+        with pytest.raises(OperationalError) as raised:
+            GuardedConnection(host="127.0.0.1", port=listener.getsockname()[1], user="u", connect_timeout=5)
+        thread.join()
+    assert raised.value.args[0] == 2013
 
 
 def test_half_a_surrogate_pair_is_no_text(wanted: Path) -> None:
