@@ -106,6 +106,13 @@ class GuardedConnection(Connection):
                 _UNKNOWN_ERROR, "the server asked for a file (LOAD DATA LOCAL INFILE), which is not sent"
             ) from error
 
+    def escape(self, obj: Any, mapping: Any = None) -> str:
+        """A value as it stands in a statement; one of an unknown type, such as NumPy's numbers, as its text,
+        as mysqlclient has it."""
+        if mapping is not None and type(obj) not in mapping and not isinstance(obj, (str, bytes, bytearray)):
+            obj = str(obj)
+        return str(super().escape(obj, mapping))
+
     def escape_string(self, s: str) -> str:
         """A text as it stands between quotes. Raises UnicodeEncodeError for half a surrogate pair, which
         PyMySQL may send as a byte that is no text."""

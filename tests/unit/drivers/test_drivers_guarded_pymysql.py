@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pymysql
 import pytest
 from pymysql.err import OperationalError
@@ -119,3 +120,17 @@ def test_half_a_surrogate_pair_is_no_text(wanted: Path) -> None:
     for half in ("\ud800", "a\udc80"):
         with pytest.raises(UnicodeEncodeError):
             connection.escape(half)
+
+
+def test_numbers_of_numpy_are_sent_as_mysqlclient_sends_them() -> None:
+    connection = GuardedConnection(user="u", defer_connect=True)
+    connection.server_status = 0
+    assert connection.literal(np.float64(1.5)) == "'1.5'"
+    assert connection.literal(np.int64(7)) == "'7'"
+    assert [connection.literal(value) for value in (None, True, 7, 0.5, "a'b")] == [
+        "NULL",
+        "1",
+        "7",
+        "0.5e0",
+        "'a\\'b'",
+    ]
