@@ -56,10 +56,14 @@ class GuardedConnection(Connection):
         ssl_mode: str | None = None,
         ssl_verify_cert: bool | str | None = None,
         ssl_verify_identity: bool | str | None = None,
+        ssl_disabled: bool | str | None = None,
         **options: Any,
     ) -> None:
         files = dict(ssl or {})
-        mode = choose_tls_mode(ssl_mode, ssl_verify_cert, ssl_verify_identity, files)
+        for name in ("ca", "cert", "key", "key_password"):
+            if (value := options.pop(f"ssl_{name}", None)) is not None:
+                files[name] = value
+        mode = choose_tls_mode(ssl_mode, ssl_disabled, ssl_verify_cert, ssl_verify_identity, files)
         self._tls_is_optional = mode == PREFERRED
         # PyMySQL itself encodes texts in Latin-1, which not every password fits.
         secret = password.encode() if isinstance(password, str) else password
@@ -138,10 +142,8 @@ def _build_context(mode: str, options: dict[str, str]) -> ssl.SSLContext | None:
     try:
         return build_tls_context(mode, options)
     except OSError as error:
-        place = (
-            options.get("ca") or options.get("capath") or options.get("cert") or "the system's authorities"
-        )
-        raise OperationalError(_TLS_ERROR, f"the certificates of {place} cannot be read: {error}") from error
+        place = options.get("ca") or options.get("capath") or options.get("cert") or "the system"
+        raise OperationalError(_TLS_ERROR, f"the certificates of {place} cannot be used: {error}") from error
 
 
 def _build_module() -> ModuleType:

@@ -19,13 +19,19 @@ _FALSE = {"", "0", "false", "no", "none", "off"}
 
 
 def choose_tls_mode(
-    ssl_mode: str | None, verify_cert: object, verify_identity: object, files: Mapping[str, object]
+    ssl_mode: str | None,
+    disabled: object,
+    verify_cert: object,
+    verify_identity: object,
+    files: Mapping[str, object],
 ) -> str:
     """The one mode of what a URL says in mysqlclient's words (`ssl_mode`) or in PyMySQL's.
 
     `files` are the paths of `build_tls_context`, and may have `check_hostname`. Where an authority is named
     and no more is said, everything is verified.
     """
+    if _is_true(disabled):
+        return DISABLED
     if ssl_mode is not None:
         return ssl_mode.upper()
     if _is_true(verify_identity):
@@ -41,13 +47,9 @@ def choose_tls_mode(
     return "VERIFY_IDENTITY" if _is_true(files.get("check_hostname", True)) else "VERIFY_CA"
 
 
-def _is_true(value: object) -> bool:
-    return value is not None and str(value).lower() not in _FALSE
-
-
 def build_tls_context(mode: str, options: Mapping[str, str]) -> ssl.SSLContext:
     """The context of a mode other than DISABLED. `options` may have paths `ca`, `capath`, `cert` and `key`,
-    and `cipher`; without an authority the system's are trusted.
+    `key_password` and `cipher`; without an authority the system's are trusted.
 
     Raises OSError for a file that cannot be read, or is none in PEM form.
     """
@@ -58,7 +60,13 @@ def build_tls_context(mode: str, options: Mapping[str, str]) -> ssl.SSLContext:
     context.check_hostname = named
     context.verify_mode = ssl.CERT_REQUIRED if verified else ssl.CERT_NONE
     if "cert" in options:
-        context.load_cert_chain(options["cert"], keyfile=options.get("key"))
+        context.load_cert_chain(
+            options["cert"], keyfile=options.get("key"), password=options.get("key_password")
+        )
     if "cipher" in options:
         context.set_ciphers(options["cipher"])
     return context
+
+
+def _is_true(value: object) -> bool:
+    return value is not None and str(value).lower() not in _FALSE

@@ -34,6 +34,7 @@ def wanted(tmp_path: Path) -> Path:
         {"ssl_mode": "VERIFY_IDENTITY"},
         {"ssl_verify_identity": True},
         {"ssl_verify_cert": "true"},
+        {"ssl_mode": "REQUIRED", "ssl_disabled": "false"},
         {"ssl": {"cipher": "ECDHE-RSA-AES256-GCM-SHA384"}},
     ],
 )
@@ -70,7 +71,9 @@ def test_who_does_not_ask_for_tls_goes_without(wanted: Path, mode: str) -> None:
         assert rogue.passwords == ["pass wörd €\0".encode()]
 
 
-@pytest.mark.parametrize("words", [{"ssl_mode": "MAYBE"}, {"ssl": {"ca": "/nowhere.pem"}}])
+@pytest.mark.parametrize(
+    "words", [{"ssl_mode": "MAYBE"}, {"ssl": {"ca": "/nowhere.pem"}}, {"ssl_ca": "/nowhere.pem"}]
+)
 def test_words_that_mean_nothing_are_an_error_of_the_driver(wanted: Path, words: dict[str, Any]) -> None:
     with rogue_server(wanted) as rogue:
         with pytest.raises(OperationalError, match=r"MAYBE|nowhere\.pem") as raised:

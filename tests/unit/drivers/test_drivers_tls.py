@@ -24,12 +24,14 @@ from support.certificates import make_authority
         ({"files": {"cert": "x", "key": "y"}}, "REQUIRED"),
         ({"verify_identity": "true"}, "VERIFY_IDENTITY"),
         ({"verify_identity": True, "files": {"ca": "x", "check_hostname": False}}, "VERIFY_IDENTITY"),
+        ({"disabled": "true", "files": {"ca": "x"}}, "DISABLED"),
+        ({"disabled": "false", "files": {"ca": "x"}}, "VERIFY_IDENTITY"),
         ({"verify_cert": "1"}, "VERIFY_CA"),
         ({"verify_cert": "false", "files": {"ca": "x"}}, "REQUIRED"),
     ],
 )
 def test_one_mode_follows_from_all_words(words: dict[str, Any], mode: str) -> None:
-    said = {"ssl_mode": None, "verify_cert": None, "verify_identity": None, "files": {}} | words
+    said = {**dict.fromkeys(("ssl_mode", "disabled", "verify_cert", "verify_identity")), "files": {}, **words}
     assert choose_tls_mode(**said) == mode
 
 
