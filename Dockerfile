@@ -2,7 +2,8 @@
 # docker-compose.yml says which command each container runs.
 
 FROM python:3.11-slim-bookworm AS build
-# mysqlclient, which Airflow's MySQL provider requires, is compiled.
+# mysqlclient, which Airflow's MySQL provider requires, is compiled; the last stage has no compiler. A bento of the
+# service needs none at all: it has PyMySQL (bentofile.yaml).
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev libmariadb-dev pkg-config python3-dev \
     && rm -rf /var/lib/apt/lists/*

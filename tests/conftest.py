@@ -19,6 +19,7 @@ from evergreen.stack.servers.mariadb import PrivateMariaDB
 from evergreen.store.connection.database import dispose_engines
 from evergreen.usecase import UseCase
 from support import toy_declaration
+from support.drivers import hide_mysqlclient
 from support.own_servers import Database, private_mariadb
 
 # Beside servers on two cores, what one example takes says nothing. One that fails is printed, not kept.
@@ -81,6 +82,14 @@ def settings(mariadb: Database, tmp_path: Path) -> Iterator[Settings]:
         yield made
         # Otherwise each test would leave its pool's connections until the server has no more.
         dispose_engines(made)
+
+
+@pytest.fixture(params=["mysqlclient", "PyMySQL alone"])
+def drivers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs a test with both drivers and without mysqlclient; which it is."""
+    if request.param == "PyMySQL alone":
+        hide_mysqlclient(monkeypatch)
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

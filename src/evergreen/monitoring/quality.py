@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, load_reference_profile
 from evergreen.monitoring.drift import compare_counts
+from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.outcomes import (
@@ -73,7 +74,7 @@ def read_outcomes(engine: sa.Engine, use_case: UseCase, version: int, as_of: dat
     statements = [by_feedback]
     if use_case.label.event_time is not None and use_case.label.delay:
         statements.append(_select_by_label(use_case, log, answers, since, until))
-    with engine.connect() as connection:
+    with get_fast_engine(engine).connect() as connection:
         frames = [read_frame(connection, statement, use_case) for statement in statements]
     return pd.concat(frames, ignore_index=True)
 

@@ -16,17 +16,19 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import sqlalchemy as sa
 from dotenv import dotenv_values
 
+from evergreen.drivers.choice import MYSQLCLIENT, PYMYSQL, decide_driver
 from evergreen.errors import SettingsError, SourceError
 from evergreen.settings import STACK_ENV, Settings
 
 CONNECTION_PREFIX = "AIRFLOW_CONN_"
 
-# Airflow's connection types, each with the SQLAlchemy dialect and driver that Evergreen uses for it.
+# Airflow's connection types, each with the SQLAlchemy dialect and driver that Evergreen uses for it. Where it
+# names no driver of MySQL's, `decide_driver` chooses one.
 _DIALECTS = {
-    "mysql": "mysql+mysqldb",
-    "mariadb": "mysql+mysqldb",
-    "mysql+mysqldb": "mysql+mysqldb",
-    "mysql+pymysql": "mysql+mysqldb",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    MYSQLCLIENT: MYSQLCLIENT,
+    PYMYSQL: PYMYSQL,
     "postgres": "postgresql+psycopg2",
     "postgresql": "postgresql+psycopg2",
     "sqlite": "sqlite",
@@ -80,7 +82,7 @@ def parse_connection(conn_id: str, value: str) -> sa.URL:
                 f"connection {conn_id!r} has the type {kind!r}",
                 hint=f"Evergreen reads from {', '.join(sorted(_DIALECTS))}",
             )
-        return sa.URL.create(
+        url = sa.URL.create(
             _DIALECTS[kind],
             username=connection.login or None,
             password=connection.password or None,
@@ -89,6 +91,7 @@ def parse_connection(conn_id: str, value: str) -> sa.URL:
             database=connection.schema or None,
             query={name: text for name, text in connection.extra.items() if name not in _AIRFLOW_PARAMETERS},
         )
+        return decide_driver(url)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # The value itself holds a password, so the message does not show it.
         raise SettingsError(

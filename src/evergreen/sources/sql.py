@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from evergreen.drivers.choice import build_driver_options, decide_driver
 from evergreen.errors import SettingsError, SourceUnreachable, SourceUnreadable
 from evergreen.hiding import hide_secrets, hide_values
 from evergreen.settings import Settings
@@ -70,10 +71,15 @@ def read_query_batches(
         if "://" in source.connection
         else f"connection {source.connection!r} ({format_url(url)})"
     )
+    url = decide_driver(url)
     bounds = {"start": _to_naive_utc(start - OVERLAP), "end": _to_naive_utc(end)}
     try:
         engine = sa.create_engine(
-            url, poolclass=sa.pool.NullPool, hide_parameters=True, connect_args=_build_connect_arguments(url)
+            url,
+            poolclass=sa.pool.NullPool,
+            hide_parameters=True,
+            connect_args=_build_connect_arguments(url),
+            **build_driver_options(url),
         )
         with engine.connect().execution_options(
             stream_results=True, max_row_buffer=_FETCH_ROWS
@@ -97,7 +103,8 @@ def read_query_batches(
     except ImportError as error:
         raise SettingsError(
             f"{place} needs the Python package {error.name}",
-            hint="install it, for PostgreSQL with: pip install 'evergreen[postgres]'",
+            hint="install it, for PostgreSQL with: pip install 'evergreen[postgres]'; mysql:// and"
+            " mysql+pymysql:// need no more than what is installed",
         ) from error
     except sa.exc.NoSuchModuleError as error:
         raise SettingsError(

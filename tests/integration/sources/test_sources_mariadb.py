@@ -18,8 +18,8 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 END = START + timedelta(days=1)
 
 
-@pytest.fixture
-def url(settings: Settings) -> str:
+@pytest.fixture(params=["mysqldb", "pymysql"])
+def url(settings: Settings, request: pytest.FixtureRequest) -> str:
     with get_engine(settings).begin() as connection:
         connection.execute(
             sa.text(
@@ -36,7 +36,7 @@ def url(settings: Settings) -> str:
             )
         )
     made = get_engine(settings.model_copy(update={"mariadb_socket": None})).url
-    return made.set(query={}).render_as_string(hide_password=False)
+    return made.set(query={}, drivername=f"mysql+{request.param}").render_as_string(hide_password=False)
 
 
 def test_values_keep_every_digit_and_letter(url: str, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from evergreen.errors import StoreUnreachable
 from evergreen.ingest.loading.bulk import load_rows, write_rows
 from evergreen.settings import Settings
 from evergreen.store.connection.arrow import read_arrow
-from evergreen.store.connection.database import dispose_engines, get_bulk_engine, get_engine
+from evergreen.store.connection.database import dispose_engines, get_bulk_engine, get_engine, get_fast_engine
 from support.certificates import Certificate, make_authority, sign
 from support.own_servers import Database, private_mariadb
 
@@ -59,9 +59,12 @@ def versions(database: sa.Engine) -> dict[str, str]:
     """The TLS version of each way to the server; "" for none."""
     question = "SELECT VARIABLE_VALUE AS version FROM information_schema.session_status"
     question += " WHERE VARIABLE_NAME = 'SSL_VERSION'"
-    with database.connect() as connection:
-        driver = connection.exec_driver_sql(question).scalar_one()
-    return {"driver": driver, "reader": read_arrow(database, question)["version"][0].as_py()}
+    found = {"reader": read_arrow(database, question)["version"][0].as_py()}
+    for engine in (database, get_fast_engine(database)):
+        with engine.connect() as connection:
+            found[engine.driver] = connection.exec_driver_sql(question).scalar_one()
+    assert set(found) == {"reader", "pymysql", "mysqldb"}
+    return found
 
 
 def test_every_way_to_a_proven_server_is_encrypted(proven: Proven, tmp_path: Path) -> None:
@@ -106,7 +109,8 @@ def test_a_certificate_for_another_host_is_refused(proven: Proven) -> None:
         replace(served, *own)
         proven.database.administer("FLUSH SSL")
     settings = proven.settings(mariadb_tls_ca=proven.authority)
-    get_engine(settings).connect().close()
+    for engine in (get_engine(settings), get_fast_engine(get_engine(settings))):
+        engine.connect().close()
     dispose_engines(settings)
 
 
@@ -118,7 +122,8 @@ def replace(served: Certificate, certificate: bytes, key: bytes) -> None:
 def assert_refused(proven: Proven, authority: Path | None) -> None:
     settings = proven.settings(mariadb_tls=True, mariadb_tls_ca=authority)
     try:
-        with pytest.raises(StoreUnreachable, match="does not prove over TLS who it is"):
-            get_engine(settings).connect()
+        for engine in (get_engine(settings), get_fast_engine(get_engine(settings))):
+            with pytest.raises(StoreUnreachable, match="does not prove over TLS who it is"):
+                engine.connect()
     finally:
         dispose_engines(settings)

@@ -11,6 +11,7 @@ import pytest
 from evergreen.errors import SettingsError, SourceError
 from evergreen.settings import STACK_ENV, Settings
 from evergreen.sources.connections import find_connection_url, parse_connection
+from support.drivers import hide_mysqlclient
 
 
 @pytest.fixture
@@ -30,6 +31,26 @@ def test_a_uri_from_the_environment(home: Settings, monkeypatch: pytest.MonkeyPa
         "bank",
         {"charset": "utf8mb4"},
     )
+
+
+@pytest.mark.parametrize(
+    ("scheme", "driver", "alone"),
+    [
+        ("mysql", "mysql+mysqldb", "mysql+pymysql"),
+        ("mariadb", "mysql+mysqldb", "mysql+pymysql"),
+        ("mysql+pymysql", "mysql+pymysql", "mysql+pymysql"),
+        ("mysql+mysqldb", "mysql+mysqldb", "mysql+mysqldb"),
+    ],
+)
+def test_a_declared_driver_is_kept_and_the_default_is_the_fast_one(
+    scheme: str, driver: str, alone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = json.dumps({"conn_type": scheme, "host": "h", "schema": "d"})
+    for value in (f"{scheme}://h/d", fields):
+        assert parse_connection("bank", value).drivername == driver
+    hide_mysqlclient(monkeypatch)
+    for value in (f"{scheme}://h/d", fields):
+        assert parse_connection("bank", value).drivername == alone
 
 
 def test_json_from_the_environment(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from evergreen.sources import read as read_module
 from evergreen.sources.read import open_source, read_source
 from evergreen.sources.sql import OVERLAP, build_column
 from evergreen.usecase import SqlSource
+from support.drivers import hide_mysqlclient
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 END = START + timedelta(days=1)
@@ -87,6 +88,14 @@ def test_a_url_takes_a_connections_place_and_its_password_is_never_shown(tmp_pat
         with pytest.raises(SettingsError) as raised:
             read_source(SqlSource(wrong, "SELECT 1"), settings, "toy", start=START, end=END)
         assert "SECRET" not in str(raised.value)
+
+
+def test_a_driver_that_is_named_and_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide_mysqlclient(monkeypatch)
+    source = SqlSource("mysql+mysqldb://me:SECRET@h/d", "SELECT 1")
+    with pytest.raises(SettingsError, match="needs the Python package MySQLdb") as raised:
+        read_source(source, Settings(home=tmp_path), "toy", start=START, end=END)
+    assert "mysql+pymysql://" in raised.value.hint
 
 
 def test_a_column_named_twice_is_the_querys_fault(bank: Settings) -> None:

@@ -62,6 +62,7 @@ def test_a_connection_of_the_store_sends_nothing(settings: Settings, rogue: Rogu
     assert rogue.received == b""
 
 
+@pytest.mark.usefixtures("drivers")
 def test_an_ingest_sends_nothing_to_a_server_that_anybody_could_be(
     settings: Settings, rogue: RogueServer, tmp_path: Path
 ) -> None:
@@ -72,8 +73,9 @@ def test_an_ingest_sends_nothing_to_a_server_that_anybody_could_be(
 
 
 @pytest.mark.parametrize("option", ["", "?local_infile=1"])
-def test_a_source_sends_nothing_whatever_its_url_says(rogue: RogueServer, option: str) -> None:
-    address = f"mysql+mysqldb://u:p@127.0.0.1:{rogue.port}/shop{option}"
+@pytest.mark.parametrize("driver", ["mysqldb", "pymysql"])
+def test_a_source_sends_nothing_whatever_its_url_says(rogue: RogueServer, driver: str, option: str) -> None:
+    address = f"mysql+{driver}://u:p@127.0.0.1:{rogue.port}/shop{option}"
     source = SqlSource(address, "SELECT 1 FROM facts")
     rows = sql.read_query_batches(
         source, sql.parse_url(address), start=NOW, end=NOW, batch_rows=1, batch_bytes=1
@@ -101,6 +103,7 @@ def test_the_reader_of_whole_tables_sends_nothing(settings: Settings, rogue: Rog
         reader.wait()
 
 
+@pytest.mark.usefixtures("drivers")
 def test_the_file_is_sent_only_where_somebody_has_said_so(
     settings: Settings, rogue: RogueServer, tmp_path: Path
 ) -> None:
@@ -117,6 +120,7 @@ def test_the_file_is_sent_only_where_somebody_has_said_so(
         dispose_engines(allowed)
 
 
+@pytest.mark.usefixtures("drivers")
 def test_a_socket_where_anybody_may_put_one_is_no_proof(secret: Path, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -139,6 +143,7 @@ def test_a_socket_where_anybody_may_put_one_is_no_proof(secret: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("required", [{"mariadb_tls": True}, {"mariadb_tls_ca": Path("authority.pem")}])
+@pytest.mark.usefixtures("drivers")
 def test_a_server_without_tls_gets_neither_password_nor_file_where_tls_is_required(
     secret: Path, tmp_path: Path, required: dict[str, object]
 ) -> None:

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-import MySQLdb
+import pymysql
 
+from evergreen.drivers.guarded_pymysql import GuardedConnection
 from evergreen.serving.models.slot import NO_CHAMPION
 from evergreen.stack.processes.child import Probe
 from evergreen.stack.processes.ports import LOOPBACK
@@ -65,7 +66,7 @@ def build_mariadb_probe(server: PrivateMariaDB) -> Probe:
     def probe(_started: datetime) -> str:
         """Ask the server once."""
         try:
-            connection = MySQLdb.connect(
+            connection = GuardedConnection(
                 unix_socket=str(server.socket),
                 local_infile=False,
                 user=server.user,
@@ -74,7 +75,7 @@ def build_mariadb_probe(server: PrivateMariaDB) -> Probe:
                 connect_timeout=int(TIMEOUT_SECONDS),
                 read_timeout=int(TIMEOUT_SECONDS),
             )
-        except MySQLdb.MySQLError as error:
+        except pymysql.MySQLError as error:
             return f"no log-in yet: {error.args[-1] if error.args else error}"
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT 1")

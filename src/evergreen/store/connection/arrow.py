@@ -24,6 +24,7 @@ from evergreen.store.connection.database import (
     UNREACHABLE_HINT,
     describe_address,
     get_error_code,
+    get_fast_engine,
 )
 from evergreen.store.connection.faults import find_table_name, find_use_case_name, translate_error
 from evergreen.store.connection.times import to_naive_utc
@@ -213,7 +214,7 @@ def _translate_read_error(url: sa.URL, message: str, statement: str) -> StoreErr
 def _read_by_cursor(engine: sa.Engine, statements: Sequence[str]) -> pa.Table:
     """The rows of `read_arrow` by the driver and Python objects, for a fork of a process that has read."""
     tables = []
-    with engine.connect() as connection:
+    with get_fast_engine(engine).connect() as connection:
         for statement in statements:
             try:
                 result = connection.exec_driver_sql(statement.replace("%", "%%"))

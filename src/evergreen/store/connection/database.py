@@ -2,6 +2,9 @@
 
 Connections use the Unix socket where the settings name one, else TCP, with TLS where they require it. A
 server may ask a client to send a file (LOAD DATA LOCAL): only connections of `get_bulk_engine` do that.
+
+There are up to three engines of one database. The ordinary one uses PyMySQL. The fast one, for reads by key
+and of many rows, and the bulk one, for loads, use mysqlclient where it is installed.
 """
 
 from __future__ import annotations
@@ -10,10 +13,12 @@ import os
 import stat
 import threading
 from pathlib import Path
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import ExceptionContext
 
+from evergreen.drivers.choice import PYMYSQL, build_driver_options, choose_fast_driver
 from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.hiding import hide_values
 from evergreen.settings import Settings
@@ -27,6 +32,7 @@ NO_SUCH_TABLE = 1146
 # The server or the client refuses LOAD DATA LOCAL.
 LOCAL_INFILE_REFUSED = {1148, 2068, 3948, 4166}
 _NOT_PROVEN = 2026  # TLS was required and did not come about
+_NO_SUCH_PLUGIN = 2059  # a kind of log-in that the driver does not know
 _CLIENT_ERROR = 2000  # among others: the server asked for a file that this connection does not send
 
 _SESSION = (
@@ -42,10 +48,14 @@ UNREACHABLE_HINT = (
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 900  # a load of millions of rows is one statement
 
-_SENDS_FILES = "evergreen_sends_files"  # an engine's execution option: whether its bulk engine may send files
+# Execution options of an engine: whether its connections send files, and those of its bulk engine may.
+_SENDS_FILES = "evergreen_sends_files"
+_MAY_SEND_FILES = "evergreen_may_send_files"
 
-# By process, address, whether files may be sent and whether this is the engine that sends them.
-_engines: dict[tuple[int, sa.URL, bool, bool], sa.Engine] = {}
+_Kind = Literal["ordinary", "fast", "bulk"]
+
+# By process, address, whether files may be sent, and kind.
+_engines: dict[tuple[int, sa.URL, bool, _Kind], sa.Engine] = {}
 _lock = threading.Lock()
 
 
@@ -60,7 +70,7 @@ def build_database_url(settings: Settings) -> sa.URL:
         if settings.mariadb_tls_ca is not None:
             query["ssl_ca"] = str(settings.mariadb_tls_ca)
     return sa.URL.create(
-        "mysql+mysqldb",
+        PYMYSQL,
         username=settings.mariadb_user,
         password=settings.mariadb_password.get_secret_value(),
         # The client library takes the socket for this name only.
@@ -76,16 +86,32 @@ def get_engine(settings: Settings) -> sa.Engine:
 
     Statements on it raise StoreUnreachable when the server does not answer.
     """
-    return _get_cached_engine(build_database_url(settings), may_send_files(settings), bulk=False)
+    return _get_cached_engine(build_database_url(settings), may_send_files(settings), "ordinary")
+
+
+def get_fast_engine(ordinary: sa.Engine) -> sa.Engine:
+    """The engine of the same database by the faster driver, for requests that wait and for many rows.
+
+    Its connections send no files. Where mysqlclient is missing, it is the ordinary engine.
+    """
+    kind: _Kind = "ordinary" if choose_fast_driver() == PYMYSQL else "fast"
+    return _get_cached_engine(_get_ordinary_url(ordinary), _is_allowed_files(ordinary), kind)
 
 
 def get_bulk_engine(ordinary: sa.Engine) -> sa.Engine:
     """The engine of the same database whose connections may send files (LOAD DATA LOCAL), for loads only.
 
-    Where the settings do not allow it, its connections send none either, and loads use INSERT.
+    Where the settings do not allow it, it is the fast engine: its connections send none, and loads use
+    INSERT.
     """
-    allowed = bool(ordinary.get_execution_options().get(_SENDS_FILES, False))
-    return _get_cached_engine(ordinary.url, allowed, bulk=True) if allowed else ordinary
+    if not _is_allowed_files(ordinary):
+        return get_fast_engine(ordinary)
+    return _get_cached_engine(_get_ordinary_url(ordinary), True, "bulk")
+
+
+def can_send_files(engine: sa.Engine) -> bool:
+    """Whether the connections of an engine send files."""
+    return bool(engine.get_execution_options().get(_SENDS_FILES, False))
 
 
 def may_send_files(settings: Settings) -> bool:
@@ -117,25 +143,35 @@ def get_error_code(error: BaseException | None) -> int:
     return arguments[0] if arguments and isinstance(arguments[0], int) else 0
 
 
-def _get_cached_engine(address: sa.URL, allowed: bool, *, bulk: bool) -> sa.Engine:
+def _is_allowed_files(engine: sa.Engine) -> bool:
+    return bool(engine.get_execution_options().get(_MAY_SEND_FILES, False))
+
+
+def _get_ordinary_url(engine: sa.Engine) -> sa.URL:
+    return engine.url.set(drivername=PYMYSQL)
+
+
+def _get_cached_engine(address: sa.URL, allowed: bool, kind: _Kind) -> sa.Engine:
     # A forked child (an Airflow task) must not share its parent's sockets, hence the process id.
-    key = (os.getpid(), address, allowed, bulk)
+    key = (os.getpid(), address, allowed, kind)
     with _lock:
         if key not in _engines:
+            url = address if kind == "ordinary" else address.set(drivername=choose_fast_driver())
             engine = sa.create_engine(
-                address,
+                url,
                 pool_pre_ping=True,
                 # Rows are people's data, which must not appear in errors.
                 hide_parameters=True,
                 pool_recycle=3600,
-                execution_options={_SENDS_FILES: allowed},
+                execution_options={_SENDS_FILES: kind == "bulk", _MAY_SEND_FILES: allowed},
                 connect_args={
-                    "local_infile": bulk,
+                    "local_infile": kind == "bulk",
                     "init_command": _SESSION,
                     "connect_timeout": _CONNECT_SECONDS,
                     "read_timeout": _ANSWER_SECONDS,
                     "write_timeout": _ANSWER_SECONDS,
                 },
+                **build_driver_options(url),
             )
             sa.event.listen(engine, "handle_error", _translate_driver_error)
             _engines[key] = engine
@@ -163,6 +199,12 @@ def _translate_driver_error(context: ExceptionContext) -> None:
         raise StoreUnreachable(
             f"MariaDB at {where} does not prove over TLS who it is: {reason}",
             hint="check that it has a certificate for that host name, and EVERGREEN_MARIADB_TLS_CA",
+        ) from context.original_exception
+    if code == _NO_SUCH_PLUGIN:
+        raise StoreUnreachable(
+            f"MariaDB at {where} asks for a kind of log-in that the driver does not know: {reason}",
+            hint="install the package that it names, or give the user another kind, for one"
+            " ALTER USER ... IDENTIFIED VIA mysql_native_password",
         ) from context.original_exception
     if code == _CLIENT_ERROR and "infile" in reason.lower():
         raise StoreUnreachable(

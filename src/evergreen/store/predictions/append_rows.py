@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from evergreen.errors import SchemaMismatch, StoreError
-from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code
+from evergreen.store.connection.database import NO_SUCH_TABLE, get_error_code, get_fast_engine
 from evergreen.store.connection.values import StoredRow
 
 _INSERT_ROWS = 500
@@ -29,7 +29,7 @@ def append_rows(engine: sa.Engine, table: sa.Table, rows: Mapping[str, StoredRow
     if not rows:
         return 0
     try:
-        with engine.connect() as connection:
+        with get_fast_engine(engine).connect() as connection:
             existing_ids = _find_existing_ids(connection, table, rows)
             # A transaction that has read the table and then writes to it would be a deadlock beside an ALTER.
             connection.rollback()

@@ -14,6 +14,7 @@ from evergreen.store.connection.database import (
     DUPLICATE_KEY,
     LOCAL_INFILE_REFUSED,
     NO_SUCH_TABLE,
+    can_send_files,
     get_bulk_engine,
     get_error_code,
 )
@@ -38,7 +39,7 @@ def load_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Predic
     table = declared.build_prediction_table(use_case)
     stored = build_stored_rows(use_case, table, rows)
     bulk_engine = get_bulk_engine(engine)
-    if stored and bulk_engine is not engine:
+    if stored and can_send_files(bulk_engine):
         loaded = _load_rows(bulk_engine, table.name, list(stored.values()))
         if loaded is not None:
             return loaded

@@ -10,6 +10,7 @@ from datetime import datetime
 import pandas as pd
 import sqlalchemy as sa
 
+from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.connection.values import FeatureValue
@@ -56,7 +57,7 @@ def read_predictions(
         .where(table.c.channel.in_(list(channels)))
         .order_by(table.c.predicted_at, table.c.prediction_id)
     )
-    with engine.connect() as connection:
+    with get_fast_engine(engine).connect() as connection:
         frame = read_frame(connection, statement, use_case)
     frame["probabilities"] = [json.loads(text) if text else None for text in frame["probabilities"]]
     return frame

@@ -15,6 +15,7 @@ import optuna
 import sqlalchemy as sa
 from optuna.storages import RDBStorage
 
+from evergreen.drivers.choice import build_driver_options
 from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.model.signature import compute_feature_digests
 from evergreen.settings import Settings
@@ -96,10 +97,12 @@ def delete_studies(settings: Settings, database: sa.Engine, use_case: str) -> No
 def _open_storage(settings: Settings, database: sa.Engine) -> RDBStorage:
     # Under a lock: two processes that create Optuna's tables at once make one of them fail.
     with database.connect() as connection, hold_lock(connection, "optuna", _CREATE_SECONDS):
+        url = build_database_url(settings)
+        options = {"pool_recycle": 3600, "pool_size": 2, "hide_parameters": True}
         try:
             return RDBStorage(
-                build_database_url(settings).render_as_string(hide_password=False),
-                engine_kwargs={"pool_recycle": 3600, "pool_size": 2, "hide_parameters": True},
+                url.render_as_string(hide_password=False),
+                engine_kwargs={**options, **build_driver_options(url)},
             )
         except RuntimeError as error:
             raise StoreError(

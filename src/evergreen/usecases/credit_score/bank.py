@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import MySQLdb
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from evergreen.drivers.choice import build_driver_options, decide_driver
 from evergreen.errors import SourceUnreachable
 from evergreen.usecase import Feature, check_name
 from evergreen.usecases.credit_score.fields import MONTHLY, PROFILE
@@ -91,13 +91,11 @@ def open_bank(url: str) -> Iterator[Engine]:
     user may create it.
 
     `url` is an SQLAlchemy URL that names the database, e.g.
-    mysql+mysqldb://user:secret@host:3306/credit_bank. With `?local_infile=1` rows are sent as files, which
+    mysql://user:secret@host:3306/credit_bank. With `?local_infile=1` rows are sent as files, which
     also lets the server ask for any file; otherwise they are inserted. Raises SourceUnreachable when the
     server does not answer or refuses.
     """
-    target = sa.make_url(url)
-    if target.drivername in ("mysql", "mariadb", "mysql+pymysql"):
-        target = target.set(drivername="mysql+mysqldb")
+    target = decide_driver(sa.make_url(url))
     database = check_name(target.database or "", "the bank's database")
     address = target.query.get("unix_socket") or f"{target.host}:{target.port or 3306}"
     try:
@@ -139,6 +137,7 @@ def _create_engine(url: sa.URL) -> Engine:
             "init_command": "SET time_zone = '+00:00'",
             "connect_timeout": 10,
         },
+        **build_driver_options(url),
     )
 
 
@@ -199,8 +198,5 @@ def _insert_rows(connection: Connection, table: sa.Table, frame: pd.DataFrame) -
 
 def _get_error_number(error: sa.exc.DBAPIError) -> int:
     """The server's error number, 0 if there is none."""
-    original = error.orig
-    if isinstance(original, MySQLdb.MySQLError) and original.args:
-        number = original.args[0]
-        return number if isinstance(number, int) else 0
-    return 0
+    arguments = error.orig.args if error.orig is not None else ()
+    return arguments[0] if arguments and isinstance(arguments[0], int) else 0
