@@ -63,7 +63,7 @@ def versions(database: sa.Engine) -> dict[str, str]:
     for engine in (database, get_fast_engine(database)):
         with engine.connect() as connection:
             found[engine.driver] = connection.exec_driver_sql(question).scalar_one()
-    assert set(found) == {"reader", "pymysql", "mysqldb"}
+    assert "pymysql" in found
     return found
 
 

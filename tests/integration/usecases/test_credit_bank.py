@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from evergreen.drivers.choice import choose_fast_driver
 from evergreen.errors import SourceUnreachable, UseCaseError
 from evergreen.settings import Settings
 from evergreen.stack.servers.mariadb import HOSTS
@@ -33,7 +34,7 @@ def url_of(
     settings: Settings, database: str, *, port: int | None = None, user: str | None = None, files: bool = True
 ) -> str:
     return sa.URL.create(
-        "mysql+mysqldb",
+        choose_fast_driver(),
         user or settings.mariadb_user,
         settings.mariadb_password.get_secret_value(),
         settings.mariadb_host,
