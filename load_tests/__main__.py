@@ -105,7 +105,9 @@ def main(words: Sequence[str] | None = None) -> int:
         # Of a service that is not the stack's the keys are not known.
         known = 0 if arguments.url else write_known_keys(settings, use_case, keys)
         command = build_command(locust, arguments, url, prefix, keys if known else None)
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
     try:
         report = read_report(prefix)
     except OSError:

@@ -16,8 +16,8 @@ def measure_tree_rss(root: int) -> int:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             # After the name, which may hold spaces, in parentheses: state, parent.
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            sizes[int(folder.name)] = int((folder / "statm").read_text().split()[1]) * _PAGE
+            parent = int((folder / "stat").read_text("utf-8", errors="replace").rpartition(")")[2].split()[1])
+            sizes[int(folder.name)] = int((folder / "statm").read_text("utf-8").split()[1]) * _PAGE
         except (OSError, IndexError, ValueError):
             continue  # it ended meanwhile
         children[parent].append(int(folder.name))

@@ -7,7 +7,7 @@ rows are many or a request waits for them; it may be missing, and then PyMySQL d
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from types import ModuleType
 
 import sqlalchemy as sa
 
@@ -38,7 +38,7 @@ def decide_driver(url: sa.URL) -> sa.URL:
     return url.set(drivername=choose_fast_driver()) if url.drivername in _UNDECIDED else url
 
 
-def build_driver_options(url: sa.URL) -> dict[str, Any]:
+def build_driver_options(url: sa.URL) -> dict[str, ModuleType]:
     """The arguments of `create_engine` that a URL's driver needs: for PyMySQL its guarded form."""
     if url.drivername.rpartition("+")[2] != "pymysql":
         return {}

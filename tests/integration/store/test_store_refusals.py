@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import SchemaMismatch, StoreRefused
-from evergreen.serving.runtime import _is_row_at_fault
+from evergreen.serving.predictions.shipper import is_row_at_fault
 from evergreen.store.connection.arrow import read_arrow
 from evergreen.store.online.vectors import read_online_features
 from evergreen.usecase import UseCase
@@ -35,4 +35,4 @@ def test_a_table_that_another_session_holds_is_told_as_such_and_no_row_is_blamed
             other.exec_driver_sql("INSERT INTO store_state (table_name, changes) VALUES ('held', 2)")
         assert "SHOW PROCESSLIST" in caught.value.hint
         other.invalidate()
-    assert not _is_row_at_fault(caught.value)  # the prediction log keeps its rows and tries again
+    assert not is_row_at_fault(caught.value)  # the prediction log keeps its rows and tries again

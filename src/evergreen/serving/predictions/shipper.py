@@ -31,7 +31,7 @@ from evergreen.serving.predictions.former_spool import convert_former_segments
 from evergreen.serving.predictions.spool import LOCK_NAME, lock_folder
 from evergreen.serving.predictions.table_update import TableUpdate
 from evergreen.settings import Settings, load_settings
-from evergreen.store.connection.database import get_engine
+from evergreen.store.connection.database import WRONG_VALUE, get_engine, get_error_code
 from evergreen.store.predictions.channels import CANARY, CHALLENGER, PROBE, SHADOW
 from evergreen.store.predictions.load import load_predictions
 from evergreen.store.predictions.outcomes import insert_outcomes
@@ -173,7 +173,10 @@ def is_row_at_fault(error: Exception) -> bool:
     """Whether MariaDB would refuse the row again: a value or a field that the table does not have."""
     if isinstance(error, StoreError):
         return not isinstance(error, StoreUnreachable | StoreRefused | SchemaMismatch)
-    return isinstance(error, sqlalchemy.exc.DataError | sqlalchemy.exc.IntegrityError)
+    if isinstance(error, sqlalchemy.exc.DataError | sqlalchemy.exc.IntegrityError):
+        return True
+    # mysqlclient has an OperationalError for it, PyMySQL a DataError.
+    return get_error_code(error) == WRONG_VALUE
 
 
 def _wait_for_news(timeout: float) -> bool:

@@ -28,6 +28,7 @@ from evergreen.store.connection.faults import translate_error
 _UNREACHABLE = {2002, 2003, 2005, 2006, 2013, 1040, 1053, 1927}
 _REFUSED = {1044, 1045, 1049, 1130, 1698}
 DUPLICATE_KEY = 1062
+WRONG_VALUE = 1366  # a column cannot hold it
 NO_SUCH_TABLE = 1146
 # The server or the client refuses LOAD DATA LOCAL.
 LOCAL_INFILE_REFUSED = {1148, 2068, 3948, 4166}

@@ -61,7 +61,7 @@ class ModelTrial:
         how = f"as canary for {100 * self.share:.3g} % of the keys" if self.mode == "canary" else "in shadow"
         return f"v{self.challenger_version} {how} beside v{self.champion_version}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, str | int | float | datetime | dict[str, float] | None]:
         """The fields by name, moments as datetimes."""
         return {**vars(self), "limits": self.limits.to_json()}
 
