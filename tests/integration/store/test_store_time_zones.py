@@ -14,7 +14,12 @@ from pydantic import SecretStr
 
 from evergreen.ingest.loading import load
 from evergreen.settings import Settings
-from evergreen.store.connection.database import dispose_engines, get_engine
+from evergreen.store.connection.database import (
+    dispose_engines,
+    get_bulk_engine,
+    get_engine,
+    get_fast_engine,
+)
 from evergreen.store.history.training_set import TrainingSet, read_training_set
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.ingest_run import list_ingests, start_ingest
@@ -57,11 +62,12 @@ def database(server: Database, toy_use_case: UseCase) -> Iterator[sa.Engine]:
 
 
 class Clock:
-    """The clock of the server, as each of this engine's connections is told it."""
+    """The clock of the server, as each connection of the database's engines is told it."""
 
     def __init__(self, database: sa.Engine) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        sa.event.listen(database, "checkout", self._tell)
+        for engine in {database, get_fast_engine(database), get_bulk_engine(database)}:
+            sa.event.listen(engine, "checkout", self._tell)
 
     def _tell(self, connection: Any, *_: object) -> None:
         cursor = connection.cursor()

@@ -98,11 +98,11 @@ def _open_storage(settings: Settings, database: sa.Engine) -> RDBStorage:
     # Under a lock: two processes that create Optuna's tables at once make one of them fail.
     with database.connect() as connection, hold_lock(connection, "optuna", _CREATE_SECONDS):
         url = build_database_url(settings)
-        options = {"pool_recycle": 3600, "pool_size": 2, "hide_parameters": True}
+        options = {"pool_recycle": 3600, "pool_size": 2, **build_driver_options(url)}
         try:
             return RDBStorage(
                 url.render_as_string(hide_password=False),
-                engine_kwargs={**options, **build_driver_options(url)},
+                engine_kwargs={**options, "hide_parameters": True},
             )
         except RuntimeError as error:
             raise StoreError(
