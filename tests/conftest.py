@@ -22,8 +22,16 @@ from support import toy_declaration
 from support.drivers import hide_mysqlclient
 from support.own_servers import Database, private_mariadb
 
-# Beside servers on two cores, what one example takes says nothing. One that fails is printed, not kept.
-hypothesis.settings.register_profile("evergreen", deadline=None, database=None, print_blob=True)
+# Beside servers on two cores, neither what one example takes nor how long it takes to make says anything. One
+# that fails is printed, not kept. A fixture of one test serves all its
+# examples: each law empties what it fills.
+hypothesis.settings.register_profile(
+    "evergreen",
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
 hypothesis.settings.load_profile("evergreen")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

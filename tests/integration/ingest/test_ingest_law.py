@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evergreen.ingest.loading import chunks, sorter
@@ -26,7 +26,7 @@ History = dict[tuple[int, int], dict[int, int]]
 
 
 @pytest.mark.parametrize("few", [0, 10_000])
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(steps=loads, size=st.sampled_from([1, 10**6]))
 # An old and a new row of one key in two files of one load; then the same moment again, then an earlier one.
 @example(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
@@ -81,7 +81,7 @@ STEPS = st.lists(
 
 
 @given(histories=st.lists(STEPS, min_size=1, max_size=3), moment=st.integers(-1, 9))
-@rules(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@rules(max_examples=60)
 def test_who_served_at_a_moment(
     database: sa.Engine, write: Writer, histories: list[list[Step]], moment: int
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
@@ -82,7 +82,7 @@ def fill(database: sa.Engine, view: FeatureView, rows: dict[Any, tuple[Any, ...]
             connection.execute(sa.insert(table), {"name": name, **clocks, **given})
 
 
-@examples(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=40)
 @given(
     views=st.tuples(*(st.dictionaries(names, values_of(view), max_size=5) for view in THING.views)),
     others=st.sets(names, max_size=3),

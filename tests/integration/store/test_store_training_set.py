@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
@@ -119,7 +119,7 @@ def newest(rows: dict[Any, Any], key: Any, minute: int, max_age: int | None) -> 
     return True, None if max_age is not None and minute - event > max_age else values
 
 
-@examples(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=25)
 @given(
     one=st.dictionaries(identities, st.tuples(wholes, colours), max_size=25),
     two=st.dictionaries(identities, doubles, max_size=25),
@@ -152,7 +152,7 @@ def test_a_training_set_is_what_was_true_and_known(
     assert (again.digest, again.query) == (found.digest, found.query)
 
 
-@examples(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=15)
 @given(
     one=st.dictionaries(st.tuples(keys, minutes), st.tuples(wholes, colours), max_size=8),
     two=st.dictionaries(st.tuples(keys, minutes), doubles, max_size=8),

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from evergreen.drivers.choice import choose_fast_driver
@@ -99,7 +99,6 @@ def test_a_gap_before_the_next_call_is_filled(banks: tuple[str, str]) -> None:
 @settings(
     max_examples=6,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=NO_SHRINK,
 )
 def test_however_the_time_is_cut_into_calls_the_rows_are_the_same(

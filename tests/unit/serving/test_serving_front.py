@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evergreen.errors import PredictionLogFull
@@ -89,13 +89,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(folder / "home", declare(Settings(home=folder, use_cases=str(folder / "usecases"))))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(name=NAMES, value=ODD)
 def test_one_row(world: World, name: str, value: Any) -> None:
     world.compare("/predict", json.dumps({"data": {**row(), name: value}}).encode())
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(st.lists(st.tuples(NAMES, ODD), max_size=4))
 def test_many_rows(world: World, changes: list[tuple[str, Any]]) -> None:
     rows = [row(), *({**row(), name: value} for name, value in changes), row()]
@@ -141,7 +141,7 @@ def test_large_ones_are_refused_with_the_same_status(
     assert both.json()["error"]["fields"]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(st.lists(st.tuples(NAMES, ODD.filter(lambda value: value != "\ud800")), max_size=4))
 def test_many_rows_of_a_large_body(world: World, changes: list[tuple[str, Any]]) -> None:
     rows = [row(), *({**row(), name: value} for name, value in changes), row()]
