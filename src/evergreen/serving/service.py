@@ -20,9 +20,11 @@ from evergreen.serving.access.access import load_access
 from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.control import check_addresses, close_control_socket
 from evergreen.serving.fast.bentoml_app import put_in_front
+from evergreen.serving.fast.direct import DirectAnswers
+from evergreen.serving.fast.direct_protocol import answer_directly, find_protocol
 from evergreen.serving.fast.fast_path import FastPath
 from evergreen.serving.fast.front import Front
-from evergreen.serving.guard.connections import limit_connections
+from evergreen.serving.guard.connections import use_protocol
 from evergreen.serving.guard.edge import build_guard
 from evergreen.serving.http.readiness import ReadinessAnswer
 from evergreen.serving.metrics.metric_files import archive_dead_files
@@ -58,7 +60,9 @@ def check_exposure(hosts: Sequence[str]) -> None:
 def build_guarded_app(inner_app: ASGIApp) -> ASGIApp:
     """The guard around an app; made in the worker, which knows its settings and its address."""
     settings, use_case = load_served_use_case()
-    return build_guard(inner_app, app, settings, use_case, get_request_metrics(use_case.name))
+    guard = build_guard(inner_app, app, settings, use_case, get_request_metrics(use_case.name))
+    answer_directly(DirectAnswers(guard, front))
+    return guard
 
 
 def wrap_app(bento_app: ASGIApp) -> ASGIApp:
@@ -133,4 +137,4 @@ service = bentoml.service(
 service.add_asgi_middleware(ReadinessAnswer, state=app.state)
 if not put_in_front(service, wrap_app):
     service.add_asgi_middleware(build_guarded_app)
-limit_connections()
+use_protocol(find_protocol())

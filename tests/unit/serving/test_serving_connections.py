@@ -26,7 +26,7 @@ def talk(conversation: Talk, seconds: float = 0.1) -> None:
 
     async def run() -> None:
         config = uvicorn.Config(answer, port=0, lifespan="off", log_config=None)
-        assert connections.limit_connections()
+        assert connections.use_protocol(LimitedProtocol)
         config.load()
         assert config.http_protocol_class is LimitedProtocol
         server = uvicorn.Server(config)

@@ -102,14 +102,18 @@ class FastPath:
             rows = self._batch_decoder.check_rows(body)
         return self._runtime.answer_many(rows, labels.channel, labels.prediction_id)
 
-    async def predict(self, values: RequestValues, labels: RequestLabels) -> bytes:
-        """The answer to one row. Raises what `Runtime.answer` raises."""
+    def predict(self, values: RequestValues, labels: RequestLabels) -> asyncio.Future[bytes]:
+        """The future answer to one row. It raises what `Runtime.answer` raises."""
         if not self._batch.size:
             self._batch_began = perf_counter()
-        return await self._batch.submit(_Request(values, labels))
+        return self._batch.submit(_Request(values, labels))
 
-    async def predict_by_key(self, key: KeyTuple, labels: RequestLabels) -> bytes:
-        """The answer for one key. Raises KeyNotFound, StoreUnreachable, and what `Runtime.answer` raises."""
+    def predict_by_key(self, key: KeyTuple, labels: RequestLabels) -> asyncio.Future[bytes]:
+        """The future answer for one key. It raises KeyNotFound, StoreUnreachable, and what `Runtime.answer`
+        raises."""
+        return asyncio.get_running_loop().create_task(self._predict_by_key(key, labels))
+
+    async def _predict_by_key(self, key: KeyTuple, labels: RequestLabels) -> bytes:
         vector = await self._reader.submit(key)
         if vector is None:
             raise build_unknown_keys_error(self._runtime.use_case, [key])

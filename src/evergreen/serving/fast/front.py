@@ -8,7 +8,7 @@ decide whether it is right, and word what is wrong with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evergreen.serving.calls.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
@@ -63,13 +63,13 @@ class Front:
         self,
         fast_path: FastPath,
         decode: Callable[[bytes], _Values | None],
-        predict: Callable[[_Values, RequestLabels], Coroutine[Any, Any, bytes]],
+        predict: Callable[[_Values, RequestLabels], Awaitable[bytes]],
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         assert self._app is not None, "wrap_app comes first"
-        labels = _read_labels(scope)
+        labels = read_labels(scope["headers"])
         if labels is None:
             await self._app(scope, receive, send)
             return
@@ -89,7 +89,7 @@ class Front:
 
     async def _answer_many(self, fast_path: FastPath, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._app is not None, "wrap_app comes first"
-        labels = _read_labels(scope)
+        labels = read_labels(scope["headers"])
         if labels is None:
             await self._app(scope, receive, send)
             return
@@ -129,12 +129,13 @@ def _repeat_message(first: Message, receive: Receive) -> Receive:
     return _receive_again
 
 
-def _read_labels(scope: Scope) -> RequestLabels | None:
-    """How a request is logged; None for one that the app must see: no JSON, or an unknown channel."""
+def read_labels(headers: Iterable[tuple[bytes, bytes]]) -> RequestLabels | None:
+    """How a request of such headers is logged; None for one that the app must see: no JSON, or an unknown
+    channel."""
     channel: str | None = ONLINE
     prediction_id: str | None = None
     is_json = False
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == b"content-type":
             is_json = value == _JSON or value.split(b";")[0].strip().lower() == _JSON
         elif name == _CHANNEL_HEADER:

@@ -17,7 +17,6 @@ logger = logging.getLogger(__name__)
 
 # What other servers take for all headers together.
 MOST_HEADER_BYTES = 65_536
-_PROTOCOL = "evergreen.serving.guard.connections:LimitedProtocol"
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol
@@ -25,18 +24,18 @@ except ImportError:
     _Protocol = None  # type: ignore[assignment,misc]
 
 
-def limit_connections() -> bool:
-    """Have uvicorn use `LimitedProtocol` in this process; False where it has no such protocol.
+def use_protocol(protocol: type | None) -> bool:
+    """Have uvicorn use a protocol class, one that derives from `LimitedProtocol`, in this process.
 
-    Called before uvicorn's server is made.
+    False with None, where uvicorn has no class to derive from. Called before uvicorn's server is made.
     """
-    if _Protocol is None:
+    if protocol is None:
         logger.warning("uvicorn has no httptools protocol: the time of headers is not limited")
         return False
     from uvicorn.config import HTTP_PROTOCOLS
 
     protocols: dict[str, Any] = HTTP_PROTOCOLS
-    protocols["auto"] = _PROTOCOL
+    protocols["auto"] = f"{protocol.__module__}:{protocol.__qualname__}"
     return True
 
 
@@ -77,9 +76,13 @@ if _Protocol is not None:
 
         def on_headers_complete(self) -> None:
             """All headers of a request were read."""
+            self.stop_waiting()
+            super().on_headers_complete()
+
+        def stop_waiting(self) -> None:
+            """The headers are there: what comes next may take longer."""
             self._is_waiting = False
             self._stop_timer()
-            super().on_headers_complete()
 
         def data_received(self, data: bytes) -> None:
             """Hand bytes to uvicorn's parser, and see whether they were the last of the headers."""
@@ -117,3 +120,6 @@ if _Protocol is not None:
             )
             self.transport.write(head.encode() + body)
             self.transport.close()
+
+else:
+    LimitedProtocol = None  # type: ignore[assignment,misc]

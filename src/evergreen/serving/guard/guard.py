@@ -72,7 +72,7 @@ class Guard:
             return
         began = perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        request_id = choose_request_id(headers.get(b"x-request-id"), headers.get(b"traceparent"))
+        request_id = _choose_id(headers)
         set_request_id(request_id)
         answer = _Answer(send, request_id)
         route = find_route(scope["path"])
@@ -93,6 +93,18 @@ class Guard:
             await answer.refuse(FAILED)
         finally:
             self._metrics.count(name, scope["method"], answer.status, perf_counter() - began)
+
+    def admit(self, scope: Scope, route: Route) -> bytes | None:
+        """The id of a request that needs no more than an answer with that id; None for every other, which
+        `__call__` must handle: one that is refused, or sent by a page of another origin."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        if b"origin" in headers or not self._has_allowed_host(scope, headers):
+            return None
+        return _choose_id(headers) if self._judge_call(scope, headers, route) is None else None
+
+    def count(self, route: Route, method: str, status: int, seconds: float) -> None:
+        """Count a request that `admit` has let in, and that is answered."""
+        self._metrics.count(route.template, method, status, seconds)
 
     async def _handle_event(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -117,9 +129,12 @@ class Guard:
             if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
                 answer.headers += access.origins.list_preflight_headers()
                 return PREFLIGHT
-        if route is None:
-            return NOT_FOUND
-        if not is_health and access.keys_required:
+        return NOT_FOUND if route is None else self._judge_call(scope, headers, route)
+
+    def _judge_call(self, scope: Scope, headers: Mapping[bytes, bytes], route: Route) -> Refusal | None:
+        """Why a call of a route is refused for its key, method or size."""
+        access = self._access
+        if route.access != "health" and access.keys_required:
             scope[KEYS_REQUIRED] = True
             if not (route.access == "metrics" and access.metrics_open):
                 presented = _read_key(headers)
@@ -175,6 +190,10 @@ class _Answer:
             headers += [_JSON, (b"content-length", b"%d" % len(refusal.body))]
         await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": refusal.body})
+
+
+def _choose_id(headers: Mapping[bytes, bytes]) -> bytes:
+    return choose_request_id(headers.get(b"x-request-id"), headers.get(b"traceparent"))
 
 
 def _read_key(headers: Mapping[bytes, bytes]) -> bytes | None:
