@@ -8,6 +8,7 @@ build` needs neither a use case nor a server.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Sequence
 from functools import partial
 
@@ -34,6 +35,10 @@ from evergreen.serving.service_log import configure_log
 from evergreen.settings import Settings, load_settings
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
+
+# As long as this a thread that computes, such as that of a large batch, keeps the event loop waiting for the
+# interpreter; Python's default is 5 ms.
+_SWITCH_SECONDS = 0.001
 
 app = create_app()
 front = Front()
@@ -87,6 +92,7 @@ class PredictionService:
 
         settings, use_case = load_served_use_case()
         configure_log(settings)
+        sys.setswitchinterval(_SWITCH_SECONDS)
         self.runtime = Runtime(
             settings, use_case, observe_refused=get_request_metrics(use_case.name).count_refused
         )

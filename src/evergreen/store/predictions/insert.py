@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
@@ -21,6 +21,7 @@ from evergreen.usecase import UseCase
 
 # What the driver writes as it is.
 _PLAIN_TYPES = frozenset((str, int, type(None), datetime))
+_encode_json = msgspec.json.Encoder().encode
 
 
 def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[PredictionRow]) -> int:
@@ -30,13 +31,14 @@ def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Pred
     none, and for an unknown input or channel; SQLAlchemy's DataError for a value that its column cannot hold.
     """
     table = declared.build_prediction_table(use_case)
-    return append_rows(engine, table, build_stored_rows(use_case, table, rows))
+    return append_rows(engine, table, simplify_rows(build_logged_rows(use_case, table, rows)))
 
 
-def build_stored_rows(
+def build_logged_rows(
     use_case: UseCase, table: sa.Table, rows: Sequence[PredictionRow]
-) -> dict[str, StoredRow]:
-    """The rows to store by their ids, all with the same columns; of several rows of one id the first.
+) -> dict[str, dict[str, Any]]:
+    """The rows to store by their ids, all with the same columns in the same order; of several rows of one id
+    the first. Their inputs are as they were given: see `simplify_rows`.
 
     On-demand features that no row has are left out, so that rows of before fit into a table of before. Those
     that are not declared any more are too: a row is worth more than what can be computed from its inputs.
@@ -45,11 +47,11 @@ def build_stored_rows(
     on_demand = {feature.name for feature in use_case.on_demand}
     present = {name for row in rows for name in row.on_demand} & on_demand
     names = [column.name for column in table.c if column.name not in on_demand or column.name in present]
-    blank: StoredRow = dict.fromkeys(names)
-    stored: dict[str, StoredRow] = {}
+    blank = dict.fromkeys(names)
+    logged: dict[str, dict[str, Any]] = {}
     for row in rows:
         prediction_id, moment = parse_prediction_id(row.prediction_id)
-        if prediction_id in stored:
+        if prediction_id in logged:
             continue
         if row.channel not in CHANNELS:
             raise StoreError(
@@ -71,15 +73,22 @@ def build_stored_rows(
         values["channel"] = row.channel
         values["prediction"] = row.prediction
         values["probability"] = row.probability
-        values["probabilities"] = json.dumps(row.probabilities) if row.probabilities is not None else None
+        shares = row.probabilities
+        values["probabilities"] = None if shares is None else _encode_json(shares).decode()
+        logged[prediction_id] = values
+    return logged
+
+
+def simplify_rows(rows: Mapping[str, dict[str, Any]]) -> Mapping[str, StoredRow]:
+    """The same rows, changed in place: with Python's own types, and without what a column cannot hold."""
+    for values in rows.values():
         for name, value in values.items():
             if type(value) is float:
                 if not isfinite(value):
                     values[name] = None
             elif type(value) not in _PLAIN_TYPES:
                 values[name] = _to_plain_value(value)
-        stored[prediction_id] = values
-    return stored
+    return rows
 
 
 def _to_plain_value(value: Any) -> Any:
