@@ -99,6 +99,39 @@ def test_counts_of_the_shipper_are_read(tmp_path: Path, monkeypatch: pytest.Monk
     shipping.stop(20)
 
 
+def test_what_the_observer_raises_does_not_end_the_shipping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping_module, "_COMMAND", (sys.executable, "-c", DELETES))
+    monkeypatch.setattr(shipping_module, "_MEASURE_SECONDS", 0.05)
+    spool = Spool(tmp_path, SCHEMA)
+    calls: list[LogCounts] = []
+
+    def fail_once(counts: LogCounts) -> None:
+        calls.append(counts)
+        if len(calls) == 1:
+            raise ValueError
+
+    shipping = Shipping(spool, fail_once)
+    shipping.start()
+    eventually(lambda: len(calls) >= 2)
+    append(spool)
+    assert shipping.stop(20)
+
+
+def test_what_is_observed_at_the_end_is_shipped_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipping_module, "_COMMAND", (sys.executable, "-c", DELETES))
+    monkeypatch.setattr(shipping_module, "_MEASURE_SECONDS", 3600.0)
+    spool = Spool(tmp_path, SCHEMA)
+    observed: list[LogCounts] = []
+    shipping = Shipping(spool, observed.append)
+    shipping.start()
+    eventually(lambda: bool(observed))
+    append(spool)
+    shipping.stop(20)
+    assert [counts.accepted for counts in observed] == [0, 1]
+
+
 def test_a_shipping_that_never_started_stops(tmp_path: Path) -> None:
     spool = Spool(tmp_path, SCHEMA)
     append(spool)

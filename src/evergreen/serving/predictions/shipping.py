@@ -128,10 +128,13 @@ class Shipping:
                         self._tell_shipper()
                 if time.monotonic() >= self._measure_at:
                     self._measure()
-            except OSError:
-                # A full disk or a missing folder: requests are told of it, and the thread must go on.
+            except Exception:
+                # Such as a full disk, of which requests are told. Without the thread nothing is shipped.
                 logger.exception("the spool is not shipped now")
                 self._stopping.wait(1.0)
+        # What `observe` puts into the spool at last is shipped too.
+        with suppress(OSError):
+            self._measure()
 
     def _measure(self) -> None:
         self._measure_at = time.monotonic() + _MEASURE_SECONDS
