@@ -89,7 +89,9 @@ def read_segment(path: Path) -> Segment:
         segment.spoilt.append(data[position:end])
         position = end
     if segment.schema is None:
-        readable = [record for record in segment.records if not isinstance(record, PredictionRecord)]
+        readable: list[Record] = [
+            record for record in segment.records if not isinstance(record, PredictionRecord)
+        ]
         return Segment(None, readable, torn=data)
     return segment
 
