@@ -6,7 +6,6 @@ log (`predictions/`) and the service's metrics.
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -40,6 +39,7 @@ from evergreen.serving.http.bodies import (
 from evergreen.serving.metadata import build_metadata
 from evergreen.serving.metrics.service_metrics import ServiceMetrics
 from evergreen.serving.metrics.stage_metrics import StageMetrics
+from evergreen.serving.models.frozen_heap import FrozenHeap
 from evergreen.serving.models.loader import build_model_loader
 from evergreen.serving.models.refusals import Refusal, RefusalLog
 from evergreen.serving.models.slot import ModelSlot, ServedModel
@@ -111,6 +111,7 @@ class Runtime:
         self._key_names = use_case.entity.key_names
         self._logged_names = list_logged_names(use_case)
         self._predictor = Predictor(use_case)
+        self._heap = FrozenHeap()
         self.trials = Trials(
             use_case,
             build_trial_source(settings, use_case, self._load_challenger, self._find_champion_version),
@@ -118,7 +119,7 @@ class Runtime:
             self._log_shadow,
             poll_seconds=settings.champion_poll_seconds,
             registry=registry,
-            on_begin=_freeze_objects,
+            on_begin=self._heap.freeze,
         )
 
     def start(self) -> None:
@@ -303,7 +304,7 @@ class Runtime:
         """Count a new model in service, remember it for the next start, and collect garbage now."""
         self.metrics.count_swap(served.version)
         self.models.note_champion(served)
-        _freeze_objects()
+        self._heap.freeze()
 
     def _load_challenger(self, version: int) -> LoadedModel:
         """The challenger of a trial, verified. Only the thread that follows the trials calls it."""
@@ -338,10 +339,3 @@ class Runtime:
             refusal.reason,
             serving_version=served_model.version if served_model else None,
         )
-
-
-def _freeze_objects() -> None:
-    """Exempt the objects of now from garbage collection: full collections over BentoML's large heap make
-    single requests slow."""
-    gc.collect()
-    gc.freeze()
