@@ -92,7 +92,7 @@ class Runtime:
         self.declaration = compute_serving_digest(use_case)
         self.metrics = ServiceMetrics(use_case.name, registry)
         self.stages = StageMetrics(use_case.name, registry)
-        self.refusals = RefusalLog(self._record_refusal)
+        self.refusals = RefusalLog(self._record_refusal, on_new=lambda _: self.metrics.count_refused_model())
         self.models = build_model_loader(settings, use_case, self.declaration, self.refusals)
         # Another one, because a loader is for one thread.
         self._challengers = build_model_loader(settings, use_case, self.declaration, self.refusals)
@@ -302,7 +302,7 @@ class Runtime:
 
     def _handle_swap(self, served: ServedModel) -> None:
         """Count a new model in service, remember it for the next start, and collect garbage now."""
-        self.metrics.count_swap(served.version)
+        self.metrics.count_swap(served.version, from_cache=served.from_cache)
         self.models.note_champion(served)
         self._heap.freeze()
 
