@@ -1,4 +1,4 @@
-"""What both clients of a service share: headers, bodies, when to try again, and what an answer means."""
+"""What both clients of a service share: headers, when to try again, and what an answer means."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias
 
 import httpx
 from uuid_utils import uuid7
@@ -20,6 +20,7 @@ from evergreen.errors import (
     ServiceUnreachable,
     ServingError,
 )
+from evergreen.serving.calls.service_calls import Answer, ServiceCall
 
 CHANNEL_HEADER = "X-Evergreen-Channel"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -76,30 +77,53 @@ def build_headers(api_key: str | None, channel: str) -> dict[str, str]:
     return headers
 
 
-def build_request_headers(method: str) -> dict[str, str]:
-    """The headers of one request and of its repetitions: a key by which the service knows them as one, so
-    that a prediction whose answer was lost is not logged twice."""
-    return {IDEMPOTENCY_HEADER: str(uuid7())} if method == "POST" else {}
+class Exchange(Generic[Answer]):
+    """The attempts at one call, until it is answered or given up. The client sends them and waits in between.
 
+    `request` is what httpx is told, the same each time: its key says to the service that all attempts are one
+    request, so that a prediction whose answer was lost is not logged twice.
+    """
 
-def choose_pause(retries: Retries, attempt: int, outcome: Outcome) -> float | None:
-    """Seconds until a request is sent again whose attempt number `attempt` (from 0) ended so; None where it
-    is not."""
-    if isinstance(outcome, httpx.Response):
-        if outcome.status_code not in _BUSY:
-            return None
-        return retries.choose_pause(attempt, read_retry_after(outcome))
-    return retries.choose_pause(attempt) if isinstance(outcome, _BROKEN) else None
+    def __init__(self, base_url: str, retries: Retries, call: ServiceCall[Answer]) -> None:
+        self._base_url = base_url
+        self._retries = retries
+        self._read = call.read
+        self._attempt = 0
+        headers = {IDEMPOTENCY_HEADER: str(uuid7())} if call.method == "POST" else {}
+        self.request: dict[str, Any] = {
+            "method": call.method,
+            "url": call.path,
+            "headers": headers,
+            "json": call.body,
+        }
 
+    def choose_pause(self, outcome: Outcome) -> float | None:
+        """Seconds until the request is sent again after an attempt that ended so; None where it is not."""
+        attempt, self._attempt = self._attempt, self._attempt + 1
+        if isinstance(outcome, httpx.Response):
+            if outcome.status_code not in _BUSY:
+                return None
+            return self._retries.choose_pause(attempt, read_retry_after(outcome))
+        return self._retries.choose_pause(attempt) if isinstance(outcome, _BROKEN) else None
 
-def finish_request(base_url: str, outcome: Outcome) -> httpx.Response:
-    """The answer of the last attempt. Raises ServiceUnreachable where there was none."""
-    if isinstance(outcome, httpx.Response):
-        return outcome
-    raise ServiceUnreachable(
-        f"the prediction service at {base_url} does not answer: {outcome or type(outcome).__name__}",
-        hint="see `evergreen status`: a service runs for each use case that has a champion",
-    ) from outcome
+    def read_answer(self, outcome: Outcome) -> Answer:
+        """What the last attempt brought. Raises ServiceUnreachable where nobody answered, and the
+        ServingError, KeyNotFound or NoChampion that a status stands for."""
+        if not isinstance(outcome, httpx.Response):
+            raise ServiceUnreachable(
+                f"the prediction service at {self._base_url} does not answer:"
+                f" {outcome or type(outcome).__name__}",
+                hint="see `evergreen status`: a service runs for each use case that has a champion",
+            ) from outcome
+        try:
+            body = outcome.json()
+            if outcome.is_success:
+                return self._read(body)
+            message, hint = str(body["error"]["message"]), str(body["error"].get("hint", ""))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            message, hint = f"{outcome.status_code} {outcome.text[:200]!r}", ""
+        error_class = _ERRORS.get(outcome.status_code, ServingError)
+        raise error_class(f"{self._base_url}: {message}", hint=hint)
 
 
 def read_retry_after(response: httpx.Response, now: datetime | None = None) -> float | None:
@@ -113,17 +137,3 @@ def read_retry_after(response: httpx.Response, now: datetime | None = None) -> f
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
-
-
-def read_body(base_url: str, response: httpx.Response) -> Any:
-    """The JSON of a successful answer; raises the ServingError, KeyNotFound or NoChampion that another
-    status stands for."""
-    try:
-        body = response.json()
-        if response.is_success:
-            return body
-        message, hint = str(body["error"]["message"]), str(body["error"].get("hint", ""))
-    except (ValueError, KeyError, TypeError):
-        message, hint = f"{response.status_code} {response.text[:200]!r}", ""
-    error_class = _ERRORS.get(response.status_code, ServingError)
-    raise error_class(f"{base_url}: {message}", hint=hint)
