@@ -45,13 +45,14 @@ from evergreen.serving.models.refusals import Refusal, RefusalLog
 from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.idempotency import make_prediction_ids
+from evergreen.serving.predictions.log_counts import LogCounts
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     RefusedRecord,
     encode_record,
 )
 from evergreen.serving.predictions.refused import RefusedCounter
-from evergreen.serving.predictions.shipping import LogCounts, Shipping
+from evergreen.serving.predictions.shipping import Shipping
 from evergreen.serving.predictions.spool import build_spool
 from evergreen.serving.trial.running import RunningTrial
 from evergreen.serving.trial.trials import Trials, build_trial_source

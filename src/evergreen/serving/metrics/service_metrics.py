@@ -6,11 +6,14 @@ from typing import Literal
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 
-from evergreen.serving.predictions.shipping import LogCounts
+from evergreen.serving.predictions.log_counts import LogCounts
 
+_LogField = Literal[
+    "accepted", "adopted", "spooled", "spool_bytes", "written", "refused", "dropped", "spoilt"
+]
 # The fields of `LogCounts` with a gauge. What is accepted or adopted is spooled, written, refused or
 # dropped.
-_LOG = {
+_LOG: dict[_LogField, str] = {
     "accepted": "Rows of the prediction log that were answered since the start.",
     "adopted": "Rows taken over from processes that have ended.",
     "spooled": "Rows waiting on disk for MariaDB.",
@@ -71,4 +74,4 @@ class ServiceMetrics:
     def update_log(self, counts: LogCounts) -> None:
         """Set the gauges of the prediction log."""
         for name, gauge in self._log.items():
-            gauge.set(getattr(counts, name))
+            gauge.set(counts[name])
