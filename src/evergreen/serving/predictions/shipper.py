@@ -32,6 +32,7 @@ from evergreen.serving.predictions.former_spool import convert_former_segments
 from evergreen.serving.predictions.segments import DROPPED_SUFFIX
 from evergreen.serving.predictions.spool import LOCK_NAME, lock_folder
 from evergreen.serving.predictions.table_update import TableUpdate
+from evergreen.serving.service_log import configure_shipper_log
 from evergreen.settings import Settings, load_settings
 from evergreen.store.connection.database import WRONG_VALUE, get_engine, get_error_code
 from evergreen.store.predictions.channels import CANARY, CHALLENGER, PROBE, SHADOW
@@ -254,9 +255,9 @@ def main() -> int:
     # A signal to the whole group reaches the shipper too, which must deliver what the worker still writes.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s [shipper] [%(levelname)s] %(message)s")
     folder, lock = Path(sys.argv[1]), int(sys.argv[2])
     settings = load_settings()
+    configure_shipper_log(settings)
     build_shipper(settings, load_use_case(settings.use_case, settings), folder, lock).run()
     return 0
 
