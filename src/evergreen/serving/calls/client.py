@@ -118,7 +118,7 @@ class Client:
         """Whether the service answers and has a champion in service. Asks once, and raises nothing."""
         try:
             return self._http.get("/readyz").status_code == 200
-        except httpx.TransportError:
+        except httpx.RequestError:
             return False
 
     def _send(self, call: ServiceCall[Answer]) -> Answer:
@@ -126,7 +126,7 @@ class Client:
         while True:
             try:
                 outcome: Outcome = self._http.request(**exchange.request)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 outcome = error
             pause = exchange.choose_pause(outcome)
             if pause is None:

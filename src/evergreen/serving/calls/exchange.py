@@ -38,8 +38,10 @@ _BUSY = frozenset({429, 503})
 # What breaks before or in the middle of an answer. A time-out is none of them: the caller's patience is over.
 _BROKEN = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 
+_FOREIGN_HINT = "see whether a prediction service is at that address, or a proxy in between answers for it"
+
 # How an attempt ended.
-Outcome: TypeAlias = httpx.Response | httpx.TransportError
+Outcome: TypeAlias = httpx.Response | httpx.RequestError
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Exchange(Generic[Answer]):
     def __init__(self, base_url: str, retries: Retries, call: ServiceCall[Answer]) -> None:
         self._base_url = base_url
         self._retries = retries
-        self._read = call.read
+        self._call = call
         self._attempt = 0
         headers = {IDEMPOTENCY_HEADER: str(uuid7())} if call.method == "POST" else {}
         self.request: dict[str, Any] = {
@@ -107,21 +109,29 @@ class Exchange(Generic[Answer]):
         return self._retries.choose_pause(attempt) if isinstance(outcome, _BROKEN) else None
 
     def read_answer(self, outcome: Outcome) -> Answer:
-        """What the last attempt brought. Raises ServiceUnreachable where nobody answered, and the
-        ServingError, KeyNotFound or NoChampion that a status stands for."""
+        """What the last attempt brought.
+
+        Raises ServiceUnreachable where nobody answered, the ServingError, KeyNotFound or NoChampion that a
+        status stands for, and ServingError for an answer that is not of this service.
+        """
+        if isinstance(outcome, httpx.DecodingError):
+            raise ServingError(
+                f"{self._base_url}: an answer that cannot be decoded: {outcome}", hint=_FOREIGN_HINT
+            )
         if not isinstance(outcome, httpx.Response):
             raise ServiceUnreachable(
                 f"the prediction service at {self._base_url} does not answer:"
                 f" {outcome or type(outcome).__name__}",
                 hint="see `evergreen status`: a service runs for each use case that has a champion",
             ) from outcome
-        try:
-            body = outcome.json()
-            if outcome.is_success:
-                return self._read(body)
-            message, hint = str(body["error"]["message"]), str(body["error"].get("hint", ""))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            message, hint = f"{outcome.status_code} {outcome.text[:200]!r}", ""
+        body = _parse_object(outcome)
+        if outcome.is_success and body is not None and self._call.has_values(body):
+            return self._call.read(body)
+        error = body.get("error") if body is not None else None
+        if outcome.is_success or not isinstance(error, dict) or "message" not in error:
+            message, hint = f"{outcome.status_code} {outcome.text[:200]!r}", _FOREIGN_HINT
+        else:
+            message, hint = str(error["message"]), str(error.get("hint", ""))
         error_class = _ERRORS.get(outcome.status_code, ServingError)
         raise error_class(f"{self._base_url}: {message}", hint=hint)
 
@@ -133,7 +143,15 @@ def read_retry_after(response: httpx.Response, now: datetime | None = None) -> f
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def _parse_object(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):  # a number may be too long, and lists may be too deep
+        return None
+    return body if isinstance(body, dict) else None
