@@ -37,18 +37,23 @@ _MODEL_BYTES = 1_000_000
 
 
 class RequestLabels(NamedTuple):
-    """The channel that predictions are logged under, and the id (UUIDv7) of the first if callers give it."""
+    """The channel that a prediction is logged under, and its id (UUIDv7) if the caller has made one."""
 
     channel: str
     prediction_id: str | None = None
 
 
+def _choose_id(labels: RequestLabels) -> RequestLabels:
+    """Labels with an id: once per request, because a batch that failed is answered again one by one, and some
+    of it may be in the log already."""
+    return labels if labels.prediction_id else RequestLabels(labels.channel, str(uuid7()))
+
+
 class _Request(NamedTuple):
-    """A row to predict, how and under which id it is logged, and its vector if it was read by its key."""
+    """A row to predict, how it is logged, and its vector if it was read by its key."""
 
     values: RequestValues
-    channel: str
-    prediction_id: str
+    labels: RequestLabels
     vector: OnlineVector | None = None
 
 
@@ -105,22 +110,23 @@ class FastPath:
 
     async def predict(self, values: RequestValues, labels: RequestLabels) -> bytes:
         """The answer to one row. Raises what `Runtime.answer` raises."""
+        labels = _choose_id(labels)
         if not self._batch.size:
             self._batch_began = perf_counter()
-        return await self._batch.submit(_Request(values, labels.channel, _choose_id(labels)))
+        return await self._batch.submit(_Request(values, labels))
 
     async def predict_by_key(self, key: KeyTuple, labels: RequestLabels) -> bytes:
         """The answer for one key. Raises KeyNotFound, StoreUnreachable, and what `Runtime.answer` raises."""
+        labels = _choose_id(labels)
         vector = await self._reader.submit(key)
         if vector is None:
             raise build_unknown_keys_error(self._runtime.use_case, [key])
-        values = (*key, *vector.features.values())
-        return await self._batch.submit(_Request(values, labels.channel, _choose_id(labels), vector))
+        return await self._batch.submit(_Request((*key, *vector.features.values()), labels, vector))
 
     def _answer_batch(self, requests: Sequence[_Request]) -> list[bytes]:
         self._runtime.stages.observe_waiting(self._validate_seconds, perf_counter() - self._batch_began)
-        channel = requests[0].channel
-        if any(request.channel != channel for request in requests):
+        channel = requests[0].labels.channel
+        if any(request.labels.channel != channel for request in requests):
             # A batch is logged under one channel. Probes arrive seldom among other requests.
             return [self._answer_together([request])[0] for request in requests]
         return self._answer_together(requests)
@@ -128,8 +134,8 @@ class FastPath:
     def _answer_together(self, requests: Sequence[_Request]) -> list[bytes]:
         bodies = self._runtime.answer(
             [request.values for request in requests],
-            requests[0].channel,
-            [request.prediction_id for request in requests],
+            requests[0].labels.channel,
+            [request.labels.prediction_id or str(uuid7()) for request in requests],
         )
         return [self._encode(body, request.vector) for body, request in zip(bodies, requests, strict=True)]
 
@@ -138,9 +144,3 @@ class FastPath:
             body["stale_views"] = list(vector.stale_views)
             body["missing_views"] = list(vector.missing_views)
         return self._encoder.encode(body)
-
-
-def _choose_id(labels: RequestLabels) -> str:
-    """The id of a prediction: once per request, because a batch that failed is answered again one by one, and
-    some of it may be in the log already."""
-    return labels.prediction_id or str(uuid7())
