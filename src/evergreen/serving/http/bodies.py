@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     # Not when it runs: BentoML's parent process imports the app, and must not load pandas and SQLAlchemy.
     from evergreen.model.predictions import Answer
     from evergreen.serving.predictions.log_counts import LogCounts
-from evergreen.store.predictions.prediction_row import ColumnValue, InputValue
+    from evergreen.store.predictions.prediction_row import ColumnValue, InputValue
 
 # A row of a request: keys and stored features by name. The row that stands for a key has the keys only.
 RequestRow: TypeAlias = Mapping[str, "InputValue"]
