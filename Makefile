@@ -33,10 +33,10 @@ test: setup ## Every test: unit, integration on real servers, the whole stack
 env: ## Write .env with fresh secrets, for docker compose
 	@scripts/new-env.sh
 
-lint: setup ## ruff, mypy (strict), import-linter
+lint: setup ## ruff, mypy (strict, also benchmarks and load tests), import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy -p evergreen
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
 format: setup ## Let ruff put the code in order

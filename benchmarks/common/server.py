@@ -58,10 +58,9 @@ class Bench:
 
     def settings(self, database: str, mlflow: str = "") -> Settings:
         """Settings for that database and, where one is given, the MLflow server at that address."""
-        return Settings(
+        settings = Settings(
             home=self.folder / "home",
             use_cases=str(self.use_cases),
-            **({"mlflow_tracking_uri": mlflow} if mlflow else {}),
             mariadb_host=LOOPBACK,
             mariadb_port=self.server.port,
             mariadb_socket=self.server.socket,
@@ -69,6 +68,7 @@ class Bench:
             mariadb_password=SecretStr(self.server.password),
             mariadb_database=database,
         )
+        return settings.model_copy(update={"mlflow_tracking_uri": mlflow}) if mlflow else settings
 
     @contextmanager
     def store(self, use_case: str, database: str, mlflow: str = "") -> Iterator[Settings]:

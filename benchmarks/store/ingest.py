@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow.csv
@@ -19,6 +18,7 @@ from benchmarks.store import data
 from benchmarks.store.data import KEY, TIME, VIEW, WIDE, Size
 
 from evergreen.loop import ingest as loop
+from evergreen.loop.ingest_results import LoadResult
 from evergreen.settings import Settings
 from evergreen.store.connection.database import build_database_url, get_bulk_engine, get_engine
 
@@ -56,7 +56,7 @@ def sort_file(folder: Path) -> None:
     data.write_csv(folder / "sorted.csv", iter([table]), table.column_names)
 
 
-def run_ingest(settings: Settings) -> dict[str, Any]:
+def run_ingest(settings: Settings) -> LoadResult:
     """The verb, as `evergreen run ingest` calls it. Raises when not every row arrived."""
     return loop.run_ingest(settings, WIDE, data.LOADED)
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.common import result
 from benchmarks.common.timing import say
@@ -78,7 +79,9 @@ def _only_the_demo(size: Size, output: Path, *, as_json: bool) -> int:
     measured = demo.measure(size.tours)
     found = demo.fields(measured)
     told = result.as_json(found, runs={"demo": measured.to_json()})
-    before = json.loads(output.read_text("utf-8")) if output.exists() else {"partial": "the demo alone"}
+    before: dict[str, Any] = {"partial": "the demo alone"}
+    if output.exists():
+        before = json.loads(output.read_text("utf-8"))
     parts = {name: {**before.get(name, {}), **told[name]} for name in ("targets", "met", "meanings", "runs")}
     result.write(output, {**before, **told, **parts})
     sys.stdout.write((json.dumps(told) if as_json else result.table(found)) + "\n")

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -47,6 +48,7 @@ from evergreen.training.data.split import split_for_validation
 from evergreen.training.judge.answers import score_holdout
 from evergreen.training.judge.contest import ChampionScores
 from evergreen.training.judge.gate import judge_candidate
+from evergreen.training.record import pictures
 from evergreen.training.search.samplers import create_pruner
 from evergreen.training.search.search_result import build_search_result
 from evergreen.training.search.worker import run_trials
@@ -121,9 +123,9 @@ def declared(**budget: Any) -> UseCase:
 def training_sets(moment: datetime, seed: int = SEED, customers: int = CUSTOMER_COUNT) -> list[TrainingSet]:
     """The training sets of v1 and v2 of a tour taken at `moment` (aware) on the bank of that seed."""
     timeline, use_case = Timeline.until(moment), declared()
-    whole = {"start": timeline.begins, "customers": customers, "seed": seed}
-    before = simulate_recorded_rows(end=timeline.first_training, **whole)
-    after = simulate_recorded_rows(end=timeline.now, recession_from=timeline.recession_from, **whole)
+    simulate = partial(simulate_recorded_rows, start=timeline.begins, customers=customers, seed=seed)
+    before = simulate(end=timeline.first_training)
+    after = simulate(end=timeline.now, recession_from=timeline.recession_from)
     return [
         training_set(use_case, before, timeline.first_training),
         training_set(use_case, after, timeline.now),
@@ -253,8 +255,8 @@ def _without_servers(use_case: UseCase, rows: TrainingRows, champion: _Trained |
         patch.object(candidate, "score_champion", lambda *_: rival),
         patch.object(candidate, "replay_requests", lambda *_: None),
         patch.object(candidate, "compute_learning_curve", lambda *_: []),
-        patch.object(candidate.pictures, "draw_answers", lambda *_: {}),
-        patch.object(candidate.pictures, "draw_model", lambda *_: {}),
+        patch.object(pictures, "draw_answers", lambda *_: {}),
+        patch.object(pictures, "draw_model", lambda *_: {}),
     ):
         yield
 

@@ -126,7 +126,7 @@ def _taken(tours: Sequence[tuple[datetime, int]], amount: Amount) -> dict[tuple[
     taken: dict[tuple[datetime, int], Decisions] = {}
     # A process of its own for each at a time: CatBoost's and BLAS's threads do not survive a fork.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        budget = {} if amount.trials is None else {"trials": amount.trials}
+        budget: dict[str, Any] = {} if amount.trials is None else {"trials": amount.trials}
         pending = {pool.submit(take_decisions, *tour, amount.customers, **budget): tour for tour in tours}
         for future in as_completed(pending):
             moment, seed = tour = pending[future]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -49,7 +49,7 @@ class Tried:
     """One point or trial: `cpu` seconds (of a point its own, of a trial all since the search began), and its
     model on the hold-out (log loss in nats); NaN for a trial that was given up."""
 
-    params: dict[str, Any]
+    params: Mapping[str, float | str]
     trees: int
     cpu: float
     log_loss: float

@@ -55,8 +55,8 @@ class Settings(BaseSettings):
     )
     mariadb_local_infile: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Whether an ingest may load by LOAD DATA LOCAL, by which the server can read any file;"
-        " auto: where the server is known for sure, by its socket or by TLS.",
+        description="Whether ingests and the prediction log may use LOAD DATA LOCAL, by which the server can"
+        " read any file; auto: where the server is known for sure, by its socket or by TLS.",
     )
     mariadb_user: str = Field("evergreen", description="The platform's own database user.")
     mariadb_password: SecretStr = Field(SecretStr(""), description="Its password.")

@@ -35,6 +35,13 @@ AsOf = Annotated[
 ]
 
 
+def add_command_group(name: str, help: str) -> typer.Typer:
+    """Commands that are called by two words, the first of which is `name`."""
+    group = typer.Typer(no_args_is_help=True, help=help)
+    app.add_typer(group, name=name)
+    return group
+
+
 @app.callback(invoke_without_command=True)
 def handle_global_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from evergreen.cli.app import AsJson, app, err, out, print_json, show_facts
+from evergreen.cli.app import AsJson, add_command_group, err, out, print_json, show_facts
 from evergreen.cli.lazy import import_on_use
 from evergreen.settings import load_settings
 
@@ -16,13 +16,12 @@ with import_on_use(__name__):
     from evergreen.serving.access import api_keys, key_file
     from evergreen.stack import view
 
-keys = typer.Typer(
-    no_args_is_help=True,
-    help="The API keys of the prediction services, kept in a file by their digests. Services follow it"
+keys = add_command_group(
+    "keys",
+    "The API keys of the prediction services, kept in a file by their digests. Services follow it"
     " within a second.\n\nExamples: `evergreen keys new shop` · `evergreen keys list` ·"
     " `evergreen keys revoke shop`",
 )
-app.add_typer(keys, name="keys")
 
 
 @keys.command("new")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from evergreen.cli.app import AsJson, UseCaseName, app, show_facts
+from evergreen.cli.app import AsJson, UseCaseName, add_command_group, app, show_facts
 from evergreen.cli.lazy import import_on_use
 from evergreen.cli.tables import (
     render_changes,
@@ -220,13 +220,12 @@ def _find_ingest_by_prefix(engine: Engine, use_case: UseCase, run: str) -> Inges
     )
 
 
-dataset = typer.Typer(
-    no_args_is_help=True,
-    help="The training set of a run: what it was made of, and made again.\n\n"
+dataset = add_command_group(
+    "dataset",
+    "The training set of a run: what it was made of, and made again.\n\n"
     "Examples: `evergreen dataset list USE_CASE` · `evergreen dataset show RUN_ID` ·"
     " `evergreen dataset reproduce RUN_ID`",
 )
-app.add_typer(dataset, name="dataset")
 
 
 @dataset.command("list")

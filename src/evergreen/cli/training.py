@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, show_facts
+from evergreen.cli.app import AsJson, AsOf, UseCaseName, add_command_group, app, err, show_facts
 from evergreen.cli.lazy import import_on_use
 from evergreen.cli.training_tables import (
     render_promotion_result,
@@ -112,11 +112,10 @@ def show_search_progress(title: str) -> Iterator[Callable[..., None]]:
         yield progress
 
 
-gate = typer.Typer(
-    no_args_is_help=True,
-    help="What candidates must pass.\n\nExample: `evergreen gate explain credit_score 3`",
+gate = add_command_group(
+    "gate",
+    "What candidates must pass.\n\nExample: `evergreen gate explain credit_score 3`",
 )
-app.add_typer(gate, name="gate")
 
 
 @gate.command("explain")

@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+import logging
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
 import sqlalchemy as sa
 
 from evergreen.errors import ModelRefused, StoreError
 from evergreen.model.golden_rows import find_golden_difference
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.signature import compute_signature_digest
-from evergreen.registry.models import load_model
+from evergreen.registry.models import compute_file_digest, fetch_model_file, read_model_file
+from evergreen.registry.versions import read_version
 from evergreen.settings import Settings
 from evergreen.store.records.model_record import ModelRecord, find_model_record
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import shorten_digest
 
+logger = logging.getLogger(__name__)
+
 
 def load_recorded_model(
     settings: Settings, database: sa.Engine, use_case: UseCase, version: int
 ) -> LoadedModel:
-    """Fetch, load and verify one version; one that is not on record is only loaded.
+    """Fetch, verify and load one version; one that is not on record is loaded with a warning, which is
+    logged.
 
-    Raises as `load_model` does, and ModelRefused, StoreUnreachable.
+    Raises as `load_model` does, also ModelRefused for another file than the one on record, and
+    StoreUnreachable.
     """
-    loaded = load_model(settings, use_case, version)
-    record = find_model_record(database, use_case.name, version, loaded.run_id)
+    registered = read_version(settings, use_case.name, version)
+    record = find_model_record(database, use_case.name, version, registered.run_id)
+    with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
+        path = fetch_model_file(settings, use_case.name, version, Path(folder))
+        if record is not None:
+            # Before the file is read as a model.
+            verify_file_digest(record, compute_file_digest(path), path.stat().st_size)
+        loaded = read_model_file(use_case, registered, path)
     if record is not None:
-        verify_file_digest(record, loaded.digest, loaded.size_bytes)
         verify_model(use_case, record, loaded)
+        return loaded
+    loaded = warn_of_no_record(use_case, loaded)
+    for warning in loaded.warnings:
+        logger.warning("%s", warning)
     return loaded
+
+
+def warn_of_no_record(use_case: UseCase, loaded: LoadedModel) -> LoadedModel:
+    """A version that is not on record, with the warning that says so."""
+    warning = (
+        f"{use_case.name} version {loaded.version} is not on record: it was registered by hand in MLflow, or"
+        " by an earlier Evergreen, so its file and its answers were compared with nothing"
+    )
+    return replace(loaded, warnings=(warning,))
 
 
 def verify_file_digest(record: ModelRecord, digest: str, size_bytes: int) -> None:

@@ -16,11 +16,12 @@ from evergreen.model.on_demand import build_columns_from_frame
 from evergreen.model.predict import predict_rows
 from evergreen.private import replace_file
 from evergreen.registry.champion import require_champion
-from evergreen.registry.models import load_model
+from evergreen.registry.verification import load_recorded_model
 from evergreen.scoring.file_rows import FileRows, build_broken_file_error, judge_rows
 from evergreen.scoring.spreadsheet import escape_formulas
 from evergreen.settings import Settings
 from evergreen.sources.read import read_source
+from evergreen.store.connection.database import get_engine
 from evergreen.usecase import ROW_NUMBER, TIMELESS, FileSource, UseCase
 from evergreen.usecases import load_use_case
 from evergreen.validation.report import Failure
@@ -85,7 +86,8 @@ def score_file(
     such a file could not say what is missing in it.
     In CSV, texts that a spreadsheet would take for formulas get an apostrophe before them, unless `raw_text`.
 
-    Raises SourceError, ValidationFailed, NoChampion and ServingError.
+    Raises SourceError, ValidationFailed, NoChampion, ServingError, ModelRefused for a champion that is not
+    the one on record, RegistryUnreachable and StoreUnreachable.
     """
     declared = load_use_case(use_case, settings)
     _check_output(output)
@@ -143,7 +145,9 @@ def _score_rows(settings: Settings, use_case: UseCase, rows: FileRows, version: 
     if sound.empty:
         return rows.frame.assign(**dict.fromkeys(_list_answer_columns(use_case)), **{error: why})
     outcome = predict_rows(
-        use_case, load_model(settings, use_case, version), build_columns_from_frame(sound, use_case)
+        use_case,
+        load_recorded_model(settings, get_engine(settings), use_case, version),
+        build_columns_from_frame(sound, use_case),
     )
     columns: dict[str, np.ndarray] = {"prediction": outcome.predictions}
     if outcome.probabilities is not None and outcome.probability is not None:

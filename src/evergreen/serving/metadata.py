@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from evergreen.serving.http.bodies import LogBody, MetadataBody
+from evergreen.serving.http.bodies import MetadataBody
 from evergreen.serving.models.model_state import describe_model_state
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def build_metadata(runtime: Runtime) -> MetadataBody:
         "model_features": list(served_model.model.feature_names) if served_model else [],
         "classes": list(use_case.label.classes),
         "predictions": dict(runtime.answered),
-        "log": cast("LogBody", asdict(runtime.shipping.count_rows())),
+        "log": runtime.shipping.count_rows(),
         "trouble": runtime.slot.trouble,
         "trial": runtime.trials.describe(),
         **describe_model_state(runtime.slot, runtime.refusals),

@@ -6,7 +6,6 @@ log (`predictions/`) and the service's metrics.
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -40,18 +39,20 @@ from evergreen.serving.http.bodies import (
 from evergreen.serving.metadata import build_metadata
 from evergreen.serving.metrics.service_metrics import ServiceMetrics
 from evergreen.serving.metrics.stage_metrics import StageMetrics
+from evergreen.serving.models.frozen_heap import FrozenHeap
 from evergreen.serving.models.loader import build_model_loader
 from evergreen.serving.models.refusals import Refusal, RefusalLog
 from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.idempotency import make_prediction_ids
+from evergreen.serving.predictions.log_counts import LogCounts
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     RefusedRecord,
     encode_record,
 )
 from evergreen.serving.predictions.refused import RefusedCounter
-from evergreen.serving.predictions.shipping import LogCounts, Shipping
+from evergreen.serving.predictions.shipping import Shipping
 from evergreen.serving.predictions.spool import build_spool
 from evergreen.serving.trial.running import RunningTrial
 from evergreen.serving.trial.trials import Trials, build_trial_source
@@ -92,7 +93,7 @@ class Runtime:
         self.declaration = compute_serving_digest(use_case)
         self.metrics = ServiceMetrics(use_case.name, registry)
         self.stages = StageMetrics(use_case.name, registry)
-        self.refusals = RefusalLog(self._record_refusal)
+        self.refusals = RefusalLog(self._record_refusal, on_new=lambda _: self.metrics.count_refused_model())
         self.models = build_model_loader(settings, use_case, self.declaration, self.refusals)
         # Another one, because a loader is for one thread.
         self._challengers = build_model_loader(settings, use_case, self.declaration, self.refusals)
@@ -111,6 +112,7 @@ class Runtime:
         self._key_names = use_case.entity.key_names
         self._logged_names = list_logged_names(use_case)
         self._predictor = Predictor(use_case)
+        self._heap = FrozenHeap()
         self.trials = Trials(
             use_case,
             build_trial_source(settings, use_case, self._load_challenger, self._find_champion_version),
@@ -118,7 +120,7 @@ class Runtime:
             self._log_shadow,
             poll_seconds=settings.champion_poll_seconds,
             registry=registry,
-            on_begin=_freeze_objects,
+            on_begin=self._heap.freeze,
         )
 
     def start(self) -> None:
@@ -301,9 +303,9 @@ class Runtime:
 
     def _handle_swap(self, served: ServedModel) -> None:
         """Count a new model in service, remember it for the next start, and collect garbage now."""
-        self.metrics.count_swap(served.version)
+        self.metrics.count_swap(served.version, from_cache=served.from_cache)
         self.models.note_champion(served)
-        _freeze_objects()
+        self._heap.freeze()
 
     def _load_challenger(self, version: int) -> LoadedModel:
         """The challenger of a trial, verified. Only the thread that follows the trials calls it."""
@@ -338,10 +340,3 @@ class Runtime:
             refusal.reason,
             serving_version=served_model.version if served_model else None,
         )
-
-
-def _freeze_objects() -> None:
-    """Exempt the objects of now from garbage collection: full collections over BentoML's large heap make
-    single requests slow."""
-    gc.collect()
-    gc.freeze()

@@ -69,6 +69,17 @@ def configure_log(settings: Settings) -> None:
             handler.setFormatter(_RequestIdFormatter(handler.formatter))
 
 
+def configure_shipper_log(settings: Settings) -> None:
+    """Set up the log of a shipper, which writes to the same place as its worker, in the same form."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        JsonFormatter(settings.use_case)
+        if settings.log_format == "json"
+        else logging.Formatter("%(asctime)s [shipper] [%(levelname)s] %(message)s")
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
 def _list_handlers() -> list[logging.Handler]:
     loggers = [logging.getLogger(), logging.getLogger("bentoml"), logging.getLogger("uvicorn.error")]
     return list({id(handler): handler for logger in loggers for handler in logger.handlers}.values())

@@ -129,7 +129,7 @@ def build_candidate(
         holdout_models = _fit_holdout_models(use_case, rows, recipe, machine)
         scores = score_holdout(use_case, holdout_models, rows.columns, rows.cuts)
         champion = retry_while_unreachable(
-            lambda: score_champion(settings, use_case, rows.frame, rows.columns, rows.cuts)
+            lambda: score_champion(settings, database, use_case, rows.frame, rows.columns, rows.cuts)
         )
 
         def measure_holdout() -> _HoldoutFigures:

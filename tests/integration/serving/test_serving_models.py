@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from mlflow import MlflowClient
 
 from evergreen.cli.registry_tables import LedgerPage
-from evergreen.errors import ModelRefused, ServingError
-from evergreen.model.on_demand import build_columns_from_rows
-from evergreen.model.predict import predict_rows
+from evergreen.errors import ModelRefused
 from evergreen.registry import ledger
 from evergreen.registry.champion import Champion
 from evergreen.registry.models import load_model
@@ -29,6 +24,7 @@ from support.champions import promote_all
 from support.mlflow_stand_in import MlflowStandIn, RegisteredFile
 from support.model_records import build_record
 from support.serving_world import Service, World, register_models, running
+from support.steady_load import predict_probabilities, send_steadily
 from support.waiting import eventually
 
 
@@ -53,13 +49,6 @@ def read_metadata(service: Service) -> MetadataBody:
 def read_refusals(made: World, version: int) -> list[ledger.Entry]:
     entries = ledger.read_entries(get_engine(made.settings), "parcel")
     return [entry for entry in entries if (entry.action, entry.to_version) == ("refuse", version)]
-
-
-def own_probabilities(made: World, version: int, rows: list[dict[str, Any]]) -> list[float]:
-    model = load_model(made.settings, made.use_case, version)
-    outcome = predict_rows(made.use_case, model, build_columns_from_rows(made.use_case, rows))
-    assert outcome.probability is not None
-    return [float(share) for share in outcome.probability]
 
 
 @pytest.fixture
@@ -133,7 +122,7 @@ def test_a_file_that_was_replaced_under_its_service_shows_at_the_next_start_and_
 ) -> None:
     service.settle(first)
     rows = made.rows(10, seed=7)
-    own = own_probabilities(made, first, rows)
+    own = predict_probabilities(made, first, rows)
     file = find_file(made, first)
     right = file.read_bytes()
     file.write_bytes(find_file(made, made.versions[1]).read_bytes())
@@ -200,7 +189,7 @@ def test_without_mlflow_at_the_start_the_cached_champion_answers_and_follows_whe
 ) -> None:
     service.settle(first)
     rows = made.rows(10, seed=7)
-    own = own_probabilities(made, first, rows)
+    own = predict_probabilities(made, first, rows)
     away.champion = first
     where = {"EVERGREEN_MLFLOW_TRACKING_URI": away.uri}
     with running(made, tmp_path, more=where) as replica, replica.client() as client:
@@ -262,45 +251,16 @@ def test_swaps_and_rollbacks_under_load_fail_no_request_and_each_answer_is_its_v
 ) -> None:
     service.settle(first)
     rows = made.rows(40, seed=33)
-    expected = {version: own_probabilities(made, version, rows) for version in made.versions}
-    stop, lock = threading.Event(), threading.Lock()
-    answers: Counter[int] = Counter()
-    faults: list[str] = []
-
-    def send(start: int) -> None:
-        with service.client() as client:
-            number = start
-            while not stop.is_set():
-                number = (number + 1) % len(rows)
-                try:
-                    answer = client.predict(rows[number])
-                except ServingError as error:
-                    with lock:
-                        faults.append(str(error))
-                    continue
-                version = answer["model_version"]
-                difference = abs(answer["probability"] - expected[version][number])
-                with lock:
-                    answers[version] += 1
-                    if difference > 1e-12:
-                        faults.append(f"v{version} is off by {difference}")
-
-    threads = [threading.Thread(target=send, args=(start,)) for start in range(0, 40, 10)]
-    for thread in threads:
-        thread.start()
-    try:
+    expected = {version: predict_probabilities(made, version, rows) for version in made.versions}
+    with send_steadily(service, rows, expected) as load:
         for turn in range(10):
             version = made.versions[(turn + 1) % 2]
             made.promote(version)
             eventually(lambda version=version: read_metadata(service)["model_version"] == version)  # type: ignore[misc]
-            before = answers[version]
-            eventually(lambda version=version, before=before: answers[version] > before + 5)  # type: ignore[misc]
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert faults == []
-    assert set(answers) == set(made.versions)
+            before = load.answers[version]
+            eventually(lambda version=version, before=before: load.answers[version] > before + 5)  # type: ignore[misc]
+    assert load.faults == []
+    assert set(load.answers) == set(made.versions)
 
 
 def test_a_record_belongs_to_its_run(made: World, first: int) -> None:

@@ -7,7 +7,7 @@ import sqlalchemy.exc
 from uuid_utils import uuid7
 
 from evergreen.errors import StoreUnreachable
-from evergreen.serving.predictions.shipper import PredictionInserter
+from evergreen.serving.predictions.shipper import LogInserter
 from evergreen.serving.predictions.table_update import TableUpdate
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
@@ -23,7 +23,7 @@ def test_a_probe_is_written_by_its_former_name_until_the_table_takes_the_new_one
 ) -> None:
     database = get_engine(settings)
     load_previous_database(database)
-    inserter = PredictionInserter(settings, toy_use_case)
+    inserter = LogInserter(settings, toy_use_case)
     update = inserter.table_update
 
     def fail() -> list[str]:
@@ -37,13 +37,13 @@ def test_a_probe_is_written_by_its_former_name_until_the_table_takes_the_new_one
 
     inserter.table_update = TableUpdate(fail)
     before = logged("online"), logged("canary")
-    inserter.insert([row("online"), row("probe")])
+    inserter.insert_predictions([row("online"), row("probe")])
     assert (logged("online"), logged("canary"), logged("probe")) == (before[0] + 1, before[1] + 1, 0)
     # A value that neither form of the table takes is the row's own fault, also meanwhile.
     with pytest.raises(sqlalchemy.exc.DataError):
-        inserter.insert([row("probe", segment="x" * 5000)])
+        inserter.insert_predictions([row("probe", segment="x" * 5000)])
     inserter.table_update = update
-    inserter.insert([row("online")])
+    inserter.insert_predictions([row("online")])
     eventually(lambda: update.done)
-    inserter.insert([row("probe")])
+    inserter.insert_predictions([row("probe")])
     assert (logged("canary"), logged("probe")) == (before[1] + 1, 1)

@@ -53,8 +53,9 @@ def test_an_unknown_switch_is_an_error(module: ModuleType) -> None:
         apply_switches(["no_such_switch"])
 
 
-def test_the_installed_service_has_the_seams_of_log_and_metrics() -> None:
-    assert list_missing(["log", "metrics"]) == []
+def test_the_installed_service_has_every_seam() -> None:
+    assert [seam for seams in switches.SWITCHES.values() for seam in seams if seam.find() is None] == []
+    assert list_missing(list(switches.SWITCHES)) == []
 
 
 def test_without_its_log_a_variant_has_no_predictions_to_look_for() -> None:

@@ -107,7 +107,7 @@ def of_file(use_case: UseCase, loaded: LoadedModel, frame: pd.DataFrame) -> pd.D
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(file, "load_use_case", lambda *_: use_case)
         patch.setattr(file, "require_champion", lambda *_: loaded)
-        patch.setattr(file, "load_model", lambda *_: loaded)
+        patch.setattr(file, "load_recorded_model", lambda *_: loaded)
         result = file.score_file(Settings(home=folder()), "toy", source, output)
     assert result["refused"] == 0
     return pd.read_parquet(output)

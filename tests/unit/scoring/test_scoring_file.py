@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evergreen.errors import ValidationFailed
+from evergreen.errors import ModelRefused, ValidationFailed
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.scoring import file
 from evergreen.scoring.file import score_file
@@ -34,7 +34,7 @@ class Scoring:
         self.declare_as(self.use_case)
         monkeypatch.setattr(file, "load_use_case", lambda *_: self.use_case)
         monkeypatch.setattr(file, "require_champion", lambda *_: SimpleNamespace(version=1))
-        monkeypatch.setattr(file, "load_model", lambda *_: self.model)
+        monkeypatch.setattr(file, "load_recorded_model", lambda *_: self.model)
 
     def declare_as(self, use_case: UseCase) -> None:
         self.use_case = use_case
@@ -201,3 +201,15 @@ def test_the_order_of_rows_survives_any_refusals(scoring: Scoring, tmp_path: Pat
         "what could be read of a refused row is there"
     )
     assert scored["error"].notna().tolist() == refused.tolist()
+
+
+def test_a_champion_that_is_not_the_one_on_record_scores_nothing(
+    scoring: Scoring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ModelRefused("parcel version 1 is not the model that was registered", hint="")
+
+    monkeypatch.setattr(file, "load_recorded_model", refuse)
+    with pytest.raises(ModelRefused):
+        scoring.score(pd.DataFrame(scoring.rows()))
+    assert not (tmp_path / "out.csv").exists()

@@ -16,6 +16,7 @@ from evergreen.serving.access.access import load_access
 from evergreen.serving.access.api_keys import compute_key_digest, find_key, generate_key, parse_keys
 from evergreen.serving.access.hosts import AllowedHosts, parse_hosts
 from evergreen.serving.access.key_file import add_key, read_key_file, remove_keys
+from evergreen.serving.access.key_ring import KeyRing
 from evergreen.serving.access.listening import find_listening_hosts, is_exposed
 from evergreen.settings import Settings
 
@@ -166,3 +167,20 @@ def test_what_this_process_listens_on_is_known() -> None:
         assert sorted(find_listening_hosts()) == sorted([*before, "127.0.0.1"])
     with socket.create_server(("0.0.0.0", 0)):
         assert is_exposed(find_listening_hosts())
+
+
+def test_a_file_of_keys_counts_as_soon_as_its_permissions_are_mended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "api-keys"
+    add_key(path, "shop")
+    times = iter(range(0, 100, 2))
+    ring = KeyRing([], path, Settings(home=tmp_path).trust, lambda: next(times))
+    assert [key.name for key in ring.keys] == ["shop"]
+    add_key(path, "till")
+    path.chmod(0o666)
+    for _ in range(2):
+        assert [key.name for key in ring.keys] == ["shop"]
+    assert len(caplog.records) == 1
+    path.chmod(0o600)
+    assert [key.name for key in ring.keys] == ["shop", "till"]

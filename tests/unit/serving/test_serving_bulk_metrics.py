@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from evergreen.serving.bulk_metrics import BulkCounter, BulkHistogram
+from evergreen.serving.metrics.bulk_metrics import BulkCounter, BulkHistogram
 
 BOUNDS = (0.125, 1.0, 8.0)
 # Sums of these are exact in any order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import pytest
 from uuid_utils import uuid7
 
 from evergreen.errors import StoreError, StoreUnreachable
+from evergreen.serving.predictions import delivery as delivery_module
 from evergreen.serving.predictions.delivery import (
     COUNTS_NAME,
     Delivery,
@@ -26,7 +28,7 @@ from evergreen.serving.predictions.record import (
     SegmentSchema,
     encode_record,
 )
-from evergreen.serving.predictions.segments import list_segments
+from evergreen.serving.predictions.segments import TAKEN_SUFFIX, list_segments
 from evergreen.serving.predictions.shipper import is_row_at_fault
 from evergreen.serving.predictions.spool import Spool
 from evergreen.store.predictions.outcomes import Outcome
@@ -44,7 +46,7 @@ class FakeStore:
         self.parcels: dict[str, object] = {}
         self.outcomes: dict[str, object] = {}
         self.refused: dict[str, RefusedCount] = {}
-        self.is_away = False
+        self.is_away = self.is_away_for_outcomes = False
         self.after_insert: Callable[[], None] = lambda: None
 
     def insert_predictions(self, rows: Sequence[PredictionRow]) -> None:
@@ -56,6 +58,8 @@ class FakeStore:
         self.after_insert()
 
     def insert_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        if self.is_away_for_outcomes:
+            raise StoreUnreachable("MariaDB is away", hint="")
         self.outcomes |= {outcome.outcome_id: outcome.actual for outcome in outcomes}
 
     def insert_refused(self, counts: Sequence[RefusedCount]) -> None:
@@ -216,3 +220,69 @@ def test_a_segment_that_is_no_segment_is_set_aside_whole(tmp_path: Path, store: 
     assert delivery.counts.spoilt == 1
     (kept,) = (tmp_path / "spoilt").iterdir()
     assert kept.read_bytes() == b"nonsense" * 100
+
+
+def test_predictions_behind_a_spoilt_schema_are_set_aside_with_it(tmp_path: Path, store: FakeStore) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1)
+    spool.append([encode_record(OutcomeRecord(AT, ["o"], ["p"], ["yes"]))], 1)
+    spool.finish_segment()
+    (path,) = list_segments(spool.folder)
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.write_bytes(content)
+    delivery = build(spool, store)
+    deliver_all(delivery, spool.folder)
+    assert (store.parcels, store.outcomes, delivery.counts.spoilt) == ({}, {"o": "yes"}, 1)
+    (kept,) = (tmp_path / "spoilt").iterdir()
+    assert kept.read_bytes() == bytes(content)
+
+
+def test_a_record_that_does_not_fit_its_schema_keeps_no_other_from_the_database(
+    tmp_path: Path, store: FakeStore
+) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    spool.append(
+        [encode_record(PredictionRecord("online", 1, ["id"], [[1, 2]], [], ["no"], [[1.0, 0.0]]))], 1
+    )
+    append(spool, 2)
+    spool.finish_segment()
+    delivery = build(spool, store)
+    deliver_all(delivery, spool.folder)
+    assert (list(store.parcels.values()), delivery.counts.spoilt) == ([2], 1)
+
+
+def test_a_row_at_fault_is_kept_once_however_often_its_group_is_inserted(
+    tmp_path: Path, store: FakeStore
+) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 12, 13)
+    spool.append([encode_record(OutcomeRecord(AT, ["o"], ["p"], ["yes"]))], 1)
+    spool.finish_segment()
+    delivery = build(spool, store)
+    store.is_away_for_outcomes = True
+    for _ in range(3):
+        with pytest.raises(StoreUnreachable):
+            delivery.deliver_folder(spool.folder, is_ended=False)
+    store.is_away_for_outcomes = False
+    deliver_all(delivery, spool.folder)
+    assert len((tmp_path / "refused.jsonl").read_text().splitlines()) == delivery.counts.refused == 1
+
+
+def test_a_disk_without_room_for_the_counts_gets_it_by_what_is_delivered(
+    tmp_path: Path, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1, 2)
+    spool.finish_segment()
+    write = delivery_module.write_private_file
+
+    def write_where_there_is_room(path: Path, content: str | bytes) -> None:
+        if list_segments(spool.folder, TAKEN_SUFFIX):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(delivery_module, "write_private_file", write_where_there_is_room)
+    delivery = build(spool, store)
+    deliver_all(delivery, spool.folder)
+    assert len(store.parcels) == delivery.counts.written == read_counts(spool.folder).written == 2

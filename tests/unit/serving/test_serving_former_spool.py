@@ -50,3 +50,16 @@ def test_numbers_have_no_probabilities(tmp_path: Path) -> None:
     (tmp_path / "00000000.jsonl").write_text(json.dumps(row.to_json()) + "\n")
     convert_former_segments("parcel", tmp_path)
     assert read(tmp_path) == [row]
+
+
+def test_a_line_that_is_no_row_costs_only_itself_and_its_file_is_kept(tmp_path: Path) -> None:
+    logged = rows(2)
+    lines = [json.dumps(row.to_json()).encode() for row in logged]
+    (tmp_path / "00000000.jsonl").write_bytes(b"\n".join([lines[0], b"[1]", b'{"x": 1}', b"\xff", lines[1]]))
+    (tmp_path / "notes.jsonl").write_text("not ours")
+    convert_former_segments("parcel", tmp_path)
+    assert read(tmp_path) == logged
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".segment") == [
+        "00000000.jsonl.spoilt",
+        "notes.jsonl",
+    ]

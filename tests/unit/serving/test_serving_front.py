@@ -16,7 +16,7 @@ from evergreen.errors import PredictionLogFull
 from evergreen.serving import runtime as runtime_module
 from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.fast import fast_path
-from evergreen.serving.fast.fast_path import FastPath
+from evergreen.serving.fast.fast_path import FastPath, RequestLabels
 from evergreen.serving.fast.front import Front
 from evergreen.serving.runtime import Runtime
 from evergreen.settings import Settings
@@ -204,7 +204,7 @@ def test_a_full_spool_is_told_and_nothing_is_answered(world: World, monkeypatch:
     monkeypatch.setattr(world.runtime.spool, "append", refuse)
     response = world.compare("/predict", json.dumps({"data": row()}).encode())
     assert response.status_code == 503
-    assert response.json()["error"]["message"] == "the disk is full"
+    assert response.json()["error"]["message"].startswith("the prediction log takes nothing now")
 
 
 def test_a_fault_of_the_service_shows_nothing_of_itself(
@@ -217,3 +217,34 @@ def test_a_fault_of_the_service_shows_nothing_of_itself(
     response = world.post("/predict", json.dumps({"data": row()}).encode(), in_front=True)
     assert response.status_code == 500
     assert "secret" not in response.text
+
+
+def test_what_a_failed_batch_has_logged_is_logged_again_under_the_same_ids(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests of two channels, of which the last one is at fault."""
+    world.logged.clear()
+    append, attempts = world.runtime.spool.append, []
+
+    def refuse_third(records: Any, rows: int) -> None:
+        attempts.append(rows)
+        if len(attempts) in (3, 6):
+            raise PredictionLogFull("the disk is full", hint="free some space")
+        append(records, rows)
+
+    monkeypatch.setattr(world.runtime.spool, "append", refuse_third)
+
+    async def send() -> list[Any]:
+        fast = FastPath(world.runtime)
+        values = fast.decode_row(json.dumps({"data": row()}).encode())
+        assert values is not None
+        return await asyncio.gather(
+            *(fast.predict(values, RequestLabels(channel)) for channel in ("online", "probe", "online")),
+            return_exceptions=True,
+        )
+
+    *answers, failure = asyncio.run(send())
+    assert isinstance(failure, PredictionLogFull)
+    assert len(attempts) == 6
+    ids = [json.loads(answer)["prediction_id"] for answer in answers]
+    assert [logged.prediction_id for logged in world.logged] == ids * 2

@@ -74,3 +74,28 @@ def test_a_client_that_has_gone_disturbs_no_other() -> None:
         return await other
 
     assert asyncio.run(run()) == OnlineVector({"weight": 4.0})
+
+
+def test_a_store_that_hangs_is_given_up_and_makes_no_queue() -> None:
+    store = FakeStore()
+
+    async def run() -> OnlineVector | None:
+        reader = KeyReader(store.read, seconds=0.05)
+        first = reader.submit((0,))
+        while not store.queries:
+            await asyncio.sleep(0.001)
+        for waiting in (first, reader.submit((2,))):
+            with pytest.raises(StoreUnreachable, match="does not answer"):
+                await waiting
+        with pytest.raises(StoreUnreachable):
+            reader.submit((4,)).result()
+        assert store.queries == [[(0,)]]
+        store.release.set()
+        while True:
+            await asyncio.sleep(0.001)
+            try:
+                return await reader.submit((6,))
+            except StoreUnreachable:
+                continue
+
+    assert asyncio.run(run()) == OnlineVector({"weight": 6.0})

@@ -97,6 +97,15 @@ def test_a_spoilt_schema_sets_nothing_right() -> None:
     assert segment.torn == bytes(content)
 
 
+def test_behind_a_spoilt_schema_nothing_is_lost() -> None:
+    prediction = PredictionRecord("online", 3, ["id"], [[1, None]], [[0.5]], ["yes"], [[0.5, 0.5]])
+    outcome = OutcomeRecord(AT, ["o"], ["p"], ["yes"])
+    content = bytearray(build([prediction, outcome]))
+    content[20] ^= 1
+    segment = read(bytes(content))
+    assert segment == Segment(None, [outcome], [], bytes(content))
+
+
 def test_records_become_rows() -> None:
     record = PredictionRecord(
         "online",

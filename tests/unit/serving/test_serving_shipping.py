@@ -12,13 +12,14 @@ import pytest
 import evergreen
 from evergreen.serving.predictions import shipping as shipping_module
 from evergreen.serving.predictions.delivery import COUNTS_NAME
+from evergreen.serving.predictions.log_counts import LogCounts
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     SegmentSchema,
     encode_record,
 )
 from evergreen.serving.predictions.segments import list_segments
-from evergreen.serving.predictions.shipping import LogCounts, Shipping, build_shipper_environment
+from evergreen.serving.predictions.shipping import Shipping, build_shipper_environment
 from evergreen.serving.predictions.spool import Spool
 from support.waiting import eventually
 
@@ -66,8 +67,8 @@ def test_segments_are_finished_and_the_shipper_is_told(
     eventually(lambda: (spool.folder / "starts").exists())
     append(spool)
     eventually(lambda: not list_segments(spool.folder))
-    eventually(lambda: bool(observed) and observed[-1].accepted == 2)
-    assert observed[-1].spooled == 2  # this shipper puts nothing on record
+    eventually(lambda: bool(observed) and observed[-1]["accepted"] == 2)
+    assert observed[-1]["spooled"] == 2  # this shipper puts nothing on record
     assert shipping.stop(20)
     assert not spool.folder.exists()
 
@@ -88,15 +89,48 @@ def test_counts_of_the_shipper_are_read(tmp_path: Path, monkeypatch: pytest.Monk
         '{"segment": 1, "written": 3, "refused": 1, "adopted": 4, "spoilt": 0, "trouble": "away"}'
     )
     counts = shipping.count_rows()
-    assert (counts.accepted, counts.adopted, counts.written, counts.refused, counts.spooled) == (
-        1,
-        4,
-        3,
-        1,
-        1,
-    )
-    assert counts.trouble == "away"
+    assert {name: counts[name] for name in ("accepted", "adopted", "written", "refused", "spooled")} == {
+        "accepted": 1,
+        "adopted": 4,
+        "written": 3,
+        "refused": 1,
+        "spooled": 1,
+    }
+    assert counts["trouble"] == "away"
     shipping.stop(20)
+
+
+def test_what_the_observer_raises_does_not_end_the_shipping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping_module, "_COMMAND", (sys.executable, "-c", DELETES))
+    monkeypatch.setattr(shipping_module, "_MEASURE_SECONDS", 0.05)
+    spool = Spool(tmp_path, SCHEMA)
+    calls: list[LogCounts] = []
+
+    def fail_once(counts: LogCounts) -> None:
+        calls.append(counts)
+        if len(calls) == 1:
+            raise ValueError
+
+    shipping = Shipping(spool, fail_once)
+    shipping.start()
+    eventually(lambda: len(calls) >= 2)
+    append(spool)
+    assert shipping.stop(20)
+
+
+def test_what_is_observed_at_the_end_is_shipped_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipping_module, "_COMMAND", (sys.executable, "-c", DELETES))
+    monkeypatch.setattr(shipping_module, "_MEASURE_SECONDS", 3600.0)
+    spool = Spool(tmp_path, SCHEMA)
+    observed: list[LogCounts] = []
+    shipping = Shipping(spool, observed.append)
+    shipping.start()
+    eventually(lambda: bool(observed))
+    append(spool)
+    shipping.stop(20)
+    assert [counts["accepted"] for counts in observed] == [0, 1]
 
 
 def test_a_shipping_that_never_started_stops(tmp_path: Path) -> None:

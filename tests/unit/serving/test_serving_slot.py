@@ -274,6 +274,18 @@ def test_a_home_without_a_last_champion_changes_nothing(version: int | Exception
     assert slot.check() is True
 
 
+def test_a_copy_of_the_champion_is_looked_for_once_mlflow_names_it() -> None:
+    """MLflow is away at first, and when it answers MariaDB is away; the home has no last champion."""
+    registry, home = Registry(RegistryUnreachable("MLflow is away")), Home(None)
+    slot = slot_of(registry, load_cached_model=home.load)
+    slot.check()
+    registry.version, registry.load_error = 4, StoreUnreachable("MariaDB is away")
+    home.version = 4
+    for _ in range(3):
+        slot.check()
+    assert (slot.require().version, home.asked, home.loads) == (4, 4, 2)
+
+
 def test_servers_that_are_away_are_asked_at_each_poll() -> None:
     registry = Registry(2, StoreUnreachable("MariaDB is away"))
     slot = slot_of(registry)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,81 @@ def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.M
     spool.close()
     assert read_numbers(spool.folder) == [1, 3]
     assert spool.accepted == 2
+
+
+def test_a_disk_that_is_full_when_a_segment_begins_spoils_no_later_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+
+    def be_full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool_module.os, "write", be_full)
+    with pytest.raises(PredictionLogFull):
+        append(spool, 1)
+    monkeypatch.undo()
+    assert list_segments(spool.folder, OPEN_SUFFIX) == []
+    append(spool, 2)
+    assert spool.wait_for_rows(0)
+    spool.close()
+    assert read_numbers(spool.folder) == [2]
+
+
+def test_a_segment_that_cannot_be_finished_stays_open_and_takes_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 1)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    monkeypatch.setattr(spool_module, "_SEGMENT_BYTES", 1)
+    with pytest.raises(OSError, match="Input/output error"):
+        spool.finish_segment()
+    append(spool, 2)  # durable and answered, though its segment should be finished by its size
+    monkeypatch.undo()
+    spool.close()
+    assert read_numbers(spool.folder) == [1, 2]
+
+
+def test_a_closed_spool_takes_nothing_because_nobody_would_deliver_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    spool.close()
+    with pytest.raises(PredictionLogFull, match="ending"):
+        append(spool, 1)
+    assert {path.name for path in spool.folder.iterdir()} == {"lock"}
+
+
+def test_nobody_sees_its_folder_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = spool_module.lock_folder
+
+    def look_first(folder: Path) -> int | None:
+        assert list(tmp_path.glob("parcel-*")) == []
+        return lock(folder)
+
+    monkeypatch.setattr(spool_module, "lock_folder", look_first)
+    spool = Spool(tmp_path, SCHEMA)
+    assert list(tmp_path.iterdir()) == [spool.folder]
+
+
+def test_a_folder_that_was_just_removed_is_not_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    flock = fcntl.flock
+
+    def lock_late(handle: int, operation: int) -> None:
+        # Between the opening of the file and its lock, the holder removes the folder.
+        shutil.rmtree(spool.folder)
+        spool.close()
+        flock(handle, operation)
+
+    monkeypatch.setattr(spool_module.fcntl, "flock", lock_late)
+    with pytest.raises(FileNotFoundError):
+        lock_folder(spool.folder)
 
 
 def test_the_level_power_syncs_each_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

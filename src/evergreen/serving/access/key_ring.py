@@ -23,7 +23,8 @@ class KeyRing:
     """Keys to compare a presented one with. The file is looked at once a second at most.
 
     `fixed` are keys that hold while the process runs. A file that has become unreadable, or whose owner is
-    not trusted any more, changes nothing and is logged, so that a slip of an editor locks nobody out.
+    not trusted any more, changes nothing and is logged, so that a slip of an editor locks nobody out; it is
+    read as soon as that is mended.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class KeyRing:
         self._keys = (*self._fixed, *self._read())
         self._next_look = clock() + _LOOK_SECONDS
         self._has_guests = _has_guests(self._keys)
+        self._trouble = ""
 
     @property
     def keys(self) -> tuple[ApiKey, ...]:
@@ -67,12 +69,15 @@ class KeyRing:
         version = _read_version(self._path)
         if version == self._version:
             return
-        self._version = version
         try:
             self._keys = (*self._fixed, *self._read())
         except EvergreenError as error:
-            logger.error("the API keys stay as they were: %s", error)
+            # The version stays unknown: mended permissions change neither the file's size nor its time.
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                logger.error("the API keys stay as they were: %s", error)
             return
+        self._version, self._trouble = version, ""
         self._has_guests = _has_guests(self._keys)
         logger.info("%d API keys are accepted now", len(self._keys))
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self
 
 import httpx
 
-from evergreen.serving.calls import exchange
-from evergreen.serving.calls.exchange import NO_RETRIES, Retries
+from evergreen.serving.calls.exchange import NO_RETRIES, Exchange, Outcome, Retries, build_headers
+from evergreen.serving.calls.service_calls import (
+    Answer,
+    ServiceCall,
+    build_explain_call,
+    build_feedback_batch_call,
+    build_feedback_call,
+    build_metadata_call,
+    build_predict_batch_call,
+    build_predict_by_key_call,
+    build_predict_by_keys_call,
+    build_predict_call,
+)
 from evergreen.serving.channels import ONLINE
 from evergreen.serving.http.bodies import (
     ExplanationBody,
     FeedbackBody,
     MetadataBody,
-    OutcomeBody,
     PredictionBody,
     RequestRow,
 )
@@ -52,7 +61,7 @@ class Client:
         self._http = httpx.Client(
             base_url=self.base_url,
             timeout=timeout,
-            headers=exchange.build_headers(api_key, channel),
+            headers=build_headers(api_key, channel),
             transport=transport,
             trust_env=False,
         )
@@ -74,63 +83,55 @@ class Client:
 
     def predict(self, row: RequestRow) -> PredictionBody:
         """The answer to one row. Raises InvalidRequest and NoChampion."""
-        return cast("PredictionBody", self._post("/predict", {"data": dict(row)}))
+        return self._send(build_predict_call(row))
 
     def predict_batch(self, rows: Iterable[RequestRow]) -> list[PredictionBody]:
         """The answer to each row, in their order, all by one version. Raises InvalidRequest, NoChampion."""
-        body = self._post("/predict_batch", {"data": [dict(row) for row in rows]})
-        return cast("list[PredictionBody]", body["predictions"])
+        return self._send(build_predict_batch_call(rows))
 
     def predict_by_key(self, key: RequestRow) -> PredictionBody:
         """Predict from the newest stored features of one key. Raises KeyNotFound and NoChampion."""
-        return cast("PredictionBody", self._post("/predict_by_key", {"data": dict(key)}))
+        return self._send(build_predict_by_key_call(key))
 
     def predict_by_keys(self, keys: Iterable[RequestRow]) -> list[PredictionBody]:
         """The same for several keys at once, in their order. Raises KeyNotFound and NoChampion."""
-        body = self._post("/predict_by_key", {"data": [dict(key) for key in keys]})
-        return cast("list[PredictionBody]", body["predictions"])
+        return self._send(build_predict_by_keys_call(keys))
 
     def explain(self, row: RequestRow) -> ExplanationBody:
         """Each feature's contribution to the prediction of one row. Raises InvalidRequest and NoChampion."""
-        return cast("ExplanationBody", self._post("/explain", {"data": dict(row)}))
+        return self._send(build_explain_call(row))
 
     def feedback(self, prediction_id: str, actual: str | float) -> FeedbackBody:
-        """Report the outcome of a prediction. Raises InvalidRequest, and KeyNotFound for an unknown id."""
-        outcome: OutcomeBody = {"prediction_id": prediction_id, "actual": actual}
-        return cast("FeedbackBody", self._post("/feedback", outcome))
+        """Report the outcome of a prediction. Raises InvalidRequest, also for an id that no service gives."""
+        return self._send(build_feedback_call(prediction_id, actual))
 
     def feedback_batch(self, outcomes: Sequence[tuple[str, str | float]]) -> int:
         """Report the outcomes of several predictions, each an id and what really happened; how many were
         recorded. Raises InvalidRequest, and then none is."""
-        data: list[OutcomeBody] = [{"prediction_id": each, "actual": actual} for each, actual in outcomes]
-        return int(self._post("/feedback_batch", {"data": data})["recorded"])
+        return self._send(build_feedback_batch_call(outcomes))
 
     def metadata(self) -> MetadataBody:
         """What is served, and since when."""
-        return cast("MetadataBody", exchange.read_body(self.base_url, self._call("GET", "/metadata")))
+        return self._send(build_metadata_call())
 
     def ready(self) -> bool:
         """Whether the service answers and has a champion in service. Asks once, and raises nothing."""
         try:
             return self._http.get("/readyz").status_code == 200
-        except httpx.TransportError:
+        except httpx.RequestError:
             return False
 
-    def _post(self, path: str, body: Mapping[str, object]) -> Any:
-        return exchange.read_body(self.base_url, self._call("POST", path, json=body))
-
-    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        headers = exchange.build_request_headers(method)
-        for attempt in itertools.count():
+    def _send(self, call: ServiceCall[Answer]) -> Answer:
+        exchange = Exchange(self.base_url, self._retries, call)
+        while True:
             try:
-                outcome: exchange.Outcome = self._http.request(method, path, headers=headers, **options)
-            except httpx.TransportError as error:
+                outcome: Outcome = self._http.request(**exchange.request)
+            except httpx.RequestError as error:
                 outcome = error
-            pause = exchange.choose_pause(self._retries, attempt, outcome)
+            pause = exchange.choose_pause(outcome)
             if pause is None:
-                return exchange.finish_request(self.base_url, outcome)
+                return exchange.read_answer(outcome)
             time.sleep(pause)
-        raise AssertionError("the count has no end")
 
 
 def open_own_client(settings: Settings, url: str, *, timeout: float = 30.0, channel: str = ONLINE) -> Client:

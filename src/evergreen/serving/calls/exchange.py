@@ -1,4 +1,4 @@
-"""What both clients of a service share: headers, bodies, when to try again, and what an answer means."""
+"""What both clients of a service share: headers, when to try again, and what an answer means."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias
 
 import httpx
 from uuid_utils import uuid7
@@ -20,6 +20,7 @@ from evergreen.errors import (
     ServiceUnreachable,
     ServingError,
 )
+from evergreen.serving.calls.service_calls import Answer, ServiceCall
 
 CHANNEL_HEADER = "X-Evergreen-Channel"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -37,8 +38,10 @@ _BUSY = frozenset({429, 503})
 # What breaks before or in the middle of an answer. A time-out is none of them: the caller's patience is over.
 _BROKEN = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 
+_FOREIGN_HINT = "see whether a prediction service is at that address, or a proxy in between answers for it"
+
 # How an attempt ended.
-Outcome: TypeAlias = httpx.Response | httpx.TransportError
+Outcome: TypeAlias = httpx.Response | httpx.RequestError
 
 
 @dataclass(frozen=True)
@@ -76,30 +79,61 @@ def build_headers(api_key: str | None, channel: str) -> dict[str, str]:
     return headers
 
 
-def build_request_headers(method: str) -> dict[str, str]:
-    """The headers of one request and of its repetitions: a key by which the service knows them as one, so
-    that a prediction whose answer was lost is not logged twice."""
-    return {IDEMPOTENCY_HEADER: str(uuid7())} if method == "POST" else {}
+class Exchange(Generic[Answer]):
+    """The attempts at one call, until it is answered or given up. The client sends them and waits in between.
 
+    `request` is what httpx is told, the same each time: its key says to the service that all attempts are one
+    request, so that a prediction whose answer was lost is not logged twice.
+    """
 
-def choose_pause(retries: Retries, attempt: int, outcome: Outcome) -> float | None:
-    """Seconds until a request is sent again whose attempt number `attempt` (from 0) ended so; None where it
-    is not."""
-    if isinstance(outcome, httpx.Response):
-        if outcome.status_code not in _BUSY:
-            return None
-        return retries.choose_pause(attempt, read_retry_after(outcome))
-    return retries.choose_pause(attempt) if isinstance(outcome, _BROKEN) else None
+    def __init__(self, base_url: str, retries: Retries, call: ServiceCall[Answer]) -> None:
+        self._base_url = base_url
+        self._retries = retries
+        self._call = call
+        self._attempt = 0
+        headers = {IDEMPOTENCY_HEADER: str(uuid7())} if call.method == "POST" else {}
+        self.request: dict[str, Any] = {
+            "method": call.method,
+            "url": call.path,
+            "headers": headers,
+            "json": call.body,
+        }
 
+    def choose_pause(self, outcome: Outcome) -> float | None:
+        """Seconds until the request is sent again after an attempt that ended so; None where it is not."""
+        attempt, self._attempt = self._attempt, self._attempt + 1
+        if isinstance(outcome, httpx.Response):
+            if outcome.status_code not in _BUSY:
+                return None
+            return self._retries.choose_pause(attempt, read_retry_after(outcome))
+        return self._retries.choose_pause(attempt) if isinstance(outcome, _BROKEN) else None
 
-def finish_request(base_url: str, outcome: Outcome) -> httpx.Response:
-    """The answer of the last attempt. Raises ServiceUnreachable where there was none."""
-    if isinstance(outcome, httpx.Response):
-        return outcome
-    raise ServiceUnreachable(
-        f"the prediction service at {base_url} does not answer: {outcome or type(outcome).__name__}",
-        hint="see `evergreen status`: a service runs for each use case that has a champion",
-    ) from outcome
+    def read_answer(self, outcome: Outcome) -> Answer:
+        """What the last attempt brought.
+
+        Raises ServiceUnreachable where nobody answered, the ServingError, KeyNotFound or NoChampion that a
+        status stands for, and ServingError for an answer that is not of this service.
+        """
+        if isinstance(outcome, httpx.DecodingError):
+            raise ServingError(
+                f"{self._base_url}: an answer that cannot be decoded: {outcome}", hint=_FOREIGN_HINT
+            )
+        if not isinstance(outcome, httpx.Response):
+            raise ServiceUnreachable(
+                f"the prediction service at {self._base_url} does not answer:"
+                f" {outcome or type(outcome).__name__}",
+                hint="see `evergreen status`: a service runs for each use case that has a champion",
+            ) from outcome
+        body = _parse_object(outcome)
+        if outcome.is_success and body is not None and self._call.has_values(body):
+            return self._call.read(body)
+        error = body.get("error") if body is not None else None
+        if outcome.is_success or not isinstance(error, dict) or "message" not in error:
+            message, hint = f"{outcome.status_code} {outcome.text[:200]!r}", _FOREIGN_HINT
+        else:
+            message, hint = str(error["message"]), str(error.get("hint", ""))
+        error_class = _ERRORS.get(outcome.status_code, ServingError)
+        raise error_class(f"{self._base_url}: {message}", hint=hint)
 
 
 def read_retry_after(response: httpx.Response, now: datetime | None = None) -> float | None:
@@ -109,21 +143,15 @@ def read_retry_after(response: httpx.Response, now: datetime | None = None) -> f
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 
-def read_body(base_url: str, response: httpx.Response) -> Any:
-    """The JSON of a successful answer; raises the ServingError, KeyNotFound or NoChampion that another
-    status stands for."""
+def _parse_object(response: httpx.Response) -> dict[str, Any] | None:
     try:
         body = response.json()
-        if response.is_success:
-            return body
-        message, hint = str(body["error"]["message"]), str(body["error"].get("hint", ""))
-    except (ValueError, KeyError, TypeError):
-        message, hint = f"{response.status_code} {response.text[:200]!r}", ""
-    error_class = _ERRORS.get(response.status_code, ServingError)
-    raise error_class(f"{base_url}: {message}", hint=hint)
+    except (ValueError, RecursionError):  # a number may be too long, and lists may be too deep
+        return None
+    return body if isinstance(body, dict) else None

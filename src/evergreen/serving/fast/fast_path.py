@@ -43,6 +43,12 @@ class RequestLabels(NamedTuple):
     prediction_id: str | None = None
 
 
+def _choose_id(labels: RequestLabels) -> RequestLabels:
+    """Labels with an id: once per request, because a batch that failed is answered again one by one, and some
+    of it may be in the log already."""
+    return labels if labels.prediction_id else RequestLabels(labels.channel, str(uuid7()))
+
+
 class _Request(NamedTuple):
     """A row to predict, how it is logged, and its vector if it was read by its key."""
 
@@ -104,6 +110,7 @@ class FastPath:
 
     def predict(self, values: RequestValues, labels: RequestLabels) -> asyncio.Future[bytes]:
         """The future answer to one row. It raises what `Runtime.answer` raises."""
+        labels = _choose_id(labels)
         if not self._batch.size:
             self._batch_began = perf_counter()
         return self._batch.submit(_Request(values, labels))
@@ -111,7 +118,7 @@ class FastPath:
     def predict_by_key(self, key: KeyTuple, labels: RequestLabels) -> asyncio.Future[bytes]:
         """The future answer for one key. It raises KeyNotFound, StoreUnreachable, and what `Runtime.answer`
         raises."""
-        return asyncio.get_running_loop().create_task(self._predict_by_key(key, labels))
+        return asyncio.get_running_loop().create_task(self._predict_by_key(key, _choose_id(labels)))
 
     async def _predict_by_key(self, key: KeyTuple, labels: RequestLabels) -> bytes:
         vector = await self._reader.submit(key)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from evergreen.errors import KeyNotFound
+from evergreen.errors import KeyNotFound, StoreUnreachable
 from evergreen.usecase import UseCase
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _Read = Callable[[Sequence["KeyTuple"]], Mapping["KeyTuple", "OnlineVector"]]
 
+_Pending = tuple["KeyTuple", "asyncio.Future[OnlineVector | None]"]
+
+_READ_SECONDS = 10.0
 # So many keys are one query at most.
 _MOST_KEYS = 256
 
@@ -24,11 +27,15 @@ class KeyReader:
     """Collects keys of one event loop, and reads them in a thread; keys that come meanwhile are read next.
 
     `read` returns the vectors of the keys that are known. What it raises is raised for each key of the query.
+    One that takes longer than `seconds` is given up: the keys that wait, and all until it has ended, get
+    StoreUnreachable, so that a MariaDB that hangs makes no queue.
     """
 
-    def __init__(self, read: _Read) -> None:
+    def __init__(self, read: _Read, seconds: float = _READ_SECONDS) -> None:
         self._read = read
-        self._pending: list[tuple[KeyTuple, asyncio.Future[OnlineVector | None]]] = []
+        self._seconds = seconds
+        self._hanging: asyncio.Future[Mapping[KeyTuple, OnlineVector]] | None = None
+        self._pending: list[_Pending] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="key-reader")
         self._task: asyncio.Task[None] | None = None
 
@@ -36,6 +43,9 @@ class KeyReader:
         """The future vector of a key; None for one that no view has."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[OnlineVector | None] = loop.create_future()
+        if self._hanging is not None and not self._hanging.done():
+            future.set_exception(_build_hanging_error())
+            return future
         self._pending.append((key, future))
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._run())
@@ -45,16 +55,40 @@ class KeyReader:
         loop = asyncio.get_running_loop()
         while self._pending:
             pending, self._pending = self._pending[:_MOST_KEYS], self._pending[_MOST_KEYS:]
+            reading = loop.run_in_executor(self._thread, self._read, [key for key, _ in pending])
+            await asyncio.wait([reading], timeout=self._seconds)
+            if not reading.done():
+                self._hanging = reading
+                reading.add_done_callback(_forget_outcome)
+                pending, self._pending = [*pending, *self._pending], []
+                _fail(pending, _build_hanging_error())
+                return
             try:
-                vectors = await loop.run_in_executor(self._thread, self._read, [key for key, _ in pending])
+                vectors = reading.result()
             except Exception as error:  # noqa: BLE001  each request is answered with it
-                for _, future in pending:
-                    if not future.done():
-                        future.set_exception(error)
+                _fail(pending, error)
                 continue
             for key, future in pending:
                 if not future.done():  # cancelled: its client has gone away
                     future.set_result(vectors.get(key))
+
+
+def _fail(pending: Sequence[_Pending], error: Exception) -> None:
+    for _, future in pending:
+        if not future.done():
+            future.set_exception(error)
+
+
+def _forget_outcome(reading: asyncio.Future[Mapping[KeyTuple, OnlineVector]]) -> None:
+    # asyncio logs an exception that nobody has asked for.
+    if not reading.cancelled():
+        reading.exception()
+
+
+def _build_hanging_error() -> StoreUnreachable:
+    return StoreUnreachable(
+        "the online store does not answer", hint="try again in some seconds, or send the features to /predict"
+    )
 
 
 def build_unknown_keys_error(use_case: UseCase, unknown: Sequence[KeyTuple]) -> KeyNotFound:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, NotRequired, TypeAlias, TypedDict, ca
 if TYPE_CHECKING:
     # Not when it runs: BentoML's parent process imports the app, and must not load pandas and SQLAlchemy.
     from evergreen.model.predictions import Answer
+    from evergreen.serving.predictions.log_counts import LogCounts
     from evergreen.store.predictions.prediction_row import ColumnValue, InputValue
-
 
 # A row of a request: keys and stored features by name. The row that stands for a key has the keys only.
 RequestRow: TypeAlias = Mapping[str, "InputValue"]
@@ -87,20 +87,6 @@ class FeatureBody(TypedDict):
     meaning: str
 
 
-class LogBody(TypedDict):
-    """Rows of the prediction log since the process started: see `predictions/shipping.py`."""
-
-    accepted: int
-    adopted: int
-    spooled: int
-    written: int
-    refused: int
-    dropped: int
-    spoilt: int
-    spool_bytes: int
-    trouble: str
-
-
 class CachedModelBody(TypedDict):
     """Since when a service answers with a model of its home's cache, because MLflow or MariaDB did not answer
     at its start, and when this home verified that model. ISO 8601 in UTC."""
@@ -169,7 +155,7 @@ class MetadataBody(TypedDict):
     model_features: list[str]
     classes: list[str]
     predictions: dict[str, int]
-    log: LogBody
+    log: LogCounts
     trouble: str
     # As `declaration`.
     model_digest: NotRequired[str | None]

@@ -20,6 +20,7 @@ from evergreen.serving.guard.routes import find_route
 from evergreen.serving.http.bodies import ErrorBody, FieldReason
 from evergreen.serving.http.failures import describe_failure
 from evergreen.serving.http.first_faults import MOST_FAULTS
+from evergreen.serving.http.public_errors import choose_public_words
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
@@ -118,7 +119,8 @@ def build_fault_response(path: str, error: Exception) -> JSONResponse:
     """The answer to a request that ended with an error: one of Evergreen's tree, or a fault of the service,
     of which only the log has the details."""
     if isinstance(error, EvergreenError):
-        return build_error_response(error.http_status, type(error).__name__, error.message, error.hint)
+        words = choose_public_words(error)
+        return build_error_response(error.http_status, type(error).__name__, words.message, words.hint)
     route = find_route(path)
     logger.error("%s failed: %s", route.template if route else "an unknown path", describe_failure(error))
     return build_error_response(

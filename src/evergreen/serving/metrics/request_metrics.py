@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
-from evergreen.serving.bulk_metrics import BulkCounter, BulkHistogram
+from evergreen.serving.metrics.bulk_metrics import BulkCounter, BulkHistogram
 
 # How long a request may be missing in the metrics of a page that another worker answers.
 _FLUSH_SECONDS = 0.5

@@ -6,11 +6,14 @@ from typing import Literal
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 
-from evergreen.serving.predictions.shipping import LogCounts
+from evergreen.serving.predictions.log_counts import LogCounts
 
+_LogField = Literal[
+    "accepted", "adopted", "spooled", "spool_bytes", "written", "refused", "dropped", "spoilt"
+]
 # The fields of `LogCounts` with a gauge. What is accepted or adopted is spooled, written, refused or
 # dropped.
-_LOG = {
+_LOG: dict[_LogField, str] = {
     "accepted": "Rows of the prediction log that were answered since the start.",
     "adopted": "Rows taken over from processes that have ended.",
     "spooled": "Rows waiting on disk for MariaDB.",
@@ -38,24 +41,37 @@ class ServiceMetrics:
             "evergreen_predictions", "Predictions answered.", "model_version", "channel"
         )
         self._swaps = _create_counter("evergreen_model_swaps", "Models put into service.").labels(use_case)
+        self._refused_models = _create_counter(
+            "evergreen_models_refused", "Versions that a worker did not put into service, by reason."
+        ).labels(use_case)
         self._version = _create_gauge("evergreen_model_version", "The version in service.", "livemostrecent")
+        self._cached = _create_gauge(
+            "evergreen_model_cached",
+            "Workers whose model is of before their start, because MLflow or MariaDB did not answer.",
+            "livesum",
+        )
         self._log = {
             name: _create_gauge(f"evergreen_prediction_log_{name}", text, "livesum")
             for name, text in _LOG.items()
         }
-        for value in (self._version, *self._log.values()):
+        for value in (self._version, self._cached, *self._log.values()):
             value.set(0)
 
     def count_answers(self, version: int, channel: str, rows: int) -> None:
         """Count answered rows."""
         self._predictions.labels(self._use_case, str(version), channel).inc(rows)
 
-    def count_swap(self, version: int) -> None:
-        """Count that a model was put into service, and show its version."""
+    def count_swap(self, version: int, *, from_cache: bool) -> None:
+        """Count that a model was put into service, and show its version and whether it is a cached one."""
         self._swaps.inc()
         self._version.set(version)
+        self._cached.set(int(from_cache))
+
+    def count_refused_model(self) -> None:
+        """Count a version that was not put into service for a reason that is new."""
+        self._refused_models.inc()
 
     def update_log(self, counts: LogCounts) -> None:
         """Set the gauges of the prediction log."""
         for name, gauge in self._log.items():
-            gauge.set(getattr(counts, name))
+            gauge.set(counts[name])

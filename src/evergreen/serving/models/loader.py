@@ -20,7 +20,7 @@ from evergreen.errors import (
 )
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.registry.models import compute_file_digest, fetch_model_file, read_model_file
-from evergreen.registry.verification import verify_file_digest, verify_model
+from evergreen.registry.verification import verify_file_digest, verify_model, warn_of_no_record
 from evergreen.registry.versions import ModelVersion, read_version
 from evergreen.serving.models.model_cache import ModelCache
 from evergreen.serving.models.refusals import Refusal, RefusalLog
@@ -122,7 +122,7 @@ class ModelLoader:
                 return None
             loaded = self._read_file(cached.path, registered, record=None)
         if not cached.on_record:
-            loaded = self._warn_of_no_record(loaded)
+            loaded = warn_of_no_record(self._use_case, loaded)
         return ServedModel(loaded, promoted_at, loaded_at=datetime.now(UTC), verified_at=cached.verified_at)
 
     def note_champion(self, served: ServedModel) -> None:
@@ -163,7 +163,7 @@ class ModelLoader:
                 return loaded, error
             loaded = self._read_file(path, registered, record)
             self._keep_copy(path, loaded, registered, record)
-        return loaded if record else self._warn_of_no_record(loaded), None
+        return loaded if record else warn_of_no_record(self._use_case, loaded), None
 
     def _find_record(self, registered: ModelVersion) -> ModelRecord | None:
         """The version's record, None without one. Raises StoreUnreachable, also for a MariaDB that refuses or
@@ -238,13 +238,6 @@ class ModelLoader:
         except OSError as error:
             # Not a reason to refuse the model: only a start without MLflow will miss it.
             logger.warning("no copy of %s is kept: %s", self._describe(registered), error)
-
-    def _warn_of_no_record(self, loaded: LoadedModel) -> LoadedModel:
-        warning = (
-            f"{self._use_case.name} version {loaded.version} is not on record: it was registered by hand in"
-            " MLflow, or by an earlier Evergreen, so its file and its answers were compared with nothing"
-        )
-        return replace(loaded, warnings=(warning,))
 
     def _report_refusal(self, registered: ModelVersion, error: ModelRefused) -> None:
         now = datetime.now(UTC)

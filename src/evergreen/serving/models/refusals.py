@@ -33,13 +33,19 @@ class RefusalLog:
     """The newest refusal of each version, and the thread that has each one written by `record`.
 
     What `record` raises is logged, and the call is repeated until it succeeds, however long MariaDB is away;
-    `record` must write one line for calls with the same version, run and reason. Thread-safe.
+    `record` must write one line for calls with the same version, run and reason. `on_new` is called with the
+    first of those with the same version, run and reason. Thread-safe.
     """
 
     def __init__(
-        self, record: Callable[[Refusal], object], *, first_pause_seconds: float = _FIRST_PAUSE_SECONDS
+        self,
+        record: Callable[[Refusal], object],
+        *,
+        on_new: Callable[[Refusal], object] = lambda _: None,
+        first_pause_seconds: float = _FIRST_PAUSE_SECONDS,
     ) -> None:
         self._record = record
+        self._on_new = on_new
         self._first_pause_seconds = first_pause_seconds
         self._lock = threading.Lock()
         self._by_version: dict[tuple[int, str], Refusal] = {}
@@ -71,6 +77,7 @@ class RefusalLog:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="refusals", daemon=True)
                 self._thread.start()
+        self._on_new(refusal)
 
     def _run(self) -> None:
         pause, trouble = self._first_pause_seconds, ""

@@ -97,7 +97,8 @@ class ModelSlot:
         self._read_champion = read_champion
         self._load_model = load_model
         self._load_cached_model = load_cached_model
-        self._has_tried_cache = False
+        # The champions for which a model of before the start was looked for; None: without knowing one.
+        self._tried_champions: set[tuple[int, str] | None] = set()
         self._poll_seconds = poll_seconds
         self._on_swap = on_swap
         self._on_champion = on_champion
@@ -199,10 +200,11 @@ class ModelSlot:
         return True
 
     def _serve_cached_model(self, champion: Champion | None) -> None:
-        """Where no model is in service, put one of before the start into service; tried once."""
-        if self._current is not None or self._has_tried_cache:
+        """Where no model is in service, put one of before the start into service; tried once per champion."""
+        identity = (champion.version, champion.run_id) if champion else None
+        if self._current is not None or identity in self._tried_champions:
             return
-        self._has_tried_cache = True
+        self._tried_champions.add(identity)
         try:
             cached = self._load_cached_model(champion)
         except EvergreenError as error:

@@ -1,1 +1,1 @@
-"""The service's writer of the prediction log, and the rows on disk that MariaDB has not taken yet."""
+"""The service's side of the prediction log: a spool on local disk, and the way of its rows to MariaDB."""

@@ -7,6 +7,7 @@ Inserting a row twice changes nothing, because its id is the table's key.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from evergreen.serving.predictions.record import (
     OutcomeRecord,
     PredictionRecord,
     RefusedRecord,
+    encode_record,
     list_outcomes,
     list_prediction_rows,
 )
@@ -39,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 COUNTS_NAME = "shipped.json"
 SPOILT_FOLDER = "spoilt"
+
+_NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 # So many rows become one transaction; a segment is never divided.
 _MOST_ROWS = 5_000
@@ -127,13 +131,25 @@ class Delivery:
         load = self._take_segments(folder)
         if not load.paths:
             return False
-        refused = self._insert(load.predictions, self._inserts.predictions)
-        refused += self._insert(load.outcomes, self._inserts.outcomes)
-        refused += self._insert(load.refused, self._inserts.refused)
+        refused = [
+            *self._insert(load.predictions, self._inserts.predictions),
+            *self._insert(load.outcomes, self._inserts.outcomes),
+            *self._insert(load.refused, self._inserts.refused),
+        ]
+        # Not before, because all of it is inserted again where the database goes away in between.
+        for row, error in refused:
+            logger.error("MariaDB refused a %s: %s", type(row).__name__, error)
+            self._refuse(row, error)
         self._set_spoilt_aside(folder, load.spoilt)
-        self._count(folder, load, refused)
-        for path in load.paths:
-            path.unlink(missing_ok=True)
+        try:
+            self._count(folder, load, len(refused))
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
+            # Nothing but the deletion of these segments makes room for the counts.
+            _remove_segments(load)
+            self._count(folder, load, len(refused))
+        _remove_segments(load)
         return True
 
     def show_trouble(self, trouble: str) -> None:
@@ -165,21 +181,26 @@ class Delivery:
         load.spoilt += [(path, data) for data in segment.spoilt]
         if segment.torn:
             load.spoilt.append((path, segment.torn))
-        if segment.schema is None:
-            return
         for record in segment.records:
-            match record:
-                case PredictionRecord():
-                    load.predictions += list_prediction_rows(segment.schema, record)
-                case OutcomeRecord():
-                    load.outcomes += list_outcomes(record)
-                case RefusedRecord():
-                    load.refused += record.counts
+            try:
+                match record:
+                    case PredictionRecord():
+                        assert segment.schema is not None, "read_segment gives no prediction without it"
+                        load.predictions += list(list_prediction_rows(segment.schema, record))
+                    case OutcomeRecord():
+                        load.outcomes += list(list_outcomes(record))
+                    case RefusedRecord():
+                        load.refused += record.counts
+            except (LookupError, ValueError):
+                # It does not fit its schema, and would keep all that come after it from MariaDB.
+                load.spoilt.append((path, encode_record(record)))
 
-    def _insert(self, rows: Sequence[_Row], insert: Callable[[Sequence[_Row]], object]) -> int:
-        """Insert rows; a refused group is halved until the rows at fault are alone. Returns their number."""
+    def _insert(
+        self, rows: Sequence[_Row], insert: Callable[[Sequence[_Row]], object]
+    ) -> list[tuple[LogRow, Exception]]:
+        """Insert rows; a refused group is halved until the rows at fault are alone. Returns them, and why."""
         if not rows:
-            return 0
+            return []
         try:
             insert(rows)
         except Exception as error:
@@ -188,10 +209,8 @@ class Delivery:
             if len(rows) > 1:
                 middle = len(rows) // 2
                 return self._insert(rows[:middle], insert) + self._insert(rows[middle:], insert)
-            logger.error("MariaDB refused a %s: %s", type(rows[0]).__name__, error)
-            self._refuse(rows[0], error)
-            return 1
-        return 0
+            return [(rows[0], error)]
+        return []
 
     def _set_spoilt_aside(self, folder: Path, spoilt: Sequence[tuple[Path, bytes]]) -> None:
         for number, (path, data) in enumerate(spoilt):
@@ -223,6 +242,11 @@ class Delivery:
         write_private_file(folder / COUNTS_NAME, json.dumps(asdict(counts)))
         if folder == self._folder:
             self.counts = counts
+
+
+def _remove_segments(load: _Load) -> None:
+    for path in load.paths:
+        path.unlink(missing_ok=True)
 
 
 def append_refused_row(path: Path, row: LogRow, error: Exception) -> None:

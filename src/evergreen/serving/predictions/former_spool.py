@@ -27,14 +27,18 @@ logger = logging.getLogger(__name__)
 def convert_former_segments(use_case: str, folder: Path) -> None:
     """Turn the segments that an earlier version left in a locked folder into those of this version.
 
-    Safe to run again. Raises OSError.
+    One with a line that cannot be read stays beside as `NUMBER.jsonl.spoilt`. Safe to run again. Raises
+    OSError.
     """
-    for path in sorted(folder.glob("*.jsonl")):
-        rows = _read_rows(path)
+    for path in sorted(path for path in folder.glob("*.jsonl") if path.stem.isdigit()):
+        rows, is_whole = _read_rows(path)
         # An earlier version counted from 0.
         target = folder / format_segment_name(int(path.stem) + 1, FINISHED_SUFFIX)
         write_private_file(target, _build_segment(use_case, rows))
-        path.unlink()
+        if is_whole:
+            path.unlink()
+        else:
+            path.rename(path.with_name(f"{path.name}.spoilt"))
 
 
 def _build_segment(use_case: str, rows: Sequence[PredictionRow]) -> bytes:
@@ -56,12 +60,16 @@ def _build_segment(use_case: str, rows: Sequence[PredictionRow]) -> bytes:
     return frame_records([encode_record(schema), *map(encode_record, records)])
 
 
-def _read_rows(path: Path) -> list[PredictionRow]:
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+def _read_rows(path: Path) -> tuple[list[PredictionRow], bool]:
+    """The rows of a file, and whether it has no others that cannot be read."""
+    rows: list[PredictionRow] = []
+    is_whole = True
+    lines = path.read_bytes().splitlines()
+    for number, line in enumerate(lines, start=1):
         try:
             rows.append(PredictionRow.from_json(json.loads(line)))
-        except json.JSONDecodeError:
-            # Only the last line can be torn, by a kill in the middle of an append.
+        except (ValueError, LookupError, TypeError, AttributeError):
             logger.warning("%s, line %d is incomplete and skipped", path, number)
-    return rows
+            # The last line may be torn, by a kill in the middle of an append: nobody got its answer.
+            is_whole = is_whole and number == len(lines)
+    return rows, is_whole

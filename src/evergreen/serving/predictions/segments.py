@@ -15,6 +15,7 @@ from pathlib import Path
 
 from evergreen.errors import SpoiltRecord
 from evergreen.serving.predictions.record import (
+    PredictionRecord,
     Record,
     SegmentSchema,
     decode_record,
@@ -24,6 +25,8 @@ from evergreen.serving.predictions.record import (
 OPEN_SUFFIX = ".open"
 FINISHED_SUFFIX = ".segment"
 TAKEN_SUFFIX = ".shipping"
+# What the policy of a full spool is about to delete.
+DROPPED_SUFFIX = ".dropped"
 
 # Where a record begins, its length in bytes, and the CRC-32 of these bytes.
 _MARK = b"EGR1"
@@ -36,7 +39,8 @@ class Segment:
 
     `spoilt` holds the runs of bytes that are no record as it was written. `torn` is the last such run where
     it reaches the end of the file: so a killed process leaves a record that it was writing, and for which
-    nobody has got an answer.
+    nobody has got an answer. Where the schema is spoilt, `torn` is the whole file, because nobody can tell
+    what its predictions' values are; `records` then are those that need no schema.
     """
 
     schema: SegmentSchema | None = None
@@ -84,6 +88,11 @@ def read_segment(path: Path) -> Segment:
             break
         segment.spoilt.append(data[position:end])
         position = end
+    if segment.schema is None:
+        readable: list[Record] = [
+            record for record in segment.records if not isinstance(record, PredictionRecord)
+        ]
+        return Segment(None, readable, torn=data)
     return segment
 
 

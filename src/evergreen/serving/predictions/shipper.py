@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import re
 import select
 import shutil
 import signal
@@ -29,15 +30,17 @@ import sqlalchemy.exc
 from evergreen.errors import EvergreenError, SchemaMismatch, StoreError, StoreRefused, StoreUnreachable
 from evergreen.serving.predictions.delivery import COUNTS_NAME, Delivery, Inserts, append_refused_row
 from evergreen.serving.predictions.former_spool import convert_former_segments
+from evergreen.serving.predictions.segments import DROPPED_SUFFIX
 from evergreen.serving.predictions.spool import LOCK_NAME, lock_folder
 from evergreen.serving.predictions.table_update import TableUpdate
+from evergreen.serving.service_log import configure_shipper_log
 from evergreen.settings import Settings, load_settings
 from evergreen.store.connection.database import WRONG_VALUE, get_engine, get_error_code
 from evergreen.store.predictions.channels import CANARY, CHALLENGER, PROBE, SHADOW
 from evergreen.store.predictions.load import load_predictions
-from evergreen.store.predictions.outcomes import insert_outcomes
+from evergreen.store.predictions.outcomes import Outcome, insert_outcomes
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.predictions.refused import insert_refused_counts
+from evergreen.store.predictions.refused import RefusedCount, insert_refused_counts
 from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
@@ -50,18 +53,33 @@ _ADOPT_SECONDS = 30.0
 _RETRY_SECONDS = (0.5, 5.0)
 # Less urgent than the worker's answers: where processors are few, rows reach MariaDB a moment later instead.
 _NICENESS = 5
+# What a process that was killed leaves of a segment that it dropped, or of a file that it replaced.
+_LEFTOVER = re.compile(rf"\d+{re.escape(DROPPED_SUFFIX)}|\..+\.part")
 
 
-class PredictionInserter:
-    """Inserts predictions, also into a table of the version before, while the table is brought up to date."""
+class LogInserter:
+    """Inserts rows of the log, also into tables of the version before, while these are brought up to date.
+
+    Each method inserts all rows or none, and raises what the database raises.
+    """
 
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
         self._engine = get_engine(settings)
         self._use_case = use_case
         self.table_update = TableUpdate(lambda: update_prediction_tables(self._engine, use_case))
 
-    def insert(self, rows: Sequence[PredictionRow]) -> None:
-        """Insert rows, all or none. Raises what the database raises."""
+    def insert_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Insert what was reported of predictions."""
+        self.table_update.start()
+        insert_outcomes(self._engine, self._use_case, outcomes)
+
+    def insert_refused_counts(self, counts: Sequence[RefusedCount]) -> None:
+        """Insert counts of refused values."""
+        self.table_update.start()
+        insert_refused_counts(self._engine, self._use_case, counts)
+
+    def insert_predictions(self, rows: Sequence[PredictionRow]) -> None:
+        """Insert predictions."""
         self.table_update.start()
         up_to_date = self.table_update.done
         try:
@@ -81,25 +99,18 @@ class PredictionInserter:
 
 
 class Shipper:
-    """Delivers one worker's folder, and folders that nobody holds, until the worker has ended."""
+    """Delivers one worker's folder, and folders that nobody holds, until the worker has ended.
 
-    def __init__(self, settings: Settings, use_case: UseCase, folder: Path, lock: int) -> None:
-        self._use_case = use_case
+    `lock` is the descriptor that holds the lock of the worker's `folder`.
+    """
+
+    def __init__(self, use_case_name: str, folder: Path, lock: int, delivery: Delivery) -> None:
+        self._use_case_name = use_case_name
         self._folder = folder
-        self._home = folder.parent
         # By folder: the descriptor of its lock. The own folder comes first.
         self._locks = {folder: lock}
-        engine = get_engine(settings)
-        self._delivery = Delivery(
-            folder,
-            Inserts(
-                PredictionInserter(settings, use_case).insert,
-                partial(insert_outcomes, engine, use_case),
-                partial(insert_refused_counts, engine, use_case),
-            ),
-            is_row_at_fault,
-            partial(append_refused_row, self._home / f"{use_case.name}.refused.jsonl"),
-        )
+        self._delivery = delivery
+        self._warnings: dict[Path, str] = {}
         self._retry_delay = _RETRY_SECONDS[0]
         self._retry_at = 0.0
         self._adopt_at = 0.0
@@ -113,63 +124,103 @@ class Shipper:
                 if is_ended:
                     _end_later(DRAIN_SECONDS)
             if time.monotonic() >= self._adopt_at:
-                self._adopt_folders()
-            if time.monotonic() >= self._retry_at and self._deliver(is_ended=is_ended):
+                self._adopt_at = time.monotonic() + _ADOPT_SECONDS
+                self.adopt_folders()
+            if time.monotonic() >= self._retry_at and self.deliver(is_ended=is_ended):
                 break
             if is_ended:
                 time.sleep(max(0.0, self._retry_at - time.monotonic()))
+
+    def deliver(self, *, is_ended: bool) -> bool:
+        """Deliver everything that is finished: whether nothing is left and the worker has ended. Where the
+        rows are not taken, the reason is on record, and `run` tries again after a pause."""
+        try:
+            for folder in list(self._locks):
+                self._deliver_folder(folder, is_ended=is_ended)
+            self._delivery.show_trouble("")
+            if is_ended and self._folder in self._locks:  # last, because the counts of all are in it
+                self._remove_folder(self._folder)
+        except Exception as error:  # noqa: BLE001  whatever the database raises, the rows must not be lost
+            self._show_trouble(error)
+            self._retry_at = time.monotonic() + self._retry_delay
+            self._retry_delay = min(_RETRY_SECONDS[1], 2 * self._retry_delay)
+            return False
+        self._retry_delay = _RETRY_SECONDS[0]
+        self._retry_at = 0.0
+        return is_ended
+
+    def adopt_folders(self) -> None:
+        """Lock the folders of this use case that nobody holds; `deliver` delivers them too."""
+        for folder in sorted(self._folder.parent.glob(f"{self._use_case_name}-*/")):
+            if folder not in self._locks:
+                try:
+                    self._adopt_folder(folder)
+                except FileNotFoundError:
+                    continue  # another shipper has just removed it
+                except OSError as error:
+                    self._warn_once(folder, f"{folder} of an ended process cannot be taken over: {error}")
 
     def _compute_pause(self) -> float:
         now = time.monotonic()
         return max(0.0, min(1.0, self._retry_at - now) if self._retry_at > now else 1.0)
 
-    def _deliver(self, *, is_ended: bool) -> bool:
-        """Deliver everything that is finished: whether nothing is left and the worker has ended."""
+    def _deliver_folder(self, folder: Path, *, is_ended: bool) -> None:
+        is_own = folder == self._folder
         try:
-            for folder in list(self._locks):
-                is_own = folder == self._folder
-                while self._delivery.deliver_folder(folder, is_ended=is_ended or not is_own):
-                    self._show_success()
-                if not is_own or is_ended:
-                    self._remove_folder(folder)
-        except Exception as error:  # noqa: BLE001  whatever the database raises, the rows must not be lost
-            text = error.message if isinstance(error, EvergreenError) else f"{type(error).__name__}: {error}"
-            if not self._delivery.counts.trouble:
-                logger.warning("MariaDB takes no predictions now, they wait on disk: %s", text)
+            while self._delivery.deliver_folder(folder, is_ended=is_ended or not is_own):
+                if self._delivery.counts.trouble:
+                    logger.info("MariaDB takes predictions again")
+                self._delivery.show_trouble("")
+            if not is_own:
+                self._remove_folder(folder)
+        except OSError as error:
+            if is_own:
+                raise
+            # The others must not wait for it. It is taken over again later.
+            self._warn_once(folder, f"{folder} of an ended process cannot be delivered: {error}")
+            os.close(self._locks.pop(folder))
+
+    def _show_trouble(self, error: Exception) -> None:
+        text = error.message if isinstance(error, EvergreenError) else f"{type(error).__name__}: {error}"
+        if not self._delivery.counts.trouble:
+            logger.warning("predictions wait on disk now: %s", text)
+        try:
             self._delivery.show_trouble(text)
-            self._retry_at = time.monotonic() + self._retry_delay
-            self._retry_delay = min(_RETRY_SECONDS[1], 2 * self._retry_delay)
-            return False
-        self._show_success()
-        return is_ended
+        except OSError as disk_error:
+            self._warn_once(self._folder, f"nor can the reason be put on record: {disk_error}")
 
-    def _show_success(self) -> None:
-        if self._delivery.counts.trouble:
-            logger.info("MariaDB takes predictions again")
-        self._delivery.show_trouble("")
-        self._retry_delay = _RETRY_SECONDS[0]
-        self._retry_at = 0.0
-
-    def _adopt_folders(self) -> None:
-        self._adopt_at = time.monotonic() + _ADOPT_SECONDS
-        for folder in sorted(self._home.glob(f"{self._use_case.name}-*/")):
-            if folder in self._locks:
-                continue
-            try:
-                lock = lock_folder(folder)
-            except FileNotFoundError:  # another shipper has just removed it
-                continue
-            if lock is not None:
-                self._locks[folder] = lock
-                convert_former_segments(self._use_case.name, folder)
+    def _adopt_folder(self, folder: Path) -> None:
+        lock = lock_folder(folder)
+        if lock is None:
+            return
+        try:
+            convert_former_segments(self._use_case_name, folder)
+        except OSError:
+            os.close(lock)
+            raise
+        self._locks[folder] = lock
 
     def _remove_folder(self, folder: Path) -> None:
         """Remove a folder of which everything is delivered, and give up its lock."""
-        if any(path.name not in (LOCK_NAME, COUNTS_NAME) for path in folder.iterdir()):
-            logger.warning("%s holds files that are no segments; it stays", folder)
-        else:
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        if all(name in (LOCK_NAME, COUNTS_NAME) or _LEFTOVER.fullmatch(name) for name in names):
             shutil.rmtree(folder, ignore_errors=True)
+        else:
+            self._warn_once(folder, f"{folder} holds files that are no segments; it stays")
         os.close(self._locks.pop(folder))
+
+    def _warn_once(self, folder: Path, text: str) -> None:
+        if self._warnings.get(folder) != text:
+            self._warnings[folder] = text
+            logger.warning("%s", text)
+
+
+def build_shipper(settings: Settings, use_case: UseCase, folder: Path, lock: int) -> Shipper:
+    """A shipper that delivers to the MariaDB of these settings."""
+    inserter = LogInserter(settings, use_case)
+    inserts = Inserts(inserter.insert_predictions, inserter.insert_outcomes, inserter.insert_refused_counts)
+    refuse = partial(append_refused_row, folder.parent / f"{use_case.name}.refused.jsonl")
+    return Shipper(use_case.name, folder, lock, Delivery(folder, inserts, is_row_at_fault, refuse))
 
 
 def is_row_at_fault(error: Exception) -> bool:
@@ -207,11 +258,11 @@ def main() -> int:
     # A signal to the whole group reaches the shipper too, which must deliver what the worker still writes.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s [shipper] [%(levelname)s] %(message)s")
     os.nice(_NICENESS)
     folder, lock = Path(sys.argv[1]), int(sys.argv[2])
     settings = load_settings()
-    shipper = Shipper(settings, load_use_case(settings.use_case, settings), folder, lock)
+    configure_shipper_log(settings)
+    shipper = build_shipper(settings, load_use_case(settings.use_case, settings), folder, lock)
     # What was imported stays: collections need not look at it with every load of rows.
     gc.freeze()
     shipper.run()

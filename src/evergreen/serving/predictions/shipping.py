@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from evergreen.serving.predictions.delivery import read_counts
+from evergreen.serving.predictions.log_counts import LogCounts
 from evergreen.serving.predictions.segments import list_segments
 from evergreen.serving.predictions.spool import Spool
 
@@ -40,27 +40,6 @@ def build_shipper_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-@dataclass(frozen=True)
-class LogCounts:
-    """The rows of the prediction log since the process started: predictions and outcomes.
-
-    `accepted` were answered by this process, `adopted` taken over from processes that have ended. Of both,
-    `spooled` are on disk, `written` are in MariaDB, `refused` were refused by it and are kept in a file, and
-    `dropped` were deleted because the spool was full. `spoilt` runs of bytes were set aside. `spool_bytes`
-    are on disk. `trouble` is why MariaDB takes no rows at present, or "".
-    """
-
-    accepted: int
-    adopted: int
-    spooled: int
-    written: int
-    refused: int
-    dropped: int
-    spoilt: int
-    spool_bytes: int
-    trouble: str
-
-
 class Shipping:
     """Ships what is in a spool with a shipper process, which it starts and starts again when it ends.
 
@@ -85,17 +64,17 @@ class Shipping:
         counts = read_counts(self._spool.folder)
         accepted, dropped = self._spool.accepted, self._spool.dropped
         left = counts.written + counts.refused + dropped
-        return LogCounts(
-            accepted,
-            counts.adopted,
-            max(0, accepted + counts.adopted - left),
-            counts.written,
-            counts.refused,
-            dropped,
-            counts.spoilt,
-            self.bytes,
-            counts.trouble,
-        )
+        return {
+            "accepted": accepted,
+            "adopted": counts.adopted,
+            "spooled": max(0, accepted + counts.adopted - left),
+            "written": counts.written,
+            "refused": counts.refused,
+            "dropped": dropped,
+            "spoilt": counts.spoilt,
+            "spool_bytes": self.bytes,
+            "trouble": counts.trouble,
+        }
 
     def start(self) -> None:
         """Start the thread and the shipper."""
@@ -128,10 +107,13 @@ class Shipping:
                         self._tell_shipper()
                 if time.monotonic() >= self._measure_at:
                     self._measure()
-            except OSError:
-                # A full disk or a missing folder: requests are told of it, and the thread must go on.
+            except Exception:
+                # Such as a full disk, of which requests are told. Without the thread nothing is shipped.
                 logger.exception("the spool is not shipped now")
                 self._stopping.wait(1.0)
+        # What `observe` puts into the spool at last is shipped too.
+        with suppress(OSError):
+            self._measure()
 
     def _measure(self) -> None:
         self._measure_at = time.monotonic() + _MEASURE_SECONDS

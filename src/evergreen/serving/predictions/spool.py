@@ -24,6 +24,7 @@ from evergreen.errors import PredictionLogFull
 from evergreen.private import make_private_folder, open_private_file
 from evergreen.serving.predictions.record import SegmentSchema, build_segment_schema, encode_record
 from evergreen.serving.predictions.segments import (
+    DROPPED_SUFFIX,
     FINISHED_SUFFIX,
     OPEN_SUFFIX,
     TAKEN_SUFFIX,
@@ -47,13 +48,22 @@ _TELL_SECONDS = 10.0
 
 def lock_folder(folder: Path) -> int | None:
     """Lock a spool's folder; the descriptor that holds the lock until it is closed, also in a child that
-    inherits it. None when another process holds it."""
-    handle = open_private_file(folder / LOCK_NAME, os.O_RDWR)
+    inherits it. None when another process holds it.
+
+    Raises FileNotFoundError for a folder that another process has just removed, and OSError, also where the
+    file system has no locks.
+    """
+    path = folder / LOCK_NAME
+    handle = open_private_file(path, os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        path.stat()  # who removes a folder holds its lock until then
+    except BlockingIOError:
         os.close(handle)
         return None
+    except OSError:
+        os.close(handle)
+        raise
     return handle
 
 
@@ -78,16 +88,16 @@ class Spool:
         full_policy: FullPolicy = "refuse",
     ) -> None:
         self.folder = home / f"{schema.use_case}-{uuid.uuid4().hex}"
-        make_private_folder(self.folder)
-        lock = lock_folder(self.folder)
-        assert lock is not None, "nobody else knows the folder"
-        self.lock = lock
+        self.lock = _make_locked_folder(self.folder)
+        if durability == "power":
+            _sync_folder(home)
         self._schema = frame_records([encode_record(schema)])
         self._durability = durability
         self._limit_bytes = limit_bytes
         self._full_policy = full_policy
         self._mutex = threading.Lock()
         self._handle = -1
+        self._is_closed = False
         self._number = 0
         self._size = 0  # of the open segment
         self._other_bytes = 0  # of finished segments, as of the last `measure`
@@ -101,10 +111,16 @@ class Spool:
     def append(self, records: Sequence[bytes], rows: int) -> None:
         """Write encoded records of that many rows, all or none; they are durable when it returns.
 
-        Raises PredictionLogFull when the spool has its greatest size, or the disk takes no more.
+        Raises PredictionLogFull when the spool has its greatest size, the disk takes no more, or the spool is
+        closed.
         """
         data = frame_records(records)
         with self._mutex:
+            if self._is_closed:
+                # The shipper delivers the rest, and would miss what comes now.
+                raise PredictionLogFull(
+                    "the service is ending and logs nothing more", hint="send the request again"
+                )
             self._make_room(len(data) + (len(self._schema) if self._handle < 0 else 0))
             try:
                 if self._handle < 0:
@@ -119,21 +135,25 @@ class Spool:
             self.accepted += rows
             is_full = self._size >= _SEGMENT_BYTES
         if is_full:
-            self.finish_segment()
+            try:
+                self.finish_segment()
+            except OSError:
+                logger.exception("a segment of the spool is not finished yet; its rows are on disk")
 
     def finish_segment(self) -> bool:
-        """Hand the open segment over to the shipper; False when it holds nothing."""
+        """Hand the open segment over to the shipper; False when it holds nothing. Raises OSError, and then
+        the segment stays open."""
         with self._mutex:
             if self._handle < 0:
                 return False
-            os.close(self._handle)
             path = self.folder / format_segment_name(self._number, FINISHED_SUFFIX)
             path.with_suffix(OPEN_SUFFIX).rename(path)
-            self._handle = -1
+            handle, self._handle = self._handle, -1
             self._other_bytes += self._size
             self._finished_rows[path] = self._open_rows
             self._open_rows = self._size = 0
             self._has_rows.clear()
+            os.close(handle)
             return True
 
     def wait_for_rows(self, timeout: float) -> bool:
@@ -156,9 +176,14 @@ class Spool:
             return total + self._size
 
     def close(self) -> None:
-        """Finish the last segment. The folder's lock stays with the shipper, if it has inherited it."""
-        self.finish_segment()
-        os.close(self.lock)
+        """Finish the last segment; nothing can be appended any more. The folder's lock stays with the
+        shipper, if it has inherited it. Raises OSError."""
+        with self._mutex:
+            self._is_closed = True
+        try:
+            self.finish_segment()
+        finally:
+            os.close(self.lock)
 
     def _make_room(self, size: int) -> None:
         while self._other_bytes + self._size + size > self._limit_bytes:
@@ -173,7 +198,7 @@ class Spool:
         """Delete the oldest segment that the shipper has not taken; False when there is none."""
         for path in list_segments(self.folder):
             # The shipper takes a segment by renaming it as well, so one of both gets it.
-            dropped = path.with_suffix(".dropped")
+            dropped = path.with_suffix(DROPPED_SUFFIX)
             try:
                 path.rename(dropped)
                 size = dropped.stat().st_size
@@ -198,17 +223,22 @@ class Spool:
             )
 
     def _open_segment(self) -> None:
+        """Begin the next segment with its schema, or leave nothing behind. Raises OSError."""
         self._number += 1
         path = self.folder / format_segment_name(self._number, OPEN_SUFFIX)
         self._handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
         self._size = 0
-        self._write(self._schema)
-        if self._durability == "power":
-            folder = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        try:
+            self._write(self._schema)
+            if self._durability == "power":
+                _sync_folder(self.folder)
+        except OSError:
+            # Records without a schema in front of them could not be read.
+            handle, self._handle = self._handle, -1
+            self._size = 0
+            path.unlink(missing_ok=True)
+            os.close(handle)
+            raise
         self._has_rows.set()
 
     def _write(self, data: bytes) -> None:
@@ -224,6 +254,27 @@ class Spool:
             os.ftruncate(self._handle, self._size)
             raise
         self._size += len(data)
+
+
+def _make_locked_folder(folder: Path) -> int:
+    """Make a folder that is locked from the first moment at which others see it; the lock's descriptor.
+
+    Shippers look for folders by their names, and take over those that nobody holds.
+    """
+    draft = folder.with_name(f".{folder.name}")
+    make_private_folder(draft)
+    lock = lock_folder(draft)
+    assert lock is not None, "nobody else knows the folder"
+    draft.rename(folder)
+    return lock
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def build_spool(home: Path, use_case: UseCase) -> Spool:

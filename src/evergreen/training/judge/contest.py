@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 
-from evergreen.errors import SignatureMismatch
+from evergreen.errors import ModelRefused, SignatureMismatch
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.matrix import Columns
 from evergreen.model.predictions import Predictions
 from evergreen.registry.champion import read_champion
-from evergreen.registry.models import load_model, load_run_model
+from evergreen.registry.models import load_run_model
+from evergreen.registry.verification import load_recorded_model
 from evergreen.settings import Settings
 from evergreen.training.data.split import Cut
 from evergreen.training.judge.answers import find_holdout_rows, score_holdout
@@ -54,22 +56,34 @@ class ChampionScores:
 
 
 def score_champion(
-    settings: Settings, use_case: UseCase, frame: pd.DataFrame, columns: Columns, cuts: Sequence[Cut]
+    settings: Settings,
+    database: sa.Engine,
+    use_case: UseCase,
+    frame: pd.DataFrame,
+    columns: Columns,
+    cuts: Sequence[Cut],
 ) -> ChampionScores:
     """The answers of the present champion on the rows that these cuts hold out. `frame` has the event times.
 
-    Without a champion, or with one that no longer fits the declaration, the baselines are the only rivals.
+    Without a champion, and with one that no longer fits the declaration or is not what was registered, the
+    baselines are the only rivals. One that is not on record takes part with a warning in the log.
     """
     champion = read_champion(settings, use_case.name)
     if champion is None:
         return ChampionScores(None, None, "")
     try:
-        model = load_model(settings, use_case, champion.version)
+        model = load_recorded_model(settings, database, use_case, champion.version)
         models, remark = _choose_champion_models(settings, use_case, model, frame, cuts)
     except SignatureMismatch as error:
         logger.warning("the champion takes no part: %s", error.message)
         return ChampionScores(
             champion.version, None, f"champion v{champion.version} does not fit the declaration any more"
+        )
+    except ModelRefused as error:
+        # Nobody should be judged by it, and only a new model, or a rollback, brings a good champion back.
+        logger.error("the champion takes no part: %s", error.message)
+        return ChampionScores(
+            champion.version, None, f"champion v{champion.version} is refused: {error.message}"
         )
     return ChampionScores(champion.version, score_holdout(use_case, models, columns, cuts), remark, model)
 
