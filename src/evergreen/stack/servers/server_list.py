@@ -194,8 +194,8 @@ class EvergreenPlan:
         )
         specs.append(
             ChildSpec(
-                name="store-tables",
-                command=(sys.executable, "-m", "evergreen.stack.store_tables"),
+                name=deployment.STORE_TABLES.name,
+                command=(sys.executable, "-m", deployment.STORE_TABLES_MODULE),
                 needs=(deployment.MARIADB.name,),
                 one_off=True,
             )
