@@ -192,6 +192,7 @@ def _render_mariadb() -> str:
 {facts.MARIADB.name}:
   image: mariadb:11.8
   restart: unless-stopped
+  stop_grace_period: {facts.MARIADB_STOP_SECONDS}s
   command:
 {render_list(facts.build_mariadb_options(), 4)}
   environment:

@@ -126,6 +126,8 @@ AIRFLOW_TRIGGERER = Server("airflow-triggerer", container_needs=_AIRFLOW_NEEDS)
 AIRFLOW_SERVERS = (AIRFLOW_API, AIRFLOW_SCHEDULER, AIRFLOW_DAG_PROCESSOR, AIRFLOW_TRIGGERER)
 # What a service gets to end: it answers what it has read, and its shipper delivers for 15 seconds.
 SERVICE_STOP_SECONDS = 30
+# MariaDB writes its changed pages when it is asked to end.
+MARIADB_STOP_SECONDS = 30
 # Any use case's service. It is alive with or without a champion: /readyz says whether there is one.
 SERVICE = Server(
     "service",
