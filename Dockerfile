@@ -28,7 +28,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 10001 evergreen \
     && install -d -o evergreen -g evergreen /var/lib/evergreen /var/lib/evergreen/airflow \
-        /var/lib/evergreen/airflow/logs /var/lib/mlflow
+        /var/lib/evergreen/airflow/logs /var/lib/mlflow \
+    && install -d -m 700 -o evergreen -g evergreen /var/lib/evergreen-keys
 COPY --from=build /opt/evergreen /opt/evergreen
 COPY dags /opt/evergreen/dags
 COPY docker/airflow-entrypoint.sh /usr/local/bin/airflow-entrypoint

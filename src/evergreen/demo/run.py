@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +10,12 @@ from rich.console import Console
 
 from evergreen.demo.fresh import reset_demo
 from evergreen.demo.report import DemoReport, TourOutcome, write_report
-from evergreen.demo.service import find_outdated_service, refuse_outdated_service, restart_outdated_service
+from evergreen.demo.service import (
+    find_outdated_service,
+    format_example_request,
+    refuse_outdated_service,
+    restart_outdated_service,
+)
 from evergreen.demo.stages import Tour
 from evergreen.demo.timeline import Timeline
 from evergreen.demo.tour import run_tour, wait_for_ingests
@@ -99,12 +103,8 @@ def run_demo(
     if bring_up:
         console.print(render_urls(load_settings(home), read_stack_status(home)))
         console.print("The stack stays up: `evergreen status` shows it, `evergreen down` ends it.")
-    body = json.dumps({"data": outcome["example_key"]})
-    console.print(
-        f"Try it: curl {outcome['service']}/predict_by_key -H 'content-type: application/json' -d '{body}'",
-        soft_wrap=True,
-        highlight=False,
-    )
+    example = format_example_request(load_settings(home), outcome["service"], outcome["example_key"])
+    console.print(f"Try it: {example}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"Every stage verified in {tour.total_seconds:.0f} s. Report: {report_path}")
     return report
 

@@ -1,11 +1,18 @@
-"""The demo's service must hold the present declaration of the use case before requests are sent to it."""
+"""The demo's service: it must hold the present declaration of the use case before requests are sent to it;
+and how people ask it afterwards."""
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from evergreen.demo.stages import Stage
 from evergreen.errors import DemoError, ServingError
+from evergreen.serving.access.key_ring import load_key_ring
+from evergreen.serving.access.listening import is_exposed
 from evergreen.serving.standing import ServiceStatus, format_container_name, read_service_status
 from evergreen.settings import Settings
 from evergreen.stack.restart import restart_named_server
@@ -41,6 +48,18 @@ def restart_outdated_service(home: Path, status: ServiceStatus, stage: Stage) ->
     erased them."""
     restart_named_server(home, status.use_case, force=True, progress=stage.say)
     stage.happened = f"it held an older declaration ({_describe_change(status)}): restarted"
+
+
+def format_example_request(settings: Settings, url: str, key: Mapping[str, int | str]) -> str:
+    """The command that asks the service at `url` for the prediction of a stored entity.
+
+    Where the service wants an API key, the command has it from the variable EVERGREEN_API_KEY. Raises
+    SettingsError and UntrustedFolder, as the keys of the settings do.
+    """
+    wants_key = is_exposed([urlsplit(url).hostname or ""]) or load_key_ring(settings).has_guests
+    sign_in = ' -H "Authorization: Bearer $EVERGREEN_API_KEY"' if wants_key else ""
+    body = shlex.quote(json.dumps({"data": key}))
+    return f"curl {url}/predict_by_key{sign_in} -H 'content-type: application/json' -d {body}"
 
 
 def _describe_change(status: ServiceStatus) -> str:

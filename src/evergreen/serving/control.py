@@ -71,6 +71,34 @@ def close_control_socket() -> None:
     Arbiter.__init__ = _init_arbiter
 
 
+def refuse_connections_at_the_end() -> None:
+    """Have every circus arbiter close its listening sockets as soon as it is asked to stop.
+
+    The arbiter keeps them open until its workers have ended. Meanwhile the system would accept connections
+    that nobody serves: a client would wait for the whole drain of the prediction log, and then see its
+    connection reset. With them closed it is refused at once, and can turn to another replica.
+
+    A second call changes nothing. Nothing is changed either where circus is not as expected: then a client
+    waits.
+    """
+    try:
+        from circus.arbiter import Arbiter
+    except ImportError:
+        return
+    original = getattr(Arbiter, "stop", None)
+    if original is None or getattr(original, _MARK, False):
+        return
+
+    @functools.wraps(original)
+    def _stop_arbiter(self: Any, *args: Any, **options: Any) -> Any:
+        for listener in dict(getattr(self, "sockets", None) or {}).values():
+            listener.close()
+        return original(self, *args, **options)
+
+    setattr(_stop_arbiter, _MARK, True)
+    Arbiter.stop = _stop_arbiter
+
+
 def _build_start_error(reason: str) -> ServingError:
     return ServingError(
         f"the service does not start, because its control socket would be open to every local user: {reason}",

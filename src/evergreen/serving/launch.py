@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from evergreen.errors import EvergreenError
-from evergreen.serving.control import close_control_socket
+from evergreen.serving.control import close_control_socket, refuse_connections_at_the_end
 
 SERVICE = "evergreen.serving.service:service"
 
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, more = parser.parse_known_args(arguments)
     try:
         close_control_socket()
+        refuse_connections_at_the_end()
     except EvergreenError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

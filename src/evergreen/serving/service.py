@@ -19,7 +19,11 @@ from starlette.types import ASGIApp
 from evergreen.errors import EvergreenError, SettingsError
 from evergreen.serving.access.access import load_access
 from evergreen.serving.app import configure_app, create_app
-from evergreen.serving.control import check_addresses, close_control_socket
+from evergreen.serving.control import (
+    check_addresses,
+    close_control_socket,
+    refuse_connections_at_the_end,
+)
 from evergreen.serving.fast.bentoml_app import put_in_front
 from evergreen.serving.fast.direct import DirectAnswers
 from evergreen.serving.fast.direct_protocol import answer_directly, find_protocol
@@ -112,6 +116,7 @@ class PredictionService:
         """
         try:
             close_control_socket()
+            refuse_connections_at_the_end()
             check_addresses(check_exposure)
             load_served_use_case()
         except EvergreenError as error:

@@ -35,7 +35,8 @@ DEFAULT_PLAN = "evergreen.stack.servers.server_list:EvergreenPlan"
 # The supervisor's module; in earlier versions, whose stacks may still be up, the second.
 _SUPERVISORS = {b"evergreen.stack.processes.supervisor", b"evergreen.stack.supervisor"}
 START_SECONDS = 900.0  # two attempts of a server, and what it waits for
-STOP_SECONDS = 60.0
+# What the supervisor gets to end everything: 30 seconds for the services, then 30 for MariaDB.
+STOP_SECONDS = 75.0
 SWEEP_SECONDS = 30  # MariaDB writes its pages when asked to end; everything else is quicker.
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -62,6 +64,12 @@ def test_predictions_survive_an_absence_of_mariadb(made: World, service: Service
     assert log["accepted"] + log["adopted"] == log["written"]
 
 
+def accepts_connections(url: str) -> bool:
+    address = urlsplit(url)
+    with socket.socket() as connection:
+        return connection.connect_ex((address.hostname, address.port)) == 0
+
+
 def test_a_graceful_stop_drains_the_log_also_without_mariadb(made: World, tmp_path: Path) -> None:
     before = made.logged()
     with running(made, tmp_path / "first") as service:
@@ -76,6 +84,10 @@ def test_a_graceful_stop_drains_the_log_also_without_mariadb(made: World, tmp_pa
         try:
             with service.client() as client:
                 client.predict_batch(made.rows(300, seed=53))
+            service.process.terminate()
+            # Not kept waiting for the drain: nobody would answer.
+            eventually(lambda: not accepts_connections(service.url), 10)
+            assert service.process.poll() is None
             service.stop()
             folders = made.settings.home.glob("predictions/parcel-*")
             suffixes = (FINISHED_SUFFIX, TAKEN_SUFFIX, OPEN_SUFFIX)

@@ -55,8 +55,11 @@ def test_counts_are_kept_once_and_summed_by_field_and_kind(
     assert sum_refused_counts(database, other, NOON - MINUTE, NOON + MINUTE) == []
     assert delete_refused_counts(database, other, NOON + MINUTE) == 0
     assert delete_refused_counts(database, toy_use_case, NOON + MINUTE) == 2
-    erase_use_case(database, toy_use_case)
+    # A service that is asked before the first ingest keeps no demo from beginning.
+    assert sum_refused_counts(database, toy_use_case, NOON, NOON + 2 * MINUTE) != []
     assert is_empty(database, toy_use_case)
+    erase_use_case(database, toy_use_case)
+    assert sum_refused_counts(database, toy_use_case, NOON, NOON + 2 * MINUTE) == []
 
 
 def test_names_that_a_client_chose_are_cut(database: sa.Engine, toy_use_case: UseCase) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from evergreen.demo import service
 from evergreen.demo.stages import Stage
 from evergreen.errors import DemoError, ServiceUnreachable
+from evergreen.serving.access.key_file import add_key
 from evergreen.serving.standing import ServiceStatus
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
@@ -63,3 +66,19 @@ def test_where_the_stack_is_not_ours_the_demo_does_not_begin(
     with pytest.raises(DemoError, match=r"older declaration \(a1b2c3d, now d4e5f67\)") as caught:
         service.refuse_outdated_service(SETTINGS, toy_use_case)
     assert "docker compose restart service-toy" in caught.value.hint
+
+
+def test_the_example_request_can_be_typed(tmp_path: Path) -> None:
+    """With the key that a service beyond loopback wants, and one on loopback once somebody has a key."""
+    settings = Settings(home=tmp_path, api_key=SecretStr("eg_the_platforms_own_key"))
+    quiet = service.format_example_request(settings, "http://127.0.0.1:1", {"id": 1})
+    assert quiet == (
+        "curl http://127.0.0.1:1/predict_by_key -H 'content-type: application/json'"
+        """ -d '{"data": {"id": 1}}'"""
+    )
+    sign_in = '-H "Authorization: Bearer $EVERGREEN_API_KEY"'
+    assert sign_in in service.format_example_request(settings, "http://service-toy:3000", {"id": 1})
+    add_key(settings.api_keys_path, "shop")
+    assert sign_in in service.format_example_request(settings, "http://127.0.0.1:1", {"id": 1})
+    odd = service.format_example_request(settings, "http://127.0.0.1:1", {"name": "O'Hara"})
+    assert shlex.split(odd)[-1] == '{"data": {"name": "O\'Hara"}}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from typing import Any
 
@@ -10,13 +11,14 @@ from circus.arbiter import Arbiter
 
 from evergreen.errors import ServingError
 from evergreen.serving import launch
-from evergreen.serving.control import close_control_socket
+from evergreen.serving.control import close_control_socket, refuse_connections_at_the_end
 
 
 @pytest.fixture(autouse=True)
 def _as_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test changes in circus is taken back."""
     monkeypatch.setattr(Arbiter, "__init__", Arbiter.__init__)
+    monkeypatch.setattr(Arbiter, "stop", Arbiter.stop)
 
 
 def endpoints(arbiter: Any) -> tuple[str, str, str | None]:
@@ -66,6 +68,18 @@ def test_a_missing_circus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "circus.arbiter", None)
     with pytest.raises(ServingError, match="not as expected"):
         close_control_socket()
+
+
+def test_nobody_can_connect_while_an_arbiter_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    seen = []
+    monkeypatch.setattr(Arbiter, "stop", lambda self: seen.append(self.sockets["api"].fileno()))
+    for _ in range(2):
+        refuse_connections_at_the_end()
+    arbiter = Arbiter.__new__(Arbiter)
+    arbiter.sockets = {"api": listener}
+    arbiter.stop()
+    assert seen == [-1]
 
 
 def test_the_launcher_passes_on_what_is_bentomls(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
+from evergreen.settings import Settings
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.servers import deployment
 from evergreen.stack.servers.compose import render_compose
@@ -42,7 +44,7 @@ def test_both_deployments_run_the_same_servers(
     servers = {name for name, spec in processes.items() if not spec.one_off}
     assert servers == {"mariadb", "mlflow", *(server.name for server in deployment.AIRFLOW_SERVERS)}
     services = {name for name in containers if name.startswith(deployment.SERVICE_PREFIX)}
-    assert set(containers) == {*servers, *services, "postgres", "airflow-init", "cli"}
+    assert set(containers) == {*servers, *services, "postgres", "store-tables", "airflow-init", "cli"}
     assert services == {"service-credit-score", "service-titanic"}
 
 
@@ -111,3 +113,41 @@ def test_callers_in_containers_have_a_key_and_a_name_for_every_service(container
             assert "0.0.0.0" in service["command"]
             assert service["environment"]["EVERGREEN_API_KEY"] == variables["EVERGREEN_API_KEY"]
             assert name in service["environment"]["EVERGREEN_ALLOWED_HOSTS"].split(",")
+
+
+def test_the_tables_are_up_to_date_before_anything_uses_them(containers: dict[str, Any]) -> None:
+    """A service's container starts before the first champion, and logs the values that it refuses."""
+    assert containers["store-tables"]["restart"] == "no"
+    for name, container in containers.items():
+        if name.startswith(deployment.SERVICE_PREFIX) or name == "airflow-scheduler":
+            needs = container["depends_on"]
+            assert needs["store-tables"] == {"condition": "service_completed_successfully"}, name
+
+
+def test_the_keys_that_the_command_line_makes_are_read_by_every_service(containers: dict[str, Any]) -> None:
+    path = Path(containers["cli"]["environment"]["EVERGREEN_API_KEYS_FILE"])
+    assert f"api-keys:{path.parent}" in containers["cli"]["volumes"]
+    for name, container in containers.items():
+        if name.startswith(deployment.SERVICE_PREFIX):
+            assert container["environment"]["EVERGREEN_API_KEYS_FILE"] == str(path)
+            assert f"api-keys:{path.parent}:ro" in container["volumes"]
+    # A new volume has the owner of the image's folder.
+    assert f"evergreen {path.parent}\n" in (ROOT / "Dockerfile").read_text("utf-8")
+
+
+@pytest.mark.parametrize("part", ["Who may call the prediction services", "Behaviour"])
+def test_settings_of_people_reach_the_containers_from_env(containers: dict[str, Any], part: str) -> None:
+    """With the default of the setting, so that a .env without them changes nothing."""
+    example = (ROOT / ".env.example").read_text("utf-8")
+    section = example.split(f"--- {part}", 1)[1].split("# ---", 1)[0]
+    names = set(re.findall(r"^(?:# )?(EVERGREEN_\w+)=", section, re.MULTILINE))
+    # The file of keys lies in a volume.
+    names -= {"EVERGREEN_API_KEYS_FILE"}
+    assert names
+    for name in names:
+        value = containers["service-titanic"]["environment"][name]
+        match = re.match(rf"\$\{{{name}:(?:-(?P<default>[^}}]*)|\?[^}}]*)\}}", value)
+        assert match is not None, name
+        default = Settings.model_fields[name.removeprefix("EVERGREEN_").lower()].default
+        if not isinstance(default, SecretStr):
+            assert match["default"] == str(default)

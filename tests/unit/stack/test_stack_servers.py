@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from evergreen.errors import StackError
+from evergreen.serving.predictions.shipper import DRAIN_SECONDS
 from evergreen.settings import load_settings
 from evergreen.sources.connections import find_connection_url, parse_connection
+from evergreen.stack.lifecycle import STOP_SECONDS
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.ports import find_free_port
 from evergreen.stack.servers.mariadb import PrivateMariaDB
@@ -57,6 +59,22 @@ def test_no_two_use_cases_get_the_same_port_though_no_service_listens_yet(
     urls = load_settings(tmp_path / "home").service_urls
     assert {f"toy_{letter}" for letter in "abc"} <= set(urls)
     assert len(set(urls.values())) == len(urls)
+
+
+def test_a_service_gets_the_time_that_its_prediction_log_needs_to_end(
+    tmp_path: Path, declare: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evergreen.stack.servers.server_list.read_champion", lambda *_: object())
+    declare("toy_a")
+    home = tmp_path / "home"
+    home.mkdir()
+    plan = EvergreenPlan(home, {})
+    servers = plan.servers()
+    services = [spec for spec in plan.services() if spec.name == "service-toy_a"]
+    assert [spec.stop_seconds > DRAIN_SECONDS for spec in services] == [True]
+    # `evergreen down` waits for both: MariaDB is asked when everything else has ended.
+    database = next(spec for spec in servers if spec.stop_last)
+    assert services[0].stop_seconds + database.stop_seconds < STOP_SECONDS
 
 
 def servers_of(home: Path) -> dict[str, ChildSpec]:

@@ -145,7 +145,7 @@ class Supervisor:
             seconds = max((child.spec.stop_seconds for child in group), default=0.0)
             for child in group:
                 child.ask_to_stop()
-            wait_until(partial(self._have_ended, group), seconds, poll_seconds=0.05)
+            wait_until(partial(self._have_ended, group, time.monotonic()), seconds, poll_seconds=0.05)
             for child in group:
                 if child.pid is not None:
                     warden.signal_processes({child.pid}, signal.SIGKILL)
@@ -157,8 +157,13 @@ class Supervisor:
             child.state.pid = None
         self._enter_phase("failed" if failed else "stopped")
 
-    def _have_ended(self, group: list[Child]) -> bool:
-        self._collect(time.monotonic())
+    def _have_ended(self, group: list[Child], asked_at: float) -> bool:
+        """Whether all have ended; those whose own time is over are killed, because others may take longer."""
+        now = time.monotonic()
+        self._collect(now)
+        for child in group:
+            if child.pid is not None and now >= asked_at + child.spec.stop_seconds:
+                warden.signal_processes({child.pid}, signal.SIGKILL)
         return not any(child.pid for child in group)
 
     def _record(self, error: EvergreenError) -> None:

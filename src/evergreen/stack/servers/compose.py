@@ -7,13 +7,21 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from textwrap import indent
 
 from evergreen.loop import TRAINING_POOL
 from evergreen.serving.standing import format_container_name
+from evergreen.settings import Settings
 from evergreen.stack.servers import deployment as facts
+from evergreen.stack.servers.compose_text import (
+    default_variable,
+    render_http_check,
+    render_list,
+    render_mapping,
+    render_needs,
+    require_variable,
+)
 from evergreen.stack.servers.deployment import Server
 from evergreen.stack.servers.envfile import build_variables
 from evergreen.usecase import UseCase
@@ -23,16 +31,26 @@ HOME = "/var/lib/evergreen"
 _AIRFLOW_HOME = f"{HOME}/airflow"
 _ARTIFACTS = "/var/lib/mlflow"
 _TITANIC_FILE = f"{HOME}/data/titanic/train.csv"
+# Outside the home, of which each service has a volume of its own: `evergreen keys` writes it for all of them.
+_KEYS_FOLDER = "/var/lib/evergreen-keys"
+# Settings that .env may change; everything else belongs to this file.
+_OPEN_SETTINGS = (
+    "metrics_access",
+    "cors_origins",
+    "request_seconds",
+    "log_format",
+    "cache_mb",
+    "history_days",
+    "threads",
+    "task_type",
+    "champion_poll_seconds",
+)
 
 _HEAD = """\
 # The same loop in containers. Nothing but the settings differs from `evergreen up`.
 # Refuses to start without .env: run `make env` once, then `docker compose up -d --build --wait`.
 # Written by scripts/write-compose.py from src/evergreen/stack/servers/: change it there.
 """
-
-# A text that YAML reads back as this very text without quotes.
-_PLAIN = re.compile(r"[A-Za-z/$][^#'\"\s]*(?:(?<!:) [^#'\"\s]+)*")
-_NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
 
 
 def render_compose() -> str:
@@ -52,7 +70,7 @@ def render_compose() -> str:
 
 def _render_common(use_cases: Iterable[UseCase]) -> str:
     """What every container of Evergreen's own image has: where the servers are, and how to sign in."""
-    password = _require_variable("EVERGREEN_MARIADB_PASSWORD")
+    password = require_variable("EVERGREEN_MARIADB_PASSWORD")
     database = f"{facts.DATABASE_USER}:${{EVERGREEN_MARIADB_PASSWORD}}@{facts.MARIADB.name}"
     settings = build_variables(
         {
@@ -66,19 +84,26 @@ def _render_common(use_cases: Iterable[UseCase]) -> str:
     servers = build_variables(
         {
             "mlflow_tracking_uri": _format_url(facts.MLFLOW),
-            "mlflow_url": f"http://127.0.0.1:{_publish_port('MLFLOW_PORT', facts.MLFLOW.usual_port)}",
+            "mlflow_url": f"http://127.0.0.1:{default_variable('MLFLOW_PORT', facts.MLFLOW.usual_port)}",
             "airflow_url": _format_url(facts.AIRFLOW_API),
             "airflow_user": facts.AIRFLOW_USER,
-            "airflow_password": _require_variable("EVERGREEN_AIRFLOW_PASSWORD"),
+            "airflow_password": require_variable("EVERGREEN_AIRFLOW_PASSWORD"),
             "service_urls": {
                 each.name: f"http://{format_container_name(each.name)}:{facts.SERVICE.port}"
                 for each in use_cases
             },
             "sources": {"titanic": _TITANIC_FILE},
             # A service listens on its container's address, so every caller needs a key.
-            "api_key": _require_variable("EVERGREEN_API_KEY"),
-            "api_keys": "${EVERGREEN_API_KEYS:-}",
-            "allowed_hosts": ",".join(format_container_name(each.name) for each in use_cases),
+            "api_key": require_variable("EVERGREEN_API_KEY"),
+            "api_keys": default_variable("EVERGREEN_API_KEYS", ""),
+            "api_keys_file": f"{_KEYS_FOLDER}/api-keys",
+            "allowed_hosts": ",".join(
+                [
+                    default_variable("EVERGREEN_ALLOWED_HOSTS", ""),
+                    *(format_container_name(each.name) for each in use_cases),
+                ]
+            ),
+            **{name: _offer_setting(name) for name in _OPEN_SETTINGS},
         }
     )
     bank = f"mysql://{database}:{facts.MARIADB.port}/{facts.BANK_DATABASE}?local_infile=1"
@@ -87,17 +112,17 @@ x-evergreen: &evergreen
   image: evergreen:local
   restart: unless-stopped
   environment: &settings
-{_render_mapping(settings, 4)}
+{render_mapping(settings, 4)}
     # Only this file's own containers are on its network: what answers as `mariadb` is the container below.
     EVERGREEN_MARIADB_LOCAL_INFILE: "on"
-{_render_mapping({**servers, **facts.NO_TELEMETRY, facts.BANK_CONNECTION: bank}, 4)}
+{render_mapping({**servers, **facts.NO_TELEMETRY, facts.BANK_CONNECTION: bank}, 4)}
 """
 
 
 def _render_airflow_common() -> str:
     """What every Airflow container has: the whole configuration, in the environment."""
     database = (
-        f"postgresql+psycopg2://evergreen:{_require_variable('POSTGRES_PASSWORD')}"
+        f"postgresql+psycopg2://evergreen:{require_variable('POSTGRES_PASSWORD')}"
         f"@{facts.POSTGRES.name}:{facts.POSTGRES.port}/airflow"
     )
     options: dict[str, dict[str, facts.OptionValue]] = {
@@ -105,12 +130,12 @@ def _render_airflow_common() -> str:
             "dags_folder": "/opt/evergreen/dags",
             **facts.AIRFLOW_OPTIONS["core"],
             "execution_api_server_url": f"{_format_url(facts.AIRFLOW_API)}/execution/",
-            "fernet_key": _require_variable("AIRFLOW_FERNET_KEY"),
+            "fernet_key": require_variable("AIRFLOW_FERNET_KEY"),
             "simple_auth_manager_passwords_file": f"{_AIRFLOW_HOME}/passwords.json",
         },
         "database": {"sql_alchemy_conn": database},
-        "api": {**facts.AIRFLOW_OPTIONS["api"], "secret_key": _require_variable("AIRFLOW_SECRET_KEY")},
-        "api_auth": {"jwt_secret": _require_variable("AIRFLOW_JWT_SECRET")},
+        "api": {**facts.AIRFLOW_OPTIONS["api"], "secret_key": require_variable("AIRFLOW_SECRET_KEY")},
+        "api_auth": {"jwt_secret": require_variable("AIRFLOW_JWT_SECRET")},
     }
     variables = {"AIRFLOW_HOME": _AIRFLOW_HOME, **facts.build_airflow_variables(options)}
     needs = facts.AIRFLOW_DAG_PROCESSOR.container_needs
@@ -120,12 +145,12 @@ x-airflow: &airflow
   entrypoint: ["airflow-entrypoint"]
   environment: &airflow-settings
     <<: *settings
-{_render_mapping(variables, 4)}
+{render_mapping(variables, 4)}
   volumes:
     - airflow-logs:{_AIRFLOW_HOME}/logs
     - ./data:{HOME}/data:ro
   depends_on: &airflow-needs
-{_render_needs(needs, 4)}
+{render_needs(needs, 4)}
 """
 
 
@@ -140,10 +165,10 @@ x-service: &service
   # What it has answered goes to MariaDB before it ends, or stays in its volume for the next start.
   stop_grace_period: {facts.SERVICE_STOP_SECONDS}s
   depends_on:
-{_render_needs(facts.SERVICE.container_needs, 4)}
+{render_needs(facts.SERVICE.container_needs, 4)}
   healthcheck: &service-health
     # Alive, with or without a champion: /readyz says whether there is one.
-{_render_http_check(facts.SERVICE, retries=24, depth=4)}
+{render_http_check(facts.SERVICE, retries=24, depth=4)}
 """
 
 
@@ -151,6 +176,7 @@ def _render_services(use_cases: Iterable[UseCase]) -> list[str]:
     """A text per container, in the order of the file; each ends with a line break."""
     return [
         _render_mariadb(),
+        _render_store_tables(),
         _render_postgres(),
         _render_mlflow(),
         _render_airflow_init(),
@@ -161,17 +187,18 @@ def _render_services(use_cases: Iterable[UseCase]) -> list[str]:
 
 
 def _render_mariadb() -> str:
-    root = _require_variable("MARIADB_ROOT_PASSWORD")
+    root = require_variable("MARIADB_ROOT_PASSWORD")
     return f"""\
 {facts.MARIADB.name}:
   image: mariadb:11.8
   restart: unless-stopped
+  stop_grace_period: {facts.MARIADB_STOP_SECONDS}s
   command:
-{_render_list(facts.build_mariadb_options(), 4)}
+{render_list(facts.build_mariadb_options(), 4)}
   environment:
     MARIADB_DATABASE: {facts.DATABASE}
     MARIADB_USER: {facts.DATABASE_USER}
-    MARIADB_PASSWORD: {_require_variable("EVERGREEN_MARIADB_PASSWORD")}
+    MARIADB_PASSWORD: {require_variable("EVERGREEN_MARIADB_PASSWORD")}
     MARIADB_ROOT_PASSWORD: {root}
   volumes:
     - mariadb-data:/var/lib/mysql
@@ -185,6 +212,17 @@ def _render_mariadb() -> str:
 """
 
 
+def _render_store_tables() -> str:
+    return f"""\
+{facts.STORE_TABLES.name}:
+  <<: *evergreen
+  restart: "no"
+  command: {json.dumps(["python", "-m", facts.STORE_TABLES_MODULE])}
+  depends_on:
+{render_needs(facts.STORE_TABLES.container_needs, 4)}
+"""
+
+
 def _render_postgres() -> str:
     return f"""\
 {facts.POSTGRES.name}:
@@ -192,7 +230,7 @@ def _render_postgres() -> str:
   restart: unless-stopped
   environment:
     POSTGRES_USER: evergreen
-    POSTGRES_PASSWORD: {_require_variable("POSTGRES_PASSWORD")}
+    POSTGRES_PASSWORD: {require_variable("POSTGRES_PASSWORD")}
     POSTGRES_DB: airflow
   volumes:
     - postgres-data:/var/lib/postgresql/data
@@ -210,7 +248,7 @@ def _render_mlflow() -> str:
     more = ("--serve-artifacts", f"--allowed-hosts={facts.MLFLOW.name}:{port},localhost:*,127.0.0.1:*")
     command = ["mlflow", *facts.build_mlflow_arguments("0.0.0.0", port, _ARTIFACTS, *more)]
     database = (
-        f"postgresql+psycopg2://evergreen:{_require_variable('POSTGRES_PASSWORD')}"
+        f"postgresql+psycopg2://evergreen:{require_variable('POSTGRES_PASSWORD')}"
         f"@{facts.POSTGRES.name}:{facts.POSTGRES.port}/mlflow"
     )
     variables = {"MLFLOW_BACKEND_STORE_URI": database, **facts.MLFLOW_ENVIRONMENT}
@@ -219,15 +257,15 @@ def _render_mlflow() -> str:
   <<: *evergreen
   build: .
   command:
-{_render_list(command, 4)}
+{render_list(command, 4)}
   environment:
-{_render_mapping(variables, 4)}
+{render_mapping(variables, 4)}
   volumes: ["mlflow-artifacts:{_ARTIFACTS}"]
-  ports: ["127.0.0.1:{_publish_port("MLFLOW_PORT", facts.MLFLOW.usual_port)}:{port}"]
+  ports: ["127.0.0.1:{default_variable("MLFLOW_PORT", facts.MLFLOW.usual_port)}:{port}"]
   depends_on:
-{_render_needs(facts.MLFLOW.container_needs, 4)}
+{render_needs(facts.MLFLOW.container_needs, 4)}
   healthcheck:
-{_render_http_check(facts.MLFLOW, retries=36, depth=4)}
+{render_http_check(facts.MLFLOW, retries=36, depth=4)}
 """
 
 
@@ -241,7 +279,7 @@ def _render_airflow_init() -> str:
   command:
     - airflow db migrate && airflow pools set {pool}
   depends_on:
-{_render_needs(facts.AIRFLOW_INIT.container_needs, 4)}
+{render_needs(facts.AIRFLOW_INIT.container_needs, 4)}
 """
 
 
@@ -252,29 +290,31 @@ def _render_airflow_server(server: Server) -> str:
         f"  command: {json.dumps([facts.get_airflow_component(server)])}",
     ]
     if server.port:
-        published = _publish_port("AIRFLOW_PORT", server.usual_port)
+        published = default_variable("AIRFLOW_PORT", server.usual_port)
         lines += [
             f'  ports: ["127.0.0.1:{published}:{server.port}"]',
             "  healthcheck:",
-            _render_http_check(server, retries=36, depth=4),
+            render_http_check(server, retries=36, depth=4),
         ]
     common = facts.AIRFLOW_DAG_PROCESSOR.container_needs
     own = {name: each for name, each in (server.container_needs).items() if name not in common}
     if own:
-        lines += ["  depends_on:", "    <<: *airflow-needs", _render_needs(own, 4)]
+        lines += ["  depends_on:", "    <<: *airflow-needs", render_needs(own, 4)]
     return "\n".join(lines) + "\n"
 
 
 def _render_service(use_case: UseCase) -> str:
-    published = _publish_port(f"{use_case.name.upper()}_PORT", use_case.serving.port)
+    published = default_variable(f"{use_case.name.upper()}_PORT", use_case.serving.port)
     return f"""\
 {format_container_name(use_case.name)}:
   <<: *service
   environment:
     <<: *settings
     EVERGREEN_USE_CASE: {use_case.name}
-  # Predictions that MariaDB could not take wait here for the next start.
-  volumes: ["{_name_home_volume(use_case)}:{HOME}"]
+  volumes:
+    # Predictions that MariaDB could not take wait here for the next start; verified models are kept here.
+    - {_name_home_volume(use_case)}:{HOME}
+    - api-keys:{_KEYS_FOLDER}:ro
   ports: ["127.0.0.1:{published}:{facts.SERVICE.port}"]
 """
 
@@ -288,13 +328,15 @@ cli:
   profiles: [tools]
   volumes:
     - cli-home:{HOME}
+    - api-keys:{_KEYS_FOLDER}
     - ./data:{HOME}/data:ro
 """
 
 
 def _render_volumes(use_cases: Iterable[UseCase]) -> str:
     homes = [_name_home_volume(each) for each in use_cases]
-    names = [*homes, "cli-home", "mariadb-data", "postgres-data", "mlflow-artifacts", "airflow-logs"]
+    servers = ("mariadb-data", "postgres-data", "mlflow-artifacts", "airflow-logs")
+    names = [*homes, "cli-home", "api-keys", *servers]
     return "volumes:\n" + "".join(f"  {name}:\n" for name in names)
 
 
@@ -302,45 +344,11 @@ def _name_home_volume(use_case: UseCase) -> str:
     return f"{use_case.name.replace('_', '-')}-home"
 
 
-def _render_http_check(server: Server, *, retries: int, depth: int) -> str:
-    """A health check by GET from within the server's container."""
-    url = f"http://127.0.0.1:{server.port}{server.health_path}"
-    text = f"""\
-test: {json.dumps(["CMD", "curl", "--fail", "--silent", url])}
-interval: 5s
-timeout: 5s
-retries: {retries}"""
-    return indent(text, " " * depth)
-
-
-def _render_needs(needs: Mapping[str, str], depth: int) -> str:
-    return "\n".join(f"{' ' * depth}{name}: {{condition: {what}}}" for name, what in needs.items())
-
-
-def _render_mapping(values: Mapping[str, str], depth: int) -> str:
-    return "\n".join(f"{' ' * depth}{name}: {_quote_text(value)}" for name, value in values.items())
-
-
-def _render_list(values: Iterable[str], depth: int) -> str:
-    return "\n".join(f"{' ' * depth}- {value}" for value in values)
-
-
-def _quote_text(value: str) -> str:
-    """A text as YAML: quoted where YAML would take it for a number, a boolean or a structure."""
-    if value.startswith("{"):
-        return f"'{value}'"
-    return value if _PLAIN.fullmatch(value) and value not in _NOT_TEXT else json.dumps(value)
-
-
 def _format_url(server: Server) -> str:
     return f"http://{server.name}:{server.port}"
 
 
-def _publish_port(variable: str, usual: int) -> str:
-    """The port on this machine: the variable of .env, or the usual one."""
-    return f"${{{variable}:-{usual}}}"
-
-
-def _require_variable(name: str) -> str:
-    """A variable of .env without which docker compose refuses to start."""
-    return f"${{{name}:?run `make env` first}}"
+def _offer_setting(name: str) -> str:
+    """The variable of .env for a setting, or its default."""
+    default = Settings.model_fields[name].default
+    return default_variable(f"EVERGREEN_{name.upper()}", default)

@@ -95,12 +95,16 @@ MLFLOW = Server(
     health_path="/health",
     container_needs={POSTGRES.name: "service_healthy"},
 )
+# Applies the migrations of the platform's tables, then ends.
+STORE_TABLES = Server("store-tables", container_needs={MARIADB.name: "service_healthy"})
+STORE_TABLES_MODULE = "evergreen.stack.store_tables"
 AIRFLOW_INIT = Server(
     "airflow-init",
     container_needs={MLFLOW.name: "service_started", POSTGRES.name: "service_healthy"},
 )
 _AIRFLOW_NEEDS: Mapping[str, Condition] = {
     AIRFLOW_INIT.name: "service_completed_successfully",
+    STORE_TABLES.name: "service_completed_successfully",
     MARIADB.name: "service_healthy",
     MLFLOW.name: "service_healthy",
 }
@@ -114,21 +118,27 @@ AIRFLOW_API = Server(
 AIRFLOW_SCHEDULER = Server(
     "airflow-scheduler",
     # Tasks work on the platform's tables: no task may start before they are up to date.
-    needs=("store-tables",),
+    needs=(STORE_TABLES.name,),
     container_needs={**_AIRFLOW_NEEDS, AIRFLOW_API.name: "service_healthy"},
 )
 AIRFLOW_DAG_PROCESSOR = Server("airflow-dag-processor", container_needs=_AIRFLOW_NEEDS)
 AIRFLOW_TRIGGERER = Server("airflow-triggerer", container_needs=_AIRFLOW_NEEDS)
 AIRFLOW_SERVERS = (AIRFLOW_API, AIRFLOW_SCHEDULER, AIRFLOW_DAG_PROCESSOR, AIRFLOW_TRIGGERER)
-# Any use case's service. It is alive with or without a champion: /readyz says whether there is one.
 # What a service gets to end: it answers what it has read, and its shipper delivers for 15 seconds.
 SERVICE_STOP_SECONDS = 30
-
+# MariaDB writes its changed pages when it is asked to end.
+MARIADB_STOP_SECONDS = 30
+# Any use case's service. It is alive with or without a champion: /readyz says whether there is one.
 SERVICE = Server(
     "service",
     port=3000,
     health_path="/livez",
-    container_needs={MARIADB.name: "service_healthy", MLFLOW.name: "service_healthy"},
+    container_needs={
+        MARIADB.name: "service_healthy",
+        # A container starts before there is a champion, and may log refused values at once.
+        STORE_TABLES.name: "service_completed_successfully",
+        MLFLOW.name: "service_healthy",
+    },
 )
 
 

@@ -13,7 +13,7 @@ from evergreen.settings import Settings, load_settings
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.ports import LOOPBACK, assign_ports
 from evergreen.stack.servers import airflow, deployment, probes
-from evergreen.stack.servers.deployment import BANK_DATABASE, SERVICE_PREFIX, SERVICE_STOP_SECONDS
+from evergreen.stack.servers.deployment import BANK_DATABASE, SERVICE_PREFIX
 from evergreen.stack.servers.envfile import (
     SettingValue,
     build_variables,
@@ -188,14 +188,14 @@ class EvergreenPlan:
                 probe=probes.build_mariadb_probe(server),
                 port=server.port,
                 needs=needs,
-                stop_seconds=float(SERVICE_STOP_SECONDS),
+                stop_seconds=float(deployment.MARIADB_STOP_SECONDS),
                 stop_last=True,
             )
         )
         specs.append(
             ChildSpec(
-                name="store-tables",
-                command=(sys.executable, "-m", "evergreen.stack.store_tables"),
+                name=deployment.STORE_TABLES.name,
+                command=(sys.executable, "-m", deployment.STORE_TABLES_MODULE),
                 needs=(deployment.MARIADB.name,),
                 one_off=True,
             )
@@ -268,6 +268,7 @@ class EvergreenPlan:
             probe=probes.build_service_probe(port, load_settings(self.home).api_key.get_secret_value()),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
+            stop_seconds=float(deployment.SERVICE_STOP_SECONDS),
             optional=True,
         )
 

@@ -43,11 +43,16 @@ _RECORDS = (
 
 
 def is_empty(engine: sa.Engine, use_case: UseCase) -> bool:
-    """Whether the store holds neither rows nor runs, reports or predictions of a use case."""
+    """Whether the store holds neither rows nor runs, reports or predictions of a use case.
+
+    Counts of refused requests do not matter: in containers a service runs, and counts, before there is
+    anything else.
+    """
     statements = [sa.select(sa.literal(1)).select_from(table).limit(1) for table in build_tables(use_case)]
     statements += [
         sa.select(sa.literal(1)).select_from(table).where(table.c.use_case == use_case.name).limit(1)
         for table in _RECORDS
+        if table is not REFUSED_COUNT
     ]
     with engine.connect() as connection:
         return not any(execute_if_table_exists(connection, statement) for statement in statements)
