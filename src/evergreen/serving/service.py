@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import bentoml
 from bentoml.exceptions import BentoMLConfigException
@@ -31,7 +32,7 @@ from evergreen.serving.http.readiness import ReadinessAnswer
 from evergreen.serving.metrics.metric_files import archive_dead_files
 from evergreen.serving.metrics.metrics_page import find_metric_folder
 from evergreen.serving.metrics.request_metrics import RequestMetrics
-from evergreen.serving.service_log import configure_log
+from evergreen.serving.service_log import configure_log, configure_parent_log
 from evergreen.settings import Settings, load_settings
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest
@@ -63,7 +64,12 @@ def load_followed_use_case() -> None:
     _, use_case = load_served_use_case()
     if folder is not None and settings.follow_declaration:
         held = compute_serving_digest(use_case)
-        call_with_arbiter(lambda arbiter: start_following(arbiter, folder, fingerprint, held))
+
+        def follow(arbiter: Any) -> None:
+            configure_parent_log(settings)
+            start_following(arbiter, folder, fingerprint, held)
+
+        call_with_arbiter(follow)
 
 
 def check_exposure(hosts: Sequence[str]) -> None:

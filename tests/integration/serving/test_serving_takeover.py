@@ -165,7 +165,7 @@ def test_a_declaration_that_is_broken_or_suits_no_model_is_refused_until_that_is
             assert standing["lags"]
             assert standing["summary"].startswith(
                 f"serves v{made.versions[0]}; holds an older declaration ({held}, now {now}),"
-                f" because it refuses the present one: parcel version {made.versions[0]} does not fit the declaration: "
+                f" because it refuses the present one: parcel version {made.versions[0]} does not fit"
             )
             assert "evergreen train parcel" in standing["remedy"]
             assert find_workers(service) == {worker}

@@ -105,5 +105,5 @@ class DeclarationFollower:
 
     def _set_state(self, state: FollowerState) -> None:
         if state != self.state:
-            self.state = state
             self._parts.tell(state)
+            self.state = state
