@@ -181,3 +181,18 @@ def test_a_worker_that_died_meanwhile_is_what_the_new_one_replaces(
     assert made.exchange.replace_workers() == "new"
     assert list(made.watcher.processes) == [made.watcher.all[-1].pid]
     assert made.retired == []
+
+
+def test_a_successor_ends_with_the_service(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = stage(1, None)
+    started = made.watcher.spawn_process
+
+    def spawn_and_stop() -> None:
+        started()
+        made.watcher.active = False  # SIGTERM to the service
+
+    monkeypatch.setattr(made.watcher, "spawn_process", spawn_and_stop)
+    with pytest.raises(ServiceStopping):
+        made.exchange.replace_workers()
+    assert made.watcher.all[-1].popen.wait(30) == -signal.SIGKILL
+    assert list(made.watcher.processes) == made.watcher.first

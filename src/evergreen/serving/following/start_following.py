@@ -7,6 +7,7 @@ import logging
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,9 @@ from evergreen.serving.metrics.metric_files import archive_dead_files
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1.0
-_PAUSED_STEPS = 15
+_PAUSE_SECONDS = 15.0
+# So much longer may the end of the process take for this thread.
+_END_SECONDS = 0.1
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -58,15 +61,13 @@ def start_following(arbiter: Any, use_case_folder: Path, fingerprint: Fingerprin
 
 
 def _follow(step: Callable[[], None]) -> None:
-    main_thread = threading.main_thread()
-    paused_steps = 0
-    while True:
-        main_thread.join(_POLL_SECONDS)
-        if not main_thread.is_alive():
-            return
-        if paused_steps:
-            paused_steps -= 1
+    """Call `step` every second, and after a failure some seconds later, until the main thread has ended."""
+    next_at = time.monotonic() + _POLL_SECONDS
+    while threading.main_thread().is_alive():
+        time.sleep(_END_SECONDS)
+        if time.monotonic() < next_at:
             continue
+        pause = _POLL_SECONDS
         try:
             step()
         except ServiceStopping:
@@ -74,7 +75,8 @@ def _follow(step: Callable[[], None]) -> None:
         except Exception:
             # Whatever goes wrong, the service goes on with what it has, and it is tried again.
             logger.exception("following the declaration failed")
-            paused_steps = _PAUSED_STEPS
+            pause = _PAUSE_SECONDS
+        next_at = time.monotonic() + pause
 
 
 def _archive_metrics(folder: str | None) -> None:
