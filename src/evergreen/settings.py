@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     task_type: Literal["auto", "cpu", "gpu"] = Field(
         "auto", description="What CatBoost fits on; auto: a GPU if there is one."
     )
+    follow_declaration: bool = Field(
+        True, description="Whether a service takes over a changed declaration by itself."
+    )
     champion_poll_seconds: float = Field(
         2.0, gt=0, description="How often a service asks the registry for a new champion."
     )

@@ -105,8 +105,9 @@ def restart_server(
     """End one server of the running stack gracefully and start it anew: a service then holds the declaration
     and the settings of now.
 
-    Waits until it is ready. A service whose declaration cannot be loaded, or fits no champion, is left as it
-    is. In containers: `docker compose restart SERVICE`.
+    Waits until it is ready. A changed declaration alone needs no restart: a service takes it over by itself
+    (see EVERGREEN_FOLLOW_DECLARATION). A service whose declaration cannot be loaded, or fits no champion, is
+    left as it is. In containers: `docker compose restart SERVICE`.
 
     Examples: `evergreen restart credit_score` · `evergreen restart mlflow`
     """

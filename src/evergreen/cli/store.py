@@ -151,7 +151,7 @@ def apply_tables(
         allow_destructive=allow_destructive,
     )
     facts = [asdict(change) for change in changes]
-    next_step = f"Done. A running service holds the declaration of its start: evergreen restart {use_case}"
+    next_step = "Done. A running service takes the declaration over within seconds: evergreen status shows it"
     nothing = f"The tables of {use_case} are as it declares them: nothing to do."
     show_facts(facts, as_json, lambda: render_changes(changes, next_step) if facts else nothing)
 

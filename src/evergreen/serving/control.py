@@ -24,7 +24,9 @@ _NEED_A_SOCKET = ("statsd", "stats_endpoint", "httpd", "multicast_endpoint", "pl
 _MARK = "_evergreen_closed"
 
 AddressCheck: TypeAlias = Callable[[Sequence[str]], None]
+ArbiterCall: TypeAlias = Callable[[Any], None]
 _address_checks: list[AddressCheck] = []
+_arbiter_calls: list[ArbiterCall] = []
 
 
 def check_addresses(check: AddressCheck) -> None:
@@ -34,6 +36,11 @@ def check_addresses(check: AddressCheck) -> None:
     They are known for sure only here: options, environment and BentoML's configuration all may name them.
     """
     _address_checks.append(check)
+
+
+def call_with_arbiter(call: ArbiterCall) -> None:
+    """Have `call` called with each arbiter that is made from now on, before it starts its workers."""
+    _arbiter_calls.append(call)
 
 
 def close_control_socket() -> None:
@@ -66,6 +73,8 @@ def close_control_socket() -> None:
             check(hosts)
         bound.arguments |= {name: f"inproc://evergreen-{name}-{id(self)}" for name in _ENDPOINTS}
         original(*bound.args, **bound.kwargs)
+        for call in _arbiter_calls:
+            call(self)
 
     setattr(_init_arbiter, _MARK, True)
     Arbiter.__init__ = _init_arbiter

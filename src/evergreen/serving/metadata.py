@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evergreen.serving.http.bodies import MetadataBody
+from evergreen.serving.http.bodies import DeclarationRefusalBody, MetadataBody
 from evergreen.serving.models.model_state import describe_model_state
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ def build_metadata(runtime: Runtime) -> MetadataBody:
         "problem": use_case.problem,
         "started_at": runtime.started_at.isoformat(),
         "declaration": runtime.declaration,
+        "follows_declaration": runtime.succession.follows,
+        "declaration_refused": _describe_refusal(runtime),
         "model_version": served_model.version if served_model else None,
         "run_id": served_model.model.run_id if served_model else None,
         "promoted_at": served_model.promoted_at.isoformat()
@@ -39,4 +41,18 @@ def build_metadata(runtime: Runtime) -> MetadataBody:
         "trouble": runtime.slot.trouble,
         "trial": runtime.trials.describe(),
         **describe_model_state(runtime.slot, runtime.refusals),
+    }
+
+
+def _describe_refusal(runtime: Runtime) -> DeclarationRefusalBody | None:
+    """Why the changed declaration is not taken over, from the service's parent process."""
+    state = runtime.succession.read_state()
+    refusal = state.refusal if state else None
+    if refusal is None or refusal.declaration == runtime.declaration:
+        return None  # a worker that holds it takes over just now
+    return {
+        "declaration": refusal.declaration,
+        "reason": refusal.reason,
+        "hint": refusal.hint,
+        "at": refusal.at,
     }

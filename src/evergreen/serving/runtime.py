@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -30,6 +30,7 @@ from evergreen.registry.refusals import record_refusal
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
 from evergreen.serving.fast.key_reader import build_unknown_keys_error
 from evergreen.serving.fast.predictor import PredictedRows, Predictor
+from evergreen.serving.following.successor import build_succession
 from evergreen.serving.http.bodies import (
     ExplanationBody,
     MetadataBody,
@@ -65,6 +66,9 @@ from evergreen.store.predictions.prediction_id import parse_prediction_id
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest
 
+if TYPE_CHECKING:
+    from evergreen.registry.champion import Champion
+
 logger = logging.getLogger(__name__)
 
 # How long the ledger's comparison waits for a promotion in progress, before it is tried again.
@@ -94,16 +98,19 @@ class Runtime:
         self.metrics = ServiceMetrics(use_case.name, registry)
         self.stages = StageMetrics(use_case.name, registry)
         self.refusals = RefusalLog(self._record_refusal, on_new=lambda _: self.metrics.count_refused_model())
-        self.models = build_model_loader(settings, use_case, self.declaration, self.refusals)
+        self.succession = build_succession(self.declaration)
+        self._champion_watch = ChampionWatch(self._reconcile)
+        lasting_declaration = None if self.succession.follows else self.declaration
+        self.models = build_model_loader(settings, use_case, lasting_declaration, self.refusals)
         # Another one, because a loader is for one thread.
-        self._challengers = build_model_loader(settings, use_case, self.declaration, self.refusals)
+        self._challengers = build_model_loader(settings, use_case, lasting_declaration, self.refusals)
         self.slot = ModelSlot(
             partial(read_champion, settings, use_case.name),
             self.models.load_verified_model,
             poll_seconds=settings.champion_poll_seconds,
             load_cached_model=self.models.load_cached_model,
             on_swap=self._handle_swap,
-            on_champion=ChampionWatch(self._reconcile).notice_champion,
+            on_champion=self._notice_champion,
         )
         self.spool = build_spool(settings.home / "predictions", use_case)
         self.shipping = Shipping(self.spool, self._observe_log)
@@ -124,7 +131,12 @@ class Runtime:
         )
 
     def start(self) -> None:
-        """Start the threads that ship the log, and follow the champion and the trials."""
+        """Start the threads that ship the log, and follow the champion and the trials.
+
+        In a worker that is to take over from another one, first load the champion, and return only when it is
+        to answer.
+        """
+        self.succession.wait_for_turn(self.slot, self.refusals)
         self.shipping.start()
         self.slot.start()
         self.trials.start()
@@ -305,7 +317,14 @@ class Runtime:
         """Count a new model in service, remember it for the next start, and collect garbage now."""
         self.metrics.count_swap(served.version, from_cache=served.from_cache)
         self.models.note_champion(served)
+        self.succession.write_model(self.slot)
         self._heap.freeze()
+
+    def _notice_champion(self, champion: Champion | None) -> None:
+        """Take the registry's present champion, before it is loaded."""
+        self.succession.write_model(self.slot)
+        if self.succession.is_answering:
+            self._champion_watch.notice_champion(champion)
 
     def _load_challenger(self, version: int) -> LoadedModel:
         """The challenger of a trial, verified. Only the thread that follows the trials calls it."""
@@ -318,6 +337,7 @@ class Runtime:
     def _observe_log(self, counts: LogCounts) -> None:
         """Show the log's counts, and put what was refused since the last call into the log."""
         self.metrics.update_log(counts)
+        self.metrics.update_follower(self.succession.read_state())
         refused = self._refused.take()
         if refused:
             try:
@@ -331,6 +351,8 @@ class Runtime:
 
     def _record_refusal(self, refusal: Refusal) -> None:
         """Write a refused version into the ledger, with the one that stays in service."""
+        if not self.succession.is_answering:
+            return  # the version is in service: only a changed declaration does not suit it
         served_model = self.slot.current
         record_refusal(
             self._engine,

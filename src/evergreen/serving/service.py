@@ -11,6 +11,7 @@ import functools
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import bentoml
 from bentoml.exceptions import BentoMLConfigException
@@ -20,6 +21,7 @@ from evergreen.errors import EvergreenError, SettingsError
 from evergreen.serving.access.access import load_access
 from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.control import (
+    call_with_arbiter,
     check_addresses,
     close_control_socket,
     refuse_connections_at_the_end,
@@ -29,16 +31,20 @@ from evergreen.serving.fast.direct import DirectAnswers
 from evergreen.serving.fast.direct_protocol import answer_directly, find_protocol
 from evergreen.serving.fast.fast_path import FastPath
 from evergreen.serving.fast.front import Front
+from evergreen.serving.following.fingerprint import compute_fingerprint
+from evergreen.serving.following.retirement import hand_over_when_retired
+from evergreen.serving.following.start_following import start_following
 from evergreen.serving.guard.connections import use_protocol
 from evergreen.serving.guard.edge import build_guard
 from evergreen.serving.http.readiness import ReadinessAnswer
 from evergreen.serving.metrics.metric_files import archive_dead_files
 from evergreen.serving.metrics.metrics_page import find_metric_folder
 from evergreen.serving.metrics.request_metrics import RequestMetrics
-from evergreen.serving.service_log import configure_log
+from evergreen.serving.service_log import configure_log, configure_parent_log
 from evergreen.settings import Settings, load_settings
 from evergreen.usecase import UseCase
-from evergreen.usecases import load_use_case
+from evergreen.usecase.digest import compute_serving_digest
+from evergreen.usecases import find_use_case_folders, load_use_case
 
 # As long as this a thread that computes, such as that of a large batch, keeps the event loop waiting for the
 # interpreter; Python's default is 5 ms.
@@ -56,6 +62,26 @@ def load_served_use_case() -> tuple[Settings, UseCase]:
             "no use case is chosen for this service", hint="set EVERGREEN_USE_CASE, for example to titanic"
         )
     return settings, load_use_case(settings.use_case, settings)
+
+
+def load_followed_use_case() -> None:
+    """Load the use case in the parent process, which follows its declaration from then on, if it is set to.
+
+    Raises what `load_served_use_case` raises.
+    """
+    settings = load_settings()
+    folder = find_use_case_folders(settings).get(settings.use_case)
+    # Before it is loaded, because the files may be edited meanwhile.
+    fingerprint = compute_fingerprint(folder) if folder else frozenset()
+    _, use_case = load_served_use_case()
+    if folder is not None and settings.follow_declaration:
+        held = compute_serving_digest(use_case)
+
+        def follow(arbiter: Any) -> None:
+            configure_parent_log(settings)
+            start_following(arbiter, folder, fingerprint, held)
+
+        call_with_arbiter(follow)
 
 
 def check_exposure(hosts: Sequence[str]) -> None:
@@ -118,13 +144,14 @@ class PredictionService:
             close_control_socket()
             refuse_connections_at_the_end()
             check_addresses(check_exposure)
-            load_served_use_case()
+            load_followed_use_case()
         except EvergreenError as error:
             raise BentoMLConfigException(str(error)) from None
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def start(self) -> None:
-        """Begin to serve: the champion is loaded in the background."""
+        """Begin to serve: the champion is loaded in the background, but before the first answer in a worker
+        that is to take over from another one."""
         self.runtime.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
@@ -149,3 +176,4 @@ service.add_asgi_middleware(ReadinessAnswer, state=app.state)
 if not put_in_front(service, wrap_app):
     service.add_asgi_middleware(build_guarded_app)
 use_protocol(find_protocol())
+hand_over_when_retired()

@@ -56,6 +56,23 @@ class _RequestIdFormatter(logging.Formatter):
         return f"{first} (request {request_id}){line_break}{rest}"
 
 
+def configure_parent_log(settings: Settings) -> None:
+    """Give Evergreen's records in the parent process of a service the form of its workers' records.
+
+    BentoML configures the log of its command there, which shows no records of others.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        JsonFormatter(settings.use_case)
+        if settings.log_format == "json"
+        else logging.Formatter("%(asctime)s [%(levelname)s] [evergreen] %(message)s", "%Y-%m-%dT%H:%M:%S%z")
+    )
+    logger = logging.getLogger("evergreen")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
 def configure_log(settings: Settings) -> None:
     """Set the form of every handler that BentoML gave its worker, and let Evergreen log what succeeds."""
     # BentoML sets the root logger to warnings.

@@ -30,6 +30,8 @@ class ServiceStatus:
     that the champion is not in service, or "". `refused` is why it does not take the champion's model from
     MLflow, or "". `cached_since` (aware UTC) is set where it answers with a model of before its start,
     because MLflow or MariaDB did not answer then. `trial` is the trial that it takes part in, or "".
+    `follows`: it takes over a changed declaration by itself; `declaration_refused` is why it does not, and
+    `declaration_hint` what to do, or "".
     """
 
     use_case: str
@@ -43,11 +45,19 @@ class ServiceStatus:
     refused: str = ""
     cached_since: datetime | None = None
     trial: str = ""
+    follows: bool = False
+    declaration_refused: str = ""
+    declaration_hint: str = ""
 
     @property
     def outdated(self) -> bool:
         """Whether it holds another declaration than the files do now."""
         return bool(self.declaration) and self.declaration != self.declared
+
+    @property
+    def following(self) -> bool:
+        """Whether it is about to take over the present declaration by itself."""
+        return self.outdated and self.follows and not self.declaration_refused
 
     @property
     def behind(self) -> bool:
@@ -57,12 +67,16 @@ class ServiceStatus:
     @property
     def lags(self) -> bool:
         """Whether a person has to act: it will not catch up by itself."""
-        return self.outdated or (self.behind and (bool(self.trouble) or not self.settling))
+        if self.outdated:
+            return not self.following
+        return self.behind and (bool(self.trouble) or not self.settling)
 
     @property
     def remedy(self) -> str:
-        """The command that mends it; "" when it does not lag, or when `trouble` says what to do."""
-        if self.outdated or (self.lags and not self.trouble):
+        """What mends it; "" when it does not lag, or when `trouble` says what to do."""
+        if self.outdated and self.declaration_refused:
+            return self.declaration_hint
+        if self.lags and (self.outdated or not self.trouble):
             return format_restart_command(self.use_case)
         return ""
 
@@ -73,16 +87,22 @@ class ServiceStatus:
             parts[0] += f" from its cache since {self.cached_since:%Y-%m-%d %H:%M} UTC"
         if self.behind:
             parts[0] += f", champion is v{self.champion}"
-            if not self.lags:
+            if not self.lags and not self.outdated:
                 parts[0] += ", which it takes over within seconds"
         if self.trial:
             parts.append(self.trial)
         if self.outdated:
             old, new = shorten_digest(self.declaration), shorten_digest(self.declared)
-            parts.append(f"holds an older declaration ({old}, now {new})")
+            text = f"holds an older declaration ({old}, now {new})"
+            if self.following:
+                text += " and takes over the present one within seconds"
+            elif self.declaration_refused:
+                text += f", because it refuses the present one: {self.declaration_refused}"
+            parts.append(text)
         elif self.trouble or self.refused:
             parts.append(self.trouble or f"it serves its own copy, because {self.refused}")
-        return "; ".join(parts) + (f": {self.remedy}" if self.remedy else "")
+        separator = "; " if self.outdated and self.declaration_refused else ": "
+        return "; ".join(parts) + (f"{separator}{self.remedy}" if self.remedy else "")
 
     def to_json(self) -> dict[str, str | int | bool | None]:
         """Every field, and the properties with the one-line description as `summary`."""
@@ -90,6 +110,7 @@ class ServiceStatus:
             **asdict(self),
             "cached_since": self.cached_since.isoformat() if self.cached_since else None,
             "outdated": self.outdated,
+            "following": self.following,
             "lags": self.lags,
             "remedy": self.remedy,
             "summary": self.describe(),
@@ -114,6 +135,7 @@ def build_service_status(
     """The status of a service from its answer on /metadata; `now` (aware) is the moment of that answer."""
     now = now or datetime.now(UTC)
     cached, refused = metadata.get("cached"), metadata.get("refused")
+    declaration_refused = metadata.get("declaration_refused")
     moments = [champion.promoted_at if champion else None, datetime.fromisoformat(metadata["started_at"])]
     return ServiceStatus(
         use_case=use_case.name,
@@ -127,6 +149,9 @@ def build_service_status(
         refused=refused["reason"] if refused else "",
         cached_since=datetime.fromisoformat(cached["since"]) if cached else None,
         trial=_describe_trial(metadata.get("trial")),
+        follows=metadata.get("follows_declaration", False),
+        declaration_refused=declaration_refused["reason"] if declaration_refused else "",
+        declaration_hint=declaration_refused["hint"] if declaration_refused else "",
     )
 
 

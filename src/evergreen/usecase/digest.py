@@ -1,6 +1,6 @@
 """Two digests of a declaration: over all that changes an ingest, and over all that changes a service.
 
-Where a digest is another one than before, rows must be read again, or the service must be restarted. Texts
+Where a digest is another one than before, rows must be read again, or the service needs new workers. Texts
 for people do not count, nor do signatures and tokens in URLs, which change. A digest is the same in every
 process, on every machine and on every supported Python; a declared function counts by its code
 (`usecase/code.py`).

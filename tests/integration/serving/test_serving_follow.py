@@ -1,8 +1,8 @@
-"""A real service whose declaration is edited under it: who says so, and what helps; and champions gone."""
+"""A real service that does not follow its declaration, which is edited: who says so, and what helps; and
+champions gone."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,20 @@ from evergreen.stack.restart import require_model_after_restart
 from evergreen.store.connection.database import get_engine
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
-from evergreen.usecases import load_use_case
 from support.champions import promote_all
+from support.edited_parcel import DEPOT, DEPOT_UNUSED, MAXIMUM, WIDER, EditedParcel
 from support.serving_world import Service, World, register_models, running
 from support.waiting import eventually
 
-MAXIMUM = 'Feature("weight", "float", "Weight in kilograms", minimum=0.1, maximum=50)'
-DEPOT = 'Feature("depot", "category", "Where it starts", max_null_share=0.2)'
+
+@pytest.fixture(scope="module")
+def service(made: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that is set not to take over a changed declaration."""
+    made.promote(made.versions[0])
+    more = {"EVERGREEN_FOLLOW_DECLARATION": "false"}
+    with running(made, tmp_path_factory.mktemp("service"), more=more) as started:
+        made.settings.service_urls["parcel"] = started.url
+        yield started
 
 
 @pytest.fixture
@@ -54,20 +61,11 @@ def expendable(made: World, promoted: int) -> Iterator[int]:
 
 
 @pytest.fixture
-def edit(made: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def edit(made: World) -> Iterator[Any]:
     """Edits the declaration as its owner would, and reads it as another process; undone in the end."""
-    path = Path(made.settings.use_cases) / "parcel" / "__init__.py"
-    before = path.read_text()
-
-    def change(old: str, new: str) -> UseCase:
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new))
-        monkeypatch.delitem(sys.modules, "evergreen_usecases_parcel", raising=False)
-        return load_use_case("parcel", made.settings)
-
-    yield change
-    path.write_text(before)
-    sys.modules.pop("evergreen_usecases_parcel", None)
+    parcel = EditedParcel(made.settings)
+    yield parcel.edit
+    parcel.restore()
 
 
 def read_overview(made: World) -> dict[str, Any]:
@@ -93,7 +91,7 @@ def test_a_widened_maximum_makes_the_service_lag_and_deploy_blames_nobody_else(
     made: World, service: Service, promoted: int, edit: Any
 ) -> None:
     service.settle(promoted)
-    wider = edit(MAXIMUM, MAXIMUM.replace("50", "500"))
+    wider = edit(MAXIMUM, WIDER)
     now = shorten_digest(compute_serving_digest(wider))
     overview = build_overview(made.settings, wider)
     facts = overview.to_json()
@@ -111,14 +109,14 @@ def test_a_widened_maximum_makes_the_service_lag_and_deploy_blames_nobody_else(
     with pytest.raises(DemoError, match=f"holds an older declaration .*now {now}") as refused:
         refuse_outdated_service(made.settings, wider)
     assert "docker compose restart service-parcel" in refused.value.hint
-    edit(MAXIMUM.replace("50", "500"), MAXIMUM)
+    edit(WIDER, MAXIMUM)
     deploy.wait_for_champion(made.settings, "parcel")
 
 
 def test_a_new_process_holds_the_declaration_of_now(
     made: World, promoted: int, edit: Any, tmp_path: Path
 ) -> None:
-    wider = edit(MAXIMUM, MAXIMUM.replace("50", "500"))
+    wider = edit(MAXIMUM, WIDER)
     heavy = made.rows(1)[0] | {"weight": 400.0}
     with running(made, tmp_path) as started, started.client() as client:
         assert client.metadata()["declaration"] == compute_serving_digest(wider)
@@ -129,7 +127,7 @@ def test_a_champion_that_only_the_new_declaration_takes_is_refused_with_the_rest
     made: World, service: Service, promoted: int, edit: Any
 ) -> None:
     service.settle(promoted)
-    fewer = edit(DEPOT, DEPOT.replace(")", ", used_by_model=False)"))
+    fewer = edit(DEPOT, DEPOT_UNUSED)
     refused = "would have no model after a restart: parcel version 1 does not fit the declaration"
     with pytest.raises(SignatureMismatch, match=refused) as caught:
         require_model_after_restart(made.settings, fewer, service.url)

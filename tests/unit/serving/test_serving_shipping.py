@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import evergreen
+from evergreen.serving.child_environment import build_child_environment
 from evergreen.serving.predictions import shipping as shipping_module
 from evergreen.serving.predictions.delivery import COUNTS_NAME
 from evergreen.serving.predictions.log_counts import LogCounts
@@ -19,7 +20,7 @@ from evergreen.serving.predictions.record import (
     encode_record,
 )
 from evergreen.serving.predictions.segments import list_segments
-from evergreen.serving.predictions.shipping import Shipping, build_shipper_environment
+from evergreen.serving.predictions.shipping import Shipping
 from evergreen.serving.predictions.spool import Spool
 from support.waiting import eventually
 
@@ -142,7 +143,7 @@ def test_a_shipping_that_never_started_stops(tmp_path: Path) -> None:
 
 def test_the_shipper_has_the_code_of_the_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    environment = build_shipper_environment()
+    environment = build_child_environment()
     assert environment["PYTHONPATH"].split(os.pathsep)[1:] == ["/somewhere"]
     code = "import evergreen; print(evergreen.__file__)"
     told = subprocess.run(

@@ -88,6 +88,30 @@ def test_a_changed_declaration_makes_a_running_service_outdated(parcel: UseCase)
     assert build_service_status(metadata(parcel), URL, wider, Champion(1, "run", LONG_AGO), NOW).outdated
 
 
+def test_a_service_that_follows_its_declaration_is_waited_for(parcel: UseCase) -> None:
+    found = standing(parcel, 3, declaration="a1b2c3d4e5", follows_declaration=True, trouble="v3 does not fit")
+    now = compute_serving_digest(parcel)[:7]
+    assert found.describe() == (
+        f"serves v1, champion is v3; holds an older declaration (a1b2c3d, now {now})"
+        " and takes over the present one within seconds"
+    )
+    assert (found.following, found.lags, found.remedy) == (True, False, "")
+
+
+def test_a_refused_declaration_is_told_with_what_to_do(parcel: UseCase) -> None:
+    refused = {"declaration": "d4", "reason": "v1 does not fit", "hint": "train it again", "at": "2026-06-01"}
+    changes = {"follows_declaration": True, "declaration_refused": refused}
+    found = standing(parcel, declaration="a1b2c3d4e5", **changes)
+    now = compute_serving_digest(parcel)[:7]
+    assert found.describe() == (
+        f"serves v1; holds an older declaration (a1b2c3d, now {now}),"
+        " because it refuses the present one: v1 does not fit; train it again"
+    )
+    assert (found.following, found.lags, found.remedy) == (False, True, "train it again")
+    # The change was undone, and the service has not looked since.
+    assert not standing(parcel, **changes).lags
+
+
 def test_the_containers_name_is_the_one_of_the_compose_file() -> None:
     assert format_container_name("credit_score") == "service-credit-score"
 

@@ -24,7 +24,11 @@ from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.rollback import withdraw_champion
 from evergreen.serving.calls.client import open_own_client
 from evergreen.serving.probe import ProbeDocument, ProbeReport, collect_probe_rows, send_probe_requests
-from evergreen.serving.standing import build_service_status, format_container_name
+from evergreen.serving.standing import (
+    build_service_status,
+    format_container_name,
+    format_restart_command,
+)
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.usecases import load_use_case
@@ -125,8 +129,8 @@ def wait_for_champion(settings: Settings, use_case: str, timeout_seconds: float 
     """Wait until the service answers with the champion's version and holds the present declaration.
 
     Raises NoChampion, or ServingError with the service's own reason. A service that holds another declaration
-    than the files is refused at once: it does not load the new one by itself, and probe requests drawn from
-    the new one would blame the champion for it.
+    than the files is waited for while it follows its declaration, and refused at once where it does not:
+    probe requests drawn from the new one would blame the champion for it.
     """
     began = time.monotonic()
     declared, url = load_use_case(use_case, settings), find_service_url(settings, use_case)
@@ -135,16 +139,18 @@ def wait_for_champion(settings: Settings, use_case: str, timeout_seconds: float 
             # Asked each time: another training run may promote its candidate while this one waits.
             champion = require_champion(settings, use_case)
             status = build_service_status(client.metadata(), url, declared, champion)
-            if status.outdated:
+            is_late = time.monotonic() - began > timeout_seconds
+            if status.outdated and (is_late or not status.follows):
                 raise ServingError(
                     f"the service of {use_case} at {url} {status.describe()}"
                     + (f" (it says: {status.trouble})" if status.trouble else ""),
-                    hint=f"run {status.remedy}, then this again; in containers: docker compose restart"
-                    f" {format_container_name(use_case)}",
+                    hint=status.declaration_hint
+                    or f"run {format_restart_command(use_case)}, then this again; in containers:"
+                    f" docker compose restart {format_container_name(use_case)}",
                 )
-            if not status.behind:
+            if not status.behind and not status.outdated:
                 return {"model_version": champion.version, "seconds": round(time.monotonic() - began, 1)}
-            if time.monotonic() - began > timeout_seconds:
+            if is_late:
                 raise ServingError(
                     f"{use_case} is served by version {status.serves} and not by the champion, "
                     f"version {champion.version}: {status.trouble or 'the service has not noticed it'}",

@@ -45,6 +45,7 @@ class DirectCycle:
         "message_event",
         "more_body",
         "response_complete",
+        "response_started",
     )
 
     def __init__(self, admission: Admission) -> None:
@@ -54,6 +55,7 @@ class DirectCycle:
         self.more_body = True
         self.keep_alive = True
         self.disconnected = False
+        self.response_started = False
         self.response_complete = False
         self.message_event = _NO_EVENT
 
@@ -84,6 +86,8 @@ if connections.LimitedProtocol is not None and all(
                 return
             self.stop_waiting()
             self.cycle = DirectCycle(admission)  # type: ignore[assignment]
+            if self.is_ending:
+                self.end_with_answer()
 
         def on_message_complete(self) -> None:
             """The whole body of a request was read."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from evergreen.serving.http.error_bodies import encode_error
@@ -45,6 +46,17 @@ def set_header_seconds(seconds: float) -> None:
         LimitedProtocol.header_seconds = seconds
 
 
+def announce_end(connections: Iterable[object]) -> None:
+    """Have `connections`, and those that this process gets later, end with their next answer, which says so
+    (`Connection: close`)."""
+    if _Protocol is None:
+        return
+    LimitedProtocol.is_ending = True
+    for connection in connections:
+        if isinstance(connection, LimitedProtocol):
+            connection.end_with_answer()
+
+
 if _Protocol is not None:
 
     class LimitedProtocol(_Protocol):
@@ -54,6 +66,7 @@ if _Protocol is not None:
         """
 
         header_seconds = 30.0
+        is_ending = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             """Begin to wait for the first headers."""
@@ -78,11 +91,18 @@ if _Protocol is not None:
             """All headers of a request were read."""
             self.stop_waiting()
             super().on_headers_complete()
+            if self.is_ending:
+                self.end_with_answer()
 
         def stop_waiting(self) -> None:
             """The headers are there: what comes next may take longer."""
             self._is_waiting = False
             self._stop_timer()
+
+        def end_with_answer(self) -> None:
+            """End the connection with the answer under way, unless a part of it was sent already."""
+            if self.cycle is not None and not self.cycle.response_started:
+                self.cycle.keep_alive = False
 
         def data_received(self, data: bytes) -> None:
             """Hand bytes to uvicorn's parser, and see whether they were the last of the headers."""

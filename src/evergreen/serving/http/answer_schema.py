@@ -43,6 +43,15 @@ class RefusedModel(BaseModel):
     at: str = Field(description="Since when it is refused, ISO 8601 UTC.")
 
 
+class RefusedDeclaration(BaseModel):
+    """A changed declaration that the service does not take over."""
+
+    declaration: str = Field(description="Its digest; empty where it cannot be loaded.")
+    reason: str = Field(description="Why it is not taken over.")
+    hint: str = Field(description="What to do next.")
+    at: str = Field(description="Since when it is refused, ISO 8601 UTC.")
+
+
 class RunningTrial(BaseModel):
     """The trial of a challenger that a service takes part in."""
 
@@ -148,6 +157,14 @@ def build_metadata_model(use_case: UseCase) -> type[BaseModel]:
         declaration=(
             str,
             Field(description="Digest of the declaration that this process holds: the one of its start."),
+        ),
+        follows_declaration=(
+            bool,
+            Field(description="Whether new processes take over when the declaration changes."),
+        ),
+        declaration_refused=(
+            RefusedDeclaration | None,
+            Field(description="Not null: the declaration has changed, and is not taken over."),
         ),
         problem=(str, Field(description="binary, multiclass or regression")),
         model_version=(int | None, Field(description="The version in service; null when there is none.")),

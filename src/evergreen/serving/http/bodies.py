@@ -105,6 +105,16 @@ class RefusalBody(TypedDict):
     at: str
 
 
+class DeclarationRefusalBody(TypedDict):
+    """The digest of a changed declaration that the service does not take over ("" where it cannot be loaded);
+    why, what to do, and since when (ISO 8601 in UTC)."""
+
+    declaration: str
+    reason: str
+    hint: str
+    at: str
+
+
 class ModelStateBody(TypedDict):
     """How the model came into service: its part of `MetadataBody`."""
 
@@ -147,6 +157,8 @@ class MetadataBody(TypedDict):
     started_at: str
     # Absent in services of earlier versions.
     declaration: NotRequired[str]
+    follows_declaration: NotRequired[bool]
+    declaration_refused: NotRequired[DeclarationRefusalBody | None]
     model_version: int | None
     run_id: str | None
     promoted_at: str | None

@@ -6,6 +6,7 @@ from typing import Literal
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 
+from evergreen.serving.following.exchange_folder import FollowerState
 from evergreen.serving.predictions.log_counts import LogCounts
 
 _LogField = Literal[
@@ -54,7 +55,18 @@ class ServiceMetrics:
             name: _create_gauge(f"evergreen_prediction_log_{name}", text, "livesum")
             for name, text in _LOG.items()
         }
-        for value in (self._version, self._cached, *self._log.values()):
+        self._takeovers = _create_gauge(
+            "evergreen_declaration_takeovers",
+            "Changed declarations taken over since the service started.",
+            "livemostrecent",
+        )
+        self._declaration_refused = _create_gauge(
+            "evergreen_declaration_refused",
+            "1 while a changed declaration is not taken over.",
+            "livemostrecent",
+        )
+        gauges = (self._version, self._cached, self._takeovers, self._declaration_refused)
+        for value in (*gauges, *self._log.values()):
             value.set(0)
 
     def count_answers(self, version: int, channel: str, rows: int) -> None:
@@ -75,3 +87,9 @@ class ServiceMetrics:
         """Set the gauges of the prediction log."""
         for name, gauge in self._log.items():
             gauge.set(counts[name])
+
+    def update_follower(self, state: FollowerState | None) -> None:
+        """Show what became of changes of the declaration."""
+        if state is not None:
+            self._takeovers.set(state.takeovers)
+            self._declaration_refused.set(state.refusal is not None)

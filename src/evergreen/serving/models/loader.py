@@ -56,7 +56,8 @@ class ModelSource:
 class ModelLoader:
     """Brings versions of one use case's model into memory, verified. For one thread.
 
-    `declaration` is the digest of the declaration that the service holds. `refusals` is told of versions that
+    `declaration` is the digest of the declaration that the service holds until it is restarted; None for one
+    that follows its declaration. `refusals` is told of versions that
     are refused, and of those that are good.
     """
 
@@ -66,7 +67,7 @@ class ModelLoader:
         source: ModelSource,
         cache: ModelCache,
         *,
-        declaration: str,
+        declaration: str | None,
         refusals: RefusalLog,
     ) -> None:
         self._use_case = use_case
@@ -244,6 +245,8 @@ class ModelLoader:
         self._refusals.report(Refusal(registered.version, registered.run_id, error.message, now, error.hint))
 
     def _name_restart(self, error: SignatureMismatch) -> SignatureMismatch:
+        if self._declaration is None:
+            return error
         return SignatureMismatch(
             f"{error.message}; this service holds the declaration that was there when it started"
             f" ({shorten_digest(self._declaration)}): if it was changed since,"
@@ -256,7 +259,7 @@ class ModelLoader:
 
 
 def build_model_loader(
-    settings: Settings, use_case: UseCase, declaration: str, refusals: RefusalLog
+    settings: Settings, use_case: UseCase, declaration: str | None, refusals: RefusalLog
 ) -> ModelLoader:
     """The loader of a service on MLflow, MariaDB and the home of these settings."""
     source = ModelSource(

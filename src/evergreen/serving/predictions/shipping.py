@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
+from evergreen.serving.child_environment import build_child_environment
 from evergreen.serving.predictions.delivery import read_counts
 from evergreen.serving.predictions.log_counts import LogCounts
 from evergreen.serving.predictions.segments import list_segments
@@ -31,13 +31,6 @@ _LONGEST_RETRY_SECONDS = 60.0
 _STEADY_SECONDS = 60.0
 
 _COMMAND = (sys.executable, "-m", "evergreen.serving.predictions.shipper")
-
-
-def build_shipper_environment() -> dict[str, str]:
-    """The environment of the shipper: it runs the code of this process, which may be a bento's own copy."""
-    package_folder = str(Path(__file__).parents[3])
-    paths = [package_folder, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 class Shipping:
@@ -140,7 +133,7 @@ class Shipping:
             [*_COMMAND, str(self._spool.folder), str(self._spool.lock)],
             stdin=subprocess.PIPE,
             pass_fds=(self._spool.lock,),
-            env=build_shipper_environment(),
+            env=build_child_environment(),
         )
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)

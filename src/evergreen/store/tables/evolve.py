@@ -63,7 +63,7 @@ def apply_declaration(
     A column declared again after it was dropped begins empty: its old values stay aside.
 
     Loads of the use case wait meanwhile. A retype copies the table twice; other changes touch no row.
-    Services read the declaration when they start, so they are to be restarted afterwards.
+    A service takes the declaration over by itself afterwards.
 
     Raises SchemaMismatch, having changed nothing, for what needs `allow_destructive` and is not allowed, for
     a key that differs, and for a required column (the label, the log's prediction) that would be empty in

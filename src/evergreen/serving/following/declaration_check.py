@@ -1,0 +1,71 @@
+"""`python -m evergreen.serving.following.declaration_check RESULT HELD`: check the declaration on disk.
+
+It runs in a process of its own, because only that reads all modules of a use case anew, and because code that
+hangs or ends the program ends this process alone. RESULT is the file for the outcome, HELD the digest of the
+declaration that the service holds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from evergreen.errors import EvergreenError, StoreError
+from evergreen.serving.following.checked_declaration import CheckedDeclaration
+from evergreen.serving.following.refusal import DeclarationRefusal
+from evergreen.settings import Settings, load_settings
+from evergreen.store.connection.database import get_engine
+from evergreen.store.tables.evolve import diff_tables
+from evergreen.usecase import UseCase
+from evergreen.usecase.digest import compute_serving_digest
+from evergreen.usecases import load_use_case
+
+# Differences in which the store has something that the declaration has not do not hinder a service.
+_NEEDED = ("create table", "add", "retype")
+
+
+def load_and_check(settings: Settings, held: str) -> CheckedDeclaration:
+    """Check the declaration on disk in this process."""
+    try:
+        use_case = load_use_case(settings.use_case, settings)
+    except EvergreenError as error:
+        return CheckedDeclaration("", DeclarationRefusal(error.message, error.hint))
+    digest = compute_serving_digest(use_case)
+    return CheckedDeclaration(
+        digest, None if digest == held else find_table_fault(settings, use_case, digest)
+    )
+
+
+def find_table_fault(settings: Settings, use_case: UseCase, digest: str) -> DeclarationRefusal | None:
+    """Why the store's tables do not suit a service of that declaration yet; None where they do."""
+    try:
+        changes = [change for change in diff_tables(get_engine(settings), use_case) if change.kind in _NEEDED]
+    except StoreError as error:
+        reason = f"the tables cannot be compared with it: {error.message}"
+        return DeclarationRefusal(reason, error.hint, digest, passing=True)
+    if not changes:
+        return None
+    more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+    return DeclarationRefusal(
+        f"the tables are not as it declares them ({changes[0]}{more})",
+        hint=f"evergreen apply {use_case.name}; an ingest adds new features as well",
+        declaration=digest,
+        passing=True,
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Write the outcome into the file RESULT."""
+    result, held = arguments
+    try:
+        checked = load_and_check(load_settings(), held)
+    except EvergreenError as error:
+        checked = CheckedDeclaration("", DeclarationRefusal(error.message, error.hint, passing=True))
+    Path(result).write_text(json.dumps(asdict(checked)), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
