@@ -10,7 +10,7 @@ from rich.console import Console
 from evergreen.cli.trial import parse_duration, render_trial_report
 from evergreen.errors import SettingsError
 from evergreen.loop.trial import TrialReport
-from evergreen.store.records.model_trial import TrialRows
+from evergreen.store.records.trial_rows import TrialRows
 from support.trials import NOW, build_trial
 
 
