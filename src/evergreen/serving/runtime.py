@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
@@ -161,8 +161,7 @@ class Runtime:
         # Last, because a prediction is in the log exactly when it is answered.
         began = perf_counter()
         rows = len(predicted.rows)
-        self.spool.append([self._encode_record(predicted, channel)], rows)
-        self._count_answers(predicted.version, channel, rows)
+        self._log([self._encode_record(predicted, channel)], {(predicted.version, channel): rows}, rows)
         self.stages.observe_batch(
             rows, predicted.feature_seconds, predicted.model_seconds, perf_counter() - began
         )
@@ -219,9 +218,7 @@ class Runtime:
             keep([bodies[place] for place in range(len(bodies))])
             if channel == ONLINE and start < self.trials.most_shadow_rows:
                 followed += [group.predicted for group in groups]
-        self.spool.append(records, len(rows))
-        for (version, own_channel), count in counts.items():
-            self._count_answers(version, own_channel, count)
+        self._log(records, counts, len(rows))
         if channel == ONLINE:
             self.trials.follow_parts(followed, len(rows))
         return int(champion.version)
@@ -234,14 +231,17 @@ class Runtime:
     def _encode_record(self, predicted: PredictedRows, channel: str) -> bytes:
         return self._predictor.encode_record(predicted, channel)
 
+    def _log(self, records: Sequence[bytes], counts: Mapping[tuple[int, str], int], rows: int) -> None:
+        """Log records of so many rows, `counts` by version and channel. Raises PredictionLogFull."""
+        self.spool.append(records, rows)
+        for (version, channel), count in counts.items():
+            self.answered[channel] = self.answered.get(channel, 0) + count
+            self.metrics.count_answers(version, channel, count)
+
     def _log_shadow(self, predicted: PredictedRows) -> None:
         """Log what the challenger of a shadow trial predicts. Raises PredictionLogFull."""
-        self.spool.append([self._encode_record(predicted, SHADOW)], len(predicted.ids))
-        self._count_answers(predicted.version, SHADOW, len(predicted.ids))
-
-    def _count_answers(self, version: int, channel: str, rows: int) -> None:
-        self.answered[channel] = self.answered.get(channel, 0) + rows
-        self.metrics.count_answers(version, channel, rows)
+        rows = len(predicted.ids)
+        self._log([self._encode_record(predicted, SHADOW)], {(predicted.version, SHADOW): rows}, rows)
 
     def read_vectors(self, keys: Sequence[KeyTuple]) -> dict[KeyTuple, OnlineVector]:
         """The newest stored features of those keys that the online store has. Raises StoreUnreachable."""
