@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -18,6 +19,7 @@ from evergreen.usecases import load_use_case
 
 with import_on_use(__name__):
     from evergreen.loop import trial as trial_verbs
+    from evergreen.loop import trial_page
     from evergreen.stack import view
     from evergreen.store.connection import database
     from evergreen.store.migrations import migrations
@@ -92,16 +94,23 @@ def start_trial(
 def show_trial(
     use_case: UseCaseName,
     limit: Annotated[int, typer.Option(min=1, help="How many trials, the newest first.")] = 10,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it as a page (*.html), or its picture alone (*.svg)."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """The running trial, or the last one, with the logged answers of its versions; and those before it.
 
-    Example: `evergreen trial status credit_score --json | jq .rows`
+    Examples: `evergreen trial status credit_score --json | jq .rows` ·
+    `evergreen trial status credit_score --page canary.svg`
     """
     settings = load_settings()
     load_use_case(use_case, settings)
     migrations.apply_migrations(database.get_engine(settings))
     report = trial_verbs.read_trial_report(settings, use_case, limit)
+    if page is not None:
+        trial_page.write_trial_page(settings, report, page)
     show_facts(report.to_json(), as_json, lambda: render_trial_report(report))
 
 

@@ -31,8 +31,8 @@ _AB_SHARE = 0.5
 class TrialReport:
     """The running trial or else the last one, with the logged rows of its versions, and those before it.
 
-    `error` says what the rows' `error` is; `comparison` is how the two versions that are compared do, in
-    words, or "" for a shadow.
+    `error` says what the rows' `error` is; `comparison` is how an A/B test stands in words, or a canary once
+    outcomes have arrived for both versions, and "" otherwise.
     """
 
     use_case: str
@@ -123,12 +123,12 @@ def read_trial_report(settings: Settings, use_case: str, limit: int = 10) -> Tri
         return TrialReport(use_case, None, (), ())
     rows = count_trial_rows(database, declared, trials[0])
     one, other = (rows[1], rows[2]) if len(rows) > 2 else (rows[1], rows[0])
-    is_seen = trials[0].mode != "shadow"
+    is_compared = trials[0].mode == "ab" or (one.error is not None and other.error is not None)
     return TrialReport(
         use_case,
         trials[0],
         rows,
         tuple(trials[1:]),
         name_error(declared),
-        describe_comparison(declared, one, other) if is_seen else "",
+        describe_comparison(declared, one, other) if is_compared else "",
     )

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from evergreen.errors import NotRegistered, RegistryError, SettingsError
 from evergreen.loop.trial import end_running_trial, read_trial_report, start_declared_trial
+from evergreen.loop.trial_page import write_trial_page
 from evergreen.model.on_demand import build_columns_from_rows
 from evergreen.model.predict import predict_rows
 from evergreen.registry import ledger
@@ -23,6 +24,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_id import derive_shadow_id
 from evergreen.store.predictions.prediction_log import read_predictions
 from evergreen.store.records.model_trial import find_running_trial
+from evergreen.store.records.trial_course import read_trial_course
 from support.champions import promote_all
 from support.parcel_case import row
 from support.serving_world import Service, World, register_models, running
@@ -57,7 +59,7 @@ def champion(made: World, service: Service) -> Iterator[int]:
 
 
 def test_a_canary_answers_its_keys_and_no_others_until_it_is_ended(
-    made: World, service: Service, champion: int
+    made: World, service: Service, champion: int, tmp_path: Path
 ) -> None:
     challenger, earlier = made.versions[1], made.logged("challenger")
     trial = start_declared_trial(
@@ -87,6 +89,11 @@ def test_a_canary_answers_its_keys_and_no_others_until_it_is_ended(
     report = read_trial_report(made.settings, "parcel")
     assert report.rows[1].rows == sum(version == challenger for version in [*by_key, *by_key[:50]])
     assert made.logged("challenger") == earlier + report.rows[1].rows
+    assert report.trial is not None
+    course = read_trial_course(get_engine(made.settings), made.use_case, report.trial, datetime.now(UTC))
+    assert sum(course.rows[challenger, True]) == report.rows[1].rows
+    write_trial_page(made.settings, report, tmp_path / "canary.svg")
+    assert f"v{challenger}, challenger" in (tmp_path / "canary.svg").read_text()
 
     end_running_trial(made.settings, "parcel", reason="seen enough", actor="me")
     eventually(lambda: read_trial(service) is None)

@@ -54,8 +54,7 @@ def start_trial(
     assert rival is None or policy.mode == "ab", policy.mode
     name = use_case.name
     running = find_running_trial(database, name)
-    now = datetime.now(UTC)
-    if running is not None and running.ends_at <= now:
+    if running is not None and running.ends_at <= datetime.now(UTC):
         end_trial_in_time(settings, database, use_case, running, actor=actor)
         running = None
     champion = require_champion(settings, name)
@@ -80,6 +79,7 @@ def start_trial(
         )
     loaded = load_recorded_model(settings, database, use_case, version)
     loaded_rival = load_recorded_model(settings, database, use_case, rival) if rival is not None else None
+    now = datetime.now(UTC)  # loading took its time, in which nothing is tried yet
     trial = ModelTrial(
         id=str(uuid.uuid4()),
         use_case=name,
