@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from evergreen.errors import NotRegistered, RegistryError, SettingsError
+from evergreen.errors import NotRegistered, RegistryError, SettingsError, SignatureMismatch
 from evergreen.loop.trial import end_running_trial, read_trial_report, start_declared_trial
 from evergreen.loop.trial_page import write_trial_page
 from evergreen.model.on_demand import build_columns_from_rows
@@ -23,11 +24,12 @@ from evergreen.serving.standing import build_service_status
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_id import derive_shadow_id
 from evergreen.store.predictions.prediction_log import read_predictions
-from evergreen.store.records.model_trial import find_running_trial
+from evergreen.store.records.model_trial import find_running_trial, find_trial, insert_trial
 from evergreen.store.records.trial_course import read_trial_course
 from support.champions import promote_all
 from support.parcel_case import row
 from support.serving_world import Service, World, register_models, running
+from support.trials import build_trial
 from support.waiting import eventually
 
 
@@ -143,8 +145,9 @@ def test_a_wrong_challenger_ends_its_trial_by_itself_in_every_replica_with_one_l
         eventually(lambda: read_trial(service) is not None and read_trial(replica) is not None)
         for one in (service, replica):
             with one.client() as client:
-                for n, values in enumerate(made.rows(600, seed=6)):
-                    client.predict({**values, "parcel_id": n})
+                client.predict_batch(
+                    [{**values, "parcel_id": n} for n, values in enumerate(made.rows(600, seed=6))]
+                )
         eventually(lambda: read_trial(service) is None and read_trial(replica) is None, 30)
     report = read_trial_report(made.settings, "parcel")
     assert report.trial is not None
@@ -222,6 +225,34 @@ def test_another_champion_ends_the_trial(made: World, service: Service, champion
     assert read_lines(made, "end_trial")[0].reason == f"stopped: {last.reason}"
     promote_all(made, [champion])
     service.settle(champion)
+
+
+def test_a_version_that_verification_refuses_is_not_tried(
+    made: World, service: Service, champion: int, tmp_path: Path
+) -> None:
+    (misfit,) = register_models(made.settings, made.use_case, tmp_path, [1], classes=("early", "late"))
+    earlier = read_lines(made, "start_trial")
+    for version, rival in ((misfit, None), (made.versions[1], misfit)):
+        with pytest.raises(SignatureMismatch, match="does not fit the declaration"):
+            start_declared_trial(made.settings, "parcel", version, rival=rival)
+    assert read_lines(made, "start_trial") == earlier
+    # What came to be so after the start, each worker sees for itself.
+    now = datetime.now(UTC)
+    engine = get_engine(made.settings)
+    trial = build_trial(
+        id=str(uuid.uuid4()),
+        champion_version=champion,
+        challenger_version=misfit,
+        started_at=now,
+        ends_at=now + timedelta(hours=1),
+    )
+    insert_trial(engine, trial)
+    eventually(lambda: find_running_trial(engine, "parcel") is None, 30)
+    ended = find_trial(engine, trial.id)
+    assert ended is not None
+    assert ended.outcome == "failed"
+    assert str(ended.reason).startswith("the challenger was not put into service: ")
+    assert "does not fit the declaration" in read_lines(made, "end_trial")[0].reason
 
 
 def test_a_trial_ends_in_time_and_says_that_it_saw_too_little(
