@@ -143,7 +143,9 @@ class FastPath:
         ids = [cast("str", request.labels.prediction_id) for request in requests]
         rows = [request.values for request in requests]
         future = asyncio.wrap_future(self._runtime.trials.predict_by_arm(arm, rows, ids))
-        done, _ = await asyncio.wait([future], timeout=arm.answer_seconds)
+        done, _ = await asyncio.wait([future], timeout=arm.half_seconds)
+        if not done:
+            done, _ = await asyncio.wait([future], timeout=arm.half_seconds)
         if not done:
             future.cancel()
             arm.observe_hang(len(requests))

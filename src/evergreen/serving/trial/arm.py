@@ -36,6 +36,8 @@ class Arm:
         self._thread = PredictionThread(f"trial-v{model.version}")
         self._lock = threading.Lock()
         self._calls: dict[int, float] = {}
+        # The oldest call when `find_hang` looked last: when it began, and when it was first seen.
+        self._suspect: tuple[float, float] | None = None
 
     @property
     def version(self) -> int:
@@ -74,12 +76,32 @@ class Arm:
                 self._calls.pop(me, None)
 
     def find_hang(self) -> str:
-        """That a call goes on for longer than the limit, in words; "" while none does."""
+        """That a call goes on for longer than the limit, in words; "" while none does.
+
+        It has to be seen twice: after a pause of the whole process every call looks old.
+        """
+        now = monotonic()
         with self._lock:
             began = min(self._calls.values(), default=None)
-        if began is None or monotonic() - began <= self.answer_seconds:
-            return ""
-        return self._describe_hang()
+            if began is None:
+                self._suspect = None
+            elif self._suspect is None or self._suspect[0] != began:
+                self._suspect = began, now
+            elif now - self._suspect[1] > self.answer_seconds:
+                return self._describe_hang()
+        return ""
+
+    def wait_for(self, future: Future[PredictedRows]) -> PredictedRows:
+        """The result of a call in the thread. Raises TimeoutError after the limit, and what the call does."""
+        try:
+            return future.result(self.half_seconds)
+        except TimeoutError:
+            return future.result(self.half_seconds)
+
+    @property
+    def half_seconds(self) -> float:
+        """Half of the limit. It is waited for twice, so that a pause of the whole process costs one half."""
+        return self.answer_seconds / 2.0
 
     def take_answer(self, rows: int, get_result: Callable[[], PredictedRows]) -> PredictedRows | None:
         """What `get_result` returns, if it is an answer to so many rows; None where the champion must answer.

@@ -54,7 +54,7 @@ def predict_divided(
     groups = [predict_by_champion(champions)] if champions else []
     for arm, future in futures.items():
         own = places[arm]
-        predicted = arm.take_answer(len(own), partial(future.result, arm.answer_seconds))
+        predicted = arm.take_answer(len(own), partial(arm.wait_for, future))
         if predicted is None:
             future.cancel()
             groups.append(predict_by_champion(own))
