@@ -145,9 +145,9 @@ def test_a_wrong_challenger_ends_its_trial_by_itself_in_every_replica_with_one_l
         eventually(lambda: read_trial(service) is not None and read_trial(replica) is not None)
         for one in (service, replica):
             with one.client() as client:
-                client.predict_batch(
-                    [{**values, "parcel_id": n} for n, values in enumerate(made.rows(600, seed=6))]
-                )
+                rows = [{**values, "parcel_id": n} for n, values in enumerate(made.rows(600, seed=6))]
+                client.predict_batch(rows[:300])
+                client.predict_batch(rows[300:])
         eventually(lambda: read_trial(service) is None and read_trial(replica) is None, 30)
     report = read_trial_report(made.settings, "parcel")
     assert report.trial is not None
