@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from benchmarks.serving.world import World
 
 from evergreen.store.connection.database import get_engine
+from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.tables.declared import build_prediction_table
 
 # How long the last rows of a round may take to arrive before they count as lost.
@@ -40,13 +41,16 @@ class PredictionTable:
 
     def __init__(self, world: World) -> None:
         self._engine = get_engine(world.settings)
-        self._id = build_prediction_table(world.use_case).c.prediction_id
+        columns = build_prediction_table(world.use_case).c
+        self._id, self._channel = columns.prediction_id, columns.channel
 
     def count_since(self, moment: float) -> int:
-        """Rows whose id was made since that moment (seconds of the epoch)."""
+        """Answered rows whose id was made since that moment (seconds of the epoch)."""
         # The first 48 bits of a UUIDv7 are the milliseconds of its making, so its text is ordered by time.
         digits = f"{int(moment * 1000):012x}"
-        statement = sa.select(sa.func.count(self._id)).where(self._id >= f"{digits[:8]}-{digits[8:]}")
+        statement = sa.select(sa.func.count(self._id)).where(
+            self._id >= f"{digits[:8]}-{digits[8:]}", self._channel.in_(TRAFFIC)
+        )
         with self._engine.connect() as connection:
             return int(connection.execute(statement).scalar_one())
 

@@ -59,6 +59,7 @@ SWITCHES: dict[str, tuple[Seam, ...]] = {
         Seam("evergreen.serving.metrics.stage_metrics", "StageMetrics.observe_batch"),
         Seam("evergreen.serving.metrics.stage_metrics", "StageMetrics.observe_waiting"),
     ),
+    "trials": (Seam("evergreen.serving.trial.trials", "Trials.start"),),
     "trace_ids": (
         Seam("evergreen.serving.guard.guard", "choose_request_id", _give_no_id),
         Seam("evergreen.serving.guard.guard", "set_request_id"),

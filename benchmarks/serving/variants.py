@@ -58,6 +58,8 @@ FULL = Variant(
     headers=(("Authorization", f"Bearer {_KEY}"),),
 )
 BARE = Variant("evergreen_bare", without=("metrics", "trace_ids"))
+# It does not follow the trial that the other services of the same MariaDB take part in.
+WITHOUT_TRIALS = Variant("evergreen_without_trial", without=("trials",))
 POWER = Variant("evergreen_power", durability="power")
 TWO_WORKERS = Variant("evergreen_two_workers", {_BENTOML_OPTIONS: "services.evergreen.workers=2"})
 

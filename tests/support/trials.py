@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -68,7 +68,7 @@ class Trialbook:
         if isinstance(self.model, Exception):
             raise self.model
         assert self.model is not None
-        return self.model
+        return replace(self.model, version=version)
 
     def _end(self, trial: ModelTrial, outcome: str | None, reason: str) -> None:
         if self.end_error is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -18,6 +19,7 @@ from evergreen.usecases import load_use_case
 
 with import_on_use(__name__):
     from evergreen.loop import trial as trial_verbs
+    from evergreen.loop import trial_page
     from evergreen.stack import view
     from evergreen.store.connection import database
     from evergreen.store.migrations import migrations
@@ -45,11 +47,21 @@ def start_trial(
     use_case: UseCaseName,
     version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="A registered version.")],
     mode: Annotated[
-        Literal["shadow", "canary"] | None,
-        typer.Option(help="shadow: only the log has its answers; canary: it answers a share of the keys."),
+        Literal["shadow", "canary", "ab"] | None,
+        typer.Option(
+            help="shadow: only the log has its answers; canary: it answers a share of the keys; ab: the same,"
+            " and the versions are compared by the outcomes in the end."
+        ),
     ] = None,
     share: Annotated[
-        float | None, typer.Option(help="Of the keys, for a canary: above 0 and up to 1. 0.5 is an A/B test.")
+        float | None,
+        typer.Option(help="Of the keys: above 0 and up to 1; in an A/B test of each version, 0.5 at most."),
+    ] = None,
+    against: Annotated[
+        int | None,
+        typer.Option(
+            metavar="VERSION", min=1, help="An A/B test with that version, instead of with the champion."
+        ),
     ] = None,
     duration: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="How long: 90s, 30m, 2h or 3d.")
@@ -59,14 +71,21 @@ def start_trial(
     """Try VERSION beside the champion. What is left out is as the use case declares it (`trial=Trial(...)`).
 
     Examples: `evergreen trial start credit_score 3` ·
-    `evergreen trial start credit_score 3 --mode canary --share 0.5 --for 3d`
+    `evergreen trial start credit_score 3 --mode canary --share 0.1 --for 2h` ·
+    `evergreen trial start credit_score 3 --mode ab --against 4 --share 0.25 --for 3d`
     """
     settings = load_settings()
     load_use_case(use_case, settings)
     with err.status(f"verifying version {version} of {use_case}"):
         migrations.apply_migrations(database.get_engine(settings))
         started = trial_verbs.start_declared_trial(
-            settings, use_case, version, mode=mode, share=share, duration=parse_duration(duration)
+            settings,
+            use_case,
+            version,
+            mode=mode,
+            share=share,
+            duration=parse_duration(duration),
+            rival=against,
         )
     show_facts(started.to_json(), as_json, lambda: _render_start(started))
 
@@ -75,16 +94,23 @@ def start_trial(
 def show_trial(
     use_case: UseCaseName,
     limit: Annotated[int, typer.Option(min=1, help="How many trials, the newest first.")] = 10,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it as a page (*.html), or its picture alone (*.svg)."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The running trial, or the last one, with the logged answers of both versions; and those before it.
+    """The running trial, or the last one, with the logged answers of its versions; and those before it.
 
-    Example: `evergreen trial status credit_score --json | jq .rows`
+    Examples: `evergreen trial status credit_score --json | jq .rows` ·
+    `evergreen trial status credit_score --page canary.svg`
     """
     settings = load_settings()
     load_use_case(use_case, settings)
     migrations.apply_migrations(database.get_engine(settings))
     report = trial_verbs.read_trial_report(settings, use_case, limit)
+    if page is not None:
+        trial_page.write_trial_page(settings, report, page)
     show_facts(report.to_json(), as_json, lambda: render_trial_report(report))
 
 
@@ -128,14 +154,19 @@ def render_trial_report(report: TrialReport) -> RenderableType:
     lines: list[RenderableType] = [_render_head(shown)]
     classes = sorted({name for rows in report.rows for name in rows.classes})
     has_mean = any(rows.mean is not None for rows in report.rows)
-    columns = [*classes, *(["mean"] if has_mean else [])]
+    has_error = any(rows.error is not None for rows in report.rows)
+    error_columns = ["outcomes", report.error] if has_error else []
+    columns = [*classes, *(["mean"] if has_mean else []), *error_columns]
     table = view.build_grid("", "version", "rows", *columns, right=("rows", *columns))
-    for role, rows in zip(("champion", "challenger"), report.rows, strict=True):
+    for role, rows in zip(("champion", "challenger", "rival"), report.rows, strict=False):
         shares = [f"{rows.classes.get(name, 0) / rows.rows:.1%}" if rows.rows else "" for name in classes]
         mean = [] if not has_mean else ["" if rows.mean is None else f"{rows.mean:.4g}"]
-        cells = [role, f"v{rows.version}", f"{rows.rows:,}", *shares, *mean]
+        error = [f"{rows.error.rows:,}", rows.error.describe()] if rows.error else ["", ""]
+        cells = [role, f"v{rows.version}", f"{rows.rows:,}", *shares, *mean, *(error if has_error else [])]
         table.add_row(*(Text(cell) for cell in cells))
     lines.append(table)
+    if report.comparison:
+        lines.append(Text(f"{report.comparison}."))
     if report.former:
         former = view.build_grid("before (UTC)", "trial", "outcome", "reason")
         for each in report.former:

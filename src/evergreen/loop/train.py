@@ -233,7 +233,7 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
         raise _build_order_error(run, "register")
     verdict = _require_verdict(run)
     candidate = candidates.Candidate.from_run(run)
-    needs_approval, needs_trial = declared.approval == "manual", declared.trial is not None
+    needs_approval = declared.approval == "manual"
 
     with lock_use_case(database, declared.name):
         run = runs.get_training_run(database, run.id)
@@ -246,7 +246,8 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
                     database,
                     candidate,
                     needs_approval=needs_approval,
-                    needs_trial=needs_trial,
+                    needs_trial=declared.trial is not None,
+                    without_verdict=declared.trial.without_verdict if declared.trial else "promote",
                 )
             )
             finished_at = None if settlement.outcome == "waiting" else datetime.now(UTC)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from evergreen.errors import RegistryError
+from evergreen.errors import RegistryError, SettingsError
 from evergreen.registry.actor import identify_actor
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.trial import end_trial, start_trial
@@ -14,26 +14,33 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records.model_trial import (
     ModelTrial,
-    TrialRows,
-    count_trial_rows,
     find_running_trial,
     read_trials,
 )
+from evergreen.store.records.trial_rows import TrialRows, count_trial_rows, describe_comparison, name_error
 from evergreen.usecase import Trial, TrialMode
 from evergreen.usecases import load_use_case
 
 # A training that promotes holds the lock for seconds.
 _LOCK_SECONDS = 60.0
+# Of the keys, that each version of an A/B test answers unless something else is said.
+_AB_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class TrialReport:
-    """The running trial or else the last one, with the logged rows of both versions, and those before it."""
+    """The running trial or else the last one, with the logged rows of its versions, and those before it.
+
+    `error` says what the rows' `error` is; `comparison` is how an A/B test stands in words, or a canary once
+    outcomes have arrived for both versions, and "" otherwise.
+    """
 
     use_case: str
     trial: ModelTrial | None
     rows: tuple[TrialRows, ...]
     former: tuple[ModelTrial, ...]
+    error: str = ""
+    comparison: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The report as `evergreen trial status --json` prints it."""
@@ -41,7 +48,9 @@ class TrialReport:
             "use_case": self.use_case,
             "running": self.trial is not None and self.trial.is_running,
             "trial": self.trial.to_json() if self.trial else None,
-            "rows": [vars(rows) for rows in self.rows],
+            "rows": [rows.to_json() for rows in self.rows],
+            "error": self.error,
+            "comparison": self.comparison,
             "former": [trial.to_json() for trial in self.former],
         }
 
@@ -54,14 +63,25 @@ def start_declared_trial(
     mode: TrialMode | None = None,
     share: float | None = None,
     duration: timedelta | None = None,
+    rival: int | None = None,
     actor: str = "",
 ) -> ModelTrial:
     """Start a trial by the use case's declared policy; what is given here takes precedence.
 
-    Raises UseCaseError for a share or a duration that cannot be, and what `start_trial` raises.
+    A `rival` makes it an A/B test of both versions; one that is not declared gives each half of the keys.
+    Raises UseCaseError for a share or a duration that cannot be, SettingsError for a rival in another mode,
+    and what `start_trial` raises.
     """
     declared = load_use_case(use_case, settings)
     policy = declared.trial or Trial()
+    if rival is not None and mode not in (None, "ab"):
+        raise SettingsError(
+            f"a {mode} trial has no version to be compared with but the champion",
+            hint="for two versions: --mode ab --against VERSION",
+        )
+    mode = "ab" if rival is not None else mode
+    if mode == "ab" and policy.mode != "ab" and share is None:
+        share = _AB_SHARE
     policy = replace(
         policy,
         mode=policy.mode if mode is None else mode,
@@ -70,7 +90,9 @@ def start_declared_trial(
     )
     database = get_engine(settings)
     with lock_use_case(database, use_case, _LOCK_SECONDS):
-        return start_trial(settings, database, declared, version, policy, actor=actor or identify_actor())
+        return start_trial(
+            settings, database, declared, version, policy, actor=actor or identify_actor(), rival=rival
+        )
 
 
 def end_running_trial(settings: Settings, use_case: str, *, reason: str = "", actor: str = "") -> ModelTrial:
@@ -99,6 +121,14 @@ def read_trial_report(settings: Settings, use_case: str, limit: int = 10) -> Tri
     trials = read_trials(database, use_case, limit)
     if not trials:
         return TrialReport(use_case, None, (), ())
+    rows = count_trial_rows(database, declared, trials[0])
+    one, other = (rows[1], rows[2]) if len(rows) > 2 else (rows[1], rows[0])
+    is_compared = trials[0].mode == "ab" or (one.error is not None and other.error is not None)
     return TrialReport(
-        use_case, trials[0], count_trial_rows(database, declared, trials[0]), tuple(trials[1:])
+        use_case,
+        trials[0],
+        rows,
+        tuple(trials[1:]),
+        name_error(declared),
+        describe_comparison(declared, one, other) if is_compared else "",
     )

@@ -59,10 +59,14 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
     async def predict(body: Any, request: Request) -> Response:
         """Predict from the features in the request and log the prediction."""
         row, channel, key = body.data.__dict__, _read_channel(request), _read_key(request)
-        return _build_json_response(runtime.answer_rows([row], channel, key)[0])
+        if runtime.trials.canary is None:
+            (answer,) = runtime.answer_rows([row], channel, key)
+        else:  # it may have to be waited for
+            (answer,) = await anyio.to_thread.run_sync(runtime.answer_rows, [row], channel, key)
+        return _build_json_response(answer)
 
     async def predict_batch(body: Any, request: Request) -> Response:
-        """Predict many rows with one version of the model and log the predictions."""
+        """Predict many rows and log the predictions."""
         rows = runtime.list_values([row.__dict__ for row in body.data])
         channel, key = _read_channel(request), _read_key(request)
         content = await anyio.to_thread.run_sync(runtime.answer_many, rows, channel, key)

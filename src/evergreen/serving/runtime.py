@@ -7,7 +7,8 @@ log (`predictions/`) and the service's metrics.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
@@ -55,13 +56,12 @@ from evergreen.serving.predictions.record import (
 from evergreen.serving.predictions.refused import RefusedCounter
 from evergreen.serving.predictions.shipping import Shipping
 from evergreen.serving.predictions.spool import build_spool
-from evergreen.serving.trial.running import RunningTrial
 from evergreen.serving.trial.trials import Trials, build_trial_source
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.values import KeyTuple
 from evergreen.store.online.vectors import OnlineVector, find_missing_keys, read_online_vectors
-from evergreen.store.predictions.channels import SHADOW
+from evergreen.store.predictions.channels import CHALLENGER, SHADOW
 from evergreen.store.predictions.prediction_id import parse_prediction_id
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest
@@ -155,84 +155,87 @@ class Runtime:
         return get_engine(self.settings)
 
     def answer(self, rows: Sequence[RequestValues], channel: str, ids: Sequence[str]) -> list[PredictionBody]:
-        """Predict rows, and log them under `ids` (UUIDv7); they are durable when it returns.
+        """Predict rows by the champion, and log them under `ids` (UUIDv7); they are durable when it returns.
 
-        Each row is a request of its own: in a canary trial the challenger answers those of its keys. A second
-        prediction under an id is answered, and the log keeps the first. Raises NoChampion, StoreError of an
-        on-demand feature, and PredictionLogFull.
+        A second prediction under an id is answered, and the log keeps the first. Raises NoChampion,
+        StoreError of an on-demand feature, and PredictionLogFull.
         """
-        champion = self.slot.require().model
-        running = self.trials.running
-        if running is not None and channel == ONLINE:
-            return self._answer_on_trial(running, champion, rows, ids)
-        return self._answer_by_champion(champion, rows, channel, ids)
+        predicted = self._predictor.predict(self.slot.require().model, rows, ids)
+        bodies = self._log_answers(predicted, channel)
+        if channel == ONLINE and self.trials.running is not None:
+            self.trials.follow(predicted)
+        return bodies
 
-    def _answer_by_champion(
-        self, champion: LoadedModel, rows: Sequence[RequestValues], channel: str, ids: Sequence[str]
-    ) -> list[PredictionBody]:
-        predicted = self._predictor.predict(champion, rows, ids)
+    def answer_by_challenger(self, predicted: PredictedRows) -> list[PredictionBody]:
+        """Log what a version on trial has predicted, and answer it. Raises PredictionLogFull."""
+        return self._log_answers(predicted, CHALLENGER)
+
+    def _log_answers(self, predicted: PredictedRows, channel: str) -> list[PredictionBody]:
         bodies = self._predictor.build_bodies(predicted)
         # Last, because a prediction is in the log exactly when it is answered.
         began = perf_counter()
-        self._log([self._encode_record(predicted, channel)], predicted.version, channel, len(rows))
+        rows = len(predicted.rows)
+        self._log([self._encode_record(predicted, channel)], {(predicted.version, channel): rows}, rows)
         self.stages.observe_batch(
-            len(rows), predicted.feature_seconds, predicted.model_seconds, perf_counter() - began
+            rows, predicted.feature_seconds, predicted.model_seconds, perf_counter() - began
         )
         return bodies
-
-    def _answer_on_trial(
-        self,
-        running: RunningTrial,
-        champion: LoadedModel,
-        rows: Sequence[RequestValues],
-        ids: Sequence[str],
-    ) -> list[PredictionBody]:
-        """Answer requests while a trial runs; the rows of both versions are logged together or not at all."""
-        groups = self.trials.predict(running, champion, rows, ids)
-        bodies: dict[int, PredictionBody] = {}
-        for group in groups:
-            bodies.update(zip(group.places, self._predictor.build_bodies(group.predicted), strict=True))
-        began = perf_counter()
-        self.spool.append(
-            [self._encode_record(group.predicted, group.channel) for group in groups], len(rows)
-        )
-        for group in groups:
-            self._count_answers(group.predicted.version, group.channel, len(group.places))
-        self.stages.observe_batch(
-            len(rows),
-            sum(group.predicted.feature_seconds for group in groups),
-            sum(group.predicted.model_seconds for group in groups),
-            perf_counter() - began,
-        )
-        self.trials.follow(groups)
-        return [bodies[place] for place in range(len(rows))]
 
     def answer_many(
         self, rows: Sequence[RequestValues], channel: str, request_id: str | None = None
     ) -> bytes:
-        """The JSON of the answer to many rows, all predicted by ONE model, and logged together or not at all.
+        """The JSON of the answer to many rows, logged together or not at all.
 
-        `request_id` is the key by which a caller knows a repeated request. The rows are predicted in parts,
-        so that what is needed beside rows and answer has the size of a part. Raises what `answer` raises.
+        The version in service is the same for all of them; in a canary or A/B test each row is answered by
+        the version that its key belongs to. `request_id` is the key by which a caller knows a repeated
+        request. The rows are predicted in parts, so that what is needed beside rows and answer has the size
+        of a part. It waits for versions on trial, and then is not for an event loop. Raises what `answer`
+        raises.
         """
-        model = self.slot.require().model
+        parts: list[bytes] = []
         ids = make_prediction_ids(request_id, len(rows))
-        parts, records = [], []
-        for start in range(0, len(rows), _PART_ROWS):
-            end = start + _PART_ROWS
-            predicted = self._predictor.predict(model, rows[start:end], ids[start:end])
-            # Without the brackets of the list.
-            parts.append(_encoder.encode(self._predictor.build_bodies(predicted))[1:-1])
-            records.append(self._encode_record(predicted, channel))
-        version = int(model.version)
-        self._log(records, version, channel, len(rows))
+        # Without the brackets of the list.
+        version = self._answer_divided(
+            rows, channel, ids, lambda bodies: parts.append(_encoder.encode(bodies)[1:-1])
+        )
         return b'{"model_version":%d,"predictions":[%s]}' % (version, b",".join(parts))
 
     def answer_rows(
         self, rows: Sequence[RequestRow], channel: str, request_id: str | None = None
     ) -> list[PredictionBody]:
-        """`answer` for rows by name; `request_id` as for `answer_many`."""
-        return self.answer(self.list_values(rows), channel, make_prediction_ids(request_id, len(rows)))
+        """The answers to rows by name; all else as for `answer_many`."""
+        bodies: list[PredictionBody] = []
+        ids = make_prediction_ids(request_id, len(rows))
+        self._answer_divided(self.list_values(rows), channel, ids, bodies.extend)
+        return bodies
+
+    def _answer_divided(
+        self,
+        rows: Sequence[RequestValues],
+        channel: str,
+        ids: Sequence[str],
+        keep: Callable[[list[PredictionBody]], object],
+    ) -> int:
+        """Predict rows in parts, give the answers of each to `keep`, and log all; the version in service."""
+        champion = self.slot.require().model
+        records: list[bytes] = []
+        counts: Counter[tuple[int, str]] = Counter()
+        followed: list[PredictedRows] = []
+        for start in range(0, len(rows), _PART_ROWS):
+            end = start + _PART_ROWS
+            groups = self.trials.predict(champion, rows[start:end], ids[start:end], channel)
+            bodies: dict[int, PredictionBody] = {}
+            for group in groups:
+                bodies.update(zip(group.places, self._predictor.build_bodies(group.predicted), strict=True))
+                records.append(self._encode_record(group.predicted, group.channel))
+                counts[group.predicted.version, group.channel] += len(group.places)
+            keep([bodies[place] for place in range(len(bodies))])
+            if channel == ONLINE and start < self.trials.most_shadow_rows:
+                followed += [group.predicted for group in groups]
+        self._log(records, counts, len(rows))
+        if channel == ONLINE:
+            self.trials.follow_parts(followed, len(rows))
+        return int(champion.version)
 
     def list_values(self, rows: Sequence[RequestRow]) -> list[RequestValues]:
         """The values of rows by name, as the other methods take them."""
@@ -242,17 +245,17 @@ class Runtime:
     def _encode_record(self, predicted: PredictedRows, channel: str) -> bytes:
         return self._predictor.encode_record(predicted, channel)
 
-    def _log(self, records: Sequence[bytes], version: int, channel: str, rows: int) -> None:
+    def _log(self, records: Sequence[bytes], counts: Mapping[tuple[int, str], int], rows: int) -> None:
+        """Log records of so many rows, `counts` by version and channel. Raises PredictionLogFull."""
         self.spool.append(records, rows)
-        self._count_answers(version, channel, rows)
+        for (version, channel), count in counts.items():
+            self.answered[channel] = self.answered.get(channel, 0) + count
+            self.metrics.count_answers(version, channel, count)
 
     def _log_shadow(self, predicted: PredictedRows) -> None:
         """Log what the challenger of a shadow trial predicts. Raises PredictionLogFull."""
-        self._log([self._encode_record(predicted, SHADOW)], predicted.version, SHADOW, len(predicted.ids))
-
-    def _count_answers(self, version: int, channel: str, rows: int) -> None:
-        self.answered[channel] = self.answered.get(channel, 0) + rows
-        self.metrics.count_answers(version, channel, rows)
+        rows = len(predicted.ids)
+        self._log([self._encode_record(predicted, SHADOW)], {(predicted.version, SHADOW): rows}, rows)
 
     def read_vectors(self, keys: Sequence[KeyTuple]) -> dict[KeyTuple, OnlineVector]:
         """The newest stored features of those keys that the online store has. Raises StoreUnreachable."""
@@ -263,7 +266,7 @@ class Runtime:
     ) -> list[PredictionBody]:
         """Predict from the newest stored features of each key, and log the vectors with the predictions.
 
-        Raises KeyNotFound naming the unknown keys, StoreUnreachable, and what `answer` raises.
+        All else as for `answer_many`. Raises KeyNotFound naming the unknown keys, StoreUnreachable too.
         """
         # The request's types admit no other key than text or a whole number.
         key_tuples = [cast("KeyTuple", tuple([key[name] for name in self._key_names])) for key in keys]
@@ -271,11 +274,8 @@ class Runtime:
         if unknown := find_missing_keys(key_tuples, vectors):
             raise build_unknown_keys_error(self.use_case, unknown)
         values = [(*key, *vectors[key].features.values()) for key in key_tuples]
-        ids = make_prediction_ids(request_id, len(keys))
-        if len(keys) == 1:
-            bodies = self.answer(values, channel, ids)
-        else:  # one version answers a request of several keys
-            bodies = self._answer_by_champion(self.slot.require().model, values, channel, ids)
+        bodies: list[PredictionBody] = []
+        self._answer_divided(values, channel, make_prediction_ids(request_id, len(keys)), bodies.extend)
         for key, body in zip(key_tuples, bodies, strict=True):
             body["stale_views"] = list(vectors[key].stale_views)
             body["missing_views"] = list(vectors[key].missing_views)

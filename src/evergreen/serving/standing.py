@@ -158,9 +158,15 @@ def build_service_status(
 def _describe_trial(trial: TrialBody | None) -> str:
     if trial is None:
         return ""
-    share = f" for {100 * trial['share']:.3g} % of the keys" if trial["mode"] == "canary" else ""
+    share = f" for {100 * trial['share']:.3g} % of the keys" if trial["mode"] != "shadow" else ""
     until = datetime.fromisoformat(trial["ends_at"])
-    return f"tries v{trial['challenger_version']} as {trial['mode']}{share} until {until:%Y-%m-%d %H:%M} UTC"
+    if rival := trial.get("rival_version"):
+        how = f"against v{rival}, each{share}"
+    elif trial["mode"] == "ab":
+        how = f"in an A/B test{share}"
+    else:
+        how = f"as {trial['mode']}{share}"
+    return f"tries v{trial['challenger_version']} {how} until {until:%Y-%m-%d %H:%M} UTC"
 
 
 def format_restart_command(use_case: str) -> str:

@@ -30,7 +30,7 @@ from evergreen.usecase.names import (
 )
 from evergreen.usecase.policies import DriftPolicy, RetrainPolicy, Schedules, Serving
 from evergreen.usecase.sources import FileFormat, FileSource, Source, SqlSource
-from evergreen.usecase.trial import Trial, TrialLimits, TrialMode
+from evergreen.usecase.trial import Trial, TrialLimits, TrialMode, WithoutVerdict
 from evergreen.usecase.tuning import Between, OneOf, Tuning
 from evergreen.usecase.use_case import UseCase
 from evergreen.usecase.views import FeatureView, Label
@@ -86,5 +86,6 @@ __all__ = [
     "TrialMode",
     "Tuning",
     "UseCase",
+    "WithoutVerdict",
     "check_name",
 ]

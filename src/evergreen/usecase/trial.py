@@ -9,7 +9,11 @@ from typing import Literal
 from evergreen.errors import UseCaseError
 from evergreen.usecase.names import check_choice
 
-TrialMode = Literal["shadow", "canary"]
+TrialMode = Literal["shadow", "canary", "ab"]
+# What deploy does with a candidate whose trial saw too few requests for a verdict.
+WithoutVerdict = Literal["promote", "reject"]
+# Two versions cannot have more than half of the keys each.
+_MOST_AB_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class TrialLimits:
     distance between the predictions of both, from 0 to 1: the total variation distance of the classes'
     shares, or the Kolmogorov-Smirnov distance of numbers. It is judged from `min_rows` predictions of each
     on. A trial whose time ends with fewer rows of the challenger, in all workers together, has no verdict.
+    `answer_ms`: how long a request waits for the challenger before the champion answers it instead; one that
+    takes longer once has failed.
     """
 
     error_share: float = 0.01
@@ -30,6 +36,7 @@ class TrialLimits:
     latency_ms: float = 20.0
     mix_difference: float = 0.25
     min_rows: int = 200
+    answer_ms: float = 1000.0
 
     def __post_init__(self) -> None:
         for name in ("error_share", "mix_difference"):
@@ -42,6 +49,10 @@ class TrialLimits:
             value = getattr(self, name)
             if not value >= 0.0:
                 raise UseCaseError(f"the trial's {name} is {value:g}", hint="give a number from 0 on")
+        if not 1.0 <= self.answer_ms <= 60_000.0:
+            raise UseCaseError(
+                f"the trial's answer_ms is {self.answer_ms:g}", hint="give from 1 to 60000 milliseconds"
+            )
         if self.min_rows < 1:
             raise UseCaseError(f"the trial's min_rows is {self.min_rows}", hint="give 1 or more")
 
@@ -62,21 +73,31 @@ class Trial:
     """How versions of a use case are tried.
 
     "shadow": the challenger answers every single request too, off the path, and only the log has its answer.
-    "canary": it answers the requests of a `share` of the keys, the same keys for the whole trial. A trial
-    ends after `duration`, or as soon as the challenger is beyond one of the `limits`. Raises UseCaseError.
+    "canary": it answers the requests of a `share` of the keys, the same keys for the whole trial. "ab": the
+    same as the canary, but what counts is the comparison at the end; a test of two versions that are not
+    champion is started by hand, and each has that `share`, so it is 0.5 at most. A trial ends after
+    `duration`, or as soon as the challenger is beyond one of the `limits`. `without_verdict`: what deploy
+    does with a candidate that passed the gate, and whose trial saw too few rows: "promote" it with a warning,
+    or "reject" it. Raises UseCaseError.
     """
 
     mode: TrialMode = "shadow"
     share: float = 0.1
     duration: timedelta = timedelta(hours=1)
     limits: TrialLimits = field(default_factory=TrialLimits)
+    without_verdict: WithoutVerdict = "promote"
 
     def __post_init__(self) -> None:
         check_choice(self.mode, TrialMode, "the mode of a trial")
+        check_choice(self.without_verdict, WithoutVerdict, "what follows a trial without verdict")
         if not 0.0 < self.share <= 1.0:
             raise UseCaseError(
                 f"the share of a trial is {self.share:g}",
                 hint="give a share above 0 and up to 1, such as 0.1 for a tenth of the keys",
+            )
+        if self.mode == "ab" and self.share > _MOST_AB_SHARE:
+            raise UseCaseError(
+                f"the share of each version of an A/B test is {self.share:g}", hint="give 0.5 at most"
             )
         if not timedelta(seconds=1) <= self.duration <= timedelta(days=90):
             raise UseCaseError(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from evergreen.loop import train
 from evergreen.loop.deployment import candidate_trial
 from evergreen.registry import ledger
 from evergreen.registry.champion import read_champion
-from evergreen.registry.succession.trial import end_trial
+from evergreen.registry.succession.trial import end_trial, end_trial_in_time
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records.model_trial import find_trial
@@ -22,7 +24,9 @@ WITH_A_TRIAL = (
 )
 
 
-def test_a_candidate_is_tried_beside_the_champion(toy_store: Settings, toy_use_case: UseCase) -> None:
+def test_a_candidate_is_tried_beside_the_champion(
+    toy_store: Settings, toy_use_case: UseCase, caplog: pytest.LogCaptureFixture
+) -> None:
     declare(toy_store, *WITH_A_TRIAL)
     settings, database = toy_store, get_engine(toy_store)
     # Nobody is champion yet, so there is nothing to try the first version beside.
@@ -47,3 +51,20 @@ def test_a_candidate_is_tried_beside_the_champion(toy_store: Settings, toy_use_c
     assert candidate_trial.start_candidate_trial(settings, "toy")["trial"] is None
     actions = [entry.action for entry in ledger.read_entries(database, "toy")]
     assert actions == ["promote", "end_trial", "start_trial", "promote"]
+
+    # Nobody asks for predictions here: the trial ends without a verdict, and that of the gate counts.
+    third = train.run_train(settings, "toy", AS_OF + timedelta(days=2))
+    started = candidate_trial.start_candidate_trial(settings, "toy")
+    trial = find_trial(database, str(started["trial"]))
+    assert trial is not None
+    end_trial_in_time(settings, database, toy_use_case, trial, actor="service")
+    with caplog.at_level("WARNING"):
+        settled = candidate_trial.settle_candidate_trial(settings, started)
+    assert settled["promoted"]
+    few = "the challenger answered 0 of 200 rows that a verdict needs"
+    assert f"v{third['version']} goes live by the gate's verdict alone: {few}" in caplog.text
+    line = ledger.read_entries(database, "toy")[0]
+    assert (line.action, line.to_version) == ("promote", third["version"])
+    assert line.reason.endswith(
+        f"WARNING: its trial ended without a verdict, so that of the gate counts: {few}"
+    )

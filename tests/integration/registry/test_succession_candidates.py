@@ -24,6 +24,7 @@ from evergreen.registry.succession.trial import end_trial
 from evergreen.registry.versions import read_version
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records.model_trial import insert_trial
+from evergreen.usecase import WithoutVerdict
 from support.champions import promote, read_actions, read_champion_version
 from support.serving_world import World, register_models
 from support.trials import build_trial
@@ -44,12 +45,22 @@ def candidate(line_up: World, tmp_path: Path) -> Candidate:
 
 
 def settle(
-    made: World, candidate: Candidate, *, needs_approval: bool = False, needs_trial: bool = False
+    made: World,
+    candidate: Candidate,
+    *,
+    needs_approval: bool = False,
+    needs_trial: bool = False,
+    without_verdict: WithoutVerdict = "promote",
 ) -> Settlement:
     database = get_engine(made.settings)
     with lock_use_case(database, "parcel"):
         return settle_candidate(
-            made.settings, database, candidate, needs_approval=needs_approval, needs_trial=needs_trial
+            made.settings,
+            database,
+            candidate,
+            needs_approval=needs_approval,
+            needs_trial=needs_trial,
+            without_verdict=without_verdict,
         )
 
 
@@ -155,11 +166,17 @@ def test_who_approved_stands_in_the_ledger(line_up: World, candidate: Candidate)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "ending"),
-    [("passed", "promoted"), ("failed", "rejected"), ("no_verdict", "rejected"), ("stopped", "rejected")],
+    ("outcome", "without_verdict", "ending"),
+    [
+        ("passed", "reject", "promoted"),
+        ("failed", "promote", "rejected"),
+        ("no_verdict", "promote", "promoted"),
+        ("no_verdict", "reject", "rejected"),
+        ("stopped", "promote", "rejected"),
+    ],
 )
-def test_a_candidate_waits_for_its_trial_and_becomes_champion_only_if_that_passed(
-    line_up: World, candidate: Candidate, outcome: Any, ending: str
+def test_a_candidate_waits_for_its_trial_which_decides_or_leaves_it_to_the_gate(
+    line_up: World, candidate: Candidate, outcome: Any, without_verdict: Any, ending: str
 ) -> None:
     database, champion = get_engine(line_up.settings), read_champion_version(line_up)
     assert settle(line_up, candidate, needs_trial=True).on_trial
@@ -176,9 +193,15 @@ def test_a_candidate_waits_for_its_trial_and_becomes_champion_only_if_that_passe
     for reason in ("as it was", "the first end stands"):
         ended = end_trial(line_up.settings, database, trial, outcome=outcome, reason=reason, actor="me")
         assert (ended.outcome, ended.reason, ended.ended_by) == (outcome, "as it was", "me")
-    settlement = settle(line_up, candidate, needs_trial=True)
+    settlement = settle(line_up, candidate, needs_trial=True, without_verdict=without_verdict)
     assert settlement.outcome == ending
-    assert settle(line_up, candidate, needs_trial=True) == settlement
+    assert settle(line_up, candidate, needs_trial=True, without_verdict=without_verdict) == settlement
+    assert read_settlement(database, candidate, ending) == settlement
+    if outcome == "no_verdict" and ending == "promoted":
+        assert settlement.reason == (
+            "passed: by 0.1; WARNING: its trial ended without a verdict,"
+            " so that of the gate counts: as it was"
+        )
     assert read_champion_version(line_up) == (candidate.version if ending == "promoted" else champion)
     if ending == "rejected":
         assert settlement.reason == f"its trial ended, {outcome.replace('_', ' ')}: as it was"

@@ -10,7 +10,7 @@ from rich.console import Console
 from evergreen.cli.trial import parse_duration, render_trial_report
 from evergreen.errors import SettingsError
 from evergreen.loop.trial import TrialReport
-from evergreen.store.records.model_trial import TrialRows
+from evergreen.store.records.trial_rows import TrialRows, estimate_share
 from support.trials import NOW, build_trial
 
 
@@ -53,3 +53,22 @@ def test_numbers_have_a_mean_and_nothing_is_said_of_no_trial() -> None:
     assert "no verdict, too few rows" in shown
     assert "2.5" in shown
     assert "has had no trial yet" in show(TrialReport("parcel", None, (), ()))
+
+
+def test_an_ab_test_of_two_versions_is_shown_with_its_errors() -> None:
+    trial = build_trial(mode="ab", share=0.25, rival_version=3, rival_run_id="run-3")
+    rows = (
+        TrialRows(1, 500, {"no": 500}, None),
+        TrialRows(2, 250, {"no": 250}, None, estimate_share(80, 0.25)),
+        TrialRows(3, 240, {"no": 240}, None),
+    )
+    report = TrialReport("parcel", trial, rows, (), "share of wrong answers", "v2 is better than v3")
+    shown = show(report)
+    assert "v2 against v3, each for 25 % of the keys, beside v1" in shown
+    assert "rival" in shown
+    assert "80 0.25 (0.168 to 0.355)" in " ".join(shown.split())
+    assert "v2 is better than v3." in shown
+    document = report.to_json()
+    assert document["rows"][1]["error"]["rows"] == 80
+    assert document["rows"][2]["error"] is None
+    assert document["trial"]["rival_version"] == 3

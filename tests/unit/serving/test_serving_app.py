@@ -24,6 +24,7 @@ class StandIn:
     """Answers as a Runtime does, and fails when the test wants it to."""
 
     def __init__(self, use_case: UseCase) -> None:
+        self.trials = SimpleNamespace(canary=None)
         self.use_case = use_case
         self.error: Exception | None = None
         self.channels: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections import Counter
@@ -65,7 +66,7 @@ def challenger(parcel: UseCase) -> LoadedModel:
 
 
 def answer(runtime: Runtime, rows: list[dict[str, Any]], channel: str = "online") -> list[Any]:
-    return list(runtime.answer(runtime.list_values(rows), channel, [str(uuid7()) for _ in rows]))
+    return list(runtime.answer_rows(rows, channel))
 
 
 def build_rows(use_case: UseCase, count: int) -> list[dict[str, Any]]:
@@ -77,24 +78,25 @@ def test_a_key_stays_with_its_version_and_a_greater_share_keeps_it(
     trial: uuid.UUID, key: Any, shares: tuple[float, float], ids: tuple[str, str]
 ) -> None:
     small, great = (KeyShare(str(trial), share, 1) for share in sorted(shares))
-    assert small.contains((key, 1.0), ids[0]) == small.contains((key, None), ids[1])
-    assert great.contains((key,), ids[0]) >= small.contains((key,), ids[0])
-    assert KeyShare(str(trial), 1.0, 1).contains((key,), ids[0])
+    assert small.find_version((key, 1.0), ids[0]) == small.find_version((key, None), ids[1])
+    if small.find_version((key,), ids[0]) == 0:
+        assert great.find_version((key,), ids[0]) == 0
+    assert KeyShare(str(trial), 1.0, 1).find_version((key,), ids[0]) == 0
 
 
 @given(trial=st.uuids(), share=SHARES)
 def test_the_share_of_keys_is_the_declared_one(trial: uuid.UUID, share: float) -> None:
     keys = KeyShare(str(trial), share, 1)
-    count = sum(keys.contains((key,), "") for key in range(2_000))
+    count = sum(keys.find_version((key,), "") == 0 for key in range(2_000))
     assert count / 2_000 == pytest.approx(share, abs=0.06)
 
 
 def test_another_trial_has_other_keys_and_a_row_without_key_goes_by_its_id() -> None:
     one, other = (KeyShare(trial, 0.5, 2) for trial in ("one", "other"))
     rows = [(key, "a") for key in range(200)]
-    assert [one.contains(r, "") for r in rows] != [other.contains(r, "") for r in rows]
-    assert len({one.contains((None, "a"), str(n)) for n in range(50)}) == 2
-    assert len({one.contains((7, "a"), str(n)) for n in range(50)}) == 1
+    assert [one.find_version(r, "") for r in rows] != [other.find_version(r, "") for r in rows]
+    assert len({one.find_version((None, "a"), str(n)) for n in range(50)}) == 2
+    assert len({one.find_version((7, "a"), str(n)) for n in range(50)}) == 1
 
 
 @given(IDS.map(lambda _: str(uuid7())))
@@ -142,14 +144,75 @@ def replace_model(runtime: Runtime, model: LoadedModel) -> Runtime:
     return runtime
 
 
-def test_probes_and_requests_of_many_rows_are_the_champions(
+def test_probes_are_the_champions_and_each_row_of_a_large_request_goes_by_its_key(
+    runtime: Runtime, parcel: UseCase, challenger: LoadedModel, logged: list[Any]
+) -> None:
+    take_part(runtime, Trialbook(build_trial(), challenger))
+    rows = build_rows(parcel, 2_100)
+    assert {body["model_version"] for body in answer(runtime, rows[:9], PROBE_CHANNEL)} == {1}
+    logged.clear()
+    document = json.loads(runtime.answer_many(runtime.list_values(rows), "online"))
+    assert document["model_version"] == 1
+    bodies = document["predictions"]
+    assert [body["parcel_id"] for body in bodies] == list(range(2_100))
+    alone = [answer(runtime, [values])[0]["model_version"] for values in rows[::100]]
+    assert [body["model_version"] for body in bodies[::100]] == alone
+    assert 0.4 < sum(body["model_version"] == 2 for body in bodies) / 2_100 < 0.6
+    by_id = {line.prediction_id: (line.model_version, line.channel) for line in logged}
+    assert all(
+        by_id[body["prediction_id"]]
+        == (body["model_version"], "challenger" if body["model_version"] == 2 else "online")
+        for body in bodies
+    )
+
+
+def test_a_shadow_takes_the_rows_of_large_requests_up_to_its_limit(
+    runtime: Runtime, parcel: UseCase, challenger: LoadedModel, logged: list[Any], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("evergreen.serving.trial.trials.MOST_WAITING_ROWS", 1_500)
+    trials = take_part(runtime, Trialbook(build_trial(mode="shadow"), challenger))
+    runtime.answer_many(runtime.list_values(build_rows(parcel, 2_500)), "online")
+    eventually(lambda: sum(line.channel == "shadow" for line in logged) == 2_000)
+    assert counts(trials) == {"champion": 2_000, "challenger": 2_000, "failed": 0, "dropped": 500}
+    trials.stop()
+
+
+def test_two_versions_of_an_ab_test_have_keys_of_their_own_and_the_champion_the_rest(
+    runtime: Runtime, parcel: UseCase, challenger: LoadedModel, logged: list[Any]
+) -> None:
+    trial = build_trial(mode="ab", share=0.25, rival_version=3, rival_run_id="run-3")
+    trials = take_part(runtime, Trialbook(trial, challenger))
+    versions = [body["model_version"] for body in answer(runtime, build_rows(parcel, 400))]
+    assert versions == [body["model_version"] for body in answer(runtime, build_rows(parcel, 400))]
+    shares = Counter(versions)
+    assert 50 < shares[2] < 150
+    assert 50 < shares[3] < 150
+    assert 150 < shares[1] < 250
+    body = trials.describe()
+    assert body is not None
+    assert (body["challenger_version"], body["rival_version"]) == (2, 3)
+    assert body["rows"] == {
+        **{"champion": 2 * shares[1], "challenger": 2 * shares[2], "rival": 2 * shares[3]},
+        **{"failed": 0, "dropped": 0},
+    }
+    assert {(line.model_version, line.channel) for line in logged} == {
+        (1, "online"),
+        (2, "challenger"),
+        (3, "challenger"),
+    }
+
+
+def test_a_fault_of_one_version_of_an_ab_test_names_it(
     runtime: Runtime, parcel: UseCase, challenger: LoadedModel
 ) -> None:
-    take_part(runtime, Trialbook(build_trial(share=1.0), challenger))
-    rows = build_rows(parcel, 5)
-    assert {body["model_version"] for body in answer(runtime, rows)} == {2}
-    assert {body["model_version"] for body in answer(runtime, rows, PROBE_CHANNEL)} == {1}
-    assert b'"model_version":1,' in runtime.answer_many(runtime.list_values(rows), "online")
+    book = Trialbook(build_trial(mode="ab", rival_version=3), challenger)
+    trials = take_part(runtime, book)
+    running = trials.running
+    assert running is not None
+    running.arms[1].model = replace(running.arms[1].model, model=Faulty())
+    assert {body["model_version"] for body in answer(runtime, build_rows(parcel, 50))} == {1, 2}
+    trials.watch.check()
+    assert book.ends[0][2].startswith("v3: it failed on ")
 
 
 @pytest.mark.parametrize(

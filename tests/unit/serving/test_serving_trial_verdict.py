@@ -39,7 +39,7 @@ def test_failures_are_too_many_beyond_their_share_and_never_below_three() -> Non
     tally = TrialTally(TrialLimits(error_share=0.1))
     tally.observe_failure(2, "a fault")
     assert tally.judge() == ""
-    tally.observe_challenger(build_classes(no=27, yes=1), 0.001)
+    tally.observe_answer(build_classes(no=27, yes=1), 0.001)
     tally.observe_failure(1, "a fault")
     assert tally.judge() == ""  # 3 of 31
     tally.observe_failure(1, "another")
@@ -62,7 +62,7 @@ def test_a_challenger_is_slow_beyond_both_limits(
     tally = TrialTally(TrialLimits(latency_ratio=5.0, latency_ms=20.0))
     tally.observe_champion(build_classes(no=1), champions)
     for _ in range(batches):
-        tally.observe_challenger(build_classes(no=1), own)
+        tally.observe_answer(build_classes(no=1), own)
     assert bool(tally.judge()) == is_broken
     assert tally.is_slow(own) == (own > 0.020)
 
@@ -71,29 +71,29 @@ def test_one_slow_batch_is_not_a_slow_challenger() -> None:
     tally = TrialTally(TrialLimits())
     tally.observe_champion(build_classes(no=1), 0.001)
     for seconds in (5.0, *[0.001] * 19):
-        tally.observe_challenger(build_classes(no=1), seconds)
+        tally.observe_answer(build_classes(no=1), seconds)
     assert tally.judge() == ""
 
 
 def test_a_mix_is_judged_from_the_least_rows_of_both_on() -> None:
     tally = TrialTally(TrialLimits(mix_difference=0.25, min_rows=100))
     tally.observe_champion(build_classes(no=60, yes=40), 0.001)
-    tally.observe_challenger(build_classes(no=99), 0.001)
+    tally.observe_answer(build_classes(no=99), 0.001)
     assert tally.judge() == ""
-    tally.observe_challenger(build_classes(no=1), 0.001)
+    tally.observe_answer(build_classes(no=1), 0.001)
     assert tally.judge() == "the distance of its predictions from the champion's is 0.40 and may be 0.25"
     within = TrialTally(TrialLimits(mix_difference=0.40, min_rows=100))
     within.observe_champion(build_classes(no=60, yes=40), 0.001)
-    within.observe_challenger(build_classes(no=100), 0.001)
+    within.observe_answer(build_classes(no=100), 0.001)
     assert within.judge() == ""
 
 
 def test_numbers_are_compared_by_their_distributions() -> None:
     tally = TrialTally(TrialLimits(mix_difference=0.25, min_rows=100))
     tally.observe_champion(build_numbers([float(n) for n in range(100)]), 0.001)
-    tally.observe_challenger(build_numbers([n + 10.0 for n in range(100)]), 0.001)
+    tally.observe_answer(build_numbers([n + 10.0 for n in range(100)]), 0.001)
     assert tally.judge() == ""
-    tally.observe_challenger(build_numbers([500.0] * 100), 0.001)
+    tally.observe_answer(build_numbers([500.0] * 100), 0.001)
     assert "is 0.5" in tally.judge()
 
 

@@ -107,7 +107,7 @@ def test_without_mariadb_a_trial_goes_on_and_its_limits_hold(changes: list[Any],
     watch.check()
     running = watch.running
     assert running is not None
-    running.observe_failure(3, "an answer that is not finite")
+    running.challenger.observe_failure(3, "an answer that is not finite")
     # No look is needed: the next request is the champion's.
     assert watch.running is None
     watch.check()

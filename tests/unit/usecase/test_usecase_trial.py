@@ -20,6 +20,8 @@ from evergreen.usecase.digest import compute_ingest_digest, compute_serving_dige
         ({"share": 0.0}, "share of a trial is 0"),
         ({"share": 1.1}, "share of a trial is 1.1"),
         ({"share": float("nan")}, "share of a trial is nan"),
+        ({"mode": "ab", "share": 0.6}, "each version of an A/B test is 0.6"),
+        ({"without_verdict": "promot"}, "did you mean 'promote'"),
         ({"duration": timedelta(0)}, "duration"),
         ({"duration": timedelta(days=91)}, "duration"),
     ],
@@ -39,6 +41,9 @@ def test_a_trial_that_cannot_be_is_refused(fault: dict[str, Any], words: str) ->
         {"latency_ratio": -1.0},
         {"latency_ms": float("nan")},
         {"min_rows": 0},
+        {"answer_ms": 0.0},
+        {"answer_ms": 60_001.0},
+        {"answer_ms": float("nan")},
     ],
 )
 def test_limits_that_cannot_be_are_refused(fault: dict[str, Any]) -> None:

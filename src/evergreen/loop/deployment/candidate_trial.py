@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict, cast
 
@@ -15,6 +16,8 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.records.model_trial import find_last_trial, find_trial
 from evergreen.store.records.training_run import find_waiting_run
 from evergreen.usecases import load_use_case
+
+logger = logging.getLogger(__name__)
 
 # Services end a trial in time; where none is there to do so, deploy does it after so long.
 _OVERDUE = timedelta(seconds=30)
@@ -73,5 +76,15 @@ def is_trial_over(settings: Settings, use_case: str, started: CandidateTrial) ->
 
 
 def settle_candidate_trial(settings: Settings, started: CandidateTrial) -> PromotionResult:
-    """Promote the candidate whose trial passed, reject another one. Needs a trial that has ended."""
-    return promote_candidate(settings, cast("str", started["training_run"]))
+    """Promote the candidate whose trial passed, reject another one. Needs a trial that has ended.
+
+    A trial that saw too little for a verdict is settled as the use case declares it
+    (`Trial.without_verdict`), with a warning in the log.
+    """
+    result = promote_candidate(settings, cast("str", started["training_run"]))
+    trial = find_trial(get_engine(settings), cast("str", started["trial"]))
+    if result["promoted"] and trial is not None and trial.outcome == "no_verdict":
+        logger.warning(
+            "v%d goes live by the gate's verdict alone: %s", trial.challenger_version, trial.reason
+        )
+    return result

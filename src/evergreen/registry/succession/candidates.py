@@ -17,6 +17,7 @@ from evergreen.registry.versions import PROMOTED_AT
 from evergreen.settings import Settings
 from evergreen.store.records.model_trial import find_last_trial
 from evergreen.store.records.training_run import TrainingRun
+from evergreen.usecase import WithoutVerdict
 
 # Who stands in the ledger for what the gate decided alone.
 GATE_ACTOR = "gate"
@@ -93,6 +94,7 @@ def settle_candidate(
     *,
     needs_approval: bool,
     needs_trial: bool = False,
+    without_verdict: WithoutVerdict = "promote",
 ) -> Settlement:
     """Promote or reject the candidate, in the ledger and in MLflow, or leave it waiting for an answer.
 
@@ -100,11 +102,17 @@ def settle_candidate(
     candidate is rejected, unless it was champion in between. With `needs_approval` a candidate that passed
     waits until `record_answer` has written a person's answer. With `needs_trial` it then waits for the end of
     a trial beside the champion, and is rejected unless that passed; where nobody is champion there is nothing
-    to try it beside. The outcome becomes tags of the version. Raises RegistryUnreachable, RegistryError,
-    StoreUnreachable.
+    to try it beside. After a trial that saw too little for a verdict, the gate's verdict counts, or with
+    `without_verdict` "reject" it is rejected. The outcome becomes tags of the version. Raises
+    RegistryUnreachable, RegistryError, StoreUnreachable.
     """
     settlement = _decide(
-        settings, database, candidate, needs_approval=needs_approval, needs_trial=needs_trial
+        settings,
+        database,
+        candidate,
+        needs_approval=needs_approval,
+        needs_trial=needs_trial,
+        without_verdict=without_verdict,
     )
     versions.tag_version(
         settings,
@@ -138,6 +146,7 @@ def _decide(
     *,
     needs_approval: bool,
     needs_trial: bool,
+    without_verdict: WithoutVerdict,
 ) -> Settlement:
     use_case_name, verdict = candidate.use_case_name, candidate.verdict
     reconcile_ledger_under_lock(settings, database, use_case_name)
@@ -164,30 +173,37 @@ def _decide(
         if answer.action == "deny":
             return _build_denial(answer)
         actor = answer.actor
+    reason = verdict.summary
     if needs_trial and champion_version not in (None, candidate.version):
-        unfit = _judge_trial(database, candidate)
+        unfit, warning = _judge_trial(database, candidate, without_verdict)
         if unfit is not None:
             return unfit
-    entry = _append_entry(database, candidate, "promote", actor=actor, reason=verdict.summary)
+        reason = f"{reason}; WARNING: {warning}" if warning else reason
+    entry = _append_entry(database, candidate, "promote", actor=actor, reason=reason)
     # If a later change is in the ledger, an earlier call has promoted it and it was rolled back: that stands.
     if entry == find_last_change(database, use_case_name):
         aliases.set_champion(settings, use_case_name, candidate.version, entry.at)
-    return Settlement("promoted", verdict.summary)
+    return Settlement("promoted", entry.reason)
 
 
-def _judge_trial(database: sa.Engine, candidate: Candidate) -> Settlement | None:
-    """That the candidate waits for its trial, or is rejected after it; None where it passed."""
+def _judge_trial(
+    database: sa.Engine, candidate: Candidate, without_verdict: WithoutVerdict
+) -> tuple[Settlement | None, str]:
+    """That the candidate waits for its trial, or is rejected after it; None where it may be promoted, with
+    what people should know then."""
     trial = find_last_trial(
         database, candidate.use_case_name, candidate.version, candidate.mlflow_run_id or ""
     )
     if trial is None or trial.is_running:
         reason = f"{candidate.verdict.summary}; waiting for the end of its trial"
-        return Settlement("waiting", reason, on_trial=True)
+        return Settlement("waiting", reason, on_trial=True), ""
     if trial.outcome == "passed":
-        return None
+        return None, ""
+    if trial.outcome == "no_verdict" and without_verdict == "promote":
+        return None, f"its trial ended without a verdict, so that of the gate counts: {trial.reason}"
     reason = f"its trial ended, {str(trial.outcome).replace('_', ' ')}: {trial.reason}"
     _append_entry(database, candidate, "reject", actor=_TRIAL_ACTOR, reason=reason)
-    return Settlement("rejected", reason)
+    return Settlement("rejected", reason), ""
 
 
 def _append_entry(

@@ -1,4 +1,4 @@
-"""Trials of a challenger beside the champion: started and ended here, and followed by every service.
+"""Trials of registered versions beside the champion: started and ended here, and followed by every service.
 
 A trial runs while its row in `model_trial` is open. It is started under `lock_use_case`; it is ended under a
 lock of its own, because a service that ends one must not wait for a training that promotes.
@@ -23,46 +23,63 @@ from evergreen.store.records.model_trial import (
     ModelTrial,
     TrialOutcome,
     close_trial,
-    count_trial_rows,
     find_running_trial,
     find_trial,
     insert_trial,
 )
+from evergreen.store.records.trial_rows import count_trial_rows, describe_comparison
 from evergreen.usecase import Trial, UseCase
 
 logger = logging.getLogger(__name__)
 
 
 def start_trial(
-    settings: Settings, database: sa.Engine, use_case: UseCase, version: int, policy: Trial, *, actor: str
+    settings: Settings,
+    database: sa.Engine,
+    use_case: UseCase,
+    version: int,
+    policy: Trial,
+    *,
+    actor: str,
+    rival: int | None = None,
 ) -> ModelTrial:
     """Start a trial of a registered version beside the champion. The caller holds `lock_use_case`.
 
-    The version is loaded and compared with its record first, as for a rollback. A trial of the same version
+    In an A/B test it is compared with the version `rival`; None, or the champion's, is the champion. The
+    versions are loaded and compared with their records first, as for a rollback. A trial of the same versions
     and mode that runs already is returned. Raises NoChampion; RegistryError where the version is the champion
-    itself, another trial runs, or the model cannot be loaded; ModelRefused, SignatureMismatch, NotRegistered.
+    or the rival itself, another trial runs, or a model cannot be loaded; ModelRefused, SignatureMismatch,
+    NotRegistered.
     """
+    assert rival is None or policy.mode == "ab", policy.mode
     name = use_case.name
     running = find_running_trial(database, name)
-    now = datetime.now(UTC)
-    if running is not None and running.ends_at <= now:
+    if running is not None and running.ends_at <= datetime.now(UTC):
         end_trial_in_time(settings, database, use_case, running, actor=actor)
         running = None
+    champion = require_champion(settings, name)
+    rival = None if rival == champion.version else rival
     if running is not None:
-        if (running.challenger_version, running.mode) == (version, policy.mode):
+        if (running.challenger_version, running.rival_version, running.mode) == (version, rival, policy.mode):
             return running
         raise RegistryError(
             f"a trial of {name} runs already: {running.describe()}, until"
             f" {running.ends_at:%Y-%m-%d %H:%M:%S} UTC",
             hint=f"wait for its end, or end it: evergreen trial end {name}",
         )
-    champion = require_champion(settings, name)
+    if version == rival:
+        raise RegistryError(
+            f"version {version} of {name} cannot be compared with itself", hint="give two versions"
+        )
     if champion.version == version:
         raise RegistryError(
             f"version {version} of {name} is the champion: there is nothing to compare it with",
-            hint=f"give another version; evergreen ledger {name} shows which there are",
+            hint=f"give another version; evergreen ledger {name} shows which there are"
+            + (f". For a test of both: evergreen trial start {name} {rival} --mode ab" if rival else ""),
         )
     loaded = load_recorded_model(settings, database, use_case, version)
+    loaded_rival = load_recorded_model(settings, database, use_case, rival) if rival is not None else None
+    now = datetime.now(UTC)  # loading took its time, in which nothing is tried yet
     trial = ModelTrial(
         id=str(uuid.uuid4()),
         use_case=name,
@@ -70,11 +87,13 @@ def start_trial(
         champion_version=champion.version,
         challenger_version=version,
         challenger_run_id=loaded.run_id,
-        share=policy.share if policy.mode == "canary" else 1.0,
+        share=1.0 if policy.mode == "shadow" else policy.share,
         limits=policy.limits,
         started_at=now,
         ends_at=now + policy.duration,
         started_by=actor,
+        rival_version=rival,
+        rival_run_id=loaded_rival.run_id if loaded_rival else None,
     )
     ledger.append_entry(
         database,
@@ -148,18 +167,24 @@ def end_trial(
 def end_trial_in_time(
     settings: Settings, database: sa.Engine, use_case: UseCase, trial: ModelTrial, *, actor: str
 ) -> ModelTrial:
-    """End a trial whose time is over: passed, or without verdict where the challenger answered too little.
+    """End a trial whose time is over: passed, or without verdict where a version answered too little.
 
-    Raises StoreUnreachable, StoreError.
+    The reason says how many rows the versions answered, and of an A/B test how it ended by the outcomes that
+    have arrived. Raises StoreUnreachable, StoreError.
     """
-    _, challenger = count_trial_rows(database, use_case, trial)
+    champion, *on_trial = count_trial_rows(database, use_case, trial)
+    fewest = min(on_trial, key=lambda version: version.rows)
     needed = trial.limits.min_rows
-    if challenger.rows < needed:
+    who = "the challenger" if trial.rival_version is None else f"v{fewest.version}"
+    if fewest.rows < needed:
         outcome: TrialOutcome = "no_verdict"
-        reason = f"the challenger answered {challenger.rows:,} of {needed:,} rows that a verdict needs"
+        reason = f"{who} answered {fewest.rows:,} of {needed:,} rows that a verdict needs"
     else:
         outcome = "passed"
-        reason = f"the challenger answered {challenger.rows:,} rows within the limits"
+        reason = f"{who} answered {fewest.rows:,} rows within the limits"
+    if trial.mode == "ab":
+        other = on_trial[1] if len(on_trial) > 1 else champion
+        reason = f"{reason}; {describe_comparison(use_case, on_trial[0], other)}"
     return end_trial(settings, database, trial, outcome=outcome, reason=reason, actor=actor)
 
 

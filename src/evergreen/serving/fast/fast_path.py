@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 from starlette.responses import Response
 from uuid_utils import uuid7
 
+from evergreen.serving.channels import ONLINE
 from evergreen.serving.fast.batch_decoder import BatchDecoder, InvalidBody
 from evergreen.serving.fast.decoder import KeyDecoder, RequestDecoder
 from evergreen.serving.fast.key_reader import KeyReader, build_unknown_keys_error
 from evergreen.serving.fast.micro_batch import MicroBatch
+from evergreen.serving.fast.queued_batches import QueuedBatches
 from evergreen.serving.http.error_bodies import (
     build_fault_response,
     build_invalid_response,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from evergreen.model.request_inputs import RequestValues
     from evergreen.serving.http.bodies import PredictionBody
     from evergreen.serving.runtime import Runtime
+    from evergreen.serving.trial.arm import Arm
     from evergreen.store.connection.values import KeyTuple
     from evergreen.store.online.vectors import OnlineVector
 
@@ -64,6 +67,7 @@ class FastPath:
         self._runtime = runtime
         self._encoder = msgspec.json.Encoder()
         self._batch: MicroBatch[_Request, bytes] = MicroBatch(self._answer_batch)
+        self._arms: QueuedBatches[Arm, _Request, bytes] = QueuedBatches(self._ask_arm)
         self._reader = KeyReader(runtime.read_vectors)
         self._decode_row = RequestDecoder(runtime.use_case).decode
         self._batch_decoder = BatchDecoder(runtime.use_case, build_schemas(runtime.use_case).row)
@@ -96,7 +100,10 @@ class FastPath:
         raises.
         """
         if len(body) <= _SMALL_BYTES:
-            return self._answer_many(body, labels)
+            if self._runtime.trials.canary is None:
+                return self._answer_many(body, labels)
+            # A version on trial may have to be waited for.
+            return await asyncio.to_thread(self._answer_many, body, labels)
         async with self._large_bodies:
             return await asyncio.to_thread(self._answer_many, body, labels)
 
@@ -113,7 +120,7 @@ class FastPath:
         labels = _choose_id(labels)
         if not self._batch.size:
             self._batch_began = perf_counter()
-        return self._batch.submit(_Request(values, labels))
+        return self._predict(_Request(values, labels))
 
     def predict_by_key(self, key: KeyTuple, labels: RequestLabels) -> asyncio.Future[bytes]:
         """The future answer for one key. It raises KeyNotFound, StoreUnreachable, and what `Runtime.answer`
@@ -124,7 +131,39 @@ class FastPath:
         vector = await self._reader.submit(key)
         if vector is None:
             raise build_unknown_keys_error(self._runtime.use_case, [key])
-        return await self._batch.submit(_Request((*key, *vector.features.values()), labels, vector))
+        return await self._predict(_Request((*key, *vector.features.values()), labels, vector))
+
+    def _predict(self, request: _Request) -> asyncio.Future[bytes]:
+        canary = self._runtime.trials.canary
+        if canary is None or canary.broken_limit or request.labels.channel != ONLINE:
+            return self._batch.submit(request)
+        arm = canary.find_arm(request.values, cast("str", request.labels.prediction_id))
+        if arm is None:
+            return self._batch.submit(request)
+        return asyncio.ensure_future(self._predict_by_arm(arm, request))
+
+    async def _predict_by_arm(self, arm: Arm, request: _Request) -> bytes:
+        """The answer of a version on trial; where it gives none, that of the champion."""
+        answer = await self._arms.submit(arm, request)
+        return answer if answer is not None else await self._batch.submit(request)
+
+    async def _ask_arm(self, arm: Arm, requests: Sequence[_Request]) -> list[bytes] | None:
+        """The answers of a version on trial; None where it gives none in time. The loop goes on meanwhile."""
+        ids = [cast("str", request.labels.prediction_id) for request in requests]
+        rows = [request.values for request in requests]
+        future = asyncio.wrap_future(self._runtime.trials.predict_by_arm(arm, rows, ids))
+        done, _ = await asyncio.wait([future], timeout=arm.half_seconds)
+        if not done:
+            done, _ = await asyncio.wait([future], timeout=arm.half_seconds)
+        if not done:
+            future.cancel()
+            arm.observe_hang(len(requests))
+            return None
+        predicted = arm.take_answer(len(requests), future.result)
+        if predicted is None:
+            return None
+        bodies = self._runtime.answer_by_challenger(predicted)
+        return [self._encode(body, request.vector) for body, request in zip(bodies, requests, strict=True)]
 
     def _answer_batch(self, requests: Sequence[_Request]) -> list[bytes]:
         self._runtime.stages.observe_waiting(self._validate_seconds, perf_counter() - self._batch_began)

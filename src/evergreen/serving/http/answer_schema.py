@@ -56,15 +56,18 @@ class RunningTrial(BaseModel):
     """The trial of a challenger that a service takes part in."""
 
     id: str
-    mode: str = Field(description="shadow or canary")
+    mode: str = Field(description="shadow, canary or ab")
     champion_version: int
     challenger_version: int
-    share: float = Field(description="Of the keys, that a canary's challenger answers.")
+    rival_version: int | None = Field(
+        None, description="The version that an A/B test compares it with; null: the champion."
+    )
+    share: float = Field(description="Of the keys, that each version on trial answers.")
     started_at: str = Field(description="ISO 8601 UTC.")
     ends_at: str = Field(description="When it ends at the latest, ISO 8601 UTC.")
     rows: dict[str, int] = Field(
-        description="This worker's rows: of champion and challenger, those that the challenger failed on, "
-        "and those that a shadow left out (dropped)."
+        description="This worker's rows: of champion, challenger and rival, those that a version on trial "
+        "failed on, and those that a shadow left out (dropped)."
     )
 
 

@@ -44,7 +44,10 @@ class PredictionBody(TypedDict):
 
 
 class PredictionBatchBody(TypedDict):
-    """The answers to the rows of one request, all by one version and in the rows' order."""
+    """The answers to the rows of one request, in their order.
+
+    `model_version` is the version in service. In a canary or an A/B test an answer may be another version's.
+    """
 
     model_version: int
     predictions: list[PredictionBody]
@@ -126,12 +129,13 @@ class ModelStateBody(TypedDict):
 
 class TrialBody(TypedDict):
     """The trial that the worker takes part in. Moments are ISO 8601 in UTC; `rows` are this worker's, of
-    champion and challenger, failed, and left out (dropped)."""
+    champion, challenger and rival (if there is one), failed, and left out (dropped)."""
 
     id: str
     mode: str
     champion_version: int
     challenger_version: int
+    rival_version: NotRequired[int | None]
     share: float
     started_at: str
     ends_at: str

@@ -106,7 +106,13 @@ def build_schemas(use_case: UseCase) -> Schemas:
         prediction=prediction,
         prediction_batch=create_answer_model(
             "PredictionBatch",
-            model_version=(int, Field(description="The version that answered every row.")),
+            model_version=(
+                int,
+                Field(
+                    description="The version in service. It answered every row, but for those that a version "
+                    "on trial answered; each row names its own."
+                ),
+            ),
             predictions=(list[prediction], Field(description="One answer per row, in order.")),  # type: ignore[valid-type]
         ),
         explanation=build_explanation_model(use_case),

@@ -1,28 +1,30 @@
-"""A canary: the rows of a batch divided between champion and challenger by their keys."""
+"""The rows of a request divided between the champion and the versions on trial, by their keys."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from evergreen.errors import StoreError
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.request_inputs import RequestValues
 from evergreen.serving.fast.predictor import PredictedRows, Predictor
+from evergreen.serving.trial.arm import Arm
 from evergreen.serving.trial.running import RunningTrial
 from evergreen.store.predictions.channels import CHALLENGER, ONLINE
 
 
 @dataclass(frozen=True, eq=False)
 class PredictedGroup:
-    """The rows of a batch that one version has predicted: their places in it, and how they are logged."""
+    """The rows of a request that one version has predicted: their places in it, and how they are logged."""
 
     places: Sequence[int]
     channel: str
     predicted: PredictedRows
 
 
-def predict_canary(
+def predict_divided(
     predictor: Predictor,
     champion: LoadedModel,
     running: RunningTrial,
@@ -31,37 +33,31 @@ def predict_canary(
 ) -> list[PredictedGroup]:
     """Predict each row by the version that its key belongs to: one prediction each at most.
 
-    Where the challenger fails, the champion answers, and the failure is counted. Raises StoreError of an
-    on-demand feature, which is the row's fault and not the model's.
+    Waits for the versions on trial, each for its limit at most, so it is not for an event loop. Where one
+    fails, the champion answers, and the failure is counted. Raises StoreError of an on-demand feature.
     """
-    share = running.share
-    is_challenged = [share.contains(row, id_) for row, id_ in zip(rows, ids, strict=True)]
-    groups = []
-    own = [place for place, challenged in enumerate(is_challenged) if challenged]
-    if own:
-        predicted = _ask_challenger(predictor, running, [rows[n] for n in own], [ids[n] for n in own])
+    places: defaultdict[Arm | None, list[int]] = defaultdict(list)
+    for place, (row, id_) in enumerate(zip(rows, ids, strict=True)):
+        places[running.find_arm(row, id_)].append(place)
+
+    def predict_by_champion(own: Sequence[int]) -> PredictedGroup:
+        predicted = predictor.predict(champion, [rows[n] for n in own], [ids[n] for n in own])
+        running.observe_champion(predicted.outcome, predicted.model_seconds)
+        return PredictedGroup(own, ONLINE, predicted)
+
+    champions = places.pop(None, [])
+    futures = {
+        arm: arm.submit(predictor, [rows[n] for n in own], [ids[n] for n in own])
+        for arm, own in places.items()
+        if arm is not None
+    }
+    groups = [predict_by_champion(champions)] if champions else []
+    for arm, future in futures.items():
+        own = places[arm]
+        predicted = arm.take_answer(len(own), partial(arm.wait_for, future))
         if predicted is None:
-            own = []
+            future.cancel()
+            groups.append(predict_by_champion(own))
         else:
             groups.append(PredictedGroup(own, CHALLENGER, predicted))
-    taken = set(own)
-    rest = [place for place in range(len(rows)) if place not in taken]
-    if rest:
-        predicted = predictor.predict(champion, [rows[n] for n in rest], [ids[n] for n in rest])
-        running.tally.observe_champion(predicted.outcome, predicted.model_seconds)
-        groups.append(PredictedGroup(rest, ONLINE, predicted))
     return groups
-
-
-def _ask_challenger(
-    predictor: Predictor, running: RunningTrial, rows: Sequence[RequestValues], ids: Sequence[str]
-) -> PredictedRows | None:
-    """The challenger's predictions; None where it fails."""
-    try:
-        predicted = predictor.predict(running.model, rows, ids)
-    except StoreError:
-        raise
-    except Exception as error:  # noqa: BLE001  whatever a challenger raises, the request is answered
-        running.observe_failure(len(rows), error)
-        return None
-    return predicted if running.observe_challenger(predicted.outcome, predicted.model_seconds) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -15,9 +16,10 @@ from evergreen.registry.refusals import SERVICE_ACTOR
 from evergreen.registry.succession.trial import end_trial, end_trial_in_time
 from evergreen.serving.fast.predictor import PredictedRows, Predictor
 from evergreen.serving.models.time_limit import TimeLimitedCall
-from evergreen.serving.trial.canary import PredictedGroup, predict_canary
+from evergreen.serving.trial.arm import Arm
+from evergreen.serving.trial.canary import PredictedGroup, predict_divided
 from evergreen.serving.trial.running import RunningTrial
-from evergreen.serving.trial.shadow import ShadowThread
+from evergreen.serving.trial.shadow import MOST_WAITING_ROWS, ShadowThread
 from evergreen.serving.trial.watch import TrialSource, TrialWatch
 from evergreen.settings import Settings
 from evergreen.store.connection.database import UNREACHABLE_HINT, get_engine
@@ -56,6 +58,9 @@ class Trials:
         self._log_shadow = log_shadow
         self._on_begin = on_begin
         self._shadow: ShadowThread | None = None
+        # The trial whose versions answer requests, if that is what the present one does. A plain attribute,
+        # because each request reads it.
+        self.canary: RunningTrial | None = None
         self.watch = TrialWatch(
             source,
             len(use_case.entity.keys),
@@ -85,23 +90,44 @@ class Trials:
         return self.watch.running
 
     def predict(
-        self,
-        running: RunningTrial,
-        champion: LoadedModel,
-        rows: Sequence[RequestValues],
-        ids: Sequence[str],
+        self, champion: LoadedModel, rows: Sequence[RequestValues], ids: Sequence[str], channel: str
     ) -> list[PredictedGroup]:
-        """Predict rows, each a request of its own, during a trial. Raises what `Predictor.predict` raises."""
-        if running.trial.mode == "canary":
-            return predict_canary(self._predictor, champion, running, rows, ids)
-        predicted = self._predictor.predict(champion, rows, ids)
-        return [PredictedGroup(range(len(rows)), ONLINE, predicted)]
+        """Predict rows, each by the version that its key belongs to; without a trial by the champion.
 
-    def follow(self, groups: Sequence[PredictedGroup]) -> None:
-        """Hand answered rows to the challenger of a shadow trial, if one runs. Returns at once."""
+        Waits for the versions on trial, so it is not for an event loop. Raises what `Predictor.predict`
+        raises.
+        """
+        canary = self.canary
+        if canary is not None and not canary.broken_limit and channel == ONLINE:
+            return predict_divided(self._predictor, champion, canary, rows, ids)
+        predicted = self._predictor.predict(champion, rows, ids)
+        return [PredictedGroup(range(len(rows)), channel, predicted)]
+
+    def predict_by_arm(
+        self, arm: Arm, rows: Sequence[RequestValues], ids: Sequence[str]
+    ) -> Future[PredictedRows]:
+        """The future predictions of a version on trial, which `Arm.take_answer` takes."""
+        return arm.submit(self._predictor, rows, ids)
+
+    def follow(self, answered: PredictedRows) -> None:
+        """Tell the trial of requests that the champion has answered and the log has. Returns at once."""
         if (shadow := self._shadow) is not None:
-            for group in groups:
-                shadow.submit(group.predicted)
+            shadow.submit(answered)
+        elif (canary := self.canary) is not None:
+            canary.observe_champion(answered.outcome, answered.model_seconds)
+
+    @property
+    def most_shadow_rows(self) -> int:
+        """How many rows of one request a shadow trial takes at most; 0 while none runs."""
+        return MOST_WAITING_ROWS if self._shadow is not None else 0
+
+    def follow_parts(self, answered: Sequence[PredictedRows], rows: int) -> None:
+        """Hand parts of a request of so many rows to the challenger of a shadow trial; the rest is counted
+        as left out. Returns at once."""
+        if (shadow := self._shadow) is not None:
+            for part in answered:
+                shadow.submit(part)
+            shadow.drop(rows - sum(len(part.rows) for part in answered))
 
     def describe(self) -> TrialBody | None:
         """The trial that this worker takes part in: its part of /metadata."""
@@ -117,7 +143,8 @@ class Trials:
             "share": trial.share,
             "started_at": trial.started_at.isoformat(),
             "ends_at": trial.ends_at.isoformat(),
-            "rows": {**running.tally.count_rows(), "dropped": shadow.dropped if shadow else 0},
+            "rival_version": trial.rival_version,
+            "rows": {**running.count_rows(), "dropped": shadow.dropped if shadow else 0},
         }
 
     def start(self) -> None:
@@ -129,20 +156,26 @@ class Trials:
         self.watch.stop()
 
     def _handle_change(self, running: RunningTrial | None) -> None:
-        if self._shadow is not None:
-            self._shadow.stop()
-            self._shadow = None
+        shadow, canary = self._shadow, self.canary
+        self._shadow = self.canary = None
+        if shadow is not None:
+            shadow.stop()
+        if canary is not None:
+            canary.stop()
         if running is not None:
             self._on_begin()
             if running.trial.mode == "shadow":
                 self._shadow = ShadowThread(self._predictor, running, self._log_shadow)
                 self._shadow.start()
+            else:
+                running.start()
+                self.canary = running
         self._update_metrics()
 
     def _update_metrics(self) -> None:
         running, shadow = self.running, self._shadow
         self._version.set(running.trial.challenger_version if running else 0)
-        self._failed.set(running.tally.count_rows()["failed"] if running else 0)
+        self._failed.set(running.count_rows()["failed"] if running else 0)
         self._dropped.set(shadow.dropped if shadow else 0)
 
 

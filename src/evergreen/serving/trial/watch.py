@@ -127,14 +127,15 @@ class TrialWatch:
             self._finish(_End(trial, None, ""))
             return
         try:
-            model = self._source.load_model(trial.challenger_version)
+            models = [self._source.load_model(version) for version in trial.versions_on_trial]
         except (RegistryUnreachable, StoreUnreachable):
             raise
         except EvergreenError as error:
-            self._finish(_End(trial, "failed", f"the challenger was not put into service: {error.message}"))
+            reason = f"the challenger was not put into service: {error.message}"
+            self._finish(_End(trial, "failed", reason))
             return
         self._other_champion_since = None
-        self._running = RunningTrial(trial, model, self._key_count, self._waking.set)
+        self._running = RunningTrial(trial, models, self._key_count, self._waking.set)
         logger.info("a trial begins: %s, until %s", trial.describe(), trial.ends_at)
         self._on_change(self._running)
 

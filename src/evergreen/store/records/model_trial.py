@@ -1,4 +1,4 @@
-"""Trials of a challenger beside the champion, as MariaDB keeps them: one row each, closed once."""
+"""Trials of registered versions in service, as MariaDB keeps them: one row each, closed once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import sqlalchemy as sa
 
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
-from evergreen.store.predictions.channels import CHALLENGER, SHADOW, TRAFFIC
-from evergreen.store.tables import declared
+from evergreen.store.predictions.channels import CHALLENGER, SHADOW
 from evergreen.store.tables.platform import MODEL_TRIAL
-from evergreen.usecase import TrialLimits, TrialMode, UseCase
+from evergreen.usecase import TrialLimits, TrialMode
 
 # "passed": its time is over and no limit was broken. "no_verdict": the same, with too few rows. "failed": the
 # challenger broke a limit, or could not be loaded. "stopped": a person ended it, or another version became
@@ -26,8 +25,9 @@ TrialOutcome = Literal["passed", "no_verdict", "failed", "stopped"]
 class ModelTrial:
     """A trial of a version of a use case's model beside the champion. Moments are aware UTC.
 
-    `share` is the share of the keys that a canary's challenger answers. `ended_at`, `outcome`, `reason` and
-    `ended_by` are None while it runs.
+    An A/B test may have a second version on trial, its rival; otherwise the challenger is compared with the
+    champion. `share` is the share of the keys that each version on trial answers. `ended_at`, `outcome`,
+    `reason` and `ended_by` are None while it runs.
     """
 
     id: str
@@ -45,6 +45,8 @@ class ModelTrial:
     outcome: TrialOutcome | None = None
     reason: str | None = None
     ended_by: str | None = None
+    rival_version: int | None = None
+    rival_run_id: str | None = None
 
     @property
     def is_running(self) -> bool:
@@ -52,29 +54,29 @@ class ModelTrial:
         return self.ended_at is None
 
     @property
+    def versions_on_trial(self) -> tuple[int, ...]:
+        """The challenger, and its rival where it has one."""
+        return (self.challenger_version, *([self.rival_version] if self.rival_version else ()))
+
+    @property
     def challenger_channel(self) -> str:
-        """The channel of the prediction log that has the challenger's answers."""
-        return CHALLENGER if self.mode == "canary" else SHADOW
+        """The channel of the prediction log that has the answers of the versions on trial."""
+        return SHADOW if self.mode == "shadow" else CHALLENGER
 
     def describe(self) -> str:
         """The trial in a few words, such as "v3 as canary for 10 % of the keys beside v2"."""
-        how = f"as canary for {100 * self.share:.3g} % of the keys" if self.mode == "canary" else "in shadow"
-        return f"v{self.challenger_version} {how} beside v{self.champion_version}"
+        challenger, champion = f"v{self.challenger_version}", f"v{self.champion_version}"
+        share = f"for {100 * self.share:.3g} % of the keys"
+        if self.rival_version is not None:
+            return f"{challenger} against v{self.rival_version}, each {share}, beside {champion}"
+        if self.mode == "shadow":
+            return f"{challenger} in shadow beside {champion}"
+        how = "as canary" if self.mode == "canary" else "in an A/B test"
+        return f"{challenger} {how} {share} beside {champion}"
 
     def to_json(self) -> dict[str, str | int | float | datetime | dict[str, float] | None]:
         """The fields by name, moments as datetimes."""
         return {**vars(self), "limits": self.limits.to_json()}
-
-
-@dataclass(frozen=True)
-class TrialRows:
-    """The logged rows of one version in a trial, and how many of them have each predicted class; no classes
-    for numbers, of which `mean` is given."""
-
-    version: int
-    rows: int
-    classes: dict[str, int]
-    mean: float | None
 
 
 def insert_trial(engine: sa.Engine, trial: ModelTrial) -> None:
@@ -132,45 +134,6 @@ def read_trials(engine: sa.Engine, use_case: str, limit: int = 10) -> list[Model
     c = MODEL_TRIAL.c
     statement = sa.select(MODEL_TRIAL).where(c.use_case == use_case).order_by(c.started_at.desc())
     return _read_trials(engine, statement.limit(limit))
-
-
-def count_trial_rows(engine: sa.Engine, use_case: UseCase, trial: ModelTrial) -> tuple[TrialRows, TrialRows]:
-    """What the prediction log has of champion and challenger since the trial began and up to its end."""
-    table = declared.build_prediction_table(use_case)
-    is_challenger = table.c.channel == trial.challenger_channel
-    is_number = not use_case.label.classes
-    prediction = sa.literal("") if is_number else table.c.prediction
-    mean = sa.func.avg(table.c.prediction) if is_number else sa.null()
-    statement = (
-        sa.select(is_challenger, prediction, sa.func.count(), mean)
-        .where(
-            table.c.predicted_at >= to_naive_utc(trial.started_at),
-            table.c.channel.in_((*TRAFFIC, SHADOW)),
-            sa.or_(
-                sa.and_(is_challenger, table.c.model_version == trial.challenger_version),
-                sa.and_(sa.not_(is_challenger), table.c.model_version == trial.champion_version),
-            ),
-        )
-        .group_by(is_challenger, prediction)
-    )
-    if trial.ended_at is not None:
-        statement = statement.where(table.c.predicted_at <= to_naive_utc(trial.ended_at))
-    with engine.connect() as connection:
-        rows = execute_if_table_exists(connection, statement)
-
-    def _collect(version: int, *, challenger: bool) -> TrialRows:
-        own = [(name, int(count), average) for is_one, name, count, average in rows if is_one == challenger]
-        return TrialRows(
-            version,
-            sum(count for _, count, _ in own),
-            {} if is_number else {str(name): count for name, count, _ in own},
-            float(own[0][2]) if is_number and own else None,
-        )
-
-    return (
-        _collect(trial.champion_version, challenger=False),
-        _collect(trial.challenger_version, challenger=True),
-    )
 
 
 def _read_trials(engine: sa.Engine, statement: sa.Select[Any]) -> list[ModelTrial]:

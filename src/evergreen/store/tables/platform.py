@@ -148,6 +148,8 @@ MODEL_TRIAL = _table(
     sa.Column("outcome", _state()),
     sa.Column("reason", mysql.TEXT()),
     sa.Column("ended_by", mysql.VARCHAR(255)),
+    sa.Column("rival_version", mysql.INTEGER()),
+    sa.Column("rival_run_id", mysql.VARCHAR(64)),
 )
 
 DRIFT_REPORT = _table(
