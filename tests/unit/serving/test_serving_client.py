@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -55,15 +56,24 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server on a free port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with serving(Handler) as started:
+        yield started
 
 
 def answer(status: int, body: Any) -> None:
@@ -194,6 +204,121 @@ def test_what_would_fail_again_is_sent_once(kind: str, step: Any) -> None:
     assert len(script.requests) == 1
 
 
+def call(script: Script, kind: str, method: str, *arguments: Any) -> Any:
+    """One call of any method by the client of that kind, which sends it once."""
+    transport = httpx.MockTransport(script)
+    if kind == "sync":
+        with Client("http://service", transport=transport, retries=NO_RETRIES) as client:
+            return getattr(client, method)(*arguments)
+
+    async def run() -> Any:
+        async with AsyncClient("http://service", transport=transport, retries=NO_RETRIES) as client:
+            return await getattr(client, method)(*arguments)
+
+    return asyncio.run(run())
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        *[("predict", ({},)), ("predict_batch", ([{}],)), ("predict_by_keys", ([{}],)), ("explain", ({},))],
+        *[("feedback", ("x", "yes")), ("feedback_batch", ([("x", "yes")],)), ("metadata", ())],
+    ],
+)
+@pytest.mark.parametrize(
+    "content",
+    [
+        *[b"", b"<html>sign in</html>", b"[]", b"null", b'"yes"', b"7", b'{"predictions": [', b"\xff\xfe"],
+        *[b"[" * 100_000, b"9" * 5000],
+    ],
+    ids=lambda content: content[:12].decode("latin-1"),
+)
+def test_a_200_that_is_no_answer_is_told_in_words(
+    kind: str, method: str, arguments: tuple[Any, ...], content: bytes
+) -> None:
+    script = Script(httpx.Response(200, content=content))
+    with pytest.raises(ServingError, match=r"^http://service: 200 ") as caught:
+        call(script, kind, method, *arguments)
+    assert "proxy" in caught.value.hint
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("method", "arguments", "body"),
+    [
+        ("predict_batch", ([{}],), {}),
+        ("predict_by_keys", ([{}],), {"predictions": None}),
+        ("feedback_batch", ([("x", "yes")],), {"recorded": "x"}),
+    ],
+)
+def test_a_200_without_its_values_is_told_in_words(
+    kind: str, method: str, arguments: tuple[Any, ...], body: dict[str, Any]
+) -> None:
+    with pytest.raises(ServingError, match="200"):
+        call(Script(httpx.Response(200, json=body)), kind, method, *arguments)
+
+
+@pytest.mark.parametrize("body", [b"[1]", b'{"error": []}', b'{"error": {"hint": "x"}}', b"[" * 100_000])
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+def test_an_error_of_somebody_else_keeps_its_status(status: int, body: bytes) -> None:
+    with pytest.raises(EvergreenError, match=str(status)):
+        call(Script(httpx.Response(status, content=body)), "sync", "predict", {})
+
+
+class OddServer(BaseHTTPRequestHandler):
+    """Answers with the bytes `answer`, and then with nothing more; the connection ends when it says so."""
+
+    answer: ClassVar[bytes] = b""
+    ends: ClassVar[bool] = True
+
+    def handle(self) -> None:
+        self.connection.recv(65_536)
+        self.connection.sendall(OddServer.answer)
+        if not OddServer.ends:
+            self.connection.settimeout(10)
+            self.connection.recv(1)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("answer", "ends", "error"),
+    [
+        (b"", True, ServiceUnreachable),
+        (b"SSH-2.0-OpenSSH\r\n", True, ServiceUnreachable),
+        (HEAD + b"Content-Length: 100\r\n\r\n{", True, ServiceUnreachable),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", True, ServiceUnreachable),
+        (HEAD + b"Content-Length: 100\r\n\r\n{", False, ServiceUnreachable),
+        (HEAD + b"Content-Length: 2\r\nContent-Encoding: gzip\r\n\r\n{}", True, ServingError),
+    ],
+    ids=["nothing", "another protocol", "cut", "cut chunk", "stuck", "encoded otherwise"],
+)
+def test_odd_servers_end_in_one_of_our_errors(
+    kind: str, answer: bytes, ends: bool, error: type[EvergreenError]
+) -> None:
+    OddServer.answer, OddServer.ends = answer, ends
+    options: Any = {"timeout": 0.2, "retries": NO_RETRIES}
+
+    def ask(url: str) -> None:
+        with Client(url, **options) as client:
+            assert client.ready() is False
+            client.predict({})
+
+    async def ask_async(url: str) -> None:
+        async with AsyncClient(url, **options) as client:
+            assert await client.ready() is False
+            await client.predict({})
+
+    with serving(OddServer) as url, pytest.raises(error):
+        ask(url) if kind == "sync" else asyncio.run(ask_async(url))
+
+
 @KINDS
 def test_the_key_and_the_channel_are_sent(kind: str) -> None:
     script = Script(200)
@@ -220,7 +345,16 @@ def test_the_service_says_when_to_come_again(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("", None), ("soon", None), ("7", 7.0), ("Mon, 01 Jun 2026 00:00:30 GMT", 30.0), ("²", None)],
+    [
+        ("", None),
+        ("soon", None),
+        ("7", 7.0),
+        ("Mon, 01 Jun 2026 00:00:30 GMT", 30.0),
+        ("²", None),
+        ("9" * 400, float("inf")),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("-1", None),
+    ],
 )
 def test_retry_after_is_seconds_or_a_moment(header: str, seconds: float | None) -> None:
     now = datetime(2026, 6, 1, tzinfo=UTC)

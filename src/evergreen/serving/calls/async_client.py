@@ -70,7 +70,7 @@ class AsyncClient:
 
     async def predict_batch(self, rows: Iterable[RequestRow]) -> list[PredictionBody]:
         """The answer to each row, in their order, all by one version. Raises InvalidRequest, NoChampion."""
-        body = await self._post("/predict_batch", {"data": [dict(row) for row in rows]})
+        body = await self._post("/predict_batch", {"data": [dict(row) for row in rows]}, predictions=list)
         return cast("list[PredictionBody]", body["predictions"])
 
     async def predict_by_key(self, key: RequestRow) -> PredictionBody:
@@ -79,7 +79,7 @@ class AsyncClient:
 
     async def predict_by_keys(self, keys: Iterable[RequestRow]) -> list[PredictionBody]:
         """The same for several keys at once, in their order. Raises KeyNotFound and NoChampion."""
-        body = await self._post("/predict_by_key", {"data": [dict(key) for key in keys]})
+        body = await self._post("/predict_by_key", {"data": [dict(key) for key in keys]}, predictions=list)
         return cast("list[PredictionBody]", body["predictions"])
 
     async def explain(self, row: RequestRow) -> ExplanationBody:
@@ -95,7 +95,8 @@ class AsyncClient:
         """Report the outcomes of several predictions, each an id and what really happened; how many were
         recorded. Raises InvalidRequest, and then none is."""
         data: list[OutcomeBody] = [{"prediction_id": each, "actual": actual} for each, actual in outcomes]
-        return int((await self._post("/feedback_batch", {"data": data}))["recorded"])
+        body = await self._post("/feedback_batch", {"data": data}, recorded=int)
+        return cast("int", body["recorded"])
 
     async def metadata(self) -> MetadataBody:
         """What is served, and since when."""
@@ -105,18 +106,18 @@ class AsyncClient:
         """Whether the service answers and has a champion in service. Asks once, and raises nothing."""
         try:
             return (await self._http.get("/readyz")).status_code == 200
-        except httpx.TransportError:
+        except httpx.RequestError:
             return False
 
-    async def _post(self, path: str, body: Mapping[str, object]) -> Any:
-        return exchange.read_body(self.base_url, await self._call("POST", path, json=body))
+    async def _post(self, path: str, body: Mapping[str, object], **kinds: type) -> Any:
+        return exchange.read_body(self.base_url, await self._call("POST", path, json=body), **kinds)
 
     async def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = exchange.build_request_headers(method)
         for attempt in itertools.count():
             try:
                 outcome: exchange.Outcome = await self._http.request(method, path, headers=headers, **options)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 outcome = error
             pause = exchange.choose_pause(self._retries, attempt, outcome)
             if pause is None:

@@ -78,7 +78,7 @@ class Client:
 
     def predict_batch(self, rows: Iterable[RequestRow]) -> list[PredictionBody]:
         """The answer to each row, in their order, all by one version. Raises InvalidRequest, NoChampion."""
-        body = self._post("/predict_batch", {"data": [dict(row) for row in rows]})
+        body = self._post("/predict_batch", {"data": [dict(row) for row in rows]}, predictions=list)
         return cast("list[PredictionBody]", body["predictions"])
 
     def predict_by_key(self, key: RequestRow) -> PredictionBody:
@@ -87,7 +87,7 @@ class Client:
 
     def predict_by_keys(self, keys: Iterable[RequestRow]) -> list[PredictionBody]:
         """The same for several keys at once, in their order. Raises KeyNotFound and NoChampion."""
-        body = self._post("/predict_by_key", {"data": [dict(key) for key in keys]})
+        body = self._post("/predict_by_key", {"data": [dict(key) for key in keys]}, predictions=list)
         return cast("list[PredictionBody]", body["predictions"])
 
     def explain(self, row: RequestRow) -> ExplanationBody:
@@ -103,7 +103,8 @@ class Client:
         """Report the outcomes of several predictions, each an id and what really happened; how many were
         recorded. Raises InvalidRequest, and then none is."""
         data: list[OutcomeBody] = [{"prediction_id": each, "actual": actual} for each, actual in outcomes]
-        return int(self._post("/feedback_batch", {"data": data})["recorded"])
+        body = self._post("/feedback_batch", {"data": data}, recorded=int)
+        return cast("int", body["recorded"])
 
     def metadata(self) -> MetadataBody:
         """What is served, and since when."""
@@ -113,18 +114,18 @@ class Client:
         """Whether the service answers and has a champion in service. Asks once, and raises nothing."""
         try:
             return self._http.get("/readyz").status_code == 200
-        except httpx.TransportError:
+        except httpx.RequestError:
             return False
 
-    def _post(self, path: str, body: Mapping[str, object]) -> Any:
-        return exchange.read_body(self.base_url, self._call("POST", path, json=body))
+    def _post(self, path: str, body: Mapping[str, object], **kinds: type) -> Any:
+        return exchange.read_body(self.base_url, self._call("POST", path, json=body), **kinds)
 
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = exchange.build_request_headers(method)
         for attempt in itertools.count():
             try:
                 outcome: exchange.Outcome = self._http.request(method, path, headers=headers, **options)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 outcome = error
             pause = exchange.choose_pause(self._retries, attempt, outcome)
             if pause is None:

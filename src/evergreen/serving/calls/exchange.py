@@ -37,8 +37,10 @@ _BUSY = frozenset({429, 503})
 # What breaks before or in the middle of an answer. A time-out is none of them: the caller's patience is over.
 _BROKEN = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 
+_FOREIGN_HINT = "see whether a prediction service is at that address, or a proxy in between answers for it"
+
 # How an attempt ended.
-Outcome: TypeAlias = httpx.Response | httpx.TransportError
+Outcome: TypeAlias = httpx.Response | httpx.RequestError
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,12 @@ def choose_pause(retries: Retries, attempt: int, outcome: Outcome) -> float | No
 
 
 def finish_request(base_url: str, outcome: Outcome) -> httpx.Response:
-    """The answer of the last attempt. Raises ServiceUnreachable where there was none."""
+    """The answer of the last attempt. Raises ServiceUnreachable where there was none, and ServingError for
+    one whose content encoding is wrong."""
     if isinstance(outcome, httpx.Response):
         return outcome
+    if isinstance(outcome, httpx.DecodingError):
+        raise ServingError(f"{base_url}: an answer that cannot be decoded: {outcome}", hint=_FOREIGN_HINT)
     raise ServiceUnreachable(
         f"the prediction service at {base_url} does not answer: {outcome or type(outcome).__name__}",
         hint="see `evergreen status`: a service runs for each use case that has a champion",
@@ -109,21 +114,34 @@ def read_retry_after(response: httpx.Response, now: datetime | None = None) -> f
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 
-def read_body(base_url: str, response: httpx.Response) -> Any:
-    """The JSON of a successful answer; raises the ServingError, KeyNotFound or NoChampion that another
-    status stands for."""
-    try:
-        body = response.json()
-        if response.is_success:
-            return body
-        message, hint = str(body["error"]["message"]), str(body["error"].get("hint", ""))
-    except (ValueError, KeyError, TypeError):
-        message, hint = f"{response.status_code} {response.text[:200]!r}", ""
+def read_body(base_url: str, response: httpx.Response, **kinds: type) -> dict[str, Any]:
+    """The JSON object of a successful answer, which has values of these kinds under these names.
+
+    Raises the ServingError, KeyNotFound or NoChampion that another status stands for, and ServingError for an
+    answer that is not of this service.
+    """
+    body = _parse_object(response)
+    has_values = body is not None and all(isinstance(body.get(name), kind) for name, kind in kinds.items())
+    if response.is_success and body is not None and has_values:
+        return body
+    error = body.get("error") if body is not None else None
+    if response.is_success or not isinstance(error, dict) or "message" not in error:
+        message, hint = f"{response.status_code} {response.text[:200]!r}", _FOREIGN_HINT
+    else:
+        message, hint = str(error["message"]), str(error.get("hint", ""))
     error_class = _ERRORS.get(response.status_code, ServingError)
     raise error_class(f"{base_url}: {message}", hint=hint)
+
+
+def _parse_object(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):  # a number may be too long, and lists may be too deep
+        return None
+    return body if isinstance(body, dict) else None
