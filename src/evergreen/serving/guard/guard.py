@@ -25,6 +25,7 @@ from evergreen.serving.http.refusals import (
     NO_KEY,
     NOT_FOUND,
     PREFLIGHT,
+    TOO_MANY_HEADERS,
     Refusal,
     build_method_refusal,
     build_size_refusal,
@@ -106,6 +107,8 @@ class Guard:
         self, scope: Scope, headers: Mapping[bytes, bytes], route: Route | None, answer: _Answer
     ) -> Refusal | None:
         """Why a request is refused; None for one that the app may answer."""
+        if len(scope["headers"]) > _MOST_HEADERS:
+            return TOO_MANY_HEADERS
         access = self._access
         is_health = route is not None and route.access == "health"
         # A load balancer asks for health under any name, or none (HTTP/1.0); the answer gives nothing away.
@@ -139,11 +142,8 @@ class Guard:
         if host is None:
             return False
         header_list = scope["headers"]
-        if len(headers) != len(header_list):
-            # Of two Host headers a proxy before the service may have judged the other one.
-            if len(header_list) > _MOST_HEADERS or [name for name, _ in header_list].count(b"host") > 1:
-                return False
-        elif len(headers) > _MOST_HEADERS:
+        # Of two Host headers a proxy before the service may have judged the other one.
+        if len(headers) != len(header_list) and [name for name, _ in header_list].count(b"host") > 1:
             return False
         server = scope.get("server")
         return self._access.hosts.allows(host, server[0] if server else "")
