@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evergreen.serving.access.access import Access
 from evergreen.serving.guard.body_limits import BodyRefused, LimitedBody
 from evergreen.serving.guard.request_ids import choose_request_id, set_request_id
-from evergreen.serving.guard.routes import BodySize, Route, find_route
+from evergreen.serving.guard.routes import STATIC, BodySize, Route, find_route
 from evergreen.serving.http.failures import describe_failure
 from evergreen.serving.http.refusals import (
     FAILED,
@@ -83,7 +83,8 @@ class Guard:
             if refusal is None and route is not None:
                 limit = self._limits[route.body]
                 body = LimitedBody(receive, limit, self._body_seconds)
-                await self._diverted.get(name, self._app)(scope, body.receive, answer.send)
+                send_part = answer.send_file if route is STATIC else answer.send
+                await self._diverted.get(name, self._app)(scope, body.receive, send_part)
             else:
                 await answer.refuse(refusal or NOT_FOUND)
         except BodyRefused as error:
@@ -152,10 +153,11 @@ class Guard:
 class _Answer:
     """The way of one answer: it adds headers to it, and knows its status (0 while it has not begun)."""
 
-    __slots__ = ("_send", "headers", "status")
+    __slots__ = ("_is_refused", "_send", "headers", "status")
 
     def __init__(self, send: Send, request_id: bytes) -> None:
         self._send = send
+        self._is_refused = False
         self.status = 0
         self.headers = [(b"x-request-id", request_id)]
 
@@ -165,6 +167,14 @@ class _Answer:
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *self.headers]
         await self._send(message)
+
+    async def send_file(self, message: Message) -> None:
+        """The same for a file of BentoML's, which tells in a form of its own that there is none."""
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            await self.refuse(NOT_FOUND)
+            self._is_refused = True
+        elif not self._is_refused:
+            await self.send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Send a refusal, unless an answer has begun."""

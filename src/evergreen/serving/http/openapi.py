@@ -33,6 +33,7 @@ _REFUSALS = {
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "421": "The header Host names another server.",
+    "431": "The headers are too large, or too many.",
 }
 _ID_HEADER = {
     "X-Request-ID": {"description": "The id of the request, as the log has it.", "schema": {"type": "string"}}
