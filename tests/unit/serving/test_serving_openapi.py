@@ -15,13 +15,13 @@ from support.parcel_case import row
 BIGINT = 2**63
 
 
-def build(parcel: UseCase, *, keys_required: bool = False) -> dict[str, Any]:
+def build(parcel: UseCase, *, keys_required: bool = False, metrics_open: bool = False) -> dict[str, Any]:
     class Runtime:
         use_case = parcel
         count_refused = None
 
     app = configure_app(create_app(), Runtime())  # type: ignore[arg-type]
-    return build_document(app, keys_required=keys_required)
+    return build_document(app, keys_required=keys_required, metrics_open=metrics_open)
 
 
 @pytest.fixture
@@ -77,3 +77,6 @@ def test_a_key_is_asked_for_where_it_is_required(parcel: UseCase, document: dict
     assert set(required["components"]["securitySchemes"]) == {"bearer", "header"}
     assert required["paths"]["/livez"]["get"]["security"] == []
     assert "security" not in required["paths"]["/predict"]["post"]
+    assert "security" not in required["paths"]["/metrics"]["get"]
+    opened = build(parcel, keys_required=True, metrics_open=True)
+    assert opened["paths"]["/metrics"]["get"]["security"] == []

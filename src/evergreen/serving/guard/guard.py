@@ -41,6 +41,7 @@ _JSON = (b"content-type", b"application/json")
 _MOST_HEADERS = 64
 # What the guard tells the app in a request's scope, for its documentation.
 KEYS_REQUIRED = "evergreen.keys_required"
+METRICS_OPEN = "evergreen.metrics_open"
 
 
 class Guard:
@@ -125,6 +126,7 @@ class Guard:
             return NOT_FOUND
         if not is_health and access.keys_required:
             scope[KEYS_REQUIRED] = True
+            scope[METRICS_OPEN] = access.metrics_open
             if not (route.access == "metrics" and access.metrics_open):
                 presented = _read_key(headers)
                 if presented is None or access.keys.find(presented) is None:

@@ -61,8 +61,10 @@ _PREDICTION_HEADERS = [
 _PREDICTIONS = frozenset({"/predict", "/predict_batch", "/predict_by_key"})
 
 
-def build_document(app: FastAPI, *, keys_required: bool) -> Document:
-    """The document of an app. With `keys_required` every documented call but health needs a key."""
+def build_document(app: FastAPI, *, keys_required: bool, metrics_open: bool = False) -> Document:
+    """The document of an app. With `keys_required` every documented call but health needs a key, and, with
+    `metrics_open`, but /metrics.
+    """
     document = get_openapi(
         title=app.title, version=read_package_version(), description=app.description, routes=app.routes
     )
@@ -73,7 +75,7 @@ def build_document(app: FastAPI, *, keys_required: bool) -> Document:
     signed_in: list[dict[str, list[str]]] = [{name: []} for name in _SCHEMES]
     document["security"] = signed_in if keys_required else [{}, *signed_in]
     for route, operation in _list_operations(document):
-        if route.access == "health":
+        if route.access == "health" or (route.access == "metrics" and metrics_open):
             operation["security"] = []
         _add_refusals(operation, route)
         _add_headers(operation, route)
