@@ -107,8 +107,12 @@ class FastPath:
         if len(body) <= _MODEL_BYTES:
             return
         model = self._row_models[path]
+
+        def check_row(raw_row: msgspec.Raw) -> None:
+            model.model_validate(parse_row(raw_row))
+
         async with self._large_bodies:
-            await asyncio.to_thread(self._rows.read, body, lambda raw: model.model_validate(parse_row(raw)))
+            await asyncio.to_thread(self._rows.read, body, check_row)
 
     async def predict_many(self, body: bytes | bytearray, labels: RequestLabels) -> bytes | None:
         """The answer to a body of many rows; None where the models must check it.
