@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from evergreen.errors import InvalidRequest
 from evergreen.serving.calls.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
-from evergreen.serving.guard.guard import KEYS_REQUIRED
+from evergreen.serving.guard.guard import KEYS_REQUIRED, METRICS_OPEN
 from evergreen.serving.http.answer_schema import ErrorAnswer
 from evergreen.serving.http.bento_schema import add_bento_schema_route
 from evergreen.serving.http.bodies import FeedbackBatchBody, FeedbackBody
@@ -155,15 +155,16 @@ def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
 def _add_documentation_routes(app: FastAPI, runtime: Runtime) -> None:
     def build_openapi() -> dict[str, Any]:
         """The OpenAPI document of a service that asks for no key."""
-        return _read_document(False)
+        return _read_document(False, False)
 
     @functools.cache
-    def _read_document(keys_required: bool) -> dict[str, Any]:
-        return build_document(app, keys_required=keys_required)
+    def _read_document(keys_required: bool, metrics_open: bool) -> dict[str, Any]:
+        return build_document(app, keys_required=keys_required, metrics_open=metrics_open)
 
     async def specification(request: Request) -> Response:
         """Answer with the OpenAPI document."""
-        return _build_json_response(_read_document(bool(request.scope.get(KEYS_REQUIRED))))
+        state = [bool(request.scope.get(name)) for name in (KEYS_REQUIRED, METRICS_OPEN)]
+        return _build_json_response(_read_document(*state))
 
     async def page() -> Response:
         """Answer with the page that documents the routes."""

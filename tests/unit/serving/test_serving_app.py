@@ -137,6 +137,22 @@ def test_a_missing_field_is_named(http: TestClient) -> None:
     assert error.fields == [{"field": "volume", "reason": "Field required"}]
 
 
+@pytest.mark.parametrize(
+    ("data", "fields"),
+    [
+        ({"parcel_id": "x"}, ["parcel_id"]),
+        ({}, ["parcel_id"]),
+        ([{"parcel_id": 1}, {"parcel_id": "x"}, {"id": 2}], ["data[1].parcel_id", "data[2].parcel_id"]),
+        ([], ["data"]),
+        ("x", ["data"]),
+    ],
+)
+def test_faults_of_keys_have_the_names_of_fields(http: TestClient, data: Any, fields: list[str]) -> None:
+    error = error_of(http.post("/predict_by_key", json={"data": data}), 422)
+    assert [each["field"] for each in error.fields][: len(fields)] == fields
+    assert "[limit" not in str(error)
+
+
 def test_many_faults_are_bounded(http: TestClient) -> None:
     error = error_of(http.post("/predict_batch", json={"data": [row(weight=99)] * 300}), 422)
     assert len(error.fields) == 20

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -90,3 +92,71 @@ def test_requests_and_pauses_between_them_are_answered() -> None:
             await asyncio.sleep(0.2)
 
     talk(conversation)
+
+
+def test_headers_that_come_as_one_part_have_the_same_limit() -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GOOD[:-2] + b"X: " + b"x" * (MOST_HEADER_BYTES + 9) + b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 431")
+        assert b"x-request-id: " in head
+
+    talk(conversation, seconds=30)
+
+
+def test_a_body_before_headers_does_not_count_for_them() -> None:
+    """Pipelined: the end of one request and the first headers of the next come as one part."""
+
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = b"x" * (MOST_HEADER_BYTES * 2)
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+        writer.write(head + body + GOOD[:-2])
+        await asyncio.sleep(0.05)
+        writer.write(b"\r\n")
+        for _ in range(2):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+    talk(conversation, seconds=30)
+
+
+def test_what_is_no_http_is_refused_in_the_form_of_every_error() -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\x16\x03\x01 this is TLS\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400")
+        assert json.loads(body)["error"]["type"] == "InvalidRequest"
+
+    talk(conversation)
+
+
+@pytest.mark.parametrize(
+    "rest", [b"x", b"\r\n"], ids=["the rest of a body that nobody reads", "empty lines between requests"]
+)
+def test_what_begins_no_request_does_not_keep_a_connection_open(rest: bytes) -> None:
+    """uvicorn ends its timer for idle connections with every byte that comes."""
+
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length = b"Content-Length: 9999\r\n" if rest == b"x" else b""
+        writer.write(GOOD[:-2] + length + b"\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        with contextlib.suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(rest)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    talk(conversation)
+
+
+def test_a_request_after_such_bytes_is_answered() -> None:
+    async def conversation(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GOOD[:-2] + b"Content-Length: 4\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        writer.write(b"late")
+        await asyncio.sleep(0.02)
+        for _ in range(3):
+            writer.write(b"\r\n" + GOOD)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            await asyncio.sleep(0.15)
+
+    talk(conversation, seconds=0.2)

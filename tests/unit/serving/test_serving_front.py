@@ -119,6 +119,14 @@ NO_ROWS = (b"null", b"[1]", b"{", b'{"data": 1}', b'{"data": {}, "x": 1}', b"\xf
 NO_BATCHES = (b"null", b"[1]", b"{", b'{"data": {}}', b'{"data": []}', b'{"data": [], "x": 1}', b"\xff\xfe")
 
 
+# A body with one value to be replaced, for each route of many rows.
+MANY = {
+    "/predict_batch": json.dumps({"data": [row(note="VALUE")]}).encode(),
+    "/predict_by_key": b'{"data": [{"parcel_id": "VALUE"}]}',
+    "/feedback_batch": b'{"data": [{"prediction_id": "VALUE", "actual": "yes"}]}',
+}
+
+
 @pytest.mark.parametrize("path", ["/predict", "/predict_by_key"])
 @pytest.mark.parametrize("content", [b"", *NO_ROWS])
 def test_bodies_that_are_none(world: World, path: str, content: bytes) -> None:
@@ -148,6 +156,64 @@ def test_many_rows_of_a_large_body(world: World, changes: list[tuple[str, Any]])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast_path, "_MODEL_BYTES", 0)
         world.compare("/predict_batch", json.dumps({"data": rows}).encode())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"9" * 5000, b'"\xff"', b"[" * 100_000, b'{"a":' * 100_000, b'"a\x00b"', b"1e400"],
+    ids=["digits", "not UTF-8", "lists", "objects", "zero byte", "1e400"],
+)
+@pytest.mark.parametrize("path", MANY)
+def test_what_no_parser_reads_is_refused_in_a_large_body_too(
+    world: World, path: str, value: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = MANY[path].replace(b'"VALUE"', value)
+    small = world.compare(path, content)
+    monkeypatch.setattr(fast_path, "_MODEL_BYTES", 0)
+    large = world.post(path, content, in_front=True)
+    assert large.status_code in (400, 422)
+    if small.status_code == 400 and b"\x00" not in content:
+        assert large.json() == small.json()
+
+
+@pytest.mark.parametrize("path", MANY)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"content-type": "application/x+json"},
+        {"content-type": "text/plain"},
+        {"content-encoding": "gzip"},
+        {"x-evergreen-channel": "sideways"},
+    ],
+    ids=str,
+)
+def test_the_models_see_no_large_body_that_is_wrong(
+    world: World, path: str, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They need twenty times its memory: whatever a caller says that it is."""
+    monkeypatch.setattr(fast_path, "_MODEL_BYTES", 0)
+
+    async def fail(*_: Any) -> None:
+        raise AssertionError("the app was asked")
+
+    monkeypatch.setattr(world, "app", fail)
+    for data in (b"[" + b"{}," * 500 + b"{}]", b"[" + b"[]," * 900 + b"[]]", b'[{"x": 1}]', b"{}"):
+        response = world.post(path, b'{"data": ' + data + b"}", in_front=True, **headers)
+        assert response.status_code == 422
+        assert "None" not in response.json()["error"]["message"]
+
+
+def test_a_large_body_of_keys_or_outcomes_is_answered_as_a_small_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast_path, "_MODEL_BYTES", 0)
+    for data in ([{"parcel_id": 3}, {"parcel_id": 4.0}], [{"parcel_id": 3}, {"parcel_id": "4"}]):
+        world.compare("/predict_by_key", json.dumps({"data": data}).encode())
+    outcome = {"prediction_id": "019e0b3c-5a10-7c2e-9d41-6f0c2b7a8e15", "actual": "yes"}
+    answer = world.compare("/feedback_batch", json.dumps({"data": [outcome] * 3}).encode())
+    assert answer.json() == {"recorded": 3}
+    world.compare("/feedback_batch", json.dumps({"data": [outcome, {**outcome, "actual": "ja"}]}).encode())
 
 
 @pytest.mark.parametrize(

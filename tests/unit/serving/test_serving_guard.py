@@ -118,6 +118,13 @@ def test_two_hosts_are_none(app: App, parcel: UseCase, tmp_path: Path) -> None:
         error_of(ask(app, parcel, tmp_path, headers=headers), 421)
 
 
+def test_too_many_headers_are_refused_on_every_path(app: App, parcel: UseCase, tmp_path: Path) -> None:
+    headers = [("Host", TEST_HOST), *((f"X-{number % 90}", "") for number in range(100))]
+    for path in ("/predict", "/readyz", "/nowhere"):
+        assert "headers" in error_of(ask(app, parcel, tmp_path, "GET", path, headers=headers), 431)["message"]
+    assert app.paths == []
+
+
 def test_unknown_paths_and_wrong_methods_reach_nothing(app: App, parcel: UseCase, tmp_path: Path) -> None:
     error_of(ask(app, parcel, tmp_path, "GET", "/nowhere"), 404)
     wrong = ask(app, parcel, tmp_path, "GET", "/predict")

@@ -15,13 +15,13 @@ from support.parcel_case import row
 BIGINT = 2**63
 
 
-def build(parcel: UseCase, *, keys_required: bool = False) -> dict[str, Any]:
+def build(parcel: UseCase, *, keys_required: bool = False, metrics_open: bool = False) -> dict[str, Any]:
     class Runtime:
         use_case = parcel
         count_refused = None
 
     app = configure_app(create_app(), Runtime())  # type: ignore[arg-type]
-    return build_document(app, keys_required=keys_required)
+    return build_document(app, keys_required=keys_required, metrics_open=metrics_open)
 
 
 @pytest.fixture
@@ -59,6 +59,17 @@ def test_every_call_documents_what_the_guard_may_answer(document: dict[str, Any]
     assert "503" in document["paths"]["/readyz"]["get"]["responses"]
 
 
+def test_every_call_documents_the_headers_that_it_reads_and_sends(document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            names = {parameter["name"] for parameter in operation["parameters"]}
+            is_logged = path in ("/predict", "/predict_batch", "/predict_by_key")
+            assert names == {"X-Request-ID", "traceparent"} | (
+                {"Idempotency-Key", "X-Evergreen-Channel"} if is_logged else set()
+            ), path
+            assert all("X-Request-ID" in answer["headers"] for answer in operation["responses"].values())
+
+
 def test_a_key_is_asked_for_where_it_is_required(parcel: UseCase, document: dict[str, Any]) -> None:
     assert {} in document["security"]
     required = build(parcel, keys_required=True)
@@ -66,3 +77,6 @@ def test_a_key_is_asked_for_where_it_is_required(parcel: UseCase, document: dict
     assert set(required["components"]["securitySchemes"]) == {"bearer", "header"}
     assert required["paths"]["/livez"]["get"]["security"] == []
     assert "security" not in required["paths"]["/predict"]["post"]
+    assert "security" not in required["paths"]["/metrics"]["get"]
+    opened = build(parcel, keys_required=True, metrics_open=True)
+    assert opened["paths"]["/metrics"]["get"]["security"] == []

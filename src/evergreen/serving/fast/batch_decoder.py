@@ -6,16 +6,13 @@ msgspec wants it, rows are checked one by one with the model of `schema.py`, unt
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from evergreen.serving.fast.decoder import build_row_type
-from evergreen.serving.http.error_bodies import Fault
-from evergreen.serving.http.first_faults import MOST_FAULTS
+from evergreen.serving.fast.row_list import NOT_TAKEN, RowList, parse_row
 from evergreen.usecase import UseCase
 
 if TYPE_CHECKING:
@@ -23,29 +20,19 @@ if TYPE_CHECKING:
     from evergreen.model.request_inputs import RequestValues
 
 
-class InvalidBody(Exception):
-    """A body with faults, in pydantic's form: `type`, `loc`, `msg`, and maybe `input` and `ctx`."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(faults)
-        self.faults = faults
-
-
 class BatchDecoder:
     """Decodes `{"data": [{...}, ...]}` bodies of one use case; `row_model` checks what msgspec refuses."""
 
     def __init__(self, use_case: UseCase, row_model: type[BaseModel]) -> None:
-        limit = msgspec.Meta(min_length=1, max_length=use_case.serving.max_batch)
+        most_rows = use_case.serving.max_batch
         row_type: Any = build_row_type(use_case)
+        limit = msgspec.Meta(min_length=1, max_length=most_rows)
         body = msgspec.defstruct(
             "Body", [("data", Annotated[list[row_type], limit])], forbid_unknown_fields=True
         )
-        raw_body = msgspec.defstruct(
-            "RawBody", [("data", Annotated[list[msgspec.Raw], limit])], forbid_unknown_fields=True
-        )
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
-        self._raw_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(raw_body)
         self._row_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row_type)
+        self._rows = RowList(most_rows)
         self._row_model = row_model
         self._names = tuple(row_model.model_fields)
 
@@ -53,43 +40,24 @@ class BatchDecoder:
         """The values of the rows; None where they must be checked one by one."""
         try:
             rows = self._decoder.decode(body).data
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except NOT_TAKEN:
             return None
         return [msgspec.structs.astuple(row) for row in rows]
 
+    def check_count(self, body: bytes | bytearray) -> None:
+        """Raise InvalidBody for a body of too many rows, and UnreadableBody, in little memory.
+
+        `decode` compares their number when it has read all: where every feature may be missing, {} is a row.
+        """
+        self._rows.check_count(body)
+
     def check_rows(self, body: bytes | bytearray) -> list[RequestValues]:
-        """The same, row by row. Raises InvalidBody with the first faults."""
-        try:
-            raw_rows: list[msgspec.Raw] = self._raw_decoder.decode(body).data
-        except msgspec.ValidationError as error:
-            raise InvalidBody([{"type": "body", "loc": ("body",), "msg": str(error)}]) from None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise InvalidBody([_build_json_fault(str(error))]) from None
-        rows: list[RequestValues] = []
-        faults: list[Fault] = []
-        for position, raw_row in enumerate(raw_rows):
-            try:
-                rows.append(self._check_row(raw_row))
-            except ValidationError as error:
-                for fault in cast("list[Fault]", error.errors(include_url=False)):
-                    faults.append({**fault, "loc": ("body", "data", position, *fault["loc"])})
-                if len(faults) >= MOST_FAULTS:
-                    break
-        if faults:
-            raise InvalidBody(faults)
-        return rows
+        """The same, row by row. Raises InvalidBody with the first faults, and UnreadableBody."""
+        return self._rows.read(body, self._check_row)
 
     def _check_row(self, raw_row: msgspec.Raw) -> RequestValues:
         try:
             return msgspec.structs.astuple(self._row_decoder.decode(raw_row))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            row = self._row_model.model_validate(json.loads(bytes(raw_row)))
+        except NOT_TAKEN:
+            row = self._row_model.model_validate(parse_row(raw_row))
             return tuple([getattr(row, name) for name in self._names])
-
-
-def _build_json_fault(message: str) -> Fault:
-    """A fault as pydantic has it of text that is no JSON; msgspec's message ends with the place."""
-    reason, _, place = message.partition(" (byte ")
-    position = place.rstrip(")")
-    location = int(position) if position.isdigit() else 0
-    return {"type": "json_invalid", "loc": ("body", location), "msg": "", "ctx": {"error": reason}}

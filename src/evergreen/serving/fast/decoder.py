@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from evergreen.serving.fast.row_list import NOT_TAKEN
 from evergreen.serving.http.schema import CATEGORY_CHARACTERS, KEY_CHARACTERS, TEXT_CHARACTERS
 from evergreen.usecase import Feature, Key, UseCase
 
@@ -72,7 +73,7 @@ class KeyDecoder:
 def _decode_data(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
         return msgspec.structs.astuple(decoder.decode(body).data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NOT_TAKEN:
         return None
 
 

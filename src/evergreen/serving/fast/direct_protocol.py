@@ -84,7 +84,7 @@ if connections.LimitedProtocol is not None and all(
             if admission is None:
                 super().on_headers_complete()
                 return
-            self.stop_waiting()
+            self.finish_headers()
             self.cycle = DirectCycle(admission)  # type: ignore[assignment]
             if self.is_ending:
                 self.end_with_answer()

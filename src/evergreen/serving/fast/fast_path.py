@@ -12,14 +12,16 @@ from starlette.responses import Response
 from uuid_utils import uuid7
 
 from evergreen.serving.channels import ONLINE
-from evergreen.serving.fast.batch_decoder import BatchDecoder, InvalidBody
+from evergreen.serving.fast.batch_decoder import BatchDecoder
 from evergreen.serving.fast.decoder import KeyDecoder, RequestDecoder
 from evergreen.serving.fast.key_reader import KeyReader, build_unknown_keys_error
 from evergreen.serving.fast.micro_batch import MicroBatch
 from evergreen.serving.fast.queued_batches import QueuedBatches
+from evergreen.serving.fast.row_list import InvalidBody, RowList, UnreadableBody, parse_row
 from evergreen.serving.http.error_bodies import (
     build_fault_response,
     build_invalid_response,
+    build_unreadable_response,
     list_field_names,
 )
 from evergreen.serving.http.schema import build_schemas
@@ -70,7 +72,15 @@ class FastPath:
         self._arms: QueuedBatches[Arm, _Request, bytes] = QueuedBatches(self._ask_arm)
         self._reader = KeyReader(runtime.read_vectors)
         self._decode_row = RequestDecoder(runtime.use_case).decode
-        self._batch_decoder = BatchDecoder(runtime.use_case, build_schemas(runtime.use_case).row)
+        schemas = build_schemas(runtime.use_case)
+        self._batch_decoder = BatchDecoder(runtime.use_case, schemas.row)
+        # By path, the model of one row of what the app answers itself.
+        self._row_models = {
+            "/predict_batch": schemas.row,
+            "/predict_by_key": schemas.key,
+            "/feedback_batch": schemas.feedback,
+        }
+        self._rows = RowList(runtime.use_case.serving.max_batch)
         # Large bodies one after another: the memory of one is bounded, that of any number is not.
         self._large_bodies = asyncio.Semaphore(1)
         self._field_names = list_field_names(runtime.use_case)
@@ -91,13 +101,34 @@ class FastPath:
             return build_invalid_response(
                 error.faults, self._field_names, self._runtime.count_refused, "application/json"
             )
+        if isinstance(error, UnreadableBody):
+            return build_unreadable_response()
         return build_fault_response(path, error)
+
+    def takes_many(self, path: str) -> bool:
+        """Whether the bodies of a path may have many rows."""
+        return path in self._row_models
+
+    async def check_large(self, path: str, body: bytes | bytearray) -> None:
+        """Check a body of many rows before the app parses it, if it is too large to be parsed unseen.
+
+        Raises InvalidBody and UnreadableBody.
+        """
+        if len(body) <= _MODEL_BYTES:
+            return
+        model = self._row_models[path]
+
+        def check_row(raw_row: msgspec.Raw) -> None:
+            model.model_validate(parse_row(raw_row))
+
+        async with self._large_bodies:
+            await asyncio.to_thread(self._rows.read, body, check_row)
 
     async def predict_many(self, body: bytes | bytearray, labels: RequestLabels) -> bytes | None:
         """The answer to a body of many rows; None where the models must check it.
 
-        A body that is too large for them is checked here. Raises InvalidBody, and what `Runtime.answer_many`
-        raises.
+        A body that is too large for them is checked here. Raises InvalidBody, UnreadableBody, and what
+        `Runtime.answer_many` raises.
         """
         if len(body) <= _SMALL_BYTES:
             if self._runtime.trials.canary is None:
@@ -108,10 +139,13 @@ class FastPath:
             return await asyncio.to_thread(self._answer_many, body, labels)
 
     def _answer_many(self, body: bytes | bytearray, labels: RequestLabels) -> bytes | None:
+        is_large = len(body) > _MODEL_BYTES
+        if is_large:
+            self._batch_decoder.check_count(body)
         rows = self._batch_decoder.decode(body)
-        if rows is None and len(body) <= _MODEL_BYTES:
-            return None
         if rows is None:
+            if not is_large:
+                return None
             rows = self._batch_decoder.check_rows(body)
         return self._runtime.answer_many(rows, labels.channel, labels.prediction_id)
 

@@ -56,6 +56,9 @@ class Front:
             if path == "/predict_batch":
                 await self._answer_many(fast_path, scope, receive, send)
                 return
+            if fast_path.takes_many(path):
+                await self._pass_on(fast_path, scope, receive, send)
+                return
         assert self._app is not None, "wrap_app comes first"
         await self._app(scope, receive, send)
 
@@ -68,17 +71,16 @@ class Front:
         receive: Receive,
         send: Send,
     ) -> None:
-        assert self._app is not None, "wrap_app comes first"
         labels = read_labels(scope["headers"])
         if labels is None:
-            await self._app(scope, receive, send)
+            await self._pass_on(fast_path, scope, receive, send)
             return
         message = await receive()
         # A body in several parts is long, or slow: the app limits both.
         is_whole = message["type"] == "http.request" and not message.get("more_body")
         values = decode(message["body"]) if is_whole else None
         if values is None:
-            await self._app(scope, _repeat_message(message, receive), send)
+            await self._pass_on(fast_path, scope, _repeat_message(message, receive), send)
             return
         try:
             content = await predict(values, labels)
@@ -88,35 +90,61 @@ class Front:
         await _send_json(content, send)
 
     async def _answer_many(self, fast_path: FastPath, scope: Scope, receive: Receive, send: Send) -> None:
-        assert self._app is not None, "wrap_app comes first"
         labels = read_labels(scope["headers"])
         if labels is None:
-            await self._app(scope, receive, send)
+            await self._pass_on(fast_path, scope, receive, send)
             return
-        body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                return  # the client has gone away
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
+        body = await _receive_body(receive)
+        if body is None:
+            return
         try:
             content = await fast_path.predict_many(body, labels)
         except Exception as error:  # noqa: BLE001  every error has an answer
             await fast_path.build_error_response(scope["path"], error)(scope, receive, send)
             return
         if content is None:
-            whole = {"type": "http.request", "body": bytes(body), "more_body": False}
-            await self._app(scope, _repeat_message(whole, receive), send)
+            assert self._app is not None, "wrap_app comes first"
+            await self._app(scope, _repeat_body(body, receive), send)
             return
         await _send_json(content, send)
+
+    async def _pass_on(self, fast_path: FastPath, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app answer, which parses a body as a whole: a large one is checked first."""
+        assert self._app is not None, "wrap_app comes first"
+        if fast_path.takes_many(scope["path"]):
+            body = await _receive_body(receive)
+            if body is None:
+                return
+            try:
+                await fast_path.check_large(scope["path"], body)
+            except Exception as error:  # noqa: BLE001  every error has an answer
+                await fast_path.build_error_response(scope["path"], error)(scope, receive, send)
+                return
+            receive = _repeat_body(body, receive)
+        await self._app(scope, receive, send)
+
+
+async def _receive_body(receive: Receive) -> bytearray | None:
+    """The whole body of a request; None where the client has gone away."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
 
 
 async def _send_json(content: bytes, send: Send) -> None:
     headers = [(b"content-type", _JSON), (b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": content})
+
+
+def _repeat_body(body: bytearray, receive: Receive) -> Receive:
+    """A `receive` that begins with a whole body that was received already."""
+    return _repeat_message({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
 
 
 def _repeat_message(first: Message, receive: Receive) -> Receive:

@@ -14,7 +14,7 @@ from evergreen.serving.guard.routes import BodySize
 from evergreen.usecase import UseCase
 
 # A row of several hundred features has less; a batch of many rows is limited as a whole.
-_ROW_BYTES = 1_000_000
+ROW_BYTES = 1_000_000
 _BYTES_PER_ROW = 4096
 _MOST_BYTES = 96_000_000
 
@@ -34,8 +34,8 @@ class BodyRefused(HTTPException):
 
 def compute_body_limits(use_case: UseCase) -> dict[BodySize, int]:
     """How many bytes a body may have, by the kind of route."""
-    rows = min(max(_ROW_BYTES, use_case.serving.max_batch * _BYTES_PER_ROW), _MOST_BYTES)
-    return {"none": _ROW_BYTES, "row": _ROW_BYTES, "rows": rows}
+    rows = min(max(ROW_BYTES, use_case.serving.max_batch * _BYTES_PER_ROW), _MOST_BYTES)
+    return {"none": ROW_BYTES, "row": ROW_BYTES, "rows": rows}
 
 
 class LimitedBody:

@@ -1,6 +1,7 @@
-"""A limit on the time and the size of a request's headers, which reach no ASGI app before they are complete.
+"""A limit on the time and the size of a request's headers, which reach no ASGI app before they are complete,
+and on the time of what begins no request.
 
-uvicorn waits for headers without end. The class here derives from uvicorn's protocol class, and overrides
+uvicorn waits for both without end. The class here derives from uvicorn's protocol class, and overrides
 methods that asyncio and httptools define. Where uvicorn has no such class, requests are served without these
 limits, and the log says so.
 """
@@ -9,20 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from evergreen.serving.guard.request_ids import choose_request_id
 from evergreen.serving.http.error_bodies import encode_error
 
 logger = logging.getLogger(__name__)
 
 # What other servers take for all headers together.
 MOST_HEADER_BYTES = 65_536
+_TOO_LARGE = "the headers are too large"
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol
 except ImportError:
     _Protocol = None  # type: ignore[assignment,misc]
+
+
+class _HeadersTooLarge(Exception):
+    """Headers beyond the limit that came as one part."""
 
 
 def use_protocol(protocol: type | None) -> bool:
@@ -62,7 +69,8 @@ if _Protocol is not None:
     class LimitedProtocol(_Protocol):
         """uvicorn's protocol, closing connections whose headers do not come within `header_seconds`.
 
-        A timer runs only while headers are waited for: on a new connection, and when a part of them came.
+        A timer runs only while headers are waited for (on a new connection, and when a part of them came),
+        and when something comes after an answer that begins no request.
         """
 
         header_seconds = 30.0
@@ -72,9 +80,14 @@ if _Protocol is not None:
             """Begin to wait for the first headers."""
             super().connection_made(transport)
             self._is_waiting = True
+            self._has_begun = False
+            self._is_too_large = False
+            # The parts that came since the headers began, and the first of them, in which other bytes may be.
             self._header_bytes = 0
+            self._first_bytes = 0
+            self._part_bytes = 0
             self._timer: asyncio.TimerHandle | None = None
-            self._start_timer()
+            self._start_timer(self._end_waiting)
 
         def connection_lost(self, exc: Exception | None) -> None:
             """Stop waiting."""
@@ -84,20 +97,25 @@ if _Protocol is not None:
         def on_message_begin(self) -> None:
             """The first byte of a request was read."""
             super().on_message_begin()
-            self._is_waiting = True
-            self._header_bytes = 0
+            self._is_waiting = self._has_begun = True
+            self._header_bytes = self._first_bytes = self._part_bytes
+            self._stop_timer()
 
         def on_headers_complete(self) -> None:
-            """All headers of a request were read."""
-            self.stop_waiting()
+            """All headers of a request were read. Raises what `finish_headers` raises."""
+            self.finish_headers()
             super().on_headers_complete()
             if self.is_ending:
                 self.end_with_answer()
 
-        def stop_waiting(self) -> None:
-            """The headers are there: what comes next may take longer."""
-            self._is_waiting = False
+        def finish_headers(self) -> None:
+            """The headers are there: what comes next may take longer. Raises _HeadersTooLarge, which ends the
+            parsing."""
+            self._is_waiting = self._has_begun = False
             self._stop_timer()
+            if self._header_bytes > MOST_HEADER_BYTES and self._measure_headers() > MOST_HEADER_BYTES:
+                self._is_too_large = True
+                raise _HeadersTooLarge
 
         def end_with_answer(self) -> None:
             """End the connection with the answer under way, unless a part of it was sent already."""
@@ -105,18 +123,40 @@ if _Protocol is not None:
                 self.cycle.keep_alive = False
 
         def data_received(self, data: bytes) -> None:
-            """Hand bytes to uvicorn's parser, and see whether they were the last of the headers."""
-            super().data_received(data)
-            if self._is_waiting and not self.transport.is_closing():
+            """Hand bytes to uvicorn's parser, and see what is still waited for."""
+            self._part_bytes = len(data)
+            if self._has_begun:
                 self._header_bytes += len(data)
-                if self._header_bytes > MOST_HEADER_BYTES:
-                    self._refuse(431, "the headers are too large")
+            super().data_received(data)
+            if self._is_waiting:
+                if self.transport.is_closing():
+                    return
+                later_bytes = self._header_bytes - self._first_bytes
+                if later_bytes > MOST_HEADER_BYTES or (
+                    self._header_bytes > MOST_HEADER_BYTES and self._measure_headers() > MOST_HEADER_BYTES
+                ):
+                    self._refuse(431, _TOO_LARGE)
                 else:
-                    self._start_timer()
+                    self._start_timer(self._end_waiting)
+            elif self.cycle.response_complete and not self.transport.is_closing():
+                # The rest of a body that nobody has read, or empty lines: uvicorn has just ended its own
+                # timer for idle connections.
+                self._start_timer(self._end_draining)
 
-        def _start_timer(self) -> None:
+        def send_400_response(self, msg: str) -> None:
+            """Refuse what the parser does not take, in the form of every error."""
+            if self._is_too_large:
+                self._refuse(431, _TOO_LARGE)
+            else:
+                self._refuse(400, "what came is no HTTP request")
+
+        def _measure_headers(self) -> int:
+            """The bytes of URL and headers that were parsed, with the colons and ends of lines."""
+            return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+        def _start_timer(self, end: Callable[[], None]) -> None:
             if self._timer is None:
-                self._timer = self.loop.call_later(self.header_seconds, self._end_waiting)
+                self._timer = self.loop.call_later(self.header_seconds, end)
 
         def _stop_timer(self) -> None:
             if self._timer is not None:
@@ -127,16 +167,21 @@ if _Protocol is not None:
             self._timer = None
             if self.transport.is_closing():
                 return
-            if self._header_bytes:
+            if self._has_begun:
                 self._refuse(408, "the headers did not arrive in time")
             else:
                 self.transport.close()
+
+        def _end_draining(self) -> None:
+            self._timer = None
+            self.transport.close()
 
         def _refuse(self, status: int, message: str) -> None:
             body = encode_error("InvalidRequest", message)
             head = (
                 f"HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\n"
-                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+                f"content-length: {len(body)}\r\nx-request-id: {choose_request_id(None, None).decode()}\r\n"
+                "connection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
             self.transport.close()

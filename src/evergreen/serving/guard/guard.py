@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evergreen.serving.access.access import Access
 from evergreen.serving.guard.body_limits import BodyRefused, LimitedBody
 from evergreen.serving.guard.request_ids import choose_request_id, set_request_id
-from evergreen.serving.guard.routes import BodySize, Route, find_route
+from evergreen.serving.guard.routes import STATIC, BodySize, Route, find_route
 from evergreen.serving.http.failures import describe_failure
 from evergreen.serving.http.refusals import (
     FAILED,
@@ -25,6 +25,7 @@ from evergreen.serving.http.refusals import (
     NO_KEY,
     NOT_FOUND,
     PREFLIGHT,
+    TOO_MANY_HEADERS,
     Refusal,
     build_method_refusal,
     build_size_refusal,
@@ -40,6 +41,7 @@ _JSON = (b"content-type", b"application/json")
 _MOST_HEADERS = 64
 # What the guard tells the app in a request's scope, for its documentation.
 KEYS_REQUIRED = "evergreen.keys_required"
+METRICS_OPEN = "evergreen.metrics_open"
 
 
 class Guard:
@@ -82,7 +84,8 @@ class Guard:
             if refusal is None and route is not None:
                 limit = self._limits[route.body]
                 body = LimitedBody(receive, limit, self._body_seconds)
-                await self._diverted.get(name, self._app)(scope, body.receive, answer.send)
+                send_part = answer.send_file if route is STATIC else answer.send
+                await self._diverted.get(name, self._app)(scope, body.receive, send_part)
             else:
                 await answer.refuse(refusal or NOT_FOUND)
         except BodyRefused as error:
@@ -118,6 +121,8 @@ class Guard:
         self, scope: Scope, headers: Mapping[bytes, bytes], route: Route | None, answer: _Answer
     ) -> Refusal | None:
         """Why a request is refused; None for one that the app may answer."""
+        if len(scope["headers"]) > _MOST_HEADERS:
+            return TOO_MANY_HEADERS
         access = self._access
         is_health = route is not None and route.access == "health"
         # A load balancer asks for health under any name, or none (HTTP/1.0); the answer gives nothing away.
@@ -136,6 +141,7 @@ class Guard:
         access = self._access
         if route.access != "health" and access.keys_required:
             scope[KEYS_REQUIRED] = True
+            scope[METRICS_OPEN] = access.metrics_open
             if not (route.access == "metrics" and access.metrics_open):
                 presented = _read_key(headers)
                 if presented is None or access.keys.find(presented) is None:
@@ -154,11 +160,8 @@ class Guard:
         if host is None:
             return False
         header_list = scope["headers"]
-        if len(headers) != len(header_list):
-            # Of two Host headers a proxy before the service may have judged the other one.
-            if len(header_list) > _MOST_HEADERS or [name for name, _ in header_list].count(b"host") > 1:
-                return False
-        elif len(headers) > _MOST_HEADERS:
+        # Of two Host headers a proxy before the service may have judged the other one.
+        if len(headers) != len(header_list) and [name for name, _ in header_list].count(b"host") > 1:
             return False
         server = scope.get("server")
         return self._access.hosts.allows(host, server[0] if server else "")
@@ -167,10 +170,11 @@ class Guard:
 class _Answer:
     """The way of one answer: it adds headers to it, and knows its status (0 while it has not begun)."""
 
-    __slots__ = ("_send", "headers", "status")
+    __slots__ = ("_is_refused", "_send", "headers", "status")
 
     def __init__(self, send: Send, request_id: bytes) -> None:
         self._send = send
+        self._is_refused = False
         self.status = 0
         self.headers = [(b"x-request-id", request_id)]
 
@@ -180,6 +184,14 @@ class _Answer:
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *self.headers]
         await self._send(message)
+
+    async def send_file(self, message: Message) -> None:
+        """The same for a file of BentoML's, which tells in a form of its own that there is none."""
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            await self.refuse(NOT_FOUND)
+            self._is_refused = True
+        elif not self._is_refused:
+            await self.send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Send a refusal, unless an answer has begun."""

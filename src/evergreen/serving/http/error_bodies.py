@@ -98,7 +98,7 @@ def add_error_handlers(
                 413, "InvalidRequest", *_word_too_large(limits[route.body if route else "none"])
             )
         if error.status_code == 400:
-            return _build_not_json_response("not UTF-8 text, too deeply nested, or a number without end")
+            return build_unreadable_response()
         hint = _LATE_HINT if error.status_code == 408 else "see / for what there is"
         response = build_error_response(error.status_code, "InvalidRequest", str(error.detail), hint)
         response.headers.update(error.headers or {})
@@ -126,6 +126,11 @@ def build_fault_response(path: str, error: Exception) -> JSONResponse:
     return build_error_response(
         500, "InternalError", "the service failed on this request", "its log has the details"
     )
+
+
+def build_unreadable_response() -> JSONResponse:
+    """The answer to a body that Python's JSON parser does not read, although it may be JSON."""
+    return _build_not_json_response("not UTF-8 text, too deeply nested, or a number of too many digits")
 
 
 def _build_not_json_response(reason: str) -> JSONResponse:
@@ -208,4 +213,4 @@ def _describe_fault(fault: Fault, field_names: Sequence[str]) -> str:
         is_short = len(name) <= _LONGEST_MISSPELLING
         near = difflib.get_close_matches(name, field_names, n=1) if is_short else []
         return f"unknown field{f'; did you mean {near[0]!r}?' if near else ''}"
-    return f"{fault['msg']}, not {reprlib.repr(fault.get('input'))}"
+    return f"{fault['msg']}, not {reprlib.repr(fault['input'])}" if "input" in fault else fault["msg"]

@@ -1,5 +1,5 @@
 """The OpenAPI document of a service: FastAPI's, with exact bounds, the routes that are BentoML's, the answers
-that the guard may give, and how a caller signs in."""
+that the guard may give, the headers that are read, and how a caller signs in."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from evergreen.serving.calls.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
+from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
 from evergreen.serving.guard.routes import ROUTES, Route, find_route
 
 Document: TypeAlias = dict[str, Any]
@@ -31,11 +33,38 @@ _REFUSALS = {
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "421": "The header Host names another server.",
+    "431": "The headers are too large, or too many.",
+}
+_ID_HEADER = {
+    "X-Request-ID": {"description": "The id of the request, as the log has it.", "schema": {"type": "string"}}
 }
 
 
-def build_document(app: FastAPI, *, keys_required: bool) -> Document:
-    """The document of an app. With `keys_required` every documented call but health needs a key."""
+def _describe_header(name: str, text: str, **schema: Any) -> Document:
+    return {"name": name, "in": "header", "description": text, "schema": {"type": "string", **schema}}
+
+
+_TRACE_HEADERS = [
+    _describe_header("X-Request-ID", "The id to handle the request under; a malformed one is left aside."),
+    _describe_header("traceparent", "W3C trace context, whose trace id is the id where there is no other."),
+]
+_PREDICTION_HEADERS = [
+    _describe_header(
+        IDEMPOTENCY_HEADER,
+        "A new UUIDv7, the same for every attempt at one request: the id of its prediction, which is logged"
+        " once. Another value is left aside.",
+    ),
+    _describe_header(
+        CHANNEL_HEADER, "What the prediction is logged as.", enum=[ONLINE, PROBE_CHANNEL], default=ONLINE
+    ),
+]
+_PREDICTIONS = frozenset({"/predict", "/predict_batch", "/predict_by_key"})
+
+
+def build_document(app: FastAPI, *, keys_required: bool, metrics_open: bool = False) -> Document:
+    """The document of an app. With `keys_required` every documented call but health needs a key, and, with
+    `metrics_open`, but /metrics.
+    """
     document = get_openapi(
         title=app.title, version=read_package_version(), description=app.description, routes=app.routes
     )
@@ -46,9 +75,10 @@ def build_document(app: FastAPI, *, keys_required: bool) -> Document:
     signed_in: list[dict[str, list[str]]] = [{name: []} for name in _SCHEMES]
     document["security"] = signed_in if keys_required else [{}, *signed_in]
     for route, operation in _list_operations(document):
-        if route.access == "health":
+        if route.access == "health" or (route.access == "metrics" and metrics_open):
             operation["security"] = []
         _add_refusals(operation, route)
+        _add_headers(operation, route)
     _restore_whole_numbers(document["components"]["schemas"])
     return document
 
@@ -79,6 +109,16 @@ def _add_refusals(operation: Document, route: Route) -> None:
             continue
         answer = {"description": text, "content": {"application/json": {"schema": schema}}}
         operation["responses"].setdefault(status, answer)
+
+
+def _add_headers(operation: Document, route: Route) -> None:
+    """Document the headers that the service reads, and the one that each of its answers has."""
+    headers = [*_TRACE_HEADERS, *(_PREDICTION_HEADERS if route.template in _PREDICTIONS else ())]
+    operation["parameters"] = [*operation.get("parameters", ()), *headers]
+    operation["responses"] = {
+        status: {**answer, "headers": {**answer.get("headers", {}), **_ID_HEADER}}
+        for status, answer in operation["responses"].items()
+    }
 
 
 def _restore_whole_numbers(part: Any) -> None:

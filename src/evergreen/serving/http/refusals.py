@@ -44,6 +44,9 @@ LATE_BODY: Final = Refusal(
     ),
     ((b"connection", b"close"),),
 )
+TOO_MANY_HEADERS: Final = Refusal(
+    431, encode_error("InvalidRequest", "the request has too many headers", "send 64 at most")
+)
 FAILED: Final = Refusal(
     500,
     encode_error(

@@ -17,6 +17,9 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     create_model,
     model_validator,
 )
@@ -52,6 +55,7 @@ class Schemas:
     """The models of one use case's service."""
 
     row: type[BaseModel]
+    key: type[BaseModel]
     predict: type[BaseModel]
     predict_batch: type[BaseModel]
     predict_by_key: type[BaseModel]
@@ -84,6 +88,7 @@ def build_schemas(use_case: UseCase) -> Schemas:
     )
     return Schemas(
         row=row,
+        key=key,
         predict=_create_request_model(
             "PredictRequest", data=(row, Field(description=f"One {use_case.entity.name}."))
         ),
@@ -94,7 +99,7 @@ def build_schemas(use_case: UseCase) -> Schemas:
         predict_by_key=_create_request_model(
             "PredictByKeyRequest",
             data=(
-                key | _build_list_type(key, limit),
+                _build_either_type(key, _build_list_type(key, limit)),
                 Field(description="One key, or a list of keys, whose newest stored features are used."),
             ),
         ),
@@ -161,6 +166,17 @@ def _create_request_model(name: str, **fields: Any) -> type[BaseModel]:
 def _build_list_type(model: type[BaseModel], limit: int) -> Any:
     rows = Annotated[list[model], Field(min_length=1, max_length=limit, fail_fast=True)]  # type: ignore[valid-type]
     return Annotated[rows, build_row_search(model)]
+
+
+def _build_either_type(model: type[BaseModel], rows: Any) -> Any:
+    """One row or a list of them. Which it is decides what is validated: pydantic tries both members of a
+    union, and names the faults of both by names of functions."""
+    validate_rows = TypeAdapter(rows).validate_python
+
+    def _validate(value: Any, _: ValidatorFunctionWrapHandler) -> Any:
+        return validate_rows(value) if isinstance(value, list) else model.model_validate(value)
+
+    return Annotated[model | rows, WrapValidator(_validate)]
 
 
 def _build_row_model(use_case: UseCase) -> type[BaseModel]:
