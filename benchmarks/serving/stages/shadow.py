@@ -32,10 +32,14 @@ def measure_shadow(world: World, size: Size) -> Outcome:
         with _run_trial(world, trying):
             measured = take_turns(world, [trying, resting], size)
             rows = (_read_trial(trying) or {}).get("rows", {})
-        reason = read_trial_report(world.settings, world.use_case.name).trial
+        ended_trial = read_trial_report(world.settings, world.use_case.name).trial
     seen = rows.get("challenger", 0)
     dropped = rows.get("dropped", 0)
-    ended = "" if rows else f"; THE TRIAL ENDED BEFORE: {reason.reason if reason else 'nobody knows why'}"
+    ended = (
+        ""
+        if rows
+        else f"; THE TRIAL ENDED BEFORE: {ended_trial.reason if ended_trial else 'nobody knows why'}"
+    )
     return Outcome(
         [
             compare(
@@ -75,8 +79,9 @@ def _run_trial(world: World, service: Contender) -> Iterator[None]:
 def _read_trial(service: Contender) -> dict[str, Any] | None:
     """What the service has seen of the trial; None while it takes part in none."""
     with httpx.Client(trust_env=False, timeout=10.0) as client:
-        body: dict[str, Any] = client.get(f"http://{LOOPBACK}:{service.port}/metadata").json()
-    return body["trial"]
+        body = client.get(f"http://{LOOPBACK}:{service.port}/metadata").json()
+    trial: dict[str, Any] | None = body["trial"]
+    return trial
 
 
 STAGE = Stage("a shadow trial", ("shadow_cost", "shadow_seen"), measure_shadow)
