@@ -72,7 +72,12 @@ def register_champion(settings: Settings, use_case: UseCase, model: Any, folder:
 
     set_process_tracking_uri(settings)
     client = mlflow.MlflowClient(settings.mlflow_tracking_uri)
-    experiment = client.create_experiment(use_case.name, artifact_location=(folder / "artifacts").as_uri())
+    known = client.get_experiment_by_name(use_case.name)
+    experiment = (
+        known.experiment_id
+        if known
+        else client.create_experiment(use_case.name, artifact_location=(folder / "artifacts").as_uri())
+    )
     columns = build_columns_from_rows(use_case, draw_requests(use_case, _EXAMPLE_ROWS, seed=1))
     frame = build_input_frame(use_case, add_on_demand_columns(use_case, columns))
     with mlflow.start_run(experiment_id=experiment) as run:

@@ -156,3 +156,27 @@ def test_the_level_power_syncs_each_record(tmp_path: Path, monkeypatch: pytest.M
     before = len(synced)
     append(spool, 2)
     assert len(synced) == before + 1
+
+
+def test_a_disk_that_is_full_when_a_segment_begins_spoils_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next record begins a segment again, with the schema without which nobody could read it."""
+    spool = Spool(tmp_path, SCHEMA)
+
+    def take_half(handle: int, data: bytes) -> int:
+        if len(data) < 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return os_write(handle, data[: len(data) // 2])
+
+    os_write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(spool_module.os, "write", take_half)
+        with pytest.raises(PredictionLogFull, match="No space left"):
+            append(spool, 1)
+    assert list_segments(spool.folder, OPEN_SUFFIX) == []
+    assert not spool.finish_segment()
+    append(spool, 2)
+    spool.close()
+    assert read_numbers(spool.folder) == [2]
+    assert spool.accepted == 1

@@ -1,8 +1,9 @@
-"""A limit on the time and the size of a request's headers, which reach no ASGI app before they are complete.
+"""A limit on the time and the size of a request's headers, which reach no ASGI app before they are complete;
+and the last answer of a connection, when the service ends.
 
 uvicorn waits for headers without end. The class here derives from uvicorn's protocol class, and overrides
-methods that asyncio and httptools define. Where uvicorn has no such class, requests are served without these
-limits, and the log says so.
+methods that asyncio, httptools and uvicorn's server call. Where uvicorn has no such class, requests are
+served without these limits, and the log says so.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 # What other servers take for all headers together.
 MOST_HEADER_BYTES = 65_536
 _PROTOCOL = "evergreen.serving.guard.connections:LimitedProtocol"
+# So long a connection without a request is kept for one that is on its way, when the service ends.
+_FAREWELL_SECONDS = 0.5
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol
@@ -52,6 +55,9 @@ if _Protocol is not None:
         """uvicorn's protocol, closing connections whose headers do not come within `header_seconds`.
 
         A timer runs only while headers are waited for: on a new connection, and when a part of them came.
+
+        When the service ends, uvicorn closes connections that have no request, also while one is on its way.
+        Here they stay for a moment; a request that comes is answered with `Connection: close`.
         """
 
         header_seconds = 30.0
@@ -62,6 +68,7 @@ if _Protocol is not None:
             self._is_waiting = True
             self._header_bytes = 0
             self._timer: asyncio.TimerHandle | None = None
+            self._is_ending = False
             self._start_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -80,6 +87,16 @@ if _Protocol is not None:
             self._is_waiting = False
             self._stop_timer()
             super().on_headers_complete()
+            if self._is_ending:
+                self.cycle.keep_alive = False
+
+        def shutdown(self) -> None:
+            """The service ends: the request of now, or one that comes at once, is the connection's last."""
+            self._is_ending = True
+            if self._has_request():
+                super().shutdown()
+            else:
+                self.loop.call_later(_FAREWELL_SECONDS, self._close_idle)
 
         def data_received(self, data: bytes) -> None:
             """Hand bytes to uvicorn's parser, and see whether they were the last of the headers."""
@@ -107,6 +124,13 @@ if _Protocol is not None:
             if self._header_bytes:
                 self._refuse(408, "the headers did not arrive in time")
             else:
+                self.transport.close()
+
+        def _has_request(self) -> bool:
+            return self.cycle is not None and not self.cycle.response_complete
+
+        def _close_idle(self) -> None:
+            if not self._has_request() and not self.transport.is_closing():
                 self.transport.close()
 
         def _refuse(self, status: int, message: str) -> None:

@@ -7,6 +7,7 @@ Inserting a row twice changes nothing, because its id is the table's key.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 COUNTS_NAME = "shipped.json"
 SPOILT_FOLDER = "spoilt"
 
+# What the system says when a disk, or its owner's share of it, has no room.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # So many rows become one transaction; a segment is never divided.
 _MOST_ROWS = 5_000
 
@@ -130,16 +133,30 @@ class Delivery:
         refused = self._insert(load.predictions, self._inserts.predictions)
         refused += self._insert(load.outcomes, self._inserts.outcomes)
         refused += self._insert(load.refused, self._inserts.refused)
-        self._set_spoilt_aside(folder, load.spoilt)
-        self._count(folder, load, refused)
+        try:
+            self._put_on_record(folder, load, refused)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            # A full disk has no room for the record either, and only deleted segments make some. Their rows
+            # are in MariaDB. A kill before the record is written would leave them uncounted, no more.
+            logger.warning("the disk of %s is full: what MariaDB has taken is deleted first", folder)
+            spoilt = {path for path, _ in load.spoilt}
+            for path in load.paths:
+                if path not in spoilt:
+                    path.unlink(missing_ok=True)
+            self._put_on_record(folder, load, refused)
         for path in load.paths:
             path.unlink(missing_ok=True)
         return True
 
     def show_trouble(self, trouble: str) -> None:
-        """Put on record why MariaDB takes no rows; "" when it does."""
+        """Put on record why MariaDB takes no rows; "" when it does. On a full disk the log alone says it."""
         if trouble != self.counts.trouble:
-            self._write_counts(self._folder, replace(self.counts, trouble=trouble))
+            try:
+                self._write_counts(self._folder, replace(self.counts, trouble=trouble))
+            except OSError as error:
+                logger.warning("what keeps the rows on disk cannot be put on record: %s: %s", error, trouble)
 
     def _take_segments(self, folder: Path) -> _Load:
         load = _Load()
@@ -200,6 +217,11 @@ class Delivery:
             file = target / f"{folder.name}-{path.stem}-{number}.bytes"
             write_private_file(file, data)
             logger.error("%d bytes of %s are no record and were set aside as %s", len(data), path, file)
+
+    def _put_on_record(self, folder: Path, load: _Load, refused: int) -> None:
+        """Set aside what was spoilt, and count the rows that were delivered. Raises OSError."""
+        self._set_spoilt_aside(folder, load.spoilt)
+        self._count(folder, load, refused)
 
     def _count(self, folder: Path, load: _Load, refused: int) -> None:
         counts = self.counts

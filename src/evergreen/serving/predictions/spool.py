@@ -202,14 +202,24 @@ class Spool:
         path = self.folder / format_segment_name(self._number, OPEN_SUFFIX)
         self._handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
         self._size = 0
-        self._write(self._schema)
-        if self._durability == "power":
-            folder = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        try:
+            self._write(self._schema)
+            if self._durability == "power":
+                self._sync_folder()
+        except OSError:
+            # Records without their schema could not be read: the next append begins a segment again.
+            os.close(self._handle)
+            self._handle = -1
+            path.unlink()
+            raise
         self._has_rows.set()
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _write(self, data: bytes) -> None:
         """Append to the open segment, or leave it as it was. Raises OSError."""
