@@ -23,7 +23,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos.fault import FULL, QUICK, Report
+from benchmarks.chaos.fault import FULL, QUICK, Fault, Report
 from benchmarks.chaos.faults import FAULTS
 from benchmarks.chaos.stand import prepare_stand
 from benchmarks.common import result
@@ -80,28 +80,37 @@ def main() -> int:
     began = time.monotonic()
     result.OUT.mkdir(exist_ok=True)
     reports: dict[str, Report] = {}
+    told: dict[str, Any] = {}
     with make_folder(keep=arguments.keep) as folder, prepare_stand(folder, size.seed) as stand:
         for fault in chosen:
             if not stand.bench.is_running:  # the fault before was not tried to its end
                 stand.bench.start()
             reports[fault.name] = fault.attempt(stand, size)
-    broken = [name for name, report in reports.items() if report.passed is False]
-    told: dict[str, Any] = {
-        "passed": not broken,
-        "broken": broken,
-        "faults": {
-            fault.name: {"promise": fault.promise, **reports[fault.name].to_json()} for fault in chosen
-        },
-        "full_size": not arguments.quick,
-        "partial": arguments.only,
-        "size": asdict(size),
-        "machine": result.machine(),
-        "took_seconds": round(time.monotonic() - began, 1),
-    }
-    result.write(arguments.output, told)
+            told = build_json(chosen, reports) | {
+                "full_size": not arguments.quick,
+                "partial": arguments.only,
+                "size": asdict(size),
+                "machine": result.machine(),
+                "took_seconds": round(time.monotonic() - began, 1),
+            }
+            # After each of them, so that a run that is ended early leaves what it has seen.
+            result.write(arguments.output, told)
+    broken = told["broken"]
     sys.stdout.write((json.dumps(told) if arguments.json else build_table(reports)) + "\n")
     say(f"written to {arguments.output}")
     return 1 if broken else 0
+
+
+def build_json(chosen: Sequence[Fault], reports: Mapping[str, Report]) -> dict[str, Any]:
+    """What was seen of each fault, by its name; `passed` once all that were chosen kept their promises."""
+    promises = {fault.name: fault.promise for fault in chosen}
+    broken = [name for name, report in reports.items() if report.passed is False]
+    return {
+        "passed": not broken and len(reports) == len(chosen),
+        "broken": broken,
+        "missing": [fault.name for fault in chosen if fault.name not in reports],
+        "faults": {name: {"promise": promises[name], **report.to_json()} for name, report in reports.items()},
+    }
 
 
 @contextmanager
@@ -141,4 +150,8 @@ def build_table(reports: Mapping[str, Report]) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except KeyboardInterrupt:
+        say("ended early: the JSON has what was tried until then")
+        raise SystemExit(130) from None

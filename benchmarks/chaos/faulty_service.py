@@ -18,11 +18,13 @@ from evergreen.serving import service as product
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
 
-# Environment variables: "VERSION:slow" or "VERSION:raise"; and "MEGABYTES:POLICY" of the spool.
+# Environment variables: "VERSION:slow" (or hang, or raise); and "MEGABYTES:POLICY" of the spool.
 FAULTY, SPOOL = "CHAOS_FAULTY_VERSION", "CHAOS_SPOOL"
 SERVICE = "benchmarks.chaos.faulty_service:service"
 # Beyond both limits of a trial's latency, and not so long that the champion's requests wait for it.
 _SLOW_SECONDS = 0.1
+# For a client it is the same as never.
+_HANG_SECONDS = 120.0
 
 _load = product.load_served_use_case
 
@@ -40,7 +42,7 @@ class FaultyModel:
     def predict(self, *arguments: Any, **options: Any) -> Any:
         if self._fault == "raise":
             raise RuntimeError("this model cannot predict")
-        time.sleep(_SLOW_SECONDS)
+        time.sleep(_HANG_SECONDS if self._fault == "hang" else _SLOW_SECONDS)
         return self._model.predict(*arguments, **options)
 
 

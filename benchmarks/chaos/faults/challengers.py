@@ -20,7 +20,12 @@ from evergreen.usecase import TrialMode
 
 _MOST_SECONDS = 30.0
 # What the ledger's reason must say of each.
-_REASONS = {"wrong": "distance of its predictions", "slow": "its predictions take", "raise": "it failed on"}
+_REASONS = {
+    "wrong": "distance of its predictions",
+    "slow": "its predictions take",
+    "hang": "",
+    "raise": "it failed on",
+}
 _SHARE = 0.5
 
 
@@ -82,6 +87,7 @@ FAULTS = tuple(
     for name, what, fault in (
         ("wrong", "predicts something else", "wrong"),
         ("slow", "takes long", "slow"),
+        ("hangs", "never answers", "hang"),
         ("raises", "raises", "raise"),
     )
 )

@@ -61,6 +61,7 @@ if _Protocol is not None:
         """
 
         header_seconds = 30.0
+        is_ending = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             """Begin to wait for the first headers."""
@@ -68,7 +69,6 @@ if _Protocol is not None:
             self._is_waiting = True
             self._header_bytes = 0
             self._timer: asyncio.TimerHandle | None = None
-            self._is_ending = False
             self._start_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -87,16 +87,13 @@ if _Protocol is not None:
             self._is_waiting = False
             self._stop_timer()
             super().on_headers_complete()
-            if self._is_ending:
-                self.cycle.keep_alive = False
+            if self.is_ending:
+                self.end_with_answer()
 
-        def shutdown(self) -> None:
-            """The service ends: the request of now, or one that comes at once, is the connection's last."""
-            self._is_ending = True
-            if self._has_request():
-                super().shutdown()
-            else:
-                self.loop.call_later(_FAREWELL_SECONDS, self._close_idle)
+        def end_with_answer(self) -> None:
+            """End the connection with the answer under way, unless a part of it was sent already."""
+            if self.cycle is not None and not self.cycle.response_started:
+                self.cycle.keep_alive = False
 
         def data_received(self, data: bytes) -> None:
             """Hand bytes to uvicorn's parser, and see whether they were the last of the headers."""
@@ -125,6 +122,14 @@ if _Protocol is not None:
                 self._refuse(408, "the headers did not arrive in time")
             else:
                 self.transport.close()
+
+        def shutdown(self) -> None:
+            """The service ends: the request of now, or one that comes at once, is the connection's last."""
+            self.is_ending = True
+            if self._has_request():
+                super().shutdown()
+            else:
+                self.loop.call_later(_FAREWELL_SECONDS, self._close_idle)
 
         def _has_request(self) -> bool:
             return self.cycle is not None and not self.cycle.response_complete
