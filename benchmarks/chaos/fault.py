@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Size:
-    """How large the faults are: repetitions, seconds, and requests a second where the load is even."""
+    """How large the faults are: repetitions, seconds, and requests a second where the load is even.
+
+    `thorough` ones leave it to a later service to deliver what the first could not.
+    """
 
     kills: int = 20
     kill_after: tuple[float, float] = (0.3, 4.0)
@@ -27,6 +30,7 @@ class Size:
     trial_modes: tuple[str, ...] = ("canary", "shadow")
     disk_mb: int = 4
     seed: int = 11
+    thorough: bool = True
 
     @property
     def pause(self) -> float:
@@ -44,6 +48,7 @@ QUICK = Size(
     stops=1,
     trial_modes=("canary",),
     disk_mb=1,
+    thorough=False,
 )
 
 

@@ -15,7 +15,10 @@ _OUTCOMES_A_CALL = 100
 
 
 def cross_feedback(stand: Stand, size: Size, report: Report) -> None:
-    """MariaDB is away meanwhile, so that outcomes come before their predictions; one replica is killed."""
+    """MariaDB is away meanwhile, so that outcomes come before their predictions.
+
+    Thoroughly, one replica is killed, and another one is started.
+    """
     bench, classes = stand.bench, stand.world.use_case.label.classes
     began = datetime.now(UTC)
     sent: dict[str, str] = {}
@@ -32,12 +35,18 @@ def cross_feedback(stand: Stand, size: Size, report: Report) -> None:
                     for start in range(0, len(pairs), _OUTCOMES_A_CALL):
                         client.feedback_batch(pairs[start : start + _OUTCOMES_A_CALL])
                 sent |= actuals
-            second.kill_all()
+            if size.thorough:
+                second.kill_all()
             bench.start()
-        stand.reconcile(report, list(sent))
-        with stand.run_service("replica-3") as third:
-            third.await_drained()
-            first.await_drained()
+            if not size.thorough:
+                second.await_drained()
+        if size.thorough:
+            with stand.run_service("replica-3") as third:
+                stand.reconcile(report, list(sent))
+                third.await_drained()
+        else:
+            stand.reconcile(report, list(sent))
+        first.await_drained()
     database = get_engine(stand.world.settings)
     frame = read_predictions(database, stand.world.use_case, began, datetime.now(UTC))
     joined = dict(zip(frame["prediction_id"], frame["actual"], strict=True))
