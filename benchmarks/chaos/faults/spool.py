@@ -53,6 +53,9 @@ def refuse_when_full(stand: Stand, report: Report, service: Service, words: str)
     report.require("status", answer.status_code, "503", answer.status_code == 503)
     report.require("message", error["message"], f"... {words} ...", words in error["message"])
     report.require("hint", error.get("hint"), "what to do", bool(error.get("hint")))
+    home = str(stand.world.settings.home)
+    report.require_true("server_not_shown", home not in answer.text)
+    report.require_true("told_in_log", f"the spool {home}" in service.log.read_text(errors="replace"))
     log = service.read_metadata()["log"]
     report.require("trouble", log["trouble"], "says that MariaDB is away", bool(log["trouble"]))
     ready = service.read_readiness().status_code

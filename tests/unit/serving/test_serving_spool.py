@@ -126,7 +126,9 @@ def test_a_segment_that_is_being_shipped_is_not_dropped(tmp_path: Path) -> None:
     assert spool.dropped == 0
 
 
-def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_half_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     spool = Spool(tmp_path, SCHEMA)
     append(spool, 1)
     write = os.write
@@ -137,9 +139,12 @@ def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(spool_module.os, "write", fill_disk)
-    with pytest.raises(PredictionLogFull, match="No space left on device"):
+    with pytest.raises(PredictionLogFull, match="No space left on device") as caught:
         append(spool, 2)
     monkeypatch.undo()
+    # The caller reads of no folder of the server; its operator does.
+    assert str(tmp_path) not in f"{caught.value.message}{caught.value.hint}"
+    assert str(spool.folder) in caplog.text
     append(spool, 3)
     spool.close()
     assert read_numbers(spool.folder) == [1, 3]

@@ -101,7 +101,8 @@ class Spool:
     def append(self, records: Sequence[bytes], rows: int) -> None:
         """Write encoded records of that many rows, all or none; they are durable when it returns.
 
-        Raises PredictionLogFull when the spool has its greatest size, or the disk takes no more.
+        Raises PredictionLogFull when the spool has its greatest size, or the disk takes no more. Its message
+        is for the caller of the service; the log names the folder.
         """
         data = frame_records(records)
         with self._mutex:
@@ -111,9 +112,10 @@ class Spool:
                     self._open_segment()
                 self._write(data)
             except OSError as error:
+                self._tell("the spool %s cannot be written: %s", self.folder, error)
                 raise PredictionLogFull(
-                    f"the spool {self.folder} cannot be written: {error.strerror or error}",
-                    hint="free space on that disk, or see the permissions of the folder; then send again",
+                    f"the prediction log cannot be written: {error.strerror or error}",
+                    hint="send again later; the service's log names the folder whose disk needs room",
                 ) from error
             self._open_rows += rows
             self.accepted += rows
@@ -164,9 +166,10 @@ class Spool:
         while self._other_bytes + self._size + size > self._limit_bytes:
             if self._full_policy == "drop_oldest" and self._drop_oldest():
                 continue
+            self._tell("the spool %s has its greatest size: predictions are refused", self.folder)
             raise PredictionLogFull(
-                f"{self.folder} has its greatest size: {self._limit_bytes:,} bytes wait for MariaDB",
-                hint="see `evergreen status` for why MariaDB takes none; the limit is Serving.spool_mb",
+                f"the prediction log has its greatest size: {self._limit_bytes:,} bytes wait for MariaDB",
+                hint="send again later; `evergreen status` says why MariaDB takes none",
             )
 
     def _drop_oldest(self) -> bool:
@@ -185,17 +188,16 @@ class Spool:
             rows = self._finished_rows.pop(path, 0)
             self._other_bytes -= size
             self.dropped += rows
-            self._tell_drop()
+            self._tell("the spool is full: %d predictions have been dropped, the oldest first", self.dropped)
             return True
         return False
 
-    def _tell_drop(self) -> None:
+    def _tell(self, text: str, *values: object) -> None:
+        """Log what needs a person, not more often than every ten seconds."""
         now = time.monotonic()
         if now >= self._tell_at:
             self._tell_at = now + _TELL_SECONDS
-            logger.critical(
-                "the spool is full: %d predictions have been dropped, the oldest first", self.dropped
-            )
+            logger.critical(text, *values)
 
     def _open_segment(self) -> None:
         self._number += 1
