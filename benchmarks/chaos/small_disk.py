@@ -32,7 +32,7 @@ def find_obstacle() -> str:
         done = subprocess.run(
             [sys.executable, *build_prefix(Path(folder), 1), sys.executable, "-c", "pass"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
     return "" if done.returncode == 0 else done.stderr.strip()[-300:]

@@ -55,7 +55,9 @@ def refuse_when_full(stand: Stand, report: Report, service: Service, words: str)
     report.require("hint", error.get("hint"), "what to do", bool(error.get("hint")))
     home = str(stand.world.settings.home)
     report.require_true("server_not_shown", home not in answer.text)
-    report.require_true("told_in_log", f"the spool {home}" in service.log.read_text(errors="replace"))
+    report.require_true(
+        "told_in_log", f"the spool {home}" in service.log.read_text("utf-8", errors="replace")
+    )
     log = service.read_metadata()["log"]
     report.require("trouble", log["trouble"], "says that MariaDB is away", bool(log["trouble"]))
     ready = service.read_readiness().status_code
@@ -87,7 +89,9 @@ def drop_at_limit(stand: Stand, size: Size, report: Report) -> None:
         report.failed += load.failed
         stand.reconcile(report, load.ids, patience=0.0)
         judge_counters(service, report, dropped=dropped)
-        told = re.findall(r"(\d+) predictions have been dropped", service.log.read_text(errors="replace"))
+        told = re.findall(
+            r"(\d+) predictions have been dropped", service.log.read_text("utf-8", errors="replace")
+        )
         report.require("told_in_log", bool(told), "true", bool(told))
     # The policy allows the loss, and every row of it is counted.
     report.require("lost", report.lost, f"dropped ({dropped:,})", report.lost == dropped)
@@ -158,7 +162,7 @@ def spoil_spool(stand: Stand, size: Size, report: Report) -> None:
         judge_counters(service, report, dropped=0)
         aside = list((home / SPOILT_FOLDER).glob("*.bytes"))
         report.require_at_least("files_set_aside", len(aside), 3)
-        told = service.log.read_text(errors="replace").count("are no record and were set aside")
+        told = service.log.read_text("utf-8", errors="replace").count("are no record and were set aside")
         report.require_at_least("told_in_log", told, 3)
     # What was in the changed records is gone; all around them is there.
     report.require("lost", report.lost, f"in spoilt records ({len(spoilt)})", report.lost == len(spoilt))
