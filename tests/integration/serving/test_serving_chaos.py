@@ -12,6 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 
+# All faults are made by one run, on one MariaDB.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
 FAULTS = (
     "table_locked",
     "challenger_raises",
@@ -41,7 +44,6 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_promise_is_kept(done: subprocess.CompletedProcess[str], told: Any, name: str) -> None:
     fault = told["faults"][name]
@@ -55,7 +57,6 @@ def test_a_promise_is_kept(done: subprocess.CompletedProcess[str], told: Any, na
     assert (fault["lost"] > 0) == (name == "spool_spoilt")
 
 
-@pytest.mark.slow
 def test_the_run_tells_whether_all_were_kept(done: subprocess.CompletedProcess[str], told: Any) -> None:
     assert done.returncode == 0
     assert (told["passed"], told["broken"], told["missing"]) == (True, [], [])
