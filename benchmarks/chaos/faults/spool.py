@@ -67,6 +67,9 @@ def refuse_when_full(stand: Stand, report: Report, service: Service, words: str)
     say(f"    full after {len(load.ids):,} predictions; MariaDB comes back")
     stand.bench.start()
     service.await_drained()
+    # The service measures its spool once a second.
+    room = wait_for(lambda: predict(service, stand).status_code == httpx.codes.OK, "a prediction again", 30.0)
+    report.facts["seconds_until_predicting_again"] = round(room, 1)
     with stand.run_load(service) as after:
         service.await_rows(100)
     report.failed += after.failed
@@ -102,14 +105,19 @@ def drop_at_limit(stand: Stand, size: Size, report: Report) -> None:
 def wait_for_refusal(service: Service, stand: Stand) -> httpx.Response:
     """The first answer to a prediction that is no 200."""
     answers: list[httpx.Response] = []
-    with httpx.Client(base_url=service.url, trust_env=False, timeout=30.0) as http:
 
-        def is_refused() -> bool:
-            answers.append(http.post("/predict", json={"data": stand.world.rows[0]}))
-            return answers[-1].status_code != httpx.codes.OK
+    def is_refused() -> bool:
+        answers.append(predict(service, stand))
+        return answers[-1].status_code != httpx.codes.OK
 
-        wait_for(is_refused, "a refused prediction", _FULL_SECONDS)
+    wait_for(is_refused, "a refused prediction", _FULL_SECONDS)
     return answers[-1]
+
+
+def predict(service: Service, stand: Stand) -> httpx.Response:
+    """The answer to one prediction, sent once."""
+    body = {"data": stand.world.rows[0]}
+    return httpx.post(f"{service.url}/predict", json=body, trust_env=False, timeout=30.0)
 
 
 def judge_counters(service: Service, report: Report, *, dropped: int) -> None:
