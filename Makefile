@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-peers fuzz load measure-house compose lock
+.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-peers chaos fuzz load measure-house compose lock
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-peers: setup ## The store beside Feast, which gets an environment of its o
 
 fuzz: setup ## 5,000 generated requests to each endpoint of a service, every answer checked; ARGS=--quick or "--url URL"
 	@$(BIN)/python -m benchmarks.fuzz $(ARGS)
+
+chaos: setup ## What the service promises, with processes killed and servers away (fifteen minutes); ARGS=--quick
+	@$(BIN)/python -m benchmarks.chaos $(ARGS)
 
 load: setup ## A minute of every kind of request on the running stack; ARGS="--use-case NAME"
 	@$(BIN)/python -m load_tests $(ARGS)

@@ -39,6 +39,10 @@ class Tracking:
                 raise SystemExit(f"the MLflow server does not answer ({told}):\n{log[-2000:]}")
             time.sleep(0.1)
 
+    def stop(self) -> None:
+        """End it; safe to call again."""
+        stop(self._process)
+
 
 @contextmanager
 def starting(folder: Path) -> Iterator[Tracking]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -39,12 +40,51 @@ _SETTLE_SECONDS = 30.0
 _SETTLED_PAGES = 500
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
-    """The server, and the folder of this run: files to ingest, declarations, caches."""
+    """The server, and the folder of this run: files to ingest, declarations, caches.
+
+    The server may be stopped, killed and held up, for runs that ask what follows.
+    """
 
     server: PrivateMariaDB
     folder: Path
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server; returns when it answers. Raises SystemExit with the end of its log otherwise."""
+        # To the end of the log: what the server said before it was stopped is not lost.
+        with (self.server.home / "server.log").open("ab") as log:
+            self._process = start_tied(self.server.command(), log)
+        _await(self, self._process)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """Stop the server, as an operator would; returns when it has ended. Safe to call again."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGCONT)
+            stop(process)
+
+    def kill(self) -> None:
+        """SIGKILL to the server; returns when it has ended."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.kill()
+        process.wait()
+
+    @contextmanager
+    def held_up(self) -> Iterator[None]:
+        """Meanwhile the server takes connections and answers nothing (SIGSTOP)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     @property
     def use_cases(self) -> Path:
@@ -130,14 +170,12 @@ def running(folder: Path, foreign: tuple[str, ...] = ()) -> Iterator[Bench]:
     )
     try:
         server.initialise()
-        with (home / "server.log").open("wb") as log:
-            process = start_tied(server.command(), log)
+        bench = Bench(server, folder)
         try:
-            bench = Bench(server, folder)
-            _await(bench, process)
+            bench.start()
             yield bench
         finally:
-            stop(process)
+            bench.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

@@ -54,9 +54,18 @@ class PredictionTable:
         with self._engine.connect() as connection:
             return int(connection.execute(statement).scalar_one())
 
-    def check_arrival(self, ids: Sequence[str], arrived_at_end: int, seconds: float) -> Arrival:
-        """Wait until all `ids` are there, and count them; `arrived_at_end` were there at the round's end."""
-        deadline = time.monotonic() + _ARRIVAL_SECONDS
+    def check_arrival(
+        self,
+        ids: Sequence[str],
+        arrived_at_end: int,
+        seconds: float,
+        patience: float = _ARRIVAL_SECONDS,
+    ) -> Arrival:
+        """Wait until all `ids` are there, for `patience` seconds at most, and count them.
+
+        `arrived_at_end` were there at the round's end.
+        """
+        deadline = time.monotonic() + patience
         counts = self._count_by_id(ids)
         while len(counts) < len(set(ids)) and time.monotonic() < deadline:
             time.sleep(0.2)

@@ -105,7 +105,7 @@ def run_generator(world: World, plan: Plan) -> Iterator[subprocess.Popen[bytes]]
 
     Raises SystemExit when it does not end well.
     """
-    file = world.folder / "plan.json"
+    file = Path(plan.result).with_suffix(".plan.json")
     plan.write(file)
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.serving.load", str(file)], cwd=ROOT, stdout=subprocess.PIPE

@@ -30,18 +30,31 @@ class Connection:
 class Connections:
     """All connections to one server. `on_answer(answer, sent_at, now)` gets each answer as it comes.
 
-    A broken connection is counted in `errors` if a request was under way, and made anew.
+    A broken connection is counted in `errors` if a request was under way, and made anew. `unread` of them
+    were reset before anything of an answer came: the system resets a connection that is closed with unread
+    bytes, so the server had not read the request. `farewells` are answers after which the server closes the
+    connection, as it says in them. With `may_go` the server may end: `is_gone` is set as soon as it takes no
+    connection any more.
     """
 
     def __init__(
-        self, address: tuple[str, int], count: int, on_answer: Callable[[Answer, float, float], None]
+        self,
+        address: tuple[str, int],
+        count: int,
+        on_answer: Callable[[Answer, float, float], None],
+        *,
+        may_go: bool = False,
     ) -> None:
         self._address = address
+        self._may_go = may_go
         self._on_answer = on_answer
         self._poll = select.epoll()
         self._open: dict[int, Connection] = {}
         self.idle: list[Connection] = []
         self.errors = 0
+        self.unread = 0
+        self.farewells = 0
+        self.is_gone = False
         self.fault = ""
         for _ in range(count):
             self._connect()
@@ -59,6 +72,7 @@ class Connections:
         except BlockingIOError:
             sent = 0
         except OSError as error:
+            self.unread += 1
             self._replace(connection, f"sending: {error}")
             return
         if sent < len(request):
@@ -102,7 +116,14 @@ class Connections:
             self.idle.remove(connection)
         del self._open[connection.socket.fileno()]
         connection.socket.close()
-        self._connect()
+        if self.is_gone:
+            return
+        try:
+            self._connect()
+        except OSError:
+            if not self._may_go:
+                raise
+            self.is_gone = True
 
     def _note(self, reason: str, errors: int) -> None:
         self.errors += errors
@@ -127,6 +148,8 @@ class Connections:
         except BlockingIOError:
             return
         except (OSError, BadAnswer) as error:
+            if isinstance(error, OSError) and connection.is_busy and connection.reader.is_empty:
+                self.unread += 1
             self._replace(connection, str(error))
             return
         now = perf_counter()
@@ -137,6 +160,7 @@ class Connections:
             connection.is_busy = False
             self.idle.append(connection)
             if answer.closes:
+                self.farewells += 1
                 self._replace(connection, "")
                 return
         if not data:

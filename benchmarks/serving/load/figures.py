@@ -51,7 +51,9 @@ class Figures:
     An open loop counts a latency from the moment at which the request was due, not from when a connection was
     free for it: a service that stalls for a second is charged for all who waited (no coordinated omission).
     `errors` are answers other than 200, broken connections and answers that never came; a round with any is
-    invalid. `generator_share` is the share of the round that the generator itself was at work.
+    invalid. `unread` of them were requests that the server had not read when it closed the connection. After
+    `farewells` answers the server ended the connection and said so. `generator_share` is the share of the
+    round that the generator itself was at work.
     """
 
     rate: float
@@ -63,10 +65,20 @@ class Figures:
     longest: float
     generator_share: float
     fault: str = ""
+    unread: int = 0
+    farewells: int = 0
 
     @classmethod
     def summarise(
-        cls, latencies: Sequence[float], seconds: float, *, errors: int, busy: float, fault: str = ""
+        cls,
+        latencies: Sequence[float],
+        seconds: float,
+        *,
+        errors: int,
+        busy: float,
+        fault: str = "",
+        unread: int = 0,
+        farewells: int = 0,
     ) -> Figures:
         """From the `latencies` (seconds) of the answers that came within `seconds`; `busy` CPU seconds."""
         ordered = sorted(latencies)
@@ -80,6 +92,8 @@ class Figures:
             longest=(ordered[-1] if ordered else math.nan) * 1e3,
             generator_share=busy,
             fault=fault,
+            unread=unread,
+            farewells=farewells,
         )
 
     @classmethod

@@ -19,6 +19,16 @@ _DRAIN_SECONDS = 60.0
 _SHORTEST_SLEEP, _POLL_STEP = 20e-6, 1e-3
 
 
+@dataclass
+class Ending:
+    """Whether somebody has asked for the round to end."""
+
+    is_asked: bool = False
+
+    def ask(self) -> None:
+        self.is_asked = True
+
+
 @dataclass(frozen=True)
 class Round:
     """The figures, and the bodies of every 200, also of those outside the counted time."""
@@ -27,13 +37,14 @@ class Round:
     bodies: list[bytes]
 
 
-def run_plan(plan: Plan, on_end: Callable[[], None] = lambda: None) -> Round:
-    """Do what the plan says; `on_end` is called as soon as the last answer has come.
+def run_plan(plan: Plan, on_end: Callable[[], None] = lambda: None, ending: Ending | None = None) -> Round:
+    """Do what the plan says; `on_end` is called as soon as the last answer has come. `ending` ends it early.
 
     Raises OSError when nothing listens there.
     """
     requests = itertools.cycle(plan.build_requests())
-    keep = bool(plan.ids)
+    keep = bool(plan.ids or plan.answers)
+    ending = ending or Ending()
     latencies: list[float] = []
     bodies: list[bytes] = []
     began = perf_counter()
@@ -49,12 +60,16 @@ def run_plan(plan: Plan, on_end: Callable[[], None] = lambda: None) -> Round:
         if start <= (sent_at if plan.rate else now) < end:
             latencies.append(now - sent_at)
 
-    connections = Connections((plan.host, plan.port), plan.connections, keep_answer)
+    connections = Connections((plan.host, plan.port), plan.connections, keep_answer, may_go=plan.until_gone)
+
+    def is_over() -> bool:
+        return ending.is_asked or connections.is_gone
+
     busy_before = time.process_time()
     if plan.rate:
-        _run_open(connections, requests, Schedule(began, plan.rate), end)
+        _run_open(connections, requests, Schedule(began, plan.rate), end, is_over)
     else:
-        _run_closed(connections, requests, end)
+        _run_closed(connections, requests, end, is_over)
     busy = (time.process_time() - busy_before) / (plan.warm_seconds + plan.seconds)
     _drain(connections, perf_counter() + _DRAIN_SECONDS)
     on_end()
@@ -62,27 +77,41 @@ def run_plan(plan: Plan, on_end: Callable[[], None] = lambda: None) -> Round:
     taken = max(plan.seconds, perf_counter() - start) if plan.rate else plan.seconds
     connections.close()
     figures = Figures.summarise(
-        latencies, taken, errors=connections.errors, busy=busy, fault=connections.fault
+        latencies,
+        taken,
+        errors=connections.errors,
+        busy=busy,
+        fault=connections.fault,
+        unread=connections.unread,
+        farewells=connections.farewells,
     )
     return Round(figures, bodies)
 
 
-def _run_closed(connections: Connections, requests: Iterator[bytes], end: float) -> None:
-    """Send the next request on each connection as soon as it has its answer, until `end`."""
+def _run_closed(
+    connections: Connections, requests: Iterator[bytes], end: float, is_over: Callable[[], bool]
+) -> None:
+    """Send the next request on each connection as soon as it has its answer, until `end` or `is_over`."""
     idle, send, receive = connections.idle, connections.send, connections.receive
-    while (now := perf_counter()) < end:
+    while (now := perf_counter()) < end and not is_over():
         while idle:
             send(idle.pop(), next(requests), now)
             now = perf_counter()
         receive(0.1)
 
 
-def _run_open(connections: Connections, requests: Iterator[bytes], schedule: Schedule, end: float) -> None:
+def _run_open(
+    connections: Connections,
+    requests: Iterator[bytes],
+    schedule: Schedule,
+    end: float,
+    is_over: Callable[[], bool],
+) -> None:
     """Send each request that is due by `end`, at its moment or as soon after as a connection is free."""
     idle = connections.idle
     total = schedule.count_due(end)
     sent, give_up = 0, end + _DRAIN_SECONDS
-    while sent < total:
+    while sent < total and not is_over():
         now = perf_counter()
         if now > give_up:
             connections.errors += total - sent

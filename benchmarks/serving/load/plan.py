@@ -14,7 +14,9 @@ class Plan:
     `bodies` is a file with a JSON list of texts, sent in turn. A closed loop (`rate` 0) keeps each connection
     busy; an open one sends at that many requests a second. `warm_seconds` come before the counted `seconds`.
     `result` is where the figures go, and `ids` a file for the prediction ids of every 200 of the round, those
-    of the warming up included; "" keeps none.
+    of the warming up included; "" keeps none. `answers` is a file for the bodies of those 200s, one a line.
+
+    `until_gone`: the server may end meanwhile. The round is over as soon as it takes no connection any more.
     """
 
     host: str
@@ -28,6 +30,8 @@ class Plan:
     ids: str = ""
     rate: float = 0.0
     headers: tuple[tuple[str, str], ...] = ()
+    answers: str = ""
+    until_gone: bool = False
 
     def write(self, file: Path) -> None:
         file.write_text(json.dumps(asdict(self)), encoding="utf-8")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
+import struct
 import sys
 import threading
 import time
@@ -16,7 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from benchmarks.serving.load.loops import run_plan
+from benchmarks.serving.load.loops import Ending, run_plan
 from benchmarks.serving.load.plan import Plan
 
 STALL = 0.3
@@ -121,6 +123,48 @@ def test_a_connection_that_breaks_off_is_an_error_and_made_anew(plan: Plan) -> N
     assert len(done.bodies) > 10
 
 
+def reset_connections(server: socket.socket, count: int) -> None:
+    """Take that many connections and close them with their requests unread, as a killed process does."""
+    for _ in range(count):
+        connection, _ = server.accept()
+        connection.recv(1, socket.MSG_PEEK)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+    server.close()
+
+
+def test_a_server_that_goes_ends_the_round_and_unread_requests_are_told_apart(plan: Plan) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        thread = threading.Thread(target=reset_connections, args=(server, plan.connections))
+        thread.start()
+        done = run_plan(replace(plan, port=port, seconds=60.0, until_gone=True))
+        thread.join()
+    assert done.figures.unread == done.figures.errors == plan.connections
+    assert done.bodies == []
+
+
+def test_a_request_that_was_read_and_not_answered_is_not_unread(plan: Plan) -> None:
+    with serving(lambda number, _: b"" if number == 5 else answer(200, b"x")) as port:
+        figures = run_plan(replace(plan, port=port, until_gone=True)).figures
+    assert (figures.errors, figures.unread) == (1, 0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 50.0])
+def test_a_round_that_is_asked_to_end_has_the_answers_of_until_then(plan: Plan, rate: float) -> None:
+    ending = Ending()
+
+    def respond(number: int, _: bytes) -> bytes:
+        if number == 5:
+            ending.ask()
+        return answer(200, b"x")
+
+    with serving(respond) as port:
+        done = run_plan(replace(plan, port=port, seconds=60.0, rate=rate), ending=ending)
+    assert done.figures.errors == 0
+    assert len(done.bodies) >= 6
+
+
 def test_a_server_that_says_close_is_no_error(plan: Plan) -> None:
     def respond(number: int, _: bytes) -> bytes:
         return answer(200, b"x", *(["Connection: close"] if number % 4 == 1 else []))
@@ -128,6 +172,7 @@ def test_a_server_that_says_close_is_no_error(plan: Plan) -> None:
     with serving(respond) as port:
         done = run_plan(replace(plan, port=port))
     assert done.figures.errors == 0
+    assert done.figures.farewells >= len(done.bodies) // 4
     assert len(done.bodies) > 10
 
 

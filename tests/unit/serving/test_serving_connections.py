@@ -160,3 +160,34 @@ def test_a_request_after_such_bytes_is_answered() -> None:
             await asyncio.sleep(0.15)
 
     talk(conversation, seconds=0.2)
+
+
+def test_a_connection_that_waits_when_the_service_ends_has_one_more_answer() -> None:
+    """A request that is on its way then is read and answered; an idle connection is closed."""
+
+    async def run(request: bytes) -> bytes:
+        server = uvicorn.Server(uvicorn.Config(answer, port=0, lifespan="off", log_config=None))
+        server.config.load()
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GOOD)
+        assert b"connection: close" not in await reader.readuntil(b"\r\n\r\n")
+        for connection in server.server_state.connections:
+            connection.shutdown()
+        writer.write(request)
+        text = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        server.should_exit = True
+        await serving
+        return text
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", "")
+        assert connections.use_protocol(LimitedProtocol)
+        last = asyncio.run(run(GOOD))
+        assert last.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in last
+        assert asyncio.run(run(b"")) == b""

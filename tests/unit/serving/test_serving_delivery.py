@@ -153,6 +153,34 @@ def test_a_row_at_fault_is_kept_in_a_file_and_no_other(tmp_path: Path, store: Fa
     assert "number 13" in json.loads(line)["reason"]
 
 
+def test_a_full_disk_is_emptied_and_every_row_counted(
+    tmp_path: Path, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file can be written while the segment is there: neither a trouble nor what was delivered."""
+    spool = Spool(tmp_path, SCHEMA)
+    delivery = build(spool, store)
+    write = delivery_module.write_private_file
+
+    def write_if_there_is_room(path: Path, content: str | bytes) -> None:
+        if list(spool.folder.glob("*.shipping")):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(delivery_module, "write_private_file", write_if_there_is_room)
+    append(spool, 1, 2)
+    spool.finish_segment()
+    store.is_away = True
+    with pytest.raises(StoreUnreachable):
+        delivery.deliver_folder(spool.folder, is_ended=False)
+    delivery.show_trouble("MariaDB is away")
+    store.is_away = False
+    deliver_all(delivery, spool.folder)
+    assert sorted(store.parcels.values()) == [1, 2]  # type: ignore[type-var]
+    assert list_segments(spool.folder, ".shipping") == []
+    counts = read_counts(spool.folder)
+    assert (counts.written, counts.segment, counts.trouble) == (2, 1, "")
+
+
 @pytest.mark.parametrize("place", ["after the insert", "before the deletion"])
 def test_a_shipper_that_was_killed_is_followed_by_one_that_counts_right(
     tmp_path: Path, store: FakeStore, monkeypatch: pytest.MonkeyPatch, place: str

@@ -128,7 +128,9 @@ def test_a_segment_that_is_being_shipped_is_not_dropped(tmp_path: Path) -> None:
     assert spool.dropped == 0
 
 
-def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_half_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     spool = Spool(tmp_path, SCHEMA)
     append(spool, 1)
     write = os.write
@@ -139,9 +141,12 @@ def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(spool_module.os, "write", fill_disk)
-    with pytest.raises(PredictionLogFull, match="No space left on device"):
+    with pytest.raises(PredictionLogFull, match="No space left on device") as caught:
         append(spool, 2)
     monkeypatch.undo()
+    # The caller reads of no folder of the server; its operator does.
+    assert str(tmp_path) not in f"{caught.value.message}{caught.value.hint}"
+    assert str(spool.folder) in caplog.text
     append(spool, 3)
     spool.close()
     assert read_numbers(spool.folder) == [1, 3]
@@ -233,3 +238,27 @@ def test_the_level_power_syncs_each_record(tmp_path: Path, monkeypatch: pytest.M
     before = len(synced)
     append(spool, 2)
     assert len(synced) == before + 1
+
+
+def test_a_disk_that_is_full_when_a_segment_begins_spoils_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next record begins a segment again, with the schema without which nobody could read it."""
+    spool = Spool(tmp_path, SCHEMA)
+
+    def take_half(handle: int, data: bytes) -> int:
+        if len(data) < 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return os_write(handle, data[: len(data) // 2])
+
+    os_write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(spool_module.os, "write", take_half)
+        with pytest.raises(PredictionLogFull, match="No space left"):
+            append(spool, 1)
+    assert list_segments(spool.folder, OPEN_SUFFIX) == []
+    assert not spool.finish_segment()
+    append(spool, 2)
+    spool.close()
+    assert read_numbers(spool.folder) == [2]
+    assert spool.accepted == 1

@@ -1,9 +1,9 @@
 """A limit on the time and the size of a request's headers, which reach no ASGI app before they are complete,
-and on the time of what begins no request.
+and on the time of what begins no request; and the last answer of a connection, when the service ends.
 
 uvicorn waits for both without end. The class here derives from uvicorn's protocol class, and overrides
-methods that asyncio and httptools define. Where uvicorn has no such class, requests are served without these
-limits, and the log says so.
+methods that asyncio, httptools and uvicorn's server call. Where uvicorn has no such class, requests are
+served without these limits, and the log says so.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 # What other servers take for all headers together.
 MOST_HEADER_BYTES = 65_536
 _TOO_LARGE = "the headers are too large"
+# So long a connection without a request is kept for one that is on its way, when the service ends.
+_FAREWELL_SECONDS = 0.5
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol
@@ -71,6 +73,9 @@ if _Protocol is not None:
 
         A timer runs only while headers are waited for (on a new connection, and when a part of them came),
         and when something comes after an answer that begins no request.
+
+        When the service ends, uvicorn closes connections that have no request, also while one is on its way.
+        Here they stay for a moment; a request that comes is answered with `Connection: close`.
         """
 
         header_seconds = 30.0
@@ -175,6 +180,21 @@ if _Protocol is not None:
         def _end_draining(self) -> None:
             self._timer = None
             self.transport.close()
+
+        def shutdown(self) -> None:
+            """The service ends: the request of now, or one that comes at once, is the connection's last."""
+            self.is_ending = True
+            if self._has_request():
+                super().shutdown()
+            else:
+                self.loop.call_later(_FAREWELL_SECONDS, self._close_idle)
+
+        def _has_request(self) -> bool:
+            return self.cycle is not None and not self.cycle.response_complete
+
+        def _close_idle(self) -> None:
+            if not self._has_request() and not self.transport.is_closing():
+                self.transport.close()
 
         def _refuse(self, status: int, message: str) -> None:
             body = encode_error("InvalidRequest", message)

@@ -42,8 +42,8 @@ logger = logging.getLogger(__name__)
 COUNTS_NAME = "shipped.json"
 SPOILT_FOLDER = "spoilt"
 
-_NO_SPACE = frozenset((errno.ENOSPC, errno.EDQUOT))
-
+# What the system says when a disk, or its owner's share of it, has no room.
+_NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
 # So many rows become one transaction; a segment is never divided.
 _MOST_ROWS = 5_000
 
@@ -140,22 +140,27 @@ class Delivery:
         for row, error in refused:
             logger.error("MariaDB refused a %s: %s", type(row).__name__, error)
             self._refuse(row, error)
-        self._set_spoilt_aside(folder, load.spoilt)
         try:
-            self._count(folder, load, len(refused))
+            self._put_on_record(folder, load, len(refused))
         except OSError as error:
-            if error.errno not in _NO_SPACE:
+            if error.errno not in _NO_ROOM:
                 raise
-            # Nothing but the deletion of these segments makes room for the counts.
-            _remove_segments(load)
-            self._count(folder, load, len(refused))
-        _remove_segments(load)
+            # A full disk has no room for the record either, and only deleted segments make some. Their rows
+            # are in MariaDB. A kill before the record is written would leave them uncounted, no more.
+            logger.warning("the disk of %s is full: what MariaDB has taken is deleted first", folder)
+            spoilt = {path for path, _ in load.spoilt}
+            _remove_segments([path for path in load.paths if path not in spoilt])
+            self._put_on_record(folder, load, len(refused))
+        _remove_segments(load.paths)
         return True
 
     def show_trouble(self, trouble: str) -> None:
-        """Put on record why MariaDB takes no rows; "" when it does."""
+        """Put on record why MariaDB takes no rows; "" when it does. On a full disk the log alone says it."""
         if trouble != self.counts.trouble:
-            self._write_counts(self._folder, replace(self.counts, trouble=trouble))
+            try:
+                self._write_counts(self._folder, replace(self.counts, trouble=trouble))
+            except OSError as error:
+                logger.warning("what keeps the rows on disk cannot be put on record: %s: %s", error, trouble)
 
     def _take_segments(self, folder: Path) -> _Load:
         load = _Load()
@@ -220,6 +225,11 @@ class Delivery:
             write_private_file(file, data)
             logger.error("%d bytes of %s are no record and were set aside as %s", len(data), path, file)
 
+    def _put_on_record(self, folder: Path, load: _Load, refused: int) -> None:
+        """Set aside what was spoilt, and count the rows that were delivered. Raises OSError."""
+        self._set_spoilt_aside(folder, load.spoilt)
+        self._count(folder, load, refused)
+
     def _count(self, folder: Path, load: _Load, refused: int) -> None:
         counts = self.counts
         segment = parse_segment_number(load.paths[-1])
@@ -244,8 +254,8 @@ class Delivery:
             self.counts = counts
 
 
-def _remove_segments(load: _Load) -> None:
-    for path in load.paths:
+def _remove_segments(paths: Sequence[Path]) -> None:
+    for path in paths:
         path.unlink(missing_ok=True)
 
 

@@ -121,8 +121,6 @@ class Shipper:
         while True:
             if not is_ended:
                 is_ended = not _wait_for_news(self._compute_pause())
-                if is_ended:
-                    _end_later(DRAIN_SECONDS)
             if time.monotonic() >= self._adopt_at:
                 self._adopt_at = time.monotonic() + _ADOPT_SECONDS
                 self.adopt_folders()
@@ -240,17 +238,22 @@ def _wait_for_news(timeout: float) -> bool:
     return bool(os.read(0, 4096))
 
 
-def _end_later(seconds: float) -> None:
-    """End this process after some seconds, also while it waits for a MariaDB that hangs."""
+def end_after_worker(seconds: float) -> None:
+    """End this process so many seconds after its worker, also while it waits for a MariaDB that hangs.
+
+    A thread waits for the worker's end, because the delivery may hang before it comes.
+    """
 
     def _end() -> None:
+        worker = select.poll()
+        worker.register(0, select.POLLHUP)
+        worker.poll()
+        time.sleep(seconds)
         logger.warning("predictions that MariaDB has not taken wait on disk for the next start")
         logging.shutdown()
         os._exit(0)
 
-    timer = threading.Timer(seconds, _end)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=_end, name="end", daemon=True).start()
 
 
 def main() -> int:
@@ -259,6 +262,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
+    end_after_worker(DRAIN_SECONDS)
     folder, lock = Path(sys.argv[1]), int(sys.argv[2])
     settings = load_settings()
     configure_shipper_log(settings)

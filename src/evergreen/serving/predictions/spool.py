@@ -112,7 +112,7 @@ class Spool:
         """Write encoded records of that many rows, all or none; they are durable when it returns.
 
         Raises PredictionLogFull when the spool has its greatest size, the disk takes no more, or the spool is
-        closed.
+        closed. Its message is for the caller of the service; the log names the folder.
         """
         data = frame_records(records)
         with self._mutex:
@@ -127,9 +127,10 @@ class Spool:
                     self._open_segment()
                 self._write(data)
             except OSError as error:
+                self._tell("the spool %s cannot be written: %s", self.folder, error)
                 raise PredictionLogFull(
-                    f"the spool {self.folder} cannot be written: {error.strerror or error}",
-                    hint="free space on that disk, or see the permissions of the folder; then send again",
+                    f"the prediction log cannot be written: {error.strerror or error}",
+                    hint="send again later; the service's log names the folder whose disk needs room",
                 ) from error
             self._open_rows += rows
             self.accepted += rows
@@ -189,9 +190,10 @@ class Spool:
         while self._other_bytes + self._size + size > self._limit_bytes:
             if self._full_policy == "drop_oldest" and self._drop_oldest():
                 continue
+            self._tell("the spool %s has its greatest size: predictions are refused", self.folder)
             raise PredictionLogFull(
-                f"{self.folder} has its greatest size: {self._limit_bytes:,} bytes wait for MariaDB",
-                hint="see `evergreen status` for why MariaDB takes none; the limit is Serving.spool_mb",
+                f"the prediction log has its greatest size: {self._limit_bytes:,} bytes wait for MariaDB",
+                hint="send again later; `evergreen status` says why MariaDB takes none",
             )
 
     def _drop_oldest(self) -> bool:
@@ -210,17 +212,16 @@ class Spool:
             rows = self._finished_rows.pop(path, 0)
             self._other_bytes -= size
             self.dropped += rows
-            self._tell_drop()
+            self._tell("the spool is full: %d predictions have been dropped, the oldest first", self.dropped)
             return True
         return False
 
-    def _tell_drop(self) -> None:
+    def _tell(self, text: str, *values: object) -> None:
+        """Log what needs a person, not more often than every ten seconds."""
         now = time.monotonic()
         if now >= self._tell_at:
             self._tell_at = now + _TELL_SECONDS
-            logger.critical(
-                "the spool is full: %d predictions have been dropped, the oldest first", self.dropped
-            )
+            logger.critical(text, *values)
 
     def _open_segment(self) -> None:
         """Begin the next segment with its schema, or leave nothing behind. Raises OSError."""
@@ -240,6 +241,13 @@ class Spool:
             os.close(handle)
             raise
         self._has_rows.set()
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _write(self, data: bytes) -> None:
         """Append to the open segment, or leave it as it was. Raises OSError."""
