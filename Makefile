@@ -3,7 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
+BY_FILE := --dist loadfile --no-loadscope-reorder
+# Whole stacks at a time, of 2-3 GB each: a file of tests/e2e has a stack of its own, with ports of its own.
+STACKS ?= 1
 
 .PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-peers load measure-house compose lock
 
@@ -31,8 +33,8 @@ status: setup ## Every process and every use case
 # what it compiled. pytest exits with 5 when it finds no test, which fails here too.
 test: export PYTHONDONTWRITEBYTECODE =
 test: setup ## Every test: unit, integration on real servers, the whole stack
-	@$(PYTEST) -q -m "not e2e" $(TWO_AT_A_TIME) $(ARGS)
-	@$(PYTEST) -q -m e2e $(TWO_AT_A_TIME) tests/e2e $(ARGS)
+	@$(PYTEST) -q -m "not e2e" -n 2 $(BY_FILE) $(ARGS)
+	@$(PYTEST) -q -m e2e -n $(STACKS) $(BY_FILE) tests/e2e $(ARGS)
 
 env: ## Write .env with fresh secrets, for docker compose
 	@scripts/new-env.sh
