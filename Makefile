@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+BY_FILE := --dist loadfile --no-loadscope-reorder
+# Whole stacks at a time, of 2-3 GB each: a file of tests/e2e has a stack of its own, with ports of its own.
+STACKS ?= 1
 
 .PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-peers chaos fuzz load measure-house compose lock
 
@@ -24,11 +27,14 @@ down: setup ## Stop it; data stay in .evergreen/
 status: setup ## Every process and every use case
 	@$(BIN)/evergreen status
 
-# Two at a time, a file at a time: a file's tests share one MariaDB. The whole-stack tests then have the
-# machine for themselves. pytest exits with 5 when it finds no test, which fails here too.
+# Two at a time, a file at a time: a file's tests share one MariaDB, or one stack. The order of the files is that
+# of tests/conftest.py, which puts the long ones first. The whole-stack tests then have the machine for
+# themselves. Tests start hundreds of processes: each would compile the package again if Python might not keep
+# what it compiled. pytest exits with 5 when it finds no test, which fails here too.
+test: export PYTHONDONTWRITEBYTECODE =
 test: setup ## Every test: unit, integration on real servers, the whole stack
-	@$(PYTEST) -q -m "not e2e" -n 2 --dist loadfile $(ARGS)
-	@$(PYTEST) -q -m e2e $(ARGS)
+	@$(PYTEST) -q -m "not e2e" -n 2 $(BY_FILE) $(ARGS)
+	@$(PYTEST) -q -m e2e -n $(STACKS) $(BY_FILE) tests/e2e $(ARGS)
 
 env: ## Write .env with fresh secrets, for docker compose
 	@scripts/new-env.sh

@@ -35,6 +35,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("evergreen")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+INTEGRATION = Path(__file__).resolve().parent / "integration"
 
 
 # What a developer's machine may have set and no test may see. The proxies: servers of tests are on loopback,
@@ -194,8 +195,28 @@ def toy_frames() -> Callable[..., dict[str, pd.DataFrame]]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the whole stack share one, and some end parts of it: they come last, in the order of their
-    files, whatever pytest-randomly made of it."""
-    whole_stack = [item for item in items if "e2e" in item.keywords]
+    """Put the files into an order that keeps two processes busy; pytest-randomly's stays within each group.
+
+    A process takes the next file of the list when it is nearly done with its own (`--dist loadfile`): what
+    takes minutes comes first, so that short files fill the end. Tests of the whole stack share one, and some
+    end parts of it: they come last, in the order of their files, whatever pytest-randomly made of it.
+    """
+    ranks: dict[Path, int] = {}
+    for item in items:
+        ranks[item.path] = min(_rank_item(item), ranks.get(item.path, _WHOLE_STACK))
+    whole_stack = [item for item in items if ranks[item.path] == _WHOLE_STACK]
     whole_stack.sort(key=lambda item: (str(item.path), item.location[1] or 0))
-    items[:] = [item for item in items if "e2e" not in item.keywords] + whole_stack
+    others = [item for item in items if ranks[item.path] != _WHOLE_STACK]
+    items[:] = sorted(others, key=lambda item: ranks[item.path]) + whole_stack
+
+
+_WHOLE_STACK = 3
+
+
+def _rank_item(item: pytest.Item) -> int:
+    """The group of an item: slow tests, other ones on servers, those without servers, the whole stack."""
+    if "e2e" in item.keywords:
+        return _WHOLE_STACK
+    if "slow" in item.keywords:
+        return 0
+    return 1 if INTEGRATION in item.path.parents else 2

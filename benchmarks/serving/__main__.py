@@ -23,7 +23,7 @@ from benchmarks.serving.stages import STAGES
 FULL = Size()
 QUICK = Size(rounds=3, seconds=2.0, warm_seconds=0.5)
 SOAK_SECONDS = 900.0
-SMALL = Budget(customers=700, trials=2)
+SMALL = Budget(customers=300, trials=2, iterations=60)
 # What is measured in part stands beside the last whole run and does not take its place.
 _WHOLE, _PART = result.OUT / "serving.json", result.OUT / "serving-partial.json"
 
@@ -58,7 +58,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--small-model",
         action="store_true",
-        help="a champion of few rows and trials, to try the benchmark itself",
+        help="a champion of few rows, trials and trees, to try the benchmark itself",
     )
     parser.add_argument(
         "--output", type=Path, help=f"where the JSON goes ({_WHOLE.name}; with --only {_PART.name})"

@@ -41,10 +41,11 @@ class Budget:
 
     customers: int | None = None
     trials: int | None = None
+    iterations: int | None = None
 
     def to_options(self) -> dict[str, Any]:
-        """Both as `train_champion` takes them, without those that are not given."""
-        values = {"customers": self.customers, "trials": self.trials}
+        """All as `train_champion` takes them, without those that are not given."""
+        values = {"customers": self.customers, "trials": self.trials, "iterations": self.iterations}
         return {name: value for name, value in values.items() if value is not None}
 
 

@@ -33,13 +33,19 @@ MOMENTS = (
 @dataclass(frozen=True)
 class Amount:
     """How many dates, on how many of these (from the first) every decision is taken, and how many seeds; the
-    bank's customers, and the trials of each search (None: as declared)."""
+    bank's customers; the trials of each search and at most how many trees a model has (None: as declared)."""
 
     dates: int = len(MOMENTS)
     trained: int = 6
     seeds: int = 20
     customers: int = CUSTOMER_COUNT
     trials: int | None = None
+    iterations: int | None = None
+
+    def to_budget(self) -> dict[str, Any]:
+        """What the searches may cost, as `take_decisions` takes it; without what is as declared."""
+        values = {"trials": self.trials, "iterations": self.iterations}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Demo:
         return {
             "customers": self.amount.customers,
             "trials": self.amount.trials,
+            "iterations": self.amount.iterations,
             "seed": SEED,
             "dates": len(self.digests),
             "digests": self.digests,
@@ -126,7 +133,7 @@ def _taken(tours: Sequence[tuple[datetime, int]], amount: Amount) -> dict[tuple[
     taken: dict[tuple[datetime, int], Decisions] = {}
     # A process of its own for each at a time: CatBoost's and BLAS's threads do not survive a fork.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        budget: dict[str, Any] = {} if amount.trials is None else {"trials": amount.trials}
+        budget = amount.to_budget()
         pending = {pool.submit(take_decisions, *tour, amount.customers, **budget): tour for tour in tours}
         for future in as_completed(pending):
             moment, seed = tour = pending[future]

@@ -22,6 +22,7 @@ from evergreen.stack import lifecycle
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.store.connection.database import dispose_engines, get_engine
 from support import toy_declaration
+from support.own_ports import reserve_ports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -50,6 +51,7 @@ def stack() -> Iterator[Settings]:
         for name in [name for name in os.environ if name.startswith(("EVERGREEN_", "AIRFLOW"))]:
             patch.delenv(name)
         patch.setenv("EVERGREEN_USE_CASES", str(home / "usecases"))
+        reserve_ports(home, "toy")
         try:
             lifecycle.start_stack(home)
             settings = load_settings(home)

@@ -16,6 +16,8 @@ import httpx
 import psutil
 import pytest
 
+from support.own_ports import reserve_ports
+
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -54,6 +56,7 @@ def home() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="evergreen-e2e-") as folder:
         home = Path(folder) / "home"
         home.mkdir()
+        reserve_ports(home, "credit_score", "titanic", "wine", "ship")
         yield home
         evergreen(home, "down", timeout=120)
         assert not [process.cmdline() for process in processes_of(home)]

@@ -29,6 +29,7 @@ from evergreen.stack.processes.home import is_stack_alive
 from evergreen.stack.status import ProcessStatus, StackStatus, read_stack_status
 from evergreen.store.connection.database import dispose_engines, get_engine
 from support.listening import listening
+from support.own_ports import reserve_ports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -92,6 +93,7 @@ def started_stack() -> Iterator[Stack]:
             patch.delenv(name)
         patch.setenv("EVERGREEN_DAGS", str(home / "dags"))
         patch.setenv("EVERGREEN_USE_CASES", str(home / "none"))
+        reserve_ports(home)
         started = Stack(home)
         try:
             started.up()

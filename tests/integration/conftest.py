@@ -12,21 +12,21 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.ingest.loading.load import load_parts
-from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.tables.create import create_tables
 from evergreen.usecase import UseCase
+from support.empty_mlflow import write_empty_database
 from support.serving_world import Service, World, running, world
 
 
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database: making one takes seconds, copying it does not."""
+    """An empty MLflow database, to be copied."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    read_champion(Settings(mlflow_tracking_uri=f"sqlite:///{path}"), "nobody")
+    write_empty_database(path)
     return path
 
 

@@ -38,6 +38,7 @@ from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.tables.create import create_tables
 from evergreen.usecase import UseCase
 from support import own_servers
+from support.empty_mlflow import write_empty_database
 from support.own_servers import Database, private_mariadb
 from support.parcel_case import declare
 from support.waiting import eventually
@@ -108,6 +109,7 @@ def world(folder: Path) -> Iterator[World]:
             champion_poll_seconds=0.5,
             threads=1,
         )
+        write_empty_database(folder / "mlflow.db")
         use_case = declare(settings)
         apply_migrations(get_engine(settings))
         create_tables(get_engine(settings), use_case)
