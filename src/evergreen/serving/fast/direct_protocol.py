@@ -118,7 +118,7 @@ if connections.LimitedProtocol is not None and all(
                 or not parser.should_keep_alive()
                 or parser.should_upgrade()
                 or self.expect_100_continue
-                or self.access_log
+                or (self.access_log and self.access_logger.isEnabledFor(logging.INFO))
                 or self.root_path
                 or self.limit_concurrency is not None
                 or self.flow.write_paused
