@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from evergreen.serving.child_environment import build_child_environment
 from evergreen.serving.following.refusal import DeclarationRefusal
@@ -49,8 +50,8 @@ def check_declaration(held: str) -> CheckedDeclaration:
                 ),
             )
         try:
-            document = json.loads(result.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return msgspec.json.decode(result.read_bytes(), type=CheckedDeclaration)
+        except (OSError, msgspec.MsgspecError):
             last_line = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             return CheckedDeclaration(
                 "",
@@ -60,7 +61,3 @@ def check_declaration(held: str) -> CheckedDeclaration:
                     hint="import the use case by hand to see why",
                 ),
             )
-    refusal = document["refusal"]
-    return CheckedDeclaration(
-        document["declaration"], DeclarationRefusal.from_json(refusal) if refusal else None
-    )

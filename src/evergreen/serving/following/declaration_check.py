@@ -7,10 +7,10 @@ declaration that the service holds.
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
+
+import msgspec
 
 from evergreen.errors import EvergreenError, StoreError
 from evergreen.serving.following.checked_declaration import CheckedDeclaration
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
         checked = load_and_check(load_settings(), held)
     except EvergreenError as error:
         checked = CheckedDeclaration("", DeclarationRefusal(error.message, error.hint, passing=True))
-    Path(result).write_text(json.dumps(asdict(checked)), encoding="utf-8")
+    Path(result).write_bytes(msgspec.json.encode(checked))
     return 0
 
 

@@ -12,12 +12,12 @@ Each file is replaced as a whole, so that no reader sees half of one.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+import msgspec
 
 from evergreen.private import replace_file
 from evergreen.serving.following.refusal import DeclarationRefusal
@@ -25,6 +25,8 @@ from evergreen.serving.following.refusal import DeclarationRefusal
 # Set by the parent process for its workers; not settings, so they have another prefix.
 FOLDER_VARIABLE = "_EVERGREEN_EXCHANGE_FOLDER"
 SUCCESSOR_VARIABLE = "_EVERGREEN_SUCCESSOR"
+
+_Document = TypeVar("_Document")
 
 
 @dataclass(frozen=True)
@@ -59,29 +61,27 @@ class ExchangeFolder:
 
     def write_follower_state(self, state: FollowerState) -> None:
         """For the parent. Raises OSError."""
-        self._write("follower.json", asdict(state))
+        self._write("follower.json", state)
 
     def read_follower_state(self) -> FollowerState | None:
         """For the workers."""
-        document = self._read("follower.json")
-        return FollowerState(document["takeovers"], _read_refusal(document)) if document else None
+        return self._read("follower.json", FollowerState)
 
     def write_worker_model(self, model: WorkerModel) -> None:
         """For the workers. Raises OSError."""
-        self._write("model.json", asdict(model))
+        self._write("model.json", model)
 
     def read_worker_model(self) -> WorkerModel:
         """What a worker wrote last."""
-        return WorkerModel(**(self._read("model.json") or {}))
+        return self._read("model.json", WorkerModel) or WorkerModel()
 
     def write_successor_report(self, pid: int, report: SuccessorReport) -> None:
         """For a new worker. Raises OSError."""
-        self._write(f"successor-{pid}.json", asdict(report))
+        self._write(f"successor-{pid}.json", report)
 
     def read_successor_report(self, pid: int) -> SuccessorReport | None:
         """The report of the new worker with that number; None while there is none."""
-        document = self._read(f"successor-{pid}.json")
-        return SuccessorReport(document["declaration"], _read_refusal(document)) if document else None
+        return self._read(f"successor-{pid}.json", SuccessorReport)
 
     def mark_retired(self, pid: int) -> None:
         """Have that worker hand over its connections when it ends. Raises OSError."""
@@ -96,23 +96,18 @@ class ExchangeFolder:
         for name in (f"successor-{pid}.json", f"retired-{pid}"):
             (self.path / name).unlink(missing_ok=True)
 
-    def _write(self, name: str, document: Mapping[str, Any]) -> None:
+    def _write(self, name: str, document: object) -> None:
         with replace_file(self.path / name) as draft:
-            draft.write_text(json.dumps(document), encoding="utf-8")
+            draft.write_bytes(msgspec.json.encode(document))
 
-    def _read(self, name: str) -> dict[str, Any] | None:
+    def _read(self, name: str, kind: type[_Document]) -> _Document | None:
         try:
-            document: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
+        except (OSError, msgspec.MsgspecError):
             return None
-        return document
 
 
 def find_exchange_folder() -> ExchangeFolder | None:
     """The folder of this worker's service; None in a service that does not follow its declaration."""
     path = os.environ.get(FOLDER_VARIABLE)
     return ExchangeFolder(Path(path)) if path else None
-
-
-def _read_refusal(document: dict[str, Any]) -> DeclarationRefusal | None:
-    return DeclarationRefusal.from_json(document["refusal"]) if document["refusal"] else None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -20,12 +19,3 @@ class DeclarationRefusal:
     declaration: str = ""
     passing: bool = False
     at: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """For a file."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> DeclarationRefusal:
-        """What `to_json` gave."""
-        return cls(**document)

@@ -36,7 +36,7 @@ def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Pred
 
 def build_logged_rows(
     use_case: UseCase, table: sa.Table, rows: Sequence[PredictionRow]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, StoredRow]:
     """The rows to store by their ids, all with the same columns in the same order; of several rows of one id
     the first. Their inputs are as they were given: see `simplify_rows`.
 
@@ -47,8 +47,8 @@ def build_logged_rows(
     on_demand = {feature.name for feature in use_case.on_demand}
     present = {name for row in rows for name in row.on_demand} & on_demand
     names = [column.name for column in table.c if column.name not in on_demand or column.name in present]
-    blank = dict.fromkeys(names)
-    logged: dict[str, dict[str, Any]] = {}
+    blank: StoredRow = dict.fromkeys(names)
+    logged: dict[str, StoredRow] = {}
     for row in rows:
         prediction_id, moment = parse_prediction_id(row.prediction_id)
         if prediction_id in logged:
@@ -79,7 +79,7 @@ def build_logged_rows(
     return logged
 
 
-def simplify_rows(rows: Mapping[str, dict[str, Any]]) -> Mapping[str, StoredRow]:
+def simplify_rows(rows: Mapping[str, StoredRow]) -> Mapping[str, StoredRow]:
     """The same rows, changed in place: with Python's own types, and without what a column cannot hold."""
     for values in rows.values():
         for name, value in values.items():

@@ -19,6 +19,7 @@ from evergreen.store.connection.database import (
     get_bulk_engine,
     get_error_code,
 )
+from evergreen.store.connection.values import StoredRow
 from evergreen.store.predictions.append_rows import append_rows
 from evergreen.store.predictions.insert import build_logged_rows, simplify_rows
 from evergreen.store.predictions.prediction_row import PredictionRow
@@ -50,7 +51,7 @@ def load_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Predic
     return append_rows(engine, table, simplify_rows(logged))
 
 
-def _load_rows(engine: sa.Engine, table: str, rows: Sequence[dict[str, Any]]) -> int | None:
+def _load_rows(engine: sa.Engine, table: str, rows: Sequence[StoredRow]) -> int | None:
     """Load rows of the same columns; how many were new, or None where they were not loaded."""
     columns = ", ".join(f"`{name}`" for name in rows[0])
     try:
@@ -86,7 +87,7 @@ def _load_rows(engine: sa.Engine, table: str, rows: Sequence[dict[str, Any]]) ->
         os.close(file)
 
 
-def _format_rows(rows: Sequence[dict[str, Any]]) -> str:
+def _format_rows(rows: Sequence[StoredRow]) -> str:
     """A line for each row. By columns, because a column's values have one type: a fifth of the time.
 
     Raises TypeError for a value of no such type, and OverflowError for a whole number beyond 64 bits.
