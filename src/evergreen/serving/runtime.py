@@ -17,13 +17,10 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy import Engine
-from uuid_utils import uuid7
 
 from evergreen.errors import PredictionLogFull
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.log_rows import list_logged_names
-from evergreen.model.on_demand import build_columns_from_rows
-from evergreen.model.predict import explain_prediction
 from evergreen.model.request_inputs import RequestValues
 from evergreen.registry.champion import read_champion
 from evergreen.registry.reconcile import reconcile_ledger
@@ -41,6 +38,7 @@ from evergreen.serving.http.bodies import (
 from evergreen.serving.metadata import build_metadata
 from evergreen.serving.metrics.service_metrics import ServiceMetrics
 from evergreen.serving.metrics.stage_metrics import StageMetrics
+from evergreen.serving.models.explanation import build_explanation
 from evergreen.serving.models.frozen_heap import FrozenHeap
 from evergreen.serving.models.loader import build_model_loader
 from evergreen.serving.models.refusals import Refusal, RefusalLog
@@ -49,8 +47,8 @@ from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.idempotency import make_prediction_ids
 from evergreen.serving.predictions.log_counts import LogCounts
 from evergreen.serving.predictions.record import (
-    OutcomeRecord,
     RefusedRecord,
+    build_outcome_record,
     encode_record,
 )
 from evergreen.serving.predictions.refused import RefusedCounter
@@ -62,7 +60,6 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.values import KeyTuple
 from evergreen.store.online.vectors import OnlineVector, find_missing_keys, read_online_vectors
 from evergreen.store.predictions.channels import CHALLENGER, SHADOW
-from evergreen.store.predictions.prediction_id import parse_prediction_id
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest
 
@@ -283,15 +280,7 @@ class Runtime:
 
     def explain(self, row: RequestRow) -> ExplanationBody:
         """Each feature's contribution to the prediction of one row. Not a prediction: it is not logged."""
-        served_model = self.slot.require()
-        columns = build_columns_from_rows(self.use_case, [row])
-        explanation = explain_prediction(self.use_case, served_model.model, columns)
-        return {
-            "model_version": served_model.version,
-            "prediction": explanation.prediction,
-            "base_value": explanation.base_value,
-            "contributions": explanation.contributions,
-        }
+        return build_explanation(self.use_case, self.slot.require(), row)
 
     def take_feedback(self, outcomes: Sequence[tuple[str, str | float]], at: datetime) -> None:
         """Log what really happened, as pairs of a prediction's id and the outcome, at a moment (aware UTC).
@@ -300,10 +289,7 @@ class Runtime:
         other replicas may have made them. Raises StoreError for an id that no service gives,
         PredictionLogFull.
         """
-        prediction_ids = [parse_prediction_id(prediction_id)[0] for prediction_id, _ in outcomes]
-        ids = [str(uuid7()) for _ in outcomes]
-        record = OutcomeRecord(at, ids, prediction_ids, [actual for _, actual in outcomes])
-        self.spool.append([encode_record(record)], len(ids))
+        self.spool.append([encode_record(build_outcome_record(outcomes, at))], len(outcomes))
 
     def count_refused(self, faults: Sequence[tuple[str, str]]) -> None:
         """Count the faults of a request that was refused for its values, each a field and a kind."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Generic, TypeAlias
+from typing import Any, Generic, TypeAlias, TypedDict
 
 import httpx
 from uuid_utils import uuid7
@@ -79,6 +79,15 @@ def build_headers(api_key: str | None, channel: str) -> dict[str, str]:
     return headers
 
 
+class HttpRequest(TypedDict):
+    """What httpx is told of a request, by the names that it uses. `json` is None for no body."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    json: object
+
+
 class Exchange(Generic[Answer]):
     """The attempts at one call, until it is answered or given up. The client sends them and waits in between.
 
@@ -92,7 +101,7 @@ class Exchange(Generic[Answer]):
         self._call = call
         self._attempt = 0
         headers = {IDEMPOTENCY_HEADER: str(uuid7())} if call.method == "POST" else {}
-        self.request: dict[str, Any] = {
+        self.request: HttpRequest = {
             "method": call.method,
             "url": call.path,
             "headers": headers,

@@ -27,7 +27,7 @@ class ServiceCall(Generic[Answer]):
 
     method: Literal["GET", "POST"]
     path: str
-    body: Mapping[str, object] | None
+    body: object
     read: Callable[[Any], Answer]
     kinds: Mapping[str, type] = field(default_factory=dict)
 

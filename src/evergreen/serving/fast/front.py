@@ -8,8 +8,8 @@ decide whether it is right, and word what is wrong with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
 
 from evergreen.serving.calls.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
@@ -151,7 +151,7 @@ def _repeat_message(first: Message, receive: Receive) -> Receive:
     """A `receive` that begins with a message that was received already."""
     messages: list[Message] = [first]
 
-    async def _receive_again() -> MutableMapping[str, Any]:
+    async def _receive_again() -> Message:
         return messages.pop() if messages else await receive()
 
     return _receive_again

@@ -32,7 +32,7 @@ def check_declaration(held: str) -> CheckedDeclaration:
         result = Path(folder) / "result.json"
         command = [sys.executable, "-m", _MODULE, str(result), held]
         try:
-            ended = subprocess.run(
+            completion = subprocess.run(
                 command,
                 env=build_child_environment(),
                 stdin=subprocess.DEVNULL,
@@ -52,11 +52,11 @@ def check_declaration(held: str) -> CheckedDeclaration:
         try:
             return msgspec.json.decode(result.read_bytes(), type=CheckedDeclaration)
         except (OSError, msgspec.MsgspecError):
-            last_line = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            last_line = completion.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             return CheckedDeclaration(
                 "",
                 DeclarationRefusal(
-                    f"the use case's code ended the process that loaded it (code {ended.returncode})"
+                    f"the use case's code ended the process that loaded it (code {completion.returncode})"
                     + (f": {last_line}" if last_line else ""),
                     hint="import the use case by hand to see why",
                 ),

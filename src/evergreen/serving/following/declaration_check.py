@@ -60,10 +60,10 @@ def main(arguments: list[str]) -> int:
     """Write the outcome into the file RESULT."""
     result, held = arguments
     try:
-        checked = load_and_check(load_settings(), held)
+        outcome = load_and_check(load_settings(), held)
     except EvergreenError as error:
-        checked = CheckedDeclaration("", DeclarationRefusal(error.message, error.hint, passing=True))
-    Path(result).write_bytes(msgspec.json.encode(checked))
+        outcome = CheckedDeclaration("", DeclarationRefusal(error.message, error.hint, passing=True))
+    Path(result).write_bytes(msgspec.json.encode(outcome))
     return 0
 
 

@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
+from uuid_utils import uuid7
 
 from evergreen.errors import SpoiltRecord
 from evergreen.model.log_rows import list_logged_names
 from evergreen.store.predictions.outcomes import Outcome
+from evergreen.store.predictions.prediction_id import parse_prediction_id
 from evergreen.store.predictions.prediction_row import InputValue, PredictionRow
 from evergreen.store.predictions.refused import RefusedCount
 from evergreen.usecase import UseCase
@@ -85,6 +87,13 @@ def build_segment_schema(use_case: UseCase) -> SegmentSchema:
         tuple(feature.name for feature in use_case.on_demand_order),
         use_case.label.classes,
     )
+
+
+def build_outcome_record(outcomes: Sequence[tuple[str, str | float]], at: datetime) -> OutcomeRecord:
+    """The record of outcomes that came at a moment (aware UTC), pairs of a prediction's id and what really
+    happened. Raises StoreError for an id that no service gives."""
+    prediction_ids = [parse_prediction_id(prediction_id)[0] for prediction_id, _ in outcomes]
+    return OutcomeRecord(at, [str(uuid7()) for _ in outcomes], prediction_ids, [each for _, each in outcomes])
 
 
 def encode_record(record: Record | SegmentSchema) -> bytes:

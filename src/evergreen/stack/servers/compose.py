@@ -12,10 +12,11 @@ from textwrap import indent
 
 from evergreen.loop import TRAINING_POOL
 from evergreen.serving.standing import format_container_name
-from evergreen.settings import Settings
 from evergreen.stack.servers import deployment as facts
 from evergreen.stack.servers.compose_text import (
     default_variable,
+    format_url,
+    offer_setting,
     render_http_check,
     render_list,
     render_mapping,
@@ -44,6 +45,7 @@ _OPEN_SETTINGS = (
     "threads",
     "task_type",
     "champion_poll_seconds",
+    "follow_declaration",
 )
 
 _HEAD = """\
@@ -83,9 +85,9 @@ def _render_common(use_cases: Iterable[UseCase]) -> str:
     )
     servers = build_variables(
         {
-            "mlflow_tracking_uri": _format_url(facts.MLFLOW),
+            "mlflow_tracking_uri": format_url(facts.MLFLOW),
             "mlflow_url": f"http://127.0.0.1:{default_variable('MLFLOW_PORT', facts.MLFLOW.usual_port)}",
-            "airflow_url": _format_url(facts.AIRFLOW_API),
+            "airflow_url": format_url(facts.AIRFLOW_API),
             "airflow_user": facts.AIRFLOW_USER,
             "airflow_password": require_variable("EVERGREEN_AIRFLOW_PASSWORD"),
             "service_urls": {
@@ -103,7 +105,7 @@ def _render_common(use_cases: Iterable[UseCase]) -> str:
                     *(format_container_name(each.name) for each in use_cases),
                 ]
             ),
-            **{name: _offer_setting(name) for name in _OPEN_SETTINGS},
+            **{name: offer_setting(name) for name in _OPEN_SETTINGS},
         }
     )
     bank = f"mysql://{database}:{facts.MARIADB.port}/{facts.BANK_DATABASE}?local_infile=1"
@@ -129,7 +131,7 @@ def _render_airflow_common() -> str:
         "core": {
             "dags_folder": "/opt/evergreen/dags",
             **facts.AIRFLOW_OPTIONS["core"],
-            "execution_api_server_url": f"{_format_url(facts.AIRFLOW_API)}/execution/",
+            "execution_api_server_url": f"{format_url(facts.AIRFLOW_API)}/execution/",
             "fernet_key": require_variable("AIRFLOW_FERNET_KEY"),
             "simple_auth_manager_passwords_file": f"{_AIRFLOW_HOME}/passwords.json",
         },
@@ -342,13 +344,3 @@ def _render_volumes(use_cases: Iterable[UseCase]) -> str:
 
 def _name_home_volume(use_case: UseCase) -> str:
     return f"{use_case.name.replace('_', '-')}-home"
-
-
-def _format_url(server: Server) -> str:
-    return f"http://{server.name}:{server.port}"
-
-
-def _offer_setting(name: str) -> str:
-    """The variable of .env for a setting, or its default."""
-    default = Settings.model_fields[name].default
-    return default_variable(f"EVERGREEN_{name.upper()}", default)

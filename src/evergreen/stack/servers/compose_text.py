@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from textwrap import indent
 
+from evergreen.settings import Settings
 from evergreen.stack.servers.deployment import Server
 
 # A text that YAML reads back as this very text without quotes.
@@ -58,3 +59,13 @@ def default_variable(name: str, default: str | int | float) -> str:
 def require_variable(name: str) -> str:
     """A variable of .env without which docker compose refuses to start."""
     return f"${{{name}:?run `make env` first}}"
+
+
+def offer_setting(name: str) -> str:
+    """The variable of .env for one of Evergreen's settings, or the setting's default."""
+    return default_variable(f"EVERGREEN_{name.upper()}", Settings.model_fields[name].default)
+
+
+def format_url(server: Server) -> str:
+    """Where other containers reach a server."""
+    return f"http://{server.name}:{server.port}"

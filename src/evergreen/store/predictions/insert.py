@@ -48,10 +48,10 @@ def build_logged_rows(
     present = {name for row in rows for name in row.on_demand} & on_demand
     names = [column.name for column in table.c if column.name not in on_demand or column.name in present]
     blank: StoredRow = dict.fromkeys(names)
-    logged: dict[str, StoredRow] = {}
+    stored_rows: dict[str, StoredRow] = {}
     for row in rows:
         prediction_id, moment = parse_prediction_id(row.prediction_id)
-        if prediction_id in logged:
+        if prediction_id in stored_rows:
             continue
         if row.channel not in CHANNELS:
             raise StoreError(
@@ -75,8 +75,8 @@ def build_logged_rows(
         values["probability"] = row.probability
         shares = row.probabilities
         values["probabilities"] = None if shares is None else _encode_json(shares).decode()
-        logged[prediction_id] = values
-    return logged
+        stored_rows[prediction_id] = values
+    return stored_rows
 
 
 def simplify_rows(rows: Mapping[str, StoredRow]) -> Mapping[str, StoredRow]:

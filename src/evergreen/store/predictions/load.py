@@ -42,13 +42,13 @@ def load_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[Predic
     the rows are inserted.
     """
     table = declared.build_prediction_table(use_case)
-    logged = build_logged_rows(use_case, table, rows)
+    stored_rows = build_logged_rows(use_case, table, rows)
     bulk_engine = get_bulk_engine(engine)
-    if logged and can_send_files(bulk_engine):
-        loaded = _load_rows(bulk_engine, table.name, list(logged.values()))
+    if stored_rows and can_send_files(bulk_engine):
+        loaded = _load_rows(bulk_engine, table.name, list(stored_rows.values()))
         if loaded is not None:
             return loaded
-    return append_rows(engine, table, simplify_rows(logged))
+    return append_rows(engine, table, simplify_rows(stored_rows))
 
 
 def _load_rows(engine: sa.Engine, table: str, rows: Sequence[StoredRow]) -> int | None:

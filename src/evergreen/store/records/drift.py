@@ -153,15 +153,12 @@ class DriftReport:
     def to_json(self) -> Mapping[str, Any]:
         """The document of the column `report`: {"reason", "features", "refused" where rows were, "quality"
         once it was measured}."""
-        document: dict[str, Any] = {
+        return {
             "reason": self.reason,
             "features": [feature.to_json() for feature in self.features],
+            **({"refused": [share.to_json() for share in self.refused]} if self.refused else {}),
+            **({"quality": self.quality.to_json()} if self.quality else {}),
         }
-        if self.refused:
-            document["refused"] = [share.to_json() for share in self.refused]
-        if self.quality:
-            document["quality"] = self.quality.to_json()
-        return document
 
 
 @dataclass(frozen=True)

@@ -146,14 +146,15 @@ def _parse_run(row: sa.Row[Any]) -> TrainingRun:
     return TrainingRun(**fields)
 
 
+def _to_column_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return format_json_object(value)
+    return to_naive_utc(value) if isinstance(value, datetime) else value
+
+
 def update_training_run(engine: sa.Engine, training_run: str, **fields: Any) -> TrainingRun:
     """Set fields of a training run (mappings become JSON, moments naive UTC), and return it."""
-    values: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            values[name] = format_json_object(value)
-        else:
-            values[name] = to_naive_utc(value) if isinstance(value, datetime) else value
+    values = {name: _to_column_value(value) for name, value in fields.items()}
     with engine.begin() as connection:
         connection.execute(TRAINING_RUN.update().where(TRAINING_RUN.c.id == training_run).values(**values))
     return get_training_run(engine, training_run)

@@ -54,7 +54,7 @@ class TrialRows:
     mean: float | None
     error: Estimate | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, int | float | dict[str, int] | dict[str, float] | None]:
         """The fields by name, for `evergreen trial status --json`."""
         return {**vars(self), "error": vars(self.error) if self.error else None}
 
