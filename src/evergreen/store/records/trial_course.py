@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 import sqlalchemy as sa
 
@@ -41,7 +42,7 @@ def read_trial_course(
     start = trial.started_at - around
     end = min(until, trial.ended_at + around) if trial.ended_at else until
     step = max((end - start) / _INTERVALS, _SHORTEST)
-    count = max(1, int((end - start) / step))
+    count = max(1, ceil((end - start) / step))
     c = declared.build_prediction_table(use_case).c
     on_trial = c.channel == trial.challenger_channel
     since = sa.func.timestampdiff(sa.text("MICROSECOND"), to_naive_utc(start), c.predicted_at)
