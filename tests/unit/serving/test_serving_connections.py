@@ -8,11 +8,10 @@ import json
 from collections.abc import Awaitable, Callable
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from evergreen.serving.guard import connections
 from evergreen.serving.guard.connections import MOST_HEADER_BYTES, LimitedProtocol
+from support.uvicorn_server import own_protocols, serving_app
 
 GOOD = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -27,25 +26,14 @@ def talk(conversation: Talk, seconds: float = 0.1) -> None:
     """Serve on a free port, and talk to it over one connection."""
 
     async def run() -> None:
-        config = uvicorn.Config(answer, port=0, lifespan="off", log_config=None)
-        assert connections.use_protocol(LimitedProtocol)
-        config.load()
-        assert config.http_protocol_class is LimitedProtocol
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            await asyncio.wait_for(conversation(reader, writer), 30)
-        finally:
-            writer.close()
-            server.should_exit = True
-            await serving
+        async with serving_app(answer, LimitedProtocol) as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                await asyncio.wait_for(conversation(reader, writer), 30)
+            finally:
+                writer.close()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", "")
+    with own_protocols() as patch:
         patch.setattr(LimitedProtocol, "header_seconds", seconds)
         asyncio.run(run())
 
@@ -166,27 +154,18 @@ def test_a_connection_that_waits_when_the_service_ends_has_one_more_answer() -> 
     """A request that is on its way then is read and answered; an idle connection is closed."""
 
     async def run(request: bytes) -> bytes:
-        server = uvicorn.Server(uvicorn.Config(answer, port=0, lifespan="off", log_config=None))
-        server.config.load()
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(GOOD)
-        assert b"connection: close" not in await reader.readuntil(b"\r\n\r\n")
-        for connection in server.server_state.connections:
-            connection.shutdown()
-        writer.write(request)
-        text = await asyncio.wait_for(reader.read(), 30)
-        writer.close()
-        server.should_exit = True
-        await serving
-        return text
+        async with serving_app(answer, LimitedProtocol) as (server, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GOOD)
+            assert b"connection: close" not in await reader.readuntil(b"\r\n\r\n")
+            for connection in server.server_state.connections:
+                connection.shutdown()
+            writer.write(request)
+            text = await asyncio.wait_for(reader.read(), 30)
+            writer.close()
+            return text
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", "")
-        assert connections.use_protocol(LimitedProtocol)
+    with own_protocols():
         last = asyncio.run(run(GOOD))
         assert last.startswith(b"HTTP/1.1 200")
         assert b"connection: close" in last

@@ -13,20 +13,22 @@ from typing import Any
 import pytest
 import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from evergreen.errors import PredictionLogFull
 from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.fast.direct import DirectAnswers
-from evergreen.serving.fast.direct_protocol import DirectProtocol, find_protocol
+from evergreen.serving.fast.direct_protocol import DirectProtocol, find_protocol, list_missing_parts
 from evergreen.serving.fast.fast_path import FastPath
 from evergreen.serving.fast.front import Front
-from evergreen.serving.guard.connections import LimitedProtocol, use_protocol
+from evergreen.serving.guard.connections import LimitedProtocol
 from evergreen.settings import Settings
 from evergreen.store.online.vectors import OnlineVector
 from evergreen.usecase import UseCase
 from support.answering import answering, fit
 from support.guarded import TEST_HOST, build_test_guard
 from support.parcel_case import declare, row
+from support.uvicorn_server import own_protocols, serving_app
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 Talk = Callable[[Reader, Writer, uvicorn.Server], Awaitable[Any]]
@@ -85,26 +87,16 @@ class World:
                 await inner(scope, receive, send)
 
             guard = build_test_guard(app, self.use_case, self.home, registry=self.registry, **self.options)
-            assert use_protocol(find_protocol() if direct else LimitedProtocol)
             DirectProtocol.answers = DirectAnswers(guard, front)
-            config = uvicorn.Config(guard, port=0, lifespan="off", log_config=None, access_log=False)
-            config.load()
-            server = uvicorn.Server(config)
-            serving = asyncio.create_task(server.serve())
-            while not server.started:
-                await asyncio.sleep(0.01)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                await asyncio.wait_for(conversation(reader, writer, server), 60)
-            finally:
-                writer.close()
-                server.should_exit = True
-                await serving
-                guard._metrics.flush()
+            async with serving_app(guard, find_protocol() if direct else LimitedProtocol) as (server, port):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                try:
+                    await asyncio.wait_for(conversation(reader, writer, server), 60)
+                finally:
+                    writer.close()
+            guard._metrics.flush()
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", "")
+        with own_protocols() as patch:
             patch.setattr(DirectProtocol, "answers", None)
             asyncio.run(run())
 
@@ -289,6 +281,20 @@ def test_a_client_that_goes_away_harms_nobody(world: World, monkeypatch: pytest.
         assert (await read(reader))[0] == 200
 
     world.talk(conversation)
+
+
+def test_the_installed_uvicorn_has_what_is_used_of_it() -> None:
+    assert list_missing_parts(HttpToolsProtocol) == []
+
+
+def test_a_uvicorn_that_names_its_state_otherwise_is_noticed() -> None:
+    class Other:
+        def __init__(self) -> None:
+            self.flow = self.parser = None
+
+    missing = list_missing_parts(Other)
+    assert {"cycle", "server_state", "on_response_complete"} <= set(missing)
+    assert not {"flow", "parser"} & set(missing)
 
 
 def test_without_uvicorns_class_there_is_the_slower_one(monkeypatch: pytest.MonkeyPatch) -> None:

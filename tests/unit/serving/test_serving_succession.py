@@ -20,7 +20,6 @@ from evergreen.serving.following.exchange_folder import ExchangeFolder, WorkerMo
 from evergreen.serving.following.refusal import DeclarationRefusal
 from evergreen.serving.following.retirement import hand_over
 from evergreen.serving.following.successor import Succession, judge_successor
-from evergreen.serving.guard import connections
 from evergreen.serving.guard.connections import LimitedProtocol
 from evergreen.serving.models.refusals import Refusal, RefusalLog
 from evergreen.serving.models.slot import ServedModel
@@ -30,6 +29,7 @@ from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest
 from support.edited_parcel import MAXIMUM, WIDER, EditedParcel
 from support.parcel_case import declare
+from support.uvicorn_server import own_protocols, serving_app
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -160,14 +160,10 @@ def test_a_retired_worker_answers_on_open_connections_and_says_that_it_ends() ->
         await send({"type": "http.response.body", "body": b""})
 
     async def run() -> None:
-        config = uvicorn.Config(answer, port=0, lifespan="off", log_config=None)
-        assert connections.use_protocol(find_protocol())
-        config.load()
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
+        async with serving_app(answer, find_protocol()) as (server, port):
+            await talk(server, port)
+
+    async def talk(server: uvicorn.Server, port: int) -> None:
         links = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
         post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
@@ -184,10 +180,7 @@ def test_a_retired_worker_answers_on_open_connections_and_says_that_it_ends() ->
             assert answered.startswith(b"HTTP/1.1 200")
             assert b"connection: close" in answered
         await asyncio.wait_for(handing_over, 30)
-        server.should_exit = True
-        await serving
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", "")
+    with own_protocols() as patch:
         patch.setattr(LimitedProtocol, "is_ending", False)
         asyncio.run(run())

@@ -2,8 +2,8 @@
 
 An ASGI call makes a task, several coroutines and two writes of each request, and together they cost more
 than the prediction. The class here derives from `LimitedProtocol`, so from uvicorn's; what it uses of uvicorn
-beyond that is named in `_USED`. Where an installed uvicorn has it not, every request is an ASGI call: slower,
-and otherwise the same.
+beyond that is named in `_METHODS` and `_ATTRIBUTES`. Where an installed uvicorn lacks one of them, every
+request is an ASGI call: slower, and otherwise the same.
 
 uvicorn's way stays for every request that is not a prediction, is not let in, does not come in one read (a
 long or slow body), is pipelined or of HTTP/1.0, or has a body that the models must check.
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_USED = ("on_headers_complete", "on_message_complete", "on_response_complete", "data_received", "shutdown")
+_METHODS = ("on_headers_complete", "on_message_complete", "on_response_complete", "data_received")
+# Set when a connection is made.
+_ATTRIBUTES = (
+    *("access_log", "access_logger", "cycle", "expect_100_continue", "flow", "limit_concurrency"),
+    *("parser", "root_path", "scope", "server_state", "transport"),
+)
 _JSON_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %s\r\n"
 
 
@@ -69,9 +74,19 @@ class _NoEvent:
 
 _NO_EVENT = _NoEvent()
 
-if connections.LimitedProtocol is not None and all(
-    hasattr(connections.LimitedProtocol, name) for name in _USED
-):
+
+def list_missing_parts(protocol: type) -> list[str]:
+    """What is used of uvicorn's protocol class and is not in this one: methods, and attributes that its
+    `__init__` does not name."""
+    constructor = getattr(protocol.__init__, "__code__", None)  # type: ignore[misc]
+    named = constructor.co_names if constructor is not None else ()
+    return [
+        *(name for name in _METHODS if not hasattr(protocol, name)),
+        *(name for name in _ATTRIBUTES if name not in named),
+    ]
+
+
+if connections.LimitedProtocol is not None and not list_missing_parts(connections.LimitedProtocol.__mro__[1]):
 
     class DirectProtocol(connections.LimitedProtocol):
         """`LimitedProtocol` that answers what `answers` lets in, and leaves other requests to uvicorn."""
