@@ -28,6 +28,7 @@ EvergreenError
 ├── ServingError             the prediction service cannot do what was asked
 │   ├── InvalidRequest       a body breaks the contract
 │   ├── AccessDenied         the service does not know the API key
+│   ├── ServiceBusy          other requests hold the memory that this one needs
 │   ├── ModelNotLoaded       the champion is not in service yet
 │   ├── PredictionLogFull    predictions can be neither logged nor kept
 │   ├── SpoiltRecord         bytes of the spool are not what was written
@@ -227,6 +228,12 @@ class AccessDenied(ServingError):
     """The service needs an API key, and knows none that was sent."""
 
     http_status = 401
+
+
+class ServiceBusy(ServingError):
+    """Other requests hold the memory that this one needs."""
+
+    http_status = 503
 
 
 class ModelNotLoaded(ServingError):

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from starlette.types import Message, Receive, Scope, Send
 
 from evergreen.serving.access.key_file import add_key, remove_keys
+from evergreen.serving.guard.body_limits import ROW_BYTES, compute_body_limits
 from evergreen.serving.guard.request_ids import get_request_id
 from evergreen.usecase import UseCase
 from support.guarded import TEST_HOST, build_test_guard
@@ -29,6 +30,7 @@ class App:
         self.paths: list[str] = []
         self.ids: list[str] = []
         self.bodies: list[bytes] = []
+        self.messages = 0
         self.error: Exception | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,6 +39,7 @@ class App:
         body, more = b"", True
         while more:
             message = await receive()
+            self.messages += 1
             body += message.get("body", b"")
             more = message.get("more_body", False)
         self.bodies.append(body)
@@ -398,3 +401,36 @@ def test_web_sockets_are_closed(app: App, parcel: UseCase, tmp_path: Path) -> No
     scope = build_scope(type="websocket")
     asyncio.run(build_test_guard(app, parcel, tmp_path)(scope, receive, send))
     assert [message["type"] for message in sent] == ["websocket.close"]
+
+
+def test_large_bodies_share_a_bounded_memory(app: App, parcel: UseCase, tmp_path: Path) -> None:
+    """Two of the largest are held together; what a third would hold is refused, and free again afterwards."""
+    limit = compute_body_limits(parcel)["rows"]
+    assert limit > 2 * ROW_BYTES
+    guard = build_test_guard(app, parcel, tmp_path)
+
+    async def run() -> None:
+        go = asyncio.Event()
+
+        async def send_slowly() -> AsyncIterator[bytes]:
+            yield b" " * (limit - 1)
+            await go.wait()
+            yield b" "
+
+        transport = httpx.ASGITransport(guard)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{TEST_HOST}") as client:
+            large = [
+                asyncio.create_task(client.post("/predict_batch", content=send_slowly())) for _ in range(2)
+            ]
+            while app.messages < 2:
+                await asyncio.sleep(0)
+            third = await client.post("/predict_batch", content=b" " * (ROW_BYTES + 10))
+            assert "memory" in error_of(third, 503)["message"]
+            assert third.headers["retry-after"] == "5"
+            assert (await client.post("/predict", content=b"{}")).status_code == 200
+            go.set()
+            assert [answer.status_code for answer in await asyncio.gather(*large)] == [200, 200]
+            again = await client.post("/predict_batch", content=b" " * (ROW_BYTES + 10))
+            assert again.status_code == 200
+
+    asyncio.run(run())

@@ -1,10 +1,10 @@
-"""How large a request's body may be, and in which time it must arrive."""
+"""How large a request's body may be, all bodies of a worker together, and in which time one must arrive."""
 
 from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -17,19 +17,41 @@ from evergreen.usecase import UseCase
 ROW_BYTES = 1_000_000
 _BYTES_PER_ROW = 4096
 _MOST_BYTES = 96_000_000
+# A worker holds so many of its largest bodies at the same time.
+_LARGEST_BODIES = 2
+
+
+_DETAILS = {
+    408: "the body did not arrive in time",
+    413: "the body is too large",
+    503: "other large bodies leave no memory for this one",
+}
+_CLOSE = {"Connection": "close"}
+_HEADERS = {408: _CLOSE, 503: {**_CLOSE, "Retry-After": "5"}}
 
 
 class BodyRefused(HTTPException):
-    """A body that is too large (413) or too late (408); raised where the app receives it.
+    """A body that is too large (413), too late (408), or for which other bodies leave no memory (503); raised
+    where the app receives it.
 
-    After a late one the connection ends: what else comes on it would be the rest of the body.
+    After the last two the connection ends: what else comes on it would be the rest of the body.
     """
 
     def __init__(self, status_code: int) -> None:
-        if status_code == 408:
-            super().__init__(408, "the body did not arrive in time", {"Connection": "close"})
-        else:
-            super().__init__(status_code, "the body is too large")
+        super().__init__(status_code, _DETAILS[status_code], _HEADERS.get(status_code))
+
+
+class BodyMemory:
+    """How many bytes the large bodies of one worker hold together, at most `limit`.
+
+    Bodies of up to `ROW_BYTES` are not counted: connections bound them.
+    """
+
+    __slots__ = ("held", "limit")
+
+    def __init__(self, limits: Mapping[BodySize, int]) -> None:
+        self.limit = _LARGEST_BODIES * max(limits.values())
+        self.held = 0
 
 
 def compute_body_limits(use_case: UseCase) -> dict[BodySize, int]:
@@ -39,18 +61,22 @@ def compute_body_limits(use_case: UseCase) -> dict[BodySize, int]:
 
 
 class LimitedBody:
-    """A request's `receive` that raises BodyRefused for a body beyond `limit` bytes, or one that has not come
-    `seconds` after it was first waited for.
+    """A request's `receive` that raises BodyRefused for a body beyond `limit` bytes, one that `memory` has no
+    room for, or one that has not come `seconds` after it was first waited for.
 
-    What follows the body (a disconnect) may take any time.
+    What follows the body (a disconnect) may take any time. Its memory is held until `release`.
     """
 
-    __slots__ = ("_deadline", "_is_complete", "_limit", "_receive", "_received", "_seconds")
+    __slots__ = (
+        *("_deadline", "_held", "_is_complete", "_limit", "_memory", "_receive", "_received", "_seconds"),
+    )
 
-    def __init__(self, receive: Receive, limit: int, seconds: float) -> None:
+    def __init__(self, receive: Receive, limit: int, seconds: float, memory: BodyMemory) -> None:
         self._receive = receive
         self._limit = limit
         self._seconds = seconds
+        self._memory = memory
+        self._held = 0
         self._received = 0
         self._deadline = 0.0
         self._is_complete = False
@@ -73,7 +99,21 @@ class LimitedBody:
         self._received += len(message.get("body", b""))
         if self._received > self._limit:
             raise BodyRefused(413)
+        if self._received > ROW_BYTES:
+            self._hold_memory()
         return message
+
+    def release(self) -> None:
+        """Give the body's memory back, when its request is answered."""
+        self._memory.held -= self._held
+        self._held = 0
+
+    def _hold_memory(self) -> None:
+        more = self._received - self._held
+        if self._memory.held + more > self._memory.limit:
+            raise BodyRefused(503)
+        self._memory.held += more
+        self._held = self._received
 
     async def _wait(self, waiting: Coroutine[Any, Any, Message], future: object) -> Message:
         if not self._deadline:

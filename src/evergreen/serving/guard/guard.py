@@ -14,7 +14,7 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evergreen.serving.access.access import Access
-from evergreen.serving.guard.body_limits import BodyRefused, LimitedBody
+from evergreen.serving.guard.body_limits import BodyMemory, BodyRefused, LimitedBody
 from evergreen.serving.guard.request_ids import choose_request_id, set_request_id
 from evergreen.serving.guard.routes import STATIC, BodySize, Route, find_route
 from evergreen.serving.http.failures import describe_failure
@@ -22,6 +22,7 @@ from evergreen.serving.http.refusals import (
     FAILED,
     LATE_BODY,
     MISDIRECTED,
+    NO_BODY_MEMORY,
     NO_KEY,
     NOT_FOUND,
     PREFLIGHT,
@@ -64,6 +65,7 @@ class Guard:
         self._access = access
         self._limits = limits
         self._body_seconds = body_seconds
+        self._body_memory = BodyMemory(limits)
         self._metrics = metrics
         self._diverted = diverted or {}
 
@@ -79,22 +81,26 @@ class Guard:
         answer = _Answer(send, request_id)
         route = find_route(scope["path"])
         name = route.template if route is not None else _UNKNOWN
+        body: LimitedBody | None = None
         try:
             refusal = self._judge(scope, headers, route, answer)
             if refusal is None and route is not None:
                 limit = self._limits[route.body]
-                body = LimitedBody(receive, limit, self._body_seconds)
+                body = LimitedBody(receive, limit, self._body_seconds, self._body_memory)
                 send_part = answer.send_file if route is STATIC else answer.send
                 await self._diverted.get(name, self._app)(scope, body.receive, send_part)
             else:
                 await answer.refuse(refusal or NOT_FOUND)
         except BodyRefused as error:
             size = self._limits[route.body if route is not None else "none"]
-            await answer.refuse(LATE_BODY if error.status_code == 408 else build_size_refusal(size))
+            refusals = {408: LATE_BODY, 503: NO_BODY_MEMORY}
+            await answer.refuse(refusals.get(error.status_code) or build_size_refusal(size))
         except Exception as error:  # noqa: BLE001 - the last one who can: no caller is above
             logger.error("%s %s failed: %s", scope["method"], name, describe_failure(error))
             await answer.refuse(FAILED)
         finally:
+            if body is not None:
+                body.release()
             self._metrics.count(name, scope["method"], answer.status, perf_counter() - began)
 
     def admit(self, scope: Scope, route: Route) -> bytes | None:

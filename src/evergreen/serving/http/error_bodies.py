@@ -26,7 +26,10 @@ from evergreen.usecase import UseCase
 logger = logging.getLogger(__name__)
 
 _LONGEST_NAME = 200
-_LATE_HINT = "send it at once; EVERGREEN_REQUEST_SECONDS is the time that it may take"
+LATE_HINT = "send it at once; EVERGREEN_REQUEST_SECONDS is the time that it may take"
+BUSY_HINT = "send it again in some seconds, or fewer large bodies at the same time"
+# The kind of error and what to do next, for bodies that are refused while they arrive.
+_WORDS_BY_STATUS = {408: ("InvalidRequest", LATE_HINT), 503: ("ServiceBusy", BUSY_HINT)}
 # A name beyond this is no misspelt one of ours, and comparing it would take time.
 _LONGEST_MISSPELLING = 80
 
@@ -99,8 +102,8 @@ def add_error_handlers(
             )
         if error.status_code == 400:
             return build_unreadable_response()
-        hint = _LATE_HINT if error.status_code == 408 else "see / for what there is"
-        response = build_error_response(error.status_code, "InvalidRequest", str(error.detail), hint)
+        kind, hint = _WORDS_BY_STATUS.get(error.status_code, ("InvalidRequest", "see / for what there is"))
+        response = build_error_response(error.status_code, kind, str(error.detail), hint)
         response.headers.update(error.headers or {})
         return response
 

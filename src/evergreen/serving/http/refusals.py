@@ -6,7 +6,7 @@ import functools
 from typing import Final, NamedTuple
 
 from evergreen.serving.guard.routes import Route
-from evergreen.serving.http.error_bodies import encode_error, encode_too_large
+from evergreen.serving.http.error_bodies import BUSY_HINT, LATE_HINT, encode_error, encode_too_large
 
 
 class Refusal(NamedTuple):
@@ -37,12 +37,13 @@ NO_KEY: Final = Refusal(
 )
 LATE_BODY: Final = Refusal(
     408,
-    encode_error(
-        "InvalidRequest",
-        "the body did not arrive in time",
-        "send it at once; EVERGREEN_REQUEST_SECONDS is the time that it may take",
-    ),
+    encode_error("InvalidRequest", "the body did not arrive in time", LATE_HINT),
     ((b"connection", b"close"),),
+)
+NO_BODY_MEMORY: Final = Refusal(
+    503,
+    encode_error("ServiceBusy", "other large bodies leave no memory for this one", BUSY_HINT),
+    ((b"connection", b"close"), (b"retry-after", b"5")),
 )
 TOO_MANY_HEADERS: Final = Refusal(
     431, encode_error("InvalidRequest", "the request has too many headers", "send 64 at most")
