@@ -8,6 +8,7 @@ build` needs neither a use case nor a server.
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -40,6 +41,7 @@ from evergreen.serving.http.readiness import ReadinessAnswer
 from evergreen.serving.metrics.metric_files import archive_dead_files
 from evergreen.serving.metrics.metrics_page import find_metric_folder
 from evergreen.serving.metrics.request_metrics import RequestMetrics
+from evergreen.serving.processor_turns import take_short_turns
 from evergreen.serving.service_log import configure_log, configure_parent_log
 from evergreen.settings import Settings, load_settings
 from evergreen.usecase import UseCase
@@ -123,6 +125,7 @@ class PredictionService:
         settings, use_case = load_served_use_case()
         configure_log(settings)
         sys.setswitchinterval(_SWITCH_SECONDS)
+        take_short_turns(os.getpid())  # the main thread, which runs the event loop
         self.runtime = Runtime(
             settings, use_case, observe_refused=get_request_metrics(use_case.name).count_refused
         )

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from evergreen.errors import KeyNotFound, StoreUnreachable
+from evergreen.serving.processor_turns import take_short_turns
 from evergreen.usecase import UseCase
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class KeyReader:
         self._seconds = seconds
         self._hanging: asyncio.Future[Mapping[KeyTuple, OnlineVector]] | None = None
         self._pending: list[_Pending] = []
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="key-reader")
+        self._thread = ThreadPoolExecutor(1, "key-reader", initializer=take_short_turns)
         self._task: asyncio.Task[None] | None = None
 
     def submit(self, key: KeyTuple) -> asyncio.Future[OnlineVector | None]:
