@@ -18,6 +18,8 @@ from evergreen.store.tables.platform import (
     INGEST_RUN,
     MODEL_RECORD,
     MODEL_TRIAL,
+    PREDICTION_COUNT,
+    PREDICTION_HOUR,
     QUARANTINE,
     REFERENCE_PROFILE,
     REFUSED_COUNT,
@@ -39,6 +41,8 @@ _RECORDS = (
     DRIFT_REPORT,
     RETRAIN_DECISION,
     REFUSED_COUNT,
+    PREDICTION_HOUR,
+    PREDICTION_COUNT,
 )
 
 
