@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from evergreen.errors import NoChampion, StoreError
 from evergreen.loop import monitor, train
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.registry import champion_history
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.insert import insert_predictions
@@ -33,6 +34,7 @@ def served(toy_store, toy_use_case, toy_frames):
 
     def log(count, at, shift=0.0, version=1, channel="online"):
         facts = toy_frames(count, seed=next(seeds), shift=shift)["facts"].drop(columns="event_time")
+        computed = add_on_demand_columns(toy_use_case, build_columns_from_frame(facts, toy_use_case))
         ids = [str(_id_at(at)) for _ in range(count)]
         documents = [
             {name: None if value != value else value for name, value in row.items()}
@@ -44,8 +46,11 @@ def served(toy_store, toy_use_case, toy_frames):
                 "prediction": "no",
                 "probability": 0.8,
                 "probabilities": {"no": 0.8, "yes": 0.2},
+                "_on_demand": {"spend_per_visit": None if ratio != ratio else ratio},
             }
-            for row, prediction_id in zip(facts.to_dict("records"), ids, strict=True)
+            for row, prediction_id, ratio in zip(
+                facts.to_dict("records"), ids, computed["spend_per_visit"].tolist(), strict=True
+            )
         ]
         rows = [PredictionRow.from_json(document) for document in documents]
         assert insert_predictions(get_engine(toy_store), toy_use_case, rows) == count
@@ -114,8 +119,10 @@ def test_refused_rows_and_orphans_are_told_and_decide_nothing(toy_store, toy_use
     record_outcome(database, toy_use_case, str(_id_at(start)), "no", start)  # its prediction may still come
     outcome = monitor.run_monitor(toy_store, "toy", start + minutes(2))
     assert outcome["drift"]["refused"] == [
-        {"field": "age", "kind": "less_than_equal", "rows": 50, "share": 0.2}
+        {"field": "age", "kind": "less_than_equal", "rows": 50, "share": 0.2, "severity": "drift"}
     ]
+    assert outcome["drift"]["severity"] == "warning"
+    assert "20.0% refused for age (less_than_equal)" in outcome["drift"]["warnings"]
     told = "; rows refused meanwhile: 50 for age (less_than_equal, 20.0%)"
     assert outcome["reason"].startswith("no, because 0 of 6 features drifted")
     assert outcome["reason"].endswith(told)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
-from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.counts import HOUR
 from evergreen.store.tables import declared
@@ -44,16 +44,9 @@ def read_input_sample(
     chosen = choose_hours(hours, _MOST_SCANNED)
     if len(chosen) < len(hours):
         total = sum(hours[hour] for hour in chosen)
-        conditions.append(
-            sa.or_(
-                *(
-                    sa.and_(
-                        log.c.predicted_at >= to_naive_utc(hour), log.c.predicted_at < to_naive_utc(hour + HOUR)
-                    )
-                    for hour in chosen
-                )
-            )
-        )
+        bounds = [(to_naive_utc(hour), to_naive_utc(hour + HOUR)) for hour in chosen]
+        within = [sa.and_(log.c.predicted_at >= low, log.c.predicted_at < high) for low, high in bounds]
+        conditions.append(sa.or_(*within))
     if total > rows:
         # A few more than are wanted, because chance may choose fewer; LIMIT drops the rest.
         share = 2**32 * min(1.0, 1.2 * rows / total)
@@ -94,4 +87,4 @@ def _read_rows_by_hour(
     )
     with engine.connect() as connection:
         rows = execute_if_table_exists(connection, statement)
-    return {hour: int(count) for hour, count in rows}
+    return {to_aware_utc(hour): int(count) for hour, count in rows}
