@@ -34,8 +34,9 @@ from evergreen.model.matrix import Columns, select_rows
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.model.predict import predict_inputs
 from evergreen.model.reference_profile import build_reference_profile
+from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring import governor
-from evergreen.monitoring.drift.compare import ALL_ROWS, compare_windows, count_columns
+from evergreen.monitoring.drift.compare import compare_windows, count_columns
 from evergreen.settings import Settings
 from evergreen.store.connection import arrow
 from evergreen.store.history import asof

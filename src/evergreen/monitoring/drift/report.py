@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from evergreen.errors import StoreError
 from evergreen.model.reference_profile import load_reference_profile
 from evergreen.model.signature import list_model_inputs
-from evergreen.monitoring.drift.compare import ALL_ROWS, compare_windows
+from evergreen.model.slice_groups import ALL_ROWS
+from evergreen.monitoring.drift.compare import compare_windows
 from evergreen.monitoring.drift.window import find_window_start
 from evergreen.monitoring.drift.window_counts import read_window_counts
 from evergreen.monitoring.refused import (

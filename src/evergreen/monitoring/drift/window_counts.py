@@ -8,14 +8,19 @@ import sqlalchemy as sa
 
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.model.reference_profile import PREDICTION
-from evergreen.monitoring.drift.compare import ALL_ROWS, count_columns
-from evergreen.monitoring.drift.figures.count_pairs import Counts, Profiles
+from evergreen.model.slice_groups import ALL_ROWS
+from evergreen.monitoring.drift.compare import count_columns
 from evergreen.store.predictions.prediction_log import read_predictions
 from evergreen.usecase import UseCase
 
 
 def read_window_counts(
-    engine: sa.Engine, use_case: UseCase, version: int, reference: Profiles, start: datetime, end: datetime
+    engine: sa.Engine,
+    use_case: UseCase,
+    version: int,
+    reference: SlicedProfiles,
+    start: datetime,
+    end: datetime,
 ) -> Counts:
     """The requests with start < predicted_at <= end that version `version` answered or another one, counted
     by its bins. Other channels of the prediction log do not count. Raises StoreUnreachable."""
