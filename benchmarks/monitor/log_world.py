@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -171,9 +170,7 @@ def fill_log(world: LogWorld, rows: int, draw: np.random.Generator) -> None:
 
 def _load(world: LogWorld, table: pa.Table) -> None:
     path = world.bench.folder / "rows.csv"
-    pyarrow.csv.write_csv(
-        table, path, pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
-    )
+    pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed"))
     names = [f"@{name}" for name in table.column_names]
     values = ", ".join(f"`{name}` = NULLIF(@{name}, '')" for name in table.column_names)
     log = build_prediction_table(world.use_case).name
@@ -182,4 +179,4 @@ def _load(world: LogWorld, table: pa.Table) -> None:
             f"LOAD DATA LOCAL INFILE '{path}' INTO TABLE `{log}` CHARACTER SET utf8mb4"
             f" FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ({', '.join(names)}) SET {values}"
         )
-    os.unlink(path)
+    path.unlink()
