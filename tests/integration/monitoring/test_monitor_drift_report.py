@@ -164,7 +164,7 @@ def test_relations_that_change_are_seen_by_the_sample_alone(database, use_case, 
     moved = build(database, use_case, START + 3 * HOUR)
     assert moved.multivariate.severity == "drift"
     assert {"age", "visits"} <= set(moved.multivariate.features)
-    assert any(line.startswith("1,000 predictions are told from 1,000 earlier") for line in moved.warnings)
+    assert any(line.startswith("1,000 predictions are told from 2,000 earlier") for line in moved.warnings)
     by_name = {feature.feature: feature for feature in moved.features}
     assert (by_name["age"].severity, by_name["visits"].severity) == ("none", "none")
     stored = find_latest_report(database, "toy")

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from evergreen.errors import NoChampion, StoreError
 from evergreen.loop import monitor, train
-from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.registry import champion_history
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.insert import insert_predictions
@@ -34,11 +33,11 @@ def served(toy_store, toy_use_case, toy_frames):
 
     def log(count, at, shift=0.0, version=1, channel="online"):
         facts = toy_frames(count, seed=next(seeds), shift=shift)["facts"].drop(columns="event_time")
-        computed = add_on_demand_columns(toy_use_case, build_columns_from_frame(facts, toy_use_case))
         ids = [str(_id_at(at)) for _ in range(count)]
         documents = [
             {name: None if value != value else value for name, value in row.items()}
             | {
+                "_on_demand": _compute_on_demand(row),
                 "prediction_id": prediction_id,
                 "predicted_at": at,
                 "model_version": version,
@@ -46,11 +45,8 @@ def served(toy_store, toy_use_case, toy_frames):
                 "prediction": "no",
                 "probability": 0.8,
                 "probabilities": {"no": 0.8, "yes": 0.2},
-                "_on_demand": {"spend_per_visit": None if ratio != ratio else ratio},
             }
-            for row, prediction_id, ratio in zip(
-                facts.to_dict("records"), ids, computed["spend_per_visit"].tolist(), strict=True
-            )
+            for row, prediction_id in zip(facts.to_dict("records"), ids, strict=True)
         ]
         rows = [PredictionRow.from_json(document) for document in documents]
         assert insert_predictions(get_engine(toy_store), toy_use_case, rows) == count
@@ -65,6 +61,12 @@ def start(toy_store, served):
     at = champion_history.find_promotion_time(get_engine(toy_store), "toy", 1)
     assert at is not None
     return at
+
+
+def _compute_on_demand(row):
+    """What a service logs beside the inputs."""
+    share = row["spend"] / max(row["visits"], 1.0)
+    return {"spend_per_visit": None if share != share else share}
 
 
 def _id_at(at):

@@ -14,6 +14,7 @@ from evergreen.monitoring.counts.window import read_window_counts
 from evergreen.monitoring.drift.compare import compare_windows
 from evergreen.monitoring.drift.multivariate import (
     build_multivariate_metrics,
+    describe_multivariate_warnings,
     measure_multivariate_drift,
 )
 from evergreen.monitoring.drift.result import DriftResult
@@ -72,11 +73,7 @@ def build_drift_report(
         warnings=(
             *result.warnings,
             *describe_refused_warnings(refused),
-            *(
-                [multivariate.reason]
-                if multivariate and multivariate.severity in ("warning", "drift")
-                else []
-            ),
+            *describe_multivariate_warnings(multivariate),
             *describe_clock_skew(engine, use_case, datetime.now(UTC)),
         ),
         notes=result.notes,
