@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles
-from evergreen.monitoring.counts.recount import count_log
+from evergreen.monitoring.counts.recount import recount_hours_within
 from evergreen.store.connection.missing import execute_if_table_exists
-from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.counts import HOUR
 from evergreen.store.predictions.hour_counts import BinnedRows, HourKey, lock_hour, write_hour
@@ -64,28 +64,19 @@ def mend_counts(
 
 
 def _mend_hour(connection: sa.Connection, use_case: UseCase, key: HourKey, profiles: SlicedProfiles) -> None:
-    log = build_prediction_table(use_case)
+    start = to_aware_utc(key.hour)
     lock_hour(connection, use_case.name, key)
     # The first read, after the lock: it sees all rows that are in the counts, and no others.
-    recount = count_log(
-        connection,
-        use_case,
-        log,
-        profiles,
-        [
-            log.c.model_version == key.model_version,
-            log.c.channel == key.channel,
-            log.c.predicted_at >= key.hour,
-            log.c.predicted_at < key.hour + HOUR,
-        ],
+    recount = recount_hours_within(
+        connection, use_case, key.model_version, profiles, start, start + HOUR, [key.channel]
     )
     counts = {
         (name, feature): bins[0].tolist()
-        for name, some in recount.counts.items()
+        for name, some in (recount.counts if recount.hours else {}).items()
         for feature, bins in some.items()
     }
     write_hour(
-        connection, use_case.name, key, int(recount.rows[0]), BinnedRows(digest_bins(profiles), counts)
+        connection, use_case.name, key, int(recount.rows.sum()), BinnedRows(digest_bins(profiles), counts)
     )
     connection.commit()
 
