@@ -133,17 +133,19 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
 def check_counts(
     use_case: UseCaseName,
     days: Annotated[int, typer.Option(min=1, help="How many days back.")] = 7,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Make them so, such as after rows were deleted.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Whether the counts that drift is measured by are those of the prediction log, counted anew."""
     settings = load_settings()
+    engine, declared = database.get_engine(settings), load_use_case(use_case, settings)
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    proofs = proof.prove_counts(
-        database.get_engine(settings),
-        load_use_case(use_case, settings),
-        end - timedelta(days=days),
-        end,
-    )
+    start = end - timedelta(days=days)
+    if mend:
+        proof.mend_all_counts(engine, declared, start, end)
+    proofs = proof.prove_counts(engine, declared, start, end)
     show_facts([each.to_json() for each in proofs], as_json, lambda: _describe_proofs(proofs))
     if not all(each.equal for each in proofs):
         raise typer.Exit(1)

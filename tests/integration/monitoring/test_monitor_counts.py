@@ -27,7 +27,7 @@ from evergreen.model.reference_profile import (
 )
 from evergreen.model.slice_groups import SliceGroup
 from evergreen.monitoring.counts import window
-from evergreen.monitoring.counts.proof import prove_counts
+from evergreen.monitoring.counts.proof import mend_all_counts, prove_counts
 from evergreen.monitoring.counts.recount import recount_hours, recount_window
 from evergreen.monitoring.counts.window import WindowCounts, read_window_counts
 from evergreen.settings import Settings
@@ -302,7 +302,8 @@ def test_rows_that_an_earlier_version_logged_are_counted_when_they_are_asked_for
     profiled: sa.Engine, toy_use_case: UseCase
 ) -> None:
     with profiled.begin() as connection:
-        for noise, at in ((1, NOON - HOUR), (2, NOON)):
+        connection.exec_driver_sql("UPDATE schema_migration SET applied_at = '2026-06-10 11:30:00'")
+        for noise, at in ((1, NOON - HOUR), (2, NOON), (5, NOON + 24 * HOUR)):
             connection.exec_driver_sql(
                 f"INSERT INTO {LOG} (prediction_id, predicted_at, model_version, channel, age, prediction)"
                 f" VALUES ('{make_id(noise, at)}', '{at:%Y-%m-%d %H:%M:%S}', 1, 'online', 40, 'yes')"
@@ -310,6 +311,8 @@ def test_rows_that_an_earlier_version_logged_are_counted_when_they_are_asked_for
     load_predictions(profiled, toy_use_case, [row(3)], PredictionCounter(profiled, toy_use_case))
     counts = read_window_counts(profiled, toy_use_case, 1, SLICED, *DAY)
     assert counts.hourly.counted.tolist() == [1, 2]
+    # A day later nobody of an earlier version logs any more.
+    assert read_window_counts(profiled, toy_use_case, 1, SLICED, NOON + 23 * HOUR, NOON + 26 * HOUR).rows == 0
     assert_those_of_log(profiled, toy_use_case, counts)
 
 
@@ -479,6 +482,8 @@ def test_counts_are_proven_or_their_faults_told(profiled: sa.Engine, toy_use_cas
     assert fault("DELETE FROM prediction_count WHERE slice = 'age=>= 30' AND feature = 'mood'") == (
         "the counts of age differ; the counts of mood in age=>= 30 differ"
     )
+    mend_all_counts(profiled, toy_use_case, *DAY)
+    assert all(each.equal for each in prove_counts(profiled, toy_use_case, *DAY) if each.model_version != 9)
     assert fault("UPDATE prediction_hour SET counted = 0 WHERE TRUE") == (
         "in the hour of 2026-06-10 12:00 UTC 0 rows were counted, and 1 are in the log"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -21,13 +21,15 @@ from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.counts import HOUR
 from evergreen.store.predictions.hour_counts import BinnedRows, HourKey, lock_hour, write_hour
 from evergreen.store.tables.declared import RESERVED_PREFIX, build_prediction_table
-from evergreen.store.tables.platform import PREDICTION_HOUR
+from evergreen.store.tables.platform import PREDICTION_COUNT, PREDICTION_HOUR, SCHEMA_MIGRATION
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
 
 # No column of the log begins so: GROUP BY would mean the column.
 _NUMBER = f"{RESERVED_PREFIX}number"
+# So long services of an earlier version may go on beside those of this one.
+_UPGRADE_TIME = timedelta(days=1)
 
 
 def mend_counts(
@@ -38,9 +40,12 @@ def mend_counts(
     start: datetime,
     end: datetime,
     channels: Sequence[str] = TRAFFIC,
+    *,
+    every_hour: bool = False,
 ) -> int:
     """Count anew the hours that begin at `start` or later and before `end` (aware UTC, whole hours) and whose
-    counts are not those of all rows by the bins of `profiles`, the version's own; how many there were.
+    counts are not those of all rows by the bins of `profiles`, the version's own; how many there were. With
+    `every_hour` all hours are counted anew, such as after rows were deleted from the log.
 
     Rows that are shipped meanwhile wait for the hour that is counted, and are added after it. Raises
     StoreUnreachable.
@@ -48,10 +53,16 @@ def mend_counts(
     digest = digest_bins(profiles)
     with engine.connect() as connection:
         hours = _read_hours(connection, use_case, version, start, end, channels)
-        keys = {key for key, (rows, counted, profile) in hours.items() if counted < rows or profile != digest}
-        # Who logged rows before this table was there may have logged some of the first hour's too.
-        first = _find_first_hour(connection, use_case)
-        bound = to_naive_utc(end) if first is None else min(to_naive_utc(end), first + HOUR)
+        keys = {
+            key
+            for key, (rows, counted, profile) in hours.items()
+            if every_hour or counted < rows or profile != digest
+        }
+        # Rows of before are counted nowhere, not even by their number.
+        since = _read_counting_since(connection)
+        bound = to_naive_utc(end)
+        if since is not None and not every_hour:
+            bound = min(bound, since + _UPGRADE_TIME)
         if to_naive_utc(start) < bound:
             logged = _count_logged(connection, use_case, version, to_naive_utc(start), bound, channels)
             keys |= {key for key, rows in logged.items() if rows != hours.get(key, (0, 0, None))[0]}
@@ -103,10 +114,11 @@ def _read_hours(
     }
 
 
-def _find_first_hour(connection: sa.Connection, use_case: UseCase) -> datetime | None:
-    c = PREDICTION_HOUR.c
-    statement = sa.select(sa.func.min(c.hour)).where(c.use_case == use_case.name)
-    return next((row[0] for row in execute_if_table_exists(connection, statement)), None)
+def _read_counting_since(connection: sa.Connection) -> datetime | None:
+    """When this database got its tables of counts (naive UTC)."""
+    c = SCHEMA_MIGRATION.c
+    statement = sa.select(c.applied_at).where(c.name.like(f"%{PREDICTION_COUNT.name}"))
+    return next((row.applied_at for row in execute_if_table_exists(connection, statement)), None)
 
 
 def _count_logged(

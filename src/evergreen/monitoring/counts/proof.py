@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles, load_sliced_profiles
 from evergreen.model.slice_groups import ALL_ROWS
+from evergreen.monitoring.counts.mend import mend_counts
 from evergreen.monitoring.counts.recount import recount_hours_within
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
@@ -48,17 +49,9 @@ class CountsProof:
 def prove_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: datetime) -> list[CountsProof]:
     """Compare the counts of the hours that begin at `start` or later and before `end` (aware UTC, whole
     hours) with the log, for each version and channel that has any. Raises StoreUnreachable."""
-    c = PREDICTION_HOUR.c
-    statement = (
-        sa.select(c.model_version, c.channel)
-        .distinct()
-        .where(c.use_case == use_case.name, c.hour >= to_naive_utc(start), c.hour < to_naive_utc(end))
-        .order_by(c.model_version, c.channel)
-    )
     proofs = []
     with get_fast_engine(engine).connect() as connection:
-        pairs = execute_if_table_exists(connection, statement)
-        for version, channel in pairs:
+        for version, channel in _list_counted(connection, use_case, start, end):
             profiles = load_sliced_profiles(engine, use_case.name, version)
             connection.rollback()  # what comes next is read as of one moment
             digest = digest_bins(profiles)
@@ -75,6 +68,29 @@ def prove_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: dat
                 )
             )
     return proofs
+
+
+def mend_all_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: datetime) -> None:
+    """Count every hour of these (as in `prove_counts`) anew, and write the counts."""
+    with engine.connect() as connection:
+        counted = _list_counted(connection, use_case, start, end)
+    for version, channel in counted:
+        if profiles := load_sliced_profiles(engine, use_case.name, version):
+            mend_counts(engine, use_case, version, profiles, start, end, [channel], every_hour=True)
+
+
+def _list_counted(
+    connection: sa.Connection, use_case: UseCase, start: datetime, end: datetime
+) -> list[tuple[int, str]]:
+    """The versions and channels that have hours within these bounds."""
+    c = PREDICTION_HOUR.c
+    statement = (
+        sa.select(c.model_version, c.channel)
+        .distinct()
+        .where(c.use_case == use_case.name, c.hour >= to_naive_utc(start), c.hour < to_naive_utc(end))
+        .order_by(c.model_version, c.channel)
+    )
+    return [(version, channel) for version, channel in execute_if_table_exists(connection, statement)]
 
 
 def compare_hours(profiles: SlicedProfiles, kept: HourlyCounts, anew: HourlyCounts) -> Sequence[str]:
