@@ -227,8 +227,8 @@ def _draw_x_labels(x: Axis, place: Place, frame: _Frame, slanted: bool) -> tuple
     texts, end = [], -math.inf
     for mark, label in x.ticks:
         half = estimate_width(label) / 2
-        if place(mark) - half < end + 4:
-            continue  # it would run into the label before it
+        if place(mark) - half < end + 4 or place(mark) + half > frame.right + _RIGHT:
+            continue  # it would run into the label before it, or out of the drawing
         end = place(mark) + half
         texts.append(draw_text(place(mark), frame.bottom + 18, label))
     return group_texts(texts, anchor="middle"), 14

@@ -25,8 +25,10 @@ def build_time_axis(start: datetime, end: datetime, title: str = "", about: int 
     span = high - low
     step = next((step for step in _STEPS if span / step <= about * 1.4), None)
     marks = _list_months(low, high, about) if step is None else _list_steps(low, high, step)
-    pattern = "%b %Y" if step is None else "%H:%M" if span < 2 * _DAY else "%b %-d"
-    if step is not None and step < _DAY <= span:
+    if step is None:
+        return Axis(low, high, _label_months(marks), title)
+    pattern = "%H:%M" if span < 2 * _DAY else "%b %-d"
+    if step < _DAY <= span:
         pattern = "%b %-d %H:%M"
     return Axis(low, high, [(mark, f"{_to_moment(mark):{pattern}}") for mark in marks], title)
 
@@ -53,6 +55,15 @@ def _list_months(low: float, high: float, about: int) -> Sequence[float]:
         if mark >= low:
             marks.append(mark)
         number += step
+
+
+def _label_months(marks: Sequence[float]) -> list[tuple[float, str]]:
+    """The marks with their months; the first one and each January with the year."""
+    ticks = []
+    for number, mark in enumerate(marks):
+        moment = _to_moment(mark)
+        ticks.append((mark, f"{moment:%b %Y}" if number == 0 or moment.month == 1 else f"{moment:%b}"))
+    return ticks
 
 
 def _to_moment(seconds: float) -> datetime:

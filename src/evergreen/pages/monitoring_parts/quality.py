@@ -60,8 +60,8 @@ def render_quality(facts: JsonReader) -> Html:
     parts.append(_render_facts(quality, metric))
     parts.append(
         render_note(
-            "Realised: answers compared with outcomes that arrived since. Estimated: computed without outcomes"
-            " from the model's own confidence; valid while only the inputs have changed, and blind to a change"
+            "Realised: answers compared with outcomes that came since. Estimated: computed without outcomes"
+            " from the model's own confidence; valid while only the inputs changed, and blind to a change"
             " in what follows from them. Shaded: 95 % intervals."
         )
     )
