@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ class FeatureProfile:
         edges = [f"{edge:g}" for edge in self.bins]
         if not edges:
             return ["any", "(missing)"]
+        if self.bins == _enclose(float(self.bins[-1])):
+            return [f"< {edges[1]}", edges[1], f"> {edges[1]}", "(missing)"]
         between = [f"({low}, {high}]" for low, high in itertools.pairwise(edges)]
         return [f"<= {edges[0]}", *between, f"> {edges[-1]}", "(missing)"]
 
@@ -167,7 +170,15 @@ def _profile_numbers(name: str, values: np.ndarray, bins: int) -> FeatureProfile
         quantiles = np.quantile(present, np.arange(1, bins) / bins, method="inverted_cdf")
         # Repeated values give equal quantiles; beyond the greatest value there would be an empty bin.
         edges = tuple(float(edge) for edge in np.unique(quantiles) if edge < present.max())
+        if present.min() == present.max():
+            # Quantiles would give a constant column a single bin, in which no other value could be seen.
+            edges = _enclose(float(present[0]))
     return _fill_counts(FeatureProfile(name, "numeric", edges, ()), numbers)
+
+
+def _enclose(constant: float) -> tuple[float, ...]:
+    """The edges of a bin that holds one number alone."""
+    return (math.nextafter(constant, -math.inf), constant)
 
 
 def _profile_categories(name: str, values: np.ndarray) -> FeatureProfile:

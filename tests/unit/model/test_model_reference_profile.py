@@ -52,8 +52,8 @@ def test_few_values_make_few_bins_and_none_is_empty(toy_use_case, toy_columns):
     profiles = by_name(build_reference_profile(toy_use_case, columns, label))
     assert profiles["visits"].bins == (0.0,)
     assert min(profiles["visits"].counts[:2]) > 0
-    assert profiles["age"].bins == ()
-    assert profiles["age"].counts == (600, 0)
+    assert profiles["age"].bins == (np.nextafter(33.0, 0.0), 33.0)  # a bin for the constant alone
+    assert profiles["age"].counts == (0, 600, 0, 0)
     assert profiles["spend"].counts == (0, 600)
 
 

@@ -12,6 +12,7 @@ from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import (
+    DRIFT_METRIC,
     DRIFT_REPORT,
     GENERATED_TABLE_MIGRATION,
     INGEST_BATCH,
@@ -37,6 +38,7 @@ _RECORDS = (
     MODEL_RECORD,
     MODEL_TRIAL,
     DRIFT_REPORT,
+    DRIFT_METRIC,
     RETRAIN_DECISION,
     REFUSED_COUNT,
 )

@@ -165,6 +165,20 @@ DRIFT_REPORT = _table(
     sa.Column("report", _document()),
 )
 
+DRIFT_METRIC = _table(
+    "drift_metric",
+    sa.Column("check_id", _ascii(36), primary_key=True),
+    sa.Column("slice", mysql.VARCHAR(255), primary_key=True),
+    sa.Column("feature", mysql.VARCHAR(100), primary_key=True),
+    sa.Column("metric", _state(), primary_key=True),
+    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
+    sa.Column("model_version", mysql.INTEGER(), nullable=False),
+    sa.Column("as_of", _moment(), nullable=False),
+    sa.Column("value", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("limit_value", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("severity", _state(), nullable=False),
+)
+
 REFUSED_COUNT = _table(
     "refused_count",
     sa.Column("id", _ascii(36), primary_key=True),
