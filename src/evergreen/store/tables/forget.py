@@ -19,6 +19,8 @@ from evergreen.store.tables.platform import (
     INGEST_RUN,
     MODEL_RECORD,
     MODEL_TRIAL,
+    PREDICTION_COUNT,
+    PREDICTION_HOUR,
     QUARANTINE,
     REFERENCE_PROFILE,
     REFUSED_COUNT,
@@ -41,6 +43,8 @@ _RECORDS = (
     DRIFT_METRIC,
     RETRAIN_DECISION,
     REFUSED_COUNT,
+    PREDICTION_HOUR,
+    PREDICTION_COUNT,
 )
 
 
