@@ -30,7 +30,7 @@ from evergreen.model.matrix import Columns
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, build_reference_profile
 from evergreen.model.signature import list_model_inputs
-from evergreen.monitoring.drift import compare_counts, judge_drift, measure_feature_drift
+from evergreen.monitoring.drift.compare import ALL_ROWS, compare_windows, count_columns
 from evergreen.monitoring.report.build import CheckRecords, build_check_report
 from evergreen.monitoring.report.document import CheckReport
 from evergreen.monitoring.report.document_parts import (
@@ -46,7 +46,8 @@ from evergreen.monitoring.report.document_parts import (
 from evergreen.monitoring.report.time_line import PeriodCounts
 from evergreen.pages.monitoring_report import render_monitoring_report
 from evergreen.settings import Settings
-from evergreen.store.records.drift import DriftReport, Quality, RefusedShare
+from evergreen.store.records.drift import DriftReport, Quality
+from evergreen.store.records.drift_evidence import RefusedShare
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 from evergreen.usecases.credit_score.simulator import draw
@@ -127,7 +128,6 @@ def build_example_report() -> CheckReport:
     report = reports[-1]
     decisions = {each.as_of: (False, f"no, because {each.reason}") for each in reports[:-1]}
     decisions[report.as_of] = (True, f"yes, because {report.reason}")
-    answers = np.concatenate([day.answers for day in days[-7:]])
     return build_check_report(
         CheckRecords(
             use_case=use_case,
@@ -136,7 +136,6 @@ def build_example_report() -> CheckReport:
             former=reports[:-1],
             decisions=decisions,
             counts=PeriodCounts(starts, timedelta(days=1), rows, counts),
-            prediction=compare_counts(reference[PREDICTION], reference[PREDICTION].count(answers), policy),
             promoted_at=starts[0],
             slices=build_slices(days),
             quality=build_quality(days, starts, holdout),
@@ -175,11 +174,17 @@ def build_drift_report(
     """The drift report of the check at the beginning of day `end`, over the week before."""
     week = days[end - 7 : end]
     columns = {name: np.concatenate([day.columns[name] for day in week]) for name in week[0].columns}
-    features = measure_feature_drift(use_case, reference, columns)
-    rows = sum(len(day.truth) for day in week)
     as_of = starts[0] + timedelta(days=end)
-    drifted, reason = judge_drift(use_case.drift, features, rows, as_of - timedelta(days=7))
     answers = np.concatenate([day.answers for day in week])
+    counts = count_columns(reference, {**columns, PREDICTION: answers})
+    result = compare_windows(
+        use_case.drift,
+        {ALL_ROWS: reference},
+        {ALL_ROWS: counts},
+        check_number=end - 6,
+        since=as_of - timedelta(days=7),
+        inputs=[feature.name for feature in list_model_inputs(use_case)],
+    )
     shares = {name: float((answers == name).mean()) for name in use_case.label.classes}
     return DriftReport(
         id=f"0d9e7a52-5a0f-5d2c-9a52-{end:012d}",
@@ -188,11 +193,14 @@ def build_drift_report(
         model_version=3,
         window_start=as_of - timedelta(days=7),
         window_end=as_of,
-        row_count=rows,
-        drifted=drifted,
-        reason=reason,
-        features=tuple(features),
-        quality=Quality(rows, 0, {"accuracy": None}, None, shares, ""),
+        row_count=result.rows,
+        drifted=result.drifted,
+        reason=result.reason,
+        features=result.features,
+        prediction=result.prediction,
+        warnings=result.warnings,
+        notes=result.notes,
+        quality=Quality(result.rows, 0, {"accuracy": None}, None, shares, ""),
         refused=(RefusedShare("age", "greater_than_equal", 87, 0.017),),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile
+from evergreen.monitoring.drift.compare import ALL_ROWS
 from evergreen.monitoring.report.document import CheckReport
 from evergreen.monitoring.report.document_parts import (
     AlertLine,
@@ -24,6 +25,7 @@ from evergreen.monitoring.report.time_line import (
     follow_reports,
 )
 from evergreen.store.records.drift import DriftReport, FeatureDrift
+from evergreen.store.records.drift_metric import DriftMetric
 from evergreen.usecase import UseCase
 
 # The most names of a category that the document keeps; the rarest are counted with "(other)".
@@ -39,7 +41,7 @@ class CheckRecords:
     `report` is the drift report of the check, `profiles` the champion's reference by feature. `former` are
     the reports of the month before, the oldest first, `decisions` whether to retrain by the moment of their
     check. `counts` are the predictions of the month by bins in stretches of time, where they were kept.
-    `prediction` compares the answers with those on the hold-out. The rest is told as it is.
+    `metrics` are the figures of the check. The rest is told as it is.
     """
 
     use_case: UseCase
@@ -48,7 +50,7 @@ class CheckRecords:
     former: Sequence[DriftReport] = ()
     decisions: Mapping[datetime, tuple[bool, str]] = field(default_factory=dict)
     counts: PeriodCounts | None = None
-    prediction: FeatureDrift | None = None
+    metrics: Sequence[DriftMetric] = ()
     promoted_at: datetime | None = None
     slices: tuple[SlicePart, ...] = ()
     quality: QualityPart | None = None
@@ -70,8 +72,14 @@ def build_check_report(records: CheckRecords) -> CheckReport:
     features.sort(key=lambda each: (_RANKS.get(each.severity, 2), -each.psi, each.feature))
     quality = report.quality
     prediction = None
-    if records.prediction is not None:
-        prediction = _build_feature(use_case, records.prediction, records.profiles, lines, "")
+    if report.prediction is not None:
+        prediction = _build_feature(use_case, report.prediction, records.profiles, lines, "")
+    distances = {
+        each.feature: each.value
+        for each in records.metrics
+        if each.slice == ALL_ROWS and each.metric == "js_distance"
+    }
+    features = [replace(each, js_distance=distances.get(each.feature)) for each in features]
     starts = [each.since for each in features if each.severity == "drift" and each.since is not None]
     return CheckReport(
         check=report.id,
@@ -85,7 +93,7 @@ def build_check_report(records: CheckRecords) -> CheckReport:
         window_start=report.window_start,
         window_end=report.window_end,
         rows=report.row_count,
-        severity=describe_severity(report),
+        severity=report.severity,
         reason=report.reason,
         since=min(starts, default=None),
         features=tuple(features),
@@ -101,13 +109,20 @@ def build_check_report(records: CheckRecords) -> CheckReport:
         health=records.health,
         decision=records.decision,
         alerts=records.alerts,
-        notes=records.notes,
+        notes=_list_notes(records),
     )
 
 
-def describe_severity(report: DriftReport) -> str:
-    """The severity of a report: "drift", "none", or "unknown" without a verdict."""
-    return "unknown" if report.drifted is None else "drift" if report.drifted else "none"
+def _list_notes(records: CheckRecords) -> tuple[str, ...]:
+    """The sentences of a check about what was found and what could not be measured."""
+    report = records.report
+    together = report.multivariate
+    return (
+        *(f"warning: {warning}" for warning in report.warnings),
+        *([f"all inputs together: {together.reason}"] if together else []),
+        *report.notes,
+        *records.notes,
+    )
 
 
 def build_quality(use_case: UseCase, report: DriftReport) -> QualityPart | None:
@@ -151,7 +166,7 @@ def _build_feature(
     part = FeaturePart(
         feature="prediction" if drift.feature == PREDICTION else drift.feature,
         kind=kind,
-        severity="drift" if drift.drifted else "none",
+        severity=drift.severity,
         psi=drift.psi,
         limit=use_case.drift.psi_threshold,
         chance=drift.chance,
@@ -162,6 +177,7 @@ def _build_feature(
         current=drift.current,
         timeline=lines.values.get(drift.feature, ()),
         since=lines.since.get(drift.feature) if drift.drifted else None,
+        p_value=drift.p_value,
     )
     part = replace(part, missing=_compute_shares(part, -1, _MISSING))
     if kind == "category":
@@ -221,8 +237,6 @@ def _list_checks(records: CheckRecords) -> tuple[CheckPoint, ...]:
         retrain, reason = records.decisions.get(report.as_of, (None, report.reason))
         largest = max((feature.psi for feature in report.features), default=None)
         points.append(
-            CheckPoint(
-                report.as_of, describe_severity(report), report.model_version, retrain, largest, reason
-            )
+            CheckPoint(report.as_of, report.severity, report.model_version, retrain, largest, reason)
         )
     return tuple(points)

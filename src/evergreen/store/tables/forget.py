@@ -12,6 +12,7 @@ from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import (
+    CHECK_REPORT,
     DRIFT_METRIC,
     DRIFT_REPORT,
     GENERATED_TABLE_MIGRATION,
@@ -42,6 +43,7 @@ _RECORDS = (
     DRIFT_REPORT,
     DRIFT_METRIC,
     RETRAIN_DECISION,
+    CHECK_REPORT,
     REFUSED_COUNT,
     PREDICTION_HOUR,
     PREDICTION_COUNT,

@@ -243,6 +243,18 @@ RETIRED_COLUMN = _table(
     sa.Column("retired_at", _moment(), nullable=False),
 )
 
+CHECK_REPORT = _table(
+    "check_report",
+    sa.Column("check_id", _ascii(36), primary_key=True),
+    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
+    sa.Column("as_of", _moment(), nullable=False),
+    sa.Column("severity", _state(), nullable=False),
+    sa.Column("document", _document(), nullable=False),
+    sa.Column("mlflow_experiment_id", mysql.VARCHAR(64)),
+    sa.Column("mlflow_run_id", mysql.VARCHAR(64)),
+    sa.Column("created_at", _moment(), nullable=False),
+)
+
 # A test compares each of them with what the migrations make.
 PLATFORM_TABLES = tuple(_METADATA.tables.values())
 
