@@ -12,8 +12,10 @@ from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import (
+    ALERT,
     DRIFT_REPORT,
     GENERATED_TABLE_MIGRATION,
+    HEALTH_FINDING,
     INGEST_BATCH,
     INGEST_RUN,
     MODEL_RECORD,
@@ -38,6 +40,8 @@ _RECORDS = (
     MODEL_TRIAL,
     DRIFT_REPORT,
     RETRAIN_DECISION,
+    HEALTH_FINDING,
+    ALERT,
     REFUSED_COUNT,
 )
 
