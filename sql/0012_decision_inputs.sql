@@ -8,3 +8,7 @@ ALTER TABLE retrain_decision
 ALTER TABLE training_run
     ADD COLUMN IF NOT EXISTS trigger_name VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NULL COMMENT 'what led to the training',
     ADD COLUMN IF NOT EXISTS training_window JSON NULL COMMENT 'the window of rows that was chosen for it';
+-- The governor decides once as of a moment; a training by hand as of the same one is a decision of its own.
+ALTER TABLE retrain_decision
+    ADD INDEX IF NOT EXISTS by_use_case (use_case, as_of),
+    DROP INDEX IF EXISTS once;

@@ -1,7 +1,7 @@
 """The outbox: alerts are written to MariaDB first and delivered then, so that none is lost with a target.
 
-What a target did not take is tried again by the next run, for `KEPT_FOR`. Deliveries of several processes do not
-mix: who finds the lock held leaves the alerts to its holder.
+What a target did not take is tried again by the next run, for `KEPT_FOR`. Deliveries of several processes do
+not mix: who finds the lock held leaves the alerts to its holder.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Targets: where alerts go. Each is an address of Apprise's, which may hold a password or a token.
 
 An address such as `mailtos://user:password@example.com`, `json://host/path` (a webhook),
-`slack://tokenA/tokenB/tokenC` or `mmost://host/token` names the service and how to sign in there. So nothing of
-it but its scheme appears in a log, in a table or on a terminal: a target is called "1 (slack)".
+`slack://tokenA/tokenB/tokenC` or `mmost://host/token` names the service and how to sign in there. So nothing
+of it but its scheme appears in a log, in a table or on a terminal: a target is called "1 (slack)".
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def _parse_target(number: int, url: str) -> Target:
         service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     if service is None:
         kind = f" ({scheme[0].lower()}://...)" if scheme else ""
-        raise SettingsError(f"address {number} in EVERGREEN_ALERT_URLS{kind} cannot be understood", hint=_HINT)
+        raise SettingsError(
+            f"address {number} in EVERGREEN_ALERT_URLS{kind} cannot be understood", hint=_HINT
+        )
     for name, parameter, seconds in (
         ("socket_connect_timeout", "cto=", CONNECT_SECONDS),
         ("socket_read_timeout", "rto=", READ_SECONDS),

@@ -180,7 +180,8 @@ class GovernorInputs:
     `champion` is the version in service, 0 for none; `trained_at` the moment as of which it was trained,
     `promoted_at` when it became champion. `trained_since` is the start of its training window, None for all
     rows. `drift`, `realised` and `estimated` are None where nothing was measured. `predictions_per_day` is
-    the recent traffic. `new_rows` says whether an ingest has loaded rows since the last decision.
+    the recent traffic. `new_rows` says whether an ingest has loaded rows since the last decision, `scheduled`
+    whether a tick of the training's own schedule asks for it.
     `manual_reason` is why a person asks for a retrain; "" where nobody does. `running_since` is when a
     training that has not ended was started. `retrains` are earlier decisions to retrain, oldest first, over
     a week at least and back to the last promotion.
@@ -197,6 +198,7 @@ class GovernorInputs:
     labels: LabelCounts = LabelCounts()
     predictions_per_day: float | None = None
     new_rows: bool = False
+    scheduled: bool = False
     manual_reason: str = ""
     running_since: datetime | None = None
     retrains: tuple[PastRetrain, ...] = ()

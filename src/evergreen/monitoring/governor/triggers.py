@@ -121,6 +121,8 @@ def _check_new_data(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCh
 
 
 def _check_schedule(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCheck:
+    if inputs.scheduled:
+        return _build_trigger("schedule", "fired", "due", "a tick", "the schedule of trainings is due")
     if policy.every is None:
         return _build_trigger("schedule", "off", "", "none", "this use case does not retrain on a schedule")
     limit = format_duration(policy.every)

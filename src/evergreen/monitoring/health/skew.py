@@ -1,8 +1,9 @@
 """Training/serving skew: whether what the model was given is what the store held at that moment.
 
-A sample of the newest logged predictions with a key is compared with the history: the newest row of the key that
-MariaDB held when the prediction was made (by the system time of the history tables, not by `ingested_at`, which
-is the moment as of which an ingest worked). On-demand features are computed again from the logged inputs.
+A sample of the newest logged predictions with a key is compared with the history: the newest row of the key
+that MariaDB held when the prediction was made (by the system time of the history tables, not by
+`ingested_at`, which is the moment as of which an ingest worked). On-demand features are computed again from
+the logged inputs.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ def measure_skew(engine: sa.Engine, use_case: UseCase, start: datetime, end: dat
     counts = [
         count
         for view in use_case.views
-        for count in count_stored_skew(view, frame, keys, read_held_rows(engine, use_case, view, _find_known(keys)))
+        for count in count_stored_skew(
+            view, frame, keys, read_held_rows(engine, use_case, view, _find_known(keys))
+        )
     ]
     return judge_skew(counts, count_on_demand_skew(use_case, frame), len(frame))
 
 
-def judge_skew(
-    stored: Sequence[SkewCount], on_demand: Sequence[SkewCount], rows: int
-) -> list[HealthFinding]:
+def judge_skew(stored: Sequence[SkewCount], on_demand: Sequence[SkewCount], rows: int) -> list[HealthFinding]:
     """Findings from the counts of the stored and of the on-demand features of so many predictions."""
     findings = [
         HealthFinding(
@@ -86,14 +87,19 @@ def judge_skew(
         return [HealthFinding("skew", "", "unknown", sentence)]
     worst = max(count.share for count in (*stored, *on_demand))
     return [
-        HealthFinding("skew", "", "ok", f"{compared:,} predictions were made of what the store held", worst, LIMIT)
+        HealthFinding(
+            "skew", "", "ok", f"{compared:,} predictions were made of what the store held", worst, LIMIT
+        )
     ]
 
 
 def list_prediction_keys(use_case: UseCase, frame: pd.DataFrame) -> list[KeyTuple | None]:
     """The key of each row of the prediction log as Python's values; None where a part of it is missing."""
     columns = [
-        [None if pd.isna(value) else (int(value) if key.dtype == "int" else str(value)) for value in frame[key.name]]
+        [
+            None if pd.isna(value) else (int(value) if key.dtype == "int" else str(value))
+            for value in frame[key.name]
+        ]
         for key in use_case.entity.keys
     ]
     return [None if None in key else key for key in zip(*columns, strict=True)]
@@ -138,7 +144,9 @@ def count_on_demand_skew(use_case: UseCase, frame: pd.DataFrame) -> list[SkewCou
         logged, computed = frame[name].to_numpy(), values[name]
         positions = [int(p) for p in np.flatnonzero(has_logged) if not _is_same(logged[p], computed[p])]
         example = (
-            f"{_format(logged[positions[0]])} instead of {_format(computed[positions[0]])}" if positions else ""
+            f"{_format(logged[positions[0]])} instead of {_format(computed[positions[0]])}"
+            if positions
+            else ""
         )
         counts.append(SkewCount(name, int(has_logged.sum()), len(positions), example))
     return counts

@@ -59,7 +59,8 @@ def measure_outcomes(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> l
 
 
 def measure_clock(engine: sa.Engine, use_case: UseCase, now: datetime) -> list[HealthFinding]:
-    """Predictions that are dated after `now` (aware): a service's clock is ahead, and no window has them yet."""
+    """Predictions that are dated after `now` (aware): a service's clock is ahead, and no window has them
+    yet."""
     ahead = count_predictions_after(engine, use_case, now + CLOCK_TOLERANCE)
     severity: HealthSeverity = "error" if ahead else "ok"
     sentence = f"{ahead:,} predictions are dated more than 5 min ahead of the clock"

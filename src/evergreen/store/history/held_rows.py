@@ -35,7 +35,8 @@ class HeldRow:
 def read_held_rows(
     engine: sa.Engine, use_case: UseCase, view: FeatureView, keys: Sequence[KeyTuple]
 ) -> Mapping[KeyTuple, list[HeldRow]]:
-    """All versions of the rows of those keys in a view's history, in no order; none before the table exists."""
+    """All versions of the rows of those keys in a view's history, in no order; none before the table
+    exists."""
     if not keys:
         return {}
     table = build_history_table(use_case, view)
@@ -49,7 +50,9 @@ def read_held_rows(
         )
         .select_from(table)
         .with_hint(table, "FOR SYSTEM_TIME ALL")
-        .where(sa.tuple_(*columns).in_(list(keys)) if len(columns) > 1 else columns[0].in_([k[0] for k in keys]))
+        .where(
+            sa.tuple_(*columns).in_(list(keys)) if len(columns) > 1 else columns[0].in_([k[0] for k in keys])
+        )
         .limit(_MOST_ROWS)
     )
     held: dict[KeyTuple, list[HeldRow]] = defaultdict(list)

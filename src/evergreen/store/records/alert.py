@@ -108,6 +108,12 @@ def list_alerts(engine: sa.Engine, use_case: str | None = None, limit: int = 20)
     return _read_alerts(engine, statement.order_by(ALERT.c.raised_at.desc(), ALERT.c.id).limit(limit))
 
 
+def list_alerts_of_check(engine: sa.Engine, use_case: str, as_of: datetime) -> list[AlertRecord]:
+    """The alerts that the check of a moment (aware) raised, in the order of their kinds and subjects."""
+    statement = sa.select(ALERT).where(ALERT.c.use_case == use_case, ALERT.c.as_of == to_naive_utc(as_of))
+    return _read_alerts(engine, statement.order_by(ALERT.c.kind, ALERT.c.subject))
+
+
 def _build_columns(alert: AlertRecord) -> dict[str, Any]:
     return {
         **vars(alert),

@@ -25,9 +25,9 @@ _RANK: Mapping[HealthSeverity, int] = {"error": 0, "warning": 1, "unknown": 2, "
 class HealthFinding:
     """One thing that was looked at.
 
-    `what` is the topic, `subject` the view, feature, field or service ("" for the whole use case); `value` and
-    `limit` are numbers in the unit that `sentence` names, None where there is none. "unknown" is what could not
-    be looked at.
+    `what` is the topic, `subject` the view, feature, field or service ("" for the whole use case); `value`
+    and `limit` are numbers in the unit that `sentence` names, None where there is none. "unknown" is what
+    could not be looked at.
     """
 
     what: HealthTopic
@@ -97,7 +97,8 @@ def sort_findings(findings: list[HealthFinding]) -> tuple[HealthFinding, ...]:
 
 
 def save_health_report(engine: sa.Engine, report_id: str, report: HealthReport) -> HealthReport:
-    """Write the findings of the check whose drift report has that id, unless there are some; those that stand."""
+    """Write the findings of the check whose drift report has that id, unless there are some; those that
+    stand."""
     rows = [
         {
             "report_id": report_id,
@@ -126,7 +127,9 @@ def save_health_report(engine: sa.Engine, report_id: str, report: HealthReport) 
 def read_health_report(engine: sa.Engine, report_id: str) -> HealthReport | None:
     """The findings of the check whose drift report has that id; None where none were recorded."""
     c = HEALTH_FINDING.c
-    return _read_report(engine, sa.select(HEALTH_FINDING).where(c.report_id == report_id).order_by(c.position))
+    return _read_report(
+        engine, sa.select(HEALTH_FINDING).where(c.report_id == report_id).order_by(c.position)
+    )
 
 
 def find_previous_health_report(engine: sa.Engine, use_case: str, before: datetime) -> HealthReport | None:
