@@ -16,12 +16,15 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from evergreen.errors import TrainingError
+from evergreen.loop.alerts import tell_rejection
+from evergreen.loop.retraining import decide_training
 from evergreen.loop.train_results import (
     EvaluatedCandidate,
     GateResult,
     PreparedTrainingSet,
     PromotionResult,
     RegisteredVersion,
+    RejectionResult,
     SearchShare,
     TrainingResult,
     TunedModel,
@@ -40,9 +43,11 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records import model_record
 from evergreen.store.records import training_run as runs
+from evergreen.store.records.decision import MANUAL, get_decision
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.card import render_model_card
 from evergreen.training.data import dataset
+from evergreen.training.data.window_choice import choose_training_window
 from evergreen.training.evaluation_step import evaluate_run
 from evergreen.training.judge.comparison import CONTESTANTS
 from evergreen.training.judge.evaluation import Evaluation
@@ -62,22 +67,34 @@ from evergreen.usecases import load_use_case
 
 logger = logging.getLogger(__name__)
 
+# The triggers that say that the champion is not as good as it was.
+TROUBLES = frozenset({"drift", "realised drop", "estimated drop"})
+
 
 def prepare_training_set(
-    settings: Settings, use_case: str, as_of: datetime, reason: str = "manual"
+    settings: Settings, use_case: str, as_of: datetime, reason: str = "manual", decision: str | None = None
 ) -> PreparedTrainingSet:
     """Begin the training run of (use_case, as_of), and see that there is a training set for it.
 
-    Raises EmptyTrainingSet, NotEnoughData, TrainingError for a gate whose metric does not exist, and
-    SettingsError for a moment in the future.
+    `decision` is the id of the decision that led to it: the run keeps its trigger, and where no person asked
+    for it, its rows reach back as the decision's plan says. Otherwise they do as declared. Raises
+    EmptyTrainingSet, NotEnoughData, TrainingError for a gate whose metric does not exist, and SettingsError
+    for a moment in the future.
     """
     refuse_future(as_of)
     declared = load_use_case(use_case, settings)
     check_metric(declared)
     database = get_engine(settings)
     apply_migrations(database)
-    run = runs.start_training_run(database, use_case, as_of, reason)
+    standing = get_decision(database, decision) if decision else None
+    run = runs.start_training_run(
+        database, use_case, as_of, reason, trigger=standing.trigger if standing else None
+    )
     if run.mlflow_run_id is None:
+        plan = standing.window if standing is not None and standing.trigger != MANUAL else None
+        if plan is not None and run.training_window is None:
+            window = choose_training_window(settings, database, declared, run, plan)
+            run = runs.update_training_run(database, run.id, training_window=window.to_json())
         run, _ = dataset.prepare_training_set(settings, database, declared, run)
     logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)
     return {"training_run": run.id, "rows": run.dataset_rows, "digest": run.dataset_digest}
@@ -254,6 +271,8 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
             run = runs.update_training_run(
                 database, run.id, status=settlement.outcome, finished_at=finished_at
             )
+    if settlement.outcome == "rejected":
+        tell_rejection(settings, run, settlement.reason or verdict.summary)
     return {
         "training_run": run.id,
         "version": run.model_version,
@@ -265,6 +284,21 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
     }
 
 
+def describe_rejection(settings: Settings, training_run: str) -> RejectionResult:
+    """Whether the gate, a person or a trial has rejected the candidate of a training, and why.
+
+    `after_trouble`: the training was to mend drift or a drop in quality, so that a rejection leaves it
+    unmended.
+    """
+    database, run, _ = _open_run(settings, training_run)
+    if run.status not in ("rejected", "denied"):
+        return {"rejected": False, "after_trouble": False, "reason": ""}
+    settlement = candidates.read_settlement(database, candidates.Candidate.from_run(run), run.status)
+    trouble = run.trigger_name in TROUBLES
+    reason = f"v{run.model_version} was {run.status}, and the champion stays: {settlement.reason}"
+    return {"rejected": True, "after_trouble": trouble, "reason": reason}
+
+
 def run_train(
     settings: Settings,
     use_case: str,
@@ -272,8 +306,10 @@ def run_train(
     reason: str = "manual",
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Run all steps in order. Returns their results, with the last step's "promoted" and "reason"."""
-    prepared = prepare_training_set(settings, use_case, as_of, reason)
+    """Decide by a person's hand, and run all steps in order. Returns their results, with the last step's
+    "promoted" and "reason"."""
+    decision = decide_training(settings, use_case, as_of, MANUAL, reason)
+    prepared = prepare_training_set(settings, use_case, as_of, decision["reason"], decision["decision"])
     training_run = prepared["training_run"]
     tuning = tune_model(settings, training_run, progress)
     evaluated = evaluate_candidate(settings, training_run)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypedDict, cast
 
 from evergreen.errors import TrainingError
+from evergreen.loop.alerts import tell_trial_end
 from evergreen.loop.train import promote_candidate
 from evergreen.loop.train_results import PromotionResult
 from evergreen.registry.lock import lock_use_case
@@ -83,6 +84,8 @@ def settle_candidate_trial(settings: Settings, started: CandidateTrial) -> Promo
     """
     result = promote_candidate(settings, cast("str", started["training_run"]))
     trial = find_trial(get_engine(settings), cast("str", started["trial"]))
+    if trial is not None:
+        tell_trial_end(settings, trial)
     if result["promoted"] and trial is not None and trial.outcome == "no_verdict":
         logger.warning(
             "v%d goes live by the gate's verdict alone: %s", trial.challenger_version, trial.reason

@@ -45,6 +45,7 @@ class Candidate:
     mlflow_run_id: str | None
     champion_version: int | None
     verdict: Verdict
+    cause: str = ""
 
     @classmethod
     def from_run(cls, run: TrainingRun) -> Candidate:
@@ -59,7 +60,12 @@ class Candidate:
             mlflow_run_id=run.mlflow_run_id,
             champion_version=run.metrics["champion_version"],
             verdict=Verdict.from_json(run.verdict),
+            cause="" if run.is_by_hand else f"{run.trigger_name}: {run.reason}",
         )
+
+    def explain(self, reason: str) -> str:
+        """A reason for the ledger, with what led to the training."""
+        return f"{reason} (trained because of {self.cause})" if self.cause else reason
 
 
 @dataclass(frozen=True)
@@ -163,6 +169,7 @@ def _decide(
             if verdict.passed
             else verdict.summary
         )
+        reason = candidate.explain(reason)
         _append_entry(database, candidate, "reject", actor=GATE_ACTOR, reason=reason)
         return Settlement("rejected", reason)
     actor = GATE_ACTOR
@@ -173,7 +180,7 @@ def _decide(
         if answer.action == "deny":
             return _build_denial(answer)
         actor = answer.actor
-    reason = verdict.summary
+    reason = candidate.explain(verdict.summary)
     if needs_trial and champion_version not in (None, candidate.version):
         unfit, warning = _judge_trial(database, candidate, without_verdict)
         if unfit is not None:
@@ -201,7 +208,8 @@ def _judge_trial(
         return None, ""
     if trial.outcome == "no_verdict" and without_verdict == "promote":
         return None, f"its trial ended without a verdict, so that of the gate counts: {trial.reason}"
-    reason = f"its trial ended, {str(trial.outcome).replace('_', ' ')}: {trial.reason}"
+    outcome = str(trial.outcome).replace("_", " ")
+    reason = candidate.explain(f"its trial ended, {outcome}: {trial.reason}")
     _append_entry(database, candidate, "reject", actor=_TRIAL_ACTOR, reason=reason)
     return Settlement("rejected", reason), ""
 

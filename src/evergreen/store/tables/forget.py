@@ -12,10 +12,12 @@ from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import (
+    ALERT,
     CHECK_REPORT,
     DRIFT_METRIC,
     DRIFT_REPORT,
     GENERATED_TABLE_MIGRATION,
+    HEALTH_FINDING,
     INGEST_BATCH,
     INGEST_RUN,
     MODEL_RECORD,
@@ -44,6 +46,8 @@ _RECORDS = (
     DRIFT_METRIC,
     RETRAIN_DECISION,
     CHECK_REPORT,
+    HEALTH_FINDING,
+    ALERT,
     REFUSED_COUNT,
     PREDICTION_HOUR,
     PREDICTION_COUNT,

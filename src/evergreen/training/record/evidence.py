@@ -15,6 +15,7 @@ from evergreen.model.signature import compute_feature_digests
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.candidate import Candidate
 from evergreen.training.data.rows import TrainingRows
+from evergreen.training.data.training_window import TrainingWindow
 from evergreen.training.fit.fitting import LOSS, ONE_HOT_MAX_SIZE
 from evergreen.training.fit.parameters import Parameters
 from evergreen.training.json_values import JsonObject
@@ -123,6 +124,7 @@ def _build_tags(
         DATASET_DIGEST: run.dataset_digest or "",
         DATASET_READ_AT: run.dataset_read_at.isoformat() if run.dataset_read_at else "",
         "evergreen.reason": run.reason,
+        **_build_cause_tags(run),
         CODE_VERSION: code_version,
         MODEL_DIGEST: evaluation.model_digest,
         "evergreen.metrics_of": "holdout_model; the registered model has the same recipe, fitted on all rows",
@@ -130,3 +132,12 @@ def _build_tags(
         HOLDOUT_TRAINED_UNTIL: times[rows.cuts[0].train].max().isoformat(),
         SPLIT: describe_split(use_case),
     }
+
+
+def _build_cause_tags(run: TrainingRun) -> dict[str, str]:
+    """What led to the training, and how far back its rows reach, where that is on record."""
+    tags = {} if run.trigger_name is None else {"evergreen.trigger": run.trigger_name}
+    if run.training_window is None:
+        return tags
+    window = TrainingWindow.from_json(run.training_window)
+    return {**tags, "evergreen.training_window": window.describe()}

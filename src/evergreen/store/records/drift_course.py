@@ -1,0 +1,43 @@
+"""The verdicts of a version's drift checks in succession, without what they measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.tables.platform import DRIFT_REPORT
+
+
+@dataclass(frozen=True)
+class DriftVerdict:
+    """One check: its moment, where its window began (aware UTC), and whether it found drift; None for too
+    few rows."""
+
+    as_of: datetime
+    window_start: datetime
+    drifted: bool | None
+
+
+def read_drift_verdicts(
+    engine: sa.Engine, use_case: str, version: int, until: datetime, limit: int = 100
+) -> list[DriftVerdict]:
+    """The checks of that version as of moments up to `until` (aware), the newest first."""
+    c = DRIFT_REPORT.c
+    statement = (
+        sa.select(c.as_of, c.window_start, c.drifted)
+        .where(c.use_case == use_case, c.model_version == version, c.as_of <= to_naive_utc(until))
+        .order_by(c.as_of.desc())
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        return [
+            DriftVerdict(
+                as_of=to_aware_utc(row.as_of),
+                window_start=to_aware_utc(row.window_start or row.as_of),
+                drifted=None if row.drifted is None else bool(row.drifted),
+            )
+            for row in connection.execute(statement)
+        ]
