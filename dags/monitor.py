@@ -1,5 +1,5 @@
-"""The DAG `<use_case>__monitor`: drift → quality → governor → retrain, or why not; beside it health and
-alerts."""
+"""The DAG `<use_case>__monitor`: drift → quality → governor → retrain, or why not; beside it health, alerts
+and the report."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ DOC = """Compare what was served with what the champion was trained on, and deci
 `drift` measures how far each feature has moved, `quality` what the answers were worth, and `governor` records
 its decision with the reason, also when it is "no"; the run's note has it. Only after a yes `retrain`
 publishes the asset that starts a training; else it is shown as skipped, with that reason, and publishes
-nothing. `health` looks at the data and the service, and `alerts` tells people. Neither keeps the decision
-waiting.
+nothing. `health` looks at the data and the service, `alerts` tells people, and `report` attaches a page of
+all this to a run of MLflow's experiment `<use_case> monitoring`; the run's note has its address. None of them
+keeps the decision waiting.
 """
 
 
@@ -81,10 +82,22 @@ def build(use_case: UseCase) -> None:
             moment = datetime.fromisoformat(drift_outcome["as_of"])
             return invoke("alerts", "tell_people", use_case.name, moment)
 
+        # Last, so that the report has the alerts; and also where a step before it failed.
+        @task(trigger_rule="all_done")
+        def report(drift_outcome: dict[str, Any] | None) -> dict[str, Any]:
+            if drift_outcome is None:
+                raise AirflowSkipException("nothing was measured")
+            moment = datetime.fromisoformat(drift_outcome["as_of"])
+            published = invoke("check_report", "publish_report", use_case.name, moment)
+            run_notes.add_run_note(
+                get_current_context(), f"report: {published['address'] or published['command']}"
+            )
+            return published
+
         measured = drift()
         decision = governor(quality(measured))  # type: ignore[arg-type]
         retrain(decision)  # type: ignore[arg-type]
-        [health(measured), decision] >> alerts(measured)  # type: ignore[arg-type, operator]
+        [health(measured), decision] >> alerts(measured) >> report(measured)  # type: ignore[arg-type, operator]
 
     monitor()
 

@@ -154,12 +154,14 @@ def build_example_report() -> CheckReport:
                 "drift",
                 "the last 180 days",
                 (
-                    PolicyCheck("drift", "passed", "drift at this check and at the one before"),
-                    PolicyCheck("minimum sample", "passed", "4,900 predictions, 500 are needed"),
-                    PolicyCheck("cooldown", "passed", "the last promotion was 31 days ago"),
-                    PolicyCheck("new labels", "passed", "16,800 new labels since the last training"),
-                    PolicyCheck("budget", "passed", "no retraining in the last 7 days, 2 are allowed"),
-                    PolicyCheck("realised quality drop", "skipped", "no outcome of the recession is known"),
+                    PolicyCheck("drift", "trigger", "fired", report.reason, "2 checks", "2 checks"),
+                    PolicyCheck(
+                        "realised drop", "trigger", "unknown", "no outcome of the recession is known"
+                    ),
+                    PolicyCheck("estimated drop", "trigger", "idle", "the estimate has not fallen"),
+                    PolicyCheck("cooldown", "limit", "passed", "long ago enough", "31 days", "7 days"),
+                    PolicyCheck("weekly budget", "limit", "passed", "none this week", "0", "2"),
+                    PolicyCheck("new labels", "limit", "passed", "enough to learn from", "16,800", "1,000"),
                 ),
                 {"champion": "v3", "predictions": "4,900", "breaches in a row": "2", "new labels": "16,800"},
             ),

@@ -1,17 +1,20 @@
-"""Commands of monitoring: the decisions to retrain, and the alerts."""
+"""Commands of monitoring: the report of a check, the decisions to retrain, and the alerts."""
 
 from __future__ import annotations
 
+import webbrowser
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evergreen.cli.app import AsJson, UseCaseName, add_command_group, app, err, show_facts
+from evergreen.cli.app import AsJson, UseCaseName, add_command_group, app, err, out, print_json, show_facts
 from evergreen.cli.lazy import import_on_use
 from evergreen.cli.monitoring_tables import (
     render_alerts,
     render_decision,
     render_decisions,
+    render_report,
     render_test_message,
 )
 from evergreen.errors import OrchestratorError
@@ -21,6 +24,7 @@ from evergreen.usecases import load_use_case
 
 with import_on_use(__name__):
     from evergreen.loop import alerts as alerting
+    from evergreen.loop import check_report
     from evergreen.loop import decisions as deciding
 
 
@@ -53,6 +57,48 @@ def list_decisions(
     moment = parse_moment(since) if since else None
     entries = deciding.read_decisions(settings, use_case, last=last, since=moment)
     show_facts([entry.to_json() for entry in entries], as_json, lambda: render_decisions(use_case, entries))
+
+
+@app.command("report")
+def show_report(
+    use_case: UseCaseName,
+    as_of: Annotated[
+        str,
+        typer.Option(
+            "--as-of", metavar="DATE", help="The newest check up to that moment (ISO, UTC). Default: now."
+        ),
+    ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Save the page (*.html) or the document (*.json)."),
+    ] = None,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the page in a browser. It needs no network.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The report of the newest monitoring check: what drifted, how much, since when, and what was decided.
+
+    It comes from MariaDB; MLflow, which has the same page, is not asked.
+
+    Examples: `evergreen report credit_score --open` ·
+    `evergreen report credit_score --as-of 2026-07-01 --output report.html`
+    """
+    settings = load_settings()
+    load_use_case(use_case, settings)
+    report = check_report.find_kept_report(settings, use_case, parse_moment(as_of) if as_of else None)
+    path = output
+    if output is not None:
+        check_report.save_report_file(report, output)
+    if open_page:
+        if path is None or path.suffix != ".html":
+            path = check_report.save_page_in_home(settings, use_case, report)
+        if not webbrowser.open(path.resolve().as_uri()):
+            err.print(f"No browser could be opened: open {path} in one.", style="yellow", markup=False)
+    if as_json:
+        print_json(report.document)
+    else:
+        out.print(render_report(report.read_document(), report.address, path))
 
 
 alert = add_command_group(

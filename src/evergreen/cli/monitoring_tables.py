@@ -12,12 +12,16 @@ from evergreen.cli.tables import add_row, render_title
 from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from evergreen.loop.decisions import DecisionEntry
+    from evergreen.monitoring.report.document import CheckReport
     from evergreen.store.records.alert import AlertRecord
 
 _OUTCOME_STYLES = {"promoted": "green", "rejected": "red", "failed": "red", "running": "cyan"}
 # A check's result with the style that tells what counted.
 _RESULT_STYLES = {"fired": "green", "blocked": "red", "overridden": "yellow", "unknown": "yellow"}
+_MOST_FEATURES = 12
 _ALERT_STYLES = {"sent": "green", "pending": "yellow", "failed": "red", "no_target": "dim"}
 
 
@@ -133,3 +137,38 @@ def _flatten_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
                 value["last"] = points[-1]
         facts[name.replace("_", " ")] = value
     return facts
+
+
+def render_report(report: CheckReport, address: str, path: Path | None) -> RenderableType:
+    """`evergreen report`: the overview of a check, the address of its page in MLflow, and where it was
+    saved."""
+    quality, decision = report.quality, report.decision
+    facts: dict[str, Any] = {
+        "check": f"as of {report.as_of:%Y-%m-%d %H:%M} UTC, {report.rows:,} predictions",
+        "model": f"v{report.model_version}",
+        "severity": report.severity,
+        "because": report.reason,
+        "since": f"{report.since:%Y-%m-%d %H:%M} UTC" if report.since else None,
+        "quality": quality.reason if quality else None,
+        "retrain": decision.reason if decision else "not decided",
+        "page": address or None,
+        "saved": str(path) if path else None,
+    }
+    shown = {name: value for name, value in facts.items() if value}
+    parts: list[RenderableType] = [render_title(report.title), render_outcome(shown)]
+    moved = [feature for feature in report.features if feature.severity in ("drift", "warning")]
+    if moved:
+        table = build_grid("feature", "severity", "PSI", "limit", "since (UTC)", right=("PSI", "limit"))
+        for feature in moved[:_MOST_FEATURES]:
+            since = f"{feature.since:%Y-%m-%d %H:%M}" if feature.since else ""
+            style = "red" if feature.severity == "drift" else "yellow"
+            severity = Text(feature.severity, style=style)
+            add_row(table, feature.feature, severity, f"{feature.psi:.3f}", f"{feature.limit:g}", since)
+        parts.append(table)
+        if len(moved) > _MOST_FEATURES:
+            parts.append(Text(f"and {len(moved) - _MOST_FEATURES} more", style="dim"))
+    parts += [Text(note, style="yellow") for note in report.notes]
+    if path is None:
+        hint = f"The page with every histogram: evergreen report {report.use_case} --open"
+        parts.append(Text(hint, style="dim"))
+    return Group(*parts)

@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 from sqlalchemy import Engine
 
 from evergreen.loop.alerts import AlertResult, tell_people
+from evergreen.loop.check_report import publish_report
 from evergreen.loop.health import HealthResult, measure_health
 from evergreen.moments import refuse_future
 from evergreen.monitoring.drift.report import build_drift_report
@@ -91,6 +92,7 @@ class MonitorResult(TypedDict):
     retrain: bool
     reason: str
     alerts: list[str]
+    report: str
 
 
 def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftResult:
@@ -181,13 +183,18 @@ def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> Dec
 
 
 def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorResult:
-    """Measure drift, quality and health, decide, and tell people, in this order. Raises what `measure_drift`
-    raises; a target of alerts that is down is only logged."""
+    """Measure drift, quality and health, decide, tell people, and publish the report, in this order.
+
+    `report` is the report's address in MLflow, or the command that shows it where MLflow does not have it.
+    Raises what `measure_drift` raises; a target of alerts that is down, and an MLflow that is away once
+    everything is decided, are only logged.
+    """
     drift = measure_drift(settings, use_case, as_of)
     quality = measure_quality(settings, use_case, as_of)
     health = measure_health(settings, use_case, as_of)
     decision = decide_retraining(settings, use_case, as_of)
     told: AlertResult = tell_people(settings, use_case, as_of)
+    report = publish_report(settings, use_case, as_of)
     return MonitorResult(
         drift=drift,
         quality=quality,
@@ -195,6 +202,7 @@ def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorRe
         retrain=decision["retrain"],
         reason=decision["reason"],
         alerts=told["alerts"],
+        report=report["address"] or report["command"],
     )
 
 

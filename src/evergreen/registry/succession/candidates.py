@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from evergreen.registry.reconcile import reconcile_ledger_under_lock
 from evergreen.registry.succession import aliases
 from evergreen.registry.versions import PROMOTED_AT
 from evergreen.settings import Settings
+from evergreen.store.records.drift import find_report
 from evergreen.store.records.model_trial import find_last_trial
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.usecase import WithoutVerdict
@@ -36,7 +38,8 @@ class Candidate:
     """A registered version with the gate's verdict on it, and the training that made it.
 
     `champion_version` was champion when the candidate was evaluated. The verdict has no champion where that
-    one could not be compared, for example because it does not fit the declaration any more.
+    one could not be compared, for example because it does not fit the declaration any more. `cause` is what
+    led to the training, "" for a person, and `as_of` (aware UTC) the moment that it worked as of.
     """
 
     use_case_name: str
@@ -46,6 +49,7 @@ class Candidate:
     champion_version: int | None
     verdict: Verdict
     cause: str = ""
+    as_of: datetime | None = None
 
     @classmethod
     def from_run(cls, run: TrainingRun) -> Candidate:
@@ -61,6 +65,7 @@ class Candidate:
             champion_version=run.metrics["champion_version"],
             verdict=Verdict.from_json(run.verdict),
             cause="" if run.is_by_hand else f"{run.trigger_name}: {run.reason}",
+            as_of=run.as_of,
         )
 
     def explain(self, reason: str) -> str:
@@ -226,9 +231,18 @@ def _append_entry(
         training_run_id=candidate.training_run_id,
         mlflow_run_id=candidate.mlflow_run_id,
         actor=actor,
-        reason=reason,
+        reason=reason + _describe_check(database, candidate),
         verdict=candidate.verdict,
     )
+
+
+def _describe_check(database: sa.Engine, candidate: Candidate) -> str:
+    """How to see the check that the training began with, as the end of a reason; "" where none began it."""
+    if not candidate.cause or candidate.as_of is None:
+        return ""
+    if find_report(database, candidate.use_case_name, candidate.as_of) is None:
+        return ""
+    return f"; its check: evergreen report {candidate.use_case_name} --as-of {candidate.as_of.isoformat()}"
 
 
 def _find_answer(database: sa.Engine, candidate: Candidate) -> ledger.Entry | None:

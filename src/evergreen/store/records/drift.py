@@ -257,6 +257,22 @@ def find_latest_report(engine: sa.Engine, use_case: str) -> DriftReport | None:
     return _read_report(engine, latest)
 
 
+def read_reports(
+    engine: sa.Engine, use_case: str, since: datetime, before: datetime, limit: int
+) -> list[DriftReport]:
+    """The last reports of moments from `since` on and earlier than `before` (aware), the oldest first."""
+    c = DRIFT_REPORT.c
+    statement = (
+        sa.select(DRIFT_REPORT)
+        .where(c.use_case == use_case, c.as_of >= to_naive_utc(since), c.as_of < to_naive_utc(before))
+        .order_by(c.as_of.desc())
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(statement).all()
+    return [_parse_report(row) for row in reversed(rows)]
+
+
 def find_last_window_end(engine: sa.Engine, use_case: str, before: datetime) -> datetime | None:
     """Where the last window with a verdict ended, among the reports of an earlier moment than `before`."""
     c = DRIFT_REPORT.c
@@ -307,8 +323,10 @@ def describe_latest_drift(engine: sa.Engine, use_case: str) -> DriftSummary | No
 def _read_report(engine: sa.Engine, statement: sa.Select[*tuple[Any, ...]]) -> DriftReport | None:
     with engine.connect() as connection:
         row = connection.execute(statement).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _parse_report(row)
+
+
+def _parse_report(row: sa.Row[Any]) -> DriftReport:
     document = json.loads(row.report)
     return DriftReport(
         id=row.id,
