@@ -214,7 +214,8 @@ def _limit_names(part: FeaturePart) -> FeaturePart:
     if len(part.bins) - 2 <= MOST_NAMES or not len(part.bins) == len(part.reference) == len(part.current):
         return part
     names = range(len(part.bins) - 2)
-    ranked = sorted(names, key=lambda i: -max(_share(part.reference, i), _share(part.current, i)))
+    before, now = sum(part.reference) or 1, sum(part.current) or 1
+    ranked = sorted(names, key=lambda i: -max(part.reference[i] / before, part.current[i] / now))
     kept, rest = sorted(ranked[:MOST_NAMES]), ranked[MOST_NAMES:]
 
     def cut(counts: tuple[int, ...]) -> tuple[int, ...]:
@@ -224,10 +225,6 @@ def _limit_names(part: FeaturePart) -> FeaturePart:
 
     bins = (*(part.bins[i] for i in kept), _OTHER, _MISSING)
     return replace(part, bins=bins, reference=cut(part.reference), current=cut(part.current))
-
-
-def _share(counts: Sequence[int], place: int) -> float:
-    return counts[place] / (sum(counts) or 1)
 
 
 def _list_checks(records: CheckRecords) -> tuple[CheckPoint, ...]:
