@@ -20,7 +20,6 @@ _KINDS: Mapping[HealthTopic, AlertKind] = {
     "contract": "contract_failure",
     "log": "log_loss",
     "service": "service",
-    "skew": "skew",
 }
 _DROPS = ("realised drop", "estimated drop")
 # How a trial ends that nobody stops.
@@ -62,9 +61,7 @@ def _collect_from_health(use_case_name: str, health: HealthReport | None) -> lis
     for finding in health.troubles if health else ():
         kind = _KINDS.get(finding.what)
         if kind is not None and _is_told(finding):
-            # Skew of many features is one thing to be told.
-            subject = "" if kind == "skew" else finding.subject
-            findings.setdefault((kind, subject), []).append(finding)
+            findings.setdefault((kind, finding.subject), []).append(finding)
     return [
         Alert(
             use_case_name,
