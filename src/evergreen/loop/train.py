@@ -47,6 +47,7 @@ from evergreen.store.records.decision import MANUAL, get_decision
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.card import render_model_card
 from evergreen.training.data import dataset
+from evergreen.training.data.training_window import WindowPlan
 from evergreen.training.data.window_choice import choose_training_window
 from evergreen.training.evaluation_step import evaluate_run
 from evergreen.training.judge.comparison import CONTESTANTS
@@ -93,7 +94,7 @@ def prepare_training_set(
     if run.mlflow_run_id is None:
         plan = standing.window if standing is not None and standing.trigger != MANUAL else None
         if plan is not None and run.training_window is None:
-            window = choose_training_window(settings, database, declared, run, plan)
+            window = choose_training_window(settings, database, declared, run, WindowPlan.from_json(plan))
             run = runs.update_training_run(database, run.id, training_window=window.to_json())
         run, _ = dataset.prepare_training_set(settings, database, declared, run)
     logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)

@@ -26,7 +26,7 @@ def build_report(drifted: bool | None) -> DriftReport:
 
 
 def build_verdicts(*drifted: bool | None) -> list[DriftVerdict]:
-    return [DriftVerdict(NOW - i * DAY, NOW - (i + 1) * DAY, each) for i, each in enumerate(drifted)]
+    return [DriftVerdict(NOW - i * DAY, 3, NOW - (i + 1) * DAY, each) for i, each in enumerate(drifted)]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,14 @@ def test_breaches_are_checks_in_succession(
     evidence = build_drift_evidence(build_report(verdicts[0]), build_verdicts(*verdicts))
     assert (evidence.severity, evidence.breaches, evidence.rows) == (severity, breaches, 600)
     assert evidence.since == (NOW - began * DAY if began else None)
+
+
+def test_drift_that_a_retraining_did_not_end_began_before_it() -> None:
+    new, old = build_verdicts(True, True)
+    evidence = build_drift_evidence(build_report(True), [new, replace(old, version=2)])
+    assert (evidence.breaches, evidence.since) == (1, NOW - 2 * DAY)
+    ended = build_drift_evidence(build_report(True), [new, replace(old, version=2, drifted=False)])
+    assert (ended.breaches, ended.since) == (1, NOW - DAY)
 
 
 def test_a_point_is_the_share_of_right_answers_or_the_mean_error() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from evergreen.monitoring.alerts.alert import Alert, AlertKind
-from evergreen.monitoring.evidence.drift_evidence import find_drift_severity
 from evergreen.store.records.decision import Decision
 from evergreen.store.records.drift import DriftReport
 from evergreen.store.records.health import HealthFinding, HealthReport, HealthTopic
@@ -37,7 +36,7 @@ def collect_alerts(
     name, version = report.use_case, f"v{report.model_version}"
     hint = f"evergreen decisions {name}"
     alerts = []
-    if find_drift_severity(report) == "drift":
+    if report.severity == "drift":
         outcome = f" Retrain: {decision.reason}." if decision else ""
         alerts.append(Alert(name, "drift", version, "error", f"{report.reason}.{outcome}", hint))
     for check in decision.checks or () if decision else ():

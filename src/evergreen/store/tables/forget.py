@@ -13,6 +13,7 @@ from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import (
     ALERT,
+    DRIFT_METRIC,
     DRIFT_REPORT,
     GENERATED_TABLE_MIGRATION,
     HEALTH_FINDING,
@@ -20,6 +21,8 @@ from evergreen.store.tables.platform import (
     INGEST_RUN,
     MODEL_RECORD,
     MODEL_TRIAL,
+    PREDICTION_COUNT,
+    PREDICTION_HOUR,
     QUARANTINE,
     REFERENCE_PROFILE,
     REFUSED_COUNT,
@@ -39,10 +42,13 @@ _RECORDS = (
     MODEL_RECORD,
     MODEL_TRIAL,
     DRIFT_REPORT,
+    DRIFT_METRIC,
     RETRAIN_DECISION,
     HEALTH_FINDING,
     ALERT,
     REFUSED_COUNT,
+    PREDICTION_HOUR,
+    PREDICTION_COUNT,
 )
 
 
