@@ -27,6 +27,8 @@ from evergreen.loop.train_results import (
     TunedModel,
 )
 from evergreen.model import reference_profile
+from evergreen.model.error_profile.profile import parse_error_profile
+from evergreen.model.error_profile.store import delete_error_profile, save_error_profile
 from evergreen.model.judging.metrics import check_metric
 from evergreen.model.judging.verdict import Verdict
 from evergreen.moments import refuse_future
@@ -175,8 +177,8 @@ def apply_gate(settings: Settings, training_run: str) -> GateResult:
 
 
 def register_candidate(settings: Settings, training_run: str) -> RegisteredVersion:
-    """Make the candidate a version of the registered model, passed or not, with its record, its model card
-    and its reference profile. One that passed is the challenger until it is champion."""
+    """Make the candidate a version of the registered model, passed or not, with its record, its model card,
+    its reference profile and its error profile. One that passed is the challenger until it is champion."""
     database, run, declared = _open_run(settings, training_run)
     verdict = _require_verdict(run)
     assert run.mlflow_run_id is not None
@@ -202,6 +204,11 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
         reference_profile.save_reference_profile(
             database, declared.name, version, reference_profile.parse_profiles(profile["features"])
         )
+        errors = training_runs.find_document(settings, mlflow_run, training_runs.ERRORS_FILE)
+        if errors is None:  # an earlier version evaluated the model
+            delete_error_profile(database, declared.name, version)
+        else:
+            save_error_profile(database, declared.name, version, parse_error_profile(errors))
         return version
 
     if run.model_version is None:

@@ -13,11 +13,13 @@ from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import (
     DRIFT_REPORT,
+    ERROR_PROFILE,
     GENERATED_TABLE_MIGRATION,
     INGEST_BATCH,
     INGEST_RUN,
     MODEL_RECORD,
     MODEL_TRIAL,
+    QUALITY_METRIC,
     QUARANTINE,
     REFERENCE_PROFILE,
     REFUSED_COUNT,
@@ -39,6 +41,8 @@ _RECORDS = (
     DRIFT_REPORT,
     RETRAIN_DECISION,
     REFUSED_COUNT,
+    QUALITY_METRIC,
+    ERROR_PROFILE,
 )
 
 

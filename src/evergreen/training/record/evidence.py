@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+from evergreen.model.error_profile.build import build_error_profile
 from evergreen.model.golden_rows import build_golden_rows
-from evergreen.model.matrix import build_input_frame
+from evergreen.model.matrix import build_input_frame, select_rows
 from evergreen.model.reference_profile import build_reference_profile, serialize_profiles
 from evergreen.model.signature import compute_feature_digests
 from evergreen.store.records.training_run import TrainingRun
@@ -14,6 +15,7 @@ from evergreen.training.data.rows import TrainingRows
 from evergreen.training.fit.fitting import LOSS, ONE_HOT_MAX_SIZE
 from evergreen.training.fit.parameters import Parameters
 from evergreen.training.json_values import JsonObject
+from evergreen.training.judge.answers import find_holdout_rows
 from evergreen.training.judge.comparison import RIVALS
 from evergreen.training.judge.contest import HOLDOUT_TRAINED_UNTIL, SPLIT, TRAINED_UNTIL, describe_split
 from evergreen.training.judge.evaluation import Evaluation
@@ -21,6 +23,7 @@ from evergreen.training.search.search_result import SearchResult
 from evergreen.training.tracking.training_runs import (
     DATASET_DIGEST,
     DATASET_READ_AT,
+    ERRORS_FILE,
     EVALUATION_FILE,
     GOLDEN_FILE,
     PROFILE_FILE,
@@ -46,9 +49,14 @@ def collect_evidence(
     profiles = serialize_profiles(
         build_reference_profile(use_case, rows.columns, candidate.scores.predictions)
     )
+    held_out = find_holdout_rows(rows.cuts)
+    errors = build_error_profile(
+        use_case, select_rows(rows.columns, held_out), rows.label[held_out], candidate.scores
+    )
     documents: dict[str, JsonObject] = {
         EVALUATION_FILE: evaluation.to_json(),
         PROFILE_FILE: {"features": profiles},
+        ERRORS_FILE: errors.to_json(),
         GOLDEN_FILE: build_golden_rows(use_case, candidate.model, rows.columns).to_json(),
         TUNING_FILE: search_result.to_json(),
     }
