@@ -1,4 +1,4 @@
-"""A simulated problem of two classes whose inputs move while its concept stays: windows of covariate shift."""
+"""A simulated problem of two classes whose inputs move while its concept stays: covariate shift."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def draw_rows(
     scale: np.ndarray | float = 1.0,
     mix: np.ndarray | None = None,
 ) -> Rows:
-    """Rows whose numbers are scaled and moved, with kinds of these shares; their concept is always the same."""
+    """Rows whose numbers are scaled and moved, with kinds of these shares. The concept is always the same."""
     numbers = rng.normal(size=(count, NUMBERS))
     numbers[:, 1] = 0.5 * numbers[:, 0] + np.sqrt(0.75) * numbers[:, 1]
     numbers = numbers * scale + move

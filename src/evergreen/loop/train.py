@@ -36,7 +36,7 @@ from evergreen.registry import models
 from evergreen.registry.connection import retry_while_unreachable
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession import candidates
-from evergreen.registry.succession.candidates import name_challenger
+from evergreen.registry.succession.candidates import TrialFinding, name_challenger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
@@ -228,12 +228,14 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
     }
 
 
-def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
+def promote_candidate(
+    settings: Settings, training_run: str, finding: TrialFinding | None = None
+) -> PromotionResult:
     """Make the version champion if it passed the gate; either way write the ledger.
 
     If another training promoted its candidate since this one was compared, the comparison no longer holds
     and this one is rejected. Where a person must approve and has not answered yet, or the declared trial has
-    not ended, nothing changes.
+    not ended, nothing changes. `finding` is what a trial that has ended says of the candidate's quality.
     """
     database, run, declared = _open_run(settings, training_run)
     if run.model_version is None:
@@ -255,6 +257,7 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
                     needs_approval=needs_approval,
                     needs_trial=declared.trial is not None,
                     without_verdict=declared.trial.without_verdict if declared.trial else "promote",
+                    finding=finding,
                 )
             )
             finished_at = None if settlement.outcome == "waiting" else datetime.now(UTC)

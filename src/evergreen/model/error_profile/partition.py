@@ -20,7 +20,7 @@ _CATEGORIES = 12
 
 @dataclass(frozen=True)
 class Split:
-    """A condition, and what follows where it holds (`yes`) and where not (`no`): a region's number or a split.
+    """A condition, and what follows where it holds (`yes`) or not (`no`): a region's number or a Split.
 
     The condition is `feature <= at` for a number, `feature = at` for a text. It does not hold for a missing
     value.
@@ -64,7 +64,7 @@ def parse_partition(document: Mapping[str, Any] | int) -> Partition:
 
 
 def assign_regions(partition: Partition, columns: Columns, rows: int) -> npt.NDArray[np.intp]:
-    """The number of each row's region, of shape (rows,). `columns`, each of that shape: float64 or objects."""
+    """Each row's region, of shape (rows,). `columns`, each of that shape: float64 or objects."""
     regions = np.zeros(rows, dtype=np.intp)
     _fill_regions(partition, columns, np.arange(rows), regions)
     return regions
@@ -90,8 +90,8 @@ def grow_partition(
 
     `errors` and `weights`, of shape (n,): a region's gain is (sum of errors)^2 / (sum of weights), where an
     error's variance is its weight this is the score test's statistic. The region whose division gains most is
-    divided, until there are `most_regions`, or no division gains `least_gain` and leaves `least_rows` on both
-    sides.
+    divided, until there are `most_regions`, or no division gains `least_gain` and leaves `least_rows` on
+    both sides.
     """
     candidates = list(_list_conditions(columns))
     if not candidates:

@@ -53,15 +53,6 @@ class ClassErrorProfile:
         logits = compute_logits(confidence)
         return compute_logistic(logits + build_design(logits, regions, self.regions) @ self.parameters)
 
-    def draw_right_shares(
-        self, confidence: Floats, regions: npt.NDArray[np.intp], draws: int, rng: np.random.Generator
-    ) -> Floats:
-        """The same under `draws` parameters that the hold-out allows, of shape (draws, n)."""
-        logits = compute_logits(confidence)
-        parameters = rng.multivariate_normal(self.parameters, self.covariance, draws, method="eigh")
-        design = build_design(logits, regions, self.regions)
-        return compute_logistic(logits + parameters @ design.T)
-
     def to_json(self) -> dict[str, Any]:
         """The profile as JSON."""
         return {

@@ -41,6 +41,7 @@ def load_error_profile(engine: sa.Engine, use_case: str, version: int) -> ErrorP
         return parse_error_profile(json.loads(rows[0].profile))
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
-            f"the error profile of {use_case} version {version} cannot be read: {type(error).__name__}: {error}",
+            f"the error profile of {use_case} version {version} cannot be read:"
+            f" {type(error).__name__}: {error}",
             hint=f"train it again: evergreen train {use_case}",
         ) from error

@@ -50,7 +50,7 @@ def estimate_quality(
         return ()
     rows = cells.rows[None, :]
     shares = profile.compute_right_shares(cells.confidence, cells.regions)
-    drawn_shares = _draw_shares(profile, cells)
+    drawn_shares = draw_right_shares(profile, cells)
     rng = np.random.default_rng(_SEED)
     drawn_right = rng.binomial(cells.rows.astype(np.int64), drawn_shares).astype(np.float64)
     estimates = []
@@ -113,7 +113,7 @@ def estimate_number_quality(
     )
 
 
-def _draw_shares(profile: ClassErrorProfile, cells: ScoreCells) -> Floats:
+def draw_right_shares(profile: ClassErrorProfile, cells: ScoreCells) -> Floats:
     """Right shares of each cell that the hold-out allows, of shape (draws, n).
 
     Beyond the parameters' uncertainty the log-odds of all rows are off by one normal number, whose standard

@@ -80,7 +80,7 @@ def compute_quality(
     answers: AnswerCounts,
     labelled: LabelledCounts,
     reference: FeatureProfile | None,
-    faults: OutcomeFaults = OutcomeFaults(),
+    faults: OutcomeFaults | None = None,
     estimated: EstimatedQuality | None = None,
 ) -> Quality:
     """The quality of the window's answers; `reference` is the profile of the answers on the hold-out."""
@@ -89,6 +89,7 @@ def compute_quality(
     if reference is not None and answers.total >= use_case.drift.min_rows and answers.by_bin:
         counts = np.array(answers.by_bin, dtype=np.int64)
         prediction_psi = compare_counts(reference, counts, use_case.drift).psi
+    faults = faults or OutcomeFaults()
     notes = faults.describe()
     reason = _describe_quality(answers.total, labelled.total, metrics, prediction_psi, estimated)
     return Quality(

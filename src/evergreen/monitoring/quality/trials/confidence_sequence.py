@@ -7,8 +7,8 @@ together with probability 1 - alpha. They are wider: about 1.6 times at a few th
 Losses between 0 and 1 (wrong or right, Brier): the empirical-Bernstein bound with a gamma-exponential mixture
 (Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals
 of Statistics 49, 2021, theorem 4 and proposition 9). It holds for any number of rows, and for the average of
-the means also where these change. The theorem centres each loss at a value that was known before it; here that
-is a constant, so that the sums of losses and of their squares are all that is needed, and a database can
+the means also where these change. The theorem centres each loss at a value that was known before it; here
+that is a constant, so that the sums of losses and of their squares are all that is needed, and a database can
 compute them.
 
 Unbounded losses (absolute errors): the asymptotic sequence of Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas
@@ -65,7 +65,7 @@ class LossSums:
 
 
 def bound_paired_difference(sums: LossSums, *, bounded: bool, alpha: float = ALPHA) -> Estimate:
-    """The mean of paired differences (a loss less another one's on the same row) with its sequence's interval.
+    """The mean of paired differences (a loss less another's on the same row) with the sequence's interval.
 
     `bounded`: each loss lies between 0 and 1. The ends are None where the rows are too few.
     """
