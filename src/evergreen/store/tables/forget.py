@@ -15,14 +15,19 @@ from evergreen.store.tables.platform import (
     ALERT,
     DRIFT_METRIC,
     DRIFT_REPORT,
+    ERROR_PROFILE,
     GENERATED_TABLE_MIGRATION,
     HEALTH_FINDING,
     INGEST_BATCH,
     INGEST_RUN,
     MODEL_RECORD,
     MODEL_TRIAL,
+<<<<<<< HEAD
     PREDICTION_COUNT,
     PREDICTION_HOUR,
+=======
+    QUALITY_METRIC,
+>>>>>>> quality
     QUARANTINE,
     REFERENCE_PROFILE,
     REFUSED_COUNT,
@@ -47,8 +52,13 @@ _RECORDS = (
     HEALTH_FINDING,
     ALERT,
     REFUSED_COUNT,
+<<<<<<< HEAD
     PREDICTION_HOUR,
     PREDICTION_COUNT,
+=======
+    QUALITY_METRIC,
+    ERROR_PROFILE,
+>>>>>>> quality
 )
 
 
