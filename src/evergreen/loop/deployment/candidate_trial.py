@@ -85,12 +85,6 @@ def settle_candidate_trial(settings: Settings, started: CandidateTrial) -> Promo
     stands in the ledger's line. A trial that saw too little for a verdict is settled as the use case declares
     it (`Trial.without_verdict`), with a warning in the log.
     """
-<<<<<<< HEAD
-    result = promote_candidate(settings, cast("str", started["training_run"]))
-    trial = find_trial(get_engine(settings), cast("str", started["trial"]))
-    if trial is not None:
-        tell_trial_end(settings, trial)
-=======
     database = get_engine(settings)
     trial = find_trial(database, cast("str", started["trial"]))
     finding = None
@@ -99,7 +93,8 @@ def settle_candidate_trial(settings: Settings, started: CandidateTrial) -> Promo
         logger.info("%s", compared.sentence)
         finding = TrialFinding(compared.sentence, is_worse=compared.is_worse)
     result = promote_candidate(settings, cast("str", started["training_run"]), finding)
->>>>>>> quality
+    if trial is not None:
+        tell_trial_end(settings, trial)
     if result["promoted"] and trial is not None and trial.outcome == "no_verdict":
         logger.warning(
             "v%d goes live by the gate's verdict alone: %s", trial.challenger_version, trial.reason

@@ -13,12 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
-<<<<<<< HEAD
 from evergreen.store.records.drift_evidence import MultivariateDrift, RefusedShare
 from evergreen.store.records.drift_metric import DriftMetric, Severity, insert_drift_metrics
-=======
 from evergreen.store.records.quality_metric import EstimatedQuality
->>>>>>> quality
 from evergreen.store.tables.platform import DRIFT_REPORT
 
 _METRICS = ("accuracy", "mae", "rmse")

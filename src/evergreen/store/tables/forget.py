@@ -22,12 +22,9 @@ from evergreen.store.tables.platform import (
     INGEST_RUN,
     MODEL_RECORD,
     MODEL_TRIAL,
-<<<<<<< HEAD
     PREDICTION_COUNT,
     PREDICTION_HOUR,
-=======
     QUALITY_METRIC,
->>>>>>> quality
     QUARANTINE,
     REFERENCE_PROFILE,
     REFUSED_COUNT,
@@ -52,13 +49,10 @@ _RECORDS = (
     HEALTH_FINDING,
     ALERT,
     REFUSED_COUNT,
-<<<<<<< HEAD
     PREDICTION_HOUR,
     PREDICTION_COUNT,
-=======
     QUALITY_METRIC,
     ERROR_PROFILE,
->>>>>>> quality
 )
 
 

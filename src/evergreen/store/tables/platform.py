@@ -170,7 +170,6 @@ DRIFT_REPORT = _table(
     sa.Column("report", _document()),
 )
 
-<<<<<<< HEAD
 DRIFT_METRIC = _table(
     "drift_metric",
     sa.Column("check_id", _ascii(36), primary_key=True),
@@ -183,7 +182,8 @@ DRIFT_METRIC = _table(
     sa.Column("value", mysql.DOUBLE(asdecimal=False)),
     sa.Column("limit_value", mysql.DOUBLE(asdecimal=False)),
     sa.Column("severity", _state(), nullable=False),
-=======
+)
+
 QUALITY_METRIC = _table(
     "quality_metric",
     sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
@@ -204,7 +204,6 @@ ERROR_PROFILE = _table(
     sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
     sa.Column("model_version", mysql.INTEGER(), primary_key=True, autoincrement=False),
     sa.Column("profile", _document(), nullable=False),
->>>>>>> quality
 )
 
 REFUSED_COUNT = _table(

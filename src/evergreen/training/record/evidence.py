@@ -7,15 +7,11 @@ import json
 from evergreen.model.error_profile.build import build_error_profile
 from evergreen.model.golden_rows import build_golden_rows
 from evergreen.model.matrix import build_input_frame, select_rows
-<<<<<<< HEAD
 from evergreen.model.reference_profile import (
     build_reference_profile,
     build_slice_profiles,
     serialize_profiles,
 )
-=======
-from evergreen.model.reference_profile import build_reference_profile, serialize_profiles
->>>>>>> quality
 from evergreen.model.signature import compute_feature_digests
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.candidate import Candidate
@@ -55,27 +51,16 @@ def collect_evidence(
 ) -> Evidence:
     """Collect everything that the MLflow run of this candidate keeps."""
     evaluation = candidate.evaluation
-<<<<<<< HEAD
     answers = candidate.scores.predictions
     profiles = build_reference_profile(use_case, rows.columns, answers)
-    held_out = select_rows(rows.columns, find_holdout_rows(rows.cuts))
+    is_held_out = find_holdout_rows(rows.cuts)
+    held_out = select_rows(rows.columns, is_held_out)
     slice_profiles = build_slice_profiles(use_case, profiles, rows.columns, answers, held_out)
+    errors = build_error_profile(use_case, held_out, rows.label[is_held_out], candidate.scores)
     documents: dict[str, JsonObject] = {
         EVALUATION_FILE: evaluation.to_json(),
         PROFILE_FILE: {"features": serialize_profiles([*profiles, *slice_profiles])},
-=======
-    profiles = serialize_profiles(
-        build_reference_profile(use_case, rows.columns, candidate.scores.predictions)
-    )
-    held_out = find_holdout_rows(rows.cuts)
-    errors = build_error_profile(
-        use_case, select_rows(rows.columns, held_out), rows.label[held_out], candidate.scores
-    )
-    documents: dict[str, JsonObject] = {
-        EVALUATION_FILE: evaluation.to_json(),
-        PROFILE_FILE: {"features": profiles},
         ERRORS_FILE: errors.to_json(),
->>>>>>> quality
         GOLDEN_FILE: build_golden_rows(use_case, candidate.model, rows.columns).to_json(),
         TUNING_FILE: search_result.to_json(),
     }
