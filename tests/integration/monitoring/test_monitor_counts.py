@@ -222,7 +222,7 @@ def test_refused_rows_are_a_bin_of_their_own(profiled: sa.Engine, toy_use_case: 
     assert rows(
         profiled,
         "SELECT hour, model_version, bin, row_count FROM prediction_count_bin WHERE bin_name = '(refused)'",
-    ) == [(datetime(2026, 6, 10, 13), None, None, 7)]
+    ) == [((NOON + HOUR).replace(tzinfo=None), None, None, 7)]
 
 
 def test_a_window_may_begin_and_end_within_an_hour(

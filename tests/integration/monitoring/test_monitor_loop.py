@@ -38,6 +38,7 @@ def served(toy_store, toy_use_case, toy_frames):
         documents = [
             {name: None if value != value else value for name, value in row.items()}
             | {
+                "_on_demand": _compute_on_demand(row),
                 "prediction_id": prediction_id,
                 "predicted_at": at,
                 "model_version": version,
@@ -61,6 +62,12 @@ def start(toy_store, served):
     at = champion_history.find_promotion_time(get_engine(toy_store), "toy", 1)
     assert at is not None
     return at
+
+
+def _compute_on_demand(row):
+    """What a service logs beside the inputs."""
+    share = row["spend"] / max(row["visits"], 1.0)
+    return {"spend_per_visit": None if share != share else share}
 
 
 def _id_at(at):

@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 import sqlalchemy as sa
 
-from evergreen.model.prediction_counter import digest_bins
+from evergreen.model.prediction_counter import ProfileBins
 from evergreen.model.reference_profile import SlicedProfiles
 from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring.counts.mend import mend_counts
@@ -66,18 +66,21 @@ def read_window_counts(
     `profiles`, its own.
 
     The time that it takes depends on the number of hours, not on that of the predictions. Hours that were not
-    counted yet are counted first. Without predictions every count is 0. Raises StoreUnreachable.
+    counted yet are counted first. Without predictions every count is 0; features that the log has no
+    column for are left out. Raises StoreUnreachable.
     """
+    bins = ProfileBins(use_case, profiles)
+    names = [ALL_ROWS, *(group.name for groups in bins.groups.values() for group in groups)]
     blank: Counts = {
-        name: {feature: np.zeros(len(each.bins) + 2, dtype=np.int64) for feature, each in some.items()}
-        for name, some in profiles.items()
+        name: {each.feature: np.zeros(len(each.bins) + 2, dtype=np.int64) for each in bins.features}
+        for name in names
     }
     if start >= end:
         return WindowCounts(start, start, 0, blank)
     outer_start, outer_end = floor_hour(start), _ceil_hour(end)
     mend_counts(engine, use_case, version, profiles, outer_start, outer_end, channels)
     hourly = read_hourly_counts(
-        engine, use_case.name, version, outer_start, outer_end, channels, profile=digest_bins(profiles)
+        engine, use_case.name, version, outer_start, outer_end, channels, profile=bins.digest
     )
     rows_by_hour = dict(zip(hourly.hours, hourly.rows.tolist(), strict=True))
     parts: list[tuple[datetime, datetime]] = []

@@ -48,7 +48,8 @@ def read_input_sample(
             sa.or_(
                 *(
                     sa.and_(
-                        log.c.predicted_at >= to_naive_utc(hour), log.c.predicted_at < to_naive_utc(hour + HOUR)
+                        log.c.predicted_at >= to_naive_utc(hour),
+                        log.c.predicted_at < to_naive_utc(hour + HOUR),
                     )
                     for hour in chosen
                 )
