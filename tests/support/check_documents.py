@@ -15,19 +15,19 @@ from evergreen.monitoring.report.document_parts import (
     DecisionPart,
     Finding,
     PolicyCheck,
-    QualityPart,
-    QualityPoint,
     SliceFeature,
     SlicePart,
 )
 from evergreen.monitoring.report.time_line import PeriodCounts
 from evergreen.store.records.drift import DriftReport, FeatureDrift, Quality
 from evergreen.store.records.drift_evidence import RefusedShare
+from evergreen.store.records.quality_metric import EstimatedQuality, QualityEstimate, QualityMetric
 from support import toy_declaration
 
 AS_OF = datetime(2026, 7, 1, 6, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 USE_CASE = toy_declaration.USE_CASE
+ESTIMATE = QualityEstimate("accuracy", 0.81, 0.79, 0.83, 100, 0.82)
 
 
 def build_numbers(name: str = "visits", current: tuple[int, ...] = (10, 20, 70, 0)) -> FeatureDrift:
@@ -78,7 +78,12 @@ def build_drift_report(*features: FeatureDrift, as_of: datetime = AS_OF, rows: i
         drifted=drifted,
         reason="1 of 2 features drifted" if rows else "no verdict: 0 of 500 predictions",
         features=features,
-        quality=Quality(rows, 40, {"accuracy": 0.75}, None, {"no": 0.6, "yes": 0.4}, "accuracy 0.7500"),
+        quality=Quality(
+            *(rows, 40, {"accuracy": 0.75}, None, {"no": 0.6, "yes": 0.4}, "accuracy 0.7500"),
+            estimated=EstimatedQuality(
+                (QualityEstimate("accuracy", 0.81, 0.79, 0.83, rows, 0.82),), "", True
+            ),
+        ),
         refused=(RefusedShare("age", "less_than_equal", 50, 0.2),),
     )
 
@@ -90,10 +95,14 @@ def build_records(*features: FeatureDrift) -> CheckRecords:
     usual, moved = (400, 400, 200, 0), (100, 200, 700, 0)
     table = np.array([usual] * 21 + [moved] * 10, dtype=np.int64)
     profile = FeatureProfile("visits", "numeric", (2.0, 5.0), (400, 400, 200, 0))
-    points = tuple(
-        QualityPoint(start, start + DAY, 0.8, 0.75, 0.85, 1_000, 3 if n > 10 else 2)
+    metrics = [
+        QualityMetric(
+            3 if n > 10 else 2, start.date(), slice_name, kind, "accuracy", 0.8, 0.75, 0.85, 1_000, AS_OF
+        )
         for n, start in enumerate(starts[:20])
-    )
+        for slice_name in ("", "age=25 to 40", "age=under 25")
+        for kind in ("realised", "estimated")
+    ]
     return CheckRecords(
         use_case=USE_CASE,
         report=build_drift_report(*features),
@@ -102,10 +111,8 @@ def build_records(*features: FeatureDrift) -> CheckRecords:
         decisions={AS_OF: (True, "yes, because of <drift>")},
         counts=PeriodCounts(starts, DAY, (1_000,) * 31, {"visits": table}),
         promoted_at=starts[0],
-        slices=(SlicePart("age=25 to 40", 60, "warning", (SliceFeature("visits", 0.3, "warning"),), 0.7),),
-        quality=QualityPart(
-            "accuracy", False, "accuracy 0.8", value=0.8, estimate=0.81, realised=points, estimated=points
-        ),
+        slices=(SlicePart("age=25 to 40", 60, "warning", (SliceFeature("visits", 0.3, "warning"),)),),
+        quality_metrics=metrics,
         health=(Finding("freshness of facts", "failed", "the newest row is 90 days old"),),
         decision=DecisionPart(
             True,

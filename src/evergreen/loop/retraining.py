@@ -64,9 +64,9 @@ def decide_training(
     apply_migrations(database)
     standing = find_decision(database, use_case, as_of)
     decision = standing if standing is not None and standing.retrain else None
-    own_id = compute_decision_id(use_case, as_of, at_training=True)
+    own_id = compute_decision_id(use_case, as_of, cause)
     decision = decision or get_decision(database, own_id)
-    if decision is None or (cause == MANUAL and not decision.retrain):
+    if decision is None:
         decision = _decide(database, declared, as_of, cause, reason, own_id)
     logger.info("train: %s", decision.reason)
     return TrainingDecision(

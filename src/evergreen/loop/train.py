@@ -30,6 +30,8 @@ from evergreen.loop.train_results import (
     TunedModel,
 )
 from evergreen.model import reference_profile
+from evergreen.model.error_profile.profile import parse_error_profile
+from evergreen.model.error_profile.store import delete_error_profile, save_error_profile
 from evergreen.model.judging.metrics import check_metric
 from evergreen.model.judging.verdict import Verdict
 from evergreen.moments import refuse_future
@@ -37,7 +39,7 @@ from evergreen.registry import models
 from evergreen.registry.connection import retry_while_unreachable
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession import candidates
-from evergreen.registry.succession.candidates import name_challenger
+from evergreen.registry.succession.candidates import TrialFinding, name_challenger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
@@ -47,6 +49,7 @@ from evergreen.store.records.decision import MANUAL, get_decision
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.card import render_model_card
 from evergreen.training.data import dataset
+from evergreen.training.data.training_window import WindowPlan
 from evergreen.training.data.window_choice import choose_training_window
 from evergreen.training.evaluation_step import evaluate_run
 from evergreen.training.judge.comparison import CONTESTANTS
@@ -93,7 +96,7 @@ def prepare_training_set(
     if run.mlflow_run_id is None:
         plan = standing.window if standing is not None and standing.trigger != MANUAL else None
         if plan is not None and run.training_window is None:
-            window = choose_training_window(settings, database, declared, run, plan)
+            window = choose_training_window(settings, database, declared, run, WindowPlan.from_json(plan))
             run = runs.update_training_run(database, run.id, training_window=window.to_json())
         run, _ = dataset.prepare_training_set(settings, database, declared, run)
     logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)
@@ -192,8 +195,8 @@ def apply_gate(settings: Settings, training_run: str) -> GateResult:
 
 
 def register_candidate(settings: Settings, training_run: str) -> RegisteredVersion:
-    """Make the candidate a version of the registered model, passed or not, with its record, its model card
-    and its reference profile. One that passed is the challenger until it is champion."""
+    """Make the candidate a version of the registered model, passed or not, with its record, its model card,
+    its reference profile and its error profile. One that passed is the challenger until it is champion."""
     database, run, declared = _open_run(settings, training_run)
     verdict = _require_verdict(run)
     assert run.mlflow_run_id is not None
@@ -219,6 +222,11 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
         reference_profile.save_reference_profile(
             database, declared.name, version, reference_profile.parse_profiles(profile["features"])
         )
+        errors = training_runs.find_document(settings, mlflow_run, training_runs.ERRORS_FILE)
+        if errors is None:  # an earlier version evaluated the model
+            delete_error_profile(database, declared.name, version)
+        else:
+            save_error_profile(database, declared.name, version, parse_error_profile(errors))
         return version
 
     if run.model_version is None:
@@ -238,12 +246,14 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
     }
 
 
-def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
+def promote_candidate(
+    settings: Settings, training_run: str, finding: TrialFinding | None = None
+) -> PromotionResult:
     """Make the version champion if it passed the gate; either way write the ledger.
 
     If another training promoted its candidate since this one was compared, the comparison no longer holds
     and this one is rejected. Where a person must approve and has not answered yet, or the declared trial has
-    not ended, nothing changes.
+    not ended, nothing changes. `finding` is what a trial that has ended says of the candidate's quality.
     """
     database, run, declared = _open_run(settings, training_run)
     if run.model_version is None:
@@ -265,6 +275,7 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
                     needs_approval=needs_approval,
                     needs_trial=declared.trial is not None,
                     without_verdict=declared.trial.without_verdict if declared.trial else "promote",
+                    finding=finding,
                 )
             )
             finished_at = None if settlement.outcome == "waiting" else datetime.now(UTC)

@@ -20,6 +20,7 @@ from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.predictions.refused import RefusedCount, insert_refused_counts
 from evergreen.store.records.decision import describe_latest_decision
 from evergreen.store.records.drift import describe_latest_drift
+from evergreen.store.records.quality_metric import read_quality_metrics
 from support.outcomes import record_outcome
 
 TRAINED_AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
@@ -37,6 +38,7 @@ def served(toy_store, toy_use_case, toy_frames):
         documents = [
             {name: None if value != value else value for name, value in row.items()}
             | {
+                "_on_demand": _compute_on_demand(row),
                 "prediction_id": prediction_id,
                 "predicted_at": at,
                 "model_version": version,
@@ -60,6 +62,12 @@ def start(toy_store, served):
     at = champion_history.find_promotion_time(get_engine(toy_store), "toy", 1)
     assert at is not None
     return at
+
+
+def _compute_on_demand(row):
+    """What a service logs beside the inputs."""
+    share = row["spend"] / max(row["visits"], 1.0)
+    return {"spend_per_visit": None if share != share else share}
 
 
 def _id_at(at):
@@ -133,8 +141,9 @@ def test_a_rerun_finds_what_was_written_even_if_more_has_come_in(toy_store, serv
     served(300, start + minutes(1), shift=3.0)
     assert monitor.run_monitor(toy_store, "toy", start + minutes(2)) == first
     with get_engine(toy_store).connect() as connection:
-        for table in ("drift_report", "retrain_decision"):
-            assert connection.execute(sa.text(f"SELECT COUNT(*) FROM {table}")).scalar() == 1
+        # The first training was a decision too, a person's.
+        for table, rows in (("drift_report", 1), ("retrain_decision", 2)):
+            assert connection.execute(sa.text(f"SELECT COUNT(*) FROM {table}")).scalar() == rows
 
 
 def test_too_few_predictions_are_no_verdict_and_are_carried_on(toy_store, served, start):
@@ -177,7 +186,19 @@ def test_known_labels_tell_the_quality(toy_store, toy_use_case, served, start):
     outcome = monitor.measure_quality(toy_store, "toy", start + minutes(3))
     assert (outcome["predictions"], outcome["labelled"]) == (150, 40)
     assert outcome["accuracy"] == pytest.approx(0.75)
-    assert outcome["reason"] == "accuracy 0.7500 on 40 labelled predictions"
+    # The champion's training has kept its error profile, so that there is an estimate as well.
+    told, estimated = outcome["reason"].split("; ")
+    assert told == "accuracy 0.7500 on 40 labelled predictions"
+    assert estimated.startswith("estimated without outcomes: accuracy 0.8")
+    assert estimated.endswith("trust not yet known")
+    rows = read_quality_metrics(get_engine(toy_store), "toy", slice_name=None)
+    assert {(row.kind, row.metric, row.rows) for row in rows} == {
+        ("realised", "accuracy", 40),
+        ("estimated", "accuracy", 150),
+        ("estimated", "roc_auc", 150),
+        ("realised", "roc_auc", 40),
+    }
+    assert {(row.day, row.model_version, row.slice_name) for row in rows} == {(start.date(), 1, "")}
     assert outcome["prediction_psi"] > 0.25  # it said "no" to everybody, which it did not on the hold-out
 
 

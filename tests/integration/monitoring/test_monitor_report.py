@@ -6,6 +6,7 @@ import json
 import secrets
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -103,8 +104,8 @@ def test_checks_are_kept_and_attached_to_a_run_each(toy_store, start, log_predic
         each.psi for each in report.features if each.feature == "visits"
     )
     path = client.download_artifacts(run.info.run_id, "report.json")
-    with open(path, encoding="utf-8") as file:
-        assert CheckReport.from_json(json.load(file)) == report
+    logged = json.loads(Path(path).read_text(encoding="utf-8"))
+    assert CheckReport.from_json(logged) == report
     assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"report.html", "report.json"}
 
     # A rerun makes no second run, and an older check is found by its moment.

@@ -17,7 +17,6 @@ AlertKind = Literal[
     "log_loss",
     "trial_ended",
     "service",
-    "skew",
 ]
 ALERT_KINDS: tuple[AlertKind, ...] = get_args(AlertKind)
 
@@ -33,7 +32,6 @@ _TITLES: dict[AlertKind, str] = {
     "log_loss": "predictions lost",
     "trial_ended": "trial ended",
     "service": "service trouble",
-    "skew": "training/serving skew",
 }
 
 

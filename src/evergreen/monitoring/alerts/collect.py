@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from evergreen.monitoring.alerts.alert import Alert, AlertKind
-from evergreen.monitoring.evidence.drift_evidence import find_drift_severity
 from evergreen.store.records.decision import Decision
 from evergreen.store.records.drift import DriftReport
 from evergreen.store.records.health import HealthFinding, HealthReport, HealthTopic
@@ -20,7 +19,6 @@ _KINDS: Mapping[HealthTopic, AlertKind] = {
     "contract": "contract_failure",
     "log": "log_loss",
     "service": "service",
-    "skew": "skew",
 }
 _DROPS = ("realised drop", "estimated drop")
 # How a trial ends that nobody stops.
@@ -38,7 +36,7 @@ def collect_alerts(
     name, version = report.use_case, f"v{report.model_version}"
     hint = f"evergreen decisions {name}"
     alerts = []
-    if find_drift_severity(report) == "drift":
+    if report.severity == "drift":
         outcome = f" Retrain: {decision.reason}." if decision else ""
         alerts.append(Alert(name, "drift", version, "error", f"{report.reason}.{outcome}", hint))
     for check in decision.checks or () if decision else ():
@@ -62,9 +60,7 @@ def _collect_from_health(use_case_name: str, health: HealthReport | None) -> lis
     for finding in health.troubles if health else ():
         kind = _KINDS.get(finding.what)
         if kind is not None and _is_told(finding):
-            # Skew of many features is one thing to be told.
-            subject = "" if kind == "skew" else finding.subject
-            findings.setdefault((kind, subject), []).append(finding)
+            findings.setdefault((kind, finding.subject), []).append(finding)
     return [
         Alert(
             use_case_name,

@@ -70,6 +70,7 @@ def collect_warnings() -> Iterator[list[str]]:
     """
     logger = logging.getLogger("apprise")
     logger.propagate = False
+    logger.setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.INFO)
     handler = _Collector()
     logger.addHandler(handler)

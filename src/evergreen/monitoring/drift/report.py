@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.model.reference_profile import load_reference_profile
+from evergreen.model.reference_profile import load_sliced_profiles
 from evergreen.model.signature import list_model_inputs
-from evergreen.monitoring.drift.compare import ALL_ROWS, compare_windows
+from evergreen.monitoring.counts.window import read_window_counts
+from evergreen.monitoring.drift.compare import compare_windows
 from evergreen.monitoring.drift.window import find_window_start
-from evergreen.monitoring.drift.window_counts import read_window_counts
 from evergreen.monitoring.refused import (
     build_refused_metrics,
     compute_refused_shares,
@@ -31,24 +31,26 @@ _CLOCK_TOLERANCE = timedelta(minutes=1)
 def build_drift_report(
     engine: sa.Engine, use_case: UseCase, champion: Champion, as_of: datetime
 ) -> DriftReport:
-    """Measure the drift of the window's requests. Other channels of the prediction log, such as batch scoring
-    and the shadows of a trial, do not count. Rows that services refused meanwhile have severities of their
-    own, and do not decide whether the rows that were answered have drifted.
+    """Measure the drift of the requests of the window that the champion answered. Other channels of the
+    prediction log, such as batch scoring and the shadows of a trial, do not count. Rows that services refused
+    meanwhile have severities of their own, and do not decide whether the rows that were answered have
+    drifted.
 
     Raises StoreError if the champion has no reference profile.
     """
     policy = use_case.drift
     start = find_window_start(engine, use_case, champion, as_of)
-    reference = {ALL_ROWS: load_reference_profile(engine, use_case.name, champion.version)}
-    if not reference[ALL_ROWS]:
+    reference = load_sliced_profiles(engine, use_case.name, champion.version)
+    if not reference:
         raise StoreError(
             f"version {champion.version} of {use_case.name} has no reference profile for drift",
             hint=f"a version that Evergreen trained has one: evergreen train {use_case.name}",
         )
+    window = read_window_counts(engine, use_case, champion.version, reference, start, as_of)
     result = compare_windows(
         policy,
         reference,
-        read_window_counts(engine, use_case, champion.version, reference, start, as_of),
+        window.counts,
         check_number=1 + count_verdicts(engine, use_case.name, champion.version, as_of),
         since=start,
         inputs=[feature.name for feature in list_model_inputs(use_case)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -61,7 +62,7 @@ def collect_governor_inputs(
         if report is not None
         else None
     )
-    return GovernorInputs(
+    inputs = GovernorInputs(
         as_of=as_of,
         champion=champion,
         trained_at=trained_at,
@@ -69,7 +70,6 @@ def collect_governor_inputs(
         trained_since=_read_window_start(run),
         drift=_collect_drift(engine, use_case.name, report),
         realised=realised,
-        labels=_count_labels(engine, use_case, run, as_of),
         predictions_per_day=_compute_traffic(report),
         new_rows=new_rows,
         scheduled=scheduled,
@@ -77,6 +77,7 @@ def collect_governor_inputs(
         running_since=running.started_at if running else None,
         retrains=list_past_retrains(engine, use_case.name, past, as_of, now),
     )
+    return replace(inputs, labels=_count_labels(engine, use_case, run, inputs.change_since, as_of))
 
 
 def _find_training(engine: sa.Engine, use_case: str, version: int) -> TrainingRun | None:
@@ -119,24 +120,28 @@ def _read_window_start(run: TrainingRun | None) -> datetime | None:
 def _collect_drift(engine: sa.Engine, use_case: str, report: DriftReport | None) -> DriftEvidence | None:
     if report is None:
         return None
-    verdicts = read_drift_verdicts(engine, use_case, report.model_version, report.as_of)
+    verdicts = read_drift_verdicts(engine, use_case, report.as_of)
     return build_drift_evidence(report, verdicts)
 
 
 def _count_labels(
-    engine: sa.Engine, use_case: UseCase, run: TrainingRun | None, as_of: datetime
+    engine: sa.Engine,
+    use_case: UseCase,
+    run: TrainingRun | None,
+    change_since: datetime | None,
+    as_of: datetime,
 ) -> LabelCounts:
     known = count_known_labels(engine, use_case, as_of)
+    counts = LabelCounts(known=known.count, oldest=known.oldest, newest=known.newest)
     if run is None:
-        return LabelCounts(known=known.count, oldest=known.oldest)
-    since = _read_window_start(run)
-    available = count_known_labels(engine, use_case, as_of, since).count if since else known.count
-    return LabelCounts(
-        known=known.count,
-        new=max(0, known.count - count_known_labels(engine, use_case, run.as_of).count),
-        oldest=known.oldest,
-        training=run.dataset_rows,
-        available=available,
+        return counts
+    counts = replace(counts, new=max(0, known.count - count_known_labels(engine, use_case, run.as_of).count))
+    if change_since is None:
+        return counts
+    return replace(
+        counts,
+        training=count_known_labels(engine, use_case, run.as_of, change_since).count,
+        available=count_known_labels(engine, use_case, as_of, change_since).count,
     )
 
 

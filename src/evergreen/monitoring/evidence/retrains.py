@@ -59,9 +59,19 @@ def list_past_retrains(
         engine, use_case, since=since, before=before, retrain=True, limit=_MOST_RETRAINS
     )
     return tuple(
-        PastRetrain(each.as_of, each.trigger or "drift", find_retrain_outcome(engine, each, now).outcome)
+        PastRetrain(
+            as_of=each.as_of,
+            trigger=each.trigger or "drift",
+            outcome=find_retrain_outcome(engine, each, now).outcome,
+            drift_since=_read_drift_start(each),
+        )
         for each in reversed(decisions)
     )
+
+
+def _read_drift_start(decision: Decision) -> datetime | None:
+    since = (decision.window or {}).get("drift_since")
+    return datetime.fromisoformat(since) if since else None
 
 
 def find_running_training(engine: sa.Engine, use_case: str, now: datetime) -> TrainingRun | None:

@@ -18,7 +18,7 @@ def evaluate_limits(policy: RetrainPolicy, inputs: GovernorInputs) -> list[Gover
     """Every limit, in the order in which they give the reason. Only `one at a time` also holds for a retrain
     that a person asks for."""
     manual = bool(inputs.manual_reason)
-    checks = [
+    return [
         _check_running(inputs),
         *(
             _override(check) if manual else check
@@ -33,7 +33,6 @@ def evaluate_limits(policy: RetrainPolicy, inputs: GovernorInputs) -> list[Gover
             )
         ),
     ]
-    return checks
 
 
 def _override(check: GovernorCheck) -> GovernorCheck:

@@ -83,6 +83,8 @@ def judge_service(counts: ServiceCounts | None, previous: HealthReport | None) -
         return [HealthFinding("service", "", "unknown", "the settings name no service of this use case")]
     if counts.trouble:
         return [HealthFinding("service", "", "warning", f"the service tells nothing: {counts.trouble}")]
+    if counts.answered < _find_value(previous, "service", "requests"):
+        previous = None  # the service began anew, and so do its counts
     return [*_judge_requests(counts, previous), *_judge_log(counts.log, previous)]
 
 
@@ -137,7 +139,12 @@ def _judge_log(log: Mapping[str, int], previous: HealthReport | None) -> list[He
 
 
 def _count_since(previous: HealthReport | None, what: str, subject: str, total: int) -> int:
-    """How much of a total is new since the previous report; all of it after a restart."""
+    """How much of a total is new since the previous report."""
+    return max(0, total - int(_find_value(previous, what, subject)))
+
+
+def _find_value(previous: HealthReport | None, what: str, subject: str) -> float:
+    """The total that the previous report kept; 0 where it kept none."""
     findings: Sequence[HealthFinding] = previous.findings if previous else ()
-    former = next((f.value for f in findings if (f.what, f.subject) == (what, subject)), None)
-    return total if former is None or former > total else total - int(former)
+    values = (each.value for each in findings if (each.what, each.subject) == (what, subject))
+    return next(values, None) or 0.0

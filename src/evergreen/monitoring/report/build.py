@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile
-from evergreen.monitoring.drift.compare import ALL_ROWS
+from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring.report.document import CheckReport
 from evergreen.monitoring.report.document_parts import (
     AlertLine,
@@ -15,9 +15,9 @@ from evergreen.monitoring.report.document_parts import (
     DecisionPart,
     FeaturePart,
     Finding,
-    QualityPart,
     SlicePart,
 )
+from evergreen.monitoring.report.quality_part import add_slice_quality, build_quality
 from evergreen.monitoring.report.time_line import (
     PeriodCounts,
     TimeLines,
@@ -26,6 +26,7 @@ from evergreen.monitoring.report.time_line import (
 )
 from evergreen.store.records.drift import DriftReport, FeatureDrift
 from evergreen.store.records.drift_metric import DriftMetric
+from evergreen.store.records.quality_metric import QualityMetric
 from evergreen.usecase import UseCase
 
 # The most names of a category that the document keeps; the rarest are counted with "(other)".
@@ -41,7 +42,8 @@ class CheckRecords:
     `report` is the drift report of the check, `profiles` the champion's reference by feature. `former` are
     the reports of the month before, the oldest first, `decisions` whether to retrain by the moment of their
     check. `counts` are the predictions of the month by bins in stretches of time, where they were kept.
-    `metrics` are the figures of the check. The rest is told as it is.
+    `metrics` are the figures of the check, `quality_metrics` those of the days of the month, of all slices.
+    The rest is told as it is.
     """
 
     use_case: UseCase
@@ -53,7 +55,7 @@ class CheckRecords:
     metrics: Sequence[DriftMetric] = ()
     promoted_at: datetime | None = None
     slices: tuple[SlicePart, ...] = ()
-    quality: QualityPart | None = None
+    quality_metrics: Sequence[QualityMetric] = ()
     health: tuple[Finding, ...] = ()
     decision: DecisionPart | None = None
     alerts: tuple[AlertLine, ...] = ()
@@ -70,7 +72,11 @@ def build_check_report(records: CheckRecords) -> CheckReport:
         for each in report.features
     ]
     features.sort(key=lambda each: (_RANKS.get(each.severity, 2), -each.psi, each.feature))
-    quality = report.quality
+    quality = build_quality(use_case, report.quality, records.quality_metrics)
+    slices = records.slices
+    if quality is not None:
+        metrics = records.quality_metrics
+        slices = add_slice_quality(slices, quality.metric, metrics, report.model_version)
     prediction = None
     if report.prediction is not None:
         prediction = _build_feature(use_case, report.prediction, records.profiles, lines, "")
@@ -98,10 +104,10 @@ def build_check_report(records: CheckRecords) -> CheckReport:
         since=min(starts, default=None),
         features=tuple(features),
         prediction=prediction,
-        answers=dict(quality.answers) if quality else {},
-        slices=records.slices,
+        answers=dict(report.quality.answers) if report.quality else {},
+        slices=slices,
         refused=report.refused,
-        quality=records.quality or build_quality(use_case, report),
+        quality=quality,
         periods=lines.starts,
         period_seconds=lines.length.total_seconds(),
         period_rows=lines.rows,
@@ -121,25 +127,8 @@ def _list_notes(records: CheckRecords) -> tuple[str, ...]:
         *(f"warning: {warning}" for warning in report.warnings),
         *([f"all inputs together: {together.reason}"] if together else []),
         *report.notes,
+        *(report.quality.notes if report.quality else ()),
         *records.notes,
-    )
-
-
-def build_quality(use_case: UseCase, report: DriftReport) -> QualityPart | None:
-    """The quality that the report itself holds; None where it was not measured."""
-    quality = report.quality
-    if quality is None:
-        return None
-    metric = "mae" if use_case.problem == "regression" else "accuracy"
-    return QualityPart(
-        metric=metric,
-        less_is_better=metric == "mae",
-        reason=quality.reason,
-        value=quality.metrics.get(metric),
-        rows=quality.labelled,
-        predictions=quality.predictions,
-        metrics=dict(quality.metrics),
-        orphans=quality.orphans,
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from evergreen.model.reference_profile import PREDICTION, load_reference_profile
-from evergreen.monitoring.drift.compare import ALL_ROWS
+from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring.report.build import CheckRecords
 from evergreen.monitoring.report.document_parts import (
     AlertLine,
@@ -35,6 +35,7 @@ from evergreen.store.records.drift_metric import (
     read_drift_metrics,
 )
 from evergreen.store.records.health import HealthFinding, read_health_report
+from evergreen.store.records.quality_metric import read_quality_metrics
 from evergreen.usecase import UseCase
 
 # How far back the time lines reach, and the most checks that are told.
@@ -74,13 +75,12 @@ def read_check_records(engine: sa.Engine, use_case: UseCase, report: DriftReport
         metrics=metrics,
         promoted_at=promoted_at,
         slices=build_slices(metrics),
+        quality_metrics=read_quality_metrics(
+            engine, name, since=since.date(), until=report.as_of.date(), slice_name=None
+        ),
         health=tuple(map(build_finding, health.findings)) if health else (),
         decision=build_decision(own) if own else None,
-        alerts=tuple(
-            line
-            for alert in list_alerts_of_check(engine, name, report.as_of)
-            for line in list_alert_lines(alert)
-        ),
+        alerts=tuple(line for alert in alerts for line in list_alert_lines(alert)),
     )
 
 

@@ -83,6 +83,15 @@ class Settlement:
     on_trial: bool = False
 
 
+@dataclass(frozen=True)
+class TrialFinding:
+    """How the candidate's quality in its trial compares with the champion's, in words, and whether outcomes
+    show that it is worse."""
+
+    sentence: str
+    is_worse: bool
+
+
 def name_challenger(settings: Settings, use_case_name: str, version: int) -> None:
     """Point the alias `challenger` at a version that passed the gate, until its training ends."""
     aliases.set_challenger(settings, use_case_name, version)
@@ -106,6 +115,7 @@ def settle_candidate(
     needs_approval: bool,
     needs_trial: bool = False,
     without_verdict: WithoutVerdict = "promote",
+    finding: TrialFinding | None = None,
 ) -> Settlement:
     """Promote or reject the candidate, in the ledger and in MLflow, or leave it waiting for an answer.
 
@@ -114,8 +124,9 @@ def settle_candidate(
     waits until `record_answer` has written a person's answer. With `needs_trial` it then waits for the end of
     a trial beside the champion, and is rejected unless that passed; where nobody is champion there is nothing
     to try it beside. After a trial that saw too little for a verdict, the gate's verdict counts, or with
-    `without_verdict` "reject" it is rejected. The outcome becomes tags of the version. Raises
-    RegistryUnreachable, RegistryError, StoreUnreachable.
+    `without_verdict` "reject" it is rejected. A candidate that is worse by the `finding` of its trial is
+    rejected, too; otherwise the finding stands beside the reason. The outcome becomes tags of the version.
+    Raises RegistryUnreachable, RegistryError, StoreUnreachable.
     """
     settlement = _decide(
         settings,
@@ -124,6 +135,7 @@ def settle_candidate(
         needs_approval=needs_approval,
         needs_trial=needs_trial,
         without_verdict=without_verdict,
+        finding=finding,
     )
     versions.tag_version(
         settings,
@@ -158,6 +170,7 @@ def _decide(
     needs_approval: bool,
     needs_trial: bool,
     without_verdict: WithoutVerdict,
+    finding: TrialFinding | None,
 ) -> Settlement:
     use_case_name, verdict = candidate.use_case_name, candidate.verdict
     reconcile_ledger_under_lock(settings, database, use_case_name)
@@ -187,9 +200,10 @@ def _decide(
         actor = answer.actor
     reason = candidate.explain(verdict.summary)
     if needs_trial and champion_version not in (None, candidate.version):
-        unfit, warning = _judge_trial(database, candidate, without_verdict)
+        unfit, warning = _judge_trial(database, candidate, without_verdict, finding)
         if unfit is not None:
             return unfit
+        reason = f"{reason}; in its trial: {finding.sentence}" if finding else reason
         reason = f"{reason}; WARNING: {warning}" if warning else reason
     entry = _append_entry(database, candidate, "promote", actor=actor, reason=reason)
     # If a later change is in the ledger, an earlier call has promoted it and it was rolled back: that stands.
@@ -199,7 +213,10 @@ def _decide(
 
 
 def _judge_trial(
-    database: sa.Engine, candidate: Candidate, without_verdict: WithoutVerdict
+    database: sa.Engine,
+    candidate: Candidate,
+    without_verdict: WithoutVerdict,
+    finding: TrialFinding | None,
 ) -> tuple[Settlement | None, str]:
     """That the candidate waits for its trial, or is rejected after it; None where it may be promoted, with
     what people should know then."""
@@ -209,6 +226,10 @@ def _judge_trial(
     if trial is None or trial.is_running:
         reason = f"{candidate.verdict.summary}; waiting for the end of its trial"
         return Settlement("waiting", reason, on_trial=True), ""
+    if finding is not None and finding.is_worse and trial.outcome in ("passed", "no_verdict"):
+        reason = f"its trial shows that it is worse than its champion: {finding.sentence}"
+        _append_entry(database, candidate, "reject", actor=_TRIAL_ACTOR, reason=reason)
+        return Settlement("rejected", reason), ""
     if trial.outcome == "passed":
         return None, ""
     if trial.outcome == "no_verdict" and without_verdict == "promote":

@@ -1,7 +1,7 @@
 """Decisions whether to retrain, as MariaDB keeps them: one row per evaluation, with all that it rested on.
 
 The governor decides once as of a moment, in a check. A training that a person, the schedule or new data start
-is decided on too: such a decision, `at_training`, has a row of its own.
+is decided on too: such a decision has a row of its own.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ class DecisionSummary:
         return vars(self)
 
 
-def compute_decision_id(use_case: str, as_of: datetime, *, at_training: bool = False) -> str:
-    """The id of the decision of (use_case, as_of), a UUIDv5: the governor's, or the one at a training."""
+def compute_decision_id(use_case: str, as_of: datetime, cause: str = "") -> str:
+    """The id of the decision of (use_case, as_of), a UUIDv5: the governor's, or with a cause ("manual", "schedule",
+    "new data") that on a training which was started so."""
     moment = to_naive_utc(as_of).isoformat()
-    kind = "decision:training" if at_training else "decision"
+    kind = f"decision:{cause}" if cause else "decision"
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:{kind}:{use_case}:{moment}"))
 
 

@@ -1,4 +1,4 @@
-"""The verdicts of a version's drift checks in succession, without what they measured."""
+"""The verdicts of drift checks in succession, without what they measured."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from evergreen.store.tables.platform import DRIFT_REPORT
 
 @dataclass(frozen=True)
 class DriftVerdict:
-    """One check: its moment, where its window began (aware UTC), and whether it found drift; None for too
-    few rows."""
+    """One check: its moment, the champion, where its window began (aware UTC), and whether it found drift;
+    None for too few rows."""
 
     as_of: datetime
+    version: int
     window_start: datetime
     drifted: bool | None
 
 
 def read_drift_verdicts(
-    engine: sa.Engine, use_case: str, version: int, until: datetime, limit: int = 100
+    engine: sa.Engine, use_case: str, until: datetime, limit: int = 200
 ) -> list[DriftVerdict]:
-    """The checks of that version as of moments up to `until` (aware), the newest first."""
+    """The checks as of moments up to `until` (aware), of whatever champion, the newest first."""
     c = DRIFT_REPORT.c
     statement = (
-        sa.select(c.as_of, c.window_start, c.drifted)
-        .where(c.use_case == use_case, c.model_version == version, c.as_of <= to_naive_utc(until))
+        sa.select(c.as_of, c.model_version, c.window_start, c.drifted)
+        .where(c.use_case == use_case, c.as_of <= to_naive_utc(until))
         .order_by(c.as_of.desc())
         .limit(limit)
     )
@@ -36,6 +37,7 @@ def read_drift_verdicts(
         return [
             DriftVerdict(
                 as_of=to_aware_utc(row.as_of),
+                version=row.model_version,
                 window_start=to_aware_utc(row.window_start or row.as_of),
                 drifted=None if row.drifted is None else bool(row.drifted),
             )

@@ -15,11 +15,12 @@ from evergreen.usecase import EVENT_TIME, UseCase
 
 @dataclass(frozen=True)
 class KnownLabels:
-    """The labels known at a moment: their number, and the event time (aware UTC) of the oldest, None without
-    any."""
+    """The labels known at a moment: their number, and the event times (aware UTC) of the oldest and the
+    newest, None without any."""
 
     count: int
     oldest: datetime | None
+    newest: datetime | None
 
 
 def count_known_labels(
@@ -37,9 +38,12 @@ def count_known_labels(
     if since is not None:
         statement = statement.where(c[EVENT_TIME] > to_naive_utc(since))
     labels = statement.group_by(*identity, c[EVENT_TIME]).subquery()
+    bounds = sa.func.min(labels.c[EVENT_TIME]), sa.func.max(labels.c[EVENT_TIME])
     with engine.connect() as connection:
-        rows = execute_if_table_exists(
-            connection, sa.select(sa.func.count(), sa.func.min(labels.c[EVENT_TIME])).select_from(labels)
-        )
-    count, oldest = rows[0] if rows else (0, None)
-    return KnownLabels(int(count), to_aware_utc(oldest) if oldest is not None else None)
+        rows = execute_if_table_exists(connection, sa.select(sa.func.count(), *bounds).select_from(labels))
+    count, oldest, newest = rows[0] if rows else (0, None, None)
+    return KnownLabels(
+        int(count),
+        to_aware_utc(oldest) if oldest is not None else None,
+        to_aware_utc(newest) if newest is not None else None,
+    )

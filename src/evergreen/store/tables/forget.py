@@ -16,6 +16,7 @@ from evergreen.store.tables.platform import (
     CHECK_REPORT,
     DRIFT_METRIC,
     DRIFT_REPORT,
+    ERROR_PROFILE,
     GENERATED_TABLE_MIGRATION,
     HEALTH_FINDING,
     INGEST_BATCH,
@@ -24,6 +25,7 @@ from evergreen.store.tables.platform import (
     MODEL_TRIAL,
     PREDICTION_COUNT,
     PREDICTION_HOUR,
+    QUALITY_METRIC,
     QUARANTINE,
     REFERENCE_PROFILE,
     REFUSED_COUNT,
@@ -51,6 +53,8 @@ _RECORDS = (
     REFUSED_COUNT,
     PREDICTION_HOUR,
     PREDICTION_COUNT,
+    QUALITY_METRIC,
+    ERROR_PROFILE,
 )
 
 

@@ -184,6 +184,28 @@ DRIFT_METRIC = _table(
     sa.Column("severity", _state(), nullable=False),
 )
 
+QUALITY_METRIC = _table(
+    "quality_metric",
+    sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
+    sa.Column("model_version", mysql.INTEGER(), primary_key=True, autoincrement=False),
+    sa.Column("day", mysql.DATE(), primary_key=True),
+    sa.Column("slice", mysql.VARCHAR(191), primary_key=True),
+    sa.Column("kind", _state(), primary_key=True),
+    sa.Column("metric", mysql.VARCHAR(100), primary_key=True),
+    sa.Column("value", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("low", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("high", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("row_count", mysql.BIGINT(), nullable=False),
+    sa.Column("as_of", _moment(), nullable=False),
+)
+
+ERROR_PROFILE = _table(
+    "error_profile",
+    sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
+    sa.Column("model_version", mysql.INTEGER(), primary_key=True, autoincrement=False),
+    sa.Column("profile", _document(), nullable=False),
+)
+
 REFUSED_COUNT = _table(
     "refused_count",
     sa.Column("id", _ascii(36), primary_key=True),

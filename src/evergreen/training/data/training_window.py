@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -66,6 +66,25 @@ class TrainingWindow:
         )
 
 
-def parse_window_plan(plan: JsonObject) -> tuple[Sequence[WindowTrial], float]:
-    """The windows that a decision allows, the longest first, and the share of rows to validate them on."""
-    return [WindowTrial.from_json(each) for each in plan["candidates"]], float(plan["validation_share"])
+@dataclass(frozen=True)
+class WindowPlan:
+    """What a decision allows: windows, the longest first, and the share of the newest rows to validate them
+    on.
+
+    `drift_since` is when the change began that the training is to answer, None where none shows: at most the
+    newest half of the rows since then are validated on.
+    """
+
+    candidates: tuple[WindowTrial, ...]
+    validation_share: float
+    drift_since: datetime | None = None
+
+    @staticmethod
+    def from_json(document: JsonObject) -> WindowPlan:
+        """The window of a decision's record."""
+        since = document.get("drift_since")
+        return WindowPlan(
+            tuple(map(WindowTrial.from_json, document["candidates"])),
+            float(document["validation_share"]),
+            datetime.fromisoformat(since) if since else None,
+        )

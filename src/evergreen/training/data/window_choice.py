@@ -7,8 +7,8 @@ smallest loss on these is chosen (the same rows for all). What is trained then h
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,11 @@ from evergreen.model.matrix import select_rows
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.model.predict import predict_inputs
 from evergreen.settings import Settings
-from evergreen.store.connection.json_columns import JsonObject
+from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.history.training_set import read_training_set
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.data.split import MINIMUM_ROWS
-from evergreen.training.data.training_window import TrainingWindow, WindowTrial, parse_window_plan
+from evergreen.training.data.training_window import TrainingWindow, WindowPlan, WindowTrial
 from evergreen.training.fit.fitting import Machine, fit_model
 from evergreen.training.fit.parameters import Parameters
 from evergreen.usecase import EVENT_TIME, UseCase
@@ -34,16 +34,15 @@ _PARAMS: Parameters = {"iterations": 200}
 
 
 def choose_training_window(
-    settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun, plan: JsonObject
+    settings: Settings, database: sa.Engine, use_case: UseCase, run: TrainingRun, plan: WindowPlan
 ) -> TrainingWindow:
     """The window of a run: the only one of the plan, or of several the one with the smallest loss.
 
     Where labels have no event time, or too few rows are known for a split, it is the longest. Raises what
     `read_training_set` raises.
     """
-    candidates, share = parse_window_plan(plan)
-    longest = TrainingWindow(candidates[0].name, candidates[0].start)
-    if len(candidates) == 1 or use_case.label.event_time is None:
+    longest = TrainingWindow(plan.candidates[0].name, plan.candidates[0].start)
+    if len(plan.candidates) == 1 or use_case.label.event_time is None:
         return longest
     training_set = read_training_set(
         database,
@@ -58,7 +57,7 @@ def choose_training_window(
     columns = add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case))
     label = frame[use_case.label.name].to_numpy(dtype=object if use_case.label.classes else np.float64)
     machine = Machine(threads=settings.threads)
-    trials = try_windows(use_case, candidates, share, times, columns, label, machine)
+    trials = try_windows(use_case, plan, times, columns, label, machine)
     fitted = [trial for trial in trials if trial.loss is not None]
     chosen = min(fitted, key=lambda trial: trial.loss or 0.0) if fitted else trials[0]
     for trial in trials:
@@ -69,26 +68,25 @@ def choose_training_window(
 
 def try_windows(
     use_case: UseCase,
-    candidates: Sequence[WindowTrial],
-    share: float,
+    plan: WindowPlan,
     times: npt.NDArray[np.datetime64],
     columns: dict[str, np.ndarray],
     label: np.ndarray,
     machine: Machine,
 ) -> list[WindowTrial]:
-    """Each window with its rows and its loss on the newest `share` of the rows.
+    """Each window with its rows and its loss on the newest rows.
 
     `times` (naive UTC), `columns` and `label` are those of the longest window, of shape (n,), in any order.
     Of windows with the same rows the first is fitted. The loss is the log loss, for numbers the RMSE.
     """
-    cut = _find_cut(times, share)
+    cut = _find_cut(times, plan)
     tail = times > cut if cut is not None else np.zeros(len(times), dtype=bool)
     trials: list[WindowTrial] = []
     fitted_rows: set[int] = set()
-    for window in candidates:
+    for window in plan.candidates:
         rows = ~tail
         if window.start is not None:
-            rows = rows & (times > np.datetime64(window.start.replace(tzinfo=None), "us"))
+            rows = rows & (times > _to_numpy(window.start))
         count = int(rows.sum())
         remark = _explain_refusal(use_case, label[rows], label[tail], count, fitted_rows)
         if remark:
@@ -103,15 +101,22 @@ def try_windows(
     return trials
 
 
-def _find_cut(times: npt.NDArray[np.datetime64], share: float) -> np.datetime64 | None:
-    """The event time after which about the newest `share` of the rows lies; None where all have one time."""
+def _find_cut(times: npt.NDArray[np.datetime64], plan: WindowPlan) -> np.datetime64 | None:
+    """The event time after which the rows lie that windows are validated on; None where all have one time."""
     distinct = np.unique(times)
     if len(distinct) < 2:
         return None
-    position = int(len(times) * (1.0 - share))
-    cut: np.datetime64 = np.sort(times)[min(max(position, 1), len(times)) - 1]
+    count = int(len(times) * plan.validation_share)
+    if plan.drift_since is not None:
+        count = min(count, int((times > _to_numpy(plan.drift_since)).sum()) // 2)
+    position = len(times) - max(count, 1) - 1
+    cut: np.datetime64 = np.sort(times)[max(position, 0)]
     newest_but_one: np.datetime64 = distinct[-2]
     return min(cut, newest_but_one)
+
+
+def _to_numpy(moment: datetime) -> np.datetime64:
+    return np.datetime64(to_naive_utc(moment), "us")
 
 
 def _explain_refusal(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from evergreen.model.error_profile.build import build_error_profile
 from evergreen.model.golden_rows import build_golden_rows
 from evergreen.model.matrix import build_input_frame, select_rows
 from evergreen.model.reference_profile import (
@@ -27,6 +28,7 @@ from evergreen.training.search.search_result import SearchResult
 from evergreen.training.tracking.training_runs import (
     DATASET_DIGEST,
     DATASET_READ_AT,
+    ERRORS_FILE,
     EVALUATION_FILE,
     GOLDEN_FILE,
     PROFILE_FILE,
@@ -51,11 +53,14 @@ def collect_evidence(
     evaluation = candidate.evaluation
     answers = candidate.scores.predictions
     profiles = build_reference_profile(use_case, rows.columns, answers)
-    held_out = select_rows(rows.columns, find_holdout_rows(rows.cuts))
+    is_held_out = find_holdout_rows(rows.cuts)
+    held_out = select_rows(rows.columns, is_held_out)
     slice_profiles = build_slice_profiles(use_case, profiles, rows.columns, answers, held_out)
+    errors = build_error_profile(use_case, held_out, rows.label[is_held_out], candidate.scores)
     documents: dict[str, JsonObject] = {
         EVALUATION_FILE: evaluation.to_json(),
         PROFILE_FILE: {"features": serialize_profiles([*profiles, *slice_profiles])},
+        ERRORS_FILE: errors.to_json(),
         GOLDEN_FILE: build_golden_rows(use_case, candidate.model, rows.columns).to_json(),
         TUNING_FILE: search_result.to_json(),
     }

@@ -39,6 +39,7 @@ DATASET_READ_AT = "evergreen.dataset_read_at"
 EVALUATION_FILE = "evaluation.json"
 TUNING_FILE = "search/trials.json"
 PROFILE_FILE = "reference_profile.json"
+ERRORS_FILE = "error_profile.json"
 GOLDEN_FILE = "golden_rows.json"
 CARD_FILE = "model_card.html"
 

@@ -10,14 +10,14 @@ import pytest
 
 from evergreen.errors import StoreError
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, build_reference_profile
+from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring.drift.compare import (
-    ALL_ROWS,
     compare_counts,
     compare_windows,
     count_columns,
     rebase_profiles,
 )
-from evergreen.monitoring.drift.verdict import join_warnings
+from evergreen.store.records.drift_evidence import join_warnings
 from evergreen.usecase import DriftPolicy
 
 SINCE = datetime(2026, 7, 1, tzinfo=UTC)

@@ -44,11 +44,8 @@ def test_a_document_is_read_as_it_was_written() -> None:
 def test_a_document_of_a_check_without_anything_else_is_read_too() -> None:
     report = build_check_report(CheckRecords(USE_CASE, replace(build_drift_report(), quality=None)))
     assert CheckReport.from_json(json.loads(json.dumps(report.to_json()))) == report
-    least = {
-        name: report.to_json()[name]
-        for name in ("check", "use_case", "title", "problem", "as_of", "model_version", "window_start")
-        + ("window_end", "rows", "severity", "reason")
-    }
+    needed = "check use_case title problem as_of model_version window_start window_end rows severity reason"
+    least = {name: report.to_json()[name] for name in needed.split()}
     assert CheckReport.from_json(least).features == ()
 
 
@@ -153,3 +150,22 @@ def test_hours_are_added_up_without_losing_a_row(hours: int, stretches: int, len
 
 def test_no_counts_are_none() -> None:
     assert group_hours(HourlyCounts(), AS_OF) is None
+
+
+def test_quality_is_told_with_its_interval_its_estimate_and_its_slices() -> None:
+    report = build_report()
+    quality = report.quality
+    assert quality is not None
+    assert (quality.metric, quality.value, quality.rows) == ("accuracy", 0.75, 40)
+    assert quality.low is not None
+    assert quality.low < 0.75 < (quality.high or 0.0)
+    assert (quality.estimate, quality.holdout, quality.trusted) == (0.81, 0.82, True)
+    assert len(quality.realised) == len(quality.estimated) == 20
+    assert {point.version for point in quality.realised} == {2, 3}
+    # Of v3's answers alone: nine days of 1,000 outcomes.
+    assert [(part.name, part.outcomes) for part in report.slices] == [
+        ("age=25 to 40", 9_000),
+        ("age=under 25", 9_000),
+    ]
+    assert report.slices[0].value == pytest.approx(0.8)
+    assert report.slices[1].severity == "unknown"
