@@ -45,7 +45,7 @@ def build(use_case: UseCase) -> None:
         @task
         def health(drift_outcome: dict[str, Any]) -> dict[str, Any]:
             moment = datetime.fromisoformat(drift_outcome["as_of"])
-            return invoke("health", "measure_health", use_case.name, moment)
+            return invoke("monitoring.health", "measure_health", use_case.name, moment)
 
         @task
         def governor(quality_outcome: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def build(use_case: UseCase) -> None:
             if drift_outcome is None:
                 raise AirflowSkipException("nothing was measured")
             moment = datetime.fromisoformat(drift_outcome["as_of"])
-            return invoke("alerts", "tell_people", use_case.name, moment)
+            return invoke("monitoring.alerts", "tell_people", use_case.name, moment)
 
         measured = drift()
         decision = governor(quality(measured))  # type: ignore[arg-type]

@@ -41,9 +41,9 @@ def stub(module, *functions):
 
 stub("demo_lock", "is_demo_running")
 stub("monitor", "measure_drift", "measure_quality", "decide_retraining")
-stub("health", "measure_health")
-stub("alerts", "tell_people")
-stub("retraining", "decide_training")
+stub("monitoring.health", "measure_health")
+stub("monitoring.alerts", "tell_people")
+stub("monitoring.retraining", "decide_training")
 stub(
     "train",
     *("prepare_training_set", "run_search_share", "tune_model", "evaluate_candidate"),

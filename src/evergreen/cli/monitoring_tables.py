@@ -12,7 +12,7 @@ from evergreen.cli.tables import add_row, render_title
 from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 
 if TYPE_CHECKING:
-    from evergreen.loop.decisions import DecisionEntry
+    from evergreen.loop.monitoring.decisions import DecisionEntry
     from evergreen.store.records.alert import AlertRecord
 
 _OUTCOME_STYLES = {"promoted": "green", "rejected": "red", "failed": "red", "running": "cyan"}
