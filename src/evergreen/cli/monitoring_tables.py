@@ -14,7 +14,7 @@ from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from evergreen.loop.decisions import DecisionEntry
+    from evergreen.loop.monitoring.decisions import DecisionEntry
     from evergreen.monitoring.report.document import CheckReport
     from evergreen.store.records.alert import AlertRecord
 

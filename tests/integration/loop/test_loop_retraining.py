@@ -16,7 +16,8 @@ from rich.console import Console, RenderableType
 
 from evergreen.cli.monitoring_tables import render_alerts, render_decision, render_decisions
 from evergreen.errors import SettingsError, StoreError
-from evergreen.loop import decisions, monitor, retraining, train
+from evergreen.loop import monitor, train
+from evergreen.loop.monitoring import decisions, retraining
 from evergreen.monitoring.governor.answer import GovernorCheck
 from evergreen.monitoring.governor.inputs import GovernorInputs
 from evergreen.registry import ledger

@@ -122,8 +122,10 @@ def test_refused_rows_and_orphans_are_told_and_decide_nothing(toy_store, toy_use
     record_outcome(database, toy_use_case, str(_id_at(start)), "no", start)  # its prediction may still come
     outcome = monitor.run_monitor(toy_store, "toy", start + minutes(2))
     assert outcome["drift"]["refused"] == [
-        {"field": "age", "kind": "less_than_equal", "rows": 50, "share": 0.2}
+        {"field": "age", "kind": "less_than_equal", "rows": 50, "share": 0.2, "severity": "drift"}
     ]
+    assert outcome["drift"]["severity"] == "warning"
+    assert "20.0% refused for age (less_than_equal)" in outcome["drift"]["warnings"]
     told = "; rows refused meanwhile: 50 for age (less_than_equal, 20.0%)"
     assert outcome["reason"].startswith("no, because 0 of 6 features drifted")
     assert outcome["reason"].endswith(told)

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import SettingsError, StoreError
-from evergreen.loop import check_report, monitor, train
+from evergreen.loop import monitor, train
+from evergreen.loop.monitoring import check_report
 from evergreen.monitoring.report.document import CheckReport
 from evergreen.registry import champion_history
 from evergreen.registry.connection import create_mlflow_client

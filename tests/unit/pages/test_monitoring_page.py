@@ -94,7 +94,7 @@ def test_the_overview_comes_first_and_says_everything() -> None:
         "PSI (population stability index) says",
         "0.75",
         "estimated accuracy",
-        "0.79 to 0.83, trusted",
+        "0.7900 to 0.8300, trusted",
         "age=25 to 40",
         "freshness of facts",
         "less_than_equal",

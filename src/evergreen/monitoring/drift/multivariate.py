@@ -84,9 +84,20 @@ def measure_multivariate_drift(
     )
 
 
-def build_multivariate_metrics(policy: DriftPolicy, found: MultivariateDrift) -> tuple[DriftMetric, ...]:
-    """The row `auc` of the table of figures."""
+def build_multivariate_metrics(
+    policy: DriftPolicy, found: MultivariateDrift | None
+) -> tuple[DriftMetric, ...]:
+    """The row `auc` of the table of figures; none where nothing was measured."""
+    if found is None:
+        return ()
     return (DriftMetric("", "", "auc", found.auc, policy.auc_threshold, found.severity),)
+
+
+def describe_multivariate_warnings(found: MultivariateDrift | None) -> tuple[str, ...]:
+    """What was found in words, where it is at the limit of a warning or beyond."""
+    if found is None or found.severity not in ("warning", "drift"):
+        return ()
+    return (f"{found.reason}, most of all by {', '.join(found.features)}",)
 
 
 def compute_auc(scores: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
-from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.counts import HOUR
 from evergreen.store.tables import declared
@@ -26,7 +26,7 @@ _MOST_SCANNED = 200_000
 def read_input_sample(
     engine: sa.Engine, use_case: UseCase, version: int, start: datetime, end: datetime, rows: int
 ) -> Mapping[str, np.ndarray]:
-    """The model inputs of at most `rows` requests that a version answered with start < predicted_at <= end
+    """The model inputs of at most `rows` requests that a version answered with start <= predicted_at < end
     (aware UTC), as columns of one length; empty columns where there are none.
 
     Rows are chosen by a checksum of their random ids, so that the same call gives the same sample. Of a
@@ -36,29 +36,15 @@ def read_input_sample(
     conditions = [
         log.c.model_version == version,
         log.c.channel.in_(TRAFFIC),
-        log.c.predicted_at > to_naive_utc(start),
-        log.c.predicted_at <= to_naive_utc(end),
+        log.c.predicted_at >= to_naive_utc(start),
+        log.c.predicted_at < to_naive_utc(end),
     ]
     hours = _read_rows_by_hour(engine, use_case, version, start, end)
-    total = sum(hours.values())
     chosen = choose_hours(hours, _MOST_SCANNED)
     if len(chosen) < len(hours):
-        total = sum(hours[hour] for hour in chosen)
-        conditions.append(
-            sa.or_(
-                *(
-                    sa.and_(
-                        log.c.predicted_at >= to_naive_utc(hour),
-                        log.c.predicted_at < to_naive_utc(hour + HOUR),
-                    )
-                    for hour in chosen
-                )
-            )
-        )
-    if total > rows:
-        # A few more than are wanted, because chance may choose fewer; LIMIT drops the rest.
-        share = 2**32 * min(1.0, 1.2 * rows / total)
-        conditions.append(sa.func.crc32(log.c.prediction_id) < int(share))
+        bounds = [(to_naive_utc(hour), to_naive_utc(hour + HOUR)) for hour in chosen]
+        within = [sa.and_(log.c.predicted_at >= low, log.c.predicted_at < high) for low, high in bounds]
+        conditions.append(sa.or_(*within))
     names = [feature.name for feature in use_case.stored_features]
     statement = sa.select(*(log.c[name] for name in names)).where(*conditions)
     by_checksum = statement.order_by(sa.func.crc32(log.c.prediction_id)).limit(rows)
@@ -90,9 +76,9 @@ def _read_rows_by_hour(
     statement = (
         sa.select(c.hour, sa.func.sum(c.row_count))
         .where(c.use_case == use_case.name, c.model_version == version, c.channel.in_(TRAFFIC))
-        .where(c.hour > to_naive_utc(start - HOUR), c.hour <= to_naive_utc(end))
+        .where(c.hour > to_naive_utc(start - HOUR), c.hour < to_naive_utc(end))
         .group_by(c.hour)
     )
     with engine.connect() as connection:
         rows = execute_if_table_exists(connection, statement)
-    return {hour: int(count) for hour, count in rows}
+    return {to_aware_utc(hour): int(count) for hour, count in rows}
