@@ -22,10 +22,11 @@ COMMANDS = (
     *("up", "down", "status", "restart", "airflow", "use-cases"),
     *("new", "profile", "run", "upkeep", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
-    *("get-online-features", "trial", "keys"),
+    *("get-online-features", "trial", "keys", "report", "decisions", "alert"),
 )
 # Those that have subcommands.
 GROUPS = {
+    "alert": ("test", "list"),
     "features": ("list", "diff"),
     "dataset": ("list", "show", "reproduce"),
     "gate": ("explain",),
