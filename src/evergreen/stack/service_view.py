@@ -18,6 +18,7 @@ from evergreen.stack.view import shorten_moment
 from evergreen.store.predictions.prediction_log import PredictionCounts
 from evergreen.store.records.decision import DecisionSummary
 from evergreen.store.records.drift import DriftSummary
+from evergreen.store.records.drift_evidence import join_warnings
 from evergreen.store.records.summary import StoreSummary
 from evergreen.usecase import TIMELESS
 from evergreen.usecase.digest import shorten_digest
@@ -93,7 +94,7 @@ def _describe_store(store: StoreSummary) -> str:
 
 
 def _describe_drift(report: DriftSummary) -> str:
-    return f"v{report.model_version}: {_describe_decision(report)}"
+    return f"v{report.model_version}: {_describe_decision(report)}{join_warnings(report.warnings)}"
 
 
 def _describe_decision(decision: DecisionSummary | DriftSummary) -> str:

@@ -87,8 +87,8 @@ def count_scores(
         scored = scored.where(condition)
     g = scored.subquery("scored").c
     own = (g.day, g.version, g.slice_name, g.region, g.positive, g.place)
-    loss_right = -sa.func.ln(sa.func.greatest(g.confidence, _LEAST))
-    loss_wrong = -sa.func.ln(sa.func.greatest(1.0 - g.confidence, _LEAST))
+    loss_right: sa.ColumnElement[Any] = -sa.func.ln(sa.func.greatest(g.confidence, _LEAST))
+    loss_wrong: sa.ColumnElement[Any] = -sa.func.ln(sa.func.greatest(1.0 - g.confidence, _LEAST))
     if has_outcome:
         loss_right, loss_wrong = g.is_right * loss_right, (1.0 - g.is_right) * loss_wrong
     statement = sa.select(

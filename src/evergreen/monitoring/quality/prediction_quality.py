@@ -16,7 +16,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, load_reference_profile
-from evergreen.monitoring.drift import compare_counts
+from evergreen.monitoring.drift.compare import compare_counts
 from evergreen.monitoring.quality.estimated import estimate_window_quality
 from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select_labelled_rows
 from evergreen.monitoring.quality.outcome_faults import OutcomeFaults, count_outcome_faults

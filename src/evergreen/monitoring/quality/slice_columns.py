@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evergreen.model.judging.slices import OTHER, format_bins
+from evergreen.model.judging.slices import OTHER, format_edges
 from evergreen.model.matrix import MISSING
 from evergreen.model.reference_profile import FeatureProfile
 from evergreen.usecase import Slice
@@ -29,7 +29,7 @@ def name_group(
     feature = declared_slice.feature
     column = rows.c[feature]
     if declared_slice.edges:
-        names = format_bins(declared_slice.edges)
+        names = format_edges(declared_slice.edges)
         value: sa.ColumnElement[Any] = sa.case(
             (column.is_(None), MISSING),
             *((column < edge, name) for edge, name in zip(declared_slice.edges, names[:-1], strict=True)),

@@ -12,6 +12,7 @@ from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import (
+    DRIFT_METRIC,
     DRIFT_REPORT,
     ERROR_PROFILE,
     GENERATED_TABLE_MIGRATION,
@@ -19,6 +20,8 @@ from evergreen.store.tables.platform import (
     INGEST_RUN,
     MODEL_RECORD,
     MODEL_TRIAL,
+    PREDICTION_COUNT,
+    PREDICTION_HOUR,
     QUALITY_METRIC,
     QUARANTINE,
     REFERENCE_PROFILE,
@@ -39,10 +42,13 @@ _RECORDS = (
     MODEL_RECORD,
     MODEL_TRIAL,
     DRIFT_REPORT,
+    DRIFT_METRIC,
     RETRAIN_DECISION,
     REFUSED_COUNT,
     QUALITY_METRIC,
     ERROR_PROFILE,
+    PREDICTION_HOUR,
+    PREDICTION_COUNT,
 )
 
 

@@ -7,7 +7,11 @@ import json
 from evergreen.model.error_profile.build import build_error_profile
 from evergreen.model.golden_rows import build_golden_rows
 from evergreen.model.matrix import build_input_frame, select_rows
-from evergreen.model.reference_profile import build_reference_profile, serialize_profiles
+from evergreen.model.reference_profile import (
+    build_reference_profile,
+    build_slice_profiles,
+    serialize_profiles,
+)
 from evergreen.model.signature import compute_feature_digests
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.candidate import Candidate
@@ -46,16 +50,15 @@ def collect_evidence(
 ) -> Evidence:
     """Collect everything that the MLflow run of this candidate keeps."""
     evaluation = candidate.evaluation
-    profiles = serialize_profiles(
-        build_reference_profile(use_case, rows.columns, candidate.scores.predictions)
-    )
+    answers = candidate.scores.predictions
+    profiles = build_reference_profile(use_case, rows.columns, answers)
     held_out = find_holdout_rows(rows.cuts)
-    errors = build_error_profile(
-        use_case, select_rows(rows.columns, held_out), rows.label[held_out], candidate.scores
-    )
+    holdout_columns = select_rows(rows.columns, held_out)
+    slice_profiles = build_slice_profiles(use_case, profiles, rows.columns, answers, holdout_columns)
+    errors = build_error_profile(use_case, holdout_columns, rows.label[held_out], candidate.scores)
     documents: dict[str, JsonObject] = {
         EVALUATION_FILE: evaluation.to_json(),
-        PROFILE_FILE: {"features": profiles},
+        PROFILE_FILE: {"features": serialize_profiles([*profiles, *slice_profiles])},
         ERRORS_FILE: errors.to_json(),
         GOLDEN_FILE: build_golden_rows(use_case, candidate.model, rows.columns).to_json(),
         TUNING_FILE: search_result.to_json(),
@@ -78,7 +81,7 @@ def collect_evidence(
             "code_version": code_version,
             "model_digest": evaluation.model_digest,
             "on_demand_code": compute_feature_digests(use_case),
-            "reference_profile": profiles,
+            "reference_profile": serialize_profiles(profiles),
         },
     )
 
