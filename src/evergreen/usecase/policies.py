@@ -144,7 +144,8 @@ class RetrainPolicy:
 
     `window` is how far back training rows reach: a duration, "all" (None means the same), "since_drift": to
     when drift or drop began, or "validated": whichever of all, `candidate_windows` and since the drift began
-    has the smallest loss on the newest `validation_share` of the rows. Raises UseCaseError.
+    has the smallest loss on the newest rows, as many as `validation_share` of the smallest of them. Raises
+    UseCaseError.
     """
 
     on_drift: bool = True
@@ -153,11 +154,11 @@ class RetrainPolicy:
     window: timedelta | WindowRule | None = "validated"
     on_realised_drop: bool = True
     on_estimated_drop: bool = True
-    on_growth: float = 4.0
+    on_growth: float = 3.0
     enough_rows: int = 5_000
     every: timedelta | None = None
     min_drop: float = 0.01
-    drop_limit: float = 4.0
+    drop_limit: float = 6.0
     min_sample: int = 100
     label_patience: timedelta = timedelta(days=14)
     breaches: int = 1

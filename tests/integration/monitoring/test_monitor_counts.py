@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pkgutil
+import signal
 import threading
 import uuid
 from collections.abc import Sequence
@@ -341,6 +344,49 @@ def test_a_failed_count_leaves_no_row(
                 write(profiled, toy_use_case, [row(1)], counter)
     assert rows(profiled, f"SELECT COUNT(*) FROM {LOG}") == [(0,)]
     assert rows(profiled, "SELECT COUNT(*) FROM prediction_hour") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("place", "before"),
+    [
+        ("evergreen.store.predictions.insert.add_rows_to_hours", True),  # the rows are written
+        ("evergreen.store.predictions.hour_counts._add_binned_rows", True),  # and the hours locked
+        ("evergreen.store.predictions.hour_counts._save_counts", False),  # and the counts written
+        ("sqlalchemy.engine.Connection.commit", False),  # and all of it committed
+    ],
+)
+def test_a_process_that_is_killed_within_a_batch_counts_its_rows_once(
+    profiled: sa.Engine, toy_use_case: UseCase, place: str, before: bool
+) -> None:
+    """SIGKILL while a batch is written; then the next process delivers it again, as a shipper does."""
+    made = [row(n, NOON + n % 2 * HOUR, age=n, segment="web") for n in range(40)]
+    load_predictions(profiled, toy_use_case, made[:10], PredictionCounter(profiled, toy_use_case))
+
+    def die(call: Any) -> Any:
+        def call_and_die(*arguments: Any) -> None:
+            if not before:
+                call(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        return call_and_die
+
+    child = os.fork()
+    if child == 0:
+        try:
+            module, _, name = place.rpartition(".")
+            owner = pkgutil.resolve_name(module)
+            setattr(owner, name, die(getattr(owner, name)))
+            load_predictions(profiled, toy_use_case, made[5:30], PredictionCounter(profiled, toy_use_case))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert load_predictions(profiled, toy_use_case, made[5:], PredictionCounter(profiled, toy_use_case)) in (
+        30,
+        10,
+    )
+    kept = read_hourly_counts(profiled, "toy", 1, *DAY)
+    assert kept.rows.tolist() == [20, 20]
+    assert_same(kept, recount_hours(profiled, toy_use_case, 1, SLICED, *DAY))
 
 
 def test_several_shippers_add_up(profiled: sa.Engine, settings: Settings, toy_use_case: UseCase) -> None:

@@ -46,6 +46,7 @@ def log_predictions(toy_store, toy_use_case, toy_frames):
             PredictionRow.from_json(
                 {name: None if value != value else value for name, value in row.items()}
                 | {
+                    "_on_demand": compute_on_demand(row),
                     "prediction_id": str(build_id(at)),
                     "predicted_at": at,
                     "model_version": 1,
@@ -60,6 +61,12 @@ def log_predictions(toy_store, toy_use_case, toy_frames):
         assert insert_predictions(get_engine(toy_store), toy_use_case, rows) == count
 
     return log
+
+
+def compute_on_demand(row):
+    """What a service logs beside the inputs."""
+    share = row["spend"] / max(row["visits"], 1.0)
+    return {"spend_per_visit": None if share != share else share}
 
 
 def build_id(at):

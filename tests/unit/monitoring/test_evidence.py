@@ -11,7 +11,8 @@ import pytest
 from evergreen.monitoring.evidence.drift_evidence import build_drift_evidence
 from evergreen.monitoring.evidence.estimated import build_estimated_evidence
 from evergreen.monitoring.evidence.realised import build_reference_point, compute_expected_value
-from evergreen.monitoring.governor.inputs import GovernorInputs
+from evergreen.monitoring.evidence.wording import describe_inputs
+from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, LabelCounts, PastRetrain
 from evergreen.monitoring.quality.learned import LearnedQuality
 from evergreen.store.records.drift import DriftReport
 from evergreen.store.records.drift_course import DriftVerdict
@@ -124,3 +125,19 @@ def test_losses_of_numbers_are_in_units_of_the_label() -> None:
     assert evidence is not None
     assert (evidence.value, evidence.low, evidence.reference) == (0.25, 0.2, 0.1)
     assert (evidence.less_is_better, evidence.breaches) == (True, 1)
+
+
+def test_what_was_known_is_told_in_a_line() -> None:
+    assert describe_inputs(GovernorInputs(as_of=NOW, champion=0)) == "no champion; 0 earlier retrains"
+    inputs = GovernorInputs(
+        as_of=NOW,
+        champion=3,
+        trained_at=NOW,
+        drift=DriftEvidence("drift", "", 1600, 2),
+        labels=LabelCounts(known=4500, new=300),
+        retrains=(PastRetrain(NOW, "drift"),),
+    )
+    assert describe_inputs(inputs) == (
+        "champion v3 trained as of 2026-07-12; 1,600 predictions, drift in 2 checks in succession;"
+        " 4,500 labels, 300 of them new; 1 earlier retrain"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -24,7 +24,8 @@ Counts: TypeAlias = Mapping[str, Mapping[str, BinCounts]]
 
 HOUR = timedelta(hours=1)
 
-_decode_rows = msgspec.json.Decoder(list[list[int]]).decode
+# Slice, feature, and rows by bin.
+_decode_hour = msgspec.json.Decoder(list[tuple[str, str, list[int]]]).decode
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,14 @@ def read_hourly_counts(
         *_select(PREDICTION_HOUR, use_case, version, start, end, channels)
     )
     c = PREDICTION_COUNT.c
-    count_statement = sa.select(c.hour, c.channel, c.slice, c.feature, c.counts).where(
-        *_select(PREDICTION_COUNT, use_case, version, start, end, channels)
+    # An hour as one document: a week by the hour has some ten thousand rows, each of which would cost more on
+    # its way than what it says.
+    quote, concat = sa.func.json_quote, sa.func.concat
+    document = sa.func.group_concat(concat("[", quote(c.slice), ",", quote(c.feature), ",", c.counts, "]"))
+    count_statement = (
+        sa.select(c.hour, c.channel, document)
+        .where(*_select(PREDICTION_COUNT, use_case, version, start, end, channels))
+        .group_by(c.channel, c.hour)
     )
     with get_fast_engine(engine).connect() as connection:
         hour_rows = execute_if_table_exists(connection, hour_statement.order_by(PREDICTION_HOUR.c.hour))
@@ -121,7 +128,9 @@ def read_hourly_counts(
         hours=moments,
         rows=rows,
         counted=counted,
-        counts=_arrange([tuple(row) for row in count_rows if (row[0], row[1]) in chosen], places),
+        counts=_arrange(
+            [(places[row[0]], row[2]) for row in count_rows if (row[0], row[1]) in chosen], len(places)
+        ),
         refused=read_hourly_refused(engine, use_case, moments),
     )
 
@@ -177,21 +186,19 @@ def _select(
     ]
 
 
-def _arrange(
-    rows: Sequence[tuple[Any, ...]], places: Mapping[datetime, int]
-) -> dict[str, dict[str, BinCounts]]:
-    """Rows (hour, channel, slice, feature, counts as JSON) as arrays, the channels summed up."""
-    numbers = _decode_rows("[" + ",".join([row[4] for row in rows]) + "]")
+def _arrange(documents: Sequence[tuple[int, str]], hours: int) -> dict[str, dict[str, BinCounts]]:
+    """Arrays from (place of the hour, its counts as JSON), the channels of an hour summed up."""
     cells: dict[tuple[str, str], tuple[list[int], list[list[int]]]] = {}
-    for (hour, _, name, feature, _), bins in zip(rows, numbers, strict=True):
-        cell = cells.get((name, feature))
-        if cell is None:
-            cell = cells[name, feature] = ([], [])
-        cell[0].append(places[hour])
-        cell[1].append(bins)
+    for place, document in documents:
+        for name, feature, bins in _decode_hour(f"[{document}]"):
+            cell = cells.get((name, feature))
+            if cell is None:
+                cell = cells[name, feature] = ([], [])
+            cell[0].append(place)
+            cell[1].append(bins)
     counts: dict[str, dict[str, BinCounts]] = {}
-    for (name, feature), (hours, some) in cells.items():
-        array = np.zeros((len(places), len(some[0])), dtype=np.int64)
-        np.add.at(array, hours, np.array(some, dtype=np.int64))
+    for (name, feature), (places, some) in cells.items():
+        array = np.zeros((hours, len(some[0])), dtype=np.int64)
+        np.add.at(array, places, np.array(some, dtype=np.int64))
         counts.setdefault(name, {})[feature] = array
     return counts
