@@ -21,6 +21,7 @@ from evergreen.cli import training as training
 from evergreen.cli import store as store
 from evergreen.cli import registry as registry
 from evergreen.cli import trial as trial
+from evergreen.cli import monitoring as monitoring
 from evergreen.cli import keys as keys
 # isort: on
 

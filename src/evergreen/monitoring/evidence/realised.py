@@ -1,0 +1,135 @@
+"""Realised quality as evidence: what each check learned of the champion's answers, a point per check.
+
+The points of earlier checks are in the inputs of their decisions, so that each check reads only the outcomes
+that came since the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from evergreen.model.error_profile.store import load_error_profile
+from evergreen.monitoring.governor.inputs import GovernorInputs, QualityPoint, RealisedEvidence
+from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select_labelled_rows
+from evergreen.monitoring.quality.learned import LearnedQuality, measure_learned_quality
+from evergreen.store.connection.database import get_fast_engine
+from evergreen.store.connection.missing import execute_if_table_exists
+from evergreen.store.records.training_run import TrainingRun
+from evergreen.usecase import UseCase
+
+# A year of daily checks has more; what is older than this was judged long ago.
+_MOST_POINTS = 150
+
+
+def collect_realised_evidence(
+    engine: sa.Engine,
+    use_case: UseCase,
+    version: int,
+    run: TrainingRun | None,
+    promoted_at: datetime | None,
+    previous: GovernorInputs | None,
+    as_of: datetime,
+) -> RealisedEvidence | None:
+    """The evidence of a version that `run` trained, up to a moment (aware); None where its training left
+    nothing to compare with. `previous` are the inputs of an earlier decision that measured the same version.
+
+    Losses of numbers are in units of the standard deviation of the label on the hold-out.
+    """
+    points: tuple[QualityPoint, ...] = ()
+    since = promoted_at or as_of - use_case.drift.window
+    if previous is not None and previous.champion == version and previous.realised is not None:
+        points, since = previous.realised.points, max(since, previous.as_of)
+    since = min(since, as_of)
+    learned = measure_learned_quality(engine, use_case, version, since, as_of)
+    scale = find_label_scale(engine, use_case, version)
+    expected = compute_expected_value(learned.metric, _read_confidence_bins(run))
+    reference = build_reference_point(learned, expected, scale, run.as_of if run else as_of)
+    if reference is None:
+        return None
+    if learned.rows and learned.value is not None:
+        # Where the hold-out's expected value is not known, how sure of itself the model is would be taken for
+        # a drop.
+        hoped = (
+            None
+            if expected is None
+            else _read_expected_value(engine, use_case, version, learned, since, as_of)
+        )
+        point = QualityPoint(
+            since, as_of, learned.rows, learned.value / scale, (learned.deviation or 0.0) / scale, hoped
+        )
+        points = (*points, point)
+    return RealisedEvidence(learned.metric, learned.less_is_better, reference, points[-_MOST_POINTS:])
+
+
+def find_label_scale(engine: sa.Engine, use_case: UseCase, version: int) -> float:
+    """What losses are divided by: for numbers the label's standard deviation on the hold-out, else 1."""
+    if use_case.problem != "regression":
+        return 1.0
+    profile = load_error_profile(engine, use_case.name, version)
+    deviation = profile.deviations.get("label", 0.0) if profile is not None else 0.0
+    return deviation if deviation > 0.0 else 1.0
+
+
+def build_reference_point(
+    learned: LearnedQuality, expected: float | None, scale: float, trained_at: datetime
+) -> QualityPoint | None:
+    """What the version was worth on its hold-out; None where no profile of its errors is kept."""
+    if learned.reference is None or not learned.reference_rows:
+        return None
+    return QualityPoint(
+        trained_at,
+        trained_at,
+        learned.reference_rows,
+        learned.reference / scale,
+        (learned.reference_deviation or 0.0) / scale,
+        expected,
+    )
+
+
+def compute_expected_value(metric: str, bins: Sequence[Mapping[str, Any]]) -> float | None:
+    """What a model's own confidence leads one to expect of a metric, from the rows and the mean confidence of
+    each bin of a reliability diagram; None for other metrics, and without rows."""
+    expectation = _EXPECTATIONS.get(metric)
+    rows = sum(each["rows"] for each in bins)
+    if expectation is None or not rows:
+        return None
+    return float(sum(expectation(each["confidence"]) * each["rows"] for each in bins) / rows)
+
+
+def _read_expected_value(
+    engine: sa.Engine,
+    use_case: UseCase,
+    version: int,
+    learned: LearnedQuality,
+    after: datetime,
+    until: datetime,
+) -> float | None:
+    """The same of logged answers whose outcome was learned after a moment and up to another."""
+    selection = LabelledSelection(known_at=until, learned_after=after, version=version)
+    rows = select_labelled_rows(use_case, selection, ["prediction", "probability"])
+    value = _EXPECTATIONS[learned.metric](rows.c.probability)
+    with get_fast_engine(engine).connect() as connection:
+        found = execute_if_table_exists(connection, sa.select(sa.func.avg(value)))
+    return float(found[0][0]) if found and found[0][0] is not None else None
+
+
+def _read_confidence_bins(run: TrainingRun | None) -> Sequence[Mapping[str, Any]]:
+    """The reliability diagram of a training's hold-out; () where it has none."""
+    calibration = (run.metrics or {}).get("calibration") if run else None
+    return (calibration or {}).get("bins") or ()
+
+
+def _expect_accuracy(confidence: Any) -> Any:
+    return confidence
+
+
+def _expect_brier(confidence: Any) -> Any:
+    return confidence * (1.0 - confidence)
+
+
+# By metric, its expected value for a row whose predicted class has that probability (a number, or a column).
+_EXPECTATIONS = {"accuracy": _expect_accuracy, "brier": _expect_brier}
