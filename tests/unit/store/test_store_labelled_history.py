@@ -1,4 +1,4 @@
-"""The labelled history gives, for every moment, the training set as of that moment, and no later knowledge."""
+"""The labelled history gives the training set as of every moment of the past, and no later knowledge."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_row_is_asked_once_with_the_features_that_were_known_then(
 
 
 def test_a_row_waits_for_its_own_facts_and_not_for_corrections() -> None:
-    """The facts of day 3 were ingested on day 4 and corrected on day 4.5; before, those of day 0 were known."""
+    """The facts of day 3 were ingested on day 4 and corrected on day 5; before, those of day 0 were known."""
     facts = build_table(FACTS, [(1, 0, 0, 5), (1, 3, 1, 7), (1, 3, 2, 9)])
     tables = {**build_tables([(1, 3, 0, 1)], [], [(1, 0, 0, 1)]), FACTS.table: facts}
     history = join(tables)

@@ -22,6 +22,7 @@ from evergreen.store.connection.arrow import digest_table, flatten_column, to_in
 from evergreen.store.history import asof
 from evergreen.store.history.known_rows import (
     FOREVER,
+    LONG_AGO,
     Entries,
     Moments,
     Places,
@@ -175,14 +176,12 @@ def _read_view(
             Entries(entries.label + first, entries.row + rows_before, entries.known_from, entries.stated_at)
         )
         first, rows_before = end, rows_before + rows.num_rows
-    stated_at = np.full(len(labels), np.iinfo(np.int64).min, dtype=np.int64)
+    stated_at = np.full(len(labels), LONG_AGO, dtype=np.int64)
     stated_at[:first] = np.concatenate([part.stated_at for part in parts]) if parts else stated_at[:0]
-    empty = np.empty(0, dtype=np.int64)
     whole = Entries(
-        *(
-            np.concatenate([empty, *(getattr(part, name) for part in parts)])
-            for name in ("label", "row", "known_from")
-        ),
+        _concatenate([part.label for part in parts]),
+        _concatenate([part.row for part in parts]),
+        _concatenate([part.known_from for part in parts]),
         stated_at,
     )
     return whole, pa.concat_tables(tables, promote_options="permissive").combine_chunks()
@@ -198,7 +197,7 @@ def _combine(
 ) -> LabelledHistory:
     """One row for each combination of features and label that was known together at some moment."""
     first_label_at = labels.known_from[labels.starts[:-1]]
-    stated_at = np.max([entries.stated_at for entries, _ in views], axis=0, initial=np.iinfo(np.int64).min)
+    stated_at = np.max([entries.stated_at for entries, _ in views], axis=0, initial=LONG_AGO)
     asked_at = np.minimum(np.maximum(sought.times, stated_at), first_label_at)
     label, start, end = _cut_at_changes(asked_at, [entries for entries, _ in views])
     entry_of = [_find_entries(entries, label, start, len(sought)) for entries, _ in views]
@@ -231,6 +230,10 @@ def _combine(
     table = pa.table(columns)
     digest = _digest(table, moments, truth)
     return LabelledHistory(table, *moments, truth, digest, read_at)
+
+
+def _concatenate(arrays: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.empty(0, dtype=np.int64), *arrays])
 
 
 def _cut_at_changes(asked_at: Moments, views: Sequence[Entries]) -> tuple[Places, Moments, Moments]:
