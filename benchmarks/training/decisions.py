@@ -34,7 +34,8 @@ from evergreen.model.matrix import Columns, select_rows
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.model.predict import predict_inputs
 from evergreen.model.reference_profile import build_reference_profile
-from evergreen.monitoring import drift, governor
+from evergreen.monitoring import drift
+from evergreen.monitoring.governor.report_rule import apply_retrain_policy
 from evergreen.settings import Settings
 from evergreen.store.connection import arrow
 from evergreen.store.history import asof
@@ -134,7 +135,7 @@ def training_sets(moment: datetime, seed: int = SEED, customers: int = CUSTOMER_
 
 def training_set(use_case: UseCase, frames: dict[str, pd.DataFrame], as_of: datetime) -> TrainingSet:
     """The point-in-time join of what the bank had recorded, ingested as of that moment."""
-    window = use_case.retrain.window
+    window = use_case.retrain.fixed_window
     query = build_query(use_case, as_of, as_of - window if window else None)
     tables = dict(zip(("customer", "monthly_fact"), query.views, strict=True))
     views = [(_table(frames[name], part, as_of), part.max_age) for name, part in tables.items()]
@@ -281,7 +282,7 @@ def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: dat
         drifted=drifted,
         reason=reason,
     )
-    decision = governor.apply_retrain_policy(use_case.retrain, report, as_of, promoted_at=since)
+    decision = apply_retrain_policy(use_case.retrain, report, as_of, promoted_at=since)
     return Monitoring(decision.retrain, decision.reason)
 
 

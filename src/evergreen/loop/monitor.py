@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from evergreen.moments import refuse_future
 from evergreen.monitoring.drift import build_drift_report
-from evergreen.monitoring.governor import apply_retrain_policy
+from evergreen.monitoring.governor.report_rule import apply_retrain_policy
 from evergreen.monitoring.quality import measure_prediction_quality
 from evergreen.registry.champion import require_champion
 from evergreen.registry.champion_history import find_promotion_time

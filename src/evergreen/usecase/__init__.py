@@ -28,7 +28,7 @@ from evergreen.usecase.names import (
     Split,
     check_name,
 )
-from evergreen.usecase.policies import DriftPolicy, RetrainPolicy, Schedules, Serving
+from evergreen.usecase.policies import DriftPolicy, QuietHours, RetrainPolicy, Schedules, Serving, WindowRule
 from evergreen.usecase.sources import FileFormat, FileSource, Source, SqlSource
 from evergreen.usecase.trial import Trial, TrialLimits, TrialMode, WithoutVerdict
 from evergreen.usecase.tuning import Between, OneOf, Tuning
@@ -70,6 +70,7 @@ __all__ = [
     "OnDemandFeature",
     "OneOf",
     "Problem",
+    "QuietHours",
     "Reference",
     "RetrainPolicy",
     "RowCount",
@@ -86,6 +87,7 @@ __all__ = [
     "TrialMode",
     "Tuning",
     "UseCase",
+    "WindowRule",
     "WithoutVerdict",
     "check_name",
 ]

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Literal
+from datetime import time, timedelta
+from typing import Literal, NoReturn
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from evergreen.errors import UseCaseError
+from evergreen.usecase.names import check_choice, suggest_name
+
+# Which rows a retrain learns from, where it is no fixed duration.
+WindowRule = Literal["all", "since_drift", "validated"]
 
 
 @dataclass(frozen=True)
@@ -25,18 +33,134 @@ class DriftPolicy:
 
 
 @dataclass(frozen=True)
-class RetrainPolicy:
-    """When a champion is retrained: after drift (`on_drift`), or when an ingest has loaded rows
-    (`on_new_data`).
+class QuietHours:
+    """Hours of a day in which no retrain is decided, from `start` up to, not including, `end`.
 
-    Within `cooldown` after a promotion or a decision to retrain, drift starts no other training. `window` is
-    how far back training rows reach; None for all.
+    Both are wall clock times in the time zone `zone` (a name of the IANA database), so the hours follow
+    summer time: in the night in which clocks go back, quiet hours last an hour longer. An `end` that is not
+    after `start` lies on the next day. `days` are the days on which quiet hours begin, 0 for Monday to 6 for
+    Sunday. Raises UseCaseError.
+    """
+
+    start: time
+    end: time
+    zone: str = "UTC"
+    days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            if getattr(self, name).tzinfo is not None:
+                raise UseCaseError(
+                    f"the {name} of quiet hours has a time zone of its own",
+                    hint=f"give a plain time, such as {name}=time(22), and the zone in zone=...",
+                )
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            hint = suggest_name(self.zone, available_timezones(), "give a name such as Europe/Berlin or UTC")
+            raise UseCaseError(f"the zone of quiet hours is {self.zone!r}", hint=hint) from None
+        if not self.days or not set(self.days) <= set(range(7)):
+            raise UseCaseError(
+                f"the days of quiet hours are {self.days!r}",
+                hint="give numbers from 0 for Monday to 6 for Sunday, such as days=(5, 6)",
+            )
+
+
+@dataclass(frozen=True)
+class RetrainPolicy:
+    """When a champion is retrained, and on which rows.
+
+    Triggers, each of which alone is a reason to retrain:
+    `on_drift`: inputs or answers drifted (severity "drift" of `DriftPolicy`). `on_new_data`: an ingest loaded
+    rows. `on_realised_drop`: the outcomes that came show that the champion has become worse.
+    `on_estimated_drop`: the estimate without outcomes shows it, where the estimate has been right so far.
+    `on_growth`: the champion was trained when few rows were known of the time since a change, and
+    `on_growth` times as many are known by now; 0 for never. `every`: so much time has passed since the last
+    training. A retrain that a person asks for (manual) always is one.
+
+    Evidence: a drop counts from `min_drop` on, in units of the metric relative to the champion's value at its
+    training (0.01 is one wrong answer more in a hundred), and when the cumulated sum of what was lost beyond
+    it exceeds `drop_limit` standard deviations of a day's mean (CUSUM: Page, Biometrika, 1954). Evidence of
+    fewer than `min_sample` rows does not count. Drift and estimated drop count when `breaches` checks in
+    succession show them.
+
+    Limits, each of which alone forbids a retrain that nobody asked for by hand:
+    `cooldown` after a promotion or a decision to retrain. `weekly_budget` retrains within any seven days;
+    None for no limit. `quiet_hours`. `min_new_labels` labels that no training has seen. After a candidate
+    that the gate rejected, `backoff`, doubled with each further rejection in succession up to
+    `backoff_limit`. With `cost`, which is what a retrain costs in units of the metric times predictions (for
+    accuracy: in wrong answers), no retrain whose expected gain over the next `horizon` is smaller. One
+    retrain runs at a time; not even a manual one starts beside another.
+
+    `window` is how far back training rows reach: a duration, "all" (None means the same), "since_drift": to
+    when drift or drop began, or "validated": whichever of all, `candidate_windows` and since the drift began
+    has the smallest loss on the newest `validation_share` of the rows. Raises UseCaseError.
     """
 
     on_drift: bool = True
     on_new_data: bool = False
     cooldown: timedelta = timedelta(0)
-    window: timedelta | None = None
+    window: timedelta | WindowRule | None = "validated"
+    on_realised_drop: bool = True
+    on_estimated_drop: bool = True
+    on_growth: float = 2.0
+    every: timedelta | None = None
+    min_drop: float = 0.01
+    drop_limit: float = 4.0
+    min_sample: int = 100
+    breaches: int = 1
+    weekly_budget: int | None = None
+    quiet_hours: tuple[QuietHours, ...] = ()
+    min_new_labels: int = 0
+    backoff: timedelta = timedelta(days=1)
+    backoff_limit: timedelta = timedelta(days=30)
+    cost: float | None = None
+    horizon: timedelta = timedelta(days=30)
+    candidate_windows: tuple[timedelta, ...] = (timedelta(days=90), timedelta(days=30))
+    validation_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        if isinstance(self.window, str):
+            check_choice(self.window, WindowRule, "the window of a retrain policy")
+        elif self.window is not None and self.window <= timedelta(0):
+            _refuse("window", self.window, "give a duration, such as timedelta(days=180), or None for all")
+        if isinstance(self.quiet_hours, QuietHours):
+            raise UseCaseError(
+                "the retrain policy's quiet_hours is not a tuple",
+                hint="write quiet_hours=(QuietHours(...),)",
+            )
+        for name in ("cooldown", "backoff", "backoff_limit"):
+            if getattr(self, name) < timedelta(0):
+                _refuse(name, getattr(self, name), "give timedelta(0) or more")
+        for name in ("every", "horizon"):
+            value = getattr(self, name)
+            if value is not None and value <= timedelta(0):
+                _refuse(name, value, "give a duration, such as timedelta(days=30)")
+        if any(window <= timedelta(0) for window in self.candidate_windows):
+            _refuse("candidate_windows", self.candidate_windows, "give durations such as timedelta(days=30)")
+        if self.backoff_limit < self.backoff:
+            _refuse("backoff_limit", self.backoff_limit, f"give at least the backoff, {self.backoff}")
+        for name, least in (("min_sample", 1), ("breaches", 1), ("min_new_labels", 0), ("weekly_budget", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                _refuse(name, value, f"give {least} or more")
+        for name in ("min_drop", "drop_limit", "cost"):
+            value = getattr(self, name)
+            if value is not None and not (value >= 0.0 and math.isfinite(value)):
+                _refuse(name, value, "give a finite number from 0 on")
+        if self.on_growth and not 1.0 < self.on_growth < math.inf:
+            _refuse("on_growth", self.on_growth, "give a factor above 1, such as 2, or 0 for never")
+        if not 0.0 < self.validation_share < 1.0:
+            _refuse("validation_share", self.validation_share, "give a share between 0 and 1, such as 0.2")
+
+    @property
+    def fixed_window(self) -> timedelta | None:
+        """The declared duration of the training window; None where it is "all" or chosen at the retrain."""
+        return self.window if isinstance(self.window, timedelta) else None
+
+
+def _refuse(name: str, value: object, hint: str) -> NoReturn:
+    raise UseCaseError(f"the retrain policy's {name} is {value}", hint=hint)
 
 
 @dataclass(frozen=True)

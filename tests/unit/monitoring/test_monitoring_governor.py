@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from evergreen.monitoring.governor import RetrainAnswer, apply_retrain_policy
+from evergreen.monitoring.governor.report_rule import apply_retrain_policy
 from evergreen.store.records.drift import DriftReport
 from evergreen.usecase import RetrainPolicy
 
@@ -15,15 +15,14 @@ def report(drifted, reason=FOUND):
 
 
 def test_drift_is_a_reason_to_retrain():
-    assert apply_retrain_policy(RetrainPolicy(), report(True), NOW) == RetrainAnswer(
-        True, f"yes, because {FOUND}"
-    )
+    decision = apply_retrain_policy(RetrainPolicy(), report(True), NOW)
+    assert (decision.retrain, decision.reason) == (True, f"yes, because {FOUND}")
 
 
 def test_no_drift_is_not():
     quiet = "0 of 27 features drifted (largest PSI 0.03 in age)"
     decision = apply_retrain_policy(RetrainPolicy(), report(False, quiet), NOW)
-    assert decision == RetrainAnswer(False, f"no, because {quiet}")
+    assert (decision.retrain, decision.reason) == (False, f"no, because {quiet}")
 
 
 def test_no_verdict_is_not_either():

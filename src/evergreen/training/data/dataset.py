@@ -100,5 +100,5 @@ def _read_training_set(
 
 
 def _compute_window_start(use_case: UseCase, run: TrainingRun) -> datetime | None:
-    window = use_case.retrain.window
+    window = use_case.retrain.fixed_window
     return run.as_of - window if window else None

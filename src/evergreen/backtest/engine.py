@@ -1,0 +1,328 @@
+"""The replay engine: a stream of checks under one policy, each with what was known at its moment only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Generic
+
+from evergreen.backtest.task import Model, ReplayTask
+from evergreen.errors import TrainingError
+from evergreen.monitoring.governor.answer import RetrainAnswer
+from evergreen.monitoring.governor.decide import decide
+from evergreen.monitoring.governor.inputs import (
+    DriftEvidence,
+    GovernorInputs,
+    LabelCounts,
+    Outcome,
+    PastRetrain,
+    QualityPoint,
+    RealisedEvidence,
+)
+from evergreen.monitoring.governor.training_window import ALL_ROWS, TrainingWindow, WindowPlan
+from evergreen.usecase import RetrainPolicy
+
+
+@dataclass(frozen=True)
+class ReplayFit(Generic[Model]):
+    """One training: the final model, the chosen window, and the quality of the same window's model on the
+    validation tail (`reference`, None where the rows were too few to split).
+
+    `fits` are the models that were fitted for it, the candidates of the window's choice included;
+    `cpu_seconds` is the processor time of all of them.
+    """
+
+    model: Model
+    window: TrainingWindow
+    rows: int
+    reference: QualityPoint | None
+    fits: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class ReplayStep:
+    """One check: the champion that answered since the check before, the quality of its answers (None without
+    labelled rows), what was decided, and on what."""
+
+    as_of: datetime
+    champion: int
+    quality: QualityPoint | None
+    inputs: GovernorInputs
+    answer: RetrainAnswer
+
+
+@dataclass(frozen=True)
+class ReplayRetrain:
+    """One retrain: its version, trigger and reason, the window and rows that it was fitted on, its cost, and
+    whether the gate promoted it."""
+
+    as_of: datetime
+    version: int
+    trigger: str
+    reason: str
+    window: TrainingWindow
+    rows: int
+    fits: int
+    cpu_seconds: float
+    promoted: bool
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """A whole replay. `distinct_fits` are the different training sets that were fitted, the first champion's
+    included; `cpu_seconds` is the processor time of all retrains, without the first training."""
+
+    steps: tuple[ReplayStep, ...]
+    retrains: tuple[ReplayRetrain, ...]
+    distinct_fits: int
+    cpu_seconds: float
+
+    @property
+    def quality(self) -> float | None:
+        """The mean of the metric over all answered rows with labels; None without any."""
+        points = [step.quality for step in self.steps if step.quality is not None]
+        rows = sum(point.rows for point in points)
+        return sum(point.value * point.rows for point in points) / rows if rows else None
+
+
+@dataclass
+class FitCache(Generic[Model]):
+    """Models by the identity of their training rows, each with its processor time in seconds. Replays of the
+    same task under several policies may share one."""
+
+    models: dict[str, tuple[Model | None, float]] = field(default_factory=dict)
+
+    def fit(
+        self, task: ReplayTask[Model], known_at: datetime, start: datetime | None, end: datetime | None
+    ) -> tuple[str, Model | None, float]:
+        """The identity, the model of these rows (None where they are too few), and its processor time."""
+        identity = task.identify_rows(known_at, start, end)
+        if identity not in self.models:
+            clock = time.process_time()
+            model = task.fit(known_at, start, end)
+            self.models[identity] = model, time.process_time() - clock
+        return identity, *self.models[identity]
+
+
+@dataclass
+class _Champion(Generic[Model]):
+    version: int
+    fit: ReplayFit[Model]
+    trained_at: datetime
+    promoted_at: datetime
+    points: list[QualityPoint] = field(default_factory=list)
+    drift_breaches: int = 0
+    drift_since: datetime | None = None
+    estimate_breaches: int = 0
+
+
+class Replay(Generic[Model]):
+    """The replay of one task under one policy.
+
+    `moments` are the checks in order; the first champion is trained as of `first_training` and answers what
+    comes after it. `drift_window` is how far back a check's drift and estimate look. Raises TrainingError
+    where the rows known as of `first_training` are too few for a model.
+    """
+
+    def __init__(
+        self,
+        task: ReplayTask[Model],
+        policy: RetrainPolicy,
+        moments: Sequence[datetime],
+        first_training: datetime,
+        drift_window: timedelta = timedelta(days=7),
+        cache: FitCache[Model] | None = None,
+    ) -> None:
+        self.task, self.policy, self.moments = task, policy, moments
+        self.first_training, self.drift_window = first_training, drift_window
+        self.cache: FitCache[Model] = cache if cache is not None else FitCache()
+        self.steps: list[ReplayStep] = []
+        self.retrains: list[ReplayRetrain] = []
+        self._identities: set[str] = set()
+
+    def run(self) -> ReplayResult:
+        """All steps at once."""
+        for _ in self.iterate():
+            pass
+        return self.result()
+
+    def result(self) -> ReplayResult:
+        """What was collected so far."""
+        cpu_seconds = sum(retrain.cpu_seconds for retrain in self.retrains)
+        return ReplayResult(tuple(self.steps), tuple(self.retrains), len(self._identities), cpu_seconds)
+
+    def iterate(self) -> Iterator[ReplayStep]:
+        """Check by check, so that a caller can show progress or stop."""
+        first = self._train(self.first_training, WindowPlan((ALL_ROWS,), self.policy.validation_share))
+        if first is None:
+            raise TrainingError(
+                f"a model as of {self.first_training:%Y-%m-%d} has too few labelled rows",
+                hint="let the replay begin later",
+            )
+        champion = _Champion(1, first, self.first_training, self.first_training)
+        before, versions = self.first_training, 1
+        past: list[PastRetrain] = []
+        for moment in self.moments:
+            self._observe(champion, before, moment)
+            inputs = self._build_inputs(champion, moment, tuple(past))
+            answer = decide(self.policy, inputs)
+            step = ReplayStep(
+                as_of=moment,
+                champion=champion.version,
+                quality=self.task.measure(champion.fit.model, before, moment),
+                inputs=inputs,
+                answer=answer,
+            )
+            self.steps.append(step)
+            if answer.retrain and answer.window is not None:
+                candidate = self._train(moment, answer.window)
+                versions += candidate is not None
+                promoted = candidate is not None and self._judge(candidate, champion, moment)
+                outcome: Outcome = "promoted" if promoted else "failed" if candidate is None else "rejected"
+                past.append(PastRetrain(moment, answer.trigger, outcome))
+                if candidate is not None:
+                    self._record(moment, versions, answer, candidate, promoted)
+                    if promoted:
+                        champion = _Champion(versions, candidate, moment, moment)
+            before = moment
+            yield step
+
+    def _observe(self, champion: _Champion[Model], before: datetime, moment: datetime) -> None:
+        """Add what was learned between two checks to the champion's evidence."""
+        point = self.task.measure(
+            champion.fit.model, champion.promoted_at, moment, learned_after=before, learned_by=moment
+        )
+        if point is not None:
+            champion.points.append(point)
+
+    def _build_inputs(
+        self, champion: _Champion[Model], moment: datetime, past: tuple[PastRetrain, ...]
+    ) -> GovernorInputs:
+        task, fit = self.task, champion.fit
+        window_start = max(moment - self.drift_window, champion.promoted_at)
+        estimate = task.estimate_quality(fit.model, window_start, moment)
+        if estimate is not None:
+            beyond = self._is_beyond(estimate.low, estimate.high, estimate.reference, estimate.less_is_better)
+            champion.estimate_breaches = champion.estimate_breaches + 1 if beyond else 0
+            estimate = replace(estimate, breaches=champion.estimate_breaches)
+        realised = None
+        if fit.reference is not None:
+            realised = RealisedEvidence(
+                task.metric, task.less_is_better, fit.reference, tuple(champion.points)
+            )
+        known, start = task.count_labels(moment), fit.window.start
+        return GovernorInputs(
+            as_of=moment,
+            champion=champion.version,
+            trained_at=champion.trained_at,
+            promoted_at=champion.promoted_at if champion.version > 1 else None,
+            trained_since=start,
+            drift=self._measure_drift(champion, window_start, moment),
+            realised=realised,
+            estimated=estimate,
+            labels=LabelCounts(
+                known=known,
+                new=known - task.count_labels(champion.trained_at),
+                oldest=task.find_oldest(moment),
+                training=fit.rows,
+                available=task.count_labels(moment, start),
+            ),
+            retrains=past,
+        )
+
+    def _is_beyond(self, low: float, high: float, reference: float, less_is_better: bool) -> bool:
+        drop = low - reference if less_is_better else reference - high
+        return drop > self.policy.min_drop
+
+    def _measure_drift(
+        self, champion: _Champion[Model], start: datetime, end: datetime
+    ) -> DriftEvidence | None:
+        drift = self.task.measure_drift(champion.fit.model, start, end)
+        if drift is None:
+            return None
+        if drift.severity == "drift":
+            champion.drift_breaches += 1
+            champion.drift_since = champion.drift_since or start
+        elif drift.severity != "unknown":
+            champion.drift_breaches, champion.drift_since = 0, None
+        return replace(drift, breaches=champion.drift_breaches, since=champion.drift_since)
+
+    def _train(self, moment: datetime, plan: WindowPlan) -> ReplayFit[Model] | None:
+        """Fit the plan's best window: each candidate without the newest rows, the chosen one again on all."""
+        task, fits, cpu_seconds = self.task, 0, 0.0
+        tail = task.find_tail(moment, plan.validation_share)
+        chosen, reference = plan.candidates[0], None
+        for window in plan.candidates if tail is not None else ():
+            if window.start is not None and tail is not None and window.start >= tail:
+                continue
+            model, seconds = self._fit(moment, window.start, tail)
+            fits, cpu_seconds = fits + 1, cpu_seconds + seconds
+            point = None
+            if model is not None and tail is not None:
+                point = task.measure(model, tail, moment, learned_by=moment)
+            if point is not None and (reference is None or self._is_better(point, reference)):
+                chosen, reference = window, point
+        model, seconds = self._fit(moment, chosen.start, None)
+        if model is None:
+            return None
+        return ReplayFit(
+            model=model,
+            window=chosen,
+            rows=task.count_labels(moment, chosen.start),
+            reference=reference,
+            fits=fits + 1,
+            cpu_seconds=cpu_seconds + seconds,
+        )
+
+    def _fit(
+        self, known_at: datetime, start: datetime | None, end: datetime | None
+    ) -> tuple[Model | None, float]:
+        identity, model, seconds = self.cache.fit(self.task, known_at, start, end)
+        self._identities.add(identity)
+        return model, seconds
+
+    def _is_better(self, point: QualityPoint, other: QualityPoint) -> bool:
+        return point.value < other.value if self.task.less_is_better else point.value > other.value
+
+    def _judge(self, candidate: ReplayFit[Model], champion: _Champion[Model], moment: datetime) -> bool:
+        tail = self.task.find_tail(moment, self.policy.validation_share)
+        return self.task.judge(candidate.model, champion.fit.model, tail, moment)
+
+    def _record(
+        self,
+        moment: datetime,
+        version: int,
+        answer: RetrainAnswer,
+        candidate: ReplayFit[Model],
+        promoted: bool,
+    ) -> None:
+        self.retrains.append(
+            ReplayRetrain(
+                as_of=moment,
+                version=version,
+                trigger=answer.trigger,
+                reason=answer.reason,
+                window=candidate.window,
+                rows=candidate.rows,
+                fits=candidate.fits,
+                cpu_seconds=candidate.cpu_seconds,
+                promoted=promoted,
+            )
+        )
+
+
+def build_fixed_policy(base: RetrainPolicy, every: timedelta | None) -> RetrainPolicy:
+    """The policy that retrains at a fixed interval, or never (None), on windows chosen as by `base`."""
+    return RetrainPolicy(
+        on_drift=False,
+        on_realised_drop=False,
+        on_estimated_drop=False,
+        on_growth=0.0,
+        every=every,
+        window=base.window,
+        candidate_windows=base.candidate_windows,
+        validation_share=base.validation_share,
+    )

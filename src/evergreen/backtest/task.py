@@ -1,0 +1,66 @@
+"""What a replay needs to know and to do: the rows, the fits and the measures of one use case or simulation.
+
+All moments are aware UTC. Spans of event times exclude their start and include their end; a start of None is
+the beginning. `known_at` is the moment of knowledge: a row counts only if its label was known by then.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from evergreen.monitoring.governor.inputs import DriftEvidence, EstimatedEvidence, QualityPoint
+
+Model = TypeVar("Model")
+
+
+class ReplayTask(Protocol[Model]):
+    """The world of one replay. Every method is a pure function of its arguments, so that results may be
+    kept and used again."""
+
+    @property
+    def metric(self) -> str:
+        """The metric that `measure` returns: the mean of a value per row, such as accuracy or mae."""
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether a smaller value of the metric is better."""
+
+    def count_labels(self, known_at: datetime, start: datetime | None = None) -> int:
+        """How many labelled rows with an event time after `start` are known."""
+
+    def find_oldest(self, known_at: datetime) -> datetime | None:
+        """The event time of the oldest labelled row; None without any."""
+
+    def find_tail(self, known_at: datetime, share: float) -> datetime | None:
+        """The event time after which the newest `share` of the known rows lies; None where the rows are too
+        few for a split."""
+
+    def identify_rows(self, known_at: datetime, start: datetime | None, end: datetime | None) -> str:
+        """A text that is equal for two training sets if and only if their rows are."""
+
+    def fit(self, known_at: datetime, start: datetime | None, end: datetime | None) -> Model | None:
+        """Fit a model on the rows known with event times in the span; None where they are too few."""
+
+    def measure(
+        self,
+        model: Model,
+        start: datetime | None,
+        end: datetime,
+        learned_after: datetime | None = None,
+        learned_by: datetime | None = None,
+    ) -> QualityPoint | None:
+        """The model's quality on the labelled rows with event times in the span whose labels became known
+        after `learned_after` and by `learned_by` (None: at any time); None where there are none."""
+
+    def measure_drift(self, model: Model, start: datetime, end: datetime) -> DriftEvidence | None:
+        """The drift of the inputs of the span against those that the model was fitted on, of one check
+        alone; None where drift is not measured."""
+
+    def estimate_quality(self, model: Model, start: datetime, end: datetime) -> EstimatedEvidence | None:
+        """The estimated quality of the answers of the span, of one check alone; None where it is not
+        estimated."""
+
+    def judge(self, candidate: Model, champion: Model, tail: datetime | None, known_at: datetime) -> bool:
+        """Whether the gate promotes the candidate; `tail` is where the rows begin that neither needs to have
+        learned from."""

@@ -1,0 +1,245 @@
+"""All that the governor knows when it decides: plain values, so that a decision can be repeated from its
+record, and a past that never ran can be decided on as well.
+
+All moments are aware UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal
+
+DriftSeverity = Literal["none", "warning", "drift", "unknown"]
+# What became of a decision to retrain.
+Outcome = Literal["running", "promoted", "rejected", "failed", "unknown"]
+
+
+@dataclass(frozen=True)
+class DriftEvidence:
+    """The drift of the latest check against the champion's reference profile.
+
+    `reason` says it in words. `rows` are the predictions of its window. `breaches` is the number of checks in
+    succession, this one included, that found drift; `since` is the start of the window of the first of them.
+    """
+
+    severity: DriftSeverity
+    reason: str
+    rows: int
+    breaches: int = 0
+    since: datetime | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The evidence as a decision keeps it."""
+        return {**vars(self), "since": _write_moment(self.since)}
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> DriftEvidence:
+        """What `to_json` wrote."""
+        return DriftEvidence(**{**document, "since": _read_moment(document["since"])})
+
+
+@dataclass(frozen=True)
+class QualityPoint:
+    """The mean of a metric over rows with outcomes.
+
+    `start` (exclusive) and `end` bound the event times of the rows; `deviation` is the standard deviation of
+    the metric over single rows, so that the mean's standard error is deviation / sqrt(rows).
+    """
+
+    start: datetime
+    end: datetime
+    rows: int
+    value: float
+    deviation: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The point as a decision keeps it."""
+        return {**vars(self), "start": _write_moment(self.start), "end": _write_moment(self.end)}
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> QualityPoint:
+        """What `to_json` wrote."""
+        bounds = {name: datetime.fromisoformat(document[name]) for name in ("start", "end")}
+        return QualityPoint(**{**document, **bounds})
+
+
+@dataclass(frozen=True)
+class RealisedEvidence:
+    """What the champion's answers were worth, as far as outcomes are known.
+
+    `metric` is the mean of a value per row, such as accuracy, log_loss, brier or mae. `reference` is the
+    champion's own value on rows that it did not learn from, at its training. `points` are the rows whose
+    outcomes were learned between one check and the next, one point each, oldest first, since the champion is
+    in service.
+    """
+
+    metric: str
+    less_is_better: bool
+    reference: QualityPoint
+    points: tuple[QualityPoint, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The evidence as a decision keeps it."""
+        return {
+            "metric": self.metric,
+            "less_is_better": self.less_is_better,
+            "reference": self.reference.to_json(),
+            "points": [point.to_json() for point in self.points],
+        }
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> RealisedEvidence:
+        """What `to_json` wrote."""
+        return RealisedEvidence(
+            metric=document["metric"],
+            less_is_better=document["less_is_better"],
+            reference=QualityPoint.from_json(document["reference"]),
+            points=tuple(map(QualityPoint.from_json, document["points"])),
+        )
+
+
+@dataclass(frozen=True)
+class EstimatedEvidence:
+    """The champion's estimated quality on recent predictions, whose outcomes are not known yet.
+
+    `low` and `high` bound the band of the estimate, `reference` is the metric's value at the training.
+    `trusted` says whether earlier estimates were right, `trust_reason` why. `breaches` is the number of
+    checks in succession, this one included, whose band lies beyond the smallest drop that counts.
+    """
+
+    metric: str
+    less_is_better: bool
+    value: float
+    low: float
+    high: float
+    reference: float
+    rows: int
+    trusted: bool
+    trust_reason: str = ""
+    breaches: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The evidence as a decision keeps it."""
+        return dict(vars(self))
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> EstimatedEvidence:
+        """What `to_json` wrote."""
+        return EstimatedEvidence(**document)
+
+
+@dataclass(frozen=True)
+class PastRetrain:
+    """An earlier decision to retrain, what triggered it, and what became of it."""
+
+    as_of: datetime
+    trigger: str
+    outcome: Outcome = "unknown"
+
+    def to_json(self) -> dict[str, Any]:
+        """The retrain as a decision keeps it."""
+        return {**vars(self), "as_of": _write_moment(self.as_of)}
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> PastRetrain:
+        """What `to_json` wrote."""
+        return PastRetrain(**{**document, "as_of": datetime.fromisoformat(document["as_of"])})
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Labelled rows as known at the moment of the decision.
+
+    `known` are all. `new` are those that the champion's training did not see. `oldest` is the event time of
+    the oldest. `training` are the rows that the champion was fitted on, `available` those that the same
+    window, from the same start, has by now. None where it is not known.
+    """
+
+    known: int | None = None
+    new: int | None = None
+    oldest: datetime | None = None
+    training: int | None = None
+    available: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as a decision keeps them."""
+        return {**vars(self), "oldest": _write_moment(self.oldest)}
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> LabelCounts:
+        """What `to_json` wrote."""
+        return LabelCounts(**{**document, "oldest": _read_moment(document["oldest"])})
+
+
+@dataclass(frozen=True)
+class GovernorInputs:
+    """Everything that one decision rests on.
+
+    `champion` is the version in service, 0 for none; `trained_at` the moment as of which it was trained,
+    `promoted_at` when it became champion. `trained_since` is the start of its training window, None for all
+    rows. `drift`, `realised` and `estimated` are None where nothing was measured. `predictions_per_day` is
+    the recent traffic. `new_rows` says whether an ingest has loaded rows since the last decision.
+    `manual_reason` is why a person asks for a retrain; "" where nobody does. `running_since` is when a
+    training that has not ended was started. `retrains` are earlier decisions to retrain, oldest first, over
+    a week at least and back to the last promotion.
+    """
+
+    as_of: datetime
+    champion: int
+    trained_at: datetime | None = None
+    promoted_at: datetime | None = None
+    trained_since: datetime | None = None
+    drift: DriftEvidence | None = None
+    realised: RealisedEvidence | None = None
+    estimated: EstimatedEvidence | None = None
+    labels: LabelCounts = LabelCounts()
+    predictions_per_day: float | None = None
+    new_rows: bool = False
+    manual_reason: str = ""
+    running_since: datetime | None = None
+    retrains: tuple[PastRetrain, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The inputs as a decision keeps them."""
+        return {field.name: _write_value(getattr(self, field.name)) for field in fields(self)}
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> GovernorInputs:
+        """What `to_json` wrote; fields of later versions are ignored, missing ones take their defaults."""
+        readers: dict[str, Callable[[Any], Any]] = {
+            **dict.fromkeys(_MOMENTS, _read_moment),
+            "drift": DriftEvidence.from_json,
+            "realised": RealisedEvidence.from_json,
+            "estimated": EstimatedEvidence.from_json,
+            "labels": LabelCounts.from_json,
+            "retrains": lambda rows: tuple(map(PastRetrain.from_json, rows)),
+        }
+        names = {field.name for field in fields(GovernorInputs)} & set(document)
+        values = {
+            name: readers[name](document[name])
+            if name in readers and document[name] is not None
+            else document[name]
+            for name in names
+        }
+        return GovernorInputs(**values)
+
+
+_MOMENTS = ("as_of", "trained_at", "promoted_at", "trained_since", "running_since")
+
+
+def _write_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return _write_moment(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [item.to_json() for item in value]
+    return value.to_json() if hasattr(value, "to_json") else value
+
+
+def _write_moment(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _read_moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,50 @@
+"""Whether the outcomes that came show a drop in the champion's quality, by a cumulated sum (CUSUM).
+
+For point i with the mean loss x_i of n_i rows, z_i = (x_i - reference - min_drop / 2) sqrt(n_i) / deviation
+and S_i = max(0, S_{i-1} + z_i); a drop is found when S exceeds the limit (Page, Continuous inspection
+schemes, Biometrika, 1954). The point after which S was last 0 estimates when the drop began.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from evergreen.monitoring.governor.inputs import RealisedEvidence
+from evergreen.usecase import RetrainPolicy
+
+
+@dataclass(frozen=True)
+class QualityDrop:
+    """The cumulated sum after the last point, and the drop behind it.
+
+    `statistic` is S, `rows` are those since S was last 0, `drop` is how much worse their mean is than the
+    reference (positive is worse), in units of the metric; `since` is the beginning of their event times, None
+    where S is 0.
+    """
+
+    statistic: float
+    drop: float
+    rows: int
+    since: datetime | None
+
+
+def measure_quality_drop(policy: RetrainPolicy, evidence: RealisedEvidence) -> QualityDrop:
+    """The cumulated sum over the points of the evidence. Points without rows are skipped."""
+    sign = 1.0 if evidence.less_is_better else -1.0
+    reference = evidence.reference
+    statistic, losses, rows, since = 0.0, 0.0, 0, None
+    for point in evidence.points:
+        if point.rows < 1:
+            continue
+        excess = sign * (point.value - reference.value)
+        deviation = max(point.deviation, reference.deviation)
+        score = excess - policy.min_drop / 2
+        z = score * math.sqrt(point.rows) / deviation if deviation > 0.0 else math.copysign(math.inf, score)
+        if statistic + z <= 0.0:
+            statistic, losses, rows, since = 0.0, 0.0, 0, None
+            continue
+        statistic, losses, rows = statistic + z, losses + excess * point.rows, rows + point.rows
+        since = since or point.start
+    return QualityDrop(statistic, losses / rows if rows else 0.0, rows, since)
