@@ -1,0 +1,135 @@
+"""The past of a use case, as the replay engine asks for it: see `ReplayTask`."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
+
+import numpy as np
+
+from evergreen.backtest.past.drift import measure_past_drift
+from evergreen.backtest.past.model import PastModel
+from evergreen.backtest.past.requests import Requests
+from evergreen.backtest.past.row_metric import RowMetric
+from evergreen.monitoring.governor.inputs import DriftEvidence, EstimatedEvidence, QualityPoint
+from evergreen.store.history.asof import to_microseconds
+from evergreen.training.data.split import MINIMUM_ROWS
+from evergreen.usecase import EVENT_TIME
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_moment(microseconds: int) -> datetime:
+    """The aware UTC moment of so many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+class StoreTask:
+    """Replays the rows of a labelled history: each row stands for a request at its event time.
+
+    `every` is the time between checks. Without `with_evidence` neither drift nor quality is estimated, which
+    spares their cost for policies that heed the calendar only. Models come from a `KeptFits`, so `fit` is
+    never called. Safe for several threads.
+    """
+
+    def __init__(
+        self, requests: Requests, metric: RowMetric, every: timedelta, *, with_evidence: bool = True
+    ) -> None:
+        self._requests, self._rows = requests, requests.rows
+        self._metric, self._every = metric, every
+        self._with_evidence = with_evidence
+
+    @property
+    def metric(self) -> str:
+        """See `ReplayTask.metric`."""
+        return self._metric.name
+
+    @property
+    def less_is_better(self) -> bool:
+        """See `ReplayTask.less_is_better`."""
+        return self._metric.less_is_better
+
+    def count_labels(self, known_at: datetime, start: datetime | None = None) -> int:
+        """See `ReplayTask.count_labels`."""
+        return len(self._rows.select_known(known_at, start))
+
+    def find_oldest(self, known_at: datetime) -> datetime | None:
+        """See `ReplayTask.find_oldest`."""
+        places = self._rows.select_known(known_at)
+        return to_moment(int(self._rows.times[EVENT_TIME][places[0]])) if len(places) else None
+
+    def find_tail(self, known_at: datetime, share: float) -> datetime | None:
+        """See `ReplayTask.find_tail`. The tail begins between two event times."""
+        places = self._rows.select_known(known_at)
+        if len(places) < 2 * MINIMUM_ROWS:
+            return None
+        times = np.asarray(self._rows.times[EVENT_TIME][places])
+        last = times[int((1.0 - share) * (len(times) - 1))]
+        # With all rows of one event time, nothing lies on one of the sides.
+        if last >= times[-1]:
+            earlier = times[times < times[-1]]
+            if not len(earlier):
+                return None
+            last = earlier[-1]
+        return to_moment(int(last))
+
+    def identify_rows(self, known_at: datetime, start: datetime | None, end: datetime | None) -> str:
+        """See `ReplayTask.identify_rows`."""
+        content = self._rows.content[self._rows.select_known(known_at, start, end)]
+        return hashlib.sha256(content.tobytes()).hexdigest()[:32]
+
+    def fit(self, known_at: datetime, start: datetime | None, end: datetime | None) -> NoReturn:
+        """Not called: the cache fits."""
+        raise NotImplementedError
+
+    def measure(
+        self,
+        model: PastModel,
+        start: datetime | None,
+        end: datetime,
+        learned_after: datetime | None = None,
+        learned_by: datetime | None = None,
+    ) -> QualityPoint | None:
+        """See `ReplayTask.measure`. The label is its last version where any time will do, else its first."""
+        span = self._requests.find_span(start, end)
+        if span.start == span.stop:
+            return None
+        is_counted = np.ones(span.stop - span.start, dtype=bool)
+        known_at = self._requests.label_known_at[span]
+        if learned_after is not None:
+            is_counted &= known_at > to_microseconds(learned_after)
+        if learned_by is not None:
+            is_counted &= known_at <= to_microseconds(learned_by)
+        places = np.flatnonzero(is_counted)
+        if not len(places):
+            return None
+        # Only the stretch that holds these rows is predicted.
+        span = slice(span.start + int(places[0]), span.start + int(places[-1]) + 1)
+        last_label = learned_after is None and learned_by is None
+        values = model.compute_values(self._metric, span, last_label=last_label)[places - places[0]]
+        return QualityPoint(
+            start=start or to_moment(int(self._requests.times[span.start]) - 1),
+            end=end,
+            rows=len(values),
+            value=float(values.mean()),
+            deviation=float(values.std()),
+        )
+
+    def measure_drift(self, model: PastModel, start: datetime, end: datetime) -> DriftEvidence | None:
+        """See `ReplayTask.measure_drift`."""
+        if not self._with_evidence:
+            return None
+        columns = self._requests.take_inputs(self._requests.find_span(start, end), end)
+        check_number = max(1, (end - model.span[0]) // self._every)
+        return measure_past_drift(self._rows.use_case, model.profile, columns, start, check_number)
+
+    def estimate_quality(self, model: PastModel, start: datetime, end: datetime) -> EstimatedEvidence | None:
+        """See `ReplayTask.estimate_quality`."""
+        return None
+
+    def judge(
+        self, candidate: PastModel, champion: PastModel, tail: datetime | None, known_at: datetime
+    ) -> bool:
+        """See `ReplayTask.judge`: every model that was fitted goes into service."""
+        return True
