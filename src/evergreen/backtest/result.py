@@ -38,8 +38,9 @@ class PolicyOutcome:
     that are defined there. `gain` is (value - never) / (every check - never): 0 is as good as never
     retraining, 1 as good as retraining at every check; None where the two are equal or one was left out.
     `retrains` leaves out the first model, which all policies share. `fits` is how many different training
-    sets it fitted, `cpu_seconds` the processor time that these fits take, whoever of the policies paid for
-    them. `curve` has the metric in each of the result's `periods`, None where it is undefined there.
+    sets it fitted; `cpu_seconds` is the processor time of its retrains, each in full, also where an equal
+    training set had been fitted before. `curve` has the metric in each of the result's `periods`, None where
+    it is undefined there.
     `decisions` are in the order of time; `declaration` is the line that declares the policy, "" where there
     is none.
     """
@@ -75,8 +76,8 @@ class BacktestResult:
     `periods` are the beginnings of the stretches of time (each until the next one, the last until `end`) that
     the curves show, `period_rows` the requests in each. `every_seconds` is the time between checks, `checks`
     their number. `parameters` are CatBoost's, the same in every fit; `parameters_source` says where they come
-    from. `fits` counts the different training sets that were fitted for all policies together, `fits_shared`
-    how often one of them was used again; `cpu_seconds` is the processor time of the fits, `seconds` the wall
+    from. `fits` counts the different training sets that were fitted for all policies together, `fits_shared` how
+    many were spared because another policy had fitted the same rows; `cpu_seconds` is the processor time of the fits, `seconds` the wall
     time of the whole backtest, the interrupted ones before it included. `notes` are sentences about the data
     that a reader has to know.
     """

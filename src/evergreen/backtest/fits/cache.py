@@ -19,7 +19,7 @@ from evergreen.backtest.engine import FitCache
 from evergreen.backtest.fits.fitting import FitRecord
 from evergreen.backtest.fits.kept import find_fit, load_fitted_model
 from evergreen.backtest.fits.worker import FitJob, FitSetup, fit_in_worker, run_job, start_workers
-from evergreen.backtest.past.model import PastModel
+from evergreen.backtest.past.model import PastModel, Span
 from evergreen.backtest.past.requests import Requests
 from evergreen.backtest.task import ReplayTask
 from evergreen.errors import TrainingError
@@ -45,7 +45,7 @@ class KeptFits(FitCache[PastModel]):
         )
         self._lock = threading.Lock()
         self._records: dict[str, Future[FitRecord]] = {}
-        self._models: OrderedDict[str, PastModel] = OrderedDict()
+        self._models: OrderedDict[tuple[str, Span], PastModel] = OrderedDict()
         width = max(1, len(self._rows.use_case.label.classes))
         in_memory = _BYTES_OF_PREDICTIONS // (8 * width * max(1, len(requests)))
         self._most_models = min(_MOST_MODELS, max(_LEAST_MODELS, in_memory))
@@ -73,11 +73,13 @@ class KeptFits(FitCache[PastModel]):
         record = self._find_or_fit(FitJob(identity, known_at, start, end))
         if record.refusal:
             return identity, None, record.cpu_seconds
+        # Two trainings may have the same rows, but not the same moment, which a model tells.
+        span = (known_at, start, end)
         with self._lock:
-            model = self._models.get(identity)
+            model = self._models.get((identity, span))
             if model is None:
-                model = self._models[identity] = self._load(identity, record, (known_at, start, end))
-            self._models.move_to_end(identity)
+                model = self._models[identity, span] = self._load(identity, record, span)
+            self._models.move_to_end((identity, span))
             while len(self._models) > self._most_models:
                 self._models.popitem(last=False)
         return identity, model, record.cpu_seconds
@@ -125,9 +127,7 @@ class KeptFits(FitCache[PastModel]):
         self.done += 1
         return record
 
-    def _load(
-        self, identity: str, record: FitRecord, span: tuple[datetime, datetime | None, datetime | None]
-    ) -> PastModel:
+    def _load(self, identity: str, record: FitRecord, span: Span) -> PastModel:
         is_classifier = bool(self._rows.use_case.label.classes)
         model = load_fitted_model(self._setup.fits_folder, identity, is_classifier=is_classifier)
         return PastModel(self._requests, model, record, span)

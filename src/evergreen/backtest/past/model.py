@@ -18,6 +18,9 @@ from evergreen.model.predict import decide_classes, predict_pool
 from evergreen.model.predictions import Predictions
 from evergreen.model.reference_profile import FeatureProfile, build_reference_profile
 
+# The rows of a fit: the moment at which they were known, and the bounds of their event times.
+Span = tuple[datetime, datetime | None, datetime | None]
+
 
 class PastModel:
     """A fitted CatBoost model, the record of its fit, and the span of rows that it was fitted on.
@@ -31,7 +34,7 @@ class PastModel:
         requests: Requests,
         model: Any,
         record: FitRecord,
-        span: tuple[datetime, datetime | None, datetime | None],
+        span: Span,
     ) -> None:
         self.requests, self.record, self.span = requests, record, span
         self._model = model

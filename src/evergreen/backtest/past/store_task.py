@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 import numpy as np
 
+from evergreen.backtest.dates import to_moment
 from evergreen.backtest.past.drift import measure_past_drift
 from evergreen.backtest.past.model import PastModel
 from evergreen.backtest.past.requests import Requests
@@ -16,13 +17,6 @@ from evergreen.monitoring.governor.inputs import DriftEvidence, EstimatedEvidenc
 from evergreen.store.history.asof import to_microseconds
 from evergreen.training.data.split import MINIMUM_ROWS
 from evergreen.usecase import EVENT_TIME
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_moment(microseconds: int) -> datetime:
-    """The aware UTC moment of so many microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 class StoreTask:
@@ -57,7 +51,7 @@ class StoreTask:
     def find_oldest(self, known_at: datetime) -> datetime | None:
         """See `ReplayTask.find_oldest`."""
         places = self._rows.select_known(known_at)
-        return to_moment(int(self._rows.times[EVENT_TIME][places[0]])) if len(places) else None
+        return to_moment(self._rows.times[EVENT_TIME][places[0]]) if len(places) else None
 
     def find_tail(self, known_at: datetime, share: float) -> datetime | None:
         """See `ReplayTask.find_tail`. The tail begins between two event times."""
@@ -72,7 +66,7 @@ class StoreTask:
             if not len(earlier):
                 return None
             last = earlier[-1]
-        return to_moment(int(last))
+        return to_moment(last)
 
     def identify_rows(self, known_at: datetime, start: datetime | None, end: datetime | None) -> str:
         """See `ReplayTask.identify_rows`."""
@@ -109,7 +103,7 @@ class StoreTask:
         last_label = learned_after is None and learned_by is None
         values = model.compute_values(self._metric, span, last_label=last_label)[places - places[0]]
         return QualityPoint(
-            start=start or to_moment(int(self._requests.times[span.start]) - 1),
+            start=start or to_moment(self._requests.times[span.start] - 1),
             end=end,
             rows=len(values),
             value=float(values.mean()),
