@@ -34,7 +34,7 @@ from evergreen.model.matrix import Columns, select_rows
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.model.predict import predict_inputs
 from evergreen.model.reference_profile import build_reference_profile
-from evergreen.monitoring import drift
+from evergreen.monitoring.drift.compare import ALL_ROWS, compare_windows, count_columns
 from evergreen.monitoring.governor.report_rule import apply_retrain_policy
 from evergreen.settings import Settings
 from evergreen.store.connection import arrow
@@ -268,9 +268,10 @@ def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: dat
     reference = {
         each.feature: each for each in build_reference_profile(use_case, champion.rows.columns, answers)
     }
-    features = drift.measure_feature_drift(use_case, reference, columns)
     since = as_of - timedelta(minutes=5)
-    drifted, reason = drift.judge_drift(use_case.drift, features, _length(columns), since)
+    result = compare_windows(
+        use_case.drift, {ALL_ROWS: reference}, {ALL_ROWS: count_columns(reference, columns)}, since=since
+    )
     report = DriftReport(
         id="",
         use_case=use_case.name,
@@ -278,9 +279,10 @@ def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: dat
         model_version=1,
         window_start=since,
         window_end=as_of,
-        row_count=_length(columns),
-        drifted=drifted,
-        reason=reason,
+        row_count=result.rows,
+        drifted=result.drifted,
+        reason=result.reason,
+        features=result.features,
     )
     decision = apply_retrain_policy(use_case.retrain, report, as_of, promoted_at=since)
     return Monitoring(decision.retrain, decision.reason)
@@ -297,7 +299,3 @@ def _fresh(use_case: UseCase, seed: int, scenario: str, period: int) -> tuple[Co
 def _accuracy(use_case: UseCase, trained: _Trained, columns: Columns, truth: Sequence[str]) -> float:
     predictions = predict_inputs(use_case, trained.made.model, columns).predictions
     return float((predictions == truth).mean())
-
-
-def _length(columns: Columns) -> int:
-    return len(next(iter(columns.values())))

@@ -76,10 +76,10 @@ class BacktestResult:
     `periods` are the beginnings of the stretches of time (each until the next one, the last until `end`) that
     the curves show, `period_rows` the requests in each. `every_seconds` is the time between checks, `checks`
     their number. `parameters` are CatBoost's, the same in every fit; `parameters_source` says where they come
-    from. `fits` counts the different training sets that were fitted for all policies together, `fits_shared` how
-    many were spared because another policy had fitted the same rows; `cpu_seconds` is the processor time of the fits, `seconds` the wall
-    time of the whole backtest, the interrupted ones before it included. `notes` are sentences about the data
-    that a reader has to know.
+    from. `fits` counts the different training sets that were fitted for all policies together, `fits_shared`
+    how many were spared because another policy had fitted the same rows; `cpu_seconds` is the processor time
+    of the fits, `seconds` the wall time of the whole backtest, the interrupted ones before it included.
+    `notes` are sentences about the data that a reader has to know.
     """
 
     use_case: str

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 from sqlalchemy import Engine
 
 from evergreen.moments import refuse_future
-from evergreen.monitoring.drift import build_drift_report
+from evergreen.monitoring.drift.report import build_drift_report
 from evergreen.monitoring.governor.report_rule import apply_retrain_policy
 from evergreen.monitoring.quality import measure_prediction_quality
 from evergreen.registry.champion import require_champion
@@ -36,8 +36,9 @@ logger = logging.getLogger(__name__)
 
 class DriftResult(TypedDict):
     """What `measure_drift` returns: the report's id, the number of predictions in its window, whether they
-    drifted (None: no verdict) with the reason, the five largest PSI by feature, and what rows were refused
-    for meanwhile: the fields of `RefusedShare`."""
+    drifted (None: no verdict) with the reason, the five largest PSI by feature, what rows were refused for
+    meanwhile (the fields of `RefusedShare`), the severity ("none", "unknown", "warning" or "drift"), what
+    reached the limits of a warning, and what could not be measured, in words."""
 
     drift_report: str
     model_version: int
@@ -46,6 +47,9 @@ class DriftResult(TypedDict):
     reason: str
     largest_psi: dict[str, float]
     refused: list[dict[str, Any]]
+    severity: str
+    warnings: list[str]
+    notes: list[str]
 
 
 class QualityResult(TypedDict, total=False):
@@ -91,6 +95,8 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftRe
     reconcile_ledger(settings, database, use_case)
     report = _find_or_measure_report(settings, database, use_case, as_of)
     logger.info("%s", report.reason)
+    for line in (*report.warnings, *report.notes):
+        logger.warning("%s", line)
     return DriftResult(
         drift_report=report.id,
         model_version=report.model_version,
@@ -99,6 +105,9 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftRe
         reason=report.reason,
         largest_psi=dict(report.largest_psi),
         refused=[dict(share.to_json()) for share in report.refused],
+        severity=report.severity,
+        warnings=list(report.warnings),
+        notes=list(report.notes),
     )
 
 

@@ -19,6 +19,7 @@ from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.log_rows import build_prediction_rows, list_column_inputs, list_on_demand_values
 from evergreen.model.on_demand import build_columns_from_frame
 from evergreen.model.predict import predict_rows
+from evergreen.model.prediction_counter import PredictionCounter
 from evergreen.registry.champion import require_champion
 from evergreen.registry.verification import load_recorded_model
 from evergreen.scoring.file import score_file
@@ -82,7 +83,8 @@ def plan_partitions(
 def score_partition(
     settings: Settings, use_case: str, as_of: datetime, partition: Partition
 ) -> PartitionResult:
-    """Predict one partition and write the predictions to the log, in the channel `batch`.
+    """Predict one partition and write the predictions to the log, in the channel `batch`, where they are
+    counted as those of a service are.
 
     Raises ModelRefused for a version that is not the one that was registered.
     """
@@ -91,10 +93,11 @@ def score_partition(
     update_prediction_tables(database, declared)
     frame = read_rows_as_of(database, declared, as_of, partition["after"], partition["until"])
     model = load_recorded_model(settings, database, declared, partition["model_version"])
+    counter = PredictionCounter(database, declared)
     inserted = 0
     for start in range(0, len(frame), _INSERT_ROWS):
         rows = build_batch_rows(declared, model, frame.iloc[start : start + _INSERT_ROWS], as_of)
-        inserted += insert_predictions(database, declared, rows)
+        inserted += insert_predictions(database, declared, rows, counter)
     return {"rows": len(frame), "inserted": inserted, "model_version": model.version}
 
 

@@ -1,7 +1,7 @@
 """Upkeep of a use case's tables: daily partitions of the prediction log, and pruning of the history.
 
 The prediction log and its outcomes have one partition per day. Upkeep adds the partitions of the next days
-and drops those that are older than `serving.retention`, and counts of refused rows as old as they. The
+and drops those that are older than `serving.retention`, and as old counts of predictions and of refused rows. The
 history and label tables are system-versioned: upkeep deletes their overwritten and deleted row versions once
 these are older than `EVERGREEN_HISTORY_DAYS` days.
 """
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from evergreen.moments import refuse_future
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.predictions.counts import delete_counts
 from evergreen.store.predictions.refused import delete_refused_counts
 from evergreen.store.tables.partitions import maintain_partitions
 from evergreen.store.tables.prediction_tables import update_prediction_tables
@@ -56,6 +57,7 @@ def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepResu
         update_prediction_tables(database, declared)
         partitions = maintain_partitions(database, declared, as_of)
     delete_refused_counts(database, declared, as_of - declared.serving.retention)
+    delete_counts(database, declared.name, as_of - declared.serving.retention)
     history = prune_history(database, declared, settings.history_days, as_of)
     result = UpkeepResult(
         use_case=use_case,

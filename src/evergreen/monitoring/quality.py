@@ -18,7 +18,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, load_reference_profile
-from evergreen.monitoring.drift import compare_counts
+from evergreen.monitoring.drift.compare import compare_counts
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC

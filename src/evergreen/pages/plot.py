@@ -68,6 +68,14 @@ class Guide:
 
 
 @dataclass(frozen=True)
+class Band:
+    """The area between two values at each place (x, low, high), see-through: an interval along a curve."""
+
+    points: Sequence[tuple[float, float, float]]
+    tint: str = GREEN
+
+
+@dataclass(frozen=True)
 class Remark:
     """A short text beside a point in the units of the axes, moved by `shift` pixels to the right and down."""
 
@@ -93,6 +101,7 @@ def draw_plot(
     curves: Sequence[Curve] = (),
     *,
     boxes: Sequence[Box] = (),
+    bands: Sequence[Band] = (),
     guides: Sequence[Guide] = (),
     remarks: Sequence[Remark] = (),
     width: float = 500,
@@ -102,7 +111,7 @@ def draw_plot(
     x_labels: bool = True,
     y_labels: bool = True,
 ) -> Drawing:
-    """Curves and boxes over a pair of axes.
+    """Curves, bands and boxes over a pair of axes.
 
     `height` is that of the area between the axes with the labels below it; titles, the lines of the legend
     and slanted names below the x axis add to it. `left` is the room for the labels of the y axis, by which
@@ -142,6 +151,7 @@ def draw_plot(
             parts.append(draw_text(right, bottom + foot, x.title, anchor="end", width=width - 8))
             foot += 6
     parts += [_draw_box(box, place_x, place_y) for box in boxes]
+    parts += [_draw_band(band, place_x, place_y) for band in bands]
     parts += [_draw_guide(guide, place_x, place_y) for guide in guides]
     for curve in curves:
         points = [(a, b) for a, b in curve.points if math.isfinite(a) and math.isfinite(b)]
@@ -217,8 +227,8 @@ def _draw_x_labels(x: Axis, place: Place, frame: _Frame, slanted: bool) -> tuple
     texts, end = [], -math.inf
     for mark, label in x.ticks:
         half = estimate_width(label) / 2
-        if place(mark) - half < end + 4:
-            continue  # it would run into the label before it
+        if place(mark) - half < end + 4 or place(mark) + half > frame.right + _RIGHT:
+            continue  # it would run into the label before it, or out of the drawing
         end = place(mark) + half
         texts.append(draw_text(place(mark), frame.bottom + 18, label))
     return group_texts(texts, anchor="middle"), 14
@@ -229,6 +239,15 @@ def _draw_box(box: Box, place_x: Place, place_y: Place) -> str:
     top, bottom = sorted((place_y(box.bottom), place_y(box.top)))
     size = f'width="{right - left:.1f}" height="{bottom - top:.1f}"'
     return f'<rect x="{left:.1f}" y="{top:.1f}" {size} fill="{box.tint}"/>'
+
+
+def _draw_band(band: Band, place_x: Place, place_y: Place) -> str:
+    points = [point for point in band.points if all(map(math.isfinite, point))]
+    if len(points) < 2:
+        return ""
+    edge = [(x, high) for x, _, high in points] + [(x, low) for x, low, _ in reversed(points)]
+    path = "L".join(f"{place_x(x):.1f} {place_y(y):.1f}" for x, y in edge)
+    return f'<path d="M{path}z" fill="{band.tint}" fill-opacity="0.18"/>'
 
 
 def _draw_guide(guide: Guide, place_x: Place, place_y: Place) -> str:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evergreen.monitoring.drift.verdict import join_warnings
 from evergreen.registry.vacancy import Vacancy
 from evergreen.serving.standing import ServiceStatus
 from evergreen.stack.overview import PresentChampion, ReadFailure, UseCaseOverview
@@ -93,7 +94,7 @@ def _describe_store(store: StoreSummary) -> str:
 
 
 def _describe_drift(report: DriftSummary) -> str:
-    return f"v{report.model_version}: {_describe_decision(report)}"
+    return f"v{report.model_version}: {_describe_decision(report)}{join_warnings(report.warnings)}"
 
 
 def _describe_decision(decision: DecisionSummary | DriftSummary) -> str:

@@ -79,7 +79,7 @@ def no_insert(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> int:
         raise AssertionError("not loaded")
 
-    monkeypatch.setattr(load, "append_rows", refuse)
+    monkeypatch.setattr(load, "insert_logged_rows", refuse)
 
 
 @settings(max_examples=60)

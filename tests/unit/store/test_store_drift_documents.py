@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from evergreen.store.records.drift import DriftReport, FeatureDrift, Quality, RefusedShare
+from evergreen.store.records.drift import DriftReport, FeatureDrift, Quality
+from evergreen.store.records.drift_evidence import MultivariateDrift, RefusedShare
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
 FEATURE = {
@@ -22,6 +23,8 @@ FEATURE = {
     "bins": ["up to 3", "above 3"],
     "reference": [10, 20],
     "current": [30, 1],
+    "severity": "drift",
+    "p_value": 0.0001,
 }
 
 
@@ -53,7 +56,10 @@ def test_a_report_has_its_features_and_its_quality_once_it_is_measured() -> None
 
 def test_a_feature_of_an_earlier_version_may_lack_fields() -> None:
     document: Any = {"feature": "age", "psi": 0.31, "later": 1}
-    assert FeatureDrift.from_json(document).bins == ()
+    before = FeatureDrift.from_json(document)
+    assert (before.bins, before.severity, before.p_value) == ((), "none", None)
+    drifted: Any = {"feature": "age", "psi": 0.31, "drifted": True}
+    assert FeatureDrift.from_json(drifted).severity == "drift"
 
 
 def test_what_was_refused_stands_between_features_and_quality_and_orphans_are_counted_since() -> None:
@@ -66,3 +72,37 @@ def test_what_was_refused_stands_between_features_and_quality_and_orphans_are_co
     assert Quality.from_json(document["quality"]) == quality
     before = {name: value for name, value in document["quality"].items() if name != "orphans"}
     assert Quality.from_json(before).orphans is None
+
+
+def test_a_report_of_before_has_a_severity_and_nothing_that_was_not_measured_then() -> None:
+    def severity(drifted: bool | None, *warnings: str) -> str:
+        return DriftReport("id", "toy", NOW, 2, NOW, NOW, 9, drifted, "", warnings=warnings).severity
+
+    assert [severity(True), severity(False), severity(None)] == ["drift", "none", "unknown"]
+    assert [severity(True, "a"), severity(False, "a"), severity(None, "a")] == ["drift", "warning", "warning"]
+    share: Any = {"field": "age", "kind": "missing", "rows": 3, "share": 0.25}
+    assert RefusedShare.from_json(share).severity == "none"
+
+
+def test_what_stands_beside_the_features_is_read_as_it_was_written() -> None:
+    feature: Any = FEATURE
+    multivariate = MultivariateDrift(0.71, 0.68, 0.74, 900, 1000, "drift", "told apart", ("age", "mood"))
+    report = DriftReport(
+        "id",
+        "toy",
+        NOW,
+        2,
+        NOW,
+        NOW,
+        9,
+        False,
+        "0 of 1",
+        prediction=FeatureDrift.from_json(feature),
+        multivariate=multivariate,
+        warnings=("one",),
+        notes=("two",),
+    )
+    document = json.loads(json.dumps(report.to_json()))
+    assert list(document) == ["reason", "features", "prediction", "multivariate", "warnings", "notes"]
+    assert FeatureDrift.from_json(document["prediction"]) == report.prediction
+    assert MultivariateDrift.from_json(document["multivariate"]) == multivariate

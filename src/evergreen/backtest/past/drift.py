@@ -7,7 +7,7 @@ from datetime import datetime
 
 from evergreen.model.matrix import Columns
 from evergreen.model.reference_profile import FeatureProfile
-from evergreen.monitoring.drift import judge_drift, measure_feature_drift
+from evergreen.monitoring.drift.compare import ALL_ROWS, compare_windows, count_columns
 from evergreen.monitoring.governor.inputs import DriftEvidence
 from evergreen.usecase import UseCase
 
@@ -19,8 +19,12 @@ def measure_past_drift(
     start: datetime,
     check_number: int,
 ) -> DriftEvidence:
-    """The drift of requests since `start` against a model's profile, of the n-th check of that model."""
-    rows = len(next(iter(columns.values())))
-    features = measure_feature_drift(use_case, profile, columns) if rows else []
-    drifted, reason = judge_drift(use_case.drift, features, rows, start)
-    return DriftEvidence("unknown" if drifted is None else "drift" if drifted else "none", reason, rows)
+    """The drift of requests since `start` against a model's profile, at the n-th check of that model.
+
+    `columns` are the model's inputs and, under the name of the profile of predictions, its answers.
+    """
+    counts = {ALL_ROWS: count_columns(profile, columns)}
+    result = compare_windows(
+        use_case.drift, {ALL_ROWS: profile}, counts, check_number=check_number, since=start
+    )
+    return DriftEvidence(result.severity, result.reason, result.rows)

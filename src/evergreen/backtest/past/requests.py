@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from evergreen.backtest.past.rows import PastRows
 from evergreen.model.matrix import build_pool
@@ -55,8 +54,3 @@ class Requests:
                     self._pools.popitem(last=False)
             self._pools.move_to_end(block)
             return pool
-
-    def take_inputs(self, span: slice, known_at: datetime) -> dict[str, npt.NDArray[Any]]:
-        """The model's inputs of the requests in a span whose features were known at a moment."""
-        is_known = self.asked_at[span] <= to_microseconds(known_at)
-        return self.rows.take_inputs(self.places[span][is_known])

@@ -13,6 +13,7 @@ from evergreen.backtest.past.drift import measure_past_drift
 from evergreen.backtest.past.model import PastModel
 from evergreen.backtest.past.requests import Requests
 from evergreen.backtest.past.row_metric import RowMetric
+from evergreen.model.reference_profile import PREDICTION
 from evergreen.monitoring.governor.inputs import DriftEvidence, EstimatedEvidence, QualityPoint
 from evergreen.store.history.asof import to_microseconds
 from evergreen.training.data.split import MINIMUM_ROWS
@@ -114,7 +115,10 @@ class StoreTask:
         """See `ReplayTask.measure_drift`."""
         if not self._with_evidence:
             return None
-        columns = self._requests.take_inputs(self._requests.find_span(start, end), end)
+        span = self._requests.find_span(start, end)
+        is_known = self._requests.asked_at[span] <= to_microseconds(end)
+        columns: dict[str, np.ndarray] = self._rows.take_inputs(self._requests.places[span][is_known])
+        columns[PREDICTION] = model.predict(span).predictions[is_known]
         check_number = max(1, (end - model.span[0]) // self._every)
         return measure_past_drift(self._rows.use_case, model.profile, columns, start, check_number)
 

@@ -85,7 +85,7 @@ def assign_groups(declared_slice: Slice, values: np.ndarray) -> tuple[list[str],
     its own group; all beyond the 20 most frequent ones are one. Missing values are the last group.
     """
     if declared_slice.edges:
-        order = [*_format_bins(declared_slice.edges), MISSING]
+        order = [*format_edges(declared_slice.edges), MISSING]
         numbers = np.asarray(values, dtype=np.float64)
         places = np.searchsorted(np.array(declared_slice.edges), numbers, side="right")
         places[np.isnan(numbers)] = len(order) - 1
@@ -181,6 +181,7 @@ def _convert_finite(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(float(value)) else None
 
 
-def _format_bins(edges: tuple[float, ...]) -> list[str]:
+def format_edges(edges: tuple[float, ...]) -> list[str]:
+    """The names of the groups into which edges cut numbers, in order."""
     inner = [f"{low:.12g} to {high:.12g}" for low, high in pairwise(edges)]
     return [f"< {edges[0]:.12g}", *inner, f">= {edges[-1]:.12g}"]

@@ -28,6 +28,7 @@ from pathlib import Path
 import sqlalchemy.exc
 
 from evergreen.errors import EvergreenError, SchemaMismatch, StoreError, StoreRefused, StoreUnreachable
+from evergreen.model.prediction_counter import PredictionCounter
 from evergreen.serving.predictions.delivery import COUNTS_NAME, Delivery, Inserts, append_refused_row
 from evergreen.serving.predictions.former_spool import convert_former_segments
 from evergreen.serving.predictions.segments import DROPPED_SUFFIX
@@ -66,6 +67,7 @@ class LogInserter:
     def __init__(self, settings: Settings, use_case: UseCase) -> None:
         self._engine = get_engine(settings)
         self._use_case = use_case
+        self._counter = PredictionCounter(self._engine, use_case)
         self.table_update = TableUpdate(lambda: update_prediction_tables(self._engine, use_case))
 
     def insert_outcomes(self, outcomes: Sequence[Outcome]) -> None:
@@ -79,11 +81,11 @@ class LogInserter:
         insert_refused_counts(self._engine, self._use_case, counts)
 
     def insert_predictions(self, rows: Sequence[PredictionRow]) -> None:
-        """Insert predictions."""
+        """Insert predictions, and count them by the bins of their version's reference profile."""
         self.table_update.start()
         up_to_date = self.table_update.done
         try:
-            load_predictions(self._engine, self._use_case, rows)
+            load_predictions(self._engine, self._use_case, rows, self._counter)
         except sqlalchemy.exc.DataError:
             if up_to_date:
                 raise
@@ -95,7 +97,7 @@ class LogInserter:
                 ) from None
             # A table that an earlier version made knows a probe by its former name only.
             former = [replace(row, channel=CANARY) if row.channel == PROBE else row for row in rows]
-            load_predictions(self._engine, self._use_case, former)
+            load_predictions(self._engine, self._use_case, former, self._counter)
 
 
 class Shipper:

@@ -11,9 +11,11 @@ import msgspec
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.store.connection.values import StoredRow
+from evergreen.store.connection.missing import ignore_missing_table
+from evergreen.store.connection.values import StoredRow, StoredValue
 from evergreen.store.predictions.append_rows import append_rows
 from evergreen.store.predictions.channels import CHANNELS
+from evergreen.store.predictions.hour_counts import LoggedColumns, RowCounter, add_rows_to_hours
 from evergreen.store.predictions.prediction_id import parse_prediction_id
 from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.tables import declared
@@ -24,14 +26,56 @@ _PLAIN_TYPES = frozenset((str, int, type(None), datetime))
 _encode_json = msgspec.json.Encoder().encode
 
 
-def insert_predictions(engine: sa.Engine, use_case: UseCase, rows: Sequence[PredictionRow]) -> int:
+def insert_predictions(
+    engine: sa.Engine,
+    use_case: UseCase,
+    rows: Sequence[PredictionRow],
+    counter: RowCounter | None = None,
+) -> int:
     """Log predictions, all of them or none; how many were new. Rows that are logged already are not changed.
+
+    The new rows are counted in the same transaction: by `counter` into the bins of their version's reference
+    profile, without one by their number alone.
 
     Inputs that a row leaves out are NULL, and so are NaN and infinity. Raises StoreError for an id that is
     none, and for an unknown input or channel; SQLAlchemy's DataError for a value that its column cannot hold.
     """
     table = declared.build_prediction_table(use_case)
-    return append_rows(engine, table, simplify_rows(build_logged_rows(use_case, table, rows)))
+    stored_rows = simplify_rows(build_logged_rows(use_case, table, rows))
+    return insert_logged_rows(engine, use_case, table, stored_rows, counter)
+
+
+def insert_logged_rows(
+    engine: sa.Engine,
+    use_case: UseCase,
+    table: sa.Table,
+    rows: Mapping[str, StoredRow],
+    counter: RowCounter | None,
+) -> int:
+    """Do what `insert_predictions` does with rows that are arranged for their table."""
+
+    def count(connection: sa.Connection, new: Sequence[StoredRow]) -> None:
+        count_new_rows(connection, use_case, arrange_by_columns(new), counter)
+
+    return append_rows(engine, table, rows, count)
+
+
+def arrange_by_columns(rows: Sequence[StoredRow]) -> dict[str, tuple[StoredValue, ...]]:
+    """The values of rows of the same columns, by column."""
+    if not rows:
+        return {}
+    return dict(zip(rows[0], zip(*[row.values() for row in rows], strict=True), strict=True))
+
+
+def count_new_rows(
+    connection: sa.Connection, use_case: UseCase, columns: LoggedColumns, counter: RowCounter | None
+) -> None:
+    """Add new rows to the counts of their hours, in the transaction that writes them.
+
+    A database that an earlier version of Evergreen made has no counts; the rows are logged nevertheless.
+    """
+    with ignore_missing_table():
+        add_rows_to_hours(connection, use_case.name, columns, counter)
 
 
 def build_logged_rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.records.drift_evidence import MultivariateDrift, RefusedShare
+from evergreen.store.records.drift_metric import DriftMetric, Severity, insert_drift_metrics
 from evergreen.store.tables.platform import DRIFT_REPORT
 
 _METRICS = ("accuracy", "mae", "rmse")
@@ -24,6 +27,8 @@ class FeatureDrift:
 
     `psi` is its population stability index, `chance` the index that as many rows of the reference itself may
     show; `level` names the range that `psi` lies in. `reference` and `current` are row counts by bin.
+    `severity` is what the policy's limits make of it ("drift" where `drifted`), `p_value` the smallest of its
+    tests, corrected for those of the whole check; None in reports of versions that made none.
     """
 
     feature: str
@@ -34,8 +39,10 @@ class FeatureDrift:
     bins: tuple[str, ...]
     reference: tuple[int, ...]
     current: tuple[int, ...]
+    severity: Severity = "none"
+    p_value: float | None = None
 
-    def to_json(self) -> Mapping[str, str | float | Sequence[str] | Sequence[int]]:
+    def to_json(self) -> Mapping[str, str | float | Sequence[str] | Sequence[int] | None]:
         """The document as it is stored."""
         return vars(self)
 
@@ -51,30 +58,9 @@ class FeatureDrift:
             bins=tuple(document.get("bins", ())),
             reference=tuple(document.get("reference", ())),
             current=tuple(document.get("current", ())),
+            severity=document.get("severity", "drift" if document.get("drifted") else "none"),
+            p_value=document.get("p_value"),
         )
-
-
-@dataclass(frozen=True)
-class RefusedShare:
-    """Rows of requests that were refused for one fault of one field.
-
-    `share` is theirs among the rows that were answered or refused for this fault. `field` is "" for a fault
-    of the whole row; `kind` is pydantic's type of the fault.
-    """
-
-    field: str
-    kind: str
-    rows: int
-    share: float
-
-    def to_json(self) -> Mapping[str, str | int | float]:
-        """The document as it is stored."""
-        return vars(self)
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> RefusedShare:
-        """What `to_json` wrote."""
-        return RefusedShare(document["field"], document["kind"], document["rows"], document["share"])
 
 
 @dataclass(frozen=True)
@@ -130,6 +116,11 @@ class DriftReport:
     words, `features` are in falling order of PSI, and `quality` is None until it was measured. `refused` is
     what requests were refused for meanwhile, most rows first; () in reports of versions that did not count
     it.
+
+    `prediction` compares the answers with those on the hold-out, `multivariate` all inputs together on a
+    sample; None where that was not measured. `warnings` are what reached the limits of a warning, `notes`
+    what could not be measured, and why, both in words. `metrics` are the figures as rows; they are stored in
+    a table of their own, and () in a report that was read (see `read_drift_metrics`).
     """
 
     id: str
@@ -144,6 +135,19 @@ class DriftReport:
     features: tuple[FeatureDrift, ...] = ()
     quality: Quality | None = None
     refused: tuple[RefusedShare, ...] = ()
+    prediction: FeatureDrift | None = None
+    multivariate: MultivariateDrift | None = None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    metrics: tuple[DriftMetric, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        """ "drift" where the rows have drifted, else "warning" where there is any, else "unknown" where there
+        is no verdict, else "none"."""
+        if self.drifted:
+            return "drift"
+        return "warning" if self.warnings else "unknown" if self.drifted is None else "none"
 
     @property
     def largest_psi(self) -> Mapping[str, float]:
@@ -151,12 +155,16 @@ class DriftReport:
         return {feature.feature: feature.psi for feature in self.features[:_LARGEST]}
 
     def to_json(self) -> Mapping[str, Any]:
-        """The document of the column `report`: {"reason", "features", "refused" where rows were, "quality"
-        once it was measured}."""
+        """The document of the column `report`: {"reason", "features", "quality" once it was measured}, and
+        of the other fields those that hold anything."""
         return {
             "reason": self.reason,
             "features": [feature.to_json() for feature in self.features],
             **({"refused": [share.to_json() for share in self.refused]} if self.refused else {}),
+            **({"prediction": self.prediction.to_json()} if self.prediction else {}),
+            **({"multivariate": self.multivariate.to_json()} if self.multivariate else {}),
+            **({"warnings": list(self.warnings)} if self.warnings else {}),
+            **({"notes": list(self.notes)} if self.notes else {}),
             **({"quality": self.quality.to_json()} if self.quality else {}),
         }
 
@@ -176,6 +184,9 @@ class DriftSummary:
     largest_psi: Mapping[str, float]
     quality: Quality | None
     refused: tuple[RefusedShare, ...] = ()
+    severity: Severity = "none"
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> Mapping[str, Any]:
         """The fields, moments as they are."""
@@ -183,6 +194,8 @@ class DriftSummary:
             **vars(self),
             "quality": self.quality and dict(self.quality.to_json()),
             "refused": [dict(share.to_json()) for share in self.refused],
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
         }
 
 
@@ -194,8 +207,8 @@ def compute_report_id(use_case: str, as_of: datetime) -> str:
 
 
 def save_report(engine: sa.Engine, report: DriftReport) -> DriftReport:
-    """Write a report unless one of the same moment exists; the one that is stored then."""
-    insert = sa.dialects.mysql.insert(DRIFT_REPORT).values(
+    """Write a report and its metrics unless one of the same moment exists; the one that is stored then."""
+    insert = sa.insert(DRIFT_REPORT).values(
         id=report.id,
         use_case=report.use_case,
         as_of=to_naive_utc(report.as_of),
@@ -206,8 +219,12 @@ def save_report(engine: sa.Engine, report: DriftReport) -> DriftReport:
         drifted=report.drifted,
         report=json.dumps(report.to_json()),
     )
-    with engine.begin() as connection:
-        connection.execute(insert.on_duplicate_key_update(id=DRIFT_REPORT.c.id))
+    # The key is made of use case and moment: whoever comes second leaves everything as it is.
+    with suppress(sa.exc.IntegrityError), engine.begin() as connection:
+        connection.execute(insert)
+        insert_drift_metrics(
+            connection, report.id, report.use_case, report.model_version, report.as_of, report.metrics
+        )
     winner = find_report(engine, report.use_case, report.as_of)
     assert winner is not None
     return winner
@@ -251,6 +268,19 @@ def find_last_window_end(engine: sa.Engine, use_case: str, before: datetime) -> 
     return to_aware_utc(end) if end else None
 
 
+def count_verdicts(engine: sa.Engine, use_case: str, version: int, before: datetime) -> int:
+    """How many reports of an earlier moment than `before` came to a verdict on a model version."""
+    c = DRIFT_REPORT.c
+    statement = sa.select(sa.func.count()).where(
+        c.use_case == use_case,
+        c.model_version == version,
+        c.as_of < to_naive_utc(before),
+        c.drifted.is_not(None),
+    )
+    with engine.connect() as connection:
+        return int(connection.execute(statement).scalar_one())
+
+
 def describe_latest_drift(engine: sa.Engine, use_case: str) -> DriftSummary | None:
     """The latest drift report in short; None before the first."""
     report = find_latest_report(engine, use_case)
@@ -268,6 +298,9 @@ def describe_latest_drift(engine: sa.Engine, use_case: str) -> DriftSummary | No
         largest_psi=report.largest_psi,
         quality=report.quality,
         refused=report.refused,
+        severity=report.severity,
+        warnings=report.warnings,
+        notes=report.notes,
     )
 
 
@@ -290,4 +323,10 @@ def _read_report(engine: sa.Engine, statement: sa.Select[*tuple[Any, ...]]) -> D
         features=tuple(map(FeatureDrift.from_json, document["features"])),
         quality=Quality.from_json(document["quality"]) if "quality" in document else None,
         refused=tuple(map(RefusedShare.from_json, document.get("refused", ()))),
+        prediction=FeatureDrift.from_json(document["prediction"]) if "prediction" in document else None,
+        multivariate=(
+            MultivariateDrift.from_json(document["multivariate"]) if "multivariate" in document else None
+        ),
+        warnings=tuple(document.get("warnings", ())),
+        notes=tuple(document.get("notes", ())),
     )

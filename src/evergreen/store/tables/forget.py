@@ -12,12 +12,15 @@ from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import (
+    DRIFT_METRIC,
     DRIFT_REPORT,
     GENERATED_TABLE_MIGRATION,
     INGEST_BATCH,
     INGEST_RUN,
     MODEL_RECORD,
     MODEL_TRIAL,
+    PREDICTION_COUNT,
+    PREDICTION_HOUR,
     QUARANTINE,
     REFERENCE_PROFILE,
     REFUSED_COUNT,
@@ -37,8 +40,11 @@ _RECORDS = (
     MODEL_RECORD,
     MODEL_TRIAL,
     DRIFT_REPORT,
+    DRIFT_METRIC,
     RETRAIN_DECISION,
     REFUSED_COUNT,
+    PREDICTION_HOUR,
+    PREDICTION_COUNT,
 )
 
 

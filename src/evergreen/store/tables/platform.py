@@ -113,10 +113,13 @@ REFERENCE_PROFILE = _table(
     "reference_profile",
     sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
     sa.Column("model_version", mysql.INTEGER(), primary_key=True, autoincrement=False),
+    sa.Column("slice", mysql.VARCHAR(320), primary_key=True),
     sa.Column("feature", mysql.VARCHAR(48), primary_key=True),
     sa.Column("kind", _state(), nullable=False),
     sa.Column("bins", _document(), nullable=False),
     sa.Column("counts", _document(), nullable=False),
+    sa.Column("slice_low", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("slice_high", mysql.DOUBLE(asdecimal=False)),
 )
 
 MODEL_RECORD = _table(
@@ -165,6 +168,20 @@ DRIFT_REPORT = _table(
     sa.Column("report", _document()),
 )
 
+DRIFT_METRIC = _table(
+    "drift_metric",
+    sa.Column("check_id", _ascii(36), primary_key=True),
+    sa.Column("slice", mysql.VARCHAR(255), primary_key=True),
+    sa.Column("feature", mysql.VARCHAR(100), primary_key=True),
+    sa.Column("metric", _state(), primary_key=True),
+    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
+    sa.Column("model_version", mysql.INTEGER(), nullable=False),
+    sa.Column("as_of", _moment(), nullable=False),
+    sa.Column("value", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("limit_value", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("severity", _state(), nullable=False),
+)
+
 REFUSED_COUNT = _table(
     "refused_count",
     sa.Column("id", _ascii(36), primary_key=True),
@@ -175,6 +192,28 @@ REFUSED_COUNT = _table(
     sa.Column("window_start", _moment(), nullable=False),
     sa.Column("window_end", _moment(), nullable=False),
     sa.Column("service", mysql.VARCHAR(191), nullable=False),
+)
+
+PREDICTION_HOUR = _table(
+    "prediction_hour",
+    sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
+    sa.Column("model_version", mysql.INTEGER(), primary_key=True, autoincrement=False),
+    sa.Column("channel", _state(), primary_key=True),
+    sa.Column("hour", mysql.DATETIME(), primary_key=True),
+    sa.Column("row_count", mysql.BIGINT(), nullable=False),
+    sa.Column("counted", mysql.BIGINT(), nullable=False),
+    sa.Column("profile", _ascii(32)),
+)
+
+PREDICTION_COUNT = _table(
+    "prediction_count",
+    sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
+    sa.Column("model_version", mysql.INTEGER(), primary_key=True, autoincrement=False),
+    sa.Column("channel", _state(), primary_key=True),
+    sa.Column("hour", mysql.DATETIME(), primary_key=True),
+    sa.Column("slice", mysql.VARCHAR(320), primary_key=True),
+    sa.Column("feature", mysql.VARCHAR(48), primary_key=True),
+    sa.Column("counts", _document(), nullable=False),
 )
 
 RETRAIN_DECISION = _table(

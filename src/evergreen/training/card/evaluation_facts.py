@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evergreen.pages.json_reader import Interval, JsonReader
 from evergreen.pages.model_charts.quality import CalibrationBin, CurvePoint, GroupValue, SliceValues
-from evergreen.training.card.json_reader import Interval, JsonReader
 from evergreen.training.judge.comparison import CONTESTANTS
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evergreen.pages.json_reader import JsonReader
 from evergreen.pages.numbers import format_value
 from evergreen.training.card.evaluation_facts import EvaluationFacts
-from evergreen.training.card.json_reader import JsonReader
 from evergreen.training.card.search_facts import SearchFacts
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evergreen.pages.json_reader import JsonReader
 from evergreen.pages.model_charts.search import ParameterValue, TrialLoss
 from evergreen.pages.numbers import format_value
-from evergreen.training.card.json_reader import JsonReader
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 
 from evergreen.model.golden_rows import build_golden_rows
-from evergreen.model.matrix import build_input_frame
-from evergreen.model.reference_profile import build_reference_profile, serialize_profiles
+from evergreen.model.matrix import build_input_frame, select_rows
+from evergreen.model.reference_profile import (
+    build_reference_profile,
+    build_slice_profiles,
+    serialize_profiles,
+)
 from evergreen.model.signature import compute_feature_digests
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.candidate import Candidate
@@ -14,6 +18,7 @@ from evergreen.training.data.rows import TrainingRows
 from evergreen.training.fit.fitting import LOSS, ONE_HOT_MAX_SIZE
 from evergreen.training.fit.parameters import Parameters
 from evergreen.training.json_values import JsonObject
+from evergreen.training.judge.answers import find_holdout_rows
 from evergreen.training.judge.comparison import RIVALS
 from evergreen.training.judge.contest import HOLDOUT_TRAINED_UNTIL, SPLIT, TRAINED_UNTIL, describe_split
 from evergreen.training.judge.evaluation import Evaluation
@@ -43,12 +48,13 @@ def collect_evidence(
 ) -> Evidence:
     """Collect everything that the MLflow run of this candidate keeps."""
     evaluation = candidate.evaluation
-    profiles = serialize_profiles(
-        build_reference_profile(use_case, rows.columns, candidate.scores.predictions)
-    )
+    answers = candidate.scores.predictions
+    profiles = build_reference_profile(use_case, rows.columns, answers)
+    held_out = select_rows(rows.columns, find_holdout_rows(rows.cuts))
+    slice_profiles = build_slice_profiles(use_case, profiles, rows.columns, answers, held_out)
     documents: dict[str, JsonObject] = {
         EVALUATION_FILE: evaluation.to_json(),
-        PROFILE_FILE: {"features": profiles},
+        PROFILE_FILE: {"features": serialize_profiles([*profiles, *slice_profiles])},
         GOLDEN_FILE: build_golden_rows(use_case, candidate.model, rows.columns).to_json(),
         TUNING_FILE: search_result.to_json(),
     }
@@ -70,7 +76,7 @@ def collect_evidence(
             "code_version": code_version,
             "model_digest": evaluation.model_digest,
             "on_demand_code": compute_feature_digests(use_case),
-            "reference_profile": profiles,
+            "reference_profile": serialize_profiles(profiles),
         },
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from evergreen.model.predictions import Predictions
 from evergreen.pages.drawing import Picture
+from evergreen.pages.json_reader import JsonReader
 from evergreen.pages.model_charts.answers import (
     ClassCurves,
     draw_class_curves,
@@ -30,7 +31,6 @@ from evergreen.pages.model_charts.search import (
     draw_search_parameters,
 )
 from evergreen.training.card.evaluation_facts import CalibrationFacts, SliceFacts, read_learning_curve
-from evergreen.training.card.json_reader import JsonReader
 from evergreen.training.card.search_facts import SearchFacts
 from evergreen.usecase import UseCase
 

@@ -144,7 +144,7 @@ USE_CASE = UseCase(
     gate=Gate(metric="roc_auc", baseline_margin=-0.03, floors=(Floor("roc_auc", 0.8),)),
     # Women and children were saved first, so groups differ by nature and the slices have no limits.
     slices=(Slice("sex", sensitive=True), Slice("pclass", edges=(2, 3))),
-    drift=DriftPolicy(min_features=3, min_rows=200, window=timedelta(days=30)),
+    drift=DriftPolicy(psi_threshold=0.25, min_features=3, min_rows=200, window=timedelta(days=30)),
     retrain=RetrainPolicy(on_drift=True),
     serving=Serving(port=3001),
     # The list is complete, so nothing is ingested by schedule.

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evergreen.monitoring.psi import classify_psi, compute_chance_psi, compute_psi
+from evergreen.monitoring.drift.figures.psi import classify_psi, compute_chance_psi, compute_psi
 
 counts = st.lists(st.integers(0, 10_000), min_size=2, max_size=12)
 

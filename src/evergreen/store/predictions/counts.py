@@ -1,0 +1,197 @@
+"""Reads the counts of logged predictions by hour: for drift, which needs no row of the log then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from evergreen.store.connection.database import get_fast_engine
+from evergreen.store.connection.missing import execute_if_table_exists, ignore_missing_table
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.predictions.channels import TRAFFIC
+from evergreen.store.tables.platform import PREDICTION_COUNT, PREDICTION_HOUR, REFUSED_COUNT
+
+BinCounts: TypeAlias = npt.NDArray[np.int64]
+# By slice ("" for all rows), then by feature: rows by bin, in the order of the reference profile's counts.
+Counts: TypeAlias = Mapping[str, Mapping[str, BinCounts]]
+
+HOUR = timedelta(hours=1)
+
+_decode_rows = msgspec.json.Decoder(list[list[int]]).decode
+
+
+@dataclass(frozen=True)
+class HourlyCounts:
+    """Rows by hour, slice, feature and bin.
+
+    `hours` are the beginnings (aware UTC, rising) of those that have rows. `rows` and `counted`, of shape
+    (hours,), are the rows that were logged, and those of them that `counts` holds; `counts` has, by slice and
+    feature, an array of shape (hours, bins). `refused` has, by field, how many rows services refused for a
+    value of it, of shape (hours,); no version answered these.
+    """
+
+    hours: tuple[datetime, ...] = ()
+    rows: BinCounts = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    counted: BinCounts = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    counts: Counts = field(default_factory=dict)
+    refused: Mapping[str, BinCounts] = field(default_factory=dict)
+
+    def sum(self, start: datetime | None = None, end: datetime | None = None) -> Counts:
+        """The counts of all hours, or of those that begin at `start` or later and before `end` (aware
+        UTC)."""
+        chosen = np.array(
+            [(start is None or hour >= start) and (end is None or hour < end) for hour in self.hours],
+            dtype=np.bool_,
+        )
+        return {
+            name: {feature: bins[chosen].sum(axis=0) for feature, bins in some.items()}
+            for name, some in self.counts.items()
+        }
+
+    def at(self, index: int) -> Counts:
+        """The counts of one hour, by its place in `hours`."""
+        return {
+            name: {feature: bins[index] for feature, bins in some.items()}
+            for name, some in self.counts.items()
+        }
+
+
+def floor_hour(moment: datetime) -> datetime:
+    """The beginning of a moment's hour in UTC."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def add_counts(first: Counts, second: Counts) -> Counts:
+    """The sums of two counts by the same bins. What only one of them has is taken as it is."""
+    result = {name: dict(some) for name, some in first.items()}
+    for name, some in second.items():
+        own = result.setdefault(name, {})
+        for feature, bins in some.items():
+            own[feature] = own[feature] + bins if feature in own else bins
+    return result
+
+
+def read_hourly_counts(
+    engine: sa.Engine,
+    use_case: str,
+    version: int,
+    start: datetime,
+    end: datetime,
+    channels: Sequence[str] = TRAFFIC,
+    *,
+    profile: str | None = None,
+) -> HourlyCounts:
+    """A version's counts of the whole hours that begin at `start` or later and before `end` (aware UTC), in
+    these channels together.
+
+    Hours without rows are left out. `profile` is the digest of the bins; None for those of the newest counts.
+    Rows that were counted by other bins are not among the `counted`. Raises StoreUnreachable.
+    """
+    c = PREDICTION_HOUR.c
+    hour_statement = sa.select(c.hour, c.channel, c.row_count, c.counted, c.profile).where(
+        *_select(PREDICTION_HOUR, use_case, version, start, end, channels)
+    )
+    c = PREDICTION_COUNT.c
+    count_statement = sa.select(c.hour, c.channel, c.slice, c.feature, c.counts).where(
+        *_select(PREDICTION_COUNT, use_case, version, start, end, channels)
+    )
+    with get_fast_engine(engine).connect() as connection:
+        hour_rows = execute_if_table_exists(connection, hour_statement.order_by(PREDICTION_HOUR.c.hour))
+        count_rows = connection.execute(count_statement).all() if hour_rows else ()
+    if profile is None:
+        profile = next((row.profile for row in reversed(hour_rows) if row.profile), None)
+    hours = sorted({row.hour for row in hour_rows})
+    places = {hour: place for place, hour in enumerate(hours)}
+    rows, counted = np.zeros((2, len(hours)), dtype=np.int64)
+    chosen: set[tuple[datetime, str]] = set()
+    for row in hour_rows:
+        rows[places[row.hour]] += row.row_count
+        if row.profile == profile and row.counted:
+            counted[places[row.hour]] += row.counted
+            chosen.add((row.hour, row.channel))
+    moments = tuple(map(to_aware_utc, hours))
+    return HourlyCounts(
+        hours=moments,
+        rows=rows,
+        counted=counted,
+        counts=_arrange([tuple(row) for row in count_rows if (row[0], row[1]) in chosen], places),
+        refused=read_hourly_refused(engine, use_case, moments),
+    )
+
+
+def read_hourly_refused(engine: sa.Engine, use_case: str, hours: Sequence[datetime]) -> dict[str, BinCounts]:
+    """By field, how many rows services refused for a value of it in each of the hours (aware UTC, rising);
+    of shape (hours,). The hour is that in which the counting process closed its window of some seconds."""
+    if not hours:
+        return {}
+    c = REFUSED_COUNT.c
+    statement = sa.select(c.field, c.window_end, c.row_count).where(
+        c.use_case == use_case,
+        c.window_end >= to_naive_utc(hours[0]),
+        c.window_end < to_naive_utc(hours[-1] + HOUR),
+    )
+    places = {hour: place for place, hour in enumerate(hours)}
+    refused: dict[str, BinCounts] = {}
+    with engine.connect() as connection:
+        for row in execute_if_table_exists(connection, statement):
+            place = places.get(floor_hour(to_aware_utc(row.window_end)))
+            if place is not None:
+                refused.setdefault(row.field, np.zeros(len(hours), dtype=np.int64))[place] += row.row_count
+    return refused
+
+
+def delete_counts(engine: sa.Engine, use_case: str, before: datetime) -> int:
+    """Delete the counts of hours that ended before a moment (aware UTC); how many hours of a version and
+    channel. Raises StoreUnreachable."""
+    deleted = 0
+    with engine.begin() as connection, ignore_missing_table():
+        for table in (PREDICTION_COUNT, PREDICTION_HOUR):
+            c = table.c
+            statement = sa.delete(table).where(c.use_case == use_case, c.hour <= to_naive_utc(before - HOUR))
+            deleted = connection.execute(statement).rowcount
+    return deleted
+
+
+def _select(
+    table: sa.Table,
+    use_case: str,
+    version: int,
+    start: datetime,
+    end: datetime,
+    channels: Sequence[str],
+) -> list[sa.ColumnElement[bool]]:
+    c = table.c
+    return [
+        c.use_case == use_case,
+        c.model_version == version,
+        c.channel.in_(list(channels)),
+        c.hour >= to_naive_utc(start),
+        c.hour < to_naive_utc(end),
+    ]
+
+
+def _arrange(
+    rows: Sequence[tuple[Any, ...]], places: Mapping[datetime, int]
+) -> dict[str, dict[str, BinCounts]]:
+    """Rows (hour, channel, slice, feature, counts as JSON) as arrays, the channels summed up."""
+    numbers = _decode_rows("[" + ",".join([row[4] for row in rows]) + "]")
+    cells: dict[tuple[str, str], tuple[list[int], list[list[int]]]] = {}
+    for (hour, _, name, feature, _), bins in zip(rows, numbers, strict=True):
+        cell = cells.get((name, feature))
+        if cell is None:
+            cell = cells[name, feature] = ([], [])
+        cell[0].append(places[hour])
+        cell[1].append(bins)
+    counts: dict[str, dict[str, BinCounts]] = {}
+    for (name, feature), (hours, some) in cells.items():
+        array = np.zeros((len(places), len(some[0])), dtype=np.int64)
+        np.add.at(array, hours, np.array(some, dtype=np.int64))
+        counts.setdefault(name, {})[feature] = array
+    return counts
