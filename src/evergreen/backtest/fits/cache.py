@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
@@ -131,10 +130,3 @@ class KeptFits(FitCache[PastModel]):
         is_classifier = bool(self._rows.use_case.label.classes)
         model = load_fitted_model(self._setup.fits_folder, identity, is_classifier=is_classifier)
         return PastModel(self._requests, model, record, span)
-
-
-def warm_fits(cache: KeptFits, task: ReplayTask[PastModel], spans: Sequence[FitJob], workers: int) -> None:
-    """Fit spans side by side that will be asked for one after the other."""
-    with ThreadPoolExecutor(workers, "warm") as pool:
-        for future in [pool.submit(cache.fit, task, job.known_at, job.start, job.end) for job in spans]:
-            future.result()
