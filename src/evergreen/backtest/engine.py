@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic
 
 from evergreen.backtest.task import Model, ReplayTask
+from evergreen.backtest.window_fit import FitCache, ReplayFit, train_best_window
 from evergreen.errors import TrainingError
 from evergreen.monitoring.governor.answer import RetrainAnswer
 from evergreen.monitoring.governor.decide import decide
@@ -23,23 +23,6 @@ from evergreen.monitoring.governor.inputs import (
 )
 from evergreen.monitoring.governor.training_window import ALL_ROWS, TrainingWindow, WindowPlan
 from evergreen.usecase import RetrainPolicy
-
-
-@dataclass(frozen=True)
-class ReplayFit(Generic[Model]):
-    """One training: the final model, the chosen window, and the quality of the same window's model on the
-    validation tail (`reference`, None where the rows were too few to split).
-
-    `fits` are the models that were fitted for it, the candidates of the window's choice included;
-    `cpu_seconds` is the processor time of all of them.
-    """
-
-    model: Model
-    window: TrainingWindow
-    rows: int
-    reference: QualityPoint | None
-    fits: int
-    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -89,33 +72,12 @@ class ReplayResult:
 
 
 @dataclass
-class FitCache(Generic[Model]):
-    """Models by the identity of their training rows, each with its processor time in seconds. Replays of the
-    same task under several policies may share one."""
-
-    models: dict[str, tuple[Model | None, float]] = field(default_factory=dict)
-
-    def fit(
-        self, task: ReplayTask[Model], known_at: datetime, start: datetime | None, end: datetime | None
-    ) -> tuple[str, Model | None, float]:
-        """The identity, the model of these rows (None where they are too few), and its processor time."""
-        identity = task.identify_rows(known_at, start, end)
-        if identity not in self.models:
-            clock = time.process_time()
-            model = task.fit(known_at, start, end)
-            self.models[identity] = model, time.process_time() - clock
-        return identity, *self.models[identity]
-
-
-@dataclass
 class _Champion(Generic[Model]):
     version: int
     fit: ReplayFit[Model]
     trained_at: datetime
     promoted_at: datetime
     points: list[QualityPoint] = field(default_factory=list)
-    drift_breaches: int = 0
-    drift_since: datetime | None = None
     estimate_breaches: int = 0
 
 
@@ -142,6 +104,8 @@ class Replay(Generic[Model]):
         self.steps: list[ReplayStep] = []
         self.retrains: list[ReplayRetrain] = []
         self._identities: set[str] = set()
+        self._drift_breaches = 0
+        self._drift_since: datetime | None = None
 
     def run(self) -> ReplayResult:
         """All steps at once."""
@@ -167,12 +131,16 @@ class Replay(Generic[Model]):
         past: list[PastRetrain] = []
         for moment in self.moments:
             self._observe(champion, before, moment)
+            quality = self.task.measure(champion.fit.model, before, moment)
             inputs = self._build_inputs(champion, moment, tuple(past))
+            # Of the rows answered just now only their number is known: their labels come later.
+            rows, days = quality.rows if quality else 0, (moment - before) / timedelta(days=1)
+            inputs = replace(inputs, predictions_per_day=rows / days)
             answer = decide(self.policy, inputs)
             step = ReplayStep(
                 as_of=moment,
                 champion=champion.version,
-                quality=self.task.measure(champion.fit.model, before, moment),
+                quality=quality,
                 inputs=inputs,
                 answer=answer,
             )
@@ -182,7 +150,7 @@ class Replay(Generic[Model]):
                 versions += candidate is not None
                 promoted = candidate is not None and self._judge(candidate, champion, moment)
                 outcome: Outcome = "promoted" if promoted else "failed" if candidate is None else "rejected"
-                past.append(PastRetrain(moment, answer.trigger, outcome))
+                past.append(PastRetrain(moment, answer.trigger, outcome, answer.window.drift_since))
                 if candidate is not None:
                     self._record(moment, versions, answer, candidate, promoted)
                     if promoted:
@@ -213,13 +181,13 @@ class Replay(Generic[Model]):
             realised = RealisedEvidence(
                 task.metric, task.less_is_better, fit.reference, tuple(champion.points)
             )
-        known, start = task.count_labels(moment), fit.window.start
-        return GovernorInputs(
+        known = task.count_labels(moment)
+        inputs = GovernorInputs(
             as_of=moment,
             champion=champion.version,
             trained_at=champion.trained_at,
             promoted_at=champion.promoted_at if champion.version > 1 else None,
-            trained_since=start,
+            trained_since=fit.window.start,
             drift=self._measure_drift(champion, window_start, moment),
             realised=realised,
             estimated=estimate,
@@ -227,11 +195,15 @@ class Replay(Generic[Model]):
                 known=known,
                 new=known - task.count_labels(champion.trained_at),
                 oldest=task.find_oldest(moment),
-                training=fit.rows,
-                available=task.count_labels(moment, start),
+                newest=task.find_newest(moment),
             ),
             retrains=past,
         )
+        since = inputs.change_since
+        if since is None:
+            return inputs
+        training, available = (task.count_labels(at, since) for at in (champion.trained_at, moment))
+        return replace(inputs, labels=replace(inputs.labels, training=training, available=available))
 
     def _is_beyond(self, low: float, high: float, reference: float, less_is_better: bool) -> bool:
         drop = low - reference if less_is_better else reference - high
@@ -243,49 +215,20 @@ class Replay(Generic[Model]):
         drift = self.task.measure_drift(champion.fit.model, start, end)
         if drift is None:
             return None
+        # Drift that a promotion did not end goes on, although the reference is another one.
         if drift.severity == "drift":
-            champion.drift_breaches += 1
-            champion.drift_since = champion.drift_since or start
+            self._drift_breaches += 1
+            self._drift_since = self._drift_since or start
         elif drift.severity != "unknown":
-            champion.drift_breaches, champion.drift_since = 0, None
-        return replace(drift, breaches=champion.drift_breaches, since=champion.drift_since)
+            self._drift_breaches = 0
+        self._drift_since: datetime | None = None
+        return replace(drift, breaches=self._drift_breaches, since=self._drift_since)
 
     def _train(self, moment: datetime, plan: WindowPlan) -> ReplayFit[Model] | None:
-        """Fit the plan's best window: each candidate without the newest rows, the chosen one again on all."""
-        task, fits, cpu_seconds = self.task, 0, 0.0
-        tail = task.find_tail(moment, plan.validation_share)
-        chosen, reference = plan.candidates[0], None
-        for window in plan.candidates if tail is not None else ():
-            if window.start is not None and tail is not None and window.start >= tail:
-                continue
-            model, seconds = self._fit(moment, window.start, tail)
-            fits, cpu_seconds = fits + 1, cpu_seconds + seconds
-            point = None
-            if model is not None and tail is not None:
-                point = task.measure(model, tail, moment, learned_by=moment)
-            if point is not None and (reference is None or self._is_better(point, reference)):
-                chosen, reference = window, point
-        model, seconds = self._fit(moment, chosen.start, None)
-        if model is None:
-            return None
-        return ReplayFit(
-            model=model,
-            window=chosen,
-            rows=task.count_labels(moment, chosen.start),
-            reference=reference,
-            fits=fits + 1,
-            cpu_seconds=cpu_seconds + seconds,
-        )
-
-    def _fit(
-        self, known_at: datetime, start: datetime | None, end: datetime | None
-    ) -> tuple[Model | None, float]:
-        identity, model, seconds = self.cache.fit(self.task, known_at, start, end)
-        self._identities.add(identity)
-        return model, seconds
-
-    def _is_better(self, point: QualityPoint, other: QualityPoint) -> bool:
-        return point.value < other.value if self.task.less_is_better else point.value > other.value
+        fit = train_best_window(self.task, self.cache, moment, plan)
+        if fit is not None:
+            self._identities.update(fit.identities)
+        return fit
 
     def _judge(self, candidate: ReplayFit[Model], champion: _Champion[Model], moment: datetime) -> bool:
         tail = self.task.find_tail(moment, self.policy.validation_share)
@@ -307,7 +250,7 @@ class Replay(Generic[Model]):
                 reason=answer.reason,
                 window=candidate.window,
                 rows=candidate.rows,
-                fits=candidate.fits,
+                fits=len(candidate.identities),
                 cpu_seconds=candidate.cpu_seconds,
                 promoted=promoted,
             )

@@ -32,6 +32,9 @@ class ReplayTask(Protocol[Model]):
     def find_oldest(self, known_at: datetime) -> datetime | None:
         """The event time of the oldest labelled row; None without any."""
 
+    def find_newest(self, known_at: datetime) -> datetime | None:
+        """The event time of the newest labelled row; None without any."""
+
     def find_tail(self, known_at: datetime, share: float) -> datetime | None:
         """The event time after which the newest `share` of the known rows lies; None where the rows are too
         few for a split."""

@@ -123,15 +123,16 @@ class RetrainPolicy:
     `on_drift`: inputs or answers drifted (severity "drift" of `DriftPolicy`). `on_new_data`: an ingest loaded
     rows. `on_realised_drop`: the outcomes that came show that the champion has become worse.
     `on_estimated_drop`: the estimate without outcomes shows it, where the estimate has been right so far.
-    `on_growth`: the champion was trained when few rows were known of the time since a change, and
-    `on_growth` times as many are known by now; 0 for never. `every`: so much time has passed since the last
-    training. A retrain that a person asks for (manual) always is one.
+    `on_growth`: the champion was trained when fewer than `enough_rows` labelled rows were known of the time
+    since a change, and `on_growth` times as many are known by now; 0 for never. `every`: so much time has
+    passed since the last training. A retrain that a person asks for (manual) always is one.
 
     Evidence: a drop counts from `min_drop` on, in units of the metric relative to the champion's value at its
     training (0.01 is one wrong answer more in a hundred), and when the cumulated sum of what was lost beyond
     it exceeds `drop_limit` standard deviations of a day's mean (CUSUM: Page, Biometrika, 1954). Evidence of
     fewer than `min_sample` rows does not count. Drift and estimated drop count when `breaches` checks in
-    succession show them.
+    succession show them. Drift is no reason where outcomes since it began are known, of which the drop
+    decides, nor while labels come within `label_patience` and those of its time are still to come.
 
     Limits, each of which alone forbids a retrain that nobody asked for by hand:
     `cooldown` after a promotion or a decision to retrain. `weekly_budget` retrains within any seven days;
@@ -152,11 +153,13 @@ class RetrainPolicy:
     window: timedelta | WindowRule | None = "validated"
     on_realised_drop: bool = True
     on_estimated_drop: bool = True
-    on_growth: float = 2.0
+    on_growth: float = 4.0
+    enough_rows: int = 5_000
     every: timedelta | None = None
     min_drop: float = 0.01
     drop_limit: float = 4.0
     min_sample: int = 100
+    label_patience: timedelta = timedelta(days=14)
     breaches: int = 1
     weekly_budget: int | None = None
     quiet_hours: tuple[QuietHours, ...] = ()
@@ -178,7 +181,7 @@ class RetrainPolicy:
                 "the retrain policy's quiet_hours is not a tuple",
                 hint="write quiet_hours=(QuietHours(...),)",
             )
-        for name in ("cooldown", "backoff", "backoff_limit"):
+        for name in ("cooldown", "backoff", "backoff_limit", "label_patience"):
             if getattr(self, name) < timedelta(0):
                 _refuse(name, getattr(self, name), "give timedelta(0) or more")
         for name in ("every", "horizon"):
@@ -189,7 +192,13 @@ class RetrainPolicy:
             _refuse("candidate_windows", self.candidate_windows, "give durations such as timedelta(days=30)")
         if self.backoff_limit < self.backoff:
             _refuse("backoff_limit", self.backoff_limit, f"give at least the backoff, {self.backoff}")
-        for name, least in (("min_sample", 1), ("breaches", 1), ("min_new_labels", 0), ("weekly_budget", 1)):
+        for name, least in (
+            ("min_sample", 1),
+            ("breaches", 1),
+            ("min_new_labels", 0),
+            ("enough_rows", 0),
+            ("weekly_budget", 1),
+        ):
             value = getattr(self, name)
             if value is not None and value < least:
                 _refuse(name, value, f"give {least} or more")

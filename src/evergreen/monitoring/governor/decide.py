@@ -36,14 +36,14 @@ def decide(policy: RetrainPolicy, inputs: GovernorInputs) -> RetrainAnswer:
 
 def find_drift_start(policy: RetrainPolicy, inputs: GovernorInputs) -> datetime | None:
     """When the change began that the evidence shows (aware UTC): of a drop, else of the drift; where neither
-    shows, the start of the champion's own training window. None without any."""
+    shows, of the change that the last promoted retrain answered. None without any."""
     if inputs.realised is not None:
         drop = measure_quality_drop(policy, inputs.realised)
         if drop.since is not None and drop.statistic > policy.drop_limit:
             return drop.since
     if inputs.drift is not None and inputs.drift.severity == "drift" and inputs.drift.since is not None:
         return inputs.drift.since
-    return inputs.trained_since
+    return inputs.change_since
 
 
 def _explain_idle(triggers: list[GovernorCheck]) -> str:
@@ -53,6 +53,6 @@ def _explain_idle(triggers: list[GovernorCheck]) -> str:
     texts = [drift.text] if drift.value != "not measured" else []
     for name in ("realised drop", "estimated drop", "growth", "schedule"):
         check = telling[name]
-        if check.result == "idle" and check.value != "all rows":
+        if check.result == "idle" and check.value != "no change":
             texts.append(check.text)
     return "; ".join(texts) or "nothing was measured that is a reason to retrain"

@@ -45,7 +45,9 @@ class QualityPoint:
     """The mean of a metric over rows with outcomes.
 
     `start` (exclusive) and `end` bound the event times of the rows; `deviation` is the standard deviation of
-    the metric over single rows, so that the mean's standard error is deviation / sqrt(rows).
+    the metric over single rows, so that the mean's standard error is deviation / sqrt(rows). `expected` is
+    the value that the model's own probabilities lead one to expect on the same rows; None where that is not
+    estimated.
     """
 
     start: datetime
@@ -53,6 +55,7 @@ class QualityPoint:
     rows: int
     value: float
     deviation: float
+    expected: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The point as a decision keeps it."""
@@ -132,45 +135,53 @@ class EstimatedEvidence:
 
 @dataclass(frozen=True)
 class PastRetrain:
-    """An earlier decision to retrain, what triggered it, and what became of it."""
+    """An earlier decision to retrain, what triggered it, and what became of it. `drift_since` is when the
+    change began that it answered; None where none showed."""
 
     as_of: datetime
     trigger: str
     outcome: Outcome = "unknown"
+    drift_since: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The retrain as a decision keeps it."""
-        return {**vars(self), "as_of": _write_moment(self.as_of)}
+        moments = {"as_of": self.as_of.isoformat(), "drift_since": _write_moment(self.drift_since)}
+        return {**vars(self), **moments}
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> PastRetrain:
         """What `to_json` wrote."""
-        return PastRetrain(**{**document, "as_of": datetime.fromisoformat(document["as_of"])})
+        moments = {name: _read_moment(document.get(name)) for name in ("as_of", "drift_since")}
+        return PastRetrain(**{**document, **moments})
 
 
 @dataclass(frozen=True)
 class LabelCounts:
     """Labelled rows as known at the moment of the decision.
 
-    `known` are all. `new` are those that the champion's training did not see. `oldest` is the event time of
-    the oldest. `training` are the rows that the champion was fitted on, `available` those that the same
-    window, from the same start, has by now. None where it is not known.
+    `known` are all. `new` are those that the champion's training did not see. `oldest` and `newest` are the
+    event times of the oldest and the newest. Of the rows since the change began that the last promoted
+    retrain answered, `training` were known at the champion's training, and `available` are by now. None where
+    it is not known.
     """
 
     known: int | None = None
     new: int | None = None
     oldest: datetime | None = None
+    newest: datetime | None = None
     training: int | None = None
     available: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The counts as a decision keeps them."""
-        return {**vars(self), "oldest": _write_moment(self.oldest)}
+        moments = {"oldest": _write_moment(self.oldest), "newest": _write_moment(self.newest)}
+        return {**vars(self), **moments}
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> LabelCounts:
         """What `to_json` wrote."""
-        return LabelCounts(**{**document, "oldest": _read_moment(document["oldest"])})
+        moments = {name: _read_moment(document.get(name)) for name in ("oldest", "newest")}
+        return LabelCounts(**{**document, **moments})
 
 
 @dataclass(frozen=True)
@@ -180,7 +191,8 @@ class GovernorInputs:
     `champion` is the version in service, 0 for none; `trained_at` the moment as of which it was trained,
     `promoted_at` when it became champion. `trained_since` is the start of its training window, None for all
     rows. `drift`, `realised` and `estimated` are None where nothing was measured. `predictions_per_day` is
-    the recent traffic. `new_rows` says whether an ingest has loaded rows since the last decision.
+    the recent traffic. `new_rows` says whether an ingest has loaded rows since the last decision,
+    `scheduled` whether a schedule outside of the policy asks for a retrain.
     `manual_reason` is why a person asks for a retrain; "" where nobody does. `running_since` is when a
     training that has not ended was started. `retrains` are earlier decisions to retrain, oldest first, over
     a week at least and back to the last promotion.
@@ -197,9 +209,16 @@ class GovernorInputs:
     labels: LabelCounts = LabelCounts()
     predictions_per_day: float | None = None
     new_rows: bool = False
+    scheduled: bool = False
     manual_reason: str = ""
     running_since: datetime | None = None
     retrains: tuple[PastRetrain, ...] = ()
+
+    @property
+    def change_since(self) -> datetime | None:
+        """When the change began that the last promoted retrain answered; None without any."""
+        promoted = [retrain for retrain in self.retrains if retrain.outcome == "promoted"]
+        return promoted[-1].drift_since if promoted else None
 
     def to_json(self) -> dict[str, Any]:
         """The inputs as a decision keeps them."""

@@ -15,15 +15,15 @@ WEEK = timedelta(days=7)
 
 
 def evaluate_limits(policy: RetrainPolicy, inputs: GovernorInputs) -> list[GovernorCheck]:
-    """Every limit, in the order in which they give the reason. Only `one at a time` and `moments` also hold
-    for a retrain that a person asks for."""
+    """Every limit, in the order in which they give the reason. Only `one at a time` also holds for a retrain
+    that a person asks for."""
     manual = bool(inputs.manual_reason)
-    checks = [
+    return [
         _check_running(inputs),
-        _check_moments(inputs),
         *(
             _override(check) if manual else check
             for check in (
+                _check_moments(inputs),
                 _check_backoff(policy, inputs),
                 _check_cooldown(policy, inputs),
                 _check_budget(policy, inputs),
@@ -33,7 +33,6 @@ def evaluate_limits(policy: RetrainPolicy, inputs: GovernorInputs) -> list[Gover
             )
         ),
     ]
-    return checks
 
 
 def _override(check: GovernorCheck) -> GovernorCheck:

@@ -1,8 +1,13 @@
 """Whether the outcomes that came show a drop in the champion's quality, by a cumulated sum (CUSUM).
 
-For point i with the mean loss x_i of n_i rows, z_i = (x_i - reference - min_drop / 2) sqrt(n_i) / deviation
+For point i with the mean loss x_i of n_i rows, z_i = (x_i - e_i - b - min_drop / 2) sqrt(n_i) / deviation
 and S_i = max(0, S_{i-1} + z_i); a drop is found when S exceeds the limit (Page, Continuous inspection
 schemes, Biometrika, 1954). The point after which S was last 0 estimates when the drop began.
+
+e_i is the loss that the model's own probabilities lead one to expect on the same rows, which has next to no
+noise and leaves out what merely harder rows explain. b is how far the model was off on its hold-out already,
+as far as it is beyond twice its standard error: a model that is too sure of itself is not taken for a stale
+one. Where no loss is expected, e_i is the loss on the hold-out.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from evergreen.monitoring.governor.inputs import RealisedEvidence
+from evergreen.monitoring.governor.inputs import QualityPoint, RealisedEvidence
 from evergreen.usecase import RetrainPolicy
 
 
@@ -34,11 +39,13 @@ def measure_quality_drop(policy: RetrainPolicy, evidence: RealisedEvidence) -> Q
     """The cumulated sum over the points of the evidence. Points without rows are skipped."""
     sign = 1.0 if evidence.less_is_better else -1.0
     reference = evidence.reference
+    bias = _measure_bias(reference)
     statistic, losses, rows, since = 0.0, 0.0, 0, None
     for point in evidence.points:
         if point.rows < 1:
             continue
-        excess = sign * (point.value - reference.value)
+        expected = reference.value if point.expected is None else point.expected + bias
+        excess = sign * (point.value - expected)
         deviation = max(point.deviation, reference.deviation)
         score = excess - policy.min_drop / 2
         z = score * math.sqrt(point.rows) / deviation if deviation > 0.0 else math.copysign(math.inf, score)
@@ -48,3 +55,13 @@ def measure_quality_drop(policy: RetrainPolicy, evidence: RealisedEvidence) -> Q
         statistic, losses, rows = statistic + z, losses + excess * point.rows, rows + point.rows
         since = since or point.start
     return QualityDrop(statistic, losses / rows if rows else 0.0, rows, since)
+
+
+def _measure_bias(reference: QualityPoint) -> float:
+    """How far the hold-out's value is from the expected one, beyond twice its standard error; 0 without an
+    expected one."""
+    if reference.expected is None or reference.rows < 1:
+        return 0.0
+    gap = reference.value - reference.expected
+    noise = 2 * reference.deviation / math.sqrt(reference.rows)
+    return math.copysign(max(0.0, abs(gap) - noise), gap)

@@ -34,24 +34,30 @@ class WindowPlan:
 
     With one candidate there is nothing to choose. With several, each is fitted without the newest
     `validation_share` of the rows that are known, the one with the smallest loss on these is chosen, and the
-    model is fitted again on all of its rows.
+    model is fitted again on all of its rows. `drift_since` is when the change began that the retrain
+    answers, None where none shows: at most the newest half of the rows since then are validated on.
     """
 
     candidates: tuple[TrainingWindow, ...]
     validation_share: float = 0.2
+    drift_since: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The plan as a decision keeps it."""
         return {
             "candidates": [window.to_json() for window in self.candidates],
             "validation_share": self.validation_share,
+            "drift_since": self.drift_since.isoformat() if self.drift_since else None,
         }
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> WindowPlan:
         """What `to_json` wrote."""
         candidates = tuple(map(TrainingWindow.from_json, document["candidates"]))
-        return WindowPlan(candidates, document["validation_share"])
+        since = document["drift_since"]
+        return WindowPlan(
+            candidates, document["validation_share"], datetime.fromisoformat(since) if since else None
+        )
 
 
 ALL_ROWS = TrainingWindow("all")
@@ -68,14 +74,14 @@ def plan_training_window(
     """
     share = policy.validation_share
     if policy.fixed_window is not None:
-        return WindowPlan((_build_last(policy.fixed_window, as_of),), share)
+        return WindowPlan((_build_last(policy.fixed_window, as_of),), share, drift_since)
     since = () if drift_since is None else (TrainingWindow("since the drift began", drift_since),)
     if policy.window == "since_drift":
-        return WindowPlan(since or (ALL_ROWS,), share)
+        return WindowPlan(since or (ALL_ROWS,), share, drift_since)
     if policy.window != "validated":
-        return WindowPlan((ALL_ROWS,), share)
+        return WindowPlan((ALL_ROWS,), share, drift_since)
     windows = [*(_build_last(duration, as_of) for duration in policy.candidate_windows), *since]
-    return WindowPlan((ALL_ROWS, *_select_distinct(windows, history_start)), share)
+    return WindowPlan((ALL_ROWS, *_select_distinct(windows, history_start)), share, drift_since)
 
 
 def _build_last(duration: timedelta, as_of: datetime) -> TrainingWindow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evergreen.monitoring.governor.answer import CheckResult, GovernorCheck
-from evergreen.monitoring.governor.inputs import GovernorInputs
+from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs
 from evergreen.monitoring.governor.quality_drop import measure_quality_drop
 from evergreen.monitoring.governor.wording import format_duration
 from evergreen.usecase import RetrainPolicy
@@ -90,7 +90,35 @@ def _check_drift(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCheck
     if drift.breaches < policy.breaches:
         text = f"{drift.reason} in {drift.breaches} of {policy.breaches} checks in succession"
         return _build_trigger("drift", "idle", value, limit, text)
+    excuse = _explain_waiting(policy, inputs, drift)
+    if excuse:
+        return _build_trigger("drift", "idle", value, limit, f"{drift.reason}, but {excuse}")
     return _build_trigger("drift", "fired", value, limit, drift.reason)
+
+
+def _explain_waiting(policy: RetrainPolicy, inputs: GovernorInputs, drift: DriftEvidence) -> str:
+    """Why drift is no reason to retrain yet; "" where it is one.
+
+    Outcomes say more than drift: where those since the drift began are known, a drop decides; where they
+    will come soon, they are waited for. Nor is drift answered twice: the rows that come later count as
+    growth.
+    """
+    since = drift.since
+    if since is None:
+        return ""
+    if inputs.realised is not None:
+        rows = sum(point.rows for point in inputs.realised.points if point.end > since)
+        if rows >= policy.min_sample:
+            return f"{rows:,} outcomes since it began show no drop"
+    if any(retrain.as_of > since and retrain.outcome == "promoted" for retrain in inputs.retrains):
+        return f"the champion was trained after it began on {since:%Y-%m-%d}"
+    newest = inputs.labels.newest
+    if newest is None:
+        return ""
+    lateness = inputs.as_of - newest
+    if lateness <= policy.label_patience and inputs.as_of - since <= 2 * policy.label_patience:
+        return f"outcomes of its time are waited for, which come {format_duration(lateness)} late"
+    return ""
 
 
 def _check_growth(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCheck:
@@ -98,15 +126,15 @@ def _check_growth(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorChec
     if not policy.on_growth:
         return _build_trigger(name, "off", "", limit, "this use case does not retrain on growth")
     labels = inputs.labels
-    if inputs.trained_since is None or not labels.training or labels.available is None:
-        return _build_trigger(
-            name, "idle", "all rows", limit, "the champion was trained on all rows of its time"
-        )
-    value = f"{labels.available:,} rows since {inputs.trained_since:%Y-%m-%d}, {labels.training:,} trained on"
-    fired = labels.available >= policy.on_growth * labels.training
+    since = inputs.change_since
+    if since is None or labels.training is None or labels.available is None:
+        return _build_trigger(name, "idle", "no change", limit, "no retrain has answered a change")
+    value = f"{labels.available:,} rows since {since:%Y-%m-%d}, {labels.training:,} at the training"
+    fired = labels.available >= policy.on_growth * max(labels.training, policy.min_sample)
+    fired = fired and labels.training < policy.enough_rows
     text = (
-        f"the champion was trained on {labels.training:,} rows since {inputs.trained_since:%Y-%m-%d}, "
-        f"of which {labels.available:,} are known by now"
+        f"{labels.available:,} labelled rows since the change of {since:%Y-%m-%d} are known, and the "
+        f"champion was trained when {labels.training:,} were"
     )
     return _build_trigger(name, "fired" if fired else "idle", value, limit, text)
 
@@ -121,6 +149,8 @@ def _check_new_data(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCh
 
 
 def _check_schedule(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCheck:
+    if inputs.scheduled:
+        return _build_trigger("schedule", "fired", "due", "any", "the schedule is due")
     if policy.every is None:
         return _build_trigger("schedule", "off", "", "none", "this use case does not retrain on a schedule")
     limit = format_duration(policy.every)

@@ -1,0 +1,96 @@
+"""One training of a replay: the best of the planned windows is chosen, and fitted on all of its rows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic
+
+from evergreen.backtest.task import Model, ReplayTask
+from evergreen.monitoring.governor.inputs import QualityPoint
+from evergreen.monitoring.governor.training_window import TrainingWindow, WindowPlan
+
+
+@dataclass(frozen=True)
+class ReplayFit(Generic[Model]):
+    """One training: the final model, the chosen window, and the quality of the same window's model on the
+    validation tail (`reference`, None where the rows were too few to split).
+
+    `identities` are those of the training sets that were fitted for it, the candidates of the window's choice
+    included; `cpu_seconds` is the processor time of all of them.
+    """
+
+    model: Model
+    window: TrainingWindow
+    rows: int
+    reference: QualityPoint | None
+    identities: tuple[str, ...]
+    cpu_seconds: float
+
+
+@dataclass
+class FitCache(Generic[Model]):
+    """Models by the identity of their training rows, each with its processor time in seconds. Replays of the
+    same task under several policies may share one."""
+
+    models: dict[str, tuple[Model | None, float]] = field(default_factory=dict)
+
+    def fit(
+        self, task: ReplayTask[Model], known_at: datetime, start: datetime | None, end: datetime | None
+    ) -> tuple[str, Model | None, float]:
+        """The identity, the model of these rows (None where they are too few), and its processor time."""
+        identity = task.identify_rows(known_at, start, end)
+        if identity not in self.models:
+            clock = time.process_time()
+            model = task.fit(known_at, start, end)
+            self.models[identity] = model, time.process_time() - clock
+        return identity, *self.models[identity]
+
+
+def train_best_window(
+    task: ReplayTask[Model], cache: FitCache[Model], moment: datetime, plan: WindowPlan
+) -> ReplayFit[Model] | None:
+    """Fit each candidate of the plan without the newest rows, choose the one that is best on them, and fit it
+    again on all of its rows. None where the rows are too few for a model."""
+    identities: list[str] = []
+    cpu_seconds, reference = 0.0, None
+    chosen = plan.candidates[0]
+    tail = find_tail(task, moment, plan)
+    for window in plan.candidates if tail is not None else ():
+        if tail is None or (window.start is not None and window.start >= tail):
+            continue
+        identity, model, seconds = cache.fit(task, moment, window.start, tail)
+        identities.append(identity)
+        cpu_seconds += seconds
+        point = None if model is None else task.measure(model, tail, moment, learned_by=moment)
+        if point is not None and (reference is None or _is_better(task, point, reference)):
+            chosen, reference = window, point
+    identity, model, seconds = cache.fit(task, moment, chosen.start, None)
+    if model is None:
+        return None
+    return ReplayFit(
+        model=model,
+        window=chosen,
+        rows=task.count_labels(moment, chosen.start),
+        reference=reference,
+        identities=(*identities, identity),
+        cpu_seconds=cpu_seconds + seconds,
+    )
+
+
+def find_tail(task: ReplayTask[Model], moment: datetime, plan: WindowPlan) -> datetime | None:
+    """The event time after which the rows lie that windows are validated on: the newest `validation_share`,
+    and where a change shows at most half of the rows since then, if these suffice; None where all rows are
+    too few."""
+    known = task.count_labels(moment)
+    if plan.drift_since is not None and known:
+        share = task.count_labels(moment, plan.drift_since) / 2 / known
+        tail = task.find_tail(moment, min(share, plan.validation_share))
+        if tail is not None:
+            return tail
+    return task.find_tail(moment, plan.validation_share)
+
+
+def _is_better(task: ReplayTask[Model], point: QualityPoint, other: QualityPoint) -> bool:
+    return point.value < other.value if task.less_is_better else point.value > other.value
