@@ -7,7 +7,7 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 # Whole stacks at a time, of 2-3 GB each: a file of tests/e2e has a stack of its own, with ports of its own.
 STACKS ?= 1
 
-.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-peers chaos fuzz load measure-house compose lock
+.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-monitor bench-peers chaos fuzz load measure-house compose lock
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-store: setup ## How fast the feature store is, on a MariaDB of its own (so
 
 bench-serving: setup ## How fast serving is, beside others' ways (twenty minutes); ARGS=--quick or --soak
 	@$(BIN)/python -m benchmarks.serving $(ARGS)
+
+bench-monitor: setup ## How well drift is told from chance and what monitoring costs; ARGS=--quick or "--only STAGE"
+	@$(BIN)/python -m benchmarks.monitor $(ARGS)
 
 bench-peers: setup ## The store beside Feast, which gets an environment of its own; ARGS=--quick
 	@$(BIN)/python -m benchmarks.peers $(ARGS)

@@ -10,7 +10,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evergreen.monitoring.drift.verdict import join_warnings
 from evergreen.registry.vacancy import Vacancy
 from evergreen.serving.standing import ServiceStatus
 from evergreen.stack.overview import PresentChampion, ReadFailure, UseCaseOverview
@@ -19,6 +18,7 @@ from evergreen.stack.view import shorten_moment
 from evergreen.store.predictions.prediction_log import PredictionCounts
 from evergreen.store.records.decision import DecisionSummary
 from evergreen.store.records.drift import DriftSummary
+from evergreen.store.records.drift_evidence import join_warnings
 from evergreen.store.records.summary import StoreSummary
 from evergreen.usecase import TIMELESS
 from evergreen.usecase.digest import shorten_digest

@@ -11,8 +11,6 @@ from evergreen.monitoring.drift.figures.statistics import DRIFT, WARNING, Statis
 from evergreen.store.records.drift import FeatureDrift
 from evergreen.usecase import DriftPolicy
 
-_MOST_TOLD = 3
-
 
 def judge_drift(
     policy: DriftPolicy, features: Sequence[FeatureDrift], rows: int, since: datetime | None
@@ -50,15 +48,6 @@ def describe_warnings(pairs: CountPairs, statistics: Statistics) -> tuple[str, .
         where = f"{slice_name}: " if slice_name else ""
         words.append(f"{where}{name} ({_describe_change(statistics, place)})")
     return tuple(words)
-
-
-def join_warnings(warnings: Sequence[str]) -> str:
-    """The first of some warnings as the end of a sentence; "" without any."""
-    if not warnings:
-        return ""
-    others = len(warnings) - _MOST_TOLD
-    told = ", ".join(warnings[:_MOST_TOLD])
-    return f"; warning: {told}" + (f", and {others} more" if others > 0 else "")
 
 
 def _describe_change(statistics: Statistics, place: int) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 from evergreen.store.records.drift_metric import Severity
 
+_MOST_TOLD = 3
+
 
 @dataclass(frozen=True)
 class RefusedShare:
@@ -67,3 +69,12 @@ class MultivariateDrift:
     def from_json(document: Mapping[str, Any]) -> MultivariateDrift:
         """What `to_json` wrote."""
         return MultivariateDrift(**{**document, "features": tuple(document.get("features", ()))})
+
+
+def join_warnings(warnings: Sequence[str]) -> str:
+    """The first of some warnings as the end of a sentence; "" without any."""
+    if not warnings:
+        return ""
+    others = len(warnings) - _MOST_TOLD
+    told = ", ".join(warnings[:_MOST_TOLD])
+    return f"; warning: {told}" + (f", and {others} more" if others > 0 else "")
