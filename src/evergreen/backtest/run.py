@@ -33,7 +33,7 @@ from evergreen.backtest.policies import NamedPolicy
 from evergreen.backtest.recommend import recommend_policy
 from evergreen.backtest.result import BacktestResult, Clock
 from evergreen.backtest.state import BacktestFolder, compute_digest, compute_fits_key, open_folder
-from evergreen.backtest.warming import WarmingReplay, warm_fits
+from evergreen.backtest.warming import warm_fits
 from evergreen.errors import SettingsError, UseCaseError
 from evergreen.model.judging.metrics import LESS_IS_BETTER, check_metric
 from evergreen.model.signature import list_model_inputs
@@ -242,8 +242,7 @@ def _replay_policies(
         daily = next((policy for policy in policies if policy.kind == "daily"), None)
         if daily is not None and workers > 1:
             task = StoreTask(requests, metric, options.every, with_evidence=False)
-            warming = WarmingReplay(task, daily.policy, checks, start, window, cache)
-            pool.submit(warm_fits, warming, checks, workers, stop)
+            pool.submit(warm_fits, cache, task, daily.policy, checks, workers, stop)
         try:
             results = [future.result() for future in futures]
         finally:

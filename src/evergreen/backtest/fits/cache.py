@@ -14,13 +14,13 @@ from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 from types import TracebackType
 
-from evergreen.backtest.engine import FitCache
 from evergreen.backtest.fits.fitting import FitRecord
 from evergreen.backtest.fits.kept import find_fit, load_fitted_model
 from evergreen.backtest.fits.worker import FitJob, FitSetup, fit_in_worker, run_job, start_workers
 from evergreen.backtest.past.model import PastModel, Span
 from evergreen.backtest.past.requests import Requests
 from evergreen.backtest.task import ReplayTask
+from evergreen.backtest.window_fit import FitCache
 from evergreen.errors import TrainingError
 
 _BYTES_OF_PREDICTIONS = 256_000_000

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from evergreen.backtest.fits.fitting import FitRecord
 from evergreen.backtest.past.requests import BLOCK, Requests
-from evergreen.backtest.past.row_metric import RowMetric
 from evergreen.model.decision import read_class_weights
 from evergreen.model.predict import decide_classes, predict_pool
 from evergreen.model.predictions import Predictions
@@ -57,11 +56,6 @@ class PastModel:
         if not self._classes:
             return Predictions(answers[:, 0], None)
         return decide_classes(answers, self._classes, self._weights)
-
-    def compute_values(self, metric: RowMetric, span: slice, *, last_label: bool) -> npt.NDArray[np.float64]:
-        """The metric's value of each request in a span, by its label's last version or its first."""
-        label = self.requests.truth if last_label else self.requests.first_label
-        return metric.compute(label[span], self.predict(span))
 
     @cached_property
     def profile(self) -> Mapping[str, FeatureProfile]:

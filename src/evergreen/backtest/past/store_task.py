@@ -19,6 +19,8 @@ from evergreen.store.history.asof import to_microseconds
 from evergreen.training.data.split import MINIMUM_ROWS
 from evergreen.usecase import EVENT_TIME
 
+_MOST_TAIL_ROWS = 2_000
+
 
 class StoreTask:
     """Replays the rows of a labelled history: each row stands for a request at its event time.
@@ -54,20 +56,20 @@ class StoreTask:
         places = self._rows.select_known(known_at)
         return to_moment(self._rows.times[EVENT_TIME][places[0]]) if len(places) else None
 
-    def find_tail(self, known_at: datetime, share: float) -> datetime | None:
-        """See `ReplayTask.find_tail`. The tail begins between two event times."""
+    def find_newest(self, known_at: datetime) -> datetime | None:
+        """See `ReplayTask.find_newest`."""
         places = self._rows.select_known(known_at)
-        if len(places) < 2 * MINIMUM_ROWS:
+        return to_moment(self._rows.times[EVENT_TIME][places[-1]]) if len(places) else None
+
+    def find_tail(self, known_at: datetime, share: float) -> datetime | None:
+        """See `ReplayTask.find_tail`. It has at most 2,000 rows, beside others of the event time of its
+        first, and leaves as many rows in front of it as a model takes."""
+        times = self._rows.times[EVENT_TIME][self._rows.select_known(known_at)]
+        rows = min(int(share * len(times)), _MOST_TAIL_ROWS)
+        if rows < MINIMUM_ROWS:
             return None
-        times = np.asarray(self._rows.times[EVENT_TIME][places])
-        last = times[int((1.0 - share) * (len(times) - 1))]
-        # With all rows of one event time, nothing lies on one of the sides.
-        if last >= times[-1]:
-            earlier = times[times < times[-1]]
-            if not len(earlier):
-                return None
-            last = earlier[-1]
-        return to_moment(last)
+        first = int(np.searchsorted(times, times[len(times) - rows]))
+        return to_moment(times[first - 1]) if first >= MINIMUM_ROWS else None
 
     def identify_rows(self, known_at: datetime, start: datetime | None, end: datetime | None) -> str:
         """See `ReplayTask.identify_rows`."""
@@ -101,14 +103,18 @@ class StoreTask:
             return None
         # Only the stretch that holds these rows is predicted.
         span = slice(span.start + int(places[0]), span.start + int(places[-1]) + 1)
-        last_label = learned_after is None and learned_by is None
-        values = model.compute_values(self._metric, span, last_label=last_label)[places - places[0]]
+        places = places - places[0]
+        scores, metric = model.predict(span), self._metric
+        is_final = learned_after is None and learned_by is None
+        label = (self._requests.truth if is_final else self._requests.first_label)[span]
+        values = metric.compute(label, scores)[places]
         return QualityPoint(
             start=start or to_moment(self._requests.times[span.start] - 1),
             end=end,
             rows=len(values),
             value=float(values.mean()),
             deviation=float(values.std()),
+            expected=float(metric.expect(scores)[places].mean()) if metric.expect is not None else None,
         )
 
     def measure_drift(self, model: PastModel, start: datetime, end: datetime) -> DriftEvidence | None:
