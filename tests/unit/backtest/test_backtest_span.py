@@ -70,9 +70,11 @@ def test_rows_that_were_loaded_afterwards_count_by_their_event_time() -> None:
 
 def test_gaps_are_told() -> None:
     assert describe_gaps(REQUESTS, day(5), day(29), DAY) == []
-    (gap,) = describe_gaps(REQUESTS, day(25), day(40), DAY)
-    assert gap.startswith("No row lies between 2026-01-30 23:00 UTC and 2026-02-10")
-    # Of monthly rows, a month without is no gap.
+    (end,) = describe_gaps(REQUESTS, day(25), day(40), DAY)
+    assert end.startswith("The last labelled row is of 2026-01-30 23:00 UTC")
+    (gap,) = describe_gaps(REQUESTS, day(-20), day(29), DAY)
+    assert gap.startswith("No row lies between 2025-12-12 and 2026-01-01: nothing was asked")
+    # With checks that are further apart, some days without rows are no gap.
     assert describe_gaps(REQUESTS, day(25), day(31), 4 * DAY) == []
 
 

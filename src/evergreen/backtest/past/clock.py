@@ -60,11 +60,11 @@ def describe_event_clock(use_case: UseCase) -> str:
 
 def describe_gaps(requests: Requests, start: datetime, end: datetime, every: timedelta) -> list[str]:
     """A sentence for each stretch without rows that is far longer than usual between two rows, and holds
-    several checks."""
-    bounds = np.array([to_microseconds(start), to_microseconds(end)])
-    times = np.unique(np.concatenate([bounds, requests.times[requests.find_span(start, end)]]))
+    several checks; and one where the rows end long before the backtest does."""
+    first, last = to_microseconds(start), to_microseconds(end)
+    times = np.unique(np.concatenate([[first], requests.times[requests.find_span(start, end)]]))
     steps = np.diff(times)
-    usual = float(np.quantile(steps, 0.9)) if len(steps) > 2 else float(steps.max())
+    usual = float(np.quantile(steps, 0.9)) if len(steps) else 0.0
     least = max(_GAP_FACTOR * usual, 2.0 * (every / timedelta(microseconds=1)))
     gaps = np.flatnonzero(steps > least)
     sentences = [
@@ -75,4 +75,9 @@ def describe_gaps(requests: Requests, start: datetime, end: datetime, every: tim
     ]
     if len(gaps) > _MOST_GAPS:
         sentences.append(f"There are {len(gaps) - _MOST_GAPS} more such gaps.")
+    if last - times[-1] > least:
+        sentences.append(
+            f"The last labelled row is of {format_moment(to_moment(times[-1]))}: what was asked later has no"
+            " label, or not yet."
+        )
     return sentences
