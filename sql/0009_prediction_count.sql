@@ -57,6 +57,6 @@ LEFT JOIN reference_profile p
     ON p.use_case = c.use_case AND p.model_version = c.model_version AND p.slice = c.slice AND p.feature = c.feature
 UNION ALL
 SELECT
-    r.use_case, NULL, 'online', DATE_FORMAT(r.window_end, '%Y-%m-%d %H:00:00'), '', r.field, NULL, '(refused)',
+    r.use_case, NULL, 'online', TIMESTAMP(DATE(r.window_end), MAKETIME(HOUR(r.window_end), 0, 0)), '', r.field, NULL, '(refused)',
     r.row_count, NULL
 FROM refused_count r;

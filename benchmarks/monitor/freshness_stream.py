@@ -35,7 +35,7 @@ ORIGIN = datetime(2024, 1, 1, tzinfo=UTC)
 START = ORIGIN + timedelta(days=WARM_UP_DAYS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stream:
     """Rows in the order of their event times, `ROWS_PER_DAY` a day from `ORIGIN` on: features of shape
     (n, FEATURES + 1), the last of them 1, and labels 0 or 1 of shape (n,)."""

@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
-from benchmarks.monitor.freshness_stream import LABEL_DELAY, ORIGIN, ROWS_PER_DAY, Floats, Stream
+from benchmarks.monitor.freshness_stream import LABEL_DELAY, ORIGIN, ROWS_PER_DAY, START, Floats, Stream
 
-from evergreen.monitoring.governor.inputs import DriftEvidence, EstimatedEvidence, QualityPoint
+from evergreen.model.reference_profile import FeatureProfile
+from evergreen.model.slice_groups import ALL_ROWS
+from evergreen.monitoring.drift.compare import compare_windows, count_columns
+from evergreen.monitoring.governor.inputs import (
+    DriftEvidence,
+    DriftSeverity,
+    EstimatedEvidence,
+    QualityPoint,
+)
+from evergreen.usecase import DriftPolicy
 
 RIDGE = 1.0
 NEWTON_STEPS = 25
 FEWEST_ROWS = 50
 LARGE_SET = 5_000
 TAIL_ROWS = 7 * ROWS_PER_DAY
+PROFILE_ROWS = 20_000
 
 
 @dataclass(frozen=True)
 class FittedWeights:
-    """A logistic regression: the weights of the features, and last the intercept."""
+    """A logistic regression: the weights of the features, and last the intercept; `first` and `last` bound
+    the rows that it was fitted on."""
 
     weights: Floats
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
 class StreamTask:
-    """`evergreen.backtest.task.ReplayTask` on a simulated stream."""
+    """`evergreen.backtest.task.ReplayTask` on a simulated stream. Drift is measured where `with_drift` says
+    so; policies that do not heed it need not pay for it."""
 
     stream: Stream
+    with_drift: bool = True
     metric: str = "accuracy"
-
-    @property
-    def less_is_better(self) -> bool:
-        return self.metric != "accuracy"
+    less_is_better: bool = False
 
     def count_labels(self, known_at: datetime, start: datetime | None = None) -> int:
         return max(0, self._find_known(known_at) - self._find_start(start))
@@ -57,7 +71,8 @@ class StreamTask:
         first, last = self._find_span(known_at, start, end)
         if last - first < FEWEST_ROWS:
             return None
-        return fit_logistic(self.stream.features[first:last], self.stream.labels[first:last])
+        weights = fit_logistic(self.stream.features[first:last], self.stream.labels[first:last])
+        return FittedWeights(weights, first, last)
 
     def measure(
         self,
@@ -75,7 +90,9 @@ class StreamTask:
         if last <= first:
             return None
         margins = self.stream.features[first:last] @ model.weights
-        values, expected = self._score(margins, self.stream.labels[first:last])
+        values = ((margins > 0) == (self.stream.labels[first:last] > 0)).astype(np.float64)
+        # What the model's own probability leads one to expect of each row.
+        expected = 1.0 / (1.0 + np.exp(-np.abs(margins)))
         return QualityPoint(
             start=_find_time(first - 1),
             end=_find_time(last - 1),
@@ -86,7 +103,17 @@ class StreamTask:
         )
 
     def measure_drift(self, model: FittedWeights, start: datetime, end: datetime) -> DriftEvidence | None:
-        return None
+        if not self.with_drift:
+            return None
+        profiles = self._build_profiles(model)
+        first, last = self.stream.find_row(start), self.stream.find_row(end)
+        counts = count_columns(profiles, _name_columns(self.stream.features[first:last]))
+        checks = max(1, (end - START) // timedelta(days=1))
+        result = compare_windows(DriftPolicy(), {ALL_ROWS: profiles}, {ALL_ROWS: counts}, check_number=checks)
+        severity: DriftSeverity = (
+            "unknown" if result.drifted is None else "drift" if result.drifted else "none"
+        )
+        return DriftEvidence(severity, result.reason, result.rows)
 
     def estimate_quality(
         self, model: FittedWeights, start: datetime, end: datetime
@@ -98,15 +125,10 @@ class StreamTask:
     ) -> bool:
         return True
 
-    def _score(self, margins: Floats, labels: Floats) -> tuple[Floats, Floats]:
-        """The metric of every row, and what the model's own probability leads one to expect of it."""
-        chances = 1.0 / (1.0 + np.exp(-margins))
-        if self.metric == "accuracy":
-            return ((margins > 0) == (labels > 0)).astype(np.float64), np.maximum(chances, 1 - chances)
-        if self.metric == "log_loss":
-            losses, surprises = np.logaddexp(0.0, -margins), np.logaddexp(0.0, margins)
-            return np.where(labels > 0, losses, surprises), chances * losses + (1 - chances) * surprises
-        return (chances - labels) ** 2, chances * (1 - chances)
+    def _build_profiles(self, model: FittedWeights) -> Mapping[str, FeatureProfile]:
+        """The reference of the rows that a model was fitted on, of at most `PROFILE_ROWS` of them."""
+        step = max(1, (model.last - model.first) // PROFILE_ROWS)
+        return _build_profiles(self.stream, model.first, model.last, step)
 
     def _find_known(self, moment: datetime) -> int:
         return self.stream.find_row(moment - LABEL_DELAY)
@@ -119,13 +141,13 @@ class StreamTask:
         return self._find_start(start), last if end is None else min(last, self.stream.find_row(end))
 
 
-def fit_logistic(features: Floats, labels: Floats) -> FittedWeights:
+def fit_logistic(features: Floats, labels: Floats) -> Floats:
     """A ridge logistic regression by Newton's method, from features of shape (n, d), the last of them 1, and
     labels 0 or 1. It begins at the solution for every 16th row, so that a few steps over all rows suffice."""
     weights = np.zeros(features.shape[1])
     if len(features) >= LARGE_SET:
         weights = _climb(features[::16], labels[::16], weights)
-    return FittedWeights(_climb(features, labels, weights))
+    return _climb(features, labels, weights)
 
 
 def _climb(features: Floats, labels: Floats, weights: Floats) -> Floats:
@@ -138,6 +160,25 @@ def _climb(features: Floats, labels: Floats, weights: Floats) -> Floats:
         if np.abs(step).max() < 1e-3:
             break
     return weights
+
+
+@lru_cache(maxsize=4)
+def _build_profiles(stream: Stream, first: int, last: int, step: int) -> Mapping[str, FeatureProfile]:
+    columns = _name_columns(stream.features[first:last:step])
+    shares = np.arange(1, DriftPolicy().bins) / DriftPolicy().bins
+    unfilled = {
+        name: FeatureProfile(name, "numeric", tuple(np.quantile(values, shares).tolist()), ())
+        for name, values in columns.items()
+    }
+    return {
+        name: replace(profile, counts=tuple(profile.count(columns[name]).tolist()))
+        for name, profile in unfilled.items()
+    }
+
+
+def _name_columns(features: Floats) -> dict[str, Floats]:
+    """The features by name, without the constant."""
+    return {f"number_{number}": features[:, number] for number in range(features.shape[1] - 1)}
 
 
 def _find_time(row: int) -> datetime:

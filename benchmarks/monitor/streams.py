@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from evergreen.model.reference_profile import FeatureProfile
-from evergreen.monitoring.drift.compare import ALL_ROWS
+from evergreen.model.slice_groups import ALL_ROWS
 
 REFERENCE_ROWS = 20_000
 WINDOW_ROWS = 2_000

@@ -34,7 +34,8 @@ from evergreen.model.matrix import Columns, select_rows
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.model.predict import predict_inputs
 from evergreen.model.reference_profile import build_reference_profile
-from evergreen.monitoring.drift.compare import ALL_ROWS, compare_windows, count_columns
+from evergreen.model.slice_groups import ALL_ROWS
+from evergreen.monitoring.drift.compare import compare_windows, count_columns
 from evergreen.monitoring.governor.report_rule import apply_retrain_policy
 from evergreen.settings import Settings
 from evergreen.store.connection import arrow

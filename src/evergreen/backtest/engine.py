@@ -220,7 +220,8 @@ class Replay(Generic[Model]):
             self._drift_breaches += 1
             self._drift_since = self._drift_since or start
         elif drift.severity != "unknown":
-            self._drift_breaches, self._drift_since = 0, None
+            self._drift_breaches = 0
+            self._drift_since = None
         return replace(drift, breaches=self._drift_breaches, since=self._drift_since)
 
     def _train(self, moment: datetime, plan: WindowPlan) -> ReplayFit[Model] | None:

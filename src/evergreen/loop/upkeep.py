@@ -1,9 +1,9 @@
 """Upkeep of a use case's tables: daily partitions of the prediction log, and pruning of the history.
 
 The prediction log and its outcomes have one partition per day. Upkeep adds the partitions of the next days
-and drops those that are older than `serving.retention`, and as old counts of predictions and of refused rows. The
-history and label tables are system-versioned: upkeep deletes their overwritten and deleted row versions once
-these are older than `EVERGREEN_HISTORY_DAYS` days.
+and drops those that are older than `serving.retention`; counts of predictions and of refused rows that are as
+old go with them. The history and label tables are system-versioned: upkeep deletes their overwritten and
+deleted row versions once these are older than `EVERGREEN_HISTORY_DAYS` days.
 """
 
 from __future__ import annotations

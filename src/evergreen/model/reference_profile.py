@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -261,8 +262,9 @@ def _profile_numbers(name: str, values: np.ndarray, bins: int) -> FeatureProfile
 
 
 def _enclose(constant: float) -> tuple[float, ...]:
-    """The edges of a bin that holds one number alone."""
-    return (math.nextafter(constant, -math.inf), constant)
+    """The edges of a bin that holds one number alone, and no subnormal, which MariaDB does not keep."""
+    below = math.nextafter(constant, -math.inf)
+    return (min(below, -sys.float_info.min) if constant == 0 else below, constant)
 
 
 def _profile_categories(name: str, values: np.ndarray) -> FeatureProfile:

@@ -153,11 +153,11 @@ class RetrainPolicy:
     window: timedelta | WindowRule | None = "validated"
     on_realised_drop: bool = True
     on_estimated_drop: bool = True
-    on_growth: float = 4.0
+    on_growth: float = 3.0
     enough_rows: int = 5_000
     every: timedelta | None = None
     min_drop: float = 0.01
-    drop_limit: float = 4.0
+    drop_limit: float = 6.0
     min_sample: int = 100
     label_patience: timedelta = timedelta(days=14)
     breaches: int = 1

@@ -37,6 +37,7 @@ def served(toy_store, toy_use_case, toy_frames):
         documents = [
             {name: None if value != value else value for name, value in row.items()}
             | {
+                "_on_demand": _compute_on_demand(row),
                 "prediction_id": prediction_id,
                 "predicted_at": at,
                 "model_version": version,
@@ -60,6 +61,12 @@ def start(toy_store, served):
     at = champion_history.find_promotion_time(get_engine(toy_store), "toy", 1)
     assert at is not None
     return at
+
+
+def _compute_on_demand(row):
+    """What a service logs beside the inputs."""
+    share = row["spend"] / max(row["visits"], 1.0)
+    return {"spend_per_visit": None if share != share else share}
 
 
 def _id_at(at):
@@ -114,8 +121,10 @@ def test_refused_rows_and_orphans_are_told_and_decide_nothing(toy_store, toy_use
     record_outcome(database, toy_use_case, str(_id_at(start)), "no", start)  # its prediction may still come
     outcome = monitor.run_monitor(toy_store, "toy", start + minutes(2))
     assert outcome["drift"]["refused"] == [
-        {"field": "age", "kind": "less_than_equal", "rows": 50, "share": 0.2}
+        {"field": "age", "kind": "less_than_equal", "rows": 50, "share": 0.2, "severity": "drift"}
     ]
+    assert outcome["drift"]["severity"] == "warning"
+    assert "20.0% refused for age (less_than_equal)" in outcome["drift"]["warnings"]
     told = "; rows refused meanwhile: 50 for age (less_than_equal, 20.0%)"
     assert outcome["reason"].startswith("no, because 0 of 6 features drifted")
     assert outcome["reason"].endswith(told)

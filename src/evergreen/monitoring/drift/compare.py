@@ -14,24 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.model.matrix import Columns
-from evergreen.model.reference_profile import PREDICTION, FeatureProfile
+from evergreen.model.reference_profile import PREDICTION, FeatureProfile, SlicedProfiles
+from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring.drift.blind_spots import find_blind_spots
-from evergreen.monitoring.drift.figures.count_pairs import Counts, Profiles, build_count_pairs
+from evergreen.monitoring.drift.figures.count_pairs import build_count_pairs
 from evergreen.monitoring.drift.figures.psi import BinCounts, classify_psi
 from evergreen.monitoring.drift.figures.statistics import UNKNOWN, Statistics, compute_statistics
 from evergreen.monitoring.drift.metric_rows import build_metric_rows
 from evergreen.monitoring.drift.result import DriftResult
 from evergreen.monitoring.drift.verdict import describe_warnings, judge_drift
+from evergreen.store.predictions.counts import Counts
 from evergreen.store.records.drift import FeatureDrift
 from evergreen.store.records.drift_metric import SEVERITIES
 from evergreen.usecase import DriftPolicy
 
-ALL_ROWS = ""
-
 
 def compare_windows(
     policy: DriftPolicy,
-    reference: Profiles,
+    reference: SlicedProfiles,
     current: Counts,
     *,
     check_number: int = 1,
@@ -104,7 +104,7 @@ def count_columns(
     return {name: profile.count(columns[name]) for name, profile in profiles.items() if name in columns}
 
 
-def rebase_profiles(reference: Profiles, counts: Counts) -> dict[str, dict[str, FeatureProfile]]:
+def rebase_profiles(reference: SlicedProfiles, counts: Counts) -> dict[str, dict[str, FeatureProfile]]:
     """The bins of a reference with the counts of a window: the reference of a comparison of another window
     with that one. What was not counted is left out."""
     return {
@@ -137,7 +137,9 @@ def _build_feature_drift(
     )
 
 
-def _describe_missing_references(reference: Profiles, current: Counts, inputs: Sequence[str]) -> list[str]:
+def _describe_missing_references(
+    reference: SlicedProfiles, current: Counts, inputs: Sequence[str]
+) -> list[str]:
     known = reference.get(ALL_ROWS, {})
     notes = [
         f"{name} has no reference: it was declared after the model was trained"

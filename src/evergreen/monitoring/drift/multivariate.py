@@ -10,6 +10,7 @@ correlation of two of 22 features did, and takes neither.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,10 @@ _PARAMETERS: dict[str, Any] = {
 def measure_multivariate_drift(
     use_case: UseCase, before: Columns, now: Columns, *, check_number: int = 1
 ) -> MultivariateDrift:
-    """How well earlier rows and those of a window are told apart. `before` and `now` hold every model input,
-    of shape (n,) and (m,), as `add_on_demand_columns` gives them; `check_number` is that of `compare_windows`.
+    """How well earlier rows and those of a window are told apart.
+
+    `before` and `now` hold every model input, of shape (n,) and (m,), as `add_on_demand_columns` gives them;
+    `check_number` is that of `compare_windows`.
 
     "unknown" where either side has fewer than `drift.min_rows` rows, or fewer than half of
     `drift.sample_rows` if that is less.
@@ -81,15 +84,29 @@ def measure_multivariate_drift(
     )
 
 
-def build_multivariate_metrics(policy: DriftPolicy, found: MultivariateDrift) -> tuple[DriftMetric, ...]:
-    """The row `auc` of the table of figures."""
+def build_multivariate_metrics(
+    policy: DriftPolicy, found: MultivariateDrift | None
+) -> tuple[DriftMetric, ...]:
+    """The row `auc` of the table of figures; none where nothing was measured."""
+    if found is None:
+        return ()
     return (DriftMetric("", "", "auc", found.auc, policy.auc_threshold, found.severity),)
 
 
+def describe_multivariate_warnings(found: MultivariateDrift | None) -> tuple[str, ...]:
+    """What was found in words, where it is at the limit of a warning or beyond."""
+    if found is None or found.severity not in ("warning", "drift"):
+        return ()
+    return (f"{found.reason}, most of all by {', '.join(found.features)}",)
+
+
 def compute_auc(scores: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """The area under the ROC curve of n scores, of shape (n,), and its standard deviation, by DeLong's
-    method (DeLong, DeLong & Clarke-Pearson, Comparing the Areas under Two or More Correlated ROC Curves, 1988)
-    in its fast form over ranks (Sun & Xu, 2014). Ties count half. Both kinds need two rows at least."""
+    """The area under the ROC curve of n scores, of shape (n,), and its standard deviation.
+
+    By DeLong's method (DeLong, DeLong & Clarke-Pearson, Comparing the Areas under Two or More Correlated ROC
+    Curves, 1988) in its fast form over ranks (Sun & Xu, 2014). Ties count half. Both kinds need two rows at
+    least.
+    """
     ones, zeros = int(positive.sum()), int((~positive).sum())
     ranks = rankdata(scores)
     above_zeros = (ranks[positive] - rankdata(scores[positive])) / zeros
@@ -121,10 +138,7 @@ def _tell_apart(
 
 
 def _judge_auc(policy: DriftPolicy, auc: float, deviation: float, check_number: int) -> Severity:
-    if deviation > 0:
-        p_value = float(ndtr((0.5 - auc) / deviation))
-    else:
-        p_value = 0.0 if auc > 0.5 else 1.0
+    p_value = float(ndtr((0.5 - auc) / max(deviation, sys.float_info.min)))
     if auc >= policy.auc_threshold and p_value <= compute_check_level(policy.alpha, check_number):
         return "drift"
     warning = 0.5 + (policy.auc_threshold - 0.5) * policy.warning_share

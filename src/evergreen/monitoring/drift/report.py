@@ -7,11 +7,19 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
-from evergreen.model.reference_profile import load_reference_profile
+from evergreen.model.reference_profile import SlicedProfiles, load_sliced_profiles
 from evergreen.model.signature import list_model_inputs
-from evergreen.monitoring.drift.compare import ALL_ROWS, compare_windows
-from evergreen.monitoring.drift.window import find_window_start
-from evergreen.monitoring.drift.window_counts import read_window_counts
+from evergreen.model.slice_groups import ALL_ROWS
+from evergreen.monitoring.counts.window import read_window_counts
+from evergreen.monitoring.drift.compare import compare_windows
+from evergreen.monitoring.drift.multivariate import (
+    build_multivariate_metrics,
+    describe_multivariate_warnings,
+    measure_multivariate_drift,
+)
+from evergreen.monitoring.drift.result import DriftResult
+from evergreen.monitoring.drift.sample import read_input_sample
+from evergreen.monitoring.drift.window import find_version_start, find_window_start
 from evergreen.monitoring.refused import (
     build_refused_metrics,
     compute_refused_shares,
@@ -22,6 +30,7 @@ from evergreen.registry.champion import Champion
 from evergreen.store.predictions.clock_skew import find_future_predictions
 from evergreen.store.predictions.refused import sum_refused_counts
 from evergreen.store.records.drift import DriftReport, compute_report_id, count_verdicts
+from evergreen.store.records.drift_evidence import MultivariateDrift
 from evergreen.usecase import UseCase
 
 # Clocks of machines that keep time differ by less.
@@ -31,35 +40,27 @@ _CLOCK_TOLERANCE = timedelta(minutes=1)
 def build_drift_report(
     engine: sa.Engine, use_case: UseCase, champion: Champion, as_of: datetime
 ) -> DriftReport:
-    """Measure the drift of the window's requests. Other channels of the prediction log, such as batch scoring
-    and the shadows of a trial, do not count. Rows that services refused meanwhile have severities of their
-    own, and do not decide whether the rows that were answered have drifted.
+    """Measure the drift of the requests that the champion answered in the window, from their counts.
+
+    Other channels of the prediction log, such as batch scoring and the shadows of a trial, do not count.
+    Three things are reported apart, with severities of their own, and do not decide whether the rows that
+    were answered have drifted: rows that services refused meanwhile; drift of all inputs together, on a
+    sample of rows; and answers that carry a time in the future.
 
     Raises StoreError if the champion has no reference profile.
     """
-    policy = use_case.drift
+    policy, version = use_case.drift, champion.version
     start = find_window_start(engine, use_case, champion, as_of)
-    reference = {ALL_ROWS: load_reference_profile(engine, use_case.name, champion.version)}
-    if not reference[ALL_ROWS]:
-        raise StoreError(
-            f"version {champion.version} of {use_case.name} has no reference profile for drift",
-            hint=f"a version that Evergreen trained has one: evergreen train {use_case.name}",
-        )
-    result = compare_windows(
-        policy,
-        reference,
-        read_window_counts(engine, use_case, champion.version, reference, start, as_of),
-        check_number=1 + count_verdicts(engine, use_case.name, champion.version, as_of),
-        since=start,
-        inputs=[feature.name for feature in list_model_inputs(use_case)],
-    )
+    reference = load_sliced_profiles(engine, use_case.name, version)
+    check_number = 1 + count_verdicts(engine, use_case.name, version, as_of)
+    result = measure_window(engine, use_case, version, reference, start, as_of, check_number=check_number)
     refused = compute_refused_shares(policy, sum_refused_counts(engine, use_case, start, as_of), result.rows)
-    skew = describe_clock_skew(engine, use_case, datetime.now(UTC))
+    multivariate = _measure_sample(engine, use_case, champion, start, as_of, check_number)
     return DriftReport(
         id=compute_report_id(use_case.name, as_of),
         use_case=use_case.name,
         as_of=as_of,
-        model_version=champion.version,
+        model_version=version,
         window_start=start,
         window_end=as_of,
         row_count=result.rows,
@@ -68,9 +69,51 @@ def build_drift_report(
         features=result.features,
         refused=refused,
         prediction=result.prediction,
-        warnings=(*result.warnings, *describe_refused_warnings(refused), *skew),
+        multivariate=multivariate,
+        warnings=(
+            *result.warnings,
+            *describe_refused_warnings(refused),
+            *describe_multivariate_warnings(multivariate),
+            *describe_clock_skew(engine, use_case, datetime.now(UTC)),
+        ),
         notes=result.notes,
-        metrics=(*result.metrics, *build_refused_metrics(policy, refused)),
+        metrics=(
+            *result.metrics,
+            *build_refused_metrics(policy, refused),
+            *build_multivariate_metrics(policy, multivariate),
+        ),
+    )
+
+
+def measure_window(
+    engine: sa.Engine,
+    use_case: UseCase,
+    version: int,
+    reference: SlicedProfiles,
+    start: datetime,
+    end: datetime,
+    *,
+    check_number: int = 1,
+) -> DriftResult:
+    """Compare the requests that a version answered with start <= predicted_at < end (aware UTC) with a
+    reference over the bins of the version's own profiles: these, or another window's counts (see
+    `rebase_profiles`).
+
+    Raises StoreError for a reference without profiles, and StoreUnreachable.
+    """
+    if not reference.get(ALL_ROWS):
+        raise StoreError(
+            f"version {version} of {use_case.name} has no reference profile for drift",
+            hint=f"a version that Evergreen trained has one: evergreen train {use_case.name}",
+        )
+    window = read_window_counts(engine, use_case, version, reference, start, end)
+    return compare_windows(
+        use_case.drift,
+        reference,
+        window.counts,
+        check_number=check_number,
+        since=start,
+        inputs=[feature.name for feature in list_model_inputs(use_case)],
     )
 
 
@@ -83,3 +126,24 @@ def describe_clock_skew(engine: sa.Engine, use_case: UseCase, now: datetime) -> 
         f"{future.rows:,} predictions carry a time in the future, up to {future.latest:%Y-%m-%d %H:%M} UTC: "
         "the clock of a service is ahead, and they are not looked at before that time",
     )
+
+
+def _measure_sample(
+    engine: sa.Engine,
+    use_case: UseCase,
+    champion: Champion,
+    start: datetime,
+    end: datetime,
+    check_number: int,
+) -> MultivariateDrift | None:
+    """A sample of the window's rows against one of the model's first rows, of at most `drift.window` and none
+    of this window; None where the policy wants no sample."""
+    rows = use_case.drift.sample_rows
+    if not rows:
+        return None
+    first = find_version_start(engine, use_case, champion)
+    earlier_end = start if first is None else min(start, first + use_case.drift.window)
+    earlier_start = earlier_end - use_case.drift.window if first is None else first
+    before = read_input_sample(engine, use_case, champion.version, earlier_start, earlier_end, rows)
+    now = read_input_sample(engine, use_case, champion.version, start, end, rows)
+    return measure_multivariate_drift(use_case, before, now, check_number=check_number)

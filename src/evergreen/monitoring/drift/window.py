@@ -20,9 +20,14 @@ def find_window_start(engine: sa.Engine, use_case: UseCase, champion: Champion, 
     verdict. So a window with too few predictions for a verdict is continued by the next one. As of a moment
     before the champion's promotion the window is empty.
     """
-    promoted_at = find_promotion_time(engine, use_case.name, champion.version) or champion.promoted_at
+    promoted_at = find_version_start(engine, use_case, champion)
     last_end = find_last_window_end(engine, use_case.name, as_of)
     return choose_window_start(as_of, use_case.drift.window, promoted_at, last_end)
+
+
+def find_version_start(engine: sa.Engine, use_case: UseCase, champion: Champion) -> datetime | None:
+    """When the champion was promoted (aware UTC), by the ledger or else by MLflow; None if neither knows."""
+    return find_promotion_time(engine, use_case.name, champion.version) or champion.promoted_at
 
 
 def choose_window_start(

@@ -30,19 +30,21 @@ def decide(policy: RetrainPolicy, inputs: GovernorInputs) -> RetrainAnswer:
     if blocks:
         reason = f"no, because {blocks[0].text}, although {trigger.text}"
         return RetrainAnswer(False, reason, trigger.name, checks=checks)
-    plan = plan_training_window(policy, inputs.as_of, find_drift_start(policy, inputs), inputs.labels.oldest)
+    since = find_drift_start(policy, inputs, trigger.name)
+    plan = plan_training_window(policy, inputs.as_of, since, inputs.labels.oldest)
     return RetrainAnswer(True, f"yes, because {trigger.text}", trigger.name, plan, checks)
 
 
-def find_drift_start(policy: RetrainPolicy, inputs: GovernorInputs) -> datetime | None:
-    """When the change began that the evidence shows (aware UTC): of a drop, else of the drift; where neither
-    shows, of the change that the last promoted retrain answered. None without any."""
-    if inputs.realised is not None:
-        drop = measure_quality_drop(policy, inputs.realised)
-        if drop.since is not None and drop.statistic > policy.drop_limit:
-            return drop.since
-    if inputs.drift is not None and inputs.drift.severity == "drift" and inputs.drift.since is not None:
-        return inputs.drift.since
+def find_drift_start(policy: RetrainPolicy, inputs: GovernorInputs, trigger: str) -> datetime | None:
+    """When the change began that a retrain answers (aware UTC): of the drop, else of the drift; for growth,
+    and where neither shows, of the change that the last promoted retrain answered. None without any."""
+    if trigger != "growth":
+        if inputs.realised is not None:
+            drop = measure_quality_drop(policy, inputs.realised)
+            if drop.since is not None and drop.statistic > policy.drop_limit:
+                return drop.since
+        if inputs.drift is not None and inputs.drift.severity == "drift" and inputs.drift.since is not None:
+            return inputs.drift.since
     return inputs.change_since
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from evergreen.errors import StoreError
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, build_reference_profile
+from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring.drift.compare import (
-    ALL_ROWS,
     compare_counts,
     compare_windows,
     count_columns,

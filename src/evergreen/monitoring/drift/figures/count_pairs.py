@@ -7,7 +7,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,10 +16,6 @@ import numpy.typing as npt
 
 from evergreen.errors import StoreError
 from evergreen.model.reference_profile import FeatureProfile
-
-# Rows by slice ("" is all rows), feature and bin, in the order of `FeatureProfile.counts`.
-Counts: TypeAlias = Mapping[str, Mapping[str, npt.NDArray[np.int64]]]
-Profiles: TypeAlias = Mapping[str, Mapping[str, FeatureProfile]]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]

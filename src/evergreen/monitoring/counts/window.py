@@ -1,0 +1,137 @@
+"""The counts of a window of any length: whole hours from the table, the parts of hours at its ends from the
+log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import sqlalchemy as sa
+
+from evergreen.model.prediction_counter import ProfileBins
+from evergreen.model.reference_profile import SlicedProfiles
+from evergreen.model.slice_groups import ALL_ROWS
+from evergreen.monitoring.counts.mend import mend_counts
+from evergreen.monitoring.counts.recount import recount_window
+from evergreen.store.predictions.channels import TRAFFIC
+from evergreen.store.predictions.counts import (
+    HOUR,
+    BinCounts,
+    Counts,
+    HourlyCounts,
+    add_counts,
+    floor_hour,
+    read_hourly_counts,
+)
+from evergreen.usecase import UseCase
+
+# A part of an hour is counted anew where the hour has at most so many rows, which takes about a second; where
+# it has more, the whole hour is taken.
+MOST_ROWS_OF_A_PART = 200_000
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """The predictions of a version from `start` and before `end` (aware UTC), which are those that were asked
+    for, or the bounds of their hours where these have too many rows to be counted anew.
+
+    `counts` are the sums of all of its `rows`; `hourly` those of the whole hours that the window touches.
+    `refused` has, by field, how many rows services refused meanwhile for a value of it, in whole hours.
+    """
+
+    start: datetime
+    end: datetime
+    rows: int = 0
+    counts: Counts = field(default_factory=dict)
+    hourly: HourlyCounts = field(default_factory=HourlyCounts)
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Refused rows by field."""
+        return {name: int(rows.sum()) for name, rows in self.hourly.refused.items()}
+
+
+def read_window_counts(
+    engine: sa.Engine,
+    use_case: UseCase,
+    version: int,
+    profiles: SlicedProfiles,
+    start: datetime,
+    end: datetime,
+    channels: Sequence[str] = TRAFFIC,
+) -> WindowCounts:
+    """The counts of a version's predictions with start <= predicted_at < end (aware UTC) by the bins of
+    `profiles`, its own.
+
+    The time that it takes depends on the number of hours, not on that of the predictions. Hours that were not
+    counted yet are counted first. Without predictions every count is 0; features that the log has no
+    column for are left out. Raises StoreUnreachable.
+    """
+    bins = ProfileBins(use_case, profiles)
+    names = [ALL_ROWS, *(group.name for groups in bins.groups.values() for group in groups)]
+    blank: Counts = {
+        name: {each.feature: np.zeros(len(each.bins) + 2, dtype=np.int64) for each in bins.features}
+        for name in names
+    }
+    if start >= end:
+        return WindowCounts(start, start, 0, blank)
+    outer_start, outer_end = floor_hour(start), _ceil_hour(end)
+    mend_counts(engine, use_case, version, profiles, outer_start, outer_end, channels)
+    hourly = read_hourly_counts(
+        engine, use_case.name, version, outer_start, outer_end, channels, profile=bins.digest
+    )
+    rows_by_hour = dict(zip(hourly.hours, hourly.rows.tolist(), strict=True))
+    parts: list[tuple[datetime, datetime]] = []
+    inner_start, inner_end = outer_start, outer_end
+    if start > outer_start and rows_by_hour.get(outer_start, 0) <= MOST_ROWS_OF_A_PART:
+        inner_start = outer_start + HOUR
+        parts.append((start, min(inner_start, end)))
+    if end < outer_end and rows_by_hour.get(outer_end - HOUR, 0) <= MOST_ROWS_OF_A_PART:
+        inner_end = outer_end - HOUR
+        if inner_end >= inner_start:
+            parts.append((inner_end, end))
+    rows = sum(count for hour, count in rows_by_hour.items() if inner_start <= hour < inner_end)
+    counts = add_counts(blank, hourly.sum(inner_start, inner_end))
+    for part_start, part_end in parts:
+        # Nothing is asked of hours without rows.
+        if rows_by_hour.get(floor_hour(part_start)):
+            some_rows, some = recount_window(
+                engine, use_case, version, profiles, part_start, part_end, channels
+            )
+            rows += some_rows
+            counts = add_counts(counts, some)
+    return WindowCounts(
+        start if parts and parts[0][0] == start else inner_start,
+        end if parts and parts[-1][1] == end else inner_end,
+        rows,
+        counts,
+        hourly,
+    )
+
+
+def compare_with_log(
+    engine: sa.Engine,
+    use_case: UseCase,
+    version: int,
+    profiles: SlicedProfiles,
+    counts: WindowCounts,
+    channels: Sequence[str] = TRAFFIC,
+) -> list[str]:
+    """Count a window anew, and say in words where its counts are not equal to those; nothing where they
+    are."""
+    rows, anew = recount_window(engine, use_case, version, profiles, counts.start, counts.end, channels)
+    differences = [] if rows == counts.rows else [f"{counts.rows} rows, and {rows} in the log"]
+    for name, some in anew.items():
+        for feature, bins in some.items():
+            kept: BinCounts = counts.counts.get(name, {}).get(feature, np.zeros_like(bins))
+            if not np.array_equal(kept, bins):
+                where = feature if name == ALL_ROWS else f"{feature} of {name}"
+                differences.append(f"{where}: {kept.tolist()}, and {bins.tolist()} in the log")
+    return differences
+
+
+def _ceil_hour(moment: datetime) -> datetime:
+    hour = floor_hour(moment)
+    return hour if hour == moment else hour + HOUR

@@ -1,0 +1,84 @@
+"""A sample of the prediction log's rows, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import numpy as np
+import sqlalchemy as sa
+
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.store.connection.database import get_fast_engine
+from evergreen.store.connection.missing import execute_if_table_exists
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
+from evergreen.store.predictions.channels import TRAFFIC
+from evergreen.store.predictions.counts import HOUR
+from evergreen.store.tables import declared
+from evergreen.store.tables.frames import read_frame
+from evergreen.store.tables.platform import PREDICTION_HOUR
+from evergreen.usecase import UseCase
+
+# MariaDB looks at so many rows for a sample, or at those of one hour if it has more.
+_MOST_SCANNED = 200_000
+
+
+def read_input_sample(
+    engine: sa.Engine, use_case: UseCase, version: int, start: datetime, end: datetime, rows: int
+) -> Mapping[str, np.ndarray]:
+    """The model inputs of at most `rows` requests that a version answered with start <= predicted_at < end
+    (aware UTC), as columns of one length; empty columns where there are none.
+
+    Rows are chosen by a checksum of their random ids, so that the same call gives the same sample. Of a
+    window with many rows only some hours are looked at, spread over it. Raises StoreUnreachable.
+    """
+    log = declared.build_prediction_table(use_case)
+    conditions = [
+        log.c.model_version == version,
+        log.c.channel.in_(TRAFFIC),
+        log.c.predicted_at >= to_naive_utc(start),
+        log.c.predicted_at < to_naive_utc(end),
+    ]
+    hours = _read_rows_by_hour(engine, use_case, version, start, end)
+    chosen = choose_hours(hours, _MOST_SCANNED)
+    if len(chosen) < len(hours):
+        bounds = [(to_naive_utc(hour), to_naive_utc(hour + HOUR)) for hour in chosen]
+        within = [sa.and_(log.c.predicted_at >= low, log.c.predicted_at < high) for low, high in bounds]
+        conditions.append(sa.or_(*within))
+    names = [feature.name for feature in use_case.stored_features]
+    statement = sa.select(*(log.c[name] for name in names)).where(*conditions)
+    by_checksum = statement.order_by(sa.func.crc32(log.c.prediction_id)).limit(rows)
+    with get_fast_engine(engine).connect() as connection:
+        frame = read_frame(connection, by_checksum, use_case)
+    return add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case))
+
+
+def choose_hours(hours: Mapping[datetime, int], most_rows: int) -> list[datetime]:
+    """Hours spread evenly over those of a window, with at most so many rows together, one at least; all of
+    them where that is enough. `hours` are the rows by hour."""
+    names = sorted(hours)
+    total = sum(hours.values())
+    if total <= most_rows:
+        return names
+    count = max(1, len(names) * most_rows // total)
+    while True:
+        places = ((2 * number + 1) * len(names) // (2 * count) for number in range(count))
+        chosen = [names[place] for place in places]
+        if count == 1 or sum(hours[name] for name in chosen) <= most_rows:
+            return chosen
+        count -= 1
+
+
+def _read_rows_by_hour(
+    engine: sa.Engine, use_case: UseCase, version: int, start: datetime, end: datetime
+) -> dict[datetime, int]:
+    c = PREDICTION_HOUR.c
+    statement = (
+        sa.select(c.hour, sa.func.sum(c.row_count))
+        .where(c.use_case == use_case.name, c.model_version == version, c.channel.in_(TRAFFIC))
+        .where(c.hour > to_naive_utc(start - HOUR), c.hour < to_naive_utc(end))
+        .group_by(c.hour)
+    )
+    with engine.connect() as connection:
+        rows = execute_if_table_exists(connection, statement)
+    return {to_aware_utc(hour): int(count) for hour, count in rows}

@@ -1,0 +1,232 @@
+"""Drift reports of a window of the log, and their figures as rows; real MariaDB, no model."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.model.prediction_counter import PredictionCounter
+from evergreen.model.reference_profile import (
+    PREDICTION,
+    build_reference_profile,
+    build_slice_profiles,
+    load_sliced_profiles,
+    save_reference_profile,
+)
+from evergreen.monitoring.counts.window import read_window_counts
+from evergreen.monitoring.drift.compare import rebase_profiles
+from evergreen.monitoring.drift.report import build_drift_report, describe_clock_skew, measure_window
+from evergreen.monitoring.drift.sample import read_input_sample
+from evergreen.registry.champion import Champion
+from evergreen.store.predictions.load import load_predictions
+from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.store.records.drift import count_verdicts, find_latest_report, save_report
+from evergreen.store.records.drift_metric import read_drift_metrics, read_metric_course
+from evergreen.store.tables.forget import erase_use_case
+from evergreen.usecase import DriftPolicy, Slice, UseCase
+
+START = datetime(2026, 7, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+CHAMPION = Champion(1, "run", START)
+STORED = ("age", "visits", "spend", "segment", "mood")
+
+
+@pytest.fixture
+def use_case(toy_use_case: UseCase) -> UseCase:
+    """The toy with a slice, and with the policy of who declares none."""
+    return replace(toy_use_case, drift=DriftPolicy(min_rows=200), slices=(Slice("segment"),))
+
+
+@pytest.fixture
+def log(database, use_case, toy_frames):
+    """A function that logs rows of version 1 over the hour that ends at a moment; the version's profiles are
+    those of 4,000 rows."""
+    columns, label = build_columns(use_case, toy_frames, 4_000, 1)
+    whole = build_reference_profile(use_case, columns, label)
+    sliced = build_slice_profiles(use_case, whole, columns, label, columns)
+    save_reference_profile(database, "toy", 1, [*whole, *sliced])
+    seeds = iter(range(10, 100))
+
+    def fill(count, end, *, answers=("no", "yes"), change=lambda columns: None, shift=0.0):
+        seed = next(seeds)
+        rng = np.random.default_rng(seed)
+        made, _ = build_columns(use_case, toy_frames, count, seed, shift)
+        change(made)
+        made = add_on_demand_columns(use_case, {name: made[name] for name in STORED})
+        rows = []
+        for place in range(count):
+            at = end - HOUR * (count - place) / count
+            number = (int(at.timestamp() * 1000) << 80) | (0x7 << 76) | (0b10 << 62)
+            values = {name: plain(made[name][place]) for name in STORED}
+            ratio = plain(made["spend_per_visit"][place])
+            rows.append(
+                PredictionRow(
+                    str(uuid.UUID(int=number | int(rng.integers(2**60)))),
+                    1,
+                    "online",
+                    {"client_id": place, **values},
+                    answers[place % len(answers)],
+                    on_demand={"spend_per_visit": ratio},
+                )
+            )
+        load_predictions(database, use_case, rows, PredictionCounter(database, use_case))
+
+    return fill
+
+
+def build_columns(use_case, toy_frames, count, seed, shift=0.0):
+    """Columns of the toy's inputs, with the on-demand feature, and the labels of their rows."""
+    frames = toy_frames(count, seed=seed, shift=shift)
+    columns = build_columns_from_frame(frames["facts"], use_case)
+    return add_on_demand_columns(use_case, columns), frames["label"]["leaves"].to_numpy(dtype=object)
+
+
+def plain(value):
+    if value is None or value != value:
+        return None
+    return value if isinstance(value, str) else float(value)
+
+
+def build(database, use_case, as_of):
+    return save_report(database, build_drift_report(database, use_case, CHAMPION, as_of))
+
+
+def test_a_report_and_its_figures_are_kept_together_and_once(database, use_case, log):
+    log(600, START + HOUR)
+    measured = build_drift_report(database, use_case, CHAMPION, START + HOUR)
+    assert (measured.row_count, measured.drifted) == (600, False)
+    assert measured.window_start == START
+    kept = save_report(database, measured)
+    assert kept == replace(measured, metrics=())
+    assert sorted(read_drift_metrics(database, kept.id), key=str) == sorted(measured.metrics, key=str)
+    # Who comes second, with other figures, changes nothing.
+    other = replace(measured, reason="other", metrics=measured.metrics[:1])
+    assert save_report(database, other) == kept
+    assert len(read_drift_metrics(database, kept.id)) == len(measured.metrics)
+    slices = {each.slice for each in measured.metrics}
+    assert {"", "segment=web"} <= slices
+    assert {each.feature for each in measured.metrics if each.metric == "psi"} >= {"age", PREDICTION}
+
+
+def test_figures_are_a_course_and_go_with_the_use_case(database, use_case, log):
+    for number in (1, 2, 3):
+        log(300, START + number * HOUR)
+        build(database, use_case, START + number * HOUR)
+    course = read_metric_course(database, "toy", "psi", START + HOUR, START + 3 * HOUR)
+    assert sorted({point.as_of for point in course}) == [START + 2 * HOUR, START + 3 * HOUR]
+    assert {point.model_version for point in course} == {1}
+    assert len([point for point in course if point.metric.feature == "age"]) == 2
+    assert [point.metric.slice for point in course] == [""] * len(course)
+    erase_use_case(database, use_case)
+    assert read_metric_course(database, "toy", "psi", START, START + 3 * HOUR) == []
+
+
+def test_checks_with_a_verdict_are_counted_and_spend_the_level(database, use_case, log):
+    log(100, START + HOUR)
+    assert build(database, use_case, START + HOUR).drifted is None
+    log(300, START + 2 * HOUR)
+    second = build_drift_report(database, use_case, CHAMPION, START + 2 * HOUR)
+    save_report(database, second)
+    assert (second.window_start, second.row_count, second.drifted) == (START, 400, False)
+    log(300, START + 3 * HOUR)
+    third = build_drift_report(database, use_case, CHAMPION, START + 3 * HOUR)
+    assert (third.window_start, third.row_count) == (START + 2 * HOUR, 300)
+    levels = [
+        next(each.limit for each in report.metrics if each.metric == "g_test_p") for report in (second, third)
+    ]
+    assert levels == [0.01 / 2, 0.01 / 6]
+    assert count_verdicts(database, "toy", 1, START + 3 * HOUR) == 1
+    assert count_verdicts(database, "toy", 2, START + 3 * HOUR) == 0
+    assert count_verdicts(database, "toy", 1, START + 2 * HOUR) == 0
+
+
+def test_relations_that_change_are_seen_by_the_sample_alone(database, use_case, log):
+    def follow(columns):
+        ranks = np.argsort(np.argsort(columns["age"], kind="stable"))
+        columns["visits"] = np.sort(columns["visits"])[ranks]
+
+    log(1_000, START + HOUR)
+    first = build(database, use_case, START + HOUR)
+    assert first.multivariate is not None
+    assert (first.multivariate.severity, first.multivariate.auc) == ("unknown", None)
+    assert "there are 1,000 and 0" in first.multivariate.reason
+    log(1_000, START + 2 * HOUR)
+    usual = build(database, use_case, START + 2 * HOUR).multivariate
+    assert (usual.severity, usual.rows_before, usual.rows_now) == ("none", 1_000, 1_000)
+    assert usual.low < 0.5 < usual.high
+    log(1_000, START + 3 * HOUR, change=follow)
+    moved = build(database, use_case, START + 3 * HOUR)
+    assert moved.multivariate.severity == "drift"
+    assert {"age", "visits"} <= set(moved.multivariate.features)
+    assert any(line.startswith("1,000 predictions are told from 2,000 earlier") for line in moved.warnings)
+    by_name = {feature.feature: feature for feature in moved.features}
+    assert (by_name["age"].severity, by_name["visits"].severity) == ("none", "none")
+    stored = find_latest_report(database, "toy")
+    assert stored is not None
+    assert stored.multivariate == moved.multivariate
+
+
+def test_a_policy_may_want_no_sample(database, use_case, log):
+    log(300, START + HOUR)
+    use_case = replace(use_case, drift=DriftPolicy(min_rows=200, sample_rows=0))
+    report = build_drift_report(database, use_case, CHAMPION, START + HOUR)
+    assert report.multivariate is None
+    assert "auc" not in {each.metric for each in report.metrics}
+
+
+def test_a_sample_is_bounded_the_same_again_and_of_its_window(database, use_case, log):
+    log(1_000, START + HOUR)
+    log(1_000, START + 2 * HOUR, change=lambda columns: columns.update(age=np.full(1_000, 99.0)))
+
+    def read(rows, start=START, end=START + HOUR):
+        return read_input_sample(database, use_case, 1, start, end, rows)
+
+    sample = read(200)
+    assert {name: len(values) for name, values in sample.items()} == dict.fromkeys(sample, 200)
+    assert "spend_per_visit" in sample
+    assert sample["age"].tolist() == read(200)["age"].tolist()
+    assert 99.0 not in sample["age"]
+    assert len(read(5_000)["age"]) == 1_000
+    assert len(read(5_000, end=START + 2 * HOUR)["age"]) == 2_000
+    assert len(read(100, START - HOUR, START)["age"]) == 0
+    assert len(read_input_sample(database, use_case, 2, START, START + HOUR, 100)["age"]) == 0
+
+
+def test_two_windows_of_the_log_are_compared(database, use_case, log):
+    log(1_000, START + HOUR, shift=2.0)
+    log(1_000, START + 2 * HOUR, shift=2.0)
+    log(1_000, START + 3 * HOUR)
+    profiles = load_sliced_profiles(database, "toy", 1)
+    first = read_window_counts(database, use_case, 1, profiles, START, START + HOUR)
+    moved = rebase_profiles(profiles, first.counts)
+    second = measure_window(database, use_case, 1, moved, START + HOUR, START + 2 * HOUR)
+    assert (second.rows, second.drifted) == (1_000, False)
+    assert measure_window(database, use_case, 1, moved, START + 2 * HOUR, START + 3 * HOUR).drifted is True
+
+
+def test_rows_of_the_future_are_a_warning(database, use_case, log):
+    log(300, START + HOUR)
+    assert describe_clock_skew(database, use_case, START + HOUR) == ()
+    (line,) = describe_clock_skew(database, use_case, START + HOUR / 2)
+    # A row each 12 seconds, and clocks are allowed a minute.
+    assert line == (
+        "144 predictions carry a time in the future, up to 2026-07-01 00:59 UTC: the clock of a service is"
+        " ahead, and they are not looked at before that time"
+    )
+
+
+def test_a_feature_that_is_new_and_one_that_vanished_are_told(database, use_case, log):
+    log(300, START + HOUR, change=lambda columns: columns.update(mood=np.full(300, None, dtype=object)))
+    with database.begin() as connection:
+        connection.execute(sa.text("DELETE FROM reference_profile WHERE feature = 'age'"))
+    report = build_drift_report(database, use_case, CHAMPION, START + HOUR)
+    assert "age has no reference: it was declared after the model was trained" in report.notes
+    assert "age" not in {feature.feature for feature in report.features}
+    assert {each.feature: each.severity for each in report.features}["mood"] == "drift"
+    assert report.drifted is True
