@@ -1,22 +1,24 @@
-"""The DAG `<use_case>__train`: training set → search → evaluate → gate → register → (approval) → promote."""
+"""The DAG `<use_case>__train`: decide → training set → search → evaluate → gate → register → (approval) →
+promote."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import approval
 import run_notes
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from wiring import (
     begin,
-    cause,
     champion_asset,
     features_asset,
     invoke,
     on_assets_or_schedule,
     options,
     retrain_asset,
+    training_cause,
     use_cases,
 )
 
@@ -28,12 +30,15 @@ WAITING_RUNS = 8
 DOC = """Train a candidate and let it become champion if it passes the gate.
 
 Starts by itself when the governor asks for it (the retrain asset) and, where the use case says so, on a
-schedule or when new features arrive. `search` has a mapped task for each of the search's workers, which
-share its trials. A candidate that the gate rejects is registered with the reasons, and the champion stays:
-`promote` is then shown as skipped. The run's note is the verdict, with its warnings. Where the use case wants
-a person's approval, `approve` waits for it, with the verdict and the model card's address in its form;
-without an answer in time the version stays out. Where it wants a trial, `promote` leaves the candidate to the
-DAG `deploy`, which tries it beside the champion.
+schedule or when new features arrive. `decide` records why: what the governor asked for goes ahead, a schedule
+or new data may be told no (the run is then skipped, with the reason), a person never is. `search` has a
+mapped task for each of the search's workers, which share its trials. A candidate that the gate rejects is
+registered with the reasons, and the champion stays: `promote` is then shown as skipped. After drift or a drop
+in quality `report_rejection` fails such a run, once and without a retry, so that it is red: the model in
+service is not as good as it was, and retraining has not mended it. The run's note is the verdict, with its
+warnings. Where the use case wants a person's approval, `approve` waits for it, with the verdict and the model
+card's address in its form; without an answer in time the version stays out. Where it wants a trial, `promote`
+leaves the candidate to the DAG `deploy`, which tries it beside the champion.
 """
 
 
@@ -56,14 +61,25 @@ def build(use_case: UseCase) -> None:
     @dag(schedule=schedule, **arguments)
     def train() -> None:
         @task
-        def training_set() -> dict[str, Any]:
+        def decide() -> dict[str, Any]:
             context = get_current_context()
+            as_of = begin(use_case, context, of_decision=True)
+            why = {"cause": training_cause(context), "reason": str(context["params"]["reason"])}
+            decision: dict[str, Any] = invoke("retraining", "decide_training", use_case.name, as_of, **why)
+            if not decision["retrain"]:
+                run_notes.add_run_note(context, f"train: {decision['reason']}")
+                raise AirflowSkipException(decision["reason"])
+            return {**decision, "as_of": as_of.isoformat()}
+
+        @task
+        def training_set(decision: dict[str, Any]) -> dict[str, Any]:
             return invoke(
                 "train",
                 "prepare_training_set",
                 use_case.name,
-                begin(use_case, context),
-                reason=cause(context),
+                datetime.fromisoformat(decision["as_of"]),
+                reason=decision["reason"],
+                decision=decision["decision"],
             )
 
         # The workers of a divided search run at the same time; other searches take turns in the pool.
@@ -109,7 +125,18 @@ def build(use_case: UseCase) -> None:
             yield Metadata(champion, outcome)
             return outcome
 
-        prepared = training_set()
+        # A rejection is an outcome: it fails no task but this one, and only where the governor saw trouble.
+        @task(trigger_rule="none_failed", retries=0)
+        def report_rejection(registered: dict[str, Any] | None) -> dict[str, Any]:
+            if registered is None:
+                raise AirflowSkipException("nothing was trained")
+            rejection: dict[str, Any] = invoke("train", "describe_rejection", registered["training_run"])
+            if rejection["after_trouble"]:
+                run_notes.add_run_note(get_current_context(), rejection["reason"])
+                raise AirflowFailException(rejection["reason"])
+            return rejection
+
+        prepared = training_set(decide())  # type: ignore[arg-type]
         tuned = tune(prepared)  # type: ignore[arg-type]
         workers = list(range(use_case.tuning.workers))
         search.partial(prepared=prepared).expand(worker=workers) >> tuned  # type: ignore[arg-type]
@@ -117,6 +144,7 @@ def build(use_case: UseCase) -> None:
         promoted = promote(registered)  # type: ignore[arg-type]
         if use_case.approval == "manual":
             approval.ask(use_case, registered) >> promoted
+        promoted >> report_rejection(registered)  # type: ignore[arg-type]
 
     train()
 

@@ -118,11 +118,12 @@ def invoke(verb: str, step: str, *args: Any, **kwargs: Any) -> Any:
         raise AirflowFailException(str(error)) from error
 
 
-def begin(use_case: UseCase, context: Any) -> datetime:
-    """The moment as of which a run works. Skips a scheduled run while a demo of its use case is under way."""
+def begin(use_case: UseCase, context: Any, *, of_decision: bool = False) -> datetime:
+    """The moment as of which a run works; with `of_decision` that of the decision which started it, where one
+    did. Skips a scheduled run while a demo of its use case is under way."""
     if is_scheduled(context) and invoke("demo_lock", "is_demo_running", use_case.name):
         raise AirflowSkipException(f"a demo of {use_case.name} is under way: this scheduled run is left out")
-    return moment(context)
+    return (of_decision and decision_moment(context)) or moment(context)
 
 
 def is_scheduled(context: Any) -> bool:
@@ -145,13 +146,20 @@ def moment(context: Any) -> datetime:
     return own_moment.astimezone(UTC)
 
 
-def cause(context: Any) -> str:
-    """Why a training starts: the cause in the triggering asset events, else the schedule or the form's
-    reason."""
-    causes = {str(extra.get("cause", "new data")) for extra in _extras(context)}
-    if not causes and is_scheduled(context):
-        return "schedule"
-    return " and ".join(sorted(causes)) or str(context["params"]["reason"])
+def decision_moment(context: Any) -> datetime | None:
+    """The moment of the newest decision to retrain among the triggering asset events; None where there is
+    none, or the form names a moment. New data that started the same run are trained on as far as they were
+    known then."""
+    decided = [parse_moment(extra["as_of"]) for extra in _extras(context) if "decision" in extra]
+    return max(decided, default=None) if not context["params"].get("as_of") else None
+
+
+def training_cause(context: Any) -> str:
+    """What starts a training that the governor did not ask for: "new data", "schedule" or "manual". The one
+    that it asked for has its decision on record, by the moment."""
+    if _extras(context):
+        return "new data"
+    return "schedule" if is_scheduled(context) else "manual"
 
 
 def _extras(context: Any) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,8 @@ from evergreen.model.matrix import Columns
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, build_reference_profile
 from evergreen.model.signature import list_model_inputs
-from evergreen.monitoring.drift import compare_counts, judge_drift, measure_feature_drift
+from evergreen.model.slice_groups import ALL_ROWS
+from evergreen.monitoring.drift.compare import compare_windows, count_columns
 from evergreen.monitoring.report.build import CheckRecords, build_check_report
 from evergreen.monitoring.report.document import CheckReport
 from evergreen.monitoring.report.document_parts import (
@@ -38,15 +39,16 @@ from evergreen.monitoring.report.document_parts import (
     DecisionPart,
     Finding,
     PolicyCheck,
-    QualityPart,
-    QualityPoint,
     SliceFeature,
     SlicePart,
 )
 from evergreen.monitoring.report.time_line import PeriodCounts
 from evergreen.pages.monitoring_report import render_monitoring_report
 from evergreen.settings import Settings
-from evergreen.store.records.drift import DriftReport, Quality, RefusedShare
+from evergreen.store.records.drift import DriftReport, Quality
+from evergreen.store.records.drift_evidence import RefusedShare
+from evergreen.store.records.quality_metric import EstimatedQuality, QualityEstimate, QualityMetric
+from evergreen.store.records.trial_rows import estimate_share
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 from evergreen.usecases.credit_score.simulator import draw
@@ -123,11 +125,10 @@ def build_example_report() -> CheckReport:
         for name, profile in reference.items()
     }
     rows = tuple(len(day.truth) for day in days)
-    reports = [build_drift_report(use_case, reference, days, starts, n) for n in range(7, DAYS + 1)]
+    reports = [build_drift_report(use_case, reference, days, starts, n, holdout) for n in range(7, DAYS + 1)]
     report = reports[-1]
     decisions = {each.as_of: (False, f"no, because {each.reason}") for each in reports[:-1]}
     decisions[report.as_of] = (True, f"yes, because {report.reason}")
-    answers = np.concatenate([day.answers for day in days[-7:]])
     return build_check_report(
         CheckRecords(
             use_case=use_case,
@@ -136,10 +137,9 @@ def build_example_report() -> CheckReport:
             former=reports[:-1],
             decisions=decisions,
             counts=PeriodCounts(starts, timedelta(days=1), rows, counts),
-            prediction=compare_counts(reference[PREDICTION], reference[PREDICTION].count(answers), policy),
             promoted_at=starts[0],
             slices=build_slices(days),
-            quality=build_quality(days, starts, holdout),
+            quality_metrics=build_quality_metrics(days, starts),
             health=(
                 Finding("view monthly_facts", "none", "the newest row is 2 days old; 62 days are declared"),
                 Finding("view profile", "none", "the newest row is 1 day old"),
@@ -155,12 +155,14 @@ def build_example_report() -> CheckReport:
                 "drift",
                 "the last 180 days",
                 (
-                    PolicyCheck("drift", "passed", "drift at this check and at the one before"),
-                    PolicyCheck("minimum sample", "passed", "4,900 predictions, 500 are needed"),
-                    PolicyCheck("cooldown", "passed", "the last promotion was 31 days ago"),
-                    PolicyCheck("new labels", "passed", "16,800 new labels since the last training"),
-                    PolicyCheck("budget", "passed", "no retraining in the last 7 days, 2 are allowed"),
-                    PolicyCheck("realised quality drop", "skipped", "no outcome of the recession is known"),
+                    PolicyCheck("drift", "trigger", "fired", report.reason, "2 checks", "2 checks"),
+                    PolicyCheck(
+                        "realised drop", "trigger", "unknown", "no outcome of the recession is known"
+                    ),
+                    PolicyCheck("estimated drop", "trigger", "idle", "the estimate has not fallen"),
+                    PolicyCheck("cooldown", "limit", "passed", "long ago enough", "31 days", "7 days"),
+                    PolicyCheck("weekly budget", "limit", "passed", "none this week", "0", "2"),
+                    PolicyCheck("new labels", "limit", "passed", "enough to learn from", "16,800", "1,000"),
                 ),
                 {"champion": "v3", "predictions": "4,900", "breaches in a row": "2", "new labels": "16,800"},
             ),
@@ -170,17 +172,27 @@ def build_example_report() -> CheckReport:
 
 
 def build_drift_report(
-    use_case: UseCase, reference: dict[str, FeatureProfile], days: Sequence[Day], starts: Any, end: int
+    use_case: UseCase,
+    reference: dict[str, FeatureProfile],
+    days: Sequence[Day],
+    starts: Sequence[datetime],
+    end: int,
+    holdout: float,
 ) -> DriftReport:
     """The drift report of the check at the beginning of day `end`, over the week before."""
     week = days[end - 7 : end]
     columns = {name: np.concatenate([day.columns[name] for day in week]) for name in week[0].columns}
-    features = measure_feature_drift(use_case, reference, columns)
-    rows = sum(len(day.truth) for day in week)
     as_of = starts[0] + timedelta(days=end)
-    drifted, reason = judge_drift(use_case.drift, features, rows, as_of - timedelta(days=7))
     answers = np.concatenate([day.answers for day in week])
-    shares = {name: float((answers == name).mean()) for name in use_case.label.classes}
+    counts = count_columns(reference, {**columns, PREDICTION: answers})
+    result = compare_windows(
+        use_case.drift,
+        {ALL_ROWS: reference},
+        {ALL_ROWS: counts},
+        check_number=end - 6,
+        since=as_of - timedelta(days=7),
+        inputs=[feature.name for feature in list_model_inputs(use_case)],
+    )
     return DriftReport(
         id=f"0d9e7a52-5a0f-5d2c-9a52-{end:012d}",
         use_case=use_case.name,
@@ -188,77 +200,73 @@ def build_drift_report(
         model_version=3,
         window_start=as_of - timedelta(days=7),
         window_end=as_of,
-        row_count=rows,
-        drifted=drifted,
-        reason=reason,
-        features=tuple(features),
-        quality=Quality(rows, 0, {"accuracy": None}, None, shares, ""),
+        row_count=result.rows,
+        drifted=result.drifted,
+        reason=result.reason,
+        features=result.features,
+        prediction=result.prediction,
+        warnings=result.warnings,
+        notes=result.notes,
+        quality=build_quality(days[:end], answers, holdout),
         refused=(RefusedShare("age", "greater_than_equal", 87, 0.017),),
     )
 
 
-def build_quality(days: Sequence[Day], starts: Sequence[datetime], holdout: float) -> QualityPart:
-    """Realised accuracy by day until outcomes end, and the estimate by the model's confidence."""
-    realised, estimated = [], []
-    for start, day in zip(starts, days, strict=True):
-        end = start + timedelta(days=1)
-        right, sure = day.answers == day.truth, day.confidence
-        for points, share, known in (
-            (realised, float(right.mean()), start < END - timedelta(days=LABEL_DAYS)),
-            (estimated, float(sure.mean()), True),
-        ):
-            if known:
-                wide = 1.96 * float(np.sqrt(share * (1 - share) / len(right)))
-                points.append(QualityPoint(start, end, share, share - wide, share + wide, len(right), 3))
-    week = np.concatenate([day.confidence for day in days[-7:]])
-    known = np.concatenate([(d.answers == d.truth) for d in days[-7 - LABEL_DAYS : -LABEL_DAYS]])
-    wide = 1.96 * float(np.sqrt(known.mean() * (1 - known.mean()) / len(known)))
-    return QualityPart(
-        metric="accuracy",
-        less_is_better=False,
-        reason=f"accuracy {known.mean():.4f} on {len(known):,} outcomes; the last week's are not known yet",
-        value=float(known.mean()),
-        low=float(known.mean()) - wide,
-        high=float(known.mean()) + wide,
-        rows=len(known),
-        estimate=float(week.mean()),
-        estimate_low=float(week.mean()) - 0.012,
-        estimate_high=float(week.mean()) + 0.012,
-        estimate_rows=len(week),
-        holdout=holdout,
-        trusted=True,
-        trust="the estimate lay within its band on 22 of the last 24 days with outcomes: it is trusted",
-        realised=tuple(realised),
-        estimated=tuple(estimated),
+def build_quality(days: Sequence[Day], answers: np.ndarray, holdout: float) -> Quality:
+    """The quality at the end of these days: realised of those whose outcomes are known, and estimated."""
+    known = np.concatenate([day.answers == day.truth for day in days[-7 - LABEL_DAYS : -LABEL_DAYS]])
+    confidence = np.concatenate([day.confidence for day in days[-7:]])
+    estimate = estimate_share(len(confidence), float(confidence.mean()))
+    assert estimate.low is not None
+    assert estimate.high is not None
+    ends = QualityEstimate(
+        "accuracy", estimate.value, estimate.low - 0.01, estimate.high + 0.01, estimate.rows, holdout
     )
+    right = float(known.mean()) if len(known) else None
+    reason = "" if right is None else f"accuracy {right:.4f} on {len(known):,} labelled predictions"
+    shares = {name: float((answers == name).mean()) for name in ("Poor", "Standard", "Good")}
+    trust = "the estimate lay within its band on 22 of the last 24 days with outcomes"
+    estimated = EstimatedQuality((ends,), "", trusted=True, trust_reason=trust)
+    return Quality(len(answers), len(known), {"accuracy": right}, None, shares, reason, 0, estimated)
+
+
+def build_quality_metrics(days: Sequence[Day], starts: Sequence[datetime]) -> list[QualityMetric]:
+    """Accuracy by day, of all rows and of three age groups: realised until outcomes end, and estimated."""
+    metrics = []
+    for start, day in zip(starts, days, strict=True):
+        for name, chosen in choose_groups(day).items():
+            kinds: list[tuple[Literal["realised", "estimated"], np.ndarray]] = [
+                ("estimated", day.confidence[chosen])
+            ]
+            if start < END - timedelta(days=LABEL_DAYS):
+                kinds.append(("realised", (day.answers == day.truth)[chosen]))
+            for kind, values in kinds:
+                share = estimate_share(len(values), float(values.mean()))
+                metrics.append(
+                    QualityMetric(
+                        *(3, start.date(), name, kind, "accuracy"),
+                        *(share.value, share.low, share.high, share.rows, END),
+                    )
+                )
+    return metrics
+
+
+def choose_groups(day: Day) -> dict[str, np.ndarray]:
+    """Which rows of a day are in each slice; "" are all."""
+    age = day.columns["age"].astype(np.float64)
+    groups = {"": age == age, "age=under 25": age < 25}
+    return {**groups, "age=25 to 40": (age >= 25) & (age < 40), "age=40 or more": age >= 40}
 
 
 def build_slices(days: Sequence[Day]) -> tuple[SlicePart, ...]:
-    """Three age groups, with the accuracy of the last week whose outcomes are known."""
-    parts = []
-    for name, low, high in (("under 25", 0, 25), ("25 to 40", 25, 40), ("40 or more", 40, 200)):
-        rows, right = 0, []
-        for number, day in enumerate(days):
-            chosen = (day.columns["age"] >= low) & (day.columns["age"] < high)
-            rows += int(chosen.sum()) if number >= DAYS - 7 else 0
-            if DAYS - 7 - LABEL_DAYS <= number < DAYS - LABEL_DAYS:
-                right.append((day.answers == day.truth)[chosen])
-        hits = np.concatenate(right)
-        wide = 1.96 * float(np.sqrt(hits.mean() * (1 - hits.mean()) / len(hits)))
-        top = (SliceFeature("outstanding_debt", 0.8, "drift"), SliceFeature("credit_mix", 0.5, "drift"))
-        parts.append(
-            SlicePart(
-                f"age={name}",
-                rows,
-                "drift",
-                top,
-                float(hits.mean()),
-                float(hits.mean()) - wide,
-                float(hits.mean()) + wide,
-                len(hits),
-            )
-        )
-    return tuple(parts)
+    """Three age groups of the last week."""
+    top = (SliceFeature("debt_to_income", 0.74, "drift"), SliceFeature("annual_income", 0.7, "drift"))
+    week = [choose_groups(day) for day in days[-7:]]
+    return tuple(
+        SlicePart(name, sum(int(groups[name].sum()) for groups in week), "drift", top)
+        for name in week[0]
+        if name
+    )
 
 
 def take_picture(html: str, target: Path, width: int, height: int, dark: bool = False) -> None:

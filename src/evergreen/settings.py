@@ -121,6 +121,14 @@ class Settings(BaseSettings):
     champion_poll_seconds: float = Field(
         2.0, gt=0, description="How often a service asks the registry for a new champion."
     )
+    alert_urls: SecretStr = Field(
+        SecretStr(""),
+        description="Where alerts go: addresses of Apprise's, separated by spaces, such as"
+        " json://HOST/PATH or mailtos://USER:PASSWORD@HOST?to=ADDRESS; empty: nowhere.",
+    )
+    alert_repeat_hours: float = Field(
+        24.0, gt=0, description="After how many hours people are told again of what still is so."
+    )
 
     @property
     def cache_folder(self) -> Path:

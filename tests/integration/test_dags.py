@@ -77,10 +77,14 @@ def test_the_tasks_stand_in_the_order_of_the_loop(tmp_path: Path) -> None:
     tasks = {verb: parse(verb, tmp_path)["dags"][f"titanic__{verb}"] for verb in VERBS}
     assert tasks["ingest"] == ["extract", "validate", "load"]
     assert tasks["train"] == [
-        *("training_set", "search", "tune", "evaluate", "gate", "register", "promote"),
+        *("decide", "training_set", "search", "tune", "evaluate", "gate", "register", "promote"),
+        "report_rejection",
     ]
     assert tasks["deploy"] == ["healthy", "serving_champion", "probe", "finalize"]
-    assert tasks["monitor"] == ["drift", "quality", "governor", "retrain"]
+    assert sorted(tasks["monitor"]) == ["alerts", "drift", "governor", "health", "quality", "retrain"]
+    order = tasks["monitor"].index
+    assert order("drift") < order("quality") < order("governor") < min(order("retrain"), order("alerts"))
+    assert order("drift") < order("health") < order("alerts")
     assert tasks["score"] == ["partitions", "score_partition"]
     assert tasks["upkeep"] == ["tables"]
 
@@ -132,16 +136,22 @@ def context(as_of=None, events=(), logical_date=None, run_type=DagRunType.MANUAL
     }
 
 tick = datetime(2026, 5, 4, tzinfo=timezone.utc)
-drift = event(as_of="2026-05-01T00:00:00+00:00", cause="drift")
+drift = event(as_of="2026-05-01T00:00:00+00:00", cause="drift", decision="d1")
 news = event(as_of="2026-05-02T00:00:00+00:00")
 cases = {
     "form": context(as_of="2026-01-02T03:04:05", events=[drift], logical_date=tick),
     "form with an offset": context(as_of="2026-01-02T03:00:00+02:00"),
     "events": context(events=[drift, news], logical_date=tick),
+    "news": context(events=[news]),
     "schedule": context(logical_date=tick, run_type=DagRunType.SCHEDULED),
     "request": context(),
 }
-print(json.dumps({name: [wiring.moment(c).isoformat(), wiring.cause(c)] for name, c in cases.items()}))
+
+def facts(c):
+    decided = wiring.decision_moment(c)
+    return [wiring.moment(c).isoformat(), decided and decided.isoformat(), wiring.training_cause(c)]
+
+print(json.dumps({name: facts(c) for name, c in cases.items()}))
 """
 
 
@@ -207,12 +217,14 @@ def test_two_demos_of_one_use_case_do_not_run_at_once(settings: Settings) -> Non
 
 def test_the_moment_and_the_cause_of_a_run_do_not_depend_on_the_machines_zone(tmp_path: Path) -> None:
     found = run(CONTEXTS, str(DAGS), tmp_path=tmp_path, more={"TZ": "America/New_York"})
+    decided = "2026-05-01T00:00:00+00:00"
     assert found == {
-        "form": ["2026-01-02T03:04:05+00:00", "drift"],
-        "form with an offset": ["2026-01-02T01:00:00+00:00", "manual"],
-        "events": ["2026-05-02T00:00:00+00:00", "drift and new data"],
-        "schedule": ["2026-05-04T00:00:00+00:00", "schedule"],
-        "request": ["2026-05-04T03:00:00+00:00", "manual"],
+        "form": ["2026-01-02T03:04:05+00:00", None, "new data"],
+        "form with an offset": ["2026-01-02T01:00:00+00:00", None, "manual"],
+        "events": ["2026-05-02T00:00:00+00:00", decided, "new data"],
+        "news": ["2026-05-02T00:00:00+00:00", None, "new data"],
+        "schedule": ["2026-05-04T00:00:00+00:00", None, "schedule"],
+        "request": ["2026-05-04T03:00:00+00:00", None, "manual"],
     }
 
 

@@ -22,6 +22,7 @@ from evergreen.cli import backtest as backtest
 from evergreen.cli import store as store
 from evergreen.cli import registry as registry
 from evergreen.cli import trial as trial
+from evergreen.cli import monitoring as monitoring
 from evergreen.cli import keys as keys
 # isort: on
 

@@ -167,6 +167,8 @@ def render_trial_report(report: TrialReport) -> RenderableType:
     lines.append(table)
     if report.comparison:
         lines.append(Text(f"{report.comparison}."))
+    if report.verdict is not None:
+        lines.append(Text(f"{report.verdict.sentence}."))
     if report.former:
         former = view.build_grid("before (UTC)", "trial", "outcome", "reason")
         for each in report.former:

@@ -1,6 +1,7 @@
-"""The verb monitor: measures drift and quality, and decides whether to retrain.
+"""The verb monitor: measures drift, quality and health, decides whether to retrain, and tells people.
 
 Each result is written once for a use case and a moment (`as_of`); a rerun of the moment returns what stands.
+What people are told is in `alerts.py`, the health of data and service in `health.py`.
 """
 
 from __future__ import annotations
@@ -11,20 +12,23 @@ from typing import Any, TypedDict
 
 from sqlalchemy import Engine
 
+from evergreen.loop.alerts import AlertResult, tell_people
+from evergreen.loop.check_report import publish_report
+from evergreen.loop.health import HealthResult, measure_health
 from evergreen.moments import refuse_future
 from evergreen.monitoring.drift.report import build_drift_report
-from evergreen.monitoring.governor.report_rule import apply_retrain_policy
+from evergreen.monitoring.evidence.collect import collect_governor_inputs
+from evergreen.monitoring.governor.decide import decide
 from evergreen.monitoring.quality import measure_prediction_quality
 from evergreen.registry.champion import require_champion
-from evergreen.registry.champion_history import find_promotion_time
 from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.decision import (
     Decision,
     compute_decision_id,
     find_decision,
-    find_last_retrain,
     save_decision,
 )
 from evergreen.store.records.drift import DriftReport, Quality, add_quality, find_report, save_report
@@ -69,10 +73,13 @@ class QualityResult(TypedDict, total=False):
 
 
 class DecisionResult(TypedDict):
-    """What `decide_retraining` returns."""
+    """What `decide_retraining` returns: the answer, the name of the trigger that fired ("" for none), and the
+    ids of the decision and of the check."""
 
     retrain: bool
     reason: str
+    trigger: str
+    decision: str
     drift_report: str | None
 
 
@@ -81,8 +88,11 @@ class MonitorResult(TypedDict):
 
     drift: DriftResult
     quality: QualityResult
+    health: HealthResult
     retrain: bool
     reason: str
+    alerts: list[str]
+    report: str
 
 
 def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftResult:
@@ -92,6 +102,7 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftRe
     StoreError for a champion without a reference profile, and SettingsError for a future `as_of`.
     """
     database = get_engine(settings)
+    apply_migrations(database)
     reconcile_ledger(settings, database, use_case)
     report = _find_or_measure_report(settings, database, use_case, as_of)
     logger.info("%s", report.reason)
@@ -131,7 +142,8 @@ def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> Quali
 
 
 def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> DecisionResult:
-    """Decide whether to retrain, and record the decision with its reason, also when it is "no, because ...".
+    """Decide whether to retrain, and record the decision with its inputs and its reason, also when it is "no,
+    because ...".
 
     Raises what `measure_drift` raises.
     """
@@ -139,14 +151,11 @@ def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> Dec
     decision = find_decision(database, use_case, as_of)
     if decision is None:
         report = _find_or_measure_report(settings, database, use_case, as_of)
-        last_retrain = find_last_retrain(database, use_case, before=as_of)
-        answer = apply_retrain_policy(
-            load_use_case(use_case, settings).retrain,
-            report,
-            as_of,
-            promoted_at=find_promotion_time(database, use_case, report.model_version),
-            last_retrain=last_retrain.as_of if last_retrain else None,
+        declared, now = load_use_case(use_case, settings), datetime.now(UTC)
+        inputs = collect_governor_inputs(
+            database, declared, report.model_version, as_of, now=now, report=report
         )
+        answer = decide(declared.retrain, inputs)
         decision = save_decision(
             database,
             Decision(
@@ -156,21 +165,45 @@ def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> Dec
                 retrain=answer.retrain,
                 reason=answer.reason,
                 drift_report_id=report.id,
-                created_at=datetime.now(UTC),
+                created_at=now,
+                trigger=answer.trigger,
+                inputs=inputs.to_json(),
+                checks=[check.to_json() for check in answer.checks],
+                window=answer.window.to_json() if answer.window else None,
             ),
         )
     logger.info("retrain: %s", decision.reason)
     return DecisionResult(
-        retrain=decision.retrain, reason=decision.reason, drift_report=decision.drift_report_id
+        retrain=decision.retrain,
+        reason=decision.reason,
+        trigger=decision.trigger or "",
+        decision=decision.id,
+        drift_report=decision.drift_report_id,
     )
 
 
 def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorResult:
-    """Measure drift, measure quality and decide, in this order. Raises what `measure_drift` raises."""
+    """Measure drift, quality and health, decide, tell people, and publish the report, in this order.
+
+    `report` is the report's address in MLflow, or the command that shows it where MLflow does not have it.
+    Raises what `measure_drift` raises; a target of alerts that is down, and an MLflow that is away once
+    everything is decided, are only logged.
+    """
     drift = measure_drift(settings, use_case, as_of)
     quality = measure_quality(settings, use_case, as_of)
+    health = measure_health(settings, use_case, as_of)
     decision = decide_retraining(settings, use_case, as_of)
-    return MonitorResult(drift=drift, quality=quality, retrain=decision["retrain"], reason=decision["reason"])
+    told: AlertResult = tell_people(settings, use_case, as_of)
+    report = publish_report(settings, use_case, as_of)
+    return MonitorResult(
+        drift=drift,
+        quality=quality,
+        health=health,
+        retrain=decision["retrain"],
+        reason=decision["reason"],
+        alerts=told["alerts"],
+        report=report["address"] or report["command"],
+    )
 
 
 def _find_or_measure_report(

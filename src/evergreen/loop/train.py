@@ -16,17 +16,22 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from evergreen.errors import TrainingError
+from evergreen.loop.alerts import tell_rejection
+from evergreen.loop.retraining import decide_training
 from evergreen.loop.train_results import (
     EvaluatedCandidate,
     GateResult,
     PreparedTrainingSet,
     PromotionResult,
     RegisteredVersion,
+    RejectionResult,
     SearchShare,
     TrainingResult,
     TunedModel,
 )
 from evergreen.model import reference_profile
+from evergreen.model.error_profile.profile import parse_error_profile
+from evergreen.model.error_profile.store import delete_error_profile, save_error_profile
 from evergreen.model.judging.metrics import check_metric
 from evergreen.model.judging.verdict import Verdict
 from evergreen.moments import refuse_future
@@ -34,15 +39,18 @@ from evergreen.registry import models
 from evergreen.registry.connection import retry_while_unreachable
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession import candidates
-from evergreen.registry.succession.candidates import name_challenger
+from evergreen.registry.succession.candidates import TrialFinding, name_challenger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records import model_record
 from evergreen.store.records import training_run as runs
+from evergreen.store.records.decision import MANUAL, get_decision
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.card import render_model_card
 from evergreen.training.data import dataset
+from evergreen.training.data.training_window import WindowPlan
+from evergreen.training.data.window_choice import choose_training_window
 from evergreen.training.evaluation_step import evaluate_run
 from evergreen.training.judge.comparison import CONTESTANTS
 from evergreen.training.judge.evaluation import Evaluation
@@ -62,22 +70,34 @@ from evergreen.usecases import load_use_case
 
 logger = logging.getLogger(__name__)
 
+# The triggers that say that the champion is not as good as it was.
+TROUBLES = frozenset({"drift", "realised drop", "estimated drop"})
+
 
 def prepare_training_set(
-    settings: Settings, use_case: str, as_of: datetime, reason: str = "manual"
+    settings: Settings, use_case: str, as_of: datetime, reason: str = "manual", decision: str | None = None
 ) -> PreparedTrainingSet:
     """Begin the training run of (use_case, as_of), and see that there is a training set for it.
 
-    Raises EmptyTrainingSet, NotEnoughData, TrainingError for a gate whose metric does not exist, and
-    SettingsError for a moment in the future.
+    `decision` is the id of the decision that led to it: the run keeps its trigger, and where no person asked
+    for it, its rows reach back as the decision's plan says. Otherwise they do as declared. Raises
+    EmptyTrainingSet, NotEnoughData, TrainingError for a gate whose metric does not exist, and SettingsError
+    for a moment in the future.
     """
     refuse_future(as_of)
     declared = load_use_case(use_case, settings)
     check_metric(declared)
     database = get_engine(settings)
     apply_migrations(database)
-    run = runs.start_training_run(database, use_case, as_of, reason)
+    standing = get_decision(database, decision) if decision else None
+    run = runs.start_training_run(
+        database, use_case, as_of, reason, trigger=standing.trigger if standing else None
+    )
     if run.mlflow_run_id is None:
+        plan = standing.window if standing is not None and standing.trigger != MANUAL else None
+        if plan is not None and run.training_window is None:
+            window = choose_training_window(settings, database, declared, run, WindowPlan.from_json(plan))
+            run = runs.update_training_run(database, run.id, training_window=window.to_json())
         run, _ = dataset.prepare_training_set(settings, database, declared, run)
     logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)
     return {"training_run": run.id, "rows": run.dataset_rows, "digest": run.dataset_digest}
@@ -175,8 +195,8 @@ def apply_gate(settings: Settings, training_run: str) -> GateResult:
 
 
 def register_candidate(settings: Settings, training_run: str) -> RegisteredVersion:
-    """Make the candidate a version of the registered model, passed or not, with its record, its model card
-    and its reference profile. One that passed is the challenger until it is champion."""
+    """Make the candidate a version of the registered model, passed or not, with its record, its model card,
+    its reference profile and its error profile. One that passed is the challenger until it is champion."""
     database, run, declared = _open_run(settings, training_run)
     verdict = _require_verdict(run)
     assert run.mlflow_run_id is not None
@@ -202,6 +222,11 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
         reference_profile.save_reference_profile(
             database, declared.name, version, reference_profile.parse_profiles(profile["features"])
         )
+        errors = training_runs.find_document(settings, mlflow_run, training_runs.ERRORS_FILE)
+        if errors is None:  # an earlier version evaluated the model
+            delete_error_profile(database, declared.name, version)
+        else:
+            save_error_profile(database, declared.name, version, parse_error_profile(errors))
         return version
 
     if run.model_version is None:
@@ -221,12 +246,14 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
     }
 
 
-def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
+def promote_candidate(
+    settings: Settings, training_run: str, finding: TrialFinding | None = None
+) -> PromotionResult:
     """Make the version champion if it passed the gate; either way write the ledger.
 
     If another training promoted its candidate since this one was compared, the comparison no longer holds
     and this one is rejected. Where a person must approve and has not answered yet, or the declared trial has
-    not ended, nothing changes.
+    not ended, nothing changes. `finding` is what a trial that has ended says of the candidate's quality.
     """
     database, run, declared = _open_run(settings, training_run)
     if run.model_version is None:
@@ -248,12 +275,15 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
                     needs_approval=needs_approval,
                     needs_trial=declared.trial is not None,
                     without_verdict=declared.trial.without_verdict if declared.trial else "promote",
+                    finding=finding,
                 )
             )
             finished_at = None if settlement.outcome == "waiting" else datetime.now(UTC)
             run = runs.update_training_run(
                 database, run.id, status=settlement.outcome, finished_at=finished_at
             )
+    if settlement.outcome == "rejected":
+        tell_rejection(settings, run, settlement.reason or verdict.summary)
     return {
         "training_run": run.id,
         "version": run.model_version,
@@ -265,6 +295,21 @@ def promote_candidate(settings: Settings, training_run: str) -> PromotionResult:
     }
 
 
+def describe_rejection(settings: Settings, training_run: str) -> RejectionResult:
+    """Whether the gate, a person or a trial has rejected the candidate of a training, and why.
+
+    `after_trouble`: the training was to mend drift or a drop in quality, so that a rejection leaves it
+    unmended.
+    """
+    database, run, _ = _open_run(settings, training_run)
+    if run.status not in ("rejected", "denied"):
+        return {"rejected": False, "after_trouble": False, "reason": ""}
+    settlement = candidates.read_settlement(database, candidates.Candidate.from_run(run), run.status)
+    trouble = run.trigger_name in TROUBLES
+    reason = f"v{run.model_version} was {run.status}, and the champion stays: {settlement.reason}"
+    return {"rejected": True, "after_trouble": trouble, "reason": reason}
+
+
 def run_train(
     settings: Settings,
     use_case: str,
@@ -272,8 +317,10 @@ def run_train(
     reason: str = "manual",
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Run all steps in order. Returns their results, with the last step's "promoted" and "reason"."""
-    prepared = prepare_training_set(settings, use_case, as_of, reason)
+    """Decide by a person's hand, and run all steps in order. Returns their results, with the last step's
+    "promoted" and "reason"."""
+    decision = decide_training(settings, use_case, as_of, MANUAL, reason)
+    prepared = prepare_training_set(settings, use_case, as_of, decision["reason"], decision["decision"])
     training_run = prepared["training_run"]
     tuning = tune_model(settings, training_run, progress)
     evaluated = evaluate_candidate(settings, training_run)

@@ -77,6 +77,15 @@ class PromotionResult(TypedDict):
     warnings: list[str]
 
 
+class RejectionResult(TypedDict):
+    """Whether the candidate was rejected, with `after_trouble` whether that leaves drift or a drop in quality
+    unmended, and why."""
+
+    rejected: bool
+    after_trouble: bool
+    reason: str
+
+
 class TrainingResult(TypedDict):
     """The results of all steps in one document."""
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from evergreen.errors import RegistryError, SettingsError
+from evergreen.monitoring.quality.trials.trial_comparison import TrialComparison
+from evergreen.monitoring.quality.trials.trial_losses import compare_trial_versions
 from evergreen.registry.actor import identify_actor
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.trial import end_trial, start_trial
@@ -32,7 +34,8 @@ class TrialReport:
     """The running trial or else the last one, with the logged rows of its versions, and those before it.
 
     `error` says what the rows' `error` is; `comparison` is how an A/B test stands in words, or a canary once
-    outcomes have arrived for both versions, and "" otherwise.
+    outcomes have arrived for both versions, and "" otherwise. `verdict` says which version is better, by
+    intervals that hold at every look; None without a trial.
     """
 
     use_case: str
@@ -41,6 +44,7 @@ class TrialReport:
     former: tuple[ModelTrial, ...]
     error: str = ""
     comparison: str = ""
+    verdict: TrialComparison | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report as `evergreen trial status --json` prints it."""
@@ -51,6 +55,7 @@ class TrialReport:
             "rows": [rows.to_json() for rows in self.rows],
             "error": self.error,
             "comparison": self.comparison,
+            "verdict": self.verdict.to_json() if self.verdict else None,
             "former": [trial.to_json() for trial in self.former],
         }
 
@@ -131,4 +136,5 @@ def read_trial_report(settings: Settings, use_case: str, limit: int = 10) -> Tri
         tuple(trials[1:]),
         name_error(declared),
         describe_comparison(declared, one, other) if is_compared else "",
+        compare_trial_versions(database, declared, trials[0]),
     )

@@ -123,6 +123,7 @@ def render_trial_page(report: TrialReport, course: TrialCourse) -> str:
             "outcome": (trial.outcome or "").replace("_", " "),
             "reason": trial.reason,
             "comparison": report.comparison,
+            "which is better": report.verdict.sentence if report.verdict else None,
         }
     )
     sections = [

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from evergreen.errors import SettingsError
 from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import monitor, train
-from evergreen.monitoring.quality import read_outcomes
+from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select_labelled_rows
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
@@ -58,8 +58,10 @@ def pairs(database, toy_use_case):
     """(prediction, actual) of what was learned in the seven days before a moment, sorted."""
 
     def read(as_of, version=1):
-        frame = read_outcomes(database, toy_use_case, version, as_of)
-        return sorted(frame.itertuples(index=False, name=None))
+        selection = LabelledSelection(as_of, as_of - toy_use_case.drift.window, version=version)
+        labelled = select_labelled_rows(toy_use_case, selection, ["prediction"])
+        with database.connect() as connection:
+            return sorted(tuple(row) for row in connection.execute(sa.select(labelled)))
 
     return read
 

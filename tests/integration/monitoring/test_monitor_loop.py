@@ -20,6 +20,7 @@ from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.predictions.refused import RefusedCount, insert_refused_counts
 from evergreen.store.records.decision import describe_latest_decision
 from evergreen.store.records.drift import describe_latest_drift
+from evergreen.store.records.quality_metric import read_quality_metrics
 from support.outcomes import record_outcome
 
 TRAINED_AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
@@ -142,8 +143,9 @@ def test_a_rerun_finds_what_was_written_even_if_more_has_come_in(toy_store, serv
     served(300, start + minutes(1), shift=3.0)
     assert monitor.run_monitor(toy_store, "toy", start + minutes(2)) == first
     with get_engine(toy_store).connect() as connection:
-        for table in ("drift_report", "retrain_decision"):
-            assert connection.execute(sa.text(f"SELECT COUNT(*) FROM {table}")).scalar() == 1
+        # The first training was a decision too, a person's.
+        for table, rows in (("drift_report", 1), ("retrain_decision", 2)):
+            assert connection.execute(sa.text(f"SELECT COUNT(*) FROM {table}")).scalar() == rows
 
 
 def test_too_few_predictions_are_no_verdict_and_are_carried_on(toy_store, served, start):
@@ -186,7 +188,19 @@ def test_known_labels_tell_the_quality(toy_store, toy_use_case, served, start):
     outcome = monitor.measure_quality(toy_store, "toy", start + minutes(3))
     assert (outcome["predictions"], outcome["labelled"]) == (150, 40)
     assert outcome["accuracy"] == pytest.approx(0.75)
-    assert outcome["reason"] == "accuracy 0.7500 on 40 labelled predictions"
+    # The champion's training has kept its error profile, so that there is an estimate as well.
+    told, estimated = outcome["reason"].split("; ")
+    assert told == "accuracy 0.7500 on 40 labelled predictions"
+    assert estimated.startswith("estimated without outcomes: accuracy 0.8")
+    assert estimated.endswith("trust not yet known")
+    rows = read_quality_metrics(get_engine(toy_store), "toy", slice_name=None)
+    assert {(row.kind, row.metric, row.rows) for row in rows} == {
+        ("realised", "accuracy", 40),
+        ("estimated", "accuracy", 150),
+        ("estimated", "roc_auc", 150),
+        ("realised", "roc_auc", 40),
+    }
+    assert {(row.day, row.model_version, row.slice_name) for row in rows} == {(start.date(), 1, "")}
     assert outcome["prediction_psi"] > 0.25  # it said "no" to everybody, which it did not on the hold-out
 
 

@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TypedDict, cast
 
 from evergreen.errors import TrainingError
+from evergreen.loop.alerts import tell_trial_end
 from evergreen.loop.train import promote_candidate
 from evergreen.loop.train_results import PromotionResult
+from evergreen.monitoring.quality.trials.trial_losses import compare_trial_versions
 from evergreen.registry.lock import lock_use_case
+from evergreen.registry.succession.candidates import TrialFinding
 from evergreen.registry.succession.trial import end_trial_in_time, start_trial
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
@@ -78,11 +81,20 @@ def is_trial_over(settings: Settings, use_case: str, started: CandidateTrial) ->
 def settle_candidate_trial(settings: Settings, started: CandidateTrial) -> PromotionResult:
     """Promote the candidate whose trial passed, reject another one. Needs a trial that has ended.
 
-    A trial that saw too little for a verdict is settled as the use case declares it
-    (`Trial.without_verdict`), with a warning in the log.
+    A candidate that the outcomes of the trial show to be worse is rejected even so; how both versions compare
+    stands in the ledger's line. A trial that saw too little for a verdict is settled as the use case declares
+    it (`Trial.without_verdict`), with a warning in the log.
     """
-    result = promote_candidate(settings, cast("str", started["training_run"]))
-    trial = find_trial(get_engine(settings), cast("str", started["trial"]))
+    database = get_engine(settings)
+    trial = find_trial(database, cast("str", started["trial"]))
+    finding = None
+    if trial is not None and trial.outcome in ("passed", "no_verdict"):
+        compared = compare_trial_versions(database, load_use_case(trial.use_case, settings), trial)
+        logger.info("%s", compared.sentence)
+        finding = TrialFinding(compared.sentence, is_worse=compared.is_worse)
+    result = promote_candidate(settings, cast("str", started["training_run"]), finding)
+    if trial is not None:
+        tell_trial_end(settings, trial)
     if result["promoted"] and trial is not None and trial.outcome == "no_verdict":
         logger.warning(
             "v%d goes live by the gate's verdict alone: %s", trial.challenger_version, trial.reason

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile
+from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring.report.document import CheckReport
 from evergreen.monitoring.report.document_parts import (
     AlertLine,
@@ -14,9 +15,9 @@ from evergreen.monitoring.report.document_parts import (
     DecisionPart,
     FeaturePart,
     Finding,
-    QualityPart,
     SlicePart,
 )
+from evergreen.monitoring.report.quality_part import add_slice_quality, build_quality
 from evergreen.monitoring.report.time_line import (
     PeriodCounts,
     TimeLines,
@@ -24,6 +25,8 @@ from evergreen.monitoring.report.time_line import (
     follow_reports,
 )
 from evergreen.store.records.drift import DriftReport, FeatureDrift
+from evergreen.store.records.drift_metric import DriftMetric
+from evergreen.store.records.quality_metric import QualityMetric
 from evergreen.usecase import UseCase
 
 # The most names of a category that the document keeps; the rarest are counted with "(other)".
@@ -39,7 +42,8 @@ class CheckRecords:
     `report` is the drift report of the check, `profiles` the champion's reference by feature. `former` are
     the reports of the month before, the oldest first, `decisions` whether to retrain by the moment of their
     check. `counts` are the predictions of the month by bins in stretches of time, where they were kept.
-    `prediction` compares the answers with those on the hold-out. The rest is told as it is.
+    `metrics` are the figures of the check, `quality_metrics` those of the days of the month, of all slices.
+    The rest is told as it is.
     """
 
     use_case: UseCase
@@ -48,10 +52,10 @@ class CheckRecords:
     former: Sequence[DriftReport] = ()
     decisions: Mapping[datetime, tuple[bool, str]] = field(default_factory=dict)
     counts: PeriodCounts | None = None
-    prediction: FeatureDrift | None = None
+    metrics: Sequence[DriftMetric] = ()
     promoted_at: datetime | None = None
     slices: tuple[SlicePart, ...] = ()
-    quality: QualityPart | None = None
+    quality_metrics: Sequence[QualityMetric] = ()
     health: tuple[Finding, ...] = ()
     decision: DecisionPart | None = None
     alerts: tuple[AlertLine, ...] = ()
@@ -68,10 +72,20 @@ def build_check_report(records: CheckRecords) -> CheckReport:
         for each in report.features
     ]
     features.sort(key=lambda each: (_RANKS.get(each.severity, 2), -each.psi, each.feature))
-    quality = report.quality
+    quality = build_quality(use_case, report.quality, records.quality_metrics)
+    slices = records.slices
+    if quality is not None:
+        metrics = records.quality_metrics
+        slices = add_slice_quality(slices, quality.metric, metrics, report.model_version)
     prediction = None
-    if records.prediction is not None:
-        prediction = _build_feature(use_case, records.prediction, records.profiles, lines, "")
+    if report.prediction is not None:
+        prediction = _build_feature(use_case, report.prediction, records.profiles, lines, "")
+    distances = {
+        each.feature: each.value
+        for each in records.metrics
+        if each.slice == ALL_ROWS and each.metric == "js_distance"
+    }
+    features = [replace(each, js_distance=distances.get(each.feature)) for each in features]
     starts = [each.since for each in features if each.severity == "drift" and each.since is not None]
     return CheckReport(
         check=report.id,
@@ -85,15 +99,15 @@ def build_check_report(records: CheckRecords) -> CheckReport:
         window_start=report.window_start,
         window_end=report.window_end,
         rows=report.row_count,
-        severity=describe_severity(report),
+        severity=report.severity,
         reason=report.reason,
         since=min(starts, default=None),
         features=tuple(features),
         prediction=prediction,
-        answers=dict(quality.answers) if quality else {},
-        slices=records.slices,
+        answers=dict(report.quality.answers) if report.quality else {},
+        slices=slices,
         refused=report.refused,
-        quality=records.quality or build_quality(use_case, report),
+        quality=quality,
         periods=lines.starts,
         period_seconds=lines.length.total_seconds(),
         period_rows=lines.rows,
@@ -101,30 +115,20 @@ def build_check_report(records: CheckRecords) -> CheckReport:
         health=records.health,
         decision=records.decision,
         alerts=records.alerts,
-        notes=records.notes,
+        notes=_list_notes(records),
     )
 
 
-def describe_severity(report: DriftReport) -> str:
-    """The severity of a report: "drift", "none", or "unknown" without a verdict."""
-    return "unknown" if report.drifted is None else "drift" if report.drifted else "none"
-
-
-def build_quality(use_case: UseCase, report: DriftReport) -> QualityPart | None:
-    """The quality that the report itself holds; None where it was not measured."""
-    quality = report.quality
-    if quality is None:
-        return None
-    metric = "mae" if use_case.problem == "regression" else "accuracy"
-    return QualityPart(
-        metric=metric,
-        less_is_better=metric == "mae",
-        reason=quality.reason,
-        value=quality.metrics.get(metric),
-        rows=quality.labelled,
-        predictions=quality.predictions,
-        metrics=dict(quality.metrics),
-        orphans=quality.orphans,
+def _list_notes(records: CheckRecords) -> tuple[str, ...]:
+    """The sentences of a check about what was found and what could not be measured."""
+    report = records.report
+    together = report.multivariate
+    return (
+        *(f"warning: {warning}" for warning in report.warnings),
+        *([f"all inputs together: {together.reason}"] if together else []),
+        *report.notes,
+        *(report.quality.notes if report.quality else ()),
+        *records.notes,
     )
 
 
@@ -151,7 +155,7 @@ def _build_feature(
     part = FeaturePart(
         feature="prediction" if drift.feature == PREDICTION else drift.feature,
         kind=kind,
-        severity="drift" if drift.drifted else "none",
+        severity=drift.severity,
         psi=drift.psi,
         limit=use_case.drift.psi_threshold,
         chance=drift.chance,
@@ -162,6 +166,7 @@ def _build_feature(
         current=drift.current,
         timeline=lines.values.get(drift.feature, ()),
         since=lines.since.get(drift.feature) if drift.drifted else None,
+        p_value=drift.p_value,
     )
     part = replace(part, missing=_compute_shares(part, -1, _MISSING))
     if kind == "category":
@@ -198,7 +203,8 @@ def _limit_names(part: FeaturePart) -> FeaturePart:
     if len(part.bins) - 2 <= MOST_NAMES or not len(part.bins) == len(part.reference) == len(part.current):
         return part
     names = range(len(part.bins) - 2)
-    ranked = sorted(names, key=lambda i: -max(_share(part.reference, i), _share(part.current, i)))
+    before, now = sum(part.reference) or 1, sum(part.current) or 1
+    ranked = sorted(names, key=lambda i: -max(part.reference[i] / before, part.current[i] / now))
     kept, rest = sorted(ranked[:MOST_NAMES]), ranked[MOST_NAMES:]
 
     def cut(counts: tuple[int, ...]) -> tuple[int, ...]:
@@ -210,10 +216,6 @@ def _limit_names(part: FeaturePart) -> FeaturePart:
     return replace(part, bins=bins, reference=cut(part.reference), current=cut(part.current))
 
 
-def _share(counts: Sequence[int], place: int) -> float:
-    return counts[place] / (sum(counts) or 1)
-
-
 def _list_checks(records: CheckRecords) -> tuple[CheckPoint, ...]:
     """This check and those before it, with what was decided."""
     points = []
@@ -221,8 +223,6 @@ def _list_checks(records: CheckRecords) -> tuple[CheckPoint, ...]:
         retrain, reason = records.decisions.get(report.as_of, (None, report.reason))
         largest = max((feature.psi for feature in report.features), default=None)
         points.append(
-            CheckPoint(
-                report.as_of, describe_severity(report), report.model_version, retrain, largest, reason
-            )
+            CheckPoint(report.as_of, report.severity, report.model_version, retrain, largest, reason)
         )
     return tuple(points)

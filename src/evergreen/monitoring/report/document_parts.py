@@ -174,16 +174,23 @@ class Finding:
 
 @dataclass(frozen=True)
 class PolicyCheck:
-    """One condition of the policy: `result` is "passed", "failed" or "skipped"; `reason` says why."""
+    """One rule of the policy, as `monitoring.governor.answer.GovernorCheck` has it.
+
+    `kind` is "trigger" (a reason to retrain) or "limit" (a reason not to); `value` and `limit` are words with
+    units.
+    """
 
     name: str
+    kind: str
     result: str
     reason: str
+    value: str = ""
+    limit: str = ""
 
 
 @dataclass(frozen=True)
 class DecisionPart:
-    """Whether to retrain, what started it ("" for nothing), and each condition of the policy.
+    """Whether to retrain, what started it ("" for nothing), and each rule of the policy.
 
     `window` is which rows a training would take, in words; `inputs` are the values that were weighed, as text
     by name.

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from evergreen.monitoring.psi import compute_chance_psi, compute_psi
+from evergreen.monitoring.drift.figures.psi import compute_chance_psi, compute_psi
 from evergreen.store.records.drift import DriftReport
 
 # A PSI of fewer rows says little.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from evergreen.pages.json_reader import JsonReader
@@ -11,8 +12,17 @@ from evergreen.pages.page import Html, render_details, render_facts, render_note
 _MOST_CHECKS = 40
 _MOST_INPUTS = 80
 _MOST_ALERTS = 100
-# By a condition's result its mark and the mark's class.
-_MARKS = {"passed": ("✓", "yes"), "failed": ("✗", "no"), "skipped": ("–", "warn")}
+# By the result of a rule its mark, the mark's class, and what it means.
+_MARKS = {
+    "fired": ("✓", "yes", "a reason to retrain"),
+    "passed": ("✓", "yes", "allows it"),
+    "blocked": ("✗", "no", "forbids it"),
+    "overridden": ("!", "warn", "overridden by hand"),
+    "idle": ("–", "warn", "no reason"),
+    "unknown": ("?", "warn", "evidence is missing"),
+    "off": ("–", "warn", "not declared"),
+}
+_SILENT = ("idle", "off")
 
 
 def render_decision(facts: JsonReader) -> Html:
@@ -51,20 +61,33 @@ def render_alerts(facts: JsonReader) -> Html:
 
 
 def _render_checks(decision: JsonReader) -> str:
+    """The rules that say something, then those that are not declared or were no reason, folded."""
+    checks = decision.get_objects("checks")[:_MOST_CHECKS]
+    spoken = [each for each in checks if each.get_text("result") not in _SILENT]
+    silent = [each for each in checks if each.get_text("result") in _SILENT]
+    parts = _render_check_table(spoken) if spoken else ""
+    if silent:
+        parts += render_details(f"{len(silent)} more rules that changed nothing", _render_check_table(silent))
+    return parts
+
+
+def _render_check_table(checks: Sequence[JsonReader]) -> Html:
     rows = []
-    for each in decision.get_objects("checks")[:_MOST_CHECKS]:
-        sign, kind = _MARKS.get(each.get_text("result") or "", _MARKS["skipped"])
-        word = escape(each.get_text("result") or "skipped")
+    for each in checks:
+        result = each.get_text("result") or "unknown"
+        sign, kind, meaning = _MARKS.get(result, _MARKS["unknown"])
+        mark = f'<span class="mark {kind}" role="img" aria-label="{meaning}" title="{meaning}">{sign}</span>'
         rows.append(
             (
-                Html(
-                    f'<span class="mark {kind}" role="img" aria-label="{word}" title="{word}">{sign}</span>'
-                ),
+                Html(mark),
                 Html(f"<b>{escape(shorten_text(each.get_text('name') or '', 60))}</b>"),
+                meaning,
+                shorten_text(each.get_text("value") or "", 80),
+                shorten_text(each.get_text("limit") or "", 80),
                 shorten_text(each.get_text("reason") or "", 400),
             )
         )
-    return render_table(("", "condition", "why"), rows, kind="checks") if rows else ""
+    return render_table(("", "rule", "", "measured", "limit", "why"), rows, kind="checks")
 
 
 def _render_inputs(decision: JsonReader) -> str:

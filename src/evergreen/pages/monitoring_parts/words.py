@@ -50,14 +50,18 @@ def render_name(name: object, most: int = 64) -> Html:
 
 
 def format_since(since: str | None, until: str | None) -> str:
-    """A moment, and how long before another it was: "2026-07-02 00:00 UTC (12 days)"; "" for no moment."""
+    """A moment, and how long before another it was: "2026-07-02 (12 days)"; "" for no moment.
+
+    The time of day is left out where two days or more lie between them.
+    """
     if not since:
         return ""
     text = format_moment(since)
     start, end = parse_iso_moment(since), parse_iso_moment(until)
     if start is None or end is None or end < start:
         return text
-    return f"{text} ({format_duration((end - start).total_seconds())})"
+    seconds = (end - start).total_seconds()
+    return f"{text if seconds < 2 * 86_400 else text[:10]} ({format_duration(seconds)})"
 
 
 def format_duration(seconds: float) -> str:

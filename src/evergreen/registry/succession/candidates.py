@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from evergreen.registry.reconcile import reconcile_ledger_under_lock
 from evergreen.registry.succession import aliases
 from evergreen.registry.versions import PROMOTED_AT
 from evergreen.settings import Settings
+from evergreen.store.records.drift import find_report
 from evergreen.store.records.model_trial import find_last_trial
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.usecase import WithoutVerdict
@@ -36,7 +38,8 @@ class Candidate:
     """A registered version with the gate's verdict on it, and the training that made it.
 
     `champion_version` was champion when the candidate was evaluated. The verdict has no champion where that
-    one could not be compared, for example because it does not fit the declaration any more.
+    one could not be compared, for example because it does not fit the declaration any more. `cause` is what
+    led to the training, "" for a person, and `as_of` (aware UTC) the moment that it worked as of.
     """
 
     use_case_name: str
@@ -45,6 +48,8 @@ class Candidate:
     mlflow_run_id: str | None
     champion_version: int | None
     verdict: Verdict
+    cause: str = ""
+    as_of: datetime | None = None
 
     @classmethod
     def from_run(cls, run: TrainingRun) -> Candidate:
@@ -59,7 +64,13 @@ class Candidate:
             mlflow_run_id=run.mlflow_run_id,
             champion_version=run.metrics["champion_version"],
             verdict=Verdict.from_json(run.verdict),
+            cause="" if run.is_by_hand else f"{run.trigger_name}: {run.reason}",
+            as_of=run.as_of,
         )
+
+    def explain(self, reason: str) -> str:
+        """A reason for the ledger, with what led to the training."""
+        return f"{reason} (trained because of {self.cause})" if self.cause else reason
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,15 @@ class Settlement:
     outcome: Outcome
     reason: str
     on_trial: bool = False
+
+
+@dataclass(frozen=True)
+class TrialFinding:
+    """How the candidate's quality in its trial compares with the champion's, in words, and whether outcomes
+    show that it is worse."""
+
+    sentence: str
+    is_worse: bool
 
 
 def name_challenger(settings: Settings, use_case_name: str, version: int) -> None:
@@ -95,6 +115,7 @@ def settle_candidate(
     needs_approval: bool,
     needs_trial: bool = False,
     without_verdict: WithoutVerdict = "promote",
+    finding: TrialFinding | None = None,
 ) -> Settlement:
     """Promote or reject the candidate, in the ledger and in MLflow, or leave it waiting for an answer.
 
@@ -103,8 +124,9 @@ def settle_candidate(
     waits until `record_answer` has written a person's answer. With `needs_trial` it then waits for the end of
     a trial beside the champion, and is rejected unless that passed; where nobody is champion there is nothing
     to try it beside. After a trial that saw too little for a verdict, the gate's verdict counts, or with
-    `without_verdict` "reject" it is rejected. The outcome becomes tags of the version. Raises
-    RegistryUnreachable, RegistryError, StoreUnreachable.
+    `without_verdict` "reject" it is rejected. A candidate that is worse by the `finding` of its trial is
+    rejected, too; otherwise the finding stands beside the reason. The outcome becomes tags of the version.
+    Raises RegistryUnreachable, RegistryError, StoreUnreachable.
     """
     settlement = _decide(
         settings,
@@ -113,6 +135,7 @@ def settle_candidate(
         needs_approval=needs_approval,
         needs_trial=needs_trial,
         without_verdict=without_verdict,
+        finding=finding,
     )
     versions.tag_version(
         settings,
@@ -147,6 +170,7 @@ def _decide(
     needs_approval: bool,
     needs_trial: bool,
     without_verdict: WithoutVerdict,
+    finding: TrialFinding | None,
 ) -> Settlement:
     use_case_name, verdict = candidate.use_case_name, candidate.verdict
     reconcile_ledger_under_lock(settings, database, use_case_name)
@@ -163,6 +187,7 @@ def _decide(
             if verdict.passed
             else verdict.summary
         )
+        reason = candidate.explain(reason)
         _append_entry(database, candidate, "reject", actor=GATE_ACTOR, reason=reason)
         return Settlement("rejected", reason)
     actor = GATE_ACTOR
@@ -173,11 +198,12 @@ def _decide(
         if answer.action == "deny":
             return _build_denial(answer)
         actor = answer.actor
-    reason = verdict.summary
+    reason = candidate.explain(verdict.summary)
     if needs_trial and champion_version not in (None, candidate.version):
-        unfit, warning = _judge_trial(database, candidate, without_verdict)
+        unfit, warning = _judge_trial(database, candidate, without_verdict, finding)
         if unfit is not None:
             return unfit
+        reason = f"{reason}; in its trial: {finding.sentence}" if finding else reason
         reason = f"{reason}; WARNING: {warning}" if warning else reason
     entry = _append_entry(database, candidate, "promote", actor=actor, reason=reason)
     # If a later change is in the ledger, an earlier call has promoted it and it was rolled back: that stands.
@@ -187,7 +213,10 @@ def _decide(
 
 
 def _judge_trial(
-    database: sa.Engine, candidate: Candidate, without_verdict: WithoutVerdict
+    database: sa.Engine,
+    candidate: Candidate,
+    without_verdict: WithoutVerdict,
+    finding: TrialFinding | None,
 ) -> tuple[Settlement | None, str]:
     """That the candidate waits for its trial, or is rejected after it; None where it may be promoted, with
     what people should know then."""
@@ -197,11 +226,16 @@ def _judge_trial(
     if trial is None or trial.is_running:
         reason = f"{candidate.verdict.summary}; waiting for the end of its trial"
         return Settlement("waiting", reason, on_trial=True), ""
+    if finding is not None and finding.is_worse and trial.outcome in ("passed", "no_verdict"):
+        reason = f"its trial shows that it is worse than its champion: {finding.sentence}"
+        _append_entry(database, candidate, "reject", actor=_TRIAL_ACTOR, reason=reason)
+        return Settlement("rejected", reason), ""
     if trial.outcome == "passed":
         return None, ""
     if trial.outcome == "no_verdict" and without_verdict == "promote":
         return None, f"its trial ended without a verdict, so that of the gate counts: {trial.reason}"
-    reason = f"its trial ended, {str(trial.outcome).replace('_', ' ')}: {trial.reason}"
+    outcome = str(trial.outcome).replace("_", " ")
+    reason = candidate.explain(f"its trial ended, {outcome}: {trial.reason}")
     _append_entry(database, candidate, "reject", actor=_TRIAL_ACTOR, reason=reason)
     return Settlement("rejected", reason), ""
 
@@ -218,9 +252,18 @@ def _append_entry(
         training_run_id=candidate.training_run_id,
         mlflow_run_id=candidate.mlflow_run_id,
         actor=actor,
-        reason=reason,
+        reason=reason + _describe_check(database, candidate),
         verdict=candidate.verdict,
     )
+
+
+def _describe_check(database: sa.Engine, candidate: Candidate) -> str:
+    """How to see the check that the training began with, as the end of a reason; "" where none began it."""
+    if not candidate.cause or candidate.as_of is None:
+        return ""
+    if find_report(database, candidate.use_case_name, candidate.as_of) is None:
+        return ""
+    return f"; its check: evergreen report {candidate.use_case_name} --as-of {candidate.as_of.isoformat()}"
 
 
 def _find_answer(database: sa.Engine, candidate: Candidate) -> ledger.Entry | None:

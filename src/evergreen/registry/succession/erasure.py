@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from evergreen.registry import ledger
 from evergreen.registry.champion_history import read_champion_changes
 from evergreen.registry.connection import create_mlflow_client, translate_mlflow_errors
+from evergreen.registry.experiments.check_runs import name_monitoring_experiment
 from evergreen.registry.reconcile import reconcile_ledger_under_lock
 from evergreen.settings import Settings
 
@@ -36,7 +37,7 @@ def erase_succession(
 
 
 def delete_model_and_runs(settings: Settings, use_case_name: str) -> None:
-    """Delete the registered model, with its versions and aliases, and the runs of its experiment, if any.
+    """Delete the registered model, with its versions and aliases, and the runs of its experiments, if any.
 
     Raises RegistryUnreachable, RegistryError.
     """
@@ -44,11 +45,12 @@ def delete_model_and_runs(settings: Settings, use_case_name: str) -> None:
     with translate_mlflow_errors(settings):
         if client.search_registered_models(f"name = '{use_case_name}'"):
             client.delete_registered_model(use_case_name)
-        experiment = client.get_experiment_by_name(use_case_name)
-        while experiment is not None:
-            # A search by tag does not return deleted runs, so a new training run does not continue one.
-            runs = client.search_runs([experiment.experiment_id], max_results=100)
-            for run in runs:
-                client.delete_run(run.info.run_id)
-            if not runs:
-                break
+        for name in (use_case_name, name_monitoring_experiment(use_case_name)):
+            experiment = client.get_experiment_by_name(name)
+            while experiment is not None:
+                # A search by tag does not return deleted runs, so a new training run does not continue one.
+                runs = client.search_runs([experiment.experiment_id], max_results=100)
+                for run in runs:
+                    client.delete_run(run.info.run_id)
+                if not runs:
+                    break

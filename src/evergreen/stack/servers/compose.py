@@ -46,6 +46,8 @@ _OPEN_SETTINGS = (
     "task_type",
     "champion_poll_seconds",
     "follow_declaration",
+    "alert_urls",
+    "alert_repeat_hours",
 )
 
 _HEAD = """\

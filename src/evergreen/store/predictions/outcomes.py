@@ -78,6 +78,24 @@ def count_orphan_outcomes(engine: sa.Engine, use_case: UseCase, before: datetime
     return int(rows[0][0]) if rows else 0
 
 
+def count_contradicted_outcomes(
+    engine: sa.Engine, use_case: UseCase, after: datetime, until: datetime
+) -> int:
+    """How many predictions were given different outcomes after a moment and up to another (aware UTC). Raises
+    StoreUnreachable."""
+    outcome = declared.build_outcome_table(use_case)
+    contradicted = (
+        sa.select(outcome.c.prediction_id)
+        .where(outcome.c.recorded_at > to_naive_utc(after), outcome.c.recorded_at <= to_naive_utc(until))
+        .group_by(outcome.c.prediction_id)
+        .having(sa.func.min(outcome.c.actual) != sa.func.max(outcome.c.actual))
+        .subquery()
+    )
+    with engine.connect() as connection:
+        rows = execute_if_table_exists(connection, sa.select(sa.func.count()).select_from(contradicted))
+    return int(rows[0][0]) if rows else 0
+
+
 def build_newest_outcomes(
     use_case: UseCase,
     *,

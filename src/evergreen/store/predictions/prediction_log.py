@@ -63,6 +63,26 @@ def read_predictions(
     return frame
 
 
+def read_newest_predictions(
+    engine: sa.Engine, use_case: UseCase, start: datetime, end: datetime, limit: int
+) -> pd.DataFrame:
+    """The newest answered requests with start < predicted_at <= end, newest first: keys, stored and on-demand
+    features, and `predicted_at`, with the dtypes of `read_predictions`."""
+    table = declared.build_prediction_table(use_case)
+    stored = [feature.name for feature in use_case.stored_features]
+    computed = [feature.name for feature in use_case.on_demand_order]
+    names = [*use_case.entity.key_names, *stored, *computed, "predicted_at"]
+    statement = (
+        sa.select(*(table.c[name] for name in names))
+        .where(table.c.channel.in_(TRAFFIC))
+        .where(table.c.predicted_at > to_naive_utc(start), table.c.predicted_at <= to_naive_utc(end))
+        .order_by(table.c.predicted_at.desc(), table.c.prediction_id.desc())
+        .limit(limit)
+    )
+    with get_fast_engine(engine).connect() as connection:
+        return read_frame(connection, statement, use_case)
+
+
 def read_recent_inputs(
     engine: sa.Engine, use_case: UseCase, until: datetime, limit: int
 ) -> list[dict[str, FeatureValue]]:
@@ -81,6 +101,15 @@ def read_recent_inputs(
             {name: value for name, value in row.items() if value is not None or name not in keys}
             for row in connection.execute(statement).mappings()
         ]
+
+
+def count_predictions_after(engine: sa.Engine, use_case: UseCase, moment: datetime) -> int:
+    """How many predictions are dated after a moment (aware UTC). Raises StoreUnreachable."""
+    table = declared.build_prediction_table(use_case)
+    statement = sa.select(sa.func.count()).where(table.c.predicted_at > to_naive_utc(moment))
+    with engine.connect() as connection:
+        rows = execute_if_table_exists(connection, statement)
+    return int(rows[0][0]) if rows else 0
 
 
 def count_predictions(engine: sa.Engine, use_case: UseCase) -> PredictionCounts:

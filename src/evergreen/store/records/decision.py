@@ -1,22 +1,36 @@
-"""The governor's decisions whether to retrain, as MariaDB keeps them: one row per monitoring run."""
+"""Decisions whether to retrain, as MariaDB keeps them: one row per evaluation, with all that it rested on.
+
+The governor decides once as of a moment, in a check. A training that a person, the schedule or new data start
+is decided on too: such a decision has a row of its own.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
+from evergreen.store.connection.json_columns import JsonObject, format_json_object, parse_json_object
+from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables.platform import RETRAIN_DECISION
+
+# The trigger of a retraining that a person asked for.
+MANUAL: Final = "manual"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to retrain as of a moment, with the reason in words. Moments are aware UTC."""
+    """Whether to retrain as of a moment, with the reason in words. Moments are aware UTC.
+
+    `trigger` is what fired, "" for nothing; `inputs`, `checks` and `window` are the JSON forms of
+    `monitoring.governor`'s GovernorInputs, GovernorChecks and WindowPlan. All four are None in rows of
+    versions that did not record them, `window` also where the answer is no.
+    """
 
     id: str
     use_case: str
@@ -25,6 +39,15 @@ class Decision:
     reason: str
     drift_report_id: str | None
     created_at: datetime
+    trigger: str | None = None
+    inputs: JsonObject | None = None
+    checks: Sequence[JsonObject] | None = None
+    window: JsonObject | None = None
+
+    @property
+    def cause(self) -> str:
+        """The reason without its yes: what led to the retraining."""
+        return self.reason.removeprefix("yes, because ")
 
 
 @dataclass(frozen=True)
@@ -40,14 +63,16 @@ class DecisionSummary:
         return vars(self)
 
 
-def compute_decision_id(use_case: str, as_of: datetime) -> str:
-    """The id of the decision of (use_case, as_of), a UUIDv5."""
+def compute_decision_id(use_case: str, as_of: datetime, cause: str = "") -> str:
+    """The id of the decision of (use_case, as_of), a UUIDv5: the governor's, or with a cause ("manual", "schedule",
+    "new data") that on a training which was started so."""
     moment = to_naive_utc(as_of).isoformat()
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:decision:{use_case}:{moment}"))
+    kind = f"decision:{cause}" if cause else "decision"
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:{kind}:{use_case}:{moment}"))
 
 
 def save_decision(engine: sa.Engine, decision: Decision) -> Decision:
-    """Write a decision unless one of the same moment exists; the one that is stored then."""
+    """Write a decision unless one of its id exists; the one that is stored then."""
     insert = sa.dialects.mysql.insert(RETRAIN_DECISION).values(
         id=decision.id,
         use_case=decision.use_case,
@@ -56,40 +81,79 @@ def save_decision(engine: sa.Engine, decision: Decision) -> Decision:
         reason=decision.reason,
         drift_report_id=decision.drift_report_id,
         created_at=to_naive_utc(decision.created_at),
+        trigger_name=decision.trigger,
+        inputs=format_json_object(decision.inputs),
+        checks=None if decision.checks is None else format_json_object({"checks": list(decision.checks)}),
+        training_window=format_json_object(decision.window),
     )
     with engine.begin() as connection:
         connection.execute(insert.on_duplicate_key_update(id=RETRAIN_DECISION.c.id))
-    winner = find_decision(engine, decision.use_case, decision.as_of)
+    winner = get_decision(engine, decision.id)
     assert winner is not None
     return winner
 
 
+def get_decision(engine: sa.Engine, decision_id: str) -> Decision | None:
+    """The decision of that id, if there is one."""
+    decisions = _read_decisions(
+        engine, sa.select(RETRAIN_DECISION).where(RETRAIN_DECISION.c.id == decision_id)
+    )
+    return decisions[0] if decisions else None
+
+
 def find_decision(engine: sa.Engine, use_case: str, as_of: datetime) -> Decision | None:
-    """The decision of exactly that moment, if there is one."""
-    return _read_newest(engine, use_case, RETRAIN_DECISION.c.as_of == to_naive_utc(as_of))
+    """The governor's decision of exactly that moment, if there is one."""
+    return get_decision(engine, compute_decision_id(use_case, as_of))
+
+
+def list_decisions(
+    engine: sa.Engine,
+    use_case: str,
+    *,
+    since: datetime | None = None,
+    before: datetime | None = None,
+    retrain: bool | None = None,
+    limit: int = 20,
+) -> list[Decision]:
+    """Decisions as of a moment from `since` on and earlier than `before` (aware), the newest first; with
+    `retrain` only the yes or only the no. None before the table exists."""
+    c = RETRAIN_DECISION.c
+    statement = sa.select(RETRAIN_DECISION).where(c.use_case == use_case)
+    if since is not None:
+        statement = statement.where(c.as_of >= to_naive_utc(since))
+    if before is not None:
+        statement = statement.where(c.as_of < to_naive_utc(before))
+    if retrain is not None:
+        statement = statement.where(c.retrain == int(retrain))
+    return _read_decisions(engine, statement.order_by(c.as_of.desc(), c.created_at.desc()).limit(limit))
 
 
 def find_last_retrain(engine: sa.Engine, use_case: str, before: datetime) -> Decision | None:
     """The last decision to retrain of an earlier moment than `before`."""
-    c = RETRAIN_DECISION.c
-    return _read_newest(engine, use_case, c.retrain == 1, c.as_of < to_naive_utc(before))
+    decisions = list_decisions(engine, use_case, before=before, retrain=True, limit=1)
+    return decisions[0] if decisions else None
 
 
 def describe_latest_decision(engine: sa.Engine, use_case: str) -> DecisionSummary | None:
-    """The latest decision in short; None before the first."""
-    decision = _read_newest(engine, use_case)
-    if decision is None:
-        return None
-    return DecisionSummary(decision.as_of, decision.retrain, decision.reason)
-
-
-def _read_newest(engine: sa.Engine, use_case: str, *conditions: sa.ColumnElement[Any]) -> Decision | None:
+    """The latest decision that no person asked for, in short; None before the first."""
     c = RETRAIN_DECISION.c
-    statement = sa.select(RETRAIN_DECISION).where(c.use_case == use_case, *conditions)
-    with engine.connect() as connection:
-        row = connection.execute(statement.order_by(c.as_of.desc()).limit(1)).one_or_none()
-    if row is None:
+    statement = sa.select(RETRAIN_DECISION).where(
+        c.use_case == use_case, c.trigger_name.is_distinct_from(MANUAL)
+    )
+    decisions = _read_decisions(engine, statement.order_by(c.as_of.desc(), c.created_at.desc()).limit(1))
+    if not decisions:
         return None
+    return DecisionSummary(decisions[0].as_of, decisions[0].retrain, decisions[0].reason)
+
+
+def _read_decisions(engine: sa.Engine, statement: sa.Select[*tuple[Any, ...]]) -> list[Decision]:
+    with engine.connect() as connection:
+        rows = execute_if_table_exists(connection, statement)
+    return [_parse_decision(row) for row in rows]
+
+
+def _parse_decision(row: sa.Row[Any]) -> Decision:
+    checks = parse_json_object(row.checks)
     return Decision(
         id=row.id,
         use_case=row.use_case,
@@ -98,4 +162,8 @@ def _read_newest(engine: sa.Engine, use_case: str, *conditions: sa.ColumnElement
         reason=row.reason,
         drift_report_id=row.drift_report_id,
         created_at=to_aware_utc(row.created_at),
+        trigger=row.trigger_name,
+        inputs=parse_json_object(row.inputs),
+        checks=None if checks is None else checks["checks"],
+        window=parse_json_object(row.training_window),
     )

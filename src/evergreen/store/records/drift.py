@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.records.drift_evidence import MultivariateDrift, RefusedShare
 from evergreen.store.records.drift_metric import DriftMetric, Severity, insert_drift_metrics
+from evergreen.store.records.quality_metric import EstimatedQuality
 from evergreen.store.tables.platform import DRIFT_REPORT
 
 _METRICS = ("accuracy", "mae", "rmse")
@@ -71,7 +72,9 @@ class Quality:
     outcome was learned lately. `metrics` are `accuracy`, or `mae` and `rmse`, over the labelled ones; None
     where there are none. `prediction_psi` compares the answers with those on the hold-out, None for too few;
     `answers` are the shares of the classes, or {"mean": value}. `orphans` is the number of ids for which an
-    outcome came and that no logged prediction has; None in reports that did not count them.
+    outcome came and that no logged prediction has; None in reports that did not count them. `estimated` is
+    what the window's answers are likely to be worth, judged without outcomes; None in reports that did not
+    estimate it. `notes` are faults of the outcomes in words.
     """
 
     predictions: int
@@ -81,8 +84,10 @@ class Quality:
     answers: Mapping[str, float]
     reason: str
     orphans: int | None = None
+    estimated: EstimatedQuality | None = None
+    notes: tuple[str, ...] = ()
 
-    def to_json(self) -> Mapping[str, int | float | str | Mapping[str, float] | None]:
+    def to_json(self) -> Mapping[str, Any]:
         """The document as it is stored: the metrics lie beside the other fields."""
         return {
             "predictions": self.predictions,
@@ -92,6 +97,8 @@ class Quality:
             "answers": dict(self.answers),
             "reason": self.reason,
             **({} if self.orphans is None else {"orphans": self.orphans}),
+            **({} if self.estimated is None else {"estimated": self.estimated.to_json()}),
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
     @staticmethod
@@ -105,6 +112,8 @@ class Quality:
             answers=dict(document.get("answers", {})),
             reason=document["reason"],
             orphans=document.get("orphans"),
+            estimated=EstimatedQuality.from_json(document["estimated"]) if "estimated" in document else None,
+            notes=tuple(document.get("notes", ())),
         )
 
 
@@ -257,6 +266,22 @@ def find_latest_report(engine: sa.Engine, use_case: str) -> DriftReport | None:
     return _read_report(engine, latest)
 
 
+def read_reports(
+    engine: sa.Engine, use_case: str, since: datetime, before: datetime, limit: int
+) -> list[DriftReport]:
+    """The last reports of moments from `since` on and earlier than `before` (aware), the oldest first."""
+    c = DRIFT_REPORT.c
+    statement = (
+        sa.select(DRIFT_REPORT)
+        .where(c.use_case == use_case, c.as_of >= to_naive_utc(since), c.as_of < to_naive_utc(before))
+        .order_by(c.as_of.desc())
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(statement).all()
+    return [_parse_report(row) for row in reversed(rows)]
+
+
 def find_last_window_end(engine: sa.Engine, use_case: str, before: datetime) -> datetime | None:
     """Where the last window with a verdict ended, among the reports of an earlier moment than `before`."""
     c = DRIFT_REPORT.c
@@ -307,8 +332,10 @@ def describe_latest_drift(engine: sa.Engine, use_case: str) -> DriftSummary | No
 def _read_report(engine: sa.Engine, statement: sa.Select[*tuple[Any, ...]]) -> DriftReport | None:
     with engine.connect() as connection:
         row = connection.execute(statement).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _parse_report(row)
+
+
+def _parse_report(row: sa.Row[Any]) -> DriftReport:
     document = json.loads(row.report)
     return DriftReport(
         id=row.id,

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 
 from evergreen.errors import TrainingError
 from evergreen.store.connection.json_columns import JsonObject, format_json_object, parse_json_object
+from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables.platform import TRAINING_RUN
 
-_JSON = ("dataset_query", "params", "metrics", "verdict")
+_JSON = ("dataset_query", "params", "metrics", "verdict", "training_window")
 _MOMENTS = ("as_of", "dataset_read_at", "started_at", "finished_at")
 _REASON_LENGTH = 255
 _ENDS = ("promoted", "rejected", "denied")
@@ -26,7 +27,9 @@ class TrainingRun:
     """One training. Moments are aware UTC; what later steps find out is None until then.
 
     The data set is (query, system time of its rows, digest): see `history.training_set`. `params`, `metrics`
-    and `verdict` are documents of `training`.
+    and `verdict` are documents of `training`. `trigger_name` is what led to the training and
+    `training_window` how far back its rows reach (see `training.data.window_choice`); both are None in runs
+    of versions that did not record them, and `training_window` also where the declaration alone decides.
     `status` goes started → prepared → tuned → evaluated → judged → registered (→ waiting, for a person's
     answer) → promoted, rejected or denied.
     """
@@ -47,11 +50,18 @@ class TrainingRun:
     model_version: int | None
     started_at: datetime
     finished_at: datetime | None
+    trigger_name: str | None = None
+    training_window: JsonObject | None = None
 
     @property
     def finished(self) -> bool:
         """Whether no step is left."""
         return self.status in _ENDS
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person started it, as far as is on record."""
+        return self.trigger_name in (None, "manual")
 
 
 def compute_training_run_id(use_case: str, as_of: datetime) -> str:
@@ -61,7 +71,15 @@ def compute_training_run_id(use_case: str, as_of: datetime) -> str:
     )
 
 
-def start_training_run(engine: sa.Engine, use_case: str, as_of: datetime, reason: str) -> TrainingRun:
+def start_training_run(
+    engine: sa.Engine,
+    use_case: str,
+    as_of: datetime,
+    reason: str,
+    *,
+    trigger: str | None = None,
+    window: JsonObject | None = None,
+) -> TrainingRun:
     """The training run of (use_case, as_of): a new one, or the one that an earlier call started."""
     values = {
         "id": compute_training_run_id(use_case, as_of),
@@ -70,6 +88,8 @@ def start_training_run(engine: sa.Engine, use_case: str, as_of: datetime, reason
         "reason": reason[:_REASON_LENGTH],
         "status": "started",
         "started_at": to_naive_utc(datetime.now(UTC)),
+        "trigger_name": trigger,
+        "training_window": format_json_object(window),
     }
     with engine.begin() as connection:
         insert = sa.dialects.mysql.insert(TRAINING_RUN).values(**values)
@@ -103,6 +123,14 @@ def get_run_of_version(engine: sa.Engine, use_case: str, version: int) -> Traini
             hint=f"evergreen dataset list {use_case} shows the trainings and their versions",
         )
     return _parse_run(row)
+
+
+def find_training_run(engine: sa.Engine, use_case: str, as_of: datetime) -> TrainingRun | None:
+    """The training of that use case as of a moment (aware), if one was begun."""
+    statement = sa.select(TRAINING_RUN).where(TRAINING_RUN.c.id == compute_training_run_id(use_case, as_of))
+    with engine.connect() as connection:
+        rows = execute_if_table_exists(connection, statement)
+    return _parse_run(rows[0]) if rows else None
 
 
 def find_unfinished_run(engine: sa.Engine, use_case: str, besides: str) -> TrainingRun | None:

@@ -12,15 +12,20 @@ from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import (
+    ALERT,
+    CHECK_REPORT,
     DRIFT_METRIC,
     DRIFT_REPORT,
+    ERROR_PROFILE,
     GENERATED_TABLE_MIGRATION,
+    HEALTH_FINDING,
     INGEST_BATCH,
     INGEST_RUN,
     MODEL_RECORD,
     MODEL_TRIAL,
     PREDICTION_COUNT,
     PREDICTION_HOUR,
+    QUALITY_METRIC,
     QUARANTINE,
     REFERENCE_PROFILE,
     REFUSED_COUNT,
@@ -42,9 +47,14 @@ _RECORDS = (
     DRIFT_REPORT,
     DRIFT_METRIC,
     RETRAIN_DECISION,
+    CHECK_REPORT,
+    HEALTH_FINDING,
+    ALERT,
     REFUSED_COUNT,
     PREDICTION_HOUR,
     PREDICTION_COUNT,
+    QUALITY_METRIC,
+    ERROR_PROFILE,
 )
 
 

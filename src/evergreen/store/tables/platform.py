@@ -107,6 +107,8 @@ TRAINING_RUN = _table(
     sa.Column("finished_at", _moment()),
     sa.Column("dataset_query", _document()),
     sa.Column("dataset_read_at", _moment()),
+    sa.Column("trigger_name", _state()),
+    sa.Column("training_window", _document()),
 )
 
 REFERENCE_PROFILE = _table(
@@ -182,6 +184,28 @@ DRIFT_METRIC = _table(
     sa.Column("severity", _state(), nullable=False),
 )
 
+QUALITY_METRIC = _table(
+    "quality_metric",
+    sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
+    sa.Column("model_version", mysql.INTEGER(), primary_key=True, autoincrement=False),
+    sa.Column("day", mysql.DATE(), primary_key=True),
+    sa.Column("slice", mysql.VARCHAR(191), primary_key=True),
+    sa.Column("kind", _state(), primary_key=True),
+    sa.Column("metric", mysql.VARCHAR(100), primary_key=True),
+    sa.Column("value", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("low", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("high", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("row_count", mysql.BIGINT(), nullable=False),
+    sa.Column("as_of", _moment(), nullable=False),
+)
+
+ERROR_PROFILE = _table(
+    "error_profile",
+    sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
+    sa.Column("model_version", mysql.INTEGER(), primary_key=True, autoincrement=False),
+    sa.Column("profile", _document(), nullable=False),
+)
+
 REFUSED_COUNT = _table(
     "refused_count",
     sa.Column("id", _ascii(36), primary_key=True),
@@ -225,6 +249,41 @@ RETRAIN_DECISION = _table(
     sa.Column("reason", mysql.TEXT(), nullable=False),
     sa.Column("drift_report_id", _ascii(36)),
     sa.Column("created_at", _moment(), nullable=False),
+    sa.Column("trigger_name", _state()),
+    sa.Column("inputs", _document()),
+    sa.Column("checks", _document()),
+    sa.Column("training_window", _document()),
+)
+
+ALERT = _table(
+    "alert",
+    sa.Column("id", _ascii(36), primary_key=True),
+    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
+    sa.Column("kind", _state(), nullable=False),
+    sa.Column("subject", mysql.VARCHAR(191), nullable=False),
+    sa.Column("severity", _state(), nullable=False),
+    sa.Column("title", mysql.VARCHAR(255), nullable=False),
+    sa.Column("body", mysql.TEXT(), nullable=False),
+    sa.Column("as_of", _moment(), nullable=False),
+    sa.Column("raised_at", _moment(), nullable=False),
+    sa.Column("status", _state(), nullable=False),
+    sa.Column("attempts", mysql.INTEGER(), nullable=False),
+    sa.Column("tried_at", _moment()),
+    sa.Column("results", _document()),
+)
+
+HEALTH_FINDING = _table(
+    "health_finding",
+    sa.Column("report_id", _ascii(36), primary_key=True),
+    sa.Column("position", mysql.INTEGER(), primary_key=True, autoincrement=False),
+    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
+    sa.Column("as_of", _moment(), nullable=False),
+    sa.Column("what", _state(), nullable=False),
+    sa.Column("subject", mysql.VARCHAR(191), nullable=False),
+    sa.Column("value", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("limit_value", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("severity", _state(), nullable=False),
+    sa.Column("sentence", mysql.TEXT(), nullable=False),
 )
 
 STORE_STATE = _table(
@@ -241,6 +300,18 @@ RETIRED_COLUMN = _table(
     sa.Column("retired_as", mysql.VARCHAR(64), primary_key=True),
     sa.Column("column_type", mysql.VARCHAR(64), nullable=False),
     sa.Column("retired_at", _moment(), nullable=False),
+)
+
+CHECK_REPORT = _table(
+    "check_report",
+    sa.Column("check_id", _ascii(36), primary_key=True),
+    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
+    sa.Column("as_of", _moment(), nullable=False),
+    sa.Column("severity", _state(), nullable=False),
+    sa.Column("document", _document(), nullable=False),
+    sa.Column("mlflow_experiment_id", mysql.VARCHAR(64)),
+    sa.Column("mlflow_run_id", mysql.VARCHAR(64)),
+    sa.Column("created_at", _moment(), nullable=False),
 )
 
 # A test compares each of them with what the migrations make.

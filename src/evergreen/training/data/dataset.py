@@ -16,6 +16,7 @@ from evergreen.store.records import training_run
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.data.checks import check_inputs
 from evergreen.training.data.split import split_for_validation, split_training_set
+from evergreen.training.data.training_window import TrainingWindow
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def reread_training_set(
     """The training set that the run has on record and "", or None and why it cannot be read."""
     if run.dataset_read_at is None:
         return None, "it is not on record"
-    if build_query(use_case, run.as_of, _compute_window_start(use_case, run)).to_json() != run.dataset_query:
+    if build_query(use_case, run.as_of, compute_window_start(use_case, run)).to_json() != run.dataset_query:
         return None, "the declaration asks for other columns or another window"
     try:
         training_set = _read_training_set(settings, database, use_case, run, run.dataset_read_at)
@@ -92,13 +93,17 @@ def _read_training_set(
         database,
         use_case,
         run.as_of,
-        _compute_window_start(use_case, run),
+        compute_window_start(use_case, run),
         read_at=read_at,
         cache=settings.cache_folder if settings.cache_mb else None,
         cache_mb=settings.cache_mb,
     )
 
 
-def _compute_window_start(use_case: UseCase, run: TrainingRun) -> datetime | None:
+def compute_window_start(use_case: UseCase, run: TrainingRun) -> datetime | None:
+    """After which event time (aware UTC) the run's labels count: as was chosen for it, else as declared; None
+    for all."""
+    if run.training_window is not None:
+        return TrainingWindow.from_json(run.training_window).start
     window = use_case.retrain.fixed_window
     return run.as_of - window if window else None

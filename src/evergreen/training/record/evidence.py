@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from evergreen.model.error_profile.build import build_error_profile
 from evergreen.model.golden_rows import build_golden_rows
 from evergreen.model.matrix import build_input_frame, select_rows
 from evergreen.model.reference_profile import (
@@ -15,6 +16,7 @@ from evergreen.model.signature import compute_feature_digests
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.candidate import Candidate
 from evergreen.training.data.rows import TrainingRows
+from evergreen.training.data.training_window import TrainingWindow
 from evergreen.training.fit.fitting import LOSS, ONE_HOT_MAX_SIZE
 from evergreen.training.fit.parameters import Parameters
 from evergreen.training.json_values import JsonObject
@@ -26,6 +28,7 @@ from evergreen.training.search.search_result import SearchResult
 from evergreen.training.tracking.training_runs import (
     DATASET_DIGEST,
     DATASET_READ_AT,
+    ERRORS_FILE,
     EVALUATION_FILE,
     GOLDEN_FILE,
     PROFILE_FILE,
@@ -50,11 +53,14 @@ def collect_evidence(
     evaluation = candidate.evaluation
     answers = candidate.scores.predictions
     profiles = build_reference_profile(use_case, rows.columns, answers)
-    held_out = select_rows(rows.columns, find_holdout_rows(rows.cuts))
+    is_held_out = find_holdout_rows(rows.cuts)
+    held_out = select_rows(rows.columns, is_held_out)
     slice_profiles = build_slice_profiles(use_case, profiles, rows.columns, answers, held_out)
+    errors = build_error_profile(use_case, held_out, rows.label[is_held_out], candidate.scores)
     documents: dict[str, JsonObject] = {
         EVALUATION_FILE: evaluation.to_json(),
         PROFILE_FILE: {"features": serialize_profiles([*profiles, *slice_profiles])},
+        ERRORS_FILE: errors.to_json(),
         GOLDEN_FILE: build_golden_rows(use_case, candidate.model, rows.columns).to_json(),
         TUNING_FILE: search_result.to_json(),
     }
@@ -123,6 +129,7 @@ def _build_tags(
         DATASET_DIGEST: run.dataset_digest or "",
         DATASET_READ_AT: run.dataset_read_at.isoformat() if run.dataset_read_at else "",
         "evergreen.reason": run.reason,
+        **_build_cause_tags(run),
         CODE_VERSION: code_version,
         MODEL_DIGEST: evaluation.model_digest,
         "evergreen.metrics_of": "holdout_model; the registered model has the same recipe, fitted on all rows",
@@ -130,3 +137,12 @@ def _build_tags(
         HOLDOUT_TRAINED_UNTIL: times[rows.cuts[0].train].max().isoformat(),
         SPLIT: describe_split(use_case),
     }
+
+
+def _build_cause_tags(run: TrainingRun) -> dict[str, str]:
+    """What led to the training, and how far back its rows reach, where that is on record."""
+    tags = {} if run.trigger_name is None else {"evergreen.trigger": run.trigger_name}
+    if run.training_window is None:
+        return tags
+    window = TrainingWindow.from_json(run.training_window)
+    return {**tags, "evergreen.training_window": window.describe()}

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from evergreen.errors import RegistryError
-from evergreen.private import make_private_folder
 from evergreen.registry.connection import (
     create_mlflow_client,
-    format_public_address,
     set_process_tracking_uri,
     translate_mlflow_errors,
     uses_http,
 )
+from evergreen.registry.experiments.experiment import ensure_experiment, format_run_address
 from evergreen.registry.models import MODEL_URI, TRAINING_RUN, fetch_run_file
 from evergreen.settings import Settings
 from evergreen.training.fit.parameters import Parameters
@@ -40,6 +39,7 @@ DATASET_READ_AT = "evergreen.dataset_read_at"
 EVALUATION_FILE = "evaluation.json"
 TUNING_FILE = "search/trials.json"
 PROFILE_FILE = "reference_profile.json"
+ERRORS_FILE = "error_profile.json"
 GOLDEN_FILE = "golden_rows.json"
 CARD_FILE = "model_card.html"
 
@@ -72,7 +72,7 @@ def find_run(settings: Settings, use_case: str, training_run: str, digest: str) 
     """The finished MLflow run of that training run on the data set of that digest, or None."""
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
-        for run in _search_runs(client, _ensure_experiment(settings, client, use_case), training_run):
+        for run in _search_runs(client, ensure_experiment(settings, client, use_case), training_run):
             if run.info.status == "FINISHED" and run.data.tags.get(DATASET_DIGEST) == digest:
                 return str(run.info.run_id)
     return None
@@ -85,7 +85,7 @@ def begin_run(settings: Settings, use_case: str, training_run: str, digest: str,
     """
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
-        experiment = _ensure_experiment(settings, client, use_case)
+        experiment = ensure_experiment(settings, client, use_case)
         run_id = None
         for former in _search_runs(client, experiment, training_run):
             if run_id is None and former.data.tags.get(DATASET_DIGEST) == digest:
@@ -115,9 +115,7 @@ def build_run_url(settings: Settings, run_id: str, file: str = "") -> str:
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
         experiment = client.get_run(run_id).info.experiment_id
-    base = settings.mlflow_url.rstrip("/") or format_public_address(settings)
-    page = f"{base}/#/experiments/{experiment}/runs/{run_id}"
-    return f"{page}/artifacts/{file}" if file else page
+    return format_run_address(settings, experiment, run_id, file)
 
 
 def read_document(settings: Settings, run_id: str, name: str) -> Any:
@@ -164,32 +162,6 @@ def log_run(settings: Settings, use_case: UseCase, run_id: str, evidence: Eviden
             mlflow.log_input(_build_dataset(use_case, evidence), context="training")
             _log_files(evidence)
             mlflow.set_tag(MODEL_URI, _log_model(use_case, evidence))
-
-
-def _ensure_experiment(settings: Settings, client: Any, name: str) -> str:
-    """The id of the use case's experiment, which is created, or restored if it was deleted."""
-    # As in `log_run`; so are the imports of the functions below.
-    from mlflow.exceptions import MlflowException
-
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        # A server has its own place for artifacts; without one MLflow would use the current folder.
-        location = None if uses_http(settings) else _make_artifact_folder(settings, name)
-        try:
-            return str(client.create_experiment(name, artifact_location=location))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            experiment = client.get_experiment_by_name(name)
-    if experiment.lifecycle_stage == "deleted":
-        client.restore_experiment(experiment.experiment_id)
-    return str(experiment.experiment_id)
-
-
-def _make_artifact_folder(settings: Settings, name: str) -> str:
-    folder = settings.home.resolve() / "mlflow-artifacts" / name
-    make_private_folder(folder)
-    return folder.as_uri()
 
 
 def _search_runs(client: Any, experiment: str, training_run: str) -> list[Any]:

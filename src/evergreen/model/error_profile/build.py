@@ -1,0 +1,147 @@
+"""Builds a version's error profile from its answers on the hold-out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from evergreen.model.error_profile.partition import Floats, Partition, assign_regions, grow_partition
+from evergreen.model.error_profile.profile import (
+    CONFIDENCE,
+    PREDICTED,
+    ClassErrorProfile,
+    ErrorProfile,
+    NumberErrorProfile,
+    RegionErrors,
+    build_design,
+    compute_logistic,
+    compute_logits,
+)
+from evergreen.model.judging.metrics import compute_metrics
+from evergreen.model.matrix import Columns
+from evergreen.model.predictions import Predictions
+from evergreen.model.signature import list_model_inputs
+from evergreen.usecase import UseCase
+
+# Of a larger hold-out evenly spaced rows are taken: regions and corrections need no more.
+_MOST_ROWS = 50_000
+_CLASS_REGIONS, _NUMBER_REGIONS = 16, 32
+_LEAST_REGION_ROWS = 50
+# The least statistic of a division of numbers' errors: chance reaches it once in some thousand times.
+_LEAST_GAIN = 12.0
+# The prior precisions of intercept, slope and offsets: a calibrated model's log-odds are off by a tenth or
+# two. A small hold-out must not correct it by its own chance.
+_PRIOR = (44.0, 4.0, 50.0)
+_NEWTON_STEPS = 50
+
+
+def build_error_profile(
+    use_case: UseCase, columns: Columns, label: np.ndarray, scores: Predictions
+) -> ErrorProfile:
+    """The error profile of n hold-out rows, n at least 1.
+
+    `columns`, each of shape (n,), hold every model input; `label`, of that shape: class names or numbers;
+    `scores` are the answers of models that were not fitted on these rows.
+    """
+    rows = len(label)
+    reference = compute_metrics(use_case, label, scores)
+    some = np.unique(np.linspace(0, rows - 1, min(rows, _MOST_ROWS)).astype(int))
+    inputs = {
+        feature.name: columns[feature.name][some]
+        for feature in list_model_inputs(use_case)
+        if feature.numeric or feature.dtype == "category"
+    }
+    predicted = scores.predictions[some]
+    if scores.probability is None:
+        errors = predicted.astype(np.float64) - label[some].astype(np.float64)
+        deviations = {"mae": float(np.abs(errors).std()), "label": float(label.astype(np.float64).std())}
+        partition, regions = _divide_numbers({**inputs, PREDICTED: predicted}, np.abs(errors))
+        return NumberErrorProfile(partition, regions, rows, reference, deviations)
+    confidence = scores.probability[some]
+    right = (predicted.astype(str) == label[some].astype(str)).astype(np.float64)
+    split_columns = {**inputs, PREDICTED: predicted, CONFIDENCE: confidence}
+    partition, parameters, covariance, shares = _divide_classes(split_columns, confidence, right)
+    return ClassErrorProfile(
+        partition, parameters, covariance, shares, rows, reference, _compute_deviations(confidence, right)
+    )
+
+
+def _compute_deviations(confidence: Floats, right: Floats) -> dict[str, float]:
+    """Of accuracy, and in a problem of two classes of Brier score and log loss, over single rows."""
+    given = np.where(right > 0.0, confidence, 1.0 - confidence)
+    log_losses = -np.log(np.maximum(given, np.finfo(np.float64).eps))
+    return {
+        "accuracy": float(right.std()),
+        "brier": float(np.square(1.0 - given).std()),
+        "log_loss": float(log_losses.std()),
+    }
+
+
+def _divide_classes(
+    columns: Columns, confidence: Floats, right: Floats
+) -> tuple[Partition, Floats, Floats, tuple[float, ...]]:
+    """Regions, the correction's parameters and covariance, and the regions' shares of the rows."""
+    logits = compute_logits(confidence)
+    one_region = np.zeros(len(right), dtype=np.intp)
+    parameters, _ = _fit_correction(logits, one_region, 1, right)
+    expected = compute_logistic(logits + build_design(logits, one_region, 1) @ parameters)
+    # A small hold-out has fewer regions, of which each has rows to speak of.
+    partition = grow_partition(
+        columns,
+        right - expected,
+        expected * (1.0 - expected),
+        most_regions=_CLASS_REGIONS,
+        least_rows=max(_LEAST_REGION_ROWS, len(right) // 100),
+        least_gain=0.0,
+    )
+    regions = assign_regions(partition, columns, len(right))
+    counts = np.bincount(regions)
+    parameters, covariance = _fit_correction(logits, regions, len(counts), right)
+    shares = tuple(float(count) for count in counts / len(right))
+    return partition, parameters, covariance, shares
+
+
+def _fit_correction(
+    logits: Floats, regions: npt.NDArray[np.intp], count: int, right: Floats
+) -> tuple[Floats, Floats]:
+    """Penalised logistic regression with the logits as offset, by Newton: parameters and covariance."""
+    design = build_design(logits, regions, count)
+    precision = np.array([*_PRIOR[:2], *[_PRIOR[2]] * count])
+    parameters = np.zeros(count + 2)
+    for _ in range(_NEWTON_STEPS):
+        shares = compute_logistic(logits + design @ parameters)
+        gradient = design.T @ (right - shares) - precision * parameters
+        hessian = (design.T * (shares * (1.0 - shares))) @ design + np.diag(precision)
+        step = np.linalg.solve(hessian, gradient)
+        parameters = parameters + step
+        if float(np.abs(step).max()) < 1e-10:
+            break
+    return parameters, np.asarray(np.linalg.inv(hessian), dtype=np.float64)
+
+
+def _divide_numbers(columns: Columns, absolute: Floats) -> tuple[Partition, tuple[RegionErrors, ...]]:
+    """Regions of rows with like absolute errors, and the errors of each."""
+    spread = max(float(absolute.var()), np.finfo(np.float64).tiny)
+    partition = grow_partition(
+        columns,
+        absolute - absolute.mean(),
+        np.full(len(absolute), spread),
+        most_regions=_NUMBER_REGIONS,
+        least_rows=_LEAST_REGION_ROWS,
+        least_gain=_LEAST_GAIN,
+    )
+    regions = assign_regions(partition, columns, len(absolute))
+    return partition, tuple(
+        _summarize_errors(absolute[regions == number]) for number in range(int(regions.max()) + 1)
+    )
+
+
+def _summarize_errors(absolute: Floats) -> RegionErrors:
+    squares = absolute**2
+    return RegionErrors(
+        len(absolute),
+        float(absolute.mean()),
+        float(absolute.var()),
+        float(squares.mean()),
+        float(squares.var()),
+    )

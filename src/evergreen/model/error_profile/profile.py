@@ -1,0 +1,147 @@
+"""What the hold-out tells of where a version errs, by region: of classes, or of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from evergreen.model.error_profile.partition import (
+    Floats,
+    Partition,
+    parse_partition,
+    serialize_partition,
+)
+
+# The names of conditions about what was predicted and its probability; no feature can have them.
+PREDICTED = "__prediction__"
+CONFIDENCE = "__confidence__"
+
+# Confidences are kept so far from 0 and 1, where their log-odds are infinite.
+_LEAST = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class ClassErrorProfile:
+    """How often a version's prediction is right, given its confidence (the predicted class's probability).
+
+    The log-odds of being right are those of the confidence, plus a correction that the hold-out shows:
+    `parameters` are (intercept, slope, one offset per region), of shape (regions + 2,), and the correction is
+    intercept + slope * log-odds + the region's offset. `covariance`, of shape (regions + 2, regions + 2), is
+    theirs (Laplace's approximation). `shares` are those of the hold-out's rows by region, `rows` is its size,
+    `reference` its metrics.
+    """
+
+    partition: Partition
+    parameters: Floats
+    covariance: Floats
+    shares: tuple[float, ...]
+    rows: int
+    reference: Mapping[str, float]
+    deviations: Mapping[str, float]
+
+    @property
+    def regions(self) -> int:
+        """How many regions there are."""
+        return len(self.shares)
+
+    def compute_right_shares(self, confidence: Floats, regions: npt.NDArray[np.intp]) -> Floats:
+        """The probability that each row's prediction is right, of shape (n,)."""
+        logits = compute_logits(confidence)
+        return compute_logistic(logits + build_design(logits, regions, self.regions) @ self.parameters)
+
+    def to_json(self) -> dict[str, Any]:
+        """The profile as JSON."""
+        return {
+            "kind": "class",
+            "partition": serialize_partition(self.partition),
+            "parameters": [round(float(value), 8) for value in self.parameters],
+            "covariance": [[float(f"{value:.6g}") for value in row] for row in self.covariance],
+            "shares": [round(share, 8) for share in self.shares],
+            "rows": self.rows,
+            "reference": dict(self.reference),
+            "deviations": dict(self.deviations),
+        }
+
+
+@dataclass(frozen=True)
+class RegionErrors:
+    """The errors of a region's hold-out rows: their number, and mean and variance of |error| and error^2."""
+
+    rows: int
+    mean_absolute: float
+    variance_absolute: float
+    mean_square: float
+    variance_square: float
+
+
+@dataclass(frozen=True, eq=False)
+class NumberErrorProfile:
+    """How far a version's predicted numbers are off in each region.
+
+    `rows`, `reference` and `deviations` are as in `ClassErrorProfile`; `deviations` has "label" too, the
+    standard deviation of the label.
+    """
+
+    partition: Partition
+    regions: tuple[RegionErrors, ...]
+    rows: int
+    reference: Mapping[str, float]
+    deviations: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """The profile as JSON."""
+        return {
+            "kind": "number",
+            "partition": serialize_partition(self.partition),
+            "regions": [vars(region) for region in self.regions],
+            "rows": self.rows,
+            "reference": dict(self.reference),
+            "deviations": dict(self.deviations),
+        }
+
+
+ErrorProfile: TypeAlias = ClassErrorProfile | NumberErrorProfile
+
+
+def parse_error_profile(document: Mapping[str, Any]) -> ErrorProfile:
+    """The profile that `to_json` wrote. Raises KeyError, TypeError, ValueError for another document."""
+    partition = parse_partition(document["partition"])
+    reference, deviations = (
+        {str(name): float(value) for name, value in document[field].items()}
+        for field in ("reference", "deviations")
+    )
+    if document["kind"] == "number":
+        regions = tuple(RegionErrors(**region) for region in document["regions"])
+        return NumberErrorProfile(partition, regions, int(document["rows"]), reference, deviations)
+    return ClassErrorProfile(
+        partition,
+        np.array(document["parameters"], dtype=np.float64),
+        np.array(document["covariance"], dtype=np.float64),
+        tuple(float(share) for share in document["shares"]),
+        int(document["rows"]),
+        reference,
+        deviations,
+    )
+
+
+def build_design(logits: Floats, regions: npt.NDArray[np.intp], count: int) -> Floats:
+    """The columns that the parameters belong to, of shape (n, count + 2)."""
+    design = np.zeros((len(logits), count + 2))
+    design[:, 0], design[:, 1] = 1.0, logits
+    design[np.arange(len(logits)), regions + 2] = 1.0
+    return design
+
+
+def compute_logits(confidence: Floats) -> Floats:
+    """The log-odds of probabilities."""
+    clipped = np.clip(confidence, _LEAST, 1.0 - _LEAST)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def compute_logistic(logits: Floats) -> Floats:
+    """The probabilities of log-odds."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)), dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Alerts: what people are told about a use case, to whom, and how often."""

@@ -1,0 +1,151 @@
+"""The inputs of a decision: everything that the governor knows as of a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from evergreen.errors import TrainingError
+from evergreen.monitoring.evidence.drift_evidence import build_drift_evidence
+from evergreen.monitoring.evidence.realised import collect_realised_evidence
+from evergreen.monitoring.evidence.retrains import find_running_training, list_past_retrains
+from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, LabelCounts
+from evergreen.registry.champion_history import find_promotion_time
+from evergreen.store.records.decision import Decision, list_decisions
+from evergreen.store.records.drift import DriftReport
+from evergreen.store.records.drift_course import read_drift_verdicts
+from evergreen.store.records.ingest_run import find_last_load
+from evergreen.store.records.label_counts import count_known_labels
+from evergreen.store.records.training_run import TrainingRun, get_run_of_version
+from evergreen.usecase import UseCase
+
+# The budget is per week; a day more, so that none is missed at its edge.
+_LEAST_PAST = timedelta(days=8)
+_DAY = timedelta(days=1)
+# Trainings by hand may stand between two checks.
+_DECISIONS_LOOKED_AT = 50
+
+
+def collect_governor_inputs(
+    engine: sa.Engine,
+    use_case: UseCase,
+    champion: int,
+    as_of: datetime,
+    *,
+    now: datetime,
+    report: DriftReport | None = None,
+    manual_reason: str = "",
+    new_rows: bool | None = None,
+    scheduled: bool = False,
+) -> GovernorInputs:
+    """What is known as of a moment; `now` is the clock's, by which a training still runs. Both are aware.
+
+    `champion` is the version in service, 0 for none. `report` is the check of the moment, None where none was
+    made. `new_rows` says whether an ingest asks for the training; None: whether one has loaded rows since the
+    last decision and the champion's training. `scheduled` says whether a tick of the training's schedule
+    does.
+    """
+    run = _find_training(engine, use_case.name, champion) if champion else None
+    promoted_at = find_promotion_time(engine, use_case.name, champion) if champion else None
+    decisions = list_decisions(engine, use_case.name, before=as_of, limit=_DECISIONS_LOOKED_AT)
+    trained_at = run.as_of if run else None
+    if new_rows is None:
+        new_rows = _has_new_rows(engine, use_case, as_of, trained_at, decisions)
+    past = min(as_of - _LEAST_PAST, promoted_at or as_of)
+    measured = _find_measured_inputs(decisions, champion)
+    running = find_running_training(engine, use_case.name, now)
+    realised = (
+        collect_realised_evidence(engine, use_case, champion, run, promoted_at, measured, as_of)
+        if report is not None
+        else None
+    )
+    inputs = GovernorInputs(
+        as_of=as_of,
+        champion=champion,
+        trained_at=trained_at,
+        promoted_at=promoted_at,
+        trained_since=_read_window_start(run),
+        drift=_collect_drift(engine, use_case.name, report),
+        realised=realised,
+        predictions_per_day=_compute_traffic(report),
+        new_rows=new_rows,
+        scheduled=scheduled,
+        manual_reason=manual_reason,
+        running_since=running.started_at if running else None,
+        retrains=list_past_retrains(engine, use_case.name, past, as_of, now),
+    )
+    return replace(inputs, labels=_count_labels(engine, use_case, run, inputs.change_since, as_of))
+
+
+def _find_training(engine: sa.Engine, use_case: str, version: int) -> TrainingRun | None:
+    try:
+        return get_run_of_version(engine, use_case, version)
+    except TrainingError:  # a version that Evergreen did not train, or whose record was erased
+        return None
+
+
+def _find_measured_inputs(decisions: Sequence[Decision], champion: int) -> GovernorInputs | None:
+    """The inputs of the newest of those decisions in which the champion's realised quality was measured."""
+    for decision in decisions:
+        if decision.inputs and decision.inputs.get("realised") and decision.inputs["champion"] == champion:
+            return GovernorInputs.from_json(decision.inputs)
+    return None
+
+
+def _has_new_rows(
+    engine: sa.Engine,
+    use_case: UseCase,
+    as_of: datetime,
+    trained_at: datetime | None,
+    decisions: Sequence[Decision],
+) -> bool:
+    load = find_last_load(engine, use_case, as_of)
+    if load is None or not load.rows_loaded:
+        return False
+    earlier = [
+        moment for moment in (trained_at, *(each.as_of for each in decisions[:1])) if moment is not None
+    ]
+    return all(load.as_of > moment for moment in earlier)
+
+
+def _read_window_start(run: TrainingRun | None) -> datetime | None:
+    """After which event time the champion's labels count; None for all rows."""
+    since = (run.dataset_query or {}).get("since") if run else None
+    return datetime.fromisoformat(since) if since else None
+
+
+def _collect_drift(engine: sa.Engine, use_case: str, report: DriftReport | None) -> DriftEvidence | None:
+    if report is None:
+        return None
+    verdicts = read_drift_verdicts(engine, use_case, report.as_of)
+    return build_drift_evidence(report, verdicts)
+
+
+def _count_labels(
+    engine: sa.Engine,
+    use_case: UseCase,
+    run: TrainingRun | None,
+    change_since: datetime | None,
+    as_of: datetime,
+) -> LabelCounts:
+    known = count_known_labels(engine, use_case, as_of)
+    counts = LabelCounts(known=known.count, oldest=known.oldest, newest=known.newest)
+    if run is None:
+        return counts
+    counts = replace(counts, new=max(0, known.count - count_known_labels(engine, use_case, run.as_of).count))
+    if change_since is None:
+        return counts
+    return replace(
+        counts,
+        training=count_known_labels(engine, use_case, run.as_of, change_since).count,
+        available=count_known_labels(engine, use_case, as_of, change_since).count,
+    )
+
+
+def _compute_traffic(report: DriftReport | None) -> float | None:
+    if report is None or report.window_end <= report.window_start:
+        return None
+    return report.row_count / ((report.window_end - report.window_start) / _DAY)

@@ -1,0 +1,1 @@
+"""MLflow's experiments of a use case: one of its trainings, one of its monitoring."""
