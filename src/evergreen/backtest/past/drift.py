@@ -7,7 +7,8 @@ from datetime import datetime
 
 from evergreen.model.matrix import Columns
 from evergreen.model.reference_profile import FeatureProfile
-from evergreen.monitoring.drift.compare import ALL_ROWS, compare_windows, count_columns
+from evergreen.model.slice_groups import ALL_ROWS
+from evergreen.monitoring.drift.compare import compare_windows, count_columns
 from evergreen.monitoring.governor.inputs import DriftEvidence
 from evergreen.usecase import UseCase
 
