@@ -25,7 +25,6 @@ RIDGE = 1.0
 NEWTON_STEPS = 25
 FEWEST_ROWS = 50
 LARGE_SET = 5_000
-TAIL_ROWS = 7 * ROWS_PER_DAY
 PROFILE_ROWS = 20_000
 
 
@@ -61,7 +60,7 @@ class StreamTask:
 
     def find_tail(self, known_at: datetime, share: float) -> datetime | None:
         known = self._find_known(known_at)
-        rows = min(int(known * share), TAIL_ROWS)
+        rows = int(known * share)
         return _find_time(known - rows - 1) if rows >= FEWEST_ROWS else None
 
     def identify_rows(self, known_at: datetime, start: datetime | None, end: datetime | None) -> str:

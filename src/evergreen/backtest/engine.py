@@ -176,11 +176,6 @@ class Replay(Generic[Model]):
             beyond = self._is_beyond(estimate.low, estimate.high, estimate.reference, estimate.less_is_better)
             champion.estimate_breaches = champion.estimate_breaches + 1 if beyond else 0
             estimate = replace(estimate, breaches=champion.estimate_breaches)
-        realised = None
-        if fit.reference is not None:
-            realised = RealisedEvidence(
-                task.metric, task.less_is_better, fit.reference, tuple(champion.points)
-            )
         known = task.count_labels(moment)
         inputs = GovernorInputs(
             as_of=moment,
@@ -189,7 +184,9 @@ class Replay(Generic[Model]):
             promoted_at=champion.promoted_at if champion.version > 1 else None,
             trained_since=fit.window.start,
             drift=self._measure_drift(champion, window_start, moment),
-            realised=realised,
+            realised=RealisedEvidence(
+                task.metric, task.less_is_better, fit.reference, tuple(champion.points)
+            ),
             estimated=estimate,
             labels=LabelCounts(
                 known=known,

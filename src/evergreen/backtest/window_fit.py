@@ -80,16 +80,24 @@ def train_best_window(
 
 
 def find_tail(task: ReplayTask[Model], moment: datetime, plan: WindowPlan) -> datetime | None:
-    """The event time after which the rows lie that windows are validated on: the newest `validation_share`,
-    and where a change shows at most half of the rows since then, if these suffice; None where all rows are
-    too few."""
+    """The event time after which the rows lie that windows are validated on.
+
+    They are the newest `validation_share` of the smallest candidate, so that every candidate has rows before
+    them, and at most half of the rows since a change that shows. A candidate that is too small for that is
+    passed over for the next larger one; None where all are.
+    """
     known = task.count_labels(moment)
-    if plan.drift_since is not None and known:
-        share = task.count_labels(moment, plan.drift_since) / 2 / known
-        tail = task.find_tail(moment, min(share, plan.validation_share))
-        if tail is not None:
-            return tail
-    return task.find_tail(moment, plan.validation_share)
+    if not known:
+        return None
+    sizes = [
+        task.count_labels(moment, window.start) * plan.validation_share
+        for window in plan.candidates
+        if window.start is None or window.start != plan.drift_since
+    ]
+    if plan.drift_since is not None:
+        sizes.append(task.count_labels(moment, plan.drift_since) / 2)
+    tails = (task.find_tail(moment, size / known) for size in sorted(sizes) if size >= 1)
+    return next((tail for tail in tails if tail is not None), None)
 
 
 def _is_better(task: ReplayTask[Model], point: QualityPoint, other: QualityPoint) -> bool:

@@ -144,7 +144,8 @@ class RetrainPolicy:
 
     `window` is how far back training rows reach: a duration, "all" (None means the same), "since_drift": to
     when drift or drop began, or "validated": whichever of all, `candidate_windows` and since the drift began
-    has the smallest loss on the newest `validation_share` of the rows. Raises UseCaseError.
+    has the smallest loss on the newest rows, as many as `validation_share` of the smallest of them. Raises
+    UseCaseError.
     """
 
     on_drift: bool = True

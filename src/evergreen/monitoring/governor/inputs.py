@@ -73,14 +73,15 @@ class RealisedEvidence:
     """What the champion's answers were worth, as far as outcomes are known.
 
     `metric` is the mean of a value per row, such as accuracy, log_loss, brier or mae. `reference` is the
-    champion's own value on rows that it did not learn from, at its training. `points` are the rows whose
+    champion's own value on rows that it did not learn from, at its training; None where there were too few.
+    `points` are the rows whose
     outcomes were learned between one check and the next, one point each, oldest first, since the champion is
     in service.
     """
 
     metric: str
     less_is_better: bool
-    reference: QualityPoint
+    reference: QualityPoint | None
     points: tuple[QualityPoint, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -88,17 +89,18 @@ class RealisedEvidence:
         return {
             "metric": self.metric,
             "less_is_better": self.less_is_better,
-            "reference": self.reference.to_json(),
+            "reference": self.reference.to_json() if self.reference else None,
             "points": [point.to_json() for point in self.points],
         }
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> RealisedEvidence:
         """What `to_json` wrote."""
+        reference = document["reference"]
         return RealisedEvidence(
             metric=document["metric"],
             less_is_better=document["less_is_better"],
-            reference=QualityPoint.from_json(document["reference"]),
+            reference=QualityPoint.from_json(reference) if reference else None,
             points=tuple(map(QualityPoint.from_json, document["points"])),
         )
 

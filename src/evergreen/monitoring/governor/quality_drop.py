@@ -7,7 +7,8 @@ schemes, Biometrika, 1954). The point after which S was last 0 estimates when th
 e_i is the loss that the model's own probabilities lead one to expect on the same rows, which has next to no
 noise and leaves out what merely harder rows explain. b is how far the model was off on its hold-out already,
 as far as it is beyond twice its standard error: a model that is too sure of itself is not taken for a stale
-one. Where no loss is expected, e_i is the loss on the hold-out.
+one. Where no loss is expected, e_i is the loss on the hold-out, and without a hold-out that of the first
+point.
 """
 
 from __future__ import annotations
@@ -36,14 +37,16 @@ class QualityDrop:
 
 
 def measure_quality_drop(policy: RetrainPolicy, evidence: RealisedEvidence) -> QualityDrop:
-    """The cumulated sum over the points of the evidence. Points without rows are skipped."""
+    """The cumulated sum over the points of the evidence. Points without rows or without a
+    finite value are skipped."""
+    points = [point for point in evidence.points if point.rows > 0 and math.isfinite(point.value)]
+    reference = evidence.reference or next(iter(points), None)
+    if reference is None:
+        return QualityDrop(0.0, 0.0, 0, None)
     sign = 1.0 if evidence.less_is_better else -1.0
-    reference = evidence.reference
-    bias = _measure_bias(reference)
+    bias = _measure_bias(reference) if evidence.reference else 0.0
     statistic, losses, rows, since = 0.0, 0.0, 0, None
-    for point in evidence.points:
-        if point.rows < 1:
-            continue
+    for point in points:
         expected = reference.value if point.expected is None else point.expected + bias
         excess = sign * (point.value - expected)
         deviation = max(point.deviation, reference.deviation)

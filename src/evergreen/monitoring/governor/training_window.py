@@ -32,10 +32,10 @@ class TrainingWindow:
 class WindowPlan:
     """The windows that a retrain chooses among, the longest first.
 
-    With one candidate there is nothing to choose. With several, each is fitted without the newest
-    `validation_share` of the rows that are known, the one with the smallest loss on these is chosen, and the
-    model is fitted again on all of its rows. `drift_since` is when the change began that the retrain
-    answers, None where none shows: at most the newest half of the rows since then are validated on.
+    With one candidate there is nothing to choose. With several, each is fitted without the newest rows, the
+    one with the smallest loss on these is chosen, and the model is fitted again on all of its rows. These
+    newest rows are `validation_share` of the smallest candidate. `drift_since` is when the change began that
+    the retrain answers, None where none shows: at most half of the rows since then are validated on.
     """
 
     candidates: tuple[TrainingWindow, ...]

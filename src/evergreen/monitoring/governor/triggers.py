@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evergreen.monitoring.governor.answer import CheckResult, GovernorCheck
-from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs
+from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, RealisedEvidence
 from evergreen.monitoring.governor.quality_drop import measure_quality_drop
 from evergreen.monitoring.governor.wording import format_duration
 from evergreen.usecase import RetrainPolicy
@@ -39,15 +39,22 @@ def _check_realised_drop(policy: RetrainPolicy, inputs: GovernorInputs) -> Gover
     value = f"{drop.drop:.4f} over {drop.rows:,} rows, cumulated sum {drop.statistic:.2f}"
     if drop.since is None:
         return _build_trigger(name, "idle", value, limit, f"{realised.metric} is as it was at the training")
+    expected = all(point.expected is not None for point in realised.points)
     text = (
         f"{realised.metric} of {drop.rows:,} labelled rows since {drop.since:%Y-%m-%d} is {drop.drop:.3f} "
-        f"worse than the {realised.reference.value:.3f} at the training"
+        f"worse than " + ("is expected of them" if expected else _describe_reference(realised))
     )
     if drop.rows < policy.min_sample:
         few = f"{text}, of fewer than {policy.min_sample:,} rows"
         return _build_trigger(name, "unknown", value, limit, few)
     fired = drop.statistic > policy.drop_limit
     return _build_trigger(name, "fired" if fired else "idle", value, limit, text)
+
+
+def _describe_reference(realised: RealisedEvidence) -> str:
+    if realised.reference is None:
+        return "at first"
+    return f"the {realised.reference.value:.3f} at the training"
 
 
 def _check_estimated_drop(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCheck:
