@@ -34,7 +34,7 @@ from evergreen.backtest.recommend import recommend_policy
 from evergreen.backtest.result import BacktestResult, Clock
 from evergreen.backtest.state import BacktestFolder, compute_digest, compute_fits_key, open_folder
 from evergreen.backtest.warming import warm_fits
-from evergreen.errors import SettingsError, UseCaseError
+from evergreen.errors import NotEnoughData, SettingsError, UseCaseError
 from evergreen.model.judging.metrics import LESS_IS_BETTER, check_metric
 from evergreen.model.signature import list_model_inputs
 from evergreen.pages.backtest_page import render_backtest_page
@@ -100,6 +100,7 @@ def run_backtest(
         workers = choose_worker_count(settings, known * len(list_model_inputs(use_case)))
         metric = build_row_metric(use_case, _measure_spread(requests, start))
         with KeptFits(setup, requests, workers) as cache:
+            _require_first_model(cache, requests, metric, options, start)
             replays = _replay_policies(
                 policies, requests, metric, options, cache, (start, *moments), workers, folder, say
             )
@@ -140,7 +141,7 @@ def run_backtest(
                 row_less_is_better=metric.less_is_better,
             ),
             fits=sum(not record.refusal for record in records.values()),
-            fits_shared=sum(outcome.fits for outcome in outcomes) - len(records),
+            fits_shared=max(0, sum(outcome.fits for outcome in outcomes) - len(records)),
             cpu_seconds=round(sum(record.cpu_seconds for record in records.values()), 3),
             seconds=round(folder.seconds, 3),
             workers=workers,
@@ -204,6 +205,19 @@ def _measure_spread(requests: Requests, start: datetime) -> float:
         return 1.0
     spread = float(np.std(requests.rows.take_labels(requests.rows.select_known(start))))
     return spread if spread > 0.0 else 1.0
+
+
+def _require_first_model(
+    cache: KeptFits, requests: Requests, metric: RowMetric, options: BacktestOptions, start: datetime
+) -> None:
+    """Raise NotEnoughData with the reason where no model can be fitted as of the beginning."""
+    identity, model, _ = cache.fit(StoreTask(requests, metric, options.every), start, None, None)
+    if model is None:
+        refusal = cache.list_records()[identity].refusal
+        raise NotEnoughData(
+            f"as of {format_moment(start)} no first model can be fitted: {refusal}",
+            hint="let the backtest begin later (--from)",
+        )
 
 
 def _replay_policies(

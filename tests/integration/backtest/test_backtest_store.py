@@ -298,6 +298,20 @@ def test_wrong_options_are_told(
     assert "Traceback" not in done.stderr
 
 
+def test_a_beginning_without_a_class_says_why(
+    toy_settings: Settings, toy_source: Callable[..., pd.DataFrame], typed: Typed
+) -> None:
+    write_source(toy_settings, toy_source, DAYS)
+    frame = pd.read_csv(toy_settings.sources["toy"])
+    frame.loc[frame["month"] < "2026-02-10", "leaves"] = "no"
+    frame.to_csv(toy_settings.sources["toy"], index=False)
+    run_ingest(toy_settings, "toy", day(DAYS + 100))
+    done = typed("backtest", "toy", "--from", "2026-01-31")
+    assert done.returncode == 6
+    assert "as of 2026-01-31 no first model can be fitted" in done.stderr
+    assert "no row of class yes" in done.stderr
+
+
 def test_a_store_without_rows_says_how_to_get_some(toy_settings: Settings, typed: Typed) -> None:
     done = typed("backtest", "toy")
     assert done.returncode == 5

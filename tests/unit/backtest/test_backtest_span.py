@@ -18,6 +18,10 @@ def test_without_dates_it_begins_with_a_third_of_the_labels_and_ends_after_the_l
     assert choose_span(REQUESTS, None, None, DAY) == (day(11), day(30))
 
 
+def test_with_an_end_alone_the_labels_up_to_it_count() -> None:
+    assert choose_span(REQUESTS, None, day(21), DAY) == (day(9), day(21))
+
+
 def test_given_dates_are_kept() -> None:
     assert choose_span(REQUESTS, day(8), day(9), DAY) == (day(8), day(9))
 

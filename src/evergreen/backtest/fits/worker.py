@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -79,6 +80,8 @@ _run: Callable[[FitJob], None] | None = None
 
 def _open_rows(setup: FitSetup) -> None:
     global _run
+    # Ctrl-C reaches all processes of a terminal; the parent ends its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     rows = load_rows(load_use_case(setup.use_case, setup.settings), setup.rows_folder)
 

@@ -13,7 +13,7 @@ from evergreen.errors import EmptyTrainingSet, NotEnoughData, SettingsError
 from evergreen.training.data.split import MINIMUM_ROWS
 
 MOST_CHECKS = 20_000
-# Without dates, a backtest begins when this share of all labels was known.
+# Without a date, a backtest begins when this share of all labels up to its end was known.
 _FIRST_SHARE = 1 / 3
 
 
@@ -31,7 +31,7 @@ def choose_span(
         raise EmptyTrainingSet(f"{name} has no labelled row", hint=hint)
     known = np.sort(requests.label_known_at)
     first, last = to_moment(requests.times[0]), to_moment(requests.times[-1])
-    begin = start or floor_day(to_moment(known[int(_FIRST_SHARE * (len(known) - 1))]))
+    begin = start or _choose_start(requests, end) or first
     finish = end or min(floor_day(last) + DAY, datetime.now(UTC).replace(microsecond=0))
     _check_dates(begin, finish, every)
     data = f"its labelled rows are of {format_moment(first)} to {format_moment(last)}"
@@ -50,6 +50,13 @@ def build_moments(start: datetime, end: datetime, every: timedelta) -> tuple[dat
     count = int((end - start) / every)
     moments = [start + number * every for number in range(1, count + 1)]
     return tuple(moments if moments and moments[-1] == end else [*moments, end])
+
+
+def _choose_start(requests: Requests, end: datetime | None) -> datetime | None:
+    """The day on which a share of the labels of rows up to the end was known; None without such rows."""
+    until = len(requests) if end is None else requests.find_span(None, end).stop
+    known = np.sort(requests.label_known_at[:until])
+    return floor_day(to_moment(known[int(_FIRST_SHARE * (until - 1))])) if until else None
 
 
 def _check_dates(begin: datetime, end: datetime, every: timedelta) -> None:
