@@ -18,6 +18,7 @@ from evergreen.cli import stack as stack
 from evergreen.cli import workbench as workbench
 from evergreen.cli import loop as loop
 from evergreen.cli import training as training
+from evergreen.cli import backtest as backtest
 from evergreen.cli import store as store
 from evergreen.cli import registry as registry
 from evergreen.cli import trial as trial

@@ -20,7 +20,7 @@ from support.command_line import CommandLine, Done
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = (
     *("up", "down", "status", "restart", "airflow", "use-cases"),
-    *("new", "profile", "run", "upkeep", "score", "simulate", "demo"),
+    *("new", "profile", "backtest", "run", "upkeep", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
     *("get-online-features", "counts", "trial", "keys", "report", "decisions", "alert"),
 )

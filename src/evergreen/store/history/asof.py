@@ -143,12 +143,12 @@ def find_newest_rows(labels: Labels, rows: pa.Table, keys: Sequence[str], known_
     result = np.full(len(labels), -1, dtype=np.int64)
     if not len(times) or not len(labels):
         return result
-    starts = np.flatnonzero(_find_changes(identity))
+    starts = np.flatnonzero(find_changes(identity))
     ends = np.append(starts[1:], len(times))
     segment = _find_positions(labels.keys, [key.take(pa.array(starts)) for key in identity])
     hit = np.flatnonzero(segment >= 0)
     first = starts[segment[hit]]
-    last = _upper_bound(times, labels.times[hit], first, ends[segment[hit]]) - 1
+    last = find_upper_bounds(times, labels.times[hit], first, ends[segment[hit]]) - 1
     result[hit] = np.where(last >= first, last, -1)
     if position is not None:
         result[result >= 0] = position[result[result >= 0]]
@@ -163,7 +163,7 @@ def find_last_versions(rows: pa.Table, keys: Sequence[str], mask: np.ndarray) ->
     identity = [flatten_column(rows[name]) for name in (*keys, EVENT_TIME)]
     if len(position) < len(mask):
         identity = [column.take(pa.array(position)) for column in identity]
-    last_positions: np.ndarray = position[np.append(_find_changes(identity)[1:], True)]
+    last_positions: np.ndarray = position[np.append(find_changes(identity)[1:], True)]
     return last_positions
 
 
@@ -172,7 +172,7 @@ def find_last_rows(rows: pa.Table, keys: Sequence[str]) -> np.ndarray:
     if not rows.num_rows:
         return np.empty(0, dtype=np.int64)
     ends: np.ndarray = np.flatnonzero(
-        np.append(_find_changes([flatten_column(rows[name]) for name in keys])[1:], True)
+        np.append(find_changes([flatten_column(rows[name]) for name in keys])[1:], True)
     )
     return ends
 
@@ -197,7 +197,7 @@ def sort_known_labels(
     return pa.table(take_rows(whole, whole.column_names, order, None, pool))
 
 
-def _upper_bound(times: np.ndarray, limits: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def find_upper_bounds(times: np.ndarray, limits: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """For each i the first position in times[low[i]:high[i]] (ascending) that is later than limits[i]."""
     low, high = low.copy(), high.copy()
     longest = int((high - low).max(initial=0))
@@ -210,7 +210,7 @@ def _upper_bound(times: np.ndarray, limits: np.ndarray, low: np.ndarray, high: n
     return low
 
 
-def _find_changes(columns: Sequence[pa.Array]) -> np.ndarray:
+def find_changes(columns: Sequence[pa.Array]) -> np.ndarray:
     """Whether each row differs from the one before; the first does."""
     rows = len(columns[0])
     differences = np.zeros(rows, dtype=bool)

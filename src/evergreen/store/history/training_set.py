@@ -6,7 +6,7 @@ moment, chosen while no load was on its way, so they are one state of the store,
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,13 +22,12 @@ import sqlalchemy as sa
 
 from evergreen.errors import EmptyTrainingSet
 from evergreen.store.connection.arrow import digest_table, to_integers
-from evergreen.store.history import asof, scan
-from evergreen.store.history.cache import Cache, Draft, finish_drafts
-from evergreen.store.history.query import Query, TableSelection, build_query
+from evergreen.store.history import asof
+from evergreen.store.history.query import Query, build_query
+from evergreen.store.history.table_reader import TableReader
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.store.tables.frames import to_frame
 from evergreen.store.tables.table_state import (
-    TableState,
     check_history_kept,
     check_tables_exist,
     find_settled_moment,
@@ -107,7 +105,7 @@ def read_query(
             check_history_kept(states, read_at)
     check_tables_exist(states, query.tables)
     with (
-        _Reader(engine, read_at, states, query, cache, cache_mb) as reader,
+        TableReader(engine, read_at, states, query, cache, cache_mb) as reader,
         ThreadPoolExecutor(asof.THREADS) as pool,
     ):
         joined, labels = _join_labels(reader, query, pool)
@@ -122,7 +120,7 @@ def read_query(
     return TrainingSet(joined, digest_table(joined), query.as_of, read_at, query)
 
 
-def _join_labels(reader: _Reader, query: Query, pool: Executor) -> tuple[pa.Table, int]:
+def _join_labels(reader: TableReader, query: Query, pool: Executor) -> tuple[pa.Table, int]:
     """The joined table, and how many labels there were."""
     with _read_first_ahead(reader.parts(query.views[0])) as first:
         return _look_up_views(reader, query, pool, first)
@@ -147,7 +145,7 @@ def _read_first_ahead(parts: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]
 
 
 def _look_up_views(
-    reader: _Reader, query: Query, pool: Executor, first: Iterator[pa.Table]
+    reader: TableReader, query: Query, pool: Executor, first: Iterator[pa.Table]
 ) -> tuple[pa.Table, int]:
     labels = _read_labels(reader, query, pool)
     label_rows = asof.Labels.of(labels, query.key_names)
@@ -168,7 +166,7 @@ def _look_up_views(
     return asof.sort_known_labels(columns, label_rows, has_features, pool), len(label_rows)
 
 
-def _read_labels(reader: _Reader, query: Query, pool: Executor) -> pa.Table:
+def _read_labels(reader: TableReader, query: Query, pool: Executor) -> pa.Table:
     """Keys, event time and target of the labels that count, sorted by keys and time."""
     names = [*query.key_names, EVENT_TIME, *query.label.column_names]
     tables: list[pa.Table] = []
@@ -182,63 +180,3 @@ def _read_labels(reader: _Reader, query: Query, pool: Executor) -> pa.Table:
         position = asof.find_last_versions(rows, query.key_names, counts)
         tables.append(pa.table(asof.take_rows(rows, names, position, None, pool)))
     return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-
-
-class _Reader:
-    """Reads tables in parts, from the cache where nothing has changed, else from MariaDB."""
-
-    def __init__(
-        self,
-        engine: sa.Engine,
-        read_at: datetime,
-        states: Mapping[str, TableState],
-        query: Query,
-        cache: Path | None,
-        cache_mb: int,
-    ) -> None:
-        url = engine.url
-        self._engine, self._read_at, self._states, self._query = engine, read_at, states, query
-        self._cache = Cache(cache, cache_mb, f"{url.host}:{url.port}/{url.database}") if cache else None
-        self._bounds: dict[int, list[Any]] = {}
-        self._drafts: list[Draft] = []
-
-    def parts(self, part: TableSelection) -> Iterator[pa.Table]:
-        """The whole table as of `read_at`, sorted, in parts of whole keys."""
-        state = self._states[part.table]
-        cached = self._cache.find(part, state, self._read_at) if self._cache else None
-        if cached is not None:
-            yield from cached
-            return
-        bounds = self._divisions(part, scan.choose_range_count(state.rows))
-        ranges = scan.read_key_ranges(self._engine, part, self._read_at, bounds)
-        if self._cache is None or not state.settled(self._read_at):
-            yield from ranges
-            return
-        draft = self._cache.draft(part, state)
-        self._drafts.append(draft)
-        for rows in ranges:
-            draft.add(rows)
-            yield rows
-
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Publish to the cache what was read of the tables that nobody changed meanwhile."""
-        states: Mapping[str, TableState] = {}
-        try:
-            if kind is None and self._drafts:
-                with self._engine.connect() as connection:
-                    states = read_states(connection, [draft.state.name for draft in self._drafts])
-        finally:
-            finish_drafts(self._drafts, states)
-
-    def _divisions(self, part: TableSelection, count: int) -> list[Any]:
-        if count < 2:
-            return []
-        if count not in self._bounds:
-            table = self._query.views[0].table if part is self._query.label else part.table
-            self._bounds[count] = scan.find_key_bounds(
-                self._engine, f"{table}__online", part.keys[0][0], count
-            )
-        return self._bounds[count]

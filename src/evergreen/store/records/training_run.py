@@ -165,6 +165,20 @@ def find_waiting_run(engine: sa.Engine, use_case: str) -> TrainingRun | None:
     return next((run for run in runs if run.verdict and run.verdict["passed"]), None)
 
 
+def find_last_parameters(engine: sa.Engine, use_case: str) -> dict[str, Any] | None:
+    """CatBoost's parameters that the newest finished search of that use case found; None where there is
+    none."""
+    statement = (
+        sa.select(TRAINING_RUN.c.params)
+        .where(TRAINING_RUN.c.use_case == use_case, TRAINING_RUN.c.params.is_not(None))
+        .order_by(TRAINING_RUN.c.started_at.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        document = parse_json_object(connection.execute(statement).scalar())
+    return dict(document["params"]) if document else None
+
+
 def _parse_run(row: sa.Row[Any]) -> TrainingRun:
     fields = dict(row._mapping)
     for name in _JSON:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from evergreen.errors import HistoryExpired, StoreError
 from evergreen.store.connection.locks import hold_lock
+from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.tables.platform import CATALOGUE_TABLES, STORE_STATE
 
@@ -47,7 +48,10 @@ class TableState:
 def read_states(connection: sa.Connection, names: Sequence[str]) -> dict[str, TableState]:
     """The states of those tables that exist, as they are now. Ends the connection's transaction."""
     connection.rollback()
-    records = connection.execute(sa.select(STORE_STATE).where(STORE_STATE.c.table_name.in_(list(names))))
+    # Before the first migration there is none.
+    records = execute_if_table_exists(
+        connection, sa.select(STORE_STATE).where(STORE_STATE.c.table_name.in_(list(names)))
+    )
     facts = {record.table_name: (record.changes, record.history_from) for record in records}
     catalogue = CATALOGUE_TABLES.c
     tables = connection.execute(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 
-from evergreen.model.calibration import Calibration, fit_calibration
+from evergreen.training.fit.calibrating import calibrate_model
 from evergreen.training.fit.fitting import Machine, build_model, fit_catboost
 from evergreen.training.search.samplers import suggest_value
 from evergreen.training.search.trial import LossCurve
@@ -76,18 +76,12 @@ class Objective:
             raise optuna.TrialPruned
         loss = float(next(iter(model.get_best_score()["validation"].values())))
         trial.set_user_attr("trees", int(model.get_best_iteration()) + 1)
-        trial.set_user_attr("calibration", self._fit_calibration(model).to_json())
+        # By the validation rows, which this trial was not fitted on.
+        calibration = calibrate_model(
+            self._use_case, model, self._validation, self._truth, self._class_weights
+        )
+        trial.set_user_attr("calibration", calibration.to_json())
         return loss
-
-    def _fit_calibration(self, model: Any) -> Calibration:
-        """The calibration of this trial's raw scores, by the validation rows, which it was not fitted on."""
-        classes = self._use_case.label.classes
-        if not classes:
-            return Calibration(1.0, (0.0,))
-        raw = np.asarray(model.predict(self._validation, prediction_type="RawFormulaVal"), dtype=np.float64)
-        class_numbers = {name: index for index, name in enumerate(classes)}
-        truth = np.array([class_numbers[name] for name in self._truth], dtype=np.int64)
-        return fit_calibration(raw, truth, len(classes), self._class_weights)
 
 
 class _PruningCallback:
