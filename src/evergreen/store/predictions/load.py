@@ -20,7 +20,6 @@ from evergreen.store.connection.database import (
     get_bulk_engine,
     get_error_code,
 )
-from evergreen.store.connection.values import StoredRow
 from evergreen.store.predictions.append_rows import find_existing_ids
 from evergreen.store.predictions.hour_counts import LoggedColumns, RowCounter
 from evergreen.store.predictions.insert import (
@@ -30,6 +29,7 @@ from evergreen.store.predictions.insert import (
     insert_logged_rows,
     simplify_rows,
 )
+from evergreen.store.predictions.logged_columns import arrange_columns
 from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.tables import declared
 from evergreen.usecase import UseCase
@@ -57,31 +57,36 @@ def load_predictions(
     the rows are inserted.
     """
     table = declared.build_prediction_table(use_case)
-    stored_rows = build_logged_rows(use_case, table, rows)
     bulk_engine = get_bulk_engine(engine)
-    if stored_rows and can_send_files(bulk_engine):
-        load = partial(_load_rows, bulk_engine, use_case, table.name, counter=counter)
-        outcome = load(list(stored_rows.values()))
+    can_load = bool(rows) and can_send_files(bulk_engine)
+    load = partial(_load_columns, bulk_engine, use_case, table.name, counter=counter)
+    if can_load:
+        # Rows that are new and as usual, which is nearly all of them, are never looked at one by one.
+        columns = arrange_columns(use_case, table, rows)
+        if columns is not None and load(columns) == "loaded":
+            return len(rows)
+    stored_rows = build_logged_rows(use_case, table, rows)
+    if can_load:
+        outcome = load(arrange_by_columns(list(stored_rows.values())))
         if outcome == "duplicates":
             existing_ids = find_existing_ids(engine, table, stored_rows)
             new = [row for row_id, row in stored_rows.items() if row_id not in existing_ids]
-            outcome = load(new) if new else "loaded"
+            outcome = load(arrange_by_columns(new)) if new else "loaded"
             stored_rows = {str(row["prediction_id"]): row for row in new}
         if outcome == "loaded":
             return len(stored_rows)
     return insert_logged_rows(engine, use_case, table, simplify_rows(stored_rows), counter)
 
 
-def _load_rows(
+def _load_columns(
     engine: sa.Engine,
     use_case: UseCase,
     table: str,
-    rows: Sequence[StoredRow],
+    columns: LoggedColumns,
     counter: RowCounter | None,
 ) -> _Outcome:
     """Load rows of the same columns, and count them: all of them, or none where some of them are there
     already ("duplicates") or may not arrive as they are ("refused")."""
-    columns = arrange_by_columns(rows)
     names = ", ".join(f"`{name}`" for name in columns)
     try:
         text = _format_columns(columns).encode()
@@ -101,7 +106,7 @@ def _load_rows(
             # With LOCAL, rows that are there are skipped, each with a warning, and every error is a warning
             # too. MariaDB shows 64 of them.
             warnings = connection.exec_driver_sql("SHOW WARNINGS").all()
-            if warnings or result.rowcount != len(rows):
+            if warnings or result.rowcount != len(columns["prediction_id"]):
                 connection.rollback()
                 return "duplicates" if {code for _, code, _ in warnings} == {DUPLICATE_KEY} else "refused"
             count_new_rows(connection, use_case, columns, counter)
