@@ -25,7 +25,29 @@ from support.toy_schema import LOG, rows
 NOON = int(datetime(2026, 6, 10, 12, tzinfo=UTC).timestamp() * 1000)
 
 WORDS = st.sampled_from(
-    ("", "NULL", r"\N", "\\", '"', "a,b", "tab\tbed", "two\nlines", "\r\n", "\0", "\x1a", " ends ", "'", "😀")
+    (
+        "",
+        "NULL",
+        "null",
+        ",null,",
+        r"\N",
+        r"\u0001",
+        "\x01",
+        "\f",
+        r"\f",
+        "]\n[",
+        "\\",
+        '"',
+        "a,b",
+        "tab\tbed",
+        "two\nlines",
+        "\r\n",
+        "\0",
+        "\x1a",
+        " ends ",
+        "'",
+        "😀",
+    )
 )
 WORDS |= st.text(st.characters(codec="utf-8"), max_size=60)
 TEXTS = st.none() | WORDS

@@ -23,8 +23,8 @@ from evergreen.serving.predictions.record import (
     RefusedRecord,
     encode_record,
     list_outcomes,
-    list_prediction_rows,
 )
+from evergreen.serving.predictions.record_rows import RecordRows
 from evergreen.serving.predictions.segments import (
     FINISHED_SUFFIX,
     OPEN_SUFFIX,
@@ -81,7 +81,7 @@ class _Load:
     """Segments that are inserted together."""
 
     paths: list[Path] = field(default_factory=list)
-    predictions: list[PredictionRow] = field(default_factory=list)
+    predictions: RecordRows = field(default_factory=RecordRows)
     outcomes: list[Outcome] = field(default_factory=list)
     refused: list[RefusedCount] = field(default_factory=list)
     spoilt: list[tuple[Path, bytes]] = field(default_factory=list)
@@ -191,7 +191,7 @@ class Delivery:
                 match record:
                     case PredictionRecord():
                         assert segment.schema is not None, "read_segment gives no prediction without it"
-                        load.predictions += list(list_prediction_rows(segment.schema, record))
+                        load.predictions.add(segment.schema, record)
                     case OutcomeRecord():
                         load.outcomes += list(list_outcomes(record))
                     case RefusedRecord():

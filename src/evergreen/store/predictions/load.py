@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-import msgspec
 import sqlalchemy as sa
 
 from evergreen.store.connection.database import (
@@ -20,7 +17,6 @@ from evergreen.store.connection.database import (
     get_bulk_engine,
     get_error_code,
 )
-from evergreen.store.connection.values import StoredRow
 from evergreen.store.predictions.append_rows import find_existing_ids
 from evergreen.store.predictions.hour_counts import LoggedColumns, RowCounter
 from evergreen.store.predictions.insert import (
@@ -30,16 +26,11 @@ from evergreen.store.predictions.insert import (
     insert_logged_rows,
     simplify_rows,
 )
+from evergreen.store.predictions.load_text import FORMAT, format_rows
+from evergreen.store.predictions.logged_columns import arrange_columns
 from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.tables import declared
 from evergreen.usecase import UseCase
-
-_find_special = re.compile("[\\\\\t\n\0]").search
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\0": "\\0"})
-_NULL = "\\N"
-_NUMBERS = frozenset((int, float, type(None)))
-_TEXTS = frozenset((str, type(None)))
-_encode_json = msgspec.json.Encoder().encode
 
 _Outcome: TypeAlias = Literal["loaded", "duplicates", "refused"]
 
@@ -57,35 +48,40 @@ def load_predictions(
     the rows are inserted.
     """
     table = declared.build_prediction_table(use_case)
-    stored_rows = build_logged_rows(use_case, table, rows)
     bulk_engine = get_bulk_engine(engine)
-    if stored_rows and can_send_files(bulk_engine):
-        load = partial(_load_rows, bulk_engine, use_case, table.name, counter=counter)
-        outcome = load(list(stored_rows.values()))
+    can_load = bool(rows) and can_send_files(bulk_engine)
+    load = partial(_load_columns, bulk_engine, use_case, table.name, counter=counter)
+    if can_load:
+        # Rows that are new and as usual, which is nearly all of them, are never looked at one by one.
+        columns = arrange_columns(use_case, table, rows)
+        if columns is not None and load(columns) == "loaded":
+            return len(rows)
+    stored_rows = build_logged_rows(use_case, table, rows)
+    if can_load:
+        outcome = load(arrange_by_columns(list(stored_rows.values())))
         if outcome == "duplicates":
             existing_ids = find_existing_ids(engine, table, stored_rows)
             new = [row for row_id, row in stored_rows.items() if row_id not in existing_ids]
-            outcome = load(new) if new else "loaded"
+            outcome = load(arrange_by_columns(new)) if new else "loaded"
             stored_rows = {str(row["prediction_id"]): row for row in new}
         if outcome == "loaded":
             return len(stored_rows)
     return insert_logged_rows(engine, use_case, table, simplify_rows(stored_rows), counter)
 
 
-def _load_rows(
+def _load_columns(
     engine: sa.Engine,
     use_case: UseCase,
     table: str,
-    rows: Sequence[StoredRow],
+    columns: LoggedColumns,
     counter: RowCounter | None,
 ) -> _Outcome:
     """Load rows of the same columns, and count them: all of them, or none where some of them are there
     already ("duplicates") or may not arrive as they are ("refused")."""
-    columns = arrange_by_columns(rows)
     names = ", ".join(f"`{name}`" for name in columns)
     try:
-        text = _format_columns(columns).encode()
-    except (UnicodeEncodeError, TypeError, OverflowError):
+        text = format_rows(columns)
+    except (UnicodeEncodeError, TypeError):
         return "refused"  # a text or a type that only the driver may know
     # A file in memory, which the client library opens by its path.
     file = os.memfd_create("predictions")
@@ -94,14 +90,13 @@ def _load_rows(
             writer.write(text)
         with engine.connect() as connection:
             result = connection.exec_driver_sql(
-                f"LOAD DATA LOCAL INFILE %s INTO TABLE `{table}` CHARACTER SET utf8mb4"
-                f" FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' ({names})",
+                f"LOAD DATA LOCAL INFILE %s INTO TABLE `{table}` {FORMAT} ({names})",
                 (f"/proc/self/fd/{file}",),
             )
             # With LOCAL, rows that are there are skipped, each with a warning, and every error is a warning
             # too. MariaDB shows 64 of them.
             warnings = connection.exec_driver_sql("SHOW WARNINGS").all()
-            if warnings or result.rowcount != len(rows):
+            if warnings or result.rowcount != len(columns["prediction_id"]):
                 connection.rollback()
                 return "duplicates" if {code for _, code, _ in warnings} == {DUPLICATE_KEY} else "refused"
             count_new_rows(connection, use_case, columns, counter)
@@ -114,37 +109,3 @@ def _load_rows(
         return "refused"
     finally:
         os.close(file)
-
-
-def _format_columns(columns: LoggedColumns) -> str:
-    """A line for each row. By columns, because a column's values have one type: a fifth of the time.
-
-    Raises TypeError for a value of no such type, and OverflowError for a whole number beyond 64 bits.
-    """
-    cells = [_format_column(values) for values in columns.values()]
-    return "\n".join(["\t".join(line) for line in zip(*cells, strict=True)]) + "\n"
-
-
-def _format_column(values: Sequence[Any]) -> Sequence[str]:
-    """The values as LOAD DATA reads them; NaN and infinity, which DOUBLE cannot hold, as NULL."""
-    types = set(map(type, values))
-    if types <= _NUMBERS:
-        # As JSON numbers, which the server reads as they are; what is none there is null.
-        return _encode_json(values)[1:-1].decode().replace("null", _NULL).split(",")
-    if types <= _TEXTS:
-        return [_NULL if value is None else _escape_text(value) for value in values]
-    return [_format_value(value) for value in values]
-
-
-def _format_value(value: Any) -> str:
-    if isinstance(value, str):
-        return _escape_text(value)
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    if isinstance(value, bool):
-        return repr(int(value))
-    return _encode_json(value).decode().replace("null", _NULL)
-
-
-def _escape_text(value: str) -> str:
-    return value.translate(_ESCAPES) if _find_special(value) else value

@@ -33,6 +33,11 @@ def parse_prediction_id(prediction_id: str) -> tuple[str, datetime]:
     )
 
 
+def is_usual_form(prediction_id: str) -> bool:
+    """Whether a text is a UUIDv7 in lower-case letters with hyphens."""
+    return _USUAL_FORM.fullmatch(prediction_id) is not None
+
+
 def derive_shadow_id(prediction_id: str) -> str:
     """The id of the challenger's prediction in a shadow trial, from that of the champion's for the same row.
 
