@@ -39,7 +39,7 @@ from support.toy_training import (
 from support.waiting import eventually
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
-TRIALS = 6
+TRIALS = 4
 # Each training is a process of its own, and of its own group, forked from one that has imported everything.
 NURSERY = """
     import json, os, sys
@@ -199,7 +199,7 @@ def worlds(
     empty_mlflow: Path,
     toy_frames: Callable[..., dict[str, pd.DataFrame]],
 ) -> Iterator[Callable[[str], Any]]:
-    """A function that makes another store with the same rows, in which the toy has six trials."""
+    """A function that makes another store with the same rows, in which the toy has `TRIALS` trials."""
     folder, frames = tmp_path_factory.mktemp("worlds"), toy_frames(600)
 
     @contextmanager
