@@ -306,3 +306,15 @@ def test_warnings_are_joined_and_the_rest_is_counted():
     assert join_warnings(()) == ""
     assert join_warnings(("a", "b")) == "; warning: a, b"
     assert join_warnings(("a", "b", "c", "d", "e")) == "; warning: a, b, c, and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "verdict", "enough"),
+    [(500, 0.5, "none", "none"), (500, 0.2, "drift", "none"), (499, 0.2, "unknown", "unknown")],
+)
+def test_the_verdict_and_the_rows_are_figures_as_well(rows, share, verdict, enough):
+    found = compare(DriftPolicy(min_rows=500), [HALVES], {"half": of_half(share, rows)})
+    by_metric = {each.metric: each for each in found.metrics if not each.feature}
+    assert by_metric["drifted_features"].severity == found.severity == verdict
+    assert by_metric["drifted_features"].value == (verdict == "drift")
+    assert (by_metric["rows"].value, by_metric["rows"].severity) == (rows, enough)
