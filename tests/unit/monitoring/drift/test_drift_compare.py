@@ -117,7 +117,7 @@ def test_the_verdict_needs_enough_features_and_names_the_greatest(measured, toy_
         found.reason == f"{many} of 6 features drifted (largest PSI {largest.psi:.2f} in {largest.feature})"
     )
     found = measured(columns, DriftPolicy(psi_threshold=0.25, min_features=many + 1))
-    assert (found.drifted, found.severity) == (False, "warning" if found.warnings else "none")
+    assert (found.drifted, found.severity, len(found.warnings)) == (False, "warning", many)
     assert f"and it takes {many + 1}" in found.reason
 
 
@@ -306,3 +306,15 @@ def test_warnings_are_joined_and_the_rest_is_counted():
     assert join_warnings(()) == ""
     assert join_warnings(("a", "b")) == "; warning: a, b"
     assert join_warnings(("a", "b", "c", "d", "e")) == "; warning: a, b, c, and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "verdict", "enough"),
+    [(500, 0.5, "none", "none"), (500, 0.2, "drift", "none"), (499, 0.2, "unknown", "unknown")],
+)
+def test_the_verdict_and_the_rows_are_figures_as_well(rows, share, verdict, enough):
+    found = compare(DriftPolicy(min_rows=500), [HALVES], {"half": of_half(share, rows)})
+    by_metric = {each.metric: each for each in found.metrics if not each.feature}
+    assert by_metric["drifted_features"].severity == found.severity == verdict
+    assert by_metric["drifted_features"].value == (verdict == "drift")
+    assert (by_metric["rows"].value, by_metric["rows"].severity) == (rows, enough)
