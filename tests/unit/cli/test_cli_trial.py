@@ -10,6 +10,7 @@ from rich.console import Console
 from evergreen.cli.trial import parse_duration, render_trial_report
 from evergreen.errors import SettingsError
 from evergreen.loop.trial import TrialReport
+from evergreen.monitoring.quality.trials.trial_comparison import TrialComparison
 from evergreen.store.records.trial_rows import TrialRows, estimate_share
 from support.trials import NOW, build_trial
 
@@ -72,3 +73,11 @@ def test_an_ab_test_of_two_versions_is_shown_with_its_errors() -> None:
     assert document["rows"][1]["error"]["rows"] == 80
     assert document["rows"][2]["error"] is None
     assert document["trial"]["rival_version"] == 3
+
+
+def test_which_version_is_better_is_the_last_word_of_a_trial():
+    verdict = TrialComparison(2, 1, "loss", "none", False, None, None, None, "it cannot be said yet")
+    report = TrialReport("parcel", build_trial(), (), (), verdict=verdict)
+    assert show(report).rstrip().endswith("it cannot be said yet.")
+    assert report.to_json()["verdict"]["sentence"] == "it cannot be said yet"
+    assert TrialReport("parcel", build_trial(), (), ()).to_json()["verdict"] is None
