@@ -35,6 +35,8 @@ TARGETS = {
     "drift_check_ms_billion": _most(200, "the same counts, standing for 1e9 rows"),
     "drift_compare_ms": _told("of that the comparison alone, without the database"),
     "shipping_cost": _least(0.8, "rows/s of the shipper with counts / without"),
+    "shipping_rows_per_s": _told("rows of 23 columns that the shipper delivers and counts"),
+    "scipy_ks_s": _told("seconds of reading the rows into NumPy and scipy's KS per feature"),
     "drift_1m_s": _most(4, "seconds: counting 1,000,000 logged predictions anew by SQL, and the check"),
     "vs_scipy_ks": _least(2, "reading the same rows and scipy's KS per feature / that"),
     "drift_peak_rss_mb": _most(250, "10**6 bytes of that check's process above its start"),
