@@ -149,7 +149,7 @@ def render_report(report: CheckReport, address: str, path: Path | None) -> Rende
         "model": f"v{report.model_version}",
         "severity": report.severity,
         "because": report.reason,
-        "since": f"{report.since:%Y-%m-%d %H:%M} UTC" if report.since else None,
+        "since (UTC)": report.since.isoformat() if report.since else None,
         "quality": quality.reason if quality else None,
         "retrain": decision.reason if decision else "not decided",
         "page": address or None,

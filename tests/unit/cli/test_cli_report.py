@@ -23,7 +23,7 @@ def test_the_overview_is_told_with_where_the_page_is() -> None:
     text = show(build_report(), "http://mlflow/report.html")
     for part in (
         "as of 2026-07-01 06:00 UTC, 100 predictions",
-        "2026-06-21 06:00",
+        "2026-06-21 06:00:00",
         "yes, because of <drift>",
         "http://mlflow/report.html",
         "a note",
