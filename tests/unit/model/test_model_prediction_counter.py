@@ -121,3 +121,13 @@ def test_many_categories_are_counted_in_one_pass(sliced, profiles):
     counts = ProfileBins(sliced, profiles).count_rows(rows).counts
     assert counts["", "segment"][-2] == 100_000
     assert np.sum(counts["segment=web", "age"]) == 0
+
+
+def test_rows_that_cannot_be_counted_are_told_once_and_hold_up_nothing(sliced, profiles, monkeypatch, caplog):
+    monkeypatch.setattr(prediction_counter, "load_sliced_profiles", lambda *_: profiles)
+    counter = PredictionCounter(None, sliced)
+    unequal = {"channel": ["online"] * 2, "age": [20], "prediction": ["yes"] * 2}
+    assert counter.count_rows(1, unequal) is None
+    assert counter.count_rows(1, unequal) is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "are logged, but not counted for drift: ValueError" in caplog.text

@@ -57,6 +57,10 @@ def test_drift_that_a_retraining_did_not_end_began_before_it() -> None:
     assert (evidence.breaches, evidence.since) == (1, NOW - 2 * DAY)
     ended = build_drift_evidence(build_report(True), [new, replace(old, version=2, drifted=False)])
     assert (ended.breaches, ended.since) == (1, NOW - DAY)
+    hour = NOW - timedelta(hours=5)
+    estimated = replace(build_report(True), since=hour)
+    assert build_drift_evidence(estimated, [new], NOW - 9 * DAY).since == hour
+    assert build_drift_evidence(estimated, [new, old], NOW - 9 * DAY).since == NOW - 9 * DAY
 
 
 def learn(**changes: Any) -> LearnedQuality:

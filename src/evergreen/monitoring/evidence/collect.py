@@ -74,7 +74,7 @@ def collect_governor_inputs(
         trained_at=trained_at,
         promoted_at=promoted_at,
         trained_since=_read_window_start(run),
-        drift=_collect_drift(engine, use_case.name, report),
+        drift=_collect_drift(engine, use_case.name, report, decisions),
         realised=realised,
         estimated=estimated,
         predictions_per_day=_compute_traffic(report),
@@ -124,11 +124,15 @@ def _read_window_start(run: TrainingRun | None) -> datetime | None:
     return datetime.fromisoformat(since) if since else None
 
 
-def _collect_drift(engine: sa.Engine, use_case: str, report: DriftReport | None) -> DriftEvidence | None:
+def _collect_drift(
+    engine: sa.Engine, use_case: str, report: DriftReport | None, decisions: Sequence[Decision]
+) -> DriftEvidence | None:
     if report is None:
         return None
+    former = (GovernorInputs.from_json(each.inputs).drift for each in decisions if each.inputs)
+    newest = next((evidence for evidence in former if evidence is not None), None)
     verdicts = read_drift_verdicts(engine, use_case, report.as_of)
-    return build_drift_evidence(report, verdicts)
+    return build_drift_evidence(report, verdicts, newest.since if newest else None)
 
 
 def _count_labels(

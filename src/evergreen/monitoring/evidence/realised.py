@@ -7,7 +7,7 @@ that came since the one before.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select
 from evergreen.monitoring.quality.learned import LearnedQuality, measure_learned_quality
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
+from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.usecase import UseCase
 
@@ -34,8 +35,9 @@ def collect_realised_evidence(
     previous: GovernorInputs | None,
     as_of: datetime,
 ) -> RealisedEvidence | None:
-    """The evidence of a version that `run` trained, up to a moment (aware); None where its training left
-    nothing to compare with. `previous` are the inputs of an earlier decision that measured the same version.
+    """The evidence of a version that `run` trained, up to a moment (aware); None where neither its training
+    nor an outcome tells anything. `previous` are the inputs of an earlier decision that measured the same
+    version.
 
     Losses of numbers are in units of the standard deviation of the label on the hold-out.
     """
@@ -48,20 +50,15 @@ def collect_realised_evidence(
     scale = find_label_scale(engine, use_case, version)
     expected = compute_expected_value(learned.metric, _read_confidence_bins(run))
     reference = build_reference_point(learned, expected, scale, run.as_of if run else as_of)
-    if reference is None:
-        return None
     if learned.rows and learned.value is not None:
-        # Where the hold-out's expected value is not known, how sure of itself the model is would be taken for
-        # a drop.
-        hoped = (
-            None
-            if expected is None
-            else _read_expected_value(engine, use_case, version, learned, since, as_of)
-        )
-        point = QualityPoint(
-            since, as_of, learned.rows, learned.value / scale, (learned.deviation or 0.0) / scale, hoped
-        )
-        points = (*points, point)
+        start, end, hoped = _read_span(engine, use_case, version, learned.metric, since, as_of)
+        # Where the hold-out's expected value is not known, how sure of itself the model is would be taken
+        # for a drop.
+        hoped = hoped if expected is not None else None
+        value, deviation = learned.value / scale, (learned.deviation or 0.0) / scale
+        points = (*points, QualityPoint(start, end, learned.rows, value, deviation, hoped))
+    if reference is None and not points:
+        return None
     return RealisedEvidence(learned.metric, learned.less_is_better, reference, points[-_MOST_POINTS:])
 
 
@@ -100,21 +97,25 @@ def compute_expected_value(metric: str, bins: Sequence[Mapping[str, Any]]) -> fl
     return float(sum(expectation(each["confidence"]) * each["rows"] for each in bins) / rows)
 
 
-def _read_expected_value(
-    engine: sa.Engine,
-    use_case: UseCase,
-    version: int,
-    learned: LearnedQuality,
-    after: datetime,
-    until: datetime,
-) -> float | None:
-    """The same of logged answers whose outcome was learned after a moment and up to another."""
+def _read_span(
+    engine: sa.Engine, use_case: UseCase, version: int, metric: str, after: datetime, until: datetime
+) -> tuple[datetime, datetime, float | None]:
+    """Of logged answers whose outcome was learned after a moment and up to another: when the first
+    (exclusive) and the last were given, and what the model's confidence leads one to expect of the metric,
+    None for a metric without an expectation."""
     selection = LabelledSelection(known_at=until, learned_after=after, version=version)
-    rows = select_labelled_rows(use_case, selection, ["prediction", "probability"])
-    value = _EXPECTATIONS[learned.metric](rows.c.probability)
+    rows = select_labelled_rows(use_case, selection, ["prediction", "probability", "predicted_at"])
+    c = rows.c
+    expectation = _EXPECTATIONS.get(metric)
+    value = sa.null() if expectation is None else sa.func.avg(expectation(c.probability))
+    statement = sa.select(sa.func.min(c.predicted_at), sa.func.max(c.predicted_at), value)
     with get_fast_engine(engine).connect() as connection:
-        found = execute_if_table_exists(connection, sa.select(sa.func.avg(value)))
-    return float(found[0][0]) if found and found[0][0] is not None else None
+        found = execute_if_table_exists(connection, statement)
+    if not found or found[0][0] is None:
+        return after, until, None
+    first, last, expected = found[0]
+    start = to_aware_utc(first) - timedelta(microseconds=1)
+    return start, to_aware_utc(last), None if expected is None else float(expected)
 
 
 def _read_confidence_bins(run: TrainingRun | None) -> Sequence[Mapping[str, Any]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta
 from typing import TypeAlias
 
 import msgspec
@@ -95,6 +95,24 @@ def read_hourly_counts(
     Hours without rows are left out. `profile` is the digest of the bins; None for those of the newest counts.
     Rows that were counted by other bins are not among the `counted`. Raises StoreUnreachable.
     """
+    with get_fast_engine(engine).connect() as connection:
+        counts = read_hourly_counts_within(
+            connection, use_case, version, start, end, channels, profile=profile
+        )
+    return replace(counts, refused=read_hourly_refused(engine, use_case, counts.hours))
+
+
+def read_hourly_counts_within(
+    connection: sa.Connection,
+    use_case: str,
+    version: int,
+    start: datetime,
+    end: datetime,
+    channels: Sequence[str] = TRAFFIC,
+    *,
+    profile: str | None = None,
+) -> HourlyCounts:
+    """The same on one connection: of one moment, if it is in a transaction. Refused rows are left out."""
     c = PREDICTION_HOUR.c
     hour_statement = sa.select(c.hour, c.channel, c.row_count, c.counted, c.profile).where(
         *_select(PREDICTION_HOUR, use_case, version, start, end, channels)
@@ -109,9 +127,8 @@ def read_hourly_counts(
         .where(*_select(PREDICTION_COUNT, use_case, version, start, end, channels))
         .group_by(c.channel, c.hour)
     )
-    with get_fast_engine(engine).connect() as connection:
-        hour_rows = execute_if_table_exists(connection, hour_statement.order_by(PREDICTION_HOUR.c.hour))
-        count_rows = connection.execute(count_statement).all() if hour_rows else ()
+    hour_rows = execute_if_table_exists(connection, hour_statement.order_by(PREDICTION_HOUR.c.hour))
+    count_rows = connection.execute(count_statement).all() if hour_rows else ()
     if profile is None:
         profile = next((row.profile for row in reversed(hour_rows) if row.profile), None)
     hours = sorted({row.hour for row in hour_rows})
@@ -123,15 +140,13 @@ def read_hourly_counts(
         if row.profile == profile and row.counted:
             counted[places[row.hour]] += row.counted
             chosen.add((row.hour, row.channel))
-    moments = tuple(map(to_aware_utc, hours))
     return HourlyCounts(
-        hours=moments,
+        hours=tuple(map(to_aware_utc, hours)),
         rows=rows,
         counted=counted,
         counts=_arrange(
             [(places[row[0]], row[2]) for row in count_rows if (row[0], row[1]) in chosen], len(places)
         ),
-        refused=read_hourly_refused(engine, use_case, moments),
     )
 
 
@@ -157,13 +172,13 @@ def read_hourly_refused(engine: sa.Engine, use_case: str, hours: Sequence[dateti
 
 
 def delete_counts(engine: sa.Engine, use_case: str, before: datetime) -> int:
-    """Delete the counts of hours that ended before a moment (aware UTC); how many hours of a version and
-    channel. Raises StoreUnreachable."""
+    """Delete the counts of the days (UTC) before that of a moment (aware), as the log drops its days; how
+    many hours of a version and channel. Raises StoreUnreachable."""
+    day = datetime.combine(to_naive_utc(before).date(), time())
     deleted = 0
     with engine.begin() as connection, ignore_missing_table():
         for table in (PREDICTION_COUNT, PREDICTION_HOUR):
-            c = table.c
-            statement = sa.delete(table).where(c.use_case == use_case, c.hour <= to_naive_utc(before - HOUR))
+            statement = sa.delete(table).where(table.c.use_case == use_case, table.c.hour < day)
             deleted = connection.execute(statement).rowcount
     return deleted
 
