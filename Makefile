@@ -66,7 +66,7 @@ bench-serving: setup ## How fast serving is, beside others' ways (twenty minutes
 bench-monitor: setup ## How well drift is told from chance and what monitoring costs; ARGS=--quick or "--only STAGE"
 	@$(BIN)/python -m benchmarks.monitor $(ARGS)
 
-bench-peers: setup ## The store beside Feast, which gets an environment of its own; ARGS=--quick
+bench-peers: setup ## The store beside Feast, drift beside Evidently, in environments of their own; ARGS=--quick
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 fuzz: setup ## 5,000 generated requests to each endpoint of a service, every answer checked; ARGS=--quick or "--url URL"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import dag, task
+import run_notes
+from airflow.sdk import dag, get_current_context, task
 from wiring import champion_asset, invoke, options, use_cases
 
 from evergreen.usecase import UseCase
@@ -47,6 +48,8 @@ def build(use_case: UseCase) -> None:
             if started["trial"] is None:
                 return None
             outcome: dict[str, Any] = invoke("deployment.candidate_trial", "settle_candidate_trial", started)
+            if not outcome["promoted"]:
+                run_notes.add_run_note(get_current_context(), f"The champion stays: {outcome['reason']}")
             return outcome
 
         @task

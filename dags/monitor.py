@@ -46,7 +46,7 @@ def build(use_case: UseCase) -> None:
         @task
         def health(drift_outcome: dict[str, Any]) -> dict[str, Any]:
             moment = datetime.fromisoformat(drift_outcome["as_of"])
-            return invoke("health", "measure_health", use_case.name, moment)
+            return invoke("monitoring.health", "measure_health", use_case.name, moment)
 
         @task
         def governor(quality_outcome: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def build(use_case: UseCase) -> None:
             if drift_outcome is None:
                 raise AirflowSkipException("nothing was measured")
             moment = datetime.fromisoformat(drift_outcome["as_of"])
-            return invoke("alerts", "tell_people", use_case.name, moment)
+            return invoke("monitoring.alerts", "tell_people", use_case.name, moment)
 
         # Last, so that the report has the alerts; and also where a step before it failed.
         @task(trigger_rule="all_done")
@@ -88,7 +88,7 @@ def build(use_case: UseCase) -> None:
             if drift_outcome is None:
                 raise AirflowSkipException("nothing was measured")
             moment = datetime.fromisoformat(drift_outcome["as_of"])
-            published = invoke("check_report", "publish_report", use_case.name, moment)
+            published = invoke("monitoring.check_report", "publish_report", use_case.name, moment)
             run_notes.add_run_note(
                 get_current_context(), f"report: {published['address'] or published['command']}"
             )

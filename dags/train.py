@@ -65,7 +65,9 @@ def build(use_case: UseCase) -> None:
             context = get_current_context()
             as_of = begin(use_case, context, of_decision=True)
             why = {"cause": training_cause(context), "reason": str(context["params"]["reason"])}
-            decision: dict[str, Any] = invoke("retraining", "decide_training", use_case.name, as_of, **why)
+            decision: dict[str, Any] = invoke(
+                "monitoring.retraining", "decide_training", use_case.name, as_of, **why
+            )
             if not decision["retrain"]:
                 run_notes.add_run_note(context, f"train: {decision['reason']}")
                 raise AirflowSkipException(decision["reason"])

@@ -55,7 +55,7 @@ from evergreen.usecases.credit_score.simulator import draw
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-DAYS, RECESSION_DAY = 31, 24
+DAYS, RECESSION_DAY = 31, 28
 ROWS_A_DAY = 700
 END = datetime(2026, 7, 1, 6, 0, tzinfo=UTC)
 LABEL_DAYS = 7  # how late outcomes are in this picture
@@ -127,7 +127,11 @@ def build_example_report() -> CheckReport:
     rows = tuple(len(day.truth) for day in days)
     reports = [build_drift_report(use_case, reference, days, starts, n, holdout) for n in range(7, DAYS + 1)]
     report = reports[-1]
-    decisions = {each.as_of: (False, f"no, because {each.reason}") for each in reports[:-1]}
+    waiting = "no, because drift must be seen by 3 checks in succession, although "
+    decisions = {
+        each.as_of: (False, f"{waiting if each.drifted else 'no, because '}{each.reason}")
+        for each in reports[:-1]
+    }
     decisions[report.as_of] = (True, f"yes, because {report.reason}")
     return build_check_report(
         CheckRecords(
@@ -155,7 +159,7 @@ def build_example_report() -> CheckReport:
                 "drift",
                 "the last 180 days",
                 (
-                    PolicyCheck("drift", "trigger", "fired", report.reason, "2 checks", "2 checks"),
+                    PolicyCheck("drift", "trigger", "fired", report.reason, "3 checks", "3 checks"),
                     PolicyCheck(
                         "realised drop", "trigger", "unknown", "no outcome of the recession is known"
                     ),
@@ -164,7 +168,7 @@ def build_example_report() -> CheckReport:
                     PolicyCheck("weekly budget", "limit", "passed", "none this week", "0", "2"),
                     PolicyCheck("new labels", "limit", "passed", "enough to learn from", "16,800", "1,000"),
                 ),
-                {"champion": "v3", "predictions": "4,900", "breaches in a row": "2", "new labels": "16,800"},
+                {"champion": "v3", "predictions": "4,900", "drift.breaches": "3", "new labels": "16,800"},
             ),
             alerts=(AlertLine(report.as_of, "drift", "webhook", "sent", report.reason),),
         )
@@ -214,7 +218,8 @@ def build_drift_report(
 
 def build_quality(days: Sequence[Day], answers: np.ndarray, holdout: float) -> Quality:
     """The quality at the end of these days: realised of those whose outcomes are known, and estimated."""
-    known = np.concatenate([day.answers == day.truth for day in days[-7 - LABEL_DAYS : -LABEL_DAYS]])
+    judged = [day.answers == day.truth for day in days[-7 - LABEL_DAYS : -LABEL_DAYS]]
+    known = np.concatenate([np.zeros(0, dtype=bool), *judged])
     confidence = np.concatenate([day.confidence for day in days[-7:]])
     estimate = estimate_share(len(confidence), float(confidence.mean()))
     assert estimate.low is not None

@@ -78,6 +78,12 @@ def as_json(fields: list[Field], **more: Any) -> dict[str, Any]:
     return {**values, "targets": targets, "met": met, "meanings": told, "machine": machine(), **_known(more)}
 
 
+def merge(before: dict[str, Any], partial: dict[str, Any]) -> dict[str, Any]:
+    """The result of a run of a part, and what it did not measure as an earlier run left it."""
+    parts = ("targets", "met", "meanings", "measured")
+    return {**before, **partial, **{name: {**before.get(name, {}), **partial[name]} for name in parts}}
+
+
 def write(path: Path, result: dict[str, Any]) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -24,7 +24,8 @@ from evergreen.usecase import DriftPolicy
 RIDGE = 1.0
 NEWTON_STEPS = 25
 FEWEST_ROWS = 50
-LARGE_SET = 5_000
+CURVATURE_ROWS = 5_000
+TOLERANCE = 1e-3
 PROFILE_ROWS = 20_000
 
 
@@ -141,24 +142,32 @@ class StreamTask:
 
 
 def fit_logistic(features: Floats, labels: Floats) -> Floats:
-    """A ridge logistic regression by Newton's method, from features of shape (n, d), the last of them 1, and
-    labels 0 or 1. It begins at the solution for every 16th row, so that a few steps over all rows suffice."""
-    weights = np.zeros(features.shape[1])
-    if len(features) >= LARGE_SET:
-        weights = _climb(features[::16], labels[::16], weights)
-    return _climb(features, labels, weights)
-
-
-def _climb(features: Floats, labels: Floats, weights: Floats) -> Floats:
+    """The weights of a ridge logistic regression, from features of shape (n, d), the last of them 1, and
+    labels 0 or 1: by Newton's method, whose steps over many rows take the curvature of some of them."""
+    stride = max(1, len(features) // CURVATURE_ROWS)
+    some, some_labels = features[::stride], labels[::stride]
+    weights, curvature = np.zeros(features.shape[1]), np.eye(features.shape[1])
     for _ in range(NEWTON_STEPS):
-        chances = 1.0 / (1.0 + np.exp(-(features @ weights)))
-        gradient = features.T @ (labels - chances) - RIDGE * weights
-        curvature = (features * (chances * (1 - chances))[:, None]).T @ features
-        step = np.linalg.solve(curvature + RIDGE * np.eye(len(weights)), gradient)
+        chances = _compute_chances(some, weights)
+        curvature = stride * ((some * (chances * (1 - chances))[:, None]).T @ some) + RIDGE * np.eye(
+            len(weights)
+        )
+        step = np.linalg.solve(curvature, stride * (some.T @ (some_labels - chances)) - RIDGE * weights)
         weights = weights + step
-        if np.abs(step).max() < 1e-3:
+        if np.abs(step).max() < TOLERANCE:
             break
+    if stride > 1:
+        for _ in range(NEWTON_STEPS):
+            gradient = features.T @ (labels - _compute_chances(features, weights)) - RIDGE * weights
+            step = np.linalg.solve(curvature, gradient)
+            weights = weights + step
+            if np.abs(step).max() < TOLERANCE:
+                break
     return weights
+
+
+def _compute_chances(features: Floats, weights: Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-(features @ weights))))
 
 
 @lru_cache(maxsize=4)

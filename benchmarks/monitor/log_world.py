@@ -31,6 +31,7 @@ from evergreen.usecase import Entity, Feature, FeatureView, FileSource, Key, Lab
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
+MILLISECOND = timedelta(milliseconds=1)
 VERSION = 1
 CLASSES = ("no", "yes")
 SEGMENTS = ("retail", "trade", "public")
@@ -104,7 +105,8 @@ def draw_columns(use_case: UseCase, rows: int, draw: np.random.Generator) -> dic
             columns[feature.name] = np.where(missing, np.nan, draw.normal(place, 1 + place, rows))
         else:
             names = np.array([*SEGMENTS, *(f"choice {n}" for n in range(place % 6))], dtype=object)
-            columns[feature.name] = np.where(missing, None, draw.choice(names, rows))
+            columns[feature.name] = draw.choice(names, rows)
+            columns[feature.name][missing] = None
     return columns
 
 

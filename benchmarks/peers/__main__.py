@@ -1,4 +1,4 @@
-"""Compare with Feast, print the table, write the JSON. Exits 1 when a target is missed at full size."""
+"""Compare with Feast and Evidently, print the table, write the JSON. Exits 1 when a target is missed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import json
 import signal
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks.common import result, server
 from benchmarks.common.result import Field
 from benchmarks.common.timing import say
 from benchmarks.peers import environment
 from benchmarks.peers.compare import Compared, compare, write_files
+from benchmarks.peers.drift import build_fields, compare_drift
 from benchmarks.store import join
 from benchmarks.store.measure import size_of
 from benchmarks.store.online import percentile
@@ -55,33 +58,62 @@ def fields(compared: Compared) -> list[Field]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--rows", type=int, default=FULL_ROWS, help="rows of history (1,000,000)")
+    parser.add_argument("--rows", type=int, default=FULL_ROWS, help="rows of history, and of the log (10**6)")
     parser.add_argument("--quick", action="store_true", help=f"the same with {QUICK_ROWS:,} rows")
     parser.add_argument("--rounds", type=int, default=3, help="how often each joins (3)")
+    parser.add_argument(
+        "--only", choices=PEERS, help="that peer alone; of the JSON that is there the rest is kept"
+    )
     parser.add_argument("--output", type=Path, default=result.OUT / "peers.json", help="where the JSON goes")
     parser.add_argument("--json", action="store_true", help="print the JSON instead of the table")
     arguments = parser.parse_args()
-    size = size_of(QUICK_ROWS if arguments.quick else arguments.rows)
+    rows = QUICK_ROWS if arguments.quick else arguments.rows
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     result.OUT.mkdir(exist_ok=True)
-    python = environment.make(result.OUT / "feast-environment")
-    with (
-        tempfile.TemporaryDirectory(prefix="peers-", dir=result.OUT) as folder,
-        server.running(Path(folder)) as bench,
-        # Feast looks at one clock in its files: it gets what was known at the moment that we are asked about.
-        join.world(bench, size, too_late=False) as made,
-    ):
-        write_files(made, Path(folder) / "feast")
-        with environment.running(python, Path(folder) / "feast") as feast:
-            compared = compare(bench, made, feast, size, arguments.rounds, CALLS)
-    found = fields(compared)
-    full = size.rows >= FULL_ROWS
-    told = result.as_json(found, full_size=full, measured=asdict(compared), peer=environment.REQUIREMENTS[0])
+    found: list[Field] = []
+    measured: dict[str, Any] = {}
+    for peer in [arguments.only] if arguments.only else PEERS:
+        with tempfile.TemporaryDirectory(prefix="peers-", dir=result.OUT) as folder:
+            fields, figures = PEERS[peer](Path(folder), rows, arguments.rounds)
+        found += fields
+        measured[peer] = figures
+    full = rows >= FULL_ROWS
+    told = result.as_json(found, full_size=full, measured=measured)
+    if arguments.only and arguments.output.exists():
+        told = result.merge(json.loads(arguments.output.read_text("utf-8")), told)
     result.write(arguments.output, told)
     sys.stdout.write((json.dumps(told) if arguments.json else result.table(found)) + "\n")
     if not full:
-        say(f"the targets are meant for {FULL_ROWS:,} rows; these were {size.rows:,}")
+        say(f"the targets are meant for {FULL_ROWS:,} rows; these were {rows:,}")
     return 1 if full and any(field.met is False for field in found) else 0
+
+
+def measure_feast(folder: Path, rows: int, rounds: int) -> tuple[list[Field], dict[str, Any]]:
+    """The store beside Feast."""
+    size = size_of(rows)
+    python = environment.make(result.OUT / "feast-environment", environment.FEAST)
+    with (
+        server.running(folder) as bench,
+        # Feast looks at one clock in its files: it gets what was known at the moment that we are asked about.
+        join.world(bench, size, too_late=False) as made,
+    ):
+        write_files(made, folder / "feast")
+        with environment.running("feast", python, folder / "feast") as feast:
+            compared = compare(bench, made, feast, size, rounds, CALLS)
+    return fields(compared), {**asdict(compared), "peer": environment.FEAST[0]}
+
+
+def measure_evidently(folder: Path, rows: int, rounds: int) -> tuple[list[Field], dict[str, Any]]:
+    """The drift check beside Evidently."""
+    python = environment.make(result.OUT / "evidently-environment", environment.EVIDENTLY)
+    compared = compare_drift(folder, python, rows, rounds)
+    return build_fields(compared), {**asdict(compared), "peer": environment.EVIDENTLY[0]}
+
+
+PEERS: Mapping[str, Callable[[Path, int, int], tuple[list[Field], dict[str, Any]]]] = {
+    "feast": measure_feast,
+    "evidently": measure_evidently,
+}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from benchmarks.common.server import Bench
 from benchmarks.common.timing import alternate, say
-from benchmarks.peers.environment import Feast
+from benchmarks.peers.environment import Peer
 from benchmarks.store import data, join
 from benchmarks.store.data import JOIN, KEY, START, TIME, Size
 from benchmarks.store.join import World
@@ -52,7 +52,7 @@ def write_files(made: World, folder: Path) -> None:
     memory.close()
 
 
-def compare(bench: Bench, made: World, feast: Feast, size: Size, rounds: int, calls: int) -> Compared:
+def compare(bench: Bench, made: World, feast: Peer, size: Size, rounds: int, calls: int) -> Compared:
     """Everything in turns. Raises SystemExit when the two give other rows or other values."""
     say("  the same rows from both?")
     warm = bench.folder / "warm"
@@ -72,7 +72,7 @@ def compare(bench: Bench, made: World, feast: Feast, size: Size, rounds: int, ca
     return Compared(size, joined, materialized, _online(made, feast, size, calls))
 
 
-def _online(made: World, feast: Feast, size: Size, calls: int) -> dict[str, list[float]]:
+def _online(made: World, feast: Peer, size: Size, calls: int) -> dict[str, list[float]]:
     use_case, database = load_use_case(JOIN, made.settings), made.database
 
     def ours(keys: list[int]) -> float:
@@ -104,7 +104,7 @@ def _online(made: World, feast: Feast, size: Size, calls: int) -> dict[str, list
     return taken
 
 
-def _assert_same_values(made: World, feast: Feast, keys: list[int]) -> None:
+def _assert_same_values(made: World, feast: Peer, keys: list[int]) -> None:
     ours = read_online_features(made.database, load_use_case(JOIN, made.settings), [(key,) for key in keys])
     theirs = feast.ask("online", keys=keys, values=True)["values"]
     for place, key in enumerate(keys):

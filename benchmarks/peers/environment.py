@@ -1,4 +1,4 @@
-"""Feast's own Python environment, and the process that works in it."""
+"""A peer's own Python environment, and the process that works in it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from typing import Any
 
 from benchmarks.common.timing import say
 
-REQUIREMENTS = ("feast==0.67.0", "pandas<3")
-_WORKER = Path(__file__).parent / "feast_worker.py"
+FEAST = ("feast==0.67.0", "pandas<3")
+EVIDENTLY = ("evidently==0.7.23", "pandas<3", "pyarrow")
+_FOLDER = Path(__file__).parent
 _MADE = "evergreen-made"
 
 
-def make(folder: Path) -> Path:
+def make(folder: Path, requirements: tuple[str, ...]) -> Path:
     """The environment's Python; made if it is not there. Raises SystemExit with uv's last words."""
     python = folder / "bin" / "python"
     stamp = folder / _MADE
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == repr(REQUIREMENTS):
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == repr(requirements):
         return python
     uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if uv is None:
         raise SystemExit("uv is not there\nHint: run make setup, which installs it")
-    say(f"making an environment with {' and '.join(REQUIREMENTS)}")
+    say(f"making an environment with {' and '.join(requirements)}")
     for command in (
         ["venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-        ["pip", "install", "--quiet", "--python", str(python), *REQUIREMENTS],
+        ["pip", "install", "--quiet", "--python", str(python), *requirements],
     ):
         done = subprocess.run(
             [uv, *command], env=_environment(), capture_output=True, encoding="utf-8", check=False
@@ -40,9 +41,9 @@ def make(folder: Path) -> Path:
         if done.returncode != 0:
             raise SystemExit(
                 f"uv {command[0]} failed: {done.stderr.strip()[-1500:]}\n"
-                "Hint: Feast comes from a package index; name one by UV_INDEX or in pip's configuration"
+                "Hint: packages come from an index; name one by UV_INDEX or in pip's configuration"
             )
-    stamp.write_text(repr(REQUIREMENTS), encoding="utf-8")
+    stamp.write_text(repr(requirements), encoding="utf-8")
     return python
 
 
@@ -68,10 +69,11 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in found.items() if value} | dict(os.environ)
 
 
-class Feast:
-    """The worker process, asked one thing at a time."""
+class Peer:
+    """A worker process in a peer's environment, asked one thing at a time."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[str]) -> None:
+        self._name = name
         self._process = process
 
     def ask(self, task: str, **arguments: Any) -> dict[str, Any]:
@@ -82,25 +84,31 @@ class Feast:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"Feast ended at {task} with status {self._process.wait()}; see its words above")
+            raise SystemExit(
+                f"{self._name} ended at {task} with status {self._process.wait()}; see its words above"
+            )
         answer: dict[str, Any] = json.loads(line)
         return answer
 
 
 @contextmanager
-def running(python: Path, folder: Path) -> Iterator[Feast]:
-    """Feast with a store in `folder`, beside facts.parquet and labels.parquet. It ends with its input."""
-    environment = os.environ | {"FEAST_USAGE": "False", "PYTHONWARNINGS": "ignore"}
+def running(name: str, python: Path, folder: Path) -> Iterator[Peer]:
+    """The peer's worker, NAME_worker.py, on the files in `folder` (see there). It ends with its input."""
+    environment = os.environ | {
+        "FEAST_USAGE": "False",
+        "DO_NOT_TRACK": "1",
+        "PYTHONWARNINGS": "ignore",
+    }
     environment.pop("PYTHONPATH", None)
     process = subprocess.Popen(
-        [str(python), str(_WORKER), str(folder)],
+        [str(python), str(_FOLDER / f"{name}_worker.py"), str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="utf-8",
         env=environment,
     )
     try:
-        yield Feast(process)
+        yield Peer(name, process)
     finally:
         assert process.stdin is not None
         process.stdin.close()

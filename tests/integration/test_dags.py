@@ -81,10 +81,12 @@ def test_the_tasks_stand_in_the_order_of_the_loop(tmp_path: Path) -> None:
         "report_rejection",
     ]
     assert tasks["deploy"] == ["healthy", "serving_champion", "probe", "finalize"]
-    assert sorted(tasks["monitor"]) == ["alerts", "drift", "governor", "health", "quality", "retrain"]
+    assert sorted(tasks["monitor"]) == [
+        *("alerts", "drift", "governor", "health", "quality", "report", "retrain")
+    ]
     order = tasks["monitor"].index
     assert order("drift") < order("quality") < order("governor") < min(order("retrain"), order("alerts"))
-    assert order("drift") < order("health") < order("alerts")
+    assert order("drift") < order("health") < order("alerts") < order("report")
     assert tasks["score"] == ["partitions", "score_partition"]
     assert tasks["upkeep"] == ["tables"]
 

@@ -23,9 +23,9 @@ from evergreen.settings import load_settings
 from evergreen.usecases import load_use_case
 
 with import_on_use(__name__):
-    from evergreen.loop import alerts as alerting
-    from evergreen.loop import check_report
-    from evergreen.loop import decisions as deciding
+    from evergreen.loop.monitoring import alerts as alerting
+    from evergreen.loop.monitoring import check_report
+    from evergreen.loop.monitoring import decisions as deciding
 
 
 @app.command("decisions")

@@ -9,12 +9,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from evergreen.cli.tables import add_row, render_title
+from evergreen.pages.numbers import format_number
 from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from evergreen.loop.decisions import DecisionEntry
+    from evergreen.loop.monitoring.decisions import DecisionEntry
     from evergreen.monitoring.report.document import CheckReport
     from evergreen.store.records.alert import AlertRecord
 
@@ -148,7 +149,7 @@ def render_report(report: CheckReport, address: str, path: Path | None) -> Rende
         "model": f"v{report.model_version}",
         "severity": report.severity,
         "because": report.reason,
-        "since": f"{report.since:%Y-%m-%d %H:%M} UTC" if report.since else None,
+        "since (UTC)": report.since.isoformat() if report.since else None,
         "quality": quality.reason if quality else None,
         "retrain": decision.reason if decision else "not decided",
         "page": address or None,
@@ -163,7 +164,8 @@ def render_report(report: CheckReport, address: str, path: Path | None) -> Rende
             since = f"{feature.since:%Y-%m-%d %H:%M}" if feature.since else ""
             style = "red" if feature.severity == "drift" else "yellow"
             severity = Text(feature.severity, style=style)
-            add_row(table, feature.feature, severity, f"{feature.psi:.3f}", f"{feature.limit:g}", since)
+            psi, limit = format_number(feature.psi, 3), format_number(feature.limit)
+            add_row(table, feature.feature, severity, psi, limit, since)
         parts.append(table)
         if len(moved) > _MOST_FEATURES:
             parts.append(Text(f"and {len(moved) - _MOST_FEATURES} more", style="dim"))

@@ -62,7 +62,7 @@ def stop_platform(as_json: AsJson = False) -> None:
 @app.command("status")
 def show_status(as_json: AsJson = False) -> None:
     """Every process, and per use case: store, champion, how its service stands, last drift report, last
-    decision, prediction counts.
+    decision, where the report of the last check is, prediction counts.
 
     Exits 0 when everything runs, 1 when something is down, nobody is champion any more, or a service lags: it
     holds an older declaration than the files, or answers with another model than the champion. The line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,6 +26,7 @@ from evergreen.usecases import load_use_case
 
 with import_on_use(__name__):
     from evergreen.ingest.loading import quarantine
+    from evergreen.monitoring.counts import proof
     from evergreen.store.connection import database
     from evergreen.store.history import recorded_set
     from evergreen.store.migrations import migrations
@@ -33,6 +35,8 @@ with import_on_use(__name__):
     from evergreen.workbench import online_lookup
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Engine
 
     from evergreen.store.records.ingest_run import IngestRun
@@ -123,6 +127,28 @@ def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     remedy = compare.describe_remedy(use_case, changes) if changes else ""
     next_step = f"{remedy[:1].upper()}{remedy[1:]}"
     show_facts(facts, as_json, lambda: render_changes(changes, next_step) if facts else nothing)
+
+
+@app.command("counts")
+def check_counts(
+    use_case: UseCaseName,
+    days: Annotated[int, typer.Option(min=1, help="How many days back.")] = 7,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Make them so, such as after rows were deleted.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Whether the counts that drift is measured by are those of the prediction log, counted anew."""
+    settings = load_settings()
+    engine, declared = database.get_engine(settings), load_use_case(use_case, settings)
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    start = end - timedelta(days=days)
+    if mend:
+        proof.mend_all_counts(engine, declared, start, end)
+    proofs = proof.prove_counts(engine, declared, start, end)
+    show_facts([each.to_json() for each in proofs], as_json, lambda: _describe_proofs(proofs))
+    if not all(each.equal for each in proofs):
+        raise typer.Exit(1)
 
 
 @app.command("apply")
@@ -267,3 +293,12 @@ def reproduce_dataset(run_id: RunId, as_json: AsJson = False) -> None:
     show_facts(facts, as_json, lambda: render_dataset(facts))
     if not facts["same"]:
         raise typer.Exit(StoreError.exit_code)
+
+
+def _describe_proofs(proofs: Sequence[proof.CountsProof]) -> str:
+    lines = [
+        f"version {each.model_version}, {each.channel}: {each.rows:,} rows in {each.hours} hours,"
+        f" {'counted as they are in the log' if each.equal else '; '.join(each.differences)}"
+        for each in proofs
+    ]
+    return "\n".join(lines) or "no prediction was counted in these days"

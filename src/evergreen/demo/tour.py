@@ -15,7 +15,10 @@ from evergreen.demo.traffic import Answers, FeatureRow, send_requests
 from evergreen.demo.upstream import DriftingUpstream, Upstream
 from evergreen.loop.ingest_results import LoadResult
 from evergreen.loop.monitor import DecisionResult
+from evergreen.loop.monitoring.check_report import ReportResult
 from evergreen.loop.train_results import RegisteredVersion
+from evergreen.monitoring.evidence.wording import describe_inputs
+from evergreen.monitoring.governor.inputs import GovernorInputs
 from evergreen.registry.champion import Champion, read_champion
 from evergreen.registry.ledger import read_entries
 from evergreen.serving.calls.client import open_own_client
@@ -26,6 +29,7 @@ from evergreen.stack.servers.deployment import SERVICE_PREFIX
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_latest_rows
 from evergreen.store.predictions.prediction_log import count_predictions
+from evergreen.store.records.decision import get_decision
 from evergreen.usecase import UseCase
 from evergreen.waiting import wait_until
 
@@ -273,7 +277,10 @@ def _drift_and_recover(guide: TourContext, upstream: DriftingUpstream, first: Ch
         decision: DecisionResult = guide.xcom("monitor", run_id, "governor")
         stage.trace.words = f"monitor: {decision['reason']}"
         stage.verify(decision["retrain"] is True, "a decision to retrain")
-        stage.happened = decision["reason"]
+        report: ReportResult = guide.xcom("monitor", run_id, "report")
+        place = report["address"] or report["command"]
+        known = _describe_known(guide, decision)
+        stage.happened = f"{decision['reason']}; known: {known}; report: {place}"
     guide.promoting_since = monitored_at
     second = _retrain(guide, first, as_of=monitored_at)
     _verify_served(guide, second, started=process_started)
@@ -286,6 +293,13 @@ def _drift_and_recover(guide: TourContext, upstream: DriftingUpstream, first: Ch
         stage.verify(after > before, "better answers than before")
         stage.happened = f"accuracy {after:.3f} instead of {before:.3f}, on customers nobody trained on"
     return second
+
+
+def _describe_known(guide: TourContext, decision: DecisionResult) -> str:
+    """What the governor knew when it decided, in words."""
+    record = get_decision(get_engine(guide.settings), decision["decision"])
+    assert record is not None
+    return describe_inputs(GovernorInputs.from_json(record.inputs or {}))
 
 
 def _retrain(guide: TourContext, first: Champion, as_of: datetime) -> Champion:

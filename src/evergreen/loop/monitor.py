@@ -1,7 +1,7 @@
 """The verb monitor: measures drift, quality and health, decides whether to retrain, and tells people.
 
 Each result is written once for a use case and a moment (`as_of`); a rerun of the moment returns what stands.
-What people are told is in `alerts.py`, the health of data and service in `health.py`.
+What people are told is in `monitoring/alerts.py`, the health of data and service in `monitoring/health.py`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, TypedDict
 
 from sqlalchemy import Engine
 
-from evergreen.loop.alerts import AlertResult, tell_people
-from evergreen.loop.check_report import publish_report
-from evergreen.loop.health import HealthResult, measure_health
+from evergreen.loop.monitoring.alerts import AlertResult, tell_people
+from evergreen.loop.monitoring.check_report import publish_report
+from evergreen.loop.monitoring.health import HealthResult, measure_health
 from evergreen.moments import refuse_future
 from evergreen.monitoring.drift.report import build_drift_report
 from evergreen.monitoring.evidence.collect import collect_governor_inputs

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from evergreen.errors import TrainingError
-from evergreen.loop.alerts import tell_rejection
-from evergreen.loop.retraining import decide_training
+from evergreen.loop.monitoring.alerts import tell_rejection
+from evergreen.loop.monitoring.retraining import decide_training
 from evergreen.loop.train_results import (
     EvaluatedCandidate,
     GateResult,

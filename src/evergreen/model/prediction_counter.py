@@ -84,12 +84,19 @@ class PredictionCounter:
         self._warned: set[int] = set()
 
     def count_rows(self, version: int, columns: LoggedColumns) -> BinnedRows | None:
-        """The rows of a version by bin; None where it has no profile, which the log says once."""
+        """The rows of a version by bin; None where it has no profile or they cannot be counted, which the log
+        says once: what is logged must not wait because it cannot be counted."""
         read_at, bins = self._bins.get(version, (-_REREAD_SECONDS, None))
         if time.monotonic() - read_at >= _REREAD_SECONDS:
             bins = self._read_bins(version)
             self._bins[version] = time.monotonic(), bins
-        return bins.count_rows(columns) if bins is not None else None
+        if bins is None:
+            return None
+        try:
+            return bins.count_rows(columns)
+        except Exception as error:  # noqa: BLE001  the rows would never be logged
+            self._warn_once(version, f"{type(error).__name__}: {error}")
+            return None
 
     def forget_profile(self, version: int) -> None:
         """Read the version's profile again before the next rows are counted."""
@@ -101,17 +108,19 @@ class PredictionCounter:
         except SchemaMismatch:
             profiles = {}  # the platform's tables are of an earlier version; they are brought up to date
         if profiles:
-            self._warned.discard(version)
             return ProfileBins(self._use_case, profiles)
+        self._warn_once(version, "it has no reference profile")
+        return None
+
+    def _warn_once(self, version: int, reason: str) -> None:
         if version not in self._warned:
             self._warned.add(version)
             logger.warning(
-                "predictions of version %d of %s are logged, but not counted for drift: it has no reference"
-                " profile",
+                "predictions of version %d of %s are logged, but not counted for drift: %s",
                 version,
                 self._use_case.name,
+                reason,
             )
-        return None
 
 
 def get_column_name(feature: str) -> str:
@@ -149,8 +158,7 @@ def assign_group_codes(groups: Sequence[SliceGroup], values: Sequence[Any]) -> n
 
 
 def _to_numbers(values: Sequence[Any]) -> npt.NDArray[np.float64]:
-    """Values as float64, NaN where one is missing or no number: what is logged must not wait because it
-    cannot be counted."""
+    """Values as float64, NaN where one is missing or no number."""
     try:
         return np.asarray(values, dtype=np.float64)
     except (ValueError, TypeError, OverflowError):

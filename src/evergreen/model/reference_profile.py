@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from evergreen.model.matrix import Columns
 from evergreen.model.signature import list_model_inputs
 from evergreen.model.slice_groups import ALL_ROWS, SliceGroup, find_slice_groups, parse_slice_group
+from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.tables.platform import REFERENCE_PROFILE
 from evergreen.usecase import UseCase
 
@@ -199,7 +200,7 @@ def load_sliced_profiles(
     statement = sa.select(REFERENCE_PROFILE).where(
         REFERENCE_PROFILE.c.use_case == use_case, REFERENCE_PROFILE.c.model_version == version
     )
-    with engine.connect() as connection:
+    with get_fast_engine(engine).connect() as connection:
         rows = connection.execute(statement).all()
     return arrange_profiles(
         FeatureProfile(

@@ -1,4 +1,4 @@
-"""What a use case looks like right now: store, champion, service, drift, decision and prediction counts."""
+"""What a use case looks like right now: store, champion, service, drift, decision, report, predictions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,34 @@ import sqlalchemy as sa
 from evergreen.errors import EvergreenError, ServiceUnreachable
 from evergreen.registry.champion import Champion, read_champion
 from evergreen.registry.champion_history import find_promotion_time
+from evergreen.registry.experiments.check_runs import PAGE_FILE
+from evergreen.registry.experiments.experiment import format_run_address
 from evergreen.registry.vacancy import Vacancy, find_vacancy
 from evergreen.serving.standing import ServiceStatus, read_service_status
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import PredictionCounts, count_predictions
+from evergreen.store.records.check_report import find_latest_check_report
 from evergreen.store.records.decision import DecisionSummary, describe_latest_decision
 from evergreen.store.records.drift import DriftSummary, describe_latest_drift
 from evergreen.store.records.summary import StoreSummary, summarize_store
 from evergreen.usecase import UseCase
 
 Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class ReportPlace:
+    """Where the newest report of a check is: its moment (aware UTC), severity, and the address of its page in
+    MLflow, "" where MLflow does not have it."""
+
+    as_of: datetime
+    severity: str
+    address: str
+
+    def to_json(self) -> Mapping[str, datetime | str]:
+        """The fields, the moment as it is."""
+        return vars(self)
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,7 @@ class UseCaseOverview:
     store: StoreSummary | ReadFailure | None = None
     drift: DriftSummary | ReadFailure | None = None
     decision: DecisionSummary | ReadFailure | None = None
+    report: ReportPlace | ReadFailure | None = None
     predictions: PredictionCounts | ReadFailure | None = None
 
     @property
@@ -81,6 +99,7 @@ class UseCaseOverview:
             "standing": standing.to_json() if isinstance(standing, ServiceStatus) else _encode_part(standing),
             "drift": _encode_part(self.drift),
             "decision": _encode_part(self.decision),
+            "report": _encode_part(self.report),
             "predictions": _encode_part(self.predictions),
         }
 
@@ -101,6 +120,7 @@ def build_overview(settings: Settings, use_case: UseCase) -> UseCaseOverview:
         standing=_try_read(lambda: _read_standing(settings, url, use_case, present)) if url else None,
         drift=_try_read(lambda: describe_latest_drift(database, use_case.name)),
         decision=_try_read(lambda: describe_latest_decision(database, use_case.name)),
+        report=_try_read(lambda: _find_report(settings, database, use_case.name)),
         predictions=_try_read(lambda: count_predictions(database, use_case)),
     )
 
@@ -122,6 +142,15 @@ def _describe_champion(
     return PresentChampion(champion.version, since, champion.run_id)
 
 
+def _find_report(settings: Settings, database: sa.Engine, use_case: str) -> ReportPlace | None:
+    saved = find_latest_check_report(database, use_case)
+    if saved is None:
+        return None
+    run = saved.attached
+    address = format_run_address(settings, run.experiment_id, run.run_id, PAGE_FILE) if run else ""
+    return ReportPlace(saved.as_of, saved.severity, address)
+
+
 def _read_standing(
     settings: Settings, url: str, use_case: UseCase, champion: Champion | None
 ) -> ServiceStatus | None:
@@ -135,7 +164,7 @@ def _read_standing(
 
 
 def _encode_part(
-    part: StoreSummary | DriftSummary | DecisionSummary | PredictionCounts | ReadFailure | None,
+    part: StoreSummary | DriftSummary | DecisionSummary | ReportPlace | PredictionCounts | ReadFailure | None,
 ) -> Any:
     if part is None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from rich.console import Group, RenderableType
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from evergreen.registry.vacancy import Vacancy
 from evergreen.serving.standing import ServiceStatus
-from evergreen.stack.overview import PresentChampion, ReadFailure, UseCaseOverview
+from evergreen.stack.overview import PresentChampion, ReadFailure, ReportPlace, UseCaseOverview
 from evergreen.stack.restart import Restart, ServiceRestart
 from evergreen.stack.view import shorten_moment
 from evergreen.store.predictions.prediction_log import PredictionCounts
@@ -40,11 +41,11 @@ def render_overviews(overviews: Mapping[str, UseCaseOverview]) -> RenderableType
     """A block per use case, by name."""
     blocks: list[RenderableType] = []
     for name, overview in overviews.items():
-        blocks += [Text(f"\n{name}: {overview.title}", style="bold"), _build_overview_table(overview)]
+        blocks += [Text(f"\n{name}: {overview.title}", style="bold"), _build_overview_table(name, overview)]
     return Group(*blocks)
 
 
-def _build_overview_table(overview: UseCaseOverview) -> Table:
+def _build_overview_table(name: str, overview: UseCaseOverview) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -53,6 +54,7 @@ def _build_overview_table(overview: UseCaseOverview) -> Table:
     table.add_row("service", _render_part(overview.standing, ServiceStatus.describe, _style_standing))
     table.add_row("drift", _render_part(overview.drift, _describe_drift))
     table.add_row("decision", _render_part(overview.decision, _describe_decision))
+    table.add_row("report", _render_part(overview.report, partial(_describe_report, name)))
     table.add_row("predictions", _render_part(overview.predictions, _describe_predictions))
     return table
 
@@ -99,6 +101,12 @@ def _describe_drift(report: DriftSummary) -> str:
 
 def _describe_decision(decision: DecisionSummary | DriftSummary) -> str:
     return f"{decision.reason} (as of {shorten_moment(decision.as_of.isoformat())})"
+
+
+def _describe_report(use_case: str, report: ReportPlace) -> str:
+    """Where the newest report is: its page in MLflow, or the command that shows it without."""
+    place = report.address or f"evergreen report {use_case}"
+    return f"{place} (as of {shorten_moment(report.as_of.isoformat())})"
 
 
 def _describe_predictions(counts: PredictionCounts) -> str:

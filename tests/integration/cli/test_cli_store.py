@@ -11,10 +11,18 @@ from typing import Any
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from uuid_utils import uuid7
 
 from evergreen.loop import train
+from evergreen.model.prediction_counter import PredictionCounter
+from evergreen.model.reference_profile import FeatureProfile, save_reference_profile
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
+from evergreen.store.predictions.insert import insert_predictions
+from evergreen.store.predictions.prediction_row import PredictionRow
+from evergreen.store.tables.create import create_tables
+from evergreen.usecase import UseCase
 from support.command_line import CommandLine, Done, environment
 
 Typed = Callable[..., Done]
@@ -57,6 +65,26 @@ def test_an_empty_store_has_answers(typed: Typed) -> None:
     }
     assert "evergreen run ingest toy" in typed("ingest-runs", "toy").stdout
     assert facts(typed("ingest-runs", "toy", "--json")) == []
+
+
+def test_counts_are_compared_with_the_log_and_mended(
+    typed: Typed, toy_settings: Settings, toy_use_case: UseCase
+) -> None:
+    assert "no prediction was counted" in typed("counts", "toy").stdout
+    database = get_engine(toy_settings)
+    apply_migrations(database)
+    create_tables(database, toy_use_case)
+    profile = FeatureProfile("age", "numeric", (30.0,), (1, 1, 0))
+    save_reference_profile(database, "toy", 1, [profile])
+    made = [PredictionRow(str(uuid7()), 1, "online", {"age": age}, "yes") for age in (20, 30, 40)]
+    insert_predictions(database, toy_use_case, made, PredictionCounter(database, toy_use_case))
+    assert "3 rows in 1 hours, counted as they are in the log" in typed("counts", "toy").stdout
+    with database.begin() as connection:
+        connection.execute(sa.text("DELETE FROM toy__prediction WHERE age = 40"))
+    wrong = typed("counts", "toy", "--json")
+    assert wrong.returncode == 1
+    assert [each["equal"] for each in json.loads(wrong.stdout)] == [False]
+    assert facts(typed("counts", "toy", "--mend", "--json"))[0]["rows"] == 2
 
 
 def test_an_ingest_is_seen_in_every_listing(

@@ -16,7 +16,8 @@ from rich.console import Console, RenderableType
 
 from evergreen.cli.monitoring_tables import render_alerts, render_decision, render_decisions
 from evergreen.errors import SettingsError, StoreError
-from evergreen.loop import decisions, monitor, retraining, train
+from evergreen.loop import monitor, train
+from evergreen.loop.monitoring import decisions, retraining
 from evergreen.monitoring.governor.answer import GovernorCheck
 from evergreen.monitoring.governor.inputs import GovernorInputs
 from evergreen.registry import ledger
@@ -134,7 +135,8 @@ def test_a_rejected_retraining_is_told_and_backs_off(
     assert run.training_window["start"] == run.dataset_query["since"]
     assert len(run.training_window["trials"]) > 1
     line = next(each for each in ledger.read_entries(engine, "toy") if each.action == "reject")
-    assert line.reason.endswith(f"(trained because of drift: {run.reason})")
+    report = f"evergreen report toy --as-of {checked.isoformat()}"
+    assert line.reason.endswith(f"(trained because of drift: {run.reason}); its check: {report}")
     tags = client_of(settings).get_run(run.mlflow_run_id).data.tags
     assert tags["evergreen.trigger"] == "drift"
     assert tags["evergreen.training_window"].startswith(run.training_window["name"])

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from evergreen.errors import SettingsError
-from evergreen.loop import alerts as alerting
+from evergreen.loop.monitoring import alerts as alerting
 from evergreen.monitoring.alerts.alert import Alert
 from evergreen.monitoring.alerts.outbox import KEPT_FOR, deliver_pending, raise_alerts
 from evergreen.monitoring.alerts.targets import Target, parse_targets

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pkgutil
+import signal
 import threading
 import uuid
 from collections.abc import Sequence
@@ -24,8 +27,9 @@ from evergreen.model.reference_profile import (
 )
 from evergreen.model.slice_groups import SliceGroup
 from evergreen.monitoring.counts import window
+from evergreen.monitoring.counts.proof import mend_all_counts, prove_counts
 from evergreen.monitoring.counts.recount import recount_hours, recount_window
-from evergreen.monitoring.counts.window import compare_with_log, read_window_counts
+from evergreen.monitoring.counts.window import WindowCounts, read_window_counts
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.channels import BATCH, ONLINE, SHADOW
@@ -118,6 +122,18 @@ def assert_same(kept: HourlyCounts, anew: HourlyCounts) -> None:
     }
     for name, feature in names if kept.hours else ():
         assert kept.counts[name][feature].tolist() == anew.counts[name][feature].tolist(), (name, feature)
+
+
+def assert_those_of_log(database: sa.Engine, use_case: UseCase, counts: WindowCounts) -> None:
+    """A window's counts are those of the log between its bounds."""
+    total, anew = recount_window(database, use_case, 1, SLICED, counts.start, counts.end)
+    assert counts.rows == total
+    assert {name: set(some) for name, some in counts.counts.items()} == {
+        name: set(some) for name, some in anew.items()
+    }
+    for name, some in anew.items():
+        for feature, bins in some.items():
+            assert counts.counts[name][feature].tolist() == bins.tolist(), (name, feature)
 
 
 def count_in_python(database: sa.Engine, version: int, channels: Sequence[str]) -> dict[str, Any]:
@@ -238,7 +254,7 @@ def test_a_window_may_begin_and_end_within_an_hour(
         counts = read_window_counts(profiled, toy_use_case, 1, SLICED, start, end)
         assert (counts.start, counts.end) == (start, end)
         assert counts.counts[""]["visits"].sum() == counts.rows
-        assert compare_with_log(profiled, toy_use_case, 1, SLICED, counts) == []
+        assert_those_of_log(profiled, toy_use_case, counts)
         return counts.rows
 
     bounds = [(-90, 130), (-60, 130), (-90, 120), (0, 60), (10, 20), (15, 15), (0, 10), (50, 60), (-30, 15)]
@@ -278,7 +294,7 @@ def test_rows_from_before_the_profile_are_counted_when_they_are_asked_for(
     assert rows(database, "SELECT row_count, counted FROM prediction_hour") == [(3, 3)]
     load_predictions(database, toy_use_case, [row(3), row(4)], counter)
     counts = read_window_counts(database, toy_use_case, 1, SLICED, *DAY)
-    assert compare_with_log(database, toy_use_case, 1, SLICED, counts) == []
+    assert_those_of_log(database, toy_use_case, counts)
     assert counts.rows == 4
 
 
@@ -286,7 +302,8 @@ def test_rows_that_an_earlier_version_logged_are_counted_when_they_are_asked_for
     profiled: sa.Engine, toy_use_case: UseCase
 ) -> None:
     with profiled.begin() as connection:
-        for noise, at in ((1, NOON - HOUR), (2, NOON)):
+        connection.exec_driver_sql("UPDATE schema_migration SET applied_at = '2026-06-10 11:30:00'")
+        for noise, at in ((1, NOON - HOUR), (2, NOON), (5, NOON + 24 * HOUR)):
             connection.exec_driver_sql(
                 f"INSERT INTO {LOG} (prediction_id, predicted_at, model_version, channel, age, prediction)"
                 f" VALUES ('{make_id(noise, at)}', '{at:%Y-%m-%d %H:%M:%S}', 1, 'online', 40, 'yes')"
@@ -294,7 +311,9 @@ def test_rows_that_an_earlier_version_logged_are_counted_when_they_are_asked_for
     load_predictions(profiled, toy_use_case, [row(3)], PredictionCounter(profiled, toy_use_case))
     counts = read_window_counts(profiled, toy_use_case, 1, SLICED, *DAY)
     assert counts.hourly.counted.tolist() == [1, 2]
-    assert compare_with_log(profiled, toy_use_case, 1, SLICED, counts) == []
+    # A day later nobody of an earlier version logs any more.
+    assert read_window_counts(profiled, toy_use_case, 1, SLICED, NOON + 23 * HOUR, NOON + 26 * HOUR).rows == 0
+    assert_those_of_log(profiled, toy_use_case, counts)
 
 
 def test_another_profile_of_the_version_does_not_mix_with_its_counts(
@@ -343,6 +362,49 @@ def test_a_failed_count_leaves_no_row(
     assert rows(profiled, "SELECT COUNT(*) FROM prediction_hour") == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("place", "before"),
+    [
+        ("evergreen.store.predictions.insert.add_rows_to_hours", True),  # the rows are written
+        ("evergreen.store.predictions.hour_counts._add_binned_rows", True),  # and the hours locked
+        ("evergreen.store.predictions.hour_counts._save_counts", False),  # and the counts written
+        ("sqlalchemy.engine.Connection.commit", False),  # and all of it committed
+    ],
+)
+def test_a_process_that_is_killed_within_a_batch_counts_its_rows_once(
+    profiled: sa.Engine, toy_use_case: UseCase, place: str, before: bool
+) -> None:
+    """SIGKILL while a batch is written; then the next process delivers it again, as a shipper does."""
+    made = [row(n, NOON + n % 2 * HOUR, age=n, segment="web") for n in range(40)]
+    load_predictions(profiled, toy_use_case, made[:10], PredictionCounter(profiled, toy_use_case))
+
+    def die(call: Any) -> Any:
+        def call_and_die(*arguments: Any) -> None:
+            if not before:
+                call(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        return call_and_die
+
+    child = os.fork()
+    if child == 0:
+        try:
+            module, _, name = place.rpartition(".")
+            owner = pkgutil.resolve_name(module)
+            setattr(owner, name, die(getattr(owner, name)))
+            load_predictions(profiled, toy_use_case, made[5:30], PredictionCounter(profiled, toy_use_case))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert load_predictions(profiled, toy_use_case, made[5:], PredictionCounter(profiled, toy_use_case)) in (
+        30,
+        10,
+    )
+    kept = read_hourly_counts(profiled, "toy", 1, *DAY)
+    assert kept.rows.tolist() == [20, 20]
+    assert_same(kept, recount_hours(profiled, toy_use_case, 1, SLICED, *DAY))
+
+
 def test_several_shippers_add_up(profiled: sa.Engine, settings: Settings, toy_use_case: UseCase) -> None:
     """Each with connections of its own, all for the same hours, channels and versions, and for some of the
     same rows."""
@@ -386,18 +448,60 @@ def test_a_hundred_thousand_categories_are_other(profiled: sa.Engine, toy_use_ca
     counts = read_window_counts(profiled, toy_use_case, 1, SLICED, *DAY)
     assert counts.counts[""]["mood"].tolist() == [3_000, 0]
     assert counts.counts[""]["segment"].tolist() == [0, 0, 3_000, 0]
-    assert compare_with_log(profiled, toy_use_case, 1, SLICED, counts) == []
+    assert_those_of_log(profiled, toy_use_case, counts)
+
+
+def test_counts_are_proven_or_their_faults_told(profiled: sa.Engine, toy_use_case: UseCase) -> None:
+    assert prove_counts(profiled, toy_use_case, *DAY) == []
+    made = [
+        row(1),
+        row(2, NOON + HOUR, age=None),
+        replace(row(3, version=2), channel=BATCH),
+        row(4, version=9),
+    ]
+    load_predictions(profiled, toy_use_case, made, PredictionCounter(profiled, toy_use_case))
+    first, batch, unknown = prove_counts(profiled, toy_use_case, *DAY)
+    assert (first.model_version, first.channel, first.hours, first.rows, first.equal) == (
+        1,
+        ONLINE,
+        2,
+        2,
+        True,
+    )
+    assert (batch.model_version, batch.channel, batch.differences) == (2, BATCH, ())
+    assert unknown.differences == ("the version has no reference profile, so that nothing was counted",)
+    assert first.to_json()["equal"] is True
+
+    def fault(statement: str) -> str:
+        with profiled.begin() as connection:
+            connection.exec_driver_sql(f"{statement} AND hour = '2026-06-10 12:00:00'")
+        return "; ".join(prove_counts(profiled, toy_use_case, *DAY)[0].differences)
+
+    changed = "UPDATE prediction_count SET counts = '[1, 0, 0, 0, 0]' WHERE slice = '' AND feature = 'age'"
+    assert fault(changed) == "the counts of age differ"
+    assert fault("DELETE FROM prediction_count WHERE slice = 'age=>= 30' AND feature = 'mood'") == (
+        "the counts of age differ; the counts of mood in age=>= 30 differ"
+    )
+    mend_all_counts(profiled, toy_use_case, *DAY)
+    assert all(each.equal for each in prove_counts(profiled, toy_use_case, *DAY) if each.model_version != 9)
+    assert fault("UPDATE prediction_hour SET counted = 0 WHERE TRUE") == (
+        "in the hour of 2026-06-10 12:00 UTC 0 rows were counted, and 1 are in the log"
+    )
+    assert fault("DELETE FROM prediction_hour WHERE model_version = 1") == (
+        "1 hours are not in both, the first of them 2026-06-10 12:00 UTC"
+    )
 
 
 def test_counts_go_with_their_rows_and_with_their_use_case(
     profiled: sa.Engine, toy_use_case: UseCase
 ) -> None:
-    made = [row(1), row(2, NOON + HOUR)]
+    yesterday = NOON - 24 * HOUR
+    made = [row(1, yesterday), row(2)]
     load_predictions(profiled, toy_use_case, made, PredictionCounter(profiled, toy_use_case))
-    assert delete_counts(profiled, "toy", NOON + timedelta(minutes=59)) == 0
-    assert delete_counts(profiled, "other", NOON + HOUR) == 0
-    assert delete_counts(profiled, "toy", NOON + HOUR) == 1
-    assert read_hourly_counts(profiled, "toy", 1, *DAY).hours == (NOON + HOUR,)
+    assert delete_counts(profiled, "toy", yesterday + 11 * HOUR) == 0
+    assert delete_counts(profiled, "other", NOON) == 0
+    assert delete_counts(profiled, "toy", yesterday + 12 * HOUR) == 1
+    assert read_hourly_counts(profiled, "toy", 1, yesterday, NOON + HOUR).hours == (NOON,)
     assert not is_empty(profiled, toy_use_case)
     erase_use_case(profiled, toy_use_case)
     assert is_empty(profiled, toy_use_case)

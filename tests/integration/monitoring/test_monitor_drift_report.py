@@ -230,3 +230,15 @@ def test_a_feature_that_is_new_and_one_that_vanished_are_told(database, use_case
     assert "age" not in {feature.feature for feature in report.features}
     assert {each.feature: each.severity for each in report.features}["mood"] == "drift"
     assert report.drifted is True
+
+
+def test_the_hour_in_which_drift_began_is_told(database, use_case, log):
+    for number in range(1, 7):
+        log(300, START + number * HOUR, shift=2.0 if number > 3 else 0.0)
+    report = build(database, use_case, START + 6 * HOUR)
+    assert (report.drifted, report.since) == (True, START + 3 * HOUR)
+    stored = find_latest_report(database, "toy")
+    assert stored is not None
+    assert stored.since == report.since
+    early = build_drift_report(database, use_case, CHAMPION, START + 3 * HOUR)
+    assert (early.drifted, early.since) == (False, None)

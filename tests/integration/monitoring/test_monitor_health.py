@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from uuid_utils import uuid7
 
-from evergreen.loop.health import read_service_counts
+from evergreen.loop.monitoring.health import read_service_counts
 from evergreen.monitoring.health.measure import measure_health
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine

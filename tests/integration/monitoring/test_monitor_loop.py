@@ -118,7 +118,8 @@ def test_refused_rows_and_orphans_are_told_and_decide_nothing(toy_store, toy_use
     count = RefusedCount(str(uuid.uuid4()), "age", "less_than_equal", 50, start, start + minutes(1), "here")
     late = replace(count, count_id=str(uuid.uuid4()), window_end=start + minutes(9))
     insert_refused_counts(database, toy_use_case, [count, late])
-    record_outcome(database, toy_use_case, str(_id_at(start)), "no", start - timedelta(hours=2))
+    early = start - timedelta(hours=2)
+    record_outcome(database, toy_use_case, str(_id_at(early)), "no", early)
     record_outcome(database, toy_use_case, str(_id_at(start)), "no", start)  # its prediction may still come
     outcome = monitor.run_monitor(toy_store, "toy", start + minutes(2))
     assert outcome["drift"]["refused"] == [

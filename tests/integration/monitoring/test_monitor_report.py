@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import SettingsError, StoreError
-from evergreen.loop import check_report, monitor, train
+from evergreen.loop import monitor, train
+from evergreen.loop.monitoring import check_report
 from evergreen.monitoring.report.document import CheckReport
 from evergreen.registry import champion_history
 from evergreen.registry.connection import create_mlflow_client
@@ -45,6 +46,7 @@ def log_predictions(toy_store, toy_use_case, toy_frames):
             PredictionRow.from_json(
                 {name: None if value != value else value for name, value in row.items()}
                 | {
+                    "_on_demand": compute_on_demand(row),
                     "prediction_id": str(build_id(at)),
                     "predicted_at": at,
                     "model_version": 1,
@@ -59,6 +61,12 @@ def log_predictions(toy_store, toy_use_case, toy_frames):
         assert insert_predictions(get_engine(toy_store), toy_use_case, rows) == count
 
     return log
+
+
+def compute_on_demand(row):
+    """What a service logs beside the inputs."""
+    share = row["spend"] / max(row["visits"], 1.0)
+    return {"spend_per_visit": None if share != share else share}
 
 
 def build_id(at):
@@ -125,7 +133,7 @@ def test_without_mlflow_the_report_is_kept_and_attached_later(toy_store, start, 
     away = toy_store.model_copy(update={"mlflow_tracking_uri": f"http://127.0.0.1:{find_free_port()}"})
     published = check_report.publish_report(away, "toy", start + 2 * MINUTE)
     assert published["address"] == ""
-    assert published["notes"][0].startswith("the report is not in MLflow yet, a later check attaches it: ")
+    assert "is not in MLflow yet, a later check attaches it: " in published["notes"][0]
     assert "does not answer" in published["notes"][0]
     assert published["command"] == f"evergreen report toy --as-of {(start + 2 * MINUTE).isoformat()}"
     assert "features drifted" in check_report.find_kept_report(away, "toy").page

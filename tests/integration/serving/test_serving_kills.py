@@ -6,13 +6,24 @@ import random
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from evergreen.errors import ServingError
+from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
+from evergreen.model.reference_profile import (
+    SlicedProfiles,
+    arrange_profiles,
+    build_reference_profile,
+    save_reference_profile,
+)
+from evergreen.monitoring.counts.recount import recount_hours
 from evergreen.stack.processes import warden
 from evergreen.store.connection.database import get_engine
+from evergreen.store.predictions.counts import read_hourly_counts
 from evergreen.store.tables.declared import build_prediction_table
 from support.serving_world import Service, World, running
 from support.waiting import eventually
@@ -53,7 +64,40 @@ def read_ids(world: World) -> Counter[str]:
         return Counter(connection.execute(table.select()).scalars())
 
 
-def test_every_answered_prediction_is_logged_once(made: World, tmp_path: Path) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def profiles(made: World) -> SlicedProfiles:
+    """The reference profile of every version, before anything is logged."""
+    columns = add_on_demand_columns(
+        made.use_case, build_columns_from_rows(made.use_case, made.rows(200, seed=99))
+    )
+    answers = np.array(["no", "yes"] * 100, dtype=object)
+    built = build_reference_profile(made.use_case, columns, answers)
+    for version in made.versions:
+        save_reference_profile(get_engine(made.settings), made.use_case.name, version, built)
+    return arrange_profiles(built)
+
+
+def assert_counted(world: World, profiles: SlicedProfiles) -> None:
+    """The counts that were kept are those of the log, of every version and hour."""
+    database = get_engine(world.settings)
+    now = datetime.now(UTC)
+    hours = (now - timedelta(days=1), now + timedelta(hours=1))
+    rows = 0
+    for version in world.versions:
+        kept = read_hourly_counts(database, world.use_case.name, version, *hours)
+        anew = recount_hours(database, world.use_case, version, profiles, *hours)
+        assert kept.hours == anew.hours
+        assert kept.counted.tolist() == kept.rows.tolist() == anew.rows.tolist()
+        for feature, bins in anew.counts.get("", {}).items():
+            if anew.hours:
+                assert kept.counts[""][feature].tolist() == bins.tolist()
+        rows += int(kept.rows.sum())
+    assert rows == len(read_ids(world)) > 0
+
+
+def test_every_answered_prediction_is_logged_once(
+    made: World, profiles: SlicedProfiles, tmp_path: Path
+) -> None:
     answered: list[str] = []
     draw = random.Random(7)
     for number in range(KILLS):
@@ -80,3 +124,4 @@ def test_every_answered_prediction_is_logged_once(made: World, tmp_path: Path) -
         folders = list((made.settings.home / "predictions").glob("parcel-*/"))
         assert len(folders) == 1
         assert not (made.settings.home / "predictions" / "spoilt").exists()
+        assert_counted(made, profiles)

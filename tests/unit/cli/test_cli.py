@@ -22,10 +22,11 @@ COMMANDS = (
     *("up", "down", "status", "restart", "airflow", "use-cases"),
     *("new", "profile", "backtest", "run", "upkeep", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
-    *("get-online-features", "trial", "keys"),
+    *("get-online-features", "counts", "trial", "keys", "report", "decisions", "alert"),
 )
 # Those that have subcommands.
 GROUPS = {
+    "alert": ("test", "list"),
     "features": ("list", "diff"),
     "dataset": ("list", "show", "reproduce"),
     "gate": ("explain",),
@@ -105,6 +106,10 @@ def test_use_cases_can_be_listed_for_scripts(evergreen: Evergreen, tmp_path: Pat
         (("features", "titanik"), 2, "did you mean 'titanic'"),
         (("features", "diff", "titanik"), 2, "did you mean 'titanic'"),
         (("apply", "titanik"), 2, "did you mean 'titanic'"),
+        (("decisions", "titanik"), 2, "did you mean 'titanic'"),
+        (("decisions", "titanic", "--since", "yesterday"), 2, "yesterday"),
+        (("alert", "list", "titanik"), 2, "did you mean 'titanic'"),
+        (("alert", "test"), 2, "EVERGREEN_ALERT_URLS is empty"),
         (("ingest-runs", "titanik"), 2, "did you mean 'titanic'"),
         (("profile", "titanik"), 2, "did you mean 'titanic'"),
         (("profile", "titanic", "--as-of", "yesterday"), 2, "yesterday"),

@@ -16,7 +16,7 @@ from evergreen.registry.vacancy import Vacancy
 from evergreen.serving.standing import ServiceStatus
 from evergreen.settings import Settings
 from evergreen.stack import restart as restarting
-from evergreen.stack.overview import PresentChampion, ReadFailure, UseCaseOverview
+from evergreen.stack.overview import PresentChampion, ReadFailure, ReportPlace, UseCaseOverview
 from evergreen.stack.processes.stack_state import ProcessState, StackState
 from evergreen.stack.restart import Restart, ServiceRestart, find_server, restart_named_server
 from evergreen.stack.service_view import render_overviews, render_restart
@@ -135,6 +135,7 @@ def test_status_shows_what_there_is_of_a_use_case_and_why_a_part_cannot_be_read(
         standing=ReadFailure("the service is silent"),
         store=StoreSummary({"orders": TableSummary(1500, moment, 700)}, TableSummary(0, None), None),
         drift=DriftSummary(moment, 3, False, "no drift", 1200, moment, 0, 26, {}, None),
+        report=ReportPlace(moment, "none", "http://mlflow/report.html"),
         predictions=PredictionCounts(1200, {"3": 1200}, {"online": 1200}, moment),
     )
     lines = [" ".join(line.split()) for line in shown(render_overviews({"shop": overview})).splitlines()]
@@ -146,6 +147,7 @@ def test_status_shows_what_there_is_of_a_use_case_and_why_a_part_cannot_be_read(
         "service the service is silent",
         "drift v3: no drift (as of 2026-07-01 08:30:00)",
         "decision none yet",
+        "report http://mlflow/report.html (as of 2026-07-01 08:30:00)",
         "predictions 1,200, 1,200 by v3",
     ]
     document = json.loads(json.dumps(overview.to_json()))
@@ -153,7 +155,14 @@ def test_status_shows_what_there_is_of_a_use_case_and_why_a_part_cannot_be_read(
     assert document["standing"] == {"error": "the service is silent"}
     assert document["drift"]["as_of"] == moment.isoformat()
     assert document["decision"] is None
+    assert document["report"]["address"] == "http://mlflow/report.html"
     assert overview.is_healthy
+
+
+def test_status_shows_how_to_see_a_report_that_mlflow_does_not_have() -> None:
+    place = ReportPlace(datetime(2026, 7, 1, 8, 30, tzinfo=UTC), "drift", "")
+    text = shown(render_overviews({"shop": UseCaseOverview("Shop", report=place)}))
+    assert "evergreen report shop (as of 2026-07-01 08:30:00)" in text
 
 
 def test_a_restart_tells_what_the_service_serves_now() -> None:

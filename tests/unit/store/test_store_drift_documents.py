@@ -99,10 +99,19 @@ def test_what_stands_beside_the_features_is_read_as_it_was_written() -> None:
         "0 of 1",
         prediction=FeatureDrift.from_json(feature),
         multivariate=multivariate,
+        since=NOW,
         warnings=("one",),
         notes=("two",),
     )
     document = json.loads(json.dumps(report.to_json()))
-    assert list(document) == ["reason", "features", "prediction", "multivariate", "warnings", "notes"]
+    assert list(document) == [
+        "reason",
+        "features",
+        "prediction",
+        "multivariate",
+        "since",
+        "warnings",
+        "notes",
+    ]
     assert FeatureDrift.from_json(document["prediction"]) == report.prediction
     assert MultivariateDrift.from_json(document["multivariate"]) == multivariate

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -44,3 +46,36 @@ def test_drift_cannot_need_more_features_than_the_model_has(toy_use_case: UseCas
 def test_more_than_a_row_holds_is_refused(toy_use_case: UseCase, counts: dict[str, int]) -> None:
     with pytest.raises(UseCaseError, match="more features than a row of MariaDB holds"):
         wide(toy_use_case, **counts)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"alpha": 0.0}, r"alpha=0.0\) is no share"),
+        ({"alpha": 1.5}, r"alpha=1.5\) is no share"),
+        ({"warning_share": 0}, "is no share"),
+        ({"missing_threshold": -0.1}, "is no share"),
+        ({"unseen_threshold": 2}, "is no share"),
+        ({"refused_threshold": 0}, "is no share"),
+        ({"psi_threshold": 0}, "calls every window drift"),
+        ({"auc_threshold": 0.5}, "is no limit"),
+        ({"auc_threshold": 1.1}, "is no limit"),
+        ({"min_features": 0}, "is too small"),
+        ({"min_rows": 0}, "is too small"),
+        ({"bins": 1}, "is too small"),
+        ({"sample_rows": -1}, "is too small"),
+        ({"window": timedelta(0)}, "is no period"),
+    ],
+)
+def test_limits_of_drift_that_mean_nothing_are_refused(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(UseCaseError, match=message) as refused:
+        DriftPolicy(**limits)
+    assert refused.value.hint.startswith("declare ")
+
+
+def test_the_ends_of_what_drift_may_declare() -> None:
+    ends = {"warning_share": 1.0, "missing_threshold": 1.0, "unseen_threshold": 1.0, "refused_threshold": 1.0}
+    policy = DriftPolicy(
+        alpha=1.0, auc_threshold=1.0, min_features=1, min_rows=1, bins=2, sample_rows=0, **ends
+    )
+    assert policy.sample_rows == 0

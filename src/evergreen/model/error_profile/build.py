@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from evergreen.model.error_profile.partition import Floats, Partition, assign_regions, grow_partition
 from evergreen.model.error_profile.profile import (
@@ -27,11 +26,12 @@ from evergreen.usecase import UseCase
 _MOST_ROWS = 50_000
 _CLASS_REGIONS, _NUMBER_REGIONS = 16, 32
 _LEAST_REGION_ROWS = 50
-# The least statistic of a division of numbers' errors: chance reaches it once in some thousand times.
-_LEAST_GAIN = 12.0
+# The least statistic of a division, chi-squared with one degree of freedom for one condition; the best of
+# some hundred conditions reaches about 8 by chance, and what it brings then is held down by the prior.
+_LEAST_GAIN, _LEAST_CLASS_GAIN = 12.0, 8.0
 # The prior precisions of intercept, slope and offsets: a calibrated model's log-odds are off by a tenth or
 # two. A small hold-out must not correct it by its own chance.
-_PRIOR = (44.0, 4.0, 50.0)
+_PRIOR = (50.0, 4.0, 40.0)
 _NEWTON_STEPS = 50
 
 
@@ -60,10 +60,11 @@ def build_error_profile(
     confidence = scores.probability[some]
     right = (predicted.astype(str) == label[some].astype(str)).astype(np.float64)
     split_columns = {**inputs, PREDICTED: predicted, CONFIDENCE: confidence}
-    partition, parameters, covariance, shares = _divide_classes(split_columns, confidence, right)
-    return ClassErrorProfile(
-        partition, parameters, covariance, shares, rows, reference, _compute_deviations(confidence, right)
-    )
+    logits = compute_logits(confidence)
+    centre = float(logits.mean())
+    partition, parameters, covariance, shares = _divide_classes(split_columns, logits, centre, right)
+    deviations = _compute_deviations(confidence, right)
+    return ClassErrorProfile(partition, centre, parameters, covariance, shares, rows, reference, deviations)
 
 
 def _compute_deviations(confidence: Floats, right: Floats) -> dict[str, float]:
@@ -78,13 +79,13 @@ def _compute_deviations(confidence: Floats, right: Floats) -> dict[str, float]:
 
 
 def _divide_classes(
-    columns: Columns, confidence: Floats, right: Floats
+    columns: Columns, logits: Floats, centre: float, right: Floats
 ) -> tuple[Partition, Floats, Floats, tuple[float, ...]]:
     """Regions, the correction's parameters and covariance, and the regions' shares of the rows."""
-    logits = compute_logits(confidence)
     one_region = np.zeros(len(right), dtype=np.intp)
-    parameters, _ = _fit_correction(logits, one_region, 1, right)
-    expected = compute_logistic(logits + build_design(logits, one_region, 1) @ parameters)
+    design = build_design(logits - centre, one_region, 1)
+    parameters, _ = _fit_correction(logits, design, right)
+    expected = compute_logistic(logits + design @ parameters)
     # A small hold-out has fewer regions, of which each has rows to speak of.
     partition = grow_partition(
         columns,
@@ -92,22 +93,21 @@ def _divide_classes(
         expected * (1.0 - expected),
         most_regions=_CLASS_REGIONS,
         least_rows=max(_LEAST_REGION_ROWS, len(right) // 100),
-        least_gain=0.0,
+        least_gain=_LEAST_CLASS_GAIN,
     )
     regions = assign_regions(partition, columns, len(right))
     counts = np.bincount(regions)
-    parameters, covariance = _fit_correction(logits, regions, len(counts), right)
+    design = build_design(logits - centre, regions, len(counts))
+    parameters, covariance = _fit_correction(logits, design, right)
     shares = tuple(float(count) for count in counts / len(right))
     return partition, parameters, covariance, shares
 
 
-def _fit_correction(
-    logits: Floats, regions: npt.NDArray[np.intp], count: int, right: Floats
-) -> tuple[Floats, Floats]:
+def _fit_correction(logits: Floats, design: Floats, right: Floats) -> tuple[Floats, Floats]:
     """Penalised logistic regression with the logits as offset, by Newton: parameters and covariance."""
-    design = build_design(logits, regions, count)
-    precision = np.array([*_PRIOR[:2], *[_PRIOR[2]] * count])
-    parameters = np.zeros(count + 2)
+    count = design.shape[1]
+    precision = np.array([*_PRIOR[:2], *[_PRIOR[2]] * (count - 2)])
+    parameters = np.zeros(count)
     for _ in range(_NEWTON_STEPS):
         shares = compute_logistic(logits + design @ parameters)
         gradient = design.T @ (right - shares) - precision * parameters

@@ -30,12 +30,14 @@ class ClassErrorProfile:
 
     The log-odds of being right are those of the confidence, plus a correction that the hold-out shows:
     `parameters` are (intercept, slope, one offset per region), of shape (regions + 2,), and the correction is
-    intercept + slope * log-odds + the region's offset. `covariance`, of shape (regions + 2, regions + 2), is
-    theirs (Laplace's approximation). `shares` are those of the hold-out's rows by region, `rows` is its size,
-    `reference` its metrics.
+    intercept + slope * (log-odds - centre) + the region's offset. `covariance`, of shape (regions + 2,
+    regions + 2), is theirs (Laplace's approximation). `shares` are those of the hold-out's rows by region,
+    `rows` is its size, `reference` its metrics, `deviations` the standard deviations over its rows of metrics
+    that are means.
     """
 
     partition: Partition
+    centre: float
     parameters: Floats
     covariance: Floats
     shares: tuple[float, ...]
@@ -51,13 +53,15 @@ class ClassErrorProfile:
     def compute_right_shares(self, confidence: Floats, regions: npt.NDArray[np.intp]) -> Floats:
         """The probability that each row's prediction is right, of shape (n,)."""
         logits = compute_logits(confidence)
-        return compute_logistic(logits + build_design(logits, regions, self.regions) @ self.parameters)
+        design = build_design(logits - self.centre, regions, self.regions)
+        return compute_logistic(logits + design @ self.parameters)
 
     def to_json(self) -> dict[str, Any]:
         """The profile as JSON."""
         return {
             "kind": "class",
             "partition": serialize_partition(self.partition),
+            "centre": round(self.centre, 8),
             "parameters": [round(float(value), 8) for value in self.parameters],
             "covariance": [[float(f"{value:.6g}") for value in row] for row in self.covariance],
             "shares": [round(share, 8) for share in self.shares],
@@ -119,6 +123,7 @@ def parse_error_profile(document: Mapping[str, Any]) -> ErrorProfile:
         return NumberErrorProfile(partition, regions, int(document["rows"]), reference, deviations)
     return ClassErrorProfile(
         partition,
+        float(document["centre"]),
         np.array(document["parameters"], dtype=np.float64),
         np.array(document["covariance"], dtype=np.float64),
         tuple(float(share) for share in document["shares"]),
@@ -128,11 +133,11 @@ def parse_error_profile(document: Mapping[str, Any]) -> ErrorProfile:
     )
 
 
-def build_design(logits: Floats, regions: npt.NDArray[np.intp], count: int) -> Floats:
+def build_design(centred_logits: Floats, regions: npt.NDArray[np.intp], count: int) -> Floats:
     """The columns that the parameters belong to, of shape (n, count + 2)."""
-    design = np.zeros((len(logits), count + 2))
-    design[:, 0], design[:, 1] = 1.0, logits
-    design[np.arange(len(logits)), regions + 2] = 1.0
+    design = np.zeros((len(centred_logits), count + 2))
+    design[:, 0], design[:, 1] = 1.0, centred_logits
+    design[np.arange(len(centred_logits)), regions + 2] = 1.0
     return design
 
 

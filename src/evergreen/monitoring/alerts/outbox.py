@@ -104,14 +104,12 @@ def _deliver(engine: sa.Engine, targets: Sequence[Target], now: datetime, second
         if time.monotonic() >= end:
             waiting += 1
             continue
-        results = {
-            target.name: (record.results or {}).get(target.name, broken.get(target.name, ""))
-            for target in targets
-        }
-        missing = [target for target in targets if results[target.name] != SENT and target.name not in broken]
+        results = dict.fromkeys((target.name for target in targets), SENT)
+        missing = [target for target in targets if (record.results or {}).get(target.name) != SENT]
+        results |= {target.name: broken.get(target.name, "") for target in missing}
         limit = min(TARGET_SECONDS, max(1.0, end - time.monotonic()))
-        results |= deliver_text(missing, record.title, record.body, seconds=limit)
-        results |= {name: text for name, text in broken.items() if results.get(name) != SENT}
+        working = [target for target in missing if target.name not in broken]
+        results |= deliver_text(working, record.title, record.body, seconds=limit)
         failures = {name: text for name, text in results.items() if text != SENT}
         broken |= failures
         status = _judge_delivery(record, failures, now)

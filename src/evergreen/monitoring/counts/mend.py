@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles
-from evergreen.monitoring.counts.recount import count_log
+from evergreen.monitoring.counts.recount import recount_hours_within
 from evergreen.store.connection.missing import execute_if_table_exists
-from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.counts import HOUR
 from evergreen.store.predictions.hour_counts import BinnedRows, HourKey, lock_hour, write_hour
 from evergreen.store.tables.declared import RESERVED_PREFIX, build_prediction_table
-from evergreen.store.tables.platform import PREDICTION_HOUR
+from evergreen.store.tables.platform import PREDICTION_COUNT, PREDICTION_HOUR, SCHEMA_MIGRATION
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
 
 # No column of the log begins so: GROUP BY would mean the column.
 _NUMBER = f"{RESERVED_PREFIX}number"
+# So long services of an earlier version may go on beside those of this one.
+_UPGRADE_TIME = timedelta(days=1)
 
 
 def mend_counts(
@@ -38,9 +40,12 @@ def mend_counts(
     start: datetime,
     end: datetime,
     channels: Sequence[str] = TRAFFIC,
+    *,
+    every_hour: bool = False,
 ) -> int:
     """Count anew the hours that begin at `start` or later and before `end` (aware UTC, whole hours) and whose
-    counts are not those of all rows by the bins of `profiles`, the version's own; how many there were.
+    counts are not those of all rows by the bins of `profiles`, the version's own; how many there were. With
+    `every_hour` all hours are counted anew, such as after rows were deleted from the log.
 
     Rows that are shipped meanwhile wait for the hour that is counted, and are added after it. Raises
     StoreUnreachable.
@@ -48,10 +53,16 @@ def mend_counts(
     digest = digest_bins(profiles)
     with engine.connect() as connection:
         hours = _read_hours(connection, use_case, version, start, end, channels)
-        keys = {key for key, (rows, counted, profile) in hours.items() if counted < rows or profile != digest}
-        # Who logged rows before this table was there may have logged some of the first hour's too.
-        first = _find_first_hour(connection, use_case)
-        bound = to_naive_utc(end) if first is None else min(to_naive_utc(end), first + HOUR)
+        keys = {
+            key
+            for key, (rows, counted, profile) in hours.items()
+            if every_hour or counted < rows or profile != digest
+        }
+        # Rows of before are counted nowhere, not even by their number.
+        since = _read_counting_since(connection)
+        bound = to_naive_utc(end)
+        if since is not None and not every_hour:
+            bound = min(bound, since + _UPGRADE_TIME)
         if to_naive_utc(start) < bound:
             logged = _count_logged(connection, use_case, version, to_naive_utc(start), bound, channels)
             keys |= {key for key, rows in logged.items() if rows != hours.get(key, (0, 0, None))[0]}
@@ -64,28 +75,19 @@ def mend_counts(
 
 
 def _mend_hour(connection: sa.Connection, use_case: UseCase, key: HourKey, profiles: SlicedProfiles) -> None:
-    log = build_prediction_table(use_case)
+    start = to_aware_utc(key.hour)
     lock_hour(connection, use_case.name, key)
     # The first read, after the lock: it sees all rows that are in the counts, and no others.
-    recount = count_log(
-        connection,
-        use_case,
-        log,
-        profiles,
-        [
-            log.c.model_version == key.model_version,
-            log.c.channel == key.channel,
-            log.c.predicted_at >= key.hour,
-            log.c.predicted_at < key.hour + HOUR,
-        ],
+    recount = recount_hours_within(
+        connection, use_case, key.model_version, profiles, start, start + HOUR, [key.channel]
     )
     counts = {
         (name, feature): bins[0].tolist()
-        for name, some in recount.counts.items()
+        for name, some in (recount.counts if recount.hours else {}).items()
         for feature, bins in some.items()
     }
     write_hour(
-        connection, use_case.name, key, int(recount.rows[0]), BinnedRows(digest_bins(profiles), counts)
+        connection, use_case.name, key, int(recount.rows.sum()), BinnedRows(digest_bins(profiles), counts)
     )
     connection.commit()
 
@@ -112,10 +114,11 @@ def _read_hours(
     }
 
 
-def _find_first_hour(connection: sa.Connection, use_case: UseCase) -> datetime | None:
-    c = PREDICTION_HOUR.c
-    statement = sa.select(sa.func.min(c.hour)).where(c.use_case == use_case.name)
-    return next((row[0] for row in execute_if_table_exists(connection, statement)), None)
+def _read_counting_since(connection: sa.Connection) -> datetime | None:
+    """When this database got its tables of counts (naive UTC)."""
+    c = SCHEMA_MIGRATION.c
+    statement = sa.select(c.applied_at).where(c.name.like(f"%{PREDICTION_COUNT.name}"))
+    return next((row.applied_at for row in execute_if_table_exists(connection, statement)), None)
 
 
 def _count_logged(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias
@@ -91,39 +91,45 @@ def recount_hours(
 ) -> HourlyCounts:
     """What `read_hourly_counts` reads, counted anew: by hour, of the window as in `recount_window`."""
     log = build_prediction_table(use_case)
-    first = floor_hour(start)
-    size = max(1, -(-(end - first) // HOUR))
-    digit = Digit(
-        "hour",
-        size,
-        sa.func.timestampdiff(sa.text("HOUR"), to_naive_utc(first), log.c.predicted_at),
-    )
+    digit = _build_hour_digit(log, start, end)
     recount = _recount(engine, use_case, log, profiles, digit, _select(log, version, start, end, channels))
+    counts = _arrange_hours(recount, start)
+    return replace(counts, refused=read_hourly_refused(engine, use_case.name, counts.hours))
+
+
+def recount_hours_within(
+    connection: sa.Connection,
+    use_case: UseCase,
+    version: int,
+    profiles: SlicedProfiles,
+    start: datetime,
+    end: datetime,
+    channels: Sequence[str] = TRAFFIC,
+) -> HourlyCounts:
+    """The same on one connection: of one moment, if it is in a transaction. Refused rows are left out."""
+    log = build_prediction_table(use_case)
+    plan = _Plan(use_case, log, profiles, _build_hour_digit(log, start, end))
+    statements = plan.build_statements(_select(log, version, start, end, channels))
+    return _arrange_hours(plan.collect(_run(connection, statement) for statement in statements), start)
+
+
+def _build_hour_digit(log: sa.Table, start: datetime, end: datetime) -> Digit:
+    first = floor_hour(start)
+    number = sa.func.timestampdiff(sa.text("HOUR"), to_naive_utc(first), log.c.predicted_at)
+    return Digit("hour", max(1, -(-(end - first) // HOUR)), number)
+
+
+def _arrange_hours(recount: Recount, start: datetime) -> HourlyCounts:
     present = np.flatnonzero(recount.rows)
-    hours = tuple(first + int(number) * HOUR for number in present)
     return HourlyCounts(
-        hours=hours,
+        hours=tuple(floor_hour(start) + int(number) * HOUR for number in present),
         rows=recount.rows[present],
         counted=recount.rows[present],
         counts={
             name: {feature: bins[present] for feature, bins in some.items()}
             for name, some in recount.counts.items()
         },
-        refused=read_hourly_refused(engine, use_case.name, hours),
     )
-
-
-def count_log(
-    connection: sa.Connection,
-    use_case: UseCase,
-    log: sa.Table,
-    profiles: SlicedProfiles,
-    conditions: Sequence[sa.ColumnElement[bool]],
-) -> Recount:
-    """The rows of `log`, the use case's, that fulfil the conditions, within one transaction; as one hour."""
-    digit = Digit("window", 1, sa.literal_column("0", sa.Integer))
-    plan = _Plan(use_case, log, profiles, digit)
-    return plan.collect(_run(connection, statement) for statement in plan.build_statements(conditions))
 
 
 class _Plan:

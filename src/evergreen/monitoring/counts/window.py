@@ -18,7 +18,6 @@ from evergreen.monitoring.counts.recount import recount_window
 from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.counts import (
     HOUR,
-    BinCounts,
     Counts,
     HourlyCounts,
     add_counts,
@@ -109,27 +108,6 @@ def read_window_counts(
         counts,
         hourly,
     )
-
-
-def compare_with_log(
-    engine: sa.Engine,
-    use_case: UseCase,
-    version: int,
-    profiles: SlicedProfiles,
-    counts: WindowCounts,
-    channels: Sequence[str] = TRAFFIC,
-) -> list[str]:
-    """Count a window anew, and say in words where its counts are not equal to those; nothing where they
-    are."""
-    rows, anew = recount_window(engine, use_case, version, profiles, counts.start, counts.end, channels)
-    differences = [] if rows == counts.rows else [f"{counts.rows} rows, and {rows} in the log"]
-    for name, some in anew.items():
-        for feature, bins in some.items():
-            kept: BinCounts = counts.counts.get(name, {}).get(feature, np.zeros_like(bins))
-            if not np.array_equal(kept, bins):
-                where = feature if name == ALL_ROWS else f"{feature} of {name}"
-                differences.append(f"{where}: {kept.tolist()}, and {bins.tolist()} in the log")
-    return differences
 
 
 def _ceil_hour(moment: datetime) -> datetime:

@@ -7,16 +7,18 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from evergreen.errors import StoreError
+from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles, load_sliced_profiles
 from evergreen.model.signature import list_model_inputs
 from evergreen.model.slice_groups import ALL_ROWS
-from evergreen.monitoring.counts.window import read_window_counts
+from evergreen.monitoring.counts.window import WindowCounts, read_window_counts
 from evergreen.monitoring.drift.compare import compare_windows
 from evergreen.monitoring.drift.multivariate import (
     build_multivariate_metrics,
     describe_multivariate_warnings,
     measure_multivariate_drift,
 )
+from evergreen.monitoring.drift.onset import find_drift_onset
 from evergreen.monitoring.drift.result import DriftResult
 from evergreen.monitoring.drift.sample import read_input_sample
 from evergreen.monitoring.drift.window import find_version_start, find_window_start
@@ -28,6 +30,7 @@ from evergreen.monitoring.refused import (
 )
 from evergreen.registry.champion import Champion
 from evergreen.store.predictions.clock_skew import find_future_predictions
+from evergreen.store.predictions.counts import Counts, floor_hour, read_hourly_counts
 from evergreen.store.predictions.refused import sum_refused_counts
 from evergreen.store.records.drift import DriftReport, compute_report_id, count_verdicts
 from evergreen.store.records.drift_evidence import MultivariateDrift
@@ -35,6 +38,7 @@ from evergreen.usecase import UseCase
 
 # Clocks of machines that keep time differ by less.
 _CLOCK_TOLERANCE = timedelta(minutes=1)
+_WINDOWS_BACK = 4
 
 
 def build_drift_report(
@@ -53,7 +57,8 @@ def build_drift_report(
     start = find_window_start(engine, use_case, champion, as_of)
     reference = load_sliced_profiles(engine, use_case.name, version)
     check_number = 1 + count_verdicts(engine, use_case.name, version, as_of)
-    result = measure_window(engine, use_case, version, reference, start, as_of, check_number=check_number)
+    window = _read_counts(engine, use_case, version, reference, start, as_of)
+    result = _compare(use_case, reference, window.counts, start, check_number)
     refused = compute_refused_shares(policy, sum_refused_counts(engine, use_case, start, as_of), result.rows)
     multivariate = _measure_sample(engine, use_case, champion, start, as_of, check_number)
     return DriftReport(
@@ -70,6 +75,7 @@ def build_drift_report(
         refused=refused,
         prediction=result.prediction,
         multivariate=multivariate,
+        since=_find_onset(engine, use_case, champion, reference, window.counts, result, as_of),
         warnings=(
             *result.warnings,
             *describe_refused_warnings(refused),
@@ -101,20 +107,8 @@ def measure_window(
 
     Raises StoreError for a reference without profiles, and StoreUnreachable.
     """
-    if not reference.get(ALL_ROWS):
-        raise StoreError(
-            f"version {version} of {use_case.name} has no reference profile for drift",
-            hint=f"a version that Evergreen trained has one: evergreen train {use_case.name}",
-        )
-    window = read_window_counts(engine, use_case, version, reference, start, end)
-    return compare_windows(
-        use_case.drift,
-        reference,
-        window.counts,
-        check_number=check_number,
-        since=start,
-        inputs=[feature.name for feature in list_model_inputs(use_case)],
-    )
+    window = _read_counts(engine, use_case, version, reference, start, end)
+    return _compare(use_case, reference, window.counts, start, check_number)
 
 
 def describe_clock_skew(engine: sa.Engine, use_case: UseCase, now: datetime) -> tuple[str, ...]:
@@ -147,3 +141,55 @@ def _measure_sample(
     before = read_input_sample(engine, use_case, champion.version, earlier_start, earlier_end, rows)
     now = read_input_sample(engine, use_case, champion.version, start, end, rows)
     return measure_multivariate_drift(use_case, before, now, check_number=check_number)
+
+
+def _read_counts(
+    engine: sa.Engine,
+    use_case: UseCase,
+    version: int,
+    reference: SlicedProfiles,
+    start: datetime,
+    end: datetime,
+) -> WindowCounts:
+    if not reference.get(ALL_ROWS):
+        raise StoreError(
+            f"version {version} of {use_case.name} has no reference profile for drift",
+            hint=f"a version that Evergreen trained has one: evergreen train {use_case.name}",
+        )
+    return read_window_counts(engine, use_case, version, reference, start, end)
+
+
+def _compare(
+    use_case: UseCase, reference: SlicedProfiles, counts: Counts, start: datetime, check_number: int
+) -> DriftResult:
+    return compare_windows(
+        use_case.drift,
+        reference,
+        counts,
+        check_number=check_number,
+        since=start,
+        inputs=[feature.name for feature in list_model_inputs(use_case)],
+    )
+
+
+def _find_onset(
+    engine: sa.Engine,
+    use_case: UseCase,
+    champion: Champion,
+    reference: SlicedProfiles,
+    counts: Counts,
+    result: DriftResult,
+    as_of: datetime,
+) -> datetime | None:
+    """When the drift of a window began, looked for since the promotion and at most some windows back; None
+    where the window has not drifted."""
+    if not result.drifted:
+        return None
+    earliest = as_of - _WINDOWS_BACK * use_case.drift.window
+    promoted_at = find_version_start(engine, use_case, champion)
+    start = floor_hour(max(earliest, promoted_at) if promoted_at else earliest)
+    digest = digest_bins(reference)
+    hourly = read_hourly_counts(engine, use_case.name, champion.version, start, as_of, profile=digest)
+    drifted = [feature.feature for feature in result.features if feature.drifted]
+    onset = find_drift_onset(reference, hourly, counts, drifted)
+    return None if onset is None else max(onset, promoted_at or onset)

@@ -10,15 +10,16 @@ import sqlalchemy as sa
 
 from evergreen.errors import TrainingError
 from evergreen.monitoring.evidence.drift_evidence import build_drift_evidence
-from evergreen.monitoring.evidence.realised import collect_realised_evidence
+from evergreen.monitoring.evidence.estimated import build_estimated_evidence
+from evergreen.monitoring.evidence.realised import collect_realised_evidence, find_label_scale
 from evergreen.monitoring.evidence.retrains import find_running_training, list_past_retrains
 from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, LabelCounts
 from evergreen.registry.champion_history import find_promotion_time
+from evergreen.store.history.known_labels import count_known_labels
 from evergreen.store.records.decision import Decision, list_decisions
 from evergreen.store.records.drift import DriftReport
 from evergreen.store.records.drift_course import read_drift_verdicts
 from evergreen.store.records.ingest_run import find_last_load
-from evergreen.store.records.label_counts import count_known_labels
 from evergreen.store.records.training_run import TrainingRun, get_run_of_version
 from evergreen.usecase import UseCase
 
@@ -57,19 +58,25 @@ def collect_governor_inputs(
     past = min(as_of - _LEAST_PAST, promoted_at or as_of)
     measured = _find_measured_inputs(decisions, champion)
     running = find_running_training(engine, use_case.name, now)
-    realised = (
-        collect_realised_evidence(engine, use_case, champion, run, promoted_at, measured, as_of)
-        if report is not None
-        else None
-    )
+    realised = estimated = None
+    if report is not None:
+        realised = collect_realised_evidence(engine, use_case, champion, run, promoted_at, measured, as_of)
+        estimated = build_estimated_evidence(
+            use_case,
+            champion,
+            report.quality.estimated if report.quality else None,
+            find_label_scale(engine, use_case, champion),
+            measured,
+        )
     inputs = GovernorInputs(
         as_of=as_of,
         champion=champion,
         trained_at=trained_at,
         promoted_at=promoted_at,
         trained_since=_read_window_start(run),
-        drift=_collect_drift(engine, use_case.name, report),
+        drift=_collect_drift(engine, use_case.name, report, decisions),
         realised=realised,
+        estimated=estimated,
         predictions_per_day=_compute_traffic(report),
         new_rows=new_rows,
         scheduled=scheduled,
@@ -88,9 +95,9 @@ def _find_training(engine: sa.Engine, use_case: str, version: int) -> TrainingRu
 
 
 def _find_measured_inputs(decisions: Sequence[Decision], champion: int) -> GovernorInputs | None:
-    """The inputs of the newest of those decisions in which the champion's realised quality was measured."""
+    """The inputs of the newest of those decisions that rest on a check of the same champion."""
     for decision in decisions:
-        if decision.inputs and decision.inputs.get("realised") and decision.inputs["champion"] == champion:
+        if decision.inputs and decision.inputs.get("drift") and decision.inputs["champion"] == champion:
             return GovernorInputs.from_json(decision.inputs)
     return None
 
@@ -117,11 +124,15 @@ def _read_window_start(run: TrainingRun | None) -> datetime | None:
     return datetime.fromisoformat(since) if since else None
 
 
-def _collect_drift(engine: sa.Engine, use_case: str, report: DriftReport | None) -> DriftEvidence | None:
+def _collect_drift(
+    engine: sa.Engine, use_case: str, report: DriftReport | None, decisions: Sequence[Decision]
+) -> DriftEvidence | None:
     if report is None:
         return None
+    former = (GovernorInputs.from_json(each.inputs).drift for each in decisions if each.inputs)
+    newest = next((evidence for evidence in former if evidence is not None), None)
     verdicts = read_drift_verdicts(engine, use_case, report.as_of)
-    return build_drift_evidence(report, verdicts)
+    return build_drift_evidence(report, verdicts, newest.since if newest else None)
 
 
 def _count_labels(

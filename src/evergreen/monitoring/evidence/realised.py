@@ -6,16 +6,19 @@ that came since the one before.
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
-import numpy as np
-import pandas as pd
 import sqlalchemy as sa
 
+from evergreen.model.error_profile.store import load_error_profile
 from evergreen.monitoring.governor.inputs import GovernorInputs, QualityPoint, RealisedEvidence
-from evergreen.monitoring.quality import read_outcomes
+from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select_labelled_rows
+from evergreen.monitoring.quality.learned import LearnedQuality, measure_learned_quality
+from evergreen.store.connection.database import get_fast_engine
+from evergreen.store.connection.missing import execute_if_table_exists
+from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.usecase import UseCase
 
@@ -32,49 +35,102 @@ def collect_realised_evidence(
     previous: GovernorInputs | None,
     as_of: datetime,
 ) -> RealisedEvidence | None:
-    """The evidence of a version that `run` trained, up to a moment (aware); None where the training left no
-    figure to compare with. `previous` are the inputs of the last decision on the same version."""
-    reference = build_reference_point(use_case, run)
-    if reference is None:
-        return None
+    """The evidence of a version that `run` trained, up to a moment (aware); None where neither its training
+    nor an outcome tells anything. `previous` are the inputs of an earlier decision that measured the same
+    version.
+
+    Losses of numbers are in units of the standard deviation of the label on the hold-out.
+    """
     points: tuple[QualityPoint, ...] = ()
     since = promoted_at or as_of - use_case.drift.window
     if previous is not None and previous.champion == version and previous.realised is not None:
         points, since = previous.realised.points, max(since, previous.as_of)
-    if since < as_of:
-        # `read_outcomes` reads what was learned in the last `drift.window`.
-        window = replace(use_case, drift=replace(use_case.drift, window=as_of - since))
-        point = build_quality_point(use_case, read_outcomes(engine, window, version, as_of), since, as_of)
-        points = (*points, *([point] if point else ()))
-    is_number = use_case.problem == "regression"
-    return RealisedEvidence("mae" if is_number else "accuracy", is_number, reference, points[-_MOST_POINTS:])
-
-
-def build_reference_point(use_case: UseCase, run: TrainingRun | None) -> QualityPoint | None:
-    """What the candidate of a training was worth on its hold-out."""
-    if run is None or run.metrics is None:
+    since = min(since, as_of)
+    learned = measure_learned_quality(engine, use_case, version, since, as_of)
+    scale = find_label_scale(engine, use_case, version)
+    expected = compute_expected_value(learned.metric, _read_confidence_bins(run))
+    reference = build_reference_point(learned, expected, scale, run.as_of if run else as_of)
+    if learned.rows and learned.value is not None:
+        start, end, hoped = _read_span(engine, use_case, version, learned.metric, since, as_of)
+        # Where the hold-out's expected value is not known, how sure of itself the model is would be taken
+        # for a drop.
+        hoped = hoped if expected is not None else None
+        value, deviation = learned.value / scale, (learned.deviation or 0.0) / scale
+        points = (*points, QualityPoint(start, end, learned.rows, value, deviation, hoped))
+    if reference is None and not points:
         return None
-    metrics, rows = run.metrics.get("candidate", {}), int(run.metrics.get("holdout_rows") or 0)
-    if use_case.problem == "regression":
-        value, root = metrics.get("mae"), metrics.get("rmse")
-        deviation = math.sqrt(max(0.0, root**2 - value**2)) if None not in (value, root) else 0.0
-    else:
-        value = metrics.get("accuracy")
-        deviation = math.sqrt(value * (1.0 - value)) if value is not None else 0.0
-    if value is None or rows < 1:
-        return None
-    return QualityPoint(run.as_of, run.as_of, rows, float(value), deviation)
+    return RealisedEvidence(learned.metric, learned.less_is_better, reference, points[-_MOST_POINTS:])
 
 
-def build_quality_point(
-    use_case: UseCase, outcomes: pd.DataFrame, start: datetime, end: datetime
+def find_label_scale(engine: sa.Engine, use_case: UseCase, version: int) -> float:
+    """What losses are divided by: for numbers the label's standard deviation on the hold-out, else 1."""
+    if use_case.problem != "regression":
+        return 1.0
+    profile = load_error_profile(engine, use_case.name, version)
+    deviation = profile.deviations.get("label", 0.0) if profile is not None else 0.0
+    return deviation if deviation > 0.0 else 1.0
+
+
+def build_reference_point(
+    learned: LearnedQuality, expected: float | None, scale: float, trained_at: datetime
 ) -> QualityPoint | None:
-    """The mean of the metric over answers with outcomes (columns `prediction` and `actual`); None without
-    any."""
-    if outcomes.empty:
+    """What the version was worth on its hold-out; None where no profile of its errors is kept."""
+    if learned.reference is None or not learned.reference_rows:
         return None
-    if use_case.problem == "regression":
-        values = np.abs(outcomes["prediction"].to_numpy(np.float64) - outcomes["actual"].to_numpy(np.float64))
-    else:
-        values = (outcomes["prediction"] == outcomes["actual"]).to_numpy(np.float64)
-    return QualityPoint(start, end, len(values), float(values.mean()), float(values.std()))
+    return QualityPoint(
+        trained_at,
+        trained_at,
+        learned.reference_rows,
+        learned.reference / scale,
+        (learned.reference_deviation or 0.0) / scale,
+        expected,
+    )
+
+
+def compute_expected_value(metric: str, bins: Sequence[Mapping[str, Any]]) -> float | None:
+    """What a model's own confidence leads one to expect of a metric, from the rows and the mean confidence of
+    each bin of a reliability diagram; None for other metrics, and without rows."""
+    expectation = _EXPECTATIONS.get(metric)
+    rows = sum(each["rows"] for each in bins)
+    if expectation is None or not rows:
+        return None
+    return float(sum(expectation(each["confidence"]) * each["rows"] for each in bins) / rows)
+
+
+def _read_span(
+    engine: sa.Engine, use_case: UseCase, version: int, metric: str, after: datetime, until: datetime
+) -> tuple[datetime, datetime, float | None]:
+    """Of logged answers whose outcome was learned after a moment and up to another: when the first
+    (exclusive) and the last were given, and what the model's confidence leads one to expect of the metric,
+    None for a metric without an expectation."""
+    selection = LabelledSelection(known_at=until, learned_after=after, version=version)
+    rows = select_labelled_rows(use_case, selection, ["prediction", "probability", "predicted_at"])
+    c = rows.c
+    expectation = _EXPECTATIONS.get(metric)
+    value = sa.null() if expectation is None else sa.func.avg(expectation(c.probability))
+    statement = sa.select(sa.func.min(c.predicted_at), sa.func.max(c.predicted_at), value)
+    with get_fast_engine(engine).connect() as connection:
+        found = execute_if_table_exists(connection, statement)
+    if not found or found[0][0] is None:
+        return after, until, None
+    first, last, expected = found[0]
+    start = to_aware_utc(first) - timedelta(microseconds=1)
+    return start, to_aware_utc(last), None if expected is None else float(expected)
+
+
+def _read_confidence_bins(run: TrainingRun | None) -> Sequence[Mapping[str, Any]]:
+    """The reliability diagram of a training's hold-out; () where it has none."""
+    calibration = (run.metrics or {}).get("calibration") if run else None
+    return (calibration or {}).get("bins") or ()
+
+
+def _expect_accuracy(confidence: Any) -> Any:
+    return confidence
+
+
+def _expect_brier(confidence: Any) -> Any:
+    return confidence * (1.0 - confidence)
+
+
+# By metric, its expected value for a row whose predicted class has that probability (a number, or a column).
+_EXPECTATIONS = {"accuracy": _expect_accuracy, "brier": _expect_brier}

@@ -6,9 +6,9 @@ schemes, Biometrika, 1954). The point after which S was last 0 estimates when th
 
 e_i is the loss that the model's own probabilities lead one to expect on the same rows, which has next to no
 noise and leaves out what merely harder rows explain. b is how far the model was off on its hold-out already,
-as far as it is beyond twice its standard error: a model that is too sure of itself is not taken for a stale
-one. Where no loss is expected, e_i is the loss on the hold-out, and without a hold-out that of the first
-point.
+shrunk by its standard error s as in the positive part of James and Stein's estimator, b = g max(0, 1 - s²/g²)
+for the gap g: a model that is too sure of itself is not taken for a stale one. Where no loss is expected, e_i
+is the loss on the hold-out, and without a hold-out that of the first point.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def measure_quality_drop(policy: RetrainPolicy, evidence: RealisedEvidence) -> Q
 
 
 def _measure_bias(reference: QualityPoint) -> float:
-    """How far the hold-out's value is from the expected one, beyond twice its standard error; 0 without an
-    expected one."""
+    """How far the hold-out's value is from the expected one, shrunk by its noise; 0 without an expected
+    one."""
     if reference.expected is None or reference.rows < 1:
         return 0.0
     gap = reference.value - reference.expected
-    noise = 2 * reference.deviation / math.sqrt(reference.rows)
-    return math.copysign(max(0.0, abs(gap) - noise), gap)
+    noise = reference.deviation / math.sqrt(reference.rows)
+    return gap - noise**2 / gap if abs(gap) > noise else 0.0

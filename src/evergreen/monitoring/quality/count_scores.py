@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -71,7 +71,7 @@ def count_scores(
     classes = use_case.label.classes
     positive = sa.case((c.prediction == classes[-1], 1), else_=0) if len(classes) == 2 else sa.literal(0)
     has_outcome = "actual" in c
-    right = sa.case((c.prediction == c.actual, 1), else_=0) if has_outcome else sa.literal(-1)
+    right = sa.case((c.prediction == c.actual, 1.0), else_=0.0) if has_outcome else sa.null()
     name = sa.literal("") if slice_name is None else slice_name
     keys = (
         sa.func.date(c.predicted_at).label("day"),
@@ -86,13 +86,18 @@ def count_scores(
     if condition is not None:
         scored = scored.where(condition)
     g = scored.subquery("scored").c
-    own = (g.day, g.version, g.slice_name, g.region, g.positive, g.place, g.is_right)
+    own = (g.day, g.version, g.slice_name, g.region, g.positive, g.place)
+    loss_right: sa.ColumnElement[Any] = -sa.func.ln(sa.func.greatest(g.confidence, _LEAST))
+    loss_wrong: sa.ColumnElement[Any] = -sa.func.ln(sa.func.greatest(1.0 - g.confidence, _LEAST))
+    if has_outcome:
+        loss_right, loss_wrong = g.is_right * loss_right, (1.0 - g.is_right) * loss_wrong
     statement = sa.select(
         *own,
         sa.func.count(),
         sa.func.avg(g.confidence),
-        sa.func.sum(-sa.func.ln(sa.func.greatest(g.confidence, _LEAST))),
-        sa.func.sum(-sa.func.ln(sa.func.greatest(1.0 - g.confidence, _LEAST))),
+        sa.func.sum(g.is_right),
+        sa.func.sum(loss_right),
+        sa.func.sum(loss_wrong),
     ).group_by(*own)
     collected: defaultdict[Group, list[Any]] = defaultdict(list)
     for row in execute_if_table_exists(connection, statement):
@@ -172,20 +177,31 @@ def list_log_columns(features: Sequence[str]) -> list[str]:
 
 
 def _build_counted_scores(rows: Sequence[Any]) -> CountedScores:
-    region, positive, _, right, count, confidence, loss_right, loss_wrong = zip(*rows, strict=True)
-    counts = np.array(count, dtype=np.float64)
-    shares = np.array(right, dtype=np.float64)
-    return CountedScores(
-        ScoreCells(
-            counts,
-            np.array(region, dtype=np.intp),
-            np.array(positive, dtype=np.int64) > 0,
-            np.array(confidence, dtype=np.float64),
-            np.array(loss_right, dtype=np.float64),
-            np.array(loss_wrong, dtype=np.float64),
-        ),
-        np.where(shares < 0.0, np.nan, shares * counts),
+    region, positive, _, count, confidence, right, loss_right, loss_wrong = zip(*rows, strict=True)
+    cells = ScoreCells(
+        np.array(count, dtype=np.float64),
+        np.array(region, dtype=np.intp),
+        np.array(positive, dtype=np.int64) > 0,
+        np.array(confidence, dtype=np.float64),
+        np.array(loss_right, dtype=np.float64),
+        np.array(loss_wrong, dtype=np.float64),
     )
+    if right[0] is None:
+        return CountedScores(cells, np.full(len(cells), np.nan))
+    return build_judged_scores(cells, np.array(right, dtype=np.float64))
+
+
+def build_judged_scores(cells: ScoreCells, right: Floats) -> CountedScores:
+    """Cells whose right rows are known, of shape (cells,), and whose losses are those that the right and the
+    wrong rows really had.
+
+    The losses are scaled to what all rows would have, so that their shares give the real sums again.
+    """
+    wrong = cells.rows - right
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loss_right = np.where(right > 0.0, cells.loss_right * cells.rows / right, 0.0)
+        loss_wrong = np.where(wrong > 0.0, cells.loss_wrong * cells.rows / wrong, 0.0)
+    return CountedScores(replace(cells, loss_right=loss_right, loss_wrong=loss_wrong), right)
 
 
 def _sort_key(item: tuple[Group, Any]) -> tuple[date, int, str]:

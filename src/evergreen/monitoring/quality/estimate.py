@@ -125,4 +125,5 @@ def draw_right_shares(profile: ClassErrorProfile, cells: ScoreCells) -> Floats:
     present = np.bincount(cells.regions, cells.rows, minlength=profile.regions) / cells.total
     distance = 0.5 * float(np.abs(present - np.array(profile.shares)).sum())
     parameters[:, 0] += rng.normal(0.0, _DISCREPANCY * distance, _DRAWS)
-    return compute_logistic(logits + parameters @ build_design(logits, cells.regions, profile.regions).T)
+    design = build_design(logits - profile.centre, cells.regions, profile.regions)
+    return compute_logistic(logits + parameters @ design.T)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from evergreen.errors import StoreError
 from evergreen.model.error_profile.partition import list_features
 from evergreen.model.error_profile.profile import (
     CONFIDENCE,
@@ -56,7 +57,10 @@ def estimate_window_quality(
     by feature, say which groups the slices of categories have.
     """
     version = report.model_version
-    profile = load_error_profile(engine, use_case.name, version)
+    try:
+        profile = load_error_profile(engine, use_case.name, version)
+    except StoreError as error:
+        return EstimatedQuality((), f"no estimate, because {error.message}")
     if profile is None:
         reason = (
             f"no estimate, because version {version} has no error profile: it was registered by hand or by an"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evergreen.monitoring.quality.count_scores import CountedScores, ErrorSums
-from evergreen.monitoring.quality.score_cells import compute_cell_metric
+from evergreen.monitoring.quality.score_cells import Floats, compute_cell_metric
 from evergreen.store.records.trial_rows import Estimate, estimate_mean, estimate_share
 
 _Z = 1.96
@@ -31,7 +31,7 @@ def measure_class_metrics(metrics: Sequence[str], counted: CountedScores) -> dic
     if not total:
         return {}
     rows = cells.rows[None, :]
-    drawn: np.ndarray | None = None
+    drawn: tuple[Floats, Floats] | None = None
     measured: dict[str, Estimate] = {}
     for metric in metrics:
         value = float(compute_cell_metric(metric, cells, rows, right[None, :])[0])
@@ -44,10 +44,8 @@ def measure_class_metrics(metrics: Sequence[str], counted: CountedScores) -> dic
         high: float | None = None
         if total >= _LEAST_ROWS:
             if drawn is None:
-                rng = np.random.default_rng(_SEED)
-                drawn = rng.multinomial(total, cells.rows / total, _DRAWS).astype(np.float64)
-            # A cell's rows are all right or all wrong.
-            values = compute_cell_metric(metric, cells, drawn, drawn * (right > 0.0))
+                drawn = _resample(cells.rows, right)
+            values = compute_cell_metric(metric, cells, *drawn)
             defined = values[np.isfinite(values)]
             if len(defined) >= _DRAWS // 2:
                 ends = np.quantile(defined, [0.025, 0.975])
@@ -56,6 +54,15 @@ def measure_class_metrics(metrics: Sequence[str], counted: CountedScores) -> dic
                     low, high = max(0.0, low), min(1.0, high)
         measured[metric] = Estimate(total, value, low, high)
     return measured
+
+
+def _resample(rows: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Resamples of as many rows, each of shape (draws, cells): how many each cell has, and how many right."""
+    rng = np.random.default_rng(_SEED)
+    shares = np.concatenate([right, rows - right]) / rows.sum()
+    drawn = rng.multinomial(int(rows.sum()), shares, _DRAWS).astype(np.float64)
+    right_drawn = drawn[:, : len(rows)]
+    return right_drawn + drawn[:, len(rows) :], right_drawn
 
 
 def measure_number_metrics(sums: ErrorSums) -> dict[str, Estimate]:

@@ -26,7 +26,8 @@ class LearnedQuality:
 
     `deviation` is the value's standard deviation over single rows; both are None without rows. The
     `reference` is that of the hold-out of the version's training: mean, rows and deviation; None for a
-    version that has no error profile.
+    version that has no error profile. `scale` is the standard deviation of the hold-out's labels, for
+    numbers: a difference of errors by it says how much it matters.
     """
 
     metric: str
@@ -37,6 +38,7 @@ class LearnedQuality:
     reference: float | None = None
     reference_rows: int | None = None
     reference_deviation: float | None = None
+    scale: float | None = None
 
 
 def choose_row_metric(use_case: UseCase) -> str:
@@ -80,6 +82,7 @@ def measure_learned_quality(
         reference=reference,
         reference_rows=profile.rows if profile is not None else None,
         reference_deviation=reference_deviation,
+        scale=profile.deviations.get("label") if profile is not None else None,
     )
 
 

@@ -66,11 +66,12 @@ def count_outcome_faults(
     outcome = declared.build_outcome_table(use_case)
     c = outcome.c
     lately = sa.select(c.prediction_id).where(c.recorded_at > start, c.recorded_at <= end)
+    lead = sa.func.timestampdiff(sa.text("MICROSECOND"), c.recorded_at, c.predicted_at)
     each = (
         sa.select(
             sa.func.count().label("outcomes"),
             sa.func.count(sa.distinct(c.actual)).label("values"),
-            sa.func.max(sa.case((c.recorded_at < c.predicted_at - _SKEW, 1), else_=0)).label("early"),
+            sa.func.max(sa.case((lead > _SKEW // timedelta(microseconds=1), 1), else_=0)).label("early"),
         )
         .where(c.prediction_id.in_(lately), c.recorded_at <= end)
         .group_by(c.prediction_id)

@@ -101,7 +101,7 @@ def build_check_report(records: CheckRecords) -> CheckReport:
         rows=report.row_count,
         severity=report.severity,
         reason=report.reason,
-        since=min(starts, default=None),
+        since=report.since or min(starts, default=None),
         features=tuple(features),
         prediction=prediction,
         answers=dict(report.quality.answers) if report.quality else {},

@@ -42,19 +42,21 @@ def render_overview(facts: JsonReader, features: Sequence[FeatureFacts]) -> Html
 def _render_banner(facts: JsonReader, features: Sequence[FeatureFacts]) -> str:
     severity = read_severity(facts)
     kind, title = _BANNERS.get(severity, _BANNERS["unknown"])
-    return _render_box(kind, title, _describe_severity(facts, severity, features))
+    text, since = _describe_severity(facts, severity, features)
+    moment = f", since <time>{escape(since)}</time>" if since else ""
+    return f'<div class="verdict {kind}"><b>{title}</b><span>{escape(text)}{moment}.</span></div>'
 
 
-def _describe_severity(facts: JsonReader, severity: str, features: Sequence[FeatureFacts]) -> str:
+def _describe_severity(facts: JsonReader, severity: str, features: Sequence[FeatureFacts]) -> tuple[str, str]:
+    """The verdict as a sentence without its full stop, and since when."""
     reason = shorten_text(facts.get_text("reason") or "", 500).rstrip(".")
     if severity not in ("drift", "warning"):
-        return reason[:1].upper() + reason[1:] + "." if reason else "Nothing was compared."
+        return (reason[:1].upper() + reason[1:] if reason else "Nothing was compared"), ""
     moved = [each for each in features if each.severity == severity]
     names = ", ".join(shorten_text(each.name, 40) for each in moved[:3])
     more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
     what = f"{len(moved)} of {len(features)} features moved: {names}{more}" if moved else reason
-    since = format_since(facts.get_text("since"), facts.get_text("as_of"))
-    return f"{what}{f', since {since}' if since else ''}."
+    return what, format_since(facts.get_text("since"), facts.get_text("as_of"))
 
 
 def _render_decision(facts: JsonReader) -> str:

@@ -40,7 +40,9 @@ _SESSION = (
     "SET SESSION time_zone = '+00:00', "
     "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
     # A server may be configured to keep no warnings; the errors of LOAD DATA LOCAL are warnings.
-    "max_error_count = 64"
+    "max_error_count = 64, "
+    # The counts of an hour come as one text.
+    "group_concat_max_len = 67108864"
 )
 UNREACHABLE_HINT = (
     "start the stack (evergreen up), or check EVERGREEN_MARIADB_HOST and EVERGREEN_MARIADB_PORT,"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -24,7 +24,8 @@ Counts: TypeAlias = Mapping[str, Mapping[str, BinCounts]]
 
 HOUR = timedelta(hours=1)
 
-_decode_rows = msgspec.json.Decoder(list[list[int]]).decode
+# Slice, feature, and rows by bin.
+_decode_hour = msgspec.json.Decoder(list[tuple[str, str, list[int]]]).decode
 
 
 @dataclass(frozen=True)
@@ -94,17 +95,40 @@ def read_hourly_counts(
     Hours without rows are left out. `profile` is the digest of the bins; None for those of the newest counts.
     Rows that were counted by other bins are not among the `counted`. Raises StoreUnreachable.
     """
+    with get_fast_engine(engine).connect() as connection:
+        counts = read_hourly_counts_within(
+            connection, use_case, version, start, end, channels, profile=profile
+        )
+    return replace(counts, refused=read_hourly_refused(engine, use_case, counts.hours))
+
+
+def read_hourly_counts_within(
+    connection: sa.Connection,
+    use_case: str,
+    version: int,
+    start: datetime,
+    end: datetime,
+    channels: Sequence[str] = TRAFFIC,
+    *,
+    profile: str | None = None,
+) -> HourlyCounts:
+    """The same on one connection: of one moment, if it is in a transaction. Refused rows are left out."""
     c = PREDICTION_HOUR.c
     hour_statement = sa.select(c.hour, c.channel, c.row_count, c.counted, c.profile).where(
         *_select(PREDICTION_HOUR, use_case, version, start, end, channels)
     )
     c = PREDICTION_COUNT.c
-    count_statement = sa.select(c.hour, c.channel, c.slice, c.feature, c.counts).where(
-        *_select(PREDICTION_COUNT, use_case, version, start, end, channels)
+    # An hour as one document: a week by the hour has some ten thousand rows, each of which would cost more on
+    # its way than what it says.
+    quote, concat = sa.func.json_quote, sa.func.concat
+    document = sa.func.group_concat(concat("[", quote(c.slice), ",", quote(c.feature), ",", c.counts, "]"))
+    count_statement = (
+        sa.select(c.hour, c.channel, document)
+        .where(*_select(PREDICTION_COUNT, use_case, version, start, end, channels))
+        .group_by(c.channel, c.hour)
     )
-    with get_fast_engine(engine).connect() as connection:
-        hour_rows = execute_if_table_exists(connection, hour_statement.order_by(PREDICTION_HOUR.c.hour))
-        count_rows = connection.execute(count_statement).all() if hour_rows else ()
+    hour_rows = execute_if_table_exists(connection, hour_statement.order_by(PREDICTION_HOUR.c.hour))
+    count_rows = connection.execute(count_statement).all() if hour_rows else ()
     if profile is None:
         profile = next((row.profile for row in reversed(hour_rows) if row.profile), None)
     hours = sorted({row.hour for row in hour_rows})
@@ -116,13 +140,13 @@ def read_hourly_counts(
         if row.profile == profile and row.counted:
             counted[places[row.hour]] += row.counted
             chosen.add((row.hour, row.channel))
-    moments = tuple(map(to_aware_utc, hours))
     return HourlyCounts(
-        hours=moments,
+        hours=tuple(map(to_aware_utc, hours)),
         rows=rows,
         counted=counted,
-        counts=_arrange([tuple(row) for row in count_rows if (row[0], row[1]) in chosen], places),
-        refused=read_hourly_refused(engine, use_case, moments),
+        counts=_arrange(
+            [(places[row[0]], row[2]) for row in count_rows if (row[0], row[1]) in chosen], len(places)
+        ),
     )
 
 
@@ -148,13 +172,13 @@ def read_hourly_refused(engine: sa.Engine, use_case: str, hours: Sequence[dateti
 
 
 def delete_counts(engine: sa.Engine, use_case: str, before: datetime) -> int:
-    """Delete the counts of hours that ended before a moment (aware UTC); how many hours of a version and
-    channel. Raises StoreUnreachable."""
+    """Delete the counts of the days (UTC) before that of a moment (aware), as the log drops its days; how
+    many hours of a version and channel. Raises StoreUnreachable."""
+    day = datetime.combine(to_naive_utc(before).date(), time())
     deleted = 0
     with engine.begin() as connection, ignore_missing_table():
         for table in (PREDICTION_COUNT, PREDICTION_HOUR):
-            c = table.c
-            statement = sa.delete(table).where(c.use_case == use_case, c.hour <= to_naive_utc(before - HOUR))
+            statement = sa.delete(table).where(table.c.use_case == use_case, table.c.hour < day)
             deleted = connection.execute(statement).rowcount
     return deleted
 
@@ -177,21 +201,19 @@ def _select(
     ]
 
 
-def _arrange(
-    rows: Sequence[tuple[Any, ...]], places: Mapping[datetime, int]
-) -> dict[str, dict[str, BinCounts]]:
-    """Rows (hour, channel, slice, feature, counts as JSON) as arrays, the channels summed up."""
-    numbers = _decode_rows("[" + ",".join([row[4] for row in rows]) + "]")
+def _arrange(documents: Sequence[tuple[int, str]], hours: int) -> dict[str, dict[str, BinCounts]]:
+    """Arrays from (place of the hour, its counts as JSON), the channels of an hour summed up."""
     cells: dict[tuple[str, str], tuple[list[int], list[list[int]]]] = {}
-    for (hour, _, name, feature, _), bins in zip(rows, numbers, strict=True):
-        cell = cells.get((name, feature))
-        if cell is None:
-            cell = cells[name, feature] = ([], [])
-        cell[0].append(places[hour])
-        cell[1].append(bins)
+    for place, document in documents:
+        for name, feature, bins in _decode_hour(f"[{document}]"):
+            cell = cells.get((name, feature))
+            if cell is None:
+                cell = cells[name, feature] = ([], [])
+            cell[0].append(place)
+            cell[1].append(bins)
     counts: dict[str, dict[str, BinCounts]] = {}
-    for (name, feature), (hours, some) in cells.items():
-        array = np.zeros((len(places), len(some[0])), dtype=np.int64)
-        np.add.at(array, hours, np.array(some, dtype=np.int64))
+    for (name, feature), (places, some) in cells.items():
+        array = np.zeros((hours, len(some[0])), dtype=np.int64)
+        np.add.at(array, places, np.array(some, dtype=np.int64))
         counts.setdefault(name, {})[feature] = array
     return counts

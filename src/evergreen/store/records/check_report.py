@@ -35,20 +35,6 @@ class SavedReport:
     attached: AttachedRun | None
 
 
-@dataclass(frozen=True)
-class ReportSummary:
-    """A report in short, for overviews. The moment is aware UTC; `address` is that of its page in MLflow, ""
-    where MLflow does not have it."""
-
-    as_of: datetime
-    severity: str
-    address: str
-
-    def to_json(self) -> Mapping[str, datetime | str]:
-        """The fields, the moment as it is."""
-        return vars(self)
-
-
 def save_check_report(
     engine: sa.Engine,
     *,

@@ -64,8 +64,8 @@ class DecisionSummary:
 
 
 def compute_decision_id(use_case: str, as_of: datetime, cause: str = "") -> str:
-    """The id of the decision of (use_case, as_of), a UUIDv5: the governor's, or with a cause ("manual", "schedule",
-    "new data") that on a training which was started so."""
+    """The id of the decision of (use_case, as_of), a UUIDv5: the governor's, or with a cause ("manual",
+    "schedule", "new data") that on a training which was started so."""
     moment = to_naive_utc(as_of).isoformat()
     kind = f"decision:{cause}" if cause else "decision"
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:{kind}:{use_case}:{moment}"))

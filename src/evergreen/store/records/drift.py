@@ -127,7 +127,8 @@ class DriftReport:
     it.
 
     `prediction` compares the answers with those on the hold-out, `multivariate` all inputs together on a
-    sample; None where that was not measured. `warnings` are what reached the limits of a warning, `notes`
+    sample; None where that was not measured. `since` is the hour in which the drift is estimated to have
+    begun; None without drift. `warnings` are what reached the limits of a warning, `notes`
     what could not be measured, and why, both in words. `metrics` are the figures as rows; they are stored in
     a table of their own, and () in a report that was read (see `read_drift_metrics`).
     """
@@ -146,6 +147,7 @@ class DriftReport:
     refused: tuple[RefusedShare, ...] = ()
     prediction: FeatureDrift | None = None
     multivariate: MultivariateDrift | None = None
+    since: datetime | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     metrics: tuple[DriftMetric, ...] = ()
@@ -172,6 +174,7 @@ class DriftReport:
             **({"refused": [share.to_json() for share in self.refused]} if self.refused else {}),
             **({"prediction": self.prediction.to_json()} if self.prediction else {}),
             **({"multivariate": self.multivariate.to_json()} if self.multivariate else {}),
+            **({"since": self.since.isoformat()} if self.since else {}),
             **({"warnings": list(self.warnings)} if self.warnings else {}),
             **({"notes": list(self.notes)} if self.notes else {}),
             **({"quality": self.quality.to_json()} if self.quality else {}),
@@ -354,6 +357,7 @@ def _parse_report(row: sa.Row[Any]) -> DriftReport:
         multivariate=(
             MultivariateDrift.from_json(document["multivariate"]) if "multivariate" in document else None
         ),
+        since=datetime.fromisoformat(document["since"]) if "since" in document else None,
         warnings=tuple(document.get("warnings", ())),
         notes=tuple(document.get("notes", ())),
     )

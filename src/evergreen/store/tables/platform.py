@@ -170,20 +170,6 @@ DRIFT_REPORT = _table(
     sa.Column("report", _document()),
 )
 
-DRIFT_METRIC = _table(
-    "drift_metric",
-    sa.Column("check_id", _ascii(36), primary_key=True),
-    sa.Column("slice", mysql.VARCHAR(255), primary_key=True),
-    sa.Column("feature", mysql.VARCHAR(100), primary_key=True),
-    sa.Column("metric", _state(), primary_key=True),
-    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
-    sa.Column("model_version", mysql.INTEGER(), nullable=False),
-    sa.Column("as_of", _moment(), nullable=False),
-    sa.Column("value", mysql.DOUBLE(asdecimal=False)),
-    sa.Column("limit_value", mysql.DOUBLE(asdecimal=False)),
-    sa.Column("severity", _state(), nullable=False),
-)
-
 QUALITY_METRIC = _table(
     "quality_metric",
     sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
@@ -204,6 +190,20 @@ ERROR_PROFILE = _table(
     sa.Column("use_case", mysql.VARCHAR(48), primary_key=True),
     sa.Column("model_version", mysql.INTEGER(), primary_key=True, autoincrement=False),
     sa.Column("profile", _document(), nullable=False),
+)
+
+DRIFT_METRIC = _table(
+    "drift_metric",
+    sa.Column("check_id", _ascii(36), primary_key=True),
+    sa.Column("slice", mysql.VARCHAR(255), primary_key=True),
+    sa.Column("feature", mysql.VARCHAR(100), primary_key=True),
+    sa.Column("metric", _state(), primary_key=True),
+    sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
+    sa.Column("model_version", mysql.INTEGER(), nullable=False),
+    sa.Column("as_of", _moment(), nullable=False),
+    sa.Column("value", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("limit_value", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("severity", _state(), nullable=False),
 )
 
 REFUSED_COUNT = _table(

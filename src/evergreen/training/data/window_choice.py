@@ -102,17 +102,29 @@ def try_windows(
 
 
 def _find_cut(times: npt.NDArray[np.datetime64], plan: WindowPlan) -> np.datetime64 | None:
-    """The event time after which the rows lie that windows are validated on; None where all have one time."""
+    """The event time after which the rows lie that windows are validated on; None where all have one time.
+
+    They are the newest `validation_share` of the smallest window, so that every window has rows before them,
+    and at most half of the rows since a change that shows. A window without a row beyond one is passed over.
+    """
     distinct = np.unique(times)
     if len(distinct) < 2:
         return None
-    count = int(len(times) * plan.validation_share)
+    sizes = [
+        _count_since(times, window.start) * plan.validation_share
+        for window in plan.candidates
+        if window.start is None or window.start != plan.drift_since
+    ]
     if plan.drift_since is not None:
-        count = min(count, int((times > _to_numpy(plan.drift_since)).sum()) // 2)
-    position = len(times) - max(count, 1) - 1
-    cut: np.datetime64 = np.sort(times)[max(position, 0)]
+        sizes.append(_count_since(times, plan.drift_since) / 2)
+    count = int(min((size for size in sizes if size >= 1), default=1))
+    cut: np.datetime64 = np.sort(times)[max(len(times) - count - 1, 0)]
     newest_but_one: np.datetime64 = distinct[-2]
     return min(cut, newest_but_one)
+
+
+def _count_since(times: npt.NDArray[np.datetime64], start: datetime | None) -> int:
+    return len(times) if start is None else int((times > _to_numpy(start)).sum())
 
 
 def _to_numpy(moment: datetime) -> np.datetime64:

@@ -53,10 +53,10 @@ def collect_evidence(
     evaluation = candidate.evaluation
     answers = candidate.scores.predictions
     profiles = build_reference_profile(use_case, rows.columns, answers)
-    is_held_out = find_holdout_rows(rows.cuts)
-    held_out = select_rows(rows.columns, is_held_out)
-    slice_profiles = build_slice_profiles(use_case, profiles, rows.columns, answers, held_out)
-    errors = build_error_profile(use_case, held_out, rows.label[is_held_out], candidate.scores)
+    held_out = find_holdout_rows(rows.cuts)
+    holdout_columns = select_rows(rows.columns, held_out)
+    slice_profiles = build_slice_profiles(use_case, profiles, rows.columns, answers, holdout_columns)
+    errors = build_error_profile(use_case, holdout_columns, rows.label[held_out], candidate.scores)
     documents: dict[str, JsonObject] = {
         EVALUATION_FILE: evaluation.to_json(),
         PROFILE_FILE: {"features": serialize_profiles([*profiles, *slice_profiles])},

@@ -62,6 +62,8 @@ def test_the_overview_says_what_drifted_and_since_when() -> None:
     visits, mood = report.features
     assert (visits.kind, visits.edges, visits.since) == ("numeric", (2.0, 5.0), AS_OF - 10 * DAY)
     assert report.since == AS_OF - 10 * DAY
+    known = replace(build_drift_report(build_numbers()), since=AS_OF - 9 * DAY)
+    assert build_check_report(replace(build_records(), report=known)).since == AS_OF - 9 * DAY
     assert len(visits.timeline) == len(report.periods) == 31
     assert (mood.kind, mood.edges, mood.since) == ("category", (), None)
     assert mood.missing == (0.166667, 0.166667)

@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
-from evergreen.errors import RegistryError, SettingsError, StoreError
+from evergreen.errors import RegistryError, RegistryUnreachable, SettingsError, StoreError
 from evergreen.monitoring.report.build import build_check_report
 from evergreen.monitoring.report.document import CheckReport
 from evergreen.monitoring.report.read import read_check_records
@@ -184,10 +184,8 @@ def summarize_report(report: CheckReport) -> str:
 def _attach_reports(
     settings: Settings, database: sa.Engine, saved: SavedReport
 ) -> tuple[AttachedRun | None, list[str]]:
-    """Attach a report, and earlier ones that are not yet; its run, and what hindered in words.
-
-    An earlier one that was attached before is attached again, because it was made anew.
-    """
+    """Attach a report, also one that was attached before it was made anew, and earlier ones that are not yet;
+    its run, and what hindered in words."""
     waiting = list_unattached_reports(database, saved.use_case, _MOST_ATTACHED)
     attached = saved.attached
     notes: list[str] = []
@@ -195,9 +193,12 @@ def _attach_reports(
         try:
             run = AttachedRun(*log_check_run(settings, _build_check_run(each)))
         except RegistryError as error:
-            notes.append(f"the report is not in MLflow yet, a later check attaches it: {error.message}")
+            which = f"the report as of {each.as_of:%Y-%m-%d %H:%M} UTC"
+            notes.append(f"{which} is not in MLflow yet, a later check attaches it: {error.message}")
             logger.warning("%s", notes[-1])
-            break
+            if isinstance(error, RegistryUnreachable):
+                break
+            continue  # MLflow refused this one, which says nothing about the others
         record_attached_run(database, each.check_id, run)
         if each.check_id == saved.check_id:
             attached = run

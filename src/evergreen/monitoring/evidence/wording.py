@@ -1,0 +1,28 @@
+"""What the governor knew, in a few words: for people who follow a decision without opening it."""
+
+from __future__ import annotations
+
+from evergreen.monitoring.governor.inputs import GovernorInputs
+
+
+def describe_inputs(inputs: GovernorInputs) -> str:
+    """The inputs of a decision in one line; what was not measured is left out."""
+    parts = [f"champion v{inputs.champion}" if inputs.champion else "no champion"]
+    if inputs.trained_at is not None:
+        parts[0] += f" trained as of {inputs.trained_at:%Y-%m-%d}"
+    if inputs.drift is not None:
+        checks = "1 check" if inputs.drift.breaches == 1 else f"{inputs.drift.breaches} checks in succession"
+        found = f", {inputs.drift.severity} in {checks}" if inputs.drift.breaches else ""
+        parts.append(f"{inputs.drift.rows:,} predictions{found}")
+    if inputs.labels.known is not None:
+        new = f", {inputs.labels.new:,} of them new" if inputs.labels.new is not None else ""
+        parts.append(f"{inputs.labels.known:,} labels{new}")
+    if inputs.realised is not None and inputs.realised.points:
+        last = inputs.realised.points[-1]
+        parts.append(f"{inputs.realised.metric} {last.value:.3f} on {last.rows:,} new outcomes")
+    if inputs.estimated is not None:
+        trust = "" if inputs.estimated.trusted else ", not trusted yet"
+        parts.append(f"{inputs.estimated.metric} estimated as {inputs.estimated.value:.3f}{trust}")
+    retrains = len(inputs.retrains)
+    parts.append(f"{retrains} earlier retrain{'' if retrains == 1 else 's'}")
+    return "; ".join(parts)
