@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
 from benchmarks.monitor.stage_backtest import compare_with_fixed
 
 
