@@ -45,9 +45,9 @@ from evergreen.monitoring.report.document_parts import (
 from evergreen.monitoring.report.time_line import PeriodCounts
 from evergreen.pages.monitoring_report import render_monitoring_report
 from evergreen.settings import Settings
-from evergreen.store.records.drift import DriftReport, Quality
-from evergreen.store.records.drift_evidence import RefusedShare
-from evergreen.store.records.quality_metric import EstimatedQuality, QualityEstimate, QualityMetric
+from evergreen.store.records.checks.drift import DriftReport, Quality
+from evergreen.store.records.checks.drift_evidence import RefusedShare
+from evergreen.store.records.checks.quality_metric import EstimatedQuality, QualityEstimate, QualityMetric
 from evergreen.store.records.trial_rows import estimate_share
 from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case

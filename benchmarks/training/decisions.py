@@ -42,7 +42,7 @@ from evergreen.store.connection import arrow
 from evergreen.store.history import asof
 from evergreen.store.history.query import TableSelection, build_query
 from evergreen.store.history.training_set import TrainingSet
-from evergreen.store.records.drift import DriftReport
+from evergreen.store.records.checks.drift import DriftReport
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.training import candidate
 from evergreen.training.data.rows import TrainingRows, prepare_rows

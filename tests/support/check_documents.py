@@ -19,9 +19,9 @@ from evergreen.monitoring.report.document_parts import (
     SlicePart,
 )
 from evergreen.monitoring.report.time_line import PeriodCounts
-from evergreen.store.records.drift import DriftReport, FeatureDrift, Quality
-from evergreen.store.records.drift_evidence import RefusedShare
-from evergreen.store.records.quality_metric import EstimatedQuality, QualityEstimate, QualityMetric
+from evergreen.store.records.checks.drift import DriftReport, FeatureDrift, Quality
+from evergreen.store.records.checks.drift_evidence import RefusedShare
+from evergreen.store.records.checks.quality_metric import EstimatedQuality, QualityEstimate, QualityMetric
 from support import toy_declaration
 
 AS_OF = datetime(2026, 7, 1, 6, 0, tzinfo=UTC)

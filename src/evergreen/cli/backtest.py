@@ -19,8 +19,8 @@ from rich.progress import (
 )
 
 from evergreen.cli.app import AsJson, UseCaseName, app, err, show_facts
-from evergreen.cli.backtest_tables import render_backtest
 from evergreen.cli.lazy import import_on_use
+from evergreen.cli.tables.backtest_tables import render_backtest
 from evergreen.moments import parse_moment
 from evergreen.settings import load_settings
 

@@ -10,7 +10,7 @@ import typer
 
 from evergreen.cli.app import AsJson, UseCaseName, add_command_group, app, err, out, print_json, show_facts
 from evergreen.cli.lazy import import_on_use
-from evergreen.cli.monitoring_tables import (
+from evergreen.cli.tables.monitoring_tables import (
     render_alerts,
     render_decision,
     render_decisions,

@@ -8,14 +8,14 @@ import typer
 
 from evergreen.cli.app import AsJson, UseCaseName, app, err, show_facts
 from evergreen.cli.lazy import import_on_use
-from evergreen.cli.registry_tables import (
+from evergreen.cli.store import DefaultListGroup
+from evergreen.cli.tables.registry_tables import (
     ChampionsAt,
     LedgerPage,
     render_champions_at,
     render_ledger,
     render_rollback,
 )
-from evergreen.cli.store import DefaultListGroup
 from evergreen.errors import RegistryError
 from evergreen.moments import parse_moment
 from evergreen.settings import load_settings

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from evergreen.cli.app import AsJson, UseCaseName, add_command_group, app, show_facts
 from evergreen.cli.lazy import import_on_use
-from evergreen.cli.tables import (
+from evergreen.cli.tables.store_tables import (
     render_changes,
     render_dataset,
     render_datasets,

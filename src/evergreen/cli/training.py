@@ -19,7 +19,7 @@ from rich.progress import (
 
 from evergreen.cli.app import AsJson, AsOf, UseCaseName, add_command_group, app, err, show_facts
 from evergreen.cli.lazy import import_on_use
-from evergreen.cli.training_tables import (
+from evergreen.cli.tables.training_tables import (
     render_promotion_result,
     render_reproduction,
     render_training,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from evergreen.cli.app import AsJson, AsOf, UseCaseName, app, err, show_facts
 from evergreen.cli.lazy import import_on_use
-from evergreen.cli.tables import render_new_use_case
+from evergreen.cli.tables.store_tables import render_new_use_case
 from evergreen.moments import parse_moment
 from evergreen.settings import load_settings
 

@@ -29,7 +29,7 @@ from evergreen.stack.servers.deployment import SERVICE_PREFIX
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_latest_rows
 from evergreen.store.predictions.prediction_log import count_predictions
-from evergreen.store.records.decision import get_decision
+from evergreen.store.records.checks.decision import get_decision
 from evergreen.usecase import UseCase
 from evergreen.waiting import wait_until
 

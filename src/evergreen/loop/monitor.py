@@ -25,13 +25,13 @@ from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
-from evergreen.store.records.decision import (
+from evergreen.store.records.checks.decision import (
     Decision,
     compute_decision_id,
     find_decision,
     save_decision,
 )
-from evergreen.store.records.drift import DriftReport, Quality, add_quality, find_report, save_report
+from evergreen.store.records.checks.drift import DriftReport, Quality, add_quality, find_report, save_report
 from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.usecases import load_use_case
 

@@ -45,7 +45,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records import model_record
 from evergreen.store.records import training_run as runs
-from evergreen.store.records.decision import MANUAL, get_decision
+from evergreen.store.records.checks.decision import MANUAL, get_decision
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.card import render_model_card
 from evergreen.training.data import dataset

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evergreen.store.predictions.refused import RefusedSum
-from evergreen.store.records.drift_evidence import RefusedShare
-from evergreen.store.records.drift_metric import DriftMetric, Severity, get_worst_severity
+from evergreen.store.records.checks.drift_evidence import RefusedShare
+from evergreen.store.records.checks.drift_metric import DriftMetric, Severity, get_worst_severity
 from evergreen.usecase import DriftPolicy
 
 _MOST_TOLD = 3

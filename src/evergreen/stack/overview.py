@@ -19,9 +19,9 @@ from evergreen.serving.standing import ServiceStatus, read_service_status
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import PredictionCounts, count_predictions
-from evergreen.store.records.check_report import find_latest_check_report
-from evergreen.store.records.decision import DecisionSummary, describe_latest_decision
-from evergreen.store.records.drift import DriftSummary, describe_latest_drift
+from evergreen.store.records.checks.check_report import find_latest_check_report
+from evergreen.store.records.checks.decision import DecisionSummary, describe_latest_decision
+from evergreen.store.records.checks.drift import DriftSummary, describe_latest_drift
 from evergreen.store.records.summary import StoreSummary, summarize_store
 from evergreen.usecase import UseCase
 

@@ -17,9 +17,9 @@ from evergreen.stack.overview import PresentChampion, ReadFailure, ReportPlace, 
 from evergreen.stack.restart import Restart, ServiceRestart
 from evergreen.stack.view import shorten_moment
 from evergreen.store.predictions.prediction_log import PredictionCounts
-from evergreen.store.records.decision import DecisionSummary
-from evergreen.store.records.drift import DriftSummary
-from evergreen.store.records.drift_evidence import join_warnings
+from evergreen.store.records.checks.decision import DecisionSummary
+from evergreen.store.records.checks.drift import DriftSummary
+from evergreen.store.records.checks.drift_evidence import join_warnings
 from evergreen.store.records.summary import StoreSummary
 from evergreen.usecase import TIMELESS
 from evergreen.usecase.digest import shorten_digest

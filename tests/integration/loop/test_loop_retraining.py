@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console, RenderableType
 
-from evergreen.cli.monitoring_tables import render_alerts, render_decision, render_decisions
+from evergreen.cli.tables.monitoring_tables import render_alerts, render_decision, render_decisions
 from evergreen.errors import SettingsError, StoreError
 from evergreen.loop import monitor, train
 from evergreen.loop.monitoring import decisions, retraining
@@ -26,8 +26,8 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.records.alert import list_alerts
-from evergreen.store.records.decision import (
+from evergreen.store.records.checks.alert import list_alerts
+from evergreen.store.records.checks.decision import (
     Decision,
     compute_decision_id,
     find_decision,

@@ -20,7 +20,7 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.migrations.migrations import apply_migrations
-from evergreen.store.records.alert import list_alerts, list_alerts_of_check
+from evergreen.store.records.checks.alert import list_alerts, list_alerts_of_check
 from support.alert_receiver import Receiver, receiving
 
 NOW = datetime(2026, 7, 12, 8, tzinfo=UTC)

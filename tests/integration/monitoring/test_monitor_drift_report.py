@@ -26,8 +26,8 @@ from evergreen.monitoring.drift.sample import read_input_sample
 from evergreen.registry.champion import Champion
 from evergreen.store.predictions.load import load_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.records.drift import count_verdicts, find_latest_report, save_report
-from evergreen.store.records.drift_metric import read_drift_metrics, read_metric_course
+from evergreen.store.records.checks.drift import count_verdicts, find_latest_report, save_report
+from evergreen.store.records.checks.drift_metric import read_drift_metrics, read_metric_course
 from evergreen.store.tables.forget import erase_use_case
 from evergreen.usecase import DriftPolicy, Slice, UseCase
 

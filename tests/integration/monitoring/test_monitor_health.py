@@ -19,8 +19,8 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.history.held_rows import find_newest_held_row, read_held_rows
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.records.drift import DriftReport
-from evergreen.store.records.health import (
+from evergreen.store.records.checks.drift import DriftReport
+from evergreen.store.records.checks.health import (
     HealthFinding,
     HealthReport,
     find_previous_health_report,

@@ -17,7 +17,7 @@ from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.records import drift
+from evergreen.store.records.checks import drift
 from evergreen.store.records.ingest_run import start_ingest
 from support.outcomes import record_outcome
 

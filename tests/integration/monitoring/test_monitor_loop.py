@@ -18,9 +18,9 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.predictions.refused import RefusedCount, insert_refused_counts
-from evergreen.store.records.decision import describe_latest_decision
-from evergreen.store.records.drift import describe_latest_drift
-from evergreen.store.records.quality_metric import read_quality_metrics
+from evergreen.store.records.checks.decision import describe_latest_decision
+from evergreen.store.records.checks.drift import describe_latest_drift
+from evergreen.store.records.checks.quality_metric import read_quality_metrics
 from support.outcomes import record_outcome
 
 TRAINED_AS_OF = datetime(2026, 7, 1, tzinfo=UTC)

@@ -23,7 +23,7 @@ from evergreen.stack.processes.ports import find_free_port
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.records.check_report import list_unattached_reports
+from evergreen.store.records.checks.check_report import list_unattached_reports
 
 TRAINED_AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -33,8 +33,8 @@ from evergreen.monitoring.quality.score_cells import count_cells
 from evergreen.monitoring.quality.slice_columns import name_group
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.records.drift import DriftReport
-from evergreen.store.records.quality_metric import read_quality_metrics
+from evergreen.store.records.checks.drift import DriftReport
+from evergreen.store.records.checks.quality_metric import read_quality_metrics
 from evergreen.store.tables import declared
 from evergreen.store.tables.create import create_tables
 from evergreen.usecase import Slice, UseCase

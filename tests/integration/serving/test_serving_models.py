@@ -9,7 +9,7 @@ import httpx
 import pytest
 from mlflow import MlflowClient
 
-from evergreen.cli.registry_tables import LedgerPage
+from evergreen.cli.tables.registry_tables import LedgerPage
 from evergreen.errors import ModelRefused
 from evergreen.registry import ledger
 from evergreen.registry.champion import Champion

@@ -19,8 +19,8 @@ from evergreen.store.predictions.channels import CHANNELS
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_log import count_predictions, read_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
-from evergreen.store.records.decision import describe_latest_decision
-from evergreen.store.records.drift import FeatureDrift, Quality, find_latest_report
+from evergreen.store.records.checks.decision import describe_latest_decision
+from evergreen.store.records.checks.drift import FeatureDrift, Quality, find_latest_report
 from evergreen.store.records.ingest_run import find_last_load, list_ingests
 from evergreen.store.records.training_run import get_run_of_version
 from evergreen.store.tables.compare import normalize_column_type

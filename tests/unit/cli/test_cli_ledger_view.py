@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from evergreen.cli.registry_tables import ChampionsAt, LedgerPage, render_champions_at, render_ledger
+from evergreen.cli.tables.registry_tables import ChampionsAt, LedgerPage, render_champions_at, render_ledger
 from evergreen.registry.ledger import Entry
 
 MARCH = datetime(2026, 3, 1, 10, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from evergreen.cli.monitoring_tables import (
+from evergreen.cli.tables.monitoring_tables import (
     render_alerts,
     render_decision,
     render_decisions,
@@ -18,8 +18,8 @@ from evergreen.loop.monitoring.decisions import DecisionEntry
 from evergreen.monitoring.evidence.retrains import RetrainOutcome
 from evergreen.monitoring.governor.decide import decide
 from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, QualityPoint, RealisedEvidence
-from evergreen.store.records.alert import AlertRecord
-from evergreen.store.records.decision import Decision
+from evergreen.store.records.checks.alert import AlertRecord
+from evergreen.store.records.checks.decision import Decision
 from evergreen.usecase import RetrainPolicy
 
 NOW = datetime(2026, 7, 12, 8, tzinfo=UTC)

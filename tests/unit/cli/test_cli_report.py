@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evergreen.cli.monitoring_tables import render_report
+from evergreen.cli.tables.monitoring_tables import render_report
 from evergreen.monitoring.report.document import CheckReport
 from support.check_documents import build_names, build_numbers, build_report
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from evergreen.monitoring.alerts.alert import Alert
 from evergreen.monitoring.alerts.collect import build_rejection_alert, collect_alerts
-from evergreen.store.records.decision import Decision
-from evergreen.store.records.drift import DriftReport
-from evergreen.store.records.health import HealthFinding, HealthReport
+from evergreen.store.records.checks.decision import Decision
+from evergreen.store.records.checks.drift import DriftReport
+from evergreen.store.records.checks.health import HealthFinding, HealthReport
 from evergreen.store.records.model_trial import ModelTrial
 from evergreen.usecase import TrialLimits
 

@@ -14,9 +14,9 @@ from evergreen.monitoring.evidence.realised import build_reference_point, comput
 from evergreen.monitoring.evidence.wording import describe_inputs
 from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, LabelCounts, PastRetrain
 from evergreen.monitoring.quality.learned import LearnedQuality
-from evergreen.store.records.drift import DriftReport
-from evergreen.store.records.drift_course import DriftVerdict
-from evergreen.store.records.quality_metric import EstimatedQuality, QualityEstimate
+from evergreen.store.records.checks.drift import DriftReport
+from evergreen.store.records.checks.drift_course import DriftVerdict
+from evergreen.store.records.checks.quality_metric import EstimatedQuality, QualityEstimate
 from support.toy_declaration import USE_CASE
 
 NOW = datetime(2026, 7, 12, tzinfo=UTC)

@@ -16,8 +16,8 @@ from evergreen.monitoring.health.service import ServiceCounts, judge_service, pa
 from evergreen.monitoring.health.traffic import judge_refused
 from evergreen.serving.metrics.request_metrics import RequestMetrics
 from evergreen.serving.metrics.service_metrics import ServiceMetrics
-from evergreen.store.records.drift_evidence import RefusedShare
-from evergreen.store.records.health import HealthFinding, HealthReport, sort_findings
+from evergreen.store.records.checks.drift_evidence import RefusedShare
+from evergreen.store.records.checks.health import HealthFinding, HealthReport, sort_findings
 from evergreen.store.records.ingest_run import IngestRun
 from evergreen.usecase import Contract, Freshness, Schedules
 from support.toy_declaration import USE_CASE

@@ -5,7 +5,7 @@ import pytest
 from evergreen.model.reference_profile import FeatureProfile
 from evergreen.monitoring.quality.outcome_faults import OutcomeFaults
 from evergreen.monitoring.quality.prediction_quality import AnswerCounts, LabelledCounts, compute_quality
-from evergreen.store.records.quality_metric import EstimatedQuality, QualityEstimate
+from evergreen.store.records.checks.quality_metric import EstimatedQuality, QualityEstimate
 
 REFERENCE = FeatureProfile("__prediction__", "category", ("no", "yes"), (700, 300, 0, 0))
 NOTHING = LabelledCounts()

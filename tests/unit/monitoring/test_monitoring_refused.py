@@ -12,8 +12,8 @@ from evergreen.monitoring.refused import (
     get_refused_severity,
 )
 from evergreen.store.predictions.refused import RefusedSum
-from evergreen.store.records.drift_evidence import RefusedShare
-from evergreen.store.records.drift_metric import DriftMetric
+from evergreen.store.records.checks.drift_evidence import RefusedShare
+from evergreen.store.records.checks.drift_metric import DriftMetric
 from evergreen.usecase import DriftPolicy
 
 POLICY = DriftPolicy(min_rows=100, refused_threshold=0.25, warning_share=0.4)

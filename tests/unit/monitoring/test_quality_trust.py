@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from evergreen.monitoring.quality.trust import PastEstimate, judge_trust, pair_estimates
-from evergreen.store.records.quality_metric import QualityMetric
+from evergreen.store.records.checks.quality_metric import QualityMetric
 
 FIRST = date(2026, 3, 1)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from evergreen.store.records.drift import DriftReport, FeatureDrift, Quality
-from evergreen.store.records.drift_evidence import MultivariateDrift, RefusedShare
+from evergreen.store.records.checks.drift import DriftReport, FeatureDrift, Quality
+from evergreen.store.records.checks.drift_evidence import MultivariateDrift, RefusedShare
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
 FEATURE = {

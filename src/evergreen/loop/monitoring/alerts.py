@@ -21,10 +21,10 @@ from evergreen.monitoring.alerts.outbox import deliver_pending, raise_alerts
 from evergreen.monitoring.alerts.targets import Target, parse_targets
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.records.alert import AlertRecord, list_alerts, list_alerts_of_check
-from evergreen.store.records.decision import find_decision
-from evergreen.store.records.drift import find_report
-from evergreen.store.records.health import read_health_report
+from evergreen.store.records.checks.alert import AlertRecord, list_alerts, list_alerts_of_check
+from evergreen.store.records.checks.decision import find_decision
+from evergreen.store.records.checks.drift import find_report
+from evergreen.store.records.checks.health import read_health_report
 from evergreen.store.records.model_trial import ModelTrial, read_trials
 from evergreen.store.records.training_run import TrainingRun
 

@@ -26,7 +26,7 @@ from evergreen.registry.experiments.experiment import format_run_address
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
-from evergreen.store.records.check_report import (
+from evergreen.store.records.checks.check_report import (
     AttachedRun,
     SavedReport,
     find_latest_check_report,
@@ -34,7 +34,7 @@ from evergreen.store.records.check_report import (
     record_attached_run,
     save_check_report,
 )
-from evergreen.store.records.drift import find_report
+from evergreen.store.records.checks.drift import find_report
 from evergreen.usecases import load_use_case
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from evergreen.monitoring.evidence.retrains import RetrainOutcome, find_retrain_
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
-from evergreen.store.records.decision import Decision, list_decisions
+from evergreen.store.records.checks.decision import Decision, list_decisions
 from evergreen.store.records.training_run import find_training_run
 
 # A shorter beginning of an id or of a moment could be anything.

@@ -15,8 +15,8 @@ from evergreen.serving.calls.exchange import build_headers
 from evergreen.serving.channels import ONLINE
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.records.drift import find_report
-from evergreen.store.records.health import HealthReport, read_health_report, save_health_report
+from evergreen.store.records.checks.drift import find_report
+from evergreen.store.records.checks.health import HealthReport, read_health_report, save_health_report
 from evergreen.usecases import load_use_case
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from evergreen.registry.champion_history import find_last_change
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
-from evergreen.store.records.decision import (
+from evergreen.store.records.checks.decision import (
     MANUAL,
     Decision,
     compute_decision_id,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-from evergreen.store.records.alert import AlertRecord, compute_alert_id
+from evergreen.store.records.checks.alert import AlertRecord, compute_alert_id
 
 AlertKind = Literal[
     "drift",

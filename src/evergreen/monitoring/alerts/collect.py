@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from evergreen.monitoring.alerts.alert import Alert, AlertKind
-from evergreen.store.records.decision import Decision
-from evergreen.store.records.drift import DriftReport
-from evergreen.store.records.health import HealthFinding, HealthReport, HealthTopic
+from evergreen.store.records.checks.decision import Decision
+from evergreen.store.records.checks.drift import DriftReport
+from evergreen.store.records.checks.health import HealthFinding, HealthReport, HealthTopic
 from evergreen.store.records.model_trial import ModelTrial
 
 # The kind of alert that a health finding becomes. Refused rows, orphans and clocks are in the report only:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from evergreen.monitoring.alerts.targets import Target, collect_warnings
-from evergreen.store.records.alert import SENT
+from evergreen.store.records.checks.alert import SENT
 
 # The longest that one target may take in all: its time-outs bound the steps of a connection, not their sum.
 TARGET_SECONDS = 8.0

@@ -19,7 +19,7 @@ from evergreen.monitoring.alerts.alert import TOLD_ONCE, Alert
 from evergreen.monitoring.alerts.delivery import TARGET_SECONDS, deliver_text
 from evergreen.monitoring.alerts.targets import Target
 from evergreen.store.connection.locks import hold_lock
-from evergreen.store.records.alert import (
+from evergreen.store.records.checks.alert import (
     SENT,
     AlertRecord,
     AlertStatus,

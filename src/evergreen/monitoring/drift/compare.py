@@ -24,8 +24,8 @@ from evergreen.monitoring.drift.metric_rows import build_metric_rows
 from evergreen.monitoring.drift.result import DriftResult
 from evergreen.monitoring.drift.verdict import describe_warnings, judge_drift
 from evergreen.store.predictions.counts import Counts
-from evergreen.store.records.drift import FeatureDrift
-from evergreen.store.records.drift_metric import SEVERITIES
+from evergreen.store.records.checks.drift import FeatureDrift
+from evergreen.store.records.checks.drift_metric import SEVERITIES
 from evergreen.usecase import DriftPolicy
 
 

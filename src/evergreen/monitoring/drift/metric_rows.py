@@ -7,8 +7,8 @@ from collections.abc import Container, Mapping, Sequence
 
 from evergreen.monitoring.drift.figures.count_pairs import CountPairs
 from evergreen.monitoring.drift.figures.statistics import Statistics
-from evergreen.store.records.drift import FeatureDrift
-from evergreen.store.records.drift_metric import SEVERITIES, DriftMetric, Severity
+from evergreen.store.records.checks.drift import FeatureDrift
+from evergreen.store.records.checks.drift_metric import SEVERITIES, DriftMetric, Severity
 from evergreen.usecase import DriftPolicy
 
 

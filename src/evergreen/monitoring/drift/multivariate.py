@@ -22,8 +22,8 @@ from scipy.stats import rankdata
 from evergreen.model.matrix import Columns, build_pool, select_rows
 from evergreen.model.signature import list_model_inputs
 from evergreen.monitoring.drift.figures.correction import compute_check_level
-from evergreen.store.records.drift_evidence import MultivariateDrift
-from evergreen.store.records.drift_metric import DriftMetric, Severity
+from evergreen.store.records.checks.drift_evidence import MultivariateDrift
+from evergreen.store.records.checks.drift_metric import DriftMetric, Severity
 from evergreen.usecase import DriftPolicy, UseCase
 
 # Half of the rows fit, the other half are told apart; then the other way round.

@@ -32,8 +32,8 @@ from evergreen.registry.champion import Champion
 from evergreen.store.predictions.clock_skew import find_future_predictions
 from evergreen.store.predictions.counts import Counts, floor_hour, read_hourly_counts
 from evergreen.store.predictions.refused import sum_refused_counts
-from evergreen.store.records.drift import DriftReport, compute_report_id, count_verdicts
-from evergreen.store.records.drift_evidence import MultivariateDrift
+from evergreen.store.records.checks.drift import DriftReport, compute_report_id, count_verdicts
+from evergreen.store.records.checks.drift_evidence import MultivariateDrift
 from evergreen.usecase import UseCase
 
 # Clocks of machines that keep time differ by less.

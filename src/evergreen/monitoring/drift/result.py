@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evergreen.store.records.drift import FeatureDrift
-from evergreen.store.records.drift_metric import DriftMetric, Severity
+from evergreen.store.records.checks.drift import FeatureDrift
+from evergreen.store.records.checks.drift_metric import DriftMetric, Severity
 
 
 @dataclass(frozen=True)

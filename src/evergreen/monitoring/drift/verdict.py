@@ -8,7 +8,7 @@ from datetime import datetime
 from evergreen.model.reference_profile import PREDICTION
 from evergreen.monitoring.drift.figures.count_pairs import CountPairs
 from evergreen.monitoring.drift.figures.statistics import DRIFT, WARNING, Statistics
-from evergreen.store.records.drift import FeatureDrift
+from evergreen.store.records.checks.drift import FeatureDrift
 from evergreen.usecase import DriftPolicy
 
 

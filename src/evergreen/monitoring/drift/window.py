@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from evergreen.registry.champion import Champion
 from evergreen.registry.champion_history import find_promotion_time
-from evergreen.store.records.drift import find_last_window_end
+from evergreen.store.records.checks.drift import find_last_window_end
 from evergreen.usecase import UseCase
 
 

@@ -16,9 +16,9 @@ from evergreen.monitoring.evidence.retrains import find_running_training, list_p
 from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, LabelCounts
 from evergreen.registry.champion_history import find_promotion_time
 from evergreen.store.history.known_labels import count_known_labels
-from evergreen.store.records.decision import Decision, list_decisions
-from evergreen.store.records.drift import DriftReport
-from evergreen.store.records.drift_course import read_drift_verdicts
+from evergreen.store.records.checks.decision import Decision, list_decisions
+from evergreen.store.records.checks.drift import DriftReport
+from evergreen.store.records.checks.drift_course import read_drift_verdicts
 from evergreen.store.records.ingest_run import find_last_load
 from evergreen.store.records.training_run import TrainingRun, get_run_of_version
 from evergreen.usecase import UseCase

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from evergreen.monitoring.governor.inputs import DriftEvidence
-from evergreen.store.records.drift import DriftReport
-from evergreen.store.records.drift_course import DriftVerdict
+from evergreen.store.records.checks.drift import DriftReport
+from evergreen.store.records.checks.drift_course import DriftVerdict
 
 
 def build_drift_evidence(

@@ -4,7 +4,7 @@ it has been beyond the smallest drop that counts."""
 from __future__ import annotations
 
 from evergreen.monitoring.governor.inputs import EstimatedEvidence, GovernorInputs
-from evergreen.store.records.quality_metric import EstimatedQuality, QualityEstimate
+from evergreen.store.records.checks.quality_metric import EstimatedQuality, QualityEstimate
 from evergreen.usecase import UseCase
 
 _LESS_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "mae", "rmse"})

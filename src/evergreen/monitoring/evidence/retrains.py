@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from evergreen.monitoring.governor.inputs import Outcome, PastRetrain
 from evergreen.registry import ledger
 from evergreen.store.connection.locks import is_locked
-from evergreen.store.records.decision import Decision, list_decisions
+from evergreen.store.records.checks.decision import Decision, list_decisions
 from evergreen.store.records.training_run import TrainingRun, find_training_run, find_unfinished_run
 
 # Between its steps a training holds no lock: for so long after its start it is taken for running all the

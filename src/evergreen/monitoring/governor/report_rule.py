@@ -7,7 +7,7 @@ from datetime import datetime
 from evergreen.monitoring.governor.answer import RetrainAnswer
 from evergreen.monitoring.governor.decide import decide
 from evergreen.monitoring.governor.inputs import DriftEvidence, DriftSeverity, GovernorInputs, PastRetrain
-from evergreen.store.records.drift import DriftReport
+from evergreen.store.records.checks.drift import DriftReport
 from evergreen.usecase import RetrainPolicy
 
 

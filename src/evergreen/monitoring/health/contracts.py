@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from evergreen.store.records.health import HealthFinding
+from evergreen.store.records.checks.health import HealthFinding
 from evergreen.store.records.ingest_lock import find_interrupted_runs
 from evergreen.store.records.ingest_run import IngestRun, list_ingests
 from evergreen.usecase import UseCase

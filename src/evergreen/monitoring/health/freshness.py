@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from evergreen.store.records.health import HealthFinding, HealthSeverity
+from evergreen.store.records.checks.health import HealthFinding, HealthSeverity
 from evergreen.store.records.ingest_run import find_last_load, find_newest_event_time
 from evergreen.usecase import FeatureView, Label, UseCase
 

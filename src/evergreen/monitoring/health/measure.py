@@ -15,8 +15,8 @@ from evergreen.monitoring.health.freshness import measure_freshness
 from evergreen.monitoring.health.service import ServiceCounts, judge_service
 from evergreen.monitoring.health.skew import measure_skew
 from evergreen.monitoring.health.traffic import judge_refused, measure_clock, measure_outcomes
-from evergreen.store.records.drift import DriftReport
-from evergreen.store.records.health import (
+from evergreen.store.records.checks.drift import DriftReport
+from evergreen.store.records.checks.health import (
     HealthFinding,
     HealthReport,
     HealthTopic,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from evergreen.store.records.health import HealthFinding, HealthReport, HealthSeverity
+from evergreen.store.records.checks.health import HealthFinding, HealthReport, HealthSeverity
 
 # Of answered requests, those that the service could not answer for a fault of its own.
 ERROR_SHARE = 0.01

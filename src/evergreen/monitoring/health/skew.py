@@ -20,7 +20,7 @@ from evergreen.model.on_demand import build_columns_from_frame, compute_on_deman
 from evergreen.store.connection.values import FeatureValue, KeyTuple
 from evergreen.store.history.held_rows import HeldRow, find_newest_held_row, read_held_rows
 from evergreen.store.predictions.prediction_log import read_newest_predictions
-from evergreen.store.records.health import HealthFinding
+from evergreen.store.records.checks.health import HealthFinding
 from evergreen.usecase import FeatureView, UseCase
 
 SAMPLE = 300

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from evergreen.store.predictions.outcomes import count_contradicted_outcomes, count_orphan_outcomes
 from evergreen.store.predictions.prediction_log import count_predictions_after
-from evergreen.store.records.drift_evidence import RefusedShare
-from evergreen.store.records.health import HealthFinding, HealthSeverity
+from evergreen.store.records.checks.drift_evidence import RefusedShare
+from evergreen.store.records.checks.health import HealthFinding, HealthSeverity
 from evergreen.usecase import UseCase
 
 REFUSED_SHARE = 0.05

@@ -27,7 +27,7 @@ from evergreen.model.error_profile.profile import (
     compute_logits,
 )
 from evergreen.monitoring.quality.score_cells import Floats, ScoreCells, compute_cell_metric
-from evergreen.store.records.quality_metric import QualityEstimate
+from evergreen.store.records.checks.quality_metric import QualityEstimate
 
 VALIDITY = "valid for covariate shift, blind to concept drift"
 

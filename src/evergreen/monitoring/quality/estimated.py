@@ -29,8 +29,8 @@ from evergreen.monitoring.quality.trust import judge_trust, pair_estimates
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
-from evergreen.store.records.drift import DriftReport
-from evergreen.store.records.quality_metric import (
+from evergreen.store.records.checks.drift import DriftReport
+from evergreen.store.records.checks.quality_metric import (
     EstimatedQuality,
     QualityEstimate,
     QualityMetric,

@@ -25,8 +25,8 @@ from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
-from evergreen.store.records.drift import DriftReport, Quality
-from evergreen.store.records.quality_metric import EstimatedQuality
+from evergreen.store.records.checks.drift import DriftReport, Quality
+from evergreen.store.records.checks.quality_metric import EstimatedQuality
 from evergreen.store.tables import declared
 from evergreen.usecase import UseCase
 

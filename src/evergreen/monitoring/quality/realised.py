@@ -24,7 +24,7 @@ from evergreen.monitoring.quality.score_cells import choose_metrics
 from evergreen.monitoring.quality.slice_columns import name_group
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
-from evergreen.store.records.quality_metric import (
+from evergreen.store.records.checks.quality_metric import (
     QualityMetric,
     find_last_measurement,
     replace_quality_metrics,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from evergreen.store.records.quality_metric import QualityMetric
+from evergreen.store.records.checks.quality_metric import QualityMetric
 
 # A day with fewer outcomes tells next to nothing of its estimate.
 LEAST_ROWS = 50

@@ -24,9 +24,9 @@ from evergreen.monitoring.report.time_line import (
     compute_time_lines,
     follow_reports,
 )
-from evergreen.store.records.drift import DriftReport, FeatureDrift
-from evergreen.store.records.drift_metric import DriftMetric
-from evergreen.store.records.quality_metric import QualityMetric
+from evergreen.store.records.checks.drift import DriftReport, FeatureDrift
+from evergreen.store.records.checks.drift_metric import DriftMetric
+from evergreen.store.records.checks.quality_metric import QualityMetric
 from evergreen.usecase import UseCase
 
 # The most names of a category that the document keeps; the rarest are counted with "(other)".

@@ -20,7 +20,7 @@ from evergreen.monitoring.report.document_parts import (
     SlicePart,
 )
 from evergreen.monitoring.report.encoding import encode, parse_moment, parse_moments
-from evergreen.store.records.drift_evidence import RefusedShare
+from evergreen.store.records.checks.drift_evidence import RefusedShare
 
 FORMAT = 1
 

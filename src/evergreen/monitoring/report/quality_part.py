@@ -10,8 +10,8 @@ from datetime import UTC, datetime, time, timedelta
 from evergreen.model.judging.metrics import LESS_IS_BETTER
 from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring.report.document_parts import QualityPart, QualityPoint, SlicePart
-from evergreen.store.records.drift import Quality
-from evergreen.store.records.quality_metric import QualityMetric
+from evergreen.store.records.checks.drift import Quality
+from evergreen.store.records.checks.quality_metric import QualityMetric
 from evergreen.store.records.trial_rows import estimate_share
 from evergreen.usecase import UseCase
 

@@ -25,17 +25,17 @@ from evergreen.monitoring.report.document_parts import (
 from evergreen.monitoring.report.time_line import PeriodCounts
 from evergreen.registry.champion_history import find_promotion_time
 from evergreen.store.predictions.counts import HOUR, HourlyCounts, floor_hour, read_hourly_counts
-from evergreen.store.records.alert import AlertRecord, list_alerts_of_check
-from evergreen.store.records.decision import Decision, list_decisions
-from evergreen.store.records.drift import DriftReport, read_reports
-from evergreen.store.records.drift_metric import (
+from evergreen.store.records.checks.alert import AlertRecord, list_alerts_of_check
+from evergreen.store.records.checks.decision import Decision, list_decisions
+from evergreen.store.records.checks.drift import DriftReport, read_reports
+from evergreen.store.records.checks.drift_metric import (
     SEVERITIES,
     DriftMetric,
     get_worst_severity,
     read_drift_metrics,
 )
-from evergreen.store.records.health import HealthFinding, read_health_report
-from evergreen.store.records.quality_metric import read_quality_metrics
+from evergreen.store.records.checks.health import HealthFinding, read_health_report
+from evergreen.store.records.checks.quality_metric import read_quality_metrics
 from evergreen.usecase import UseCase
 
 # How far back the time lines reach, and the most checks that are told.

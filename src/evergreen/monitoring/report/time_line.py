@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evergreen.monitoring.drift.figures.psi import compute_chance_psi, compute_psi
-from evergreen.store.records.drift import DriftReport
+from evergreen.store.records.checks.drift import DriftReport
 
 # A PSI of fewer rows says little.
 LEAST_ROWS = 100

@@ -16,7 +16,7 @@ from evergreen.registry.reconcile import reconcile_ledger_under_lock
 from evergreen.registry.succession import aliases
 from evergreen.registry.versions import PROMOTED_AT
 from evergreen.settings import Settings
-from evergreen.store.records.drift import find_report
+from evergreen.store.records.checks.drift import find_report
 from evergreen.store.records.model_trial import find_last_trial
 from evergreen.store.records.training_run import TrainingRun
 from evergreen.usecase import WithoutVerdict

@@ -17,7 +17,7 @@ from evergreen.monitoring.drift.compare import (
     count_columns,
     rebase_profiles,
 )
-from evergreen.store.records.drift_evidence import join_warnings
+from evergreen.store.records.checks.drift_evidence import join_warnings
 from evergreen.usecase import DriftPolicy
 
 SINCE = datetime(2026, 7, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from evergreen.monitoring.governor.report_rule import apply_retrain_policy
-from evergreen.store.records.drift import DriftReport
+from evergreen.store.records.checks.drift import DriftReport
 from evergreen.usecase import RetrainPolicy
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)

@@ -13,10 +13,10 @@ from evergreen.monitoring.report.read import (
     describe_inputs,
     list_alert_lines,
 )
-from evergreen.store.records.alert import AlertRecord
-from evergreen.store.records.decision import Decision
-from evergreen.store.records.drift_metric import DriftMetric, Severity
-from evergreen.store.records.health import HealthFinding, HealthSeverity
+from evergreen.store.records.checks.alert import AlertRecord
+from evergreen.store.records.checks.decision import Decision
+from evergreen.store.records.checks.drift_metric import DriftMetric, Severity
+from evergreen.store.records.checks.health import HealthFinding, HealthSeverity
 from support.check_documents import AS_OF
 
 DECISION = Decision("d", "toy", AS_OF, True, "yes, because it drifted", "check", AS_OF)

@@ -16,7 +16,7 @@ from evergreen.monitoring.drift.figures.distances import (
 )
 from evergreen.monitoring.drift.figures.psi import compute_chance_psis, compute_psis
 from evergreen.monitoring.drift.figures.significance import compute_bin_test, compute_g_test, compute_ks_test
-from evergreen.store.records.drift_metric import SEVERITIES
+from evergreen.store.records.checks.drift_metric import SEVERITIES
 from evergreen.usecase import DriftPolicy
 
 # Severities as places in `SEVERITIES`, so that arrays of them have a maximum.

@@ -13,9 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
-from evergreen.store.records.drift_evidence import MultivariateDrift, RefusedShare
-from evergreen.store.records.drift_metric import DriftMetric, Severity, insert_drift_metrics
-from evergreen.store.records.quality_metric import EstimatedQuality
+from evergreen.store.records.checks.drift_evidence import MultivariateDrift, RefusedShare
+from evergreen.store.records.checks.drift_metric import DriftMetric, Severity, insert_drift_metrics
+from evergreen.store.records.checks.quality_metric import EstimatedQuality
 from evergreen.store.tables.platform import DRIFT_REPORT
 
 _METRICS = ("accuracy", "mae", "rmse")

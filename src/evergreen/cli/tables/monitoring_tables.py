@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from evergreen.cli.tables import add_row, render_title
+from evergreen.cli.tables.store_tables import add_row, render_title
 from evergreen.pages.numbers import format_number
 from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from evergreen.loop.monitoring.decisions import DecisionEntry
     from evergreen.monitoring.report.document import CheckReport
-    from evergreen.store.records.alert import AlertRecord
+    from evergreen.store.records.checks.alert import AlertRecord
 
 _OUTCOME_STYLES = {"promoted": "green", "rejected": "red", "failed": "red", "running": "cyan"}
 # A check's result with the style that tells what counted.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evergreen.store.records.drift_metric import Severity
+from evergreen.store.records.checks.drift_metric import Severity
 
 _MOST_TOLD = 3
 

@@ -1,0 +1,1 @@
+"""What monitoring checks found and decided, and whom it was told."""
