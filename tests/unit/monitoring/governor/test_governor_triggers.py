@@ -128,14 +128,14 @@ def test_an_estimated_loss_is_worse_when_it_is_greater():
 def test_growth_counts_the_rows_since_the_change_that_was_answered():
     answered = PastRetrain(NOW - 4 * DAY, "realised drop", "promoted", drift_since=NOW - 6 * DAY)
     inputs = replace(QUIET, retrains=(answered,), labels=LabelCounts(training=600, available=1_800))
-    assert read_result("growth", inputs)[0] == "fired"
-    assert read_result("growth", inputs, on_growth=4)[0] == "idle"
-    assert read_result("growth", inputs, enough_rows=600)[0] == "idle"
+    assert read_result("growth", inputs, on_growth=3)[0] == "fired"
+    assert read_result("growth", inputs, on_growth=3.1)[0] == "idle"
+    assert read_result("growth", inputs, on_growth=3, enough_rows=600)[0] == "idle"
     assert read_result("growth", inputs, on_growth=0)[0] == "off"
     rejected = replace(inputs, retrains=(replace(answered, outcome="rejected"),))
     assert read_result("growth", rejected)[0] == "idle"
     barely = replace(inputs, labels=LabelCounts(training=0, available=299))
-    assert read_result("growth", barely)[0] == "idle"
+    assert read_result("growth", barely, on_growth=3)[0] == "idle"
 
 
 def test_new_rows_count_where_they_are_declared():
