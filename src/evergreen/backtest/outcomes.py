@@ -92,11 +92,16 @@ def judge_policy(
     return Judged(outcome, values)
 
 
-def add_gain(outcome: PolicyOutcome, never: float | None, best: float | None) -> PolicyOutcome:
-    """The outcome with its gain between never retraining (0) and retraining at every check (1)."""
-    if never is None or best is None or not best - never or math.isnan(best - never):
+def add_gain(
+    outcome: PolicyOutcome, never: float | None, best: float | None, *, less_is_better: bool
+) -> PolicyOutcome:
+    """The outcome with its gain between never retraining (0) and retraining at every check (1); without one
+    where the latter is not better than the former."""
+    if never is None or best is None:
         return outcome
-    return replace(outcome, gain=(outcome.value - never) / (best - never))
+    sign = -1.0 if less_is_better else 1.0
+    whole = sign * (best - never)
+    return replace(outcome, gain=sign * (outcome.value - never) / whole) if whole > 0.0 else outcome
 
 
 def _answer_requests(

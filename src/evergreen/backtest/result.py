@@ -36,7 +36,7 @@ class PolicyOutcome:
 
     `value` is the gate's metric over all requests of the backtest, `metrics` are all metrics of the problem
     that are defined there. `gain` is (value - never) / (every check - never): 0 is as good as never
-    retraining, 1 as good as retraining at every check; None where the two are equal or one was left out.
+    retraining, 1 as good as retraining at every check; None where the latter is no better, or one is missing.
     `retrains` leaves out the first model, which all policies share. `fits` is how many different training
     sets it fitted; `cpu_seconds` is the processor time of its retrains, each in full, also where an equal
     training set had been fitted before. `curve` has the metric in each of the result's `periods`, None where

@@ -113,7 +113,7 @@ def run_backtest(
             ]
             records = cache.list_records()
         less_is_better = use_case.gate.metric in LESS_IS_BETTER
-        judged = _add_gains(judged)
+        judged = _add_gains(judged, less_is_better)
         outcomes = tuple(each.outcome for each in judged)
         result = BacktestResult(
             use_case=use_case.name,
@@ -264,10 +264,13 @@ def _replay_policies(
     return [result for result in results if result is not None]
 
 
-def _add_gains(judged: Sequence[Judged]) -> list[Judged]:
+def _add_gains(judged: Sequence[Judged], less_is_better: bool) -> list[Judged]:
     values = {each.outcome.kind: each.outcome.value for each in judged}
     never, daily = values.get("never"), values.get("daily")
-    return [Judged(add_gain(each.outcome, never, daily), each.values) for each in judged]
+    return [
+        Judged(add_gain(each.outcome, never, daily, less_is_better=less_is_better), each.values)
+        for each in judged
+    ]
 
 
 def _write_result(folder: BacktestFolder, result: BacktestResult, output: Path | None) -> Path:

@@ -117,11 +117,15 @@ def test_a_gain_that_may_be_chance_is_no_reason_to_retrain() -> None:
 
 def test_gain_lies_between_never_and_every_check() -> None:
     outcome = build_outcome("ours", 0.8, 3)
-    gain = add_gain(outcome, 0.7, 0.9).gain
+    gain = add_gain(outcome, 0.7, 0.9, less_is_better=False).gain
     assert gain == pytest.approx(0.5)
-    assert add_gain(outcome, 0.7, 0.7).gain is None
-    assert add_gain(outcome, None, 0.9).gain is None
-    assert add_gain(outcome, float("nan"), 0.9).gain is None
+    gain = add_gain(outcome, 0.9, 0.7, less_is_better=True).gain
+    assert gain == pytest.approx(0.5)
+    assert add_gain(outcome, 0.7, 0.7, less_is_better=False).gain is None
+    # Where retraining at every check makes it worse, there is nothing to gain.
+    assert add_gain(outcome, 0.9, 0.7, less_is_better=False).gain is None
+    assert add_gain(outcome, None, 0.9, less_is_better=False).gain is None
+    assert add_gain(outcome, float("nan"), 0.9, less_is_better=False).gain is None
 
 
 def test_periods_hold_every_request_once() -> None:

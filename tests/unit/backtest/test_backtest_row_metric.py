@@ -22,18 +22,29 @@ def draw_scores(rows: int) -> tuple[np.ndarray, Predictions]:
     return label, decide_classes(np.column_stack([1 - chance, chance]), ("no", "yes"))
 
 
-@pytest.mark.parametrize("gate", ["accuracy", "roc_auc", "log_loss"])
-def test_classes_are_judged_by_their_accuracy_whatever_the_gate(gate: str) -> None:
+@pytest.mark.parametrize(
+    ("gate", "name", "less_is_better"),
+    [
+        ("accuracy", "accuracy", False),
+        ("f1", "accuracy", False),
+        ("roc_auc", "brier", True),
+        ("log_loss", "log_loss", True),
+    ],
+)
+def test_classes_are_judged_by_the_mean_next_to_the_gates_metric(
+    gate: str, name: str, less_is_better: bool
+) -> None:
     label, scores = draw_scores(400)
     metric = build_row_metric(replace(SHOP, gate=Gate(metric=gate)))
-    assert (metric.name, metric.less_is_better) == ("accuracy", False)
-    expected = compute_metrics(SHOP, label, scores)["accuracy"]
+    assert (metric.name, metric.less_is_better) == (name, less_is_better)
+    expected = compute_metrics(SHOP, label, scores)[name]
     assert metric.compute(label, scores).mean() == pytest.approx(expected, rel=1e-9)
 
 
-def test_calibrated_probabilities_lead_one_to_expect_the_accuracy() -> None:
+@pytest.mark.parametrize("gate", ["accuracy", "roc_auc", "log_loss"])
+def test_calibrated_probabilities_lead_one_to_expect_the_metric(gate: str) -> None:
     label, scores = draw_scores(40_000)
-    metric = build_row_metric(SHOP)
+    metric = build_row_metric(replace(SHOP, gate=Gate(metric=gate)))
     assert metric.expect is not None
     assert metric.compute(label, scores).mean() == pytest.approx(metric.expect(scores).mean(), abs=0.01)
 
