@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from sqlalchemy import Engine
 
+from evergreen.documents import JsonObject, write_document
 from evergreen.loop.monitoring.alerts import AlertResult, tell_people
 from evergreen.loop.monitoring.check_report import publish_report
 from evergreen.loop.monitoring.health import HealthResult, measure_health
@@ -50,7 +51,7 @@ class DriftResult(TypedDict):
     drifted: bool | None
     reason: str
     largest_psi: dict[str, float]
-    refused: list[dict[str, Any]]
+    refused: list[JsonObject]
     severity: str
     warnings: list[str]
     notes: list[str]
@@ -115,7 +116,7 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftRe
         drifted=report.drifted,
         reason=report.reason,
         largest_psi=dict(report.largest_psi),
-        refused=[dict(share.to_json()) for share in report.refused],
+        refused=[write_document(share) for share in report.refused],
         severity=report.severity,
         warnings=list(report.warnings),
         notes=list(report.notes),

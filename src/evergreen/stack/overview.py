@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject
 from evergreen.errors import EvergreenError, ServiceUnreachable
 from evergreen.registry.champion import Champion, read_champion
 from evergreen.registry.champion_history import find_promotion_time
@@ -21,7 +22,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import PredictionCounts, count_predictions
 from evergreen.store.records.checks.check_report import find_latest_check_report
 from evergreen.store.records.checks.decision import DecisionSummary, describe_latest_decision
-from evergreen.store.records.checks.drift import DriftSummary, describe_latest_drift
+from evergreen.store.records.checks.drift_summary import DriftSummary, describe_latest_drift
 from evergreen.store.records.summary import StoreSummary, summarize_store
 from evergreen.usecase import UseCase
 
@@ -83,7 +84,7 @@ class UseCaseOverview:
         lags = isinstance(self.standing, ServiceStatus) and self.standing.lags
         return not lags and not isinstance(self.champion, Vacancy)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """For `--json`: moments as ISO text, a part that cannot be read as {"error": why}."""
         champion = self.champion
         if isinstance(champion, Vacancy):

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject
 from evergreen.errors import RegistryError, RegistryUnreachable, SettingsError, StoreError
 from evergreen.monitoring.report.build import build_check_report
 from evergreen.monitoring.report.document import CheckReport
@@ -67,7 +67,7 @@ class KeptReport:
     check: str
     as_of: datetime
     severity: str
-    document: Mapping[str, Any]
+    document: JsonObject
     address: str
 
     @property

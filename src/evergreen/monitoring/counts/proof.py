@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, write_document
 from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles, load_sliced_profiles
 from evergreen.model.slice_groups import ALL_ROWS
@@ -41,9 +41,9 @@ class CountsProof:
         """Whether the counts are those of the log."""
         return not self.differences
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The fields, and whether they are equal."""
-        return {**vars(self), "differences": list(self.differences), "equal": self.equal}
+        return {**write_document(self), "equal": self.equal}
 
 
 def prove_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: datetime) -> list[CountsProof]:

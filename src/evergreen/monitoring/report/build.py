@@ -71,7 +71,7 @@ def build_check_report(records: CheckRecords) -> CheckReport:
         _build_feature(use_case, each, records.profiles, lines, meanings.get(each.feature, ""))
         for each in report.features
     ]
-    features.sort(key=lambda each: (_RANKS.get(each.severity, 2), -each.psi, each.feature))
+    features.sort(key=lambda each: (_RANKS.get(each.severity, 2), -(each.psi or 0.0), each.feature))
     quality = build_quality(use_case, report.quality, records.quality_metrics)
     slices = records.slices
     if quality is not None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from evergreen.store.records.checks.drift_metric import Severity
 
@@ -26,21 +25,6 @@ class RefusedShare:
     share: float
     severity: Severity = "none"
 
-    def to_json(self) -> Mapping[str, str | int | float]:
-        """The document as it is stored."""
-        return vars(self)
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> RefusedShare:
-        """What `to_json` wrote."""
-        return RefusedShare(
-            document["field"],
-            document["kind"],
-            document["rows"],
-            document["share"],
-            document.get("severity", "none"),
-        )
-
 
 @dataclass(frozen=True)
 class MultivariateDrift:
@@ -60,15 +44,6 @@ class MultivariateDrift:
     severity: Severity
     reason: str
     features: tuple[str, ...] = ()
-
-    def to_json(self) -> Mapping[str, str | float | Sequence[str] | None]:
-        """The document as it is stored."""
-        return {**vars(self), "features": list(self.features)}
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> MultivariateDrift:
-        """What `to_json` wrote."""
-        return MultivariateDrift(**{**document, "features": tuple(document.get("features", ()))})
 
 
 def join_warnings(warnings: Sequence[str]) -> str:
