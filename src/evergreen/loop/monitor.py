@@ -194,7 +194,7 @@ def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorRe
     quality = measure_quality(settings, use_case, as_of)
     health = measure_health(settings, use_case, as_of)
     decision = decide_retraining(settings, use_case, as_of)
-    told: AlertResult = tell_people(settings, use_case, as_of)
+    alerts: AlertResult = tell_people(settings, use_case, as_of)
     report = publish_report(settings, use_case, as_of)
     return MonitorResult(
         drift=drift,
@@ -202,7 +202,7 @@ def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorRe
         health=health,
         retrain=decision["retrain"],
         reason=decision["reason"],
-        alerts=told["alerts"],
+        alerts=alerts["alerts"],
         report=report["address"] or report["command"],
     )
 

@@ -144,12 +144,12 @@ def _describe_champion(
 
 
 def _find_report(settings: Settings, database: sa.Engine, use_case: str) -> ReportPlace | None:
-    saved = find_latest_check_report(database, use_case)
-    if saved is None:
+    record = find_latest_check_report(database, use_case)
+    if record is None:
         return None
-    run = saved.attached
+    run = record.attached
     address = format_run_address(settings, run.experiment_id, run.run_id, PAGE_FILE) if run else ""
-    return ReportPlace(saved.as_of, saved.severity, address)
+    return ReportPlace(record.as_of, record.severity, address)
 
 
 def _read_standing(

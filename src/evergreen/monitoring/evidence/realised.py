@@ -111,10 +111,10 @@ def _read_span(
     value = sa.null() if expectation is None else sa.func.avg(expectation(c.probability))
     statement = sa.select(sa.func.min(c.predicted_at), sa.func.max(c.predicted_at), value)
     with get_fast_engine(engine).connect() as connection:
-        found = execute_if_table_exists(connection, statement)
-    if not found or found[0][0] is None:
+        spans = execute_if_table_exists(connection, statement)
+    if not spans or spans[0][0] is None:
         return after, until, None
-    first, last, expected = found[0]
+    first, last, expected = spans[0]
     start = to_aware_utc(first) - timedelta(microseconds=1)
     return start, to_aware_utc(last), None if expected is None else float(expected)
 

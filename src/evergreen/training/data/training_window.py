@@ -32,8 +32,8 @@ class TrainingWindow:
     def describe(self) -> str:
         """The window in words, such as "the last 90 days (since 2026-04-02), of 3 tried"."""
         since = f" (since {self.start:%Y-%m-%d})" if self.start else ""
-        tried = sum(trial.loss is not None for trial in self.trials)
-        return f"{self.name}{since}" + (f", of {tried} tried" if tried else "")
+        trial_count = sum(trial.loss is not None for trial in self.trials)
+        return f"{self.name}{since}" + (f", of {trial_count} tried" if trial_count else "")
 
     def to_json(self) -> JsonObject:
         """The document of the column `training_run.training_window`."""

@@ -54,9 +54,9 @@ def save_check_report(
         document=json.dumps(document),
         created_at=to_naive_utc(created_at),
     )
-    replaced = {name: insert.inserted[name] for name in ("severity", "document", "created_at")}
+    new_values = {name: insert.inserted[name] for name in ("severity", "document", "created_at")}
     with engine.begin() as connection:
-        connection.execute(insert.on_duplicate_key_update(**replaced))
+        connection.execute(insert.on_duplicate_key_update(**new_values))
     report = find_check_report(engine, check_id)
     assert report is not None
     return report

@@ -51,5 +51,5 @@ def join_warnings(warnings: Sequence[str]) -> str:
     if not warnings:
         return ""
     others = len(warnings) - _MOST_TOLD
-    told = ", ".join(warnings[:_MOST_TOLD])
-    return f"; warning: {told}" + (f", and {others} more" if others > 0 else "")
+    first_warnings = ", ".join(warnings[:_MOST_TOLD])
+    return f"; warning: {first_warnings}" + (f", and {others} more" if others > 0 else "")
