@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
+from statistics import fmean
 
 import numpy as np
 from benchmarks.common.timing import say
-from benchmarks.monitor import shifted_windows
+from benchmarks.monitor import estimate_rivals, shifted_windows
 from benchmarks.monitor.shifted_windows import USE_CASE, Scored
+from benchmarks.monitor.stage import Options
 
 from evergreen.model.error_profile.build import build_error_profile
 from evergreen.model.error_profile.partition import assign_regions
@@ -16,7 +18,12 @@ from evergreen.model.error_profile.profile import CONFIDENCE, PREDICTED, ClassEr
 from evergreen.monitoring.quality.estimate import estimate_quality
 from evergreen.monitoring.quality.score_cells import count_cells
 
-_SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3)
+_RIVALS = {
+    "estimate_error_confidence": estimate_rivals.estimate_by_confidence,
+    "estimate_error_isotonic": estimate_rivals.estimate_by_isotonic_calibration,
+    "estimate_error_domain_classifier": estimate_rivals.estimate_by_domain_classifier,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,26 +51,34 @@ def simulate(
     return Simulation(holdout, scored)
 
 
-def measure(options: Any) -> dict[str, float]:
-    """The figures of this stage: errors of the estimates over all windows of three seeds, and of one each."""
-    seeds = _SEEDS[:1] if getattr(options, "quick", False) else _SEEDS
-    errors, assumed, covered, accuracies, of_seed = [], [], [], [], []
+def measure(options: Options) -> dict[str, float]:
+    """The errors of the estimates over all windows of three models, and of other ways on the same windows."""
+    seeds = SEEDS[:1] if options.quick else SEEDS
+    errors: defaultdict[str, list[float]] = defaultdict(list)
+    covered: list[bool] = []
+    spans, ratios = [], []
     for seed in seeds:
-        say(f"  estimated accuracy, seed {seed}: {shifted_windows.WINDOWS} windows")
+        say(f"    seed {seed}: {shifted_windows.WINDOWS} windows")
         simulation = simulate(seed)
+        holdout = simulation.holdout
         estimates = np.array(estimate_accuracies(simulation))
         truth = np.array([window.accuracy for window in simulation.windows])
-        errors.append(np.abs(estimates[:, 0] - truth))
-        assumed.append(np.abs(simulation.holdout.accuracy - truth))
-        covered.append((estimates[:, 1] <= truth) & (truth <= estimates[:, 2]))
-        accuracies.append(truth)
-        of_seed.append(float(errors[-1].mean() / assumed[-1].mean()))
-    spans = [float(truth.max() - truth.min()) for truth in accuracies]
+        own, assumed = np.abs(estimates[:, 0] - truth), np.abs(holdout.accuracy - truth)
+        errors["estimate_error"] += own.tolist()
+        errors["estimate_error_holdout"] += assumed.tolist()
+        covered += ((estimates[:, 1] <= truth) & (truth <= estimates[:, 2])).tolist()
+        spans.append(float(truth.max() - truth.min()))
+        ratios.append(float(own.mean() / assumed.mean()))
+        for name, estimate in _RIVALS.items():
+            errors[name] += [
+                abs(estimate(holdout, window) - window.accuracy) for window in simulation.windows
+            ]
+    means = {name: fmean(values) for name, values in errors.items()}
     return {
-        "estimate_error": float(np.concatenate(errors).mean()),
-        "estimate_error_vs_holdout": float(np.concatenate(errors).mean() / np.concatenate(assumed).mean()),
-        "estimate_error_vs_holdout_worst": max(of_seed),
-        "estimate_coverage": float(np.concatenate(covered).mean()),
+        **means,
+        "estimate_error_vs_holdout": means["estimate_error"] / means["estimate_error_holdout"],
+        "estimate_error_vs_holdout_worst": max(ratios),
+        "estimate_coverage": fmean(covered),
         "estimate_accuracy_span": min(spans),
     }
 

@@ -1,4 +1,4 @@
-"""Compare with Feast and Evidently, print the table, write the JSON. Exits 1 when a target is missed."""
+"""Compare with Feast, Evidently and NannyML: a table, and the JSON. Exits 1 when a target is missed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from typing import Any
 from benchmarks.common import result, server
 from benchmarks.common.result import Field
 from benchmarks.common.timing import say
+from benchmarks.monitor.shifted_windows import WINDOWS
 from benchmarks.peers import environment
 from benchmarks.peers.compare import Compared, compare, write_files
 from benchmarks.peers.drift import build_fields, compare_drift
+from benchmarks.peers.estimate import build_fields as build_estimate_fields
+from benchmarks.peers.estimate import compare_estimates
 from benchmarks.store import join
 from benchmarks.store.measure import size_of
 from benchmarks.store.online import percentile
@@ -110,9 +113,17 @@ def measure_evidently(folder: Path, rows: int, rounds: int) -> tuple[list[Field]
     return build_fields(compared), {**asdict(compared), "peer": environment.EVIDENTLY[0]}
 
 
+def measure_nannyml(folder: Path, rows: int, rounds: int) -> tuple[list[Field], dict[str, Any]]:
+    """Accuracy without labels beside NannyML; `--quick` takes fewer windows."""
+    python = environment.make(result.OUT / "nannyml-environment", environment.NANNYML)
+    compared = compare_estimates(folder, python, WINDOWS if rows >= FULL_ROWS else WINDOWS // 6)
+    return build_estimate_fields(compared), {**asdict(compared), "peer": environment.NANNYML[0]}
+
+
 PEERS: Mapping[str, Callable[[Path, int, int], tuple[list[Field], dict[str, Any]]]] = {
     "feast": measure_feast,
     "evidently": measure_evidently,
+    "nannyml": measure_nannyml,
 }
 
 

@@ -17,6 +17,8 @@ from benchmarks.common.timing import say
 
 FEAST = ("feast==0.67.0", "pandas<3")
 EVIDENTLY = ("evidently==0.7.23", "pandas<3", "pyarrow")
+# It imports statsmodels without requiring it.
+NANNYML = ("nannyml==0.13.1", "statsmodels<0.15")
 _FOLDER = Path(__file__).parent
 _MADE = "evergreen-made"
 
@@ -97,6 +99,7 @@ def running(name: str, python: Path, folder: Path) -> Iterator[Peer]:
     environment = os.environ | {
         "FEAST_USAGE": "False",
         "DO_NOT_TRACK": "1",
+        "NML_DISABLE_USAGE_LOGGING": "1",
         "PYTHONWARNINGS": "ignore",
     }
     environment.pop("PYTHONPATH", None)

@@ -138,7 +138,10 @@ def check_counts(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Whether the counts that drift is measured by are those of the prediction log, counted anew."""
+    """Whether the counts that drift is measured by are those of the prediction log, counted anew.
+
+    Examples: `evergreen counts credit_score` · `evergreen counts credit_score --days 30 --mend`
+    """
     settings = load_settings()
     engine, declared = database.get_engine(settings), load_use_case(use_case, settings)
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from html import escape
 from typing import Any
 
 from evergreen.pages.axis import build_number_axis
+from evergreen.pages.backtest_facts import PolicyFacts
 from evergreen.pages.charts import render_bar
 from evergreen.pages.colours import AMBER, BLUE, GREEN, RED, SOFT
 from evergreen.pages.drawing import Drawing, arrange_in_grid, draw_text
@@ -24,7 +25,6 @@ from evergreen.pages.numbers import (
     format_moment,
     format_number,
     format_percent,
-    parse_number,
     shorten_text,
 )
 from evergreen.pages.page import (
@@ -48,53 +48,13 @@ _TINTS = {"declared": GREEN, "given": AMBER, "fixed": BLUE, "daily": RED, "never
 _NO_RESULT = "No policy was replayed."
 
 
-@dataclass(frozen=True)
-class _Policy:
-    """A policy's outcome as the page needs it."""
-
-    name: str
-    title: str
-    kind: str
-    declaration: str
-    value: float | None
-    metrics: Mapping[str, float]
-    gain: float | None
-    retrains: int
-    fits: int
-    cpu_seconds: float | None
-    curve: tuple[float | None, ...]
-    retrained_at: tuple[datetime, ...]
-    decisions: tuple[JsonReader, ...]
-
-    @staticmethod
-    def from_json(facts: JsonReader) -> _Policy:
-        """The policy of an object of the document's `policies`."""
-        moments = [parse_iso_moment(str(text)) for text in facts.get_list("retrained_at")]
-        name = facts.get_text("name") or "a policy"
-        return _Policy(
-            name=name,
-            title=facts.get_text("title") or name,
-            kind=facts.get_text("kind") or "given",
-            declaration=facts.get_text("declaration") or "",
-            value=facts.get_number("value"),
-            metrics=facts.get_numbers("metrics"),
-            gain=facts.get_number("gain"),
-            retrains=facts.get_count("retrains") or 0,
-            fits=facts.get_count("fits") or 0,
-            cpu_seconds=facts.get_number("cpu_seconds"),
-            curve=tuple(map(parse_number, facts.get_list("curve"))),
-            retrained_at=tuple(moment for moment in moments if moment is not None),
-            decisions=tuple(facts.get_objects("decisions")),
-        )
-
-
 def render_backtest_page(document: Mapping[str, Any]) -> str:
     """One HTML page, without scripts or network, of a backtest.
 
     `document` is the JSON document of `backtest.result.BacktestResult`. Parts may be missing or malformed.
     """
     facts = JsonReader(document)
-    policies = [_Policy.from_json(each) for each in facts.get_objects("policies")][:_MOST_POLICIES]
+    policies = [PolicyFacts.from_json(each) for each in facts.get_objects("policies")][:_MOST_POLICIES]
     title = facts.get_text("title") or facts.get_text("use_case") or "Backtest"
     bodies = {
         "Result": _render_recommendation(facts, policies) + _render_policies(facts, policies),
@@ -131,7 +91,7 @@ def _describe_interval(seconds: float) -> str:
     return "hour" if round(seconds) == 3_600 else text
 
 
-def _render_recommendation(facts: JsonReader, policies: Sequence[_Policy]) -> str:
+def _render_recommendation(facts: JsonReader, policies: Sequence[PolicyFacts]) -> str:
     """The policy that the backtest would declare, with the line that declares it."""
     recommendation = facts.get_object("recommendation")
     name = recommendation.get_text("policy")
@@ -149,7 +109,7 @@ def _render_recommendation(facts: JsonReader, policies: Sequence[_Policy]) -> st
     return box
 
 
-def _render_policies(facts: JsonReader, policies: Sequence[_Policy]) -> Html:
+def _render_policies(facts: JsonReader, policies: Sequence[PolicyFacts]) -> Html:
     """A row per policy: quality, retrains, different fits, processor time."""
     if not policies:
         return render_note(_NO_RESULT)
@@ -158,6 +118,7 @@ def _render_policies(facts: JsonReader, policies: Sequence[_Policy]) -> Html:
     places = choose_decimals(*(policy.value for policy in policies))
     never = next((policy.value for policy in policies if policy.kind == "never"), None)
     most = max([1, *(policy.retrains for policy in policies)])
+    has_gain = _pays_to_retrain(facts, policies)
     rows = []
     for policy in policies:
         name = f"<b><bdi>{escape(shorten_text(policy.title, 60))}</bdi></b>"
@@ -171,7 +132,7 @@ def _render_policies(facts: JsonReader, policies: Sequence[_Policy]) -> Html:
                 Html(name),
                 format_number(policy.value, places),
                 difference,
-                None if policy.gain is None else format_percent(policy.gain),
+                None if policy.gain is None or not has_gain else format_percent(policy.gain),
                 format_number(policy.retrains),
                 render_bar(policy.retrains / most),
                 format_number(policy.fits),
@@ -182,20 +143,25 @@ def _render_policies(facts: JsonReader, policies: Sequence[_Policy]) -> Html:
         *("policy", format_metric_name(metric), "to never", "gain", "retrains", "", "different fits"),
         "processor time",
     )
-    less = "less is better; " if facts.get_flag("less_is_better") else ""
+    less = "; less is better" if facts.get_flag("less_is_better") else ""
+    gain = (
+        "Gain: 0% is as good as never retraining, 100% as good as retraining at every check."
+        if has_gain
+        else "Retraining at every check was no better than never retraining: there is no gain to share."
+    )
     note = (
-        f"Over all requests of the backtest; {less}gain: 0% is as good as never retraining, 100% as good as"
-        " retraining at every check. Retrains leave out the first model, which all policies share. Identical"
-        " training sets are fitted once: that is what different fits and processor time count."
+        f"Over all requests of the backtest{less}. {gain} Retrains leave out the first model, which all"
+        " policies share. Identical training sets are fitted once: that is what different fits and processor"
+        " time count."
     )
     return Html(render_table(header, rows, (1, 2, 3, 4, 6, 7), "policies") + render_note(note))
 
 
-def _render_curves(facts: JsonReader, policies: Sequence[_Policy]) -> Html:
+def _render_curves(facts: JsonReader, policies: Sequence[PolicyFacts]) -> Html:
     moments = [parse_iso_moment(str(text)) for text in facts.get_list("periods")]
     starts = [moment for moment in moments if moment is not None]
     end = parse_iso_moment(facts.get_text("end"))
-    drawn = _choose_curves(policies)
+    drawn = _choose_curves(policies, less_is_better=bool(facts.get_flag("less_is_better")))
     if not starts or len(starts) != len(moments) or end is None or not drawn:
         return render_note("There is no curve: the backtest has no stretch of time with requests.")
     metric = format_metric_name(facts.get_text("metric") or "quality")
@@ -207,10 +173,20 @@ def _render_curves(facts: JsonReader, policies: Sequence[_Policy]) -> Html:
     return Html(chart + render_note(text))
 
 
-def _choose_curves(policies: Sequence[_Policy]) -> list[_Policy]:
-    """The policies that are drawn: all but the fixed ones, of which the one with the highest gain."""
-    fixed = [policy for policy in policies if policy.kind == "fixed"]
-    best = max(fixed, key=lambda policy: -1.0 if policy.gain is None else policy.gain, default=None)
+def _pays_to_retrain(facts: JsonReader, policies: Sequence[PolicyFacts]) -> bool:
+    """Whether retraining at every check was better than never; True where one of them was left out."""
+    values = {policy.kind: policy.value for policy in policies}
+    never, daily = values.get("never"), values.get("daily")
+    if never is None or daily is None:
+        return True
+    return daily < never if facts.get_flag("less_is_better") else daily > never
+
+
+def _choose_curves(policies: Sequence[PolicyFacts], *, less_is_better: bool) -> list[PolicyFacts]:
+    """The policies that are drawn: all but the fixed ones, of which the best."""
+    fixed = [policy for policy in policies if policy.kind == "fixed" and policy.value is not None]
+    sign = -1.0 if less_is_better else 1.0
+    best = max(fixed, key=lambda policy: sign * (policy.value or 0.0), default=None)
     drawn = [policy for policy in policies if policy.kind != "fixed" or policy is best]
     order = list(_TINTS)
     drawn.sort(key=lambda policy: order.index(policy.kind) if policy.kind in order else 1)
@@ -218,13 +194,13 @@ def _choose_curves(policies: Sequence[_Policy]) -> list[_Policy]:
 
 
 def _draw_curves(
-    metric: str, starts: Sequence[datetime], end: datetime, policies: Sequence[_Policy], width: float
+    metric: str, starts: Sequence[datetime], end: datetime, policies: Sequence[PolicyFacts], width: float
 ) -> Drawing:
     few = width < 500
     x = build_time_axis(starts[0], end, about=4 if few else 9)
     ends = [*(moment.timestamp() for moment in starts[1:]), end.timestamp()]
     middles = [(start.timestamp() + until) / 2 for start, until in zip(starts, ends, strict=True)]
-    lines: list[tuple[_Policy, list[Point]]] = [
+    lines: list[tuple[PolicyFacts, list[Point]]] = [
         (
             policy,
             [(at, v) for at, v in zip(middles, policy.curve, strict=False) if v is not None],
@@ -250,7 +226,7 @@ def _draw_curves(
 
 
 def _draw_marks(
-    low: float, high: float, policies: Sequence[_Policy], width: float, left: float, few: bool
+    low: float, high: float, policies: Sequence[PolicyFacts], width: float, left: float, few: bool
 ) -> Drawing:
     """A line per policy with a mark at each retraining."""
     row, right = 19.0, width - 14
@@ -273,11 +249,11 @@ def _draw_marks(
     return Drawing(width, row * len(policies) + 6, "".join(parts), "retrainings")
 
 
-def _get_tint(policy: _Policy) -> str:
+def _get_tint(policy: PolicyFacts) -> str:
     return _TINTS.get(policy.kind, AMBER)
 
 
-def _render_decisions(policies: Sequence[_Policy]) -> Html:
+def _render_decisions(policies: Sequence[PolicyFacts]) -> Html:
     """The decisions of each policy, folded; where there are many only the retrainings."""
     parts = []
     for policy in policies:

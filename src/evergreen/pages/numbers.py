@@ -71,7 +71,8 @@ def format_percent(share: object) -> str:
         return NOTHING
     if 0 < abs(number) < 0.0005:
         return "<0.1%"
-    return f"{number:.0%}" if round(number, 4) in (0, 1) else f"{number:.1%}"
+    rounded = round(number, 4) + 0.0  # without the sign of a zero
+    return f"{rounded:.0%}" if rounded in (0, 1) else f"{number:.1%}"
 
 
 def format_bytes(count: object) -> str:

@@ -127,12 +127,14 @@ class RetrainPolicy:
     since a change, and `on_growth` times as many are known by now; 0 for never. `every`: so much time has
     passed since the last training. A retrain that a person asks for (manual) always is one.
 
-    Evidence: a drop counts from `min_drop` on, in units of the metric relative to the champion's value at its
-    training (0.01 is one wrong answer more in a hundred), and when the cumulated sum of what was lost beyond
-    it exceeds `drop_limit` standard deviations of a day's mean (CUSUM: Page, Biometrika, 1954). Evidence of
-    fewer than `min_sample` rows does not count. Drift and estimated drop count when `breaches` checks in
-    succession show them. Drift is no reason where outcomes since it began are known, of which the drop
-    decides, nor while labels come within `label_patience` and those of its time are still to come.
+    Evidence: `min_drop` is the smallest drop that matters, in units of the metric, and for numbers in
+    standard deviations of the label: 0.01 is one wrong answer more in a hundred than the model's own
+    probabilities lead one to expect. A realised drop counts when the cumulated sum of what was lost beyond
+    half of it exceeds `drop_limit` standard deviations of the mean of the rows learned between two checks
+    (CUSUM: Page, Biometrika, 1954), an estimated one when the whole band lies beyond it. Evidence of fewer
+    than `min_sample` rows does not count. Drift and estimated drop count when `breaches` checks in succession
+    show them. Drift is no reason where outcomes since it began are known, which then show a drop or none, nor
+    while labels come within `label_patience` and those of its time are still to come.
 
     Limits, each of which alone forbids a retrain that nobody asked for by hand:
     `cooldown` after a promotion or a decision to retrain. `weekly_budget` retrains within any seven days;

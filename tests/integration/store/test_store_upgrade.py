@@ -167,6 +167,7 @@ def test_the_platform_tables_are_declared_as_the_migrations_make_them(
     c = CATALOGUE_COLUMNS.c
     statement = sa.select(c.table_name, c.column_name, c.column_type, c.is_nullable, c.column_key)
     statement = statement.where(c.table_schema == sa.func.database(), c.table_name.not_like("toy%"))
+    statement = statement.where(c.table_name != "prediction_count_bin")  # a view
     with database.connect() as connection:
         actual = {
             (

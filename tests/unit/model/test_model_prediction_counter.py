@@ -126,7 +126,7 @@ def test_many_categories_are_counted_in_one_pass(sliced, profiles):
 def test_rows_that_cannot_be_counted_are_told_once_and_hold_up_nothing(sliced, profiles, monkeypatch, caplog):
     monkeypatch.setattr(prediction_counter, "load_sliced_profiles", lambda *_: profiles)
     counter = PredictionCounter(None, sliced)
-    unequal = {"channel": ["online"] * 2, "age": [20], "prediction": ["yes"] * 2}
+    unequal = {"channel": ["online"] * 3, "age": [20, 30], "prediction": ["yes"] * 3}
     assert counter.count_rows(1, unequal) is None
     assert counter.count_rows(1, unequal) is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]

@@ -72,8 +72,8 @@ def build_document() -> dict[str, Any]:
         "policies": [
             build_policy("declared policy", "declared", 3),
             build_policy("never", "never", 0, value=0.7, gain=0.0),
-            build_policy("every 30 days", "fixed", 12, gain=0.9),
-            build_policy("every 90 days", "fixed", 4, gain=0.6),
+            build_policy("every 90 days", "fixed", 4, value=0.75, gain=0.6),
+            build_policy("every 30 days", "fixed", 12, value=0.79, gain=0.9),
             build_policy("every check", "daily", 52, gain=1.0),
         ],
         "recommendation": {
@@ -111,6 +111,18 @@ def test_the_page_tells_what_each_policy_would_have_brought() -> None:
     assert not re.search(r"<script|https?:|url\(", page.replace("http://www.w3.org", ""))
     chart = re.search(r'<svg class="plot"[^>]*aria-label="accuracy over time[^"]*"[^>]*>', page)
     assert chart is not None
+
+
+@pytest.mark.parametrize("less_is_better", [False, True])
+def test_the_best_fixed_interval_is_drawn_and_a_gain_only_where_there_is_one(less_is_better: bool) -> None:
+    document = {**build_document(), "less_is_better": less_is_better}
+    page = render_backtest_page(document)
+    drawing = page[page.index("Quality over time") : page.index("Decisions")]
+    assert (f">every {90 if less_is_better else 30} days<" in drawing) is True
+    assert (f">every {30 if less_is_better else 90} days<" in drawing) is False
+    # In units of an error, never retraining was the best of all.
+    assert ("there is no gain to share" in page) is less_is_better
+    assert ("90.0%" in page) is not less_is_better
 
 
 def test_of_many_decisions_only_the_retrainings_are_shown() -> None:

@@ -53,7 +53,8 @@ def test_numbers_have_three_or_four_digits(value: float | None, text: str) -> No
 
 
 def test_shares_sizes_signs_and_moments() -> None:
-    assert [format_percent(value) for value in (0, 0.0001, 0.125, 1, None)] == [
+    assert [format_percent(value) for value in (0, -0.0, 0.0001, 0.125, 1, None)] == [
+        "0%",
         "0%",
         "<0.1%",
         "12.5%",

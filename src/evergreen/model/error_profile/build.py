@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from evergreen.model.error_profile.partition import Floats, Partition, assign_regions, grow_partition
 from evergreen.model.error_profile.profile import (
@@ -81,13 +82,48 @@ def _compute_deviations(confidence: Floats, right: Floats) -> dict[str, float]:
 def _divide_classes(
     columns: Columns, logits: Floats, centre: float, right: Floats
 ) -> tuple[Partition, Floats, Floats, tuple[float, ...]]:
-    """Regions, the correction's parameters and covariance, and the regions' shares of the rows."""
-    one_region = np.zeros(len(right), dtype=np.intp)
-    design = build_design(logits - centre, one_region, 1)
+    """Regions, the correction's parameters and covariance, and the regions' shares of the rows.
+
+    There is one region unless more of them, made of one half of the rows, foretell the other half better.
+    """
+    every_other = np.arange(len(right)) % 2 == 0
+    gain = 0.0
+    for half in (every_other, ~every_other):
+        if len(right) >= 4 * _LEAST_REGION_ROWS:
+            gain += _compute_regions_gain(columns, logits, centre, right, half)
+    partition = _grow_class_partition(columns, logits, centre, right) if gain > 0.0 else 0
+    regions = assign_regions(partition, columns, len(right))
+    counts = np.bincount(regions)
+    design = build_design(logits - centre, regions, len(counts))
+    parameters, covariance = _fit_correction(logits, design, right)
+    shares = tuple(float(count) for count in counts / len(right))
+    return partition, parameters, covariance, shares
+
+
+def _compute_regions_gain(
+    columns: Columns, logits: Floats, centre: float, right: Floats, half: npt.NDArray[np.bool_]
+) -> float:
+    """By how much the log likelihood of the rows outside `half` is greater with the regions that its rows
+    give than with one region."""
+    own = {name: values[half] for name, values in columns.items()}
+    partition = _grow_class_partition(own, logits[half], centre, right[half])
+    regions = assign_regions(partition, columns, len(right))
+    likelihoods = []
+    for numbers in (regions, np.zeros_like(regions)):
+        design = build_design(logits - centre, numbers, int(numbers.max()) + 1)
+        parameters, _ = _fit_correction(logits[half], design[half], right[half])
+        scores = (logits + design @ parameters)[~half]
+        likelihoods.append(float(-np.logaddexp(0.0, np.where(right[~half] > 0.0, -scores, scores)).sum()))
+    return likelihoods[0] - likelihoods[1]
+
+
+def _grow_class_partition(columns: Columns, logits: Floats, centre: float, right: Floats) -> Partition:
+    """Regions where the predictions are right more or less often than one correction for all rows says."""
+    design = build_design(logits - centre, np.zeros(len(right), dtype=np.intp), 1)
     parameters, _ = _fit_correction(logits, design, right)
     expected = compute_logistic(logits + design @ parameters)
     # A small hold-out has fewer regions, of which each has rows to speak of.
-    partition = grow_partition(
+    return grow_partition(
         columns,
         right - expected,
         expected * (1.0 - expected),
@@ -95,12 +131,6 @@ def _divide_classes(
         least_rows=max(_LEAST_REGION_ROWS, len(right) // 100),
         least_gain=_LEAST_CLASS_GAIN,
     )
-    regions = assign_regions(partition, columns, len(right))
-    counts = np.bincount(regions)
-    design = build_design(logits - centre, regions, len(counts))
-    parameters, covariance = _fit_correction(logits, design, right)
-    shares = tuple(float(count) for count in counts / len(right))
-    return partition, parameters, covariance, shares
 
 
 def _fit_correction(logits: Floats, design: Floats, right: Floats) -> tuple[Floats, Floats]:

@@ -68,7 +68,6 @@ def compare_windows(
     features = sorted(
         (each for each in whole if each.feature != PREDICTION), key=lambda drift: (-drift.psi, drift.feature)
     )
-    warnings = describe_warnings(pairs, statistics)
     row_count = rows.get(ALL_ROWS, 0)
     drifted, reason = judge_drift(policy, features, row_count, since)
     blind = find_blind_spots(profiles, pairs)
@@ -79,7 +78,7 @@ def compare_windows(
         features=tuple(features),
         prediction=next((each for each in whole if each.feature == PREDICTION), None),
         metrics=build_metric_rows(policy, pairs, statistics, rows, features, blind, drifted),
-        warnings=warnings,
+        warnings=describe_warnings(pairs, statistics, drifted=drifted),
         notes=(
             *_describe_missing_references(reference, current, inputs),
             *(note for note in blind.values() if note),

@@ -31,9 +31,10 @@ def judge_drift(
     return drifted, reason
 
 
-def describe_warnings(pairs: CountPairs, statistics: Statistics) -> tuple[str, ...]:
+def describe_warnings(pairs: CountPairs, statistics: Statistics, *, drifted: bool | None) -> tuple[str, ...]:
     """What is a warning, in words, the greatest PSI first: inputs at the limits of a warning, and the answers
-    and the features of slices from there on. Inputs that have drifted over all rows are not among them."""
+    and the features of slices from there on. Inputs that have drifted over all rows are among them only where
+    the window has not `drifted`, because there are too few of them."""
     severities = statistics.severity
     order = sorted(
         (place for place in range(len(pairs)) if severities[place] in (WARNING, DRIFT)),
@@ -42,7 +43,8 @@ def describe_warnings(pairs: CountPairs, statistics: Statistics) -> tuple[str, .
     words = []
     for place in order:
         slice_name, feature = pairs.keys[place]
-        if not slice_name and feature != PREDICTION and severities[place] == DRIFT:
+        decides = not slice_name and feature != PREDICTION and severities[place] == DRIFT
+        if drifted and decides:
             continue
         name = "the predictions" if feature == PREDICTION else feature
         where = f"{slice_name}: " if slice_name else ""

@@ -148,15 +148,16 @@ def _check_cost(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCheck:
 
 
 def _find_drop(policy: RetrainPolicy, inputs: GovernorInputs) -> float | None:
-    """The drop per prediction, in units of the metric: the realised one, else the estimated one where it is
-    trusted."""
+    """The drop per prediction, in units of the metric: the greater of the realised one and, where it is
+    trusted, of the estimated one, which is of later rows. None where neither is known."""
+    drops = []
     if inputs.realised is not None and inputs.realised.points:
-        return measure_quality_drop(policy, inputs.realised).drop
+        drops.append(measure_quality_drop(policy, inputs.realised).drop)
     estimate = inputs.estimated
     if estimate is not None and estimate.trusted:
         sign = 1.0 if estimate.less_is_better else -1.0
-        return sign * (estimate.value - estimate.reference)
-    return None
+        drops.append(sign * (estimate.value - estimate.reference))
+    return max(drops, default=None)
 
 
 def _list_events(inputs: GovernorInputs) -> list[tuple[str, datetime]]:

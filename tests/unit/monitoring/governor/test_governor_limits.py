@@ -106,6 +106,8 @@ def test_without_outcomes_a_trusted_estimate_tells_the_loss():
     inputs = replace(DRIFTED, estimated=build_estimate(0.7), predictions_per_day=300.0)
     assert read_result("cost", inputs, cost=890) == "passed"
     assert read_result("cost", inputs, cost=910) == "blocked"
+    outcomes = replace(inputs, realised=build_realised(0.8))
+    assert read_result("cost", outcomes, cost=890) == "passed"
     wrong = replace(inputs, estimated=build_estimate(0.7, trusted=False))
     assert read_result("cost", wrong, cost=910) == "unknown"
     assert read_result("cost", replace(inputs, predictions_per_day=None), cost=910) == "unknown"
