@@ -49,13 +49,17 @@ def recommend_policy(
     gain = sign * (best.value - least.value)
     by_name = {each.outcome.name: each for each in judged}
     difference = _compare(by_name[best.name], by_name[least.name], periods, row_less_is_better)
-    if best is least or not difference.is_certain:
-        return Recommendation(
-            least.name,
-            least.declaration,
-            f"no policy was surely better than {_describe(least)} ({metric} {least.value:.4f}); the best,"
-            f" {_describe(best)}, reached {best.value:.4f}, which may be chance",
+    if best is least:
+        reason = (
+            f"no policy was better than {_describe(least)}, which retrains least ({metric} {least.value:.4f})"
         )
+        return Recommendation(least.name, least.declaration, reason)
+    if not difference.is_certain:
+        reason = (
+            f"no policy was surely better than {_describe(least)} ({metric} {least.value:.4f}); the best,"
+            f" {_describe(best)}, reached {best.value:.4f}, which may be chance"
+        )
+        return Recommendation(least.name, least.declaration, reason)
     enough = [o for o in outcomes if sign * (o.value - least.value) >= ENOUGH * gain]
     choice = min(enough, key=lambda outcome: (outcome.retrains, outcome.cpu_seconds))
     share = sign * (choice.value - least.value) / gain

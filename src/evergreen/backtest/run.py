@@ -235,17 +235,17 @@ def _replay_policies(
     start, checks = moments[0], moments[1:]
     stop, lock = threading.Event(), threading.Lock()
     window = requests.rows.use_case.drift.window
-    total, place = len(policies) * len(checks), 0
+    total, steps_done = len(policies) * len(checks), 0
 
     def replay(policy: NamedPolicy) -> ReplayResult | None:
-        nonlocal place
+        nonlocal steps_done
         with_evidence = not policy.heeds_calendar_only
         task = StoreTask(requests, metric, options.every, with_evidence=with_evidence)
         steps = Replay(task, policy.policy, checks, start, window, cache)
         for _ in steps.iterate():
             with lock:
-                place += 1
-                say(f"{cache.done + cache.found:,} models", place, total)
+                steps_done += 1
+                say(f"{cache.done + cache.found:,} models", steps_done, total)
                 folder.save_now_and_then()
             if stop.is_set():
                 return None

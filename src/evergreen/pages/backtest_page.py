@@ -151,8 +151,8 @@ def _render_policies(facts: JsonReader, policies: Sequence[PolicyFacts]) -> Html
     )
     note = (
         f"Over all requests of the backtest{less}. {gain} Retrains leave out the first model, which all"
-        " policies share. Identical training sets are fitted once: that is what different fits and processor"
-        " time count."
+        " policies share. Identical training sets are fitted once: different fits count these. Processor time"
+        " is that of each retrain in full."
     )
     return Html(render_table(header, rows, (1, 2, 3, 4, 6, 7), "policies") + render_note(note))
 

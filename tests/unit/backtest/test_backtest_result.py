@@ -106,6 +106,7 @@ def test_less_may_be_better() -> None:
     never, daily = build_judged("never", 0.3, 0), build_judged("daily", 0.1, 60)
     assert recommend(never, daily, less_is_better=True).policy == "daily"
     assert recommend(never, daily).policy == "never"
+    assert "no policy was better than 'never'" in recommend(never, daily).reason
 
 
 def test_a_gain_that_may_be_chance_is_no_reason_to_retrain() -> None:

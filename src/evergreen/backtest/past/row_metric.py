@@ -33,8 +33,9 @@ class RowMetric:
 
 
 def build_row_metric(use_case: UseCase, scale: float = 1.0) -> RowMetric:
-    """Accuracy, log loss or Brier loss for classes; for numbers the absolute error divided by `scale`, the
-    standard deviation of the labels, so that a drop of 0.01 means about as much for every use case."""
+    """The metric of `choose_row_metric`: accuracy, log loss or Brier loss for classes; for numbers the
+    absolute error divided by `scale`, the standard deviation of the labels, so that a drop of 0.01 means
+    about as much for every use case."""
     metric = choose_row_metric(use_case)
     if metric == "accuracy":
         return RowMetric(metric, False, _find_right_ones, _expect_right_ones)

@@ -23,6 +23,7 @@ _OUTCOME_STYLES = {"promoted": "green", "rejected": "red", "failed": "red", "run
 # A check's result with the style that tells what counted.
 _RESULT_STYLES = {"fired": "green", "blocked": "red", "overridden": "yellow", "unknown": "yellow"}
 _MOST_FEATURES = 12
+_MOST_NOTES = 8
 _ALERT_STYLES = {"sent": "green", "pending": "yellow", "failed": "red", "no_target": "dim"}
 
 
@@ -169,7 +170,9 @@ def render_report(report: CheckReport, address: str, path: Path | None) -> Rende
         parts.append(table)
         if len(drifting) > _MOST_FEATURES:
             parts.append(Text(f"and {len(drifting) - _MOST_FEATURES} more", style="dim"))
-    parts += [Text(note, style="yellow") for note in report.notes]
+    parts += [Text(note, style="yellow") for note in report.notes[:_MOST_NOTES]]
+    if len(report.notes) > _MOST_NOTES:
+        parts.append(Text(f"and {len(report.notes) - _MOST_NOTES} more notes on the page", style="dim"))
     if path is None:
         hint = f"The page with every histogram: evergreen report {report.use_case} --open"
         parts.append(Text(hint, style="dim"))

@@ -56,7 +56,7 @@ def prove_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: dat
             connection.rollback()  # what comes next is read as of one moment
             digest = digest_bins(profiles)
             bounds = (version, start, end, [channel])
-            counts_at_hand = read_hourly_counts_within(connection, use_case.name, *bounds, profile=digest)
+            standing = read_hourly_counts_within(connection, use_case.name, *bounds, profile=digest)
             anew = recount_hours_within(connection, use_case, version, profiles, *bounds[1:])
             proofs.append(
                 CountsProof(
@@ -64,7 +64,7 @@ def prove_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: dat
                     channel,
                     len(anew.hours),
                     int(anew.rows.sum()),
-                    tuple(compare_hours(profiles, counts_at_hand, anew)),
+                    tuple(compare_hours(profiles, standing, anew)),
                 )
             )
     return proofs
