@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from evergreen.documents import JsonObject, read_document, write_document
+from evergreen.documents import JsonObject, write_document
 
 FORMAT = 1
 
@@ -36,13 +36,13 @@ class DecisionLine:
 class PolicyOutcome:
     """What one policy would have brought.
 
-    `value` is the gate's metric over all requests of the backtest, `metrics` are all metrics of the problem
-    that are defined there. `gain` is (value - never) / (every check - never): 0 is as good as never
-    retraining, 1 as good as retraining at every check; None where the latter is no better, or one is missing.
-    `retrains` leaves out the first model, which all policies share. `fits` is how many different training
-    sets it fitted; `cpu_seconds` is the processor time of its retrains, each in full, also where an equal
-    training set had been fitted before. `curve` has the metric in each of the result's `periods`, None where
-    it is undefined there.
+    `value` is the gate's metric over all requests of the backtest, NaN where it is undefined, `metrics` are
+    all metrics of the problem that are defined there. `gain` is (value - never) / (every check - never): 0 is
+    as good as never retraining, 1 as good as retraining at every check; None where the latter is no better,
+    or one is missing. `retrains` leaves out the first model, which all policies share. `fits` is how many
+    different training sets it fitted; `cpu_seconds` is the processor time of its retrains, each in full, also
+    where an equal training set had been fitted before. `curve` has the metric in each of the result's
+    `periods`, None where it is undefined there.
     `decisions` are in the order of time; `declaration` is the line that declares the policy, "" where there
     is none.
     """
@@ -117,10 +117,5 @@ class BacktestResult:
         return next((each for each in self.policies if each.name == name), None)
 
     def to_json(self) -> JsonObject:
-        """The document as JSON: the names of the fields, moments in ISO 8601, only finite numbers."""
+        """The document as JSON: the names of the fields, moments in ISO 8601, null for undefined values."""
         return write_document(self)
-
-    @staticmethod
-    def from_json(document: object) -> BacktestResult:
-        """What `to_json` returned, in this version or another one. Raises ValueError for anything else."""
-        return read_document(BacktestResult, document)

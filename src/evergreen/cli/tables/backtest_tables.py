@@ -60,7 +60,7 @@ def _build_table(facts: Mapping[str, Any]) -> Table:
         is_chosen = policy["name"] == facts["recommendation"]["policy"]
         table.add_row(
             policy["title"],
-            f"{policy['value']:.4f}",
+            "-" if policy["value"] is None else f"{policy['value']:.4f}",
             "-" if gain is None else f"{gain:.0%}",
             f"{policy['retrains']:,}",
             f"{policy['fits']:,}",
