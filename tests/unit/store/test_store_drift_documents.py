@@ -116,3 +116,8 @@ def test_what_stands_beside_the_features_is_read_as_it_was_written() -> None:
     ]
     assert FeatureDrift.from_json(document["prediction"]) == report.prediction
     assert read_document(MultivariateDrift, document["multivariate"]) == multivariate
+
+
+def test_a_quality_of_an_earlier_version_may_lack_fields() -> None:
+    before = Quality.from_json({"predictions": 4, "labelled": 0, "reason": "none"})
+    assert (before.metrics, before.prediction_psi, before.answers) == ({}, None, {})

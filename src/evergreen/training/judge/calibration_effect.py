@@ -28,8 +28,8 @@ class CalibrationEffect:
     bias: Sequence[float]
     before: Mapping[str, float]
     after: Mapping[str, float]
-    bins_before: Sequence[ReliabilityBin]
-    bins: Sequence[ReliabilityBin]
+    bins_before: Sequence[ReliabilityBin] = ()
+    bins: Sequence[ReliabilityBin] = ()
 
     def to_json(self) -> JsonObject:
         """The fields by their names."""
@@ -37,7 +37,7 @@ class CalibrationEffect:
 
     @staticmethod
     def from_json(document: object) -> CalibrationEffect:
-        """What `to_json` returned."""
+        """What `to_json` returned, in this version or an earlier one, which may lack some of its keys."""
         return read_document(CalibrationEffect, document)
 
 

@@ -43,9 +43,9 @@ class ReplayResult:
 
     rows: int
     champion_version: int
-    examples: tuple[ChangedAnswer, ...]
+    examples: tuple[ChangedAnswer, ...] = ()
     mean_change: float | None = None
-    changed: int
+    changed: int = 0
     share: float
 
     def to_json(self) -> JsonObject:
@@ -57,7 +57,7 @@ class ReplayResult:
 
     @staticmethod
     def from_json(document: object) -> ReplayResult:
-        """What `to_json` returned."""
+        """What `to_json` returned, in this version or an earlier one, which may lack some of its keys."""
         return read_document(ReplayResult, document)
 
 

@@ -90,9 +90,9 @@ class Quality:
 
     @staticmethod
     def from_json(document: JsonObject) -> Quality:
-        """What `to_json` wrote."""
+        """What `to_json` wrote, in this version or an earlier one, which may lack some of its keys."""
         metrics = {name: document[name] for name in _METRICS if name in document}
-        return read_document(Quality, {**document, "metrics": metrics})
+        return read_document(Quality, {"prediction_psi": None, "answers": {}, **document, "metrics": metrics})
 
 
 @dataclass(frozen=True)
