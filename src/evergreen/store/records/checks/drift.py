@@ -79,11 +79,13 @@ class Quality:
     def to_json(self) -> JsonObject:
         """The document as it is stored: the metrics lie beside the other fields."""
         document = write_document(self)
+        metrics = document["metrics"]
+        assert isinstance(metrics, dict)
         optional = {name: document[name] for name in ("orphans", "estimated", "notes")}
         return {
             "predictions": self.predictions,
             "labelled": self.labelled,
-            **self.metrics,
+            **metrics,
             **{name: document[name] for name in ("prediction_psi", "answers", "reason")},
             **{name: value for name, value in optional.items() if value not in (None, [])},
         }
