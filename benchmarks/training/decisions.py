@@ -36,13 +36,13 @@ from evergreen.model.predict import predict_inputs
 from evergreen.model.reference_profile import build_reference_profile
 from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring.drift.compare import compare_windows, count_columns
-from evergreen.monitoring.governor.report_rule import apply_retrain_policy
+from evergreen.monitoring.governor.decide import decide
+from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs
 from evergreen.settings import Settings
 from evergreen.store.connection import arrow
 from evergreen.store.history import asof
 from evergreen.store.history.query import TableSelection, build_query
 from evergreen.store.history.training_set import TrainingSet
-from evergreen.store.records.checks.drift import DriftReport
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.training import candidate
 from evergreen.training.data.rows import TrainingRows, prepare_rows
@@ -273,20 +273,17 @@ def _monitor(use_case: UseCase, champion: _Trained, columns: Columns, as_of: dat
     result = compare_windows(
         use_case.drift, {ALL_ROWS: reference}, {ALL_ROWS: count_columns(reference, columns)}, since=since
     )
-    report = DriftReport(
-        id="",
-        use_case=use_case.name,
-        as_of=as_of,
-        model_version=1,
-        window_start=since,
-        window_end=as_of,
-        row_count=result.rows,
-        drifted=result.drifted,
+    drift = DriftEvidence(
+        severity=result.severity,
         reason=result.reason,
-        features=result.features,
+        rows=result.rows,
+        breaches=int(result.severity == "drift"),
+        since=since if result.severity == "drift" else None,
     )
-    decision = apply_retrain_policy(use_case.retrain, report, as_of, promoted_at=since)
-    return Monitoring(decision.retrain, decision.reason)
+    # Neither outcomes nor rows that are new to the champion are known: drift alone is weighed.
+    inputs = GovernorInputs(as_of=as_of, champion=1, promoted_at=since, drift=drift)
+    answer = decide(use_case.retrain, inputs)
+    return Monitoring(answer.retrain, answer.reason)
 
 
 def _fresh(use_case: UseCase, seed: int, scenario: str, period: int) -> tuple[Columns, Sequence[str]]:

@@ -176,7 +176,7 @@ class Replay(Generic[Model]):
             beyond = self._is_beyond(estimate.low, estimate.high, estimate.reference, estimate.less_is_better)
             champion.estimate_breaches = champion.estimate_breaches + 1 if beyond else 0
             estimate = replace(estimate, breaches=champion.estimate_breaches)
-        known = task.count_labels(moment)
+        label_count = task.count_labels(moment)
         inputs = GovernorInputs(
             as_of=moment,
             champion=champion.version,
@@ -189,8 +189,8 @@ class Replay(Generic[Model]):
             ),
             estimated=estimate,
             labels=LabelCounts(
-                known=known,
-                new=known - task.count_labels(champion.trained_at),
+                known=label_count,
+                new=label_count - task.count_labels(champion.trained_at),
                 oldest=task.find_oldest(moment),
                 newest=task.find_newest(moment),
             ),

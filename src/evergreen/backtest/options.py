@@ -66,8 +66,8 @@ def choose_parameters(database: sa.Engine, use_case: UseCase, choice: str) -> tu
                 f"{use_case.name} has no training whose parameters could be taken",
                 hint="leave --parameters out: the middle of the search space is taken",
             )
-        chosen = {name: value for name, value in last.items() if name != "iterations"}
-        return chosen, "those that the newest training's search found; nothing was searched"
+        parameters = {name: value for name, value in last.items() if name != "iterations"}
+        return parameters, "those that the newest training's search found; nothing was searched"
     changes = dict(_parse_parameter(part) for part in choice.split(","))
     return {**middle, **changes}, f"the middle of the declared search space, but {choice}"
 

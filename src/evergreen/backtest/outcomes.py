@@ -146,11 +146,11 @@ def _measure(
     curves: dict[str, list[float | None]] = {name: [None] * count for name in total}
     step = max(1, _CHUNK_CELLS // max(1, len(periods.codes)))
     for first in range(0, len(with_rows), step):
-        chosen = with_rows[first : first + step]
-        weights = np.zeros((len(chosen), count), dtype=np.int32)
-        weights[np.arange(len(chosen)), chosen] = 1
+        group = with_rows[first : first + step]
+        weights = np.zeros((len(group), count), dtype=np.int32)
+        weights[np.arange(len(group)), group] = 1
         for name, values in measure(weights).items():
-            for period, value in zip(chosen, values, strict=True):
+            for period, value in zip(group, values, strict=True):
                 curves[name][period] = _round(float(value))
     whole = {name: float(values[0]) for name, values in total.items() if math.isfinite(float(values[0]))}
     return whole, curves

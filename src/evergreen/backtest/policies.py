@@ -82,8 +82,8 @@ def parse_policy(text: str, declared: RetrainPolicy, every: timedelta) -> NamedP
     if "=" in name:
         changes = dict(_parse_field(part) for part in name.split(","))
         return NamedPolicy(name, f"as declared, but {name}", "given", replace(declared, **changes))
-    known = ("declared", "default", "never", "daily")
-    raise SettingsError(f"there is no policy {name!r}", hint=suggest_name(name, known, f"give {_EXAMPLES}"))
+    names = ("declared", "default", "never", "daily")
+    raise SettingsError(f"there is no policy {name!r}", hint=suggest_name(name, names, f"give {_EXAMPLES}"))
 
 
 def render_policy(policy: RetrainPolicy) -> str:

@@ -61,16 +61,16 @@ def recommend_policy(
         )
         return Recommendation(least.name, least.declaration, reason)
     enough = [o for o in outcomes if sign * (o.value - least.value) >= ENOUGH * gain]
-    chosen = min(enough, key=lambda outcome: (outcome.retrains, outcome.cpu_seconds))
-    share = sign * (chosen.value - least.value) / gain
-    reason = f"{metric} {chosen.value:.4f} with {chosen.retrains:,} retrains"
-    if chosen is not best:
+    choice = min(enough, key=lambda outcome: (outcome.retrains, outcome.cpu_seconds))
+    share = sign * (choice.value - least.value) / gain
+    reason = f"{metric} {choice.value:.4f} with {choice.retrains:,} retrains"
+    if choice is not best:
         reason += (
             f", {share:.0%} of what the best, {_describe(best)}, gains with {best.retrains:,}"
             f" ({best.value:.4f})"
         )
     reason += f"; {_describe(least)} reached {least.value:.4f} with {least.retrains:,}"
-    return Recommendation(chosen.name, chosen.declaration, reason)
+    return Recommendation(choice.name, choice.declaration, reason)
 
 
 def _describe(outcome: PolicyOutcome) -> str:
@@ -84,6 +84,6 @@ def _compare(one: Judged, other: Judged, periods: Periods, less_is_better: bool)
     mean = float(differences.mean())
     count = len(periods.starts)
     sums = np.bincount(periods.codes, differences - mean, minlength=count)
-    used = max(2, int(np.count_nonzero(periods.rows)))
-    error = math.sqrt(float(np.square(sums).sum()) * used / (used - 1)) / len(differences)
+    clusters = max(2, int(np.count_nonzero(periods.rows)))
+    error = math.sqrt(float(np.square(sums).sum()) * clusters / (clusters - 1)) / len(differences)
     return _Difference(mean, error)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
+
+from evergreen.documents import JsonObject, write_document
 
 FORMAT = 1
 
@@ -34,13 +36,13 @@ class DecisionLine:
 class PolicyOutcome:
     """What one policy would have brought.
 
-    `value` is the gate's metric over all requests of the backtest, `metrics` are all metrics of the problem
-    that are defined there. `gain` is (value - never) / (every check - never): 0 is as good as never
-    retraining, 1 as good as retraining at every check; None where the latter is no better, or one is missing.
-    `retrains` leaves out the first model, which all policies share. `fits` is how many different training
-    sets it fitted; `cpu_seconds` is the processor time of its retrains, each in full, also where an equal
-    training set had been fitted before. `curve` has the metric in each of the result's `periods`, None where
-    it is undefined there.
+    `value` is the gate's metric over all requests of the backtest, NaN where it is undefined, `metrics` are
+    all metrics of the problem that are defined there. `gain` is (value - never) / (every check - never): 0 is
+    as good as never retraining, 1 as good as retraining at every check; None where the latter is no better,
+    or one is missing. `retrains` leaves out the first model, which all policies share. `fits` is how many
+    different training sets it fitted; `cpu_seconds` is the processor time of its retrains, each in full, also
+    where an equal training set had been fitted before. `curve` has the metric in each of the result's
+    `periods`, None where it is undefined there.
     `decisions` are in the order of time; `declaration` is the line that declares the policy, "" where there
     is none.
     """
@@ -114,54 +116,6 @@ class BacktestResult:
         """The outcome of the policy of that name, None where it was not replayed."""
         return next((each for each in self.policies if each.name == name), None)
 
-    def to_json(self) -> dict[str, Any]:
-        """The document as JSON: the names of the fields, moments in ISO 8601."""
-        document: dict[str, Any] = _encode(asdict(self))
-        return document
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> BacktestResult:
-        """What `to_json` returned; names that this version does not know are left out. Raises KeyError."""
-        known = _select_fields(cls, data)
-        known |= {
-            "start": datetime.fromisoformat(data["start"]),
-            "end": datetime.fromisoformat(data["end"]),
-            "periods": _parse_moments(data["periods"]),
-            "period_rows": tuple(data["period_rows"]),
-            "policies": tuple(_parse_policy(each) for each in data["policies"]),
-            "recommendation": Recommendation(**_select_fields(Recommendation, data["recommendation"])),
-            "notes": tuple(data.get("notes", ())),
-        }
-        return cls(**known)
-
-
-def _parse_policy(data: Mapping[str, Any]) -> PolicyOutcome:
-    known = _select_fields(PolicyOutcome, data)
-    known |= {
-        "curve": tuple(data["curve"]),
-        "retrained_at": _parse_moments(data["retrained_at"]),
-        "decisions": tuple(_parse_decision(each) for each in data["decisions"]),
-    }
-    return PolicyOutcome(**known)
-
-
-def _parse_decision(data: Mapping[str, Any]) -> DecisionLine:
-    known = _select_fields(DecisionLine, data)
-    return DecisionLine(**(known | {"moment": datetime.fromisoformat(data["moment"])}))
-
-
-def _parse_moments(texts: list[str]) -> tuple[datetime, ...]:
-    return tuple(datetime.fromisoformat(text) for text in texts)
-
-
-def _select_fields(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    return {field.name: data[field.name] for field in fields(kind) if field.name in data}
-
-
-def _encode(value: Any) -> Any:
-    """Mappings, sequences and moments as JSON has them."""
-    if isinstance(value, Mapping):
-        return {str(name): _encode(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_encode(item) for item in value]
-    return value.isoformat() if isinstance(value, datetime) else value
+    def to_json(self) -> JsonObject:
+        """The document as JSON: the names of the fields, moments in ISO 8601, null for undefined values."""
+        return write_document(self)

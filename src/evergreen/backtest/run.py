@@ -96,8 +96,8 @@ def run_backtest(
         notes += _describe_interruption(folder)
         requests.rows.save(folder.rows)
         setup = FitSetup(settings, use_case.name, folder.rows, folder.fits, parameters)
-        known = len(requests.rows.select_known(end))
-        workers = choose_worker_count(settings, known * len(list_model_inputs(use_case)))
+        row_count = len(requests.rows.select_known(end))
+        workers = choose_worker_count(settings, row_count * len(list_model_inputs(use_case)))
         metric = build_row_metric(use_case, _measure_spread(requests, start))
         with KeptFits(setup, requests, workers) as cache:
             _require_first_model(cache, requests, metric, options, start)
@@ -107,14 +107,14 @@ def run_backtest(
             say("measuring", 0, 0)
             periods = build_periods(requests, start, moments)
             task = StoreTask(requests, metric, options.every)
-            judged = [
+            results = [
                 judge_policy(policy, replayed, cache, task, requests, metric, start, periods)
                 for policy, replayed in zip(policies, replays, strict=True)
             ]
             records = cache.list_records()
         less_is_better = use_case.gate.metric in LESS_IS_BETTER
-        judged = _add_gains(judged, less_is_better)
-        outcomes = tuple(each.outcome for each in judged)
+        results = _add_gains(results, less_is_better)
+        outcomes = tuple(each.outcome for each in results)
         result = BacktestResult(
             use_case=use_case.name,
             title=use_case.title,
@@ -134,7 +134,7 @@ def run_backtest(
             period_rows=periods.rows,
             policies=outcomes,
             recommendation=recommend_policy(
-                judged,
+                results,
                 periods,
                 use_case.gate.metric,
                 less_is_better=less_is_better,
@@ -235,17 +235,17 @@ def _replay_policies(
     start, checks = moments[0], moments[1:]
     stop, lock = threading.Event(), threading.Lock()
     window = requests.rows.use_case.drift.window
-    total, done = len(policies) * len(checks), 0
+    total, steps_done = len(policies) * len(checks), 0
 
     def replay(policy: NamedPolicy) -> ReplayResult | None:
-        nonlocal done
+        nonlocal steps_done
         with_evidence = not policy.heeds_calendar_only
         task = StoreTask(requests, metric, options.every, with_evidence=with_evidence)
         steps = Replay(task, policy.policy, checks, start, window, cache)
         for _ in steps.iterate():
             with lock:
-                done += 1
-                say(f"{cache.done + cache.found:,} models", done, total)
+                steps_done += 1
+                say(f"{cache.done + cache.found:,} models", steps_done, total)
                 folder.save_now_and_then()
             if stop.is_set():
                 return None

@@ -55,7 +55,7 @@ def train_best_window(
     again on all of its rows. None where the rows are too few for a model."""
     identities: list[str] = []
     cpu_seconds, reference = 0.0, None
-    chosen = plan.candidates[0]
+    best = plan.candidates[0]
     tail = find_tail(task, moment, plan)
     for window in plan.candidates if tail is not None else ():
         if tail is None or (window.start is not None and window.start >= tail):
@@ -65,14 +65,14 @@ def train_best_window(
         cpu_seconds += seconds
         point = None if model is None else task.measure(model, tail, moment, learned_by=moment)
         if point is not None and (reference is None or _is_better(task, point, reference)):
-            chosen, reference = window, point
-    identity, model, seconds = cache.fit(task, moment, chosen.start, None)
+            best, reference = window, point
+    identity, model, seconds = cache.fit(task, moment, best.start, None)
     if model is None:
         return None
     return ReplayFit(
         model=model,
-        window=chosen,
-        rows=task.count_labels(moment, chosen.start),
+        window=best,
+        rows=task.count_labels(moment, best.start),
         reference=reference,
         identities=(*identities, identity),
         cpu_seconds=cpu_seconds + seconds,
@@ -86,8 +86,8 @@ def find_tail(task: ReplayTask[Model], moment: datetime, plan: WindowPlan) -> da
     them, and at most half of the rows since a change that shows. A candidate that is too small for that is
     passed over for the next larger one; None where all are.
     """
-    known = task.count_labels(moment)
-    if not known:
+    label_count = task.count_labels(moment)
+    if not label_count:
         return None
     sizes = [
         task.count_labels(moment, window.start) * plan.validation_share
@@ -96,7 +96,7 @@ def find_tail(task: ReplayTask[Model], moment: datetime, plan: WindowPlan) -> da
     ]
     if plan.drift_since is not None:
         sizes.append(task.count_labels(moment, plan.drift_since) / 2)
-    tails = (task.find_tail(moment, size / known) for size in sorted(sizes) if size >= 1)
+    tails = (task.find_tail(moment, size / label_count) for size in sorted(sizes) if size >= 1)
     return next((tail for tail in tails if tail is not None), None)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from evergreen.documents import JsonObject
 from evergreen.errors import RegistryError
 from evergreen.model.judging.verdict import Verdict
 from evergreen.registry.succession.candidates import Candidate, read_settlement
@@ -38,7 +38,7 @@ class VerdictExplanation:
     model_digest: str | None
     card: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The explanation as `evergreen gate explain --json` prints it, with the verdict's fields beside it.
 
         A check's "result" is "passed", "failed" or "warning"; "warnings" are the reasons of the last kind.

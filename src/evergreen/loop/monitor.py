@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from sqlalchemy import Engine
 
+from evergreen.documents import JsonObject, write_document
 from evergreen.loop.monitoring.alerts import AlertResult, tell_people
 from evergreen.loop.monitoring.check_report import publish_report
 from evergreen.loop.monitoring.health import HealthResult, measure_health
@@ -50,7 +51,7 @@ class DriftResult(TypedDict):
     drifted: bool | None
     reason: str
     largest_psi: dict[str, float]
-    refused: list[dict[str, Any]]
+    refused: list[JsonObject]
     severity: str
     warnings: list[str]
     notes: list[str]
@@ -115,7 +116,7 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftRe
         drifted=report.drifted,
         reason=report.reason,
         largest_psi=dict(report.largest_psi),
-        refused=[dict(share.to_json()) for share in report.refused],
+        refused=[write_document(share) for share in report.refused],
         severity=report.severity,
         warnings=list(report.warnings),
         notes=list(report.notes),
@@ -193,7 +194,7 @@ def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorRe
     quality = measure_quality(settings, use_case, as_of)
     health = measure_health(settings, use_case, as_of)
     decision = decide_retraining(settings, use_case, as_of)
-    told: AlertResult = tell_people(settings, use_case, as_of)
+    alerts: AlertResult = tell_people(settings, use_case, as_of)
     report = publish_report(settings, use_case, as_of)
     return MonitorResult(
         drift=drift,
@@ -201,7 +202,7 @@ def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorRe
         health=health,
         retrain=decision["retrain"],
         reason=decision["reason"],
-        alerts=told["alerts"],
+        alerts=alerts["alerts"],
         report=report["address"] or report["command"],
     )
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import sqlalchemy as sa
 
 from evergreen.errors import TrainingError
 from evergreen.loop.monitoring.alerts import tell_rejection
 from evergreen.loop.monitoring.retraining import decide_training
+from evergreen.loop.registration import register_version
 from evergreen.loop.train_results import (
     EvaluatedCandidate,
     GateResult,
@@ -29,25 +31,19 @@ from evergreen.loop.train_results import (
     TrainingResult,
     TunedModel,
 )
-from evergreen.model import reference_profile
-from evergreen.model.error_profile.profile import parse_error_profile
-from evergreen.model.error_profile.store import delete_error_profile, save_error_profile
 from evergreen.model.judging.metrics import check_metric
 from evergreen.model.judging.verdict import Verdict
 from evergreen.moments import refuse_future
-from evergreen.registry import models
 from evergreen.registry.connection import retry_while_unreachable
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession import candidates
-from evergreen.registry.succession.candidates import TrialFinding, name_challenger
+from evergreen.registry.succession.candidates import TrialFinding
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
-from evergreen.store.records import model_record
 from evergreen.store.records import training_run as runs
 from evergreen.store.records.checks.decision import MANUAL, get_decision
 from evergreen.store.records.training_run import TrainingRun
-from evergreen.training.card import render_model_card
 from evergreen.training.data import dataset
 from evergreen.training.data.training_window import WindowPlan
 from evergreen.training.data.window_choice import choose_training_window
@@ -55,8 +51,6 @@ from evergreen.training.evaluation_step import evaluate_run
 from evergreen.training.judge.comparison import CONTESTANTS
 from evergreen.training.judge.evaluation import Evaluation
 from evergreen.training.judge.gate import judge_candidate
-from evergreen.training.record.card_facts import collect_card_facts
-from evergreen.training.record.model_record import build_model_record
 from evergreen.training.search.search_result import SearchResult, build_search_result
 from evergreen.training.search.studies import open_study
 from evergreen.training.search.trial import Trial, list_trials
@@ -202,38 +196,13 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
     assert run.mlflow_run_id is not None
     mlflow_run = run.mlflow_run_id
 
-    def register() -> int:
-        tags = training_runs.read_run_tags(settings, mlflow_run)
-        version = models.register_model_version(
-            settings,
-            declared.name,
-            mlflow_run,
-            run.id,
-            {**tags, **_build_verdict_tags(verdict)},
-            description=f"As of {run.as_of:%Y-%m-%d %H:%M} UTC, because: {run.reason}. {verdict.summary}",
-        )
-        record = build_model_record(settings, declared, run, version)
-        model_record.save_model_record(database, record)
-        card = render_model_card(collect_card_facts(declared, run, tags, version).to_json())
-        training_runs.write_page(settings, mlflow_run, training_runs.CARD_FILE, card)
-        if verdict.passed:
-            name_challenger(settings, declared.name, version)
-        profile = training_runs.read_document(settings, mlflow_run, training_runs.PROFILE_FILE)
-        reference_profile.save_reference_profile(
-            database, declared.name, version, reference_profile.parse_profiles(profile["features"])
-        )
-        errors = training_runs.find_document(settings, mlflow_run, training_runs.ERRORS_FILE)
-        if errors is None:  # an earlier version evaluated the model
-            delete_error_profile(database, declared.name, version)
-        else:
-            save_error_profile(database, declared.name, version, parse_error_profile(errors))
-        return version
-
     if run.model_version is None:
         with lock_use_case(database, declared.name):
             run = runs.get_training_run(database, run.id)
             if run.model_version is None:  # no other process did it meanwhile
-                version = retry_while_unreachable(register)
+                version = retry_while_unreachable(
+                    partial(register_version, settings, database, declared, run, verdict)
+                )
                 run = runs.update_training_run(database, run.id, status="registered", model_version=version)
     return {
         "training_run": run.id,
@@ -328,19 +297,6 @@ def run_train(
     registered = register_candidate(settings, training_run)
     promoted = promote_candidate(settings, training_run)
     return {**prepared, "tuning": tuning, **evaluated, "gate": gate, **registered, **promoted}
-
-
-def _build_verdict_tags(verdict: Verdict) -> dict[str, str]:
-    checks_by_tag = {"evergreen.failed_checks": verdict.failed, "evergreen.warnings": verdict.warnings}
-    return {
-        "evergreen.verdict": verdict.summary[:4000],
-        "evergreen.passed": str(verdict.passed).lower(),
-        **{
-            tag: ", ".join(check.name for check in checks)[:4000]
-            for tag, checks in checks_by_tag.items()
-            if checks
-        },
-    }
 
 
 def _open_run(settings: Settings, training_run: str) -> tuple[sa.Engine, TrainingRun, UseCase]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypedDict
 
+from evergreen.documents import Json
 from evergreen.training.fit.parameters import ParameterValue
-from evergreen.training.json_values import Json
 
 
 class PreparedTrainingSet(TypedDict):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
+from evergreen.documents import JsonObject
 from evergreen.errors import RegistryError, SettingsError
 from evergreen.monitoring.quality.trials.trial_comparison import TrialComparison
 from evergreen.monitoring.quality.trials.trial_losses import compare_trial_versions
@@ -46,7 +46,7 @@ class TrialReport:
     comparison: str = ""
     verdict: TrialComparison | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The report as `evergreen trial status --json` prints it."""
         return {
             "use_case": self.use_case,

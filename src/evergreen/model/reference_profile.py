@@ -146,8 +146,8 @@ def build_slice_profiles(
     answers = whole[PREDICTION].find_bins(predictions) if PREDICTION in whole else None
     sliced: list[FeatureProfile] = []
     for group in find_slice_groups(use_case, columns):
-        chosen = group.select(columns[group.feature])
-        places = {name: numbers[chosen] for name, numbers in bins.items()}
+        mask = group.select(columns[group.feature])
+        places = {name: numbers[mask] for name, numbers in bins.items()}
         if answers is not None:
             places[PREDICTION] = answers[group.select(predicted_columns[group.feature])]
         for name, numbers in places.items():

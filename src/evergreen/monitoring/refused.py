@@ -65,12 +65,12 @@ def describe_refused_shares(shares: Sequence[RefusedShare]) -> str:
     """The three greatest in words, as the end of a sentence; "" where nothing was refused."""
     if not shares:
         return ""
-    told = ", ".join(
+    greatest = ", ".join(
         f"{share.rows:,} for {_name_field(share)} ({share.kind}, {share.share:.1%})"
         for share in shares[:_MOST_TOLD]
     )
     others = ", and for other faults" if len(shares) > _MOST_TOLD else ""
-    return f"; rows refused meanwhile: {told}{others}"
+    return f"; rows refused meanwhile: {greatest}{others}"
 
 
 def _judge_share(policy: DriftPolicy, share: float, rows: int) -> Severity:

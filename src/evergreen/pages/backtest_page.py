@@ -161,12 +161,12 @@ def _render_curves(facts: JsonReader, policies: Sequence[PolicyFacts]) -> Html:
     moments = [parse_iso_moment(str(text)) for text in facts.get_list("periods")]
     starts = [moment for moment in moments if moment is not None]
     end = parse_iso_moment(facts.get_text("end"))
-    drawn = _choose_curves(policies, less_is_better=bool(facts.get_flag("less_is_better")))
-    if not starts or len(starts) != len(moments) or end is None or not drawn:
+    curves = _choose_curves(policies, less_is_better=bool(facts.get_flag("less_is_better")))
+    if not starts or len(starts) != len(moments) or end is None or not curves:
         return render_note("There is no curve: the backtest has no stretch of time with requests.")
     metric = format_metric_name(facts.get_text("metric") or "quality")
-    chart = render_two_widths(partial(_draw_curves, metric, starts, end, drawn))
-    left_out = sum(policy.kind == "fixed" for policy in policies) - sum(p.kind == "fixed" for p in drawn)
+    chart = render_two_widths(partial(_draw_curves, metric, starts, end, curves))
+    left_out = sum(policy.kind == "fixed" for policy in policies) - sum(p.kind == "fixed" for p in curves)
     text = "Below: when each policy would have retrained."
     if left_out > 0:
         text += " Of the fixed intervals only the best is drawn."
@@ -187,10 +187,10 @@ def _choose_curves(policies: Sequence[PolicyFacts], *, less_is_better: bool) -> 
     fixed = [policy for policy in policies if policy.kind == "fixed" and policy.value is not None]
     sign = -1.0 if less_is_better else 1.0
     best = max(fixed, key=lambda policy: sign * (policy.value or 0.0), default=None)
-    drawn = [policy for policy in policies if policy.kind != "fixed" or policy is best]
+    curves = [policy for policy in policies if policy.kind != "fixed" or policy is best]
     order = list(_TINTS)
-    drawn.sort(key=lambda policy: order.index(policy.kind) if policy.kind in order else 1)
-    return [policy for policy in drawn if any(value is not None for value in policy.curve)][:_MOST_CURVES]
+    curves.sort(key=lambda policy: order.index(policy.kind) if policy.kind in order else 1)
+    return [policy for policy in curves if any(value is not None for value in policy.curve)][:_MOST_CURVES]
 
 
 def _draw_curves(
@@ -260,16 +260,16 @@ def _render_decisions(policies: Sequence[PolicyFacts]) -> Html:
         decisions = [each for each in policy.decisions if each.get_text("moment")]
         if not decisions:
             continue
-        shown, text = decisions, ""
-        if len(shown) > _MOST_DECISIONS:
-            shown = [each for each in decisions if each.get_flag("retrain")][:_MOST_DECISIONS]
+        lines, text = decisions, ""
+        if len(lines) > _MOST_DECISIONS:
+            lines = [each for each in decisions if each.get_flag("retrain")][:_MOST_DECISIONS]
             text = (
-                f"{len(decisions):,} decisions, of which the {len(shown):,} that retrained are shown; all are"
+                f"{len(decisions):,} decisions, of which the {len(lines):,} that retrained are shown; all are"
                 " in the JSON document."
             )
         table = render_table(
             ("check", "decided", "by", "because", "rows", "window"),
-            map(_list_cells, shown),
+            map(_list_cells, lines),
             (4,),
             "decisions",
         )
@@ -303,7 +303,7 @@ def _render_origin(facts: JsonReader) -> Html:
     parameters = facts.get_parameters("parameters")
     notes = "".join(f"<li>{escape(shorten_text(note, 400))}</li>" for note in facts.get_list("notes")[:30])
     seconds, cpu = facts.get_number("seconds"), facts.get_number("cpu_seconds")
-    known = render_facts(
+    table = render_facts(
         {
             "what was known is told by": clock.get(facts.get_text("clock") or ""),
             "rows of the first model": _format_count(facts, "first_rows"),
@@ -317,7 +317,7 @@ def _render_origin(facts: JsonReader) -> Html:
             "declaration": render_code(facts.get_text("declaration_digest")),
         }
     )
-    return Html((f'<ul class="notes">{notes}</ul>' if notes else "") + known)
+    return Html((f'<ul class="notes">{notes}</ul>' if notes else "") + table)
 
 
 def _format_count(facts: JsonReader, name: str) -> str | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject
 from evergreen.registry.champion_history import find_last_change
 from evergreen.registry.reconcile import is_change_unfinished
 from evergreen.registry.versions import has_version
@@ -38,7 +38,7 @@ class Vacancy:
         deletion = ", which was deleted there" if self.deleted else ""
         return f"nobody is champion in MLflow any more (v{self.last_version} was{until}{deletion})"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The vacancy as `evergreen status --json` prints it."""
         return {
             "last_version": self.last_version,

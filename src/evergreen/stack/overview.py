@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject
 from evergreen.errors import EvergreenError, ServiceUnreachable
 from evergreen.registry.champion import Champion, read_champion
 from evergreen.registry.champion_history import find_promotion_time
@@ -21,7 +22,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.prediction_log import PredictionCounts, count_predictions
 from evergreen.store.records.checks.check_report import find_latest_check_report
 from evergreen.store.records.checks.decision import DecisionSummary, describe_latest_decision
-from evergreen.store.records.checks.drift import DriftSummary, describe_latest_drift
+from evergreen.store.records.checks.drift_summary import DriftSummary, describe_latest_drift
 from evergreen.store.records.summary import StoreSummary, summarize_store
 from evergreen.usecase import UseCase
 
@@ -83,7 +84,7 @@ class UseCaseOverview:
         lags = isinstance(self.standing, ServiceStatus) and self.standing.lags
         return not lags and not isinstance(self.champion, Vacancy)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """For `--json`: moments as ISO text, a part that cannot be read as {"error": why}."""
         champion = self.champion
         if isinstance(champion, Vacancy):
@@ -143,12 +144,12 @@ def _describe_champion(
 
 
 def _find_report(settings: Settings, database: sa.Engine, use_case: str) -> ReportPlace | None:
-    saved = find_latest_check_report(database, use_case)
-    if saved is None:
+    record = find_latest_check_report(database, use_case)
+    if record is None:
         return None
-    run = saved.attached
+    run = record.attached
     address = format_run_address(settings, run.experiment_id, run.run_id, PAGE_FILE) if run else ""
-    return ReportPlace(saved.as_of, saved.severity, address)
+    return ReportPlace(record.as_of, record.severity, address)
 
 
 def _read_standing(

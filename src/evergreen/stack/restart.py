@@ -8,8 +8,8 @@ import time
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from evergreen.documents import JsonObject
 from evergreen.errors import (
     ChildFailed,
     EvergreenError,
@@ -62,7 +62,7 @@ class Restart:
     url: str
     seconds: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """For `--json`."""
         return asdict(self)
 
@@ -74,7 +74,7 @@ class ServiceRestart(Restart):
     use_case: str
     standing: ServiceStatus | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """For `--json`."""
         return {**asdict(self), "standing": self.standing.to_json() if self.standing else None}
 

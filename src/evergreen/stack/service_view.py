@@ -18,8 +18,8 @@ from evergreen.stack.restart import Restart, ServiceRestart
 from evergreen.stack.view import shorten_moment
 from evergreen.store.predictions.prediction_log import PredictionCounts
 from evergreen.store.records.checks.decision import DecisionSummary
-from evergreen.store.records.checks.drift import DriftSummary
 from evergreen.store.records.checks.drift_evidence import join_warnings
+from evergreen.store.records.checks.drift_summary import DriftSummary
 from evergreen.store.records.summary import StoreSummary
 from evergreen.usecase import TIMELESS
 from evergreen.usecase.digest import shorten_digest

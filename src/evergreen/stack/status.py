@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from evergreen.documents import JsonObject
 from evergreen.settings import STACK_ENV
 from evergreen.stack.processes import process_table
 from evergreen.stack.processes.stack_state import (
@@ -57,7 +57,7 @@ class StackStatus:
         """Whether everything runs, and every process does what it should."""
         return self.is_running and all(each.state in ("ready", "done") for each in self.processes)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """For `--json`: also where the passwords and the settings of the stack are."""
         return {
             "state": self.state,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject
 from evergreen.model.calibration import compute_shap_values, copy_without_calibration
 from evergreen.model.decision import set_class_weights
 from evergreen.model.judging.resampling import draw_resamples
@@ -34,7 +35,6 @@ from evergreen.training.fit.device import choose_task_type
 from evergreen.training.fit.digest import digest_model
 from evergreen.training.fit.fit_timer import FitTimer
 from evergreen.training.fit.fitting import Machine, compute_class_weights, fit_model
-from evergreen.training.json_values import JsonObject
 from evergreen.training.judge.answers import find_holdout_rows, score_baseline, score_holdout
 from evergreen.training.judge.calibration_effect import CalibrationEffect, measure_calibration_effect
 from evergreen.training.judge.comparison import Comparison, compare_contestants

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from evergreen import usecases
+from evergreen.documents import JsonObject
 from evergreen.errors import SourceError, UseCaseError
 from evergreen.hiding import remove_secrets
 from evergreen.settings import Settings
@@ -62,7 +62,7 @@ class NewUseCase:
     left_out: tuple[OmittedColumn, ...]
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The JSON object of `evergreen new --json`; "next" is the command to go on with."""
         return {
             "use_case": self.use_case,

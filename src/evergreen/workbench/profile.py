@@ -124,30 +124,28 @@ def _build_sections(
 
 def _render_store(settings: Settings, use_case: UseCase, as_of: datetime) -> str:
     """Rows, keys and the newest event of each table, and the last ingest."""
-    facts = summarize_store(get_engine(settings), use_case).to_json()
+    facts = summarize_store(get_engine(settings), use_case)
     rows = [
-        (name, f"{view['rows']:,}", f"{view['keys']:,}", *_format_newest(view["newest_event_time"], as_of))
-        for name, view in facts["views"].items()
+        (name, f"{view.rows:,}", f"{view.keys:,}", *_format_newest(view.newest_event_time, as_of))
+        for name, view in facts.views.items()
     ]
-    label = facts["label"]
-    rows.append(("label", f"{label['rows']:,}", "", *_format_newest(label["newest_event_time"], as_of)))
-    last = facts["last_ingest"]
+    label = facts.label
+    rows.append(("label", f"{label.rows:,}", "", *_format_newest(label.newest_event_time, as_of)))
+    last = facts.last_ingest
     last_ingest = "Nothing was ingested yet."
     if last:
-        moment = datetime.fromisoformat(last["as_of"])
-        count = last["rows_loaded"] or 0
-        last_ingest = f"Last ingest as of {moment:%Y-%m-%d %H:%M} UTC: {last['status']}, {count:,} rows."
+        count = last.rows_loaded or 0
+        last_ingest = f"Last ingest as of {last.as_of:%Y-%m-%d %H:%M} UTC: {last.status}, {count:,} rows."
     header = ("table", "rows", "keys", "newest event", "age")
     return render_table(header, rows, numbers=(1, 2)) + render_note(
         f"{last_ingest} Counts are of now, with all versions of a row."
     )
 
 
-def _format_newest(moment: str | None, as_of: datetime) -> tuple[str, str]:
+def _format_newest(newest: datetime | None, as_of: datetime) -> tuple[str, str]:
     """The moment of the newest row, in UTC, and its age at `as_of`."""
-    if moment is None:
+    if newest is None:
         return "none", ""
-    newest = datetime.fromisoformat(moment)
     if newest == TIMELESS:
         return "timeless", ""
     age = as_of - newest

@@ -19,7 +19,7 @@ from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.predictions.refused import RefusedCount, insert_refused_counts
 from evergreen.store.records.checks.decision import describe_latest_decision
-from evergreen.store.records.checks.drift import describe_latest_drift
+from evergreen.store.records.checks.drift_summary import describe_latest_drift
 from evergreen.store.records.checks.quality_metric import read_quality_metrics
 from support.outcomes import record_outcome
 

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from uuid_utils import uuid7
 
+from evergreen.documents import write_document
 from evergreen.errors import StoreError
 from evergreen.model.reference_profile import load_reference_profile
 from evergreen.settings import Settings
@@ -152,7 +153,7 @@ def test_a_stored_report_is_written_as_it_was_read(previous: sa.Engine) -> None:
     document = json.loads(rows(previous, "SELECT report FROM drift_report")[0][0])
     [feature] = document["features"]
     since = {"severity": "drift", "p_value": None}
-    assert json.dumps(FeatureDrift.from_json(feature).to_json()) == json.dumps(feature | since)
+    assert json.dumps(write_document(FeatureDrift.from_json(feature))) == json.dumps(feature | since)
     assert json.dumps(Quality.from_json(document["quality"]).to_json()) == json.dumps(document["quality"])
 
 

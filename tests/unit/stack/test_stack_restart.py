@@ -21,7 +21,7 @@ from evergreen.stack.processes.stack_state import ProcessState, StackState
 from evergreen.stack.restart import Restart, ServiceRestart, find_server, restart_named_server
 from evergreen.stack.service_view import render_overviews, render_restart
 from evergreen.store.predictions.prediction_log import PredictionCounts
-from evergreen.store.records.checks.drift import DriftSummary
+from evergreen.store.records.checks.drift_summary import DriftSummary
 from evergreen.store.records.summary import StoreSummary, TableSummary
 
 STATE = StackState(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from evergreen.documents import read_document
 from evergreen.store.records.checks.drift import DriftReport, FeatureDrift, Quality
 from evergreen.store.records.checks.drift_evidence import MultivariateDrift, RefusedShare
 
@@ -68,7 +69,7 @@ def test_what_was_refused_stands_between_features_and_quality_and_orphans_are_co
     report = DriftReport("id", "toy", NOW, 2, NOW, NOW, 9, False, "0 of 1", (), quality, (share,))
     document = json.loads(json.dumps(report.to_json()))
     assert list(document) == ["reason", "features", "refused", "quality"]
-    assert [RefusedShare.from_json(each) for each in document["refused"]] == [share]
+    assert [read_document(RefusedShare, each) for each in document["refused"]] == [share]
     assert Quality.from_json(document["quality"]) == quality
     before = {name: value for name, value in document["quality"].items() if name != "orphans"}
     assert Quality.from_json(before).orphans is None
@@ -81,7 +82,7 @@ def test_a_report_of_before_has_a_severity_and_nothing_that_was_not_measured_the
     assert [severity(True), severity(False), severity(None)] == ["drift", "none", "unknown"]
     assert [severity(True, "a"), severity(False, "a"), severity(None, "a")] == ["drift", "warning", "warning"]
     share: Any = {"field": "age", "kind": "missing", "rows": 3, "share": 0.25}
-    assert RefusedShare.from_json(share).severity == "none"
+    assert read_document(RefusedShare, share).severity == "none"
 
 
 def test_what_stands_beside_the_features_is_read_as_it_was_written() -> None:
@@ -114,4 +115,9 @@ def test_what_stands_beside_the_features_is_read_as_it_was_written() -> None:
         "notes",
     ]
     assert FeatureDrift.from_json(document["prediction"]) == report.prediction
-    assert MultivariateDrift.from_json(document["multivariate"]) == multivariate
+    assert read_document(MultivariateDrift, document["multivariate"]) == multivariate
+
+
+def test_a_quality_of_an_earlier_version_may_lack_fields() -> None:
+    before = Quality.from_json({"predictions": 4, "labelled": 0, "reason": "none"})
+    assert (before.metrics, before.prediction_psi, before.answers) == ({}, None, {})

@@ -64,14 +64,14 @@ def duel() -> Callable[..., Evaluation]:
                 "champion": gain or {"value": 0.01, "low": 0.0, "high": 0.02, "share": 1.0, "better": 1.0}
             },
             "slices": slices(mine),
-            "size_bytes": mine.get("mb", 0.1) * 1e6,
+            "size_bytes": round(mine.get("mb", 0.1) * 1e6),
             "latency_ms": mine.get("ms", 0.1),
             "replay": None,
         }
         if champions is not None:
             document["champion_slices"] = slices(champions)
             document["champion_footprint"] = {
-                "size_bytes": champions.get("mb", 0.1) * 1e6,
+                "size_bytes": round(champions.get("mb", 0.1) * 1e6),
                 "latency_ms": champions.get("ms", 0.1),
             }
         return Evaluation.from_json({**document, **more})

@@ -101,6 +101,15 @@ def test_documents_of_versions_that_recorded_less_are_read() -> None:
     evaluation = Evaluation.from_json({name: whole[name] for name in needed} | {"added later": 1})
     assert evaluation.candidate == {"accuracy": 0.83, "log_loss": 0.4}
     assert (evaluation.champion_slices, evaluation.champion_footprint, evaluation.data) == (None, None, None)
+    recorded_less = json.loads(EVALUATION)
+    for part, keys in {"replay": ("examples", "changed"), "calibration": ("bins_before", "bins")}.items():
+        for key in keys:
+            del recorded_less[part][key]
+    former = Evaluation.from_json(recorded_less)
+    assert former.replay is not None
+    assert (former.replay.examples, former.replay.changed) == ((), 0)
+    assert former.calibration is not None
+    assert (former.calibration.bins_before, former.calibration.bins) == ((), ())
     del whole["gains"]["champion"]["better"]
     gain = Evaluation.from_json(whole).comparison.gains["champion"]
     assert gain is not None

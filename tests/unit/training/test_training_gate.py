@@ -127,7 +127,11 @@ def test_calibration_size_and_latency_have_limits(toy_use_case):
     use_case = gated(toy_use_case, calibration_error=0.05, model_mb=1.0, latency_ms=2.0)
     good = {"candidate": {"accuracy": 0.8, "calibration_error": 0.04}}
     assert judged(use_case, 0.8, **good).passed
-    bad = {"candidate": {"accuracy": 0.8, "calibration_error": 0.06}, "size_bytes": 2e6, "latency_ms": 3.0}
+    bad = {
+        "candidate": {"accuracy": 0.8, "calibration_error": 0.06},
+        "size_bytes": 2_000_000,
+        "latency_ms": 3.0,
+    }
     assert failed(judged(use_case, 0.8, **bad)) == ["calibration", "size", "latency"]
     assert failed(judged(use_case, 0.8)) == ["calibration"], "what was not measured passes no limit"
     unlimited = gated(toy_use_case, model_mb=None, latency_ms=None)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from evergreen.backtest.past.rows import PastRows
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.errors import NotEnoughData
 from evergreen.model.calibration import apply_calibration
 from evergreen.model.matrix import build_pool, select_rows
@@ -31,7 +32,6 @@ from evergreen.training.fit.fitting import (
     fit_model,
 )
 from evergreen.training.fit.parameters import Parameters
-from evergreen.usecase import UseCase
 
 # Numbers that stand for a model's predictions in its reference profile.
 _MOST_PREDICTIONS = 2_000
@@ -50,21 +50,21 @@ class FitRecord:
     numbers: tuple[float, ...] = ()
     refusal: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """The record as its file holds it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FitRecord:
-        """What `to_json` returned."""
-        return cls(**{**data, "numbers": tuple(data["numbers"])})
-
     def list_predictions(self) -> np.ndarray:
         """Predictions of the validation part, as a reference profile takes them."""
         if self.class_counts is None:
             return np.array(self.numbers, dtype=np.float64)
         names = np.array(list(self.class_counts), dtype=object)
         return np.repeat(names, list(self.class_counts.values()))
+
+    def to_json(self) -> JsonObject:
+        """The record as its file holds it."""
+        return write_document(self)
+
+    @staticmethod
+    def from_json(document: object) -> FitRecord:
+        """What `to_json` returned. Raises ValueError for anything else."""
+        return read_document(FitRecord, document)
 
 
 def fit_rows(
@@ -80,13 +80,12 @@ def fit_rows(
         model, record = _fit(rows, places, parameters, Machine(threads))
     except NotEnoughData as error:
         return None, FitRecord(len(places), refusal=error.message)
-    record["cpu_seconds"] = round(time.thread_time() - clock, 4)
-    return model, FitRecord(len(places), **record)
+    return model, replace(record, cpu_seconds=round(time.thread_time() - clock, 4))
 
 
 def _fit(
     rows: PastRows, places: npt.NDArray[np.int64], parameters: Parameters, machine: Machine
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, FitRecord]:
     use_case = rows.use_case
     if len(places) < MINIMUM_ROWS:
         raise NotEnoughData(f"{len(places)} labelled rows; a model takes {MINIMUM_ROWS} or more")
@@ -116,11 +115,10 @@ def _fit(
         machine,
         calibration if use_case.label.classes else None,
     )
-    return model, {"trees": trees, **_summarize_predictions(use_case, predictions)}
-
-
-def _summarize_predictions(use_case: UseCase, predictions: np.ndarray) -> dict[str, Any]:
     if use_case.label.classes:
-        return {"class_counts": dict(Counter(map(str, predictions.tolist())))}
+        return model, FitRecord(
+            len(places), trees, class_counts=dict(Counter(map(str, predictions.tolist())))
+        )
     step = max(1, len(predictions) // _MOST_PREDICTIONS)
-    return {"numbers": tuple(float(value) for value in np.sort(predictions)[::step])}
+    numbers = tuple(float(value) for value in np.sort(predictions)[::step])
+    return model, FitRecord(len(places), trees, numbers=numbers)

@@ -31,17 +31,17 @@ def choose_clock(
     """
     delay = use_case.label.delay // timedelta(microseconds=1)
     is_asked = history.asked_at < FOREVER
-    times, known = to_integers(history.table[EVENT_TIME])[is_asked], history.label_known_at[is_asked]
+    times, known_times = to_integers(history.table[EVENT_TIME])[is_asked], history.label_known_at[is_asked]
     within = np.ones(len(times), dtype=bool)
     if start is not None:
         within &= times > to_microseconds(start)
     if end is not None:
         within &= times <= to_microseconds(end)
     if within.any():
-        times, known = times[within], known[within]
+        times, known_times = times[within], known_times[within]
     if not len(times):
         return "ingested", ""
-    late = float(np.median(known - times - delay))
+    late = float(np.median(known_times - times - delay))
     if late <= _LATE_SHARE * float(times[-1] - times[0]):
         return "ingested", "Rows count as known from the moment at which they were ingested."
     days = timedelta(microseconds=late) // DAY

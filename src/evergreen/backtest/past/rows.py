@@ -61,9 +61,9 @@ class PastRows:
         # Rows are in the order of event time, so a span is a slice.
         first = 0 if start is None else int(np.searchsorted(times, to_microseconds(start), side="right"))
         last = len(times) if end is None else int(np.searchsorted(times, to_microseconds(end), side="right"))
-        known = self.times["known_from"][first:last] <= moment
-        known &= moment < self.times["known_until"][first:last]
-        return np.flatnonzero(known) + first
+        is_known = self.times["known_from"][first:last] <= moment
+        is_known &= moment < self.times["known_until"][first:last]
+        return np.flatnonzero(is_known) + first
 
     def find_asked(self) -> npt.NDArray[np.int64]:
         """The places of the rows that stand for requests."""

@@ -29,13 +29,13 @@ def choose_span(
     if not len(requests):
         hint = f"ingest first: evergreen run ingest {name}"
         raise EmptyTrainingSet(f"{name} has no labelled row", hint=hint)
-    known = np.sort(requests.label_known_at)
+    known_times = np.sort(requests.label_known_at)
     first, last = to_moment(requests.times[0]), to_moment(requests.times[-1])
     begin = start or _choose_start(requests, end) or first
     finish = end or min(floor_day(last) + DAY, datetime.now(UTC).replace(microsecond=0))
     _check_dates(begin, finish, every)
     data = f"its labelled rows are of {format_moment(first)} to {format_moment(last)}"
-    _check_first_rows(requests, begin, known, data)
+    _check_first_rows(requests, begin, known_times, data)
     span = requests.find_span(begin, finish)
     if span.start == span.stop:
         raise EmptyTrainingSet(
@@ -55,8 +55,8 @@ def build_moments(start: datetime, end: datetime, every: timedelta) -> tuple[dat
 def _choose_start(requests: Requests, end: datetime | None) -> datetime | None:
     """The day on which a share of the labels of rows up to the end was known; None without such rows."""
     until = len(requests) if end is None else requests.find_span(None, end).stop
-    known = np.sort(requests.label_known_at[:until])
-    return floor_day(to_moment(known[int(_FIRST_SHARE * (until - 1))])) if until else None
+    known_times = np.sort(requests.label_known_at[:until])
+    return floor_day(to_moment(known_times[int(_FIRST_SHARE * (until - 1))])) if until else None
 
 
 def _check_dates(begin: datetime, end: datetime, every: timedelta) -> None:

@@ -14,17 +14,22 @@ _MOST_RETRAINS = 12
 
 def render_backtest(facts: Mapping[str, Any]) -> RenderableType:
     """The document of `BacktestResult.to_json`, with "page" and "fits_found"."""
-    chosen = facts["recommendation"]
+    advice = facts["recommendation"]
     parts: list[RenderableType] = [_describe_run(facts), _build_table(facts)]
     parts += [Text(f"Note: {note}") for note in facts["notes"]]
-    judged = [policy for policy in facts["policies"] if policy["kind"] in ("declared", "given")]
-    for policy in judged:
+    candidates = [policy for policy in facts["policies"] if policy["kind"] in ("declared", "given")]
+    for policy in candidates:
         parts.append(_describe_retrains(policy))
     parts.append(
-        Text.assemble("\n", ("Declare ", "bold"), (chosen["policy"], "bold green"), f": {chosen['reason']}.")
+        Text.assemble(
+            "\n",
+            ("Declare ", "bold"),
+            (advice["policy"], "bold green"),
+            f": {advice['reason']}.",
+        )
     )
-    if chosen["declaration"]:
-        parts.append(Text(f"    {chosen['declaration']}", style="green", no_wrap=True, overflow="ignore"))
+    if advice["declaration"]:
+        parts.append(Text(f"    {advice['declaration']}", style="green", no_wrap=True, overflow="ignore"))
     parts.append(Text(f"\n{facts['page']}", no_wrap=True, overflow="ignore"))
     return Group(*parts)
 
@@ -34,11 +39,11 @@ def _describe_run(facts: Mapping[str, Any]) -> Text:
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in facts["parameters"].items()
     )
-    found = f" ({facts['fits_found']:,} of them found from before)" if facts["fits_found"] else ""
+    reuse = f" ({facts['fits_found']:,} of them found from before)" if facts["fits_found"] else ""
     return Text(
         f"{facts['title']}: {facts['start'][:10]} to {facts['end'][:10]}, {facts['checks']:,} checks,"
         f" {facts['rows']:,} labelled rows as requests.\n"
-        f"{facts['fits']:,} different training sets fitted{found}, {facts['fits_shared']:,} shared between"
+        f"{facts['fits']:,} different training sets fitted{reuse}, {facts['fits_shared']:,} shared between"
         f" policies; {facts['cpu_seconds']:,.0f} s of processor time, {facts['seconds']:,.0f} s in all, on"
         f" {facts['workers']} process{'es' if facts['workers'] > 1 else ''}.\n"
         f"Parameters: {parameters or 'the defaults'} ({facts['parameters_source']})."
@@ -55,7 +60,7 @@ def _build_table(facts: Mapping[str, Any]) -> Table:
         is_chosen = policy["name"] == facts["recommendation"]["policy"]
         table.add_row(
             policy["title"],
-            f"{policy['value']:.4f}",
+            "-" if policy["value"] is None else f"{policy['value']:.4f}",
             "-" if gain is None else f"{gain:.0%}",
             f"{policy['retrains']:,}",
             f"{policy['fits']:,}",

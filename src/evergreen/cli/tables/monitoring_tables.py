@@ -156,20 +156,20 @@ def render_report(report: CheckReport, address: str, path: Path | None) -> Rende
         "page": address or None,
         "saved": str(path) if path else None,
     }
-    shown = {name: value for name, value in facts.items() if value}
-    parts: list[RenderableType] = [render_title(report.title), render_outcome(shown)]
-    moved = [feature for feature in report.features if feature.severity in ("drift", "warning")]
-    if moved:
+    lines = {name: value for name, value in facts.items() if value}
+    parts: list[RenderableType] = [render_title(report.title), render_outcome(lines)]
+    drifting = [feature for feature in report.features if feature.severity in ("drift", "warning")]
+    if drifting:
         table = build_grid("feature", "severity", "PSI", "limit", "since (UTC)", right=("PSI", "limit"))
-        for feature in moved[:_MOST_FEATURES]:
+        for feature in drifting[:_MOST_FEATURES]:
             since = f"{feature.since:%Y-%m-%d %H:%M}" if feature.since else ""
             style = "red" if feature.severity == "drift" else "yellow"
             severity = Text(feature.severity, style=style)
             psi, limit = format_number(feature.psi, 3), format_number(feature.limit)
             add_row(table, feature.feature, severity, psi, limit, since)
         parts.append(table)
-        if len(moved) > _MOST_FEATURES:
-            parts.append(Text(f"and {len(moved) - _MOST_FEATURES} more", style="dim"))
+        if len(drifting) > _MOST_FEATURES:
+            parts.append(Text(f"and {len(drifting) - _MOST_FEATURES} more", style="dim"))
     parts += [Text(note, style="yellow") for note in report.notes[:_MOST_NOTES]]
     if len(report.notes) > _MOST_NOTES:
         parts.append(Text(f"and {len(report.notes) - _MOST_NOTES} more notes on the page", style="dim"))

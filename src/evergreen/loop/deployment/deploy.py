@@ -85,12 +85,12 @@ class DeployResult(TypedDict):
 def run_deploy(settings: Settings, use_case: str) -> DeployResult:
     """All steps in order; it takes as long as a declared trial does."""
     healthy = wait_until_healthy(settings, use_case)
-    tried = try_candidate(settings, use_case)
+    trial = try_candidate(settings, use_case)
     serving_champion = wait_for_champion(settings, use_case)
     report = probe_service(settings, use_case)
     return {
         "healthy": healthy,
-        **tried,
+        **trial,
         "serving_champion": serving_champion,
         "probe": report,
         "finalize": finalize_deployment(settings, use_case, report),

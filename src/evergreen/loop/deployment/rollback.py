@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from evergreen.documents import JsonObject
 from evergreen.errors import EvergreenError
 from evergreen.registry.actor import identify_actor
 from evergreen.registry.lock import lock_use_case
@@ -39,7 +39,7 @@ class RollbackReport:
     seconds: float | None
     remark: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The report as `evergreen rollback --json` prints it."""
         return {
             "use_case": self.use_case,

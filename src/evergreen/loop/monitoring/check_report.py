@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject
 from evergreen.errors import RegistryError, RegistryUnreachable, SettingsError, StoreError
 from evergreen.monitoring.report.build import build_check_report
 from evergreen.monitoring.report.document import CheckReport
@@ -67,7 +67,7 @@ class KeptReport:
     check: str
     as_of: datetime
     severity: str
-    document: Mapping[str, Any]
+    document: JsonObject
     address: str
 
     @property
@@ -97,7 +97,7 @@ def publish_report(settings: Settings, use_case: str, as_of: datetime) -> Report
         )
     declared = load_use_case(use_case, settings)
     report = build_check_report(read_check_records(database, declared, drift_report))
-    saved = save_check_report(
+    record = save_check_report(
         database,
         check_id=report.check,
         use_case=use_case,
@@ -106,7 +106,7 @@ def publish_report(settings: Settings, use_case: str, as_of: datetime) -> Report
         document=report.to_json(),
         created_at=datetime.now(UTC),
     )
-    attached, notes = _attach_reports(settings, database, saved)
+    attached, notes = _attach_reports(settings, database, record)
     address = _format_address(settings, attached)
     command = f"evergreen report {use_case} --as-of {as_of.isoformat()}"
     logger.info("report: %s", address or command)
@@ -126,15 +126,15 @@ def find_kept_report(settings: Settings, use_case: str, until: datetime | None =
 
     Raises StoreError where there is none, and StoreUnreachable.
     """
-    saved = find_latest_check_report(get_engine(settings), use_case, until)
-    if saved is None:
+    record = find_latest_check_report(get_engine(settings), use_case, until)
+    if record is None:
         when = f" up to {until:%Y-%m-%d %H:%M} UTC" if until else " yet"
         raise StoreError(
             f"{use_case} has no monitoring report{when}",
             hint=f"a check makes one: evergreen run monitor {use_case}",
         )
-    address = _format_address(settings, saved.attached)
-    return KeptReport(saved.check_id, saved.as_of, saved.severity, saved.document, address)
+    address = _format_address(settings, record.attached)
+    return KeptReport(record.check_id, record.as_of, record.severity, record.document, address)
 
 
 def save_report_file(report: KeptReport, path: Path) -> None:

@@ -70,11 +70,11 @@ def build_error_profile(
 
 def _compute_deviations(confidence: Floats, right: Floats) -> dict[str, float]:
     """Of accuracy, and in a problem of two classes of Brier score and log loss, over single rows."""
-    given = np.where(right > 0.0, confidence, 1.0 - confidence)
-    log_losses = -np.log(np.maximum(given, np.finfo(np.float64).eps))
+    probability = np.where(right > 0.0, confidence, 1.0 - confidence)
+    log_losses = -np.log(np.maximum(probability, np.finfo(np.float64).eps))
     return {
         "accuracy": float(right.std()),
-        "brier": float(np.square(1.0 - given).std()),
+        "brier": float(np.square(1.0 - probability).std()),
         "log_loss": float(log_losses.std()),
     }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from evergreen.documents import Json, read_document, write_document
 from evergreen.model.matrix import Columns
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -31,36 +32,19 @@ class Split:
     yes: Split | int
     no: Split | int
 
-    def to_json(self) -> dict[str, Any]:
-        """The tree as JSON."""
-        return {
-            "feature": self.feature,
-            "at": self.at,
-            "yes": serialize_partition(self.yes),
-            "no": serialize_partition(self.no),
-        }
-
 
 # All rows may be one region, number 0.
 Partition: TypeAlias = Split | int
 
 
-def serialize_partition(partition: Partition) -> dict[str, Any] | int:
+def serialize_partition(partition: Partition) -> Json:
     """A partition as JSON."""
-    return partition.to_json() if isinstance(partition, Split) else partition
+    return write_document(partition) if isinstance(partition, Split) else partition
 
 
-def parse_partition(document: Mapping[str, Any] | int) -> Partition:
-    """The partition that `serialize_partition` wrote."""
-    if isinstance(document, int):
-        return document
-    at = document["at"]
-    return Split(
-        document["feature"],
-        at if isinstance(at, str) else float(at),
-        parse_partition(document["yes"]),
-        parse_partition(document["no"]),
-    )
+def parse_partition(document: object) -> Partition:
+    """The partition that `serialize_partition` wrote. Raises ValueError for anything else."""
+    return document if isinstance(document, int) else read_document(Split, document)
 
 
 def assign_regions(partition: Partition, columns: Columns, rows: int) -> npt.NDArray[np.intp]:

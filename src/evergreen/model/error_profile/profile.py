@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.model.error_profile.partition import (
     Floats,
     Partition,
-    parse_partition,
     serialize_partition,
 )
 
@@ -56,7 +56,7 @@ class ClassErrorProfile:
         design = build_design(logits - self.centre, regions, self.regions)
         return compute_logistic(logits + design @ self.parameters)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The profile as JSON."""
         return {
             "kind": "class",
@@ -96,41 +96,20 @@ class NumberErrorProfile:
     reference: Mapping[str, float]
     deviations: Mapping[str, float]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The profile as JSON."""
-        return {
-            "kind": "number",
-            "partition": serialize_partition(self.partition),
-            "regions": [vars(region) for region in self.regions],
-            "rows": self.rows,
-            "reference": dict(self.reference),
-            "deviations": dict(self.deviations),
-        }
+        return {"kind": "number", **write_document(self)}
 
 
 ErrorProfile: TypeAlias = ClassErrorProfile | NumberErrorProfile
 
 
-def parse_error_profile(document: Mapping[str, Any]) -> ErrorProfile:
-    """The profile that `to_json` wrote. Raises KeyError, TypeError, ValueError for another document."""
-    partition = parse_partition(document["partition"])
-    reference, deviations = (
-        {str(name): float(value) for name, value in document[field].items()}
-        for field in ("reference", "deviations")
-    )
+def parse_error_profile(document: JsonObject) -> ErrorProfile:
+    """The profile that `to_json` wrote. Raises KeyError, ValueError for another document."""
     if document["kind"] == "number":
-        regions = tuple(RegionErrors(**region) for region in document["regions"])
-        return NumberErrorProfile(partition, regions, int(document["rows"]), reference, deviations)
-    return ClassErrorProfile(
-        partition,
-        float(document["centre"]),
-        np.array(document["parameters"], dtype=np.float64),
-        np.array(document["covariance"], dtype=np.float64),
-        tuple(float(share) for share in document["shares"]),
-        int(document["rows"]),
-        reference,
-        deviations,
-    )
+        return read_document(NumberErrorProfile, document)
+    arrays = {name: np.array(document[name], dtype=np.float64) for name in ("parameters", "covariance")}
+    return read_document(ClassErrorProfile, {**document, **arrays})
 
 
 def build_design(centred_logits: Floats, regions: npt.NDArray[np.intp], count: int) -> Floats:

@@ -54,13 +54,13 @@ def raise_alerts(
     An alert of the same use case, kind and subject is written again after `repeat_after`; one of a kind that
     is `TOLD_ONCE` never.
     """
-    raised = []
+    new_alerts = []
     for alert in alerts:
         record = alert.build_record(as_of, now)
         if insert_alert(engine, record, None if alert.kind in TOLD_ONCE else repeat_after):
             logger.warning("alert: %s: %s", record.title, alert.sentence)
-            raised.append(record)
-    return raised
+            new_alerts.append(record)
+    return new_alerts
 
 
 def deliver_pending(
@@ -93,7 +93,7 @@ def _build_busy_error() -> StoreError:
 
 def _deliver(engine: sa.Engine, targets: Sequence[Target], now: datetime, seconds: float) -> Delivered:
     end = time.monotonic() + seconds
-    sent = waiting = 0
+    sent_count = waiting = 0
     trouble: Mapping[str, str] | None = None
     # A target that failed once in this run is not waited for again.
     broken: dict[str, str] = {}
@@ -114,12 +114,12 @@ def _deliver(engine: sa.Engine, targets: Sequence[Target], now: datetime, second
         broken |= failures
         status = _judge_delivery(record, failures, now)
         save_delivery(engine, record.id, status=status, results=results, tried_at=now)
-        sent += status == "sent"
+        sent_count += status == "sent"
         waiting += status == "pending"
         for name, text in failures.items():
             logger.warning("alert %r did not reach target %s: %s", record.title, name, text)
             trouble = failures
-    return Delivered(sent, waiting, trouble)
+    return Delivered(sent_count, waiting, trouble)
 
 
 def _judge_delivery(record: AlertRecord, failures: Mapping[str, str], now: datetime) -> AlertStatus:

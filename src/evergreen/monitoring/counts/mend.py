@@ -64,8 +64,8 @@ def mend_counts(
         if since is not None and not every_hour:
             bound = min(bound, since + _UPGRADE_TIME)
         if to_naive_utc(start) < bound:
-            logged = _count_logged(connection, use_case, version, to_naive_utc(start), bound, channels)
-            keys |= {key for key, rows in logged.items() if rows != hours.get(key, (0, 0, None))[0]}
+            log_rows = _count_logged(connection, use_case, version, to_naive_utc(start), bound, channels)
+            keys |= {key for key, rows in log_rows.items() if rows != hours.get(key, (0, 0, None))[0]}
         connection.rollback()
         for key in sorted(keys):
             _mend_hour(connection, use_case, key, profiles)

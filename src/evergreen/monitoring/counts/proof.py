@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, write_document
 from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles, load_sliced_profiles
 from evergreen.model.slice_groups import ALL_ROWS
@@ -41,9 +41,9 @@ class CountsProof:
         """Whether the counts are those of the log."""
         return not self.differences
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The fields, and whether they are equal."""
-        return {**vars(self), "differences": list(self.differences), "equal": self.equal}
+        return {**write_document(self), "equal": self.equal}
 
 
 def prove_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: datetime) -> list[CountsProof]:
@@ -56,7 +56,7 @@ def prove_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: dat
             connection.rollback()  # what comes next is read as of one moment
             digest = digest_bins(profiles)
             bounds = (version, start, end, [channel])
-            kept = read_hourly_counts_within(connection, use_case.name, *bounds, profile=digest)
+            standing = read_hourly_counts_within(connection, use_case.name, *bounds, profile=digest)
             anew = recount_hours_within(connection, use_case, version, profiles, *bounds[1:])
             proofs.append(
                 CountsProof(
@@ -64,7 +64,7 @@ def prove_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: dat
                     channel,
                     len(anew.hours),
                     int(anew.rows.sum()),
-                    tuple(compare_hours(profiles, kept, anew)),
+                    tuple(compare_hours(profiles, standing, anew)),
                 )
             )
     return proofs
@@ -73,8 +73,8 @@ def prove_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: dat
 def mend_all_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: datetime) -> None:
     """Count every hour of these (as in `prove_counts`) anew, and write the counts."""
     with engine.connect() as connection:
-        counted = _list_counted(connection, use_case, start, end)
-    for version, channel in counted:
+        pairs = _list_counted(connection, use_case, start, end)
+    for version, channel in pairs:
         if profiles := load_sliced_profiles(engine, use_case.name, version):
             mend_counts(engine, use_case, version, profiles, start, end, [channel], every_hour=True)
 
@@ -97,9 +97,9 @@ def compare_hours(profiles: SlicedProfiles, kept: HourlyCounts, anew: HourlyCoun
     """Where counts that were kept are not those that were counted anew, in words; () where they are equal."""
     if not profiles:
         return ("the version has no reference profile, so that nothing was counted",)
-    lost = sorted(set(anew.hours) ^ set(kept.hours))
-    if lost:
-        return (f"{len(lost)} hours are not in both, the first of them {lost[0]:%Y-%m-%d %H:%M} UTC",)
+    gaps = sorted(set(anew.hours) ^ set(kept.hours))
+    if gaps:
+        return (f"{len(gaps)} hours are not in both, the first of them {gaps[0]:%Y-%m-%d %H:%M} UTC",)
     differences = []
     for what, rows in (("were logged", kept.rows), ("were counted", kept.counted)):
         for place in np.flatnonzero(rows != anew.rows)[:1]:

@@ -139,11 +139,11 @@ def _build_feature_drift(
 def _describe_missing_references(
     reference: SlicedProfiles, current: Counts, inputs: Sequence[str]
 ) -> list[str]:
-    known = reference.get(ALL_ROWS, {})
+    profiles = reference.get(ALL_ROWS, {})
     notes = [
         f"{name} has no reference: it was declared after the model was trained"
         for name in inputs
-        if known and name not in known
+        if profiles and name not in profiles
     ]
     return notes + [
         f"the slice {name} has no reference: it was declared after the model was trained"

@@ -122,11 +122,11 @@ def _tell_apart(
     fold = np.random.default_rng(0).permutation(len(is_now)) % _FOLDS
     areas, variances, importances = [], [], []
     for number in range(_FOLDS):
-        fitted, judged = fold != number, fold == number
+        is_train, is_test = fold != number, fold == number
         model = CatBoostClassifier(**_PARAMETERS)
-        model.fit(build_pool(use_case, select_rows(columns, fitted), is_now[fitted].astype(np.int64)))
-        pool = build_pool(use_case, select_rows(columns, judged))
-        area, deviation = compute_auc(model.predict(pool, prediction_type="RawFormulaVal"), is_now[judged])
+        model.fit(build_pool(use_case, select_rows(columns, is_train), is_now[is_train].astype(np.int64)))
+        pool = build_pool(use_case, select_rows(columns, is_test))
+        area, deviation = compute_auc(model.predict(pool, prediction_type="RawFormulaVal"), is_now[is_test])
         areas.append(area)
         variances.append(deviation**2)
         importances.append(model.get_feature_importance())

@@ -59,7 +59,7 @@ def build_drift_report(
     check_number = 1 + count_verdicts(engine, use_case.name, version, as_of)
     window = _read_counts(engine, use_case, version, reference, start, as_of)
     result = _compare(use_case, reference, window.counts, start, check_number)
-    refused = compute_refused_shares(policy, sum_refused_counts(engine, use_case, start, as_of), result.rows)
+    refusals = compute_refused_shares(policy, sum_refused_counts(engine, use_case, start, as_of), result.rows)
     multivariate = _measure_sample(engine, use_case, champion, start, as_of, check_number)
     return DriftReport(
         id=compute_report_id(use_case.name, as_of),
@@ -70,22 +70,22 @@ def build_drift_report(
         window_end=as_of,
         row_count=result.rows,
         drifted=result.drifted,
-        reason=result.reason + describe_refused_shares(refused),
+        reason=result.reason + describe_refused_shares(refusals),
         features=result.features,
-        refused=refused,
+        refused=refusals,
         prediction=result.prediction,
         multivariate=multivariate,
         since=_find_onset(engine, use_case, champion, reference, window.counts, result, as_of),
         warnings=(
             *result.warnings,
-            *describe_refused_warnings(refused),
+            *describe_refused_warnings(refusals),
             *describe_multivariate_warnings(multivariate),
             *describe_clock_skew(engine, use_case, datetime.now(UTC)),
         ),
         notes=result.notes,
         metrics=(
             *result.metrics,
-            *build_refused_metrics(policy, refused),
+            *build_refused_metrics(policy, refusals),
             *build_multivariate_metrics(policy, multivariate),
         ),
     )

@@ -40,9 +40,9 @@ def read_input_sample(
         log.c.predicted_at < to_naive_utc(end),
     ]
     hours = _read_rows_by_hour(engine, use_case, version, start, end)
-    chosen = choose_hours(hours, _MOST_SCANNED)
-    if len(chosen) < len(hours):
-        bounds = [(to_naive_utc(hour), to_naive_utc(hour + HOUR)) for hour in chosen]
+    sample_hours = choose_hours(hours, _MOST_SCANNED)
+    if len(sample_hours) < len(hours):
+        bounds = [(to_naive_utc(hour), to_naive_utc(hour + HOUR)) for hour in sample_hours]
         within = [sa.and_(log.c.predicted_at >= low, log.c.predicted_at < high) for low, high in bounds]
         conditions.append(sa.or_(*within))
     names = [feature.name for feature in use_case.stored_features]
@@ -63,9 +63,9 @@ def choose_hours(hours: Mapping[datetime, int], most_rows: int) -> list[datetime
     count = max(1, len(names) * most_rows // total)
     while True:
         places = ((2 * number + 1) * len(names) // (2 * count) for number in range(count))
-        chosen = [names[place] for place in places]
-        if count == 1 or sum(hours[name] for name in chosen) <= most_rows:
-            return chosen
+        spread = [names[place] for place in places]
+        if count == 1 or sum(hours[name] for name in spread) <= most_rows:
+            return spread
         count -= 1
 
 

@@ -56,17 +56,17 @@ def collect_governor_inputs(
     if new_rows is None:
         new_rows = _has_new_rows(engine, use_case, as_of, trained_at, decisions)
     past = min(as_of - _LEAST_PAST, promoted_at or as_of)
-    measured = _find_measured_inputs(decisions, champion)
+    former = _find_measured_inputs(decisions, champion)
     running = find_running_training(engine, use_case.name, now)
     realised = estimated = None
     if report is not None:
-        realised = collect_realised_evidence(engine, use_case, champion, run, promoted_at, measured, as_of)
+        realised = collect_realised_evidence(engine, use_case, champion, run, promoted_at, former, as_of)
         estimated = build_estimated_evidence(
             use_case,
             champion,
             report.quality.estimated if report.quality else None,
             find_label_scale(engine, use_case, champion),
-            measured,
+            former,
         )
     inputs = GovernorInputs(
         as_of=as_of,
@@ -142,11 +142,12 @@ def _count_labels(
     change_since: datetime | None,
     as_of: datetime,
 ) -> LabelCounts:
-    known = count_known_labels(engine, use_case, as_of)
-    counts = LabelCounts(known=known.count, oldest=known.oldest, newest=known.newest)
+    labels = count_known_labels(engine, use_case, as_of)
+    counts = LabelCounts(known=labels.count, oldest=labels.oldest, newest=labels.newest)
     if run is None:
         return counts
-    counts = replace(counts, new=max(0, known.count - count_known_labels(engine, use_case, run.as_of).count))
+    before = count_known_labels(engine, use_case, run.as_of).count
+    counts = replace(counts, new=max(0, labels.count - before))
     if change_since is None:
         return counts
     return replace(

@@ -6,13 +6,14 @@ that came since the one before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from evergreen.model.error_profile.store import load_error_profile
+from evergreen.model.judging.metrics import ReliabilityBin
 from evergreen.monitoring.governor.inputs import GovernorInputs, QualityPoint, RealisedEvidence
 from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select_labelled_rows
 from evergreen.monitoring.quality.learned import LearnedQuality, measure_learned_quality
@@ -87,7 +88,7 @@ def build_reference_point(
     )
 
 
-def compute_expected_value(metric: str, bins: Sequence[Mapping[str, Any]]) -> float | None:
+def compute_expected_value(metric: str, bins: Sequence[ReliabilityBin]) -> float | None:
     """What a model's own confidence leads one to expect of a metric, from the rows and the mean confidence of
     each bin of a reliability diagram; None for other metrics, and without rows."""
     expectation = _EXPECTATIONS.get(metric)
@@ -110,15 +111,15 @@ def _read_span(
     value = sa.null() if expectation is None else sa.func.avg(expectation(c.probability))
     statement = sa.select(sa.func.min(c.predicted_at), sa.func.max(c.predicted_at), value)
     with get_fast_engine(engine).connect() as connection:
-        found = execute_if_table_exists(connection, statement)
-    if not found or found[0][0] is None:
+        spans = execute_if_table_exists(connection, statement)
+    if not spans or spans[0][0] is None:
         return after, until, None
-    first, last, expected = found[0]
+    first, last, expected = spans[0]
     start = to_aware_utc(first) - timedelta(microseconds=1)
     return start, to_aware_utc(last), None if expected is None else float(expected)
 
 
-def _read_confidence_bins(run: TrainingRun | None) -> Sequence[Mapping[str, Any]]:
+def _read_confidence_bins(run: TrainingRun | None) -> Sequence[ReliabilityBin]:
     """The reliability diagram of a training's hold-out; () where it has none."""
     calibration = (run.metrics or {}).get("calibration") if run else None
     return (calibration or {}).get("bins") or ()

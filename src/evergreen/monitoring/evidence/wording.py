@@ -12,8 +12,8 @@ def describe_inputs(inputs: GovernorInputs) -> str:
         parts[0] += f" trained as of {inputs.trained_at:%Y-%m-%d}"
     if inputs.drift is not None:
         checks = "1 check" if inputs.drift.breaches == 1 else f"{inputs.drift.breaches} checks in succession"
-        found = f", {inputs.drift.severity} in {checks}" if inputs.drift.breaches else ""
-        parts.append(f"{inputs.drift.rows:,} predictions{found}")
+        breaches = f", {inputs.drift.severity} in {checks}" if inputs.drift.breaches else ""
+        parts.append(f"{inputs.drift.rows:,} predictions{breaches}")
     if inputs.labels.known is not None:
         new = f", {inputs.labels.new:,} of them new" if inputs.labels.new is not None else ""
         parts.append(f"{inputs.labels.known:,} labels{new}")

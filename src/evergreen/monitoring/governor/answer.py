@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.monitoring.governor.training_window import WindowPlan
 
 # trigger: a reason to retrain; limit: a reason not to.
@@ -28,14 +28,14 @@ class GovernorCheck:
     limit: str
     text: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The check as a decision keeps it."""
-        return dict(vars(self))
+        return write_document(self)
 
     @staticmethod
-    def from_json(document: Mapping[str, Any]) -> GovernorCheck:
+    def from_json(document: object) -> GovernorCheck:
         """What `to_json` wrote."""
-        return GovernorCheck(**document)
+        return read_document(GovernorCheck, document)
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,11 @@ class RetrainAnswer:
     window: WindowPlan | None = None
     checks: tuple[GovernorCheck, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """The answer as a decision keeps it."""
-        return {
-            "retrain": self.retrain,
-            "reason": self.reason,
-            "trigger": self.trigger,
-            "window": self.window.to_json() if self.window else None,
-            "checks": [check.to_json() for check in self.checks],
-        }
+    def to_json(self) -> JsonObject:
+        """The answer with its window and its checks."""
+        return write_document(self)
 
     @staticmethod
-    def from_json(document: Mapping[str, Any]) -> RetrainAnswer:
+    def from_json(document: object) -> RetrainAnswer:
         """What `to_json` wrote."""
-        window = document["window"]
-        return RetrainAnswer(
-            retrain=document["retrain"],
-            reason=document["reason"],
-            trigger=document["trigger"],
-            window=WindowPlan.from_json(window) if window else None,
-            checks=tuple(map(GovernorCheck.from_json, document["checks"])),
-        )
+        return read_document(RetrainAnswer, document)

@@ -6,10 +6,11 @@ All moments are aware UTC.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
+
+from evergreen.documents import JsonObject, read_document, write_document
 
 DriftSeverity = Literal["none", "warning", "drift", "unknown"]
 # What became of a decision to retrain.
@@ -30,15 +31,6 @@ class DriftEvidence:
     breaches: int = 0
     since: datetime | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The evidence as a decision keeps it."""
-        return {**vars(self), "since": _write_moment(self.since)}
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> DriftEvidence:
-        """What `to_json` wrote."""
-        return DriftEvidence(**{**document, "since": _read_moment(document["since"])})
-
 
 @dataclass(frozen=True)
 class QualityPoint:
@@ -57,16 +49,6 @@ class QualityPoint:
     deviation: float
     expected: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The point as a decision keeps it."""
-        return {**vars(self), "start": _write_moment(self.start), "end": _write_moment(self.end)}
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> QualityPoint:
-        """What `to_json` wrote."""
-        bounds = {name: datetime.fromisoformat(document[name]) for name in ("start", "end")}
-        return QualityPoint(**{**document, **bounds})
-
 
 @dataclass(frozen=True)
 class RealisedEvidence:
@@ -83,26 +65,6 @@ class RealisedEvidence:
     less_is_better: bool
     reference: QualityPoint | None
     points: tuple[QualityPoint, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The evidence as a decision keeps it."""
-        return {
-            "metric": self.metric,
-            "less_is_better": self.less_is_better,
-            "reference": self.reference.to_json() if self.reference else None,
-            "points": [point.to_json() for point in self.points],
-        }
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> RealisedEvidence:
-        """What `to_json` wrote."""
-        reference = document["reference"]
-        return RealisedEvidence(
-            metric=document["metric"],
-            less_is_better=document["less_is_better"],
-            reference=QualityPoint.from_json(reference) if reference else None,
-            points=tuple(map(QualityPoint.from_json, document["points"])),
-        )
 
 
 @dataclass(frozen=True)
@@ -125,15 +87,6 @@ class EstimatedEvidence:
     trust_reason: str = ""
     breaches: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """The evidence as a decision keeps it."""
-        return dict(vars(self))
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> EstimatedEvidence:
-        """What `to_json` wrote."""
-        return EstimatedEvidence(**document)
-
 
 @dataclass(frozen=True)
 class PastRetrain:
@@ -144,17 +97,6 @@ class PastRetrain:
     trigger: str
     outcome: Outcome = "unknown"
     drift_since: datetime | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The retrain as a decision keeps it."""
-        moments = {"as_of": self.as_of.isoformat(), "drift_since": _write_moment(self.drift_since)}
-        return {**vars(self), **moments}
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> PastRetrain:
-        """What `to_json` wrote."""
-        moments = {name: _read_moment(document.get(name)) for name in ("as_of", "drift_since")}
-        return PastRetrain(**{**document, **moments})
 
 
 @dataclass(frozen=True)
@@ -173,17 +115,6 @@ class LabelCounts:
     newest: datetime | None = None
     training: int | None = None
     available: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The counts as a decision keeps them."""
-        moments = {"oldest": _write_moment(self.oldest), "newest": _write_moment(self.newest)}
-        return {**vars(self), **moments}
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> LabelCounts:
-        """What `to_json` wrote."""
-        moments = {name: _read_moment(document.get(name)) for name in ("oldest", "newest")}
-        return LabelCounts(**{**document, **moments})
 
 
 @dataclass(frozen=True)
@@ -222,45 +153,11 @@ class GovernorInputs:
         promoted = [retrain for retrain in self.retrains if retrain.outcome == "promoted"]
         return promoted[-1].drift_since if promoted else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The inputs as a decision keeps them."""
-        return {field.name: _write_value(getattr(self, field.name)) for field in fields(self)}
+        return write_document(self)
 
     @staticmethod
-    def from_json(document: Mapping[str, Any]) -> GovernorInputs:
+    def from_json(document: object) -> GovernorInputs:
         """What `to_json` wrote; fields of later versions are ignored, missing ones take their defaults."""
-        readers: dict[str, Callable[[Any], Any]] = {
-            **dict.fromkeys(_MOMENTS, _read_moment),
-            "drift": DriftEvidence.from_json,
-            "realised": RealisedEvidence.from_json,
-            "estimated": EstimatedEvidence.from_json,
-            "labels": LabelCounts.from_json,
-            "retrains": lambda rows: tuple(map(PastRetrain.from_json, rows)),
-        }
-        names = {field.name for field in fields(GovernorInputs)} & set(document)
-        values = {
-            name: readers[name](document[name])
-            if name in readers and document[name] is not None
-            else document[name]
-            for name in names
-        }
-        return GovernorInputs(**values)
-
-
-_MOMENTS = ("as_of", "trained_at", "promoted_at", "trained_since", "running_since")
-
-
-def _write_value(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return _write_moment(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [item.to_json() for item in value]
-    return value.to_json() if hasattr(value, "to_json") else value
-
-
-def _write_moment(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-def _read_moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+        return read_document(GovernorInputs, document)

@@ -102,10 +102,10 @@ def _check_cooldown(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCh
 def _check_budget(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCheck:
     if policy.weekly_budget is None:
         return _build_limit("budget", "off", "", "none", "no budget is declared")
-    used = sum(inputs.as_of - WEEK < retrain.as_of <= inputs.as_of for retrain in inputs.retrains)
-    text = f"{used} retrains were decided within seven days and the budget is {policy.weekly_budget}"
-    result: CheckResult = "blocked" if used >= policy.weekly_budget else "passed"
-    return _build_limit("budget", result, str(used), str(policy.weekly_budget), text)
+    use_count = sum(inputs.as_of - WEEK < retrain.as_of <= inputs.as_of for retrain in inputs.retrains)
+    text = f"{use_count} retrains were decided within seven days and the budget is {policy.weekly_budget}"
+    result: CheckResult = "blocked" if use_count >= policy.weekly_budget else "passed"
+    return _build_limit("budget", result, str(use_count), str(policy.weekly_budget), text)
 
 
 def _check_quiet_hours(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCheck:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.usecase import RetrainPolicy
 
 
@@ -16,16 +16,6 @@ class TrainingWindow:
 
     name: str
     start: datetime | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The window as a decision keeps it."""
-        return {"name": self.name, "start": self.start.isoformat() if self.start else None}
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> TrainingWindow:
-        """What `to_json` wrote."""
-        start = document["start"]
-        return TrainingWindow(document["name"], datetime.fromisoformat(start) if start else None)
 
 
 @dataclass(frozen=True)
@@ -42,22 +32,14 @@ class WindowPlan:
     validation_share: float = 0.2
     drift_since: datetime | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The plan as a decision keeps it."""
-        return {
-            "candidates": [window.to_json() for window in self.candidates],
-            "validation_share": self.validation_share,
-            "drift_since": self.drift_since.isoformat() if self.drift_since else None,
-        }
+        return write_document(self)
 
     @staticmethod
-    def from_json(document: Mapping[str, Any]) -> WindowPlan:
+    def from_json(document: object) -> WindowPlan:
         """What `to_json` wrote."""
-        candidates = tuple(map(TrainingWindow.from_json, document["candidates"]))
-        since = document["drift_since"]
-        return WindowPlan(
-            candidates, document["validation_share"], datetime.fromisoformat(since) if since else None
-        )
+        return read_document(WindowPlan, document)
 
 
 ALL_ROWS = TrainingWindow("all")

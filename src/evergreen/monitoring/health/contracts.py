@@ -40,10 +40,10 @@ def judge_ingests(
             sentence = f"{moment} was interrupted; run it again: evergreen ingest-runs {use_case_name}"
             findings.append(HealthFinding("contract", run.id, "warning", sentence))
         elif run.status == "loaded":
-            rejected = run.rows_rejected or 0
-            if rejected:
-                sentence = f"{moment} put {rejected:,} of {run.rows_in or 0:,} rows into quarantine"
-                findings.append(HealthFinding("contract", run.id, "warning", sentence, rejected, 0.0))
+            rejections = run.rows_rejected or 0
+            if rejections:
+                sentence = f"{moment} put {rejections:,} of {run.rows_in or 0:,} rows into quarantine"
+                findings.append(HealthFinding("contract", run.id, "warning", sentence, rejections, 0.0))
             break
     return findings or [HealthFinding("contract", "", "ok", "the last ingest broke no check", 0.0, 0.0)]
 

@@ -60,21 +60,21 @@ class ServiceCounts:
 
 def parse_service_metrics(text: str) -> ServiceCounts:
     """The counts in a page of metrics. Raises ValueError for a text that is none."""
-    answered = failed = 0
+    answers = failed = 0
     seconds: dict[float, int] = defaultdict(int)
     log: dict[str, int] = defaultdict(int)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             value = int(sample.value) if math.isfinite(sample.value) else 0
             if sample.name == "evergreen_requests_total":
-                answered += value
+                answers += value
                 failed += value if sample.labels.get("status") == "5xx" else 0
             elif sample.name == "evergreen_request_seconds_bucket":
                 if sample.labels.get("route") in _PREDICT_ROUTES:
                     seconds[float(sample.labels["le"])] += value
             elif sample.name.startswith(_LOG_PREFIX):
                 log[sample.name.removeprefix(_LOG_PREFIX)] += value
-    return ServiceCounts(answered, failed, dict(seconds), dict(log))
+    return ServiceCounts(answers, failed, dict(seconds), dict(log))
 
 
 def judge_service(counts: ServiceCounts | None, previous: HealthReport | None) -> list[HealthFinding]:
@@ -89,14 +89,14 @@ def judge_service(counts: ServiceCounts | None, previous: HealthReport | None) -
 
 
 def _judge_requests(counts: ServiceCounts, previous: HealthReport | None) -> list[HealthFinding]:
-    answered = _count_since(previous, "service", "requests", counts.answered)
+    answers = _count_since(previous, "service", "requests", counts.answered)
     failed = _count_since(previous, "service", "failed requests", counts.failed)
-    share = failed / answered if answered else 0.0
-    severity: HealthSeverity = "error" if share > ERROR_SHARE and answered >= FEWEST_REQUESTS else "ok"
-    sentence = f"{failed:,} of {answered:,} requests since the last check failed in the service ({share:.1%})"
+    share = failed / answers if answers else 0.0
+    severity: HealthSeverity = "error" if share > ERROR_SHARE and answers >= FEWEST_REQUESTS else "ok"
+    sentence = f"{failed:,} of {answers:,} requests since the last check failed in the service ({share:.1%})"
     findings = [
         HealthFinding(
-            "service", "requests", "ok", f"{answered:,} requests were answered", float(counts.answered)
+            "service", "requests", "ok", f"{answers:,} requests were answered", float(counts.answered)
         ),
         HealthFinding("service", "failed requests", severity, sentence, float(counts.failed)),
     ]
@@ -125,10 +125,10 @@ def _judge_log(log: Mapping[str, int], previous: HealthReport | None) -> list[He
         severity: HealthSeverity = "error" if lately else "warning" if total else "ok"
         since = f", {lately:,} of them since the last check" if total else ""
         findings.append(HealthFinding("log", name, severity, f"{total:,} {text}{since}", float(total), 0.0))
-    brought = log.get("accepted", 0) + log.get("adopted", 0)
-    placed = sum(log.get(name, 0) for name in ("spooled", "written", "refused", "dropped"))
-    gap = abs(brought - placed)
-    sentence = f"{brought:,} answered rows and {placed:,} in the log, on disk, refused or dropped"
+    arrivals = log.get("accepted", 0) + log.get("adopted", 0)
+    departures = sum(log.get(name, 0) for name in ("spooled", "written", "refused", "dropped"))
+    gap = abs(arrivals - departures)
+    sentence = f"{arrivals:,} answered rows and {departures:,} in the log, on disk, refused or dropped"
     if gap > _IN_FLIGHT:
         findings.append(
             HealthFinding("log", "balance", "error", f"{sentence}: {gap:,} apart", float(gap), _IN_FLIGHT)

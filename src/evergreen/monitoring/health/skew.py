@@ -120,14 +120,14 @@ def count_stored_skew(
             pairs.append((position, row))
     counts = []
     for feature in view.features:
-        logged = frame[feature.name].to_numpy()
+        log_values = frame[feature.name].to_numpy()
         differing, example = 0, ""
         for position, row in pairs:
             is_old = view.max_age is not None and moments[position] - row.event_time > view.max_age
-            stored = None if is_old else row.values[feature.name]
-            if not _is_same(logged[position], stored):
+            store_value = None if is_old else row.values[feature.name]
+            if not _is_same(log_values[position], store_value):
                 differing += 1
-                example = example or f"{_format(logged[position])} instead of {_format(stored)}"
+                example = example or f"{_format(log_values[position])} instead of {_format(store_value)}"
         counts.append(SkewCount(feature.name, len(pairs), differing, example))
     return counts
 
@@ -141,10 +141,10 @@ def count_on_demand_skew(use_case: UseCase, frame: pd.DataFrame) -> list[SkewCou
     has_logged = ~frame[names].isna().all(axis=1).to_numpy() if names else np.zeros(len(frame), dtype=bool)
     counts = []
     for name in names:
-        logged, computed = frame[name].to_numpy(), values[name]
-        positions = [int(p) for p in np.flatnonzero(has_logged) if not _is_same(logged[p], computed[p])]
+        log_values, computed = frame[name].to_numpy(), values[name]
+        positions = [int(p) for p in np.flatnonzero(has_logged) if not _is_same(log_values[p], computed[p])]
         example = (
-            f"{_format(logged[positions[0]])} instead of {_format(computed[positions[0]])}"
+            f"{_format(log_values[positions[0]])} instead of {_format(computed[positions[0]])}"
             if positions
             else ""
         )

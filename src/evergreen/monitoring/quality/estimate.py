@@ -56,11 +56,11 @@ def estimate_quality(
     estimates = []
     for metric in metrics:
         value = float(compute_cell_metric(metric, cells, rows, rows * shares)[0])
-        drawn = compute_cell_metric(metric, cells, np.broadcast_to(rows, drawn_right.shape), drawn_right)
-        drawn = drawn[np.isfinite(drawn)]
-        if not np.isfinite(value) or len(drawn) < _DRAWS // 2:
+        draws = compute_cell_metric(metric, cells, np.broadcast_to(rows, drawn_right.shape), drawn_right)
+        draws = draws[np.isfinite(draws)]
+        if not np.isfinite(value) or len(draws) < _DRAWS // 2:
             continue
-        half = _Z * float(np.sqrt(np.mean((drawn - value) ** 2)))
+        half = _Z * float(np.sqrt(np.mean((draws - value) ** 2)))
         low, high = value - half, value + half
         if metric != "log_loss":
             low, high = max(0.0, low), min(1.0, high)

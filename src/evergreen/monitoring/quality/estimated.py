@@ -73,8 +73,8 @@ def estimate_window_quality(
         return EstimatedQuality((), reason)
     counter = _Counter(use_case, version, profile)
     with get_fast_engine(engine).connect() as connection:
-        counted = counter.count(connection, report.window_start, report.window_end)
-        estimates = counter.estimate(counter.join(list(counted.values())))
+        cells = counter.count(connection, report.window_start, report.window_end)
+        estimates = counter.estimate(counter.join(list(cells.values())))
         start = datetime.combine(report.window_start.date(), time(), report.window_start.tzinfo)
         by_day = counter.count(connection, start - _MICROSECOND, report.as_of)
         for declared_slice in use_case.slices:

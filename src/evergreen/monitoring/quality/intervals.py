@@ -31,38 +31,38 @@ def measure_class_metrics(metrics: Sequence[str], counted: CountedScores) -> dic
     if not total:
         return {}
     rows = cells.rows[None, :]
-    drawn: tuple[Floats, Floats] | None = None
-    measured: dict[str, Estimate] = {}
+    draws: tuple[Floats, Floats] | None = None
+    estimates: dict[str, Estimate] = {}
     for metric in metrics:
         value = float(compute_cell_metric(metric, cells, rows, right[None, :])[0])
         if not math.isfinite(value):
             continue
         if metric == "accuracy":
-            measured[metric] = estimate_share(total, value)
+            estimates[metric] = estimate_share(total, value)
             continue
         low: float | None = None
         high: float | None = None
         if total >= _LEAST_ROWS:
-            if drawn is None:
-                drawn = _resample(cells.rows, right)
-            values = compute_cell_metric(metric, cells, *drawn)
+            if draws is None:
+                draws = _resample(cells.rows, right)
+            values = compute_cell_metric(metric, cells, *draws)
             defined = values[np.isfinite(values)]
             if len(defined) >= _DRAWS // 2:
                 ends = np.quantile(defined, [0.025, 0.975])
                 low, high = min(float(ends[0]), value), max(float(ends[1]), value)
                 if metric in _SHARES:
                     low, high = max(0.0, low), min(1.0, high)
-        measured[metric] = Estimate(total, value, low, high)
-    return measured
+        estimates[metric] = Estimate(total, value, low, high)
+    return estimates
 
 
 def _resample(rows: Floats, right: Floats) -> tuple[Floats, Floats]:
     """Resamples of as many rows, each of shape (draws, cells): how many each cell has, and how many right."""
     rng = np.random.default_rng(_SEED)
     shares = np.concatenate([right, rows - right]) / rows.sum()
-    drawn = rng.multinomial(int(rows.sum()), shares, _DRAWS).astype(np.float64)
-    right_drawn = drawn[:, : len(rows)]
-    return right_drawn + drawn[:, len(rows) :], right_drawn
+    draws = rng.multinomial(int(rows.sum()), shares, _DRAWS).astype(np.float64)
+    right_drawn = draws[:, : len(rows)]
+    return right_drawn + draws[:, len(rows) :], right_drawn
 
 
 def measure_number_metrics(sums: ErrorSums) -> dict[str, Estimate]:

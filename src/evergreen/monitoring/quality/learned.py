@@ -69,8 +69,8 @@ def measure_learned_quality(
         sa.func.count(inner.c.value), sa.func.avg(inner.c.value), sa.func.stddev_pop(inner.c.value)
     )
     with get_fast_engine(engine).connect() as connection:
-        found = execute_if_table_exists(connection, statement)
-    count, mean, deviation = found[0] if found else (0, None, None)
+        groups = execute_if_table_exists(connection, statement)
+    count, mean, deviation = groups[0] if groups else (0, None, None)
     profile = load_error_profile(engine, use_case.name, version)
     reference, reference_deviation = _find_reference(metric, profile)
     return LearnedQuality(
@@ -95,10 +95,10 @@ def build_row_value(metric: str, use_case: UseCase, rows: sa.FromClause) -> sa.C
     if metric == "accuracy":
         return sa.case((is_right, 1.0), else_=0.0)
     # The probability that was given to what really happened, in a problem of two classes.
-    given = sa.case((is_right, c.probability), else_=1.0 - c.probability)
+    probability = sa.case((is_right, c.probability), else_=1.0 - c.probability)
     if metric == "brier":
-        return (1.0 - given) * (1.0 - given)
-    return -sa.func.ln(sa.func.greatest(given, _LEAST))
+        return (1.0 - probability) * (1.0 - probability)
+    return -sa.func.ln(sa.func.greatest(probability, _LEAST))
 
 
 def _find_reference(metric: str, profile: ErrorProfile | None) -> tuple[float | None, float | None]:

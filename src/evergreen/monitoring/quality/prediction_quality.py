@@ -156,10 +156,10 @@ def count_labelled(
     else:
         values = (sa.func.avg(sa.case((rows.c.prediction == rows.c.actual, 1.0), else_=0.0)),)
     with get_fast_engine(engine).connect() as connection:
-        found = execute_if_table_exists(connection, sa.select(sa.func.count(), *values).select_from(rows))
-    if not found or not found[0][0]:
+        totals = execute_if_table_exists(connection, sa.select(sa.func.count(), *values).select_from(rows))
+    if not totals or not totals[0][0]:
         return LabelledCounts()
-    count, *means = found[0]
+    count, *means = totals[0]
     if use_case.problem == "regression":
         return LabelledCounts(int(count), None, float(means[0]), float(means[1]))
     return LabelledCounts(int(count), float(means[0]))

@@ -79,8 +79,8 @@ def _find_days(engine: sa.Engine, use_case: UseCase, selection: LabelledSelectio
     rows = select_labelled_rows(use_case, selection, ["predicted_at", "model_version"])
     own = (sa.func.date(rows.c.predicted_at), rows.c.model_version)
     with get_fast_engine(engine).connect() as connection:
-        found = execute_if_table_exists(connection, sa.select(*own).distinct())
-    return {(day, int(version)) for day, version in found}
+        groups = execute_if_table_exists(connection, sa.select(*own).distinct())
+    return {(day, int(version)) for day, version in groups}
 
 
 def _measure_days(
@@ -93,16 +93,16 @@ def _measure_days(
     rows = select_labelled_rows(use_case, selection, list_log_columns(features))
     slice_names = [name_group(declared_slice, rows, profiles) for declared_slice in use_case.slices]
     metrics = choose_metrics(use_case)
-    measured: dict[Group, dict[str, Estimate]] = {}
+    estimates: dict[Group, dict[str, Estimate]] = {}
     with get_fast_engine(engine).connect() as connection:
         for slice_name in [None, *slice_names]:
             if use_case.problem == "regression":
                 for group, sums in sum_errors(connection, rows, slice_name).items():
-                    measured[group] = measure_number_metrics(sums)
+                    estimates[group] = measure_number_metrics(sums)
                 continue
-            for group, counted in count_scores(connection, use_case, rows, slice_name=slice_name).items():
-                measured[group] = measure_class_metrics(metrics, counted)
-    return measured
+            for group, cells in count_scores(connection, use_case, rows, slice_name=slice_name).items():
+                estimates[group] = measure_class_metrics(metrics, cells)
+    return estimates
 
 
 def _join_days(days: Sequence[date]) -> Iterator[tuple[datetime, datetime]]:

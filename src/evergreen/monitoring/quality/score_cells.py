@@ -132,9 +132,9 @@ def compute_cell_metric(metric: str, cells: ScoreCells, rows: Floats, right: Flo
         case "f1":
             return _divide(2.0 * precision * recall, precision + recall, 0.0)
         case "balanced_accuracy":
-            rejected = np.where(cells.positive, 0.0, right).sum(axis=1)
+            true_negatives = np.where(cells.positive, 0.0, right).sum(axis=1)
             recalls = np.array(
-                [_divide(hits, positives.sum(axis=1)), _divide(rejected, negatives.sum(axis=1))]
+                [_divide(hits, positives.sum(axis=1)), _divide(true_negatives, negatives.sum(axis=1))]
             )
             present = np.isfinite(recalls)
             return _divide(np.where(present, recalls, 0.0).sum(axis=0), present.sum(axis=0).astype(float))

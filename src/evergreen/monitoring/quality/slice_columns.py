@@ -37,10 +37,10 @@ def name_group(
         )
     else:
         profile = profiles.get(feature)
-        known = [str(name) for name in profile.bins] if profile and profile.kind == "category" else []
+        bins = [str(name) for name in profile.bins] if profile and profile.kind == "category" else []
         value = sa.case(
             (column.is_(None), MISSING),
-            *([(column.in_(known), sa.func.left(column, _MOST_CHARACTERS))] if known else []),
+            *([(column.in_(bins), sa.func.left(column, _MOST_CHARACTERS))] if bins else []),
             else_=OTHER,
         )
     return sa.func.left(sa.func.concat(f"{feature}=", value), NAME_LENGTH)

@@ -71,7 +71,7 @@ def build_check_report(records: CheckRecords) -> CheckReport:
         _build_feature(use_case, each, records.profiles, lines, meanings.get(each.feature, ""))
         for each in report.features
     ]
-    features.sort(key=lambda each: (_RANKS.get(each.severity, 2), -each.psi, each.feature))
+    features.sort(key=lambda each: (_RANKS.get(each.severity, 2), -(each.psi or 0.0), each.feature))
     quality = build_quality(use_case, report.quality, records.quality_metrics)
     slices = records.slices
     if quality is not None:
@@ -205,14 +205,14 @@ def _limit_names(part: FeaturePart) -> FeaturePart:
     names = range(len(part.bins) - 2)
     before, now = sum(part.reference) or 1, sum(part.current) or 1
     ranked = sorted(names, key=lambda i: -max(part.reference[i] / before, part.current[i] / now))
-    kept, rest = sorted(ranked[:MOST_NAMES]), ranked[MOST_NAMES:]
+    most_frequent, rest = sorted(ranked[:MOST_NAMES]), ranked[MOST_NAMES:]
 
     def cut(counts: tuple[int, ...]) -> tuple[int, ...]:
         """The counts of the names that are kept, of all others, and of missing values."""
         others = counts[-2] + sum(counts[i] for i in rest)
-        return (*(counts[i] for i in kept), others, counts[-1])
+        return (*(counts[i] for i in most_frequent), others, counts[-1])
 
-    bins = (*(part.bins[i] for i in kept), _OTHER, _MISSING)
+    bins = (*(part.bins[i] for i in most_frequent), _OTHER, _MISSING)
     return replace(part, bins=bins, reference=cut(part.reference), current=cut(part.current))
 
 

@@ -6,10 +6,10 @@ Its parts that are no longer than a table's row are in `document_parts`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.monitoring.report.document_parts import (
     AlertLine,
     CheckPoint,
@@ -19,7 +19,6 @@ from evergreen.monitoring.report.document_parts import (
     QualityPart,
     SlicePart,
 )
-from evergreen.monitoring.report.encoding import encode, parse_moment, parse_moments
 from evergreen.store.records.checks.drift_evidence import RefusedShare
 
 FORMAT = 1
@@ -72,31 +71,11 @@ class CheckReport:
         """The features of severity "drift"."""
         return tuple(feature for feature in self.features if feature.severity == "drift")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The document as JSON: the names of the fields, moments in ISO 8601, only finite numbers."""
-        document: dict[str, Any] = encode(self)
-        return document
+        return write_document(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CheckReport:
-        """What `to_json` returned; names that this version does not know are left out. Raises KeyError."""
-        known = {each.name: data[each.name] for each in fields(cls) if each.name in data}
-        for name in ("as_of", "window_start", "window_end"):
-            known[name] = datetime.fromisoformat(data[name])
-        for name in ("since", "promoted_at"):
-            known[name] = parse_moment(data.get(name))
-        known |= {
-            "features": tuple(map(FeaturePart.from_json, data.get("features", ()))),
-            "prediction": FeaturePart.from_json(data["prediction"]) if data.get("prediction") else None,
-            "slices": tuple(map(SlicePart.from_json, data.get("slices", ()))),
-            "refused": tuple(map(RefusedShare.from_json, data.get("refused", ()))),
-            "quality": QualityPart.from_json(data["quality"]) if data.get("quality") else None,
-            "periods": parse_moments(data.get("periods", ())),
-            "period_rows": tuple(data.get("period_rows", ())),
-            "checks": tuple(map(CheckPoint.from_json, data.get("checks", ()))),
-            "health": tuple(map(Finding.from_json, data.get("health", ()))),
-            "decision": DecisionPart.from_json(data["decision"]) if data.get("decision") else None,
-            "alerts": tuple(map(AlertLine.from_json, data.get("alerts", ()))),
-            "notes": tuple(data.get("notes", ())),
-        }
-        return cls(**known)
+    @staticmethod
+    def from_json(document: object) -> CheckReport:
+        """What `to_json` returned, in this version or another one. Raises ValueError for anything else."""
+        return read_document(CheckReport, document)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-
-from evergreen.monitoring.report.encoding import parse_moment, select_fields
 
 
 @dataclass(frozen=True)
@@ -25,9 +22,9 @@ class FeaturePart:
     feature: str
     kind: str
     severity: str
-    psi: float
+    psi: float | None
     limit: float
-    chance: float = 0.0
+    chance: float | None = 0.0
     meaning: str = ""
     p_value: float | None = None
     js_distance: float | None = None
@@ -40,11 +37,6 @@ class FeaturePart:
     timeline: tuple[float | None, ...] = ()
     since: datetime | None = None
     reason: str = ""
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> FeaturePart:
-        """What `encode` made of it."""
-        return FeaturePart(**{**select_fields(FeaturePart, data), "since": parse_moment(data.get("since"))})
 
 
 @dataclass(frozen=True)
@@ -71,14 +63,6 @@ class SlicePart:
     outcomes: int = 0
     reason: str = ""
 
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> SlicePart:
-        """What `encode` made of it."""
-        features = tuple(
-            SliceFeature(**select_fields(SliceFeature, each)) for each in data.get("features", ())
-        )
-        return SlicePart(**{**select_fields(SlicePart, data), "features": features})
-
 
 @dataclass(frozen=True)
 class QualityPoint:
@@ -94,12 +78,6 @@ class QualityPoint:
     high: float | None
     rows: int
     version: int
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> QualityPoint:
-        """What `encode` made of it."""
-        moments = {name: datetime.fromisoformat(data[name]) for name in ("start", "end")}
-        return QualityPoint(**{**select_fields(QualityPoint, data), **moments})
 
 
 @dataclass(frozen=True)
@@ -131,14 +109,6 @@ class QualityPart:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     orphans: int | None = None
 
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> QualityPart:
-        """What `encode` made of it."""
-        known = select_fields(QualityPart, data)
-        for name in ("realised", "estimated"):
-            known[name] = tuple(map(QualityPoint.from_json, data.get(name, ())))
-        return QualityPart(**known)
-
 
 @dataclass(frozen=True)
 class CheckPoint:
@@ -151,12 +121,6 @@ class CheckPoint:
     largest_psi: float | None
     reason: str = ""
 
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> CheckPoint:
-        """What `encode` made of it."""
-        moment = datetime.fromisoformat(data["as_of"])
-        return CheckPoint(**{**select_fields(CheckPoint, data), "as_of": moment})
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -165,11 +129,6 @@ class Finding:
     subject: str
     severity: str
     text: str
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Finding:
-        """What `encode` made of it."""
-        return Finding(**select_fields(Finding, data))
 
 
 @dataclass(frozen=True)
@@ -203,12 +162,6 @@ class DecisionPart:
     checks: tuple[PolicyCheck, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
 
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> DecisionPart:
-        """What `encode` made of it."""
-        checks = tuple(PolicyCheck(**select_fields(PolicyCheck, each)) for each in data.get("checks", ()))
-        return DecisionPart(**{**select_fields(DecisionPart, data), "checks": checks})
-
 
 @dataclass(frozen=True)
 class AlertLine:
@@ -219,9 +172,3 @@ class AlertLine:
     target: str
     outcome: str
     text: str
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> AlertLine:
-        """What `encode` made of it."""
-        moment = datetime.fromisoformat(data["moment"])
-        return AlertLine(**{**select_fields(AlertLine, data), "moment": moment})

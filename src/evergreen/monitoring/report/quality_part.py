@@ -80,8 +80,8 @@ def add_slice_quality(
         return tuple(slices)
     by_slice: dict[str, list[QualityMetric]] = defaultdict(list)
     for each in metrics:
-        told = each.kind == "realised" and each.metric == metric and each.model_version == version
-        if told and each.slice_name != ALL_ROWS and each.value is not None and each.rows:
+        is_realised = each.kind == "realised" and each.metric == metric and each.model_version == version
+        if is_realised and each.slice_name != ALL_ROWS and each.value is not None and each.rows:
             by_slice[each.slice_name].append(each)
     names = {part.name for part in slices}
     new = [SlicePart(name, 0, "unknown") for name in sorted(by_slice) if name not in names]
@@ -103,8 +103,8 @@ def _add_value(part: SlicePart, metric: str, days: Sequence[QualityMetric]) -> S
 def _list_points(metrics: Sequence[QualityMetric], metric: str, kind: str) -> tuple[QualityPoint, ...]:
     points = []
     for each in metrics:
-        chosen = each.kind == kind and each.metric == metric and each.slice_name == ALL_ROWS
-        if chosen and each.value is not None:
+        is_overall = each.kind == kind and each.metric == metric and each.slice_name == ALL_ROWS
+        if is_overall and each.value is not None:
             start = datetime.combine(each.day, time(), UTC)
             points.append(
                 QualityPoint(

@@ -177,11 +177,11 @@ def list_alert_lines(alert: AlertRecord) -> list[AlertLine]:
 
 def _build_slice(name: str, metrics: Sequence[DriftMetric]) -> SlicePart:
     rows = next((each.value for each in metrics if each.metric == "rows"), None)
-    moved = [
+    drifting = [
         SliceFeature("the answers" if each.feature == PREDICTION else each.feature, each.value, each.severity)
         for each in metrics
         if each.metric == "psi" and each.value is not None
     ]
-    moved.sort(key=lambda feature: -feature.psi)
+    drifting.sort(key=lambda feature: -feature.psi)
     severity = get_worst_severity([each.severity for each in metrics])
-    return SlicePart(name, int(rows or 0), severity, tuple(moved[:_MOST_SLICE_FEATURES]))
+    return SlicePart(name, int(rows or 0), severity, tuple(drifting[:_MOST_SLICE_FEATURES]))

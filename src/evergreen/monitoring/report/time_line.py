@@ -62,8 +62,10 @@ def compute_time_lines(
             psi = compute_psi(reference, row) if enough else None
             line.append(None if psi is None else round(psi, 5))
             limit = limits.get(feature)
-            reached = psi is not None and limit is not None and psi >= limit
-            drifting.append(reached and psi > compute_chance_psi(reference, row) if psi is not None else None)
+            is_beyond = psi is not None and limit is not None and psi >= limit
+            drifting.append(
+                is_beyond and psi > compute_chance_psi(reference, row) if psi is not None else None
+            )
         values[feature] = tuple(line)
         start = find_run_start(counts.starts, drifting)
         if start is not None:

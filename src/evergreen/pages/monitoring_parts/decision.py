@@ -31,7 +31,7 @@ def render_decision(facts: JsonReader) -> Html:
     if decision.is_empty:
         return render_note("The governor has not decided on this check.")
     reason = shorten_text(decision.get_text("reason") or "", 600)
-    known = render_facts(
+    table = render_facts(
         {
             "retrain": "yes" if decision.get_flag("retrain") else "no",
             "because": reason.removeprefix("yes, because ").removeprefix("no, because "),
@@ -39,7 +39,7 @@ def render_decision(facts: JsonReader) -> Html:
             "rows for the training": decision.get_text("window"),
         }
     )
-    return Html(known + _render_checks(decision) + _render_inputs(decision))
+    return Html(table + _render_checks(decision) + _render_inputs(decision))
 
 
 def render_alerts(facts: JsonReader) -> Html:
@@ -63,9 +63,9 @@ def render_alerts(facts: JsonReader) -> Html:
 def _render_checks(decision: JsonReader) -> str:
     """The rules that say something, then those that are not declared or were no reason, folded."""
     checks = decision.get_objects("checks")[:_MOST_CHECKS]
-    spoken = [each for each in checks if each.get_text("result") not in _SILENT]
+    telling = [each for each in checks if each.get_text("result") not in _SILENT]
     silent = [each for each in checks if each.get_text("result") in _SILENT]
-    parts = _render_check_table(spoken) if spoken else ""
+    parts = _render_check_table(telling) if telling else ""
     if silent:
         parts += render_details(f"{len(silent)} more rules that changed nothing", _render_check_table(silent))
     return parts

@@ -85,8 +85,8 @@ class FeatureFacts:
     def largest_change(self) -> Bin | None:
         """The bin whose share changed most, missing values included; None without bins that have rows."""
         every = [*self.bins, *([self.missing] if self.missing else [])]
-        moved = [each for each in every if each.change]
-        return max(moved, key=lambda each: abs(each.change)) if moved else None
+        with_change = [each for each in every if each.change]
+        return max(with_change, key=lambda each: abs(each.change)) if with_change else None
 
 
 def _read_bins(facts: JsonReader, edges: Sequence[float]) -> tuple[tuple[Bin, ...], Bin | None]:

@@ -21,8 +21,8 @@ _MOST_CARDS = 400
 
 def render_drifted_table(features: Sequence[FeatureFacts], as_of: str | None) -> Html:
     """What moved most: how much, what the largest change is, since when."""
-    moved = [each for each in features if each.severity in ("drift", "warning")]
-    if not moved:
+    drifting = [each for each in features if each.severity in ("drift", "warning")]
+    if not drifting:
         return Html()
     rows = [
         (
@@ -33,7 +33,7 @@ def render_drifted_table(features: Sequence[FeatureFacts], as_of: str | None) ->
             format_since(each.since, as_of) or None,
             render_spark_line(each),
         )
-        for each in moved[:_MOST_IN_TABLE]
+        for each in drifting[:_MOST_IN_TABLE]
     ]
     table = render_table(
         ("feature", "", "PSI", "largest change (reference → now)", "since", "PSI over time"),
@@ -41,7 +41,7 @@ def render_drifted_table(features: Sequence[FeatureFacts], as_of: str | None) ->
         (2,),
         "moved",
     )
-    rest = len(moved) - len(rows)
+    rest = len(drifting) - len(rows)
     return Html(table + render_note(f"and {rest} more below.")) if rest > 0 else table
 
 
@@ -49,10 +49,10 @@ def render_features(features: Sequence[FeatureFacts], as_of: str | None) -> Html
     """A card per feature: those that moved are open, the rest is folded."""
     if not features:
         return render_note("No feature could be compared.")
-    drawn = features[:_MOST_CARDS]
-    moved = [each for each in drawn if each.severity in ("drift", "warning")]
-    first, more = moved[:_MOST_OPEN], moved[_MOST_OPEN:]
-    others = [each for each in drawn if each.severity not in ("drift", "warning")]
+    cards = features[:_MOST_CARDS]
+    drifting = [each for each in cards if each.severity in ("drift", "warning")]
+    first, more = drifting[:_MOST_OPEN], drifting[_MOST_OPEN:]
+    others = [each for each in cards if each.severity not in ("drift", "warning")]
     parts: list[str] = [
         render_legend(
             ["reference: the data it was trained on", "now: no drift", "now: warning", "now: drift"],
@@ -68,8 +68,8 @@ def render_features(features: Sequence[FeatureFacts], as_of: str | None) -> Html
     if others:
         word = "feature" if len(others) == 1 else "features"
         parts.append(render_details(f"{len(others)} {word} as before", _render_cards(others, as_of)))
-    if len(features) > len(drawn):
-        parts.append(render_note(f"{len(features) - len(drawn)} more are in the JSON document."))
+    if len(features) > len(cards):
+        parts.append(render_note(f"{len(features) - len(cards)} more are in the JSON document."))
     return Html("".join(parts))
 
 

@@ -23,11 +23,11 @@ def render_slices(facts: JsonReader) -> Html:
         return Html()
     rows = []
     for each in slices[:_MOST_SLICES]:
-        moved = [
+        drifting = [
             (shorten_text(feature.get_text("feature") or "", 40), feature.get_number("psi"))
             for feature in each.get_objects("features")[:4]
         ]
-        features = ", ".join(f"{name} {format_number(psi)}" for name, psi in moved)
+        features = ", ".join(f"{name} {format_number(psi)}" for name, psi in drifting)
         reason = shorten_text(each.get_text("reason") or "", 160)
         rows.append(
             (
@@ -47,8 +47,8 @@ def render_slices(facts: JsonReader) -> Html:
 
 def render_refused(facts: JsonReader) -> Html:
     """Rows that services refused for their values, by field; nothing where none was refused."""
-    refused = facts.get_objects("refused")
-    if not refused:
+    refusals = facts.get_objects("refused")
+    if not refusals:
         return Html()
     rows = [
         (
@@ -58,7 +58,7 @@ def render_refused(facts: JsonReader) -> Html:
             format_percent(each.get_number("share")),
             render_bar(each.get_number("share") or 0.0),
         )
-        for each in refused[:_MOST_REFUSED]
+        for each in refusals[:_MOST_REFUSED]
     ]
     table = render_table(("field", "fault", "rows", "share", ""), rows, (2, 3), "refused")
     note = (

@@ -113,10 +113,10 @@ def _draw_bars(feature: FeatureFacts) -> Drawing:
 
 def _select_names(feature: FeatureFacts) -> list[Bin]:
     """The bins that are shown: the greatest, then all others together, then the missing values."""
-    named = [each for each in feature.bins if each.name != OTHER]
-    shown, rest = named[:_MOST_NAMES], named[_MOST_NAMES:]
+    names = [each for each in feature.bins if each.name != OTHER]
+    most_frequent, rest = names[:_MOST_NAMES], names[_MOST_NAMES:]
     others = rest + [each for each in feature.bins if each.name == OTHER]
-    rows = list(shown)
+    rows = list(most_frequent)
     if others:
         name = f"{len(rest)} more and other" if rest else "other"
         rows.append(Bin(name, sum(b.reference for b in others), sum(b.current for b in others)))

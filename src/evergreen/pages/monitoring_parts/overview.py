@@ -52,10 +52,10 @@ def _describe_severity(facts: JsonReader, severity: str, features: Sequence[Feat
     reason = shorten_text(facts.get_text("reason") or "", 500).rstrip(".")
     if severity not in ("drift", "warning"):
         return (reason[:1].upper() + reason[1:] if reason else "Nothing was compared"), ""
-    moved = [each for each in features if each.severity == severity]
-    names = ", ".join(shorten_text(each.name, 40) for each in moved[:3])
-    more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
-    what = f"{len(moved)} of {len(features)} features moved: {names}{more}" if moved else reason
+    drifting = [each for each in features if each.severity == severity]
+    names = ", ".join(shorten_text(each.name, 40) for each in drifting[:3])
+    more = f" and {len(drifting) - 3} more" if len(drifting) > 3 else ""
+    what = f"{len(drifting)} of {len(features)} features moved: {names}{more}" if drifting else reason
     return what, format_since(facts.get_text("since"), facts.get_text("as_of"))
 
 

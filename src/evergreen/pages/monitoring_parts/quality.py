@@ -76,11 +76,11 @@ def render_answers(facts: JsonReader, prediction: FeatureFacts | None) -> Html:
         parts.append(f"<p>The mean answer is {format_number(numbers['mean'])}.</p>")
     elif numbers:
         ranked = sorted(numbers.items(), key=lambda item: -item[1])
-        shown = {shorten_text(name, 40): min(1.0, max(0.0, share)) for name, share in ranked[:_MOST_CLASSES]}
+        bars = {shorten_text(name, 40): min(1.0, max(0.0, share)) for name, share in ranked[:_MOST_CLASSES]}
         if len(ranked) > _MOST_CLASSES:
-            shown[f"{len(ranked) - _MOST_CLASSES} other classes"] = sum(s for _, s in ranked[_MOST_CLASSES:])
-        keys = [f"{name} {format_percent(share)}" for name, share in shown.items()]
-        parts.append(render_stacked_bar(shown) + render_legend(keys))
+            bars[f"{len(ranked) - _MOST_CLASSES} other classes"] = sum(s for _, s in ranked[_MOST_CLASSES:])
+        keys = [f"{name} {format_percent(share)}" for name, share in bars.items()]
+        parts.append(render_stacked_bar(bars) + render_legend(keys))
     if prediction is not None and (prediction.bins or prediction.missing):
         card = render_card(replace(prediction, name="the answers"), facts.get_text("as_of"))
         parts.append(f'<div class="cards">{card}</div>')

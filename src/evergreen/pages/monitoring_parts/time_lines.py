@@ -68,12 +68,12 @@ def render_psi_lines(facts: JsonReader, features: Sequence[FeatureFacts]) -> Htm
     with_lines = [each for each in features if any(value is not None for value in each.timeline)]
     if not line.starts or not with_lines:
         return Html()
-    shown = sorted(with_lines, key=_rank_by_last_value)[:_MOST_LINES]
-    chart = render_two_widths(partial(_draw_psi_lines, line, shown, _list_retrains(facts)))
+    selection = sorted(with_lines, key=_rank_by_last_value)[:_MOST_LINES]
+    chart = render_two_widths(partial(_draw_psi_lines, line, selection, _list_retrains(facts)))
     count = len(with_lines)
     text = (
-        f"The {len(shown)} of {count} features with the highest PSI at the end. "
-        if count > len(shown)
+        f"The {len(selection)} of {count} features with the highest PSI at the end. "
+        if count > len(selection)
         else ""
     )
     unit = "day" if line.seconds >= 86_400 else "hour"

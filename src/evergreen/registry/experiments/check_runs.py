@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from evergreen.documents import JsonObject
 from evergreen.registry.connection import create_mlflow_client, translate_mlflow_errors
 from evergreen.registry.experiments.experiment import ensure_experiment
 from evergreen.settings import Settings
@@ -41,7 +42,7 @@ class CheckRun:
     tags: Mapping[str, str]
     note: str
     page: str
-    document: Mapping[str, Any]
+    document: JsonObject
 
 
 def name_monitoring_experiment(use_case: str) -> str:

@@ -131,17 +131,17 @@ class Delivery:
         load = self._take_segments(folder)
         if not load.paths:
             return False
-        refused = [
+        refusals = [
             *self._insert(load.predictions, self._inserts.predictions),
             *self._insert(load.outcomes, self._inserts.outcomes),
             *self._insert(load.refused, self._inserts.refused),
         ]
         # Not before, because all of it is inserted again where the database goes away in between.
-        for row, error in refused:
+        for row, error in refusals:
             logger.error("MariaDB refused a %s: %s", type(row).__name__, error)
             self._refuse(row, error)
         try:
-            self._put_on_record(folder, load, len(refused))
+            self._put_on_record(folder, load, len(refusals))
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
@@ -150,7 +150,7 @@ class Delivery:
             logger.warning("the disk of %s is full: what MariaDB has taken is deleted first", folder)
             spoilt = {path for path, _ in load.spoilt}
             _remove_segments([path for path in load.paths if path not in spoilt])
-            self._put_on_record(folder, load, len(refused))
+            self._put_on_record(folder, load, len(refusals))
         _remove_segments(load.paths)
         return True
 

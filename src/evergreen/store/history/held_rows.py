@@ -55,11 +55,11 @@ def read_held_rows(
         )
         .limit(_MOST_ROWS)
     )
-    held: dict[KeyTuple, list[HeldRow]] = defaultdict(list)
+    rows_by_key: dict[KeyTuple, list[HeldRow]] = defaultdict(list)
     with get_fast_engine(engine).connect() as connection:
         for row in execute_if_table_exists(connection, statement):
             fields = row._mapping
-            held[tuple(fields[name] for name in names)].append(
+            rows_by_key[tuple(fields[name] for name in names)].append(
                 HeldRow(
                     event_time=to_aware_utc(fields[EVENT_TIME]),
                     ingested_at=to_aware_utc(fields[INGESTED_AT]),
@@ -68,11 +68,11 @@ def read_held_rows(
                     values={name: fields[name] for name in view.feature_names},
                 )
             )
-    return held
+    return rows_by_key
 
 
 def find_newest_held_row(rows: Sequence[HeldRow], moment: datetime) -> HeldRow | None:
     """The row that the online store had of these at a moment (aware): the one of the latest event time, of
     one event time the last ingested. None where MariaDB held none then."""
-    held = [row for row in rows if row.held_from <= moment < row.held_until]
-    return max(held, key=lambda row: (row.event_time, row.ingested_at), default=None)
+    valid_rows = [row for row in rows if row.held_from <= moment < row.held_until]
+    return max(valid_rows, key=lambda row: (row.event_time, row.ingested_at), default=None)

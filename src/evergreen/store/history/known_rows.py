@@ -49,11 +49,11 @@ def compute_known_times(rows: pa.Table, keys: Sequence[str], delay: int, by_even
     `by_event`, the first version of a key and event time at that earliest moment, whenever it was ingested.
     """
     earliest = to_integers(rows[EVENT_TIME]) + delay
-    known: Moments = np.maximum(to_integers(rows[INGESTED_AT]), earliest)
+    known_at: Moments = np.maximum(to_integers(rows[INGESTED_AT]), earliest)
     if by_event:
         is_first = find_changes([flatten_column(rows[name]) for name in (*keys, EVENT_TIME)])
-        known = np.where(is_first, earliest, known)
-    return known
+        known_at = np.where(is_first, earliest, known_at)
+    return known_at
 
 
 def find_answering_rows(labels: Labels, rows: pa.Table, keys: Sequence[str], known: Moments) -> Entries:

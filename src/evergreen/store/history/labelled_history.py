@@ -117,11 +117,11 @@ def join_history(
     """The labelled history of the tables that `read_parts` reads; see `read_labelled_history`."""
     with ThreadPoolExecutor(asof.THREADS) as pool:
         labels = _read_label_versions(read_parts, query, by_event)
-        sought = asof.Labels.of(labels.identities, query.key_names)
+        label_keys = asof.Labels.of(labels.identities, query.key_names)
         views = [
-            _read_view(read_parts, view, sought, query.key_names, by_event, pool) for view in query.views
+            _read_view(read_parts, view, label_keys, query.key_names, by_event, pool) for view in query.views
         ]
-        return _combine(query, labels, sought, views, read_at, pool)
+        return _combine(query, labels, label_keys, views, read_at, pool)
 
 
 def _read_label_versions(read_parts: ReadParts, query: Query, by_event: bool) -> _LabelVersions:
@@ -129,21 +129,21 @@ def _read_label_versions(read_parts: ReadParts, query: Query, by_event: bool) ->
     delay, last = query.delay // timedelta(microseconds=1), asof.to_microseconds(query.as_of)
     tables, moments = [], []
     for rows in read_parts(query.label):
-        known = compute_known_times(rows, query.key_names, delay, by_event)
-        is_known = known <= last
+        known_at = compute_known_times(rows, query.key_names, delay, by_event)
+        is_known = known_at <= last
         tables.append(rows.select(names).filter(pa.array(is_known)))
-        moments.append(known[is_known])
+        moments.append(known_at[is_known])
     rows = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-    known = np.concatenate(moments)
+    known_at = np.concatenate(moments)
     is_first = asof.find_changes([flatten_column(rows[name]) for name in (*query.key_names, EVENT_TIME)])
     starts = np.append(np.flatnonzero(is_first), rows.num_rows)
     until = np.full(rows.num_rows, FOREVER, dtype=np.int64)
-    until[:-1] = np.where(is_first[1:], FOREVER, known[1:])
+    until[:-1] = np.where(is_first[1:], FOREVER, known_at[1:])
     return _LabelVersions(
         identities=rows.select([*query.key_names, EVENT_TIME]).take(pa.array(starts[:-1])),
         starts=starts,
         values=flatten_column(rows[query.label.column_names[0]]),
-        known_from=known,
+        known_from=known_at,
         known_until=until,
     )
 
@@ -166,8 +166,8 @@ def _read_view(
         if not rows.num_rows:
             continue
         end = labels.until(rows[keys[0]][-1].as_py())
-        of_part, known = labels.slice(first, end), compute_known_times(rows, keys, 0, by_event)
-        entries = find_answering_rows(of_part, rows, keys, known)
+        of_part, known_at = labels.slice(first, end), compute_known_times(rows, keys, 0, by_event)
+        entries = find_answering_rows(of_part, rows, keys, known_at)
         age = of_part.times[entries.label] - to_integers(rows[EVENT_TIME])[entries.row]
         is_young = np.ones(len(age), dtype=bool) if oldest is None else age <= oldest
         columns = asof.take_rows(rows, schema.names, entries.row, is_young, pool)
@@ -210,20 +210,20 @@ def _combine(
     known_from = np.maximum(start[stretch], labels.known_from[version])
     known_until = np.minimum(end[stretch], labels.known_until[version])
     is_asked = (start[stretch] == asked_at[label[stretch]]) & (offset == 0)
-    kept = np.flatnonzero(has_features[stretch] & (is_asked | (known_from < known_until)))
+    places = np.flatnonzero(has_features[stretch] & (is_asked | (known_from < known_until)))
     # Labels are sorted by (keys, event_time), so a stable sort by time leaves keys and versions in order.
-    kept = kept[np.argsort(sought.times[label[stretch[kept]]], kind="stable")]
-    stretch, version, is_asked = stretch[kept], version[kept], is_asked[kept]
-    known_from, label = known_from[kept], label[stretch]
+    places = places[np.argsort(sought.times[label[stretch[places]]], kind="stable")]
+    stretch, version, is_asked = stretch[places], version[places], is_asked[places]
+    known_from, label = known_from[places], label[stretch]
     columns = asof.take_rows(labels.identities, labels.identities.column_names, label, None, pool)
     for (_, table), entry in zip(views, entry_of, strict=True):
-        chosen = entry[stretch]
-        columns |= asof.take_rows(table, table.column_names, chosen, chosen >= 0, pool)
+        entry_rows = entry[stretch]
+        columns |= asof.take_rows(table, table.column_names, entry_rows, entry_rows >= 0, pool)
     columns[query.label.column_names[0]] = labels.values.take(pa.array(version))
     truth = labels.values.take(pa.array(labels.starts[1:][label] - 1))
     moments = (
         known_from,
-        np.maximum(known_from, known_until[kept]),
+        np.maximum(known_from, known_until[places]),
         np.where(is_asked, asked_at[label], FOREVER),
         first_label_at[label],
     )

@@ -47,12 +47,12 @@ class HourlyCounts:
     def sum(self, start: datetime | None = None, end: datetime | None = None) -> Counts:
         """The counts of all hours, or of those that begin at `start` or later and before `end` (aware
         UTC)."""
-        chosen = np.array(
+        is_within = np.array(
             [(start is None or hour >= start) and (end is None or hour < end) for hour in self.hours],
             dtype=np.bool_,
         )
         return {
-            name: {feature: bins[chosen].sum(axis=0) for feature, bins in some.items()}
+            name: {feature: bins[is_within].sum(axis=0) for feature, bins in some.items()}
             for name, some in self.counts.items()
         }
 
@@ -133,19 +133,19 @@ def read_hourly_counts_within(
         profile = next((row.profile for row in reversed(hour_rows) if row.profile), None)
     hours = sorted({row.hour for row in hour_rows})
     places = {hour: place for place, hour in enumerate(hours)}
-    rows, counted = np.zeros((2, len(hours)), dtype=np.int64)
-    chosen: set[tuple[datetime, str]] = set()
+    rows, rows_in_counts = np.zeros((2, len(hours)), dtype=np.int64)
+    hour_keys: set[tuple[datetime, str]] = set()
     for row in hour_rows:
         rows[places[row.hour]] += row.row_count
         if row.profile == profile and row.counted:
-            counted[places[row.hour]] += row.counted
-            chosen.add((row.hour, row.channel))
+            rows_in_counts[places[row.hour]] += row.counted
+            hour_keys.add((row.hour, row.channel))
     return HourlyCounts(
         hours=tuple(map(to_aware_utc, hours)),
         rows=rows,
-        counted=counted,
+        counted=rows_in_counts,
         counts=_arrange(
-            [(places[row[0]], row[2]) for row in count_rows if (row[0], row[1]) in chosen], len(places)
+            [(places[row[0]], row[2]) for row in count_rows if (row[0], row[1]) in hour_keys], len(places)
         ),
     )
 
@@ -162,13 +162,13 @@ def read_hourly_refused(engine: sa.Engine, use_case: str, hours: Sequence[dateti
         c.window_end < to_naive_utc(hours[-1] + HOUR),
     )
     places = {hour: place for place, hour in enumerate(hours)}
-    refused: dict[str, BinCounts] = {}
+    refusals: dict[str, BinCounts] = {}
     with engine.connect() as connection:
         for row in execute_if_table_exists(connection, statement):
             place = places.get(floor_hour(to_aware_utc(row.window_end)))
             if place is not None:
-                refused.setdefault(row.field, np.zeros(len(hours), dtype=np.int64))[place] += row.row_count
-    return refused
+                refusals.setdefault(row.field, np.zeros(len(hours), dtype=np.int64))[place] += row.row_count
+    return refusals
 
 
 def delete_counts(engine: sa.Engine, use_case: str, before: datetime) -> int:

@@ -127,9 +127,9 @@ def _add_binned_rows(
     counts: dict[tuple[str, str], Sequence[int]] = dict(binned.counts)
     former = sa.select(c.slice, c.feature, c.counts).where(*_match(PREDICTION_COUNT, use_case, key))
     for slice_name, feature, text in connection.execute(former):
-        added = counts.get((slice_name, feature))
-        if added is not None:
-            counts[slice_name, feature] = [a + b for a, b in zip(_decode_counts(text), added, strict=True)]
+        increase = counts.get((slice_name, feature))
+        if increase is not None:
+            counts[slice_name, feature] = [a + b for a, b in zip(_decode_counts(text), increase, strict=True)]
     _save_counts(connection, use_case, key, counts)
     connection.execute(
         sa.update(PREDICTION_HOUR)

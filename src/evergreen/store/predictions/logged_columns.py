@@ -61,10 +61,10 @@ def _list_moments(ids: Sequence[str]) -> list[datetime] | None:
     # Many predictions share a millisecond.
     examples = {prediction_id[:_MOMENT_CHARACTERS]: prediction_id for prediction_id in ids}
     try:
-        parsed = {
+        values = {
             beginning: parse_prediction_time(prediction_id).replace(tzinfo=None)
             for beginning, prediction_id in examples.items()
         }
     except StoreError:
         return None
-    return [parsed[prediction_id[:_MOMENT_CHARACTERS]] for prediction_id in ids]
+    return [values[prediction_id[:_MOMENT_CHARACTERS]] for prediction_id in ids]

@@ -69,9 +69,9 @@ def read_newest_predictions(
     """The newest answered requests with start < predicted_at <= end, newest first: keys, stored and on-demand
     features, and `predicted_at`, with the dtypes of `read_predictions`."""
     table = declared.build_prediction_table(use_case)
-    stored = [feature.name for feature in use_case.stored_features]
+    stored_names = [feature.name for feature in use_case.stored_features]
     computed = [feature.name for feature in use_case.on_demand_order]
-    names = [*use_case.entity.key_names, *stored, *computed, "predicted_at"]
+    names = [*use_case.entity.key_names, *stored_names, *computed, "predicted_at"]
     statement = (
         sa.select(*(table.c[name] for name in names))
         .where(table.c.channel.in_(TRAFFIC))

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.errors import StoreError
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
@@ -37,27 +37,14 @@ class GoldenRows:
     rows: tuple[GoldenRow, ...]
     tolerance: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The document as it is stored, and as the MLflow run keeps it."""
-        return {
-            "tolerance": self.tolerance,
-            "rows": [
-                {
-                    "inputs": dict(row.inputs),
-                    "prediction": row.prediction,
-                    "probabilities": None if row.probabilities is None else dict(row.probabilities),
-                }
-                for row in self.rows
-            ],
-        }
+        return write_document(self)
 
     @staticmethod
-    def from_json(document: Mapping[str, Any]) -> GoldenRows:
+    def from_json(document: object) -> GoldenRows:
         """The rows that `to_json` wrote."""
-        rows = tuple(
-            GoldenRow(row["inputs"], row["prediction"], row["probabilities"]) for row in document["rows"]
-        )
-        return GoldenRows(rows, document["tolerance"])
+        return read_document(GoldenRows, document)
 
 
 @dataclass(frozen=True)

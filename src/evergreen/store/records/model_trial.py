@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, write_document
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.predictions.channels import CHALLENGER, SHADOW
@@ -74,9 +75,9 @@ class ModelTrial:
         how = "as canary" if self.mode == "canary" else "in an A/B test"
         return f"{challenger} {how} {share} beside {champion}"
 
-    def to_json(self) -> dict[str, str | int | float | datetime | dict[str, float] | None]:
-        """The fields by name, moments as datetimes."""
-        return {**vars(self), "limits": self.limits.to_json()}
+    def to_json(self) -> JsonObject:
+        """The fields by their names."""
+        return write_document(self)
 
 
 def insert_trial(engine: sa.Engine, trial: ModelTrial) -> None:

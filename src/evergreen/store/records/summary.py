@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, write_document
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.records.ingest_lock import is_interrupted
@@ -28,11 +28,12 @@ class TableSummary:
     newest_event_time: datetime | None
     keys: int | None = None
 
-    def to_json(self) -> Mapping[str, int | str | None]:
+    def to_json(self) -> JsonObject:
         """The fields, the moment as ISO text; `keys` of views only."""
-        newest = self.newest_event_time.isoformat() if self.newest_event_time else None
-        keys = {} if self.keys is None else {"keys": self.keys}
-        return {"rows": self.rows, "newest_event_time": newest, **keys}
+        document = write_document(self)
+        if self.keys is None:
+            del document["keys"]
+        return document
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class LastIngest:
     status: str
     rows_loaded: int | None
 
-    def to_json(self) -> Mapping[str, str | int | None]:
+    def to_json(self) -> JsonObject:
         """The fields, the moment as ISO text."""
-        return {**vars(self), "as_of": self.as_of.isoformat()}
+        return write_document(self)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class StoreSummary:
     label: TableSummary
     last_ingest: LastIngest | None
 
-    def to_json(self) -> Mapping[str, Any]:
+    def to_json(self) -> JsonObject:
         """The part `store` of `evergreen status --json`."""
         return {
             "views": {name: view.to_json() for name, view in self.views.items()},

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, write_document
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
@@ -54,9 +55,9 @@ class TrialRows:
     mean: float | None
     error: Estimate | None = None
 
-    def to_json(self) -> dict[str, int | float | dict[str, int] | dict[str, float] | None]:
-        """The fields by name, for `evergreen trial status --json`."""
-        return {**vars(self), "error": vars(self.error) if self.error else None}
+    def to_json(self) -> JsonObject:
+        """The fields by their names, for `evergreen trial status --json`."""
+        return write_document(self)
 
 
 def count_trial_rows(engine: sa.Engine, use_case: UseCase, trial: ModelTrial) -> tuple[TrialRows, ...]:

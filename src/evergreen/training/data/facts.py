@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.model.signature import list_model_inputs
 from evergreen.training.data.checks import find_present_values
 from evergreen.training.data.rows import TrainingRows
-from evergreen.training.json_values import JsonObject
 from evergreen.usecase import EVENT_TIME, UseCase
 
 
@@ -28,24 +27,12 @@ class DataFacts:
 
     def to_json(self) -> JsonObject:
         """The fields by their names."""
-        return {
-            "rows": self.rows,
-            "entities": self.entities,
-            "trained_until": self.trained_until,
-            "class_shares": dict(self.class_shares),
-            "missing": dict(self.missing),
-        }
+        return write_document(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> DataFacts:
+    @staticmethod
+    def from_json(document: object) -> DataFacts:
         """What `to_json` returned."""
-        return cls(
-            rows=data["rows"],
-            entities=data["entities"],
-            trained_until=data["trained_until"],
-            class_shares=data["class_shares"],
-            missing=data["missing"],
-        )
+        return read_document(DataFacts, document)
 
 
 def collect_data_facts(use_case: UseCase, rows: TrainingRows) -> DataFacts:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from evergreen.store.connection.json_columns import JsonObject
+from evergreen.documents import JsonObject, read_document, write_document
 
 
 @dataclass(frozen=True)
@@ -16,20 +14,10 @@ class WindowTrial:
     fitted on them; None where it was not fitted, for the `remark`."""
 
     name: str
-    start: datetime | None
+    start: datetime | None = None
     rows: int = 0
     loss: float | None = None
     remark: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields by name, the moment as ISO 8601 text."""
-        return {**vars(self), "start": self.start.isoformat() if self.start else None}
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> WindowTrial:
-        """What `to_json` wrote, or a window of a decision's plan, which has a name and a start."""
-        start = document.get("start")
-        return WindowTrial(**{**document, "start": datetime.fromisoformat(start) if start else None})
 
 
 @dataclass(frozen=True)
@@ -44,26 +32,17 @@ class TrainingWindow:
     def describe(self) -> str:
         """The window in words, such as "the last 90 days (since 2026-04-02), of 3 tried"."""
         since = f" (since {self.start:%Y-%m-%d})" if self.start else ""
-        tried = sum(trial.loss is not None for trial in self.trials)
-        return f"{self.name}{since}" + (f", of {tried} tried" if tried else "")
+        trial_count = sum(trial.loss is not None for trial in self.trials)
+        return f"{self.name}{since}" + (f", of {trial_count} tried" if trial_count else "")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The document of the column `training_run.training_window`."""
-        return {
-            "name": self.name,
-            "start": self.start.isoformat() if self.start else None,
-            "trials": [trial.to_json() for trial in self.trials],
-        }
+        return write_document(self)
 
     @staticmethod
-    def from_json(document: JsonObject) -> TrainingWindow:
+    def from_json(document: object) -> TrainingWindow:
         """What `to_json` wrote."""
-        start = document["start"]
-        return TrainingWindow(
-            document["name"],
-            datetime.fromisoformat(start) if start else None,
-            tuple(map(WindowTrial.from_json, document.get("trials", ()))),
-        )
+        return read_document(TrainingWindow, document)
 
 
 @dataclass(frozen=True)
@@ -80,11 +59,6 @@ class WindowPlan:
     drift_since: datetime | None = None
 
     @staticmethod
-    def from_json(document: JsonObject) -> WindowPlan:
-        """The window of a decision's record."""
-        since = document.get("drift_since")
-        return WindowPlan(
-            tuple(map(WindowTrial.from_json, document["candidates"])),
-            float(document["validation_share"]),
-            datetime.fromisoformat(since) if since else None,
-        )
+    def from_json(document: object) -> WindowPlan:
+        """The window of a decision's record, whose candidates have a name and a start."""
+        return read_document(WindowPlan, document)

@@ -58,12 +58,12 @@ def choose_training_window(
     label = frame[use_case.label.name].to_numpy(dtype=object if use_case.label.classes else np.float64)
     machine = Machine(threads=settings.threads)
     trials = try_windows(use_case, plan, times, columns, label, machine)
-    fitted = [trial for trial in trials if trial.loss is not None]
-    chosen = min(fitted, key=lambda trial: trial.loss or 0.0) if fitted else trials[0]
+    rivals = [trial for trial in trials if trial.loss is not None]
+    best = min(rivals, key=lambda trial: trial.loss or 0.0) if rivals else trials[0]
     for trial in trials:
         text = trial.remark if trial.loss is None else f"loss {trial.loss:.4f}"
         logger.info("training window %s: %s rows, %s", trial.name, trial.rows, text)
-    return TrainingWindow(chosen.name, chosen.start, tuple(trials))
+    return TrainingWindow(best.name, best.start, tuple(trials))
 
 
 def try_windows(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.model.calibration import Calibration
 from evergreen.model.judging.metrics import ReliabilityBin, compute_metrics, compute_reliability_bins
 from evergreen.model.predictions import Predictions
-from evergreen.training.json_values import JsonObject
 from evergreen.usecase import UseCase
 
 _METRICS = ("calibration_error", "log_loss", "brier")
@@ -29,31 +28,17 @@ class CalibrationEffect:
     bias: Sequence[float]
     before: Mapping[str, float]
     after: Mapping[str, float]
-    bins_before: Sequence[ReliabilityBin]
-    bins: Sequence[ReliabilityBin]
+    bins_before: Sequence[ReliabilityBin] = ()
+    bins: Sequence[ReliabilityBin] = ()
 
     def to_json(self) -> JsonObject:
         """The fields by their names."""
-        return {
-            "scale": self.scale,
-            "bias": list(self.bias),
-            "before": dict(self.before),
-            "after": dict(self.after),
-            "bins_before": [_bin_to_json(each) for each in self.bins_before],
-            "bins": [_bin_to_json(each) for each in self.bins],
-        }
+        return write_document(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CalibrationEffect:
+    @staticmethod
+    def from_json(document: object) -> CalibrationEffect:
         """What `to_json` returned, in this version or an earlier one, which may lack some of its keys."""
-        return cls(
-            scale=data["scale"],
-            bias=data["bias"],
-            before=data["before"],
-            after=data["after"],
-            bins_before=data.get("bins_before") or (),
-            bins=data.get("bins") or (),
-        )
+        return read_document(CalibrationEffect, document)
 
 
 def measure_calibration_effect(
@@ -73,7 +58,3 @@ def measure_calibration_effect(
 def _measure(use_case: UseCase, label: np.ndarray, scores: Predictions) -> dict[str, float]:
     metrics = compute_metrics(use_case, label, scores)
     return {name: value for name, value in metrics.items() if name in _METRICS}
-
-
-def _bin_to_json(each: ReliabilityBin) -> dict[str, float]:
-    return {"confidence": each["confidence"], "accuracy": each["accuracy"], "rows": each["rows"]}

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from evergreen.documents import JsonObject
 from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.judging.resampling import Resamples, bootstrap_metrics, compute_gain, compute_intervals
 from evergreen.model.predictions import Predictions
-from evergreen.training.json_values import JsonObject
 from evergreen.usecase import UseCase
 
 RIVALS = ("champion", "linear", "dummy")

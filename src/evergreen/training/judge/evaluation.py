@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evergreen.documents import JsonObject
 from evergreen.training.data.facts import DataFacts
-from evergreen.training.json_values import JsonObject
 from evergreen.training.judge.calibration_effect import CalibrationEffect
 from evergreen.training.judge.comparison import Comparison, Metrics
 from evergreen.training.judge.footprint import Footprint

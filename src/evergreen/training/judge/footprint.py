@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.model.matrix import Columns, build_pool
 from evergreen.usecase import UseCase
 
@@ -26,14 +27,14 @@ class Footprint:
     size_bytes: int
     latency_ms: float
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> JsonObject:
         """The fields by their names."""
-        return {"size_bytes": self.size_bytes, "latency_ms": self.latency_ms}
+        return write_document(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Footprint:
+    @staticmethod
+    def from_json(document: object) -> Footprint:
         """What `to_json` returned."""
-        return cls(data["size_bytes"], data["latency_ms"])
+        return read_document(Footprint, document)
 
 
 def measure_size_bytes(model: Any) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.model.calibration import Calibration
 from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.matrix import Columns, select_rows
@@ -34,14 +34,14 @@ class LearningPoint:
     train: float
     holdout: float
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> JsonObject:
         """The fields by their names."""
-        return {"share": self.share, "rows": self.rows, "train": self.train, "holdout": self.holdout}
+        return write_document(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LearningPoint:
+    @staticmethod
+    def from_json(document: object) -> LearningPoint:
         """What `to_json` returned."""
-        return cls(data["share"], data["rows"], data["train"], data["holdout"])
+        return read_document(LearningPoint, document)
 
 
 def compute_learning_curve(

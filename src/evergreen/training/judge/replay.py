@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_rows
 from evergreen.model.predict import predict_inputs
 from evergreen.store.connection.missing import ignore_missing_table
 from evergreen.store.predictions.prediction_log import read_recent_inputs
-from evergreen.training.json_values import JsonObject
 from evergreen.usecase import UseCase
 
 # A predicted number has changed if it moved by more than this share of the standard deviation of the
@@ -33,17 +32,8 @@ class ChangedAnswer:
     candidate: str
     rows: int
 
-    def to_json(self) -> JsonObject:
-        """The fields by their names."""
-        return {"champion": self.champion, "candidate": self.candidate, "rows": self.rows}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ChangedAnswer:
-        """What `to_json` returned."""
-        return cls(data["champion"], data["candidate"], data["rows"])
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReplayResult:
     """Of `rows` requests so many `changed`, which is that `share`.
 
@@ -53,34 +43,22 @@ class ReplayResult:
 
     rows: int
     champion_version: int
-    examples: tuple[ChangedAnswer, ...]
-    mean_change: float | None
-    changed: int
+    examples: tuple[ChangedAnswer, ...] = ()
+    mean_change: float | None = None
+    changed: int = 0
     share: float
 
     def to_json(self) -> JsonObject:
         """The fields by their names; "mean_change" only for numbers."""
-        mean_change: JsonObject = {} if self.mean_change is None else {"mean_change": self.mean_change}
-        return {
-            "rows": self.rows,
-            "champion_version": self.champion_version,
-            "examples": [example.to_json() for example in self.examples],
-            **mean_change,
-            "changed": self.changed,
-            "share": self.share,
-        }
+        document = write_document(self)
+        if self.mean_change is None:
+            del document["mean_change"]
+        return document
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ReplayResult:
-        """What `to_json` returned."""
-        return cls(
-            rows=data["rows"],
-            champion_version=data["champion_version"],
-            examples=tuple(ChangedAnswer.from_json(example) for example in data.get("examples") or ()),
-            mean_change=data.get("mean_change"),
-            changed=data.get("changed", 0),
-            share=data["share"],
-        )
+    @staticmethod
+    def from_json(document: object) -> ReplayResult:
+        """What `to_json` returned, in this version or an earlier one, which may lack some of its keys."""
+        return read_document(ReplayResult, document)
 
 
 def replay_requests(

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from evergreen.training.json_values import JsonObject
+from evergreen.documents import JsonObject, read_document, write_document
 
 # Metrics by name; None where one is undefined.
 Figures = Mapping[str, float | None]
@@ -23,15 +22,6 @@ class GroupFigures:
     rows: int
     judged: bool
     values: Figures
-
-    def to_json(self) -> JsonObject:
-        """The fields by their names."""
-        return {"name": self.name, "rows": self.rows, "judged": self.judged, "values": dict(self.values)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> GroupFigures:
-        """What `to_json` returned."""
-        return cls(data["name"], data["rows"], data["judged"], data["values"])
 
 
 @dataclass(frozen=True)
@@ -50,23 +40,9 @@ class SliceFigures:
 
     def to_json(self) -> JsonObject:
         """The fields by their names."""
-        return {
-            "feature": self.feature,
-            "sensitive": self.sensitive,
-            "metric": self.metric,
-            "groups": [group.to_json() for group in self.groups],
-            "difference": dict(self.difference),
-            "ratio": dict(self.ratio),
-        }
+        return write_document(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> SliceFigures:
+    @staticmethod
+    def from_json(document: object) -> SliceFigures:
         """What `to_json` returned, or `model.judging.slices.compute_slice_metrics`."""
-        return cls(
-            feature=data["feature"],
-            sensitive=data["sensitive"],
-            metric=data["metric"],
-            groups=tuple(GroupFigures.from_json(group) for group in data["groups"]),
-            difference=data["difference"],
-            ratio=data["ratio"],
-        )
+        return read_document(SliceFigures, document)

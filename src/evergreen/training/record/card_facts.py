@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from evergreen.documents import JsonObject
 from evergreen.model.judging.verdict import Verdict
 from evergreen.model.signature import compute_feature_digests, list_model_inputs
 from evergreen.store.records.training_run import TrainingRun
-from evergreen.training.json_values import JsonObject
 from evergreen.training.judge.contest import describe_split
 from evergreen.training.judge.evaluation import Evaluation
 from evergreen.training.search.search_result import SearchResult

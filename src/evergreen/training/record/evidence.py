@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from evergreen.documents import JsonObject
 from evergreen.model.error_profile.build import build_error_profile
 from evergreen.model.golden_rows import build_golden_rows
 from evergreen.model.matrix import build_input_frame, select_rows
@@ -19,7 +20,6 @@ from evergreen.training.data.rows import TrainingRows
 from evergreen.training.data.training_window import TrainingWindow
 from evergreen.training.fit.fitting import LOSS, ONE_HOT_MAX_SIZE
 from evergreen.training.fit.parameters import Parameters
-from evergreen.training.json_values import JsonObject
 from evergreen.training.judge.answers import find_holdout_rows
 from evergreen.training.judge.comparison import RIVALS
 from evergreen.training.judge.contest import HOLDOUT_TRAINED_UNTIL, SPLIT, TRAINED_UNTIL, describe_split
@@ -115,7 +115,8 @@ def _flatten_metrics(evaluation: Evaluation) -> dict[str, float]:
         **flat,
         "train_rows": evaluation.train_rows,
         "holdout_rows": evaluation.holdout_rows,
-        **evaluation.footprint.to_json(),
+        "size_bytes": evaluation.footprint.size_bytes,
+        "latency_ms": evaluation.footprint.latency_ms,
     }
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import optuna
 
+from evergreen.documents import JsonObject
 from evergreen.errors import TrainingError
 from evergreen.model.calibration import Calibration
 from evergreen.training.fit.parameters import Parameters
-from evergreen.training.json_values import JsonObject
 from evergreen.training.search.trial import LossCurve, Trial, TrialSummary, list_trials
 from evergreen.usecase import Between, OneOf, UseCase
 

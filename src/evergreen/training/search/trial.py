@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import optuna
 
+from evergreen.documents import JsonObject
 from evergreen.model.calibration import Calibration
 from evergreen.training.fit.parameters import Parameters
-from evergreen.training.json_values import JsonObject
 
 TrialState = Literal["complete", "pruned", "failed"]
 

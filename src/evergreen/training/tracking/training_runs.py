@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from evergreen.documents import JsonObject
 from evergreen.errors import RegistryError
 from evergreen.registry.connection import (
     create_mlflow_client,
@@ -27,7 +28,6 @@ from evergreen.registry.experiments.experiment import ensure_experiment, format_
 from evergreen.registry.models import MODEL_URI, TRAINING_RUN, fetch_run_file
 from evergreen.settings import Settings
 from evergreen.training.fit.parameters import Parameters
-from evergreen.training.json_values import JsonObject
 from evergreen.training.tracking import trials
 from evergreen.usecase import UseCase
 

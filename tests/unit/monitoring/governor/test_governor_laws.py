@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from hypothesis import given
 
+from evergreen.documents import read_document
 from evergreen.monitoring.governor.answer import RetrainAnswer
 from evergreen.monitoring.governor.decide import decide
 from evergreen.monitoring.governor.inputs import GovernorInputs, PastRetrain
@@ -82,4 +83,4 @@ def test_documents_of_other_versions_are_readable():
     del document["scheduled"], document["retrains"]
     assert GovernorInputs.from_json({**document, "phase_of_the_moon": 0.5}) == DRIFTED
     old = {"as_of": NOW.isoformat(), "trigger": "drift", "outcome": "promoted"}
-    assert PastRetrain.from_json(old) == PastRetrain(NOW, "drift", "promoted")
+    assert read_document(PastRetrain, old) == PastRetrain(NOW, "drift", "promoted")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from evergreen.documents import JsonObject, write_document
 from evergreen.monitoring.quality.trials.confidence_sequence import (
     LossSums,
     bound_paired_difference,
@@ -42,9 +43,9 @@ class TrialComparison:
         """Whether outcomes show that `one` is worse; estimates alone never say so."""
         return self.basis == "realised" and self.better == self.other
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The fields by name, for `evergreen trial status --json`."""
-        return {**vars(self), "difference": vars(self.difference) if self.difference else None}
+        return write_document(self)
 
 
 @dataclass(frozen=True)

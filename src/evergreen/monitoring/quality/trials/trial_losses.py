@@ -90,8 +90,10 @@ def _sum_versions(
     ).subquery("losses")
     own = (inner.c.on_trial, inner.c.version)
     with get_fast_engine(engine).connect() as connection:
-        found = execute_if_table_exists(connection, sa.select(*own, *_list_sums(inner.c.loss)).group_by(*own))
-    sums = {(bool(row[0]), int(row[1])): _read_sums(row[2:]) for row in found}
+        by_version = execute_if_table_exists(
+            connection, sa.select(*own, *_list_sums(inner.c.loss)).group_by(*own)
+        )
+    sums = {(bool(row[0]), int(row[1])): _read_sums(row[2:]) for row in by_version}
     is_rival = trial.rival_version is not None
     return LossPair(
         sums.get((True, one), _NOTHING),
@@ -185,9 +187,9 @@ def _estimate_losses(metric: str, profile: ClassErrorProfile, cells: ScoreCells)
         )
 
     losses = compute_losses(profile.compute_right_shares(cells.confidence, cells.regions))
-    drawn = compute_losses(draw_right_shares(profile, cells)) @ cells.rows / cells.total
+    draws = compute_losses(draw_right_shares(profile, cells)) @ cells.rows / cells.total
     sums = LossSums(cells.total, float(losses @ cells.rows), float(losses**2 @ cells.rows))
-    return sums, float(drawn.var())
+    return sums, float(draws.var())
 
 
 def _plan_ratio(trial: ModelTrial) -> float:

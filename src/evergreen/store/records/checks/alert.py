@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, write_document
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
@@ -46,9 +47,9 @@ class AlertRecord:
     tried_at: datetime | None = None
     results: Mapping[str, str] | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields by name, moments as they are."""
-        return dict(vars(self))
+    def to_json(self) -> JsonObject:
+        """The fields by their names."""
+        return write_document(self)
 
 
 def compute_alert_id(use_case: str, kind: str, subject: str, as_of: datetime) -> str:
@@ -72,7 +73,20 @@ def insert_alert(engine: sa.Engine, alert: AlertRecord, repeat_after: timedelta 
         connection.rollback()
         if connection.execute(standing).first() is not None:
             return False
-        connection.execute(sa.insert(ALERT).values(**_build_columns(alert)))
+        connection.execute(
+            sa.insert(ALERT).values(
+                **{
+                    **vars(alert),
+                    "subject": _cut_subject(alert),
+                    "title": alert.title[:_TITLE_LENGTH],
+                    "body": alert.body[:_BODY_LENGTH],
+                    "as_of": to_naive_utc(alert.as_of),
+                    "raised_at": to_naive_utc(alert.raised_at),
+                    "tried_at": to_naive_utc(alert.tried_at) if alert.tried_at else None,
+                    "results": None if alert.results is None else json.dumps(dict(alert.results)),
+                }
+            )
+        )
         connection.commit()
     return True
 
@@ -112,19 +126,6 @@ def list_alerts_of_check(engine: sa.Engine, use_case: str, as_of: datetime) -> l
     """The alerts that the check of a moment (aware) raised, in the order of their kinds and subjects."""
     statement = sa.select(ALERT).where(ALERT.c.use_case == use_case, ALERT.c.as_of == to_naive_utc(as_of))
     return _read_alerts(engine, statement.order_by(ALERT.c.kind, ALERT.c.subject))
-
-
-def _build_columns(alert: AlertRecord) -> dict[str, Any]:
-    return {
-        **vars(alert),
-        "subject": _cut_subject(alert),
-        "title": alert.title[:_TITLE_LENGTH],
-        "body": alert.body[:_BODY_LENGTH],
-        "as_of": to_naive_utc(alert.as_of),
-        "raised_at": to_naive_utc(alert.raised_at),
-        "tried_at": to_naive_utc(alert.tried_at) if alert.tried_at else None,
-        "results": None if alert.results is None else json.dumps(dict(alert.results)),
-    }
 
 
 def _cut_subject(alert: AlertRecord) -> str:

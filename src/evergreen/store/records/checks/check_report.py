@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables.platform import CHECK_REPORT
@@ -31,7 +31,7 @@ class SavedReport:
     use_case: str
     as_of: datetime
     severity: str
-    document: Mapping[str, Any]
+    document: JsonObject
     attached: AttachedRun | None
 
 
@@ -42,7 +42,7 @@ def save_check_report(
     use_case: str,
     as_of: datetime,
     severity: str,
-    document: Mapping[str, Any],
+    document: JsonObject,
     created_at: datetime,
 ) -> SavedReport:
     """Write the report of a check, in place of a former one; the MLflow run of that one stays known."""
@@ -54,9 +54,9 @@ def save_check_report(
         document=json.dumps(document),
         created_at=to_naive_utc(created_at),
     )
-    replaced = {name: insert.inserted[name] for name in ("severity", "document", "created_at")}
+    new_values = {name: insert.inserted[name] for name in ("severity", "document", "created_at")}
     with engine.begin() as connection:
-        connection.execute(insert.on_duplicate_key_update(**replaced))
+        connection.execute(insert.on_duplicate_key_update(**new_values))
     report = find_check_report(engine, check_id)
     assert report is not None
     return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, read_document, write_document
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.records.checks.drift_evidence import MultivariateDrift, RefusedShare
 from evergreen.store.records.checks.drift_metric import DriftMetric, Severity, insert_drift_metrics
@@ -20,6 +21,8 @@ from evergreen.store.tables.platform import DRIFT_REPORT
 
 _METRICS = ("accuracy", "mae", "rmse")
 _LARGEST = 5
+# What a report's document has where it holds anything.
+_OPTIONAL_PARTS = ("refused", "prediction", "multivariate", "since", "warnings", "notes")
 
 
 @dataclass(frozen=True)
@@ -34,34 +37,20 @@ class FeatureDrift:
 
     feature: str
     psi: float
-    chance: float
-    level: str
-    drifted: bool
-    bins: tuple[str, ...]
-    reference: tuple[int, ...]
-    current: tuple[int, ...]
+    chance: float = 0.0
+    level: str = ""
+    drifted: bool = False
+    bins: tuple[str, ...] = ()
+    reference: tuple[int, ...] = ()
+    current: tuple[int, ...] = ()
     severity: Severity = "none"
     p_value: float | None = None
 
-    def to_json(self) -> Mapping[str, str | float | Sequence[str] | Sequence[int] | None]:
-        """The document as it is stored."""
-        return vars(self)
-
     @staticmethod
-    def from_json(document: Mapping[str, Any]) -> FeatureDrift:
-        """What `to_json` wrote."""
-        return FeatureDrift(
-            feature=document["feature"],
-            psi=document["psi"],
-            chance=document.get("chance", 0.0),
-            level=document.get("level", ""),
-            drifted=document.get("drifted", False),
-            bins=tuple(document.get("bins", ())),
-            reference=tuple(document.get("reference", ())),
-            current=tuple(document.get("current", ())),
-            severity=document.get("severity", "drift" if document.get("drifted") else "none"),
-            p_value=document.get("p_value"),
-        )
+    def from_json(document: object) -> FeatureDrift:
+        """The feature of a report of this version, or of one that had no severities."""
+        feature = read_document(FeatureDrift, document)
+        return replace(feature, severity="drift") if feature.drifted else feature
 
 
 @dataclass(frozen=True)
@@ -87,34 +76,23 @@ class Quality:
     estimated: EstimatedQuality | None = None
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> Mapping[str, Any]:
+    def to_json(self) -> JsonObject:
         """The document as it is stored: the metrics lie beside the other fields."""
+        document = write_document(self)
+        optional = {name: document[name] for name in ("orphans", "estimated", "notes")}
         return {
             "predictions": self.predictions,
             "labelled": self.labelled,
             **self.metrics,
-            "prediction_psi": self.prediction_psi,
-            "answers": dict(self.answers),
-            "reason": self.reason,
-            **({} if self.orphans is None else {"orphans": self.orphans}),
-            **({} if self.estimated is None else {"estimated": self.estimated.to_json()}),
-            **({"notes": list(self.notes)} if self.notes else {}),
+            **{name: document[name] for name in ("prediction_psi", "answers", "reason")},
+            **{name: value for name, value in optional.items() if value not in (None, [])},
         }
 
     @staticmethod
-    def from_json(document: Mapping[str, Any]) -> Quality:
-        """What `to_json` wrote."""
-        return Quality(
-            predictions=document["predictions"],
-            labelled=document["labelled"],
-            metrics={name: document[name] for name in _METRICS if name in document},
-            prediction_psi=document.get("prediction_psi"),
-            answers=dict(document.get("answers", {})),
-            reason=document["reason"],
-            orphans=document.get("orphans"),
-            estimated=EstimatedQuality.from_json(document["estimated"]) if "estimated" in document else None,
-            notes=tuple(document.get("notes", ())),
-        )
+    def from_json(document: JsonObject) -> Quality:
+        """What `to_json` wrote, in this version or an earlier one, which may lack some of its keys."""
+        metrics = {name: document[name] for name in _METRICS if name in document}
+        return read_document(Quality, {"prediction_psi": None, "answers": {}, **document, "metrics": metrics})
 
 
 @dataclass(frozen=True)
@@ -165,49 +143,15 @@ class DriftReport:
         """The PSI of the five features that drifted most, by name."""
         return {feature.feature: feature.psi for feature in self.features[:_LARGEST]}
 
-    def to_json(self) -> Mapping[str, Any]:
+    def to_json(self) -> JsonObject:
         """The document of the column `report`: {"reason", "features", "quality" once it was measured}, and
         of the other fields those that hold anything."""
+        document = write_document(replace(self, metrics=()))
         return {
             "reason": self.reason,
-            "features": [feature.to_json() for feature in self.features],
-            **({"refused": [share.to_json() for share in self.refused]} if self.refused else {}),
-            **({"prediction": self.prediction.to_json()} if self.prediction else {}),
-            **({"multivariate": self.multivariate.to_json()} if self.multivariate else {}),
-            **({"since": self.since.isoformat()} if self.since else {}),
-            **({"warnings": list(self.warnings)} if self.warnings else {}),
-            **({"notes": list(self.notes)} if self.notes else {}),
+            "features": document["features"],
+            **{name: document[name] for name in _OPTIONAL_PARTS if document[name]},
             **({"quality": self.quality.to_json()} if self.quality else {}),
-        }
-
-
-@dataclass(frozen=True)
-class DriftSummary:
-    """A drift report in short, for overviews. Moments are aware UTC."""
-
-    as_of: datetime
-    model_version: int
-    drifted: bool | None
-    reason: str
-    predictions: int
-    window_start: datetime
-    features_drifted: int
-    features: int
-    largest_psi: Mapping[str, float]
-    quality: Quality | None
-    refused: tuple[RefusedShare, ...] = ()
-    severity: Severity = "none"
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def to_json(self) -> Mapping[str, Any]:
-        """The fields, moments as they are."""
-        return {
-            **vars(self),
-            "quality": self.quality and dict(self.quality.to_json()),
-            "refused": [dict(share.to_json()) for share in self.refused],
-            "warnings": list(self.warnings),
-            "notes": list(self.notes),
         }
 
 
@@ -309,29 +253,6 @@ def count_verdicts(engine: sa.Engine, use_case: str, version: int, before: datet
         return int(connection.execute(statement).scalar_one())
 
 
-def describe_latest_drift(engine: sa.Engine, use_case: str) -> DriftSummary | None:
-    """The latest drift report in short; None before the first."""
-    report = find_latest_report(engine, use_case)
-    if report is None:
-        return None
-    return DriftSummary(
-        as_of=report.as_of,
-        model_version=report.model_version,
-        drifted=report.drifted,
-        reason=report.reason,
-        predictions=report.row_count,
-        window_start=report.window_start,
-        features_drifted=sum(feature.drifted for feature in report.features),
-        features=len(report.features),
-        largest_psi=report.largest_psi,
-        quality=report.quality,
-        refused=report.refused,
-        severity=report.severity,
-        warnings=report.warnings,
-        notes=report.notes,
-    )
-
-
 def _read_report(engine: sa.Engine, statement: sa.Select[*tuple[Any, ...]]) -> DriftReport | None:
     with engine.connect() as connection:
         row = connection.execute(statement).one_or_none()
@@ -339,25 +260,19 @@ def _read_report(engine: sa.Engine, statement: sa.Select[*tuple[Any, ...]]) -> D
 
 
 def _parse_report(row: sa.Row[Any]) -> DriftReport:
-    document = json.loads(row.report)
-    return DriftReport(
-        id=row.id,
-        use_case=row.use_case,
-        as_of=to_aware_utc(row.as_of),
-        model_version=row.model_version,
-        window_start=to_aware_utc(row.window_start),
-        window_end=to_aware_utc(row.window_end),
-        row_count=row.row_count,
-        drifted=None if row.drifted is None else bool(row.drifted),
-        reason=document["reason"],
-        features=tuple(map(FeatureDrift.from_json, document["features"])),
-        quality=Quality.from_json(document["quality"]) if "quality" in document else None,
-        refused=tuple(map(RefusedShare.from_json, document.get("refused", ()))),
-        prediction=FeatureDrift.from_json(document["prediction"]) if "prediction" in document else None,
-        multivariate=(
-            MultivariateDrift.from_json(document["multivariate"]) if "multivariate" in document else None
-        ),
-        since=datetime.fromisoformat(document["since"]) if "since" in document else None,
-        warnings=tuple(document.get("warnings", ())),
-        notes=tuple(document.get("notes", ())),
-    )
+    document: JsonObject = json.loads(row.report)
+    features, quality = document["features"], document.get("quality")
+    assert isinstance(features, list)
+    columns = {
+        "id": row.id,
+        "use_case": row.use_case,
+        "as_of": to_aware_utc(row.as_of),
+        "model_version": row.model_version,
+        "window_start": to_aware_utc(row.window_start),
+        "window_end": to_aware_utc(row.window_end),
+        "row_count": row.row_count,
+        "drifted": None if row.drifted is None else bool(row.drifted),
+        "features": tuple(map(FeatureDrift.from_json, features)),
+        "quality": Quality.from_json(quality) if isinstance(quality, dict) else None,
+    }
+    return read_document(DriftReport, {**document, **columns})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from evergreen.store.records.checks.drift_metric import Severity
 
@@ -26,21 +25,6 @@ class RefusedShare:
     share: float
     severity: Severity = "none"
 
-    def to_json(self) -> Mapping[str, str | int | float]:
-        """The document as it is stored."""
-        return vars(self)
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> RefusedShare:
-        """What `to_json` wrote."""
-        return RefusedShare(
-            document["field"],
-            document["kind"],
-            document["rows"],
-            document["share"],
-            document.get("severity", "none"),
-        )
-
 
 @dataclass(frozen=True)
 class MultivariateDrift:
@@ -61,20 +45,11 @@ class MultivariateDrift:
     reason: str
     features: tuple[str, ...] = ()
 
-    def to_json(self) -> Mapping[str, str | float | Sequence[str] | None]:
-        """The document as it is stored."""
-        return {**vars(self), "features": list(self.features)}
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> MultivariateDrift:
-        """What `to_json` wrote."""
-        return MultivariateDrift(**{**document, "features": tuple(document.get("features", ()))})
-
 
 def join_warnings(warnings: Sequence[str]) -> str:
     """The first of some warnings as the end of a sentence; "" without any."""
     if not warnings:
         return ""
     others = len(warnings) - _MOST_TOLD
-    told = ", ".join(warnings[:_MOST_TOLD])
-    return f"; warning: {told}" + (f", and {others} more" if others > 0 else "")
+    first_warnings = ", ".join(warnings[:_MOST_TOLD])
+    return f"; warning: {first_warnings}" + (f", and {others} more" if others > 0 else "")

@@ -37,22 +37,6 @@ class HealthFinding:
     value: float | None = None
     limit: float | None = None
 
-    def to_json(self) -> dict[str, str | float | None]:
-        """The fields by name."""
-        return dict(vars(self))
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> HealthFinding:
-        """What `to_json` wrote."""
-        return HealthFinding(
-            what=document["what"],
-            subject=document["subject"],
-            severity=document["severity"],
-            sentence=document["sentence"],
-            value=document.get("value"),
-            limit=document.get("limit"),
-        )
-
 
 @dataclass(frozen=True)
 class HealthReport:
@@ -71,24 +55,6 @@ class HealthReport:
     def troubles(self) -> tuple[HealthFinding, ...]:
         """The warnings and errors."""
         return tuple(finding for finding in self.findings if finding.severity in ("warning", "error"))
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as a document, the moment as ISO 8601 text."""
-        return {
-            "use_case": self.use_case,
-            "as_of": self.as_of.isoformat(),
-            "severity": self.severity,
-            "findings": [finding.to_json() for finding in self.findings],
-        }
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> HealthReport:
-        """What `to_json` wrote."""
-        return HealthReport(
-            use_case=document["use_case"],
-            as_of=datetime.fromisoformat(document["as_of"]),
-            findings=tuple(map(HealthFinding.from_json, document["findings"])),
-        )
 
 
 def sort_findings(findings: list[HealthFinding]) -> tuple[HealthFinding, ...]:

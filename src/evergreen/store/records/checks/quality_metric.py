@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -34,15 +34,6 @@ class QualityEstimate:
     rows: int
     reference: float | None
 
-    def to_json(self) -> dict[str, str | float | int | None]:
-        """The document as it is stored."""
-        return dict(vars(self))
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> QualityEstimate:
-        """What `to_json` wrote."""
-        return QualityEstimate(**{name: document[name] for name in QualityEstimate.__dataclass_fields__})
-
 
 @dataclass(frozen=True)
 class EstimatedQuality:
@@ -60,20 +51,6 @@ class EstimatedQuality:
     def find(self, metric: str) -> QualityEstimate | None:
         """The estimate of that metric."""
         return next((each for each in self.estimates if each.metric == metric), None)
-
-    def to_json(self) -> dict[str, Any]:
-        """The document as it is stored."""
-        return {**vars(self), "estimates": [each.to_json() for each in self.estimates]}
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> EstimatedQuality:
-        """What `to_json` wrote."""
-        return EstimatedQuality(
-            tuple(map(QualityEstimate.from_json, document["estimates"])),
-            document["reason"],
-            document.get("trusted"),
-            document.get("trust_reason", ""),
-        )
 
 
 @dataclass(frozen=True)
@@ -95,10 +72,6 @@ class QualityMetric:
     high: float | None
     rows: int
     as_of: datetime
-
-    def to_json(self) -> dict[str, str | int | float | None]:
-        """The fields by name, day and moment as ISO 8601 text."""
-        return {**vars(self), "day": self.day.isoformat(), "as_of": self.as_of.isoformat()}
 
 
 def replace_quality_metrics(
