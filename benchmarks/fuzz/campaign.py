@@ -16,6 +16,8 @@ from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import ScenarioRecorder
 
 _LONGEST_TEXT = 2_000
+# So many single requests are sent for each sequence of them.
+_CASES_PER_SEQUENCE = 20
 # An answer that takes longer is a finding.
 _ANSWER_SECONDS = 30
 
@@ -100,16 +102,26 @@ def fuzz_service(
     schema.config.update(headers=_sign_in(api_key))
     if known_keys:
         _use_known_keys(schema, known_keys)
-    for event in from_schema(schema).execute():
-        if isinstance(event, events.ScenarioFinished):
-            _collect(event.recorder, report)
-            say(f"  {event.phase.value}: {event.recorder.label}, {len(event.recorder.cases):,} requests")
-        elif isinstance(event, events.NonFatalError):
-            report.faults.append(f"{event.label}: {event.info.message}")
-        elif isinstance(event, events.FatalError):
-            report.faults.append(f"the campaign ended: {event.exception}")
+    try:
+        for event in from_schema(schema).execute():
+            _take_event(event, report, say)
+    except KeyboardInterrupt:
+        report.faults.append("the campaign was interrupted: what it had sent until then is above")
     report.seconds = time.monotonic() - began
     return report
+
+
+def _take_event(event: events.EngineEvent, report: Report, say: Callable[[str], None]) -> None:
+    if isinstance(event, events.ScenarioFinished):
+        known = len(report.findings)
+        _collect(event.recorder, report)
+        say(f"  {event.phase.value}: {event.recorder.label}, {len(event.recorder.cases):,} requests")
+        for finding in list(report.findings.values())[known:]:
+            say(f"  found: {finding.call}: {finding.check}")
+    elif isinstance(event, events.NonFatalError):
+        report.faults.append(f"{event.label}: {event.info.message}")
+    elif isinstance(event, events.FatalError):
+        report.faults.append(f"the campaign ended: {event.exception}")
 
 
 def _use_known_keys(schema: BaseSchema, known_keys: Sequence[Mapping[str, Any]]) -> None:
@@ -133,6 +145,8 @@ def _configure(cases: int, seed: int) -> SchemathesisConfig:
             "continue-on-failure": True,
             "request-timeout": _ANSWER_SECONDS,
             "generation": {"max-examples": cases, "database": "none"},
+            # Sequences of several calls, which follow from one another: each sends six requests.
+            "phases": {"stateful": {"generation": {"max-examples": max(1, cases // _CASES_PER_SEQUENCE)}}},
             "cache": {"enabled": False},
         }
     )

@@ -65,6 +65,10 @@ def test_drift_is_of_the_requests_of_the_window(model: PastModel) -> None:
     assert drift.rows == 216
     blind = StoreTask(REQUESTS, build_row_metric(SHOP), DAY, with_evidence=False)
     assert blind.measure_drift(model, day(20), day(29)) is None
+    # It learns nothing of its answers either, but its answers and its windows can be judged.
+    assert blind.measure(model, day(20), day(29), learned_after=day(20), learned_by=day(29)) is None
+    assert blind.measure(model, day(15), day(20), learned_by=day(20)) is not None
+    assert blind.measure(model, day(20), day(29)) is not None
 
 
 def test_drift_knows_no_request_whose_features_came_later(model: PastModel) -> None:

@@ -25,9 +25,9 @@ _MOST_TAIL_ROWS = 2_000
 class StoreTask:
     """Replays the rows of a labelled history: each row stands for a request at its event time.
 
-    `every` is the time between checks. Without `with_evidence` neither drift nor quality is estimated, which
-    spares their cost for policies that heed the calendar only. Models come from a `KeptFits`, so `fit` is
-    never called. Safe for several threads.
+    `every` is the time between checks. Without `with_evidence` nothing is measured between two retrains: a
+    policy that heeds the calendar only knows of no change, so its windows and fits depend on the day alone.
+    Models come from a `KeptFits`, so `fit` is never called. Safe for several threads.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class StoreTask:
         learned_by: datetime | None = None,
     ) -> QualityPoint | None:
         """See `ReplayTask.measure`. The label is its last version where any time will do, else its first."""
+        if learned_after is not None and not self._with_evidence:
+            return None
         span = self._requests.find_span(start, end)
         if span.start == span.stop:
             return None
