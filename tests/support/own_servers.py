@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -170,17 +173,35 @@ class Database:
         return True
 
 
+@functools.cache
+def make_new_data() -> Path:
+    """The data folder of a server that has never run. Made once in a process, because that takes seconds of
+    processor time, and deleted at its end."""
+    home = Path(tempfile.mkdtemp(prefix="evergreen-new-data-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    server = PrivateMariaDB(home=home, port=0, user="evergreen", password=generate_password())
+    server.initialise()
+    return server.data
+
+
 @contextmanager
-def private_mariadb(folder: Path, options: Sequence[str] = ()) -> Iterator[Database]:
+def private_mariadb(
+    folder: Path, options: Sequence[str] = (), *, makes_data: bool = False
+) -> Iterator[Database]:
     """A running MariaDB of one's own in that folder; stopped and deleted at the end.
 
-    `options` are added to the stack's own command line.
+    `options` are added to the stack's own command line. With `makes_data` the server makes its own data
+    folder, as the stack does; else it gets a copy of a new one.
     A folder of pytest's: what a killed run leaves of the data is deleted with that run's other files.
     """
     home = folder / "mariadb"
     server = PrivateMariaDB(home=home, port=find_free_port(), user="evergreen", password=generate_password())
     try:
-        server.initialise()
+        if makes_data:
+            server.initialise()
+        else:
+            server.prepare()
+            shutil.copytree(make_new_data(), server.data)
         database = Database(server, options)
         try:
             database.start()

@@ -55,7 +55,8 @@ def test_servers_that_share_a_temporary_folder_would_harm_each_other(
 def test_a_server_starts_in_any_folder_under_any_umask_and_is_private(umask: int, tmp_path: Path) -> None:
     before = os.umask(umask)
     try:
-        with private_mariadb(tmp_path / os.fsdecode("에버 그린 #1; 50%41 $HOME it's".encode())) as server:
+        folder = tmp_path / os.fsdecode("에버 그린 #1; 50%41 $HOME it's".encode())
+        with private_mariadb(folder, makes_data=True) as server:
             with server.connect() as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
                 assert cursor.fetchone() == (1,)
