@@ -135,7 +135,7 @@ class Tour:
         table = Table(title=None, box=None, pad_edge=False)
         table.add_column("stage", style="bold", no_wrap=True)
         table.add_column("seconds", justify="right")
-        table.add_column("what happened")
+        table.add_column("what happened", overflow="fold")  # an address that is cut leads nowhere
         for stage in self.stages:
             seconds = stage.seconds if stage.seconds is not None else self.clock() - stage.started
             table.add_row(stage.name, f"{seconds:.1f}", stage.happened or f"[dim]{stage.doing}[/dim]")

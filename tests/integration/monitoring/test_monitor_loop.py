@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from evergreen.errors import NoChampion, StoreError
+from evergreen.errors import NoChampion
 from evergreen.loop import monitor, train
 from evergreen.registry import champion_history
 from evergreen.store.connection.database import get_engine
@@ -205,19 +205,27 @@ def test_known_labels_tell_the_quality(toy_store, toy_use_case, served, start):
     assert outcome["prediction_psi"] > 0.25  # it said "no" to everybody, which it did not on the hold-out
 
 
-def test_monitoring_needs_a_champion_and_its_profile(toy_store, served, start):
-    database = get_engine(toy_store)
+def test_monitoring_needs_a_champion(toy_store, served, start):
     with pytest.raises(NoChampion):
         monitor.run_monitor(
             toy_store.model_copy(update={"mlflow_tracking_uri": _other(toy_store)}), "toy", start
         )
+
+
+def test_a_champion_without_a_profile_gets_no_verdict_and_the_reason(toy_store, served, start):
+    """Such as a version that somebody registered by hand: the check, its decision and its report go on."""
+    database = get_engine(toy_store)
     with database.begin() as connection:
         connection.execute(sa.text("DELETE FROM reference_profile"))
-    with pytest.raises(StoreError, match="version 1 of toy has no reference profile") as caught:
-        monitor.run_monitor(toy_store, "toy", start + minutes(1))
-    assert caught.value.hint.endswith(": evergreen train toy")
-    assert describe_latest_drift(database, "toy") is None
-    assert describe_latest_decision(database, "toy") is None
+    served(40, start + minutes(1))
+    outcome = monitor.run_monitor(toy_store, "toy", start + minutes(2))
+    assert (outcome["drift"]["drifted"], outcome["drift"]["predictions"]) == (None, 40)
+    assert "version 1 has no reference profile to compare 40 predictions with" in outcome["drift"]["reason"]
+    assert "evergreen train toy" in outcome["drift"]["reason"]
+    assert outcome["retrain"] is False
+    assert "no reference profile" in outcome["reason"]
+    assert describe_latest_drift(database, "toy").drifted is None
+    assert describe_latest_decision(database, "toy").retrain is False
 
 
 def _other(settings):

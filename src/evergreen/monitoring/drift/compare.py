@@ -59,9 +59,11 @@ def compare_windows(
         slice_name: max((int(each.sum()) for each in counts.values()), default=0)
         for slice_name, counts in current.items()
     }
-    profiles = [profile for _, profile, _ in compared]
+    blind = find_blind_spots([profile for _, profile, _ in compared], pairs)
     whole = [
-        _build_feature_drift(profile, counts, statistics, place)
+        _build_feature_drift(
+            profile, counts, statistics, place, is_blind=(slice_name, profile.feature) in blind
+        )
         for place, (slice_name, profile, counts) in enumerate(compared)
         if slice_name == ALL_ROWS
     ]
@@ -70,7 +72,6 @@ def compare_windows(
     )
     row_count = rows.get(ALL_ROWS, 0)
     drifted, reason = judge_drift(policy, features, row_count, since)
-    blind = find_blind_spots(profiles, pairs)
     return DriftResult(
         rows=row_count,
         drifted=drifted,
@@ -118,10 +119,17 @@ def rebase_profiles(reference: SlicedProfiles, counts: Counts) -> dict[str, dict
 
 
 def _build_feature_drift(
-    profile: FeatureProfile, current: BinCounts, statistics: Statistics, place: int
+    profile: FeatureProfile,
+    current: BinCounts,
+    statistics: Statistics,
+    place: int,
+    *,
+    is_blind: bool = False,
 ) -> FeatureDrift:
     psi, p_value = float(statistics.psi[place]), float(statistics.p_value[place])
     severity = SEVERITIES[statistics.severity[place]]
+    if is_blind and severity == "none":
+        severity = "unknown"  # that nothing was seen means nothing
     return FeatureDrift(
         feature=profile.feature,
         psi=round(psi, 6),

@@ -23,8 +23,8 @@ def build_metric_rows(
 ) -> tuple[DriftMetric, ...]:
     """Every figure of every comparison; the rows of each slice; and how many features have drifted.
 
-    p-values have no severity of their own: a change that is small may be certain. The PSI of a `blind`
-    comparison, which cannot show a change, is "unknown".
+    p-values have no severity of their own: a change that is small may be certain. The PSI and the share of
+    unseen names of a `blind` comparison, which cannot show a change, are "unknown".
     """
     count = sum(feature.drifted for feature in features)
     verdict: Severity = "unknown" if drifted is None else "drift" if drifted else "none"
@@ -65,7 +65,7 @@ def build_metric_rows(
         if math.isnan(unseen):
             metrics.append(DriftMetric(name, feature, "ks_p", _drop_nan(ks), level, "none"))
         else:
-            share_severity = SEVERITIES[unseen_place]
+            share_severity: Severity = "unknown" if (name, feature) in blind else SEVERITIES[unseen_place]
             metrics.append(
                 DriftMetric(name, feature, "unseen_share", unseen, policy.unseen_threshold, share_severity)
             )

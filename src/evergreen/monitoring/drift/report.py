@@ -11,7 +11,8 @@ from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles, load_sliced_profiles
 from evergreen.model.signature import list_model_inputs
 from evergreen.model.slice_groups import ALL_ROWS
-from evergreen.monitoring.counts.window import WindowCounts, read_window_counts
+from evergreen.monitoring.counts.recount import recount_window
+from evergreen.monitoring.counts.window import read_window_counts
 from evergreen.monitoring.drift.compare import compare_windows
 from evergreen.monitoring.drift.multivariate import (
     build_multivariate_metrics,
@@ -34,6 +35,7 @@ from evergreen.store.predictions.counts import Counts, floor_hour, read_hourly_c
 from evergreen.store.predictions.refused import sum_refused_counts
 from evergreen.store.records.checks.drift import DriftReport, compute_report_id, count_verdicts
 from evergreen.store.records.checks.drift_evidence import MultivariateDrift
+from evergreen.store.records.checks.drift_metric import DriftMetric
 from evergreen.usecase import UseCase
 
 # Clocks of machines that keep time differ by less.
@@ -51,14 +53,19 @@ def build_drift_report(
     were answered have drifted: rows that services refused meanwhile; drift of all inputs together, on a
     sample of rows; and answers that carry a time in the future.
 
-    Raises StoreError if the champion has no reference profile.
+    A champion without a reference profile, which Evergreen did not train, gets no verdict, and the reason.
     """
     policy, version = use_case.drift, champion.version
     start = find_window_start(engine, use_case, champion, as_of)
     reference = load_sliced_profiles(engine, use_case.name, version)
     check_number = 1 + count_verdicts(engine, use_case.name, version, as_of)
-    window = _read_counts(engine, use_case, version, reference, start, as_of)
-    result = _compare(use_case, reference, window.counts, start, check_number)
+    if reference.get(ALL_ROWS):
+        counts = read_window_counts(engine, use_case, version, reference, start, as_of).counts
+        result = _compare(use_case, reference, counts, start, check_number)
+    else:
+        counts = {}
+        rows, _ = recount_window(engine, use_case, version, {}, start, as_of)
+        result = build_result_without_reference(use_case, version, rows)
     refusals = compute_refused_shares(policy, sum_refused_counts(engine, use_case, start, as_of), result.rows)
     multivariate = _measure_sample(engine, use_case, champion, start, as_of, check_number)
     return DriftReport(
@@ -75,7 +82,7 @@ def build_drift_report(
         refused=refusals,
         prediction=result.prediction,
         multivariate=multivariate,
-        since=_find_onset(engine, use_case, champion, reference, window.counts, result, as_of),
+        since=_find_onset(engine, use_case, champion, reference, counts, result, as_of),
         warnings=(
             *result.warnings,
             *describe_refused_warnings(refusals),
@@ -107,8 +114,23 @@ def measure_window(
 
     Raises StoreError for a reference without profiles, and StoreUnreachable.
     """
-    window = _read_counts(engine, use_case, version, reference, start, end)
+    if not reference.get(ALL_ROWS):
+        raise StoreError(
+            f"there is no reference profile to compare version {version} of {use_case.name} with",
+            hint=f"a version that Evergreen trained has one: evergreen train {use_case.name}",
+        )
+    window = read_window_counts(engine, use_case, version, reference, start, end)
     return _compare(use_case, reference, window.counts, start, check_number)
+
+
+def build_result_without_reference(use_case: UseCase, version: int, rows: int) -> DriftResult:
+    """The result of a window of a version without a reference profile: no verdict, and why."""
+    reason = (
+        f"no verdict: version {version} has no reference profile to compare {rows:,} predictions with; a"
+        f" version that Evergreen trained has one (evergreen train {use_case.name})"
+    )
+    metric = DriftMetric(ALL_ROWS, "", "rows", rows, use_case.drift.min_rows, "unknown")
+    return DriftResult(rows, None, reason, (), None, (metric,), (), ())
 
 
 def describe_clock_skew(engine: sa.Engine, use_case: UseCase, now: datetime) -> tuple[str, ...]:
@@ -141,22 +163,6 @@ def _measure_sample(
     before = read_input_sample(engine, use_case, champion.version, earlier_start, earlier_end, rows)
     now = read_input_sample(engine, use_case, champion.version, start, end, rows)
     return measure_multivariate_drift(use_case, before, now, check_number=check_number)
-
-
-def _read_counts(
-    engine: sa.Engine,
-    use_case: UseCase,
-    version: int,
-    reference: SlicedProfiles,
-    start: datetime,
-    end: datetime,
-) -> WindowCounts:
-    if not reference.get(ALL_ROWS):
-        raise StoreError(
-            f"version {version} of {use_case.name} has no reference profile for drift",
-            hint=f"a version that Evergreen trained has one: evergreen train {use_case.name}",
-        )
-    return read_window_counts(engine, use_case, version, reference, start, end)
 
 
 def _compare(

@@ -16,7 +16,7 @@ def judge_drift(
     policy: DriftPolicy, features: Sequence[FeatureDrift], rows: int, since: datetime | None
 ) -> tuple[bool | None, str]:
     """Whether the features of `rows` predictions since a moment have drifted, and the reason in words. None
-    where there are fewer predictions than the policy asks for."""
+    where there are fewer predictions than the policy asks for, and where no feature can be compared."""
     if rows < policy.min_rows:
         reason = f"no verdict: {rows:,} of {policy.min_rows:,} predictions"
         return None, reason + (f" since {since:%Y-%m-%d %H:%M} UTC" if since else "")
@@ -25,6 +25,11 @@ def judge_drift(
     reason = f"{count} of {len(features)} features drifted"
     if count and not drifted:
         reason += f" and it takes {policy.min_features}"
+    blind_count = sum(feature.severity == "unknown" for feature in features)
+    if blind_count and blind_count == len(features):
+        return None, f"no verdict: of {len(features)} features none can be compared with the reference"
+    if blind_count:
+        reason += f", {blind_count} cannot be told"
     if features:
         largest = max(features, key=lambda feature: feature.psi)
         reason += f" (largest PSI {largest.psi:.2f} in {largest.feature})"

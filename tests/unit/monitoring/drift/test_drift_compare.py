@@ -268,6 +268,18 @@ def test_what_a_single_bin_cannot_show_is_noted():
     severities = {each.feature: each.severity for each in found.metrics if each.metric == "psi"}
     assert severities == {"flat": "unknown", "city": "unknown", "gone": "drift"}
     assert found.drifted is True  # all values of `gone` were missing, and none is now
+    assert {each.feature: each.severity for each in found.features} == severities
+    assert "1 of 3 features drifted, 2 cannot be told" in found.reason
+    shares = {each.feature: each.severity for each in found.metrics if each.metric == "unseen_share"}
+    assert shares == {"city": "unknown"}
+
+
+def test_where_no_feature_can_be_compared_there_is_no_verdict():
+    """Such as a column of 100,000 names of which none is frequent: that all are new cannot be seen."""
+    rare = FeatureProfile("city", "category", (), (100_000, 0))
+    found = compare(DriftPolicy(), [rare], {"city": [100_000, 0]})
+    assert (found.drifted, found.severity) == (None, "unknown")
+    assert found.reason == "no verdict: of 1 features none can be compared with the reference"
 
 
 def test_counts_by_other_bins_are_refused():
