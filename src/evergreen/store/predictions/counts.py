@@ -175,12 +175,13 @@ def delete_counts(engine: sa.Engine, use_case: str, before: datetime) -> int:
     """Delete the counts of the days (UTC) before that of a moment (aware), as the log drops its days; how
     many hours of a version and channel. Raises StoreUnreachable."""
     day = datetime.combine(to_naive_utc(before).date(), time())
-    deleted = 0
+    deleted = []
     with engine.begin() as connection, ignore_missing_table():
-        for table in (PREDICTION_COUNT, PREDICTION_HOUR):
+        # Hours first, as whoever adds counts locks them: in the other order each would wait for the other.
+        for table in (PREDICTION_HOUR, PREDICTION_COUNT):
             statement = sa.delete(table).where(table.c.use_case == use_case, table.c.hour < day)
-            deleted = connection.execute(statement).rowcount
-    return deleted
+            deleted.append(connection.execute(statement).rowcount)
+    return deleted[0] if deleted else 0
 
 
 def _select(
