@@ -492,6 +492,17 @@ def test_counts_are_proven_or_their_faults_told(profiled: sa.Engine, toy_use_cas
     )
 
 
+def test_an_hour_whose_rows_were_deleted_is_proven_too(profiled: sa.Engine, toy_use_case: UseCase) -> None:
+    made = [row(1), row(2, NOON + HOUR)]
+    load_predictions(profiled, toy_use_case, made, PredictionCounter(profiled, toy_use_case))
+    with profiled.begin() as connection:
+        connection.exec_driver_sql(f"DELETE FROM {LOG} WHERE prediction_id = '{make_id(1)}'")
+    mend_all_counts(profiled, toy_use_case, *DAY)
+    (proof,) = prove_counts(profiled, toy_use_case, *DAY)
+    assert (proof.hours, proof.rows, proof.differences) == (1, 1, ())
+    assert read_hourly_counts(profiled, "toy", 1, *DAY).hours == (NOON + HOUR,)
+
+
 def test_counts_go_with_their_rows_and_with_their_use_case(
     profiled: sa.Engine, toy_use_case: UseCase
 ) -> None:

@@ -115,7 +115,9 @@ def read_hourly_counts_within(
     """The same on one connection: of one moment, if it is in a transaction. Refused rows are left out."""
     c = PREDICTION_HOUR.c
     hour_statement = sa.select(c.hour, c.channel, c.row_count, c.counted, c.profile).where(
-        *_select(PREDICTION_HOUR, use_case, version, start, end, channels)
+        # An hour whose rows were deleted from the log stays, with none.
+        *_select(PREDICTION_HOUR, use_case, version, start, end, channels),
+        c.row_count > 0,
     )
     c = PREDICTION_COUNT.c
     # An hour as one document: a week by the hour has some ten thousand rows, each of which would cost more on
