@@ -56,13 +56,6 @@ class HourlyCounts:
             for name, some in self.counts.items()
         }
 
-    def at(self, index: int) -> Counts:
-        """The counts of one hour, by its place in `hours`."""
-        return {
-            name: {feature: bins[index] for feature, bins in some.items()}
-            for name, some in self.counts.items()
-        }
-
 
 def floor_hour(moment: datetime) -> datetime:
     """The beginning of a moment's hour in UTC."""
