@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from evergreen.store.predictions.refused import RefusedSum
 from evergreen.store.records.checks.drift_evidence import RefusedShare
-from evergreen.store.records.checks.drift_metric import DriftMetric, Severity, get_worst_severity
+from evergreen.store.records.checks.drift_metric import DriftMetric, Severity
 from evergreen.usecase import DriftPolicy
 
 _MOST_TOLD = 3
@@ -45,11 +45,6 @@ def build_refused_metrics(policy: DriftPolicy, shares: Sequence[RefusedShare]) -
         DriftMetric("", field, "refused_share", share.share, policy.refused_threshold, share.severity)
         for field, share in by_field.items()
     )
-
-
-def get_refused_severity(shares: Sequence[RefusedShare]) -> Severity:
-    """The greatest severity among the shares; "none" without any."""
-    return get_worst_severity([share.severity for share in shares])
 
 
 def describe_refused_warnings(shares: Sequence[RefusedShare]) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ from evergreen.monitoring.counts.recount import recount_hours, recount_window
 from evergreen.monitoring.counts.window import WindowCounts, read_window_counts
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.predictions.channels import BATCH, ONLINE, SHADOW
+from evergreen.store.predictions.channels import BATCH, ONLINE, SHADOW, TRAFFIC
 from evergreen.store.predictions.counts import HourlyCounts, delete_counts, read_hourly_counts
 from evergreen.store.predictions.insert import insert_predictions
 from evergreen.store.predictions.load import load_predictions
@@ -113,6 +113,14 @@ def empty(database: sa.Engine) -> None:
             connection.exec_driver_sql(f"DELETE FROM {table}")
 
 
+def recount(
+    database: sa.Engine, use_case: UseCase, version: int, channels: Sequence[str] = TRAFFIC
+) -> HourlyCounts:
+    """The counts of the day by the hour, from the log."""
+    with database.connect() as connection:
+        return recount_hours(connection, use_case, version, SLICED, *DAY, channels)
+
+
 def assert_same(kept: HourlyCounts, anew: HourlyCounts) -> None:
     """The same rows in the same bins."""
     assert kept.hours == anew.hours
@@ -182,8 +190,7 @@ def test_kept_counts_are_those_of_the_log(
         sent += batch
     for version, channels in ((1, (ONLINE,)), (1, (BATCH, SHADOW)), (2, (ONLINE, BATCH, SHADOW))):
         kept = read_hourly_counts(profiled, "toy", version, *DAY, channels)
-        anew = recount_hours(profiled, toy_use_case, version, SLICED, *DAY, channels)
-        assert_same(kept, anew)
+        assert_same(kept, recount(profiled, toy_use_case, version, channels))
         total, counts = recount_window(profiled, toy_use_case, version, SLICED, *DAY, channels)
         expected = count_in_python(profiled, version, channels)
         assert total == sum(expected[""]["visits"])
@@ -200,7 +207,7 @@ def test_hours_versions_and_channels_are_apart(profiled: sa.Engine, toy_use_case
     assert counts.hours == (NOON, NOON + HOUR)
     assert counts.rows.tolist() == counts.counted.tolist() == [1, 2]
     assert counts.counts[""]["age"].tolist() == [[0, 0, 1, 0, 0], [0, 0, 1, 0, 1]]
-    assert counts.at(1)["segment=web"]["age"].tolist() == [0, 0, 1, 0, 0]
+    assert counts.counts["segment=web"]["age"][1].tolist() == [0, 0, 1, 0, 0]
     assert counts.sum()["age=>= 30"]["age"].tolist() == [0, 0, 2, 0, 0]
     assert counts.sum(NOON + HOUR)[""]["segment"].tolist() == [0, 1, 0, 1]
     assert counts.sum(end=NOON + HOUR)[""]["segment"].tolist() == [0, 0, 0, 1]
@@ -402,7 +409,7 @@ def test_a_process_that_is_killed_within_a_batch_counts_its_rows_once(
     )
     kept = read_hourly_counts(profiled, "toy", 1, *DAY)
     assert kept.rows.tolist() == [20, 20]
-    assert_same(kept, recount_hours(profiled, toy_use_case, 1, SLICED, *DAY))
+    assert_same(kept, recount(profiled, toy_use_case, 1))
 
 
 def test_several_shippers_add_up(profiled: sa.Engine, settings: Settings, toy_use_case: UseCase) -> None:
@@ -439,7 +446,7 @@ def test_several_shippers_add_up(profiled: sa.Engine, settings: Settings, toy_us
     for version in (1, 2):
         for channel in (ONLINE, SHADOW):
             kept = read_hourly_counts(profiled, "toy", version, *DAY, [channel])
-            assert_same(kept, recount_hours(profiled, toy_use_case, version, SLICED, *DAY, [channel]))
+            assert_same(kept, recount(profiled, toy_use_case, version, [channel]))
 
 
 def test_a_hundred_thousand_categories_are_other(profiled: sa.Engine, toy_use_case: UseCase) -> None:
@@ -490,6 +497,17 @@ def test_counts_are_proven_or_their_faults_told(profiled: sa.Engine, toy_use_cas
     assert fault("DELETE FROM prediction_hour WHERE model_version = 1") == (
         "1 hours are not in both, the first of them 2026-06-10 12:00 UTC"
     )
+
+
+def test_an_hour_whose_rows_were_deleted_is_proven_too(profiled: sa.Engine, toy_use_case: UseCase) -> None:
+    made = [row(1), row(2, NOON + HOUR)]
+    load_predictions(profiled, toy_use_case, made, PredictionCounter(profiled, toy_use_case))
+    with profiled.begin() as connection:
+        connection.exec_driver_sql(f"DELETE FROM {LOG} WHERE prediction_id = '{make_id(1)}'")
+    mend_all_counts(profiled, toy_use_case, *DAY)
+    (proof,) = prove_counts(profiled, toy_use_case, *DAY)
+    assert (proof.hours, proof.rows, proof.differences) == (1, 1, ())
+    assert read_hourly_counts(profiled, "toy", 1, *DAY).hours == (NOON + HOUR,)
 
 
 def test_counts_go_with_their_rows_and_with_their_use_case(

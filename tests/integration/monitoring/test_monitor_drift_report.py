@@ -19,6 +19,7 @@ from evergreen.model.reference_profile import (
     load_sliced_profiles,
     save_reference_profile,
 )
+from evergreen.model.slice_groups import ALL_ROWS, SliceGroup
 from evergreen.monitoring.counts.window import read_window_counts
 from evergreen.monitoring.drift.compare import rebase_profiles
 from evergreen.monitoring.drift.report import build_drift_report, describe_clock_skew, measure_window
@@ -29,7 +30,7 @@ from evergreen.store.predictions.prediction_row import PredictionRow
 from evergreen.store.records.checks.drift import count_verdicts, find_latest_report, save_report
 from evergreen.store.records.checks.drift_metric import read_drift_metrics, read_metric_course
 from evergreen.store.tables.forget import erase_use_case
-from evergreen.usecase import DriftPolicy, Slice, UseCase
+from evergreen.usecase import CATEGORY_CHARACTERS, DriftPolicy, Slice, UseCase
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -242,3 +243,26 @@ def test_the_hour_in_which_drift_began_is_told(database, use_case, log):
     assert stored.since == report.since
     early = build_drift_report(database, use_case, CHAMPION, START + 3 * HOUR)
     assert (early.drifted, early.since) == (False, None)
+
+
+def test_a_slice_may_have_the_longest_name_that_a_category_may_have(database, use_case, log):
+    name = "é" * CATEGORY_CHARACTERS
+    longest = SliceGroup("segment", name)
+
+    whole = load_sliced_profiles(database, "toy", 1)[ALL_ROWS].values()
+    save_reference_profile(database, "toy", 1, [*whole, *(replace(each, group=longest) for each in whole)])
+    one = [
+        PredictionRow(
+            str(uuid.UUID(int=(int(START.timestamp() * 1000) << 80) | (0x7 << 76) | (0b10 << 62))),
+            1,
+            "online",
+            {"client_id": 1, "segment": name},
+            "yes",
+        )
+    ]
+    load_predictions(database, use_case, one, PredictionCounter(database, use_case))
+    kept = build(database, use_case, START + HOUR)
+    found = {
+        each.slice: each.value for each in read_drift_metrics(database, kept.id) if each.metric == "rows"
+    }
+    assert found == {"": 1, longest.name: 1}

@@ -85,7 +85,8 @@ def assert_counted(world: World, profiles: SlicedProfiles) -> None:
     rows = 0
     for version in world.versions:
         kept = read_hourly_counts(database, world.use_case.name, version, *hours)
-        anew = recount_hours(database, world.use_case, version, profiles, *hours)
+        with database.connect() as connection:
+            anew = recount_hours(connection, world.use_case, version, profiles, *hours)
         assert kept.hours == anew.hours
         assert kept.counted.tolist() == kept.rows.tolist() == anew.rows.tolist()
         for feature, bins in anew.counts.get("", {}).items():

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evergreen.documents import read_document
 from evergreen.model.error_profile.build import build_error_profile
 from evergreen.model.error_profile.partition import (
     Split,
     assign_regions,
     grow_partition,
     list_features,
-    parse_partition,
     serialize_partition,
 )
 from evergreen.model.error_profile.profile import (
@@ -43,8 +43,8 @@ def test_missing_values_go_where_the_condition_does_not_hold() -> None:
 
 
 def test_a_partition_survives_json() -> None:
-    assert parse_partition(json.loads(json.dumps(serialize_partition(TREE)))) == TREE
-    assert parse_partition(serialize_partition(0)) == 0
+    assert read_document(Split, json.loads(json.dumps(serialize_partition(TREE)))) == TREE
+    assert serialize_partition(0) == 0
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(5, 60))

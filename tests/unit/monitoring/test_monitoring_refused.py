@@ -9,7 +9,6 @@ from evergreen.monitoring.refused import (
     compute_refused_shares,
     describe_refused_shares,
     describe_refused_warnings,
-    get_refused_severity,
 )
 from evergreen.store.predictions.refused import RefusedSum
 from evergreen.store.records.checks.drift_evidence import RefusedShare
@@ -55,7 +54,6 @@ def test_the_greatest_are_told_and_nothing_where_nothing_was_refused() -> None:
 def test_a_share_has_a_severity_by_the_limits(answered: int, refused: int, severity: str) -> None:
     (share,) = compute_refused_shares(POLICY, [RefusedSum("age", "missing", refused)], answered)
     assert share.severity == severity
-    assert get_refused_severity([share]) == severity
     assert bool(describe_refused_warnings([share])) == (severity in ("warning", "drift"))
 
 
@@ -66,5 +64,4 @@ def test_a_field_is_a_row_by_its_most_frequent_fault() -> None:
         DriftMetric("", "age", "refused_share", round(30 / 105, 6), 0.25, "drift"),
         DriftMetric("", "", "refused_share", round(1 / 76, 6), 0.25, "unknown"),
     )
-    assert get_refused_severity(shares) == "drift"
     assert describe_refused_warnings(shares)[0] == "25.0% refused for age (missing)"

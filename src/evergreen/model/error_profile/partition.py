@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from evergreen.documents import Json, read_document, write_document
+from evergreen.documents import Json, write_document
 from evergreen.model.matrix import Columns
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -40,11 +40,6 @@ Partition: TypeAlias = Split | int
 def serialize_partition(partition: Partition) -> Json:
     """A partition as JSON."""
     return write_document(partition) if isinstance(partition, Split) else partition
-
-
-def parse_partition(document: object) -> Partition:
-    """The partition that `serialize_partition` wrote. Raises ValueError for anything else."""
-    return document if isinstance(document, int) else read_document(Split, document)
 
 
 def assign_regions(partition: Partition, columns: Columns, rows: int) -> npt.NDArray[np.intp]:

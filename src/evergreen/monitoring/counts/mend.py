@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles
-from evergreen.monitoring.counts.recount import recount_hours_within
+from evergreen.monitoring.counts.recount import recount_hours
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
@@ -78,7 +78,7 @@ def _mend_hour(connection: sa.Connection, use_case: UseCase, key: HourKey, profi
     start = to_aware_utc(key.hour)
     lock_hour(connection, use_case.name, key)
     # The first read, after the lock: it sees all rows that are in the counts, and no others.
-    recount = recount_hours_within(
+    recount = recount_hours(
         connection, use_case, key.model_version, profiles, start, start + HOUR, [key.channel]
     )
     counts = {

@@ -14,7 +14,7 @@ from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles, load_sliced_profiles
 from evergreen.model.slice_groups import ALL_ROWS
 from evergreen.monitoring.counts.mend import mend_counts
-from evergreen.monitoring.counts.recount import recount_hours_within
+from evergreen.monitoring.counts.recount import recount_hours
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_naive_utc
@@ -57,7 +57,7 @@ def prove_counts(engine: sa.Engine, use_case: UseCase, start: datetime, end: dat
             digest = digest_bins(profiles)
             bounds = (version, start, end, [channel])
             standing = read_hourly_counts_within(connection, use_case.name, *bounds, profile=digest)
-            anew = recount_hours_within(connection, use_case, version, profiles, *bounds[1:])
+            anew = recount_hours(connection, use_case, version, profiles, *bounds[1:])
             proofs.append(
                 CountsProof(
                     version,

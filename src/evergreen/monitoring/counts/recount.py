@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias
@@ -32,7 +32,7 @@ from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
-from evergreen.store.predictions.counts import HOUR, BinCounts, HourlyCounts, floor_hour, read_hourly_refused
+from evergreen.store.predictions.counts import HOUR, BinCounts, HourlyCounts, floor_hour
 from evergreen.store.tables.declared import RESERVED_PREFIX, build_prediction_table
 from evergreen.usecase import UseCase
 
@@ -81,23 +81,6 @@ def recount_window(
 
 
 def recount_hours(
-    engine: sa.Engine,
-    use_case: UseCase,
-    version: int,
-    profiles: SlicedProfiles,
-    start: datetime,
-    end: datetime,
-    channels: Sequence[str] = TRAFFIC,
-) -> HourlyCounts:
-    """What `read_hourly_counts` reads, counted anew: by hour, of the window as in `recount_window`."""
-    log = build_prediction_table(use_case)
-    digit = _build_hour_digit(log, start, end)
-    recount = _recount(engine, use_case, log, profiles, digit, _select(log, version, start, end, channels))
-    counts = _arrange_hours(recount, start)
-    return replace(counts, refused=read_hourly_refused(engine, use_case.name, counts.hours))
-
-
-def recount_hours_within(
     connection: sa.Connection,
     use_case: UseCase,
     version: int,
@@ -106,7 +89,8 @@ def recount_hours_within(
     end: datetime,
     channels: Sequence[str] = TRAFFIC,
 ) -> HourlyCounts:
-    """The same on one connection: of one moment, if it is in a transaction. Refused rows are left out."""
+    """What `read_hourly_counts_within` reads, counted anew: by hour, of the window as in `recount_window`. Of
+    one moment, if the connection is in a transaction."""
     log = build_prediction_table(use_case)
     plan = _Plan(use_case, log, profiles, _build_hour_digit(log, start, end))
     statements = plan.build_statements(_select(log, version, start, end, channels))

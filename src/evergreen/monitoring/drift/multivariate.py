@@ -28,6 +28,8 @@ from evergreen.usecase import DriftPolicy, UseCase
 
 # Half of the rows fit, the other half are told apart; then the other way round.
 _FOLDS = 2
+# With fewer rows on a side a half may have none of them, and the area says nothing.
+_LEAST_ROWS = 30
 _MOST_NAMED = 3
 # Shallow trees see relations of a few features, and are fitted in a second.
 _PARAMETERS: dict[str, Any] = {
@@ -50,11 +52,11 @@ def measure_multivariate_drift(
     `check_number` is that of `compare_windows`.
 
     "unknown" where either side has fewer than `drift.min_rows` rows, or fewer than half of
-    `drift.sample_rows` if that is less.
+    `drift.sample_rows` if that is less; and below 30 rows.
     """
     policy = use_case.drift
     counts = (_count_rows(before), _count_rows(now))
-    least = max(2 * _FOLDS, min(policy.min_rows, policy.sample_rows // 2))
+    least = max(_LEAST_ROWS, min(policy.min_rows, policy.sample_rows // 2))
     if min(counts) < least:
         reason = (
             f"not measured: it takes {least:,} predictions of the window and as many earlier ones of the "

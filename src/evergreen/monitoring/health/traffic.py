@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from evergreen.store.predictions.clock_skew import find_future_predictions
 from evergreen.store.predictions.outcomes import count_contradicted_outcomes, count_orphan_outcomes
-from evergreen.store.predictions.prediction_log import count_predictions_after
 from evergreen.store.records.checks.drift_evidence import RefusedShare
 from evergreen.store.records.checks.health import HealthFinding, HealthSeverity
 from evergreen.usecase import UseCase
@@ -61,7 +61,7 @@ def measure_outcomes(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> l
 def measure_clock(engine: sa.Engine, use_case: UseCase, now: datetime) -> list[HealthFinding]:
     """Predictions that are dated after `now` (aware): a service's clock is ahead, and no window has them
     yet."""
-    ahead = count_predictions_after(engine, use_case, now + CLOCK_TOLERANCE)
+    ahead = find_future_predictions(engine, use_case, now + CLOCK_TOLERANCE).rows
     severity: HealthSeverity = "error" if ahead else "ok"
     sentence = f"{ahead:,} predictions are dated more than 5 min ahead of the clock"
     return [HealthFinding("clock", "", severity, sentence, float(ahead), 0.0)]

@@ -16,6 +16,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from evergreen.model.reference_profile import PREDICTION, FeatureProfile, load_reference_profile
+from evergreen.monitoring.counts.bin_codes import build_bin_digit
 from evergreen.monitoring.drift.compare import compare_counts
 from evergreen.monitoring.quality.estimated import estimate_window_quality
 from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select_labelled_rows
@@ -110,7 +111,7 @@ def count_answers(
 ) -> AnswerCounts:
     """The answers of the report's champion in its window."""
     log = declared.build_prediction_table(use_case)
-    place = _find_bin(reference, log.c.prediction) if reference is not None else sa.literal(-1)
+    place = build_bin_digit(log, reference).value if reference is not None else sa.literal(-1)
     is_number = use_case.problem == "regression"
     answer = sa.literal("") if is_number else log.c.prediction
     inner = (
@@ -163,16 +164,6 @@ def count_labelled(
     if use_case.problem == "regression":
         return LabelledCounts(int(count), None, float(means[0]), float(means[1]))
     return LabelledCounts(int(count), float(means[0]))
-
-
-def _find_bin(profile: FeatureProfile, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The number of each value's bin in a profile: what `FeatureProfile.count` does in memory."""
-    size = len(profile.counts)
-    if profile.kind == "numeric":
-        whens = [(column <= edge, number) for number, edge in enumerate(profile.bins)]
-        return sa.case((column.is_(None), size - 1), *whens, else_=len(profile.bins))
-    names = [(column == str(name), number) for number, name in enumerate(profile.bins)]
-    return sa.case((column.is_(None), size - 1), *names, else_=size - 2)
 
 
 def _compute_metrics(use_case: UseCase, labelled: LabelledCounts) -> dict[str, float | None]:

@@ -56,13 +56,6 @@ class HourlyCounts:
             for name, some in self.counts.items()
         }
 
-    def at(self, index: int) -> Counts:
-        """The counts of one hour, by its place in `hours`."""
-        return {
-            name: {feature: bins[index] for feature, bins in some.items()}
-            for name, some in self.counts.items()
-        }
-
 
 def floor_hour(moment: datetime) -> datetime:
     """The beginning of a moment's hour in UTC."""
@@ -115,7 +108,9 @@ def read_hourly_counts_within(
     """The same on one connection: of one moment, if it is in a transaction. Refused rows are left out."""
     c = PREDICTION_HOUR.c
     hour_statement = sa.select(c.hour, c.channel, c.row_count, c.counted, c.profile).where(
-        *_select(PREDICTION_HOUR, use_case, version, start, end, channels)
+        # An hour whose rows were deleted from the log stays, with none.
+        *_select(PREDICTION_HOUR, use_case, version, start, end, channels),
+        c.row_count > 0,
     )
     c = PREDICTION_COUNT.c
     # An hour as one document: a week by the hour has some ten thousand rows, each of which would cost more on
@@ -175,12 +170,13 @@ def delete_counts(engine: sa.Engine, use_case: str, before: datetime) -> int:
     """Delete the counts of the days (UTC) before that of a moment (aware), as the log drops its days; how
     many hours of a version and channel. Raises StoreUnreachable."""
     day = datetime.combine(to_naive_utc(before).date(), time())
-    deleted = 0
+    deleted = []
     with engine.begin() as connection, ignore_missing_table():
-        for table in (PREDICTION_COUNT, PREDICTION_HOUR):
+        # Hours first, as whoever adds counts locks them: in the other order each would wait for the other.
+        for table in (PREDICTION_HOUR, PREDICTION_COUNT):
             statement = sa.delete(table).where(table.c.use_case == use_case, table.c.hour < day)
-            deleted = connection.execute(statement).rowcount
-    return deleted
+            deleted.append(connection.execute(statement).rowcount)
+    return deleted[0] if deleted else 0
 
 
 def _select(

@@ -7,7 +7,7 @@ each other in a circle. Only then are the counts read, added up and written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -89,7 +89,7 @@ def add_rows_to_hours(
 def write_hour(connection: sa.Connection, use_case: str, key: HourKey, rows: int, binned: BinnedRows) -> None:
     """Replace an hour's counts by those of its `rows` rows. It is the caller's to lock the hour before it
     counts them (`lock_hour`), and to commit."""
-    connection.execute(sa.delete(PREDICTION_COUNT).where(*_match(PREDICTION_COUNT, use_case, key)))
+    _delete_counts(connection, use_case, key, binned.counts.keys())
     _save_counts(connection, use_case, key, binned.counts)
     connection.execute(
         sa.update(PREDICTION_HOUR)
@@ -139,12 +139,31 @@ def _add_binned_rows(
 
 
 def _forget_counts(connection: sa.Connection, use_case: str, key: HourKey) -> None:
-    connection.execute(sa.delete(PREDICTION_COUNT).where(*_match(PREDICTION_COUNT, use_case, key)))
+    _delete_counts(connection, use_case, key)
     connection.execute(
         sa.update(PREDICTION_HOUR)
         .where(*_match(PREDICTION_HOUR, use_case, key))
         .values(counted=0, profile=None)
     )
+
+
+def _delete_counts(
+    connection: sa.Connection, use_case: str, key: HourKey, but: Collection[tuple[str, str]] = ()
+) -> None:
+    """Delete the counts of an hour, but not those of these (slice, feature).
+
+    Each by its whole key. A range would be locked together with the gap behind it, where others insert the
+    counts of their hours: two that do so at the same time would wait for each other.
+    """
+    c = PREDICTION_COUNT.c
+    statement = sa.select(c.slice, c.feature).where(*_match(PREDICTION_COUNT, use_case, key))
+    for slice_name, feature in connection.execute(statement).all():
+        if (slice_name, feature) not in but:
+            connection.execute(
+                sa.delete(PREDICTION_COUNT).where(
+                    *_match(PREDICTION_COUNT, use_case, key), c.slice == slice_name, c.feature == feature
+                )
+            )
 
 
 def _save_counts(

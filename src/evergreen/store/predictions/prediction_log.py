@@ -103,15 +103,6 @@ def read_recent_inputs(
         ]
 
 
-def count_predictions_after(engine: sa.Engine, use_case: UseCase, moment: datetime) -> int:
-    """How many predictions are dated after a moment (aware UTC). Raises StoreUnreachable."""
-    table = declared.build_prediction_table(use_case)
-    statement = sa.select(sa.func.count()).where(table.c.predicted_at > to_naive_utc(moment))
-    with engine.connect() as connection:
-        rows = execute_if_table_exists(connection, statement)
-    return int(rows[0][0]) if rows else 0
-
-
 def count_predictions(engine: sa.Engine, use_case: UseCase) -> PredictionCounts:
     """How many predictions are logged; none before the use case's tables exist. Raises StoreUnreachable."""
     table = declared.build_prediction_table(use_case)

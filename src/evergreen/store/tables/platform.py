@@ -195,7 +195,7 @@ ERROR_PROFILE = _table(
 DRIFT_METRIC = _table(
     "drift_metric",
     sa.Column("check_id", _ascii(36), primary_key=True),
-    sa.Column("slice", mysql.VARCHAR(255), primary_key=True),
+    sa.Column("slice", mysql.VARCHAR(320), primary_key=True),
     sa.Column("feature", mysql.VARCHAR(100), primary_key=True),
     sa.Column("metric", _state(), primary_key=True),
     sa.Column("use_case", mysql.VARCHAR(48), nullable=False),

@@ -43,6 +43,16 @@ def test_too_few_rows_are_unknown(toy_use_case, toy_columns):
     assert measure_multivariate_drift(use_case, before, more).severity == "none"
 
 
+@pytest.mark.parametrize("earlier_rows", [4, 15, 36])
+def test_a_handful_of_rows_is_unknown_whatever_the_policy_asks_for(toy_use_case, toy_columns, earlier_rows):
+    """Half of 36 rows and 4 others may be of one kind alone, of which no classifier can be fitted."""
+    use_case = replace(toy_use_case, drift=DriftPolicy(min_rows=1))
+    before, now = toy_columns(earlier_rows, seed=1)[0], toy_columns(4, seed=2)[0]
+    found = measure_multivariate_drift(use_case, before, now)
+    assert (found.severity, found.auc) == ("unknown", None)
+    assert found.reason.startswith("not measured: it takes 30 predictions of the window")
+
+
 def test_inputs_that_never_vary_are_unknown(toy_use_case, toy_columns):
     columns = {
         name: np.full(600, None if values.dtype == object else np.nan, dtype=values.dtype)
