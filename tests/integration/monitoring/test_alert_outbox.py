@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from evergreen.errors import SettingsError
 from evergreen.loop.monitoring import alerts as alerting
+from evergreen.monitoring.alerts import outbox
 from evergreen.monitoring.alerts.alert import Alert
 from evergreen.monitoring.alerts.outbox import KEPT_FOR, deliver_pending, raise_alerts
 from evergreen.monitoring.alerts.targets import Target, parse_targets
@@ -117,6 +118,17 @@ def test_a_dead_target_is_waited_for_once_in_a_run_and_given_up_after_a_week(sto
     assert deliver_pending(store, targets, now=late).waiting == 0
     assert {each.status for each in list_alerts(store, "toy")} == {"failed"}
     assert deliver_pending(store, targets, now=late).waiting == 0
+
+
+def test_many_that_wait_for_a_dead_target_do_not_keep_new_ones_from_the_others(
+    store: sa.Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_BATCH", 2)
+    targets = build_targets(receiver.build_url(), build_dead_url())
+    for version in range(3):
+        raise_one(store, replace(DRIFT, subject=f"v{version}"), NOW + version * timedelta(hours=1))
+        deliver_pending(store, targets, now=NOW + version * timedelta(hours=1))
+    assert [body["title"][-3:-1] for body in receiver.bodies] == ["v0", "v1", "v2"]
 
 
 def test_without_targets_alerts_are_kept_and_never_sent_later(store: sa.Engine, receiver: Receiver) -> None:
