@@ -12,7 +12,7 @@ from evergreen.errors import TrainingError
 from evergreen.monitoring.evidence.drift_evidence import build_drift_evidence
 from evergreen.monitoring.evidence.estimated import build_estimated_evidence
 from evergreen.monitoring.evidence.realised import collect_realised_evidence, find_label_scale
-from evergreen.monitoring.evidence.retrains import find_running_training, list_past_retrains
+from evergreen.monitoring.evidence.retrains import find_retrain_under_way, list_past_retrains
 from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, LabelCounts
 from evergreen.registry.champion_history import find_promotion_time
 from evergreen.store.history.known_labels import count_known_labels
@@ -46,8 +46,8 @@ def collect_governor_inputs(
 
     `champion` is the version in service, 0 for none. `report` is the check of the moment, None where none was
     made. `new_rows` says whether an ingest asks for the training; None: whether one has loaded rows since the
-    last decision to retrain and the champion's training. `scheduled` says whether a tick of the training's schedule
-    does.
+    last decision to retrain and the champion's training. `scheduled` says whether a tick of the training's
+    schedule does.
     """
     run = _find_training(engine, use_case.name, champion) if champion else None
     promoted_at = find_promotion_time(engine, use_case.name, champion) if champion else None
@@ -57,7 +57,6 @@ def collect_governor_inputs(
         new_rows = _has_new_rows(engine, use_case, as_of, trained_at)
     past = min(as_of - _LEAST_PAST, promoted_at or as_of)
     former = _find_measured_inputs(decisions, champion)
-    running = find_running_training(engine, use_case.name, now)
     realised = estimated = None
     if report is not None:
         realised = collect_realised_evidence(engine, use_case, champion, run, promoted_at, former, as_of)
@@ -81,7 +80,7 @@ def collect_governor_inputs(
         new_rows=new_rows,
         scheduled=scheduled,
         manual_reason=manual_reason,
-        running_since=running.started_at if running else None,
+        running_since=find_retrain_under_way(engine, use_case.name, now),
         retrains=list_past_retrains(engine, use_case.name, past, as_of, now),
     )
     return replace(inputs, labels=_count_labels(engine, use_case, run, inputs.change_since, as_of))

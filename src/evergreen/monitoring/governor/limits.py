@@ -44,9 +44,9 @@ def _override(check: GovernorCheck) -> GovernorCheck:
 def _check_running(inputs: GovernorInputs) -> GovernorCheck:
     since = inputs.running_since
     if since is None:
-        return _build_limit("one at a time", "passed", "none runs", "1", "no training is running")
+        return _build_limit("one at a time", "passed", "none", "1", "no retraining is under way")
     value = f"since {since:%Y-%m-%d %H:%M} UTC"
-    return _build_limit("one at a time", "blocked", value, "1", f"a training has been running {value}")
+    return _build_limit("one at a time", "blocked", value, "1", f"a retraining has been under way {value}")
 
 
 def _check_moments(inputs: GovernorInputs) -> GovernorCheck:
@@ -72,10 +72,7 @@ def _check_backoff(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorChe
     wait = compute_backoff(policy, rejections)
     age = inputs.as_of - last
     limit = format_duration(wait)
-    if outcome == "failed":
-        what = "the last training failed"
-    else:
-        what = "the last candidate was rejected"
+    what = "the last training failed" if outcome == "failed" else "the last candidate was rejected"
     what += f", {format_duration(age)} ago"
     if rejections > 1:
         what += f" as the last of {rejections} retrainings in succession without a new champion"
