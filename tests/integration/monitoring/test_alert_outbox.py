@@ -22,6 +22,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.checks.alert import list_alerts, list_alerts_of_check
+from evergreen.store.records.checks.drift import DriftReport, save_report
 from support.alert_receiver import Receiver, receiving
 
 NOW = datetime(2026, 7, 12, 8, tzinfo=UTC)
@@ -64,6 +65,14 @@ def test_the_same_thing_is_not_told_again_within_the_declared_time(store: sa.Eng
     assert raise_one(store, at=NOW + DAY) == 1
     assert [each.as_of for each in list_alerts(store, "toy")] == [NOW + DAY, NOW + timedelta(hours=1), NOW]
     assert [each.subject for each in list_alerts_of_check(store, "toy", NOW)] == ["v3"]
+
+
+def test_a_daily_check_tells_daily_also_when_it_is_early(store: sa.Engine, settings: Settings) -> None:
+    now = datetime.now(UTC)
+    raise_one(store, at=now - DAY + timedelta(minutes=20))
+    report = DriftReport("r1", "toy", now, 3, now - DAY, now, 600, True, "3 of 6 features drifted")
+    save_report(store, report)
+    assert alerting.tell_people(settings, "toy", now)["alerts"] == ["Evergreen, toy: drift (v3)"]
 
 
 def test_what_happened_once_is_told_once(store: sa.Engine) -> None:
