@@ -30,6 +30,7 @@ from evergreen.store.records.checks.decision import (
     Decision,
     compute_decision_id,
     find_decision,
+    lock_decisions,
     save_decision,
 )
 from evergreen.store.records.checks.drift import DriftReport, Quality, add_quality, find_report, save_report
@@ -152,27 +153,8 @@ def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> Dec
     decision = find_decision(database, use_case, as_of)
     if decision is None:
         report = _find_or_measure_report(settings, database, use_case, as_of)
-        declared, now = load_use_case(use_case, settings), datetime.now(UTC)
-        inputs = collect_governor_inputs(
-            database, declared, report.model_version, as_of, now=now, report=report
-        )
-        answer = decide(declared.retrain, inputs)
-        decision = save_decision(
-            database,
-            Decision(
-                id=compute_decision_id(use_case, as_of),
-                use_case=use_case,
-                as_of=as_of,
-                retrain=answer.retrain,
-                reason=answer.reason,
-                drift_report_id=report.id,
-                created_at=now,
-                trigger=answer.trigger,
-                inputs=inputs.to_json(),
-                checks=[check.to_json() for check in answer.checks],
-                window=answer.window.to_json() if answer.window else None,
-            ),
-        )
+        with lock_decisions(database, use_case):
+            decision = _decide(settings, database, report)
     logger.info("retrain: %s", decision.reason)
     return DecisionResult(
         retrain=decision.retrain,
@@ -204,6 +186,30 @@ def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorRe
         reason=decision["reason"],
         alerts=alerts["alerts"],
         report=report["address"] or report["command"],
+    )
+
+
+def _decide(settings: Settings, database: Engine, report: DriftReport) -> Decision:
+    declared, now = load_use_case(report.use_case, settings), datetime.now(UTC)
+    inputs = collect_governor_inputs(
+        database, declared, report.model_version, report.as_of, now=now, report=report
+    )
+    answer = decide(declared.retrain, inputs)
+    return save_decision(
+        database,
+        Decision(
+            id=compute_decision_id(report.use_case, report.as_of),
+            use_case=report.use_case,
+            as_of=report.as_of,
+            retrain=answer.retrain,
+            reason=answer.reason,
+            drift_report_id=report.id,
+            created_at=now,
+            trigger=answer.trigger,
+            inputs=inputs.to_json(),
+            checks=[check.to_json() for check in answer.checks],
+            window=answer.window.to_json() if answer.window else None,
+        ),
     )
 
 

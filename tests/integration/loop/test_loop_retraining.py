@@ -18,6 +18,7 @@ from evergreen.cli.tables.monitoring_tables import render_alerts, render_decisio
 from evergreen.errors import SettingsError, StoreError
 from evergreen.loop import monitor, train
 from evergreen.loop.monitoring import decisions, retraining
+from evergreen.monitoring.evidence.collect import collect_governor_inputs
 from evergreen.monitoring.governor.answer import GovernorCheck
 from evergreen.monitoring.governor.inputs import GovernorInputs
 from evergreen.registry import ledger
@@ -34,6 +35,7 @@ from evergreen.store.records.checks.decision import (
     list_decisions,
     save_decision,
 )
+from evergreen.store.records.ingest_run import find_last_load
 from evergreen.store.records.training_run import find_training_run
 from evergreen.usecase import UseCase
 from support.alert_receiver import Receiver, receiving
@@ -185,6 +187,28 @@ def test_schedule_new_data_and_people_go_through_the_same_decision(
     declare(toy_store, "retrain=replace(USE_CASE.retrain, on_new_data=True)")
     allowed = retraining.decide_training(toy_store, "toy", JULY + 2 * DAY, "new data")
     assert (allowed["retrain"], allowed["trigger"]) == (True, "new data")
+
+
+def test_new_rows_that_a_no_left_out_are_a_reason_at_the_next_decision(
+    toy_store: Settings, toy_use_case: UseCase
+) -> None:
+    engine = get_engine(toy_store)
+    load = find_last_load(engine, toy_use_case, datetime.now(UTC))
+    assert load is not None
+
+    def sees_new_rows(at: datetime) -> bool:
+        return collect_governor_inputs(engine, toy_use_case, 0, at, now=at).new_rows
+
+    def answer(at: datetime, retrain: bool) -> None:
+        words = ("yes" if retrain else "no") + ", because of a test"
+        decision_id = compute_decision_id("toy", at)
+        save_decision(engine, Decision(decision_id, "toy", at, retrain, words, None, at))
+
+    assert sees_new_rows(load.as_of + DAY)
+    answer(load.as_of + DAY, retrain=False)
+    assert sees_new_rows(load.as_of + 2 * DAY)
+    answer(load.as_of + 2 * DAY, retrain=True)
+    assert not sees_new_rows(load.as_of + 3 * DAY)
 
 
 def test_a_budget_holds_a_schedule_back_and_not_a_person(toy_store: Settings) -> None:

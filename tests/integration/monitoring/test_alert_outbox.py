@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from evergreen.errors import SettingsError
 from evergreen.loop.monitoring import alerts as alerting
+from evergreen.monitoring.alerts import outbox
 from evergreen.monitoring.alerts.alert import Alert
 from evergreen.monitoring.alerts.outbox import KEPT_FOR, deliver_pending, raise_alerts
 from evergreen.monitoring.alerts.targets import Target, parse_targets
@@ -21,6 +22,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.checks.alert import list_alerts, list_alerts_of_check
+from evergreen.store.records.checks.drift import DriftReport, save_report
 from support.alert_receiver import Receiver, receiving
 
 NOW = datetime(2026, 7, 12, 8, tzinfo=UTC)
@@ -63,6 +65,14 @@ def test_the_same_thing_is_not_told_again_within_the_declared_time(store: sa.Eng
     assert raise_one(store, at=NOW + DAY) == 1
     assert [each.as_of for each in list_alerts(store, "toy")] == [NOW + DAY, NOW + timedelta(hours=1), NOW]
     assert [each.subject for each in list_alerts_of_check(store, "toy", NOW)] == ["v3"]
+
+
+def test_a_daily_check_tells_daily_also_when_it_is_early(store: sa.Engine, settings: Settings) -> None:
+    now = datetime.now(UTC)
+    raise_one(store, at=now - DAY + timedelta(minutes=20))
+    report = DriftReport("r1", "toy", now, 3, now - DAY, now, 600, True, "3 of 6 features drifted")
+    save_report(store, report)
+    assert alerting.tell_people(settings, "toy", now)["alerts"] == ["Evergreen, toy: drift (v3)"]
 
 
 def test_what_happened_once_is_told_once(store: sa.Engine) -> None:
@@ -117,6 +127,17 @@ def test_a_dead_target_is_waited_for_once_in_a_run_and_given_up_after_a_week(sto
     assert deliver_pending(store, targets, now=late).waiting == 0
     assert {each.status for each in list_alerts(store, "toy")} == {"failed"}
     assert deliver_pending(store, targets, now=late).waiting == 0
+
+
+def test_many_that_wait_for_a_dead_target_do_not_keep_new_ones_from_the_others(
+    store: sa.Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_BATCH", 2)
+    targets = build_targets(receiver.build_url(), build_dead_url())
+    for version in range(3):
+        raise_one(store, replace(DRIFT, subject=f"v{version}"), NOW + version * timedelta(hours=1))
+        deliver_pending(store, targets, now=NOW + version * timedelta(hours=1))
+    assert [body["title"][-3:-1] for body in receiver.bodies] == ["v0", "v1", "v2"]
 
 
 def test_without_targets_alerts_are_kept_and_never_sent_later(store: sa.Engine, receiver: Receiver) -> None:

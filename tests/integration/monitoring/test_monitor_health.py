@@ -3,7 +3,11 @@ kept."""
 
 from __future__ import annotations
 
+import http.server
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from uuid_utils import uuid7
 
+from evergreen.loop.monitoring import health
 from evergreen.loop.monitoring.health import read_service_counts
 from evergreen.monitoring.health.measure import measure_health
 from evergreen.settings import Settings
@@ -174,3 +179,37 @@ def test_a_service_that_does_not_answer_is_told_and_raises_nothing(settings: Set
     counts = read_service_counts(wrong, "toy")
     assert counts is not None
     assert counts.trouble
+
+
+def test_a_service_whose_page_has_no_end_is_left_alone(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Trickle(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b"# a comment\n" * 10)
+                    time.sleep(0.01)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Trickle)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        known = settings.model_copy(update={"service_urls": {"toy": address}})
+        monkeypatch.setattr(health, "_PAGE_SECONDS", 0.2)
+        counts = read_service_counts(known, "toy")
+        assert counts is not None
+        assert counts.trouble == "its page of metrics takes longer than 0.2 s"
+        monkeypatch.setattr(health, "_PAGE_SECONDS", 60.0)
+        monkeypatch.setattr(health, "_LONGEST_PAGE", 500)
+        counts = read_service_counts(known, "toy")
+        assert counts is not None
+        assert counts.trouble == "its page of metrics is longer than 500 bytes"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +16,8 @@ import sqlalchemy as sa
 
 from evergreen.errors import NoChampion
 from evergreen.loop import monitor, train
+from evergreen.monitoring.evidence.collect import collect_governor_inputs
+from evergreen.monitoring.evidence.retrains import find_retrain_under_way
 from evergreen.registry import champion_history
 from evergreen.store.connection.database import get_engine
 from evergreen.store.predictions.insert import insert_predictions
@@ -21,6 +26,7 @@ from evergreen.store.predictions.refused import RefusedCount, insert_refused_cou
 from evergreen.store.records.checks.decision import describe_latest_decision
 from evergreen.store.records.checks.drift_summary import describe_latest_drift
 from evergreen.store.records.checks.quality_metric import read_quality_metrics
+from evergreen.store.records.training_run import start_training_run, update_training_run
 from support.outcomes import record_outcome
 
 TRAINED_AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
@@ -110,6 +116,47 @@ def test_moved_requests_bring_drift_and_a_yes(toy_store, served, start):
     assert {"visits", "spend"} <= set(latest.largest_psi)
     assert latest.quality is not None
     assert latest.quality.labelled == 0
+
+
+def test_a_retraining_that_has_not_begun_or_waits_keeps_out_another(toy_store, served, start):
+    served(200, start + minutes(1), shift=2.0)
+    assert monitor.run_monitor(toy_store, "toy", start + minutes(2))["retrain"] is True
+    served(200, start + minutes(3), shift=2.0)
+    second = monitor.run_monitor(toy_store, "toy", start + minutes(4))
+    assert second["retrain"] is False
+    assert second["reason"].startswith("no, because a retraining has been under way since ")
+    # An earlier moment that is checked late sees it too.
+    served(200, start + timedelta(seconds=20), shift=2.0)
+    assert monitor.run_monitor(toy_store, "toy", start + timedelta(seconds=50))["retrain"] is False
+
+    engine, day = get_engine(toy_store), timedelta(days=1)
+    now = datetime.now(UTC) + 9 * day
+    assert find_retrain_under_way(engine, "toy", now) is None
+    run = start_training_run(engine, "toy", start + minutes(2), "drift", trigger="drift")
+    update_training_run(engine, run.id, status="waiting")
+    assert find_retrain_under_way(engine, "toy", now) is not None
+    update_training_run(engine, run.id, status="rejected")
+    assert find_retrain_under_way(engine, "toy", now) is None
+
+
+def test_decisions_of_one_use_case_are_made_one_after_the_other(toy_store, served, start, monkeypatch):
+    served(200, start + minutes(1), shift=2.0)
+    served(200, start + minutes(3), shift=2.0)
+    checks = [start + minutes(2), start + minutes(4)]
+    for at in checks:
+        assert monitor.measure_drift(toy_store, "toy", at)["severity"] == "drift"
+    both_know = threading.Barrier(2)
+
+    def collect(*args, **kwargs):
+        inputs = collect_governor_inputs(*args, **kwargs)
+        with suppress(threading.BrokenBarrierError):
+            both_know.wait(2)
+        return inputs
+
+    monkeypatch.setattr(monitor, "collect_governor_inputs", collect)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda at: monitor.decide_retraining(toy_store, "toy", at), checks))
+    assert sorted(answer["retrain"] for answer in answers) == [False, True]
 
 
 def test_refused_rows_and_orphans_are_told_and_decide_nothing(toy_store, toy_use_case, served, start):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from pydantic import SecretStr
 
 from evergreen.errors import SettingsError
 from evergreen.monitoring.alerts.delivery import deliver_text
-from evergreen.monitoring.alerts.targets import parse_targets
+from evergreen.monitoring.alerts.targets import collect_warnings, parse_targets
 from support.alert_receiver import Receiver, receiving
 
 
@@ -100,3 +101,26 @@ def test_nothing_of_an_address_reaches_a_log_or_a_representation(
     for text in (caplog.text, repr(targets), str(results)):
         assert "S3CRET" not in text
         assert "Passw0rd99" not in text
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "shown"),
+    [
+        ("pbul://o.S3CRETS3CRET", "o.S3CRETS3CRET", "***"),
+        ("slack://S3CRETAAA/S3CRETBBB/S3CRETS3CRETS3CRETS3CRET", "at S3CRETAAA", "at ***"),
+        ("json://user:S3CRET%20word@example.com/x", "S3CRET word at example.com", "*** at example.com"),
+        ("json://user:S3CRET%2Fword@example.com/x", "S3CRET/word", "***"),
+    ],
+)
+def test_only_a_host_is_shown_and_not_a_token_in_its_place(url: str, said: str, shown: str) -> None:
+    [target] = parse_targets(SecretStr(url))
+    assert target.hide_secrets(said) == shown
+
+
+def test_what_another_thread_logs_is_not_told_of_a_target() -> None:
+    with collect_warnings() as warnings:
+        other = threading.Thread(target=lambda: logging.getLogger("apprise").warning("of another target"))
+        other.start()
+        other.join()
+        logging.getLogger("apprise").warning("of this one")
+    assert warnings == ["of this one"]

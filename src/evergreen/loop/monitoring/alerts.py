@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # An end of a trial is told by the first check after it, or by a later one if checks were missing so long.
 _TRIALS_ENDED_WITHIN = timedelta(days=7)
+# Of the declared time, the share after which people are told again.
+_REPEAT_SHARE = 0.95
 
 
 class AlertResult(TypedDict):
@@ -114,5 +116,6 @@ def read_alerts(settings: Settings, use_case: str | None, limit: int) -> list[Al
 def _raise(
     settings: Settings, database: sa.Engine, alerts: list[Alert], as_of: datetime, now: datetime
 ) -> None:
-    repeat_after = timedelta(hours=settings.alert_repeat_hours)
+    # A check of a schedule is some minutes early or late: one a day is to tell daily by a repeat of 24 hours.
+    repeat_after = timedelta(hours=settings.alert_repeat_hours) * _REPEAT_SHARE
     raise_alerts(database, alerts, as_of, now=now, repeat_after=repeat_after)

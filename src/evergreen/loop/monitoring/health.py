@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 from typing import TypedDict
 
 import httpx
 
 from evergreen.errors import StoreError
+from evergreen.hiding import hide_secrets
 from evergreen.monitoring.health import measure
 from evergreen.monitoring.health.service import ServiceCounts, parse_service_metrics
 from evergreen.serving.calls.exchange import build_headers
@@ -21,8 +23,9 @@ from evergreen.usecases import load_use_case
 
 logger = logging.getLogger(__name__)
 
-# Seconds to connect, and to wait for the page: a service that is slower is not healthy.
+# Seconds to connect, to wait for a part of the page, and for all of it: a slower service is not healthy.
 _SERVICE_SECONDS = 3.0
+_PAGE_SECONDS = 10.0
 _LONGEST_PAGE = 4_000_000
 
 
@@ -66,17 +69,27 @@ def read_service_counts(settings: Settings, use_case: str) -> ServiceCounts | No
     if not url:
         return None
     headers = build_headers(settings.api_key.get_secret_value(), ONLINE)
+    page, end = bytearray(), time.monotonic() + _PAGE_SECONDS
+    place = hide_secrets(url)
     try:
-        answer = httpx.get(
-            f"{url.rstrip('/')}/metrics", headers=headers, timeout=_SERVICE_SECONDS, trust_env=False
-        )
-        if answer.status_code != 200:
-            return ServiceCounts(trouble=f"/metrics answers {answer.status_code}")
-        return parse_service_metrics(answer.text[:_LONGEST_PAGE])
+        with httpx.stream(
+            "GET", f"{url.rstrip('/')}/metrics", headers=headers, timeout=_SERVICE_SECONDS, trust_env=False
+        ) as answer:
+            if answer.status_code != 200:
+                return ServiceCounts(trouble=f"/metrics answers {answer.status_code}")
+            for block in answer.iter_bytes():
+                page += block
+                if len(page) > _LONGEST_PAGE:
+                    trouble = f"its page of metrics is longer than {_LONGEST_PAGE:,} bytes"
+                    return ServiceCounts(trouble=trouble)
+                if time.monotonic() > end:
+                    trouble = f"its page of metrics takes longer than {_PAGE_SECONDS:g} s"
+                    return ServiceCounts(trouble=trouble)
+        return parse_service_metrics(page.decode())
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return ServiceCounts(trouble=f"it does not answer at {url} ({type(error).__name__})")
+        return ServiceCounts(trouble=f"it does not answer at {place} ({type(error).__name__})")
     except ValueError:
-        return ServiceCounts(trouble=f"what answers at {url}/metrics is no page of metrics")
+        return ServiceCounts(trouble=f"what answers at {place}/metrics is no page of metrics")
 
 
 def _summarize(health: HealthReport) -> HealthResult:

@@ -27,6 +27,7 @@ from evergreen.store.records.checks.decision import (
     compute_decision_id,
     find_decision,
     get_decision,
+    lock_decisions,
     save_decision,
 )
 from evergreen.usecase import UseCase
@@ -67,7 +68,8 @@ def decide_training(
     own_id = compute_decision_id(use_case, as_of, cause)
     decision = decision or get_decision(database, own_id)
     if decision is None:
-        decision = _decide(database, declared, as_of, cause, reason, own_id)
+        with lock_decisions(database, use_case):
+            decision = _decide(database, declared, as_of, cause, reason, own_id)
     logger.info("train: %s", decision.reason)
     return TrainingDecision(
         retrain=decision.retrain,

@@ -66,7 +66,7 @@ def raise_alerts(
 def deliver_pending(
     engine: sa.Engine, targets: Sequence[Target], *, now: datetime, seconds: float = RUN_SECONDS
 ) -> Delivered:
-    """Deliver every alert that has not reached all targets, oldest first, within `seconds`.
+    """Deliver alerts that have not reached all targets, within `seconds`: those that were never tried first.
 
     An alert goes only to targets that do not have it yet. Without targets nothing waits: the alerts are kept
     as "no_target". Never raises for what a target does.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _HINT = (
     " https://github.com/caronc/apprise/wiki"
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9]*(?=://)", re.IGNORECASE)
+_PARTS = re.compile(r"[/?&=:@;,#\s]+")
 # A piece of an address that is shorter than this is no secret, and may be part of any word.
 _SECRET_LENGTH = 5
 
@@ -63,7 +65,8 @@ def parse_targets(urls: SecretStr) -> tuple[Target, ...]:
 
 @contextmanager
 def collect_warnings() -> Iterator[list[str]]:
-    """What Apprise logs as a warning or an error meanwhile.
+    """What Apprise logs as a warning or an error meanwhile in this thread: another one may still wait for a
+    target that was left alone.
 
     None of its records reaches Evergreen's own log: below a warning they show whole addresses. So does what
     urllib3 logs for debugging.
@@ -84,10 +87,12 @@ class _Collector(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.messages: list[str] = []
+        self._thread_id = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the message."""
-        self.messages.append(record.getMessage())
+        """Keep the message of the own thread."""
+        if record.thread == self._thread_id:
+            self.messages.append(record.getMessage())
 
 
 def _parse_target(number: int, url: str) -> Target:
@@ -110,9 +115,12 @@ def _parse_target(number: int, url: str) -> Target:
 
 
 def _find_secrets(url: str, service: Any) -> tuple[str, ...]:
-    """The pieces of an address that its texts must not show, longest first."""
-    texts = (url.partition("://")[2], unquote(url.partition("://")[2]))
-    pieces = {piece for text in texts for piece in re.split(r"[/?&=:@;,#\s]+", text)}
-    host = str(getattr(service, "host", "") or "")
+    """The pieces of an address that its texts must not show, longest first. Many services have a token where
+    others have a host, which alone may be shown."""
+    address = url.partition("://")[2]
+    pieces = {piece for text in (address, unquote(address)) for piece in _PARTS.split(text)}
+    pieces |= {unquote(piece) for piece in pieces}
+    has_host = any("{host}" in template for template in getattr(service, "templates", ()))
+    host = str(getattr(service, "host", "") or "") if has_host else ""
     secrets = {piece for piece in pieces if len(piece) >= _SECRET_LENGTH and piece != host}
     return tuple(sorted(secrets, key=lambda piece: (-len(piece), piece)))

@@ -12,11 +12,11 @@ from evergreen.errors import TrainingError
 from evergreen.monitoring.evidence.drift_evidence import build_drift_evidence
 from evergreen.monitoring.evidence.estimated import build_estimated_evidence
 from evergreen.monitoring.evidence.realised import collect_realised_evidence, find_label_scale
-from evergreen.monitoring.evidence.retrains import find_running_training, list_past_retrains
+from evergreen.monitoring.evidence.retrains import find_retrain_under_way, list_past_retrains
 from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, LabelCounts
 from evergreen.registry.champion_history import find_promotion_time
 from evergreen.store.history.known_labels import count_known_labels
-from evergreen.store.records.checks.decision import Decision, list_decisions
+from evergreen.store.records.checks.decision import Decision, find_last_retrain, list_decisions
 from evergreen.store.records.checks.drift import DriftReport
 from evergreen.store.records.checks.drift_course import read_drift_verdicts
 from evergreen.store.records.ingest_run import find_last_load
@@ -46,18 +46,17 @@ def collect_governor_inputs(
 
     `champion` is the version in service, 0 for none. `report` is the check of the moment, None where none was
     made. `new_rows` says whether an ingest asks for the training; None: whether one has loaded rows since the
-    last decision and the champion's training. `scheduled` says whether a tick of the training's schedule
-    does.
+    last decision to retrain and the champion's training. `scheduled` says whether a tick of the training's
+    schedule does.
     """
     run = _find_training(engine, use_case.name, champion) if champion else None
     promoted_at = find_promotion_time(engine, use_case.name, champion) if champion else None
     decisions = list_decisions(engine, use_case.name, before=as_of, limit=_DECISIONS_LOOKED_AT)
     trained_at = run.as_of if run else None
     if new_rows is None:
-        new_rows = _has_new_rows(engine, use_case, as_of, trained_at, decisions)
+        new_rows = _has_new_rows(engine, use_case, as_of, trained_at)
     past = min(as_of - _LEAST_PAST, promoted_at or as_of)
     former = _find_measured_inputs(decisions, champion)
-    running = find_running_training(engine, use_case.name, now)
     realised = estimated = None
     if report is not None:
         realised = collect_realised_evidence(engine, use_case, champion, run, promoted_at, former, as_of)
@@ -81,7 +80,7 @@ def collect_governor_inputs(
         new_rows=new_rows,
         scheduled=scheduled,
         manual_reason=manual_reason,
-        running_since=running.started_at if running else None,
+        running_since=find_retrain_under_way(engine, use_case.name, now),
         retrains=list_past_retrains(engine, use_case.name, past, as_of, now),
     )
     return replace(inputs, labels=_count_labels(engine, use_case, run, inputs.change_since, as_of))
@@ -107,15 +106,14 @@ def _has_new_rows(
     use_case: UseCase,
     as_of: datetime,
     trained_at: datetime | None,
-    decisions: Sequence[Decision],
 ) -> bool:
     load = find_last_load(engine, use_case, as_of)
     if load is None or not load.rows_loaded:
         return False
-    earlier = [
-        moment for moment in (trained_at, *(each.as_of for each in decisions[:1])) if moment is not None
-    ]
-    return all(load.as_of > moment for moment in earlier)
+    # A no, such as in quiet hours, leaves the rows to the next decision.
+    answer = find_last_retrain(engine, use_case.name, as_of)
+    moments = (trained_at, answer.as_of if answer else None)
+    return all(moment is None or load.as_of > moment for moment in moments)
 
 
 def _read_window_start(run: TrainingRun | None) -> datetime | None:

@@ -17,6 +17,7 @@ from evergreen.store.records.training_run import TrainingRun, find_training_run,
 # same.
 STEP_GAP = timedelta(hours=1)
 _MOST_RETRAINS = 200
+_LATEST_RETRAINS = 20
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,22 @@ def list_past_retrains(
 def _read_drift_start(decision: Decision) -> datetime | None:
     since = (decision.window or {}).get("drift_since")
     return datetime.fromisoformat(since) if since else None
+
+
+def find_retrain_under_way(engine: sa.Engine, use_case: str, now: datetime) -> datetime | None:
+    """Since when a retraining of that use case is under way by `now` (aware): one runs, or was decided on and
+    has not begun, or its candidate waits for an approval or for the end of its trial. None where none is."""
+    run = find_running_training(engine, use_case, now)
+    if run is not None:
+        return run.started_at
+    # Whatever is older than the last promotion was overtaken by it.
+    for decision in list_decisions(engine, use_case, retrain=True, limit=_LATEST_RETRAINS):
+        outcome = find_retrain_outcome(engine, decision, now).outcome
+        if outcome == "promoted":
+            return None
+        if outcome == "running":
+            return decision.created_at
+    return None
 
 
 def find_running_training(engine: sa.Engine, use_case: str, now: datetime) -> TrainingRun | None:

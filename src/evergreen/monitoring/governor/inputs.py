@@ -124,11 +124,11 @@ class GovernorInputs:
     `champion` is the version in service, 0 for none; `trained_at` the moment as of which it was trained,
     `promoted_at` when it became champion. `trained_since` is the start of its training window, None for all
     rows. `drift`, `realised` and `estimated` are None where nothing was measured. `predictions_per_day` is
-    the recent traffic. `new_rows` says whether an ingest has loaded rows since the last decision,
-    `scheduled` whether a schedule outside of the policy asks for a retrain.
-    `manual_reason` is why a person asks for a retrain; "" where nobody does. `running_since` is when a
-    training that has not ended was started. `retrains` are earlier decisions to retrain, oldest first, over
-    a week at least and back to the last promotion.
+    the recent traffic. `new_rows` says whether an ingest has loaded rows since the last decision to retrain,
+    `scheduled` whether a schedule outside of the policy asks for a retrain. `manual_reason` is why a person
+    asks for a retrain; "" where nobody does. `running_since` is when a retraining that has not ended was
+    started, or decided on. `retrains` are earlier decisions to retrain, oldest first, over a week at least
+    and back to the last promotion.
     """
 
     as_of: datetime

@@ -44,9 +44,9 @@ def _override(check: GovernorCheck) -> GovernorCheck:
 def _check_running(inputs: GovernorInputs) -> GovernorCheck:
     since = inputs.running_since
     if since is None:
-        return _build_limit("one at a time", "passed", "none runs", "1", "no training is running")
+        return _build_limit("one at a time", "passed", "none", "1", "no retraining is under way")
     value = f"since {since:%Y-%m-%d %H:%M} UTC"
-    return _build_limit("one at a time", "blocked", value, "1", f"a training has been running {value}")
+    return _build_limit("one at a time", "blocked", value, "1", f"a retraining has been under way {value}")
 
 
 def _check_moments(inputs: GovernorInputs) -> GovernorCheck:
@@ -58,20 +58,25 @@ def _check_moments(inputs: GovernorInputs) -> GovernorCheck:
 
 
 def _check_backoff(policy: RetrainPolicy, inputs: GovernorInputs) -> GovernorCheck:
-    rejections, last = 0, None
+    rejections, last, outcome = 0, None, ""
     for retrain in reversed(inputs.retrains):
         if retrain.outcome == "promoted":
             break
         if retrain.outcome in ("rejected", "failed"):
             rejections += 1
-            last = last or retrain.as_of
+            if last is None:
+                last, outcome = retrain.as_of, retrain.outcome
     if last is None:
-        return _build_limit("backoff", "passed", "0 rejections", "", "no candidate was rejected")
+        text = "no candidate was rejected, and no training failed"
+        return _build_limit("backoff", "passed", "0 in succession", "", text)
     wait = compute_backoff(policy, rejections)
     age = inputs.as_of - last
     limit = format_duration(wait)
-    word = "candidate was" if rejections == 1 else f"{rejections} candidates were"
-    text = f"the last {word} rejected, {format_duration(age)} ago, and the backoff is {limit}"
+    what = "the last training failed" if outcome == "failed" else "the last candidate was rejected"
+    what += f", {format_duration(age)} ago"
+    if rejections > 1:
+        what += f" as the last of {rejections} retrainings in succession without a new champion"
+    text = f"{what}, and the backoff is {limit}"
     value = f"{rejections} in succession, the last {format_duration(age)} ago"
     return _build_limit("backoff", "blocked" if age < wait else "passed", value, limit, text)
 

@@ -20,6 +20,9 @@ from datetime import datetime
 from evergreen.monitoring.governor.inputs import QualityPoint, RealisedEvidence
 from evergreen.usecase import RetrainPolicy
 
+# Where neither the hold-out nor a point has a wrong answer, any excess counts, and none is none.
+_SMALLEST_DEVIATION = 1e-9
+
 
 @dataclass(frozen=True)
 class QualityDrop:
@@ -51,7 +54,7 @@ def measure_quality_drop(policy: RetrainPolicy, evidence: RealisedEvidence) -> Q
         excess = sign * (point.value - expected)
         deviation = max(point.deviation, reference.deviation)
         score = excess - policy.min_drop / 2
-        z = score * math.sqrt(point.rows) / deviation if deviation > 0.0 else math.copysign(math.inf, score)
+        z = score * math.sqrt(point.rows) / max(deviation, _SMALLEST_DEVIATION)
         if statistic + z <= 0.0:
             statistic, losses, rows, since = 0.0, 0.0, 0, None
             continue

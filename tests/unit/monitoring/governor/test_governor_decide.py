@@ -80,7 +80,7 @@ def test_the_first_trigger_gives_the_reason_and_the_first_limit_the_refusal():
         )
     ]
     assert reasons == [
-        f" because a training has been running since {NOW:%Y-%m-%d %H:%M} UTC",
+        f" because a retraining has been under way since {NOW:%Y-%m-%d %H:%M} UTC",
         " because champion v3 was promoted after that moment",
         " because the last candidate was rejected",
     ]

@@ -77,6 +77,18 @@ def test_the_backoff_doubles_up_to_its_limit(rejections, days):
     assert compute_backoff(policy, rejections) == days * DAY
 
 
+def test_a_backoff_tells_what_it_follows():
+    inputs = replace(DRIFTED, retrains=(retrain(DAY / 2, "failed"),))
+    [check] = [check for check in evaluate_limits(RetrainPolicy(), inputs) if check.name == "backoff"]
+    assert check.text == "the last training failed, 12 h ago, and the backoff is 1 d"
+    inputs = replace(DRIFTED, retrains=(retrain(DAY, "failed"), retrain(DAY / 2, "rejected")))
+    [check] = [check for check in evaluate_limits(RetrainPolicy(), inputs) if check.name == "backoff"]
+    assert check.text == (
+        "the last candidate was rejected, 12 h ago as the last of 2 retrainings in succession without a new"
+        " champion, and the backoff is 2 d"
+    )
+
+
 def test_rejections_in_succession_wait_longer_and_a_promotion_ends_them():
     policy = {"backoff": 2 * DAY}
     once = replace(DRIFTED, retrains=(retrain(2 * DAY, "rejected"),))

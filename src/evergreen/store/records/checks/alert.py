@@ -109,9 +109,12 @@ def save_delivery(
 
 
 def list_pending_alerts(engine: sa.Engine, limit: int) -> list[AlertRecord]:
-    """The alerts of every use case that have not reached all targets, oldest first."""
+    """The alerts of every use case that have not reached all targets: those that were never tried, then those
+    that were not tried for the longest time; of these the oldest first."""
     pending = sa.select(ALERT).where(ALERT.c.status == "pending")
-    return _read_alerts(engine, pending.order_by(ALERT.c.raised_at, ALERT.c.id).limit(limit))
+    # MariaDB sorts NULL first.
+    order = (ALERT.c.tried_at, ALERT.c.raised_at, ALERT.c.id)
+    return _read_alerts(engine, pending.order_by(*order).limit(limit))
 
 
 def list_alerts(engine: sa.Engine, use_case: str | None = None, limit: int = 20) -> list[AlertRecord]:

@@ -7,7 +7,8 @@ is decided on too: such a decision has a row of its own.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +16,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from evergreen.store.connection.json_columns import JsonObject, format_json_object, parse_json_object
+from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables.platform import RETRAIN_DECISION
@@ -69,6 +71,15 @@ def compute_decision_id(use_case: str, as_of: datetime, cause: str = "") -> str:
     moment = to_naive_utc(as_of).isoformat()
     kind = f"decision:{cause}" if cause else "decision"
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:{kind}:{use_case}:{moment}"))
+
+
+@contextmanager
+def lock_decisions(engine: sa.Engine, use_case: str) -> Iterator[None]:
+    """Nobody else decides on the use case meanwhile, so that a decision knows those before it. Raises
+    StoreError where another process decides for minutes."""
+    with engine.connect() as connection, hold_lock(connection, f"decide.{use_case}"):
+        connection.rollback()
+        yield
 
 
 def save_decision(engine: sa.Engine, decision: Decision) -> Decision:
