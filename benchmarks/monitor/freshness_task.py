@@ -41,8 +41,8 @@ class FittedWeights:
 
 @dataclass(frozen=True)
 class StreamTask:
-    """`evergreen.backtest.task.ReplayTask` on a simulated stream. Drift is measured where `with_drift` says
-    so; policies that do not heed it need not pay for it."""
+    """`evergreen.backtest.task.ReplayTask` on a simulated stream, with its fits. Drift is
+    measured where `with_drift` says so; policies that do not heed it need not pay for it."""
 
     stream: Stream
     with_drift: bool = True

@@ -96,8 +96,9 @@ def replay_stream(intervals: Sequence[int], seed: int) -> StreamResult:
     """Every policy on the stream of one seed."""
     stream = draw_stream(seed)
     # Fits of the same rows are made once for all policies; the processor time of a fit counts for each.
-    cache: FitCache[FittedWeights] = FitCache()
-    ours = _replay(StreamTask(stream), POLICY, cache)
+    task = StreamTask(stream)
+    cache = FitCache(task.identify_rows, task.fit)
+    ours = _replay(task, POLICY, cache)
     quiet = StreamTask(stream, with_drift=False)
     never = _replay(quiet, build_fixed_policy(POLICY, None), cache)
     fixed = {
@@ -130,7 +131,7 @@ def compare_with_fixed(results: Sequence[StreamResult]) -> float:
 
 def _replay(task: StreamTask, policy: RetrainPolicy, cache: FitCache[FittedWeights]) -> ReplayResult:
     moments = [START + timedelta(days=day) for day in range(1, DAYS + 1)]
-    return Replay(task, policy, moments, START, cache=cache).run()
+    return Replay(task, cache, policy, moments, START).run()
 
 
 def _read_accuracy(result: ReplayResult) -> float:

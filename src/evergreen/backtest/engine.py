@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic
 
-from evergreen.backtest.task import Model, ReplayTask
-from evergreen.backtest.window_fit import FitCache, ReplayFit, train_best_window
+from evergreen.backtest.task import Fits, Model, ReplayTask
+from evergreen.backtest.window_fit import ReplayFit, train_best_window
 from evergreen.errors import TrainingError
 from evergreen.monitoring.governor.answer import RetrainAnswer
 from evergreen.monitoring.governor.decide import decide
@@ -82,7 +82,7 @@ class _Champion(Generic[Model]):
 
 
 class Replay(Generic[Model]):
-    """The replay of one task under one policy.
+    """The replay of one task under one policy, whose models come from `fits`.
 
     `moments` are the checks in order; the first champion is trained as of `first_training` and answers what
     comes after it. `drift_window` is how far back a check's drift and estimate look. Raises TrainingError
@@ -92,15 +92,14 @@ class Replay(Generic[Model]):
     def __init__(
         self,
         task: ReplayTask[Model],
+        fits: Fits[Model],
         policy: RetrainPolicy,
         moments: Sequence[datetime],
         first_training: datetime,
         drift_window: timedelta = timedelta(days=7),
-        cache: FitCache[Model] | None = None,
     ) -> None:
-        self.task, self.policy, self.moments = task, policy, moments
+        self.task, self.fits, self.policy, self.moments = task, fits, policy, moments
         self.first_training, self.drift_window = first_training, drift_window
-        self.cache: FitCache[Model] = cache if cache is not None else FitCache()
         self.steps: list[ReplayStep] = []
         self.retrains: list[ReplayRetrain] = []
         self._identities: set[str] = set()
@@ -222,7 +221,7 @@ class Replay(Generic[Model]):
         return replace(drift, breaches=self._drift_breaches, since=self._drift_since)
 
     def _train(self, moment: datetime, plan: WindowPlan) -> ReplayFit[Model] | None:
-        fit = train_best_window(self.task, self.cache, moment, plan)
+        fit = train_best_window(self.task, self.fits, moment, plan)
         if fit is not None:
             self._identities.update(fit.identities)
         return fit
