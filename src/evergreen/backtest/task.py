@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from evergreen.monitoring.governor.inputs import DriftEvidence, EstimatedEvidence, QualityPoint
+from evergreen.monitoring.governor.inputs import DriftEvidence, QualityPoint
 
 Model = TypeVar("Model")
 Model_co = TypeVar("Model_co", covariant=True)
@@ -66,12 +66,6 @@ class ReplayTask(Protocol[Model_contra]):
     def measure_drift(self, model: Model_contra, start: datetime, end: datetime) -> DriftEvidence | None:
         """The drift of the inputs of the span against those that the model was fitted on, of one check
         alone; None where drift is not measured."""
-
-    def estimate_quality(
-        self, model: Model_contra, start: datetime, end: datetime
-    ) -> EstimatedEvidence | None:
-        """The estimated quality of the answers of the span, of one check alone; None where it is not
-        estimated."""
 
     def judge(
         self,

@@ -84,9 +84,6 @@ class SmallWorld:
         severity = self.drift[self._row(end) - 1]
         return DriftEvidence(severity, f"drift is {severity}", rows=100)
 
-    def estimate_quality(self, model, start, end):
-        return None
-
     def judge(self, candidate, champion, tail, known_at):
         return self.promotes
 
@@ -183,6 +180,16 @@ def test_growth_retrains_when_rows_since_the_change_have_multiplied():
         *(("realised drop", 1), ("growth", 3), ("growth", 9)),
     ]
     assert {each.window.start for each in result.retrains} == {ORIGIN + 30 * DAY}
+
+
+def test_new_data_is_what_became_known_since_the_last_check():
+    values = JUMP + [1.0] * DELAY
+    policy = replace(NOTHING, on_new_data=True)
+    world = SmallWorld(values)
+    moments = [ORIGIN + day * DAY for day in (22, 22.5, 23, 25)]
+    result = Replay(world, keep_fits(world), policy, moments, ORIGIN + 20 * DAY).run()
+    assert [step.inputs.new_rows for step in result.steps] == [True, False, True, True]
+    assert [retrain.trigger for retrain in result.retrains] == ["new data"] * 3
 
 
 def test_drift_counts_its_breaches_and_keeps_its_beginning_over_a_promotion():

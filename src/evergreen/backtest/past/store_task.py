@@ -12,7 +12,7 @@ from evergreen.backtest.past.model import PastModel
 from evergreen.backtest.past.requests import Requests
 from evergreen.backtest.past.row_metric import RowMetric
 from evergreen.model.reference_profile import PREDICTION
-from evergreen.monitoring.governor.inputs import DriftEvidence, EstimatedEvidence, QualityPoint
+from evergreen.monitoring.governor.inputs import DriftEvidence, QualityPoint
 from evergreen.store.history.asof import to_microseconds
 from evergreen.training.data.split import MINIMUM_ROWS
 from evergreen.usecase import EVENT_TIME
@@ -118,10 +118,6 @@ class StoreTask:
         columns[PREDICTION] = model.predict(span).predictions[is_known]
         check_number = max(1, (end - model.span[0]) // self._every)
         return measure_past_drift(self._rows.use_case, model.profile, columns, start, check_number)
-
-    def estimate_quality(self, model: PastModel, start: datetime, end: datetime) -> EstimatedEvidence | None:
-        """See `ReplayTask.estimate_quality`."""
-        return None
 
     def judge(
         self, candidate: PastModel, champion: PastModel, tail: datetime | None, known_at: datetime
