@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from evergreen.backtest.fits import cache as fit_cache
+from evergreen.backtest.fits import worker as fit_worker
 from evergreen.backtest.fits.cache import KeptFits
 from evergreen.backtest.fits.fitting import fit_rows
 from evergreen.backtest.fits.kept import find_fit
-from evergreen.backtest.fits.worker import FitJob, FitSetup
+from evergreen.backtest.fits.worker import FitJob, FitSetup, choose_worker_count
 from evergreen.backtest.past.requests import Requests
 from evergreen.backtest.past.rows import PastRows
 from evergreen.errors import TrainingError
@@ -110,6 +111,19 @@ def test_rows_that_are_too_few_have_no_model_and_say_so(open_cache: Callable[[],
         identity, model, _ = cache.fit(day(3), None, None)
         assert model is None
         assert "25 labelled rows" in cache.list_records()[identity].refusal
+
+
+def test_memory_that_holds_files_can_be_had_by_the_processes_that_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "meminfo"
+    monkeypatch.setattr(fit_worker, "_MEMORY", memory)
+    settings = Settings(home=tmp_path, threads=4)
+    counts = []
+    for available in (8_000_000, 2_000_000, 100_000):
+        memory.write_text(f"MemTotal: 9000000 kB\nMemFree:  90000 kB\nMemAvailable:  {available} kB\n")
+        counts.append(choose_worker_count(settings, 1_000_000))
+    assert counts == [4, 3, 1]
 
 
 def test_parameters_that_catboost_refuses_are_named(tmp_path: Path, requests: Requests) -> None:
