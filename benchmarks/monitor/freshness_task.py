@@ -16,7 +16,6 @@ from evergreen.monitoring.drift.compare import compare_windows, count_columns
 from evergreen.monitoring.governor.inputs import (
     DriftEvidence,
     DriftSeverity,
-    EstimatedEvidence,
     QualityPoint,
 )
 from evergreen.usecase import DriftPolicy
@@ -41,8 +40,8 @@ class FittedWeights:
 
 @dataclass(frozen=True)
 class StreamTask:
-    """`evergreen.backtest.task.ReplayTask` on a simulated stream. Drift is measured where `with_drift` says
-    so; policies that do not heed it need not pay for it."""
+    """`evergreen.backtest.task.ReplayTask` on a simulated stream, with its fits. Drift is
+    measured where `with_drift` says so; policies that do not heed it need not pay for it."""
 
     stream: Stream
     with_drift: bool = True
@@ -114,11 +113,6 @@ class StreamTask:
             "unknown" if result.drifted is None else "drift" if result.drifted else "none"
         )
         return DriftEvidence(severity, result.reason, result.rows)
-
-    def estimate_quality(
-        self, model: FittedWeights, start: datetime, end: datetime
-    ) -> EstimatedEvidence | None:
-        return None
 
     def judge(
         self, candidate: FittedWeights, champion: FittedWeights, tail: datetime | None, known_at: datetime

@@ -6,18 +6,24 @@ see the same labels, choose their windows by the same rule, and fit the same mod
 which makes 730 daily retrains affordable; what is measured is the policy, not the model. Nothing else is
 declared, and no gate holds a candidate back.
 
+`retrains_vs_fixed` is the median of the streams' ratios. On a stream where no fixed interval is as accurate
+as our policy, not even daily retraining, there is no ratio: 730 retrains were not enough. Such a stream is
+infinite in the median, as in `freshness_streams`, where JSON has null for it; `retrains_vs_fixed_unreached`
+says how many there are.
+
 The policy's defaults were chosen on the streams of the seeds 101 to 107, which no default of this stage uses.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from benchmarks.monitor.freshness_stream import DAYS, START, draw_stream
@@ -58,20 +64,22 @@ class StreamResult:
 
 
 def measure(options: Options) -> Mapping[str, Any]:
-    """freshness_gain, retrains_share and retrains_vs_fixed, each with the worst of the seeds."""
+    """freshness_gain and retrains_share in the mean of the seeds, retrains_vs_fixed in their median; each
+    with the worst seed."""
     count, intervals = (QUICK_SEEDS, QUICK_INTERVALS) if options.quick else (SEEDS, INTERVALS)
     seeds = [1_000 * options.seed + number for number in range(count)]
     with ProcessPoolExecutor(min(options.cores, count)) as pool:
         results = list(pool.map(partial(replay_stream, intervals), seeds))
     shares = [result.retrains / result.fixed[1][0] for result in results]
-    ratios = [compare_with_fixed([result]) for result in results]
+    ratios = [compare_with_fixed(result) for result in results]
     return {
         "freshness_gain": fmean(result.gain for result in results),
         "freshness_gain_worst": min(result.gain for result in results),
         "retrains_share": fmean(shares),
         "retrains_share_worst": max(shares),
-        "retrains_vs_fixed": compare_with_fixed(results),
+        "retrains_vs_fixed": median(ratios),
         "retrains_vs_fixed_worst": min(ratios),
+        "retrains_vs_fixed_unreached": sum(map(math.isinf, ratios)),
         "freshness_cpu_share": fmean(result.cpu_seconds / result.daily_cpu_seconds for result in results),
         "freshness_streams": {
             str(seed): {
@@ -96,8 +104,9 @@ def replay_stream(intervals: Sequence[int], seed: int) -> StreamResult:
     """Every policy on the stream of one seed."""
     stream = draw_stream(seed)
     # Fits of the same rows are made once for all policies; the processor time of a fit counts for each.
-    cache: FitCache[FittedWeights] = FitCache()
-    ours = _replay(StreamTask(stream), POLICY, cache)
+    task = StreamTask(stream)
+    cache = FitCache(task.identify_rows, task.fit)
+    ours = _replay(task, POLICY, cache)
     quiet = StreamTask(stream, with_drift=False)
     never = _replay(quiet, build_fixed_policy(POLICY, None), cache)
     fixed = {
@@ -115,22 +124,16 @@ def replay_stream(intervals: Sequence[int], seed: int) -> StreamResult:
     )
 
 
-def compare_with_fixed(results: Sequence[StreamResult]) -> float:
-    """The retrains of the rarest fixed interval whose mean accuracy reaches ours / ours, in the mean of the
-    streams. Where none reaches it, daily retraining counts, which is then too little."""
-    accuracy = fmean(result.ours for result in results)
-    needed = [
-        fmean(result.fixed[days][0] for result in results)
-        for days in results[0].fixed
-        if fmean(result.fixed[days][1] for result in results) >= accuracy
-    ]
-    daily = fmean(result.fixed[1][0] for result in results)
-    return min(needed, default=daily) / max(1.0, fmean(result.retrains for result in results))
+def compare_with_fixed(result: StreamResult) -> float:
+    """The retrains of the rarest fixed interval whose accuracy reaches ours / ours; infinite where none
+    reaches it."""
+    needed = [retrains for retrains, accuracy in result.fixed.values() if accuracy >= result.ours]
+    return min(needed, default=math.inf) / max(1, result.retrains)
 
 
 def _replay(task: StreamTask, policy: RetrainPolicy, cache: FitCache[FittedWeights]) -> ReplayResult:
     moments = [START + timedelta(days=day) for day in range(1, DAYS + 1)]
-    return Replay(task, policy, moments, START, cache=cache).run()
+    return Replay(task, cache, policy, moments, START).run()
 
 
 def _read_accuracy(result: ReplayResult) -> float:

@@ -59,7 +59,11 @@ TARGETS = {
     "estimate_error_holdout": _told("of assuming the hold-out's accuracy"),
     "freshness_gain": _least(0.95, "(our accuracy - never retraining) / (daily - never), mean of the seeds"),
     "retrains_share": _most(0.10, "our retrains / daily retrains in the same runs"),
-    "retrains_vs_fixed": _least(1.5, "retrains of the best fixed interval of our gain / ours"),
-    "elec2_retrains_vs_fixed": _least(1.0, "the same on Elec2"),
-    "census_retrains_vs_fixed": _least(1.0, "the same on US census employment"),
+    "retrains_vs_fixed": _least(
+        1.5, "retrains of the rarest fixed interval with our gain / ours, median of the seeds"
+    ),
+    "retrains_vs_fixed_worst": _told("the same of the worst seed"),
+    "retrains_vs_fixed_unreached": _told("seeds on which not even daily retraining has our gain: no ratio"),
+    "elec2_retrains_vs_fixed": _least(1.0, "that ratio on Elec2"),
+    "census_retrains_vs_fixed": _least(1.0, "that ratio on US census employment"),
 }

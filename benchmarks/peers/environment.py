@@ -95,7 +95,7 @@ class Peer:
 
 @contextmanager
 def running(name: str, python: Path, folder: Path) -> Iterator[Peer]:
-    """The peer's worker, NAME_worker.py, on the files in `folder` (see there). It ends with its input."""
+    """The peer's worker, of NAME_worker.py, on the files in `folder` (see there). It ends with its input."""
     environment = os.environ | {
         "FEAST_USAGE": "False",
         "DO_NOT_TRACK": "1",
@@ -104,7 +104,7 @@ def running(name: str, python: Path, folder: Path) -> Iterator[Peer]:
     }
     environment.pop("PYTHONPATH", None)
     process = subprocess.Popen(
-        [str(python), str(_FOLDER / f"{name}_worker.py"), str(folder)],
+        [str(python), str(_FOLDER / "worker.py"), name, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="utf-8",

@@ -1,13 +1,10 @@
-"""Runs in Evidently's own environment: `evidently_worker.py FOLDER`; tasks and answers are JSON lines.
+"""What Evidently does in its own environment (see `worker`): each method of `Worker` is a task.
 
-FOLDER holds reference.parquet and current.parquet, which are read into memory first.
+The folder holds reference.parquet and current.parquet, which are read into memory first.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -35,19 +32,3 @@ class Worker:
             if isinstance(metric.get("value"), dict) and "count" in metric["value"]
         ]
         return {"seconds": seconds, "rows": len(self.current), "drifted": counts[0] if counts else None}
-
-
-def main() -> None:
-    # What Evidently prints must not get between the answers.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    worker = Worker(Path(sys.argv[1]))
-    for line in sys.stdin:
-        request = json.loads(line)
-        answer = getattr(worker, request.pop("task"))(**request)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,11 @@
-"""Runs in Feast's own environment: `feast_worker.py FOLDER`; tasks and answers are JSON lines.
+"""What Feast does in its own environment (see `worker`): each method of `Worker` is a task.
 
-FOLDER holds facts.parquet (customer_id, event_time and the features) and labels.parquet (customer_id,
+The folder holds facts.parquet (customer_id, event_time and the features) and labels.parquet (customer_id,
 event_timestamp, target).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -76,19 +73,3 @@ class Worker:
         found = self.store.get_online_features(features=self.references, entity_rows=rows).to_dict()
         milliseconds = (time.perf_counter() - started) * 1000
         return {"milliseconds": milliseconds, "values": found if values else None}
-
-
-def main() -> None:
-    # What Feast prints must not get between the answers.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    worker = Worker(Path(sys.argv[1]))
-    for line in sys.stdin:
-        request = json.loads(line)
-        answer = getattr(worker, request.pop("task"))(**request)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
-if __name__ == "__main__":
-    main()

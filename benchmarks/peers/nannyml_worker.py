@@ -1,14 +1,11 @@
-"""Runs in NannyML's own environment: `nannyml_worker.py FOLDER`; tasks and answers are JSON lines.
+"""What NannyML does in its own environment (see `worker`): each method of `Worker` is a task.
 
-FOLDER holds reference.parquet, the hold-out with labels, and windows.parquet, windows of equal size one after
-another, without labels.
+The folder holds reference.parquet, the hold-out with labels, and windows.parquet, windows of equal size one
+after another, without labels.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -37,19 +34,3 @@ class Worker:
         values = result.filter(period="analysis").to_df()[("accuracy", "value")]
         seconds = time.perf_counter() - started
         return {"seconds": seconds, "accuracy": [float(value) for value in values]}
-
-
-def main() -> None:
-    # What NannyML prints must not get between the answers.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    worker = Worker(Path(sys.argv[1]))
-    for line in sys.stdin:
-        request = json.loads(line)
-        answer = getattr(worker, request.pop("task"))(**request)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
-if __name__ == "__main__":
-    main()

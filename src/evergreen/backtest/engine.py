@@ -1,4 +1,8 @@
-"""The replay engine: a stream of checks under one policy, each with what was known at its moment only."""
+"""The replay engine: a stream of checks under one policy, each with what was known at its moment only.
+
+Quality is not estimated: a replay's rows have labels, and each is evidence from the moment at which it was
+known.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic
 
-from evergreen.backtest.task import Model, ReplayTask
-from evergreen.backtest.window_fit import FitCache, ReplayFit, train_best_window
+from evergreen.backtest.task import Fits, Model, ReplayTask
+from evergreen.backtest.window_fit import ReplayFit, train_best_window
 from evergreen.errors import TrainingError
 from evergreen.monitoring.governor.answer import RetrainAnswer
 from evergreen.monitoring.governor.decide import decide
@@ -78,29 +82,27 @@ class _Champion(Generic[Model]):
     trained_at: datetime
     promoted_at: datetime
     points: list[QualityPoint] = field(default_factory=list)
-    estimate_breaches: int = 0
 
 
 class Replay(Generic[Model]):
-    """The replay of one task under one policy.
+    """The replay of one task under one policy, whose models come from `fits`.
 
     `moments` are the checks in order; the first champion is trained as of `first_training` and answers what
-    comes after it. `drift_window` is how far back a check's drift and estimate look. Raises TrainingError
-    where the rows known as of `first_training` are too few for a model.
+    comes after it. `drift_window` is how far back a check's drift looks. Raises
+    TrainingError where the rows known as of `first_training` are too few for a model.
     """
 
     def __init__(
         self,
         task: ReplayTask[Model],
+        fits: Fits[Model],
         policy: RetrainPolicy,
         moments: Sequence[datetime],
         first_training: datetime,
         drift_window: timedelta = timedelta(days=7),
-        cache: FitCache[Model] | None = None,
     ) -> None:
-        self.task, self.policy, self.moments = task, policy, moments
+        self.task, self.fits, self.policy, self.moments = task, fits, policy, moments
         self.first_training, self.drift_window = first_training, drift_window
-        self.cache: FitCache[Model] = cache if cache is not None else FitCache()
         self.steps: list[ReplayStep] = []
         self.retrains: list[ReplayRetrain] = []
         self._identities: set[str] = set()
@@ -132,7 +134,7 @@ class Replay(Generic[Model]):
         for moment in self.moments:
             self._observe(champion, before, moment)
             quality = self.task.measure(champion.fit.model, before, moment)
-            inputs = self._build_inputs(champion, moment, tuple(past))
+            inputs = self._build_inputs(champion, before, moment, tuple(past))
             # Of the rows answered just now only their number is known: their labels come later.
             rows, days = quality.rows if quality else 0, (moment - before) / timedelta(days=1)
             inputs = replace(inputs, predictions_per_day=rows / days)
@@ -167,15 +169,10 @@ class Replay(Generic[Model]):
             champion.points.append(point)
 
     def _build_inputs(
-        self, champion: _Champion[Model], moment: datetime, past: tuple[PastRetrain, ...]
+        self, champion: _Champion[Model], before: datetime, moment: datetime, past: tuple[PastRetrain, ...]
     ) -> GovernorInputs:
         task, fit = self.task, champion.fit
         window_start = max(moment - self.drift_window, champion.promoted_at)
-        estimate = task.estimate_quality(fit.model, window_start, moment)
-        if estimate is not None:
-            beyond = self._is_beyond(estimate.low, estimate.high, estimate.reference, estimate.less_is_better)
-            champion.estimate_breaches = champion.estimate_breaches + 1 if beyond else 0
-            estimate = replace(estimate, breaches=champion.estimate_breaches)
         label_count = task.count_labels(moment)
         inputs = GovernorInputs(
             as_of=moment,
@@ -187,13 +184,13 @@ class Replay(Generic[Model]):
             realised=RealisedEvidence(
                 task.metric, task.less_is_better, fit.reference, tuple(champion.points)
             ),
-            estimated=estimate,
             labels=LabelCounts(
                 known=label_count,
                 new=label_count - task.count_labels(champion.trained_at),
                 oldest=task.find_oldest(moment),
                 newest=task.find_newest(moment),
             ),
+            new_rows=label_count > task.count_labels(before),
             retrains=past,
         )
         since = inputs.change_since
@@ -201,10 +198,6 @@ class Replay(Generic[Model]):
             return inputs
         training, available = (task.count_labels(at, since) for at in (champion.trained_at, moment))
         return replace(inputs, labels=replace(inputs.labels, training=training, available=available))
-
-    def _is_beyond(self, low: float, high: float, reference: float, less_is_better: bool) -> bool:
-        drop = low - reference if less_is_better else reference - high
-        return drop > self.policy.min_drop
 
     def _measure_drift(
         self, champion: _Champion[Model], start: datetime, end: datetime
@@ -222,7 +215,7 @@ class Replay(Generic[Model]):
         return replace(drift, breaches=self._drift_breaches, since=self._drift_since)
 
     def _train(self, moment: datetime, plan: WindowPlan) -> ReplayFit[Model] | None:
-        fit = train_best_window(self.task, self.cache, moment, plan)
+        fit = train_best_window(self.task, self.fits, moment, plan)
         if fit is not None:
             self._identities.update(fit.identities)
         return fit

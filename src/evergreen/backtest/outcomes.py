@@ -14,7 +14,6 @@ from evergreen.backtest.engine import ReplayResult, ReplayStep
 from evergreen.backtest.fits.cache import KeptFits
 from evergreen.backtest.past.requests import Requests
 from evergreen.backtest.past.row_metric import RowMetric
-from evergreen.backtest.past.store_task import StoreTask
 from evergreen.backtest.policies import NamedPolicy, render_policy
 from evergreen.backtest.result import DecisionLine, PolicyOutcome
 from evergreen.model.judging.weighted import build_metric_function
@@ -61,7 +60,6 @@ def judge_policy(
     policy: NamedPolicy,
     replayed: ReplayResult,
     cache: KeptFits,
-    task: StoreTask,
     requests: Requests,
     metric: RowMetric,
     start: datetime,
@@ -70,7 +68,7 @@ def judge_policy(
     """Measure a replay's answers over the whole time and in each period."""
     end = replayed.steps[-1].as_of
     span = requests.find_span(start, end)
-    scores = _answer_requests(replayed, cache, task, requests, start, end)
+    scores = _answer_requests(replayed, cache, requests, start, end)
     values = metric.compute(requests.truth[span], scores)
     whole, curves = _measure(requests, span, scores, periods)
     name = requests.rows.use_case.gate.metric
@@ -107,7 +105,6 @@ def add_gain(
 def _answer_requests(
     replayed: ReplayResult,
     cache: KeptFits,
-    task: StoreTask,
     requests: Requests,
     start: datetime,
     end: datetime,
@@ -122,7 +119,7 @@ def _answer_requests(
     for (begin, window), until in zip(champions, ends, strict=True):
         span = requests.find_span(begin, until)
         if span.start < span.stop:
-            _, model, _ = cache.fit(task, begin, window, None)
+            _, model, _ = cache.fit(begin, window, None)
             assert model is not None
             parts.append(model.predict(span))
     probabilities = [part.probabilities for part in parts if part.probabilities is not None]

@@ -54,7 +54,10 @@ def parse_duration(text: str) -> timedelta:
         raise SettingsError(
             f"{text!r} is not a duration", hint="write a number and its unit: 30min, 12h, 1d or 2w"
         )
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    try:
+        return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    except OverflowError:
+        raise SettingsError(f"{text!r} is too long", hint="36500d are a hundred years") from None
 
 
 def parse_policy(text: str, declared: RetrainPolicy, every: timedelta) -> NamedPolicy:

@@ -100,15 +100,14 @@ def run_backtest(
         workers = choose_worker_count(settings, row_count * len(list_model_inputs(use_case)))
         metric = build_row_metric(use_case, _measure_spread(requests, start))
         with KeptFits(setup, requests, workers) as cache:
-            _require_first_model(cache, requests, metric, options, start)
+            _require_first_model(cache, start)
             replays = _replay_policies(
                 policies, requests, metric, options, cache, (start, *moments), workers, folder, say
             )
             say("measuring", 0, 0)
             periods = build_periods(requests, start, moments)
-            task = StoreTask(requests, metric, options.every)
             results = [
-                judge_policy(policy, replayed, cache, task, requests, metric, start, periods)
+                judge_policy(policy, replayed, cache, requests, metric, start, periods)
                 for policy, replayed in zip(policies, replays, strict=True)
             ]
             records = cache.list_records()
@@ -207,11 +206,9 @@ def _measure_spread(requests: Requests, start: datetime) -> float:
     return spread if spread > 0.0 else 1.0
 
 
-def _require_first_model(
-    cache: KeptFits, requests: Requests, metric: RowMetric, options: BacktestOptions, start: datetime
-) -> None:
+def _require_first_model(cache: KeptFits, start: datetime) -> None:
     """Raise NotEnoughData with the reason where no model can be fitted as of the beginning."""
-    identity, model, _ = cache.fit(StoreTask(requests, metric, options.every), start, None, None)
+    identity, model, _ = cache.fit(start, None, None)
     if model is None:
         refusal = cache.list_records()[identity].refusal
         raise NotEnoughData(
@@ -241,7 +238,7 @@ def _replay_policies(
         nonlocal steps_done
         with_evidence = not policy.heeds_calendar_only
         task = StoreTask(requests, metric, options.every, with_evidence=with_evidence)
-        steps = Replay(task, policy.policy, checks, start, window, cache)
+        steps = Replay(task, cache, policy.policy, checks, start, window)
         for _ in steps.iterate():
             with lock:
                 steps_done += 1

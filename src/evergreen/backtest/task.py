@@ -1,4 +1,4 @@
-"""What a replay needs to know and to do: the rows, the fits and the measures of one use case or simulation.
+"""What a replay asks of one use case or simulation: its rows and measures, and apart from them its fits.
 
 All moments are aware UTC. Spans of event times exclude their start and include their end; a start of None is
 the beginning. `known_at` is the moment of knowledge: a row counts only if its label was known by then.
@@ -9,14 +9,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from evergreen.monitoring.governor.inputs import DriftEvidence, EstimatedEvidence, QualityPoint
+from evergreen.monitoring.governor.inputs import DriftEvidence, QualityPoint
 
 Model = TypeVar("Model")
+Model_co = TypeVar("Model_co", covariant=True)
+Model_contra = TypeVar("Model_contra", contravariant=True)
 
 
-class ReplayTask(Protocol[Model]):
-    """The world of one replay. Every method is a pure function of its arguments, so that results may be
-    kept and used again."""
+class Fits(Protocol[Model_co]):
+    """The models of one replay or of several, each fitted once."""
+
+    def fit(
+        self, known_at: datetime, start: datetime | None, end: datetime | None
+    ) -> tuple[str, Model_co | None, float]:
+        """Of the rows known with event times in the span: a text that is equal for two training sets if and
+        only if their rows are, their model (None where they are too few), and its processor time in seconds,
+        also where it had been fitted before."""
+
+
+class ReplayTask(Protocol[Model_contra]):
+    """The rows and measures of one replay. Every method is a pure function of its arguments, so that results
+    may be kept and used again."""
 
     @property
     def metric(self) -> str:
@@ -39,15 +52,9 @@ class ReplayTask(Protocol[Model]):
         """The event time after which the newest `share` of the known rows lies; None where the rows are too
         few for a split."""
 
-    def identify_rows(self, known_at: datetime, start: datetime | None, end: datetime | None) -> str:
-        """A text that is equal for two training sets if and only if their rows are."""
-
-    def fit(self, known_at: datetime, start: datetime | None, end: datetime | None) -> Model | None:
-        """Fit a model on the rows known with event times in the span; None where they are too few."""
-
     def measure(
         self,
-        model: Model,
+        model: Model_contra,
         start: datetime | None,
         end: datetime,
         learned_after: datetime | None = None,
@@ -56,14 +63,16 @@ class ReplayTask(Protocol[Model]):
         """The model's quality on the labelled rows with event times in the span whose labels became known
         after `learned_after` and by `learned_by` (None: at any time); None where there are none."""
 
-    def measure_drift(self, model: Model, start: datetime, end: datetime) -> DriftEvidence | None:
+    def measure_drift(self, model: Model_contra, start: datetime, end: datetime) -> DriftEvidence | None:
         """The drift of the inputs of the span against those that the model was fitted on, of one check
         alone; None where drift is not measured."""
 
-    def estimate_quality(self, model: Model, start: datetime, end: datetime) -> EstimatedEvidence | None:
-        """The estimated quality of the answers of the span, of one check alone; None where it is not
-        estimated."""
-
-    def judge(self, candidate: Model, champion: Model, tail: datetime | None, known_at: datetime) -> bool:
+    def judge(
+        self,
+        candidate: Model_contra,
+        champion: Model_contra,
+        tail: datetime | None,
+        known_at: datetime,
+    ) -> bool:
         """Whether the gate promotes the candidate; `tail` is where the rows begin that neither needs to have
         learned from."""

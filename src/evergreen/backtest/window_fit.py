@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic
 
-from evergreen.backtest.task import Model, ReplayTask
+from evergreen.backtest.task import Fits, Model, ReplayTask
 from evergreen.monitoring.governor.inputs import QualityPoint
 from evergreen.monitoring.governor.training_window import TrainingWindow, WindowPlan
 
@@ -31,25 +32,27 @@ class ReplayFit(Generic[Model]):
 
 @dataclass
 class FitCache(Generic[Model]):
-    """Models by the identity of their training rows, each with its processor time in seconds. Replays of the
-    same task under several policies may share one."""
+    """`Fits` in memory. `identify_rows` and `fit_rows` take what `Fits.fit` takes; the former returns a text
+    that is equal for equal rows, the latter the model, or None where the rows are too few."""
 
+    identify_rows: Callable[[datetime, datetime | None, datetime | None], str]
+    fit_rows: Callable[[datetime, datetime | None, datetime | None], Model | None]
     models: dict[str, tuple[Model | None, float]] = field(default_factory=dict)
 
     def fit(
-        self, task: ReplayTask[Model], known_at: datetime, start: datetime | None, end: datetime | None
+        self, known_at: datetime, start: datetime | None, end: datetime | None
     ) -> tuple[str, Model | None, float]:
-        """The identity, the model of these rows (None where they are too few), and its processor time."""
-        identity = task.identify_rows(known_at, start, end)
+        """See `Fits.fit`."""
+        identity = self.identify_rows(known_at, start, end)
         if identity not in self.models:
             clock = time.process_time()
-            model = task.fit(known_at, start, end)
+            model = self.fit_rows(known_at, start, end)
             self.models[identity] = model, time.process_time() - clock
         return identity, *self.models[identity]
 
 
 def train_best_window(
-    task: ReplayTask[Model], cache: FitCache[Model], moment: datetime, plan: WindowPlan
+    task: ReplayTask[Model], fits: Fits[Model], moment: datetime, plan: WindowPlan
 ) -> ReplayFit[Model] | None:
     """Fit each candidate of the plan without the newest rows, choose the one that is best on them, and fit it
     again on all of its rows. None where the rows are too few for a model."""
@@ -60,13 +63,13 @@ def train_best_window(
     for window in plan.candidates if tail is not None else ():
         if tail is None or (window.start is not None and window.start >= tail):
             continue
-        identity, model, seconds = cache.fit(task, moment, window.start, tail)
+        identity, model, seconds = fits.fit(moment, window.start, tail)
         identities.append(identity)
         cpu_seconds += seconds
         point = None if model is None else task.measure(model, tail, moment, learned_by=moment)
         if point is not None and (reference is None or _is_better(task, point, reference)):
             best, reference = window, point
-    identity, model, seconds = cache.fit(task, moment, best.start, None)
+    identity, model, seconds = fits.fit(moment, best.start, None)
     if model is None:
         return None
     return ReplayFit(

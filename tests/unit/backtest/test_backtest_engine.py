@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from evergreen.backtest.engine import Replay, ReplayResult, build_fixed_policy
-from evergreen.backtest.window_fit import FitCache, find_tail, train_best_window
+from evergreen.backtest.window_fit import FitCache, ReplayFit, find_tail, train_best_window
 from evergreen.errors import TrainingError
 from evergreen.monitoring.governor.inputs import DriftEvidence, QualityPoint
 from evergreen.monitoring.governor.training_window import ALL_ROWS, TrainingWindow, WindowPlan
@@ -84,9 +84,6 @@ class SmallWorld:
         severity = self.drift[self._row(end) - 1]
         return DriftEvidence(severity, f"drift is {severity}", rows=100)
 
-    def estimate_quality(self, model, start, end):
-        return None
-
     def judge(self, candidate, champion, tail, known_at):
         return self.promotes
 
@@ -103,7 +100,17 @@ class SmallWorld:
 
 def replay(world: SmallWorld, policy: RetrainPolicy, first: int = 20, **options: object) -> ReplayResult:
     moments = [ORIGIN + day * DAY for day in range(first + 1, len(world.values) + 1)]
-    return Replay(world, policy, moments, ORIGIN + first * DAY, **options).run()
+    fits = options.pop("fits", None) or keep_fits(world)
+    return Replay(world, fits, policy, moments, ORIGIN + first * DAY, **options).run()
+
+
+def keep_fits(world: SmallWorld) -> FitCache:
+    return FitCache(world.identify_rows, world.fit)
+
+
+def train(plan: WindowPlan) -> ReplayFit | None:
+    world = SmallWorld(JUMP)
+    return train_best_window(world, keep_fits(world), ORIGIN + 60 * DAY, plan)
 
 
 JUMP = [0.0] * 30 + [1.0] * 30
@@ -140,7 +147,7 @@ def test_outcomes_count_only_from_the_day_on_which_they_are_known():
 def test_no_step_knows_a_label_before_its_time():
     world = SmallWorld(JUMP)
     moments = [ORIGIN + day * DAY for day in range(21, 61)]
-    for step in Replay(world, ON_DROP, moments, ORIGIN + 20 * DAY).iterate():
+    for step in Replay(world, keep_fits(world), ON_DROP, moments, ORIGIN + 20 * DAY).iterate():
         day = (step.as_of - ORIGIN).days
         assert world.latest_known <= day - DELAY
         assert max(last for _, last in world.fits) <= day - DELAY
@@ -175,6 +182,16 @@ def test_growth_retrains_when_rows_since_the_change_have_multiplied():
     assert {each.window.start for each in result.retrains} == {ORIGIN + 30 * DAY}
 
 
+def test_new_data_is_what_became_known_since_the_last_check():
+    values = JUMP + [1.0] * DELAY
+    policy = replace(NOTHING, on_new_data=True)
+    world = SmallWorld(values)
+    moments = [ORIGIN + day * DAY for day in (22, 22.5, 23, 25)]
+    result = Replay(world, keep_fits(world), policy, moments, ORIGIN + 20 * DAY).run()
+    assert [step.inputs.new_rows for step in result.steps] == [True, False, True, True]
+    assert [retrain.trigger for retrain in result.retrains] == ["new data"] * 3
+
+
 def test_drift_counts_its_breaches_and_keeps_its_beginning_over_a_promotion():
     drift = ["none"] * 24 + ["drift"] * 2 + ["unknown"] + ["drift"] * 3 + ["none"] * 30
     policy = RetrainPolicy(
@@ -189,12 +206,13 @@ def test_drift_counts_its_breaches_and_keeps_its_beginning_over_a_promotion():
 
 
 def test_policies_that_share_a_cache_fit_the_same_rows_once():
-    world, cache = SmallWorld(JUMP), FitCache()
-    daily = replay(world, build_fixed_policy(RetrainPolicy(window="all"), DAY), cache=cache)
-    fits = len(world.fits)
-    assert fits == len(set(world.fits)) == daily.distinct_fits
-    weekly = replay(world, build_fixed_policy(RetrainPolicy(window="all"), 7 * DAY), cache=cache)
-    assert len(world.fits) == fits
+    world = SmallWorld(JUMP)
+    fits = keep_fits(world)
+    daily = replay(world, build_fixed_policy(RetrainPolicy(window="all"), DAY), fits=fits)
+    count = len(world.fits)
+    assert count == len(set(world.fits)) == daily.distinct_fits
+    weekly = replay(world, build_fixed_policy(RetrainPolicy(window="all"), 7 * DAY), fits=fits)
+    assert len(world.fits) == count
     assert weekly.distinct_fits < daily.distinct_fits
 
 
@@ -211,7 +229,7 @@ def test_too_few_rows_for_a_first_champion_are_told():
 
 def test_the_best_window_is_chosen_on_the_newest_rows_and_fitted_on_all_of_its_own():
     plan = WindowPlan((ALL_ROWS, TrainingWindow("recent", ORIGIN + 30 * DAY)), validation_share=0.2)
-    fit = train_best_window(SmallWorld(JUMP), FitCache(), ORIGIN + 60 * DAY, plan)
+    fit = train(plan)
     # 55 rows are known, 25 of them in the smaller window, of which the newest 5 are validated on.
     assert fit.window.name == "recent"
     assert (fit.model, fit.rows) == (Mean(1.0, 30, 55), 25)
@@ -229,7 +247,7 @@ def test_the_tail_is_a_share_of_the_smallest_window():
 def test_a_window_that_is_too_small_to_split_is_no_candidate():
     for start in (53, 70):
         plan = WindowPlan((ALL_ROWS, TrainingWindow("tiny", ORIGIN + start * DAY)), validation_share=0.2)
-        fit = train_best_window(SmallWorld(JUMP), FitCache(), ORIGIN + 60 * DAY, plan)
+        fit = train(plan)
         assert (fit.window, fit.reference.rows) == (ALL_ROWS, 11)
 
 

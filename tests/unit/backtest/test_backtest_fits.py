@@ -10,18 +10,17 @@ import numpy as np
 import pytest
 
 from evergreen.backtest.fits import cache as fit_cache
+from evergreen.backtest.fits import worker as fit_worker
 from evergreen.backtest.fits.cache import KeptFits
 from evergreen.backtest.fits.fitting import fit_rows
 from evergreen.backtest.fits.kept import find_fit
-from evergreen.backtest.fits.worker import FitJob, FitSetup
+from evergreen.backtest.fits.worker import FitJob, FitSetup, choose_worker_count
 from evergreen.backtest.past.requests import Requests
-from evergreen.backtest.past.row_metric import build_row_metric
 from evergreen.backtest.past.rows import PastRows
-from evergreen.backtest.past.store_task import StoreTask
 from evergreen.errors import TrainingError
 from evergreen.settings import Settings
 from evergreen.usecase import UseCase
-from support.shop_past import BASKET, DAY, SHOP, build_requests, day
+from support.shop_past import BASKET, SHOP, build_requests, day
 
 PARAMETERS = {"depth": 2}
 
@@ -29,11 +28,6 @@ PARAMETERS = {"depth": 2}
 @pytest.fixture
 def requests() -> Requests:
     return build_requests(SHOP, 20)
-
-
-@pytest.fixture
-def task(requests: Requests) -> StoreTask:
-    return StoreTask(requests, build_row_metric(SHOP), DAY)
 
 
 @pytest.fixture
@@ -58,42 +52,42 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[FitJob]:
 
 
 def test_the_same_rows_are_fitted_once(
-    open_cache: Callable[[], KeptFits], task: StoreTask, jobs: list[FitJob]
+    open_cache: Callable[[], KeptFits], jobs: list[FitJob], requests: Requests
 ) -> None:
     with open_cache() as cache:
-        identity, model, seconds = cache.fit(task, day(10), None, None)
+        identity, model, seconds = cache.fit(day(10), None, None)
         # Between two labels nothing becomes known, and no row is older than the first.
-        again, other, same_seconds = cache.fit(task, day(10.01), day(-5), None)
+        again, other, same_seconds = cache.fit(day(10.01), day(-5), None)
         assert (again, same_seconds) == (identity, seconds)
         assert model is not None
         assert other is not None
-        assert identity == task.identify_rows(day(10), None, None)
-        assert cache.fit(task, day(11), None, None)[0] != identity
-        assert cache.fit(task, day(10), day(2), None)[0] != identity
-        assert cache.fit(task, day(10), None, day(6))[0] != identity
+        assert identity == requests.rows.identify(requests.rows.select_known(day(10)))
+        assert cache.fit(day(11), None, None)[0] != identity
+        assert cache.fit(day(10), day(2), None)[0] != identity
+        assert cache.fit(day(10), None, day(6))[0] != identity
         assert (cache.done, cache.found, cache.shared) == (4, 0, 1)
     assert len(jobs) == 4
 
 
 def test_threads_that_ask_at_the_same_time_share_a_fit(
-    open_cache: Callable[[], KeptFits], task: StoreTask, jobs: list[FitJob]
+    open_cache: Callable[[], KeptFits], jobs: list[FitJob]
 ) -> None:
     with open_cache() as cache, ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: cache.fit(task, day(10), None, None), range(16)))
+        answers = list(pool.map(lambda _: cache.fit(day(10), None, None), range(16)))
     assert len(jobs) == 1
     assert len({identity for identity, _, _ in answers}) == 1
 
 
 def test_a_later_backtest_finds_the_fits_and_gives_the_same_answers(
-    open_cache: Callable[[], KeptFits], task: StoreTask, jobs: list[FitJob], requests: Requests
+    open_cache: Callable[[], KeptFits], jobs: list[FitJob], requests: Requests
 ) -> None:
     span = requests.find_span(day(10), day(20))
     with open_cache() as cache:
-        _, model, seconds = cache.fit(task, day(10), None, None)
+        _, model, seconds = cache.fit(day(10), None, None)
         assert model is not None
         before = model.predict(span).probabilities
     with open_cache() as cache:
-        _, model, found_seconds = cache.fit(task, day(10), None, None)
+        _, model, found_seconds = cache.fit(day(10), None, None)
         assert model is not None
         assert (cache.done, cache.found, found_seconds) == (0, 1, seconds)
         assert np.array_equal(model.predict(span).probabilities, before)
@@ -101,24 +95,35 @@ def test_a_later_backtest_finds_the_fits_and_gives_the_same_answers(
 
 
 def test_a_fit_that_was_killed_before_its_record_is_done_again(
-    open_cache: Callable[[], KeptFits], task: StoreTask, jobs: list[FitJob], tmp_path: Path
+    open_cache: Callable[[], KeptFits], jobs: list[FitJob], tmp_path: Path
 ) -> None:
     with open_cache() as cache:
-        identity, _, _ = cache.fit(task, day(10), None, None)
+        identity, _, _ = cache.fit(day(10), None, None)
     (tmp_path / "fits" / f"{identity}.json").write_text('{"rows": 1')
     with open_cache() as cache:
-        cache.fit(task, day(10), None, None)
+        cache.fit(day(10), None, None)
     assert len(jobs) == 2
     assert find_fit(tmp_path / "fits", identity) is not None
 
 
-def test_rows_that_are_too_few_have_no_model_and_say_so(
-    open_cache: Callable[[], KeptFits], task: StoreTask
-) -> None:
+def test_rows_that_are_too_few_have_no_model_and_say_so(open_cache: Callable[[], KeptFits]) -> None:
     with open_cache() as cache:
-        identity, model, _ = cache.fit(task, day(3), None, None)
+        identity, model, _ = cache.fit(day(3), None, None)
         assert model is None
         assert "25 labelled rows" in cache.list_records()[identity].refusal
+
+
+def test_memory_that_holds_files_can_be_had_by_the_processes_that_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "meminfo"
+    monkeypatch.setattr(fit_worker, "_MEMORY", memory)
+    settings = Settings(home=tmp_path, threads=4)
+    counts = []
+    for available in (8_000_000, 2_000_000, 100_000):
+        memory.write_text(f"MemTotal: 9000000 kB\nMemFree:  90000 kB\nMemAvailable:  {available} kB\n")
+        counts.append(choose_worker_count(settings, 1_000_000))
+    assert counts == [4, 3, 1]
 
 
 def test_parameters_that_catboost_refuses_are_named(tmp_path: Path, requests: Requests) -> None:
@@ -129,10 +134,9 @@ def test_parameters_that_catboost_refuses_are_named(tmp_path: Path, requests: Re
 @pytest.mark.parametrize("use_case", [SHOP, BASKET], ids=["classes", "numbers"])
 def test_a_model_answers_in_blocks_as_at_once(use_case: UseCase, tmp_path: Path) -> None:
     requests = build_requests(use_case, 60)
-    task = StoreTask(requests, build_row_metric(use_case), DAY)
     setup = FitSetup(Settings(home=tmp_path), use_case.name, tmp_path, tmp_path, PARAMETERS)
     with KeptFits(setup, requests, 1) as cache:
-        _, model, _ = cache.fit(task, day(20), None, None)
+        _, model, _ = cache.fit(day(20), None, None)
     assert model is not None
     assert len(requests) > 2 * 512
     whole = model.predict(slice(0, len(requests))).predictions

@@ -34,6 +34,12 @@ def test_other_texts_are_no_durations(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["99999999999d", "cooldown=99999999999w", f"every={'9' * 400}d"])
+def test_a_duration_beyond_all_calendars_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="is too long"):
+        parse(text)
+
+
 def test_named_policies() -> None:
     assert parse("declared").policy is DECLARED
     assert parse("default").policy == RetrainPolicy()

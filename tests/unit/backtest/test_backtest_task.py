@@ -9,7 +9,6 @@ import pytest
 
 from evergreen.backtest.fits.fitting import fit_rows
 from evergreen.backtest.past.model import PastModel
-from evergreen.backtest.past.requests import Requests
 from evergreen.backtest.past.row_metric import build_row_metric
 from evergreen.backtest.past.store_task import StoreTask
 from support.shop_past import CHANGE, DAY, SHOP, build_requests, day
@@ -90,11 +89,11 @@ def test_a_tail_leaves_rows_on_both_sides() -> None:
 
 
 def test_the_identity_of_rows_follows_their_content() -> None:
-    assert TASK.identify_rows(day(10), None, None) == TASK.identify_rows(day(10.02), None, day(10))
-    assert TASK.identify_rows(day(10), None, None) != TASK.identify_rows(day(10.05), None, None)
-    longer = Requests(build_requests(SHOP, 60).rows)
-    other = StoreTask(longer, build_row_metric(SHOP), DAY)
-    assert other.identify_rows(day(10), day(3), None) == TASK.identify_rows(day(10), day(3), None)
+    rows, other = REQUESTS.rows, build_requests(SHOP, 60, by_event=True).rows
+    known = rows.identify(rows.select_known(day(10)))
+    assert known == rows.identify(rows.select_known(day(10.02), None, day(10)))
+    assert known == other.identify(other.select_known(day(10)))
+    assert known != rows.identify(rows.select_known(day(10.05)))
 
 
 def test_saved_rows_give_the_same_fit(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ that was interrupted finds what it had fitted, also where the store holds more r
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -19,8 +18,6 @@ from evergreen.backtest.fits.kept import find_fit, load_fitted_model
 from evergreen.backtest.fits.worker import FitJob, FitSetup, fit_in_worker, run_job, start_workers
 from evergreen.backtest.past.model import PastModel, Span
 from evergreen.backtest.past.requests import Requests
-from evergreen.backtest.task import ReplayTask
-from evergreen.backtest.window_fit import FitCache
 from evergreen.errors import TrainingError
 
 _BYTES_OF_PREDICTIONS = 256_000_000
@@ -28,8 +25,8 @@ _LEAST_MODELS = 4
 _MOST_MODELS = 256
 
 
-class KeptFits(FitCache[PastModel]):
-    """Fits in `workers` processes; with one worker in a thread of this process.
+class KeptFits:
+    """`Fits` in `workers` processes; with one worker in a thread of this process.
 
     A context manager: at its end the processes are gone, and what they were fitting is given up. Safe for
     several threads. `found` counts the fits that an earlier backtest had left on disk, `done` those of this
@@ -37,7 +34,6 @@ class KeptFits(FitCache[PastModel]):
     """
 
     def __init__(self, setup: FitSetup, requests: Requests, workers: int) -> None:
-        super().__init__()
         self._setup, self._requests, self._rows = setup, requests, requests.rows
         self._pool: ProcessPoolExecutor | ThreadPoolExecutor = (
             start_workers(setup, workers) if workers > 1 else ThreadPoolExecutor(1, "fit")
@@ -60,15 +56,10 @@ class KeptFits(FitCache[PastModel]):
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
 
     def fit(
-        self,
-        task: ReplayTask[PastModel],
-        known_at: datetime,
-        start: datetime | None,
-        end: datetime | None,
+        self, known_at: datetime, start: datetime | None, end: datetime | None
     ) -> tuple[str, PastModel | None, float]:
-        """See `FitCache.fit`. Raises TrainingError when a process that fits has died."""
-        places = self._rows.select_known(known_at, start, end)
-        identity = hashlib.sha256(self._rows.content[places].tobytes()).hexdigest()[:32]
+        """See `Fits.fit`. Raises TrainingError when a process that fits has died."""
+        identity = self._rows.identify(self._rows.select_known(known_at, start, end))
         record = self._find_or_fit(FitJob(identity, known_at, start, end))
         if record.refusal:
             return identity, None, record.cpu_seconds

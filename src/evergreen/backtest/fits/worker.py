@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -23,6 +24,7 @@ _HALF = 0.5
 # CatBoost keeps features as bytes, but rows, pools and gradients pass through wider ones on their way.
 _BYTES_A_VALUE = 32
 _BYTES_A_PROCESS = 300_000_000
+_MEMORY, _AVAILABLE = Path("/proc/meminfo"), re.compile(r"^MemAvailable:\s+(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,16 @@ def fit_in_worker(job: FitJob) -> None:
 
 def choose_worker_count(settings: Settings, values: int) -> int:
     """How many processes fit at once: one a core (or EVERGREEN_THREADS), fewer where they would need more
-    than half of the memory that is free. `values`: rows times inputs of the greatest training set."""
+    than half of the memory that is available. `values`: rows times inputs of the greatest training set."""
     cores = settings.threads or len(os.sched_getaffinity(0))
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = _read_available_bytes()
     return max(1, min(cores, int(_HALF * free / (_BYTES_A_PROCESS + _BYTES_A_VALUE * values))))
+
+
+def _read_available_bytes() -> int:
+    """The memory that processes can get: what is free, and what Linux keeps of files until it is wanted."""
+    match = _AVAILABLE.search(_MEMORY.read_text(encoding="ascii"))
+    return int(match[1]) * 1024 if match else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 # Of a worker: what fits a job, once its rows are there.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
-from typing import NoReturn
 
 import numpy as np
 
@@ -14,7 +12,7 @@ from evergreen.backtest.past.model import PastModel
 from evergreen.backtest.past.requests import Requests
 from evergreen.backtest.past.row_metric import RowMetric
 from evergreen.model.reference_profile import PREDICTION
-from evergreen.monitoring.governor.inputs import DriftEvidence, EstimatedEvidence, QualityPoint
+from evergreen.monitoring.governor.inputs import DriftEvidence, QualityPoint
 from evergreen.store.history.asof import to_microseconds
 from evergreen.training.data.split import MINIMUM_ROWS
 from evergreen.usecase import EVENT_TIME
@@ -27,7 +25,7 @@ class StoreTask:
 
     `every` is the time between checks. Without `with_evidence` nothing is measured between two retrains: a
     policy that heeds the calendar only knows of no change, so its windows and fits depend on the day alone.
-    Models come from a `KeptFits`, so `fit` is never called. Safe for several threads.
+    Safe for several threads.
     """
 
     def __init__(
@@ -70,15 +68,6 @@ class StoreTask:
             return None
         first = int(np.searchsorted(times, times[len(times) - rows]))
         return to_moment(times[first - 1]) if first >= MINIMUM_ROWS else None
-
-    def identify_rows(self, known_at: datetime, start: datetime | None, end: datetime | None) -> str:
-        """See `ReplayTask.identify_rows`."""
-        content = self._rows.content[self._rows.select_known(known_at, start, end)]
-        return hashlib.sha256(content.tobytes()).hexdigest()[:32]
-
-    def fit(self, known_at: datetime, start: datetime | None, end: datetime | None) -> NoReturn:
-        """Not called: the cache fits."""
-        raise NotImplementedError
 
     def measure(
         self,
@@ -129,10 +118,6 @@ class StoreTask:
         columns[PREDICTION] = model.predict(span).predictions[is_known]
         check_number = max(1, (end - model.span[0]) // self._every)
         return measure_past_drift(self._rows.use_case, model.profile, columns, start, check_number)
-
-    def estimate_quality(self, model: PastModel, start: datetime, end: datetime) -> EstimatedEvidence | None:
-        """See `ReplayTask.estimate_quality`."""
-        return None
 
     def judge(
         self, candidate: PastModel, champion: PastModel, tail: datetime | None, known_at: datetime

@@ -76,8 +76,9 @@ def compute_time_lines(
 def follow_reports(reports: Sequence[DriftReport]) -> TimeLines:
     """The same from checks instead of counts: `reports` of one use case, the oldest first, by day (UTC).
 
-    A day has the figures of its last check; a feature drifts since the window of the first check of the run
-    that found it drifted.
+    A day has the figures of its last check, and the predictions that this one looked at: windows of checks
+    overlap, so those of several are not added up. A feature drifts since the window of the first check of
+    the run that found it drifted.
     """
     if not reports:
         return TimeLines()
@@ -88,7 +89,7 @@ def follow_reports(reports: Sequence[DriftReport]) -> TimeLines:
     runs: dict[str, datetime] = {}
     for report in reports:
         day = (_begin_day(report.as_of) - first).days
-        rows[day] += report.row_count
+        rows[day] = report.row_count
         for feature in report.features:
             lines.setdefault(feature.feature, [None] * days)[day] = feature.psi
             if report.drifted is None:

@@ -131,6 +131,13 @@ def test_a_run_begins_after_the_last_stretch_that_did_not_drift(drifting: list[b
         assert not before or before[-1] is False
 
 
+def test_checks_that_look_at_the_same_predictions_count_them_once() -> None:
+    report = build_drift_report()
+    checks = [replace(report, as_of=report.as_of + n * HOUR, row_count=100 + n) for n in range(4)]
+    lines = follow_reports([replace(report, as_of=report.as_of - DAY, row_count=90), *checks])
+    assert lines.rows == (90, 103)
+
+
 def test_no_reports_are_no_time_line() -> None:
     assert follow_reports([]).starts == ()
 
