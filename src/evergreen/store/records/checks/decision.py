@@ -139,6 +139,12 @@ def list_decisions(
     return _read_decisions(engine, statement.order_by(c.as_of.desc(), c.created_at.desc()).limit(limit))
 
 
+def find_last_retrain(engine: sa.Engine, use_case: str, before: datetime) -> Decision | None:
+    """The last decision to retrain of an earlier moment than `before`."""
+    decisions = list_decisions(engine, use_case, before=before, retrain=True, limit=1)
+    return decisions[0] if decisions else None
+
+
 def describe_latest_decision(engine: sa.Engine, use_case: str) -> DecisionSummary | None:
     """The latest decision that no person asked for, in short; None before the first."""
     c = RETRAIN_DECISION.c
