@@ -39,11 +39,13 @@ test: setup ## Every test: unit, integration on real servers, the whole stack
 env: ## Write .env with fresh secrets, for docker compose
 	@scripts/new-env.sh
 
-lint: setup ## ruff, mypy (strict, also benchmarks and load tests), import-linter
+lint: setup ## ruff, mypy (strict, also benchmarks and load tests), import-linter, schemas of compose and CI files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 
 format: setup ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .
