@@ -119,4 +119,8 @@ def _format_outcome(outcome: TourOutcome) -> str:
     if "v2_accuracy_after_drift" not in outcome:
         return f"\nPredictions: {counts}"
     before, after = outcome["v1_accuracy_after_drift"], outcome["v2_accuracy_after_drift"]
-    return f"\nAccuracy on the drifted period: v1 {before:.3f}, v2 {after:.3f}. Predictions: {counts}"
+    return (
+        f"\nAccuracy on the drifted period: v1 {before:.3f}, v2 {after:.3f}. Predictions: {counts}"
+        f"\nThe check that found the drift knew: {outcome['governor_inputs']}."
+        f"\nIts report: {outcome['check_report']}"
+    )
