@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -94,6 +96,35 @@ def test_the_simulated_days_are_counted_back_from_the_tour(report: dict[str, Any
 
 def test_the_retrained_model_is_better_on_the_drifted_period(report: dict[str, Any]) -> None:
     assert report["v2_accuracy_after_drift"] > report["v1_accuracy_after_drift"] + 0.02
+
+
+def test_the_check_that_found_drift_shows_what_it_knew_and_its_report(
+    home: Path, report: dict[str, Any], tmp_path: Path
+) -> None:
+    [stage] = [stage for stage in report["stages"] if stage["stage"] == "monitor finds drift"]
+    assert stage["what"].startswith("yes, because ")
+    inputs, address = report["governor_inputs"], report["check_report"]
+    assert stage["what"].endswith(f"; known: {inputs}; report: {address}")
+    for part in ("champion v1 trained as of ", "2,000 predictions, drift in ", " labels", "earlier retrain"):
+        assert part in inputs, part
+    # The address is that of a page of MLflow's, of the file `report.html` of the check's run.
+    place = re.fullmatch(r"(http[^#]+)/#/experiments/\d+/runs/(\w+)/artifacts/(report\.html)", address)
+    assert place is not None, address
+    assert httpx.get(address, timeout=30).status_code == 200
+    base, run, file = place.groups()
+    page = httpx.get(f"{base}/get-artifact", params={"run_uuid": run, "path": file}, timeout=30)
+    assert page.status_code == 200
+    decided = json.loads(evergreen(home, "decisions", "credit_score", "--json").stdout)
+    [yes] = [each for each in decided if each["retrain"] and each["reason"] in stage["what"]]
+    assert yes["inputs"]["champion"] == 1
+    assert yes["inputs"]["drift"]["severity"] == "drift"
+    because = html.escape(yes["reason"].removeprefix("yes, because "))
+    assert because in page.text
+    # MariaDB has the same report, also where MLflow is away.
+    kept = tmp_path / "report.html"
+    done = evergreen(home, "report", "credit_score", "--as-of", yes["as_of"], "--output", str(kept))
+    assert done.returncode == 0, done.stderr
+    assert because in kept.read_text(encoding="utf-8")
 
 
 def test_status_tells_the_state_of_every_part(status: dict[str, Any]) -> None:

@@ -99,7 +99,9 @@ def add_gain(
         return outcome
     sign = -1.0 if less_is_better else 1.0
     whole = sign * (best - never)
-    return replace(outcome, gain=sign * (outcome.value - never) / whole) if whole > 0.0 else outcome
+    if not whole > 0.0:  # also where one is undefined
+        return outcome
+    return replace(outcome, gain=sign * (outcome.value - never) / whole + 0.0)  # 0.0, not -0.0
 
 
 def _answer_requests(

@@ -63,7 +63,8 @@ def recommend_policy(
     enough = [o for o in outcomes if sign * (o.value - least.value) >= ENOUGH * gain]
     choice = min(enough, key=lambda outcome: (outcome.retrains, outcome.cpu_seconds))
     share = sign * (choice.value - least.value) / gain
-    reason = f"{metric} {choice.value:.4f} with {choice.retrains:,} retrains"
+    retrains = "1 retrain" if choice.retrains == 1 else f"{choice.retrains:,} retrains"
+    reason = f"{metric} {choice.value:.4f} with {retrains}"
     if choice is not best:
         reason += (
             f", {share:.0%} of what the best, {_describe(best)}, gains with {best.retrains:,}"

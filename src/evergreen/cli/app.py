@@ -53,11 +53,14 @@ def handle_global_options(
 
 
 def show_facts(facts: Any, as_json: bool, render: Callable[[], Any]) -> None:
-    """Print facts as JSON, or what `render` makes of them."""
+    """Print facts as JSON, or what `render` makes of them.
+
+    Lines that may not be wrapped (paths, code to copy) are printed in full, also beyond the terminal's width.
+    """
     if as_json:
         print_json(facts)
     else:
-        out.print(render())
+        out.print(render(), crop=False)
 
 
 def print_json(facts: Any) -> None:

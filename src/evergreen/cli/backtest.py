@@ -9,14 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from evergreen.cli.app import AsJson, UseCaseName, app, err, show_facts
 from evergreen.cli.lazy import import_on_use
@@ -125,16 +118,21 @@ def replay_past(
 
 @contextmanager
 def _show_progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar over the checks of all policies; yields what `run_backtest` calls."""
+    """A progress bar over the checks of all policies, on a terminal; yields what `run_backtest` calls."""
     columns = (
-        *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        *(SpinnerColumn(), TextColumn("{task.description}"), BarColumn()),
         *(TextColumn("{task.fields[what]}"), TimeElapsedColumn()),
     )
-    with Progress(*columns, console=err, transient=True) as bars:
-        bar = bars.add_task(title, total=None, what="")
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+        bar = bars.add_task(title, total=None, what="starting")
 
         def show(what: str, done: int, total: int) -> None:
-            """Show what is being done, and how many checks are."""
-            bars.update(bar, completed=done, total=total or None, what=what)
+            """Show what is being done, and how many checks are; where their number is not known, the bar
+            stays as it is."""
+            if total:
+                text = f"{done:,} of {total:,} checks, {what}"
+                bars.update(bar, completed=done, total=total, what=text)
+            else:
+                bars.update(bar, what=what)
 
         yield show

@@ -98,7 +98,7 @@ def show_report(
     if as_json:
         print_json(report.document)
     else:
-        out.print(render_report(report.read_document(), report.address, path))
+        out.print(render_report(report.read_document(), report.address, path), crop=False)
 
 
 alert = add_command_group(

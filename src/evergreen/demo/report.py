@@ -14,8 +14,10 @@ class TourOutcome(TypedDict, total=False):
     """The outcome of a tour, as it stands in `demo.json`.
 
     Requests were `sent` and `answered`, and their answers `logged`. The accuracies are those of the first and
-    the second model after the drift, for a use case whose data can be made to drift. `example_key` is the key
-    of a stored entity.
+    the second model after the drift, for a use case whose data can be made to drift; for these,
+    `check_report` is the address of the report of the check that found the drift (or the command that shows
+    it, where MLflow does not have it), and `governor_inputs` is what the decision to retrain was made of, in
+    words. `example_key` is the key of a stored entity.
     """
 
     use_case: str
@@ -24,6 +26,8 @@ class TourOutcome(TypedDict, total=False):
     example_key: dict[str, int | str]
     v1_accuracy_after_drift: float
     v2_accuracy_after_drift: float
+    check_report: str
+    governor_inputs: str
     sent: int
     answered: int
     logged: int

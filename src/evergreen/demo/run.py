@@ -100,6 +100,7 @@ def run_demo(
     if not console.is_terminal:
         console.print(tour.table())
     console.print(_format_outcome(outcome))
+    _show_check_report(console, outcome)
     if bring_up:
         console.print(render_urls(load_settings(home), read_stack_status(home)))
         console.print("The stack stays up: `evergreen status` shows it, `evergreen down` ends it.")
@@ -120,3 +121,11 @@ def _format_outcome(outcome: TourOutcome) -> str:
         return f"\nPredictions: {counts}"
     before, after = outcome["v1_accuracy_after_drift"], outcome["v2_accuracy_after_drift"]
     return f"\nAccuracy on the drifted period: v1 {before:.3f}, v2 {after:.3f}. Predictions: {counts}"
+
+
+def _show_check_report(console: Console, outcome: TourOutcome) -> None:
+    """Print where the report of the check that found the drift is, on one line: an address that is wrapped
+    leads nowhere."""
+    if "check_report" in outcome:
+        text = f"The check that found the drift: {outcome['check_report']}"
+        console.print(text, soft_wrap=True, highlight=False, markup=False)

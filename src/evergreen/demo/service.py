@@ -15,6 +15,7 @@ from evergreen.serving.access.key_ring import load_key_ring
 from evergreen.serving.access.listening import is_exposed
 from evergreen.serving.standing import ServiceStatus, format_container_name, read_service_status
 from evergreen.settings import Settings
+from evergreen.stack.processes.stack_state import read_state
 from evergreen.stack.restart import restart_named_server
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import shorten_digest
@@ -60,6 +61,16 @@ def format_example_request(settings: Settings, url: str, key: Mapping[str, int |
     sign_in = ' -H "Authorization: Bearer $EVERGREEN_API_KEY"' if wants_key else ""
     body = shlex.quote(json.dumps({"data": key}))
     return f"curl {url}/predict_by_key{sign_in} -H 'content-type: application/json' -d {body}"
+
+
+def describe_trouble(home: Path, process: str) -> str:
+    """What is wrong with a server of the embedded stack, with its log file; "" if nothing is."""
+    state = read_state(home)
+    for server in state.processes if state else ():
+        if server.name == process and server.state != "ready":
+            trouble = ": ".join(filter(None, (server.state, server.detail or server.last_exit)))
+            return f"{process} is {trouble}" + (f" (log: {server.log})" if server.log else "")
+    return ""
 
 
 def _describe_change(status: ServiceStatus) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from evergreen.demo.fresh import TourMarker
 from evergreen.demo.report import TourOutcome
+from evergreen.demo.service import describe_trouble
 from evergreen.demo.stages import FailureContext, Stage, Tour
 from evergreen.demo.traffic import Answers, FeatureRow, send_requests
 from evergreen.demo.upstream import DriftingUpstream, Upstream
@@ -24,7 +24,6 @@ from evergreen.registry.ledger import read_entries
 from evergreen.serving.calls.client import open_own_client
 from evergreen.settings import Settings
 from evergreen.stack.airflow_api import AirflowApi
-from evergreen.stack.processes.stack_state import read_state
 from evergreen.stack.servers.deployment import SERVICE_PREFIX
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_latest_rows
@@ -47,6 +46,7 @@ class TourContext:
 
     `promoting_since`: the moment (aware) after which the run that promotes a champion was started.
     `accuracy_after_drift`: the accuracy of each model version ("v1", "v2") on requests after the drift.
+    `check_report` and `governor_inputs`: as in `TourOutcome`, "" before the drift was found.
     """
 
     settings: Settings
@@ -57,6 +57,8 @@ class TourContext:
     answered: int = 0
     promoting_since: datetime | None = None
     accuracy_after_drift: dict[str, float] = field(default_factory=dict)
+    check_report: str = ""
+    governor_inputs: str = ""
 
     @property
     def url(self) -> str:
@@ -134,7 +136,7 @@ class TourContext:
         """Where to find the reason when the service does not do what a stage expects of it."""
         process = f"{SERVICE_PREFIX}{self.use_case.name}"
         return FailureContext(
-            lambda: _describe_trouble(self.settings.home, process), "evergreen status", self.url
+            lambda: describe_trouble(self.settings.home, process), "evergreen status", self.url
         )
 
     def read_candidate(self, stage: Stage, run_id: str) -> RegisteredVersion:
@@ -272,15 +274,7 @@ def _drift_and_recover(guide: TourContext, upstream: DriftingUpstream, first: Ch
         stage.verify(outcome["rows_loaded"] > 0, "new rows in the feature store")
         stage.happened = f"{outcome['rows_loaded']:,} new rows"
     monitored_at = datetime.now(UTC)
-    with guide.tour.stage("monitor finds drift") as stage:
-        run_id = guide.run_dag(stage, "monitor", monitored_at)
-        decision: DecisionResult = guide.xcom("monitor", run_id, "governor")
-        stage.trace.words = f"monitor: {decision['reason']}"
-        stage.verify(decision["retrain"] is True, "a decision to retrain")
-        report: ReportResult = guide.xcom("monitor", run_id, "report")
-        place = report["address"] or report["command"]
-        known = _describe_known(guide, decision)
-        stage.happened = f"{decision['reason']}; known: {known}; report: {place}"
+    _monitor_drift(guide, monitored_at)
     guide.promoting_since = monitored_at
     second = _retrain(guide, first, as_of=monitored_at)
     _verify_served(guide, second, started=process_started)
@@ -293,6 +287,19 @@ def _drift_and_recover(guide: TourContext, upstream: DriftingUpstream, first: Ch
         stage.verify(after > before, "better answers than before")
         stage.happened = f"accuracy {after:.3f} instead of {before:.3f}, on customers nobody trained on"
     return second
+
+
+def _monitor_drift(guide: TourContext, as_of: datetime) -> None:
+    """Verify that a check of that moment decides to retrain; keep what it knew, and where its report is."""
+    with guide.tour.stage("monitor finds drift") as stage:
+        run_id = guide.run_dag(stage, "monitor", as_of)
+        decision: DecisionResult = guide.xcom("monitor", run_id, "governor")
+        stage.trace.words = f"monitor: {decision['reason']}"
+        stage.verify(decision["retrain"] is True, "a decision to retrain")
+        report: ReportResult = guide.xcom("monitor", run_id, "report")
+        guide.check_report = report["address"] or report["command"]
+        guide.governor_inputs = _describe_known(guide, decision)
+        stage.happened = f"{decision['reason']}; known: {guide.governor_inputs}; report: {guide.check_report}"
 
 
 def _describe_known(guide: TourContext, decision: DecisionResult) -> str:
@@ -329,21 +336,13 @@ def _verify_counts(guide: TourContext, last: Champion) -> TourOutcome:
     if guide.accuracy_after_drift:
         outcome["v1_accuracy_after_drift"] = guide.accuracy_after_drift["v1"]
         outcome["v2_accuracy_after_drift"] = guide.accuracy_after_drift["v2"]
+        outcome["check_report"] = guide.check_report
+        outcome["governor_inputs"] = guide.governor_inputs
     outcome["sent"] = guide.sent
     outcome["answered"] = guide.answered
     outcome["logged"] = log_count
     outcome["champion_version"] = last.version
     return outcome
-
-
-def _describe_trouble(home: Path, process: str) -> str:
-    """What is wrong with a server of the embedded stack, with its log file; "" if nothing is."""
-    state = read_state(home)
-    for server in state.processes if state else ():
-        if server.name == process and server.state != "ready":
-            trouble = ": ".join(filter(None, (server.state, server.detail or server.last_exit)))
-            return f"{process} is {trouble}" + (f" (log: {server.log})" if server.log else "")
-    return ""
 
 
 def _to_plain_value(value: Any, dtype: str) -> int | str:

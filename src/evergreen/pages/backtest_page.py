@@ -25,6 +25,7 @@ from evergreen.pages.numbers import (
     format_moment,
     format_number,
     format_percent,
+    format_value,
     shorten_text,
 )
 from evergreen.pages.page import (
@@ -43,6 +44,8 @@ _MOST_POLICIES = 24
 _MOST_CURVES = 5
 _MOST_DECISIONS = 400
 _MOST_MARKS = 400
+# As many periods without a value are a gap in a curve; fewer are drawn through.
+_LEAST_GAP = 3
 # The colour of a policy's curve by its kind; of several fixed ones only the best is drawn.
 _TINTS = {"declared": GREEN, "given": AMBER, "fixed": BLUE, "daily": RED, "never": SOFT}
 _NO_RESULT = "No policy was replayed."
@@ -99,6 +102,9 @@ def _render_recommendation(facts: JsonReader, policies: Sequence[PolicyFacts]) -
         return f'<div class="verdict open"><b>No advice</b><span>{escape(_NO_RESULT)}</span></div>'
     title = next((policy.title for policy in policies if policy.name == name), name)
     reason = shorten_text(recommendation.get_text("reason") or "", 600)
+    metric = facts.get_text("metric")
+    if metric:
+        reason = reason.replace(f"{metric} ", f"{format_metric_name(metric)} ")
     box = (
         f'<div class="verdict passed"><b><bdi>{escape(shorten_text(title, 60))}</bdi></b>'
         f"<span>{escape(reason[:1].upper() + reason[1:].rstrip('.') + '.')}</span></div>"
@@ -200,19 +206,10 @@ def _draw_curves(
     x = build_time_axis(starts[0], end, about=4 if few else 9)
     ends = [*(moment.timestamp() for moment in starts[1:]), end.timestamp()]
     middles = [(start.timestamp() + until) / 2 for start, until in zip(starts, ends, strict=True)]
-    lines: list[tuple[PolicyFacts, list[Point]]] = [
-        (
-            policy,
-            [(at, v) for at, v in zip(middles, policy.curve, strict=False) if v is not None],
-        )
-        for policy in policies
-    ]
-    y = build_number_axis([value for _, line in lines for _, value in line], metric, margin=0.08, about=6)
+    values = [value for policy in policies for value in policy.curve if value is not None]
+    y = build_number_axis(values, metric, margin=0.08, about=6)
     left = measure_left(y) if few else max(110.0, measure_left(y))
-    curves = [
-        Curve(shorten_text(policy.title, 34), line, _get_tint(policy), dots=len(line) < 40, size=4.5)
-        for policy, line in reversed(lines)
-    ]
+    curves = [curve for policy in reversed(policies) for curve in _build_curves(policy, middles)]
     guides = [
         Guide((moment.timestamp(), y.low), (moment.timestamp(), y.high), _get_tint(policies[0]))
         for moment in policies[0].retrained_at[:60]
@@ -223,6 +220,25 @@ def _draw_curves(
     labels = draw_plot(x, replace(y, ticks=(), title=""), width=width, height=62, left=left)
     both = arrange_in_grid([upper, lower, labels], 1, gap=0)
     return replace(both, label=f"{metric} over time of each policy, and when each would have retrained")
+
+
+def _build_curves(policy: PolicyFacts, middles: Sequence[float]) -> list[Curve]:
+    """A policy's line, in several pieces where it has gaps: periods in succession without a value."""
+    pieces: list[list[Point]] = []
+    last = None
+    for number, (at, value) in enumerate(zip(middles, policy.curve, strict=False)):
+        if value is None:
+            continue
+        if last is None or number - last > _LEAST_GAP:
+            pieces.append([])
+        pieces[-1].append((at, value))
+        last = number
+    has_dots = sum(map(len, pieces)) < 40
+    name = shorten_text(policy.title, 34)
+    return [
+        Curve("" if number else name, piece, _get_tint(policy), dots=has_dots or len(piece) == 1, size=4.5)
+        for number, piece in enumerate(pieces)
+    ]
 
 
 def _draw_marks(
@@ -300,7 +316,6 @@ def _render_origin(facts: JsonReader) -> Html:
         return Html(f"<code>{escape(shorten_text(value, 128))}</code>") if value else None
 
     clock = {"ingested": "when rows were ingested", "event": "event time and the label's delay"}
-    parameters = facts.get_parameters("parameters")
     notes = "".join(f"<li>{escape(shorten_text(note, 400))}</li>" for note in facts.get_list("notes")[:30])
     seconds, cpu = facts.get_number("seconds"), facts.get_number("cpu_seconds")
     table = render_facts(
@@ -311,13 +326,18 @@ def _render_origin(facts: JsonReader) -> Html:
             "fits used again": _format_count(facts, "fits_shared"),
             "processor time of the fits": f"{format_number(round(cpu, 1))} s" if cpu is not None else None,
             "time of the backtest": f"{format_number(round(seconds, 1))} s" if seconds is not None else None,
-            "parameters": ", ".join(f"{name} {value}" for name, value in parameters.items())[:400],
+            "parameters": _describe_parameters(facts),
             "parameters from": facts.get_text("parameters_source"),
             "data": render_code(facts.get_text("data_digest")),
             "declaration": render_code(facts.get_text("declaration_digest")),
         }
     )
     return Html((f'<ul class="notes">{notes}</ul>' if notes else "") + table)
+
+
+def _describe_parameters(facts: JsonReader) -> str:
+    parameters = facts.get_parameters("parameters")
+    return ", ".join(f"{name} {format_value(value)}" for name, value in parameters.items())[:400]
 
 
 def _format_count(facts: JsonReader, name: str) -> str | None:

@@ -30,6 +30,7 @@ from evergreen.store.history.query import build_query
 from evergreen.store.history.training_set import read_training_set
 from evergreen.usecase import UseCase
 from support.command_line import CommandLine, Done, environment
+from support.whole_database import read_everything
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -95,15 +96,6 @@ OPTIONS = BacktestOptions(
     policies=("declared", CALENDAR),
     beside=("never", "20d", "daily"),
 )
-
-
-def read_everything(database: sa.Engine) -> dict[str, Any]:
-    """The rows of every table of the database."""
-    names = sa.inspect(database).get_table_names()
-    with database.connect() as connection:
-        return {
-            name: sorted(map(repr, connection.execute(sa.text(f"SELECT * FROM `{name}`")))) for name in names
-        }
 
 
 def drop_times(document: dict[str, Any]) -> dict[str, Any]:

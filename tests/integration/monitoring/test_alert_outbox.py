@@ -196,3 +196,17 @@ def test_the_test_message_goes_to_every_target(settings: Settings, receiver: Rec
     assert results["1 (json)"] == "sent"
     assert results["2 (json)"] != "sent"
     assert receiver.bodies[0]["title"] == "Evergreen: test"
+
+
+def test_a_check_whose_target_is_down_goes_on_and_keeps_what_is_to_be_told(
+    store: sa.Engine, settings: Settings
+) -> None:
+    report = DriftReport("r1", "toy", NOW, 3, NOW - DAY, NOW, 600, True, "3 of 6 features drifted")
+    save_report(store, report)
+    down = settings.model_copy(update={"alert_urls": SecretStr(build_dead_url())})
+    told = alerting.tell_people(down, "toy", NOW)
+    assert told == {"alerts": ["Evergreen, toy: drift (v3)"]}
+    [record] = list_alerts(store, "toy")
+    assert (record.severity, record.status) == ("error", "pending")
+    assert record.results is not None
+    assert "Connection error" in record.results["1 (json)"]

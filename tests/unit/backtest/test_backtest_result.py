@@ -111,6 +111,12 @@ def test_the_fewest_retrains_that_keep_nearly_all_of_the_gain_are_recommended() 
     assert recommend(never, poor, daily).policy == "daily"
 
 
+def test_one_retrain_is_told_as_one() -> None:
+    advice = recommend(build_judged("never", 0.6, 0), build_judged("ours", 0.9, 1))
+    assert advice.policy == "ours"
+    assert "with 1 retrain; 'never'" in advice.reason
+
+
 def test_less_may_be_better() -> None:
     never, daily = build_judged("never", 0.3, 0), build_judged("daily", 0.1, 60)
     assert recommend(never, daily, less_is_better=True).policy == "daily"
@@ -135,6 +141,8 @@ def test_gain_lies_between_never_and_every_check() -> None:
     # Where retraining at every check makes it worse, there is nothing to gain.
     assert add_gain(outcome, 0.9, 0.7, less_is_better=False).gain is None
     assert add_gain(outcome, None, 0.9, less_is_better=False).gain is None
+    # Never retraining gains 0, without a sign, also where less is better.
+    assert str(add_gain(outcome, 0.8, 0.7, less_is_better=True).gain) == "0.0"
     assert add_gain(outcome, float("nan"), 0.9, less_is_better=False).gain is None
 
 

@@ -34,6 +34,7 @@ def test_given_dates_are_kept() -> None:
         (day(9), day(9.5), DAY, SettingsError, "no check between 2026-01-10 and", "shorter time"),
         (day(9), day(29), timedelta(minutes=1), SettingsError, "28,800 checks", "longer time between"),
         (day(-9), day(20), DAY, NotEnoughData, "has 0 labelled rows", "on 2026-01-06, 50 labels"),
+        (day(2), day(20), DAY, NotEnoughData, "has 1 labelled row,", "on 2026-01-06, 50 labels"),
         (day(4), day(20), DAY, NotEnoughData, "has 49 labelled rows", "on 2026-01-06, 50 labels"),
         (day(40), day(50), DAY, EmptyTrainingSet, "2026-01-01 to 2026-01-30 23:00", "within that time"),
     ],

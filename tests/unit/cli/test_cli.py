@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
+from rich.text import Text
 
-from evergreen.cli.app import print_json
+from evergreen.cli.app import print_json, show_facts
 from support.command_line import CommandLine, Done
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -217,6 +218,15 @@ def test_a_message_is_not_cut_at_the_width_of_a_pipe(tmp_path: Path) -> None:
     name = "x" * 150
     done = as_process("run", "train", name, home=tmp_path, COLUMNS="80")
     assert f"there is no use case '{name}'" in done.stderr
+
+
+def test_what_may_not_be_wrapped_is_printed_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines to copy are not cut at the width of the terminal, wherever they stand among other lines."""
+    written, line = io.StringIO(), "retrain=RetrainPolicy(" + "x" * 150
+    monkeypatch.setitem(show_facts.__globals__, "out", Console(file=written, width=40))
+    words = Text("some words that are wrapped at the usual width")
+    show_facts({}, False, lambda: Group(words, Text(line, no_wrap=True, overflow="ignore")))
+    assert written.getvalue().splitlines() == ["some words that are wrapped at the usual", "width", line]
 
 
 def test_status_without_a_stack_says_how_to_start_it(evergreen: Evergreen, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from evergreen.demo import run as demo_run
 from evergreen.demo import tour as plot
+from evergreen.demo.report import TourOutcome
 from evergreen.demo.stages import FailureContext, Stage, Tour
 from evergreen.demo.tour import TourContext
 from evergreen.errors import (
@@ -22,6 +24,7 @@ from evergreen.errors import (
     ServiceUnreachable,
     StageNotVerified,
 )
+from evergreen.monitoring.governor.inputs import GovernorInputs, LabelCounts
 from evergreen.registry.champion import Champion
 from evergreen.settings import Settings
 from evergreen.stack.airflow_runs import DagRun
@@ -126,6 +129,33 @@ def test_a_false_alarm_says_what_the_monitor_saw(settings: Settings) -> None:
     # As of the same moment it finds what was decided then.
     assert command.startswith("Hint: explained by: evergreen run monitor credit_score --as-of 2")
     assert address == "to be seen at: http://airflow/dags/credit_score__monitor/runs/r1"
+
+
+def test_found_drift_is_told_with_the_governors_inputs_and_the_address_of_the_report(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = {"retrain": True, "reason": "yes, because 5 of 26 features drifted", "decision": "d1"}
+    report = {"address": "http://mlflow/#/experiments/2/runs/abc/artifacts/report.html", "command": "none"}
+    inputs = GovernorInputs(NOW, champion=1, trained_at=NOW, labels=LabelCounts(known=7_500, new=1_500))
+    record = SimpleNamespace(inputs=inputs.to_json())
+    monkeypatch.setattr(plot, "get_decision", lambda _, decision_id: {"d1": record}[decision_id])
+    taken = guide(settings, FakeAirflow({"governor": decision, "report": report}))
+    plot._monitor_drift(taken, NOW)
+    known = "champion v1 trained as of 2026-11-29; 7,500 labels, 1,500 of them new; 0 earlier retrains"
+    assert taken.tour.as_json()[0]["what"] == (
+        f"{decision['reason']}; known: {known}; report: {report['address']}"
+    )
+    assert (taken.governor_inputs, taken.check_report) == (known, report["address"])
+    narrow = io.StringIO()
+    outcome = TourOutcome(check_report=taken.check_report, governor_inputs=taken.governor_inputs)
+    demo_run._show_check_report(Console(file=narrow, width=30), outcome)
+    demo_run._show_check_report(Console(file=narrow, width=30), TourOutcome())
+    assert narrow.getvalue() == f"The check that found the drift: {report['address']}\n"
+    # Where MLflow does not have the page, the command that shows it stands there.
+    command = {"address": "", "command": "evergreen report credit_score"}
+    taken = guide(settings, FakeAirflow({"governor": decision, "report": command}))
+    plot._monitor_drift(taken, NOW)
+    assert taken.check_report == "evergreen report credit_score"
 
 
 def test_a_failed_training_is_repeated_as_of_its_moment(settings: Settings) -> None:

@@ -113,6 +113,35 @@ def test_the_page_tells_what_each_policy_would_have_brought() -> None:
     assert chart is not None
 
 
+def test_metrics_and_parameters_are_written_for_people() -> None:
+    advice = {"policy": "never", "reason": "roc_auc 0.91 with 1 retrain; 'never' reached 0.71 (roc_auc 0.7)"}
+    document = {
+        **build_document(),
+        "metric": "roc_auc",
+        "parameters": {"depth": 5, "l2_leaf_reg": 3.1622776601683795},
+        "recommendation": advice,
+    }
+    page = render_backtest_page(document)
+    assert "ROC AUC 0.91 with 1 retrain; &#x27;never&#x27; reached 0.71 (ROC AUC 0.7)." in page
+    assert "depth 5, l2_leaf_reg 3.162<" in page
+    assert "roc_auc" not in page.lower()
+
+
+def test_a_curve_is_not_drawn_through_a_gap() -> None:
+    """Of 52 periods, two without a value are drawn through; four in succession are a gap."""
+    document = build_document()
+    lines = []
+    for silent in (range(20, 22), range(20, 24)):
+        curve = [None if n in silent else 0.8 + n / 1000 for n in range(52)]
+        page = render_backtest_page(
+            {**document, "policies": [build_policy("ours", "declared", 0, curve=curve)]}
+        )
+        lines.append(len(re.findall('stroke-linejoin="round"', page[page.index("Quality over time") :])))
+        names = 2 + 1  # in the legends of the wide and the narrow drawing, and beside the wide one's marks
+        assert page.count(">ours</text>") == names
+    assert lines[1] > lines[0] > 0
+
+
 @pytest.mark.parametrize("less_is_better", [False, True])
 def test_the_best_fixed_interval_is_drawn_and_a_gain_only_where_there_is_one(less_is_better: bool) -> None:
     document = {**build_document(), "less_is_better": less_is_better}

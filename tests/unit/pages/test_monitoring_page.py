@@ -252,6 +252,18 @@ def test_a_malformed_entry_never_hinders_the_page(part: str, data: st.DataObject
     read_page({**DOCUMENT, part: [{**DOCUMENT[part][0], name: value}, value]})
 
 
+@pytest.mark.parametrize("limit", [-1, 5e-324, 1.7e308])
+def test_a_limit_that_no_policy_has_is_not_drawn(limit: float) -> None:
+    document = build_report().to_json()
+    page = read_page({**document, "features": [{**document["features"][0], "limit": limit}]})
+    assert "Drift over time" in page.text
+
+
+def test_numbers_without_a_bin_for_missing_values_are_shown_by_the_names_of_their_bins() -> None:
+    feature = replace(build_numbers(), bins=("low", "middle", "high", "highest"))
+    assert "highest" in read_page(build_report(feature).to_json()).text
+
+
 @pytest.mark.parametrize("document", [{}, None, [], "text", {"features": {}}, {"as_of": "yesterday"}])
 def test_any_document_gives_a_page(document: object) -> None:
     assert "Overview" in read_page(document).text

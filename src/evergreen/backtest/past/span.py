@@ -87,8 +87,9 @@ def _check_first_rows(requests: Requests, begin: datetime, known: npt.NDArray[np
     if len(known) >= MINIMUM_ROWS:
         earliest = format_moment(ceil_day(to_moment(known[MINIMUM_ROWS - 1])))
         hint = f"begin later: on {earliest}, {MINIMUM_ROWS} labels were known"
+    rows = "1 labelled row" if count == 1 else f"{count} labelled rows"
     raise NotEnoughData(
-        f"as of {format_moment(begin)} {requests.rows.use_case.name} has {count} labelled rows, and the first"
+        f"as of {format_moment(begin)} {requests.rows.use_case.name} has {rows}, and the first"
         f" model takes {MINIMUM_ROWS} or more ({data})",
         hint=hint,
     )

@@ -71,7 +71,8 @@ def compare_windows(
         (each for each in whole if each.feature != PREDICTION), key=lambda drift: (-drift.psi, drift.feature)
     )
     row_count = rows.get(ALL_ROWS, 0)
-    drifted, reason = judge_drift(policy, features, row_count, since)
+    new_inputs = _list_new_inputs(reference, inputs)
+    drifted, reason = judge_drift(policy, features, row_count, since, len(new_inputs))
     return DriftResult(
         rows=row_count,
         drifted=drifted,
@@ -81,7 +82,7 @@ def compare_windows(
         metrics=build_metric_rows(policy, pairs, statistics, rows, features, blind, drifted),
         warnings=describe_warnings(pairs, statistics, drifted=drifted),
         notes=(
-            *_describe_missing_references(reference, current, inputs),
+            *_describe_missing_references(reference, current, new_inputs),
             *(note for note in blind.values() if note),
         ),
     )
@@ -144,15 +145,16 @@ def _build_feature_drift(
     )
 
 
-def _describe_missing_references(
-    reference: SlicedProfiles, current: Counts, inputs: Sequence[str]
-) -> list[str]:
+def _list_new_inputs(reference: SlicedProfiles, inputs: Sequence[str]) -> list[str]:
+    """The inputs that the reference of all rows does not know; none where there is no such reference."""
     profiles = reference.get(ALL_ROWS, {})
-    notes = [
-        f"{name} has no reference: it was declared after the model was trained"
-        for name in inputs
-        if profiles and name not in profiles
-    ]
+    return [name for name in inputs if profiles and name not in profiles]
+
+
+def _describe_missing_references(
+    reference: SlicedProfiles, current: Counts, new_inputs: Sequence[str]
+) -> list[str]:
+    notes = [f"{name} has no reference: it was declared after the model was trained" for name in new_inputs]
     return notes + [
         f"the slice {name} has no reference: it was declared after the model was trained"
         for name in current

@@ -13,21 +13,30 @@ from evergreen.usecase import DriftPolicy
 
 
 def judge_drift(
-    policy: DriftPolicy, features: Sequence[FeatureDrift], rows: int, since: datetime | None
+    policy: DriftPolicy,
+    features: Sequence[FeatureDrift],
+    rows: int,
+    since: datetime | None,
+    without_reference: int = 0,
 ) -> tuple[bool | None, str]:
     """Whether the features of `rows` predictions since a moment have drifted, and the reason in words. None
-    where there are fewer predictions than the policy asks for, and where no feature can be compared."""
+    where there are fewer predictions than the policy asks for, and where no feature can be compared.
+
+    `without_reference` is the number of inputs that are not among `features` because the reference does not
+    know them: they are counted with those of which nothing can be told.
+    """
     if rows < policy.min_rows:
         reason = f"no verdict: {rows:,} of {policy.min_rows:,} predictions"
         return None, reason + (f" since {since:%Y-%m-%d %H:%M} UTC" if since else "")
     count = sum(feature.drifted for feature in features)
+    total = len(features) + without_reference
     drifted = count >= policy.min_features
-    reason = f"{count} of {len(features)} features drifted"
+    reason = f"{count} of {total} features drifted"
     if count and not drifted:
         reason += f" and it takes {policy.min_features}"
-    blind_count = sum(feature.severity == "unknown" for feature in features)
-    if blind_count and blind_count == len(features):
-        return None, f"no verdict: of {len(features)} features none can be compared with the reference"
+    blind_count = without_reference + sum(feature.severity == "unknown" for feature in features)
+    if blind_count == total:
+        return None, f"no verdict: of {total} features none can be compared with the reference"
     if blind_count:
         reason += f", {blind_count} cannot be told"
     if features:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evergreen.monitoring.governor.inputs import GovernorInputs
+from evergreen.monitoring.governor.wording import describe_unit
 
 
 def describe_inputs(inputs: GovernorInputs) -> str:
@@ -19,10 +20,13 @@ def describe_inputs(inputs: GovernorInputs) -> str:
         parts.append(f"{inputs.labels.known:,} labels{new}")
     if inputs.realised is not None and inputs.realised.points:
         last = inputs.realised.points[-1]
-        parts.append(f"{inputs.realised.metric} {last.value:.3f} on {last.rows:,} new outcomes")
+        metric = inputs.realised.metric
+        parts.append(f"{metric} {last.value:.3f}{describe_unit(metric)} on {last.rows:,} new outcomes")
     if inputs.estimated is not None:
         trust = "" if inputs.estimated.trusted else ", not trusted yet"
-        parts.append(f"{inputs.estimated.metric} estimated as {inputs.estimated.value:.3f}{trust}")
+        metric = inputs.estimated.metric
+        unit = describe_unit(metric)
+        parts.append(f"{metric} estimated as {inputs.estimated.value:.3f}{unit}{trust}")
     retrains = len(inputs.retrains)
     parts.append(f"{retrains} earlier retrain{'' if retrains == 1 else 's'}")
     return "; ".join(parts)

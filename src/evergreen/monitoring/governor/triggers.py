@@ -5,7 +5,7 @@ from __future__ import annotations
 from evergreen.monitoring.governor.answer import CheckResult, GovernorCheck
 from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, RealisedEvidence
 from evergreen.monitoring.governor.quality_drop import measure_quality_drop
-from evergreen.monitoring.governor.wording import format_duration
+from evergreen.monitoring.governor.wording import describe_unit, format_duration
 from evergreen.usecase import RetrainPolicy
 
 
@@ -41,8 +41,9 @@ def _check_realised_drop(policy: RetrainPolicy, inputs: GovernorInputs) -> Gover
         return _build_trigger(name, "idle", value, limit, f"{realised.metric} is as it was at the training")
     expected = all(point.expected is not None for point in realised.points)
     text = (
-        f"{realised.metric} of {drop.rows:,} labelled rows since {drop.since:%Y-%m-%d} is {drop.drop:.3f} "
-        f"worse than " + ("is expected of them" if expected else _describe_reference(realised))
+        f"{realised.metric} of {drop.rows:,} labelled rows since {drop.since:%Y-%m-%d} is {drop.drop:.3f}"
+        f"{describe_unit(realised.metric)} worse than "
+        + ("is expected of them" if expected else _describe_reference(realised))
     )
     if drop.rows < policy.min_sample:
         few = f"{text}, of fewer than {policy.min_sample:,} rows"
@@ -74,8 +75,8 @@ def _check_estimated_drop(policy: RetrainPolicy, inputs: GovernorInputs) -> Gove
     best = estimate.low if estimate.less_is_better else estimate.high
     drop = best - estimate.reference if estimate.less_is_better else estimate.reference - best
     text = (
-        f"{estimate.metric} is estimated as {estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f}) "
-        f"after {estimate.reference:.3f} at the training"
+        f"{estimate.metric} is estimated as {estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+        f"{describe_unit(estimate.metric)} after {estimate.reference:.3f} at the training"
     )
     fired = drop > policy.min_drop and estimate.breaches >= policy.breaches
     return _build_trigger(name, "fired" if fired else "idle", value, limit, text)

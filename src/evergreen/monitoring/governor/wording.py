@@ -12,3 +12,8 @@ def format_duration(duration: timedelta) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {word}"
     return f"{seconds} s"
+
+
+def describe_unit(metric: str) -> str:
+    """The unit of a loss of numbers, to follow its value; "" for metrics without a unit."""
+    return " standard deviations of the label" if metric in ("mae", "rmse") else ""

@@ -97,7 +97,7 @@ def _read_bins(facts: JsonReader, edges: Sequence[float]) -> tuple[tuple[Bin, ..
         return (), None
     before, now = sum(reference) or 1, sum(current) or 1
     numeric = facts.get_text("kind") == "numeric"
-    has_edges = numeric and len(edges) == len(names) - 2
+    has_edges = numeric and names[-1] == MISSING and len(edges) == len(names) - 2
     uppers: list[float | None] = [*edges, None] if has_edges else [None] * (len(names) - 1)
     every = [
         Bin(name, reference[i] / before, current[i] / now, int(current[i]), upper)

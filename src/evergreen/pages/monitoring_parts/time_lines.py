@@ -27,6 +27,8 @@ from evergreen.pages.time_axis import build_time_axis
 _MOST_LINES = 5
 # Beyond so many times the limit PSI stands on a logarithmic scale.
 _MOST_LIMITS = 12
+# A limit below this one, or above its inverse, is not drawn.
+_LEAST_LIMIT = 1e-6
 _MOST_CHECKS = 120
 _SPARK_WIDTH, _SPARK_HEIGHT = 120.0, 26.0
 
@@ -153,7 +155,7 @@ def _draw_psi_lines(
 ) -> Drawing:
     few = width < 500
     x = build_time_axis(line.starts[0], line.end, about=4 if few else 9)
-    limits = sorted({each.limit for each in features if each.limit})
+    limits = sorted({each.limit for each in features if each.limit and _is_drawable(each.limit)})
     values = [value for each in features for value in each.timeline if value is not None]
     y = _build_psi_axis(values, limits)
     top = y.high
@@ -175,6 +177,11 @@ def _draw_psi_lines(
     both = arrange_in_grid([upper, lower], 1, gap=2)
     names = ", ".join(each.name for each in features)
     return replace(both, label=f"PSI over time of {names}; predictions in the same time below")
+
+
+def _is_drawable(limit: float) -> bool:
+    """Whether a limit of the PSI is one that a policy may have; documents may be malformed."""
+    return _LEAST_LIMIT <= limit <= 1.0 / _LEAST_LIMIT
 
 
 def _build_psi_axis(values: Sequence[float], limits: Sequence[float]) -> Axis:

@@ -95,6 +95,19 @@ def test_a_realised_drop_is_told_with_its_size_and_beginning():
     )
 
 
+def test_losses_of_numbers_are_told_in_standard_deviations_of_the_label():
+    realised = replace(build_realised(1.3, 1.3), metric="mae", less_is_better=True)
+    assert read_result("realised drop", replace(QUIET, realised=realised)) == (
+        "fired",
+        "mae of 600 labelled rows since 2026-07-08 is 0.500 standard deviations of the label worse than"
+        " the 0.800 at the training",
+    )
+    estimated = replace(build_estimate(0.9), metric="rmse", less_is_better=True)
+    text = read_result("estimated drop", replace(QUIET, estimated=estimated))[1]
+    assert text.startswith("rmse is estimated as 0.900 (")
+    assert ") standard deviations of the label after " in text
+
+
 def test_a_realised_drop_needs_outcomes_enough_of_them_and_a_declaration():
     few = replace(QUIET, realised=build_realised(0.0, 0.0, rows=40))
     assert read_result("realised drop", few)[0] == "unknown"
