@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from evergreen.errors import StoreError
 from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles, load_sliced_profiles
 from evergreen.model.signature import list_model_inputs
@@ -96,31 +95,6 @@ def build_drift_report(
             *build_multivariate_metrics(policy, multivariate),
         ),
     )
-
-
-def measure_window(
-    engine: sa.Engine,
-    use_case: UseCase,
-    version: int,
-    reference: SlicedProfiles,
-    start: datetime,
-    end: datetime,
-    *,
-    check_number: int = 1,
-) -> DriftResult:
-    """Compare the requests that a version answered with start <= predicted_at < end (aware UTC) with a
-    reference over the bins of the version's own profiles: these, or another window's counts (see
-    `rebase_profiles`).
-
-    Raises StoreError for a reference without profiles, and StoreUnreachable.
-    """
-    if not reference.get(ALL_ROWS):
-        raise StoreError(
-            f"there is no reference profile to compare version {version} of {use_case.name} with",
-            hint=f"a version that Evergreen trained has one: evergreen train {use_case.name}",
-        )
-    window = read_window_counts(engine, use_case, version, reference, start, end)
-    return _compare(use_case, reference, window.counts, start, check_number)
 
 
 def build_result_without_reference(use_case: UseCase, version: int, rows: int) -> DriftResult:
