@@ -173,6 +173,27 @@ def test_relations_that_change_are_seen_by_the_sample_alone(database, use_case, 
     assert stored.multivariate == moved.multivariate
 
 
+def test_huge_outliers_are_a_warning_with_a_line_of_their_own(database, use_case, log):
+    def spoil(columns):
+        columns["spend"] = np.concatenate([(1e300, -1e200, 1e6), columns["spend"][3:]])
+        columns["visits"] = np.full(1_000, np.nan)  # no value at all is no outlier
+
+    log(1_000, START + HOUR)
+    assert not [line for line in build(database, use_case, START + HOUR).warnings if "beyond" in line]
+    log(1_000, START + 2 * HOUR, change=spoil)
+    report = build(database, use_case, START + 2 * HOUR)
+    (line,) = [line for line in report.warnings if line.startswith("spend:")]
+    assert line.startswith("spend: 3 of 1,000 rows looked at lie beyond 10 times the reference's range (")
+    assert line.endswith("the farthest is 1e+300")
+    assert "drift" not in {each.severity for each in report.features if each.feature == "spend"}
+    kept = read_drift_metrics(database, report.id)
+    rows = [(each.feature, each.value, each.severity) for each in kept if each.metric == "outliers"]
+    assert ("spend", 3.0, "warning") in rows
+    assert "visits" not in {name for name, _, _ in rows}
+    window = ChosenWindow(1, START + HOUR, START + 2 * HOUR)
+    assert line in compare_with_profile(database, use_case, window, 1).result.warnings
+
+
 def test_a_policy_may_want_no_sample(database, use_case, log):
     log(300, START + HOUR)
     use_case = replace(use_case, drift=DriftPolicy(min_rows=200, sample_rows=0))

@@ -6,7 +6,7 @@ Nothing is written: neither a check, nor counts of hours that nobody counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from evergreen.monitoring.counts.recount import recount_window
 from evergreen.monitoring.counts.window import WindowCounts, read_window_counts
 from evergreen.monitoring.drift.compare import compare_windows, rebase_profiles
 from evergreen.monitoring.drift.onset import find_drift_onset
+from evergreen.monitoring.drift.outliers import describe_outliers, find_outliers
 from evergreen.monitoring.drift.result import DriftResult
 from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.counts import Counts, add_counts, read_logged_spans
@@ -102,7 +103,7 @@ def compare_with_profile(
     )
     notes += _describe_bounds(window, counted)
     return WindowComparison(
-        result,
+        _add_outliers(engine, use_case, window, profiles, result),
         counted,
         reference,
         None,
@@ -143,7 +144,7 @@ def compare_with_window(
             "told from chance"
         )
     return WindowComparison(
-        result,
+        _add_outliers(engine, use_case, window, profiles, result),
         counted,
         reference,
         counted_other,
@@ -229,6 +230,19 @@ def _count_groups(
     return recount_groups(
         engine, use_case, window.version, profiles, groups, window.start, window.end, window.channels
     )
+
+
+def _add_outliers(
+    engine: sa.Engine,
+    use_case: UseCase,
+    window: ChosenWindow,
+    profiles: SlicedProfiles,
+    result: DriftResult,
+) -> DriftResult:
+    outliers = find_outliers(
+        engine, use_case, profiles[ALL_ROWS], window.version, window.start, window.end, window.channels
+    )
+    return replace(result, warnings=(*result.warnings, *describe_outliers(outliers)))
 
 
 def _find_onset(reference: SlicedProfiles, counted: WindowCounts, result: DriftResult) -> datetime | None:

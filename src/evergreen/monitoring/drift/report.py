@@ -19,6 +19,7 @@ from evergreen.monitoring.drift.multivariate import (
     measure_multivariate_drift,
 )
 from evergreen.monitoring.drift.onset import find_drift_onset
+from evergreen.monitoring.drift.outliers import build_outlier_metrics, describe_outliers, find_outliers
 from evergreen.monitoring.drift.result import DriftResult
 from evergreen.monitoring.drift.sample import read_input_sample
 from evergreen.monitoring.drift.window import find_version_start, find_window_start
@@ -48,9 +49,9 @@ def build_drift_report(
     """Measure the drift of the requests that the champion answered in the window, from their counts.
 
     Other channels of the prediction log, such as batch scoring and the shadows of a trial, do not count.
-    Three things are reported apart, with severities of their own, and do not decide whether the rows that
+    Four things are reported apart, with severities of their own, and do not decide whether the rows that
     were answered have drifted: rows that services refused meanwhile; drift of all inputs together, on a
-    sample of rows; and answers that carry a time in the future.
+    sample of rows; numbers far beyond the training data; and answers that carry a time in the future.
 
     A champion without a reference profile, which Evergreen did not train, gets no verdict, and the reason.
     """
@@ -67,6 +68,7 @@ def build_drift_report(
         result = build_result_without_reference(use_case, version, rows)
     refusals = compute_refused_shares(policy, sum_refused_counts(engine, use_case, start, as_of), result.rows)
     multivariate = _measure_sample(engine, use_case, champion, start, as_of, check_number)
+    outliers = find_outliers(engine, use_case, reference.get(ALL_ROWS, {}), version, start, as_of)
     return DriftReport(
         id=compute_report_id(use_case.name, as_of),
         use_case=use_case.name,
@@ -86,6 +88,7 @@ def build_drift_report(
             *result.warnings,
             *describe_refused_warnings(refusals),
             *describe_multivariate_warnings(multivariate),
+            *describe_outliers(outliers),
             *describe_clock_skew(engine, use_case, datetime.now(UTC)),
         ),
         notes=result.notes,
@@ -93,6 +96,7 @@ def build_drift_report(
             *result.metrics,
             *build_refused_metrics(policy, refusals),
             *build_multivariate_metrics(policy, multivariate),
+            *build_outlier_metrics(outliers),
         ),
     )
 
