@@ -173,8 +173,8 @@ def measure_drift(
 ) -> None:
     """How a window of predictions differs from the training data, or from another window. Writes nothing.
 
-    No check goes on record, nothing is decided, nobody is alerted: `evergreen run monitor` does that. Each
-    call is a comparison of its own; looking until something is found finds chance.
+    No check goes on record, nothing is decided, nobody is alerted: `evergreen run monitor` does that. The
+    p-values are corrected for all features and slices of a call, not for several calls.
 
     Examples: `evergreen drift credit_score` ·
     `evergreen drift credit_score --from 2026-07-08 --against-from 2026-07-01` ·
