@@ -29,8 +29,13 @@ def refuse_future(as_of: datetime, now: datetime | None = None) -> None:
     """Raise SettingsError for an `as_of` (aware) after `now` (the present by default), such as a mistyped
     year: rows or models as of that moment would take precedence over all later ones until it has passed."""
     now = now or datetime.now(UTC)
-    if as_of > now + _CLOCK_TOLERANCE:
+    if is_future(as_of, now):
         raise SettingsError(
             f"{as_of.isoformat()} is in the future: it is {now:%Y-%m-%dT%H:%M:%S} UTC",
             hint="give an --as-of that has passed, or leave it out",
         )
+
+
+def is_future(moment: datetime, now: datetime) -> bool:
+    """Whether a moment lies after `now` by more than clocks of machines differ; both aware."""
+    return moment > now + _CLOCK_TOLERANCE

@@ -1,8 +1,11 @@
-"""Commands of monitoring: the report of a check, the decisions to retrain, and the alerts."""
+"""Commands of monitoring: the report of a check, drift of any window, the decisions to retrain, and the
+alerts."""
 
 from __future__ import annotations
 
 import webbrowser
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +13,7 @@ import typer
 
 from evergreen.cli.app import AsJson, UseCaseName, add_command_group, app, err, out, print_json, show_facts
 from evergreen.cli.lazy import import_on_use
+from evergreen.cli.tables.drift_tables import render_window_drift
 from evergreen.cli.tables.monitoring_tables import (
     render_alerts,
     render_decision,
@@ -24,8 +28,16 @@ from evergreen.usecases import load_use_case
 
 with import_on_use(__name__):
     from evergreen.loop.monitoring import alerts as alerting
-    from evergreen.loop.monitoring import check_report
+    from evergreen.loop.monitoring import check_report, window_drift
     from evergreen.loop.monitoring import decisions as deciding
+
+
+class FailLimit(StrEnum):
+    """The least severity with which `evergreen drift` exits non-zero."""
+
+    UNKNOWN = "unknown"
+    WARNING = "warning"
+    DRIFT = "drift"
 
 
 @app.command("decisions")
@@ -99,6 +111,93 @@ def show_report(
         print_json(report.document)
     else:
         out.print(render_report(report.read_document(), report.address, path), crop=False)
+
+
+@app.command("drift")
+def measure_drift(
+    use_case: UseCaseName,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="MOMENT",
+            help="Where the window begins (ISO, UTC). Default: drift.window before its end.",
+        ),
+    ] = "",
+    end: Annotated[
+        str, typer.Option("--to", metavar="MOMENT", help="Where it ends, exclusive. Default: now.")
+    ] = "",
+    against_start: Annotated[
+        str,
+        typer.Option(
+            "--against-from",
+            metavar="MOMENT",
+            help="Compare with the predictions from then on, instead of the training data.",
+        ),
+    ] = "",
+    against_end: Annotated[
+        str,
+        typer.Option(
+            "--against-to", metavar="MOMENT", help="Up to then, exclusive. Default: where the window begins."
+        ),
+    ] = "",
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Whose predictions. Default: the champion.")
+    ] = None,
+    against_version: Annotated[
+        int | None,
+        typer.Option(min=1, help="Whose training data or predictions to compare with. Default: the same."),
+    ] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            metavar="FEATURE[=EDGE,...]",
+            help="Also by the values of this feature, declared as a slice or not; of a number by its "
+            "quartiles, or cut at these edges. May be repeated.",
+        ),
+    ] = None,
+    channels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--channel",
+            help="online, challenger, shadow, batch, probe or canary. May be repeated. Default: online and "
+            "challenger.",
+        ),
+    ] = None,
+    fail_on: Annotated[
+        FailLimit | None,
+        typer.Option("--fail-on", help="Exit with 1 from this severity on. Default: always 0."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How a window of predictions differs from the training data, or from another window. Writes nothing.
+
+    No check goes on record, nothing is decided, nobody is alerted: `evergreen run monitor` does that. The
+    p-values are corrected for all features and slices of a call, not for several calls.
+
+    Examples: `evergreen drift credit_score` ·
+    `evergreen drift credit_score --from 2026-07-08 --against-from 2026-07-01` ·
+    `evergreen drift credit_score --slice age=25,40 --fail-on drift --json`
+    """
+    request = window_drift.WindowRequest(
+        start=_parse_optional_moment(start),
+        end=_parse_optional_moment(end),
+        against_start=_parse_optional_moment(against_start),
+        against_end=_parse_optional_moment(against_end),
+        version=version,
+        against_version=against_version,
+        slices=tuple(slices or ()),
+        channels=tuple(channels or ()),
+    )
+    drift = window_drift.measure_window_drift(load_settings(), use_case, request)
+    show_facts(drift.to_json(), as_json, lambda: render_window_drift(drift))
+    if fail_on is not None and window_drift.reaches_severity(drift.severity, fail_on.value):
+        raise typer.Exit(1)
+
+
+def _parse_optional_moment(text: str) -> datetime | None:
+    return parse_moment(text) if text else None
 
 
 alert = add_command_group(

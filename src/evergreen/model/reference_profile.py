@@ -45,6 +45,7 @@ class ProfileDocument(TypedDict):
     counts: list[int]
     slice: NotRequired[str]
     slice_bounds: NotRequired[list[float | None]]
+    range: NotRequired[list[float]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ class FeatureProfile:
     numeric: `bins` are inner edges e1 < ... < ek; `counts` are those of (-inf, e1], (e1, e2], ..., (ek, inf),
     and last of missing values, among them infinite ones, which the prediction log holds as NULL. category:
     `bins` are k names; `counts` are theirs, then those of all other names, and last of missing values.
-    `group` are the rows that the counts are of; None for all.
+    `group` are the rows that the counts are of; None for all. `range` is the least and the greatest number in
+    the training rows, of all groups; None for categories, without numbers, and in profiles of versions that
+    did not keep it.
     """
 
     feature: str
@@ -62,6 +65,7 @@ class FeatureProfile:
     bins: tuple[float, ...] | tuple[str, ...] | tuple[float | str, ...]
     counts: tuple[int, ...]
     group: SliceGroup | None = None
+    range: tuple[float, float] | None = None
 
     @property
     def slice(self) -> str:
@@ -172,6 +176,8 @@ def save_reference_profile(
             "counts": json.dumps(p.counts),
             "slice_low": p.group.low if p.group else None,
             "slice_high": p.group.high if p.group else None,
+            "range_low": p.range[0] if p.range else None,
+            "range_high": p.range[1] if p.range else None,
         }
         for p in profiles
     ]
@@ -209,6 +215,7 @@ def load_sliced_profiles(
             tuple(json.loads(row.bins)),
             tuple(json.loads(row.counts)),
             parse_slice_group(row.slice, row.slice_low, row.slice_high) if row.slice else None,
+            None if row.range_low is None else (row.range_low, row.range_high),
         )
         for row in rows
     )
@@ -228,6 +235,7 @@ def serialize_profiles(profiles: Sequence[FeatureProfile]) -> list[dict[str, Any
         {
             **{"feature": p.feature, "kind": p.kind, "bins": list(p.bins), "counts": list(p.counts)},
             **({"slice": p.slice, "slice_bounds": [p.group.low, p.group.high]} if p.group else {}),
+            **({"range": list(p.range)} if p.range else {}),
         }
         for p in profiles
     ]
@@ -242,6 +250,7 @@ def parse_profiles(data: Sequence[ProfileDocument]) -> list[FeatureProfile]:
             tuple(p["bins"]),
             tuple(p["counts"]),
             parse_slice_group(p["slice"], *p["slice_bounds"]) if "slice" in p else None,
+            (p["range"][0], p["range"][1]) if "range" in p else None,
         )
         for p in data
     ]
@@ -252,14 +261,16 @@ def _profile_numbers(name: str, values: np.ndarray, bins: int) -> FeatureProfile
     numbers = values.astype(np.float64)
     present = numbers[np.isfinite(numbers)]
     edges: tuple[float, ...] = ()
+    value_range = None
     if len(present):
+        value_range = (float(present.min()), float(present.max()))
         quantiles = np.quantile(present, np.arange(1, bins) / bins, method="inverted_cdf")
         # Repeated values give equal quantiles; beyond the greatest value there would be an empty bin.
         edges = tuple(float(edge) for edge in np.unique(quantiles) if edge < present.max())
         if present.min() == present.max():
             # Quantiles would give a constant column a single bin, in which no other value could be seen.
             edges = _enclose(float(present[0]))
-    return _fill_counts(FeatureProfile(name, "numeric", edges, ()), numbers)
+    return _fill_counts(FeatureProfile(name, "numeric", edges, (), range=value_range), numbers)
 
 
 def _enclose(constant: float) -> tuple[float, ...]:
@@ -278,4 +289,4 @@ def _profile_categories(name: str, values: np.ndarray) -> FeatureProfile:
 
 def _fill_counts(empty: FeatureProfile, values: np.ndarray) -> FeatureProfile:
     counts = tuple(int(count) for count in empty.count(values))
-    return FeatureProfile(empty.feature, empty.kind, empty.bins, counts)
+    return replace(empty, counts=counts)

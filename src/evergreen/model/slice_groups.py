@@ -86,14 +86,19 @@ def group_by_feature(groups: Sequence[SliceGroup]) -> Mapping[str, list[SliceGro
     return by_feature
 
 
+def build_number_groups(feature: str, edges: tuple[float, ...]) -> list[SliceGroup]:
+    """The groups into which one or more edges cut the numbers of a feature, in order."""
+    bounds = pairwise([None, *map(float, edges), None])
+    return [
+        SliceGroup(feature, label, low, high)
+        for label, (low, high) in zip(format_edges(edges), bounds, strict=True)
+    ]
+
+
 def _list_groups(declared_slice: Slice, values: np.ndarray, least: float) -> list[SliceGroup]:
     feature = declared_slice.feature
     if declared_slice.edges:
-        bounds = pairwise([None, *map(float, declared_slice.edges), None])
-        labels = format_edges(declared_slice.edges)
-        candidates = [
-            SliceGroup(feature, label, low, high) for label, (low, high) in zip(labels, bounds, strict=True)
-        ]
+        candidates = build_number_groups(feature, declared_slice.edges)
         return [group for group in candidates if group.select(values).sum() >= least]
     counts = Counter(str(each) for each in values.tolist() if each is not None)
     # Equally frequent ones by name, so that the order of rows decides nothing.

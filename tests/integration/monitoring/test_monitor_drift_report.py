@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from evergreen.errors import StoreError
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
 from evergreen.model.prediction_counter import PredictionCounter
 from evergreen.model.reference_profile import (
@@ -20,9 +21,8 @@ from evergreen.model.reference_profile import (
     save_reference_profile,
 )
 from evergreen.model.slice_groups import ALL_ROWS, SliceGroup
-from evergreen.monitoring.counts.window import read_window_counts
-from evergreen.monitoring.drift.compare import rebase_profiles
-from evergreen.monitoring.drift.report import build_drift_report, describe_clock_skew, measure_window
+from evergreen.monitoring.drift.chosen_windows import ChosenWindow, compare_with_profile, compare_with_window
+from evergreen.monitoring.drift.report import build_drift_report, describe_clock_skew
 from evergreen.monitoring.drift.sample import read_input_sample
 from evergreen.registry.champion import Champion
 from evergreen.store.predictions.load import load_predictions
@@ -173,6 +173,27 @@ def test_relations_that_change_are_seen_by_the_sample_alone(database, use_case, 
     assert stored.multivariate == moved.multivariate
 
 
+def test_huge_outliers_are_a_warning_with_a_line_of_their_own(database, use_case, log):
+    def spoil(columns):
+        columns["spend"] = np.concatenate([(1e300, -1e200, 1e6), columns["spend"][3:]])
+        columns["visits"] = np.full(1_000, np.nan)  # no value at all is no outlier
+
+    log(1_000, START + HOUR)
+    assert not [line for line in build(database, use_case, START + HOUR).warnings if "beyond" in line]
+    log(1_000, START + 2 * HOUR, change=spoil)
+    report = build(database, use_case, START + 2 * HOUR)
+    (line,) = [line for line in report.warnings if line.startswith("spend:")]
+    assert line.startswith("spend: 3 of 1,000 rows looked at lie beyond 10 times the reference's range (")
+    assert line.endswith("the farthest is 1e+300")
+    assert "drift" not in {each.severity for each in report.features if each.feature == "spend"}
+    kept = read_drift_metrics(database, report.id)
+    rows = [(each.feature, each.value, each.severity) for each in kept if each.metric == "outliers"]
+    assert ("spend", 3.0, "warning") in rows
+    assert "visits" not in {name for name, _, _ in rows}
+    window = ChosenWindow(1, START + HOUR, START + 2 * HOUR)
+    assert line in compare_with_profile(database, use_case, window, 1).result.warnings
+
+
 def test_a_policy_may_want_no_sample(database, use_case, log):
     log(300, START + HOUR)
     use_case = replace(use_case, drift=DriftPolicy(min_rows=200, sample_rows=0))
@@ -199,16 +220,56 @@ def test_a_sample_is_bounded_the_same_again_and_of_its_window(database, use_case
     assert len(read_input_sample(database, use_case, 2, START, START + HOUR, 100)["age"]) == 0
 
 
-def test_two_windows_of_the_log_are_compared(database, use_case, log):
+def test_windows_that_a_person_chose_are_compared_and_nothing_is_written(database, use_case, log):
     log(1_000, START + HOUR, shift=2.0)
     log(1_000, START + 2 * HOUR, shift=2.0)
     log(1_000, START + 3 * HOUR)
-    profiles = load_sliced_profiles(database, "toy", 1)
-    first = read_window_counts(database, use_case, 1, profiles, START, START + HOUR)
-    moved = rebase_profiles(profiles, first.counts)
-    second = measure_window(database, use_case, 1, moved, START + HOUR, START + 2 * HOUR)
-    assert (second.rows, second.drifted) == (1_000, False)
-    assert measure_window(database, use_case, 1, moved, START + 2 * HOUR, START + 3 * HOUR).drifted is True
+    with database.begin() as connection:  # hours that nobody counted
+        connection.execute(sa.text("DELETE FROM prediction_count"))
+        connection.execute(sa.text("UPDATE prediction_hour SET counted = 0"))
+
+    def choose(first, last, version=1):
+        return ChosenWindow(version, START + first * HOUR, START + last * HOUR)
+
+    alike = compare_with_window(database, use_case, choose(1, 2), choose(0, 1))
+    assert (alike.result.rows, alike.result.drifted, alike.other.rows) == (1_000, False, 1_000)
+    assert compare_with_window(database, use_case, choose(2, 3), choose(0, 1)).result.drifted is True
+    # Slices: a declared one, a category and a number that nobody declared, against the window before.
+    slices = [Slice("segment"), Slice("mood"), Slice("age")]
+    moved = compare_with_profile(database, use_case, choose(1, 2), 1, slices)
+    assert moved.result.drifted is True
+    names = {each.slice for each in moved.result.metrics}
+    assert {"segment=web", "mood=fine"} <= names
+    assert len([name for name in names if name.startswith("age=")]) == 4
+    (note,) = [each for each in moved.notes if "slices of mood, age" in each]
+    assert "the window before, 2026-07-01 00:00 to 2026-07-01 01:00 UTC" in note
+    by_age = [each for each in moved.result.metrics if each.slice.startswith("age=")]
+    assert "drift" not in {each.severity for each in by_age}  # the window before had moved as well
+    assert sum(each.value for each in by_age if each.metric == "rows") == 1_000
+    # Another reference, and the other side of another version.
+    save_reference_profile(database, "toy", 2, list(load_sliced_profiles(database, "toy", 1)[""].values()))
+    other = compare_with_profile(database, use_case, choose(1, 2), 2)
+    own = compare_with_profile(database, use_case, choose(1, 2), 1)
+    assert [(each.feature, each.current) for each in other.result.features] == [
+        (each.feature, each.current) for each in own.result.features
+    ]
+    overlapping = compare_with_window(database, use_case, choose(1, 3), choose(0, 2))
+    assert any(note.startswith("the windows overlap") for note in overlapping.notes)
+    with pytest.raises(StoreError, match="version 2 of toy has no predictions") as refused:
+        compare_with_window(database, use_case, choose(1, 2), choose(0, 1, version=2))
+    assert "version 1 has 3,000 (online), 2026-07-01 00:00 to 2026-07-01 02:00 UTC" in refused.value.hint
+    with pytest.raises(StoreError, match="version 3 of toy has no reference profile"):
+        compare_with_profile(database, use_case, choose(1, 2), 3)
+    with database.connect() as connection:
+        assert connection.scalar(sa.text("SELECT COUNT(*) FROM prediction_count")) == 0
+        assert connection.scalar(sa.text("SELECT COUNT(*) FROM drift_report")) == 0
+
+
+def test_the_onset_within_a_chosen_window_is_told(database, use_case, log):
+    for number in range(1, 5):
+        log(300, START + number * HOUR, shift=2.0 if number > 2 else 0.0)
+    window = ChosenWindow(1, START, START + 4 * HOUR)
+    assert compare_with_profile(database, use_case, window, 1).since == START + 2 * HOUR
 
 
 def test_rows_of_the_future_are_a_warning(database, use_case, log):

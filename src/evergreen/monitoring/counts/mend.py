@@ -50,28 +50,46 @@ def mend_counts(
     Rows that are shipped meanwhile wait for the hour that is counted, and are added after it. Raises
     StoreUnreachable.
     """
-    digest = digest_bins(profiles)
     with engine.connect() as connection:
-        hours = _read_hours(connection, use_case, version, start, end, channels)
-        keys = {
-            key
-            for key, (rows, counted, profile) in hours.items()
-            if every_hour or counted < rows or profile != digest
-        }
-        # Rows of before are counted nowhere, not even by their number.
-        since = _read_counting_since(connection)
-        bound = to_naive_utc(end)
-        if since is not None and not every_hour:
-            bound = min(bound, since + _UPGRADE_TIME)
-        if to_naive_utc(start) < bound:
-            log_rows = _count_logged(connection, use_case, version, to_naive_utc(start), bound, channels)
-            keys |= {key for key, rows in log_rows.items() if rows != hours.get(key, (0, 0, None))[0]}
+        keys = find_uncounted_hours(
+            connection, use_case, version, profiles, start, end, channels, every_hour=every_hour
+        )
         connection.rollback()
         for key in sorted(keys):
             _mend_hour(connection, use_case, key, profiles)
     if keys:
         logger.info("counted %d hours of %s version %d anew", len(keys), use_case.name, version)
     return len(keys)
+
+
+def find_uncounted_hours(
+    connection: sa.Connection,
+    use_case: UseCase,
+    version: int,
+    profiles: SlicedProfiles,
+    start: datetime,
+    end: datetime,
+    channels: Sequence[str] = TRAFFIC,
+    *,
+    every_hour: bool = False,
+) -> set[HourKey]:
+    """The hours that `mend_counts` counts anew."""
+    digest = digest_bins(profiles)
+    hours = _read_hours(connection, use_case, version, start, end, channels)
+    keys = {
+        key
+        for key, (rows, counted, profile) in hours.items()
+        if every_hour or counted < rows or profile != digest
+    }
+    # Rows of before are counted nowhere, not even by their number.
+    since = _read_counting_since(connection)
+    bound = to_naive_utc(end)
+    if since is not None and not every_hour:
+        bound = min(bound, since + _UPGRADE_TIME)
+    if to_naive_utc(start) < bound:
+        log_rows = _count_logged(connection, use_case, version, to_naive_utc(start), bound, channels)
+        keys |= {key for key, rows in log_rows.items() if rows != hours.get(key, (0, 0, None))[0]}
+    return keys
 
 
 def _mend_hour(connection: sa.Connection, use_case: UseCase, key: HourKey, profiles: SlicedProfiles) -> None:

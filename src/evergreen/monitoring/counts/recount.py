@@ -74,7 +74,9 @@ def recount_window(
     """
     log = build_prediction_table(use_case)
     digit = Digit("window", 1, sa.literal_column("0", sa.Integer))
-    recount = _recount(engine, use_case, log, profiles, digit, _select(log, version, start, end, channels))
+    recount = _recount(
+        engine, use_case, log, profiles, digit, select_window(log, version, start, end, channels)
+    )
     return int(recount.rows[0]), {
         name: {feature: bins[0] for feature, bins in some.items()} for name, some in recount.counts.items()
     }
@@ -93,8 +95,21 @@ def recount_hours(
     one moment, if the connection is in a transaction."""
     log = build_prediction_table(use_case)
     plan = _Plan(use_case, log, profiles, _build_hour_digit(log, start, end))
-    statements = plan.build_statements(_select(log, version, start, end, channels))
+    statements = plan.build_statements(select_window(log, version, start, end, channels))
     return _arrange_hours(plan.collect(_run(connection, statement) for statement in statements), start)
+
+
+def select_window(
+    log: sa.Table, version: int, start: datetime, end: datetime, channels: Sequence[str]
+) -> list[sa.ColumnElement[bool]]:
+    """The conditions on the prediction log `log` for a version's rows with start <= predicted_at < end (aware
+    UTC) in these channels."""
+    return [
+        log.c.model_version == version,
+        log.c.channel.in_(list(channels)),
+        log.c.predicted_at >= to_naive_utc(start),
+        log.c.predicted_at < to_naive_utc(end),
+    ]
 
 
 def _build_hour_digit(log: sa.Table, start: datetime, end: datetime) -> Digit:
@@ -189,17 +204,6 @@ def _run_on(engine: sa.Engine, statement: Statement) -> npt.NDArray[np.int64]:
 def _run(connection: sa.Connection, statement: Statement) -> npt.NDArray[np.int64]:
     rows = [tuple(row) for row in execute_if_table_exists(connection, statement)]
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
-
-
-def _select(
-    log: sa.Table, version: int, start: datetime, end: datetime, channels: Sequence[str]
-) -> list[sa.ColumnElement[bool]]:
-    return [
-        log.c.model_version == version,
-        log.c.channel.in_(list(channels)),
-        log.c.predicted_at >= to_naive_utc(start),
-        log.c.predicted_at < to_naive_utc(end),
-    ]
 
 
 def _multiply(digits: Sequence[Digit]) -> int:

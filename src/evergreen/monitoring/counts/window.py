@@ -3,7 +3,7 @@ log."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from evergreen.model.prediction_counter import ProfileBins
 from evergreen.model.reference_profile import SlicedProfiles
 from evergreen.model.slice_groups import ALL_ROWS
-from evergreen.monitoring.counts.mend import mend_counts
+from evergreen.monitoring.counts.mend import find_uncounted_hours, mend_counts
 from evergreen.monitoring.counts.recount import recount_window
+from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.counts import (
     HOUR,
@@ -60,12 +61,15 @@ def read_window_counts(
     start: datetime,
     end: datetime,
     channels: Sequence[str] = TRAFFIC,
+    *,
+    mend: bool = True,
 ) -> WindowCounts:
     """The counts of a version's predictions with start <= predicted_at < end (aware UTC) by the bins of
     `profiles`, its own.
 
     The time that it takes depends on the number of hours, not on that of the predictions. Hours that were not
-    counted yet are counted first. Without predictions every count is 0; features that the log has no
+    counted yet are counted first, and kept; without `mend` they are counted for this once, nothing is
+    written, and `hourly` is without them. Without predictions every count is 0; features that the log has no
     column for are left out. Raises StoreUnreachable.
     """
     bins = ProfileBins(use_case, profiles)
@@ -77,11 +81,20 @@ def read_window_counts(
     if start >= end:
         return WindowCounts(start, start, 0, blank)
     outer_start, outer_end = floor_hour(start), _ceil_hour(end)
-    mend_counts(engine, use_case, version, profiles, outer_start, outer_end, channels)
+    uncounted: set[datetime] = set()
+    if mend:
+        mend_counts(engine, use_case, version, profiles, outer_start, outer_end, channels)
+    else:
+        with engine.connect() as connection:
+            keys = find_uncounted_hours(
+                connection, use_case, version, profiles, outer_start, outer_end, channels
+            )
+        uncounted = {to_aware_utc(key.hour) for key in keys}
     hourly = read_hourly_counts(
         engine, use_case.name, version, outer_start, outer_end, channels, profile=bins.digest
     )
     rows_by_hour = dict(zip(hourly.hours, hourly.rows.tolist(), strict=True))
+    hourly = hourly.drop_hours(uncounted)
     parts: list[tuple[datetime, datetime]] = []
     inner_start, inner_end = outer_start, outer_end
     if start > outer_start and rows_by_hour.get(outer_start, 0) <= MOST_ROWS_OF_A_PART:
@@ -91,11 +104,17 @@ def read_window_counts(
         inner_end = outer_end - HOUR
         if inner_end >= inner_start:
             parts.append((inner_end, end))
-    rows = sum(count for hour, count in rows_by_hour.items() if inner_start <= hour < inner_end)
+    rows = sum(
+        count
+        for hour, count in rows_by_hour.items()
+        if inner_start <= hour < inner_end and hour not in uncounted
+    )
     counts = add_counts(blank, hourly.sum(inner_start, inner_end))
-    for part_start, part_end in parts:
+    anew = _join_hours(hour for hour in uncounted if inner_start <= hour < inner_end)
+    for part_start, part_end in (*parts, *anew):
+        hour = floor_hour(part_start)
         # Nothing is asked of hours without rows.
-        if rows_by_hour.get(floor_hour(part_start)):
+        if rows_by_hour.get(hour) or hour in uncounted:
             some_rows, some = recount_window(
                 engine, use_case, version, profiles, part_start, part_end, channels
             )
@@ -108,6 +127,17 @@ def read_window_counts(
         counts,
         hourly,
     )
+
+
+def _join_hours(hours: Iterable[datetime]) -> list[tuple[datetime, datetime]]:
+    """The beginnings of hours as windows, of neighbours one."""
+    windows: list[tuple[datetime, datetime]] = []
+    for hour in sorted(hours):
+        if windows and windows[-1][1] == hour:
+            windows[-1] = (windows[-1][0], hour + HOUR)
+        else:
+            windows.append((hour, hour + HOUR))
+    return windows
 
 
 def _ceil_hour(moment: datetime) -> datetime:

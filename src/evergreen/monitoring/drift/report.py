@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from evergreen.errors import StoreError
 from evergreen.model.prediction_counter import digest_bins
 from evergreen.model.reference_profile import SlicedProfiles, load_sliced_profiles
 from evergreen.model.signature import list_model_inputs
@@ -20,6 +19,7 @@ from evergreen.monitoring.drift.multivariate import (
     measure_multivariate_drift,
 )
 from evergreen.monitoring.drift.onset import find_drift_onset
+from evergreen.monitoring.drift.outliers import build_outlier_metrics, describe_outliers, find_outliers
 from evergreen.monitoring.drift.result import DriftResult
 from evergreen.monitoring.drift.sample import read_input_sample
 from evergreen.monitoring.drift.window import find_version_start, find_window_start
@@ -49,9 +49,9 @@ def build_drift_report(
     """Measure the drift of the requests that the champion answered in the window, from their counts.
 
     Other channels of the prediction log, such as batch scoring and the shadows of a trial, do not count.
-    Three things are reported apart, with severities of their own, and do not decide whether the rows that
+    Four things are reported apart, with severities of their own, and do not decide whether the rows that
     were answered have drifted: rows that services refused meanwhile; drift of all inputs together, on a
-    sample of rows; and answers that carry a time in the future.
+    sample of rows; numbers far beyond the training data; and answers that carry a time in the future.
 
     A champion without a reference profile, which Evergreen did not train, gets no verdict, and the reason.
     """
@@ -68,6 +68,7 @@ def build_drift_report(
         result = build_result_without_reference(use_case, version, rows)
     refusals = compute_refused_shares(policy, sum_refused_counts(engine, use_case, start, as_of), result.rows)
     multivariate = _measure_sample(engine, use_case, champion, start, as_of, check_number)
+    outliers = find_outliers(engine, use_case, reference.get(ALL_ROWS, {}), version, start, as_of)
     return DriftReport(
         id=compute_report_id(use_case.name, as_of),
         use_case=use_case.name,
@@ -87,6 +88,7 @@ def build_drift_report(
             *result.warnings,
             *describe_refused_warnings(refusals),
             *describe_multivariate_warnings(multivariate),
+            *describe_outliers(outliers),
             *describe_clock_skew(engine, use_case, datetime.now(UTC)),
         ),
         notes=result.notes,
@@ -94,33 +96,9 @@ def build_drift_report(
             *result.metrics,
             *build_refused_metrics(policy, refusals),
             *build_multivariate_metrics(policy, multivariate),
+            *build_outlier_metrics(outliers),
         ),
     )
-
-
-def measure_window(
-    engine: sa.Engine,
-    use_case: UseCase,
-    version: int,
-    reference: SlicedProfiles,
-    start: datetime,
-    end: datetime,
-    *,
-    check_number: int = 1,
-) -> DriftResult:
-    """Compare the requests that a version answered with start <= predicted_at < end (aware UTC) with a
-    reference over the bins of the version's own profiles: these, or another window's counts (see
-    `rebase_profiles`).
-
-    Raises StoreError for a reference without profiles, and StoreUnreachable.
-    """
-    if not reference.get(ALL_ROWS):
-        raise StoreError(
-            f"there is no reference profile to compare version {version} of {use_case.name} with",
-            hint=f"a version that Evergreen trained has one: evergreen train {use_case.name}",
-        )
-    window = read_window_counts(engine, use_case, version, reference, start, end)
-    return _compare(use_case, reference, window.counts, start, check_number)
 
 
 def build_result_without_reference(use_case: UseCase, version: int, rows: int) -> DriftResult:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
 import sqlalchemy as sa
 
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
+from evergreen.monitoring.counts.recount import select_window
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
@@ -33,24 +34,34 @@ def read_input_sample(
     window with many rows only some hours are looked at, spread over it. Raises StoreUnreachable.
     """
     log = declared.build_prediction_table(use_case)
-    conditions = [
-        log.c.model_version == version,
-        log.c.channel.in_(TRAFFIC),
-        log.c.predicted_at >= to_naive_utc(start),
-        log.c.predicted_at < to_naive_utc(end),
-    ]
-    hours = _read_rows_by_hour(engine, use_case, version, start, end)
-    sample_hours = choose_hours(hours, _MOST_SCANNED)
-    if len(sample_hours) < len(hours):
-        bounds = [(to_naive_utc(hour), to_naive_utc(hour + HOUR)) for hour in sample_hours]
-        within = [sa.and_(log.c.predicted_at >= low, log.c.predicted_at < high) for low, high in bounds]
-        conditions.append(sa.or_(*within))
+    conditions = select_bounded_rows(engine, use_case, log, version, start, end)
     names = [feature.name for feature in use_case.stored_features]
     statement = sa.select(*(log.c[name] for name in names)).where(*conditions)
     by_checksum = statement.order_by(sa.func.crc32(log.c.prediction_id)).limit(rows)
     with get_fast_engine(engine).connect() as connection:
         frame = read_frame(connection, by_checksum, use_case)
     return add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case))
+
+
+def select_bounded_rows(
+    engine: sa.Engine,
+    use_case: UseCase,
+    log: sa.Table,
+    version: int,
+    start: datetime,
+    end: datetime,
+    channels: Sequence[str] = TRAFFIC,
+) -> list[sa.ColumnElement[bool]]:
+    """The conditions on the prediction log `log` for a version's rows with start <= predicted_at < end (aware
+    UTC): for all of them where there are at most 200,000, else for those of hours spread over the window."""
+    conditions = select_window(log, version, start, end, channels)
+    hours = _read_rows_by_hour(engine, use_case, version, start, end, channels)
+    sample_hours = choose_hours(hours, _MOST_SCANNED)
+    if len(sample_hours) < len(hours):
+        bounds = [(to_naive_utc(hour), to_naive_utc(hour + HOUR)) for hour in sample_hours]
+        within = [sa.and_(log.c.predicted_at >= low, log.c.predicted_at < high) for low, high in bounds]
+        conditions.append(sa.or_(*within))
+    return conditions
 
 
 def choose_hours(hours: Mapping[datetime, int], most_rows: int) -> list[datetime]:
@@ -70,12 +81,17 @@ def choose_hours(hours: Mapping[datetime, int], most_rows: int) -> list[datetime
 
 
 def _read_rows_by_hour(
-    engine: sa.Engine, use_case: UseCase, version: int, start: datetime, end: datetime
+    engine: sa.Engine,
+    use_case: UseCase,
+    version: int,
+    start: datetime,
+    end: datetime,
+    channels: Sequence[str],
 ) -> dict[datetime, int]:
     c = PREDICTION_HOUR.c
     statement = (
         sa.select(c.hour, sa.func.sum(c.row_count))
-        .where(c.use_case == use_case.name, c.model_version == version, c.channel.in_(TRAFFIC))
+        .where(c.use_case == use_case.name, c.model_version == version, c.channel.in_(list(channels)))
         .where(c.hour > to_naive_utc(start - HOUR), c.hour < to_naive_utc(end))
         .group_by(c.hour)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TypeAlias
@@ -55,6 +55,34 @@ class HourlyCounts:
             name: {feature: bins[is_within].sum(axis=0) for feature, bins in some.items()}
             for name, some in self.counts.items()
         }
+
+    def drop_hours(self, hours: Collection[datetime]) -> HourlyCounts:
+        """The same without the hours that begin at these moments (aware UTC)."""
+        stays = np.array([hour not in hours for hour in self.hours], dtype=np.bool_)
+        if stays.all():
+            return self
+        return HourlyCounts(
+            hours=tuple(hour for hour in self.hours if hour not in hours),
+            rows=self.rows[stays],
+            counted=self.counted[stays],
+            counts={
+                name: {feature: bins[stays] for feature, bins in some.items()}
+                for name, some in self.counts.items()
+            },
+            refused={name: rows[stays] for name, rows in self.refused.items()},
+        )
+
+
+@dataclass(frozen=True)
+class LoggedSpan:
+    """The predictions of a version and a channel that are logged: their number, and the beginnings of their
+    first and last hour (aware UTC)."""
+
+    model_version: int
+    channel: str
+    rows: int
+    first: datetime
+    last: datetime
 
 
 def floor_hour(moment: datetime) -> datetime:
@@ -143,6 +171,24 @@ def read_hourly_counts_within(
             [(places[row[0]], row[2]) for row in count_rows if (row[0], row[1]) in hour_keys], len(places)
         ),
     )
+
+
+def read_logged_spans(engine: sa.Engine, use_case: str) -> list[LoggedSpan]:
+    """What is logged of each version and channel, the newest first. Raises StoreUnreachable."""
+    c = PREDICTION_HOUR.c
+    last = sa.func.max(c.hour)
+    statement = (
+        sa.select(c.model_version, c.channel, sa.func.sum(c.row_count), sa.func.min(c.hour), last)
+        .where(c.use_case == use_case, c.row_count > 0)
+        .group_by(c.model_version, c.channel)
+        .order_by(last.desc(), c.model_version.desc(), c.channel)
+    )
+    with engine.connect() as connection:
+        rows = execute_if_table_exists(connection, statement)
+    return [
+        LoggedSpan(version, channel, int(count), to_aware_utc(first), to_aware_utc(end))
+        for version, channel, count, first, end in rows
+    ]
 
 
 def read_hourly_refused(engine: sa.Engine, use_case: str, hours: Sequence[datetime]) -> dict[str, BinCounts]:

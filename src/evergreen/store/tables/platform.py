@@ -122,6 +122,8 @@ REFERENCE_PROFILE = _table(
     sa.Column("counts", _document(), nullable=False),
     sa.Column("slice_low", mysql.DOUBLE(asdecimal=False)),
     sa.Column("slice_high", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("range_low", mysql.DOUBLE(asdecimal=False)),
+    sa.Column("range_high", mysql.DOUBLE(asdecimal=False)),
 )
 
 MODEL_RECORD = _table(

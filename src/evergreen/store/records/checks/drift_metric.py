@@ -27,7 +27,8 @@ class DriftMetric:
     is what `value` is compared with; None where nothing is. A value is None where it cannot be computed.
     Metrics: `psi`, `js_distance`, `g_test_p` and `ks_p` (p-values, corrected within the check; their limit is
     what the check may spend), `missing_change` and `unseen_share` (differences of shares), `rows`,
-    `drifted_features`, `refused_share` (`feature` is the field), `auc`.
+    `drifted_features`, `refused_share` (`feature` is the field), `auc`, `outliers` (numbers far beyond the
+    training data, of the rows looked at; only of features that have any).
     """
 
     slice: str
