@@ -10,6 +10,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from evergreen.serving.calls.client import Client
 from evergreen.store.connection.database import get_engine
 from support.parcel_case import row
 from support.service_facts import find_workers, read_metric
@@ -38,10 +39,12 @@ def test_any_worker_tells_of_all(made: World, service: Service) -> None:
     """Each request has a connection of its own, so both workers answer some."""
     before, predicted = count_logged(made), read_metric(service, "evergreen_predictions_total")
     for number in range(_REQUESTS):
-        answer = httpx.post(f"{service.url}/predict", json={"data": row(parcel_id=number)})
-        assert answer.status_code == 200
+        with service.client() as client:
+            client.predict(row(parcel_id=number))
+    asked = 'evergreen_requests_total{method="POST",route="/predict",status="2xx",use_case="parcel"}'
+    # A request is counted just after its answer has left.
+    eventually(lambda: read_metric(service, re.escape(asked)) == _REQUESTS, 10)
     for _ in range(10):
-        asked = 'evergreen_requests_total{method="POST",route="/predict",status="2xx",use_case="parcel"}'
         assert read_metric(service, re.escape(asked)) == _REQUESTS
         assert read_metric(service, "evergreen_predictions_total") == predicted + _REQUESTS
     eventually(lambda: count_logged(made) == before + _REQUESTS, 60)
@@ -56,9 +59,8 @@ def test_the_largest_batch_is_answered_whole_and_within_its_memory(made: World, 
     peaks = {pid: read_peak(pid) for pid in find_workers(service)}
     assert len(peaks) == 2
     rows = [row(parcel_id=number) for number in range(_LARGEST_BATCH)]
-    answer = httpx.post(f"{service.url}/predict_batch", json={"data": rows}, timeout=120)
-    assert answer.status_code == 200
-    assert len(answer.json()["predictions"]) == _LARGEST_BATCH
+    with Client(service.url, timeout=120) as client:
+        assert len(client.predict_batch(rows)) == _LARGEST_BATCH
     rises = [read_peak(pid) - peak for pid, peak in peaks.items()]
     assert max(rises) < 300
     refused = httpx.post(f"{service.url}/predict_batch", json={"data": [*rows, row()]}, timeout=120)
