@@ -74,7 +74,7 @@ bench-peers: setup ## The store beside Feast, drift beside Evidently, in environ
 fuzz: setup ## 5,000 generated requests to each endpoint of a service, every answer checked; ARGS=--quick or "--url URL"
 	@$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
-chaos: setup ## What the service promises, with processes killed and servers away (fifteen minutes); ARGS=--quick
+chaos: setup ## What the service promises, with processes killed and servers away, and fuzzing (half an hour); ARGS=--quick
 	@$(BIN)/python -m benchmarks.chaos $(ARGS)
 
 load: setup ## A minute of every kind of request on the running stack; ARGS="--use-case NAME"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Size:
-    """How large the faults are: repetitions, seconds, and requests a second where the load is even.
+    """How large the faults are: repetitions, seconds, requests a second where the load is even, and
+    generated requests for each endpoint.
 
     `thorough` ones leave it to a later service to deliver what the first could not.
     """
@@ -29,6 +30,7 @@ class Size:
     rate: float = 200.0
     trial_modes: tuple[str, ...] = ("canary", "shadow")
     disk_mb: int = 4
+    fuzz_cases: int = 5_000
     seed: int = 11
     thorough: bool = True
 
@@ -48,6 +50,7 @@ QUICK = Size(
     stops=1,
     trial_modes=("canary",),
     disk_mb=1,
+    fuzz_cases=20,
     thorough=False,
 )
 

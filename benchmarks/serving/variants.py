@@ -15,8 +15,6 @@ from evergreen.settings import Settings
 
 _PREFIX = "EVERGREEN_"
 _KEY = "benchmark-0123456789abcdef0123456789abcdef"
-# How BentoML is told to override what the service declares; its name there is `evergreen`.
-_BENTOML_OPTIONS = "BENTOML_CONFIG_OPTIONS"
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ BARE = Variant("evergreen_bare", without=("metrics", "trace_ids"))
 # It does not follow the trial that the other services of the same MariaDB take part in.
 WITHOUT_TRIALS = Variant("evergreen_without_trial", without=("trials",))
 POWER = Variant("evergreen_power", durability="power")
-TWO_WORKERS = Variant("evergreen_two_workers", {_BENTOML_OPTIONS: "services.evergreen.workers=2"})
+TWO_WORKERS = Variant("evergreen_two_workers", {"EVERGREEN_SERVICE_WORKERS": "2"})
 
 
 @contextmanager

@@ -97,6 +97,9 @@ class Settings(BaseSettings):
         "auto",
         description="Who may read a service's /metrics; auto: everybody on loopback, elsewhere by key.",
     )
+    service_workers: int = Field(
+        1, ge=1, le=256, description="Processes of a service that predict, on one port; each holds the model."
+    )
     request_seconds: float = Field(
         30.0, gt=0, description="In which time the headers, and then the body, of a request must arrive."
     )

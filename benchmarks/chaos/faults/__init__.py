@@ -6,6 +6,7 @@ from benchmarks.chaos.fault import Fault
 from benchmarks.chaos.faults import (
     challengers,
     database,
+    fuzz,
     kills,
     mlflow_down,
     replaced_model,
@@ -26,4 +27,5 @@ FAULTS: tuple[Fault, ...] = (
     *spool.FAULTS,
     stops.FAULT,
     replicas.FAULT,
+    fuzz.FAULT,
 )

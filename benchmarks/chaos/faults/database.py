@@ -20,18 +20,19 @@ from evergreen.store.tables.partitions import maintain_partitions
 
 
 def take_database_away(stand: Stand, size: Size, report: Report) -> None:
-    """Hung for a while (SIGSTOP), stopped for as long, and killed, one after the other."""
-    bench, halves = stand.bench, size.outage_seconds / 2
+    """Stopped for `outage_seconds`, and before that hung (SIGSTOP) for half of them; then killed."""
+    bench, away = stand.bench, size.outage_seconds
     with stand.run_service("database-away") as service:
         with stand.run_load(service, rate=size.rate) as load:
             say("    MariaDB hangs (SIGSTOP)")
             with bench.held_up():
-                time.sleep(halves)
+                time.sleep(away / 2)
             time.sleep(size.pause)
             say("    MariaDB is stopped")
             bench.stop()
-            report.require_true("trouble_told", _await_trouble(service, halves))
-            time.sleep(halves)
+            stopped = time.monotonic()
+            report.require_true("trouble_told", _await_trouble(service, away))
+            time.sleep(max(0.0, away - (time.monotonic() - stopped)))
             bench.start()
             time.sleep(size.pause)
             say("    MariaDB is killed (SIGKILL)")

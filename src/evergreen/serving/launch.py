@@ -7,13 +7,18 @@ are not listed here are passed on to it. The stack and docker-compose.yml start 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import runpy
 import sys
 from collections.abc import Sequence
 
 from evergreen.errors import EvergreenError
 from evergreen.serving.control import close_control_socket, refuse_connections_at_the_end
+from evergreen.settings import load_settings
 
+# By which BentoML is told what differs from its configuration.
+_OVERRIDES = "BENTOML_CONFIG_OVERRIDES"
 SERVICE = "evergreen.serving.service:service"
 
 
@@ -29,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=3000, help="default: %(default)s")
     options, more = parser.parse_known_args(arguments)
     try:
+        _set_worker_count(load_settings().service_workers)
         close_control_socket()
         refuse_connections_at_the_end()
     except EvergreenError as error:
@@ -46,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     runpy.run_module("bentoml", run_name="__main__", alter_sys=True)
     return 0
+
+
+def _set_worker_count(count: int) -> None:
+    # What somebody has told BentoML by its own variables goes before.
+    os.environ.setdefault(_OVERRIDES, json.dumps({"services": {"evergreen": {"workers": count}}}))
 
 
 if __name__ == "__main__":

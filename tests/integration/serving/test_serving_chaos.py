@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 FAULTS = (
+    "mariadb_away",
     "table_locked",
     "challenger_raises",
     "disk_full",

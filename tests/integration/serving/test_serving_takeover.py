@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ import pytest
 from evergreen.errors import EvergreenError, InvalidRequest
 from evergreen.serving.calls.exchange import Retries
 from evergreen.stack.overview import build_overview
-from evergreen.stack.processes import warden
 from evergreen.store.connection.database import get_engine
 from evergreen.store.tables.declared import build_prediction_table
 from evergreen.usecase.digest import compute_serving_digest, shorten_digest
 from support.edited_parcel import DEPOT, DEPOT_UNUSED, MAXIMUM, WIDER, EditedParcel
+from support.service_facts import find_workers, read_metric
 from support.serving_world import Service, World, register_models, running
 from support.waiting import eventually
 
@@ -85,27 +84,10 @@ def metadata(service: Service) -> dict[str, Any]:
         return dict(client.metadata())
 
 
-def find_workers(service: Service) -> set[int]:
-    """The workers of the service: they have BentoML's module in their command."""
-    workers = set()
-    for pid in warden.find_descendants(service.process.pid):
-        with suppress(OSError):  # it has ended meanwhile
-            if b"worker.service" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                workers.add(pid)
-    return workers
-
-
 def read_ids(made: World) -> Counter[str]:
     table = build_prediction_table(made.use_case)
     with get_engine(made.settings).connect() as connection:
         return Counter(connection.execute(table.select()).scalars())
-
-
-def read_metric(service: Service, name: str) -> float:
-    lines = re.findall(
-        rf"^{name}(?:\{{.*\}})? (\S+)$", httpx.get(f"{service.url}/metrics").text, re.MULTILINE
-    )
-    return sum(map(float, lines))
 
 
 def test_a_widened_maximum_is_taken_over_without_a_lost_request(

@@ -38,6 +38,7 @@ _KEYS_FOLDER = "/var/lib/evergreen-keys"
 _OPEN_SETTINGS = (
     "metrics_access",
     "cors_origins",
+    "service_workers",
     "request_seconds",
     "log_format",
     "cache_mb",
