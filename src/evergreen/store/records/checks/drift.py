@@ -22,7 +22,7 @@ from evergreen.store.tables.platform import DRIFT_REPORT
 _METRICS = ("accuracy", "mae", "rmse")
 _LARGEST = 5
 # What a report's document has where it holds anything.
-_OPTIONAL_PARTS = ("refused", "prediction", "multivariate", "since", "warnings", "notes")
+_OPTIONAL_PARTS = ("refused", "prediction", "multivariate", "since", "warnings", "notes", "pruned")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class DriftReport:
     sample; None where that was not measured. `since` is the hour in which the drift is estimated to have
     begun; None without drift. `warnings` are what reached the limits of a warning, `notes`
     what could not be measured, and why, both in words. `metrics` are the figures as rows; they are stored in
-    a table of their own, and () in a report that was read (see `read_drift_metrics`).
+    a table of their own, and () in a report that was read (see `read_drift_metrics`). `pruned`: the check is
+    so old that its features and other details were dropped (see `old_checks`).
     """
 
     id: str
@@ -131,6 +132,7 @@ class DriftReport:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     metrics: tuple[DriftMetric, ...] = ()
+    pruned: bool = False
 
     @property
     def severity(self) -> Severity:
