@@ -61,9 +61,9 @@ class Quality:
     outcome was learned lately. `metrics` are `accuracy`, or `mae` and `rmse`, over the labelled ones; None
     where there are none. `prediction_psi` compares the answers with those on the hold-out, None for too few;
     `answers` are the shares of the classes, or {"mean": value}. `orphans` is the number of ids for which an
-    outcome came lately and that no logged prediction has; None in reports that did not count them. `estimated` is
-    what the window's answers are likely to be worth, judged without outcomes; None in reports that did not
-    estimate it. `notes` are faults of the outcomes in words.
+    outcome came lately and that no logged prediction has; None in reports that did not count them.
+    `estimated` is what the window's answers are likely to be worth, judged without outcomes; None in reports
+    that did not estimate it. `notes` are faults of the outcomes in words.
     """
 
     predictions: int
