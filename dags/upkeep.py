@@ -15,8 +15,8 @@ SCHEDULE = "30 3 * * *"
 DOC = """Maintain the tables: add and drop daily partitions of the prediction log, prune the history.
 
 Partitions are added a week ahead and dropped after the declared retention of the prediction log. Versions
-of rows that were overwritten or deleted are pruned after `EVERGREEN_HISTORY_DAYS` days. It needs no champion,
-and running it again changes nothing.
+of rows that were overwritten or deleted are pruned after `EVERGREEN_HISTORY_DAYS` days, details of monitoring
+checks after `EVERGREEN_CHECK_DAYS` days. It needs no champion, and running it again changes nothing.
 """
 
 

@@ -114,6 +114,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Days that overwritten and deleted rows are kept, to reproduce training sets; 0: always.",
     )
+    check_days: int = Field(
+        400,
+        ge=0,
+        description="Days that details of monitoring checks are kept; decisions and figures stay; 0: always.",
+    )
     threads: int = Field(0, ge=0, description="CPU threads for training; 0 means all.")
     task_type: Literal["auto", "cpu", "gpu"] = Field(
         "auto", description="What CatBoost fits on; auto: a GPU if there is one."

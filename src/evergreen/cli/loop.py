@@ -117,10 +117,11 @@ def run_verb(
 
 @app.command()
 def upkeep(use_case: UseCaseName, as_json: AsJson = False) -> None:
-    """Maintain a use case's tables: partitions of the prediction log, and pruning of the history.
+    """Maintain a use case's tables: partitions of the prediction log, and pruning of history and checks.
 
     Partitions are added a week ahead and dropped after the declared retention; versions of overwritten rows
-    are deleted after `EVERGREEN_HISTORY_DAYS` days. The DAG `USE_CASE__upkeep` does the same every day. It
+    are deleted after `EVERGREEN_HISTORY_DAYS` days, details of monitoring checks after `EVERGREEN_CHECK_DAYS`
+    days. The DAG `USE_CASE__upkeep` does the same every day. It
     needs no champion, and the same command again changes nothing.
 
     Example: `evergreen upkeep credit_score`

@@ -1,15 +1,16 @@
-"""Upkeep of a use case's tables: daily partitions of the prediction log, and pruning of the history.
+"""Upkeep of a use case's tables: daily partitions of the prediction log, and pruning of history and checks.
 
 The prediction log and its outcomes have one partition per day. Upkeep adds the partitions of the next days
 and drops those that are older than `serving.retention`; counts of predictions and of refused rows that are as
 old go with them. The history and label tables are system-versioned: upkeep deletes their overwritten and
-deleted row versions once these are older than `EVERGREEN_HISTORY_DAYS` days.
+deleted row versions once these are older than `EVERGREEN_HISTORY_DAYS` days. Of monitoring checks the details
+go after `EVERGREEN_CHECK_DAYS` days; `store.records.checks.old_checks` says which.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypedDict
 
 import sqlalchemy as sa
@@ -17,8 +18,10 @@ import sqlalchemy as sa
 from evergreen.moments import refuse_future
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.predictions.counts import delete_counts
 from evergreen.store.predictions.refused import delete_refused_counts
+from evergreen.store.records.checks.old_checks import PrunedChecks, prune_checks
 from evergreen.store.tables.partitions import maintain_partitions
 from evergreen.store.tables.prediction_tables import update_prediction_tables
 from evergreen.store.tables.retention import prune_history
@@ -32,7 +35,8 @@ class UpkeepResult(TypedDict):
 
     `as_of` and `history_from` are ISO text in UTC. Partitions are named by day, such as `p20260131`.
     `versions_pruned` has the number of deleted row versions by table. `history_from` is the moment from which
-    row versions are kept; None where all of them are.
+    row versions are kept; None where all of them are. `checks_pruned` counts the monitoring checks that lost
+    their details, `alerts_pruned` the alerts that were deleted.
     """
 
     use_case: str
@@ -41,10 +45,12 @@ class UpkeepResult(TypedDict):
     partitions_dropped: list[str]
     versions_pruned: dict[str, int]
     history_from: str | None
+    checks_pruned: int
+    alerts_pruned: int
 
 
 def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepResult:
-    """Maintain the partitions of the prediction log and prune the history, as of a moment (aware).
+    """Maintain the partitions of the prediction log and prune history and checks, as of a moment (aware).
 
     It needs no champion and no logged predictions. Tables that do not exist yet are left out, and a second
     run of the same moment changes nothing. Raises SettingsError for a future `as_of`, because rows would be
@@ -59,6 +65,10 @@ def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepResu
     delete_refused_counts(database, declared, as_of - declared.serving.retention)
     delete_counts(database, declared.name, as_of - declared.serving.retention)
     history = prune_history(database, declared, settings.history_days, as_of)
+    checks = PrunedChecks(0, 0)
+    if settings.check_days:
+        apply_migrations(database)
+        checks = prune_checks(database, declared.name, as_of - timedelta(days=settings.check_days))
     result = UpkeepResult(
         use_case=use_case,
         as_of=as_of.isoformat(),
@@ -66,6 +76,8 @@ def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepResu
         partitions_dropped=partitions["dropped"],
         versions_pruned=dict(history.deleted),
         history_from=history.history_from.isoformat() if history.history_from else None,
+        checks_pruned=checks.checks,
+        alerts_pruned=checks.alerts,
     )
     logger.info("%s: %s", use_case, describe_upkeep(result))
     return result
@@ -80,7 +92,9 @@ def describe_upkeep(result: UpkeepResult) -> str:
         history = f"{pruned:,} row versions that ended before {result['history_from'][:10]} pruned"
     return (
         f"partitions of the prediction log: {_describe_days(result['partitions_added'])} added,"
-        f" {_describe_days(result['partitions_dropped'])} dropped; {history}"
+        f" {_describe_days(result['partitions_dropped'])} dropped; {history};"
+        f" details of {result['checks_pruned']:,} old checks and {result['alerts_pruned']:,} old alerts"
+        " dropped"
     )
 
 

@@ -151,17 +151,19 @@ def test_a_topic_that_fails_is_unknown_with_its_reason(
 
 def test_findings_are_rows_that_are_written_once(database: sa.Engine) -> None:
     finding = HealthFinding("freshness", "facts", "warning", "older than it should be", 10.5, 5.0)
-    other = HealthFinding("service", "", "unknown", "not known")
+    other = HealthFinding("service", "requests", "ok", "some", 5.0, counters={"answered": 5})
     report = HealthReport("toy", JULY, (finding, other))
     assert read_health_report(database, "r1") is None
     assert save_health_report(database, "r1", report) == report
     changed = replace(report, findings=(other,))
     assert save_health_report(database, "r1", changed) == report
     assert read_health_report(database, "r1") == report
-    later = JULY + timedelta(days=1)
-    assert find_previous_health_report(database, "toy", later) == report
-    assert find_previous_health_report(database, "toy", JULY) is None
-    assert find_previous_health_report(database, "other", later) is None
+    later, requests = JULY + timedelta(days=2), ("service", "requests")
+    silent = HealthFinding("service", "", "warning", "the service tells nothing")
+    save_health_report(database, "r2", HealthReport("toy", JULY + timedelta(days=1), (silent,)))
+    assert find_previous_health_report(database, "toy", later, *requests) == report
+    assert find_previous_health_report(database, "toy", JULY, *requests) is None
+    assert find_previous_health_report(database, "other", later, *requests) is None
 
 
 def test_a_service_that_does_not_answer_is_told_and_raises_nothing(settings: Settings) -> None:

@@ -26,8 +26,14 @@ from evergreen.model.judging.slices import assign_groups
 from evergreen.model.reference_profile import FeatureProfile
 from evergreen.monitoring.quality import measure_prediction_quality
 from evergreen.monitoring.quality.count_scores import count_scores, name_region
+from evergreen.monitoring.quality.labelled_rows import (
+    LabelledSelection,
+    bound_selection,
+    select_labelled_rows,
+)
 from evergreen.monitoring.quality.learned import measure_learned_quality
 from evergreen.monitoring.quality.outcome_faults import count_outcome_faults
+from evergreen.monitoring.quality.prediction_quality import count_labelled
 from evergreen.monitoring.quality.realised import measure_realised_quality
 from evergreen.monitoring.quality.score_cells import count_cells
 from evergreen.monitoring.quality.slice_columns import name_group
@@ -207,6 +213,34 @@ def test_labels_measure_days_and_slices(database: sa.Engine, toy_use_case: UseCa
     }
 
 
+def test_labels_learned_late_judge_old_predictions(database: sa.Engine, toy_use_case: UseCase) -> None:
+    delay, label = toy_use_case.label.delay, declared.build_label_table(toy_use_case)
+    old, young = NOW - 3 * delay, NOW - delay
+    log(
+        database,
+        toy_use_case,
+        [make_row(moment, "no", 0.7, client_id=n) for n, moment in enumerate((old, young, old))],
+    )
+
+    def ingest(client_id: int, moment: datetime, at: datetime) -> None:
+        values = {"event_time": moment.replace(tzinfo=None), "ingested_at": at.replace(tzinfo=None)}
+        with database.begin() as connection:
+            connection.execute(sa.insert(label).values(client_id=client_id, leaves="no", **values))
+
+    hour, selection = timedelta(hours=1), LabelledSelection(known_at=NOW, learned_after=NOW - DAY)
+    ingest(2, old - hour, NOW - 2 * delay)  # known long ago
+    ingest(1, young - hour, NOW - hour)
+    assert bound_selection(database, toy_use_case, selection).judged_from == NOW - DAY - delay
+    assert count_labelled(database, toy_use_case, 1, NOW - DAY, NOW).total == 1
+    ingest(0, old - hour, NOW - hour)  # late
+    assert bound_selection(database, toy_use_case, selection).judged_from == old - hour
+    assert count_labelled(database, toy_use_case, 1, NOW - DAY, NOW).total == 2
+    without_bound = select_labelled_rows(toy_use_case, selection, ["prediction"])
+    with database.connect() as connection:
+        statement = sa.select(sa.func.count()).select_from(without_bound)
+        assert connection.execute(statement).scalar() == 2
+
+
 def test_a_window_has_estimates_beside_outcomes(database: sa.Engine, toy_use_case: UseCase) -> None:
     save_error_profile(database, "toy", 1, make_profile())
     start = NOW - DAY
@@ -352,6 +386,7 @@ def test_faults_of_outcomes_are_counted(database: sa.Engine, toy_use_case: UseCa
         (early, "no", at - timedelta(hours=1)),
         (early, "no", NOW),
         (fine, "no", NOW),
+        (make_id(at), "no", NOW - DAY / 2),
         (make_id(at), "no", NOW - 2 * DAY),
     ):
         record_outcome(database, toy_use_case, prediction_id, actual, moment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from evergreen.monitoring.health.contracts import judge_ingests
 from evergreen.monitoring.health.freshness import format_age, judge_last_load, judge_part
+from evergreen.monitoring.health.schedule import find_due_tick
 from evergreen.monitoring.health.service import ServiceCounts, judge_service, parse_service_metrics
 from evergreen.monitoring.health.traffic import judge_refused
 from evergreen.serving.metrics.request_metrics import RequestMetrics
@@ -25,6 +26,7 @@ from support.toy_declaration import USE_CASE
 NOW = datetime(2026, 7, 12, tzinfo=UTC)
 VIEW = USE_CASE.views[0]
 DAY = timedelta(days=1)
+FAILED = ("service", "failed requests")
 
 
 def find(findings: list[HealthFinding], what: str, subject: str) -> HealthFinding:
@@ -65,20 +67,47 @@ def test_a_label_is_due_after_its_delay_and_an_empty_view_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schedule", "age", "severity"),
+    ("schedule", "as_of", "due"),
     [
-        ("@daily", 2 * DAY, "ok"),
-        ("@daily", 2.1 * DAY, "warning"),
-        ("@hourly", timedelta(hours=3), "warning"),
-        ("0 6 * * 1", 90 * DAY, "ok"),
-        (None, 90 * DAY, "ok"),
+        # A run has until the next tick, and a day at most.
+        ("@daily", "2026-07-12 00:00", "2026-07-11 00:00"),
+        ("@daily", "2026-07-12 23:59", "2026-07-11 00:00"),
+        ("@hourly", "2026-07-12 03:30", "2026-07-12 02:00"),
+        ("@monthly", "2026-07-01 23:59", "2026-06-01 00:00"),
+        ("@monthly", "2026-07-02 00:00", "2026-07-01 00:00"),
+        ("@quarterly", "2026-07-12 00:00", "2026-07-01 00:00"),
+        # Friday's run is the last one over the weekend, and until Monday's has had its day.
+        ("0 6 * * 1-5", "2026-07-12 12:00", "2026-07-10 06:00"),
+        ("0 6 * * 1-5", "2026-07-14 05:59", "2026-07-10 06:00"),
+        ("0 6 * * 1-5", "2026-07-14 06:00", "2026-07-13 06:00"),
+        ("0 8,9 * * *", "2026-07-12 08:30", "2026-07-11 09:00"),
+        ("0 8,9 * * *", "2026-07-12 09:30", "2026-07-12 08:00"),
     ],
 )
-def test_the_last_load_is_expected_by_the_schedule(
-    schedule: str | None, age: timedelta, severity: str
-) -> None:
+def test_a_load_is_due_some_time_after_its_tick(schedule: str, as_of: str, due: str) -> None:
+    moment, tick = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (as_of, due))
+    assert find_due_tick(schedule, moment) == tick
+    assert find_due_tick(schedule, moment.astimezone(timezone(timedelta(hours=-7)))) == tick
     case = replace(USE_CASE, schedules=Schedules(ingest=schedule))
-    assert judge_last_load(case, NOW - age, NOW).severity == severity
+    assert judge_last_load(case, tick, moment).severity == "ok"
+    late = judge_last_load(case, tick - timedelta(minutes=1), moment)
+    assert late.severity == "warning"
+    assert late.limit == (moment - tick).total_seconds()
+    assert late.sentence.endswith(f"; by the schedule {schedule} one was due as of {due} UTC")
+
+
+@pytest.mark.parametrize("schedule", ["61 * * * *", "0 0 31 2 *", "daily", "@once", ""])
+def test_a_schedule_that_is_none_is_told(schedule: str) -> None:
+    case = replace(USE_CASE, schedules=Schedules(ingest=schedule))
+    finding = judge_last_load(case, NOW, NOW)
+    assert finding.severity == "warning"
+    assert f"whether one is missing is not known, because {schedule!r} is no schedule: " in finding.sentence
+
+
+def test_without_a_schedule_no_load_is_due_but_there_must_be_one() -> None:
+    case = replace(USE_CASE, schedules=Schedules(ingest=None))
+    finding = judge_last_load(case, NOW - 90 * DAY, NOW)
+    assert (finding.severity, finding.sentence) == ("ok", "the last load was 90 d ago")
     assert judge_last_load(case, None, NOW).severity == "error"
 
 
@@ -175,19 +204,52 @@ def test_a_page_of_metrics_is_read() -> None:
     assert ServiceCounts(seconds={1.0: 0, math.inf: 5}).p99_seconds == math.inf
 
 
-def test_errors_count_since_the_last_check_and_from_the_start_after_a_restart() -> None:
-    def report(answered: int, failed: int) -> HealthReport:
-        findings = judge_service(ServiceCounts(answered, failed), None)
-        return HealthReport("toy", NOW, tuple(findings))
+def report_of(counts: ServiceCounts, previous: HealthReport | None = None) -> HealthReport:
+    return HealthReport("toy", NOW, tuple(judge_service(counts, previous)))
 
+
+def test_errors_count_since_the_last_check_and_from_the_start_after_a_restart() -> None:
     bad = judge_service(ServiceCounts(200, 3), None)
     assert find(bad, "service", "failed requests").severity == "error"
-    mended = judge_service(ServiceCounts(400, 3), report(200, 3))
-    assert find(mended, "service", "failed requests").severity == "ok"
-    restarted = judge_service(ServiceCounts(100, 2), report(1000, 1))
-    assert find(restarted, "service", "failed requests").sentence.startswith("2 of 100 requests")
+    assert "of 200 requests since the service started failed" in find(bad, *FAILED).sentence
+    mended = judge_service(ServiceCounts(400, 3), report_of(ServiceCounts(200, 3)))
+    assert find(mended, *FAILED).severity == "ok"
+    assert find(mended, *FAILED).sentence.startswith(
+        "0 of 200 requests since the check as of 2026-07-12 00:00 UTC failed"
+    )
+    restarted = judge_service(ServiceCounts(100, 2), report_of(ServiceCounts(1000, 1)))
+    assert find(restarted, *FAILED).sentence.startswith(
+        "2 of 100 requests since the service started anew, after the last check failed"
+    )
     few = judge_service(ServiceCounts(99, 50), None)
-    assert find(few, "service", "failed requests").severity == "ok"
+    assert find(few, *FAILED).severity == "ok"
+
+
+def test_latency_is_that_of_the_predictions_since_the_last_check() -> None:
+    quick = ServiceCounts(100_000, seconds={0.01: 100_000, 1.0: 100_000, 2.5: 100_000, math.inf: 100_000})
+    slow = ServiceCounts(100_200, seconds={0.01: 100_050, 1.0: 100_050, 2.5: 100_198, math.inf: 100_200})
+    finding = find(judge_service(slow, report_of(quick)), "service", "latency")
+    assert (finding.severity, finding.value) == ("warning", 2.5)
+    assert finding.sentence == (
+        "99 of 100 of 200 predictions since the check as of 2026-07-12 00:00 UTC took at most 2500 ms"
+    )
+    assert find(judge_service(slow, None), "service", "latency").severity == "ok"
+    assert "latency" not in [each.subject for each in judge_service(slow, report_of(slow))]
+    few = ServiceCounts(100_050, seconds={0.01: 100_000, 1.0: 100_000, 2.5: 100_050, math.inf: 100_050})
+    assert find(judge_service(few, report_of(quick)), "service", "latency").severity == "ok"
+
+
+def test_any_counter_that_is_smaller_is_a_restart() -> None:
+    former = report_of(
+        ServiceCounts(100, seconds={0.01: 80, math.inf: 100}, log={"dropped": 5, "spooled": 9})
+    )
+    counts = ServiceCounts(150, seconds={0.01: 70, math.inf: 150}, log={"dropped": 5})
+    assert "started anew" in find(judge_service(counts, former), "service", "latency").sentence
+    counts = ServiceCounts(150, seconds={0.01: 80, math.inf: 150}, log={"dropped": 4})
+    assert find(judge_service(counts, former), "log", "dropped").severity == "error"
+    # Rows on disk come and go.
+    counts = ServiceCounts(150, seconds={0.01: 80, math.inf: 150}, log={"dropped": 5, "spooled": 0})
+    assert "since the check" in find(judge_service(counts, former), "service", "requests").sentence
 
 
 def test_lost_rows_are_an_error_once_and_a_warning_after() -> None:
@@ -210,7 +272,7 @@ def test_a_service_that_is_not_known_or_does_not_answer_is_no_silent_ok() -> Non
     assert [each.severity for each in judge_service(None, None)] == ["unknown"]
     [finding] = judge_service(ServiceCounts(trouble="no answer"), None)
     assert (finding.severity, finding.sentence) == ("warning", "the service tells nothing: no answer")
-    slow = judge_service(ServiceCounts(seconds={0.5: 0, math.inf: 10}), None)
+    slow = judge_service(ServiceCounts(seconds={0.5: 0, math.inf: 100}), None)
     assert find(slow, "service", "latency").severity == "warning"
 
 

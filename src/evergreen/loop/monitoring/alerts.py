@@ -50,7 +50,7 @@ def tell_people(settings: Settings, use_case: str, as_of: datetime) -> AlertResu
     """
     database, now = get_engine(settings), datetime.now(UTC)
     report = find_report(database, use_case, as_of)
-    if report is not None:
+    if report is not None and not report.pruned:
         decision = find_decision(database, use_case, as_of)
         trials = [
             trial

@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 # The most reports that one check attaches: after a long absence of MLflow the newest ones.
 _MOST_ATTACHED = 20
+# Why a check has no report any more.
+DROPPED = "its details were dropped because it is older than EVERGREEN_CHECK_DAYS"
 # Severities as numbers, for MLflow's charts.
 _LEVELS = {"none": 0.0, "unknown": 0.0, "warning": 1.0, "drift": 2.0}
 
@@ -84,8 +86,9 @@ def publish_report(settings: Settings, use_case: str, as_of: datetime) -> Report
     """Make the report of the check of a moment, keep it, and attach it to a run of MLflow, with earlier ones
     that MLflow does not have.
 
-    A second call makes it anew, for example with alerts that were sent since. MLflow's absence is noted, and
-    fails nothing. Raises StoreError where no such check is on record, and StoreUnreachable.
+    A second call makes it anew, for example with alerts that were sent since; of a check whose details were
+    dropped nothing is made. MLflow's absence is noted, and fails nothing. Raises StoreError where no such
+    check is on record, and StoreUnreachable.
     """
     database = get_engine(settings)
     apply_migrations(database)
@@ -94,6 +97,17 @@ def publish_report(settings: Settings, use_case: str, as_of: datetime) -> Report
         raise StoreError(
             f"{use_case} has no check as of {as_of:%Y-%m-%d %H:%M:%S} UTC",
             hint=f"make it: evergreen run monitor {use_case} --as-of {as_of.isoformat()}",
+        )
+    command = f"evergreen report {use_case} --as-of {as_of.isoformat()}"
+    if drift_report.pruned:
+        return ReportResult(
+            check=drift_report.id,
+            as_of=as_of.isoformat(),
+            severity=drift_report.severity,
+            summary=drift_report.reason,
+            address="",
+            command=command,
+            notes=[DROPPED],
         )
     declared = load_use_case(use_case, settings)
     report = build_check_report(read_check_records(database, declared, drift_report))
@@ -108,7 +122,6 @@ def publish_report(settings: Settings, use_case: str, as_of: datetime) -> Report
     )
     attached, notes = _attach_reports(settings, database, record)
     address = _format_address(settings, attached)
-    command = f"evergreen report {use_case} --as-of {as_of.isoformat()}"
     logger.info("report: %s", address or command)
     return ReportResult(
         check=report.check,
@@ -124,7 +137,7 @@ def publish_report(settings: Settings, use_case: str, as_of: datetime) -> Report
 def find_kept_report(settings: Settings, use_case: str, until: datetime | None = None) -> KeptReport:
     """The newest report, or the newest of a check up to `until` (aware). MLflow is not asked.
 
-    Raises StoreError where there is none, and StoreUnreachable.
+    Raises StoreError where there is none, or where its document was dropped, and StoreUnreachable.
     """
     record = find_latest_check_report(get_engine(settings), use_case, until)
     if record is None:
@@ -134,6 +147,13 @@ def find_kept_report(settings: Settings, use_case: str, until: datetime | None =
             hint=f"a check makes one: evergreen run monitor {use_case}",
         )
     address = _format_address(settings, record.attached)
+    if record.document is None:
+        moment = record.as_of.strftime("%Y-%m-%dT%H:%M:%S")
+        place = f"its page may still be in MLflow: {address}; " if address else ""
+        raise StoreError(
+            f"{use_case}'s check as of {record.as_of:%Y-%m-%d %H:%M} UTC has no report any more: {DROPPED}",
+            hint=f"{place}its decision and all inputs: evergreen decisions {use_case} --show {moment}",
+        )
     return KeptReport(record.check_id, record.as_of, record.severity, record.document, address)
 
 
@@ -206,6 +226,7 @@ def _attach_reports(
 
 
 def _build_check_run(saved: SavedReport) -> CheckRun:
+    assert saved.document is not None
     report = CheckReport.from_json(saved.document)
     decision = report.decision
     decided = "undecided" if decision is None else "retrain" if decision.retrain else "no"

@@ -11,6 +11,7 @@ import httpx
 
 from evergreen.errors import StoreError
 from evergreen.hiding import hide_secrets
+from evergreen.loop.monitoring.check_report import DROPPED
 from evergreen.monitoring.health import measure
 from evergreen.monitoring.health.service import ServiceCounts, parse_service_metrics
 from evergreen.serving.calls.exchange import build_headers
@@ -42,7 +43,7 @@ def measure_health(settings: Settings, use_case: str, as_of: datetime) -> Health
     """Look at the data and the service of a check, and keep the findings with it.
 
     The drift of the moment has been measured before; StoreError if not. A service that does not answer is a
-    finding.
+    finding. Of a check whose findings were dropped, because it is old, nothing is looked at.
     """
     database = get_engine(settings)
     report = find_report(database, use_case, as_of)
@@ -52,6 +53,8 @@ def measure_health(settings: Settings, use_case: str, as_of: datetime) -> Health
             hint=f"measure drift first: evergreen run monitor {use_case}",
         )
     health = read_health_report(database, report.id)
+    if report.pruned:
+        return HealthResult(severity="unknown", findings=0, troubles=[DROPPED])
     if health is None:
         counts = read_service_counts(settings, use_case)
         declared = load_use_case(use_case, settings)

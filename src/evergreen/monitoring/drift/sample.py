@@ -20,8 +20,10 @@ from evergreen.store.tables.frames import read_frame
 from evergreen.store.tables.platform import PREDICTION_HOUR
 from evergreen.usecase import UseCase
 
-# MariaDB looks at so many rows for a sample, or at those of one hour if it has more.
+# MariaDB looks at about so many rows for a sample.
 _MOST_SCANNED = 200_000
+# Of hours with more rows a share is looked at, spread over so many stretches of them.
+_STRETCHES = 12
 
 
 def read_input_sample(
@@ -31,7 +33,8 @@ def read_input_sample(
     (aware UTC), as columns of one length; empty columns where there are none.
 
     Rows are chosen by a checksum of their random ids, so that the same call gives the same sample. Of a
-    window with many rows only some hours are looked at, spread over it. Raises StoreUnreachable.
+    window with many rows only some hours are looked at, spread over it, and of hours with too many rows some
+    minutes. Raises StoreUnreachable.
     """
     log = declared.build_prediction_table(use_case)
     conditions = select_bounded_rows(engine, use_case, log, version, start, end)
@@ -53,12 +56,13 @@ def select_bounded_rows(
     channels: Sequence[str] = TRAFFIC,
 ) -> list[sa.ColumnElement[bool]]:
     """The conditions on the prediction log `log` for a version's rows with start <= predicted_at < end (aware
-    UTC): for all of them where there are at most 200,000, else for those of hours spread over the window."""
+    UTC): for all of them where there are at most 200,000, else for those of hours spread over the window, and
+    of hours with too many rows for those of some minutes."""
     conditions = select_window(log, version, start, end, channels)
     hours = _read_rows_by_hour(engine, use_case, version, start, end, channels)
-    sample_hours = choose_hours(hours, _MOST_SCANNED)
-    if len(sample_hours) < len(hours):
-        bounds = [(to_naive_utc(hour), to_naive_utc(hour + HOUR)) for hour in sample_hours]
+    if sum(hours.values()) > _MOST_SCANNED:
+        stretches = choose_stretches(hours, _MOST_SCANNED, start, end)
+        bounds = [(to_naive_utc(low), to_naive_utc(high)) for low, high in stretches]
         within = [sa.and_(log.c.predicted_at >= low, log.c.predicted_at < high) for low, high in bounds]
         conditions.append(sa.or_(*within))
     return conditions
@@ -78,6 +82,23 @@ def choose_hours(hours: Mapping[datetime, int], most_rows: int) -> list[datetime
         if count == 1 or sum(hours[name] for name in spread) <= most_rows:
             return spread
         count -= 1
+
+
+def choose_stretches(
+    hours: Mapping[datetime, int], most_rows: int, start: datetime, end: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Stretches of time (start included, end excluded) of a window, with about so many rows together at most:
+    those hours that `choose_hours` chooses, whole, or the same share of each of their twelfths."""
+    names = choose_hours(hours, most_rows)
+    share = min(1.0, most_rows / max(1, sum(hours[name] for name in names)))
+    stretches = []
+    for name in names:
+        # The first and the last hour lie in the window in part.
+        low, high = max(name, start), min(name + HOUR, end)
+        pieces = _STRETCHES if share < 1.0 else 1
+        length = (high - low) / pieces
+        stretches += [(low + n * length, low + n * length + share * length) for n in range(pieces)]
+    return stretches
 
 
 def _read_rows_by_hour(

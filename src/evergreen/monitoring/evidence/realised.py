@@ -15,7 +15,11 @@ import sqlalchemy as sa
 from evergreen.model.error_profile.store import load_error_profile
 from evergreen.model.judging.metrics import ReliabilityBin
 from evergreen.monitoring.governor.inputs import GovernorInputs, QualityPoint, RealisedEvidence
-from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select_labelled_rows
+from evergreen.monitoring.quality.labelled_rows import (
+    LabelledSelection,
+    bound_selection,
+    select_labelled_rows,
+)
 from evergreen.monitoring.quality.learned import LearnedQuality, measure_learned_quality
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
@@ -105,6 +109,7 @@ def _read_span(
     (exclusive) and the last were given, and what the model's confidence leads one to expect of the metric,
     None for a metric without an expectation."""
     selection = LabelledSelection(known_at=until, learned_after=after, version=version)
+    selection = bound_selection(engine, use_case, selection)
     rows = select_labelled_rows(use_case, selection, ["prediction", "probability", "predicted_at"])
     c = rows.c
     expectation = _EXPECTATIONS.get(metric)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from evergreen.errors import UseCaseError
+from evergreen.monitoring.health.schedule import find_due_tick
 from evergreen.store.records.checks.health import HealthFinding, HealthSeverity
 from evergreen.store.records.ingest_run import find_last_load, find_newest_event_time
 from evergreen.usecase import FeatureView, Label, UseCase
-
-# How long a schedule's load may be away: twice its interval, so that one that is missing is noticed.
-_LONGEST_GAP: Mapping[str, timedelta] = {
-    "@hourly": timedelta(hours=2),
-    "@daily": timedelta(days=2),
-    "@weekly": timedelta(days=14),
-    "@monthly": timedelta(days=62),
-}
 
 
 def measure_freshness(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> list[HealthFinding]:
@@ -63,16 +56,27 @@ def judge_part(part: FeatureView | Label, newest: datetime | None, as_of: dateti
 
 
 def judge_last_load(use_case: UseCase, loaded: datetime | None, as_of: datetime) -> HealthFinding:
-    """Whether the last load is as recent as the schedule of ingests lets expect. In seconds."""
+    """Whether the load is there that the schedule of ingests had due by a moment (aware).
+
+    The value is the age of the last load, the limit that of the due one, in seconds. A schedule that is none
+    is a warning.
+    """
     if loaded is None:
         return HealthFinding("freshness", "", "error", "nothing was ever loaded")
-    age, gap = as_of - loaded, _LONGEST_GAP.get(use_case.schedules.ingest or "")
+    age, schedule = as_of - loaded, use_case.schedules.ingest
     sentence = f"the last load was {format_age(age)} ago"
-    if gap is None or age <= gap:
-        limit = gap.total_seconds() if gap else None
+    if schedule is None:
+        return HealthFinding("freshness", "", "ok", sentence, age.total_seconds())
+    try:
+        due = find_due_tick(schedule, as_of)
+    except UseCaseError as error:
+        sentence += f"; whether one is missing is not known, because {error.message}"
+        return HealthFinding("freshness", "", "warning", sentence, age.total_seconds())
+    limit = (as_of - due).total_seconds()
+    if loaded >= due:
         return HealthFinding("freshness", "", "ok", sentence, age.total_seconds(), limit)
-    sentence += f"; ingests are scheduled {use_case.schedules.ingest}"
-    return HealthFinding("freshness", "", "warning", sentence, age.total_seconds(), gap.total_seconds())
+    sentence += f"; by the schedule {schedule} one was due as of {due:%Y-%m-%d %H:%M} UTC"
+    return HealthFinding("freshness", "", "warning", sentence, age.total_seconds(), limit)
 
 
 def format_age(age: timedelta) -> str:

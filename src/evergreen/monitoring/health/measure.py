@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from evergreen.errors import EvergreenError, StoreUnreachable
 from evergreen.monitoring.health.contracts import measure_contracts
 from evergreen.monitoring.health.freshness import measure_freshness
-from evergreen.monitoring.health.service import ServiceCounts, judge_service
+from evergreen.monitoring.health.service import SERVICE_COUNTERS, ServiceCounts, judge_service
 from evergreen.monitoring.health.skew import measure_skew
 from evergreen.monitoring.health.traffic import judge_refused, measure_clock, measure_outcomes
 from evergreen.store.records.checks.drift import DriftReport
@@ -40,7 +40,8 @@ def measure_health(
     `service` are the counts that the service told, None where no service is known. A topic that fails is a
     finding "unknown" with the reason. Raises StoreUnreachable.
     """
-    as_of, previous = report.as_of, find_previous_health_report(engine, use_case.name, report.as_of)
+    as_of = report.as_of
+    previous = find_previous_health_report(engine, use_case.name, as_of, *SERVICE_COUNTERS)
     topics: tuple[tuple[HealthTopic, Callable[[], list[HealthFinding]]], ...] = (
         ("freshness", partial(measure_freshness, engine, use_case, as_of)),
         ("contract", partial(measure_contracts, engine, use_case, as_of)),

@@ -1,28 +1,33 @@
 """The service: its errors and latency, and whether every answered row is somewhere in its prediction log.
 
 Counters come from one read of the service's page of metrics, which has those of all its workers since their
-start. What happened since the last check is the difference from the totals that its findings keep; after a
-restart, which begins anew, all of them count.
+start. What happened since an earlier check is the difference from the counters that its findings keep. A
+counter that is smaller than it was means a restart, which begins anew: then all that the service has counted
+is new.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from evergreen.store.records.checks.health import HealthFinding, HealthReport, HealthSeverity
+from evergreen.documents import JsonObject
+from evergreen.store.records.checks.health import HealthFinding, HealthReport, HealthSeverity, HealthTopic
 
 # Of answered requests, those that the service could not answer for a fault of its own.
 ERROR_SHARE = 0.01
-# Requests after which a share of errors says something.
+# Requests after which a share of errors, or the slowest in a hundred, says something.
 FEWEST_REQUESTS = 100
 SLOWEST_SECONDS = 1.0
 # Rows that the workers' counts may be apart by, because they are not read at one moment.
 _IN_FLIGHT = 1000
+# The topic and subject of the finding that keeps what the service had counted.
+SERVICE_COUNTERS: Final[tuple[HealthTopic, str]] = ("service", "requests")
 _LOG_PREFIX = "evergreen_prediction_log_"
 _PREDICT_ROUTES = ("/predict", "/predict_batch", "/predict_by_key")
 
@@ -50,12 +55,46 @@ class ServiceCounts:
     trouble: str = ""
 
     @property
+    def predictions(self) -> int:
+        """How many requests for predictions were answered."""
+        return max(self.seconds.values(), default=0)
+
+    @property
     def p99_seconds(self) -> float | None:
         """The bound that 99 of 100 predictions kept; None without any."""
-        total = max(self.seconds.values(), default=0)
+        total = self.predictions
         return next(
             (bound for bound, rows in sorted(self.seconds.items()) if total and rows >= 0.99 * total), None
         )
+
+    def continues(self, former: ServiceCounts) -> bool:
+        """Whether the service has counted on since `former`: no counter is smaller than it was."""
+        return (
+            self.answered >= former.answered
+            and self.failed >= former.failed
+            and all(self.seconds.get(bound, 0) >= rows for bound, rows in former.seconds.items())
+            and all(self.log.get(name, 0) >= former.log.get(name, 0) for name in _LOSSES)
+        )
+
+    def subtract(self, former: ServiceCounts) -> ServiceCounts:
+        """What was counted since `former`, of a service that has counted on."""
+        return ServiceCounts(
+            self.answered - former.answered,
+            self.failed - former.failed,
+            {bound: rows - former.seconds.get(bound, 0) for bound, rows in self.seconds.items()},
+            {name: rows - former.log.get(name, 0) for name, rows in self.log.items()},
+        )
+
+    def to_json(self) -> JsonObject:
+        """The counters; bounds as text, "inf" for the last."""
+        seconds: JsonObject = {str(bound): rows for bound, rows in self.seconds.items()}
+        return {"answered": self.answered, "failed": self.failed, "seconds": seconds, "log": dict(self.log)}
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> ServiceCounts:
+        """What `to_json` wrote."""
+        seconds = {float(bound): rows for bound, rows in document["seconds"].items()}
+        return ServiceCounts(document["answered"], document["failed"], seconds, document["log"])
 
 
 def parse_service_metrics(text: str) -> ServiceCounts:
@@ -77,53 +116,87 @@ def parse_service_metrics(text: str) -> ServiceCounts:
     return ServiceCounts(answers, failed, dict(seconds), dict(log))
 
 
+@dataclass(frozen=True)
+class _Period:
+    """What a service has counted since the moment that `since` names in words."""
+
+    counts: ServiceCounts
+    since: str
+
+
 def judge_service(counts: ServiceCounts | None, previous: HealthReport | None) -> list[HealthFinding]:
-    """Findings on errors, latency and the prediction log; `counts` is None where no service is known."""
+    """Findings on errors and latency since an earlier check, and on the prediction log.
+
+    `counts` is None where no service is known, `previous` the last report with counters of the service, None
+    before the first.
+    """
     if counts is None:
         return [HealthFinding("service", "", "unknown", "the settings name no service of this use case")]
     if counts.trouble:
         return [HealthFinding("service", "", "warning", f"the service tells nothing: {counts.trouble}")]
-    if counts.answered < _find_value(previous, "service", "requests"):
-        previous = None  # the service began anew, and so do its counts
-    return [*_judge_requests(counts, previous), *_judge_log(counts.log, previous)]
+    period = _find_period(counts, previous)
+    return [*_judge_requests(counts, period), *_judge_latency(period), *_judge_log(counts.log, period)]
 
 
-def _judge_requests(counts: ServiceCounts, previous: HealthReport | None) -> list[HealthFinding]:
-    answers = _count_since(previous, "service", "requests", counts.answered)
-    failed = _count_since(previous, "service", "failed requests", counts.failed)
+def _find_period(counts: ServiceCounts, previous: HealthReport | None) -> _Period:
+    """What is new since the previous report, or since the service's start if it has none or began anew."""
+    requests = (
+        next((each for each in previous.findings if _is_about_requests(each)), None) if previous else None
+    )
+    if previous is None or requests is None or requests.counters is None:
+        return _Period(counts, "since the service started")
+    former = ServiceCounts.from_json(requests.counters)
+    if not counts.continues(former):
+        return _Period(counts, "since the service started anew, after the last check")
+    return _Period(counts.subtract(former), f"since the check as of {previous.as_of:%Y-%m-%d %H:%M} UTC")
+
+
+def _is_about_requests(finding: HealthFinding) -> bool:
+    return (finding.what, finding.subject) == SERVICE_COUNTERS
+
+
+def _judge_requests(counts: ServiceCounts, period: _Period) -> list[HealthFinding]:
+    answers, failed = period.counts.answered, period.counts.failed
     share = failed / answers if answers else 0.0
     severity: HealthSeverity = "error" if share > ERROR_SHARE and answers >= FEWEST_REQUESTS else "ok"
-    sentence = f"{failed:,} of {answers:,} requests since the last check failed in the service ({share:.1%})"
-    findings = [
+    return [
         HealthFinding(
-            "service", "requests", "ok", f"{answers:,} requests were answered", float(counts.answered)
+            *SERVICE_COUNTERS,
+            "ok",
+            f"{answers:,} requests were answered {period.since}",
+            float(answers),
+            counters=counts.to_json(),
         ),
-        HealthFinding("service", "failed requests", severity, sentence, float(counts.failed)),
+        HealthFinding(
+            "service",
+            "failed requests",
+            severity,
+            f"{failed:,} of {answers:,} requests {period.since} failed in the service ({share:.1%})",
+            share,
+            ERROR_SHARE,
+        ),
     ]
-    p99 = counts.p99_seconds
-    if p99 is not None:
-        slow = p99 > SLOWEST_SECONDS
-        bound = "longer than 30 s" if math.isinf(p99) else f"at most {p99 * 1000:g} ms"
-        findings.append(
-            HealthFinding(
-                "service",
-                "latency",
-                "warning" if slow else "ok",
-                f"99 of 100 predictions since its start took {bound}",
-                None if math.isinf(p99) else p99,
-                SLOWEST_SECONDS,
-            )
-        )
-    return findings
 
 
-def _judge_log(log: Mapping[str, int], previous: HealthReport | None) -> list[HealthFinding]:
+def _judge_latency(period: _Period) -> list[HealthFinding]:
+    p99 = period.counts.p99_seconds
+    if p99 is None:
+        return []
+    slow = p99 > SLOWEST_SECONDS and period.counts.predictions >= FEWEST_REQUESTS
+    bound = "longer than 30 s" if math.isinf(p99) else f"at most {p99 * 1000:g} ms"
+    sentence = f"99 of 100 of {period.counts.predictions:,} predictions {period.since} took {bound}"
+    value = None if math.isinf(p99) else p99
+    return [
+        HealthFinding("service", "latency", "warning" if slow else "ok", sentence, value, SLOWEST_SECONDS)
+    ]
+
+
+def _judge_log(log: Mapping[str, int], period: _Period) -> list[HealthFinding]:
     findings = []
     for name, text in _LOSSES.items():
-        total = log.get(name, 0)
-        lately = _count_since(previous, "log", name, total)
+        total, lately = log.get(name, 0), period.counts.log.get(name, 0)
         severity: HealthSeverity = "error" if lately else "warning" if total else "ok"
-        since = f", {lately:,} of them since the last check" if total else ""
+        since = f", {lately:,} of them {period.since}" if total else ""
         findings.append(HealthFinding("log", name, severity, f"{total:,} {text}{since}", float(total), 0.0))
     arrivals = log.get("accepted", 0) + log.get("adopted", 0)
     departures = sum(log.get(name, 0) for name in ("spooled", "written", "refused", "dropped"))
@@ -136,15 +209,3 @@ def _judge_log(log: Mapping[str, int], previous: HealthReport | None) -> list[He
     else:
         findings.append(HealthFinding("log", "balance", "ok", sentence, float(gap), _IN_FLIGHT))
     return findings
-
-
-def _count_since(previous: HealthReport | None, what: str, subject: str, total: int) -> int:
-    """How much of a total is new since the previous report."""
-    return max(0, total - int(_find_value(previous, what, subject)))
-
-
-def _find_value(previous: HealthReport | None, what: str, subject: str) -> float:
-    """The total that the previous report kept; 0 where it kept none."""
-    findings: Sequence[HealthFinding] = previous.findings if previous else ()
-    values = (each.value for each in findings if (each.what, each.subject) == (what, subject))
-    return next(values, None) or 0.0

@@ -44,12 +44,11 @@ def judge_refused(shares: Sequence[RefusedShare]) -> list[HealthFinding]:
 
 
 def measure_outcomes(engine: sa.Engine, use_case: UseCase, as_of: datetime) -> list[HealthFinding]:
-    """Outcomes whose prediction the log does not have, and predictions that were given different outcomes in
-    the last `drift.window`."""
-    orphans = count_orphan_outcomes(engine, use_case, before=as_of - _ON_THEIR_WAY)
-    contradicted = count_contradicted_outcomes(
-        engine, use_case, after=as_of - use_case.drift.window, until=as_of
-    )
+    """Outcomes of the last `drift.window` whose prediction the log does not have, and predictions that were
+    given different outcomes in it."""
+    after = as_of - use_case.drift.window
+    orphans = count_orphan_outcomes(engine, use_case, after=after, before=as_of - _ON_THEIR_WAY)
+    contradicted = count_contradicted_outcomes(engine, use_case, after=after, until=as_of)
     return [
         _judge_count("orphans", orphans, "outcomes name predictions that the log does not have"),
         _judge_count(

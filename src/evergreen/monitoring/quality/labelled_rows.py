@@ -10,19 +10,22 @@ knows when it was true. Feedback goes before a label, and newer feedback before 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.times import to_naive_utc
+from evergreen.store.connection.missing import execute_if_table_exists
+from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.outcomes import build_newest_outcomes, join_outcomes
 from evergreen.store.tables import declared
 from evergreen.usecase import EVENT_TIME, UseCase
 
 Condition: TypeAlias = sa.ColumnElement[bool]
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class LabelledSelection:
     `learned_after`: only where it was learned after that moment; a label is learned when it is ingested, but
     not before its `event_time + delay`. `predicted`: only predictions of that window (start included, end
     excluded). Moments are aware UTC.
+
+    `judged_from`: no label that was learned after `learned_after` judges a prediction of before. It changes
+    nothing but how many rows MariaDB looks at; see `bound_selection`.
     """
 
     known_at: datetime
@@ -40,6 +46,23 @@ class LabelledSelection:
     predicted: tuple[datetime, datetime] | None = None
     version: int | None = None
     channels: Sequence[str] = TRAFFIC
+    judged_from: datetime | None = None
+
+
+def bound_selection(engine: sa.Engine, use_case: UseCase, selection: LabelledSelection) -> LabelledSelection:
+    """The same selection with its `judged_from`: labels learned lately are true for some days, so that the
+    rest of the log need not be looked at. Raises StoreUnreachable."""
+    after, delay = selection.learned_after, use_case.label.delay
+    if after is None or use_case.label.event_time is None or not delay:
+        return selection
+    label = declared.build_label_table(use_case)
+    ingested_at = label.c[declared.INGESTED_AT]
+    oldest = sa.select(sa.func.min(label.c[EVENT_TIME])).where(
+        ingested_at > to_naive_utc(after), ingested_at <= to_naive_utc(selection.known_at)
+    )
+    with engine.connect() as connection:
+        moments = [moment for (moment,) in execute_if_table_exists(connection, oldest) if moment is not None]
+    return replace(selection, judged_from=min([after - delay, *map(to_aware_utc, moments)]))
 
 
 def select_labelled_rows(
@@ -49,7 +72,10 @@ def select_labelled_rows(
     log = declared.build_prediction_table(use_case)
     statements = [_select_by_feedback(use_case, log, selection, columns)]
     if use_case.label.event_time is not None and use_case.label.delay:
-        statements.append(_select_by_label(use_case, log, selection, columns))
+        judged = selection
+        if selection.predicted is None and selection.judged_from is not None:
+            judged = replace(selection, predicted=(selection.judged_from, selection.known_at + _MICROSECOND))
+        statements.append(_select_by_label(use_case, log, judged, columns))
     if len(statements) == 1:
         return statements[0].subquery("labelled")
     return sa.union_all(*statements).subquery("labelled")

@@ -11,7 +11,11 @@ import sqlalchemy as sa
 
 from evergreen.model.error_profile.profile import ErrorProfile
 from evergreen.model.error_profile.store import load_error_profile
-from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select_labelled_rows
+from evergreen.monitoring.quality.labelled_rows import (
+    LabelledSelection,
+    bound_selection,
+    select_labelled_rows,
+)
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.usecase import UseCase
@@ -62,6 +66,7 @@ def measure_learned_quality(
     """The answers of a version whose outcome was learned after a moment and up to another one (aware UTC)."""
     metric = choose_row_metric(use_case)
     selection = LabelledSelection(known_at=until, learned_after=after, version=version)
+    selection = bound_selection(engine, use_case, selection)
     rows = select_labelled_rows(use_case, selection, ["prediction", "probability"])
     value = build_row_value(metric, use_case, rows)
     inner = sa.select(value.label("value")).subquery("valued")

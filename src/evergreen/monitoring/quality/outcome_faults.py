@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,10 +25,10 @@ _SKEW = timedelta(seconds=2)
 class OutcomeFaults:
     """Numbers of predictions whose outcomes have a fault.
 
-    `orphans`: ids that no logged prediction has. Of those whose outcome was learned lately: `duplicates` have
-    the same outcome more than once, `contradictions` different ones, of which the newest counts, `early` one
-    that was recorded before the prediction was made. `corrected` are ingested labels of lately that replace
-    another value.
+    All are of outcomes that were learned lately. `orphans`: ids that no logged prediction has. `duplicates`
+    have the same outcome more than once, `contradictions` different ones, of which the newest counts, `early`
+    one that was recorded before the prediction was made. `corrected` are ingested labels of lately that
+    replace another value.
     """
 
     orphans: int = 0
@@ -61,45 +62,58 @@ def count_outcome_faults(
     engine: sa.Engine, use_case: UseCase, after: datetime, until: datetime
 ) -> OutcomeFaults:
     """The faults of outcomes learned after a moment and up to another one (aware UTC)."""
-    orphans = count_orphan_outcomes(engine, use_case, before=until - _ON_THEIR_WAY)
+    orphans = count_orphan_outcomes(engine, use_case, after=after, before=until - _ON_THEIR_WAY)
     start, end = to_naive_utc(after), to_naive_utc(until)
     outcome = declared.build_outcome_table(use_case)
     c = outcome.c
-    lately = sa.select(c.prediction_id).where(c.recorded_at > start, c.recorded_at <= end)
+    # Ids are in the partition of their prediction's day: those of days before the first are left alone.
+    first = sa.select(sa.func.min(c.predicted_at)).where(c.recorded_at > start, c.recorded_at <= end)
     lead = sa.func.timestampdiff(sa.text("MICROSECOND"), c.recorded_at, c.predicted_at)
-    each = (
+    is_different = sa.func.min(c.actual) != sa.func.max(c.actual)
+    grouped = (
         sa.select(
             sa.func.count().label("outcomes"),
-            sa.func.count(sa.distinct(c.actual)).label("values"),
+            sa.case((is_different, 2), else_=1).label("values"),
             sa.func.max(sa.case((lead > _SKEW // timedelta(microseconds=1), 1), else_=0)).label("early"),
         )
-        .where(c.prediction_id.in_(lately), c.recorded_at <= end)
+        .where(c.recorded_at <= end)
         .group_by(c.prediction_id)
-        .subquery("each_prediction")
-    )
-    many, different = each.c.outcomes > 1, each.c["values"] > 1
-    sums = sa.select(
-        *(
-            sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-            for condition in (sa.and_(many, sa.not_(different)), different, each.c.early == 1)
-        )
+        .having(sa.func.max(c.recorded_at) > start)
     )
     with engine.connect() as connection:
-        rows = execute_if_table_exists(connection, sums)
+        oldest = [moment for (moment,) in execute_if_table_exists(connection, first) if moment is not None]
+        rows: Sequence[sa.Row[Any]] = []
+        if oldest:
+            each = grouped.where(c.predicted_at >= oldest[0]).subquery("each_prediction")
+            rows = execute_if_table_exists(connection, _sum_faults(each))
         corrected = execute_if_table_exists(connection, _select_corrected(use_case, after, until))
     duplicates, contradictions, early = map(int, rows[0]) if rows else (0, 0, 0)
     return OutcomeFaults(orphans, duplicates, contradictions, early, int(corrected[0][0]) if corrected else 0)
 
 
-def _select_corrected(use_case: UseCase, after: datetime, until: datetime) -> sa.Select[Any]:
-    label = declared.build_label_table(use_case)
-    keys = [*(label.c[name] for name in use_case.entity.key_names), label.c[EVENT_TIME]]
-    ingested_at, value = label.c[declared.INGESTED_AT], label.c[use_case.label.name]
-    versions = (
-        sa.select(*keys)
-        .where(ingested_at <= to_naive_utc(until))
-        .group_by(*keys)
-        .having(sa.func.max(ingested_at) > to_naive_utc(after), sa.func.count(sa.distinct(value)) > 1)
-        .subquery("versions")
+def _sum_faults(each: sa.Subquery) -> sa.Select[Any]:
+    """How many predictions have one outcome twice, how many different ones, and how many an early one."""
+    many, different = each.c.outcomes > 1, each.c["values"] > 1
+    return sa.select(
+        *(
+            sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+            for condition in (sa.and_(many, sa.not_(different)), different, each.c.early == 1)
+        )
     )
-    return sa.select(sa.func.count()).select_from(versions)
+
+
+def _select_corrected(use_case: UseCase, after: datetime, until: datetime) -> sa.Select[Any]:
+    """Labels of lately that have another value beside them; each is looked up by its key."""
+    label = declared.build_label_table(use_case)
+    new, other = label.alias("new_label"), label.alias("other_label")
+    names = [*use_case.entity.key_names, EVENT_TIME]
+    ingested_at, value = declared.INGESTED_AT, use_case.label.name
+    corrected = (
+        sa.select(*(new.c[name] for name in names))
+        .where(new.c[ingested_at] > to_naive_utc(after), new.c[ingested_at] <= to_naive_utc(until))
+        .where(other.c[ingested_at] <= to_naive_utc(until), other.c[value] != new.c[value])
+        .where(*(other.c[name] == new.c[name] for name in names))
+        .distinct()
+        .subquery("corrected")
+    )
+    return sa.select(sa.func.count()).select_from(corrected)

@@ -19,7 +19,11 @@ from evergreen.model.reference_profile import PREDICTION, FeatureProfile, load_r
 from evergreen.monitoring.counts.bin_codes import build_bin_digit
 from evergreen.monitoring.drift.compare import compare_counts
 from evergreen.monitoring.quality.estimated import estimate_window_quality
-from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select_labelled_rows
+from evergreen.monitoring.quality.labelled_rows import (
+    LabelledSelection,
+    bound_selection,
+    select_labelled_rows,
+)
 from evergreen.monitoring.quality.outcome_faults import OutcomeFaults, count_outcome_faults
 from evergreen.monitoring.quality.realised import measure_realised_quality
 from evergreen.store.connection.database import get_fast_engine
@@ -149,6 +153,7 @@ def count_labelled(
 ) -> LabelledCounts:
     """A version's answers of any time whose outcome was learned after a moment and up to another one."""
     selection = LabelledSelection(known_at=until, learned_after=after, version=version)
+    selection = bound_selection(engine, use_case, selection)
     rows = select_labelled_rows(use_case, selection, ["prediction"])
     values: Sequence[sa.ColumnElement[Any]]
     if use_case.problem == "regression":

@@ -19,7 +19,11 @@ from evergreen.monitoring.quality.count_scores import (
     sum_errors,
 )
 from evergreen.monitoring.quality.intervals import measure_class_metrics, measure_number_metrics
-from evergreen.monitoring.quality.labelled_rows import LabelledSelection, select_labelled_rows
+from evergreen.monitoring.quality.labelled_rows import (
+    LabelledSelection,
+    bound_selection,
+    select_labelled_rows,
+)
 from evergreen.monitoring.quality.score_cells import choose_metrics
 from evergreen.monitoring.quality.slice_columns import name_group
 from evergreen.store.connection.database import get_fast_engine
@@ -49,7 +53,8 @@ def measure_realised_quality(
     """
     last = find_last_measurement(engine, use_case.name, before=as_of)
     after = as_of - use_case.serving.retention if last is None else last - _ON_THEIR_WAY
-    fresh = _find_days(engine, use_case, LabelledSelection(known_at=as_of, learned_after=after))
+    selection = LabelledSelection(known_at=as_of, learned_after=after)
+    fresh = _find_days(engine, use_case, bound_selection(engine, use_case, selection))
     for start, end in _join_days(sorted({day for day, _ in fresh})):
         selection = LabelledSelection(known_at=as_of, predicted=(start, end))
         metrics = [

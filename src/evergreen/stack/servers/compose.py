@@ -43,6 +43,7 @@ _OPEN_SETTINGS = (
     "log_format",
     "cache_mb",
     "history_days",
+    "check_days",
     "threads",
     "task_type",
     "champion_poll_seconds",

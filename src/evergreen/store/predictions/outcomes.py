@@ -61,8 +61,11 @@ def insert_outcomes(engine: sa.Engine, use_case: UseCase, outcomes: Sequence[Out
     )
 
 
-def count_orphan_outcomes(engine: sa.Engine, use_case: UseCase, before: datetime) -> int:
-    """How many ids have outcomes recorded before a moment (aware UTC) and no prediction in the log.
+def count_orphan_outcomes(
+    engine: sa.Engine, use_case: UseCase, before: datetime, after: datetime | None = None
+) -> int:
+    """How many ids have outcomes recorded before a moment (aware UTC), and after another where one is given,
+    and no prediction in the log.
 
     None before the use case's tables exist. Raises StoreUnreachable.
     """
@@ -73,6 +76,8 @@ def count_orphan_outcomes(engine: sa.Engine, use_case: UseCase, before: datetime
         .join_from(outcome, log, same_prediction, isouter=True)
         .where(outcome.c.recorded_at < to_naive_utc(before), log.c.prediction_id.is_(None))
     )
+    if after is not None:
+        statement = statement.where(outcome.c.recorded_at > to_naive_utc(after))
     with engine.connect() as connection:
         rows = execute_if_table_exists(connection, statement)
     return int(rows[0][0]) if rows else 0

@@ -33,6 +33,13 @@ def parse_prediction_id(prediction_id: str) -> tuple[str, datetime]:
     )
 
 
+def format_id_prefix(moment: datetime) -> str:
+    """What the ids of a moment's millisecond (aware UTC) begin with: as text, ids are in the order of their
+    moments."""
+    milliseconds = (moment - _EPOCH) // timedelta(milliseconds=1)
+    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}"
+
+
 def is_usual_form(prediction_id: str) -> bool:
     """Whether a text is a UUIDv7 in lower-case letters with hyphens."""
     return _USUAL_FORM.fullmatch(prediction_id) is not None

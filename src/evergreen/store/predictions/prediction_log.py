@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.connection.values import FeatureValue
 from evergreen.store.predictions.channels import TRAFFIC
 from evergreen.store.predictions.outcomes import build_newest_outcomes, join_outcomes
+from evergreen.store.predictions.prediction_id import format_id_prefix
 from evergreen.store.tables import declared
 from evergreen.store.tables.frames import read_frame
 from evergreen.usecase import UseCase
@@ -76,7 +77,10 @@ def read_newest_predictions(
         sa.select(*(table.c[name] for name in names))
         .where(table.c.channel.in_(TRAFFIC))
         .where(table.c.predicted_at > to_naive_utc(start), table.c.predicted_at <= to_naive_utc(end))
-        .order_by(table.c.predicted_at.desc(), table.c.prediction_id.desc())
+        # The order of the ids is that of the moments, and the primary key's: no other row is looked at.
+        .where(table.c.prediction_id >= format_id_prefix(start))
+        .where(table.c.prediction_id < format_id_prefix(end + timedelta(milliseconds=1)))
+        .order_by(table.c.prediction_id.desc())
         .limit(limit)
     )
     with get_fast_engine(engine).connect() as connection:

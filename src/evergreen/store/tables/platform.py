@@ -286,6 +286,7 @@ HEALTH_FINDING = _table(
     sa.Column("limit_value", mysql.DOUBLE(asdecimal=False)),
     sa.Column("severity", _state(), nullable=False),
     sa.Column("sentence", mysql.TEXT(), nullable=False),
+    sa.Column("counters", _document()),
 )
 
 STORE_STATE = _table(
@@ -310,7 +311,7 @@ CHECK_REPORT = _table(
     sa.Column("use_case", mysql.VARCHAR(48), nullable=False),
     sa.Column("as_of", _moment(), nullable=False),
     sa.Column("severity", _state(), nullable=False),
-    sa.Column("document", _document(), nullable=False),
+    sa.Column("document", _document()),
     sa.Column("mlflow_experiment_id", mysql.VARCHAR(64)),
     sa.Column("mlflow_run_id", mysql.VARCHAR(64)),
     sa.Column("created_at", _moment(), nullable=False),

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from evergreen.monitoring.drift.multivariate import compute_auc, measure_multivariate_drift
-from evergreen.monitoring.drift.sample import choose_hours
+from evergreen.monitoring.drift.sample import choose_hours, choose_stretches
 from evergreen.usecase import DriftPolicy
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -95,3 +95,18 @@ def test_hours_are_spread_and_have_no_more_rows_than_wanted_or_are_one(rows, mos
     hours = {NOON + number * timedelta(hours=1): count for number, count in enumerate(rows)}
     chosen = choose_hours(hours, most)
     assert [list(hours).index(hour) for hour in chosen] == places
+
+
+def test_of_hours_with_too_many_rows_the_same_share_of_each_twelfth_is_looked_at():
+    hour, minute = timedelta(hours=1), timedelta(minutes=1)
+    hours = {NOON: 4_000, NOON + hour: 6_000}
+    # An hour is chosen, and a half of its rows.
+    stretches = choose_stretches(hours, 3_000, NOON, NOON + 2 * hour)
+    assert len(stretches) == 12
+    assert stretches[0] == (NOON + hour, NOON + hour + 2.5 * minute)
+    assert stretches[-1] == (NOON + hour + 55 * minute, NOON + hour + 57.5 * minute)
+    # Of the last hour only the part in the window has rows.
+    stretches = choose_stretches({NOON: 6_000}, 3_000, NOON + 30 * minute, NOON + 42 * minute)
+    assert stretches[0] == (NOON + 30 * minute, NOON + 30.5 * minute)
+    assert stretches[-1] == (NOON + 41 * minute, NOON + 41.5 * minute)
+    assert choose_stretches({NOON: 3_000}, 3_000, NOON, NOON + hour) == [(NOON, NOON + hour)]

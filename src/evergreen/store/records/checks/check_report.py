@@ -25,13 +25,14 @@ class AttachedRun:
 
 @dataclass(frozen=True)
 class SavedReport:
-    """The report of one check. `as_of` is aware UTC; `attached` is None while no MLflow run holds it."""
+    """The report of one check. `as_of` is aware UTC; `attached` is None while no MLflow run holds it,
+    `document` once it was dropped because the check is old."""
 
     check_id: str
     use_case: str
     as_of: datetime
     severity: str
-    document: JsonObject
+    document: JsonObject | None
     attached: AttachedRun | None
 
 
@@ -81,9 +82,11 @@ def find_latest_check_report(
 
 
 def list_unattached_reports(engine: sa.Engine, use_case: str, limit: int) -> list[SavedReport]:
-    """The newest reports that no MLflow run holds, the newest first."""
+    """The newest reports with a document that no MLflow run holds, the newest first."""
     c = CHECK_REPORT.c
-    statement = sa.select(CHECK_REPORT).where(c.use_case == use_case, c.mlflow_run_id.is_(None))
+    statement = sa.select(CHECK_REPORT).where(
+        c.use_case == use_case, c.mlflow_run_id.is_(None), c.document.is_not(None)
+    )
     return _read_reports(engine, statement.order_by(c.as_of.desc()).limit(limit))
 
 
@@ -106,7 +109,7 @@ def _read_reports(engine: sa.Engine, statement: sa.Select[*tuple[Any, ...]]) -> 
             use_case=row.use_case,
             as_of=to_aware_utc(row.as_of),
             severity=row.severity,
-            document=json.loads(row.document),
+            document=None if row.document is None else json.loads(row.document),
             attached=AttachedRun(row.mlflow_experiment_id, row.mlflow_run_id) if row.mlflow_run_id else None,
         )
         for row in rows

@@ -22,7 +22,7 @@ from evergreen.store.tables.platform import DRIFT_REPORT
 _METRICS = ("accuracy", "mae", "rmse")
 _LARGEST = 5
 # What a report's document has where it holds anything.
-_OPTIONAL_PARTS = ("refused", "prediction", "multivariate", "since", "warnings", "notes")
+_OPTIONAL_PARTS = ("refused", "prediction", "multivariate", "since", "warnings", "notes", "pruned")
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Quality:
     outcome was learned lately. `metrics` are `accuracy`, or `mae` and `rmse`, over the labelled ones; None
     where there are none. `prediction_psi` compares the answers with those on the hold-out, None for too few;
     `answers` are the shares of the classes, or {"mean": value}. `orphans` is the number of ids for which an
-    outcome came and that no logged prediction has; None in reports that did not count them. `estimated` is
-    what the window's answers are likely to be worth, judged without outcomes; None in reports that did not
-    estimate it. `notes` are faults of the outcomes in words.
+    outcome came lately and that no logged prediction has; None in reports that did not count them.
+    `estimated` is what the window's answers are likely to be worth, judged without outcomes; None in reports
+    that did not estimate it. `notes` are faults of the outcomes in words.
     """
 
     predictions: int
@@ -110,7 +110,8 @@ class DriftReport:
     sample; None where that was not measured. `since` is the hour in which the drift is estimated to have
     begun; None without drift. `warnings` are what reached the limits of a warning, `notes`
     what could not be measured, and why, both in words. `metrics` are the figures as rows; they are stored in
-    a table of their own, and () in a report that was read (see `read_drift_metrics`).
+    a table of their own, and () in a report that was read (see `read_drift_metrics`). `pruned`: the check is
+    so old that its features and other details were dropped (see `old_checks`).
     """
 
     id: str
@@ -131,6 +132,7 @@ class DriftReport:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     metrics: tuple[DriftMetric, ...] = ()
+    pruned: bool = False
 
     @property
     def severity(self) -> Severity:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from evergreen.store.connection.json_columns import JsonObject, format_json_object, parse_json_object
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables.platform import HEALTH_FINDING
@@ -27,7 +28,7 @@ class HealthFinding:
 
     `what` is the topic, `subject` the view, feature, field or service ("" for the whole use case); `value`
     and `limit` are numbers in the unit that `sentence` names, None where there is none. "unknown" is what
-    could not be looked at.
+    could not be looked at. `counters` are totals that the next check needs; None for most findings.
     """
 
     what: HealthTopic
@@ -36,6 +37,7 @@ class HealthFinding:
     sentence: str
     value: float | None = None
     limit: float | None = None
+    counters: JsonObject | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def save_health_report(engine: sa.Engine, report_id: str, report: HealthReport) 
             "limit_value": finding.limit,
             "severity": finding.severity,
             "sentence": finding.sentence,
+            "counters": format_json_object(finding.counters),
         }
         for position, finding in enumerate(report.findings)
     ]
@@ -98,10 +101,15 @@ def read_health_report(engine: sa.Engine, report_id: str) -> HealthReport | None
     )
 
 
-def find_previous_health_report(engine: sa.Engine, use_case: str, before: datetime) -> HealthReport | None:
-    """The report of the latest earlier moment than `before` (aware); None before the first."""
+def find_previous_health_report(
+    engine: sa.Engine, use_case: str, before: datetime, what: HealthTopic, subject: str
+) -> HealthReport | None:
+    """The report of the latest earlier moment than `before` (aware) that has a finding of that topic and
+    subject; None where there is none."""
     c = HEALTH_FINDING.c
-    earlier = sa.select(sa.func.max(c.as_of)).where(c.use_case == use_case, c.as_of < to_naive_utc(before))
+    earlier = sa.select(sa.func.max(c.as_of)).where(
+        c.use_case == use_case, c.what == what, c.subject == subject, c.as_of < to_naive_utc(before)
+    )
     return _read_report(
         engine,
         sa.select(HEALTH_FINDING)
@@ -116,7 +124,15 @@ def _read_report(engine: sa.Engine, statement: sa.Select[*tuple[Any, ...]]) -> H
     if not rows:
         return None
     findings = tuple(
-        HealthFinding(row.what, row.subject, row.severity, row.sentence, row.value, row.limit_value)
+        HealthFinding(
+            row.what,
+            row.subject,
+            row.severity,
+            row.sentence,
+            row.value,
+            row.limit_value,
+            parse_json_object(row.counters),
+        )
         for row in rows
     )
     return HealthReport(rows[0].use_case, to_aware_utc(rows[0].as_of), findings)
