@@ -124,16 +124,23 @@ def _take_event(event: events.EngineEvent, report: Report, say: Callable[[str], 
         report.faults.append(f"the campaign ended: {event.exception}")
 
 
+def replace_key(body: Any, known_keys: Sequence[Mapping[str, Any]]) -> Any:
+    """The body with one of `known_keys` in the place of every other well-formed key. What is not as it should
+    be, such as a key beyond 64 bits, stays: the service must refuse it."""
+    key = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(key, dict) or key.keys() != known_keys[0].keys():
+        return body
+    if not all(type(part) is int and -(2**63) <= part < 2**63 for part in key.values()):
+        return body
+    number = sum(key.values())
+    return body if number % 2 else {**body, "data": dict(known_keys[number // 2 % len(known_keys)])}
+
+
 def _use_known_keys(schema: BaseSchema, known_keys: Sequence[Mapping[str, Any]]) -> None:
     @schema.hook
     def map_body(context: HookContext, body: Any) -> Any:
         is_by_key = context.operation is not None and context.operation.path == "/predict_by_key"
-        key = body.get("data") if is_by_key and isinstance(body, dict) else None
-        names = known_keys[0].keys()
-        if not isinstance(key, dict) or key.keys() != names or not all(type(key[n]) is int for n in names):
-            return body
-        number = sum(key.values())
-        return body if number % 2 else {**body, "data": dict(known_keys[number // 2 % len(known_keys)])}
+        return replace_key(body, known_keys) if is_by_key else body
 
 
 def _configure(cases: int, seed: int) -> SchemathesisConfig:

@@ -15,7 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks.fuzz.__main__ import CASES, QUICK_CASES, build_text, has_passed, parse_arguments
-from benchmarks.fuzz.campaign import Finding, Report, fuzz_service
+from benchmarks.fuzz.campaign import Finding, Report, fuzz_service, replace_key
 
 SIZE = {"type": "object", "properties": {"size": {"type": "integer"}}, "required": ["size"]}
 BODY = {"required": True, "content": {"application/json": {"schema": SIZE}}}
@@ -94,3 +94,18 @@ def test_the_words_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse_arguments(["--cases", "0"])
     assert "at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "data", [{"id": 2**63}, {"id": -(2**63) - 2}, {"id": 2.0}, {"id": True}, {"no": 2}, [2], None]
+)
+def test_a_wrong_key_is_sent_as_it_is(data: Any) -> None:
+    assert replace_key({"data": data}, [{"id": 7}]) == {"data": data}
+    assert replace_key(data, [{"id": 7}]) == data
+
+
+def test_every_other_right_key_is_a_known_one_and_the_rest_of_the_body_stays() -> None:
+    known = [{"id": 70}, {"id": 71}]
+    sent = [replace_key({"data": {"id": n}, "extra": n}, known) for n in (-(2**63), -1, 0, 2, 3, 2**63 - 1)]
+    assert [body["data"]["id"] for body in sent] == [70, -1, 70, 71, 3, 2**63 - 1]
+    assert [body["extra"] for body in sent] == [-(2**63), -1, 0, 2, 3, 2**63 - 1]
