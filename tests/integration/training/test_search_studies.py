@@ -1,4 +1,4 @@
-"""The storage of a search in MariaDB: Optuna's tables are checked once in a process, and of one version only."""
+"""The storage of a search in MariaDB: a process checks the version of Optuna's tables, once."""
 
 from __future__ import annotations
 

@@ -291,7 +291,7 @@ def _build_period_rows(origin: datetime, period: _Period, end: datetime) -> Fram
 
 def _build_frame(customers: Customers, columns: Columns, fields: tuple[Feature, ...]) -> pd.DataFrame:
     """The customers' ids and those fields as a frame."""
-    # Each column gets its type by itself: `DataFrame.astype` takes as long as all else that makes a small bank.
+    # Each column gets its type by itself: `DataFrame.astype` takes a quarter of the time of a small bank.
     values = {
         field.name: pd.array(columns[field.name], dtype="Int64")
         if field.dtype == "int"
