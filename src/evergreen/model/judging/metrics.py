@@ -201,20 +201,22 @@ def _prepare_class_metrics(
 
     computations: Computations = {
         "accuracy": lambda: sk.accuracy_score(truth, predicted_class),
-        "balanced_accuracy": lambda: np.mean(
-            [np.mean(right[truth == number]) for number in np.unique(truth)]
+        "balanced_accuracy": lambda: float(
+            np.mean([np.mean(right[truth == number]) for number in np.unique(truth)])
         ),
         "precision": lambda: compare_classes()[0],
         "recall": lambda: compare_classes()[1],
         "f1": lambda: compare_classes()[2],
         "log_loss": lambda: sk.log_loss(truth, probabilities, labels=range(probabilities.shape[1])),
-        "brier": lambda: np.mean(compute_brier_losses(truth, probabilities)),
+        "brier": lambda: float(np.mean(compute_brier_losses(truth, probabilities))),
         "calibration_error": lambda: np.abs(np.bincount(bins, confidence - right)).sum() / len(truth),
     }
     counts = np.bincount(truth, minlength=probabilities.shape[1])[list(class_numbers)]
     if counts.all():
         curves = [(truth == number, probabilities[:, number]) for number in class_numbers]
-        computations["pr_auc"] = lambda: np.mean([sk.average_precision_score(*curve) for curve in curves])
+        computations["pr_auc"] = lambda: float(
+            np.mean([sk.average_precision_score(*curve) for curve in curves])
+        )
         if (counts < len(truth)).all():
-            computations["roc_auc"] = lambda: np.mean([sk.roc_auc_score(*curve) for curve in curves])
+            computations["roc_auc"] = lambda: float(np.mean([sk.roc_auc_score(*curve) for curve in curves]))
     return computations
