@@ -4,8 +4,11 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 BY_FILE := --dist loadfile --no-loadscope-reorder
-# Whole stacks at a time, of 2-3 GB each: a file of tests/e2e has a stack of its own, with ports of its own.
-STACKS ?= 1
+# Whole stacks at a time: a file of tests/e2e has a stack of its own, of 2-3 GB and with ports of its own. Two where
+# 12 GB are available; where that cannot be read, one.
+STACKS ?= $(shell { cat /proc/meminfo; sed 's/^/Limit: /' /sys/fs/cgroup/memory.max; } 2>/dev/null | awk \
+	'/^MemAvailable:/ { free = $$2 * 1024 } /^Limit: [0-9]/ { limit = $$2 } \
+	END { if (limit && limit < free) free = limit; print (free >= 12 * 2^30) ? 2 : 1 }')
 
 .PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-monitor bench-peers chaos fuzz load measure-house compose lock
 

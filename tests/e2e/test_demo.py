@@ -4,70 +4,30 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
-from support.own_ports import reserve_ports
-
-SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+from support.whole_stack import make_stack_home, run_evergreen
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 
-def evergreen(home: Path, *arguments: str, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("EVERGREEN_", "AIRFLOW"))}
-    return subprocess.run(
-        [sys.executable, "-m", "evergreen.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**environment, "EVERGREEN_HOME": str(home)},
-        timeout=timeout,
-        cwd=home.parent,
-    )
-
-
-def processes_of(home: Path) -> list[psutil.Process]:
-    """Every process whose environment or command line names this stack's home."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("EVERGREEN_HOME") == str(home) or str(home) in " ".join(
-                process.cmdline()
-            ):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """A home whose stack is down again afterwards, whatever happened."""
-    with tempfile.TemporaryDirectory(prefix="evergreen-e2e-") as folder:
-        home = Path(folder) / "home"
-        home.mkdir()
-        reserve_ports(home, "credit_score", "titanic", "wine", "ship")
+    with make_stack_home("credit_score", "titanic") as home:
         yield home
-        evergreen(home, "down", timeout=120)
-        assert not [process.cmdline() for process in processes_of(home)]
 
 
 @pytest.fixture(scope="module")
 def report(home: Path) -> dict[str, Any]:
     """The credit_score demo, taken once; every test below looks at what it left running."""
-    done = evergreen(home, "demo", "credit_score")
+    done = run_evergreen(home, "demo", "credit_score")
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     loaded: dict[str, Any] = json.loads((home / "demo.json").read_text())
     return loaded
@@ -75,7 +35,7 @@ def report(home: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def status(home: Path, report: dict[str, Any]) -> dict[str, Any]:
-    done = evergreen(home, "status", "--json")
+    done = run_evergreen(home, "status", "--json")
     assert done.returncode == 0, done.stderr
     loaded: dict[str, Any] = json.loads(done.stdout)
     return loaded
@@ -158,62 +118,15 @@ def test_a_verb_runs_without_airflow_and_twice_with_the_same_result(
 ) -> None:
     # Long before there was a champion, on whatever day this runs.
     command = ("run", "monitor", "credit_score", "--as-of", report["simulated"]["begins"], "--json")
-    first = json.loads(evergreen(home, *command).stdout)
-    again = json.loads(evergreen(home, *command).stdout)
+    first = json.loads(run_evergreen(home, *command).stdout)
+    again = json.loads(run_evergreen(home, *command).stdout)
     assert first == again
     assert first["retrain"] is False
 
 
 def test_airflows_own_command_line_sees_every_dag(home: Path, report: dict[str, Any]) -> None:
-    done = evergreen(home, "airflow", "dags", "list", "--output", "json")
+    done = run_evergreen(home, "airflow", "dags", "list", "--output", "json")
     assert done.returncode == 0, done.stderr
     listed = {dag["dag_id"] for dag in json.loads(done.stdout[done.stdout.index("[{") :])}
     verbs = ("ingest", "train", "deploy", "monitor", "score", "upkeep")
     assert listed == {f"{name}__{verb}" for name in ("credit_score", "titanic") for verb in verbs}
-
-
-def test_titanic_goes_from_a_file_to_a_submission(
-    home: Path, report: dict[str, Any], titanic_csv: Path, titanic_test_csv: Path, tmp_path: Path
-) -> None:
-    done = evergreen(home, "demo", "titanic", "--csv", str(titanic_csv))
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    submission = tmp_path / "submission.csv"
-    done = evergreen(
-        home,
-        *("score", "titanic", "--input", str(titanic_test_csv), "--output", str(submission)),
-        *("--columns", "PassengerId=passenger_id,Survived=prediction"),
-    )
-    assert done.returncode == 0, done.stderr
-    lines = submission.read_text().splitlines()
-    assert lines[0] == "PassengerId,Survived"
-    assert len(lines) == 419
-    assert {line.split(",")[1] for line in lines[1:]} == {"0", "1"}
-
-
-@pytest.mark.parametrize(
-    ("name", "file", "options", "problem"),
-    [
-        ("wine", "wine/winequality-red.csv", ("--target", "quality"), "regression"),
-        ("ship", "titanic/train.csv", ("--key", "PassengerId", "--target", "Survived"), "binary"),
-    ],
-)
-def test_a_table_of_ones_own_goes_through_the_whole_loop_unedited(
-    home: Path, report: dict[str, Any], name: str, file: str, options: tuple[str, ...], problem: str
-) -> None:
-    table = SHARED_DATA / file
-    if not table.exists():
-        pytest.skip(f"the public table is not there: {table}")
-    # The stack is up already: the new use case joins it while it runs.
-    done = evergreen(home, "new", name, "--from", str(table), *options, "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["problem"] == problem
-    done = evergreen(home, "demo", name)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    taken = json.loads((home / "demo.json").read_text())
-    assert taken["verified"] is True
-    assert taken["sent"] == taken["logged"] == 2000
-    answer = httpx.post(f"{taken['service']}/predict_by_key", json={"data": taken["example_key"]}, timeout=30)
-    assert ("probabilities" in answer.json()) is (problem != "regression")
-    done = evergreen(home, "profile", name, "--json")
-    assert done.returncode == 0, done.stderr
-    assert "Target by group" in Path(json.loads(done.stdout)["page"]).read_text(encoding="utf-8")

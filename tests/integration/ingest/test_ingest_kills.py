@@ -26,7 +26,7 @@ from support.own_servers import Database, private_mariadb
 
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-CLIENTS = 4_000
+CLIENTS = 2_000
 # Each run is a process of its own, forked from one that has imported everything; it speaks first.
 NURSERY = """
     import os, sys
@@ -38,8 +38,8 @@ NURSERY = """
     from evergreen.validation import checker, contract
 
     # Several runs on disk, several files to load.
-    sorter.RUN_BYTES = 80_000
-    chunks.CHUNK_BYTES = 60_000
+    sorter.RUN_BYTES = 40_000
+    chunks.CHUNK_BYTES = 30_000
     for line in sys.stdin:
         pid = os.fork()
         if not pid:

@@ -1,9 +1,11 @@
-"""The edge of the real service: who is answered, what BentoML's own client needs, what the metrics show."""
+"""The edge of the real service: where it listens, who is answered, what BentoML's own client needs, what the
+metrics show."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from evergreen.serving.probe import send_probe_requests
 from evergreen.serving.standing import read_service_status
 from evergreen.stack.processes.ports import LOOPBACK, find_free_port
 from evergreen.stack.servers.probes import build_service_probe
+from support.listening import assert_listens_only_on, listening
 from support.parcel_case import row
 from support.serving_world import NOW, Service, World, environment, running
 from support.waiting import eventually
@@ -107,6 +110,27 @@ def test_a_huge_bad_batch_does_not_keep_others_waiting(service: Service) -> None
     assert answer.status_code == 422
     assert len(error["fields"]) == 20
     assert "at least" in error["message"]
+
+
+def test_a_service_listens_on_its_announced_port_only(service: Service) -> None:
+    assert_listens_only_on(service)
+
+
+def test_what_listens_is_seen() -> None:
+    """The test above can fail: ports and sockets of each kind that it forbids are found."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(type=socket.SOCK_DGRAM) as udp,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
+        udp.bind(("127.0.0.1", 0))
+        abstract.bind(f"\0evergreen-{os.getpid()}")
+        abstract.listen()
+        assert {
+            f"tcp 127.0.0.1:{tcp.getsockname()[1]}",
+            f"udp 127.0.0.1:{udp.getsockname()[1]}",
+            f"unix @evergreen-{os.getpid()}",
+        } <= listening([os.getpid()])
 
 
 def start_refused(made: World, folder: Path, *command: str, **more: str) -> str:

@@ -72,6 +72,16 @@ def test_regression_metrics(toy_use_case):
     assert tuple(found) == METRICS["regression"]
 
 
+def test_metrics_may_be_named(toy_use_case):
+    truth = names("no", "no", "yes", "yes")
+    scores = Predictions(names("no", "yes", "yes", "yes"), np.eye(2)[[0, 1, 1, 1]] * 0.8 + 0.1)
+    found = compute_metrics(toy_use_case, truth, scores)
+    assert compute_metrics(toy_use_case, truth, scores, ["recall", "r2", "precision"]) == {
+        name: found[name] for name in ("precision", "recall")
+    }
+    assert compute_metrics(toy_use_case, truth, scores, ["brier"]) == {"brier": found["brier"]}
+
+
 def test_a_metric_that_is_not_defined_is_left_out(toy_use_case):
     truth = names("no", "no")
     found = compute_metrics(toy_use_case, truth, Predictions(truth, np.array([[0.9, 0.1], [0.8, 0.2]])))

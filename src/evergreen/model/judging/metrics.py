@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -31,6 +32,8 @@ LESS_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "mae", "rm
 
 # Bins of the calibration error, as in Guo et al. (On Calibration of Modern Neural Networks, ICML 2017).
 CALIBRATION_BINS = 15
+
+Computations = dict[str, Callable[[], float]]
 
 
 class ReliabilityBin(TypedDict):
@@ -60,8 +63,11 @@ def check_metric(use_case: UseCase) -> None:
         )
 
 
-def compute_metrics(use_case: UseCase, label: np.ndarray, scores: Predictions) -> dict[str, float]:
-    """Every metric of `METRICS` for the problem, by scikit-learn; one that is undefined here is left out.
+def compute_metrics(
+    use_case: UseCase, label: np.ndarray, scores: Predictions, names: Collection[str] | None = None
+) -> dict[str, float]:
+    """The metrics of those `names` (None: all of `METRICS` for the problem), by scikit-learn, in the order of
+    `METRICS`; one that is undefined here is left out.
 
     `label`, of shape (n,): class names, or numbers for regression. Precision, recall, F1, ROC AUC and average
     precision (`pr_auc`) are those of the last declared class in a binary problem, and means over the classes,
@@ -75,8 +81,15 @@ def compute_metrics(use_case: UseCase, label: np.ndarray, scores: Predictions) -
     where the label is constant. Raises TrainingError for a class that is not declared.
     """
     if scores.probabilities is None:
-        return _compute_regression_metrics(np.asarray(label, dtype=np.float64), scores.predictions)
-    return _compute_class_metrics(use_case, label, scores, scores.probabilities)
+        computations = _prepare_regression_metrics(np.asarray(label, dtype=np.float64), scores.predictions)
+    else:
+        computations = _prepare_class_metrics(use_case, label, scores, scores.probabilities)
+    values = {
+        name: float(computations[name]())
+        for name in METRICS[use_case.problem]
+        if name in computations and (names is None or name in names)
+    }
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def compute_reliability_bins(
@@ -153,23 +166,25 @@ def list_judged_classes(use_case: UseCase) -> tuple[int, ...]:
     return (1,) if count == 2 else tuple(range(count))
 
 
-def _compute_regression_metrics(label: npt.NDArray[np.float64], predictions: np.ndarray) -> dict[str, float]:
+def _prepare_regression_metrics(label: npt.NDArray[np.float64], predictions: np.ndarray) -> Computations:
+    """A function for each metric that is defined here."""
     # Here, as below, because an ingest imports this module for `check_metric`: it takes 0.7 s to load.
     from sklearn import metrics as sk
 
-    values = {
-        "mae": sk.mean_absolute_error(label, predictions),
-        "rmse": math.sqrt(sk.mean_squared_error(label, predictions)),
+    computations: Computations = {
+        "mae": lambda: sk.mean_absolute_error(label, predictions),
+        "rmse": lambda: math.sqrt(sk.mean_squared_error(label, predictions)),
     }
     # Where the label does not vary scikit-learn returns 0 or 1, but there is no variance to explain.
     if label.min() < label.max():
-        values["r2"] = sk.r2_score(label, predictions)
-    return _keep_finite_values(values)
+        computations["r2"] = lambda: sk.r2_score(label, predictions)
+    return computations
 
 
-def _compute_class_metrics(
+def _prepare_class_metrics(
     use_case: UseCase, label: np.ndarray, scores: Predictions, probabilities: npt.NDArray[np.float64]
-) -> dict[str, float]:
+) -> Computations:
+    """A function for each metric that is defined here."""
     from sklearn import metrics as sk
 
     truth = find_class_numbers(use_case, label)
@@ -177,25 +192,31 @@ def _compute_class_metrics(
     class_numbers = list_judged_classes(use_case)
     right = truth == predicted_class
     confidence, bins = compute_confidence_bins(probabilities, predicted_class)
-    options = {"labels": list(class_numbers), "average": "macro", "zero_division": 0.0}
-    values = {
-        "accuracy": sk.accuracy_score(truth, predicted_class),
-        "balanced_accuracy": np.mean([np.mean(right[truth == number]) for number in np.unique(truth)]),
-        "precision": sk.precision_score(truth, predicted_class, **options),
-        "recall": sk.recall_score(truth, predicted_class, **options),
-        "f1": sk.f1_score(truth, predicted_class, **options),
-        "log_loss": sk.log_loss(truth, probabilities, labels=range(probabilities.shape[1])),
-        "brier": np.mean(compute_brier_losses(truth, probabilities)),
-        "calibration_error": np.abs(np.bincount(bins, confidence - right)).sum() / len(truth),
+
+    @functools.cache
+    def compare_classes() -> Sequence[float]:
+        """Precision, recall and F1."""
+        options = {"labels": list(class_numbers), "average": "macro", "zero_division": 0.0}
+        return sk.precision_recall_fscore_support(truth, predicted_class, **options)[:3]  # type: ignore[no-any-return]
+
+    computations: Computations = {
+        "accuracy": lambda: sk.accuracy_score(truth, predicted_class),
+        "balanced_accuracy": lambda: float(
+            np.mean([np.mean(right[truth == number]) for number in np.unique(truth)])
+        ),
+        "precision": lambda: compare_classes()[0],
+        "recall": lambda: compare_classes()[1],
+        "f1": lambda: compare_classes()[2],
+        "log_loss": lambda: sk.log_loss(truth, probabilities, labels=range(probabilities.shape[1])),
+        "brier": lambda: float(np.mean(compute_brier_losses(truth, probabilities))),
+        "calibration_error": lambda: np.abs(np.bincount(bins, confidence - right)).sum() / len(truth),
     }
     counts = np.bincount(truth, minlength=probabilities.shape[1])[list(class_numbers)]
     if counts.all():
         curves = [(truth == number, probabilities[:, number]) for number in class_numbers]
-        values["pr_auc"] = np.mean([sk.average_precision_score(*curve) for curve in curves])
+        computations["pr_auc"] = lambda: float(
+            np.mean([sk.average_precision_score(*curve) for curve in curves])
+        )
         if (counts < len(truth)).all():
-            values["roc_auc"] = np.mean([sk.roc_auc_score(*curve) for curve in curves])
-    return _keep_finite_values({name: values[name] for name in METRICS[use_case.problem] if name in values})
-
-
-def _keep_finite_values(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in values.items() if math.isfinite(float(value))}
+            computations["roc_auc"] = lambda: float(np.mean([sk.roc_auc_score(*curve) for curve in curves]))
+    return computations

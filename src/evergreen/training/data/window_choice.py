@@ -95,8 +95,8 @@ def try_windows(
         fitted_rows.add(count)
         model = fit_model(use_case, select_rows(columns, rows), label[rows], _PARAMS, machine)
         scores = predict_inputs(use_case, model, select_rows(columns, tail))
-        metrics = compute_metrics(use_case, label[tail], scores)
-        loss = metrics.get("rmse" if use_case.problem == "regression" else "log_loss")
+        metric = "rmse" if use_case.problem == "regression" else "log_loss"
+        loss = compute_metrics(use_case, label[tail], scores, [metric]).get(metric)
         trials.append(replace(window, rows=count, loss=loss, remark="" if loss is not None else "no loss"))
     return trials
 

@@ -56,5 +56,4 @@ def measure_calibration_effect(
 
 
 def _measure(use_case: UseCase, label: np.ndarray, scores: Predictions) -> dict[str, float]:
-    metrics = compute_metrics(use_case, label, scores)
-    return {name: value for name, value in metrics.items() if name in _METRICS}
+    return compute_metrics(use_case, label, scores, _METRICS)

@@ -88,4 +88,5 @@ def _lacks_classes(use_case: UseCase, label: np.ndarray) -> bool:
 
 
 def _measure_gate_metric(use_case: UseCase, label: np.ndarray, scores: Predictions) -> float | None:
-    return compute_metrics(use_case, label, scores).get(use_case.gate.metric)
+    metric = use_case.gate.metric
+    return compute_metrics(use_case, label, scores, [metric]).get(metric)

@@ -27,6 +27,9 @@ from evergreen.training.search.samplers import create_pruner
 from evergreen.usecase import UseCase
 
 _CREATE_SECONDS = 120.0
+# Addresses, without passwords, of the databases whose Optuna tables this process found to be of its Optuna's
+# version. For each check Optuna reads all of its migrations, and one training opens its study several times.
+_checked_databases: set[str] = set()
 
 
 @contextmanager
@@ -98,14 +101,18 @@ def _open_storage(settings: Settings, database: sa.Engine) -> RDBStorage:
     # Under a lock: two processes that create Optuna's tables at once make one of them fail.
     with database.connect() as connection, hold_lock(connection, "optuna", _CREATE_SECONDS):
         url = build_database_url(settings)
+        address = url.render_as_string()
         options = {"pool_recycle": 3600, "pool_size": 2, **build_driver_options(url)}
         try:
-            return RDBStorage(
+            storage = RDBStorage(
                 url.render_as_string(hide_password=False),
                 engine_kwargs={**options, "hide_parameters": True},
+                skip_compatibility_check=address in _checked_databases,
             )
         except RuntimeError as error:
             raise StoreError(
                 f"Optuna's tables in MariaDB are of another version: {error}",
                 hint="optuna storage upgrade --storage URL brings them up to date",
             ) from error
+        _checked_databases.add(address)
+        return storage

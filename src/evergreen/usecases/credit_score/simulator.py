@@ -291,10 +291,14 @@ def _build_period_rows(origin: datetime, period: _Period, end: datetime) -> Fram
 
 def _build_frame(customers: Customers, columns: Columns, fields: tuple[Feature, ...]) -> pd.DataFrame:
     """The customers' ids and those fields as a frame."""
-    frame = pd.DataFrame(
-        {"customer_id": customers.customer_id} | {field.name: columns[field.name] for field in fields}
-    )
-    return frame.astype({field.name: "Int64" for field in fields if field.dtype == "int"})
+    # Each column gets its type by itself: `DataFrame.astype` takes a quarter of the time of a small bank.
+    values = {
+        field.name: pd.array(columns[field.name], dtype="Int64")
+        if field.dtype == "int"
+        else columns[field.name]
+        for field in fields
+    }
+    return pd.DataFrame({"customer_id": customers.customer_id} | values)
 
 
 def _compute_recording_delays(uniform: NDArray[np.float64]) -> NDArray[np.timedelta64]:
