@@ -74,7 +74,7 @@ def test_the_check_that_found_drift_shows_what_it_knew_and_its_report(
     base, run, file = place.groups()
     page = httpx.get(f"{base}/get-artifact", params={"run_uuid": run, "path": file}, timeout=30)
     assert page.status_code == 200
-    decided = json.loads(evergreen(home, "decisions", "credit_score", "--json").stdout)
+    decided = json.loads(run_evergreen(home, "decisions", "credit_score", "--json").stdout)
     [yes] = [each for each in decided if each["retrain"] and each["reason"] in stage["what"]]
     assert yes["inputs"]["champion"] == 1
     assert yes["inputs"]["drift"]["severity"] == "drift"
@@ -82,7 +82,7 @@ def test_the_check_that_found_drift_shows_what_it_knew_and_its_report(
     assert because in page.text
     # MariaDB has the same report, also where MLflow is away.
     kept = tmp_path / "report.html"
-    done = evergreen(home, "report", "credit_score", "--as-of", yes["as_of"], "--output", str(kept))
+    done = run_evergreen(home, "report", "credit_score", "--as-of", yes["as_of"], "--output", str(kept))
     assert done.returncode == 0, done.stderr
     assert because in kept.read_text(encoding="utf-8")
 

@@ -47,9 +47,15 @@ def fit(use_case: UseCase, weights: tuple[float, ...] = (), seed: int = 1) -> Lo
     return LoadedModel(1, "run", model, tuple(model.feature_names_), classes, weights)
 
 
-def answering(settings: Settings, use_case: UseCase, loaded: LoadedModel, logged: list[Any]) -> Runtime:
+def answering(
+    settings: Settings,
+    use_case: UseCase,
+    loaded: LoadedModel,
+    logged: list[Any],
+    registry: CollectorRegistry | None = None,
+) -> Runtime:
     """A runtime with that model in service, whose logged rows go to the list `logged`."""
-    runtime = Runtime(settings, use_case, CollectorRegistry())
+    runtime = Runtime(settings, use_case, registry or CollectorRegistry())
     served = ServedModel(loaded, None, datetime(2026, 6, 1, tzinfo=UTC))
     runtime.slot = SimpleNamespace(require=lambda: served, current=served)  # type: ignore[assignment]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -13,6 +14,7 @@ from evergreen.serving.fast.predictor import Predictor
 from evergreen.serving.runtime import Runtime
 from evergreen.serving.trial.trials import Trials
 from evergreen.serving.trial.watch import TrialSource
+from evergreen.store.predictions.channels import SHADOW
 from evergreen.store.records.model_trial import ModelTrial
 from evergreen.usecase import TrialLimits
 
@@ -83,7 +85,7 @@ def take_part(runtime: Runtime, book: Trialbook) -> Trials:
         runtime.use_case,
         book.build_source(),
         Predictor(runtime.use_case),
-        runtime._log_shadow,
+        partial(runtime._log_predicted, channel=SHADOW),
         poll_seconds=60.0,
         registry=CollectorRegistry(),
     )

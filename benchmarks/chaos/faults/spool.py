@@ -125,7 +125,7 @@ def judge_counters(service: Service, report: Report, *, dropped: int) -> None:
     """The counters reconcile, in /metadata and /metrics."""
     log = service.read_metadata()["log"]
     whole = log["accepted"] + log["adopted"]
-    parts = log["spooled"] + log["written"] + log["refused"] + log["dropped"]
+    parts = log["spooled"] + log["written"] + log["refused"] + log["dropped"] + log["spoilt_rows"]
     report.require("counters", f"{whole} = {parts}", "accepted + adopted = the rest", whole == parts)
     report.require("counted_as_dropped", log["dropped"], str(dropped), log["dropped"] == dropped)
     time.sleep(2.0)  # gauges are set once a second

@@ -17,6 +17,7 @@ from pydantic_core import to_json
 from evergreen.errors import InvalidRequest
 from evergreen.serving.calls.exchange import CHANNEL_HEADER, IDEMPOTENCY_HEADER
 from evergreen.serving.channels import ONLINE, PROBE_CHANNEL, PROBE_CHANNELS
+from evergreen.serving.fast.key_reader import KeyListReader
 from evergreen.serving.guard.guard import KEYS_REQUIRED, METRICS_OPEN
 from evergreen.serving.http.answer_schema import ErrorAnswer
 from evergreen.serving.http.bento_schema import add_bento_schema_route
@@ -55,6 +56,8 @@ def configure_app(app: FastAPI, runtime: Runtime) -> FastAPI:
 
 def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
     entity = runtime.use_case.entity.name
+    # Not in the threads that all other requests share: they may all wait for MariaDB.
+    key_lists = KeyListReader(runtime.read_vectors)
 
     async def predict(body: Any, request: Request) -> Response:
         """Predict from the features in the request and log the prediction."""
@@ -75,9 +78,10 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
     async def predict_by_key(body: Any, request: Request) -> Response:
         """Predict from the newest stored features of one key or of each key in a list."""
         is_list = isinstance(body.data, list)
-        keys = [key.__dict__ for key in (body.data if is_list else [body.data])]
+        keys = runtime.list_keys([key.__dict__ for key in (body.data if is_list else [body.data])])
         channel, request_key = _read_channel(request), _read_key(request)
-        answers = await anyio.to_thread.run_sync(runtime.answer_keys, keys, channel, request_key)
+        vectors = await key_lists.read(keys)
+        answers = await anyio.to_thread.run_sync(runtime.answer_keys, keys, vectors, channel, request_key)
         if not is_list:
             return _build_json_response(answers[0])
         return _build_json_response({"model_version": answers[0]["model_version"], "predictions": answers})

@@ -29,12 +29,7 @@ from evergreen.serving.channels import ONLINE, PROBE_CHANNEL
 from evergreen.serving.fast.key_reader import build_unknown_keys_error
 from evergreen.serving.fast.predictor import PredictedRows, Predictor
 from evergreen.serving.following.successor import build_succession
-from evergreen.serving.http.bodies import (
-    ExplanationBody,
-    MetadataBody,
-    PredictionBody,
-    RequestRow,
-)
+from evergreen.serving.http.bodies import ExplanationBody, MetadataBody, PredictionBody, RequestRow
 from evergreen.serving.metadata import build_metadata
 from evergreen.serving.metrics.service_metrics import ServiceMetrics
 from evergreen.serving.metrics.stage_metrics import StageMetrics
@@ -46,11 +41,7 @@ from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
 from evergreen.serving.predictions.idempotency import make_prediction_ids
 from evergreen.serving.predictions.log_counts import LogCounts
-from evergreen.serving.predictions.record import (
-    RefusedRecord,
-    build_outcome_record,
-    encode_record,
-)
+from evergreen.serving.predictions.record import RefusedRecord, build_outcome_record, encode_record
 from evergreen.serving.predictions.refused import RefusedCounter
 from evergreen.serving.predictions.shipping import Shipping
 from evergreen.serving.predictions.spool import build_spool
@@ -121,7 +112,7 @@ class Runtime:
             use_case,
             build_trial_source(settings, use_case, self._load_challenger, self._find_champion_version),
             self._predictor,
-            self._log_shadow,
+            partial(self._log_predicted, channel=SHADOW),
             poll_seconds=settings.champion_poll_seconds,
             registry=registry,
             on_begin=self._heap.freeze,
@@ -171,10 +162,9 @@ class Runtime:
         bodies = self._predictor.build_bodies(predicted)
         # Last, because a prediction is in the log exactly when it is answered.
         began = perf_counter()
-        rows = len(predicted.rows)
-        self._log([self._encode_record(predicted, channel)], {(predicted.version, channel): rows}, rows)
+        self._log_predicted(predicted, channel)
         self.stages.observe_batch(
-            rows, predicted.feature_seconds, predicted.model_seconds, perf_counter() - began
+            len(predicted.rows), predicted.feature_seconds, predicted.model_seconds, perf_counter() - began
         )
         return bodies
 
@@ -218,29 +208,31 @@ class Runtime:
         records: list[bytes] = []
         counts: Counter[tuple[int, str]] = Counter()
         followed: list[PredictedRows] = []
+        feature_seconds = model_seconds = 0.0
         for start in range(0, len(rows), _PART_ROWS):
             end = start + _PART_ROWS
             groups = self.trials.predict(champion, rows[start:end], ids[start:end], channel)
             bodies: dict[int, PredictionBody] = {}
             for group in groups:
                 bodies.update(zip(group.places, self._predictor.build_bodies(group.predicted), strict=True))
-                records.append(self._encode_record(group.predicted, group.channel))
+                records.append(self._predictor.encode_record(group.predicted, group.channel))
                 counts[group.predicted.version, group.channel] += len(group.places)
+                feature_seconds += group.predicted.feature_seconds
+                model_seconds += group.predicted.model_seconds
             keep([bodies[place] for place in range(len(bodies))])
             if channel == ONLINE and start < self.trials.most_shadow_rows:
                 followed += [group.predicted for group in groups]
+        began = perf_counter()
         self._log(records, counts, len(rows))
+        spool_seconds = perf_counter() - began
+        self.stages.observe_batch(len(rows), feature_seconds, model_seconds, spool_seconds, is_request=True)
         if channel == ONLINE:
             self.trials.follow_parts(followed, len(rows))
         return int(champion.version)
 
     def list_values(self, rows: Sequence[RequestRow]) -> list[RequestValues]:
         """The values of rows by name, as the other methods take them."""
-        names = self._logged_names
-        return [tuple([row.get(name) for name in names]) for row in rows]
-
-    def _encode_record(self, predicted: PredictedRows, channel: str) -> bytes:
-        return self._predictor.encode_record(predicted, channel)
+        return [tuple([row.get(name) for name in self._logged_names]) for row in rows]
 
     def _log(self, records: Sequence[bytes], counts: Mapping[tuple[int, str], int], rows: int) -> None:
         """Log records of so many rows, `counts` by version and channel. Raises PredictionLogFull."""
@@ -249,30 +241,37 @@ class Runtime:
             self.answered[channel] = self.answered.get(channel, 0) + count
             self.metrics.count_answers(version, channel, count)
 
-    def _log_shadow(self, predicted: PredictedRows) -> None:
-        """Log what the challenger of a shadow trial predicts. Raises PredictionLogFull."""
+    def _log_predicted(self, predicted: PredictedRows, channel: str) -> None:
+        """Log what one version predicts for a channel. Raises PredictionLogFull."""
         rows = len(predicted.ids)
-        self._log([self._encode_record(predicted, SHADOW)], {(predicted.version, SHADOW): rows}, rows)
+        record = self._predictor.encode_record(predicted, channel)
+        self._log([record], {(predicted.version, channel): rows}, rows)
 
     def read_vectors(self, keys: Sequence[KeyTuple]) -> dict[KeyTuple, OnlineVector]:
         """The newest stored features of those keys that the online store has. Raises StoreUnreachable."""
         return read_online_vectors(self._engine, self.use_case, keys)
 
-    def answer_keys(
-        self, keys: Sequence[RequestRow], channel: str, request_id: str | None = None
-    ) -> list[PredictionBody]:
-        """Predict from the newest stored features of each key, and log the vectors with the predictions.
-
-        All else as for `answer_many`. Raises KeyNotFound naming the unknown keys, StoreUnreachable too.
-        """
+    def list_keys(self, keys: Sequence[RequestRow]) -> list[KeyTuple]:
+        """Keys by name as the other methods take them."""
         # The request's types admit no other key than text or a whole number.
-        key_tuples = [cast("KeyTuple", tuple([key[name] for name in self._key_names])) for key in keys]
-        vectors = self.read_vectors(key_tuples)
+        return [cast("KeyTuple", tuple([key[name] for name in self._key_names])) for key in keys]
+
+    def answer_keys(
+        self,
+        key_tuples: Sequence[KeyTuple],
+        vectors: Mapping[KeyTuple, OnlineVector],
+        channel: str,
+        request_id: str | None = None,
+    ) -> list[PredictionBody]:
+        """Predict from the stored features of each key that `read_vectors` has returned, and log them.
+
+        All else as for `answer_many`. Raises KeyNotFound naming the unknown keys.
+        """
         if unknown := find_missing_keys(key_tuples, vectors):
             raise build_unknown_keys_error(self.use_case, unknown)
         values = [(*key, *vectors[key].features.values()) for key in key_tuples]
         bodies: list[PredictionBody] = []
-        self._answer_divided(values, channel, make_prediction_ids(request_id, len(keys)), bodies.extend)
+        self._answer_divided(values, channel, make_prediction_ids(request_id, len(key_tuples)), bodies.extend)
         for key, body in zip(key_tuples, bodies, strict=True):
             body["stale_views"] = list(vectors[key].stale_views)
             body["missing_views"] = list(vectors[key].missing_views)

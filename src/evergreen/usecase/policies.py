@@ -231,8 +231,8 @@ class Serving:
 
     Predictions are written to a spool on the service's disk before they are answered. With the durability
     "process" they survive the end of every process, with "power" also that of the machine. `spool_mb` is what
-    each worker may leave there while MariaDB takes none, in 10**6 bytes; then predictions are refused, or
-    with `spool_full="drop_oldest"` the oldest are dropped.
+    all workers on that disk may leave there while MariaDB takes none, in 10**6 bytes, those that have ended
+    included; then predictions are refused, or with `spool_full="drop_oldest"` the oldest are dropped.
     """
 
     port: int = 3000

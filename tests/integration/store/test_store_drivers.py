@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,11 +17,13 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
+from evergreen.drivers.keepalive import find_descriptor
 from evergreen.errors import StoreUnreachable
 from evergreen.ingest.loading.bulk import load_rows, write_rows
 from evergreen.ingest.loading.load import load_parts
 from evergreen.settings import Settings
 from evergreen.stack.processes.ports import find_free_port
+from evergreen.store.connection import database as database_module
 from evergreen.store.connection.database import (
     can_send_files,
     dispose_engines,
@@ -27,6 +31,7 @@ from evergreen.store.connection.database import (
     get_engine,
     get_error_code,
     get_fast_engine,
+    get_request_engine,
 )
 from evergreen.store.online.vectors import read_online_features
 from evergreen.store.predictions.insert import insert_predictions
@@ -105,6 +110,32 @@ def test_errors_have_the_same_class_code_and_no_values(
                 connection.exec_driver_sql(statement)
         assert get_error_code(raised.value) == code
         assert "many" not in str(raised.value.orig)
+
+
+def test_a_read_that_a_request_waits_for_ends_after_seconds(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispose_engines(settings)
+    monkeypatch.setattr(database_module, "_REQUEST_SECONDS", 1)
+    with (
+        get_request_engine(get_engine(settings)).connect() as connection,
+        pytest.raises(StoreUnreachable),
+    ):
+        connection.exec_driver_sql("SELECT SLEEP(20)")
+    dispose_engines(settings)
+
+
+def test_connections_over_the_network_notice_that_the_other_end_has_gone(settings: Settings) -> None:
+    for engine in engines_of(settings).values():
+        with engine.connect() as connection:
+            handle = find_descriptor(connection.connection.driver_connection)
+            assert handle is not None
+            with socket.socket(fileno=os.dup(handle)) as copy:
+                if copy.family == socket.AF_UNIX:
+                    continue
+                assert copy.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                idle = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+                assert idle < copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) / 1000 <= 300
 
 
 def test_a_server_that_is_not_there_or_refuses_is_told(settings: Settings, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def build_page(answers: dict[int, int], seconds: float = 0.003, **log: int) -> s
     requests, service = RequestMetrics("toy", registry), ServiceMetrics("toy", registry)
     counts = dict.fromkeys(
         ("accepted", "adopted", "spooled", "written", "refused", "dropped", "spoilt", "spool_bytes"), 0
-    )
+    ) | {"spoilt_rows": 0, "spool_age_seconds": 0}
     service.update_log({**counts, "trouble": "", **log})  # type: ignore[typeddict-item]
     for status, number in answers.items():
         for _ in range(number):
@@ -266,6 +266,17 @@ def test_rows_that_are_nowhere_are_an_error() -> None:
     findings = judge_service(ServiceCounts(log={"accepted": 5000, "adopted": 10, "written": 3000}), None)
     balance = find(findings, "log", "balance")
     assert (balance.severity, balance.value) == ("error", 2010.0)
+
+
+def test_rows_that_are_missing_at_two_checks_in_a_row_are_told() -> None:
+    lost = ServiceCounts(log={"accepted": 15, "written": 8, "spoilt_rows": 1, "spooled": 4})
+    first = HealthReport("toy", NOW, tuple(judge_service(lost, None)))
+    # The counts may have been read in the middle of an update.
+    assert find(list(first.findings), "log", "balance").severity == "ok"
+    second = find(judge_service(lost, first), "log", "balance")
+    assert (second.severity, second.value) == ("warning", 2.0)
+    whole = ServiceCounts(log={"accepted": 15, "written": 8, "spoilt_rows": 1, "spooled": 6})
+    assert find(judge_service(whole, first), "log", "balance").severity == "ok"
 
 
 def test_a_service_that_is_not_known_or_does_not_answer_is_no_silent_ok() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from evergreen.serving.channels import PROBE_CHANNEL
 from evergreen.usecase import UseCase
 from support.guarded import build_test_guard
 from support.parcel_case import row
+from support.waiting import eventually
 
 
 class StandIn:
@@ -27,6 +29,8 @@ class StandIn:
         self.trials = SimpleNamespace(canary=None)
         self.use_case = use_case
         self.error: Exception | None = None
+        self.reads = 0
+        self.hangs: threading.Event | None = None
         self.channels: list[str] = []
         self.asked: list[Any] = []
         self.refused: list[tuple[str, str]] = []
@@ -44,9 +48,18 @@ class StandIn:
     def answer_many(self, rows: Sequence[Any], channel: str, key: str | None) -> bytes:
         return json.dumps({"model_version": 3, "predictions": self.answer_rows(rows, channel, key)}).encode()
 
-    def answer_keys(self, keys: Sequence[Any], channel: str, key: str | None) -> list[dict[str, Any]]:
+    def list_keys(self, keys: Sequence[Any]) -> Sequence[Any]:
+        return keys
+
+    def read_vectors(self, keys: Sequence[Any]) -> dict[Any, Any]:
+        self.reads += 1
+        if self.hangs is not None:
+            self.hangs.wait(30)
         if self.error:
             raise self.error
+        return {}
+
+    def answer_keys(self, keys: Sequence[Any], _: Any, channel: str, key: str | None) -> list[dict[str, Any]]:
         return self.answer_rows([row(**each) for each in keys], channel, key)
 
     def take_feedback(self, outcomes: Sequence[Any], at: datetime) -> None:
@@ -258,3 +271,29 @@ def test_the_documentation_needs_no_internet_and_shows_every_feature(http: TestC
     fields = made["components"]["schemas"]["Row"]["properties"]
     assert fields["weight"]["description"] == "Weight in kilograms"
     assert made["components"]["schemas"]["Row"]["example"].keys() == row().keys()
+
+
+def test_lists_of_keys_that_wait_for_mariadb_keep_no_other_request(
+    http: TestClient, runtime: StandIn
+) -> None:
+    runtime.hangs = threading.Event()
+    answers: list[int] = []
+
+    def ask() -> None:
+        body = {"data": [{"parcel_id": 5}, {"parcel_id": 6}]}
+        answers.append(http.post("/predict_by_key", json=body).status_code)
+
+    # More than the threads that an app shares among its requests.
+    threads = [threading.Thread(target=ask) for _ in range(50)]
+    try:
+        for thread in threads:
+            thread.start()
+        eventually(lambda: runtime.reads > 0)
+        assert http.post("/predict_batch", json={"data": [row()] * 3}).status_code == 200
+        assert http.get("/metrics").status_code == 200
+        assert answers == []
+    finally:
+        runtime.hangs.set()
+        for thread in threads:
+            thread.join()
+    assert answers == [200] * 50

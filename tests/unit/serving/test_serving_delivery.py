@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from uuid_utils import uuid7
@@ -15,12 +17,11 @@ from uuid_utils import uuid7
 from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.serving.predictions import delivery as delivery_module
 from evergreen.serving.predictions.delivery import (
-    COUNTS_NAME,
     Delivery,
     Inserts,
     append_refused_row,
-    read_counts,
 )
+from evergreen.serving.predictions.log_counts import COUNTS_NAME, read_counts
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     PredictionRecord,
@@ -314,3 +315,91 @@ def test_a_disk_without_room_for_the_counts_gets_it_by_what_is_delivered(
     delivery = build(spool, store)
     deliver_all(delivery, spool.folder)
     assert len(store.parcels) == delivery.counts.written == read_counts(spool.folder).written == 2
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_a_disk_without_room_for_a_refused_row_drains(
+    tmp_path: Path, store: FakeStore, monkeypatch: pytest.MonkeyPatch, spoilt: bool
+) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 12, 13)
+    spool.append([encode_record(OutcomeRecord(AT, ["o"], ["p"], ["yes"]))], 1)
+    spool.finish_segment()
+    append(spool, 14)
+    spool.finish_segment()
+    if spoilt:
+        path = list_segments(spool.folder)[0]
+        path.write_bytes(path.read_bytes()[:-1])
+    segments = 2
+
+    def is_full() -> bool:
+        waiting = [*list_segments(spool.folder), *list_segments(spool.folder, TAKEN_SUFFIX)]
+        return len(waiting) == segments
+
+    for module, name in ((delivery_module, "write_private_file"), (delivery_module, "append_refused_row")):
+        original = getattr(module, name)
+
+        def write(*arguments: Any, original: Any = original) -> None:
+            if is_full():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            original(*arguments)
+
+        monkeypatch.setattr(module, name, write)
+
+    def refuse(row: Any, error: Exception) -> None:
+        delivery_module.append_refused_row(tmp_path / "refused.jsonl", row, error)
+
+    inserts = Inserts(store.insert_predictions, store.insert_outcomes, store.insert_refused)
+    delivery = Delivery(spool.folder, inserts, is_row_at_fault, refuse)
+    deliver_all(delivery, spool.folder)
+    assert sorted(map(str, store.parcels.values())) == ["12", "14"]
+    (line,) = (tmp_path / "refused.jsonl").read_text().splitlines()
+    assert json.loads(line)["row"]["parcel_id"] == 13
+    counts = read_counts(spool.folder)
+    assert (counts.written, counts.refused) == (2 if spoilt else 3, 1)
+    assert (counts.spoilt, counts.spoilt_rows) == ((1, 1) if spoilt else (0, 0))
+
+
+def test_a_refused_row_for_which_there_is_no_room_at_all_is_kept_later(
+    tmp_path: Path, store: FakeStore
+) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 13)
+    spool.finish_segment()
+    kept: list[object] = []
+    full = True
+
+    def refuse(row: object, _: Exception) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        kept.append(row)
+
+    inserts = Inserts(store.insert_predictions, store.insert_outcomes, store.insert_refused)
+    delivery = Delivery(spool.folder, inserts, is_row_at_fault, refuse)
+    deliver_all(delivery, spool.folder)
+    full = False
+    append(spool, 13, 14)
+    spool.finish_segment()
+    deliver_all(delivery, spool.folder)
+    assert (len(kept), delivery.counts.refused, delivery.counts.written) == (2, 2, 1)
+
+
+def test_a_line_of_a_refused_row_is_whole_or_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "refused.jsonl"
+    row = RefusedCount("c", "weight", "less_than", 3, AT, AT, "service-1")
+    append_refused_row(path, row, ValueError("first"))
+    before = path.read_bytes()
+    write = os.write
+
+    def fill_disk(handle: int, data: bytes) -> int:
+        if len(data) > 30:
+            return write(handle, data[:30])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery_module.os, "write", fill_disk)
+        with pytest.raises(OSError, match="No space"):
+            append_refused_row(path, row, ValueError("second"))
+    assert path.read_bytes() == before

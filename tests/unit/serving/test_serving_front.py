@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from evergreen.errors import PredictionLogFull
 from evergreen.serving import runtime as runtime_module
@@ -18,6 +21,8 @@ from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.fast import fast_path
 from evergreen.serving.fast.fast_path import FastPath, RequestLabels
 from evergreen.serving.fast.front import Front
+from evergreen.serving.fast.row_list import InvalidBody
+from evergreen.serving.metrics.stage_metrics import STAGES
 from evergreen.serving.runtime import Runtime
 from evergreen.settings import Settings
 from evergreen.store.online.vectors import OnlineVector
@@ -42,7 +47,10 @@ class World:
 
     def __init__(self, folder: Path, use_case: UseCase) -> None:
         self.logged: list[Any] = []
-        self.runtime: Runtime = answering(Settings(home=folder), use_case, fit(use_case), self.logged)
+        self.registry = CollectorRegistry()
+        self.runtime: Runtime = answering(
+            Settings(home=folder), use_case, fit(use_case), self.logged, self.registry
+        )
         self.runtime.read_vectors = self.read_vectors  # type: ignore[method-assign]
         self.app = configure_app(create_app(), self.runtime)
 
@@ -279,7 +287,7 @@ def test_a_fault_of_the_service_shows_nothing_of_itself(
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("a secret")
 
-    monkeypatch.setattr(world.runtime, "_encode_record", fail)
+    monkeypatch.setattr(world.runtime._predictor, "encode_record", fail)
     response = world.post("/predict", json.dumps({"data": row()}).encode(), in_front=True)
     assert response.status_code == 500
     assert "secret" not in response.text
@@ -314,3 +322,67 @@ def test_what_a_failed_batch_has_logged_is_logged_again_under_the_same_ids(
     assert len(attempts) == 6
     ids = [json.loads(answer)["prediction_id"] for answer in answers]
     assert [logged.prediction_id for logged in world.logged] == ids * 2
+
+
+@pytest.fixture
+def large_world(parcel: UseCase, tmp_path: Path) -> World:
+    """One that takes many rows in a request."""
+    return World(tmp_path, replace(parcel, serving=replace(parcel.serving, max_batch=20_000)))
+
+
+@pytest.mark.parametrize(("rows", "is_on_loop"), [(100, True), (10_000, False)])
+def test_a_small_body_of_many_rows_does_not_hold_the_event_loop(
+    large_world: World, monkeypatch: pytest.MonkeyPatch, rows: int, is_on_loop: bool
+) -> None:
+    """As where every feature may be missing: {} is a row."""
+    threads: list[int] = []
+
+    def answer_many(*_: Any) -> bytes:
+        threads.append(threading.get_ident())
+        return b"{}"
+
+    monkeypatch.setattr(large_world.runtime, "answer_many", answer_many)
+
+    async def send() -> None:
+        fast = FastPath(large_world.runtime)
+        monkeypatch.setattr(fast._batch_decoder, "decode", lambda body: [()] * body.count(b"{}"))
+        body = b'{"data":[%s]}' % b",".join([b"{}"] * rows)
+        assert len(body) <= 32_000
+        assert await fast.predict_many(body, RequestLabels("online")) == b"{}"
+
+    asyncio.run(send())
+    assert [thread == threading.get_ident() for thread in threads] == [is_on_loop]
+
+
+def test_many_rows_that_are_wrong_are_checked_beside_the_event_loop(large_world: World) -> None:
+    body = b'{"data":[%s]}' % b",".join([b"{}"] * 5_000)
+    answer = large_world.compare("/predict_batch", body)
+    assert answer.status_code == 422
+
+    async def send() -> None:
+        with pytest.raises(InvalidBody):  # the models of the app, which check on the loop, are not needed
+            await FastPath(large_world.runtime).predict_many(body, RequestLabels("online"))
+
+    asyncio.run(send())
+
+
+def test_large_requests_are_measured_by_stage_and_rows(large_world: World) -> None:
+    world = large_world
+    body = json.dumps({"data": [{**row(), "parcel_id": number} for number in range(1500)]}).encode()
+
+    def read(name: str, **labels: str) -> float:
+        labels = {"use_case": world.runtime.use_case.name, **labels}
+        return world.registry.get_sample_value(name, labels) or 0.0
+
+    def read_counts() -> dict[str, float]:
+        counts = {stage: read("evergreen_stage_seconds_count", stage=stage) for stage in STAGES}
+        return {**counts, "rows": read("evergreen_batch_rows_count")}
+
+    before, large = read_counts(), read("evergreen_batch_rows_bucket", le="10000.0")
+    sizes = read("evergreen_batch_rows_bucket", le="1000.0")
+    for _ in range(8):
+        assert world.post("/predict_batch", body, in_front=True).status_code == 200
+    after = read_counts()
+    assert {name: after[name] - before[name] for name in after} == dict.fromkeys(after, 1.0)
+    assert read("evergreen_batch_rows_bucket", le="10000.0") == large + 1
+    assert read("evergreen_batch_rows_bucket", le="1000.0") == sizes

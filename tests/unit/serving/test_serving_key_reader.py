@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from evergreen.errors import StoreUnreachable
-from evergreen.serving.fast.key_reader import KeyReader
+from evergreen.serving.fast.key_reader import KeyListReader, KeyReader
 from evergreen.store.connection.values import KeyTuple
 from evergreen.store.online.vectors import OnlineVector
 
@@ -99,3 +99,30 @@ def test_a_store_that_hangs_is_given_up_and_makes_no_queue() -> None:
                 continue
 
     assert asyncio.run(run()) == OnlineVector({"weight": 6.0})
+
+
+def test_lists_of_keys_are_given_up_also_while_they_wait_for_a_thread() -> None:
+    store = FakeStore()
+
+    async def run() -> None:
+        reader = KeyListReader(store.read, seconds=0.05)
+        lists = await asyncio.gather(
+            *[reader.read([(number,), (2,)]) for number in range(40)], return_exceptions=True
+        )
+        assert all(isinstance(each, StoreUnreachable) for each in lists)
+        assert 0 < len(store.queries) <= 4
+        store.release.set()
+        patient = KeyListReader(store.read)
+        assert await patient.read([(6,), (7,)]) == {(6,): OnlineVector({"weight": 6.0})}
+        # What was given up before it had a thread is never read.
+        assert len(store.queries) <= 5
+
+    asyncio.run(run())
+
+
+def test_a_list_raises_what_its_query_raises() -> None:
+    def read(_: Sequence[KeyTuple]) -> dict[KeyTuple, OnlineVector]:
+        raise StoreUnreachable("MariaDB is away", hint="")
+
+    with pytest.raises(StoreUnreachable, match="away"):
+        asyncio.run(KeyListReader(read).read([(1,)]))

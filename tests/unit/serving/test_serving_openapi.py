@@ -19,6 +19,7 @@ def build(parcel: UseCase, *, keys_required: bool = False, metrics_open: bool = 
     class Runtime:
         use_case = parcel
         count_refused = None
+        read_vectors = None
 
     app = configure_app(create_app(), Runtime())  # type: ignore[arg-type]
     return build_document(app, keys_required=keys_required, metrics_open=metrics_open)

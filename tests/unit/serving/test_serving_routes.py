@@ -16,6 +16,7 @@ def test_every_route_of_the_app_is_in_the_table_with_its_methods(parcel: UseCase
     class Runtime:
         use_case = parcel
         count_refused = None
+        read_vectors = None
 
     app = configure_app(create_app(), Runtime())  # type: ignore[arg-type]
     own = {route.path: set(route.methods) for route in app.routes if isinstance(route, APIRoute)}

@@ -12,14 +12,15 @@ import pytest
 import evergreen
 from evergreen.serving.child_environment import build_child_environment
 from evergreen.serving.predictions import shipping as shipping_module
-from evergreen.serving.predictions.delivery import COUNTS_NAME
-from evergreen.serving.predictions.log_counts import LogCounts
+from evergreen.serving.predictions import spool as spool_module
+from evergreen.serving.predictions.delivery import Delivery, Inserts
+from evergreen.serving.predictions.log_counts import COUNTS_NAME, LogCounts
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     SegmentSchema,
     encode_record,
 )
-from evergreen.serving.predictions.segments import list_segments
+from evergreen.serving.predictions.segments import OPEN_SUFFIX, TAKEN_SUFFIX, list_segments
 from evergreen.serving.predictions.shipping import Shipping
 from evergreen.serving.predictions.spool import Spool
 from support.waiting import eventually
@@ -60,6 +61,12 @@ def append(spool: Spool) -> None:
     spool.append([encode_record(record)], 1)
 
 
+def balances(counts: LogCounts) -> bool:
+    """Whether every row that came is somewhere, as health compares it too."""
+    places = (counts[n] for n in ("spooled", "written", "refused", "dropped", "spoilt_rows"))  # type: ignore[literal-required]
+    return counts["accepted"] + counts["adopted"] == sum(places)
+
+
 def test_segments_are_finished_and_the_shipper_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,9 +74,9 @@ def test_segments_are_finished_and_the_shipper_is_told(
     append(spool)
     eventually(lambda: (spool.folder / "starts").exists())
     append(spool)
-    eventually(lambda: not list_segments(spool.folder))
-    eventually(lambda: bool(observed) and observed[-1]["accepted"] == 2)
-    assert observed[-1]["spooled"] == 2  # this shipper puts nothing on record
+    # This shipper deletes what it does not deliver: the rows are missing in the sum.
+    eventually(lambda: bool(observed) and (observed[-1]["accepted"], observed[-1]["spooled"]) == (2, 0))
+    assert not balances(observed[-1])
     assert shipping.stop(20)
     assert not spool.folder.exists()
 
@@ -87,7 +94,7 @@ def test_counts_of_the_shipper_are_read(tmp_path: Path, monkeypatch: pytest.Monk
     spool, shipping, _ = ship(monkeypatch, tmp_path, DELETES)
     append(spool)
     (spool.folder / COUNTS_NAME).write_text(
-        '{"segment": 1, "written": 3, "refused": 1, "adopted": 4, "spoilt": 0, "trouble": "away"}'
+        '{"segment": 0, "written": 3, "refused": 1, "adopted": 4, "spoilt": 0, "trouble": "away"}'
     )
     counts = shipping.count_rows()
     assert {name: counts[name] for name in ("accepted", "adopted", "written", "refused", "spooled")} == {
@@ -155,3 +162,78 @@ def test_the_shipper_has_the_code_of_the_worker(monkeypatch: pytest.MonkeyPatch,
         check=True,
     )
     assert Path(told.stdout.strip()) == Path(evergreen.__file__)
+
+
+def test_a_row_that_was_spoilt_is_not_spooled_for_ever(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    for _ in range(3):
+        append(spool)
+    spool.finish_segment()
+    append(spool)
+    (path,) = list_segments(spool.folder)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    take = Inserts(*[lambda _: None] * 3)
+    delivery = Delivery(spool.folder, take, lambda _: False, lambda *_: None)
+    assert delivery.deliver_folder(spool.folder, is_ended=False)
+    counts = Shipping(spool).count_rows()
+    assert (counts["written"], counts["spoilt_rows"], counts["spoilt"], counts["spooled"]) == (2, 1, 1, 1)
+    assert balances(counts)
+
+
+def test_rows_on_disk_are_counted_while_segments_are_taken_and_until_they_are_on_record(
+    tmp_path: Path,
+) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool)
+    spool.finish_segment()
+    append(spool)
+    shipping = Shipping(spool)
+    (path,) = list_segments(spool.folder)
+    taken = path.rename(path.with_suffix(TAKEN_SUFFIX))
+    assert shipping.count_rows()["spooled"] == 2
+    (spool.folder / COUNTS_NAME).write_text('{"segment": 1, "written": 1}')
+    for _ in range(2):  # on record and not deleted yet, and then deleted
+        counts = shipping.count_rows()
+        assert (counts["spooled"], counts["written"]) == (1, 1)
+        assert balances(counts)
+        taken.unlink(missing_ok=True)
+
+
+def test_a_segment_that_is_deleted_by_anyone_is_missing_in_the_sum(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool)
+    spool.finish_segment()
+    append(spool)
+    for path in list_segments(spool.folder):
+        path.unlink()
+    for _ in range(2):
+        counts = Shipping(spool).count_rows()
+        assert (counts["accepted"], counts["spooled"]) == (2, 1)
+        assert not balances(counts)
+        spool.measure()
+
+
+def test_the_age_is_that_of_the_oldest_rows_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = 1_900_000_000.0
+    monkeypatch.setattr(spool_module.time, "time", lambda: moment)
+    spool = Spool(tmp_path, SCHEMA)
+    shipping = Shipping(spool)
+    assert shipping.count_rows()["spool_age_seconds"] == 0
+    append(spool)
+    spool.finish_segment()
+    moment += 5
+    append(spool)
+    moment += 2
+    assert shipping.count_rows()["spool_age_seconds"] == 7
+    for path in list_segments(spool.folder):
+        path.unlink()
+    spool.measure()
+    assert shipping.count_rows()["spool_age_seconds"] == 2
+    # What an ended process has left counts too.
+    (path,) = list_segments(spool.folder, OPEN_SUFFIX)
+    os.utime(path, (moment - 60, moment - 60))
+    assert Shipping(Spool(tmp_path, SCHEMA)).count_rows()["spool_age_seconds"] == 60

@@ -6,15 +6,18 @@ import errno
 import fcntl
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from evergreen.errors import PredictionLogFull
 from evergreen.serving.predictions import spool as spool_module
+from evergreen.serving.predictions import spool_folders
 from evergreen.serving.predictions.record import PredictionRecord, SegmentSchema, encode_record
 from evergreen.serving.predictions.segments import OPEN_SUFFIX, list_segments, read_segment
-from evergreen.serving.predictions.spool import Spool, lock_folder
+from evergreen.serving.predictions.spool import Spool
+from evergreen.serving.predictions.spool_folders import ENDED_NAME, lock_folder
 
 SCHEMA = SegmentSchema(1, "parcel", ("parcel_id", "weight"), ("density",), ("no", "yes"))
 
@@ -200,13 +203,13 @@ def test_a_closed_spool_takes_nothing_because_nobody_would_deliver_it(tmp_path: 
 
 
 def test_nobody_sees_its_folder_before_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = spool_module.lock_folder
+    lock = spool_folders.lock_folder
 
     def look_first(folder: Path) -> int | None:
         assert list(tmp_path.glob("parcel-*")) == []
         return lock(folder)
 
-    monkeypatch.setattr(spool_module, "lock_folder", look_first)
+    monkeypatch.setattr(spool_folders, "lock_folder", look_first)
     spool = Spool(tmp_path, SCHEMA)
     assert list(tmp_path.iterdir()) == [spool.folder]
 
@@ -223,7 +226,7 @@ def test_a_folder_that_was_just_removed_is_not_locked(
         spool.close()
         flock(handle, operation)
 
-    monkeypatch.setattr(spool_module.fcntl, "flock", lock_late)
+    monkeypatch.setattr(spool_folders.fcntl, "flock", lock_late)
     with pytest.raises(FileNotFoundError):
         lock_folder(spool.folder)
 
@@ -262,3 +265,69 @@ def test_a_disk_that_is_full_when_a_segment_begins_spoils_nothing(
     spool.close()
     assert read_numbers(spool.folder) == [2]
     assert spool.accepted == 1
+
+
+def leave_folder(home: Path, count: int) -> Path:
+    """The folder of a process that has ended, with so many segments; a shipper has taken it over."""
+    spool = Spool(home, SCHEMA)
+    for number in range(count):
+        append(spool, number)
+        spool.finish_segment()
+    spool.close()
+    (spool.folder / ENDED_NAME).touch()
+    return spool.folder
+
+
+def test_the_limit_holds_for_what_ended_processes_have_left_too(tmp_path: Path) -> None:
+    """A service in a crash loop, while MariaDB is away."""
+    for _ in range(20):
+        spool = Spool(tmp_path, SCHEMA, limit_bytes=2000)
+        with suppress(PredictionLogFull):
+            for number in range(5):
+                append(spool, number)
+        spool.close()
+    sizes = [path.stat().st_size for path in tmp_path.glob("*/*")]
+    assert 1500 < sum(sizes) <= 2000
+
+
+def test_room_that_others_made_is_seen_by_the_next_measure(tmp_path: Path) -> None:
+    folder = leave_folder(tmp_path, 10)
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=2000)
+    with pytest.raises(PredictionLogFull):
+        append(spool, 1)
+    shutil.rmtree(folder)
+    spool.measure()
+    append(spool, 2)
+
+
+def test_what_ended_processes_have_left_is_dropped_first(tmp_path: Path) -> None:
+    folder = leave_folder(tmp_path, 20)
+    numbers = len(list_segments(folder))
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=4000, full_policy="drop_oldest")
+    for number in range(5):
+        append(spool, number)
+        spool.finish_segment()
+    left = len(list_segments(folder))
+    assert 0 < left < numbers
+    assert read_numbers(spool.folder) == [0, 1, 2, 3, 4]
+    rows = spool.count_rows()
+    assert (rows.dropped, rows.adopted) == (numbers - left, numbers - left)
+    assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= 4000
+
+
+def test_processes_that_live_share_the_limit_when_the_oldest_are_dropped(tmp_path: Path) -> None:
+    first = Spool(tmp_path, SCHEMA, limit_bytes=4000, full_policy="drop_oldest")
+    for number in range(40):
+        append(first, number)
+        first.finish_segment()
+    second = Spool(tmp_path, SCHEMA, limit_bytes=4000, full_policy="drop_oldest")
+    for number in range(5):
+        append(second, number)
+        second.finish_segment()
+    # The second one has less than its share: the first one makes room.
+    assert second.dropped == 0
+    before = first.dropped
+    first._others_at = 0.0
+    first.measure()
+    assert first.dropped > before
+    assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= 4000

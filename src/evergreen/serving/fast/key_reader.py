@@ -1,4 +1,4 @@
-"""Reads the stored features of keys that are asked for together with one query."""
+"""Reads the stored features of keys: of those that are asked for together with one query, and of lists."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _Pending = tuple["KeyTuple", "asyncio.Future[OnlineVector | None]"]
 _READ_SECONDS = 10.0
 # So many keys are one query at most.
 _MOST_KEYS = 256
+# So many lists of keys are read at a time. A MariaDB that hangs keeps no other thread of the service.
+_LIST_THREADS = 4
 
 
 class KeyReader:
@@ -72,6 +74,28 @@ class KeyReader:
             for key, future in pending:
                 if not future.done():  # cancelled: its client has gone away
                     future.set_result(vectors.get(key))
+
+
+class KeyListReader:
+    """Reads lists of keys in a few threads of its own; further lists wait for one of them.
+
+    What `read` raises is raised. A list that has not been read after `seconds`, its waiting included, is
+    given up with StoreUnreachable.
+    """
+
+    def __init__(self, read: _Read, seconds: float = _READ_SECONDS) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._threads = ThreadPoolExecutor(_LIST_THREADS, "key-lists", initializer=take_short_turns)
+
+    async def read(self, keys: Sequence[KeyTuple]) -> Mapping[KeyTuple, OnlineVector]:
+        """The vectors of those keys that are known."""
+        reading = asyncio.get_running_loop().run_in_executor(self._threads, self._read, keys)
+        await asyncio.wait([reading], timeout=self._seconds)
+        if reading.done():
+            return reading.result()
+        reading.cancel()  # one that waits for a thread is never begun
+        raise _build_hanging_error()
 
 
 def _fail(pending: Sequence[_Pending], error: Exception) -> None:

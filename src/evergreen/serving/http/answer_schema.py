@@ -179,11 +179,12 @@ def build_metadata_model(use_case: UseCase) -> type[BaseModel]:
         classes=(list[str], Field(description="The label's classes; none for regression.")),
         predictions=(dict[str, int], Field(description="Answers given since this service started.")),
         log=(
-            dict[str, int | str],
+            dict[str, int | float | str],
             Field(
                 description="Rows of the prediction log since this process started: accepted and adopted are "
-                "the sum of spooled (on disk), written (in MariaDB), refused (by it) and dropped; trouble "
-                "says why MariaDB takes none at present."
+                "the sum of spooled (on disk), written (in MariaDB), refused (by it), dropped, spoilt_rows; "
+                "spool_age_seconds is for how long the oldest have waited on disk; trouble says why MariaDB "
+                "takes none at present."
             ),
         ),
         trouble=(str, Field(description="Why the newest champion is not in service, if so.")),

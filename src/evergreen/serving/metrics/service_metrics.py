@@ -9,11 +9,12 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 from evergreen.serving.following.exchange_folder import FollowerState
 from evergreen.serving.predictions.log_counts import LogCounts
 
+_Mode = Literal["livemax", "livemostrecent", "livesum"]
 _LogField = Literal[
-    "accepted", "adopted", "spooled", "spool_bytes", "written", "refused", "dropped", "spoilt"
+    "accepted", "adopted", "spooled", "spool_bytes", "written", "refused", "dropped", "spoilt_rows", "spoilt"
 ]
-# The fields of `LogCounts` with a gauge. What is accepted or adopted is spooled, written, refused or
-# dropped.
+# The fields of `LogCounts` whose gauge has the sum of all workers. What is accepted or adopted is spooled,
+# written, refused, dropped or spoilt.
 _LOG: dict[_LogField, str] = {
     "accepted": "Rows of the prediction log that were answered since the start.",
     "adopted": "Rows taken over from processes that have ended.",
@@ -22,6 +23,7 @@ _LOG: dict[_LogField, str] = {
     "written": "Rows in MariaDB.",
     "refused": "Rows that MariaDB refused; should be 0.",
     "dropped": "Rows dropped because the spool was full; should be 0.",
+    "spoilt_rows": "Rows that were in bytes of the spool that are no records any more; should be 0.",
     "spoilt": "Runs of bytes of the spool that were no records; should be 0.",
 }
 
@@ -33,7 +35,7 @@ class ServiceMetrics:
         def _create_counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, ["use_case", *labels], registry=registry)
 
-        def _create_gauge(name: str, text: str, mode: Literal["livemostrecent", "livesum"]) -> Gauge:
+        def _create_gauge(name: str, text: str, mode: _Mode) -> Gauge:
             family = Gauge(name, text, ["use_case"], registry=registry, multiprocess_mode=mode)
             return family.labels(use_case)
 
@@ -55,6 +57,11 @@ class ServiceMetrics:
             name: _create_gauge(f"evergreen_prediction_log_{name}", text, "livesum")
             for name, text in _LOG.items()
         }
+        self._log_age = _create_gauge(
+            "evergreen_prediction_log_spool_age_seconds",
+            "Seconds for which the oldest rows on disk have waited for MariaDB; 0 where none do.",
+            "livemax",
+        )
         self._takeovers = _create_gauge(
             "evergreen_declaration_takeovers",
             "Changed declarations taken over since the service started.",
@@ -65,7 +72,13 @@ class ServiceMetrics:
             "1 while a changed declaration is not taken over.",
             "livemostrecent",
         )
-        gauges = (self._version, self._cached, self._takeovers, self._declaration_refused)
+        gauges = (
+            self._version,
+            self._cached,
+            self._log_age,
+            self._takeovers,
+            self._declaration_refused,
+        )
         for value in (*gauges, *self._log.values()):
             value.set(0)
 
@@ -87,6 +100,7 @@ class ServiceMetrics:
         """Set the gauges of the prediction log."""
         for name, gauge in self._log.items():
             gauge.set(counts[name])
+        self._log_age.set(counts["spool_age_seconds"])
 
     def update_follower(self, state: FollowerState | None) -> None:
         """Show what became of changes of the declaration."""

@@ -14,12 +14,13 @@ STAGES = ("validate", "queue", "features", "model", "spool")
 
 
 class StageMetrics:
-    """Histograms over one in eight batches of each kind that a worker answers."""
+    """Histograms over one in eight batches that a worker answers: of those of single requests, and, counted
+    by themselves because they are fewer, of those that are one request of many rows each (`is_request`)."""
 
     def __init__(self, use_case: str, registry: CollectorRegistry = REGISTRY) -> None:
         seconds = Histogram(
             "evergreen_stage_seconds",
-            "Time of one in eight batches: validate (of one request), queue (until the batch began), "
+            "Time of one in eight batches: validate (of one request), queue (until it began), "
             "features (on-demand features and inputs), model, spool (until the log was durable).",
             ["use_case", "stage"],
             buckets=_SECONDS,
@@ -28,26 +29,28 @@ class StageMetrics:
         self._stages = {stage: seconds.labels(use_case, stage) for stage in STAGES}
         self._rows = Histogram(
             "evergreen_batch_rows",
-            "Rows that were predicted together, of one in eight batches.",
+            "Rows that were answered together: of single requests, or of one with many; of one in eight.",
             ["use_case"],
             buckets=_ROWS,
             registry=registry,
         ).labels(use_case)
-        self._batches = itertools.count()
-        self._turns = itertools.count()
+        self._batches = itertools.count(), itertools.count()
+        self._turns = itertools.count(), itertools.count()
 
-    def observe_batch(self, rows: int, features: float, model: float, spool: float) -> None:
+    def observe_batch(
+        self, rows: int, features: float, model: float, spool: float, *, is_request: bool = False
+    ) -> None:
         """Observe a batch; times in seconds."""
-        if next(self._batches) % _SAMPLE:
+        if next(self._batches[is_request]) % _SAMPLE:
             return
         self._rows.observe(rows)
         self._stages["features"].observe(features)
         self._stages["model"].observe(model)
         self._stages["spool"].observe(spool)
 
-    def observe_waiting(self, validate: float, queue: float) -> None:
+    def observe_waiting(self, validate: float, queue: float, *, is_request: bool = False) -> None:
         """Observe what came before a batch: the time to validate one request, and until the batch began."""
-        if next(self._turns) % _SAMPLE:
+        if next(self._turns[is_request]) % _SAMPLE:
             return
         self._stages["validate"].observe(validate)
         self._stages["queue"].observe(queue)

@@ -11,12 +11,14 @@ import errno
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from evergreen.private import open_private_file, write_private_file
+from evergreen.serving.predictions.log_counts import COUNTS_NAME, ShippedCounts, read_counts
 from evergreen.serving.predictions.record import (
     OutcomeRecord,
     PredictionRecord,
@@ -31,6 +33,7 @@ from evergreen.serving.predictions.segments import (
     TAKEN_SUFFIX,
     list_segments,
     parse_segment_number,
+    parse_segment_rows,
     read_segment,
 )
 from evergreen.store.predictions.outcomes import Outcome
@@ -39,7 +42,6 @@ from evergreen.store.predictions.refused import RefusedCount
 
 logger = logging.getLogger(__name__)
 
-COUNTS_NAME = "shipped.json"
 SPOILT_FOLDER = "spoilt"
 
 # What the system says when a disk, or its owner's share of it, has no room.
@@ -59,23 +61,6 @@ class Inserts(NamedTuple):
     refused: Callable[[Sequence[RefusedCount]], object]
 
 
-@dataclass(frozen=True)
-class ShippedCounts:
-    """What has left a folder's spool, in rows, up to the segment with the number `segment`.
-
-    `written` to MariaDB; `refused` by it, and kept in a file; `adopted` from folders of processes that have
-    ended, contained in both others; `spoilt` runs of bytes that were no records. `trouble` is why MariaDB
-    takes none at present, or "".
-    """
-
-    segment: int = 0
-    written: int = 0
-    refused: int = 0
-    adopted: int = 0
-    spoilt: int = 0
-    trouble: str = ""
-
-
 @dataclass
 class _Load:
     """Segments that are inserted together."""
@@ -85,18 +70,11 @@ class _Load:
     outcomes: list[Outcome] = field(default_factory=list)
     refused: list[RefusedCount] = field(default_factory=list)
     spoilt: list[tuple[Path, bytes]] = field(default_factory=list)
+    spoilt_rows: int = 0
 
     @property
     def rows(self) -> int:
         return len(self.predictions) + len(self.outcomes) + len(self.refused)
-
-
-def read_counts(folder: Path) -> ShippedCounts:
-    """The counts of a folder, from zero where nothing has left it."""
-    try:
-        return ShippedCounts(**json.loads((folder / COUNTS_NAME).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return ShippedCounts()
 
 
 class Delivery:
@@ -117,6 +95,9 @@ class Delivery:
         self._inserts = inserts
         self._is_row_at_fault = is_row_at_fault
         self._refuse = refuse
+        # What was refused and could not be kept yet, and the ids of what was kept of segments on disk.
+        self._unkept: list[tuple[LogRow, Exception]] = []
+        self._kept_ids: set[str] = set()
         self.counts = read_counts(folder)
 
     def deliver_folder(self, folder: Path, *, is_ended: bool) -> bool:
@@ -128,31 +109,66 @@ class Delivery:
         if is_ended:
             for path in list_segments(folder, OPEN_SUFFIX):
                 path.rename(path.with_suffix(FINISHED_SUFFIX))
-        load = self._take_segments(folder)
+        load = self._take_segments(folder, _MOST_ROWS)
         if not load.paths:
             return False
-        refusals = [
+        try:
+            self._deliver(folder, load)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            # Only deleted segments make room, and one alone is deleted at once. Rows of it that MariaDB has
+            # taken just now are not changed by taking them again.
+            logger.warning("the disk of %s is full: what MariaDB has taken is deleted first", folder)
+            self._deliver_at_full_disk(folder, self._take_segments(folder, 1))
+        return True
+
+    def _deliver(self, folder: Path, load: _Load) -> None:
+        refusals = self._insert_load(load)
+        # Not before, because all of it is inserted again where the database goes away in between.
+        self._keep_refusals(refusals)
+        self._set_spoilt_aside(folder, load.spoilt)
+        self._count(folder, load, len(refusals))
+        _remove_segments(load.paths)
+        self._kept_ids.clear()
+
+    def _deliver_at_full_disk(self, folder: Path, load: _Load) -> None:
+        """Deliver one segment, and delete it before anything is written. Where even then nothing can be
+        written, what has to be is in memory until it can; a kill before that loses it."""
+        refusals = self._insert_load(load)
+        if load.spoilt:
+            self._move_aside(folder, load.paths[0])
+        else:
+            _remove_segments(load.paths)
+        self._unkept += refusals
+        self.counts = self._add_counts(folder, load, len(refusals))
+        with _forgive_no_room():
+            self._keep_refusals([])
+            self._write_counts(self._folder, self.counts)
+
+    def _insert_load(self, load: _Load) -> list[tuple[LogRow, Exception]]:
+        """Insert the rows of a load; those that the database refused, and why."""
+        return [
             *self._insert(load.predictions, self._inserts.predictions),
             *self._insert(load.outcomes, self._inserts.outcomes),
             *self._insert(load.refused, self._inserts.refused),
         ]
-        # Not before, because all of it is inserted again where the database goes away in between.
+
+    def _keep_refusals(self, refusals: Sequence[tuple[LogRow, Exception]]) -> None:
+        """Keep rows that MariaDB refused, each once, and before them those for which there was no room.
+        Raises OSError, and then `refusals` have to come again."""
+        while self._unkept:
+            self._keep_refusal(*self._unkept[0])
+            del self._unkept[0]
         for row, error in refusals:
-            logger.error("MariaDB refused a %s: %s", type(row).__name__, error)
+            self._keep_refusal(row, error)
+
+    def _keep_refusal(self, row: LogRow, error: Exception) -> None:
+        row_id = _get_id(row)
+        if row_id not in self._kept_ids:
             self._refuse(row, error)
-        try:
-            self._put_on_record(folder, load, len(refusals))
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            # A full disk has no room for the record either, and only deleted segments make some. Their rows
-            # are in MariaDB. A kill before the record is written would leave them uncounted, no more.
-            logger.warning("the disk of %s is full: what MariaDB has taken is deleted first", folder)
-            spoilt = {path for path, _ in load.spoilt}
-            _remove_segments([path for path in load.paths if path not in spoilt])
-            self._put_on_record(folder, load, len(refusals))
-        _remove_segments(load.paths)
-        return True
+            self._kept_ids.add(row_id)
+            logger.error("MariaDB refused a %s: %s", type(row).__name__, error)
 
     def show_trouble(self, trouble: str) -> None:
         """Put on record why MariaDB takes no rows; "" when it does. On a full disk the log alone says it."""
@@ -162,7 +178,7 @@ class Delivery:
             except OSError as error:
                 logger.warning("what keeps the rows on disk cannot be put on record: %s: %s", error, trouble)
 
-    def _take_segments(self, folder: Path) -> _Load:
+    def _take_segments(self, folder: Path, most_rows: int) -> _Load:
         load = _Load()
         done = read_counts(folder).segment
         taken = list_segments(folder, TAKEN_SUFFIX)
@@ -176,16 +192,18 @@ class Delivery:
                 except FileNotFoundError:
                     continue  # the service has dropped it
             self._read_into(load, path)
-            if load.rows >= _MOST_ROWS:
+            if load.rows >= most_rows:
                 break
         return load
 
     def _read_into(self, load: _Load, path: Path) -> None:
         segment = read_segment(path)
         load.paths.append(path)
+        spoilt = len(load.spoilt)
         load.spoilt += [(path, data) for data in segment.spoilt]
         if segment.torn:
             load.spoilt.append((path, segment.torn))
+        before = load.rows
         for record in segment.records:
             try:
                 match record:
@@ -199,6 +217,12 @@ class Delivery:
             except (LookupError, ValueError):
                 # It does not fit its schema, and would keep all that come after it from MariaDB.
                 load.spoilt.append((path, encode_record(record)))
+        written = parse_segment_rows(path)
+        missing = 0 if written is None else written - (load.rows - before)
+        if missing and len(load.spoilt) > spoilt:
+            load.spoilt_rows += missing
+        elif missing:
+            logger.error("%s has %d rows less than were written to it", path, missing)
 
     def _insert(
         self, rows: Sequence[_Row], insert: Callable[[Sequence[_Row]], object]
@@ -225,33 +249,55 @@ class Delivery:
             write_private_file(file, data)
             logger.error("%d bytes of %s are no record and were set aside as %s", len(data), path, file)
 
-    def _put_on_record(self, folder: Path, load: _Load, refused: int) -> None:
-        """Set aside what was spoilt, and count the rows that were delivered. Raises OSError."""
-        self._set_spoilt_aside(folder, load.spoilt)
-        self._count(folder, load, refused)
+    def _move_aside(self, folder: Path, path: Path) -> None:
+        """Set a whole segment aside, which needs no room. Raises OSError."""
+        target = self._folder.parent / SPOILT_FOLDER
+        target.mkdir(mode=0o700, exist_ok=True)
+        path.rename(target / f"{folder.name}-{path.stem}.bytes")
 
     def _count(self, folder: Path, load: _Load, refused: int) -> None:
-        counts = self.counts
-        segment = parse_segment_number(load.paths[-1])
-        is_own = folder == self._folder
-        if not is_own:
+        """Put on record what has been delivered. Raises OSError."""
+        if folder != self._folder:
             # On the folder's own record, because another shipper would go on with it after a kill of this.
+            segment = parse_segment_number(load.paths[-1])
             self._write_counts(folder, replace(read_counts(folder), segment=segment))
-        self._write_counts(
-            self._folder,
-            ShippedCounts(
-                segment if is_own else counts.segment,
-                counts.written + load.rows - refused,
-                counts.refused + refused,
-                counts.adopted + (0 if is_own else load.rows),
-                counts.spoilt + len(load.spoilt),
-            ),
+        self._write_counts(self._folder, self._add_counts(folder, load, refused))
+
+    def _add_counts(self, folder: Path, load: _Load, refused: int) -> ShippedCounts:
+        counts = self.counts
+        is_own = folder == self._folder
+        return ShippedCounts(
+            segment=parse_segment_number(load.paths[-1]) if is_own else counts.segment,
+            written=counts.written + load.rows - refused,
+            refused=counts.refused + refused,
+            adopted=counts.adopted + (0 if is_own else load.rows + load.spoilt_rows),
+            spoilt=counts.spoilt + len(load.spoilt),
+            spoilt_rows=counts.spoilt_rows + load.spoilt_rows,
         )
 
     def _write_counts(self, folder: Path, counts: ShippedCounts) -> None:
         write_private_file(folder / COUNTS_NAME, json.dumps(asdict(counts)))
         if folder == self._folder:
             self.counts = counts
+
+
+@contextmanager
+def _forgive_no_room() -> Iterator[None]:
+    """Go on where a disk has no room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+
+
+def _get_id(row: LogRow) -> str:
+    match row:
+        case PredictionRow():
+            return row.prediction_id
+        case Outcome():
+            return row.outcome_id
+    return row.count_id
 
 
 def _remove_segments(paths: Sequence[Path]) -> None:
@@ -261,6 +307,16 @@ def _remove_segments(paths: Sequence[Path]) -> None:
 
 def append_refused_row(path: Path, row: LogRow, error: Exception) -> None:
     """Append a row that MariaDB refused, and why, to a file of JSON lines for an operator."""
-    line = json.dumps({"reason": str(error), "row": row.to_json()})
-    with os.fdopen(open_private_file(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
+    line = json.dumps({"reason": str(error), "row": row.to_json()}) + "\n"
+    handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        size = os.fstat(handle).st_size
+        data = line.encode()
+        try:
+            while data:
+                data = data[os.write(handle, data) :]
+        except OSError:
+            os.ftruncate(handle, size)  # a full disk may hold half a line
+            raise
+    finally:
+        os.close(handle)

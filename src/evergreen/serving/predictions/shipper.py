@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,10 +30,17 @@ import sqlalchemy.exc
 
 from evergreen.errors import EvergreenError, SchemaMismatch, StoreError, StoreRefused, StoreUnreachable
 from evergreen.model.prediction_counter import PredictionCounter
-from evergreen.serving.predictions.delivery import COUNTS_NAME, Delivery, Inserts, append_refused_row
+from evergreen.private import open_private_file
+from evergreen.serving.predictions.delivery import Delivery, Inserts, append_refused_row
 from evergreen.serving.predictions.former_spool import convert_former_segments
+from evergreen.serving.predictions.log_counts import COUNTS_NAME
 from evergreen.serving.predictions.segments import DROPPED_SUFFIX
-from evergreen.serving.predictions.spool import LOCK_NAME, lock_folder
+from evergreen.serving.predictions.spool_folders import (
+    ENDED_NAME,
+    LOCK_NAME,
+    list_spool_folders,
+    lock_folder,
+)
 from evergreen.serving.predictions.table_update import TableUpdate
 from evergreen.serving.service_log import configure_shipper_log
 from evergreen.settings import Settings, load_settings
@@ -55,7 +63,7 @@ _RETRY_SECONDS = (0.5, 5.0)
 # Less urgent than the worker's answers: where processors are few, rows reach MariaDB a moment later instead.
 _NICENESS = 5
 # What a process that was killed leaves of a segment that it dropped, or of a file that it replaced.
-_LEFTOVER = re.compile(rf"\d+{re.escape(DROPPED_SUFFIX)}|\..+\.part")
+_LEFTOVER = re.compile(rf"\d+(-\d+)?{re.escape(DROPPED_SUFFIX)}|\..+\.part")
 
 
 class LogInserter:
@@ -151,7 +159,7 @@ class Shipper:
 
     def adopt_folders(self) -> None:
         """Lock the folders of this use case that nobody holds; `deliver` delivers them too."""
-        for folder in sorted(self._folder.parent.glob(f"{self._use_case_name}-*/")):
+        for folder in list_spool_folders(self._folder.parent, self._use_case_name):
             if folder not in self._locks:
                 try:
                     self._adopt_folder(folder)
@@ -199,11 +207,14 @@ class Shipper:
             os.close(lock)
             raise
         self._locks[folder] = lock
+        # Where the disk is full, the spool's policy spares this folder until it is taken over again.
+        with suppress(OSError):
+            os.close(open_private_file(folder / ENDED_NAME, os.O_WRONLY))
 
     def _remove_folder(self, folder: Path) -> None:
         """Remove a folder of which everything is delivered, and give up its lock."""
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        if all(name in (LOCK_NAME, COUNTS_NAME) or _LEFTOVER.fullmatch(name) for name in names):
+        if all(name in (LOCK_NAME, COUNTS_NAME, ENDED_NAME) or _LEFTOVER.fullmatch(name) for name in names):
             shutil.rmtree(folder, ignore_errors=True)
         else:
             self._warn_once(folder, f"{folder} holds files that are no segments; it stays")

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from evergreen.serving.child_environment import build_child_environment
-from evergreen.serving.predictions.delivery import read_counts
-from evergreen.serving.predictions.log_counts import LogCounts
+from evergreen.serving.predictions.log_counts import LogCounts, read_counts
 from evergreen.serving.predictions.segments import list_segments
 from evergreen.serving.predictions.spool import Spool
 
@@ -52,20 +51,22 @@ class Shipping:
         self.bytes = 0
 
     def count_rows(self) -> LogCounts:
-        """Where the rows of this process's spool are; `accepted` and `adopted` are the sum of the others."""
-        # The shipper's counts first: what it has written was accepted before.
+        """Where the rows of this process's spool are. Each number is counted where the rows are, so that a
+        row that got lost is missing in the sum of `LogCounts`."""
+        rows = self._spool.count_rows()
+        # After it: a segment that was shipped meanwhile is on record before it is deleted.
         counts = read_counts(self._spool.folder)
-        accepted, dropped = self._spool.accepted, self._spool.dropped
-        left = counts.written + counts.refused + dropped
         return {
-            "accepted": accepted,
-            "adopted": counts.adopted,
-            "spooled": max(0, accepted + counts.adopted - left),
+            "accepted": rows.accepted,
+            "adopted": counts.adopted + rows.adopted,
+            "spooled": sum(number for segment, number in rows.waiting.items() if segment > counts.segment),
             "written": counts.written,
             "refused": counts.refused,
-            "dropped": dropped,
+            "dropped": rows.dropped,
+            "spoilt_rows": counts.spoilt_rows,
             "spoilt": counts.spoilt,
             "spool_bytes": self.bytes,
+            "spool_age_seconds": round(self._spool.compute_age(), 1),
             "trouble": counts.trouble,
         }
 

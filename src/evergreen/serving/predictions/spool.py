@@ -1,42 +1,43 @@
 """The spool: predictions on local disk, written before they are answered, on their way to MariaDB.
 
-Each worker process of a service has a folder of its own under the home, and holds a lock on it. The lock is
-inherited by its shipper (`shipper.py`), which inserts finished segments into MariaDB and deletes them. A
-folder whose lock is free belongs to processes that have ended: another shipper takes its segments over. So
-no row waits forever, and no two processes insert the same segment.
+Each worker process of a service has a folder of its own under the home (`spool_folders.py`). Its shipper
+(`shipper.py`) inserts finished segments into MariaDB and deletes them.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import logging
 import os
 import threading
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from evergreen.errors import PredictionLogFull
-from evergreen.private import make_private_folder, open_private_file
+from evergreen.private import open_private_file
 from evergreen.serving.predictions.record import SegmentSchema, build_segment_schema, encode_record
 from evergreen.serving.predictions.segments import (
-    DROPPED_SUFFIX,
     FINISHED_SUFFIX,
     OPEN_SUFFIX,
     TAKEN_SUFFIX,
+    count_segment_rows,
+    delete_segment,
     format_segment_name,
     frame_records,
     list_segments,
+    parse_segment_number,
+)
+from evergreen.serving.predictions.spool_folders import (
+    list_ended_segments,
+    make_locked_folder,
+    measure_other_folders,
+    sync_folder,
 )
 from evergreen.usecase import UseCase
 
 logger = logging.getLogger(__name__)
-
-LOCK_NAME = "lock"
 
 Durability = Literal["process", "power"]
 FullPolicy = Literal["refuse", "drop_oldest"]
@@ -44,38 +45,44 @@ FullPolicy = Literal["refuse", "drop_oldest"]
 # A segment that nobody ships yet may grow to this size; otherwise it is finished sooner, by `finish_segment`.
 _SEGMENT_BYTES = 8 * 1024 * 1024
 _TELL_SECONDS = 10.0
+# So old may be what is known of the folders of other processes, unless the spool is full.
+_OTHERS_SECONDS = 5.0
+_COUNT_ATTEMPTS = 5
 
 
-def lock_folder(folder: Path) -> int | None:
-    """Lock a spool's folder; the descriptor that holds the lock until it is closed, also in a child that
-    inherits it. None when another process holds it.
+class SpoolRows(NamedTuple):
+    """Rows of one process's spool, all of the same moment.
 
-    Raises FileNotFoundError for a folder that another process has just removed, and OSError, also where the
-    file system has no locks.
+    `dropped` contains `adopted`, those of ended processes; `waiting` are on disk, by number of segment.
     """
-    path = folder / LOCK_NAME
-    handle = open_private_file(path, os.O_RDWR)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.stat()  # who removes a folder holds its lock until then
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    except OSError:
-        os.close(handle)
-        raise
-    return handle
+
+    accepted: int
+    adopted: int
+    dropped: int
+    waiting: dict[int, int]
+
+
+class _Segment(NamedTuple):
+    """A finished segment: its rows, its bytes, and when it was begun (seconds since 1970)."""
+
+    rows: int
+    size: int
+    began_at: float
 
 
 class Spool:
     """Appends records to the segments of one process. Thread-safe.
 
     `durability`: "process" survives the end of every process, because the system has the bytes before
-    `append` returns; "power" also survives the machine's, because the disk has them. At `limit_bytes` on disk
-    `append` raises, or with `full_policy` "drop_oldest" deletes the oldest segments that are not being
-    shipped.
+    `append` returns; "power" also survives the machine's, because the disk has them.
 
-    Counters in rows: `accepted` by `append`, `dropped` by the policy.
+    `limit_bytes` is for the folders of all processes of the use case under `home`, of which those of others
+    are looked at every few seconds. At the limit `append` raises, or with `full_policy` "drop_oldest" deletes
+    the oldest segments that are not being shipped: first those of ended processes, then its own. Processes
+    that live share the limit: one that has less than its share drops nothing and is not refused.
+
+    Counters in rows: `accepted` by `append`, `dropped` by the policy, `adopted` of those from ended
+    processes.
     """
 
     def __init__(
@@ -88,9 +95,9 @@ class Spool:
         full_policy: FullPolicy = "refuse",
     ) -> None:
         self.folder = home / f"{schema.use_case}-{uuid.uuid4().hex}"
-        self.lock = _make_locked_folder(self.folder)
+        self.lock = make_locked_folder(self.folder)
         if durability == "power":
-            _sync_folder(home)
+            sync_folder(home)
         self._schema = frame_records([encode_record(schema)])
         self._durability = durability
         self._limit_bytes = limit_bytes
@@ -100,12 +107,19 @@ class Spool:
         self._is_closed = False
         self._number = 0
         self._size = 0  # of the open segment
-        self._other_bytes = 0  # of finished segments, as of the last `measure`
-        self._finished_rows: dict[Path, int] = {}
         self._open_rows = 0
+        self._began_at = 0.0
+        # By number: finished segments that were on disk at the last `measure`.
+        self._finished: dict[int, _Segment] = {}
+        self._finished_bytes = 0
+        self._others = measure_other_folders(self.folder, schema.use_case)
+        self._others_at = time.monotonic()
+        self._use_case_name = schema.use_case
+        self._is_full = False
         self._has_rows = threading.Event()
         self._tell_at = 0.0
         self.accepted = 0
+        self.adopted = 0
         self.dropped = 0
 
     def append(self, records: Sequence[bytes], rows: int) -> None:
@@ -147,11 +161,13 @@ class Spool:
         with self._mutex:
             if self._handle < 0:
                 return False
-            path = self.folder / format_segment_name(self._number, FINISHED_SUFFIX)
-            path.with_suffix(OPEN_SUFFIX).rename(path)
+            open_path = self.folder / format_segment_name(self._number, OPEN_SUFFIX)
+            open_path.rename(
+                self.folder / format_segment_name(self._number, FINISHED_SUFFIX, self._open_rows)
+            )
             handle, self._handle = self._handle, -1
-            self._other_bytes += self._size
-            self._finished_rows[path] = self._open_rows
+            self._finished_bytes += self._size
+            self._finished[self._number] = _Segment(self._open_rows, self._size, self._began_at)
             self._open_rows = self._size = 0
             self._has_rows.clear()
             os.close(handle)
@@ -162,19 +178,49 @@ class Spool:
         return self._has_rows.wait(timeout)
 
     def measure(self) -> int:
-        """The bytes of all segments on disk; shipped ones count no more."""
-        total = 0
-        waiting = set()
-        for suffix in (FINISHED_SUFFIX, TAKEN_SUFFIX):
-            for path in list_segments(self.folder, suffix):
-                with suppress(FileNotFoundError):  # shipped meanwhile
-                    total += path.stat().st_size
-                    waiting.add(path)
+        """The bytes of this process's segments on disk; shipped ones count no more."""
+        now = time.monotonic()
+        others = None
+        if now >= self._others_at + _OTHERS_SECONDS or self._is_full:
+            self._others_at = now
+            others = measure_other_folders(self.folder, self._use_case_name)
         with self._mutex:
-            self._other_bytes = total
-            for path in self._finished_rows.keys() - waiting:
-                del self._finished_rows[path]
-            return total + self._size
+            finished = set(self._finished)
+        shipped = finished - self._list_numbers()
+        with self._mutex:
+            for number in shipped & self._finished.keys():
+                self._finished_bytes -= self._finished.pop(number).size
+            if others is not None:
+                self._others = others
+            self._is_full = False
+            if self._full_policy == "drop_oldest":
+                self._drop_excess(0)
+            return self._finished_bytes + self._size
+
+    def compute_age(self) -> float:
+        """For how many seconds the oldest segment on this volume has been waiting; 0 where none does."""
+        with self._mutex:
+            moments = [segment.began_at for segment in self._finished.values()]
+            if self._handle >= 0:
+                moments.append(self._began_at)
+            if self._others.oldest_at is not None:
+                moments.append(self._others.oldest_at)
+        return max(0.0, time.time() - min(moments)) if moments else 0.0
+
+    def count_rows(self) -> SpoolRows:
+        """The rows of this process, and where they are; a row that is on disk no more is not `waiting`."""
+        for _ in range(_COUNT_ATTEMPTS):  # again where segments are dropped meanwhile
+            with self._mutex:
+                waiting = {number: segment.rows for number, segment in self._finished.items()}
+                if self._handle >= 0:
+                    waiting[self._number] = self._open_rows
+                rows = SpoolRows(self.accepted, self.adopted, self.dropped, waiting)
+            for number in waiting.keys() - self._list_numbers():
+                del waiting[number]
+            with self._mutex:
+                if self.dropped == rows.dropped:
+                    break
+        return rows
 
     def close(self) -> None:
         """Finish the last segment; nothing can be appended any more. The folder's lock stays with the
@@ -186,35 +232,69 @@ class Spool:
         finally:
             os.close(self.lock)
 
-    def _make_room(self, size: int) -> None:
-        while self._other_bytes + self._size + size > self._limit_bytes:
-            if self._full_policy == "drop_oldest" and self._drop_oldest():
-                continue
-            self._tell("the spool %s has its greatest size: predictions are refused", self.folder)
-            raise PredictionLogFull(
-                f"the prediction log has its greatest size: {self._limit_bytes:,} bytes wait for MariaDB",
-                hint="send again later; `evergreen status` says why MariaDB takes none",
-            )
+    def _list_numbers(self) -> set[int]:
+        """The numbers of the segments on disk."""
+        # In the order in which a segment is renamed, so that none is missed.
+        suffixes = (OPEN_SUFFIX, FINISHED_SUFFIX, TAKEN_SUFFIX)
+        return {parse_segment_number(path) for each in suffixes for path in list_segments(self.folder, each)}
 
-    def _drop_oldest(self) -> bool:
-        """Delete the oldest segment that the shipper has not taken; False when there is none."""
-        for path in list_segments(self.folder):
-            # The shipper takes a segment by renaming it as well, so one of both gets it.
-            dropped = path.with_suffix(DROPPED_SUFFIX)
-            try:
-                path.rename(dropped)
-                size = dropped.stat().st_size
-                dropped.unlink()
-            except OSError as error:
-                if error.errno != errno.ENOENT:
-                    raise
+    def _make_room(self, size: int) -> None:
+        """Raise PredictionLogFull where so many bytes more are too many, and none can be dropped for them."""
+        if self._finished_bytes + self._size + size + self._others.size <= self._limit_bytes:
+            return
+        self._is_full = True
+        if self._full_policy == "drop_oldest" and self._drop_excess(size):
+            return
+        self._tell("the spool %s has its greatest size: predictions are refused", self.folder.parent)
+        raise PredictionLogFull(
+            f"the prediction log has its greatest size: {self._limit_bytes:,} bytes wait for MariaDB",
+            hint="send again later; `evergreen status` says why MariaDB takes none",
+        )
+
+    def _drop_excess(self, size: int) -> bool:
+        """Drop segments until there is room for so many bytes more: whether there is, or this process at
+        least has not more than its share."""
+        share = self._limit_bytes // (1 + self._others.living)
+        while True:
+            own = self._finished_bytes + self._size + size
+            if own + self._others.size <= self._limit_bytes:
+                return True
+            if self._drop_of_ended():
                 continue
-            rows = self._finished_rows.pop(path, 0)
-            self._other_bytes -= size
-            self.dropped += rows
-            self._tell("the spool is full: %d predictions have been dropped, the oldest first", self.dropped)
-            return True
+            if own <= share:
+                return True  # what is too much is another process's
+            if not self._drop_own():
+                return False
+
+    def _drop_of_ended(self) -> bool:
+        """Delete the oldest segment of processes that have ended; False where there is none."""
+        for path in list_ended_segments(self._others):
+            try:
+                rows = count_segment_rows(path)
+            except FileNotFoundError:
+                continue
+            size = delete_segment(path)
+            if size is not None:
+                self._others.size -= size
+                self.adopted += rows
+                self._count_dropped(rows)
+                return True
         return False
+
+    def _drop_own(self) -> bool:
+        """Delete the oldest own segment that the shipper has not taken; False when there is none."""
+        for path in list_segments(self.folder):
+            if delete_segment(path) is not None:
+                segment = self._finished.pop(parse_segment_number(path), None)
+                if segment is not None:
+                    self._finished_bytes -= segment.size
+                    self._count_dropped(segment.rows)
+                return True
+        return False
+
+    def _count_dropped(self, rows: int) -> None:
+        self.dropped += rows
+        self._tell("the spool is full: %d predictions have been dropped, the oldest first", self.dropped)
 
     def _tell(self, text: str, *values: object) -> None:
         """Log what needs a person, not more often than every ten seconds."""
@@ -229,10 +309,11 @@ class Spool:
         path = self.folder / format_segment_name(self._number, OPEN_SUFFIX)
         self._handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
         self._size = 0
+        self._began_at = time.time()
         try:
             self._write(self._schema)
             if self._durability == "power":
-                _sync_folder(self.folder)
+                sync_folder(self.folder)
         except OSError:
             # Records without a schema in front of them could not be read.
             handle, self._handle = self._handle, -1
@@ -241,13 +322,6 @@ class Spool:
             os.close(handle)
             raise
         self._has_rows.set()
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _write(self, data: bytes) -> None:
         """Append to the open segment, or leave it as it was. Raises OSError."""
@@ -262,27 +336,6 @@ class Spool:
             os.ftruncate(self._handle, self._size)
             raise
         self._size += len(data)
-
-
-def _make_locked_folder(folder: Path) -> int:
-    """Make a folder that is locked from the first moment at which others see it; the lock's descriptor.
-
-    Shippers look for folders by their names, and take over those that nobody holds.
-    """
-    draft = folder.with_name(f".{folder.name}")
-    make_private_folder(draft)
-    lock = lock_folder(draft)
-    assert lock is not None, "nobody else knows the folder"
-    draft.rename(folder)
-    return lock
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def build_spool(home: Path, use_case: UseCase) -> Spool:

@@ -3,8 +3,9 @@
 Connections use the Unix socket where the settings name one, else TCP, with TLS where they require it. A
 server may ask a client to send a file (LOAD DATA LOCAL): only connections of `get_bulk_engine` do that.
 
-There are up to three engines of one database. The ordinary one uses PyMySQL. The fast one, for reads by key
-and of many rows, and the bulk one, for loads, use mysqlclient where it is installed.
+There are up to four engines of one database. The ordinary one uses PyMySQL. The fast one, for reads of many
+rows, the one for requests, which give up after seconds, and the bulk one, for loads, use mysqlclient where it
+is installed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import ExceptionContext
 
 from evergreen.drivers.choice import PYMYSQL, build_driver_options, choose_fast_driver
+from evergreen.drivers.keepalive import keep_watch
 from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.hiding import hide_values
 from evergreen.settings import Settings
@@ -50,12 +52,13 @@ UNREACHABLE_HINT = (
 )
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 900  # a load of millions of rows is one statement
+_REQUEST_SECONDS = 5  # without a byte, of a read that a request waits for
 
 # Execution options of an engine: whether its connections send files, and those of its bulk engine may.
 _SENDS_FILES = "evergreen_sends_files"
 _MAY_SEND_FILES = "evergreen_may_send_files"
 
-_Kind = Literal["ordinary", "fast", "bulk"]
+_Kind = Literal["ordinary", "fast", "request", "bulk"]
 
 # By process, address, whether files may be sent, and kind.
 _engines: dict[tuple[int, sa.URL, bool, _Kind], sa.Engine] = {}
@@ -93,12 +96,21 @@ def get_engine(settings: Settings) -> sa.Engine:
 
 
 def get_fast_engine(ordinary: sa.Engine) -> sa.Engine:
-    """The engine of the same database by the faster driver, for requests that wait and for many rows.
+    """The engine of the same database by the faster driver, for reads of many rows.
 
     Its connections send no files. Where mysqlclient is missing, it is the ordinary engine.
     """
     kind: _Kind = "ordinary" if choose_fast_driver() == PYMYSQL else "fast"
     return _get_cached_engine(_get_ordinary_url(ordinary), _is_allowed_files(ordinary), kind)
+
+
+def get_request_engine(ordinary: sa.Engine) -> sa.Engine:
+    """The engine of the same database by the faster driver, for reads that a request waits for.
+
+    Its statements raise StoreUnreachable when MariaDB sends nothing for some seconds. So a server that hangs,
+    or a connection whose other end has gone, keeps no thread for long.
+    """
+    return _get_cached_engine(_get_ordinary_url(ordinary), _is_allowed_files(ordinary), "request")
 
 
 def get_bulk_engine(ordinary: sa.Engine) -> sa.Engine:
@@ -160,6 +172,7 @@ def _get_cached_engine(address: sa.URL, allowed: bool, kind: _Kind) -> sa.Engine
     with _lock:
         if key not in _engines:
             url = address if kind == "ordinary" else address.set(drivername=choose_fast_driver())
+            answer_seconds = _REQUEST_SECONDS if kind == "request" else _ANSWER_SECONDS
             engine = sa.create_engine(
                 url,
                 pool_pre_ping=True,
@@ -171,12 +184,13 @@ def _get_cached_engine(address: sa.URL, allowed: bool, kind: _Kind) -> sa.Engine
                     "local_infile": kind == "bulk",
                     "init_command": _SESSION,
                     "connect_timeout": _CONNECT_SECONDS,
-                    "read_timeout": _ANSWER_SECONDS,
-                    "write_timeout": _ANSWER_SECONDS,
+                    "read_timeout": answer_seconds,
+                    "write_timeout": answer_seconds,
                 },
                 **build_driver_options(url),
             )
             sa.event.listen(engine, "handle_error", _translate_driver_error)
+            sa.event.listen(engine, "connect", lambda connection, _: keep_watch(connection))
             _engines[key] = engine
         return _engines[key]
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from evergreen.store.connection.arrow import ARROW_TYPES, MOMENT, format_sql_literal, read_arrow
-from evergreen.store.connection.database import get_fast_engine
+from evergreen.store.connection.database import get_request_engine
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.connection.values import FeatureValue, KeyTuple, StoredRow
 from evergreen.store.history import asof, scan
@@ -47,7 +47,7 @@ def read_online_vectors(
     """The newest stored features by key tuple; one query per view for all keys together.
 
     A key that no view has is absent: see `find_missing_keys`. A view's rows grow old by `now` (aware UTC;
-    None: this moment).
+    None: this moment). Raises StoreUnreachable, also when MariaDB sends nothing for some seconds.
     """
     try:
         condition = _format_key_list(keys)
@@ -60,7 +60,7 @@ def read_online_vectors(
     blank: StoredRow = dict.fromkeys(feature.name for feature in use_case.stored_features)
     rows_by_view: dict[str, dict[KeyTuple, StoredRow]] = {}
     stale_by_view: dict[str, set[KeyTuple]] = {}
-    with get_fast_engine(engine).connect() as connection:
+    with get_request_engine(engine).connect() as connection:
         for view, select in zip(use_case.views, build_online_selects(use_case), strict=True):
             rows = connection.exec_driver_sql(f"{select.head} {condition}").cursor.fetchall()
             vectors = rows_by_view[view.name] = select.decode(rows)
