@@ -242,13 +242,6 @@ class Spool:
             raise
         self._has_rows.set()
 
-    def _sync_folder(self) -> None:
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
     def _write(self, data: bytes) -> None:
         """Append to the open segment, or leave it as it was. Raises OSError."""
         try:
