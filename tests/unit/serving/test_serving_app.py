@@ -49,7 +49,7 @@ class StandIn:
             raise self.error
         return self.answer_rows([row(**each) for each in keys], channel, key)
 
-    def take_feedback(self, outcomes: Sequence[Any], at: datetime) -> None:
+    def take_feedback(self, outcomes: Sequence[Any], at: datetime, key: str | None) -> None:
         if self.error:
             raise self.error
         assert at.tzinfo is not None

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from uuid_utils import uuid7
 
 from evergreen.errors import PredictionLogFull
 from evergreen.serving import runtime as runtime_module
@@ -232,8 +233,6 @@ def test_headers(world: World, path: str, headers: dict[str, str]) -> None:
 
 
 def test_a_repeated_request_has_one_id(world: World) -> None:
-    from uuid_utils import uuid7
-
     key = str(uuid7())
     content = json.dumps({"data": row()}).encode()
     ids = {
@@ -249,6 +248,32 @@ def test_a_repeated_request_has_one_id(world: World) -> None:
     first, second = ([a["prediction_id"] for a in answer["predictions"]] for answer in answers)
     assert first == second
     assert len(set(first)) == 2
+
+
+@pytest.mark.parametrize("path", ["/feedback", "/feedback_batch"])
+def test_repeated_feedback_has_one_id(world: World, path: str) -> None:
+    """Each attempt writes rows of the same ids, of which MariaDB takes the first."""
+    outcome = {"prediction_id": str(uuid7()), "actual": "yes"}
+    outcomes = [outcome] if path == "/feedback" else [outcome, {**outcome, "actual": "no"}]
+    content = json.dumps(outcome if path == "/feedback" else {"data": outcomes}).encode()
+
+    def send(**headers: str) -> list[str]:
+        world.logged.clear()
+        assert world.post(path, content, in_front=True, **headers).status_code == 200
+        assert [logged.actual for logged in world.logged] == [each["actual"] for each in outcomes]
+        return [logged.outcome_id for logged in world.logged]
+
+    key = str(uuid7())
+    ids = send(**{"idempotency-key": key})
+    assert ids == send(**{"idempotency-key": key})
+    assert ids[0] == key
+    others = [
+        send(),
+        send(),
+        send(**{"idempotency-key": str(uuid7())}),
+        send(**{"idempotency-key": "order-17"}),
+    ]
+    assert len({*ids, *(each for other in others for each in other)}) == 5 * len(outcomes)
 
 
 def test_what_is_answered_is_logged_and_nothing_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
