@@ -108,6 +108,34 @@ def test_a_key(world: World, key: Any) -> None:
     world.compare("/predict_by_key", json.dumps({"data": {"parcel_id": key}}).encode())
 
 
+@pytest.mark.parametrize(
+    "path", ["/predict", "/predict_batch", "/predict_by_key", "/feedback", "/feedback_batch"]
+)
+@pytest.mark.parametrize("is_large", [False, True], ids=["small", "large"])
+def test_of_two_values_of_one_name_the_last_counts(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str, is_large: bool
+) -> None:
+    """Documented, and the same for every decoder; for a large body those are others."""
+    if is_large:
+        monkeypatch.setattr(fast_path, "_SMALL_BYTES", 10)
+        monkeypatch.setattr(fast_path, "_MODEL_BYTES", 10)
+    name, value, item = {
+        "/predict": ("weight", 4.5, row()),
+        "/predict_batch": ("weight", 4.5, row()),
+        "/predict_by_key": ("parcel_id", 3, {}),
+        "/feedback": ("actual", "no", {"prediction_id": str(uuid7())}),
+        "/feedback_batch": ("actual", "no", {"prediction_id": str(uuid7())}),
+    }[path]
+    item.pop(name, None)
+    twice = f'{json.dumps(item)[:-1]}{", " if item else ""}"{name}": -7, "{name}": {json.dumps(value)}}}'
+    is_list = "batch" in path or (is_large and path == "/predict_by_key")
+    content = twice if path == "/feedback" else f'{{"data": {f"[{twice}]" if is_list else twice}}}'
+    world.logged.clear()
+    assert world.compare(path, content.encode()).status_code == 200
+    for logged in world.logged:
+        assert (logged.actual if name == "actual" else logged.inputs[name]) == value
+
+
 def test_keys_with_stale_views_are_told(world: World) -> None:
     for data in ({"parcel_id": 3}, [{"parcel_id": 3}, {"parcel_id": 4}]):
         body = world.compare("/predict_by_key", json.dumps({"data": data}).encode()).json()
