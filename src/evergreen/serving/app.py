@@ -113,16 +113,17 @@ def _add_prediction_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> N
 
 
 def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
-    async def feedback(body: Any) -> Response:
+    async def feedback(body: Any, request: Request) -> Response:
         """Record the outcome of an earlier prediction; a later feedback replaces it."""
-        runtime.take_feedback([(body.prediction_id, body.actual)], datetime.now(UTC))
+        outcomes = [(body.prediction_id, body.actual)]
+        runtime.take_feedback(outcomes, datetime.now(UTC), _read_key(request))
         answer: FeedbackBody = {"prediction_id": body.prediction_id, "recorded": True}
         return _build_json_response(answer)
 
-    async def feedback_batch(body: Any) -> Response:
+    async def feedback_batch(body: Any, request: Request) -> Response:
         """Record the outcomes of many predictions: all of them, or none where one is malformed."""
         outcomes = [(outcome.prediction_id, outcome.actual) for outcome in body.data]
-        runtime.take_feedback(outcomes, datetime.now(UTC))
+        runtime.take_feedback(outcomes, datetime.now(UTC), _read_key(request))
         answer: FeedbackBatchBody = {"recorded": len(body.data)}
         return _build_json_response(answer)
 

@@ -39,7 +39,7 @@ from evergreen.serving.models.loader import build_model_loader
 from evergreen.serving.models.refusals import Refusal, RefusalLog
 from evergreen.serving.models.slot import ModelSlot, ServedModel
 from evergreen.serving.models.watch import ChampionWatch
-from evergreen.serving.predictions.idempotency import make_prediction_ids
+from evergreen.serving.predictions.idempotency import make_row_ids
 from evergreen.serving.predictions.log_counts import LogCounts
 from evergreen.serving.predictions.record import RefusedRecord, build_outcome_record, encode_record
 from evergreen.serving.predictions.refused import RefusedCounter
@@ -180,7 +180,7 @@ class Runtime:
         raises.
         """
         parts: list[bytes] = []
-        ids = make_prediction_ids(request_id, len(rows))
+        ids = make_row_ids(request_id, len(rows))
         # Without the brackets of the list.
         version = self._answer_divided(
             rows, channel, ids, lambda bodies: parts.append(_encoder.encode(bodies)[1:-1])
@@ -192,7 +192,7 @@ class Runtime:
     ) -> list[PredictionBody]:
         """The answers to rows by name; all else as for `answer_many`."""
         bodies: list[PredictionBody] = []
-        ids = make_prediction_ids(request_id, len(rows))
+        ids = make_row_ids(request_id, len(rows))
         self._answer_divided(self.list_values(rows), channel, ids, bodies.extend)
         return bodies
 
@@ -271,7 +271,7 @@ class Runtime:
             raise build_unknown_keys_error(self.use_case, unknown)
         values = [(*key, *vectors[key].features.values()) for key in key_tuples]
         bodies: list[PredictionBody] = []
-        self._answer_divided(values, channel, make_prediction_ids(request_id, len(key_tuples)), bodies.extend)
+        self._answer_divided(values, channel, make_row_ids(request_id, len(key_tuples)), bodies.extend)
         for key, body in zip(key_tuples, bodies, strict=True):
             body["stale_views"] = list(vectors[key].stale_views)
             body["missing_views"] = list(vectors[key].missing_views)
@@ -281,14 +281,17 @@ class Runtime:
         """Each feature's contribution to the prediction of one row. Not a prediction: it is not logged."""
         return build_explanation(self.use_case, self.slot.require(), row)
 
-    def take_feedback(self, outcomes: Sequence[tuple[str, str | float]], at: datetime) -> None:
+    def take_feedback(
+        self, outcomes: Sequence[tuple[str, str | float]], at: datetime, request_id: str | None = None
+    ) -> None:
         """Log what really happened, as pairs of a prediction's id and the outcome, at a moment (aware UTC).
 
-        All of them are durable when it returns, or none. The predictions need not be in MariaDB yet, and
-        other replicas may have made them. Raises StoreError for an id that no service gives,
-        PredictionLogFull.
+        All are durable when it returns, or none. The predictions need not be in MariaDB yet, and other
+        replicas may have made them. `request_id` as for `answer_many`. Raises StoreError for an id that no
+        service gives, PredictionLogFull.
         """
-        self.spool.append([encode_record(build_outcome_record(outcomes, at))], len(outcomes))
+        record = build_outcome_record(outcomes, at, make_row_ids(request_id, len(outcomes)))
+        self.spool.append([encode_record(record)], len(outcomes))
 
     def count_refused(self, faults: Sequence[tuple[str, str]]) -> None:
         """Count the faults of a request that was refused for its values, each a field and a kind."""

@@ -21,14 +21,15 @@ class TrialLimits:
     """What ends a trial before its time; each worker of the service judges its own rows.
 
     `error_share`: the greatest share of the challenger's rows that it fails on, by an exception or by an
-    answer that is not finite; fewer than three failures are never too many. `latency_ratio` and `latency_ms`:
-    the challenger is too slow when the 95th percentile of its prediction times, one for each batch, is more
-    than so many times the champion's and more than so many milliseconds. `mix_difference`: the greatest
-    distance between the predictions of both, from 0 to 1: the total variation distance of the classes'
-    shares, or the Kolmogorov-Smirnov distance of numbers. It is judged from `min_rows` predictions of each
-    on. A trial whose time ends with fewer rows of the challenger, in all workers together, has no verdict.
-    `answer_ms`: how long a request waits for the challenger before the champion answers it instead; one that
-    takes longer once has failed.
+    answer that is not finite; fewer than three failures are never too many. Its last rows are judged as well:
+    it may not fail on so many of them that chance does not explain it. `latency_ratio` and `latency_ms`: the
+    challenger is too slow when the 95th percentile of its newest prediction times, one for each batch, is
+    more than so many times the champion's and more than so many milliseconds. `mix_difference`: the greatest
+    distance between the newest predictions of both (5,000, or `min_rows` if that is more, up to 100,000),
+    from 0 to 1: the total variation distance of the classes' shares, or the Kolmogorov-Smirnov distance of
+    numbers. It is judged from `min_rows` predictions of each on. A trial whose time ends with fewer rows of
+    the challenger, in all workers together, has no verdict. `answer_ms`: how long a request waits for the
+    challenger before the champion answers it instead; one that takes longer once has failed.
     """
 
     error_share: float = 0.01

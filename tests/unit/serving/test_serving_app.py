@@ -62,7 +62,7 @@ class StandIn:
     def answer_keys(self, keys: Sequence[Any], _: Any, channel: str, key: str | None) -> list[dict[str, Any]]:
         return self.answer_rows([row(**each) for each in keys], channel, key)
 
-    def take_feedback(self, outcomes: Sequence[Any], at: datetime) -> None:
+    def take_feedback(self, outcomes: Sequence[Any], at: datetime, key: str | None) -> None:
         if self.error:
             raise self.error
         assert at.tzinfo is not None

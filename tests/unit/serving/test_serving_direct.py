@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from evergreen.serving.fast.direct_protocol import DirectProtocol, find_protocol
 from evergreen.serving.fast.fast_path import FastPath
 from evergreen.serving.fast.front import Front
 from evergreen.serving.guard.connections import LimitedProtocol
+from evergreen.serving.service_log import JsonFormatter
 from evergreen.settings import Settings
 from evergreen.store.online.vectors import OnlineVector
 from evergreen.usecase import UseCase
@@ -132,6 +134,13 @@ def strip(answer: tuple[int, dict[str, str], Any]) -> Any:
     return status, {name: value for name, value in headers.items() if name not in changing}, content
 
 
+def test_the_most_headers_make_no_asgi_call_and_one_more_is_refused(world: World) -> None:
+    """Three are there already."""
+    assert world.ask(post(body(), more="X-More: 1\r\n" * 61))[0] == 200
+    assert world.calls == []
+    assert world.ask(post(body(), more="X-More: 1\r\n" * 62))[0] == 431
+
+
 def test_a_prediction_makes_no_asgi_call(world: World) -> None:
     status, headers, content = world.ask(post(body(), more="X-Request-ID: mine\r\n"))
     assert (status, headers["x-request-id"], world.calls) == (200, "mine", [])
@@ -178,6 +187,8 @@ def test_answers_are_those_of_the_asgi_apps(world: World, request_bytes: bytes) 
         post(body()).replace(b"HTTP/1.1", b"HTTP/1.0"),
         post(body(), more="Connection: close\r\n"),
         post(b'{"data": [{"parcel_id": 3}]}', path="/predict_by_key"),
+        post(body(), more="X-More: 1\r\n" * 200),
+        post(b'{"data": {"parcel_id": 3}}', path="/predict_by_key", more="X-More: 1\r\n" * 200),
     ],
 )
 def test_other_requests_are_answered_as_before(world: World, request_bytes: bytes) -> None:
@@ -245,6 +256,41 @@ def test_an_error_is_answered_and_the_connection_goes_on(
 
     world.talk(conversation)
     assert 'status="5xx"' in read_metrics(world)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize(
+    ("path", "content"), [("/predict", body()), ("/predict_by_key", b'{"data": {"parcel_id": 3}}')]
+)
+def test_the_log_of_a_failed_request_names_its_id(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    content: bytes,
+    direct: bool,
+) -> None:
+    """The next record of the same connection is of no request."""
+    monkeypatch.setattr(world.runtime.spool, "append", fail)
+    caplog.handler.setFormatter(JsonFormatter("parcel"))
+
+    async def conversation(reader: Reader, writer: Writer, _: uvicorn.Server) -> None:
+        for request_id in ("first", "second"):
+            writer.write(post(content, path=path, more=f"X-Request-ID: {request_id}\r\n"))
+            assert (await read(reader))[0] == 500
+        logging.getLogger("of-no-request").error("idle")
+
+    world.talk(conversation, direct=direct)
+    records = [json.loads(line) for line in caplog.text.splitlines()]
+    assert [(record["message"].split(":")[0], record.get("request_id")) for record in records] == [
+        (f"{path} failed", "first"),
+        (f"{path} failed", "second"),
+        ("idle", None),
+    ]
+
+
+def fail(*_: Any) -> None:
+    raise ValueError("a fault of the service")
 
 
 def test_an_end_of_the_server_lets_a_request_in_progress_finish(

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from uuid_utils import uuid7
 
 from evergreen.errors import PredictionLogFull
 from evergreen.serving import runtime as runtime_module
@@ -113,6 +114,34 @@ def test_many_rows(world: World, changes: list[tuple[str, Any]]) -> None:
 @pytest.mark.parametrize("key", [1, 7.0, "7", None, 2**63, -5])
 def test_a_key(world: World, key: Any) -> None:
     world.compare("/predict_by_key", json.dumps({"data": {"parcel_id": key}}).encode())
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict", "/predict_batch", "/predict_by_key", "/feedback", "/feedback_batch"]
+)
+@pytest.mark.parametrize("is_large", [False, True], ids=["small", "large"])
+def test_of_two_values_of_one_name_the_last_counts(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str, is_large: bool
+) -> None:
+    """Documented, and the same for every decoder; for a large body those are others."""
+    if is_large:
+        monkeypatch.setattr(fast_path, "_SMALL_BYTES", 10)
+        monkeypatch.setattr(fast_path, "_MODEL_BYTES", 10)
+    name, value, item = {
+        "/predict": ("weight", 4.5, row()),
+        "/predict_batch": ("weight", 4.5, row()),
+        "/predict_by_key": ("parcel_id", 3, {}),
+        "/feedback": ("actual", "no", {"prediction_id": str(uuid7())}),
+        "/feedback_batch": ("actual", "no", {"prediction_id": str(uuid7())}),
+    }[path]
+    item.pop(name, None)
+    twice = f'{json.dumps(item)[:-1]}{", " if item else ""}"{name}": -7, "{name}": {json.dumps(value)}}}'
+    is_list = "batch" in path or (is_large and path == "/predict_by_key")
+    content = twice if path == "/feedback" else f'{{"data": {f"[{twice}]" if is_list else twice}}}'
+    world.logged.clear()
+    assert world.compare(path, content.encode()).status_code == 200
+    for logged in world.logged:
+        assert (logged.actual if name == "actual" else logged.inputs[name]) == value
 
 
 def test_keys_with_stale_views_are_told(world: World) -> None:
@@ -240,8 +269,6 @@ def test_headers(world: World, path: str, headers: dict[str, str]) -> None:
 
 
 def test_a_repeated_request_has_one_id(world: World) -> None:
-    from uuid_utils import uuid7
-
     key = str(uuid7())
     content = json.dumps({"data": row()}).encode()
     ids = {
@@ -257,6 +284,32 @@ def test_a_repeated_request_has_one_id(world: World) -> None:
     first, second = ([a["prediction_id"] for a in answer["predictions"]] for answer in answers)
     assert first == second
     assert len(set(first)) == 2
+
+
+@pytest.mark.parametrize("path", ["/feedback", "/feedback_batch"])
+def test_repeated_feedback_has_one_id(world: World, path: str) -> None:
+    """Each attempt writes rows of the same ids, of which MariaDB takes the first."""
+    outcome = {"prediction_id": str(uuid7()), "actual": "yes"}
+    outcomes = [outcome] if path == "/feedback" else [outcome, {**outcome, "actual": "no"}]
+    content = json.dumps(outcome if path == "/feedback" else {"data": outcomes}).encode()
+
+    def send(**headers: str) -> list[str]:
+        world.logged.clear()
+        assert world.post(path, content, in_front=True, **headers).status_code == 200
+        assert [logged.actual for logged in world.logged] == [each["actual"] for each in outcomes]
+        return [logged.outcome_id for logged in world.logged]
+
+    key = str(uuid7())
+    ids = send(**{"idempotency-key": key})
+    assert ids == send(**{"idempotency-key": key})
+    assert ids[0] == key
+    others = [
+        send(),
+        send(),
+        send(**{"idempotency-key": str(uuid7())}),
+        send(**{"idempotency-key": "order-17"}),
+    ]
+    assert len({*ids, *(each for other in others for each in other)}) == 5 * len(outcomes)
 
 
 def test_what_is_answered_is_logged_and_nothing_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils import uuid7
 
-from evergreen.serving.predictions.idempotency import derive_prediction_ids, read_idempotency_key
+from evergreen.serving.predictions.idempotency import derive_row_ids, read_idempotency_key
 
 ID = "019e0b3c-5a10-7c2e-9d41-6f0c2b7a8e15"
 NOW = 0x019E0B3C5A10 / 1000
@@ -43,10 +43,10 @@ def test_what_is_no_such_id_is_left_aside(header: bytes) -> None:
 @given(st.integers(0, 2**62 - 1), st.integers(1, 50))
 def test_rows_have_ids_of_their_own_and_the_same_each_time(random: int, count: int) -> None:
     first = str(UUID(int=(UUID(ID).int & ~(2**62 - 1)) | random))
-    ids = derive_prediction_ids(first, count)
+    ids = derive_row_ids(first, count)
     assert ids[0] == first
     assert len(set(ids)) == count
-    assert ids == derive_prediction_ids(first, count)
+    assert ids == derive_row_ids(first, count)
     assert all(read_idempotency_key(each.encode(), NOW) == each for each in ids)
 
 

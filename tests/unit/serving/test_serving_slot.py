@@ -172,6 +172,40 @@ def test_a_rollback_to_the_model_before_needs_no_loading() -> None:
     assert slot.trouble == ""
 
 
+@pytest.mark.parametrize(
+    "fault", [StoreUnreachable("MariaDB is away"), ModelRefused("another file"), ValueError("odd file")]
+)
+def test_a_champion_that_cannot_be_loaded_leaves_the_model_before_where_it_is(fault: Exception) -> None:
+    registry = Registry(1)
+    slot = slot_of(registry)
+    first = slot.require().model if slot.check() else None
+    registry.version = 2
+    slot.check()
+    registry.version, registry.load_error = 3, fault
+    for _ in range(3):
+        assert slot.check() is False
+    registry.version = 1
+    assert slot.check() is True
+    assert slot.require().model is first
+    registry.version = 2
+    assert slot.check() is True
+
+
+def test_a_model_that_is_loaded_again_leaves_the_model_before_where_it_is() -> None:
+    """A cached model answered at the start; it is verified when it becomes champion again."""
+    registry, home = Registry(RegistryUnreachable("MLflow is away")), Home(3)
+    slot = slot_of(registry, load_cached_model=home.load)
+    slot.check()
+    registry.version = 4
+    slot.check()
+    registry.version = 3
+    assert [slot.check() for _ in range(3)] == [True, True, False]
+    assert not slot.require().from_cache
+    registry.version, registry.load_error = 4, RegistryUnreachable("MLflow is away")
+    assert slot.check() is True
+    assert slot.require().version == 4
+
+
 def test_a_version_made_anew_is_not_the_model_before() -> None:
     registry = Registry(1)
     slot = slot_of(registry)
@@ -184,9 +218,11 @@ def test_a_version_made_anew_is_not_the_model_before() -> None:
     assert slot.require().model.run_id == "another run"
 
 
-def test_no_more_than_two_models_are_in_memory() -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_two_models_are_in_memory_and_a_third_only_while_it_is_loaded(fails: bool) -> None:
     alive: weakref.WeakSet[Any] = weakref.WeakSet()
     most = 0
+    is_spoilt = False
     registry = Registry(1)
 
     def load(version: int) -> Any:
@@ -194,13 +230,22 @@ def test_no_more_than_two_models_are_in_memory() -> None:
         model = Named(version)
         alive.add(model)
         most = max(most, len(alive))
+        if is_spoilt:
+            raise ModelRefused("another file")
         return model
 
     slot = ModelSlot(registry.find, load, poll_seconds=0.01, clock=lambda: NOW)
     for version in (1, 2, 3, 2, 4, 5, 4, 1):
         registry.version = version
         assert slot.check() is True
-    assert most == 2
+        assert len(alive) <= 2
+        if fails:
+            registry.version, is_spoilt = 9, True
+            assert slot.check() is False
+            assert len(alive) <= 2
+            is_spoilt = False
+            slot._failures.clear()
+    assert most == 3
 
 
 @dataclass

@@ -243,6 +243,22 @@ def test_the_level_power_syncs_each_record(tmp_path: Path, monkeypatch: pytest.M
     assert len(synced) == before + 1
 
 
+def test_the_level_power_syncs_the_names_of_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(
+        spool_module.os,
+        "fsync",
+        lambda handle: synced.append(str(Path(f"/proc/self/fd/{handle}").readlink())),
+    )
+    append(Spool(tmp_path, SCHEMA, durability="process"), 1)
+    assert synced == []
+    spool = Spool(tmp_path, SCHEMA, durability="power")
+    append(spool, 1)
+    assert synced == [str(tmp_path), str(spool.folder)]
+    append(spool, 2)
+    assert len(synced) == 2
+
+
 def test_a_disk_that_is_full_when_a_segment_begins_spoils_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ks_2samp
+from numpy.typing import NDArray
+from scipy.stats import binom, ks_2samp
 
 from evergreen.model.predictions import Predictions
 from evergreen.serving.trial.verdict import (
+    KEPT_ROWS,
     TrialTally,
+    compute_excess,
     compute_ks_distance,
     compute_p95,
     compute_total_variation,
@@ -31,7 +36,7 @@ def build_classes(**counts: int) -> Predictions:
     return Predictions(np.array(names, dtype=object), shares, tuple(counts))
 
 
-def build_numbers(values: list[float]) -> Predictions:
+def build_numbers(values: Sequence[float] | NDArray[np.float64]) -> Predictions:
     return Predictions(np.array(values, dtype=np.float64), None)
 
 
@@ -86,6 +91,133 @@ def test_a_mix_is_judged_from_the_least_rows_of_both_on() -> None:
     within.observe_champion(build_classes(no=60, yes=40), 0.001)
     within.observe_answer(build_classes(no=100), 0.001)
     assert within.judge() == ""
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    history=st.sampled_from([1, 10, 300, 20_000, 1_000_000]),
+    share=st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.5]),
+    rows=st.integers(1, 50),
+)
+def test_a_version_that_breaks_is_judged_as_soon_after_any_history(
+    history: int, share: float, rows: int
+) -> None:
+    tally = TrialTally(TrialLimits(error_share=share))
+    tally.observe_answer(build_numbers(np.zeros(history)), 0.001)
+    for times in range(1, 31):
+        tally.observe_failure(rows, "a fault")
+        if reason := tally.judge():
+            assert reason.startswith("it failed on ")
+            assert times * rows >= 3
+            return
+    raise AssertionError("thirty failures in a row end no trial")
+
+
+def test_a_version_that_fails_on_more_than_its_share_lately_is_judged() -> None:
+    """A fifth of the rows, where a hundredth may fail, after a million good ones."""
+    tally = TrialTally(TrialLimits(error_share=0.01))
+    tally.observe_answer(build_numbers(np.zeros(1_000_000)), 0.001)
+    reasons = []
+    for _ in range(20):
+        tally.observe_answer(build_numbers(np.zeros(4)), 0.001)
+        tally.observe_failure(1, "a fault")
+        reasons.append(tally.judge())
+    assert reasons[:8] == [""] * 8
+    assert reasons[8] == "it failed on 9 of its last 41 rows, the last time by a fault"
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_version_that_fails_as_often_as_it_may_goes_on(seed: int) -> None:
+    """For as long as a trial takes, however chance places the failures."""
+    tally = TrialTally(TrialLimits(error_share=0.01))
+    tally.observe_answer(build_numbers(np.zeros(20_000)), 0.001)
+    gaps = np.random.default_rng(seed).geometric(0.008, 1_200)
+    for gap in gaps:
+        tally.observe_answer(build_numbers(np.zeros(gap)), 0.001)
+        tally.observe_failure(1, "a fault")
+        assert tally.judge() == ""
+
+
+def test_one_failed_call_of_many_rows_after_many_good_ones_is_none_too_many() -> None:
+    tally = TrialTally(TrialLimits(error_share=0.01))
+    tally.observe_answer(build_numbers(np.zeros(1_000_000)), 0.001)
+    for _ in range(2):
+        tally.observe_failure(1_000, "a fault")
+        assert tally.judge() == ""
+    tally.observe_failure(1_000, "a fault")
+    assert tally.judge()
+
+
+BATCHES = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 300)), min_size=1, max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(own=BATCHES, other=BATCHES, history=st.sampled_from([0, 400, 30_000]), are_numbers=st.booleans())
+def test_the_mix_is_that_of_the_newest_rows(
+    own: list[tuple[str, int]], other: list[tuple[str, int]], history: int, are_numbers: bool
+) -> None:
+    """The verdict is that on a trial which saw nothing but these rows."""
+    limits = TrialLimits(mix_difference=0.25, min_rows=300)
+
+    def build(name: str, count: int) -> Predictions:
+        return (
+            build_numbers(np.full(count, float(ord(name)))) if are_numbers else build_classes(**{name: count})
+        )
+
+    def judge(batches: list[tuple[str, int]], others: list[tuple[str, int]]) -> str:
+        tally = TrialTally(limits)
+        for name, count in batches:
+            tally.observe_answer(build(name, count), 0.001)
+        for name, count in others:
+            tally.observe_champion(build(name, count), 0.001)
+        return tally.judge()
+
+    def cut(batches: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        names = [name for name, count in batches for _ in range(count)][-KEPT_ROWS:]
+        return [(name, len(list(run))) for name, run in groupby(names)]
+
+    before = [("a", history)] if history else []
+    assert judge(before + own, before + other) == judge(cut(before + own), cut(before + other))
+
+
+@pytest.mark.parametrize("are_numbers", [False, True])
+def test_another_mix_is_judged_after_any_history(are_numbers: bool) -> None:
+    limits = TrialLimits(mix_difference=0.25)
+    tally = TrialTally(limits)
+
+    def build(**counts: int) -> Predictions:
+        if are_numbers:
+            return build_numbers(np.repeat([float(len(name)) for name in counts], list(counts.values())))
+        return build_classes(**counts)
+
+    for _ in range(100):
+        tally.observe_champion(build(no=5_000, yes=5_000), 0.001)
+        tally.observe_answer(build(no=5_000, yes=5_000), 0.001)
+    # What a row's own class is does not matter, so a window of the newest rows has to have both.
+    tally.observe_champion(build(no=2_500, yes=2_500), 0.001)
+    tally.observe_answer(build(no=2_500, yes=2_500), 0.001)
+    assert tally.judge() == ""
+    tally.observe_answer(build(yes=2_000), 0.001)
+    assert "the distance of its predictions" in tally.judge()
+    assert tally.rows == 1_007_000
+
+
+def test_as_many_rows_are_compared_as_a_trial_asks_for() -> None:
+    tally = TrialTally(TrialLimits(mix_difference=0.25, min_rows=20_000))
+    tally.observe_champion(build_classes(no=20_000), 0.001)
+    tally.observe_answer(build_classes(no=13_000, yes=7_000), 0.001)
+    assert "is 0.35 and" in tally.judge()
+
+
+@given(st.integers(1, 10_000), st.integers(0, 10_000), st.just(0.0) | st.floats(1e-6, 1.0))
+def test_the_excess_of_failures_bounds_their_probability(failed: int, answered: int, share: float) -> None:
+    asked = failed + answered
+    excess = compute_excess(failed, asked, share)
+    assert excess >= 0.0
+    if failed <= share * asked:
+        assert excess == 0.0
+    elif share > 0.0:
+        assert binom.logsf(failed - 1, asked, share) <= -excess + 1e-6 * (1.0 + excess)
 
 
 def test_numbers_are_compared_by_their_distributions() -> None:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from evergreen.serving.fast.front import Front, read_labels
 from evergreen.serving.guard.guard import Guard
+from evergreen.serving.guard.request_ids import set_request_id
 from evergreen.serving.guard.routes import Route, find_route
 
 if TYPE_CHECKING:
@@ -70,9 +71,13 @@ class DirectAnswers:
         return None if values is None else admission.prediction.predict(values, admission.labels)
 
     def build_error_response(self, admission: Admission, error: BaseException) -> Response:
-        """The answer to a request that ended with an error."""
+        """The answer to a request that ended with an error.
+
+        Sets the request's id, which log records carry, so the present context must be one of its own.
+        """
         if not isinstance(error, Exception):
             raise error
+        set_request_id(admission.request_id)
         assert self._fast_path is not None, "it was let in"
         return self._fast_path.build_error_response(admission.prediction.route.template, error)
 

@@ -154,7 +154,7 @@ if connections.LimitedProtocol is not None and not list_missing_parts(connection
                 self.cycle.message_event.set()
 
         def _finish(self, cycle: DirectCycle, answer: Future[bytes]) -> None:
-            """Write the answer, or that to the error in its place."""
+            """Write the answer, or that to the error in its place. A callback, so it has its own context."""
             assert self.answers is not None, "it has let the request in"
             error = answer.exception()
             status = 0

@@ -106,6 +106,8 @@ class Guard:
     def admit(self, scope: Scope, route: Route) -> bytes | None:
         """The id of a request that needs no more than an answer with that id; None for every other, which
         `__call__` must handle: one that is refused, or sent by a page of another origin."""
+        if len(scope["headers"]) > _MOST_HEADERS:
+            return None
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if b"origin" in headers or not self._has_allowed_host(scope, headers):
             return None

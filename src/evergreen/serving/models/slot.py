@@ -1,7 +1,8 @@
 """The model in service, replaced in the background when the registry names another champion.
 
 A request reads `slot.current` once and keeps that object, so one request is answered by one model. The model
-before it stays in memory, so that a rollback needs no loading; it is freed before a third one is loaded.
+before it stays in memory, so that a rollback needs no loading. It is freed when a third one goes into
+service, and not before, because loading may fail: while one is loaded, three models are in memory.
 """
 
 from __future__ import annotations
@@ -184,7 +185,6 @@ class ModelSlot:
         count, not_before = self._failures.get(champion.version, (0, 0.0))
         if time.monotonic() < not_before:
             return False
-        self._former = None  # so that no more than two models are in memory
         try:
             model = self._load_model(champion.version)
         except (RegistryUnreachable, StoreUnreachable):
@@ -218,10 +218,12 @@ class ModelSlot:
                 self._on_swap(cached)
 
     def _swap(self, new: ServedModel) -> None:
-        """Put a model into service; the present one becomes the former one."""
+        """Put a model into service. The present one becomes the former one, and the former one is freed,
+        unless it is the same version that is loaded again."""
         current = self._current
         is_reloaded = current is not None and current.identity == new.identity
-        self._former = None if is_reloaded else current
+        if not is_reloaded:
+            self._former = current
         self._current = new
         self._failures.clear()
         self._set_trouble("")

@@ -1,7 +1,7 @@
-"""Ids of predictions that callers make: a request that is sent again is logged once.
+"""Ids of predictions and outcomes that callers make: a request that is sent again is logged once.
 
 A caller sends `Idempotency-Key: UUIDv7`, the same for every attempt at one request. A service that uses it as
-the prediction's id writes one row, whichever attempt it was, because rows are known by their ids.
+the row's id writes one row, whichever attempt it was, because rows are known by their ids.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RANDOM_MASK = (1 << _RANDOM_BITS) - 1
 
 
 def read_idempotency_key(header: bytes, now: float) -> str | None:
-    """The id of the first prediction of a request with this header; None where the service makes one.
+    """The id of the first row of a request with this header; None where the service makes one.
 
     `now` is in seconds since 1970. A key of another moment than about now, or that is no UUIDv7, is left
     aside.
@@ -32,12 +32,12 @@ def read_idempotency_key(header: bytes, now: float) -> str | None:
     return text if abs(made_at - now) <= _FRESH_SECONDS else None
 
 
-def make_prediction_ids(first: str | None, count: int) -> list[str]:
+def make_row_ids(first: str | None, count: int) -> list[str]:
     """The ids of the rows of one request: those of its key `first`, or new ones."""
-    return [str(uuid7()) for _ in range(count)] if first is None else derive_prediction_ids(first, count)
+    return [str(uuid7()) for _ in range(count)] if first is None else derive_row_ids(first, count)
 
 
-def derive_prediction_ids(first: str, count: int) -> list[str]:
+def derive_row_ids(first: str, count: int) -> list[str]:
     """The ids of the rows of one request, the same for every attempt: the first is the key itself, the others
     count on from its random part."""
     number = int(first.replace("-", ""), 16)

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
-from uuid_utils import uuid7
 
 from evergreen.errors import SpoiltRecord
 from evergreen.model.log_rows import list_logged_names
@@ -89,11 +88,13 @@ def build_segment_schema(use_case: UseCase) -> SegmentSchema:
     )
 
 
-def build_outcome_record(outcomes: Sequence[tuple[str, str | float]], at: datetime) -> OutcomeRecord:
+def build_outcome_record(
+    outcomes: Sequence[tuple[str, str | float]], at: datetime, ids: Sequence[str]
+) -> OutcomeRecord:
     """The record of outcomes that came at a moment (aware UTC), pairs of a prediction's id and what really
-    happened. Raises StoreError for an id that no service gives."""
+    happened, under ids of their own. Raises StoreError for a prediction's id that no service gives."""
     prediction_ids = [parse_prediction_id(prediction_id)[0] for prediction_id, _ in outcomes]
-    return OutcomeRecord(at, [str(uuid7()) for _ in outcomes], prediction_ids, [each for _, each in outcomes])
+    return OutcomeRecord(at, ids, prediction_ids, [each for _, each in outcomes])
 
 
 def encode_record(record: Record | SegmentSchema) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -14,21 +15,27 @@ from evergreen.usecase import TrialLimits
 # Fewer failures are never too many, and fewer batches give no percentile.
 _LEAST_FAILURES = 3
 _LEAST_BATCHES = 10
-# Times and numbers are those of the newest batches and rows, so that memory is bounded.
+# A verdict is on what a version does now, whatever it did before: on the newest batches, rows and failures.
 _KEPT_TIMES = 500
-_KEPT_NUMBERS = 5_000
+KEPT_ROWS = 5_000
+_MOST_KEPT_ROWS = 100_000
+_KEPT_FAILURES = 1_000
+# A stretch of rows has too many failures where chance gives as many with a probability of e**-20 at most. A
+# trial has millions of stretches.
+_EXCESS = 20.0
 # Versions get unequal parts of a request of many rows: the time of more rows is that of so many.
 _COMPARED_ROWS = 256
 
 
 class _Side:
-    """What one version did."""
+    """What one version did: `rows` in all, the times of its newest batches, and its newest answers, of which
+    `classes` or `numbers` stay empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_rows: int) -> None:
         self.rows = 0
         self.seconds: deque[float] = deque(maxlen=_KEPT_TIMES)
-        self.classes: Counter[str] = Counter()
-        self.numbers: deque[float] = deque(maxlen=_KEPT_NUMBERS)
+        self.classes: deque[str] = deque(maxlen=kept_rows)
+        self.numbers: deque[float] = deque(maxlen=kept_rows)
         self.lock = threading.Lock()
 
     def observe(self, outcome: Predictions, seconds: float) -> None:
@@ -40,12 +47,12 @@ class _Side:
             if outcome.probabilities is None:
                 self.numbers.extend(map(float, predictions))
             else:
-                self.classes.update(map(str, predictions))
+                self.classes.extend(map(str, predictions))
 
     def copy(self) -> _Side:
         """What it has done until now, which does not change any more."""
         with self.lock:
-            side = _Side()
+            side = _Side(0)
             side.rows = self.rows
             side.seconds, side.numbers = self.seconds.copy(), self.numbers.copy()
             side.classes = self.classes.copy()
@@ -62,10 +69,13 @@ class TrialTally:
     def __init__(self, limits: TrialLimits, other: str = "the champion's") -> None:
         self._limits = limits
         self._other_name = other
-        self._champion = _Side()
-        self._own = _Side()
+        kept_rows = min(max(KEPT_ROWS, limits.min_rows), _MOST_KEPT_ROWS)
+        self._champion = _Side(kept_rows)
+        self._own = _Side(kept_rows)
         self._other = self._champion
         self._failed = 0
+        # The newest failures: how many rows were asked before each, and how many rows failed.
+        self._failures: deque[tuple[int, int]] = deque(maxlen=_KEPT_FAILURES)
         self._last_failure = ""
         self._hang = ""
         self._lock = threading.Lock()
@@ -85,6 +95,7 @@ class TrialTally:
     def observe_failure(self, rows: int, reason: str) -> None:
         """Count rows that the version could not answer."""
         with self._lock:
+            self._failures.append((self._own.rows + self._failed, rows))
             self._failed += rows
             self._last_failure = reason
 
@@ -122,12 +133,22 @@ class TrialTally:
         )
 
     def _judge_failures(self, answered: int) -> str:
+        """Judge failures since the start, and of every stretch of rows that goes on until now."""
+        share = self._limits.error_share
         with self._lock:
             failed, last = self._failed, self._last_failure
+            newest = list(self._failures)[::-1]
         asked = answered + failed
-        if failed < _LEAST_FAILURES or failed <= self._limits.error_share * asked:
-            return ""
-        return f"it failed on {failed:,} of {asked:,} rows, the last time by {last}"
+        if failed >= _LEAST_FAILURES and failed > share * asked:
+            return f"it failed on {failed:,} of {asked:,} rows, the last time by {last}"
+        recent = 0
+        for times, (before, rows) in enumerate(newest, 1):
+            recent += rows
+            # Answers may have been counted since `answered` was read.
+            stretch = max(asked - before, recent)
+            if times >= _LEAST_FAILURES and compute_excess(recent, stretch, share) > _EXCESS:
+                return f"it failed on {recent:,} of its last {stretch:,} rows, the last time by {last}"
+        return ""
 
     def _judge_times(self, own: _Side, other: _Side) -> str:
         if len(own.seconds) < _LEAST_BATCHES or not other.seconds:
@@ -143,7 +164,7 @@ class TrialTally:
         if min(own.rows, other.rows) < self._limits.min_rows:
             return ""
         if other.classes:
-            distance = compute_total_variation(other.classes, own.classes)
+            distance = compute_total_variation(Counter(other.classes), Counter(own.classes))
         else:
             distance = compute_ks_distance(other.numbers, own.numbers)
         if distance <= self._limits.mix_difference:
@@ -152,6 +173,22 @@ class TrialTally:
             f"the distance of its predictions from {self._other_name} is {distance:.2f}"
             f" and may be {self._limits.mix_difference:g}"
         )
+
+
+def compute_excess(failed: int, asked: int, share: float) -> float:
+    """How far failures of some rows are beyond a share: Chernoff's bound, as a number from 0 on.
+
+    Where each row fails by itself with that probability, so many failures have a probability of e to the
+    power of minus this number at most. 0 for failures within the share.
+    """
+    if failed <= share * asked:
+        return 0.0
+    if share == 0.0:
+        return math.inf
+    excess = failed * math.log(failed / asked / share)
+    if failed < asked:
+        excess += (asked - failed) * math.log((asked - failed) / asked / (1.0 - share))
+    return max(0.0, excess)
 
 
 def compute_p95(seconds: Sequence[float] | deque[float]) -> float:
