@@ -1,4 +1,5 @@
-"""The clean start of a demo: it erases what earlier tours of the use case made, and nothing else."""
+"""The clean start of a demo: it erases what earlier tours of the use case made and what the platform did by
+itself since, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,8 +18,9 @@ from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.erasure import erase_succession
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.checks.decision import MANUAL
-from evergreen.store.tables.forget import PastRun, erase_use_case, is_empty, list_past_runs
+from evergreen.store.tables.forget import PastRun, erase_use_case, holds_rows, is_empty, list_past_runs
 from evergreen.training.search import studies
 from evergreen.usecase import UseCase
 
@@ -87,13 +89,17 @@ def reset_demo(
             source.erase()
         marker.write(set())
         return "nothing there yet"
-    later_runs: list[PastRun] = []
+    apply_migrations(database)
+    demos_moments = marker.moments()
+    later_runs = [run for run in list_past_runs(database, use_case) if run.as_of not in demos_moments]
+    has_content = holds_rows(database, use_case) or read_champion(settings, use_case.name) is not None
     if not erase:
-        runs, demos_moments = list_past_runs(database, use_case), marker.moments()
-        later_runs = [run for run in runs if run.as_of not in demos_moments]
-        # Without a tour before them, the runs of the schedule are the work of whoever set the platform up.
-        persons_runs = find_runs_by_hand(later_runs, list_scheduled_moments) if demos_moments else later_runs
-        if persons_runs or not runs:
+        # Rows and a champion without a tour before them are the work of whoever set the platform up, also
+        # where the schedule ingested and trained.
+        persons_runs = later_runs
+        if demos_moments or not has_content:
+            persons_runs = find_runs_by_hand(later_runs, list_scheduled_moments)
+        if persons_runs or (has_content and not demos_moments):
             raise NotTheDemosData(
                 f"{use_case.name} already holds data or a champion that no demo made"
                 + (f": {_describe_run(persons_runs[0])}" if persons_runs else ""),
@@ -103,10 +109,15 @@ def reset_demo(
     erase_use_case(database, use_case)
     studies.delete_studies(settings, database, use_case.name)
     _erase_models(settings, use_case)
-    source.erase()
+    if erase or demos_moments:
+        source.erase()
     marker.write(set())
-    since = f", and {len(later_runs)} runs that the platform started since" if later_runs else ""
-    return f"forgot what the previous demo left{since}"
+    if erase:
+        return "forgot all that there was"
+    former = ["what the previous demo left"] if demos_moments else []
+    if later_runs:
+        former.append(f"what the platform did by itself (ingests and trainings: {len(later_runs)})")
+    return f"forgot {' and '.join(former) or 'what the schedule left'}"
 
 
 def find_runs_by_hand(

@@ -16,6 +16,7 @@ from evergreen.registry import champion_history, ledger
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
+from evergreen.store.records.ingest_run import start_ingest
 from evergreen.store.records.training_run import start_training_run
 from evergreen.store.tables.forget import is_empty
 from evergreen.usecase import UseCase
@@ -120,7 +121,21 @@ def test_what_the_schedule_did_on_a_stack_that_was_left_up_is_erased(
     ingest.run_ingest(filled, toy_use_case.name, NEXT_DAY)
     start_training_run(get_engine(filled), "toy", NEXT_DAY, "drift", trigger="drift")
     said = reset_demo(filled, toy_use_case, source, lambda: {NEXT_DAY})
-    assert said == "forgot what the previous demo left, and 2 runs that the platform started since"
+    assert (
+        said
+        == "forgot what the previous demo left and what the platform did by itself (ingests and trainings: 2)"
+    )
+    assert is_empty(get_engine(filled), toy_use_case)
+
+
+def test_what_a_demo_left_without_a_record_of_a_run_is_erased(
+    filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    """A clean start that was killed half-way leaves such things."""
+    TourMarker.of(filled, toy_use_case).note(DEMOS)
+    with get_engine(filled).begin() as connection:
+        connection.exec_driver_sql("DELETE FROM ingest_run")
+    assert reset_demo(filled, toy_use_case, source, list) == "forgot what the previous demo left"
     assert is_empty(get_engine(filled), toy_use_case)
 
 
@@ -129,6 +144,24 @@ def test_what_the_schedule_did_where_no_demo_was_is_never_erased_unasked(
 ) -> None:
     with pytest.raises(NotTheDemosData, match="the ingest as of 2026-06-01"):
         reset_demo(filled, toy_use_case, source, lambda: {DEMOS})
+
+
+def test_a_schedule_that_found_nothing_before_the_first_demo_does_not_matter(
+    toy_settings: Settings,
+    toy_use_case: UseCase,
+    source: DeclaredUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stack that is up over midnight tries an ingest before anybody has worked with it."""
+    start_ingest(get_engine(toy_settings), toy_use_case, NEXT_DAY)
+    with pytest.raises(NotTheDemosData, match="the ingest as of 2026-06-02"):
+        reset_demo(toy_settings, toy_use_case, source, list)
+    erased: list[str] = []
+    monkeypatch.setattr(source, "erase", lambda: erased.append("source"))
+    said = reset_demo(toy_settings, toy_use_case, source, lambda: {NEXT_DAY})
+    assert said == "forgot what the platform did by itself (ingests and trainings: 1)"
+    assert erased == []
+    assert is_empty(get_engine(toy_settings), toy_use_case)
 
 
 def test_a_mark_of_another_database_permits_nothing(

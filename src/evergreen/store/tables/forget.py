@@ -80,14 +80,22 @@ def is_empty(engine: sa.Engine, use_case: UseCase) -> bool:
     Counts of refused requests do not matter: in containers a service runs, and counts, before there is
     anything else.
     """
-    statements = [sa.select(sa.literal(1)).select_from(table).limit(1) for table in build_tables(use_case)]
-    statements += [
+    if holds_rows(engine, use_case):
+        return False
+    statements = [
         sa.select(sa.literal(1)).select_from(table).where(table.c.use_case == use_case.name).limit(1)
         for table in _RECORDS
         if table is not REFUSED_COUNT
     ]
     with engine.connect() as connection:
         return not any(execute_if_table_exists(connection, statement) for statement in statements)
+
+
+def holds_rows(engine: sa.Engine, use_case: UseCase) -> bool:
+    """Whether the use case's own tables hold rows: features, labels or predictions."""
+    statements = [sa.select(sa.literal(1)).select_from(table).limit(1) for table in build_tables(use_case)]
+    with engine.connect() as connection:
+        return any(execute_if_table_exists(connection, statement) for statement in statements)
 
 
 def list_past_runs(engine: sa.Engine, use_case: UseCase) -> list[PastRun]:
