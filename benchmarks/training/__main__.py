@@ -26,7 +26,7 @@ QUICK = Size(
     repeats=1,
     nested=0,
     points=3,
-    tours=demo.Amount(dates=4, trained=1, seeds=1, customers=1_000, trials=2, iterations=80),
+    tours=demo.Amount(dates=4, groups=1, seeds=1, customers=1_000, trials=2, iterations=80),
 )
 
 

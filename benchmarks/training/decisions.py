@@ -14,15 +14,17 @@ tests/unit/demo/test_demo_decisions.py.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 from unittest.mock import patch
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -46,7 +48,7 @@ from evergreen.store.history.training_set import TrainingSet
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.training import candidate
 from evergreen.training.data.rows import TrainingRows, prepare_rows
-from evergreen.training.data.split import split_for_validation
+from evergreen.training.data.split import Cut, number_entities, split_for_validation
 from evergreen.training.judge.answers import score_holdout
 from evergreen.training.judge.contest import ChampionScores
 from evergreen.training.judge.gate import judge_candidate
@@ -108,6 +110,11 @@ class Decisions:
         return {**asdict(self), "hold": self.hold}
 
 
+# The candidates of trainings by the digest of everything that search, fit and evaluation read, so that equal
+# trainings are done once. Of one declaration and budget.
+KnownFits: TypeAlias = dict[str, candidate.Candidate]
+
+
 @dataclass(frozen=True)
 class _Trained:
     rows: TrainingRows
@@ -163,17 +170,26 @@ def digest_of(rows: TrainingSet) -> str:
 
 
 def take_decisions(
-    moment: datetime, seed: int = SEED, customers: int = CUSTOMER_COUNT, **budget: Any
+    moment: datetime,
+    seed: int = SEED,
+    customers: int = CUSTOMER_COUNT,
+    known_fits: KnownFits | None = None,
+    **budget: Any,
 ) -> Decisions:
     """Every decision of the tour that is taken at `moment` (aware) on the bank of that seed. A small `budget`
-    of the search makes it cheap, where only equality matters."""
+    of the search makes it cheap, where only equality matters.
+
+    A training that reads what one of `known_fits` did is not fitted again, and a new one is added there; the
+    bank, the join, the gate, drift and governor are this moment's own in any case.
+    """
+    known_fits = {} if known_fits is None else known_fits
     use_case, timeline = declared(**budget), Timeline.until(moment)
     before, after = training_sets(moment, seed, customers)
-    first = _train(use_case, before, None)
+    first = _train(use_case, before, None, known_fits)
     period = periods_before(timeline.begins, timeline.recession_from)
     usual, _ = _fresh(use_case, seed + 1, "stable", period)
     hard, truth = _fresh(use_case, seed + 2, "recession", period)
-    second = _train(use_case, after, first)
+    second = _train(use_case, after, first, known_fits)
     return Decisions(
         first=first.told,
         as_usual=_monitor(use_case, first, usual, timeline.now),
@@ -189,7 +205,7 @@ def train_champion(moment: datetime, seed: int = SEED, customers: int = CUSTOMER
     training, beside the first one's champion."""
     use_case = declared(**budget)
     before, after = training_sets(moment, seed, customers)
-    return _train(use_case, after, _train(use_case, before, None)).made.model
+    return _train(use_case, after, _train(use_case, before, None, {}), {}).made.model
 
 
 def _table(frame: pd.DataFrame, part: TableSelection, as_of: datetime) -> pa.Table:
@@ -201,27 +217,16 @@ def _table(frame: pd.DataFrame, part: TableSelection, as_of: datetime) -> pa.Tab
     return pa.Table.from_pandas(stored, schema=part.schema, preserve_index=False)
 
 
-def _train(use_case: UseCase, given: TrainingSet, champion: _Trained | None) -> _Trained:
+def _train(
+    use_case: UseCase, given: TrainingSet, champion: _Trained | None, known_fits: KnownFits
+) -> _Trained:
     """Search, fit, evaluate beside the champion, and judge: the steps of `evergreen.loop.train`."""
-    import optuna
-
-    settings = Settings(threads=1)
     rows = prepare_rows(use_case, given)
-    part = rows.cuts[0].train
-    study = optuna.create_study(direction="minimize", pruner=create_pruner(use_case))
-    run_trials(
-        study,
-        use_case,
-        select_rows(rows.columns, part),
-        rows.label[part],
-        split_for_validation(use_case, rows.frame[part]),
-        machine=candidate.choose_machine(settings, use_case),
-    )
-    run: Any = SimpleNamespace(as_of=given.as_of)
-    with _without_servers(use_case, rows, champion):
-        made = candidate.build_candidate(
-            settings, _no_database(), use_case, run, rows, build_search_result(study, use_case)
-        )
+    validation = split_for_validation(use_case, rows.frame[rows.cuts[0].train])
+    key = _digest_inputs(use_case, rows, validation, champion)
+    made = known_fits.get(key)
+    if made is None:
+        made = known_fits[key] = _fit(use_case, given, rows, validation, champion)
     verdict = judge_candidate(use_case, made.evaluation)
     told = Training(
         dataset=digest_of(given),
@@ -231,6 +236,44 @@ def _train(use_case: UseCase, given: TrainingSet, champion: _Trained | None) -> 
         summary=verdict.summary,
     )
     return _Trained(rows, made, told)
+
+
+def _digest_inputs(use_case: UseCase, rows: TrainingRows, validation: Cut, champion: _Trained | None) -> str:
+    """The digest of all that search, fit and evaluation read: each feature, on-demand ones too, the label,
+    which rows are whose, how they are divided, and the champion. Of event times these see the division alone.
+    """
+    masks = [mask for cut in (*rows.cuts, validation) for mask in (cut.train, cut.test)]
+    arrays = [*rows.columns.values(), rows.label, number_entities(use_case, rows.frame), *masks]
+    digest = hashlib.sha256(repr(list(rows.columns)).encode())
+    digest.update((champion.told.model if champion else "").encode())
+    for array in arrays:
+        digest.update(f"|{array.dtype}{array.shape}|".encode())
+        digest.update(repr(array.tolist()).encode() if array.dtype == np.dtype(object) else array.tobytes())
+    return digest.hexdigest()
+
+
+def _fit(
+    use_case: UseCase, given: TrainingSet, rows: TrainingRows, validation: Cut, champion: _Trained | None
+) -> candidate.Candidate:
+    """Search, fit and evaluate beside the champion."""
+    import optuna
+
+    settings = Settings(threads=1)
+    part = rows.cuts[0].train
+    study = optuna.create_study(direction="minimize", pruner=create_pruner(use_case))
+    run_trials(
+        study,
+        use_case,
+        select_rows(rows.columns, part),
+        rows.label[part],
+        validation,
+        machine=candidate.choose_machine(settings, use_case),
+    )
+    run: Any = SimpleNamespace(as_of=given.as_of)
+    with _without_servers(use_case, rows, champion):
+        return candidate.build_candidate(
+            settings, _no_database(), use_case, run, rows, build_search_result(study, use_case)
+        )
 
 
 def _no_database() -> Any:

@@ -11,6 +11,20 @@ from pathlib import Path
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+DRAFT_SUFFIX = ".part"
+
+
+def create_draft(path: Path) -> Path:
+    """Create an empty file beside `path` that only its owner may read, to be renamed to `path` when it is
+    complete; its path. Raises OSError.
+
+    It is named by process and thread, so that the draft of a killed process is overwritten some day.
+    """
+    stem = os.fsencode(path.name)[:120].decode(errors="ignore")
+    draft = path.with_name(f".{stem}.{os.getpid()}-{threading.get_native_id()}{DRAFT_SUFFIX}")
+    draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+    return draft
 
 
 @contextmanager
@@ -29,11 +43,7 @@ def replace_file(path: Path, *, keep_mode: bool = False) -> Iterator[Path]:
             existing = path.lstat()
             if stat.S_ISREG(existing.st_mode) and existing.st_uid == os.geteuid():
                 mode = stat.S_IMODE(existing.st_mode) & 0o777
-    # Named by process and thread, so that the draft of a killed process is overwritten some day.
-    stem = os.fsencode(path.name)[:120].decode(errors="ignore")
-    draft = path.with_name(f".{stem}.{os.getpid()}-{threading.get_native_id()}.part")
-    draft.unlink(missing_ok=True)
-    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+    draft = create_draft(path)
     try:
         yield draft
         if mode != FILE_MODE:

@@ -9,10 +9,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from evergreen.settings import load_settings
+from evergreen.stack.airflow_api import AirflowApi
+from evergreen.stack.processes import process_table
+from evergreen.stack.status import read_stack_status
+from support.listening import listening
 from support.whole_stack import make_stack_home, run_evergreen
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -100,6 +106,29 @@ def test_status_tells_the_state_of_every_part(status: dict[str, Any]) -> None:
     assert all(view["rows"] > 0 for view in credit["store"]["views"].values())
     assert credit["store"]["label"]["rows"] > 0
     assert status["use_cases"]["titanic"]["champion"] is None
+
+
+def test_a_stack_with_a_service_listens_on_nothing_but_its_announced_ports(
+    home: Path, report: dict[str, Any]
+) -> None:
+    """No other TCP or UDP port, on whatever address, and no Unix socket that anybody reaches."""
+    status = read_stack_status(home)
+    announced = {process.name: process.port for process in status.processes if process.port}
+    services = {name for name in announced if name.startswith("service-")}
+    assert set(announced) - services == {"mariadb", "mlflow", "airflow-api-server"}
+    assert announced["service-credit_score"] == urlsplit(report["service"]).port
+    pids = process_table.find_stack_processes(process_table.compute_stack_id(home))
+    assert listening({status.supervisor_pid, *pids}) == {
+        f"tcp 127.0.0.1:{port}" for port in announced.values()
+    }
+
+
+def test_no_run_of_the_demo_is_taken_for_the_schedules(home: Path, report: dict[str, Any]) -> None:
+    """Over midnight there may be a run of the schedule beside them."""
+    airflow = AirflowApi(load_settings(home))
+    moments = airflow.list_scheduled_moments("credit_score__ingest")
+    airflow.close()
+    assert all((moment.hour, moment.minute) == (0, 0) for moment in moments)
 
 
 def test_a_client_gets_an_answer_by_key_and_a_clear_refusal(report: dict[str, Any]) -> None:

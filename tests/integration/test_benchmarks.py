@@ -141,7 +141,7 @@ def test_the_demo_measured_alone_keeps_what_else_is_in_the_file(
 ) -> None:
     model = Training("digest", 7_500, "model", passed=True, summary="passed")
     decided = Decisions(model, Monitoring(False, "no"), Monitoring(True, "yes"), model, 0.6, 0.8)
-    taken = demo.Demo(demo.Amount(1, 1, 1), {"a": ["1", "2"]}, {"a": decided}, {7: decided})
+    taken = demo.Demo(demo.Amount(1, 1, 1), {"a": decided}, {7: decided}, date_fits=2)
     monkeypatch.setattr(demo, "measure", lambda amount: taken)
     output = tmp_path / "train.json"
     if there:

@@ -1,8 +1,10 @@
-"""The clean start of a demo: it erases what earlier tours of the use case made, and nothing else."""
+"""The clean start of a demo: it erases what earlier tours of the use case made and what the platform did by
+itself since, and nothing else."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +18,9 @@ from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.erasure import erase_succession
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
-from evergreen.store.tables.forget import erase_use_case, is_empty, list_run_moments
+from evergreen.store.migrations.migrations import apply_migrations
+from evergreen.store.records.checks.decision import MANUAL
+from evergreen.store.tables.forget import PastRun, erase_use_case, holds_rows, is_empty, list_past_runs
 from evergreen.training.search import studies
 from evergreen.usecase import UseCase
 
@@ -24,23 +28,32 @@ from evergreen.usecase import UseCase
 @dataclass(frozen=True)
 class TourMarker:
     """The moments as of which tours ingested and trained: a JSON file in Evergreen's home, for one
-    database."""
+    database.
+
+    `database` is named by the server's socket where it is reached by one: its port may be another one after
+    each start. `addresses` are the names that the file may have for it, since earlier versions named every
+    server by host and port.
+    """
 
     path: Path
     database: str
+    addresses: frozenset[str]
 
     @classmethod
     def of(cls, settings: Settings, use_case: UseCase) -> TourMarker:
         """The marker of a use case for the database of the settings."""
-        place = f"{settings.mariadb_host}:{settings.mariadb_port}/{settings.mariadb_database}"
-        return cls(settings.home / f"demo-{use_case.name}.json", place)
+        by_port = f"{settings.mariadb_host}:{settings.mariadb_port}/{settings.mariadb_database}"
+        socket = settings.mariadb_socket
+        database = f"{socket}/{settings.mariadb_database}" if socket is not None else by_port
+        path = settings.home / f"demo-{use_case.name}.json"
+        return cls(path, database, frozenset({database, by_port}))
 
     def moments(self) -> set[datetime]:
         """The moments of this database; none if the file is another database's or does not exist."""
         if not self.path.exists():
             return set()
         document = json.loads(self.path.read_text("utf-8"))
-        if document["database"] != self.database:
+        if document["database"] not in self.addresses:
             return set()
         return {datetime.fromisoformat(moment) for moment in document["moments"]}
 
@@ -54,11 +67,19 @@ class TourMarker:
         write_private_file(self.path, json.dumps(document))
 
 
-def reset_demo(settings: Settings, use_case: UseCase, source: Upstream, *, erase: bool = False) -> str:
-    """Erase what earlier tours of this use case made; return what was done in words.
+def reset_demo(
+    settings: Settings,
+    use_case: UseCase,
+    source: Upstream,
+    list_scheduled_moments: Callable[[], Collection[datetime]],
+    *,
+    erase: bool = False,
+) -> str:
+    """Erase what earlier tours of this use case made, and what the platform did by itself since; return what
+    was done in words.
 
-    Raises NotTheDemosData if the use case holds data or a model of a moment that no tour worked as of,
-    because a person made these. `erase` erases them too.
+    `list_scheduled_moments` asks Airflow for the moments (aware) of the ingests that the schedule started.
+    Raises NotTheDemosData if the use case holds data or a model that a person made. `erase` erases them too.
     """
     marker = TourMarker.of(settings, use_case)
     database = get_engine(settings)
@@ -68,18 +89,62 @@ def reset_demo(settings: Settings, use_case: UseCase, source: Upstream, *, erase
             source.erase()
         marker.write(set())
         return "nothing there yet"
-    moments = list_run_moments(database, use_case)
-    if not erase and (not moments or moments - marker.moments()):
-        raise NotTheDemosData(
-            f"{use_case.name} already holds data or a champion that no demo made",
-            hint="erase all of it with --erase, or take the demo elsewhere: EVERGREEN_HOME=another-folder",
-        )
+    apply_migrations(database)
+    demos_moments = marker.moments()
+    later_runs = [run for run in list_past_runs(database, use_case) if run.as_of not in demos_moments]
+    has_content = holds_rows(database, use_case) or read_champion(settings, use_case.name) is not None
+    if not erase:
+        # Rows and a champion without a tour before them are the work of whoever set the platform up, also
+        # where the schedule ingested and trained.
+        persons_runs = later_runs
+        if demos_moments or not has_content:
+            persons_runs = find_runs_by_hand(later_runs, list_scheduled_moments)
+        if persons_runs or (has_content and not demos_moments):
+            raise NotTheDemosData(
+                f"{use_case.name} already holds data or a champion that no demo made"
+                + (f": {_describe_run(persons_runs[0])}" if persons_runs else ""),
+                hint="erase all of it with --erase, or take the demo elsewhere:"
+                " EVERGREEN_HOME=another-folder",
+            )
     erase_use_case(database, use_case)
     studies.delete_studies(settings, database, use_case.name)
     _erase_models(settings, use_case)
-    source.erase()
+    if erase or demos_moments:
+        source.erase()
     marker.write(set())
-    return "forgot what the previous demo left"
+    if erase:
+        return "forgot all that there was"
+    former = ["what the previous demo left"] if demos_moments else []
+    if later_runs:
+        former.append(f"what the platform did by itself (ingests and trainings: {len(later_runs)})")
+    return f"forgot {' and '.join(former) or 'what the schedule left'}"
+
+
+def find_runs_by_hand(
+    runs: Iterable[PastRun], list_scheduled_moments: Callable[[], Collection[datetime]]
+) -> list[PastRun]:
+    """The runs that neither the schedule, new data nor the governor started.
+
+    A training has its trigger on record. Who started an ingest is Airflow's to know, which is asked if there
+    is one; the schedule gives it no file.
+    """
+    runs = list(runs)
+    is_asked = any(run.kind == "ingest" for run in runs)
+    scheduled_moments = list_scheduled_moments() if is_asked else ()
+    return [
+        run
+        for run in runs
+        if (
+            run.trigger in ("", MANUAL)
+            if run.kind == "training"
+            else run.source or run.as_of not in scheduled_moments
+        )
+    ]
+
+
+def _describe_run(run: PastRun) -> str:
+    of_file = f" of {run.source}" if run.source else ""
+    return f"the {run.kind}{of_file} as of {run.as_of.isoformat(sep=' ', timespec='seconds')}"
 
 
 def _erase_models(settings: Settings, use_case: UseCase) -> None:

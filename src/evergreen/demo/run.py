@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -78,9 +79,11 @@ def run_demo(
             settings = load_settings(home)
             with tour.stage("a clean start") as stage:
                 exit_stack.enter_context(hold_demo_lock(settings, name))
-                wait_for_ingests(AirflowApi(settings), use_case, stage)
+                airflow = AirflowApi(settings)
+                wait_for_ingests(airflow, use_case, stage)
                 source = build_upstream(settings, use_case, file, timeline)
-                stage.happened = reset_demo(settings, use_case, source, erase=erase)
+                list_moments = partial(airflow.list_scheduled_moments, use_case.dag_id("ingest"))
+                stage.happened = reset_demo(settings, use_case, source, list_moments, erase=erase)
             if bring_up and (status := find_outdated_service(settings, use_case)):
                 with tour.stage("the service takes up the declaration") as stage:
                     restart_outdated_service(home, status, stage)

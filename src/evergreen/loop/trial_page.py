@@ -13,6 +13,7 @@ from evergreen.pages.drawing import Picture
 from evergreen.pages.numbers import format_number
 from evergreen.pages.page import Section, render_facts, render_page, render_table
 from evergreen.pages.plot import Curve, Guide, Remark, draw_plot
+from evergreen.private import write_private_file
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records.model_trial import ModelTrial
@@ -42,7 +43,7 @@ def write_trial_page(settings: Settings, report: TrialReport, path: Path) -> Non
     is_picture = path.suffix == ".svg"
     text = draw_trial(report.trial, course).to_svg() if is_picture else render_trial_page(report, course)
     try:
-        path.write_text(text, encoding="utf-8")
+        write_private_file(path, text, keep_mode=True)
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be written: {error.strerror}", hint="give a file in a folder of yours"

@@ -75,6 +75,15 @@ class AirflowApi:
         )
         return [DagRun.from_json(each) for each in page["dag_runs"]]
 
+    def list_scheduled_moments(self, dag_id: str) -> set[datetime]:
+        """The moments (aware) as of which the runs work that the DAG's schedule has started, and neither a
+        person nor an asset."""
+        documents = self._read_pages(
+            f"dags/{_quote_path_segment(dag_id)}/dagRuns", "dag_runs", run_type="scheduled", order_by="id"
+        )
+        runs = [DagRun.from_json(document) for document in documents]
+        return {run.moment for run in runs if run.run_type == "scheduled" and run.moment is not None}
+
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
         """The state of each task by id, in the order they ran; a mapped one as `task[index]`."""
         return {task.label: task.state for task in self._read_tasks(dag_id, run_id)}
@@ -211,18 +220,19 @@ class AirflowApi:
         return DagRun.from_json(self._session.get_json(_build_run_path(dag_id, run_id)))
 
     def _read_tasks(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        """Every task instance of a run, from as many pages as there are."""
-        tasks: list[TaskInstance] = []
+        """Every task instance of a run."""
+        path = f"{_build_run_path(dag_id, run_id)}/taskInstances"
+        documents = self._read_pages(path, "task_instances", order_by="start_date")
+        return [TaskInstance.from_json(document) for document in documents]
+
+    def _read_pages(self, path: str, key: str, **query: str) -> list[Mapping[str, Any]]:
+        """The whole list that Airflow answers with under `key`, from as many pages as there are."""
+        documents: list[Mapping[str, Any]] = []
         while True:
-            page = self._session.get_json(
-                f"{_build_run_path(dag_id, run_id)}/taskInstances",
-                order_by="start_date",
-                limit=_PAGE,
-                offset=len(tasks),
-            )
-            tasks += [TaskInstance.from_json(each) for each in page["task_instances"]]
-            if not page["task_instances"] or len(tasks) >= page["total_entries"]:
-                return tasks
+            page = self._session.get_json(path, limit=_PAGE, offset=len(documents), **query)
+            documents += page[key]
+            if not page[key] or len(documents) >= page["total_entries"]:
+                return documents
 
     def _read_failed_tasks(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         return [task for task in self._read_tasks(dag_id, run_id) if task.state == "failed"]

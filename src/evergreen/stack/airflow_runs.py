@@ -10,24 +10,31 @@ from typing import Any
 
 @dataclass(frozen=True)
 class DagRun:
-    """A run of a DAG. `state` is queued, running, success or failed; `queued_at` is aware."""
+    """A run of a DAG. `state` is queued, running, success or failed; `queued_at` is aware.
+
+    `run_type` is scheduled, manual, backfill or asset_triggered. `moment` (aware): its logical date, else
+    when it was due.
+    """
 
     run_id: str
     state: str
     run_type: str
     note: str
     queued_at: datetime | None
+    moment: datetime | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> DagRun:
         """The run that Airflow describes so."""
-        moment = document.get("queued_at") or document.get("run_after")
+        queued_at = document.get("queued_at") or document.get("run_after")
+        moment = document.get("logical_date") or document.get("run_after")
         return cls(
             run_id=str(document.get("dag_run_id", "")),
             state=str(document.get("state", "")),
             run_type=str(document.get("run_type", "")),
             note=document.get("note") or "",
-            queued_at=datetime.fromisoformat(moment) if moment else None,
+            queued_at=datetime.fromisoformat(queued_at) if queued_at else None,
+            moment=datetime.fromisoformat(moment) if moment else None,
         )
 
 

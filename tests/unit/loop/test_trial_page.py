@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from evergreen.errors import SettingsError
+from evergreen.loop import trial_page
 from evergreen.loop.trial import TrialReport
 from evergreen.loop.trial_page import draw_trial, render_trial_page, write_trial_page
 from evergreen.settings import Settings
@@ -73,3 +76,35 @@ def test_what_is_no_page_is_refused(tmp_path: Path, name: str) -> None:
 def test_without_a_trial_there_is_nothing_to_draw(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no trial yet"):
         write_trial_page(Settings(home=tmp_path), TrialReport("parcel", None, (), ()), tmp_path / "a.svg")
+
+
+@pytest.fixture
+def course_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_page, "load_use_case", lambda *_: None)
+    monkeypatch.setattr(trial_page, "get_engine", lambda *_: None)
+    monkeypatch.setattr(trial_page, "read_trial_course", lambda *_: COURSE)
+
+
+@pytest.mark.parametrize("name", ["trial.svg", "trial.html"])
+def test_a_page_is_for_its_owner_only_and_follows_no_link(
+    tmp_path: Path, course_at_hand: None, name: str
+) -> None:
+    others, page = tmp_path / "others", tmp_path / name
+    others.write_text("another's")
+    page.symlink_to(others)
+    before = os.umask(0o022)
+    try:
+        write_trial_page(Settings(home=tmp_path), TrialReport("parcel", ENDED, (), ()), page)
+    finally:
+        os.umask(before)
+    assert others.read_text() == "another's"
+    assert not page.is_symlink()
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert "start" in page.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_told(tmp_path: Path, course_at_hand: None) -> None:
+    with pytest.raises(SettingsError, match="cannot be written"):
+        write_trial_page(
+            Settings(home=tmp_path), TrialReport("parcel", ENDED, (), ()), tmp_path / "none" / "a.svg"
+        )

@@ -250,3 +250,22 @@ def test_a_page_instead_of_an_answer_is_an_error_of_the_orchestrator() -> None:
     airflow = AirflowApi(Settings(airflow_url="http://airflow"), transport=page)
     with pytest.raises(OrchestratorError, match="signing in: what answers at http://airflow/auth/token"):
         airflow.add_note("toy__train", "r1", "passed")
+
+
+def test_the_moments_of_scheduled_runs_are_read_from_every_page() -> None:
+    def run(day: int, **values: str | None) -> dict[str, Any]:
+        moment = datetime(2026, 6, day, tzinfo=UTC).isoformat()
+        return {"run_type": "scheduled", "logical_date": moment, "run_after": moment, **values}
+
+    by_hand = run(3, run_type="manual", logical_date=None)
+    pages = [[run(1), run(2)], [by_hand, run(4, logical_date=None)]]
+    airflow = Recorded().on(
+        "GET dags/toy__ingest/dagRuns", *((200, {"dag_runs": page, "total_entries": 4}) for page in pages)
+    )
+    moments = airflow.api().list_scheduled_moments("toy__ingest")
+    assert moments == {datetime(2026, 6, day, tzinfo=UTC) for day in (1, 2, 4)}
+    queries = [request.url.params for request in airflow.asked if request.method == "GET"]
+    assert [(query["run_type"], query["offset"]) for query in queries] == [
+        ("scheduled", "0"),
+        ("scheduled", "2"),
+    ]

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from evergreen.private import DRAFT_SUFFIX
 from evergreen.store.history import cache as cache_module
 from evergreen.store.history.cache import Cache, Draft, finish_drafts, wait_for_files
 from evergreen.store.history.query import TableSelection
@@ -55,7 +56,7 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
     yield made
     wait_for_files()
     left = [path.name for path in made.folder.iterdir()] if made.folder.exists() else []
-    assert not [name for name in left if name.endswith(".draft")], "a draft was left behind"
+    assert not [name for name in left if name.endswith((DRAFT_SUFFIX, ".draft"))], "a draft was left behind"
 
 
 def test_what_was_kept_is_found_part_by_part_and_mapped(cache: Cache) -> None:
@@ -183,14 +184,17 @@ def test_nobody_else_reads_or_plants_a_file_whatever_the_umask(cache: Cache, uma
 
 def test_drafts_of_killed_processes_go_in_the_end(cache: Cache) -> None:
     cache.folder.mkdir()
-    old, new = cache.folder / "a.old.draft", cache.folder / "a.new.draft"
-    for path in (old, new):
+    old, new = cache.folder / ".old.part", cache.folder / ".new.part"
+    older = cache.folder / "a.old.draft"  # as earlier versions named them
+    for path in (old, new, older):
         path.write_text("")
     os.utime(old, (0, 0))
+    os.utime(older, (0, 0))
     # By the clock that the cache reads, which need not be the file system's (scripts/at-date.sh).
     os.utime(new, (time.time(), time.time()))
     keep(cache, rows(1))
     assert not old.exists()
+    assert not older.exists()
     assert new.exists()
     new.unlink()
 

@@ -19,12 +19,13 @@ from evergreen.loop.deployment.candidate_trial import (
     start_candidate_trial,
 )
 from evergreen.loop.train_results import PromotionResult
-from evergreen.registry.champion import require_champion
+from evergreen.registry.champion import Champion, require_champion
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.rollback import withdraw_champion
 from evergreen.serving.calls.client import open_own_client
 from evergreen.serving.probe import ProbeDocument, ProbeReport, collect_probe_rows, send_probe_requests
 from evergreen.serving.standing import (
+    ServiceStatus,
     build_service_status,
     format_container_name,
     format_restart_command,
@@ -32,6 +33,7 @@ from evergreen.serving.standing import (
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.usecases import load_use_case
+from evergreen.waiting import wait_until
 
 _POLL_SECONDS = 0.5
 _TRIAL_POLL_SECONDS = 5.0
@@ -102,8 +104,8 @@ def try_candidate(settings: Settings, use_case: str) -> TrialSteps:
     started = start_candidate_trial(settings, use_case)
     if started["trial"] is None:
         return {}
-    while not is_trial_over(settings, use_case, started):
-        time.sleep(_TRIAL_POLL_SECONDS)
+    # It ends with the trial's declared time at the latest, also where no service is there to end it.
+    wait_until(lambda: is_trial_over(settings, use_case, started), poll_seconds=_TRIAL_POLL_SECONDS)
     return {"trial": started, "settle": settle_candidate_trial(settings, started)}
 
 
@@ -114,15 +116,23 @@ def wait_until_healthy(settings: Settings, use_case: str, timeout_seconds: float
     """
     url = find_service_url(settings, use_case)
     began = time.monotonic()
+    trouble: ServiceUnreachable | None = None
     with open_own_client(settings, url, timeout=5.0) as client:
-        while True:
+
+        def does_answer() -> bool:
+            """Whether the service answers; keeps why not."""
+            nonlocal trouble
             try:
                 client.metadata()
-                return {"url": url, "seconds": round(time.monotonic() - began, 1)}
-            except ServiceUnreachable:
-                if time.monotonic() - began > timeout_seconds:
-                    raise
-                time.sleep(_POLL_SECONDS)
+            except ServiceUnreachable as error:
+                trouble = error
+                return False
+            return True
+
+        if wait_until(does_answer, timeout_seconds, poll_seconds=_POLL_SECONDS):
+            return {"url": url, "seconds": round(time.monotonic() - began, 1)}
+    assert trouble is not None
+    raise trouble
 
 
 def wait_for_champion(settings: Settings, use_case: str, timeout_seconds: float = 60.0) -> ServingResult:
@@ -134,29 +144,34 @@ def wait_for_champion(settings: Settings, use_case: str, timeout_seconds: float 
     """
     began = time.monotonic()
     declared, url = load_use_case(use_case, settings), find_service_url(settings, use_case)
+    champion: Champion
+    status: ServiceStatus
     with open_own_client(settings, url, timeout=5.0) as client:
-        while True:
+
+        def is_decided() -> bool:
+            """Whether the service is where it should be, or holds a declaration that it will not change."""
+            nonlocal champion, status
             # Asked each time: another training run may promote its candidate while this one waits.
             champion = require_champion(settings, use_case)
             status = build_service_status(client.metadata(), url, declared, champion)
-            is_late = time.monotonic() - began > timeout_seconds
-            if status.outdated and (is_late or not status.follows):
-                raise ServingError(
-                    f"the service of {use_case} at {url} {status.describe()}"
-                    + (f" (it says: {status.trouble})" if status.trouble else ""),
-                    hint=status.declaration_hint
-                    or f"run {format_restart_command(use_case)}, then this again; in containers:"
-                    f" docker compose restart {format_container_name(use_case)}",
-                )
-            if not status.behind and not status.outdated:
-                return {"model_version": champion.version, "seconds": round(time.monotonic() - began, 1)}
-            if is_late:
-                raise ServingError(
-                    f"{use_case} is served by version {status.serves} and not by the champion, "
-                    f"version {champion.version}: {status.trouble or 'the service has not noticed it'}",
-                    hint="see the service's log; `evergreen status` shows where it is",
-                )
-            time.sleep(_POLL_SECONDS)
+            return not status.follows if status.outdated else not status.behind
+
+        wait_until(is_decided, timeout_seconds, poll_seconds=_POLL_SECONDS)
+    if status.outdated:
+        raise ServingError(
+            f"the service of {use_case} at {url} {status.describe()}"
+            + (f" (it says: {status.trouble})" if status.trouble else ""),
+            hint=status.declaration_hint
+            or f"run {format_restart_command(use_case)}, then this again; in containers:"
+            f" docker compose restart {format_container_name(use_case)}",
+        )
+    if status.behind:
+        raise ServingError(
+            f"{use_case} is served by version {status.serves} and not by the champion, "
+            f"version {champion.version}: {status.trouble or 'the service has not noticed it'}",
+            hint="see the service's log; `evergreen status` shows where it is",
+        )
+    return {"model_version": champion.version, "seconds": round(time.monotonic() - began, 1)}
 
 
 def probe_service(settings: Settings, use_case: str, now: datetime | None = None) -> ProbeDocument:

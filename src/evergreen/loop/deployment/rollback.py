@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from evergreen.documents import JsonObject
 from evergreen.errors import EvergreenError
@@ -15,10 +16,13 @@ from evergreen.serving.calls.client import open_own_client
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.usecases import load_use_case
+from evergreen.waiting import wait_until
+
+if TYPE_CHECKING:
+    from evergreen.serving.http.bodies import MetadataBody
 
 # How long to wait for the service, which asks for the champion every two seconds.
 WAIT_SECONDS = 10.0
-_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -90,20 +94,21 @@ def _wait_for_service(
     url = settings.service_urls.get(use_case)
     if not url:
         return None, "the service's address is not known here; it follows by itself within seconds"
-    deadline = time.monotonic() + WAIT_SECONDS
+    metadata: MetadataBody
     with open_own_client(settings, url, timeout=2.0) as client:
-        while True:
-            try:
-                metadata = client.metadata()
-            except EvergreenError as error:
-                return None, f"{error.message}; it will serve v{version} when it is up"
-            seconds = time.monotonic() - began
-            if metadata["model_version"] == version:
-                return round(seconds, 1), ""
-            if time.monotonic() > deadline:
-                trouble = metadata["trouble"] or "it has not noticed yet"
-                return (
-                    None,
-                    f"after {seconds:.0f} s {url} still serves v{metadata['model_version']}: {trouble}",
-                )
-            time.sleep(_POLL_SECONDS)
+
+        def is_served() -> bool:
+            """Whether the service answers with that version; keeps what it says of itself."""
+            nonlocal metadata
+            metadata = client.metadata()
+            return metadata["model_version"] == version
+
+        try:
+            is_version_served = wait_until(is_served, WAIT_SECONDS)
+        except EvergreenError as error:
+            return None, f"{error.message}; it will serve v{version} when it is up"
+    seconds = time.monotonic() - began
+    if is_version_served:
+        return round(seconds, 1), ""
+    trouble = metadata["trouble"] or "it has not noticed yet"
+    return None, f"after {seconds:.0f} s {url} still serves v{metadata['model_version']}: {trouble}"

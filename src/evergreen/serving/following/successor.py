@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from typing import TYPE_CHECKING
 
 from evergreen.serving.following.exchange_folder import (
@@ -16,6 +15,7 @@ from evergreen.serving.following.exchange_folder import (
     find_exchange_folder,
 )
 from evergreen.serving.following.refusal import DeclarationRefusal
+from evergreen.waiting import wait_until
 
 if TYPE_CHECKING:
     from evergreen.registry.champion import Champion
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from evergreen.serving.models.slot import ModelSlot
 
 logger = logging.getLogger(__name__)
-
-_POLL_SECONDS = 0.2
 
 
 def format_champion(champion: Champion | None) -> str:
@@ -104,10 +102,9 @@ class Succession:
         slot.check()
         refusal = judge_successor(slot, refusals, formerly_served)
         self._folder.write_successor_report(os.getpid(), SuccessorReport(self._declaration, refusal))
-        while refusal is not None:
-            time.sleep(_POLL_SECONDS)
-            if os.getppid() != self._parent:
-                raise SystemExit(1)
+        if refusal is not None:
+            wait_until(lambda: os.getppid() != self._parent)
+            raise SystemExit(1)
         self.is_answering = True
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -23,6 +22,7 @@ from evergreen.serving.following.exchange_folder import (
     SuccessorReport,
 )
 from evergreen.serving.following.refusal import DeclarationRefusal
+from evergreen.waiting import wait_until
 
 logger = logging.getLogger(__name__)
 
@@ -106,21 +106,18 @@ class WorkerExchange:
 
     def _wait_for_report(self, process: Any) -> SuccessorReport:
         """What a new worker says of itself. Raises ServiceStopping."""
-        deadline = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < deadline:
+
+        def find_report() -> SuccessorReport | None:
+            """The worker's report, or a refusal where it has ended without one; None while it starts."""
             if not self._watcher.is_active():
                 raise ServiceStopping
-            if (report := self._folder.read_successor_report(process.pid)) is not None:
-                return report
-            if not process.is_alive():
-                reason = "the new worker ended before it was ready"
-                break
-            time.sleep(_POLL_SECONDS)
-        else:
-            reason = f"the new worker was not ready within {_READY_SECONDS:g} seconds"
-        return SuccessorReport(
-            "", DeclarationRefusal(reason, hint="the service's log says why", passing=True)
-        )
+            report = self._folder.read_successor_report(process.pid)
+            if report is None and not process.is_alive():
+                return _refuse_worker("the new worker ended before it was ready")
+            return report
+
+        report = wait_until(find_report, _READY_SECONDS, poll_seconds=_POLL_SECONDS)
+        return report or _refuse_worker(f"the new worker was not ready within {_READY_SECONDS:g} seconds")
 
     def _admit(self, process: Any) -> Any:
         """Give circus the new worker, and begin to end the oldest one, which is returned. In circus' loop."""
@@ -140,9 +137,8 @@ class WorkerExchange:
 
     def _wait_for_end(self, former: Any) -> None:
         """Wait until a former worker has ended, also where the service is being stopped meanwhile."""
-        deadline = time.monotonic() + _RETIRE_SECONDS + _LOOP_SECONDS
-        while former.is_alive() and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
+        seconds = _RETIRE_SECONDS + _LOOP_SECONDS
+        wait_until(lambda: not former.is_alive(), seconds, poll_seconds=_POLL_SECONDS)
         self._folder.forget_worker(former.pid)
         self._on_ended()
 
@@ -161,6 +157,11 @@ class WorkerExchange:
             return outcome.result(_LOOP_SECONDS)
         except TimeoutError:
             raise ServiceStopping from None
+
+
+def _refuse_worker(reason: str) -> SuccessorReport:
+    """The report on a worker that has made none."""
+    return SuccessorReport("", DeclarationRefusal(reason, hint="the service's log says why", passing=True))
 
 
 def _kill(pid: int) -> None:

@@ -99,6 +99,7 @@ def end_processes(
     deadline = time.monotonic() + ask_seconds
     all_pids: set[int] = set()
     asked_pids: set[int] = set()
+    # Not by `evergreen.waiting`: the script is run where only the standard library can be imported.
     while living_pids := find():
         all_pids |= living_pids
         now = time.monotonic()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -21,13 +20,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from evergreen.private import make_private_folder
+from evergreen.private import DRAFT_SUFFIX, create_draft, make_private_folder
 from evergreen.store.history.query import TableSelection
 from evergreen.store.tables.table_state import TableState
 
 _TOKEN = b"evergreen.token"
 _FORMAT = 1  # of the files: raised when their content means something else, so that older ones are ignored
-_KEPT, _DRAFT = ".arrow", ".draft"
+_KEPT = ".arrow"
+_DRAFTS = (DRAFT_SUFFIX, ".draft")  # the second one is of earlier versions
 _ABANDONED_SECONDS = 6 * 3600.0
 _PARTS_AHEAD = 8
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -82,7 +82,7 @@ class Cache:
                 continue
             if path.suffix == _KEPT:
                 files.append((stat.st_mtime, stat.st_size, path))
-            elif path.suffix == _DRAFT and time.time() - stat.st_mtime > _ABANDONED_SECONDS:
+            elif path.suffix in _DRAFTS and time.time() - stat.st_mtime > _ABANDONED_SECONDS:
                 path.unlink(missing_ok=True)
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
@@ -122,12 +122,9 @@ class Draft:
     def _open(self) -> None:
         try:
             make_private_folder(self._cache.folder)
-            stem = self._cache._path(self._part).stem
-            handle, name = tempfile.mkstemp(_DRAFT, f"{stem}.", self._cache.folder)
-            os.close(handle)
-            self._path = Path(name)
+            self._path = create_draft(self._cache._path(self._part))
             schema = self._part.schema.with_metadata({_TOKEN: self._cache._token(self.state)})
-            self._writer = pa.ipc.new_file(name, schema)
+            self._writer = pa.ipc.new_file(str(self._path), schema)
         except OSError:
             self._discard()
 

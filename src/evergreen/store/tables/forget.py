@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -58,14 +60,29 @@ _RECORDS = (
 )
 
 
+@dataclass(frozen=True)
+class PastRun:
+    """An ingest or a training on record, as of a moment (aware UTC).
+
+    `source`: the file that an ingest read instead of its declared sources, "" for none. `trigger`: what led
+    to a training, "" where that is not on record; "" for an ingest.
+    """
+
+    kind: Literal["ingest", "training"]
+    as_of: datetime
+    source: str = ""
+    trigger: str = ""
+
+
 def is_empty(engine: sa.Engine, use_case: UseCase) -> bool:
     """Whether the store holds neither rows nor runs, reports or predictions of a use case.
 
     Counts of refused requests do not matter: in containers a service runs, and counts, before there is
     anything else.
     """
-    statements = [sa.select(sa.literal(1)).select_from(table).limit(1) for table in build_tables(use_case)]
-    statements += [
+    if holds_rows(engine, use_case):
+        return False
+    statements = [
         sa.select(sa.literal(1)).select_from(table).where(table.c.use_case == use_case.name).limit(1)
         for table in _RECORDS
         if table is not REFUSED_COUNT
@@ -74,14 +91,25 @@ def is_empty(engine: sa.Engine, use_case: UseCase) -> bool:
         return not any(execute_if_table_exists(connection, statement) for statement in statements)
 
 
-def list_run_moments(engine: sa.Engine, use_case: UseCase) -> set[datetime]:
-    """The moments (aware UTC) as of which the use case's rows were ingested and its models trained."""
-    moments: set[datetime] = set()
+def holds_rows(engine: sa.Engine, use_case: UseCase) -> bool:
+    """Whether the use case's own tables hold rows: features, labels or predictions."""
+    statements = [sa.select(sa.literal(1)).select_from(table).limit(1) for table in build_tables(use_case)]
     with engine.connect() as connection:
-        for runs in (INGEST_RUN, TRAINING_RUN):
-            of_use_case = connection.scalars(sa.select(runs.c.as_of).where(runs.c.use_case == use_case.name))
-            moments |= {to_aware_utc(moment) for moment in of_use_case}
-    return moments
+        return any(execute_if_table_exists(connection, statement) for statement in statements)
+
+
+def list_past_runs(engine: sa.Engine, use_case: UseCase) -> list[PastRun]:
+    """The ingests and then the trainings of a use case that are on record, each in the order of moments."""
+    ingests, trainings = INGEST_RUN.c, TRAINING_RUN.c
+    ingest_columns = sa.select(ingests.as_of, ingests.source_override).order_by(ingests.as_of)
+    training_columns = sa.select(trainings.as_of, trainings.trigger_name).order_by(trainings.as_of)
+    with engine.connect() as connection:
+        ingest_rows = connection.execute(ingest_columns.where(ingests.use_case == use_case.name)).all()
+        training_rows = connection.execute(training_columns.where(trainings.use_case == use_case.name)).all()
+    return [
+        *(PastRun("ingest", to_aware_utc(as_of), source=source) for as_of, source in ingest_rows),
+        *(PastRun("training", to_aware_utc(as_of), trigger=name or "") for as_of, name in training_rows),
+    ]
 
 
 def erase_use_case(engine: sa.Engine, use_case: UseCase) -> None:
