@@ -22,13 +22,15 @@ _IDS_PER_QUERY = 2_000
 @dataclass(frozen=True)
 class Arrival:
     """Of one round of so many `seconds`: acknowledged predictions, those `left` on their way when its last
-    answer had come, and those that were `lost` or `doubled` for good."""
+    answer had come, and those that were `lost` or `doubled` for good. `late_seconds` after that answer
+    MariaDB had as many rows as were acknowledged."""
 
     seconds: float
     acknowledged: int
     left: int
     lost: int
     doubled: int
+    late_seconds: float = 0.0
 
     @property
     def left_seconds(self) -> float:
@@ -60,12 +62,18 @@ class PredictionTable:
         arrived_at_end: int,
         seconds: float,
         patience: float = _ARRIVAL_SECONDS,
+        began: float | None = None,
     ) -> Arrival:
         """Wait until all `ids` are there, for `patience` seconds at most, and count them.
 
-        `arrived_at_end` were there at the round's end.
+        `arrived_at_end` were there at the round's end, which was just now; `began` is when the round did
+        (Unix time), of rounds whose rows arrive alone.
         """
-        deadline = time.monotonic() + patience
+        end = time.monotonic()
+        deadline = end + patience
+        while began is not None and self.count_since(began) < len(ids) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        late = time.monotonic() - end
         counts = self._count_by_id(ids)
         while len(counts) < len(set(ids)) and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -77,6 +85,7 @@ class PredictionTable:
             lost=len(set(ids) - counts.keys()),
             # An id that was given to two requests would lose one of them as well.
             doubled=sum(count - 1 for count in counts.values()) + len(ids) - len(set(ids)),
+            late_seconds=late,
         )
 
     def _count_by_id(self, ids: Sequence[str]) -> Counter[str]:

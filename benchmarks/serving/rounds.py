@@ -60,6 +60,12 @@ class Measured:
         values = [float(getattr(figures, name)) for figures in self.valid]
         return median(values) if values else math.nan
 
+    def measure_delivered_rate(self) -> float:
+        """Acknowledged predictions a second until MariaDB had them all: the median of the rounds, each with
+        its warm-up; NaN without any."""
+        rates = [each.acknowledged / (each.seconds + each.late_seconds) for each in self.arrivals]
+        return median(rates) if rates else math.nan
+
     def to_json(self) -> dict[str, Any]:
         return {
             "rounds": [figures.to_json() for figures in self.rounds],
@@ -129,7 +135,8 @@ def _run_round(
     measured.rounds.append(figures)
     if contender.logs:
         ids = Path(plan.ids).read_text("ascii").split()
-        measured.arrivals.append(table.check_arrival(ids, arrived, plan.warm_seconds + plan.seconds))
+        seconds = plan.warm_seconds + plan.seconds
+        measured.arrivals.append(table.check_arrival(ids, arrived, seconds, began=began))
     say(
         f"    {contender.name}, {connections} connections{f' at {rate:,.0f}/s' if rate else ''}:"
         f" {figures.rate:,.0f}/s, p50 {figures.p50:.2f} ms, p99 {figures.p99:.2f} ms"

@@ -7,7 +7,8 @@ worker. A seam that the installed service does not have cannot be switched off, 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -28,11 +29,11 @@ def _give_no_id(*_: Any, **__: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Seam:
-    """A function of the product by its module and path, and what stands in its place."""
+    """A function or value of the product by its module and path, and what stands in its place."""
 
     module: str
     path: str
-    replacement: Callable[..., Any] = _do_nothing
+    replacement: Any = _do_nothing
 
     def find(self) -> tuple[Any, str] | None:
         """The module or class that holds it, and its name there; None where there is no such function."""
@@ -49,7 +50,7 @@ class Seam:
 # Of each switch every seam that there is.
 SWITCHES: dict[str, tuple[Seam, ...]] = {
     "log": (
-        Seam("evergreen.serving.runtime", "Runtime._encode_record"),
+        Seam("evergreen.serving.fast.predictor", "Predictor.encode_record"),
         Seam("evergreen.serving.runtime", "Runtime._log"),
     ),
     "metrics": (
@@ -58,6 +59,13 @@ SWITCHES: dict[str, tuple[Seam, ...]] = {
         Seam("evergreen.serving.metrics.request_metrics", "RequestMetrics.count"),
         Seam("evergreen.serving.metrics.stage_metrics", "StageMetrics.observe_batch"),
         Seam("evergreen.serving.metrics.stage_metrics", "StageMetrics.observe_waiting"),
+    ),
+    "drift_counts": (
+        Seam(
+            "evergreen.serving.predictions.shipping",
+            "_COMMAND",
+            (sys.executable, "-m", "benchmarks.serving.variant_shipper"),
+        ),
     ),
     "trials": (Seam("evergreen.serving.trial.trials", "Trials.start"),),
     "trace_ids": (

@@ -49,13 +49,13 @@ class Variant:
 
 PLAIN = Variant("evergreen")
 WITHOUT_LOG = Variant("evergreen_without_log", without=("log",))
-# Metrics, trace ids and the counts of refused values are always on; keys where they are named.
+# Metrics, trace ids and the counts of drift are always on; keys where they are named.
 FULL = Variant(
     "evergreen_full",
     {"EVERGREEN_API_KEYS": f"benchmark:{_KEY}"},
     headers=(("Authorization", f"Bearer {_KEY}"),),
 )
-BARE = Variant("evergreen_bare", without=("metrics", "trace_ids"))
+BARE = Variant("evergreen_bare", without=("metrics", "trace_ids", "drift_counts"))
 # It does not follow the trial that the other services of the same MariaDB take part in.
 WITHOUT_TRIALS = Variant("evergreen_without_trial", without=("trials",))
 POWER = Variant("evergreen_power", durability="power")

@@ -36,6 +36,11 @@ def measure_batches(world: World, size: Size) -> Outcome:
                 _TARGET,
             ),
             Field(
+                "batch_delivered_rows_per_s",
+                measured.measure_delivered_rate(),
+                "the same until MariaDB had every row, over the round and what it left on its way",
+            ),
+            Field(
                 "batch_predict_rows_per_s",
                 measure_model(world),
                 "rows/s of the same model's bare predict on a ready Pool of as many rows, one thread",

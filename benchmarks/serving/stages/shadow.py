@@ -50,6 +50,12 @@ def measure_shadow(world: World, size: Size) -> Outcome:
                 target=_TARGET,
             ),
             Field(
+                "shadow_delivered_cost",
+                measured[PLAIN.name].measure_delivered_rate()
+                / measured[WITHOUT_TRIALS.name].measure_delivered_rate(),
+                "the same until MariaDB had every prediction: the challenger's rows are shipped as well",
+            ),
+            Field(
                 "shadow_seen",
                 seen / (seen + dropped) if rows else 0.0,
                 "share of the answered rows that the challenger predicted too; the rest was left out",
