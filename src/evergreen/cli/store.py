@@ -271,7 +271,7 @@ def list_datasets(
     load_use_case(use_case, settings)
     entries = recorded_set.list_training_sets(_open_store(settings), use_case, limit)
     runs = [entry.to_json() for entry in entries]
-    show_facts(runs, as_json, lambda: render_datasets(use_case, runs))
+    show_facts(runs, as_json, lambda: render_datasets(use_case, entries))
 
 
 @dataset.command("show")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -15,7 +15,9 @@ from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 from evergreen.validation.report import Report
 
 if TYPE_CHECKING:
+    from evergreen.store.history.recorded_set import TrainingSetEntry
     from evergreen.store.tables.compare import Change
+    from evergreen.workbench.new import NewUseCase
     from evergreen.workbench.online_lookup import OnlineFeatures
 
 _REJECTED_COLUMNS_SHOWN = 6
@@ -257,22 +259,21 @@ def render_ingest_run(run: Mapping[str, Any]) -> RenderableType:
     return Group(*blocks)
 
 
-def render_datasets(use_case: str, runs: Sequence[Mapping[str, Any]]) -> RenderableType:
+def render_datasets(use_case: str, entries: Sequence[TrainingSetEntry]) -> RenderableType:
     """`evergreen dataset list`: a line per training run."""
-    if not runs:
+    if not entries:
         return f"No model of {use_case} was trained yet: evergreen train {use_case}"
     table = build_grid("training run", "as of (UTC)", "status", "version", "rows", "digest", "MLflow run")
-    for run in runs:
-        moment = datetime.fromisoformat(run["as_of"])
+    for entry in entries:
         add_row(
             table,
-            run["training_run"],
-            f"{moment:%Y-%m-%d %H:%M}",
-            run["status"],
-            run["model_version"] or "",
-            "" if run["rows"] is None else f"{run['rows']:,}",
-            (run["digest"] or "")[:12],
-            run["mlflow_run"] or "",
+            entry.training_run,
+            f"{entry.as_of:%Y-%m-%d %H:%M}",
+            entry.status,
+            entry.model_version or "",
+            "" if entry.rows is None else f"{entry.rows:,}",
+            (entry.digest or "")[:12],
+            entry.mlflow_run or "",
         )
     return table
 
@@ -303,24 +304,24 @@ def _format_columns(pairs: Sequence[Sequence[str]]) -> str:
     return ", ".join(f"{name} ({kind})" for name, kind in pairs)
 
 
-def render_new_use_case(declaration: Mapping[str, Any]) -> RenderableType:
+def render_new_use_case(created: NewUseCase) -> RenderableType:
     """`evergreen new`: what was inferred, what was left out, and what to do next."""
-    classes = f" ({', '.join(declaration['classes'])})" if declaration["classes"] else ""
+    classes = f" ({', '.join(created.classes)})" if created.classes else ""
     table = build_grid("feature", "column", "type", "model", "meaning")
-    for feature in declaration["features"]:
-        model = "yes" if feature["used_by_model"] else "no"
-        add_row(table, feature["name"], feature["column"], feature["type"], model, feature["meaning"])
+    for feature in created.features:
+        model = "yes" if feature.used_by_model else "no"
+        add_row(table, feature.name, feature.column, feature.type, model, feature.meaning)
     facts = {
-        "written": declaration["file"],
-        "rows": declaration["rows"],
-        "predicts": f"{declaration['target']}: {declaration['problem']}{classes}",
-        "by key": ", ".join(declaration["keys"]),
-        "time": declaration["time"] or "none: rows are timeless",
+        "written": str(created.file),
+        "rows": created.rows,
+        "predicts": f"{created.target}: {created.problem}{classes}",
+        "by key": ", ".join(created.keys),
+        "time": created.time or "none: rows are timeless",
     }
     blocks: list[RenderableType] = [render_outcome(facts), Text(), table]
-    blocks += [Text(f"left out: {each['column']}: {each['reason']}") for each in declaration["left_out"]]
-    blocks += [Text(f"note: {note}") for note in declaration["notes"]]
-    blocks.append(Text(f"\nNext: say there what the columns mean, then: {declaration['next']}"))
+    blocks += [Text(f"left out: {each.column}: {each.reason}") for each in created.left_out]
+    blocks += [Text(f"note: {note}") for note in created.notes]
+    blocks.append(Text(f"\nNext: say there what the columns mean, then: {created.next_command}"))
     return Group(*blocks)
 
 
