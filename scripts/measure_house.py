@@ -10,8 +10,9 @@ Definitions
   are a bare participle or past tense (`_PARTICIPLE`).
 - function_level_imports: import statements inside functions, a module's `__getattr__` apart, and calls of
   `import_module` there.
-- any_documents: lines with a dict, Mapping or MutableMapping of str to Any or object, and lines that use a
-  module-level alias of one.
+- any_documents: lines with a dict, Mapping or MutableMapping of str to Any or object, and lines with the
+  name of an alias of one: a module-level one of the same module, or one that was imported from another
+  module of the package, also by several imports or under another name. The import itself does not count.
 - fullest_folder: the greatest number of modules directly in one folder, `__init__` apart.
 - longest_file, median_file: lines.
 - docstrings: share of the public functions, methods and classes that have one.
@@ -26,7 +27,7 @@ import re
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +59,16 @@ TARGETS: dict[str, tuple[str, float]] = {
     "longest_file": ("<=", 350),
     "docstrings": (">=", 0.95),
 }
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module of the package: its dotted name, and its source as lines and as a tree."""
+
+    name: str
+    path: Path
+    lines: Sequence[str]
+    tree: ast.Module
 
 
 @dataclass
@@ -94,8 +105,10 @@ def measure_package(package: Path) -> dict[str, float]:
     if not paths:
         raise SystemExit(f"{package} holds no Python file; name a package's folder")
     count = Count()
-    for path in paths:
-        count_module(path, count)
+    modules = [parse_module(path, package) for path in paths]
+    aliases = find_document_aliases(modules)
+    for module in modules:
+        count_module(module, aliases[module.name], count)
     return {
         "one_word_functions": _share(count.one_word_functions, count.public_functions),
         "participle_variables": _share(count.participle_variables, count.bound_names),
@@ -110,19 +123,41 @@ def measure_package(package: Path) -> dict[str, float]:
     }
 
 
-def count_module(path: Path, count: Count) -> None:
-    """Add one module's counts to `count`."""
+def parse_module(path: Path, package: Path) -> Module:
+    """The module of a file, with the name that it is imported by."""
     text = path.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    tree = ast.parse(text)
-    count.lengths.append(len(lines))
+    parts = path.relative_to(package.parent).with_suffix("").parts
+    return Module(
+        ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path, text.splitlines(), ast.parse(text)
+    )
+
+
+def find_document_aliases(modules: Sequence[Module]) -> dict[str, set[str]]:
+    """By module the names there that stand for a dict or Mapping of str to Any or object: those that it
+    defines, from the type itself or from another alias, and those that it imports from another module."""
+    aliases: dict[str, set[str]] = {module.name: set() for module in modules}
+    is_complete = False
+    while not is_complete:
+        is_complete = True
+        for module in modules:
+            names = {*_aliases_defined_in(module, aliases), *_aliases_imported_by(module, aliases)}
+            if not names <= aliases[module.name]:
+                aliases[module.name] |= names
+                is_complete = False
+    return aliases
+
+
+def count_module(module: Module, aliases: set[str], count: Count) -> None:
+    """Add one module's counts to `count`; `aliases` are its names of documents."""
+    path, tree = module.path, module.tree
+    count.lengths.append(len(module.lines))
     if path.name != "__init__.py":
         count.modules_by_folder[str(path.parent)] += 1
     for node in tree.body:
         if isinstance(node, _FUNCTIONS) and not node.name.startswith("_"):
             count.public_functions += 1
             count.one_word_functions += "_" not in node.name
-    count.any_documents += _count_documents(tree, lines)
+    count.any_documents += _count_documents(module, aliases)
     for node in _nodes_in_functions(tree):
         count.function_level_imports += _is_import(node)
         for name in _names_bound_by(node):
@@ -151,16 +186,54 @@ def _share(part: int, whole: int) -> float:
     return round(part / whole, 4) if whole else 0.0
 
 
-def _count_documents(tree: ast.Module, lines: list[str]) -> int:
-    aliases = [
-        name
-        for node in tree.body
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
-        if _DOCUMENT.search(ast.unparse(node.value))
-        for name in _names_bound_by(node)
-    ]
-    pattern = "|".join([_DOCUMENT.pattern, *(rf"\b{re.escape(alias)}\b" for alias in aliases)])
-    return sum(re.search(pattern, line) is not None for line in lines)
+def _count_documents(module: Module, aliases: set[str]) -> int:
+    imports = {
+        number
+        for node in ast.walk(module.tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    pattern = _build_document_pattern(aliases)
+    return sum(
+        pattern.search(line) is not None
+        for number, line in enumerate(module.lines, start=1)
+        if number not in imports
+    )
+
+
+def _aliases_defined_in(module: Module, aliases: Mapping[str, set[str]]) -> Iterator[str]:
+    pattern = _build_document_pattern(aliases[module.name])
+    for node in module.tree.body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            annotation = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else "TypeAlias"
+            if "TypeAlias" in annotation and pattern.search(ast.unparse(node.value)):
+                yield from _names_bound_by(node)
+
+
+def _aliases_imported_by(module: Module, aliases: Mapping[str, set[str]]) -> Iterator[str]:
+    """The names of aliases that a module imports: `JsonObject`, or `columns.JsonObject` of a module."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom):
+            source = _resolve_source(node, module)
+            for each in node.names:
+                name = each.asname or each.name
+                if each.name in aliases.get(source, ()):
+                    yield name
+                for alias in aliases.get(f"{source}.{each.name}", ()):
+                    if "." not in alias:
+                        yield f"{name}.{alias}"
+
+
+def _resolve_source(node: ast.ImportFrom, module: Module) -> str:
+    if not node.level:
+        return node.module or ""
+    folders = module.name.split(".") + ["__init__"] * (module.path.name == "__init__.py")
+    return ".".join([*folders[: len(folders) - node.level], *([node.module] if node.module else [])])
+
+
+def _build_document_pattern(aliases: Iterable[str]) -> re.Pattern[str]:
+    names = (rf"\b{re.escape(alias)}\b" for alias in sorted(aliases))
+    return re.compile("|".join([_DOCUMENT.pattern, *names]))
 
 
 def _nodes_in_functions(tree: ast.Module) -> Iterator[ast.AST]:

@@ -22,6 +22,8 @@ from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.records import training_run as runs
 from evergreen.store.records.training_run import TrainingRun
+from evergreen.training.judge.evaluation import Evaluation
+from evergreen.training.search.search_result import SearchResult
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,19 +72,20 @@ def _one(settings: Settings, use_case: str, as_of: datetime) -> Pipeline:
     run = trained(settings, told["training_run"])
     assert run.params is not None
     assert run.metrics is not None
+    search, evaluation = SearchResult.from_json(run.params), Evaluation.from_json(run.metrics)
     ends = {"interpreter": told["entered"] - began, "process end": ended - told["left"]}
     return Pipeline(
         training_run=run.id,
         rows=run.dataset_rows or 0,
         wall=wall,
         fits={
-            "search": sum(trial["seconds"] for trial in run.params["trials"]),
-            "evaluation": run.metrics["seconds"]["fitting"],
+            "search": sum(trial.seconds for trial in search.trials),
+            "evaluation": evaluation.seconds["fitting"],
         },
         parts={**told["parts"], **{name: round(seconds, 3) for name, seconds in ends.items()}},
-        metrics=run.metrics["candidate"],
-        gain=run.metrics["gains"],
-        params=run.params["params"],
+        metrics=dict(evaluation.candidate),
+        gain={name: gain.to_json() if gain else None for name, gain in evaluation.comparison.gains.items()},
+        params=dict(search.params),
     )
 
 

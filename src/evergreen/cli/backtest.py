@@ -111,7 +111,7 @@ def replay_past(
         finished = backtests.run_backtest(load_settings(), use_case, options, progress)
     page = finished.page.resolve()
     facts = finished.result.to_json() | {"page": str(page), "fits_found": finished.fits_found}
-    show_facts(facts, as_json, lambda: render_backtest(facts))
+    show_facts(facts, as_json, lambda: render_backtest(finished))
     if show_it:
         typer.launch(page.as_uri())
 

@@ -80,8 +80,7 @@ def list_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
     described = feature_list.describe_features(
         database.get_engine(settings), load_use_case(use_case, settings)
     )
-    facts = described.to_json()
-    show_facts(facts, as_json, lambda: render_features(facts))
+    show_facts(described.to_json(), as_json, lambda: render_features(described))
 
 
 @app.command("get-online-features")
@@ -271,7 +270,7 @@ def list_datasets(
     load_use_case(use_case, settings)
     entries = recorded_set.list_training_sets(_open_store(settings), use_case, limit)
     runs = [entry.to_json() for entry in entries]
-    show_facts(runs, as_json, lambda: render_datasets(use_case, runs))
+    show_facts(runs, as_json, lambda: render_datasets(use_case, entries))
 
 
 @dataset.command("show")

@@ -124,8 +124,8 @@ def explain_gate(use_case: UseCaseName, version: Version, as_json: AsJson = Fals
 
     Example: `evergreen gate explain credit_score 3`
     """
-    facts = explanation.explain_verdict(load_settings(), use_case, version).to_json()
-    show_facts(facts, as_json, lambda: render_verdict(facts))
+    verdict = explanation.explain_verdict(load_settings(), use_case, version)
+    show_facts(verdict.to_json(), as_json, lambda: render_verdict(verdict))
 
 
 @app.command("approve")

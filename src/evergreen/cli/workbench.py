@@ -71,8 +71,7 @@ def declare_use_case(
             problem=problem.value if problem else None,
             progress=lambda rows: status_line.update(f"reading {source}: {rows:,} rows"),
         )
-    facts = created.to_json()
-    show_facts(facts, as_json, lambda: render_new_use_case(facts))
+    show_facts(created.to_json(), as_json, lambda: render_new_use_case(created))
 
 
 @app.command("profile")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from evergreen.ingest.input_notes import InputsDocument
 from evergreen.validation.report import Report, ReportDocument
@@ -55,7 +55,9 @@ class RunReport:
 def parse_run_report(run: IngestRun) -> RunReport:
     """The report in a run's record; without parts where nothing was checked yet."""
     document = run.report or {}
+    error = document.get("error")
     # A feature view may be called "error": its report is an object.
-    if isinstance(document.get("error"), str):
-        return RunReport(error=document["error"])
-    return RunReport({name: Report.from_json(part) for name, part in document.items()})
+    if isinstance(error, str):
+        return RunReport(error=error)
+    parts = cast("Mapping[str, ReportDocument]", document)
+    return RunReport({name: Report.from_json(part) for name, part in parts.items()})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from evergreen.errors import TrainingError
 from evergreen.loop import train
+from evergreen.loop.train_results import PromotionResult
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.candidates import Candidate, record_answer
 from evergreen.settings import Settings
@@ -16,7 +15,7 @@ from evergreen.usecases import load_use_case
 
 def answer_approval(
     settings: Settings, training_run: str, approved: bool, actor: str, reason: str = ""
-) -> dict[str, Any]:
+) -> PromotionResult:
     """Write a person's answer into the ledger, and promote the version or leave it out accordingly.
 
     The first answer stands. Returns what `train.promote_candidate` returns. Raises TrainingError when the
@@ -44,7 +43,7 @@ def answer_approval(
             record_answer(
                 database, candidate, approved=approved, actor=actor, reason=reason or default_reason
             )
-    return dict(train.promote_candidate(settings, training_run))
+    return train.promote_candidate(settings, training_run)
 
 
 def find_run_to_approve(settings: Settings, use_case: str, version: int | None = None) -> str:

@@ -84,6 +84,6 @@ def explain_verdict(settings: Settings, use_case: str, version: int) -> VerdictE
         outcome_because=settlement.reason if settlement else "",
         verdict=candidate.verdict,
         dataset_digest=run.dataset_digest,
-        model_digest=(run.metrics or {}).get("model_digest"),
+        model_digest=run.model_digest,
         card=card,
     )

@@ -28,6 +28,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.checks.decision import (
     Decision,
+    DecisionCheck,
     compute_decision_id,
     find_decision,
     lock_decisions,
@@ -207,7 +208,7 @@ def _decide(settings: Settings, database: Engine, report: DriftReport) -> Decisi
             created_at=now,
             trigger=answer.trigger,
             inputs=inputs.to_json(),
-            checks=[check.to_json() for check in answer.checks],
+            checks=tuple(DecisionCheck(**vars(check)) for check in answer.checks),
             window=answer.window.to_json() if answer.window else None,
         ),
     )

@@ -62,6 +62,11 @@ class NewUseCase:
     left_out: tuple[OmittedColumn, ...]
     notes: tuple[str, ...]
 
+    @property
+    def next_command(self) -> str:
+        """The command to go on with."""
+        return f"evergreen demo {self.use_case}"
+
     def to_json(self) -> JsonObject:
         """The JSON object of `evergreen new --json`; "next" is the command to go on with."""
         return {
@@ -77,7 +82,7 @@ class NewUseCase:
             "features": [asdict(feature) for feature in self.features],
             "left_out": [asdict(column) for column in self.left_out],
             "notes": list(self.notes),
-            "next": f"evergreen demo {self.use_case}",
+            "next": self.next_command,
         }
 
 

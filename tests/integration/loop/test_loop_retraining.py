@@ -19,7 +19,6 @@ from evergreen.errors import SettingsError, StoreError
 from evergreen.loop import monitor, train
 from evergreen.loop.monitoring import decisions, retraining
 from evergreen.monitoring.evidence.collect import collect_governor_inputs
-from evergreen.monitoring.governor.answer import GovernorCheck
 from evergreen.monitoring.governor.inputs import GovernorInputs
 from evergreen.registry import ledger
 from evergreen.registry.champion_history import find_promotion_time
@@ -120,7 +119,7 @@ def test_a_rejected_retraining_is_told_and_backs_off(
     assert inputs.drift is not None
     assert (inputs.drift.severity, inputs.drift.breaches, inputs.drift.rows) == ("drift", 1, 200)
     assert inputs.labels.new == 0
-    checks = {check.name: check.result for check in map(GovernorCheck.from_json, decision.checks)}
+    checks = {check.name: check.result for check in decision.checks}
     assert (checks["drift"], checks["manual"], checks["backoff"]) == ("fired", "idle", "passed")
     # Nothing is measured or told twice.
     assert monitor.run_monitor(settings, "toy", checked) == outcome

@@ -19,7 +19,8 @@ from evergreen.monitoring.evidence.retrains import RetrainOutcome
 from evergreen.monitoring.governor.decide import decide
 from evergreen.monitoring.governor.inputs import DriftEvidence, GovernorInputs, QualityPoint, RealisedEvidence
 from evergreen.store.records.checks.alert import AlertRecord
-from evergreen.store.records.checks.decision import Decision
+from evergreen.store.records.checks.decision import Decision, DecisionCheck
+from evergreen.training.data.training_window import TrainingWindow
 from evergreen.usecase import RetrainPolicy
 
 NOW = datetime(2026, 7, 12, 8, tzinfo=UTC)
@@ -33,7 +34,7 @@ INPUTS = GovernorInputs(
 ANSWER = decide(RetrainPolicy(), INPUTS)
 YES = Decision(
     *("d1", "toy", NOW, ANSWER.retrain, ANSWER.reason, "check-1", NOW, ANSWER.trigger, INPUTS.to_json()),
-    checks=[check.to_json() for check in ANSWER.checks],
+    checks=tuple(DecisionCheck(**vars(check)) for check in ANSWER.checks),
     window=ANSWER.window.to_json() if ANSWER.window else None,
 )
 WINDOW: dict[str, Any] = {
@@ -44,6 +45,7 @@ WINDOW: dict[str, Any] = {
         {"name": "since the drift began", "start": None, "rows": 3, "loss": None, "remark": "too few"},
     ],
 }
+CHOSEN_WINDOW = TrainingWindow.from_json(WINDOW)
 
 
 def show(renderable: RenderableType) -> str:
@@ -64,7 +66,7 @@ def test_decisions_are_a_table_with_what_became_of_them() -> None:
 
 
 def test_one_decision_is_shown_with_every_check_and_input() -> None:
-    entry = DecisionEntry(YES, RetrainOutcome("rejected", 4, "it was worse"), WINDOW)
+    entry = DecisionEntry(YES, RetrainOutcome("rejected", 4, "it was worse"), CHOSEN_WINDOW)
     text = show(render_decision(entry))
     assert "rejected v4: it was worse" in text
     assert "the last 30 days (since 2026-06-12); losses tried: all 0.5000 on 900 rows" in text
@@ -77,7 +79,7 @@ def test_one_decision_is_shown_with_every_check_and_input() -> None:
 
 
 def test_a_decision_for_scripts_has_all_of_it() -> None:
-    document = DecisionEntry(YES, RetrainOutcome("running", None, "it began"), WINDOW).to_json()
+    document = DecisionEntry(YES, RetrainOutcome("running", None, "it began"), CHOSEN_WINDOW).to_json()
     assert document["outcome"] == {"outcome": "running", "version": None, "reason": "it began"}
     assert document["training_window"] == WINDOW
     assert GovernorInputs.from_json(document["inputs"]) == INPUTS

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from evergreen.monitoring.alerts.alert import Alert
 from evergreen.monitoring.alerts.collect import build_rejection_alert, collect_alerts
-from evergreen.store.records.checks.decision import Decision
+from evergreen.store.records.checks.decision import Decision, DecisionCheck
 from evergreen.store.records.checks.drift import DriftReport
 from evergreen.store.records.checks.health import HealthFinding, HealthReport
 from evergreen.store.records.model_trial import ModelTrial
@@ -43,14 +43,14 @@ def test_drift_is_told_with_what_was_decided() -> None:
 
 
 def test_a_drop_is_told_whether_or_not_it_leads_to_a_retraining() -> None:
-    def check(name: str, result: str) -> dict[str, str]:
-        return {"name": name, "result": result, "text": f"{name} shows"}
+    def check(name: str, result: str) -> DecisionCheck:
+        return DecisionCheck(name=name, result=result, text=f"{name} shows")
 
-    checks = [
+    checks = (
         check("realised drop", "fired"),
         check("estimated drop", "idle"),
         check("schedule", "fired"),
-    ]
+    )
     [alert] = collect_alerts(QUIET, None, replace(NO, checks=checks), [])
     assert (alert.kind, alert.sentence) == ("quality_drop", "realised drop shows.")
 

@@ -9,15 +9,18 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from evergreen.cli.tables.store_tables import add_row, render_title
+from evergreen.monitoring.governor.training_window import WindowPlan
 from evergreen.pages.numbers import format_number
 from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from evergreen.documents import Json, JsonObject
     from evergreen.loop.monitoring.decisions import DecisionEntry
     from evergreen.monitoring.report.document import CheckReport
     from evergreen.store.records.checks.alert import AlertRecord
+    from evergreen.training.data.training_window import TrainingWindow
 
 _OUTCOME_STYLES = {"promoted": "green", "rejected": "red", "failed": "red", "running": "cyan"}
 # A check's result with the style that tells what counted.
@@ -60,7 +63,8 @@ def render_decision(entry: DecisionEntry) -> RenderableType:
         reason = f": {entry.outcome.reason}" if entry.outcome.reason else ""
         facts["outcome"] = f"{entry.outcome.outcome}{version}{reason}"
     if decision.window:
-        facts["windows allowed"] = "; ".join(each["name"] for each in decision.window["candidates"])
+        plan = WindowPlan.from_json(decision.window)
+        facts["windows allowed"] = "; ".join(window.name for window in plan.candidates)
     if entry.window:
         facts["trained on"] = _describe_window(entry.window)
     if decision.drift_report_id:
@@ -73,8 +77,8 @@ def render_decision(entry: DecisionEntry) -> RenderableType:
     for column in table.columns[:3]:
         column.no_wrap = True
     for check in decision.checks:
-        result = Text(check["result"], style=_RESULT_STYLES.get(check["result"], "dim"))
-        add_row(table, check["name"], check["kind"], result, check["value"], check["limit"], check["text"])
+        result = Text(check.result, style=_RESULT_STYLES.get(check.result, "dim"))
+        add_row(table, check.name, check.kind, result, check.value, check.limit, check.text)
     blocks += [render_title("every rule of the policy"), table]
     if decision.inputs:
         blocks += [render_title("what was known"), render_outcome(_flatten_inputs(decision.inputs))]
@@ -115,30 +119,32 @@ def _render_outcome(entry: DecisionEntry) -> Text:
     return Text(f"{entry.outcome.outcome}{version}", style=_OUTCOME_STYLES.get(entry.outcome.outcome, ""))
 
 
-def _describe_window(window: Mapping[str, Any]) -> str:
-    since = f" (since {window['start'][:10]})" if window["start"] else ""
+def _describe_window(window: TrainingWindow) -> str:
+    since = f" (since {window.start:%Y-%m-%d})" if window.start else ""
     trials = [
-        f"{trial['name']} {trial['loss']:.4f} on {trial['rows']:,} rows"
-        if trial["loss"] is not None
-        else f"{trial['name']}: {trial['remark']}"
-        for trial in window.get("trials", ())
+        f"{trial.name} {trial.loss:.4f} on {trial.rows:,} rows"
+        if trial.loss is not None
+        else f"{trial.name}: {trial.remark}"
+        for trial in window.trials
     ]
-    return f"{window['name']}{since}" + (f"; losses tried: {', '.join(trials)}" if trials else "")
+    return f"{window.name}{since}" + (f"; losses tried: {', '.join(trials)}" if trials else "")
 
 
-def _flatten_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _flatten_inputs(inputs: JsonObject) -> JsonObject:
     """The inputs without empty ones; of a list of points only their number and the last."""
-    facts: dict[str, Any] = {}
+    facts: JsonObject = {}
     for name, value in inputs.items():
-        if value in (None, "", [], {}):
-            continue
-        if name == "realised":
-            points = value["points"]
-            value = {**value, "points": f"{len(points)} checks"}
-            if points:
-                value["last"] = points[-1]
-        facts[name.replace("_", " ")] = value
+        if value not in (None, "", [], {}):
+            facts[name.replace("_", " ")] = _shorten_points(value) if name == "realised" else value
     return facts
+
+
+def _shorten_points(realised: Json) -> Json:
+    points = realised["points"] if isinstance(realised, Mapping) else None
+    if not isinstance(realised, Mapping) or not isinstance(points, Sequence):
+        return realised
+    last: JsonObject = {"last": points[-1]} if points else {}
+    return {**realised, "points": f"{len(points)} checks", **last}
 
 
 def render_report(report: CheckReport, address: str, path: Path | None) -> RenderableType:

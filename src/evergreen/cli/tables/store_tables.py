@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -15,7 +15,10 @@ from evergreen.stack.view import build_grid, render_outcome, shorten_moment
 from evergreen.validation.report import Report
 
 if TYPE_CHECKING:
+    from evergreen.store.history.recorded_set import TrainingSetEntry
+    from evergreen.store.records.feature_list import FeatureFacts, FeatureList, StoredFeature, TableSize
     from evergreen.store.tables.compare import Change
+    from evergreen.workbench.new import NewUseCase
     from evergreen.workbench.online_lookup import OnlineFeatures
 
 _REJECTED_COLUMNS_SHOWN = 6
@@ -54,96 +57,99 @@ def _pair(columns: Sequence[str], rows: Sequence[OnlineFeatures]) -> list[tuple[
     return list(zip(columns, rows, strict=True))
 
 
-def render_features(facts: Mapping[str, Any]) -> RenderableType:
+def render_features(facts: FeatureList) -> RenderableType:
     """`evergreen features`: the entity, then each view with its features, what is computed, and the label."""
-    entity = facts["entity"]
-    keys = ", ".join(f"{key['name']} ({key['type']}): {key['meaning']}" for key in entity["keys"])
+    keys = ", ".join(f"{key.name} ({key.type}): {key.meaning}" for key in facts.keys)
     ingested = (
-        f"newest ingest as of {shorten_moment(facts['newest_ingest'])}"
-        if facts["newest_ingest"]
+        f"newest ingest as of {shorten_moment(facts.newest_ingest.isoformat())}"
+        if facts.newest_ingest
         else "no ingest yet"
     )
     blocks: list[RenderableType] = [
-        Text(f"{facts['use_case']}: {facts['title']} ({facts['problem']}), {ingested}", style="bold"),
-        Text(f"entity {entity['name']} by {keys}"),
+        Text(f"{facts.use_case}: {facts.title} ({facts.problem}), {ingested}", style="bold"),
+        Text(f"entity {facts.entity} by {keys}"),
     ]
-    sets = ["sets"] if facts["feature_sets"] else []
-    for view in facts["views"]:
+    sets = ["sets"] if facts.feature_sets else []
+    for view in facts.views:
         table = build_grid(
             "feature", "type", "missing", "model", *sets, "domain", "meaning", right=("missing",)
         )
-        for feature in view["features"]:
+        for feature in view.features:
             add_row(
                 table,
                 *_list_feature_cells(feature, sets, _format_missing_share(feature)),
                 _format_domain(feature),
-                feature["meaning"],
+                feature.meaning,
             )
-        blocks += [render_title(f"{view['name']}: {view['meaning']}"), Text(_describe_size(view)), table]
-    if facts["on_demand"]:
+        size = _describe_size(view.source, view.size, keys=view.keys, max_age_seconds=view.max_age_seconds)
+        blocks += [render_title(f"{view.name}: {view.meaning}"), Text(size), table]
+    if facts.on_demand:
         table = build_grid("feature", "type", "model", *sets, "computed from", "meaning")
-        for feature in facts["on_demand"]:
-            add_row(
-                table, *_list_feature_cells(feature, sets), ", ".join(feature["inputs"]), feature["meaning"]
-            )
+        for computed in facts.on_demand:
+            add_row(table, *_list_feature_cells(computed, sets), ", ".join(computed.inputs), computed.meaning)
         blocks += [render_title("on demand: computed from other features, the same way everywhere"), table]
-    label = facts["label"]
-    classes = f" ({', '.join(label['classes'])})" if label["classes"] else ""
+    label = facts.label
+    classes = f" ({', '.join(label.classes)})" if label.classes else ""
     blocks += [
-        render_title(f"label {label['name']}{classes}: {label['meaning']}"),
-        Text(_describe_size(label)),
+        render_title(f"label {label.name}{classes}: {label.meaning}"),
+        Text(_describe_size(label.source, label.size, delay_seconds=label.delay_seconds)),
     ]
-    if facts["feature_sets"]:
+    if facts.feature_sets:
         table = build_grid("feature set", "features", "meaning")
-        for each in facts["feature_sets"]:
-            name = f"{each['name']} (the model's)" if each["given_to_model"] else each["name"]
-            add_row(table, name, ", ".join(each["features"]), each["meaning"])
+        for each in facts.feature_sets:
+            name = f"{each.name} (the model's)" if each.given_to_model else each.name
+            add_row(table, name, ", ".join(each.features), each.meaning)
         blocks += [Text(), table]
     return Group(*blocks)
 
 
-def _list_feature_cells(feature: Mapping[str, Any], sets: Sequence[str], *missing: str) -> tuple[str, ...]:
+def _list_feature_cells(feature: FeatureFacts, sets: Sequence[str], *missing: str) -> tuple[str, ...]:
     """The cells that stored and on-demand features have in common; the sets only where there are any."""
-    set_cells = [", ".join(feature["feature_sets"])] if sets else []
+    set_cells = [", ".join(feature.feature_sets)] if sets else []
     return (
-        feature["name"],
-        feature["type"],
+        feature.name,
+        feature.type,
         *missing,
-        "yes" if feature["used_by_model"] else "no",
+        "yes" if feature.used_by_model else "no",
         *set_cells,
     )
 
 
-def _format_missing_share(feature: Mapping[str, Any]) -> str:
-    share = feature["null_rate"]
+def _format_missing_share(feature: StoredFeature) -> str:
+    share = feature.null_rate
     return "" if share is None else f"{share:.1%}"
 
 
-def _format_domain(feature: Mapping[str, Any]) -> str:
-    if feature["allowed"]:
-        return ", ".join(feature["allowed"])
-    low, high = feature["minimum"], feature["maximum"]
+def _format_domain(feature: StoredFeature) -> str:
+    if feature.allowed:
+        return ", ".join(feature.allowed)
+    low, high = feature.minimum, feature.maximum
     if low is None and high is None:
         return ""
     return f"{'' if low is None else format(low, 'g')}..{'' if high is None else format(high, 'g')}"
 
 
-def _describe_size(facts: Mapping[str, Any]) -> str:
+def _describe_size(
+    source: str,
+    size: TableSize,
+    *,
+    keys: int | None = None,
+    max_age_seconds: float | None = None,
+    delay_seconds: float = 0.0,
+) -> str:
     """Source, rows, keys and freshness of a view or the label, as one line."""
-    parts = [f"from {facts['source']}", f"{facts['rows']:,} rows"]
-    if "keys" in facts:
-        parts.append(f"{facts['keys']:,} keys")
-    if facts["newest_event_time"]:
-        newest = f"newest {shorten_moment(facts['newest_event_time'])}"
-        parts.append(
-            newest + (f", {_format_age(facts['age_seconds'])}" if facts["age_seconds"] is not None else "")
-        )
-    elif facts["rows"]:
+    parts = [f"from {source}", f"{size.rows:,} rows"]
+    if keys is not None:
+        parts.append(f"{keys:,} keys")
+    if size.newest_event_time:
+        newest = f"newest {shorten_moment(size.newest_event_time.isoformat())}"
+        parts.append(newest + (f", {_format_age(size.age_seconds)}" if size.age_seconds is not None else ""))
+    elif size.rows:
         parts.append("timeless")
-    if facts.get("max_age_seconds"):
-        parts.append(f"good for {timedelta(seconds=facts['max_age_seconds'])}")
-    if facts.get("delay_seconds"):
-        parts.append(f"known {timedelta(seconds=facts['delay_seconds'])} later")
+    if max_age_seconds:
+        parts.append(f"good for {timedelta(seconds=max_age_seconds)}")
+    if delay_seconds:
+        parts.append(f"known {timedelta(seconds=delay_seconds)} later")
     return "; ".join(parts)
 
 
@@ -257,22 +263,21 @@ def render_ingest_run(run: Mapping[str, Any]) -> RenderableType:
     return Group(*blocks)
 
 
-def render_datasets(use_case: str, runs: Sequence[Mapping[str, Any]]) -> RenderableType:
+def render_datasets(use_case: str, entries: Sequence[TrainingSetEntry]) -> RenderableType:
     """`evergreen dataset list`: a line per training run."""
-    if not runs:
+    if not entries:
         return f"No model of {use_case} was trained yet: evergreen train {use_case}"
     table = build_grid("training run", "as of (UTC)", "status", "version", "rows", "digest", "MLflow run")
-    for run in runs:
-        moment = datetime.fromisoformat(run["as_of"])
+    for entry in entries:
         add_row(
             table,
-            run["training_run"],
-            f"{moment:%Y-%m-%d %H:%M}",
-            run["status"],
-            run["model_version"] or "",
-            "" if run["rows"] is None else f"{run['rows']:,}",
-            (run["digest"] or "")[:12],
-            run["mlflow_run"] or "",
+            entry.training_run,
+            f"{entry.as_of:%Y-%m-%d %H:%M}",
+            entry.status,
+            entry.model_version or "",
+            "" if entry.rows is None else f"{entry.rows:,}",
+            (entry.digest or "")[:12],
+            entry.mlflow_run or "",
         )
     return table
 
@@ -303,24 +308,24 @@ def _format_columns(pairs: Sequence[Sequence[str]]) -> str:
     return ", ".join(f"{name} ({kind})" for name, kind in pairs)
 
 
-def render_new_use_case(declaration: Mapping[str, Any]) -> RenderableType:
+def render_new_use_case(created: NewUseCase) -> RenderableType:
     """`evergreen new`: what was inferred, what was left out, and what to do next."""
-    classes = f" ({', '.join(declaration['classes'])})" if declaration["classes"] else ""
+    classes = f" ({', '.join(created.classes)})" if created.classes else ""
     table = build_grid("feature", "column", "type", "model", "meaning")
-    for feature in declaration["features"]:
-        model = "yes" if feature["used_by_model"] else "no"
-        add_row(table, feature["name"], feature["column"], feature["type"], model, feature["meaning"])
+    for feature in created.features:
+        model = "yes" if feature.used_by_model else "no"
+        add_row(table, feature.name, feature.column, feature.type, model, feature.meaning)
     facts = {
-        "written": declaration["file"],
-        "rows": declaration["rows"],
-        "predicts": f"{declaration['target']}: {declaration['problem']}{classes}",
-        "by key": ", ".join(declaration["keys"]),
-        "time": declaration["time"] or "none: rows are timeless",
+        "written": str(created.file),
+        "rows": created.rows,
+        "predicts": f"{created.target}: {created.problem}{classes}",
+        "by key": ", ".join(created.keys),
+        "time": created.time or "none: rows are timeless",
     }
     blocks: list[RenderableType] = [render_outcome(facts), Text(), table]
-    blocks += [Text(f"left out: {each['column']}: {each['reason']}") for each in declaration["left_out"]]
-    blocks += [Text(f"note: {note}") for note in declaration["notes"]]
-    blocks.append(Text(f"\nNext: say there what the columns mean, then: {declaration['next']}"))
+    blocks += [Text(f"left out: {each.column}: {each.reason}") for each in created.left_out]
+    blocks += [Text(f"note: {note}") for note in created.notes]
+    blocks.append(Text(f"\nNext: say there what the columns mean, then: {created.next_command}"))
     return Group(*blocks)
 
 

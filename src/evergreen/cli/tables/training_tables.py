@@ -4,14 +4,21 @@ markup."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from evergreen.model.judging.verdict import Check
 from evergreen.stack.view import build_grid
+
+if TYPE_CHECKING:
+    from evergreen.loop.explain import VerdictExplanation
+    from evergreen.loop.reproduce import Reproduction
+    from evergreen.loop.train_results import PromotionResult, TrainingResult
+    from evergreen.model.judging.verdict import CheckDocument
 
 _COLOURS = {"promoted": "green", "rejected": "red", "denied": "red", "waiting": "yellow"}
 # A check's result as a mark and a word, which differ without colours too.
@@ -22,7 +29,7 @@ _RESULTS = {
 }
 
 
-def render_training(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
+def render_training(use_case: str, outcome: TrainingResult) -> RenderableType:
     """`evergreen train`: the search, the contestants' metrics, every check, and the outcome."""
     tuning = outcome["tuning"]
     params = ", ".join(f"{name} {_format_number(value)}" for name, value in tuning["params"].items())
@@ -30,6 +37,7 @@ def render_training(use_case: str, outcome: Mapping[str, Any]) -> RenderableType
     for name, value in outcome["metrics"].items():
         if value is not None:
             contestants.add_row(Text(name), _format_number(value))
+    checks = cast("Sequence[CheckDocument]", outcome["gate"]["checks"])
     # The reason of a rejection is the command's error message.
     ending = (
         []
@@ -44,12 +52,12 @@ def render_training(use_case: str, outcome: Mapping[str, Any]) -> RenderableType
         Text(),
         contestants,
         Text(),
-        _render_checks(outcome["gate"]["checks"]),
+        _render_checks([Check.from_json(check) for check in checks]),
         *ending,
     )
 
 
-def render_promotion_result(use_case: str, outcome: Mapping[str, Any]) -> RenderableType:
+def render_promotion_result(use_case: str, outcome: PromotionResult | TrainingResult) -> RenderableType:
     """Whether a version is champion now, and if not, why."""
     version = f"{use_case} v{outcome['version']}"
     warnings = [Text(f"Warning: {reason}", style="yellow") for reason in outcome["warnings"]]
@@ -67,27 +75,36 @@ def render_promotion_result(use_case: str, outcome: Mapping[str, Any]) -> Render
     return Text(f"{version} stays out: {outcome['reason']}", style="red")
 
 
-def render_verdict(facts: Mapping[str, Any]) -> RenderableType:
+def render_verdict(explanation: VerdictExplanation) -> RenderableType:
     """`evergreen gate explain`: the outcome, how many checks passed, failed and warn, then every check."""
-    opponent = f"champion v{facts['champion_version']}" if facts["champion_version"] else "the baselines"
+    verdict, outcome = explanation.verdict, explanation.outcome
+    opponent = f"champion v{verdict.champion_version}" if verdict.champion_version else "the baselines"
     lines = [
         Text(
-            f"{facts['use_case']} v{facts['version']}: {facts['outcome']}",
-            style=f"bold {_COLOURS.get(facts['outcome'], '')}",
+            f"{explanation.use_case} v{explanation.version}: {outcome}",
+            style=f"bold {_COLOURS.get(outcome, '')}",
         ),
-        Text(f"as of {facts['as_of']}, because: {facts['reason']}; compared with {opponent}"),
-        _render_check_counts(facts["checks"]),
+        Text(
+            f"as of {explanation.as_of.isoformat()}, because: {explanation.reason}; compared with {opponent}"
+        ),
+        _render_check_counts(verdict.checks),
     ]
-    if facts["outcome_because"] and facts["outcome_because"] != facts["summary"]:
-        lines.append(Text(facts["outcome_because"]))
+    if explanation.outcome_because and explanation.outcome_because != verdict.summary:
+        lines.append(Text(explanation.outcome_because))
     references = build_grid("", "")
-    for name in ("training_run", "mlflow_run", "dataset_digest", "model_digest", "card"):
-        if facts[name]:
-            references.add_row(Text(name.replace("_", " ")), Text(str(facts[name])))
-    return Group(*lines, Text(), _render_checks(facts["checks"]), Text(), references)
+    for name, text in (
+        ("training run", explanation.training_run),
+        ("mlflow run", explanation.mlflow_run),
+        ("dataset digest", explanation.dataset_digest),
+        ("model digest", explanation.model_digest),
+        ("card", explanation.card),
+    ):
+        if text:
+            references.add_row(Text(name), Text(text))
+    return Group(*lines, Text(), _render_checks(verdict.checks), Text(), references)
 
 
-def render_reproduction(facts: Mapping[str, Any]) -> RenderableType:
+def render_reproduction(facts: Reproduction) -> RenderableType:
     """`evergreen train --reproduce`: the digests on record and those of the rebuilt model."""
     table = build_grid("", "on record", "now")
     table.add_row(
@@ -102,18 +119,18 @@ def render_reproduction(facts: Mapping[str, Any]) -> RenderableType:
     return Group(table, Text(), Text(f"{facts['use_case']}{version}: {facts['reason']}", style=style))
 
 
-def _render_checks(checks: Sequence[Mapping[str, Any]]) -> Table:
+def _render_checks(checks: Sequence[Check]) -> Table:
     table = build_grid("", "check", "measured", "asked", "reason", right=("measured", "asked"))
     for check in checks:
-        numbers = (_format_number(check["candidate"]), _format_number(check["wanted"]))
-        table.add_row(_RESULTS[check["result"]], Text(check["name"]), *numbers, Text(check["reason"]))
+        numbers = (_format_number(check.candidate), _format_number(check.wanted))
+        table.add_row(_RESULTS[check.result], Text(check.name), *numbers, Text(check.reason))
     for column in table.columns[:4]:
         column.no_wrap = True
     return table
 
 
-def _render_check_counts(checks: Sequence[Mapping[str, Any]]) -> Text:
-    counts = Counter(check["result"] for check in checks)
+def _render_check_counts(checks: Sequence[Check]) -> Text:
+    counts = Counter(check.result for check in checks)
     parts = [f"{counts['passed']} of {len(checks)} checks passed"]
     if counts["failed"]:
         parts.append(f"{counts['failed']} failed")

@@ -13,6 +13,7 @@ from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.checks.decision import Decision, list_decisions
 from evergreen.store.records.training_run import find_training_run
+from evergreen.training.data.training_window import TrainingWindow
 
 # A shorter beginning of an id or of a moment could be anything.
 _LEAST_TEXT = 4
@@ -26,7 +27,7 @@ class DecisionEntry:
 
     decision: Decision
     outcome: RetrainOutcome | None
-    window: dict[str, Any] | None = None
+    window: TrainingWindow | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it as --json prints it, moments as they are."""
@@ -39,11 +40,11 @@ class DecisionEntry:
             "trigger": decision.trigger,
             "reason": decision.reason,
             "outcome": vars(self.outcome) if self.outcome else None,
-            "training_window": self.window,
+            "training_window": self.window.to_json() if self.window else None,
             "check": decision.drift_report_id,
             "created_at": decision.created_at,
             "plan": decision.window,
-            "checks": decision.checks,
+            "checks": None if decision.checks is None else [vars(check) for check in decision.checks],
             "inputs": decision.inputs,
         }
 
@@ -82,5 +83,5 @@ def _build_entry(settings: Settings, decision: Decision) -> DecisionEntry:
     engine = get_engine(settings)
     outcome = find_retrain_outcome(engine, decision, datetime.now(UTC))
     run = find_training_run(engine, decision.use_case, decision.as_of)
-    window = dict(run.training_window) if run is not None and run.training_window else None
+    window = TrainingWindow.from_json(run.training_window) if run and run.training_window else None
     return DecisionEntry(decision, outcome, window)

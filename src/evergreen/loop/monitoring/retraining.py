@@ -24,6 +24,7 @@ from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.checks.decision import (
     MANUAL,
     Decision,
+    DecisionCheck,
     compute_decision_id,
     find_decision,
     get_decision,
@@ -114,7 +115,7 @@ def _decide(
             created_at=now,
             trigger=answer.trigger,
             inputs=inputs.to_json(),
-            checks=[check.to_json() for check in answer.checks],
+            checks=tuple(DecisionCheck(**vars(check)) for check in answer.checks),
             window=answer.window.to_json() if answer.window else None,
         ),
     )

@@ -40,8 +40,8 @@ def collect_alerts(
         outcome = f" Retrain: {decision.reason}." if decision else ""
         alerts.append(Alert(name, "drift", version, "error", f"{report.reason}.{outcome}", hint))
     for check in decision.checks or () if decision else ():
-        if check["name"] in _DROPS and check["result"] == "fired":
-            alerts.append(Alert(name, "quality_drop", version, "error", f"{check['text']}.", hint))
+        if check.name in _DROPS and check.result == "fired":
+            alerts.append(Alert(name, "quality_drop", version, "error", f"{check.text}.", hint))
     alerts += _collect_from_health(name, health)
     alerts += [build_trial_alert(trial) for trial in trials if has_ended_itself(trial)]
     return alerts

@@ -96,8 +96,9 @@ def _find_training(engine: sa.Engine, use_case: str, version: int) -> TrainingRu
 def _find_measured_inputs(decisions: Sequence[Decision], champion: int) -> GovernorInputs | None:
     """The inputs of the newest of those decisions that rest on a check of the same champion."""
     for decision in decisions:
-        if decision.inputs and decision.inputs.get("drift") and decision.inputs["champion"] == champion:
-            return GovernorInputs.from_json(decision.inputs)
+        inputs = GovernorInputs.from_json(decision.inputs) if decision.inputs else None
+        if inputs is not None and inputs.drift is not None and inputs.champion == champion:
+            return inputs
     return None
 
 
@@ -118,8 +119,7 @@ def _has_new_rows(
 
 def _read_window_start(run: TrainingRun | None) -> datetime | None:
     """After which event time the champion's labels count; None for all rows."""
-    since = (run.dataset_query or {}).get("since") if run else None
-    return datetime.fromisoformat(since) if since else None
+    return run.labels_since if run else None
 
 
 def _collect_drift(

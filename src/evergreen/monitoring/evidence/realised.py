@@ -7,11 +7,13 @@ that came since the one before.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.documents import read_document
 from evergreen.model.error_profile.store import load_error_profile
 from evergreen.model.judging.metrics import ReliabilityBin
 from evergreen.monitoring.governor.inputs import GovernorInputs, QualityPoint, RealisedEvidence
@@ -29,6 +31,20 @@ from evergreen.usecase import UseCase
 
 # A year of daily checks has more; what is older than this was judged long ago.
 _MOST_POINTS = 150
+
+
+@dataclass(frozen=True)
+class _RecordedCalibration:
+    """Of `training.judge.calibration_effect.CalibrationEffect` the reliability diagram."""
+
+    bins: tuple[ReliabilityBin, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _RecordedEvaluation:
+    """Of a training run's document `metrics` (`training.judge.evaluation.Evaluation`) the calibration."""
+
+    calibration: _RecordedCalibration | None = None
 
 
 def collect_realised_evidence(
@@ -126,8 +142,10 @@ def _read_span(
 
 def _read_confidence_bins(run: TrainingRun | None) -> Sequence[ReliabilityBin]:
     """The reliability diagram of a training's hold-out; () where it has none."""
-    calibration = (run.metrics or {}).get("calibration") if run else None
-    return (calibration or {}).get("bins") or ()
+    if run is None:
+        return ()
+    calibration = read_document(_RecordedEvaluation, run.metrics or {}).calibration
+    return (calibration.bins if calibration else None) or ()
 
 
 def _expect_accuracy(confidence: Any) -> Any:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from evergreen.monitoring.governor.inputs import Outcome, PastRetrain
+from evergreen.monitoring.governor.training_window import WindowPlan
 from evergreen.registry import ledger
 from evergreen.store.connection.locks import is_locked
 from evergreen.store.records.checks.decision import Decision, list_decisions
@@ -71,8 +72,7 @@ def list_past_retrains(
 
 
 def _read_drift_start(decision: Decision) -> datetime | None:
-    since = (decision.window or {}).get("drift_since")
-    return datetime.fromisoformat(since) if since else None
+    return WindowPlan.from_json(decision.window).drift_since if decision.window else None
 
 
 def find_retrain_under_way(engine: sa.Engine, use_case: str, now: datetime) -> datetime | None:

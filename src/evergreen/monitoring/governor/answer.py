@@ -28,15 +28,6 @@ class GovernorCheck:
     limit: str
     text: str
 
-    def to_json(self) -> JsonObject:
-        """The check as a decision keeps it."""
-        return write_document(self)
-
-    @staticmethod
-    def from_json(document: object) -> GovernorCheck:
-        """What `to_json` wrote."""
-        return read_document(GovernorCheck, document)
-
 
 @dataclass(frozen=True)
 class RetrainAnswer:

@@ -7,11 +7,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from evergreen.ingest.run_report import parse_run_report
 from evergreen.store.records.checks.health import HealthFinding
 from evergreen.store.records.ingest_lock import find_interrupted_runs
 from evergreen.store.records.ingest_run import IngestRun, list_ingests
 from evergreen.usecase import UseCase
-from evergreen.validation.report import Report
 
 _RUNS = 10
 _MOST_TOLD = 3
@@ -50,15 +50,15 @@ def judge_ingests(
 
 def _describe_failure(run: IngestRun) -> tuple[float | None, str]:
     """How many checks were broken, and the first of them in words; or the error that ended the run."""
-    document = run.report or {}
-    if not document:
+    if not run.report:
         return None, "it left no report"
-    if isinstance(document.get("error"), str):
-        return None, document["error"].strip().splitlines()[0][:_ERROR_CHARACTERS]
+    report = parse_run_report(run)
+    if report.error:
+        return None, report.error.strip().splitlines()[0][:_ERROR_CHARACTERS]
     failures = [
         f"{part}: {failure.column} {failure.check} in {failure.count:,} rows"
-        for part, report in document.items()
-        for failure in Report.from_json(report).failures
+        for part, part_report in report.parts.items()
+        for failure in part_report.failures
         if failure.severity == "error"
     ]
     if not failures:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from evergreen.documents import Json
 from evergreen.model.reference_profile import PREDICTION, load_reference_profile
 from evergreen.model.slice_groups import ALL_ROWS
+from evergreen.monitoring.governor.training_window import WindowPlan
 from evergreen.monitoring.report.build import CheckRecords
 from evergreen.monitoring.report.document_parts import (
     AlertLine,
@@ -131,17 +132,17 @@ def build_decision(decision: Decision) -> DecisionPart:
     """A recorded decision; of one that an earlier version recorded only the answer and its reason."""
     checks = tuple(
         PolicyCheck(
-            name=str(each.get("name", "")),
-            kind=str(each.get("kind", "")),
-            result=str(each.get("result", "")),
-            reason=str(each.get("text", "")),
-            value=str(each.get("value", "")),
-            limit=str(each.get("limit", "")),
+            name=each.name,
+            kind=each.kind,
+            result=each.result,
+            reason=each.text,
+            value=each.value,
+            limit=each.limit,
         )
         for each in decision.checks or ()
     )
-    candidates = (decision.window or {}).get("candidates", ())
-    windows = " or ".join(str(each.get("name", "")) for each in candidates)
+    candidates = WindowPlan.from_json(decision.window).candidates if decision.window else ()
+    windows = " or ".join(each.name for each in candidates)
     return DecisionPart(
         retrain=decision.retrain,
         reason=decision.reason,
@@ -152,7 +153,7 @@ def build_decision(decision: Decision) -> DecisionPart:
     )
 
 
-def describe_inputs(inputs: Mapping[str, Any], path: str = "") -> dict[str, str]:
+def describe_inputs(inputs: Mapping[str, Json], path: str = "") -> dict[str, str]:
     """The values that a decision was made of as text, by their names joined with dots; lists as their
     length."""
     texts: dict[str, str] = {}

@@ -62,7 +62,7 @@ class Candidate:
             version=run.model_version,
             training_run_id=run.id,
             mlflow_run_id=run.mlflow_run_id,
-            champion_version=run.metrics["champion_version"],
+            champion_version=run.champion_version,
             verdict=Verdict.from_json(run.verdict),
             cause="" if run.is_by_hand else f"{run.trigger_name}: {run.reason}",
             as_of=run.as_of,

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
-JsonObject = Mapping[str, Any]
+from evergreen.documents import Json, JsonObject
 
 
-def parse_json_object(text: str | None) -> dict[str, Any] | None:
+def parse_json_object(text: str | None) -> JsonObject | None:
     """The document of a column; None for NULL."""
     return None if text is None else json.loads(text)
 
 
-def format_json_object(document: JsonObject | None) -> str | None:
+def format_json_object(document: Mapping[str, Json] | None) -> str | None:
     """The text of a column; None for no document."""
     return None if document is None else json.dumps(document)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pyarrow as pa
 
+from evergreen.documents import JsonObject, read_document
 from evergreen.store.connection.arrow import ARROW_TYPES, MOMENT
-from evergreen.store.connection.json_columns import JsonObject
 from evergreen.store.tables.declared import INGESTED_AT
 from evergreen.usecase import EVENT_TIME, UseCase
 
@@ -112,31 +111,48 @@ def build_query(use_case: UseCase, as_of: datetime, since: datetime | None = Non
     )
 
 
+@dataclass(frozen=True)
+class _LabelDocument:
+    table: str
+    columns: tuple[tuple[str, str], ...]
+    delay_seconds: float
+
+
+@dataclass(frozen=True)
+class _ViewDocument:
+    table: str
+    columns: tuple[tuple[str, str], ...]
+    max_age_seconds: float | None
+
+
+@dataclass(frozen=True)
+class _QueryDocument:
+    """What `Query.to_json` writes. `keys` and `columns` are (name, type)."""
+
+    use_case: str
+    as_of: datetime
+    since: datetime | None
+    keys: tuple[tuple[str, str], ...]
+    label: _LabelDocument
+    views: tuple[_ViewDocument, ...]
+
+
 def parse_query(document: JsonObject) -> Query:
-    """The query that `to_json` wrote. Raises KeyError for another document."""
-    keys = _parse_pairs(document["keys"])
-    label = document["label"]
+    """The query that `to_json` wrote. Raises ValueError for another document."""
+    record = read_document(_QueryDocument, document)
     return Query(
-        use_case=document["use_case"],
-        as_of=datetime.fromisoformat(document["as_of"]),
-        since=datetime.fromisoformat(document["since"]) if document["since"] else None,
-        delay=timedelta(seconds=label["delay_seconds"]),
-        label=TableSelection(label["table"], keys, _parse_pairs(label["columns"])),
+        use_case=record.use_case,
+        as_of=record.as_of,
+        since=record.since,
+        delay=timedelta(seconds=record.label.delay_seconds),
+        label=TableSelection(record.label.table, record.keys, record.label.columns),
         views=tuple(
             TableSelection(
-                table=view["table"],
-                keys=keys,
-                columns=_parse_pairs(view["columns"]),
-                max_age=(
-                    timedelta(seconds=view["max_age_seconds"])
-                    if view["max_age_seconds"] is not None
-                    else None
-                ),
+                table=view.table,
+                keys=record.keys,
+                columns=view.columns,
+                max_age=None if view.max_age_seconds is None else timedelta(seconds=view.max_age_seconds),
             )
-            for view in document["views"]
+            for view in record.views
         ),
     )
-
-
-def _parse_pairs(pairs: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((str(name), str(kind)) for name, kind in pairs)

@@ -8,8 +8,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject
 from evergreen.errors import EmptyTrainingSet, HistoryExpired, StoreError, StoreUnreachable
-from evergreen.store.connection.json_columns import JsonObject, parse_json_object
+from evergreen.store.connection.json_columns import parse_json_object
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.history.query import Query, TableSelection, parse_query
 from evergreen.store.history.training_set import read_query

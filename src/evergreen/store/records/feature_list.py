@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, write_document
 from evergreen.hiding import hide_secrets
 from evergreen.store.connection.times import to_aware_utc
 from evergreen.store.tables import declared
@@ -34,10 +34,9 @@ class TableSize:
     newest_event_time: datetime | None = None
     age_seconds: float | None = None
 
-    def to_json(self) -> Mapping[str, int | float | str | None]:
+    def to_json(self) -> JsonObject:
         """The fields, the moment as ISO text."""
-        newest = self.newest_event_time
-        return {**vars(self), "newest_event_time": newest.isoformat() if newest else None}
+        return write_document(self)
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class ViewFacts:
     max_age_seconds: float | None
     features: tuple[StoredFeature, ...]
 
-    def to_json(self) -> Mapping[str, object]:
+    def to_json(self) -> JsonObject:
         """The fields, those of `size` among them."""
         return {
             "name": self.name,
@@ -92,7 +91,7 @@ class ViewFacts:
             **self.size.to_json(),
             "keys": self.keys,
             "max_age_seconds": self.max_age_seconds,
-            "features": [_to_json(feature) for feature in self.features],
+            "features": [write_document(feature) for feature in self.features],
         }
 
 
@@ -109,9 +108,9 @@ class LabelFacts:
     table: str
     size: TableSize
 
-    def to_json(self) -> Mapping[str, object]:
+    def to_json(self) -> JsonObject:
         """The fields, those of `size` among them."""
-        fields = {**_to_json(self), **self.size.to_json()}
+        fields = {**write_document(self), **self.size.to_json()}
         del fields["size"]
         return fields
 
@@ -151,18 +150,18 @@ class FeatureList:
     label: LabelFacts
     feature_sets: tuple[FeatureSetFacts, ...]
 
-    def to_json(self) -> Mapping[str, Any]:
+    def to_json(self) -> JsonObject:
         """The document of `evergreen features list --json`; moments are ISO text."""
         return {
             "use_case": self.use_case,
             "title": self.title,
             "problem": self.problem,
             "newest_ingest": self.newest_ingest.isoformat() if self.newest_ingest else None,
-            "entity": {"name": self.entity, "keys": [_to_json(key) for key in self.keys]},
+            "entity": {"name": self.entity, "keys": [write_document(key) for key in self.keys]},
             "views": [view.to_json() for view in self.views],
-            "on_demand": [_to_json(feature) for feature in self.on_demand],
+            "on_demand": [write_document(feature) for feature in self.on_demand],
             "label": self.label.to_json(),
-            "feature_sets": [_to_json(feature_set) for feature_set in self.feature_sets],
+            "feature_sets": [write_document(feature_set) for feature_set in self.feature_sets],
         }
 
 
@@ -197,11 +196,6 @@ def describe_features(engine: sa.Engine, use_case: UseCase) -> FeatureList:
                 for each in use_case.feature_sets
             ),
         )
-
-
-def _to_json(facts: object) -> dict[str, Any]:
-    """The fields of a record, tuples as lists."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(facts).items()}
 
 
 def _describe_view(

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, read_document
 from evergreen.errors import StoreError
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables import declared
@@ -27,11 +28,21 @@ _MOMENTS = {"as_of", "interval_start", "started_at", "finished_at"}
 
 
 @dataclass(frozen=True)
+class _RecordedInput:
+    """Of the notes on one input the number of rows read, and what keeps it from being a usual one: the id of
+    the run that had loaded it before (`unchanged`), or that all rows of its database were asked for."""
+
+    rows: int = 0
+    unchanged: str | None = None
+    catch_up: bool = False
+
+
+@dataclass(frozen=True)
 class IngestRun:
     """One row of `ingest_run`; moments are aware UTC.
 
     `report` is by part what validation said, or {"error": text}; `inputs` is by part what was read: the JSON
-    forms of `ingest.run_report.RunReport` and `ingest.input_notes.InputNote`.
+    of `ingest.run_report.RunReport` and `ingest.input_notes.RunInputs`, which read them.
     `digest` is of the clean rows; a run that has one has loaded at least once. `seconds` is from the start of
     extract to the end of load.
     """
@@ -45,11 +56,11 @@ class IngestRun:
     rows_in: int | None
     rows_loaded: int | None
     rows_rejected: int | None
-    report: Any
+    report: JsonObject | None
     digest: str | None
     started_at: datetime
     finished_at: datetime | None
-    inputs: dict[str, list[dict[str, Any]]] | None = None
+    inputs: JsonObject | None = None
     declaration: str | None = None
     code_version: str | None = None
     seconds: float | None = None
@@ -202,9 +213,10 @@ def compute_usual_rows(engine: sa.Engine, use_case: UseCase, part: str, runs: in
     counts: list[float] = []
     with engine.connect() as connection:
         for text in connection.execute(statement).scalars():
-            inputs = [each for each in json.loads(text).get(part, []) if "unchanged" not in each]
-            if inputs and len(counts) < runs and not any("catch_up" in each for each in inputs):
-                counts.append(sum(each["rows"] for each in inputs) / len(inputs))
+            parts = read_document(dict[str, list[_RecordedInput]], json.loads(text))
+            inputs = [each for each in parts.get(part, []) if each.unchanged is None]
+            if inputs and len(counts) < runs and not any(each.catch_up for each in inputs):
+                counts.append(sum(each.rows for each in inputs) / len(inputs))
     return float(statistics.median(counts)) if counts else None
 
 

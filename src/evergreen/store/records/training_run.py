@@ -10,8 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from evergreen.documents import JsonObject, read_document
 from evergreen.errors import TrainingError
-from evergreen.store.connection.json_columns import JsonObject, format_json_object, parse_json_object
+from evergreen.store.connection.json_columns import format_json_object, parse_json_object
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables.platform import TRAINING_RUN
@@ -23,11 +24,42 @@ _ENDS = ("promoted", "rejected", "denied")
 
 
 @dataclass(frozen=True)
+class _RecordedQuery:
+    """Of the document `dataset_query` how far back the labels reach."""
+
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class _RecordedSearch:
+    """Of the document `params` what a later training takes: CatBoost's parameters by their names."""
+
+    params: dict[str, bool | int | float | str]
+
+
+@dataclass(frozen=True)
+class _RecordedEvaluation:
+    """Of the document `metrics` what a promotion and its explanation rest on."""
+
+    champion_version: int | None
+    model_digest: str | None = None
+
+
+@dataclass(frozen=True)
+class _RecordedVerdict:
+    """Of the document `verdict` whether the candidate may be promoted."""
+
+    passed: bool
+
+
+@dataclass(frozen=True)
 class TrainingRun:
     """One training. Moments are aware UTC; what later steps find out is None until then.
 
-    The data set is (query, system time of its rows, digest): see `history.training_set`. `params`, `metrics`
-    and `verdict` are documents of `training`. `trigger_name` is what led to the training and
+    The data set is (query, system time of its rows, digest): see `history.training_set`. The documents are
+    JSON of classes of other rooms, which read them: `dataset_query` of `history.query.Query`, `params` of
+    `training.search.search_result.SearchResult`, `metrics` of `training.judge.evaluation.Evaluation` and
+    `verdict` of `model.judging.verdict.Verdict`. `trigger_name` is what led to the training and
     `training_window` how far back its rows reach (see `training.data.window_choice`); both are None in runs
     of versions that did not record them, and `training_window` also where the declaration alone decides.
     `status` goes started → prepared → tuned → evaluated → judged → registered (→ waiting, for a person's
@@ -62,6 +94,31 @@ class TrainingRun:
     def is_by_hand(self) -> bool:
         """Whether a person started it, as far as is on record."""
         return self.trigger_name in (None, "manual")
+
+    @property
+    def labels_since(self) -> datetime | None:
+        """After which event time (aware UTC) its labels count; None for all of them."""
+        return read_document(_RecordedQuery, self.dataset_query or {}).since
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether it was judged and may be promoted."""
+        return self.verdict is not None and read_document(_RecordedVerdict, self.verdict).passed
+
+    @property
+    def champion_version(self) -> int | None:
+        """The version that was champion when the candidate was evaluated; None without one, and before the
+        evaluation."""
+        return self._evaluation.champion_version if self._evaluation else None
+
+    @property
+    def model_digest(self) -> str | None:
+        """The digest (SHA-256) of the model that was evaluated; None where none is on record."""
+        return self._evaluation.model_digest if self._evaluation else None
+
+    @property
+    def _evaluation(self) -> _RecordedEvaluation | None:
+        return None if self.metrics is None else read_document(_RecordedEvaluation, self.metrics)
 
 
 def compute_training_run_id(use_case: str, as_of: datetime) -> str:
@@ -162,10 +219,10 @@ def find_waiting_run(engine: sa.Engine, use_case: str) -> TrainingRun | None:
     )
     with engine.connect() as connection:
         runs = [_parse_run(row) for row in connection.execute(statement)]
-    return next((run for run in runs if run.verdict and run.verdict["passed"]), None)
+    return next((run for run in runs if run.has_passed), None)
 
 
-def find_last_parameters(engine: sa.Engine, use_case: str) -> dict[str, Any] | None:
+def find_last_parameters(engine: sa.Engine, use_case: str) -> Mapping[str, bool | int | float | str] | None:
     """CatBoost's parameters that the newest finished search of that use case found; None where there is
     none."""
     statement = (
@@ -176,7 +233,7 @@ def find_last_parameters(engine: sa.Engine, use_case: str) -> dict[str, Any] | N
     )
     with engine.connect() as connection:
         document = parse_json_object(connection.execute(statement).scalar())
-    return dict(document["params"]) if document else None
+    return read_document(_RecordedSearch, document).params if document else None
 
 
 def _parse_run(row: sa.Row[Any]) -> TrainingRun:

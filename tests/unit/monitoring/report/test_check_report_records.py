@@ -14,7 +14,7 @@ from evergreen.monitoring.report.read import (
     list_alert_lines,
 )
 from evergreen.store.records.checks.alert import AlertRecord
-from evergreen.store.records.checks.decision import Decision
+from evergreen.store.records.checks.decision import Decision, DecisionCheck
 from evergreen.store.records.checks.drift_metric import DriftMetric, Severity
 from evergreen.store.records.checks.health import HealthFinding, HealthSeverity
 from support.check_documents import AS_OF
@@ -40,12 +40,12 @@ def test_slices_have_their_worst_severity_and_the_features_that_moved_most() -> 
 
 
 def test_a_decision_tells_its_rules_its_windows_and_its_inputs() -> None:
-    check = {"name": "drift", "kind": "trigger", "result": "fired", "value": "2", "limit": "1", "text": "so"}
+    check = DecisionCheck(name="drift", kind="trigger", result="fired", value="2", limit="1", text="so")
     decision = Decision(
         **{
             **vars(DECISION),
             "trigger": "drift",
-            "checks": [check],
+            "checks": (check,),
             "window": {"candidates": [{"name": "all"}, {"name": "the last 30 days"}]},
             "inputs": {"champion": 3, "drift": {"rows": 900, "since": None}, "retrains": [1, 2]},
         }

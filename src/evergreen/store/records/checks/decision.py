@@ -7,7 +7,7 @@ is decided on too: such a decision has a row of its own.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.json_columns import JsonObject, format_json_object, parse_json_object
+from evergreen.documents import JsonObject, read_document, write_document
+from evergreen.store.connection.json_columns import format_json_object, parse_json_object
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
@@ -26,12 +27,32 @@ MANUAL: Final = "manual"
 
 
 @dataclass(frozen=True)
+class DecisionCheck:
+    """One rule of the policy as it was checked: see `monitoring.governor.answer.GovernorCheck`. A field that
+    the record lacks is ""."""
+
+    name: str = ""
+    kind: str = ""
+    result: str = ""
+    value: str = ""
+    limit: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class _CheckList:
+    """The document of the column `checks`."""
+
+    checks: tuple[DecisionCheck, ...]
+
+
+@dataclass(frozen=True)
 class Decision:
     """Whether to retrain as of a moment, with the reason in words. Moments are aware UTC.
 
-    `trigger` is what fired, "" for nothing; `inputs`, `checks` and `window` are the JSON forms of
-    `monitoring.governor`'s GovernorInputs, GovernorChecks and WindowPlan. All four are None in rows of
-    versions that did not record them, `window` also where the answer is no.
+    `trigger` is what fired, "" for nothing; `inputs` and `window` are the JSON of `monitoring.governor`'s
+    GovernorInputs and WindowPlan, which read them; `checks` are all rules of the policy. All four are None in
+    rows of versions that did not record them, `window` also where the answer is no.
     """
 
     id: str
@@ -43,7 +64,7 @@ class Decision:
     created_at: datetime
     trigger: str | None = None
     inputs: JsonObject | None = None
-    checks: Sequence[JsonObject] | None = None
+    checks: tuple[DecisionCheck, ...] | None = None
     window: JsonObject | None = None
 
     @property
@@ -94,7 +115,9 @@ def save_decision(engine: sa.Engine, decision: Decision) -> Decision:
         created_at=to_naive_utc(decision.created_at),
         trigger_name=decision.trigger,
         inputs=format_json_object(decision.inputs),
-        checks=None if decision.checks is None else format_json_object({"checks": list(decision.checks)}),
+        checks=None
+        if decision.checks is None
+        else format_json_object(write_document(_CheckList(decision.checks))),
         training_window=format_json_object(decision.window),
     )
     with engine.begin() as connection:
@@ -175,6 +198,6 @@ def _parse_decision(row: sa.Row[Any]) -> Decision:
         created_at=to_aware_utc(row.created_at),
         trigger=row.trigger_name,
         inputs=parse_json_object(row.inputs),
-        checks=None if checks is None else checks["checks"],
+        checks=None if checks is None else read_document(_CheckList, checks).checks,
         window=parse_json_object(row.training_window),
     )

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from evergreen.store.connection.json_columns import JsonObject, format_json_object, parse_json_object
+from evergreen.documents import JsonObject
+from evergreen.store.connection.json_columns import format_json_object, parse_json_object
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.connection.times import to_aware_utc, to_naive_utc
 from evergreen.store.tables.platform import HEALTH_FINDING
