@@ -19,7 +19,6 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from sqlalchemy import Engine
 
 from evergreen.errors import PredictionLogFull
-from evergreen.model.loaded_model import LoadedModel
 from evergreen.model.log_rows import list_logged_names
 from evergreen.model.request_inputs import RequestValues
 from evergreen.registry.champion import read_champion
@@ -90,8 +89,8 @@ class Runtime:
         self._champion_watch = ChampionWatch(self._reconcile)
         lasting_declaration = None if self.succession.follows else self.declaration
         self.models = build_model_loader(settings, use_case, lasting_declaration, self.refusals)
-        # Another one, because a loader is for one thread.
-        self._challengers = build_model_loader(settings, use_case, lasting_declaration, self.refusals)
+        # Another one, because a loader is for one thread: that which follows the trials.
+        challengers = build_model_loader(settings, use_case, lasting_declaration, self.refusals)
         self.slot = ModelSlot(
             partial(read_champion, settings, use_case.name),
             self.models.load_verified_model,
@@ -110,7 +109,9 @@ class Runtime:
         self._heap = FrozenHeap()
         self.trials = Trials(
             use_case,
-            build_trial_source(settings, use_case, self._load_challenger, self._find_champion_version),
+            build_trial_source(
+                settings, use_case, challengers.load_verified_model, self._find_champion_version
+            ),
             self._predictor,
             partial(self._log_predicted, channel=SHADOW),
             poll_seconds=settings.champion_poll_seconds,
@@ -314,10 +315,6 @@ class Runtime:
         if self.succession.is_answering:
             self._champion_watch.notice_champion(champion)
 
-    def _load_challenger(self, version: int) -> LoadedModel:
-        """The challenger of a trial, verified. Only the thread that follows the trials calls it."""
-        return self._challengers.load_verified_model(version)
-
     def _find_champion_version(self) -> int | None:
         champion = self.slot.champion
         return champion.version if champion else None
@@ -326,8 +323,7 @@ class Runtime:
         """Show the log's counts, and put what was refused since the last call into the log."""
         self.metrics.update_log(counts)
         self.metrics.update_follower(self.succession.read_state())
-        refused = self._refused.take()
-        if refused:
+        if refused := self._refused.take():
             try:
                 self.spool.append([encode_record(RefusedRecord(refused))], len(refused))
             except PredictionLogFull:
