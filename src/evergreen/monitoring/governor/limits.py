@@ -46,7 +46,9 @@ def _check_running(inputs: GovernorInputs) -> GovernorCheck:
     if since is None:
         return _build_limit("one at a time", "passed", "none", "1", "no retraining is under way")
     value = f"since {since:%Y-%m-%d %H:%M} UTC"
-    return _build_limit("one at a time", "blocked", value, "1", f"a retraining has been under way {value}")
+    text = f"a retraining has been under way {value}"
+    text += f" ({inputs.running_reason})" if inputs.running_reason else ""
+    return _build_limit("one at a time", "blocked", value, "1", text)
 
 
 def _check_moments(inputs: GovernorInputs) -> GovernorCheck:
