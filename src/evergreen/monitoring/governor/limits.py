@@ -15,24 +15,19 @@ WEEK = timedelta(days=7)
 
 
 def evaluate_limits(policy: RetrainPolicy, inputs: GovernorInputs) -> list[GovernorCheck]:
-    """Every limit, in the order in which they give the reason. Only `one at a time` also holds for a retrain
-    that a person asks for."""
-    manual = bool(inputs.manual_reason)
-    return [
+    """Every limit, in the order in which they give the reason. None holds for a retrain that a person asks
+    for."""
+    checks = [
         _check_running(inputs),
-        *(
-            _override(check) if manual else check
-            for check in (
-                _check_moments(inputs),
-                _check_backoff(policy, inputs),
-                _check_cooldown(policy, inputs),
-                _check_budget(policy, inputs),
-                _check_quiet_hours(policy, inputs),
-                _check_new_labels(policy, inputs),
-                _check_cost(policy, inputs),
-            )
-        ),
+        _check_moments(inputs),
+        _check_backoff(policy, inputs),
+        _check_cooldown(policy, inputs),
+        _check_budget(policy, inputs),
+        _check_quiet_hours(policy, inputs),
+        _check_new_labels(policy, inputs),
+        _check_cost(policy, inputs),
     ]
+    return [_override(check) for check in checks] if inputs.manual_reason else checks
 
 
 def _override(check: GovernorCheck) -> GovernorCheck:
