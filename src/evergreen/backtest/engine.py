@@ -134,7 +134,7 @@ class Replay(Generic[Model]):
         for moment in self.moments:
             self._observe(champion, before, moment)
             quality = self.task.measure(champion.fit.model, before, moment)
-            inputs = self._build_inputs(champion, before, moment, tuple(past))
+            inputs = self._build_inputs(champion, moment, tuple(past))
             # Of the rows answered just now only their number is known: their labels come later.
             rows, days = quality.rows if quality else 0, (moment - before) / timedelta(days=1)
             inputs = replace(inputs, predictions_per_day=rows / days)
@@ -169,11 +169,13 @@ class Replay(Generic[Model]):
             champion.points.append(point)
 
     def _build_inputs(
-        self, champion: _Champion[Model], before: datetime, moment: datetime, past: tuple[PastRetrain, ...]
+        self, champion: _Champion[Model], moment: datetime, past: tuple[PastRetrain, ...]
     ) -> GovernorInputs:
         task, fit = self.task, champion.fit
         window_start = max(moment - self.drift_window, champion.promoted_at)
         label_count = task.count_labels(moment)
+        # As live: a no leaves the rows to the next check.
+        last_training = max([champion.trained_at, *(retrain.as_of for retrain in past)])
         inputs = GovernorInputs(
             as_of=moment,
             champion=champion.version,
@@ -190,7 +192,7 @@ class Replay(Generic[Model]):
                 oldest=task.find_oldest(moment),
                 newest=task.find_newest(moment),
             ),
-            new_rows=label_count > task.count_labels(before),
+            new_rows=label_count > task.count_labels(last_training),
             retrains=past,
         )
         since = inputs.change_since

@@ -139,10 +139,11 @@ class RetrainPolicy:
     Limits, each of which alone forbids a retrain that nobody asked for by hand:
     `cooldown` after a promotion or a decision to retrain. `weekly_budget` retrains within any seven days;
     None for no limit. `quiet_hours`. `min_new_labels` labels that no training has seen. After a candidate
-    that the gate rejected, `backoff`, doubled with each further rejection in succession up to
+    that was rejected or a training that failed, `backoff`, doubled with each further one in succession up to
     `backoff_limit`. With `cost`, which is what a retrain costs in units of the metric times predictions (for
     accuracy: in wrong answers), no retrain whose expected gain over the next `horizon` is smaller. One
-    retrain runs at a time; not even a manual one starts beside another.
+    training runs at a time: a check decides on none while a retraining is under way, and one that a person,
+    the schedule or new data start waits for its turn.
 
     `window` is how far back training rows reach: a duration, "all" (None means the same), "since_drift": to
     when drift or drop began, or "validated": whichever of all, `candidate_windows` and since the drift began

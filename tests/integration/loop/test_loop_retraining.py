@@ -7,12 +7,14 @@ import io
 import secrets
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 from pydantic import SecretStr
 from rich.console import Console, RenderableType
+from sqlalchemy import Engine
 
 from evergreen.cli.tables.monitoring_tables import render_alerts, render_decision, render_decisions
 from evergreen.errors import SettingsError, StoreError
@@ -32,6 +34,7 @@ from evergreen.store.records.checks.decision import (
     compute_decision_id,
     find_decision,
     list_decisions,
+    lock_decisions,
     save_decision,
 )
 from evergreen.store.records.ingest_run import find_last_load
@@ -186,6 +189,36 @@ def test_schedule_new_data_and_people_go_through_the_same_decision(
     declare(toy_store, "retrain=replace(USE_CASE.retrain, on_new_data=True)")
     allowed = retraining.decide_training(toy_store, "toy", JULY + 2 * DAY, "new data")
     assert (allowed["retrain"], allowed["trigger"]) == (True, "new data")
+
+
+def test_a_training_sees_decisions_of_later_moments(toy_store: Settings) -> None:
+    engine, later = get_engine(toy_store), JULY + timedelta(minutes=5)
+    now = datetime.now(UTC)
+    yes = Decision(compute_decision_id("toy", later), "toy", later, True, "yes, because of drift", None, now)
+    save_decision(engine, yes)
+    late = retraining.decide_training(toy_store, "toy", JULY, "schedule")
+    assert late["retrain"] is False
+    assert late["reason"].startswith("no, because a retraining was decided after that moment")
+    assert retraining.decide_training(toy_store, "toy", JULY, "schedule") == late
+    # A person overrides it, and what the governor decided stands.
+    assert retraining.decide_training(toy_store, "toy", JULY, "manual")["retrain"]
+    assert retraining.decide_training(toy_store, "toy", later, "schedule")["decision"] == yes.id
+
+
+def test_a_yes_of_the_governor_that_came_before_the_lock_stands(
+    toy_store: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yes = Decision(compute_decision_id("toy", JULY), "toy", JULY, True, "yes, because of drift", None, JULY)
+
+    @contextmanager
+    def lock_after_governor(engine: Engine, use_case: str) -> Iterator[None]:
+        save_decision(engine, yes)
+        with lock_decisions(engine, use_case):
+            yield
+
+    monkeypatch.setattr(retraining, "lock_decisions", lock_after_governor)
+    assert retraining.decide_training(toy_store, "toy", JULY, "schedule")["decision"] == yes.id
+    assert list_decisions(get_engine(toy_store), "toy") == [yes]
 
 
 def test_new_rows_that_a_no_left_out_are_a_reason_at_the_next_decision(

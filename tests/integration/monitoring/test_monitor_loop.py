@@ -118,7 +118,7 @@ def test_moved_requests_bring_drift_and_a_yes(toy_store, served, start):
     assert latest.quality.labelled == 0
 
 
-def test_a_retraining_that_has_not_begun_or_waits_keeps_out_another(toy_store, served, start):
+def test_a_retraining_that_has_not_begun_or_waits_keeps_out_another(toy_store, toy_use_case, served, start):
     served(200, start + minutes(1), shift=2.0)
     assert monitor.run_monitor(toy_store, "toy", start + minutes(2))["retrain"] is True
     served(200, start + minutes(3), shift=2.0)
@@ -129,14 +129,18 @@ def test_a_retraining_that_has_not_begun_or_waits_keeps_out_another(toy_store, s
     served(200, start + timedelta(seconds=20), shift=2.0)
     assert monitor.run_monitor(toy_store, "toy", start + timedelta(seconds=50))["retrain"] is False
 
-    engine, day = get_engine(toy_store), timedelta(days=1)
-    now = datetime.now(UTC) + 9 * day
-    assert find_retrain_under_way(engine, "toy", now) is None
+    engine, hour = get_engine(toy_store), timedelta(hours=1)
+    now = datetime.now(UTC) + 9 * hour
+    assert find_retrain_under_way(engine, toy_use_case, now) is None
     run = start_training_run(engine, "toy", start + minutes(2), "drift", trigger="drift")
-    update_training_run(engine, run.id, status="waiting")
-    assert find_retrain_under_way(engine, "toy", now) is not None
-    update_training_run(engine, run.id, status="rejected")
-    assert find_retrain_under_way(engine, "toy", now) is None
+    update_training_run(engine, run.id, status="waiting", model_version=2, metrics={"champion_version": 1})
+    assert find_retrain_under_way(engine, toy_use_case, now) is not None
+    # No promotion, rejection or denial of it is ever written.
+    assert find_retrain_under_way(engine, toy_use_case, now + 300 * 24 * hour) is None
+    update_training_run(engine, run.id, metrics={"champion_version": 3})
+    assert find_retrain_under_way(engine, toy_use_case, now) is None
+    update_training_run(engine, run.id, metrics={"champion_version": 1}, status="rejected")
+    assert find_retrain_under_way(engine, toy_use_case, now) is None
 
 
 def test_decisions_of_one_use_case_are_made_one_after_the_other(toy_store, served, start, monkeypatch):

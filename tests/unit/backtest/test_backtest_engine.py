@@ -182,14 +182,25 @@ def test_growth_retrains_when_rows_since_the_change_have_multiplied():
     assert {each.window.start for each in result.retrains} == {ORIGIN + 30 * DAY}
 
 
-def test_new_data_is_what_became_known_since_the_last_check():
-    values = JUMP + [1.0] * DELAY
-    policy = replace(NOTHING, on_new_data=True)
-    world = SmallWorld(values)
-    moments = [ORIGIN + day * DAY for day in (22, 22.5, 23, 25)]
-    result = Replay(world, keep_fits(world), policy, moments, ORIGIN + 20 * DAY).run()
-    assert [step.inputs.new_rows for step in result.steps] == [True, False, True, True]
+def replay_new_data(promotes=True, **policy):
+    world = SmallWorld(JUMP + [1.0] * DELAY, promotes=promotes)
+    moments = [ORIGIN + day * DAY for day in (22, 22.5, 23, 25, 25.5, 25.75)]
+    declared = replace(NOTHING, on_new_data=True, backoff=timedelta(0), **policy)
+    return Replay(world, keep_fits(world), declared, moments, ORIGIN + 20 * DAY).run()
+
+
+@pytest.mark.parametrize("promotes", [True, False])
+def test_new_data_is_what_became_known_since_the_last_retrain(promotes):
+    result = replay_new_data(promotes)
+    assert [step.inputs.new_rows for step in result.steps] == [True, False, True, True, False, False]
     assert [retrain.trigger for retrain in result.retrains] == ["new data"] * 3
+
+
+def test_new_data_that_a_no_left_out_are_a_reason_at_the_next_check():
+    result = replay_new_data(cooldown=timedelta(days=3, hours=12))
+    # Held back on the days 23 and 25; no row comes between the days 25 and 25.5.
+    assert [step.inputs.new_rows for step in result.steps] == [True, False, True, True, True, False]
+    assert [step.answer.retrain for step in result.steps] == [True, False, False, False, True, False]
 
 
 def test_drift_counts_its_breaches_and_keeps_its_beginning_over_a_promotion():

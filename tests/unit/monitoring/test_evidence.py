@@ -139,7 +139,7 @@ def test_what_was_known_is_told_in_a_line() -> None:
         trained_at=NOW,
         drift=DriftEvidence("drift", "", 1600, 2),
         labels=LabelCounts(known=4500, new=300),
-        retrains=(PastRetrain(NOW, "drift"),),
+        retrains=(PastRetrain(NOW, "drift"), PastRetrain(NOW + DAY, "drift")),
     )
     assert describe_inputs(inputs) == (
         "champion v3 trained as of 2026-07-12; 1,600 predictions, drift in 2 checks in succession;"

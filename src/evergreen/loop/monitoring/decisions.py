@@ -14,6 +14,7 @@ from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records.checks.decision import Decision, list_decisions
 from evergreen.store.records.training_run import find_training_run
 from evergreen.training.data.training_window import TrainingWindow
+from evergreen.usecases import load_use_case
 
 # A shorter beginning of an id or of a moment could be anything.
 _LEAST_TEXT = 4
@@ -81,7 +82,8 @@ def _build_entry(settings: Settings, decision: Decision) -> DecisionEntry:
     if not decision.retrain:
         return DecisionEntry(decision, None)
     engine = get_engine(settings)
-    outcome = find_retrain_outcome(engine, decision, datetime.now(UTC))
+    declared = load_use_case(decision.use_case, settings)
+    outcome = find_retrain_outcome(engine, declared, decision, datetime.now(UTC))
     run = find_training_run(engine, decision.use_case, decision.as_of)
     window = TrainingWindow.from_json(run.training_window) if run and run.training_window else None
     return DecisionEntry(decision, outcome, window)

@@ -64,13 +64,13 @@ def decide_training(
     refuse_future(as_of)
     declared, database = load_use_case(use_case, settings), get_engine(settings)
     apply_migrations(database)
-    standing = find_decision(database, use_case, as_of)
-    decision = standing if standing is not None and standing.retrain else None
     own_id = compute_decision_id(use_case, as_of, cause)
-    decision = decision or get_decision(database, own_id)
+    decision = _find_standing(database, use_case, as_of, own_id)
     if decision is None:
         with lock_decisions(database, use_case):
-            decision = _decide(database, declared, as_of, cause, reason, own_id)
+            # The governor may have decided meanwhile.
+            decision = _find_standing(database, use_case, as_of, own_id)
+            decision = decision or _decide(database, declared, as_of, cause, reason, own_id)
     logger.info("train: %s", decision.reason)
     return TrainingDecision(
         retrain=decision.retrain,
@@ -78,6 +78,12 @@ def decide_training(
         reason=decision.cause if decision.trigger != MANUAL else reason,
         decision=decision.id,
     )
+
+
+def _find_standing(database: Engine, use_case: str, as_of: datetime, own_id: str) -> Decision | None:
+    """The governor's yes as of that moment, else the decision of that id; None where neither is made."""
+    governor = find_decision(database, use_case, as_of)
+    return governor if governor is not None and governor.retrain else get_decision(database, own_id)
 
 
 def _decide(
@@ -101,7 +107,7 @@ def _decide(
         scheduled=cause == "schedule",
     )
     # Trainings take turns by a lock of their own: one that is under way is no reason for a no here.
-    inputs = replace(inputs, running_since=None)
+    inputs = replace(inputs, running_since=None, running_reason="")
     answer = decide(use_case.retrain, inputs)
     return save_decision(
         database,

@@ -58,6 +58,7 @@ def collect_governor_inputs(
     past = min(as_of - _LEAST_PAST, promoted_at or as_of)
     former = _find_measured_inputs(decisions, champion)
     realised = estimated = None
+    under_way = find_retrain_under_way(engine, use_case, now)
     if report is not None:
         realised = collect_realised_evidence(engine, use_case, champion, run, promoted_at, former, as_of)
         estimated = build_estimated_evidence(
@@ -80,8 +81,10 @@ def collect_governor_inputs(
         new_rows=new_rows,
         scheduled=scheduled,
         manual_reason=manual_reason,
-        running_since=find_retrain_under_way(engine, use_case.name, now),
-        retrains=list_past_retrains(engine, use_case.name, past, as_of, now),
+        running_since=under_way.since if under_way else None,
+        running_reason=under_way.reason if under_way else "",
+        # Also those as of later moments, which forbid a retrain as of this one.
+        retrains=list_past_retrains(engine, use_case, past, now),
     )
     return replace(inputs, labels=_count_labels(engine, use_case, run, inputs.change_since, as_of))
 

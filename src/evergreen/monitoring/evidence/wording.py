@@ -27,6 +27,6 @@ def describe_inputs(inputs: GovernorInputs) -> str:
         metric = inputs.estimated.metric
         unit = describe_unit(metric)
         parts.append(f"{metric} estimated as {inputs.estimated.value:.3f}{unit}{trust}")
-    retrains = len(inputs.retrains)
+    retrains = sum(retrain.as_of <= inputs.as_of for retrain in inputs.retrains)
     parts.append(f"{retrains} earlier retrain{'' if retrains == 1 else 's'}")
     return "; ".join(parts)

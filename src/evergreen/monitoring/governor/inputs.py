@@ -127,8 +127,8 @@ class GovernorInputs:
     the recent traffic. `new_rows` says whether an ingest has loaded rows since the last decision to retrain,
     `scheduled` whether a schedule outside of the policy asks for a retrain. `manual_reason` is why a person
     asks for a retrain; "" where nobody does. `running_since` is when a retraining that has not ended was
-    started, or decided on. `retrains` are earlier decisions to retrain, oldest first, over a week at least
-    and back to the last promotion.
+    started, or decided on, and `running_reason` how it stands. `retrains` are decisions to retrain, oldest
+    first: over a week at least and back to the last promotion, and those as of moments after `as_of`.
     """
 
     as_of: datetime
@@ -145,6 +145,7 @@ class GovernorInputs:
     scheduled: bool = False
     manual_reason: str = ""
     running_since: datetime | None = None
+    running_reason: str = ""
     retrains: tuple[PastRetrain, ...] = ()
 
     @property

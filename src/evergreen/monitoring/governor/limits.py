@@ -15,24 +15,19 @@ WEEK = timedelta(days=7)
 
 
 def evaluate_limits(policy: RetrainPolicy, inputs: GovernorInputs) -> list[GovernorCheck]:
-    """Every limit, in the order in which they give the reason. Only `one at a time` also holds for a retrain
-    that a person asks for."""
-    manual = bool(inputs.manual_reason)
-    return [
+    """Every limit, in the order in which they give the reason. None holds for a retrain that a person asks
+    for."""
+    checks = [
         _check_running(inputs),
-        *(
-            _override(check) if manual else check
-            for check in (
-                _check_moments(inputs),
-                _check_backoff(policy, inputs),
-                _check_cooldown(policy, inputs),
-                _check_budget(policy, inputs),
-                _check_quiet_hours(policy, inputs),
-                _check_new_labels(policy, inputs),
-                _check_cost(policy, inputs),
-            )
-        ),
+        _check_moments(inputs),
+        _check_backoff(policy, inputs),
+        _check_cooldown(policy, inputs),
+        _check_budget(policy, inputs),
+        _check_quiet_hours(policy, inputs),
+        _check_new_labels(policy, inputs),
+        _check_cost(policy, inputs),
     ]
+    return [_override(check) for check in checks] if inputs.manual_reason else checks
 
 
 def _override(check: GovernorCheck) -> GovernorCheck:
@@ -46,7 +41,9 @@ def _check_running(inputs: GovernorInputs) -> GovernorCheck:
     if since is None:
         return _build_limit("one at a time", "passed", "none", "1", "no retraining is under way")
     value = f"since {since:%Y-%m-%d %H:%M} UTC"
-    return _build_limit("one at a time", "blocked", value, "1", f"a retraining has been under way {value}")
+    text = f"a retraining has been under way {value}"
+    text += f" ({inputs.running_reason})" if inputs.running_reason else ""
+    return _build_limit("one at a time", "blocked", value, "1", text)
 
 
 def _check_moments(inputs: GovernorInputs) -> GovernorCheck:

@@ -87,11 +87,13 @@ def test_the_first_trigger_gives_the_reason_and_the_first_limit_the_refusal():
 
 
 def test_a_retrain_by_hand_is_made_in_spite_of_limits_that_stay_on_record():
-    inputs = replace(QUIET, manual_reason="new prices", retrains=(PastRetrain(NOW, "drift", "rejected"),))
+    rejected = PastRetrain(NOW, "drift", "rejected")
+    inputs = replace(QUIET, manual_reason="new prices", retrains=(rejected,), running_since=NOW)
     answer = decide(RetrainPolicy(weekly_budget=1), inputs)
     assert answer.reason == "yes, because a person asked for it: new prices"
-    assert {check.name for check in answer.checks if check.result == "overridden"} == {"backoff", "budget"}
-    assert not decide(RetrainPolicy(), replace(inputs, running_since=NOW)).retrain
+    assert {check.name for check in answer.checks if check.result == "overridden"} == {
+        *("one at a time", "backoff", "budget"),
+    }
 
 
 def test_the_change_that_a_retrain_answers_follows_from_its_trigger():
