@@ -31,7 +31,7 @@ def judge_wait(monkeypatch: pytest.MonkeyPatch) -> Any:
     ) -> tuple[retrains.RetrainOutcome, retrains.RetrainUnderWay | None]:
         began = NOW - age
         run = SimpleNamespace(
-            status="waiting", model_version=5, metrics={"champion_version": 4}, started_at=began, as_of=began
+            status="waiting", model_version=5, champion_version=4, started_at=began, as_of=began
         )
         decision = Decision("id", "toy", began, True, "yes", None, began)
         monkeypatch.setattr(retrains, "find_training_run", lambda *_: run)
