@@ -222,6 +222,22 @@ def test_the_folder_of_another_process_is_delivered_to_its_end(tmp_path: Path, s
     assert (delivery.counts.written, delivery.counts.adopted) == (3, 2)
 
 
+def test_segments_that_an_earlier_version_did_not_see_are_delivered(tmp_path: Path, store: FakeStore) -> None:
+    """It saw no names with rows, so its record is of the last segment only, which a kill had left open."""
+    spool, former = Spool(tmp_path, SCHEMA), Spool(tmp_path, SCHEMA)
+    for number in (1, 2, 3):
+        append(former, number)
+        former.finish_segment()
+    record = {"segment": 4, "written": 1, "refused": 0, "adopted": 0, "spoilt": 0, "trouble": ""}
+    (former.folder / COUNTS_NAME).write_text(json.dumps(record))
+    delivery = build(spool, store)
+    deliver_all(delivery, former.folder, is_ended=True)
+    assert sorted(map(str, store.parcels.values())) == ["1", "2", "3"]
+    assert delivery.counts.written == delivery.counts.adopted == 3
+    # The record is now this version's, and its segments count as delivered.
+    assert read_counts(former.folder).segment == 3
+
+
 def test_spoilt_bytes_are_set_aside_and_the_rest_is_delivered(tmp_path: Path, store: FakeStore) -> None:
     spool = Spool(tmp_path, SCHEMA)
     append(spool, 1)
