@@ -400,6 +400,30 @@ def test_a_refused_row_for_which_there_is_no_room_at_all_is_kept_later(
     assert (len(kept), delivery.counts.refused, delivery.counts.written) == (2, 2, 1)
 
 
+def test_refused_rows_of_two_kinds_may_have_one_id(tmp_path: Path) -> None:
+    """A caller may send a prediction and an outcome under the same key."""
+    spool = Spool(tmp_path, SCHEMA)
+    row_id = str(uuid7())
+    prediction = PredictionRecord("online", 1, [row_id], [[13]], [], ["no"], [[0.75, 0.25]])
+    spool.append([encode_record(prediction)], 1)
+    spool.append([encode_record(OutcomeRecord(AT, [row_id], ["p"], ["yes"]))], 1)
+    spool.finish_segment()
+
+    def reject(_: object) -> None:
+        raise StoreError("no such parcel", hint="")
+
+    kept: list[object] = []
+    delivery = Delivery(
+        spool.folder,
+        Inserts(reject, reject, reject),
+        is_row_at_fault,
+        lambda row, _: kept.append(type(row)),
+    )
+    deliver_all(delivery, spool.folder)
+    assert kept == [PredictionRow, Outcome]
+    assert delivery.counts.refused == 2
+
+
 def test_a_line_of_a_refused_row_is_whole_or_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,7 @@ import errno
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -97,8 +96,9 @@ class Delivery:
         self._refuse = refuse
         # What was refused and could not be kept yet, and the ids of what was kept of segments on disk.
         self._unkept: list[tuple[LogRow, Exception]] = []
-        self._kept_ids: set[str] = set()
+        self._kept_ids: set[tuple[type[LogRow], str]] = set()
         self.counts = read_counts(folder)
+        self._are_counts_on_disk = True
 
     def deliver_folder(self, folder: Path, *, is_ended: bool) -> bool:
         """Deliver some of the finished segments of a folder; False when it has none.
@@ -142,9 +142,20 @@ class Delivery:
             _remove_segments(load.paths)
         self._unkept += refusals
         self.counts = self._add_counts(folder, load, len(refusals))
-        with _forgive_no_room():
+        self._are_counts_on_disk = False
+        self.settle(is_ended=False)
+
+    def settle(self, *, is_ended: bool) -> None:
+        """Write what had no room when it was delivered: refused rows, and the counts. Where there is still
+        none, this is for a later call, unless the worker `is_ended` and refused rows would be lost with this
+        process: then it raises OSError."""
+        try:
             self._keep_refusals([])
-            self._write_counts(self._folder, self.counts)
+            if not self._are_counts_on_disk:
+                self._write_counts(self._folder, self.counts)
+        except OSError as error:
+            if error.errno not in _NO_ROOM or (is_ended and self._unkept):
+                raise
 
     def _insert_load(self, load: _Load) -> list[tuple[LogRow, Exception]]:
         """Insert the rows of a load; those that the database refused, and why."""
@@ -164,7 +175,7 @@ class Delivery:
             self._keep_refusal(row, error)
 
     def _keep_refusal(self, row: LogRow, error: Exception) -> None:
-        row_id = _get_id(row)
+        row_id = (type(row), _get_id(row))
         if row_id not in self._kept_ids:
             self._refuse(row, error)
             self._kept_ids.add(row_id)
@@ -279,16 +290,7 @@ class Delivery:
         write_private_file(folder / COUNTS_NAME, json.dumps(asdict(counts)))
         if folder == self._folder:
             self.counts = counts
-
-
-@contextmanager
-def _forgive_no_room() -> Iterator[None]:
-    """Go on where a disk has no room."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
+            self._are_counts_on_disk = True
 
 
 def _get_id(row: LogRow) -> str:
