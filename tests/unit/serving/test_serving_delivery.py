@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -398,6 +399,64 @@ def test_a_refused_row_for_which_there_is_no_room_at_all_is_kept_later(
     spool.finish_segment()
     deliver_all(delivery, spool.folder)
     assert (len(kept), delivery.counts.refused, delivery.counts.written) == (2, 2, 1)
+
+
+def test_a_full_disk_is_emptied_by_one_segment_after_another(
+    tmp_path: Path, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the first one has no rows, and another is set aside whole."""
+    former = Spool(tmp_path, SCHEMA)
+    former.append([], 0)
+    former.finish_segment()
+    append(former, 1)
+    former.append([b"no record"], 1)
+    former.finish_segment()
+    append(former, 2)
+    former.close()
+    spool = Spool(tmp_path, SCHEMA)
+    write = delivery_module.write_private_file
+
+    def be_full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(delivery_module, "write_private_file", be_full)
+    delivery = build(spool, store)
+    deliver_all(delivery, former.folder, is_ended=True)
+    assert sorted(map(str, store.parcels.values())) == ["1", "2"]
+    assert (delivery.counts.written, delivery.counts.adopted) == (2, 3)
+    assert (delivery.counts.spoilt, delivery.counts.spoilt_rows) == (1, 1)
+    (kept,) = (tmp_path / "spoilt").iterdir()
+    assert b"no record" in kept.read_bytes()
+    monkeypatch.setattr(delivery_module, "write_private_file", write)
+    delivery.settle(is_ended=False)
+    assert read_counts(spool.folder) == delivery.counts
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_rows_that_are_on_the_record_of_another_folder_alone_are_counted_once(
+    tmp_path: Path, store: FakeStore, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    spool, former = Spool(tmp_path, SCHEMA), Spool(tmp_path, SCHEMA)
+    append(former, 1, 2)
+    append(spool, 3)
+    spool.finish_segment()
+    write = delivery_module.write_private_file
+
+    def write_to_the_other(path: Path, content: str | bytes) -> None:
+        if path.parent == spool.folder:
+            raise OSError(error, os.strerror(error))
+        write(path, content)
+
+    monkeypatch.setattr(delivery_module, "write_private_file", write_to_the_other)
+    delivery = build(spool, store)
+    with suppress(OSError):
+        delivery.deliver_folder(former.folder, is_ended=True)
+    monkeypatch.undo()
+    deliver_all(delivery, former.folder, is_ended=True)
+    deliver_all(delivery, spool.folder)
+    delivery.settle(is_ended=False)
+    assert (delivery.counts.written, delivery.counts.adopted) == (3, 2)
+    assert read_counts(spool.folder) == delivery.counts
 
 
 def test_refused_rows_of_two_kinds_may_have_one_id(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class Delivery:
         if is_ended:
             for path in list_segments(folder, OPEN_SUFFIX):
                 path.rename(path.with_suffix(FINISHED_SUFFIX))
-        load = self._take_segments(folder, _MOST_ROWS)
+        load = self._take_segments(folder)
         if not load.paths:
             return False
         try:
@@ -120,7 +120,7 @@ class Delivery:
             # Only deleted segments make room, and one alone is deleted at once. Rows of it that MariaDB has
             # taken just now are not changed by taking them again.
             logger.warning("the disk of %s is full: what MariaDB has taken is deleted first", folder)
-            self._deliver_at_full_disk(folder, self._take_segments(folder, 1))
+            self._deliver_at_full_disk(folder, self._take_segments(folder, most_segments=1))
         return True
 
     def _deliver(self, folder: Path, load: _Load) -> None:
@@ -133,8 +133,8 @@ class Delivery:
         self._kept_ids.clear()
 
     def _deliver_at_full_disk(self, folder: Path, load: _Load) -> None:
-        """Deliver one segment, and delete it before anything is written. Where even then nothing can be
-        written, what has to be is in memory until it can; a kill before that loses it."""
+        """Deliver a load of one segment, and delete that before anything is written. Where even then nothing
+        can be written, what has to be is in memory until it can; a kill before that loses it."""
         refusals = self._insert_load(load)
         if load.spoilt:
             self._move_aside(folder, load.paths[0])
@@ -189,7 +189,7 @@ class Delivery:
             except OSError as error:
                 logger.warning("what keeps the rows on disk cannot be put on record: %s: %s", error, trouble)
 
-    def _take_segments(self, folder: Path, most_rows: int) -> _Load:
+    def _take_segments(self, folder: Path, most_segments: int | None = None) -> _Load:
         load = _Load()
         done = read_counts(folder).segment
         taken = list_segments(folder, TAKEN_SUFFIX)
@@ -203,7 +203,7 @@ class Delivery:
                 except FileNotFoundError:
                     continue  # the service has dropped it
             self._read_into(load, path)
-            if load.rows >= most_rows:
+            if load.rows >= _MOST_ROWS or len(load.paths) == most_segments:
                 break
         return load
 
@@ -267,12 +267,19 @@ class Delivery:
         path.rename(target / f"{folder.name}-{path.stem}.bytes")
 
     def _count(self, folder: Path, load: _Load, refused: int) -> None:
-        """Put on record what has been delivered. Raises OSError."""
-        if folder != self._folder:
-            # On the folder's own record, because another shipper would go on with it after a kill of this.
-            segment = parse_segment_number(load.paths[-1])
-            self._write_counts(folder, replace(read_counts(folder), segment=segment))
-        self._write_counts(self._folder, self._add_counts(folder, load, refused))
+        """Put on record what has been delivered. Raises OSError; where that says that there is no room, it is
+        on no record."""
+        counts = self._add_counts(folder, load, refused)
+        if folder == self._folder:
+            self._write_counts(folder, counts)
+            return
+        # On the folder's own record, because another shipper would go on with it after a kill of this.
+        segment = parse_segment_number(load.paths[-1])
+        self._write_counts(folder, replace(read_counts(folder), segment=segment))
+        # From here on the rows would not be counted again.
+        self.counts = counts
+        self._are_counts_on_disk = False
+        self.settle(is_ended=False)
 
     def _add_counts(self, folder: Path, load: _Load, refused: int) -> ShippedCounts:
         counts = self.counts
