@@ -419,3 +419,38 @@ def test_predictions_are_taken_while_segments_of_others_are_dropped(
     spool.measure()
     assert spool.dropped == spool.accepted == 20 - len(list_segments(folder)) > 0
     assert spool.adopted == spool.dropped
+
+
+def test_a_folder_that_is_removed_while_a_segment_of_it_is_dropped_keeps_no_prediction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shipper that has taken the folder over sees only what a killed process leaves, and removes it."""
+    folder = leave_folder(tmp_path, 3)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=size + 50, full_policy="drop_oldest")
+    rename = Path.rename
+
+    def rename_and_remove(path: Path, target: Path) -> Path:
+        renamed = rename(path, target)
+        if path.parent == folder:
+            shutil.rmtree(folder)
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", rename_and_remove)
+    append(spool, 7)
+    assert (spool.accepted, spool.dropped, spool.adopted) == (1, 1, 1)
+
+
+def test_a_segment_that_cannot_be_dropped_refuses_what_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=600, full_policy="drop_oldest")
+    append(spool, 1)
+    spool.finish_segment()
+
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(spool_module, "delete_segment", fail)
+    with pytest.raises(PredictionLogFull, match="Permission denied"):
+        fill(spool)

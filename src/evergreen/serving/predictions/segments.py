@@ -107,7 +107,7 @@ def delete_segment(path: Path) -> bool:
         path.rename(dropped)
     except FileNotFoundError:
         return False
-    dropped.unlink()
+    dropped.unlink(missing_ok=True)  # who removes the folder may be faster
     return True
 
 

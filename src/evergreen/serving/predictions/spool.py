@@ -135,8 +135,8 @@ class Spool:
                 raise PredictionLogFull(
                     "the service is ending and logs nothing more", hint="send the request again"
                 )
-            self._make_room(len(data) + (len(self._schema) if self._handle < 0 else 0))
             try:
+                self._make_room(len(data) + (len(self._schema) if self._handle < 0 else 0))
                 if self._handle < 0:
                     self._open_segment()
                 self._write(data)
