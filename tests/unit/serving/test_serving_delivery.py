@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -502,3 +503,30 @@ def test_a_line_of_a_refused_row_is_whole_or_not_there(
         with pytest.raises(OSError, match="No space"):
             append_refused_row(path, row, ValueError("second"))
     assert path.read_bytes() == before
+
+
+def test_no_other_shipper_writes_to_the_refused_rows_until_a_line_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk a half line is cut off again, with all that comes after it."""
+    path = tmp_path / "refused.jsonl"
+    row = RefusedCount("c", "weight", "less_than", 3, AT, AT, "service-1")
+    write = os.write
+    states: list[bool] = []
+
+    def note_lock(handle: int, data: bytes) -> int:
+        with path.open("ab") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                states.append(False)
+            except BlockingIOError:
+                states.append(True)
+        return write(handle, data[:100])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery_module.os, "write", note_lock)
+        append_refused_row(path, row, ValueError("first"))
+    assert len(states) > 1
+    assert all(states)
+    append_refused_row(path, row, ValueError("second"))
+    assert len(path.read_text().splitlines()) == 2

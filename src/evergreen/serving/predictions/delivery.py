@@ -8,6 +8,7 @@ Inserting a row twice changes nothing, because its id is the table's key.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import logging
 import os
@@ -319,6 +320,8 @@ def append_refused_row(path: Path, row: LogRow, error: Exception) -> None:
     line = json.dumps({"reason": str(error), "row": row.to_json()}) + "\n"
     handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
     try:
+        # The shippers of all workers append to it, and a half line is cut off up to the size of before.
+        fcntl.flock(handle, fcntl.LOCK_EX)
         size = os.fstat(handle).st_size
         data = line.encode()
         try:
