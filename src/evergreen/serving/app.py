@@ -129,7 +129,7 @@ def _add_other_routes(app: FastAPI, runtime: Runtime, models: Schemas) -> None:
 
     async def metadata() -> Response:
         """Describe the model in service, the declaration and the state of the prediction log."""
-        return _build_json_response(runtime.metadata())
+        return _build_json_response(await anyio.to_thread.run_sync(runtime.metadata))
 
     _add_post_route(
         app,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator, Sequence
@@ -271,6 +272,21 @@ def test_the_documentation_needs_no_internet_and_shows_every_feature(http: TestC
     fields = made["components"]["schemas"]["Row"]["properties"]
     assert fields["weight"]["description"] == "Weight in kilograms"
     assert made["components"]["schemas"]["Row"]["example"].keys() == row().keys()
+
+
+def test_reading_the_metadata_keeps_no_other_request(
+    http: TestClient, runtime: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names of thousands of segments may be read for it, which the event loop does not wait for."""
+    loops: list[object] = []
+
+    def note_loop() -> dict[str, Any]:
+        loops.append(asyncio._get_running_loop())
+        return {"model_version": 3}
+
+    monkeypatch.setattr(runtime, "metadata", note_loop)
+    assert http.get("/metadata").json() == {"model_version": 3}
+    assert loops == [None]
 
 
 def test_lists_of_keys_that_wait_for_mariadb_keep_no_other_request(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -222,6 +224,22 @@ def test_the_folder_of_another_process_is_delivered_to_its_end(tmp_path: Path, s
     assert (delivery.counts.written, delivery.counts.adopted) == (3, 2)
 
 
+def test_segments_that_an_earlier_version_did_not_see_are_delivered(tmp_path: Path, store: FakeStore) -> None:
+    """It saw no names with rows, so its record is of the last segment only, which a kill had left open."""
+    spool, former = Spool(tmp_path, SCHEMA), Spool(tmp_path, SCHEMA)
+    for number in (1, 2, 3):
+        append(former, number)
+        former.finish_segment()
+    record = {"segment": 4, "written": 1, "refused": 0, "adopted": 0, "spoilt": 0, "trouble": ""}
+    (former.folder / COUNTS_NAME).write_text(json.dumps(record))
+    delivery = build(spool, store)
+    deliver_all(delivery, former.folder, is_ended=True)
+    assert sorted(map(str, store.parcels.values())) == ["1", "2", "3"]
+    assert delivery.counts.written == delivery.counts.adopted == 3
+    # The record is now this version's, and its segments count as delivered.
+    assert read_counts(former.folder).segment == 3
+
+
 def test_spoilt_bytes_are_set_aside_and_the_rest_is_delivered(tmp_path: Path, store: FakeStore) -> None:
     spool = Spool(tmp_path, SCHEMA)
     append(spool, 1)
@@ -384,6 +402,88 @@ def test_a_refused_row_for_which_there_is_no_room_at_all_is_kept_later(
     assert (len(kept), delivery.counts.refused, delivery.counts.written) == (2, 2, 1)
 
 
+def test_a_full_disk_is_emptied_by_one_segment_after_another(
+    tmp_path: Path, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the first one has no rows, and another is set aside whole."""
+    former = Spool(tmp_path, SCHEMA)
+    former.append([], 0)
+    former.finish_segment()
+    append(former, 1)
+    former.append([b"no record"], 1)
+    former.finish_segment()
+    append(former, 2)
+    former.close()
+    spool = Spool(tmp_path, SCHEMA)
+    write = delivery_module.write_private_file
+
+    def be_full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(delivery_module, "write_private_file", be_full)
+    delivery = build(spool, store)
+    deliver_all(delivery, former.folder, is_ended=True)
+    assert sorted(map(str, store.parcels.values())) == ["1", "2"]
+    assert (delivery.counts.written, delivery.counts.adopted) == (2, 3)
+    assert (delivery.counts.spoilt, delivery.counts.spoilt_rows) == (1, 1)
+    (kept,) = (tmp_path / "spoilt").iterdir()
+    assert b"no record" in kept.read_bytes()
+    monkeypatch.setattr(delivery_module, "write_private_file", write)
+    delivery.settle(is_ended=False)
+    assert read_counts(spool.folder) == delivery.counts
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_rows_that_are_on_the_record_of_another_folder_alone_are_counted_once(
+    tmp_path: Path, store: FakeStore, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    spool, former = Spool(tmp_path, SCHEMA), Spool(tmp_path, SCHEMA)
+    append(former, 1, 2)
+    append(spool, 3)
+    spool.finish_segment()
+    write = delivery_module.write_private_file
+
+    def write_to_the_other(path: Path, content: str | bytes) -> None:
+        if path.parent == spool.folder:
+            raise OSError(error, os.strerror(error))
+        write(path, content)
+
+    monkeypatch.setattr(delivery_module, "write_private_file", write_to_the_other)
+    delivery = build(spool, store)
+    with suppress(OSError):
+        delivery.deliver_folder(former.folder, is_ended=True)
+    monkeypatch.undo()
+    deliver_all(delivery, former.folder, is_ended=True)
+    deliver_all(delivery, spool.folder)
+    delivery.settle(is_ended=False)
+    assert (delivery.counts.written, delivery.counts.adopted) == (3, 2)
+    assert read_counts(spool.folder) == delivery.counts
+
+
+def test_refused_rows_of_two_kinds_may_have_one_id(tmp_path: Path) -> None:
+    """A caller may send a prediction and an outcome under the same key."""
+    spool = Spool(tmp_path, SCHEMA)
+    row_id = str(uuid7())
+    prediction = PredictionRecord("online", 1, [row_id], [[13]], [], ["no"], [[0.75, 0.25]])
+    spool.append([encode_record(prediction)], 1)
+    spool.append([encode_record(OutcomeRecord(AT, [row_id], ["p"], ["yes"]))], 1)
+    spool.finish_segment()
+
+    def reject(_: object) -> None:
+        raise StoreError("no such parcel", hint="")
+
+    kept: list[object] = []
+    delivery = Delivery(
+        spool.folder,
+        Inserts(reject, reject, reject),
+        is_row_at_fault,
+        lambda row, _: kept.append(type(row)),
+    )
+    deliver_all(delivery, spool.folder)
+    assert kept == [PredictionRow, Outcome]
+    assert delivery.counts.refused == 2
+
+
 def test_a_line_of_a_refused_row_is_whole_or_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -403,3 +503,30 @@ def test_a_line_of_a_refused_row_is_whole_or_not_there(
         with pytest.raises(OSError, match="No space"):
             append_refused_row(path, row, ValueError("second"))
     assert path.read_bytes() == before
+
+
+def test_no_other_shipper_writes_to_the_refused_rows_until_a_line_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk a half line is cut off again, with all that comes after it."""
+    path = tmp_path / "refused.jsonl"
+    row = RefusedCount("c", "weight", "less_than", 3, AT, AT, "service-1")
+    write = os.write
+    states: list[bool] = []
+
+    def note_lock(handle: int, data: bytes) -> int:
+        with path.open("ab") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                states.append(False)
+            except BlockingIOError:
+                states.append(True)
+        return write(handle, data[:100])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery_module.os, "write", note_lock)
+        append_refused_row(path, row, ValueError("first"))
+    assert len(states) > 1
+    assert all(states)
+    append_refused_row(path, row, ValueError("second"))
+    assert len(path.read_text().splitlines()) == 2

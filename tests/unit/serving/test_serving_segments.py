@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,14 @@ from evergreen.serving.predictions.record import (
     list_outcomes,
     list_prediction_rows,
 )
-from evergreen.serving.predictions.segments import Segment, frame_records, read_segment
+from evergreen.serving.predictions.segments import (
+    Segment,
+    frame_records,
+    list_segment_numbers,
+    list_segments,
+    parse_segment_name,
+    read_segment,
+)
 from evergreen.store.predictions.outcomes import Outcome
 from evergreen.store.predictions.prediction_row import PredictionRow
 
@@ -152,3 +160,30 @@ def test_outcomes_keep_their_moment() -> None:
     (again,) = read(build([record])).records
     assert isinstance(again, OutcomeRecord)
     assert list(list_outcomes(again)) == [Outcome("o1", "a", "yes", AT), Outcome("o2", "b", "no", AT)]
+
+
+@pytest.mark.parametrize(
+    ("name", "parsed"),
+    [
+        ("0000000012.open", (12, None)),
+        ("0000000012-345.shipping", (12, 345)),
+        ("0000000012-0.segment", (12, 0)),
+        ("0000000012-.segment", None),
+        ("12.old.segment", None),
+        ("x.segment", None),
+        ("\u0661.segment", None),
+        ("lock", None),
+    ],
+)
+def test_names_of_segments_are_told_from_others(name: str, parsed: tuple[int, int | None] | None) -> None:
+    assert parse_segment_name(name) == parsed
+
+
+def test_segments_have_their_numbers_in_whatever_state_they_are(tmp_path: Path) -> None:
+    for name in ("lock", "shipped.json", "0000000001-7.shipping", "0000000002-7.segment", "0000000003.open"):
+        (tmp_path / name).touch()
+    (tmp_path / "0000000004-1.dropped").touch()
+    (tmp_path / "x.segment").touch()
+    assert list_segment_numbers(tmp_path) == {1, 2, 3}
+    assert [path.name for path in list_segments(tmp_path)] == ["0000000002-7.segment"]
+    assert list_segment_numbers(tmp_path / "gone") == set()

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from uuid_utils import uuid7
 
-from evergreen.errors import StoreUnreachable
+from evergreen.errors import StoreError, StoreUnreachable
 from evergreen.serving.predictions import delivery as delivery_module
 from evergreen.serving.predictions import shipper as shipper_module
 from evergreen.serving.predictions.delivery import Delivery, Inserts, read_counts
 from evergreen.serving.predictions.record import PredictionRecord, SegmentSchema, encode_record
+from evergreen.serving.predictions.segments import TAKEN_SUFFIX, list_segments
 from evergreen.serving.predictions.shipper import Shipper, is_row_at_fault
 from evergreen.serving.predictions.spool import Spool
 from evergreen.store.predictions.prediction_row import PredictionRow
@@ -156,3 +157,46 @@ def test_a_disk_that_takes_no_word_of_the_trouble_does_not_end_the_shipper(
     assert world.shipper.deliver(is_ended=True)
     assert world.parcels == [1]
     assert not world.spool.folder.exists()
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_refused_rows_that_had_no_room_are_kept_when_there_is_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_ended: bool
+) -> None:
+    """Without another row to deliver, and at the latest when the worker ends."""
+    spool = Spool(tmp_path, SCHEMA)
+    append(spool, 13)
+    spool.finish_segment()
+    kept: list[object] = []
+    is_full = True
+    write = delivery_module.write_private_file
+
+    def refuse(row: object, _: Exception) -> None:
+        if is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        kept.append(row)
+
+    def write_where_there_is_room(path: Path, content: str | bytes) -> None:
+        if is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    def reject(_: object) -> None:
+        raise StoreError("no parcel has the number 13", hint="")
+
+    monkeypatch.setattr(delivery_module, "write_private_file", write_where_there_is_room)
+    delivery = Delivery(spool.folder, Inserts(reject, reject, reject), is_row_at_fault, refuse)
+    shipper = Shipper("parcel", spool.folder, os.dup(spool.lock), delivery)
+    assert not shipper.deliver(is_ended=False)
+    assert list_segments(spool.folder, TAKEN_SUFFIX) == []
+    if is_ended:
+        spool.close()
+        assert not shipper.deliver(is_ended=True)  # it tries again: the row is in its memory alone
+        is_full = False
+        assert shipper.deliver(is_ended=True)
+        assert not spool.folder.exists()
+    else:
+        is_full = False
+        assert not shipper.deliver(is_ended=False)
+        assert read_counts(spool.folder).refused == 1
+    assert len(kept) == 1

@@ -193,7 +193,7 @@ def test_rows_on_disk_are_counted_while_segments_are_taken_and_until_they_are_on
     (path,) = list_segments(spool.folder)
     taken = path.rename(path.with_suffix(TAKEN_SUFFIX))
     assert shipping.count_rows()["spooled"] == 2
-    (spool.folder / COUNTS_NAME).write_text('{"segment": 1, "written": 1}')
+    (spool.folder / COUNTS_NAME).write_text('{"segment": 1, "written": 1, "spoilt_rows": 0}')
     for _ in range(2):  # on record and not deleted yet, and then deleted
         counts = shipping.count_rows()
         assert (counts["spooled"], counts["written"]) == (1, 1)

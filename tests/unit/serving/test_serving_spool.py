@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from evergreen.errors import PredictionLogFull
+from evergreen.serving.predictions import segments as segments_module
 from evergreen.serving.predictions import spool as spool_module
 from evergreen.serving.predictions import spool_folders
 from evergreen.serving.predictions.record import PredictionRecord, SegmentSchema, encode_record
@@ -347,3 +348,109 @@ def test_processes_that_live_share_the_limit_when_the_oldest_are_dropped(tmp_pat
     first.measure()
     assert first.dropped > before
     assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= 4000
+
+
+def test_several_processes_drop_together_what_is_too_much(tmp_path: Path) -> None:
+    """Each of them knows the folder from before the others have dropped anything of it."""
+    folder = leave_folder(tmp_path, 40)
+    limit = sum(path.stat().st_size for path in list_segments(folder)[4:])
+    spools = [Spool(tmp_path, SCHEMA, limit_bytes=limit, full_policy="drop_oldest") for _ in range(4)]
+    for spool in spools:
+        spool.measure()
+    assert sum(spool.dropped for spool in spools) == 40 - len(list_segments(folder)) == 4
+
+
+def test_the_folder_of_an_ended_process_is_listed_once_for_all_that_is_dropped_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_folder(tmp_path, 40)
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=1000, full_policy="drop_oldest")
+    scandir = os.scandir
+    listed: list[object] = []
+
+    def list_and_count(path: object) -> object:
+        listed.append(path)
+        return scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", list_and_count)
+    spool.measure()
+    assert spool.dropped > 30
+    assert len(listed) < 10
+
+
+def test_own_segments_are_listed_once_for_all_that_is_dropped_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, SCHEMA, full_policy="drop_oldest")
+    for number in range(40):
+        append(spool, number)
+        spool.finish_segment()
+    spool._limit_bytes = 1000
+    scandir = os.scandir
+    listed: list[object] = []
+
+    def list_and_count(path: object) -> object:
+        listed.append(path)
+        return scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", list_and_count)
+    assert spool.measure() <= 1000
+    assert spool.dropped > 30
+    assert len(listed) < 10
+
+
+def test_predictions_are_taken_while_segments_of_others_are_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment whose name does not tell its rows is read for that as a whole."""
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=2000, full_policy="drop_oldest")
+    folder = leave_folder(tmp_path, 20)
+    for path in list_segments(folder):
+        path.rename(path.with_name(f"{path.name[:10]}.segment"))
+    read = segments_module.read_segment
+
+    def append_meanwhile(path: Path) -> object:
+        assert not spool._mutex.locked()
+        append(spool, 7)
+        return read(path)
+
+    monkeypatch.setattr(segments_module, "read_segment", append_meanwhile)
+    spool._others_at = 0.0
+    spool.measure()
+    assert spool.dropped == spool.accepted == 20 - len(list_segments(folder)) > 0
+    assert spool.adopted == spool.dropped
+
+
+def test_a_folder_that_is_removed_while_a_segment_of_it_is_dropped_keeps_no_prediction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shipper that has taken the folder over sees only what a killed process leaves, and removes it."""
+    folder = leave_folder(tmp_path, 3)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=size + 50, full_policy="drop_oldest")
+    rename = Path.rename
+
+    def rename_and_remove(path: Path, target: Path) -> Path:
+        renamed = rename(path, target)
+        if path.parent == folder:
+            shutil.rmtree(folder)
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", rename_and_remove)
+    append(spool, 7)
+    assert (spool.accepted, spool.dropped, spool.adopted) == (1, 1, 1)
+
+
+def test_a_segment_that_cannot_be_dropped_refuses_what_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, SCHEMA, limit_bytes=600, full_policy="drop_oldest")
+    append(spool, 1)
+    spool.finish_segment()
+
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(spool_module, "delete_segment", fail)
+    with pytest.raises(PredictionLogFull, match="Permission denied"):
+        fill(spool)

@@ -8,11 +8,11 @@ Inserting a row twice changes nothing, because its id is the table's key.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -97,8 +97,9 @@ class Delivery:
         self._refuse = refuse
         # What was refused and could not be kept yet, and the ids of what was kept of segments on disk.
         self._unkept: list[tuple[LogRow, Exception]] = []
-        self._kept_ids: set[str] = set()
+        self._kept_ids: set[tuple[type[LogRow], str]] = set()
         self.counts = read_counts(folder)
+        self._are_counts_on_disk = True
 
     def deliver_folder(self, folder: Path, *, is_ended: bool) -> bool:
         """Deliver some of the finished segments of a folder; False when it has none.
@@ -109,7 +110,7 @@ class Delivery:
         if is_ended:
             for path in list_segments(folder, OPEN_SUFFIX):
                 path.rename(path.with_suffix(FINISHED_SUFFIX))
-        load = self._take_segments(folder, _MOST_ROWS)
+        load = self._take_segments(folder)
         if not load.paths:
             return False
         try:
@@ -120,7 +121,7 @@ class Delivery:
             # Only deleted segments make room, and one alone is deleted at once. Rows of it that MariaDB has
             # taken just now are not changed by taking them again.
             logger.warning("the disk of %s is full: what MariaDB has taken is deleted first", folder)
-            self._deliver_at_full_disk(folder, self._take_segments(folder, 1))
+            self._deliver_at_full_disk(folder, self._take_segments(folder, most_segments=1))
         return True
 
     def _deliver(self, folder: Path, load: _Load) -> None:
@@ -133,8 +134,8 @@ class Delivery:
         self._kept_ids.clear()
 
     def _deliver_at_full_disk(self, folder: Path, load: _Load) -> None:
-        """Deliver one segment, and delete it before anything is written. Where even then nothing can be
-        written, what has to be is in memory until it can; a kill before that loses it."""
+        """Deliver a load of one segment, and delete that before anything is written. Where even then nothing
+        can be written, what has to be is in memory until it can; a kill before that loses it."""
         refusals = self._insert_load(load)
         if load.spoilt:
             self._move_aside(folder, load.paths[0])
@@ -142,9 +143,20 @@ class Delivery:
             _remove_segments(load.paths)
         self._unkept += refusals
         self.counts = self._add_counts(folder, load, len(refusals))
-        with _forgive_no_room():
+        self._are_counts_on_disk = False
+        self.settle(is_ended=False)
+
+    def settle(self, *, is_ended: bool) -> None:
+        """Write what had no room when it was delivered: refused rows, and the counts. Where there is still
+        none, this is for a later call, unless the worker `is_ended` and refused rows would be lost with this
+        process: then it raises OSError."""
+        try:
             self._keep_refusals([])
-            self._write_counts(self._folder, self.counts)
+            if not self._are_counts_on_disk:
+                self._write_counts(self._folder, self.counts)
+        except OSError as error:
+            if error.errno not in _NO_ROOM or (is_ended and self._unkept):
+                raise
 
     def _insert_load(self, load: _Load) -> list[tuple[LogRow, Exception]]:
         """Insert the rows of a load; those that the database refused, and why."""
@@ -164,7 +176,7 @@ class Delivery:
             self._keep_refusal(row, error)
 
     def _keep_refusal(self, row: LogRow, error: Exception) -> None:
-        row_id = _get_id(row)
+        row_id = (type(row), _get_id(row))
         if row_id not in self._kept_ids:
             self._refuse(row, error)
             self._kept_ids.add(row_id)
@@ -178,7 +190,7 @@ class Delivery:
             except OSError as error:
                 logger.warning("what keeps the rows on disk cannot be put on record: %s: %s", error, trouble)
 
-    def _take_segments(self, folder: Path, most_rows: int) -> _Load:
+    def _take_segments(self, folder: Path, most_segments: int | None = None) -> _Load:
         load = _Load()
         done = read_counts(folder).segment
         taken = list_segments(folder, TAKEN_SUFFIX)
@@ -192,7 +204,7 @@ class Delivery:
                 except FileNotFoundError:
                     continue  # the service has dropped it
             self._read_into(load, path)
-            if load.rows >= most_rows:
+            if load.rows >= _MOST_ROWS or len(load.paths) == most_segments:
                 break
         return load
 
@@ -256,12 +268,19 @@ class Delivery:
         path.rename(target / f"{folder.name}-{path.stem}.bytes")
 
     def _count(self, folder: Path, load: _Load, refused: int) -> None:
-        """Put on record what has been delivered. Raises OSError."""
-        if folder != self._folder:
-            # On the folder's own record, because another shipper would go on with it after a kill of this.
-            segment = parse_segment_number(load.paths[-1])
-            self._write_counts(folder, replace(read_counts(folder), segment=segment))
-        self._write_counts(self._folder, self._add_counts(folder, load, refused))
+        """Put on record what has been delivered. Raises OSError; where that says that there is no room, it is
+        on no record."""
+        counts = self._add_counts(folder, load, refused)
+        if folder == self._folder:
+            self._write_counts(folder, counts)
+            return
+        # On the folder's own record, because another shipper would go on with it after a kill of this.
+        segment = parse_segment_number(load.paths[-1])
+        self._write_counts(folder, replace(read_counts(folder), segment=segment))
+        # From here on the rows would not be counted again.
+        self.counts = counts
+        self._are_counts_on_disk = False
+        self.settle(is_ended=False)
 
     def _add_counts(self, folder: Path, load: _Load, refused: int) -> ShippedCounts:
         counts = self.counts
@@ -279,16 +298,7 @@ class Delivery:
         write_private_file(folder / COUNTS_NAME, json.dumps(asdict(counts)))
         if folder == self._folder:
             self.counts = counts
-
-
-@contextmanager
-def _forgive_no_room() -> Iterator[None]:
-    """Go on where a disk has no room."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
+            self._are_counts_on_disk = True
 
 
 def _get_id(row: LogRow) -> str:
@@ -310,6 +320,8 @@ def append_refused_row(path: Path, row: LogRow, error: Exception) -> None:
     line = json.dumps({"reason": str(error), "row": row.to_json()}) + "\n"
     handle = open_private_file(path, os.O_WRONLY | os.O_APPEND)
     try:
+        # The shippers of all workers append to it, and a half line is cut off up to the size of before.
+        fcntl.flock(handle, fcntl.LOCK_EX)
         size = os.fstat(handle).st_size
         data = line.encode()
         try:

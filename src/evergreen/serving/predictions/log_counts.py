@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -55,8 +55,15 @@ class ShippedCounts:
 
 
 def read_counts(folder: Path) -> ShippedCounts:
-    """The counts of a folder, from zero where nothing has left it."""
+    """The counts of a folder, from zero where nothing has left it.
+
+    A record without `spoilt_rows` is of an earlier version, which did not see segments whose names hold their
+    rows: those before its `segment` may not be delivered yet, so `segment` is 0. Inserting a row again
+    changes nothing.
+    """
     try:
-        return ShippedCounts(**json.loads((folder / COUNTS_NAME).read_text(encoding="utf-8")))
+        fields = json.loads((folder / COUNTS_NAME).read_text(encoding="utf-8"))
+        counts = ShippedCounts(**fields)
     except (OSError, ValueError, TypeError):
         return ShippedCounts()
+    return counts if "spoilt_rows" in fields else replace(counts, segment=0)

@@ -36,7 +36,7 @@ DROPPED_SUFFIX = ".dropped"
 # Where a record begins, its length in bytes, and the CRC-32 of these bytes.
 _MARK = b"EGR1"
 _HEAD = struct.Struct("<4sII")
-_STEM = re.compile(r"(?P<number>\d+)(?:-(?P<rows>\d+))?", re.ASCII)
+_NAME = re.compile(r"(\d+)(?:-(\d+))?\.[a-z]+", re.ASCII)
 
 
 @dataclass
@@ -65,43 +65,50 @@ def format_segment_name(number: int, suffix: str, rows: int | None = None) -> st
     return f"{number:010d}{suffix}" if rows is None else f"{number:010d}-{rows}{suffix}"
 
 
+def parse_segment_name(name: str) -> tuple[int, int | None] | None:
+    """The number and the rows in the name of a segment's file, whatever its suffix; the rows are None where
+    the name does not say them. None for the name of another file."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    number, rows = match.groups()
+    return int(number), None if rows is None else int(rows)
+
+
 def parse_segment_number(path: Path) -> int:
-    """The number in a segment's file name."""
-    return int(path.stem.partition("-")[0])
+    """The number in a segment's file name. Raises ValueError for another file's."""
+    return _parse_segment_path(path)[0]
 
 
 def parse_segment_rows(path: Path) -> int | None:
-    """How many rows were written to a segment; None where its name does not say so."""
-    rows = path.stem.partition("-")[2]
-    return int(rows) if rows else None
+    """How many rows were written to a segment; None where its name does not say so. Raises ValueError for
+    another file's name."""
+    return _parse_segment_path(path)[1]
 
 
 def list_segments(folder: Path, suffix: str = FINISHED_SUFFIX) -> list[Path]:
     """The segments of a folder, oldest first."""
-    try:
-        with os.scandir(folder) as entries:  # many times faster than `glob`, and there may be thousands
-            names = [entry.name for entry in entries]
-    except FileNotFoundError:
-        return []
-    return [
-        folder / name
-        for name in sorted(names)
-        if name.endswith(suffix) and _STEM.fullmatch(name.removesuffix(suffix))
-    ]
+    return [folder / name for name in sorted(_list_names(folder, suffix)) if parse_segment_name(name)]
 
 
-def delete_segment(path: Path) -> int | None:
-    """Delete a finished segment: its bytes, or None where a shipper, or another process, was faster. Raises
-    OSError."""
+def list_segment_numbers(folder: Path) -> set[int]:
+    """The numbers of the segments of a folder: open, finished and taken."""
+    # In the order in which a segment is renamed, so that none is missed.
+    suffixes = (OPEN_SUFFIX, FINISHED_SUFFIX, TAKEN_SUFFIX)
+    parsed = (parse_segment_name(name) for suffix in suffixes for name in _list_names(folder, suffix))
+    return {name[0] for name in parsed if name is not None}
+
+
+def delete_segment(path: Path) -> bool:
+    """Delete a finished segment; False where a shipper, or another process, was faster. Raises OSError."""
     # The shipper takes a segment by renaming it as well, so one of both gets it.
     dropped = path.with_suffix(DROPPED_SUFFIX)
     try:
         path.rename(dropped)
     except FileNotFoundError:
-        return None
-    size = dropped.stat().st_size
-    dropped.unlink()
-    return size
+        return False
+    dropped.unlink(missing_ok=True)  # who removes the folder may be faster
+    return True
 
 
 def count_segment_rows(path: Path) -> int:
@@ -140,6 +147,21 @@ def read_segment(path: Path) -> Segment:
         ]
         return Segment(None, readable, torn=data)
     return segment
+
+
+def _list_names(folder: Path, suffix: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:  # many times faster than `glob`, and there may be thousands
+            return [entry.name for entry in entries if entry.name.endswith(suffix)]
+    except FileNotFoundError:
+        return []
+
+
+def _parse_segment_path(path: Path) -> tuple[int, int | None]:
+    parsed = parse_segment_name(path.name)
+    if parsed is None:
+        raise ValueError(f"{path} is no segment")
+    return parsed
 
 
 def _find_payload(data: bytes, position: int) -> bytes | None:

@@ -145,6 +145,7 @@ class Shipper:
         try:
             for folder in list(self._locks):
                 self._deliver_folder(folder, is_ended=is_ended)
+            self._delivery.settle(is_ended=is_ended)
             self._delivery.show_trouble("")
             if is_ended and self._folder in self._locks:  # last, because the counts of all are in it
                 self._remove_folder(self._folder)

@@ -21,16 +21,15 @@ from evergreen.serving.predictions.record import SegmentSchema, build_segment_sc
 from evergreen.serving.predictions.segments import (
     FINISHED_SUFFIX,
     OPEN_SUFFIX,
-    TAKEN_SUFFIX,
-    count_segment_rows,
     delete_segment,
     format_segment_name,
     frame_records,
+    list_segment_numbers,
     list_segments,
     parse_segment_number,
 )
 from evergreen.serving.predictions.spool_folders import (
-    list_ended_segments,
+    OtherFolders,
     make_locked_folder,
     measure_other_folders,
     sync_folder,
@@ -78,8 +77,9 @@ class Spool:
 
     `limit_bytes` is for the folders of all processes of the use case under `home`, of which those of others
     are looked at every few seconds. At the limit `append` raises, or with `full_policy` "drop_oldest" deletes
-    the oldest segments that are not being shipped: first those of ended processes, then its own. Processes
-    that live share the limit: one that has less than its share drops nothing and is not refused.
+    the oldest segments that are not being shipped: first those of ended processes, then its own. With
+    "drop_oldest", processes that live share the limit: one that has less than its share drops nothing of its
+    own and is not refused.
 
     Counters in rows: `accepted` by `append`, `dropped` by the policy, `adopted` of those from ended
     processes.
@@ -135,8 +135,8 @@ class Spool:
                 raise PredictionLogFull(
                     "the service is ending and logs nothing more", hint="send the request again"
                 )
-            self._make_room(len(data) + (len(self._schema) if self._handle < 0 else 0))
             try:
+                self._make_room(len(data) + (len(self._schema) if self._handle < 0 else 0))
                 if self._handle < 0:
                     self._open_segment()
                 self._write(data)
@@ -178,7 +178,8 @@ class Spool:
         return self._has_rows.wait(timeout)
 
     def measure(self) -> int:
-        """The bytes of this process's segments on disk; shipped ones count no more."""
+        """The bytes of this process's segments on disk; shipped ones count no more. With `full_policy`
+        "drop_oldest" segments beyond the limit are deleted first, as by `append`. Raises OSError."""
         now = time.monotonic()
         others = None
         if now >= self._others_at + _OTHERS_SECONDS or self._is_full:
@@ -186,10 +187,17 @@ class Spool:
             others = measure_other_folders(self.folder, self._use_case_name)
         with self._mutex:
             finished = set(self._finished)
-        shipped = finished - self._list_numbers()
+        shipped = finished - list_segment_numbers(self.folder)
         with self._mutex:
             for number in shipped & self._finished.keys():
                 self._finished_bytes -= self._finished.pop(number).size
+        if others is not None and self._full_policy == "drop_oldest":
+            # Before `append` knows of them, and without the mutex, because they may be thousands.
+            while others.ended_segments and self._compute_excess(0, others) > 0:
+                rows = others.drop_segment()
+                with self._mutex:
+                    self._count_dropped(rows, are_of_ended=True)
+        with self._mutex:
             if others is not None:
                 self._others = others
             self._is_full = False
@@ -215,7 +223,7 @@ class Spool:
                 if self._handle >= 0:
                     waiting[self._number] = self._open_rows
                 rows = SpoolRows(self.accepted, self.adopted, self.dropped, waiting)
-            for number in waiting.keys() - self._list_numbers():
+            for number in waiting.keys() - list_segment_numbers(self.folder):
                 del waiting[number]
             with self._mutex:
                 if self.dropped == rows.dropped:
@@ -232,12 +240,6 @@ class Spool:
         finally:
             os.close(self.lock)
 
-    def _list_numbers(self) -> set[int]:
-        """The numbers of the segments on disk."""
-        # In the order in which a segment is renamed, so that none is missed.
-        suffixes = (OPEN_SUFFIX, FINISHED_SUFFIX, TAKEN_SUFFIX)
-        return {parse_segment_number(path) for each in suffixes for path in list_segments(self.folder, each)}
-
     def _make_room(self, size: int) -> None:
         """Raise PredictionLogFull where so many bytes more are too many, and none can be dropped for them."""
         if self._finished_bytes + self._size + size + self._others.size <= self._limit_bytes:
@@ -252,48 +254,42 @@ class Spool:
         )
 
     def _drop_excess(self, size: int) -> bool:
-        """Drop segments until there is room for so many bytes more: whether there is, or this process at
-        least has not more than its share."""
-        share = self._limit_bytes // (1 + self._others.living)
-        while True:
-            own = self._finished_bytes + self._size + size
-            if own + self._others.size <= self._limit_bytes:
-                return True
-            if self._drop_of_ended():
-                continue
-            if own <= share:
-                return True  # what is too much is another process's
-            if not self._drop_own():
-                return False
-
-    def _drop_of_ended(self) -> bool:
-        """Delete the oldest segment of processes that have ended; False where there is none."""
-        for path in list_ended_segments(self._others):
-            try:
-                rows = count_segment_rows(path)
-            except FileNotFoundError:
-                continue
-            size = delete_segment(path)
-            if size is not None:
-                self._others.size -= size
-                self.adopted += rows
-                self._count_dropped(rows)
-                return True
-        return False
-
-    def _drop_own(self) -> bool:
-        """Delete the oldest own segment that the shipper has not taken; False when there is none."""
+        """Drop segments until there is room for so many bytes more: whether there is, as `_has_room` says."""
+        while self._others.ended_segments and self._compute_excess(size, self._others) > 0:
+            self._count_dropped(self._others.drop_segment(), are_of_ended=True)
+        if self._has_room(size):
+            return True
         for path in list_segments(self.folder):
-            if delete_segment(path) is not None:
-                segment = self._finished.pop(parse_segment_number(path), None)
-                if segment is not None:
-                    self._finished_bytes -= segment.size
-                    self._count_dropped(segment.rows)
+            self._drop_own(path)
+            if self._has_room(size):
                 return True
         return False
 
-    def _count_dropped(self, rows: int) -> None:
+    def _has_room(self, size: int) -> bool:
+        """Whether there is room for so many bytes more, or this process has not more than its share: then
+        what is too much is another process's."""
+        share = self._limit_bytes // (1 + self._others.living)
+        is_within_share = self._finished_bytes + self._size + size <= share
+        return is_within_share or self._compute_excess(size, self._others) <= 0
+
+    def _compute_excess(self, size: int, others: OtherFolders) -> int:
+        """By how many bytes the limit would be exceeded by so many bytes more."""
+        return self._finished_bytes + self._size + size + others.size - self._limit_bytes
+
+    def _drop_own(self, path: Path) -> None:
+        """Delete a finished segment of this process, unless the shipper has taken it."""
+        if delete_segment(path):
+            segment = self._finished.pop(parse_segment_number(path), None)
+            if segment is not None:
+                self._finished_bytes -= segment.size
+                self._count_dropped(segment.rows)
+
+    def _count_dropped(self, rows: int, *, are_of_ended: bool = False) -> None:
+        if rows == 0:
+            return
         self.dropped += rows
+        if are_of_ended:
+            self.adopted += rows
         self._tell("the spool is full: %d predictions have been dropped, the oldest first", self.dropped)
 
     def _tell(self, text: str, *values: object) -> None:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evergreen.private import make_private_folder, open_private_file
@@ -22,7 +22,9 @@ from evergreen.serving.predictions.segments import (
     FINISHED_SUFFIX,
     OPEN_SUFFIX,
     TAKEN_SUFFIX,
-    list_segments,
+    count_segment_rows,
+    delete_segment,
+    parse_segment_name,
 )
 
 LOCK_NAME = "lock"
@@ -37,14 +39,26 @@ class OtherFolders:
     """What waits in folders of other processes: `size` in bytes, and since when the oldest segment does (in
     seconds since 1970; None where there is none).
 
-    `ended` are the folders of processes that have ended, as far as another one has taken them over; `living`
-    is the number of all others.
+    `ended_segments` are finished segments of processes that have ended, as far as another one has taken their
+    folders over, with their bytes: folder by folder, the oldest of each first. `living` is the number of all
+    other folders.
     """
 
-    ended: list[Path]
+    ended_segments: deque[tuple[Path, int]] = field(default_factory=deque)
     living: int = 0
     size: int = 0
     oldest_at: float | None = None
+
+    def drop_segment(self) -> int:
+        """Delete the first of the `ended_segments`: its rows, or 0 where another process was faster. In both
+        cases its bytes count no more. Raises OSError."""
+        path, size = self.ended_segments.popleft()
+        self.size -= size
+        try:
+            rows = count_segment_rows(path)
+        except FileNotFoundError:
+            return 0
+        return rows if delete_segment(path) else 0
 
 
 def lock_folder(folder: Path) -> int | None:
@@ -97,11 +111,12 @@ def list_spool_folders(home: Path, use_case_name: str) -> list[Path]:
 
 def measure_other_folders(own_folder: Path, use_case_name: str) -> OtherFolders:
     """Look at the folders beside one's own."""
-    others = OtherFolders([])
+    others = OtherFolders()
     for folder in list_spool_folders(own_folder.parent, use_case_name):
         if folder == own_folder:
             continue
         is_ended = False
+        finished: list[tuple[Path, int]] = []
         for path in _list_files(folder):
             is_ended = is_ended or path.name == ENDED_NAME
             with suppress(FileNotFoundError):  # shipped meanwhile
@@ -109,17 +124,13 @@ def measure_other_folders(own_folder: Path, use_case_name: str) -> OtherFolders:
                 others.size += state.st_size
                 if path.suffix in _SUFFIXES:
                     others.oldest_at = min(state.st_mtime, others.oldest_at or state.st_mtime)
+                if path.suffix == FINISHED_SUFFIX and parse_segment_name(path.name):
+                    finished.append((path, state.st_size))
         if is_ended:
-            others.ended.append(folder)
+            others.ended_segments += sorted(finished)
         else:
             others.living += 1
     return others
-
-
-def list_ended_segments(others: OtherFolders) -> Iterator[Path]:
-    """The finished segments of processes that have ended, folder by folder, the oldest of each first."""
-    for folder in others.ended:
-        yield from list_segments(folder)
 
 
 def _list_files(folder: Path) -> list[Path]:
