@@ -79,10 +79,14 @@ class _Side:
         count = min(self._room, len(self._waiting))
         if count == 0:
             return
-        places = sorted(self._random.sample(range(len(self._waiting)), count))
-        answers = [self._waiting[place] for place in places]
-        for place in reversed(places):
-            del self._waiting[place]
+        if count == len(self._waiting):
+            answers = list(self._waiting)
+            self._waiting.clear()
+        else:
+            places = sorted(self._random.sample(range(len(self._waiting)), count))
+            answers = [self._waiting[place] for place in places]
+            for place in reversed(places):
+                del self._waiting[place]
         self._room -= count
         self.compared += count
         if self._are_classes:
