@@ -13,12 +13,14 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from evergreen.errors import EvergreenError
+from evergreen.errors import EvergreenError, SettingsError
 from evergreen.serving.control import close_control_socket, refuse_connections_at_the_end
 from evergreen.settings import load_settings
 
 # By which BentoML is told what differs from its configuration.
 _OVERRIDES = "BENTOML_CONFIG_OVERRIDES"
+_OVERRIDES_HINT = 'give a JSON object, such as {"services": {"evergreen": {"traffic": {"timeout": 90}}}}'
+_SERVICE_NAME = "evergreen"
 SERVICE = "evergreen.serving.service:service"
 
 
@@ -55,8 +57,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _set_worker_count(count: int) -> None:
-    # What somebody has told BentoML by its own variables goes before.
-    os.environ.setdefault(_OVERRIDES, json.dumps({"services": {"evergreen": {"workers": count}}}))
+    """Have BentoML start so many workers, unless its own variable says how many.
+
+    Raises SettingsError where that variable holds no JSON object.
+    """
+    text = os.environ.get(_OVERRIDES, "")
+    try:
+        # BentoML takes an empty text for none.
+        overrides = json.loads(text) if text else {}
+    except ValueError as error:
+        raise SettingsError(f"{_OVERRIDES} is not JSON: {error}", hint=_OVERRIDES_HINT) from None
+    _check_object(overrides, _OVERRIDES)
+    services = overrides.setdefault("services", {})
+    _check_object(services, f'"services" of {_OVERRIDES}')
+    own = services.setdefault(_SERVICE_NAME, {})
+    _check_object(own, f'"{_SERVICE_NAME}" of {_OVERRIDES}')
+    # What is said of all services counts for this one as well.
+    if services.get("workers") is None and own.get("workers") is None:
+        own["workers"] = count
+        os.environ[_OVERRIDES] = json.dumps(overrides)
+
+
+def _check_object(value: object, name: str) -> None:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{name} is not a JSON object", hint=_OVERRIDES_HINT)
 
 
 if __name__ == "__main__":

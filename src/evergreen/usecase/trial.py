@@ -27,9 +27,10 @@ class TrialLimits:
     more than so many times the champion's and more than so many milliseconds. `mix_difference`: the greatest
     distance between the newest predictions of both (5,000, or `min_rows` if that is more, up to 100,000),
     from 0 to 1: the total variation distance of the classes' shares, or the Kolmogorov-Smirnov distance of
-    numbers. It is judged from `min_rows` predictions of each on. A trial whose time ends with fewer rows of
-    the challenger, in all workers together, has no verdict. `answer_ms`: how long a request waits for the
-    challenger before the champion answers it instead; one that takes longer once has failed.
+    numbers. One prediction of each is compared for each of the other's, so that both are of the same time,
+    and they are judged from `min_rows` of each on. A trial whose time ends with fewer rows of the challenger,
+    in all workers together, has no verdict. `answer_ms`: how long a request waits for the challenger before
+    the champion answers it instead; one that takes longer once has failed.
     """
 
     error_share: float = 0.01

@@ -16,9 +16,10 @@ from evergreen.serving.control import close_control_socket, refuse_connections_a
 
 @pytest.fixture(autouse=True)
 def _as_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test changes in circus is taken back."""
+    """What a test changes in circus, and the launcher in the environment, is taken back."""
     monkeypatch.setattr(Arbiter, "__init__", Arbiter.__init__)
     monkeypatch.setattr(Arbiter, "stop", Arbiter.stop)
+    monkeypatch.setenv("BENTOML_CONFIG_OVERRIDES", "")
 
 
 def endpoints(arbiter: Any) -> tuple[str, str, str | None]:

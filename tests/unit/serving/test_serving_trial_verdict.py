@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -38,6 +37,24 @@ def build_classes(**counts: int) -> Predictions:
 
 def build_numbers(values: Sequence[float] | NDArray[np.float64]) -> Predictions:
     return Predictions(np.array(values, dtype=np.float64), None)
+
+
+def build_mix(rows: int, share: float, are_numbers: bool) -> Predictions:
+    """So many rows, first those of one answer, and then that share of them of another."""
+    other = round(rows * share)
+    if are_numbers:
+        return build_numbers(np.repeat([0.0, 1.0], [rows - other, other]))
+    return build_classes(no=rows - other, yes=other)
+
+
+def build_pair(against: str, limits: TrialLimits) -> tuple[TrialTally, Callable[[Predictions, float], None]]:
+    """The tally of a version, and what counts answers of the version that it is compared with."""
+    tally = TrialTally(limits)
+    if against == "champion":
+        return tally, tally.observe_champion
+    rival = TrialTally(limits)
+    tally.compare_with(rival)
+    return tally, rival.observe_answer
 
 
 def test_failures_are_too_many_beyond_their_share_and_never_below_three() -> None:
@@ -148,64 +165,99 @@ def test_one_failed_call_of_many_rows_after_many_good_ones_is_none_too_many() ->
     assert tally.judge()
 
 
-BATCHES = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 300)), min_size=1, max_size=30)
+STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=30)
 
 
 @settings(max_examples=60, deadline=None)
-@given(own=BATCHES, other=BATCHES, history=st.sampled_from([0, 400, 30_000]), are_numbers=st.booleans())
+@given(steps=STEPS, rows=st.sampled_from([1, 30, 1_000]), are_numbers=st.booleans())
 def test_the_mix_is_that_of_the_newest_rows(
-    own: list[tuple[str, int]], other: list[tuple[str, int]], history: int, are_numbers: bool
+    steps: list[tuple[str, str]], rows: int, are_numbers: bool
 ) -> None:
-    """The verdict is that on a trial which saw nothing but these rows."""
-    limits = TrialLimits(mix_difference=0.25, min_rows=300)
+    """The champion and the version answer so many rows in each step."""
+    limits = TrialLimits(mix_difference=0.25, min_rows=20)
 
-    def build(name: str, count: int) -> Predictions:
+    def build(name: str) -> Predictions:
         return (
-            build_numbers(np.full(count, float(ord(name)))) if are_numbers else build_classes(**{name: count})
+            build_numbers(np.full(rows, float(ord(name)))) if are_numbers else build_classes(**{name: rows})
         )
 
-    def judge(batches: list[tuple[str, int]], others: list[tuple[str, int]]) -> str:
-        tally = TrialTally(limits)
-        for name, count in batches:
-            tally.observe_answer(build(name, count), 0.001)
-        for name, count in others:
-            tally.observe_champion(build(name, count), 0.001)
-        return tally.judge()
-
-    def cut(batches: list[tuple[str, int]]) -> list[tuple[str, int]]:
-        names = [name for name, count in batches for _ in range(count)][-KEPT_ROWS:]
-        return [(name, len(list(run))) for name, run in groupby(names)]
-
-    before = [("a", history)] if history else []
-    assert judge(before + own, before + other) == judge(cut(before + own), cut(before + other))
+    tally = TrialTally(limits)
+    for other, own in steps:
+        tally.observe_champion(build(other), 0.001)
+        tally.observe_answer(build(own), 0.001)
+    others = [ord(other) for other, _ in steps for _ in range(rows)][-KEPT_ROWS:]
+    owns = [ord(own) for _, own in steps for _ in range(rows)][-KEPT_ROWS:]
+    if are_numbers:
+        distance = compute_ks_distance(others, owns)
+    else:
+        distance = compute_total_variation(Counter(map(str, others)), Counter(map(str, owns)))
+    if len(owns) >= limits.min_rows and distance > limits.mix_difference:
+        assert f" is {distance:.2f} and " in tally.judge()
+    else:
+        assert tally.judge() == ""
 
 
 @pytest.mark.parametrize("are_numbers", [False, True])
-def test_another_mix_is_judged_after_any_history(are_numbers: bool) -> None:
+@pytest.mark.parametrize(("own", "others"), [(10, 490), (490, 10)])
+@pytest.mark.parametrize("against", ["champion", "rival"])
+def test_answers_that_follow_the_time_of_day_are_no_difference(
+    are_numbers: bool, own: int, others: int, against: str
+) -> None:
+    """Both answer alike, so many rows of a version and of the other one in each step, for three days."""
+    tally, observe_other = build_pair(against, TrialLimits(mix_difference=0.15))
+    for step in range(300):
+        share = 0.8 if step % 100 < 50 else 0.2
+        observe_other(build_mix(others, share, are_numbers), 0.001)
+        tally.observe_answer(build_mix(own, share, are_numbers), 0.001)
+        if step % 5 == 0:
+            assert tally.judge() == "", f"in step {step}"
+
+
+@pytest.mark.parametrize("are_numbers", [False, True])
+@pytest.mark.parametrize("history", [0, 10_000])
+@pytest.mark.parametrize(("own", "others"), [(10, 490), (250, 250)])
+@pytest.mark.parametrize("against", ["champion", "rival"])
+def test_a_version_that_answers_otherwise_is_judged_as_soon(
+    are_numbers: bool, history: int, own: int, others: int, against: str
+) -> None:
+    """After so many rows on which both answer alike: about when the version's newest rows alone show it."""
     limits = TrialLimits(mix_difference=0.25)
-    tally = TrialTally(limits)
-
-    def build(**counts: int) -> Predictions:
-        if are_numbers:
-            return build_numbers(np.repeat([float(len(name)) for name in counts], list(counts.values())))
-        return build_classes(**counts)
-
-    for _ in range(100):
-        tally.observe_champion(build(no=5_000, yes=5_000), 0.001)
-        tally.observe_answer(build(no=5_000, yes=5_000), 0.001)
-    # What a row's own class is does not matter, so a window of the newest rows has to have both.
-    tally.observe_champion(build(no=2_500, yes=2_500), 0.001)
-    tally.observe_answer(build(no=2_500, yes=2_500), 0.001)
+    tally, observe_other = build_pair(against, limits)
+    for _ in range(history // own):
+        observe_other(build_mix(others, 0.5, are_numbers), 0.001)
+        tally.observe_answer(build_mix(own, 0.5, are_numbers), 0.001)
     assert tally.judge() == ""
-    tally.observe_answer(build(yes=2_000), 0.001)
-    assert "the distance of its predictions" in tally.judge()
-    assert tally.rows == 1_007_000
+    rows = 0
+    while not tally.judge():
+        observe_other(build_mix(others, 0.5, are_numbers), 0.001)
+        tally.observe_answer(build_mix(own, 1.0, are_numbers), 0.001)
+        rows += own
+        assert rows <= KEPT_ROWS
+    # Of so many of its rows, half answer otherwise: a quarter of a full window, or of the first rows.
+    soonest = KEPT_ROWS // 2 if history else limits.min_rows
+    assert soonest - 200 <= rows <= soonest + own + 200
+
+
+def test_a_burst_of_one_version_moves_no_window_of_the_other() -> None:
+    """One request of very many rows is no reason to compare hours with minutes afterwards."""
+    tally = TrialTally(TrialLimits(mix_difference=0.2))
+    for step in range(600):
+        share = 0.8 if step % 100 < 50 else 0.2
+        if step == 300:
+            tally.observe_answer(build_mix(100_000, 0.5, False), 0.001)
+        tally.observe_champion(build_mix(490, share, False), 0.001)
+        tally.observe_answer(build_mix(10, share, False), 0.001)
+        if step % 5 == 0:
+            assert tally.judge() == "", f"in step {step}"
+    assert (tally.rows, tally.champion_rows) == (106_000, 294_000)
 
 
 def test_as_many_rows_are_compared_as_a_trial_asks_for() -> None:
     tally = TrialTally(TrialLimits(mix_difference=0.25, min_rows=20_000))
-    tally.observe_champion(build_classes(no=20_000), 0.001)
-    tally.observe_answer(build_classes(no=13_000, yes=7_000), 0.001)
+    for yes in (0, 0, 0, 3_000, 4_000):
+        assert tally.judge() == ""
+        tally.observe_champion(build_classes(no=4_000), 0.001)
+        tally.observe_answer(build_classes(no=4_000 - yes, yes=yes), 0.001)
     assert "is 0.35 and" in tally.judge()
 
 
@@ -225,6 +277,7 @@ def test_numbers_are_compared_by_their_distributions() -> None:
     tally.observe_champion(build_numbers([float(n) for n in range(100)]), 0.001)
     tally.observe_answer(build_numbers([n + 10.0 for n in range(100)]), 0.001)
     assert tally.judge() == ""
+    tally.observe_champion(build_numbers([float(n) for n in range(100)]), 0.001)
     tally.observe_answer(build_numbers([500.0] * 100), 0.001)
     assert "is 0.5" in tally.judge()
 

@@ -38,7 +38,6 @@ class RunningTrial:
         if len(self.arms) > 1:
             first, second = self.arms
             first.tally.compare_with(second.tally)
-            second.tally.compare_with(first.tally)
         self.broken_limit = ""
         self._on_broken = on_broken
 

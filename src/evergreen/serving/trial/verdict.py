@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import threading
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ _LEAST_BATCHES = 10
 _KEPT_TIMES = 500
 KEPT_ROWS = 5_000
 _MOST_KEPT_ROWS = 100_000
+# By this share of the compared rows one version may be ahead of the other.
+_AHEAD_SHARE = 0.2
 _KEPT_FAILURES = 1_000
 # A stretch of rows has too many failures where chance gives as many with a probability of e**-20 at most. A
 # trial has millions of stretches.
@@ -28,32 +31,74 @@ _COMPARED_ROWS = 256
 
 
 class _Side:
-    """What one version did: `rows` in all, the times of its newest batches, and its newest answers, of which
-    `classes` or `numbers` stay empty."""
+    """What one version did: `rows` in all, the times of its newest batches, and the newest of its answers
+    that are compared, of which `classes` or `numbers` stay empty.
+
+    Answers may follow the time of day, and one version may get a hundred times the rows of the other. So
+    that both are compared over the same time, one answer is compared for each row of the other version:
+    its rows make room. Answers wait for room until newer ones take their place. `compared` counts the
+    compared answers since the start.
+    """
 
     def __init__(self, kept_rows: int) -> None:
         self.rows = 0
+        self.compared = 0
         self.seconds: deque[float] = deque(maxlen=_KEPT_TIMES)
         self.classes: deque[str] = deque(maxlen=kept_rows)
         self.numbers: deque[float] = deque(maxlen=kept_rows)
         self.lock = threading.Lock()
+        # By so many rows one version may be ahead of the other; after more, the windows would differ in time.
+        self._most_ahead = math.ceil(kept_rows * _AHEAD_SHARE)
+        self._waiting: deque[str | float] = deque(maxlen=self._most_ahead)
+        self._room = 0
+        self._are_classes = False
+        self._random = random.Random(0)
 
     def observe(self, outcome: Predictions, seconds: float) -> None:
         """Count a batch that took so many seconds in the model."""
-        predictions: list[str | float] = outcome.predictions.tolist()
+        rows = len(outcome.predictions)
+        predictions = outcome.predictions
+        if rows > self._most_ahead:
+            # The rows of a large batch may be in an order, so those that wait are from everywhere in it.
+            predictions = predictions[np.arange(self._most_ahead) * rows // self._most_ahead]
+        answers: list[str | float] = predictions.tolist()
         with self.lock:
-            self.rows += len(predictions)
-            self.seconds.append(seconds * min(1.0, _COMPARED_ROWS / len(predictions)))
-            if outcome.probabilities is None:
-                self.numbers.extend(map(float, predictions))
-            else:
-                self.classes.extend(map(str, predictions))
+            self.rows += rows
+            self.seconds.append(seconds * min(1.0, _COMPARED_ROWS / rows))
+            self._are_classes = outcome.probabilities is not None
+            self._waiting.extend(answers)
+            self._keep_answers()
+
+    def make_room(self, rows: int) -> None:
+        """Compare so many answers more, for as many rows of the other version."""
+        with self.lock:
+            self._room = min(self._room + rows, self._most_ahead)
+            self._keep_answers()
+
+    def _keep_answers(self) -> None:
+        count = min(self._room, len(self._waiting))
+        if count == 0:
+            return
+        if count == len(self._waiting):
+            answers = list(self._waiting)
+            self._waiting.clear()
+        else:
+            places = sorted(self._random.sample(range(len(self._waiting)), count))
+            answers = [self._waiting[place] for place in places]
+            for place in reversed(places):
+                del self._waiting[place]
+        self._room -= count
+        self.compared += count
+        if self._are_classes:
+            self.classes.extend(map(str, answers))
+        else:
+            self.numbers.extend(map(float, answers))
 
     def copy(self) -> _Side:
         """What it has done until now, which does not change any more."""
         with self.lock:
-            side = _Side(0)
-            side.rows = self.rows
+            side = _Side(1)
+            side.rows, side.compared = self.rows, self.compared
             side.seconds, side.numbers = self.seconds.copy(), self.numbers.copy()
             side.classes = self.classes.copy()
             return side
@@ -81,16 +126,19 @@ class TrialTally:
         self._lock = threading.Lock()
 
     def compare_with(self, other: TrialTally) -> None:
-        """Judge the version by what another version on trial does, instead of by the champion."""
-        self._other = other._own
+        """Judge both versions on trial by what the other one does, instead of by the champion."""
+        self._other, other._other = other._own, self._own
 
     def observe_champion(self, outcome: Predictions, seconds: float) -> None:
         """Count a batch of the champion's."""
         self._champion.observe(outcome, seconds)
+        if self._other is self._champion:
+            self._own.make_room(len(outcome.predictions))
 
     def observe_answer(self, outcome: Predictions, seconds: float) -> None:
         """Count a batch of the version's."""
         self._own.observe(outcome, seconds)
+        self._other.make_room(len(outcome.predictions))
 
     def observe_failure(self, rows: int, reason: str) -> None:
         """Count rows that the version could not answer."""
@@ -161,7 +209,7 @@ class TrialTally:
         )
 
     def _judge_mix(self, own: _Side, other: _Side) -> str:
-        if min(own.rows, other.rows) < self._limits.min_rows:
+        if min(own.compared, other.compared) < self._limits.min_rows:
             return ""
         if other.classes:
             distance = compute_total_variation(Counter(other.classes), Counter(own.classes))
