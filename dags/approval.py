@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param, task
 
+from evergreen.registry.actor import NOBODY
 from evergreen.usecase import UseCase
 
 TASK = "approve"
@@ -65,5 +66,5 @@ def answer(context: Any) -> dict[str, Any] | None:
     approved = response["chosen_options"] == [APPROVE]
     reason = (response.get("params_input") or {}).get("comment") or ""
     if not user:
-        return {"approved": False, "actor": "airflow: nobody", "reason": "no answer in time"}
+        return {"approved": False, "actor": NOBODY, "reason": "no answer in time"}
     return {"approved": approved, "actor": f"airflow: {user.get('name') or user.get('id')}", "reason": reason}

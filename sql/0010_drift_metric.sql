@@ -2,7 +2,7 @@
 -- appended only. All times are UTC. Run again it changes nothing.
 CREATE TABLE IF NOT EXISTS drift_metric (
     check_id CHAR(36) CHARACTER SET ascii NOT NULL COMMENT 'drift_report.id',
-    slice VARCHAR(320) NOT NULL COMMENT 'empty: all rows; else feature=value',
+    slice VARCHAR(255) NOT NULL COMMENT 'empty: all rows; else feature=value',
     feature VARCHAR(100) NOT NULL COMMENT 'empty: of no single feature; __prediction__: what the model answered',
     metric VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'psi, js_distance, g_test_p, ks_p, ...',
     use_case VARCHAR(48) NOT NULL,

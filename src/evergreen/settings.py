@@ -21,6 +21,8 @@ from evergreen.trust import TRUSTED_FOLDERS_VARIABLE, Trust, build_trust
 
 STACK_ENV = "stack.env"
 _SERVER_VARIABLES = ("EVERGREEN_MARIADB_HOST", "EVERGREEN_MARIADB_PORT")
+# A report shows the checks of the thirty days before it.
+_LEAST_CHECK_DAYS = 31
 
 
 class Settings(BaseSettings):
@@ -117,7 +119,8 @@ class Settings(BaseSettings):
     check_days: int = Field(
         400,
         ge=0,
-        description="Days that details of monitoring checks are kept; decisions and figures stay; 0: always.",
+        description="Days that details of monitoring checks are kept, 31 or more; decisions and figures stay;"
+        " 0: always.",
     )
     threads: int = Field(0, ge=0, description="CPU threads for training; 0 means all.")
     task_type: Literal["auto", "cpu", "gpu"] = Field(
@@ -153,6 +156,16 @@ class Settings(BaseSettings):
     def _read_empty_as_none(cls, value: str | Path | None) -> str | Path | None:
         # An empty variable means "none" in an environment; as a path it would be the current folder.
         return None if value == "" else value
+
+    @field_validator("check_days")
+    @classmethod
+    def _refuse_few_check_days(cls, days: int) -> int:
+        if 0 < days < _LEAST_CHECK_DAYS:
+            raise ValueError(
+                f"{days} days are too few: reports show a month of checks; {_LEAST_CHECK_DAYS} or more, or 0"
+                " to keep all"
+            )
+        return days
 
     @property
     def trust(self) -> Trust:

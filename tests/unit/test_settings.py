@@ -74,6 +74,18 @@ def test_a_malformed_setting_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         load_settings(tmp_path)
 
 
+@pytest.mark.parametrize(("days", "fault"), [(0, None), (1, "31 or more"), (30, "31 or more"), (31, None)])
+def test_checks_are_kept_long_enough_for_the_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, fault: str | None
+) -> None:
+    monkeypatch.setenv("EVERGREEN_CHECK_DAYS", str(days))
+    if fault is None:
+        assert load_settings(tmp_path).check_days == days
+    else:
+        with pytest.raises(SettingsError, match=f"EVERGREEN_CHECK_DAYS: .*{days} days are too few.*{fault}"):
+            load_settings(tmp_path)
+
+
 def test_a_password_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVERGREEN_MARIADB_PASSWORD", "s3cret")
     settings = load_settings(tmp_path)

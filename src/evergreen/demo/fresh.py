@@ -1,5 +1,9 @@
 """The clean start of a demo: it erases what earlier tours of the use case made and what the platform did by
-itself since, and nothing else."""
+itself since.
+
+It refuses where a person has worked since: ingested or trained by hand, registered a model, moved the alias
+in MLflow, rolled back, or answered an approval. The option `--erase` erases that too.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from evergreen.demo.upstream import Upstream
 from evergreen.errors import NotTheDemosData
 from evergreen.private import write_private_file
-from evergreen.registry.actor import identify_actor
+from evergreen.registry.actor import DEPLOY, NOBODY, identify_actor
 from evergreen.registry.champion import read_champion
+from evergreen.registry.ledger import Action, read_entries_since_erase
 from evergreen.registry.lock import lock_use_case
+from evergreen.registry.models import TRAINING_RUN
+from evergreen.registry.reconcile import reconcile_ledger
 from evergreen.registry.succession.erasure import erase_succession
+from evergreen.registry.versions import list_versions
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
@@ -23,6 +33,9 @@ from evergreen.store.records.checks.decision import MANUAL
 from evergreen.store.tables.forget import PastRun, erase_use_case, holds_rows, is_empty, list_past_runs
 from evergreen.training.search import studies
 from evergreen.usecase import UseCase
+
+# What a person does with a use case's models.
+_PERSONS_ACTIONS: tuple[Action, ...] = ("external", "rollback", "approve", "deny")
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,8 @@ def reset_demo(
     was done in words.
 
     `list_scheduled_moments` asks Airflow for the moments (aware) of the ingests that the schedule started.
-    Raises NotTheDemosData if the use case holds data or a model that a person made. `erase` erases them too.
+    Raises NotTheDemosData if the use case holds data or a model that a person made, or a person has decided
+    who is champion. `erase` erases that too.
     """
     marker = TourMarker.of(settings, use_case)
     database = get_engine(settings)
@@ -93,6 +107,7 @@ def reset_demo(
     demos_moments = marker.moments()
     later_runs = [run for run in list_past_runs(database, use_case) if run.as_of not in demos_moments]
     has_content = holds_rows(database, use_case) or read_champion(settings, use_case.name) is not None
+    reconcile_ledger(settings, database, use_case.name)
     if not erase:
         # Rows and a champion without a tour before them are the work of whoever set the platform up, also
         # where the schedule ingested and trained.
@@ -100,12 +115,9 @@ def reset_demo(
         if demos_moments or not has_content:
             persons_runs = find_runs_by_hand(later_runs, list_scheduled_moments)
         if persons_runs or (has_content and not demos_moments):
-            raise NotTheDemosData(
-                f"{use_case.name} already holds data or a champion that no demo made"
-                + (f": {_describe_run(persons_runs[0])}" if persons_runs else ""),
-                hint="erase all of it with --erase, or take the demo elsewhere:"
-                " EVERGREEN_HOME=another-folder",
-            )
+            raise _build_refusal(use_case, _describe_run(persons_runs[0]) if persons_runs else "")
+        if succession_work := find_succession_work(settings, database, use_case.name):
+            raise _build_refusal(use_case, succession_work)
     erase_use_case(database, use_case)
     studies.delete_studies(settings, database, use_case.name)
     _erase_models(settings, use_case)
@@ -140,6 +152,32 @@ def find_runs_by_hand(
             else run.source or run.as_of not in scheduled_moments
         )
     ]
+
+
+def find_succession_work(settings: Settings, database: sa.Engine, use_case_name: str) -> str:
+    """In words, what a person did with the use case's models since its last `erase`; "" for nothing.
+
+    That is a line of the ledger or a version without a training run. Neither a tour nor the schedules make
+    any: what `deploy` takes back, and an approval without an answer in time, are the platform's own. Raises
+    RegistryUnreachable, RegistryError, StoreUnreachable.
+    """
+    for line in read_entries_since_erase(database, use_case_name):
+        if line.action in _PERSONS_ACTIONS and line.actor not in (DEPLOY, NOBODY):
+            return (
+                f"line {line.id} of the ledger, {line.action} by {line.actor} at"
+                f" {line.at.isoformat(sep=' ', timespec='seconds')}: {line.reason}"
+            )
+    for version in list_versions(settings, use_case_name):
+        if TRAINING_RUN not in version.tags:
+            return f"version {version.version} of the model, which was registered by hand"
+    return ""
+
+
+def _build_refusal(use_case: UseCase, work: str) -> NotTheDemosData:
+    return NotTheDemosData(
+        f"{use_case.name} already holds data or a champion that no demo made" + (f": {work}" if work else ""),
+        hint="erase all of it with --erase, or take the demo elsewhere: EVERGREEN_HOME=another-folder",
+    )
 
 
 def _describe_run(run: PastRun) -> str:

@@ -16,6 +16,7 @@ from typing import TypedDict
 import sqlalchemy as sa
 
 from evergreen.moments import refuse_future
+from evergreen.monitoring.alerts.alert import TOLD_ONCE
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
@@ -68,7 +69,8 @@ def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepResu
     checks = PrunedChecks(0, 0)
     if settings.check_days:
         apply_migrations(database)
-        checks = prune_checks(database, declared.name, as_of - timedelta(days=settings.check_days))
+        kept_since = as_of - timedelta(days=settings.check_days)
+        checks = prune_checks(database, declared.name, kept_since, kept_alerts=TOLD_ONCE)
     result = UpkeepResult(
         use_case=use_case,
         as_of=as_of.isoformat(),

@@ -72,6 +72,11 @@ class FeatureProfile:
         """The name of the slice that the counts are of; "" for all rows."""
         return self.group.name if self.group else ALL_ROWS
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the bins are those of a number that alone was there."""
+        return self.kind == "numeric" and len(self.bins) > 1 and self.bins == _enclose(float(self.bins[-1]))
+
     def find_bins(self, values: np.ndarray | Sequence[Any]) -> npt.NDArray[np.intp]:
         """The number of each value's bin, by its place in `counts`. `values`, of shape (n,), are numbers with
         NaN or None, or texts with None; the result has that shape."""
@@ -101,7 +106,7 @@ class FeatureProfile:
         edges = [f"{edge:g}" for edge in self.bins]
         if not edges:
             return ["any", "(missing)"]
-        if self.bins == _enclose(float(self.bins[-1])):
+        if self.is_constant:
             return [f"< {edges[1]}", edges[1], f"> {edges[1]}", "(missing)"]
         between = [f"({low}, {high}]" for low, high in itertools.pairwise(edges)]
         return [f"<= {edges[0]}", *between, f"> {edges[-1]}", "(missing)"]

@@ -1,10 +1,15 @@
-"""The account that stands in the ledger for what is done from a command line."""
+"""Who stands in the ledger: the account of a command line, and the platform itself."""
 
 from __future__ import annotations
 
 import os
 import platform
 import pwd
+
+# Who stands in the ledger for what no person did: the deployment of a champion or a trial, and an approval
+# that nobody answered in time.
+DEPLOY = "deploy"
+NOBODY = "airflow: nobody"
 
 # The length of the ledger's column `actor`.
 _MAXIMUM_LENGTH = 255

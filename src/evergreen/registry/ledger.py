@@ -178,6 +178,13 @@ def read_entries(engine: sa.Engine, use_case: str, limit: int = 100) -> list[Ent
     )
 
 
+def read_entries_since_erase(engine: sa.Engine, use_case: str) -> list[Entry]:
+    """The lines of a use case after its newest `erase`, oldest first."""
+    table = get_ledger_table(engine)
+    conditions = (table.c.use_case == use_case, build_after_erase_condition(table, use_case))
+    return query_entries(engine, sa.select(table).where(*conditions).order_by(table.c.id))
+
+
 def find_entry(
     engine: sa.Engine,
     use_case: str,

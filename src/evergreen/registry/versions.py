@@ -56,6 +56,18 @@ def read_version(settings: Settings, use_case_name: str, version: int) -> ModelV
     return ModelVersion(int(entity.version), entity.run_id or "", dict(entity.tags))
 
 
+def list_versions(settings: Settings, use_case_name: str) -> list[ModelVersion]:
+    """Every version of a use case's model, in the order of their numbers; none where there is no such model.
+
+    Raises RegistryUnreachable, RegistryError.
+    """
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
+        entities = client.search_model_versions(f"name = '{use_case_name}'")
+    versions = [ModelVersion(int(each.version), each.run_id or "", dict(each.tags)) for each in entities]
+    return sorted(versions, key=lambda each: each.version)
+
+
 def parse_version_response(response: httpx.Response) -> ModelVersion:
     """The version in a REST answer whose body holds a `model_version`. Raises as `parse_response` does."""
     document = parse_response(response)["model_version"]

@@ -1,9 +1,11 @@
-"""A demo erases what a demo made, and nothing else."""
+"""A demo erases what a demo made and the platform since, and refuses where a person has worked."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,6 +15,11 @@ from evergreen.demo.upstream import DeclaredUpstream
 from evergreen.errors import NotTheDemosData
 from evergreen.loop import ingest, train
 from evergreen.registry import champion_history, ledger
+from evergreen.registry.champion import CHAMPION_ALIAS, read_champion
+from evergreen.registry.connection import create_mlflow_client
+from evergreen.registry.models import TRAINING_RUN
+from evergreen.registry.succession.aliases import set_champion
+from evergreen.registry.versions import list_versions
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
@@ -26,8 +33,8 @@ NEXT_DAY = DEMOS + timedelta(days=1)
 
 
 @pytest.fixture
-def source(toy_settings: Settings, toy_use_case: UseCase) -> DeclaredUpstream:
-    toy_settings.home.mkdir(exist_ok=True)
+def source(toy_settings: Settings, toy_use_case: UseCase, empty_mlflow: Path) -> DeclaredUpstream:
+    shutil.copy(empty_mlflow, toy_settings.mlflow_tracking_uri.removeprefix("sqlite:///"))
     apply_migrations(get_engine(toy_settings))
     return DeclaredUpstream(toy_settings, toy_use_case, "")
 
@@ -188,10 +195,11 @@ def test_the_ledger_is_not_erased_but_told_of_it(
             actor="gate",
             reason="good",
         )
-    for _ in range(2):
+    # Their models are not there: somebody has deleted them.
+    for erase in (True, False):
         TourMarker.of(filled, toy_use_case).note(DEMOS)
         ingest.run_ingest(filled, toy_use_case.name, DEMOS)
-        reset_demo(filled, toy_use_case, source, list)
+        reset_demo(filled, toy_use_case, source, list, erase=erase)
     erased, *before = ledger.read_entries(database, "toy")
     assert (erased.action, erased.to_version) == ("erase", None)
     assert "@" in erased.actor
@@ -200,3 +208,86 @@ def test_the_ledger_is_not_erased_but_told_of_it(
     assert champion_history.read_champions_at(database, erased.at) == {}
     assert is_empty(database, toy_use_case)
     assert reset_demo(filled, toy_use_case, source, list) == "nothing there yet"
+
+
+@pytest.fixture
+def toured(filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream) -> Settings:
+    """The toy after a tour: its rows, and version 1, which a training made, as champion."""
+    TourMarker.of(filled, toy_use_case).note(DEMOS)
+    client = create_mlflow_client(filled)
+    client.create_registered_model("toy")
+    client.create_model_version("toy", "file:///nowhere", tags={TRAINING_RUN: "1"})
+    line = decide(filled, "promote", "gate")
+    set_champion(filled, "toy", 1, line.at)
+    return filled
+
+
+def decide(settings: Settings, action: ledger.Action, actor: str) -> ledger.Entry:
+    return ledger.append_entry(
+        get_engine(settings),
+        use_case="toy",
+        action=action,
+        from_version=None,
+        to_version=1,
+        training_run_id=None,
+        actor=actor,
+        reason="for a reason",
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "actor"),
+    [("deny", "airflow: nobody"), ("rollback", "deploy"), ("reject", "gate"), ("refuse", "service")],
+)
+def test_what_the_platform_decided_since_a_demo_is_erased(
+    toured: Settings, toy_use_case: UseCase, source: DeclaredUpstream, action: ledger.Action, actor: str
+) -> None:
+    line = decide(toured, action, actor)
+    set_champion(toured, "toy", 1, line.at)
+    assert reset_demo(toured, toy_use_case, source, list) == "forgot what the previous demo left"
+    assert list_versions(toured, "toy") == []
+
+
+@pytest.mark.parametrize("action", ["rollback", "approve", "deny"])
+def test_what_a_person_decided_since_a_demo_is_never_erased_unasked(
+    toured: Settings, toy_use_case: UseCase, source: DeclaredUpstream, action: ledger.Action
+) -> None:
+    line = decide(toured, action, "ann@host")
+    set_champion(toured, "toy", 1, line.at)
+    with pytest.raises(NotTheDemosData, match=f": line {line.id} of the ledger, {action} by ann@host"):
+        reset_demo(toured, toy_use_case, source, list)
+    assert [each.version for each in list_versions(toured, "toy")] == [1]
+    assert not is_empty(get_engine(toured), toy_use_case)
+    assert reset_demo(toured, toy_use_case, source, list, erase=True) == "forgot all that there was"
+    # The next tour is again one command.
+    TourMarker.of(toured, toy_use_case).note(DEMOS)
+    ingest.run_ingest(toured, "toy", DEMOS)
+    assert reset_demo(toured, toy_use_case, source, list) == "forgot what the previous demo left"
+
+
+def test_a_model_of_somebodys_own_is_never_erased_unasked(
+    toured: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    client = create_mlflow_client(toured)
+    client.create_model_version("toy", "file:///elsewhere")
+    with pytest.raises(NotTheDemosData, match="version 2 of the model, which was registered by hand"):
+        reset_demo(toured, toy_use_case, source, list)
+    client.set_registered_model_alias("toy", CHAMPION_ALIAS, "2")
+    with pytest.raises(NotTheDemosData, match="external by unknown, by hand in MLflow"):
+        reset_demo(toured, toy_use_case, source, list)
+    champion = read_champion(toured, "toy")
+    assert champion is not None
+    assert champion.version == 2
+
+
+def test_an_answer_of_a_person_to_the_first_candidate_is_told_once(
+    toured: Settings, toy_use_case: UseCase, source: DeclaredUpstream
+) -> None:
+    """There was no champion yet; what is erased on demand does not stop the next tour."""
+    reset_demo(toured, toy_use_case, source, list)
+    decide(toured, "deny", "ann@host")
+    for erase in (True, False):
+        TourMarker.of(toured, toy_use_case).note(DEMOS)
+        ingest.run_ingest(toured, "toy", DEMOS)
+        reset_demo(toured, toy_use_case, source, list, erase=erase)
+    assert [line.action for line in ledger.read_entries(get_engine(toured), "toy")][:2] == ["erase", "deny"]

@@ -13,10 +13,18 @@ import sqlalchemy as sa
 from evergreen.errors import StoreError
 from evergreen.loop.monitoring import alerts, check_report, health
 from evergreen.loop.upkeep import run_upkeep
+from evergreen.monitoring.alerts.alert import Alert
+from evergreen.monitoring.alerts.outbox import raise_alerts
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
-from evergreen.store.records.checks.alert import AlertRecord, compute_alert_id, insert_alert, list_alerts
+from evergreen.store.records.checks.alert import (
+    AlertRecord,
+    compute_alert_id,
+    insert_alert,
+    list_alerts,
+    save_delivery,
+)
 from evergreen.store.records.checks.check_report import (
     AttachedRun,
     find_check_report,
@@ -38,11 +46,11 @@ from evergreen.store.records.checks.health import (
     read_health_report,
     save_health_report,
 )
-from evergreen.store.tables.platform import ALERT, DRIFT_REPORT
+from evergreen.store.tables.platform import ALERT, DRIFT_REPORT, HEALTH_FINDING
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-OLD, YOUNG = NOW - 31 * DAY, NOW - 29 * DAY
+OLD, YOUNG = NOW - 32 * DAY, NOW - 30 * DAY
 AGE = FeatureDrift("age", 0.2, drifted=True, bins=("low", "high"), reference=(5, 5), current=(1, 9))
 FIGURES = (
     DriftMetric("", "age", "psi", 0.2, 0.05, "drift"),
@@ -52,9 +60,9 @@ FIGURES = (
 
 @pytest.fixture
 def store(toy_settings: Settings) -> Settings:
-    """Settings that keep checks for thirty days, of a store with the platform's tables."""
+    """Settings that keep checks for 31 days, of a store with the platform's tables."""
     apply_migrations(get_engine(toy_settings))
-    return toy_settings.model_copy(update={"check_days": 30})
+    return toy_settings.model_copy(update={"check_days": 31})
 
 
 def make_check(engine: sa.Engine, as_of: datetime, use_case: str = "toy") -> str:
@@ -162,7 +170,9 @@ def test_a_dropped_report_is_told_with_where_to_look_instead(store: Settings) ->
 def test_an_old_check_is_not_measured_published_or_told_again(store: Settings) -> None:
     engine = get_engine(store)
     check_id = make_check(engine, OLD)
+    make_check(engine, YOUNG)
     run_upkeep(store, "toy", NOW)
+    record_attached_run(engine, compute_report_id("toy", YOUNG), AttachedRun("1", "abc"))
     assert list_unattached_reports(engine, "toy", 10) == []
     published = check_report.publish_report(store, "toy", OLD)
     assert (published["severity"], published["summary"], published["notes"]) == (
@@ -175,3 +185,37 @@ def test_an_old_check_is_not_measured_published_or_told_again(store: Settings) -
     with engine.begin() as connection:
         connection.execute(sa.delete(ALERT))
     assert alerts.tell_people(store, "toy", OLD) == {"alerts": []}
+
+
+def test_what_the_next_check_needs_stays_however_old_it_is(store: Settings) -> None:
+    """Checks may be rarer than the setting, and the service may have been away at the last one."""
+    engine = get_engine(store)
+    counted = HealthFinding("service", "requests", "ok", "fine", 1.0, counters={"answered": 1})
+    away = HealthFinding("service", "", "warning", "the service tells nothing")
+    moments = [OLD - days * DAY for days in (3, 2, 1, 0)]
+    findings = (counted, counted, away, away)
+    for moment, finding in zip(moments, findings, strict=True):
+        check_id = make_check(engine, moment)
+        with engine.begin() as connection:
+            connection.execute(sa.delete(HEALTH_FINDING).where(HEALTH_FINDING.c.report_id == check_id))
+        save_health_report(engine, check_id, HealthReport("toy", moment, (finding,)))
+    run_upkeep(store, "toy", NOW)
+    kept = [read_health_report(engine, compute_report_id("toy", moment)) for moment in moments]
+    assert [report and report.findings for report in kept] == [None, (counted,), None, (away,)]
+    make_check(engine, YOUNG)
+    run_upkeep(store, "toy", NOW)
+    kept = [read_health_report(engine, compute_report_id("toy", moment)) for moment in moments]
+    assert [report is not None for report in kept] == [False, True, False, False]
+
+
+def test_what_is_told_once_is_not_told_again(store: Settings) -> None:
+    engine = get_engine(store)
+    ended = Alert("toy", "trial_ended", "a trial", "warning", "it ended")
+    lasting = Alert("toy", "stale_data", "a view", "warning", "it is old")
+    repeat_after = timedelta(hours=24)
+    raised = raise_alerts(engine, [ended, lasting], OLD, now=OLD, repeat_after=repeat_after)
+    for alert in raised:
+        save_delivery(engine, alert.id, status="no_target", results={}, tried_at=OLD)
+    assert run_upkeep(store, "toy", NOW)["alerts_pruned"] == 1
+    again = raise_alerts(engine, [ended, lasting], NOW, now=NOW, repeat_after=repeat_after)
+    assert [alert.kind for alert in again] == ["stale_data"]

@@ -24,6 +24,7 @@ from evergreen.model.error_profile.profile import (
 from evergreen.model.error_profile.store import delete_error_profile, load_error_profile, save_error_profile
 from evergreen.model.judging.slices import assign_groups
 from evergreen.model.reference_profile import FeatureProfile
+from evergreen.monitoring.evidence.realised import collect_realised_evidence
 from evergreen.monitoring.quality import measure_prediction_quality
 from evergreen.monitoring.quality.count_scores import count_scores, name_region
 from evergreen.monitoring.quality.labelled_rows import (
@@ -48,6 +49,7 @@ from support.outcomes import record_outcome
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
+LEARNED = LabelledSelection(known_at=NOW, learned_after=NOW - DAY)
 TREE = Split(
     "age",
     40.0,
@@ -355,7 +357,7 @@ def test_numbers_are_estimated_and_realised_by_their_errors(
     assert (mae.value, mae.reference) == (pytest.approx(0.75 * 1.0 + 0.25 * 5.0), 3.0)
     rows_kept = read_quality_metrics(database, "number", kind="realised")
     assert {(row.metric, row.value, row.rows) for row in rows_kept} == {("mae", 2.0, 32), ("rmse", 2.0, 32)}
-    learned = measure_learned_quality(database, number, 1, NOW - DAY, NOW)
+    learned = measure_learned_quality(database, number, 1, replace(LEARNED, version=1))
     assert (learned.metric, learned.rows, learned.value, learned.deviation) == ("mae", 32, 2.0, 0.0)
     assert (learned.reference, learned.reference_deviation, learned.scale) == (3.0, 2.0, 9.0)
 
@@ -365,14 +367,29 @@ def test_what_was_learned_between_two_checks_is_a_point(database: sa.Engine, toy
     ids = log(database, toy_use_case, [make_row(NOW - 5 * DAY, "no", 0.8) for _ in range(4)])
     for prediction_id, actual, hours in zip(ids, ("no", "no", "yes", "no"), (30, 5, 5, 5), strict=True):
         record_outcome(database, toy_use_case, prediction_id, actual, NOW - timedelta(hours=hours))
-    point = measure_learned_quality(database, toy_use_case, 1, NOW - DAY, NOW)
+    point = measure_learned_quality(database, toy_use_case, 1, replace(LEARNED, version=1))
     # The gate's metric is the area under the ROC curve, so that probabilities are judged by the Brier score.
     assert (point.metric, point.less_is_better, point.rows) == ("brier", True, 3)
     assert point.value == pytest.approx((0.04 + 0.04 + 0.64) / 3)
     assert point.deviation == pytest.approx(np.std([0.04, 0.04, 0.64]))
     assert (point.reference, point.reference_rows, point.reference_deviation) == (0.1, 500, 0.15)
-    nothing = measure_learned_quality(database, toy_use_case, 2, NOW - DAY, NOW)
+    nothing = measure_learned_quality(database, toy_use_case, 2, replace(LEARNED, version=2))
     assert (nothing.rows, nothing.value, nothing.reference) == (0, None, None)
+
+
+def test_the_evidence_of_a_check_reads_the_labels_once(database: sa.Engine, toy_use_case: UseCase) -> None:
+    """For how far back its labels judge: there is no index for that."""
+    save_error_profile(database, "toy", 1, make_profile())
+    first, last = log(database, toy_use_case, [make_row(NOW - days * DAY, "no", 0.8) for days in (5, 3)])
+    for prediction_id in (first, last):
+        record_outcome(database, toy_use_case, prediction_id, "no", NOW - timedelta(hours=5))
+    statements: list[str] = []
+    sa.event.listen(database, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    evidence = collect_realised_evidence(database, toy_use_case, 1, None, NOW - DAY, None, NOW)
+    assert evidence is not None
+    [point] = evidence.points
+    assert (point.end, point.rows) == (NOW - 3 * DAY, 2)
+    assert sum("min(toy__label.event_time)" in statement for statement in statements) == 1
 
 
 def test_faults_of_outcomes_are_counted(database: sa.Engine, toy_use_case: UseCase) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.forget import erase_use_case, is_empty
 from evergreen.store.tables.sql_files import find_migrations_folder
 from evergreen.usecase import TIMELESS, Entity, Feature, Key, UseCase
+from evergreen.waiting import wait_until
 
 PLATFORM = {
     *("schema_migration", "ingest_run", "ingest_batch", "training_run"),
@@ -50,6 +52,45 @@ def test_migrations_at_the_same_time_wait_for_each_other(settings: Settings) -> 
     with ThreadPoolExecutor(4) as pool:
         applied = [name for names in pool.map(apply_migrations, [database] * 4) for name in names]
     assert sorted(applied) == sorted(path.stem for path in find_migrations_folder().glob("*.sql"))
+
+
+def test_a_table_of_before_gets_the_wider_slice_and_others_use_it_meanwhile(
+    settings: Settings, tmp_path: Path
+) -> None:
+    database, folder = get_engine(settings), find_migrations_folder()
+    for path in folder.glob("*.sql"):
+        if path.name < "0018":
+            shutil.copy(path, tmp_path)
+    apply_migrations(database, tmp_path)
+    columns = (
+        "SELECT character_maximum_length FROM information_schema.columns"
+        " WHERE table_schema = DATABASE() AND table_name = 'drift_metric' AND column_name = 'slice'"
+    )
+    with database.connect() as connection:
+        assert connection.exec_driver_sql(columns).scalar() == 255
+    with ThreadPoolExecutor(1) as pool:
+        with database.connect() as reader:
+            reader.exec_driver_sql("SELECT COUNT(*) FROM drift_metric").scalar()
+            migration = pool.submit(apply_migrations, database)
+            assert wait_until(lambda: is_waiting(database, "drift_metric"), 30)
+            with database.begin() as writer:
+                # Were it queued behind the change, it would wait as long as the reader does.
+                writer.exec_driver_sql("SET STATEMENT lock_wait_timeout = 10 FOR DELETE FROM drift_metric")
+            assert not migration.done()
+            reader.rollback()
+        migration.result(60)
+    with database.connect() as connection:
+        assert connection.exec_driver_sql(columns).scalar() == 320
+
+
+def is_waiting(database: sa.Engine, table: str) -> bool:
+    """Whether a change of that table waits for another session."""
+    processes = (
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%%'"
+        f" AND info LIKE '%%ALTER TABLE%%{table}%%'"
+    )
+    with database.connect() as connection:
+        return bool(connection.exec_driver_sql(processes).scalar())
 
 
 def test_a_broken_migration_is_not_recorded(settings: Settings, tmp_path: Path) -> None:

@@ -262,6 +262,28 @@ def test_lost_rows_are_an_error_once_and_a_warning_after() -> None:
     assert find(second, "log", "refused").severity == "ok"
 
 
+def test_after_a_report_without_counters_nothing_is_known_to_be_new() -> None:
+    """Reports of before the counters were kept."""
+    slow = ServiceCounts(
+        1000, 500, {1.0: 0, 2.5: 1000}, {"accepted": 1000, "written": 990, "dropped": 10, "spoilt_rows": 0}
+    )
+    first = report_of(slow)
+    assert first.severity == "error"
+    old = replace(first, findings=tuple(replace(each, counters=None) for each in first.findings))
+    findings = judge_service(slow, old)
+    dropped = find(findings, "log", "dropped")
+    assert (dropped.severity, dropped.value) == ("warning", 10.0)
+    assert dropped.sentence == (
+        "10 rows of the prediction log were dropped because the spool was full since the service started; how"
+        " many of them since the last check is not known"
+    )
+    assert find(findings, *FAILED).severity == find(findings, "service", "latency").severity == "ok"
+    assert "500 of 1,000 requests since the service started failed" in find(findings, *FAILED).sentence
+    more = replace(slow, log={**slow.log, "accepted": 1001, "dropped": 11})
+    lately = find(judge_service(more, HealthReport("toy", NOW, tuple(findings))), "log", "dropped")
+    assert (lately.severity, "1 of them since the check" in lately.sentence) == ("error", True)
+
+
 def test_rows_that_are_nowhere_are_an_error() -> None:
     findings = judge_service(ServiceCounts(log={"accepted": 5000, "adopted": 10, "written": 3000}), None)
     balance = find(findings, "log", "balance")

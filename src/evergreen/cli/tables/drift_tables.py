@@ -18,6 +18,7 @@ _STYLES = {"drift": "red", "warning": "yellow", "unknown": "dim"}
 _MOST_ROWS = 25
 _MOST_NOTES = 12
 _LEAST_P = 1e-16
+# `reference_profile.PREDICTION`: its module imports numpy, for which `evergreen --help` would wait.
 _PREDICTION = "__prediction__"
 
 

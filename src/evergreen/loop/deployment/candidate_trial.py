@@ -11,6 +11,7 @@ from evergreen.loop.monitoring.alerts import tell_trial_end
 from evergreen.loop.train import promote_candidate
 from evergreen.loop.train_results import PromotionResult
 from evergreen.monitoring.quality.trials.trial_losses import compare_trial_versions
+from evergreen.registry.actor import DEPLOY
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.candidates import TrialFinding
 from evergreen.registry.succession.trial import end_trial_in_time, start_trial
@@ -24,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 # Services end a trial in time; where none is there to do so, deploy does it after so long.
 _OVERDUE = timedelta(seconds=30)
-# Who stands in the ledger for what the deploy DAG does.
-_ACTOR = "deploy"
 
 
 class CandidateTrial(TypedDict):
@@ -58,7 +57,7 @@ def start_candidate_trial(settings: Settings, use_case: str) -> CandidateTrial:
     with lock_use_case(database, use_case):
         trial = find_last_trial(database, use_case, version, run.mlflow_run_id or "")
         if trial is None:
-            trial = start_trial(settings, database, declared, version, declared.trial, actor=_ACTOR)
+            trial = start_trial(settings, database, declared, version, declared.trial, actor=DEPLOY)
     return {"trial": trial.id, "training_run": run.id, "version": version}
 
 
@@ -74,7 +73,7 @@ def is_trial_over(settings: Settings, use_case: str, started: CandidateTrial) ->
             hint=f"run deploy again: evergreen run deploy {use_case}",
         )
     if trial.is_running and datetime.now(UTC) > trial.ends_at + _OVERDUE:
-        trial = end_trial_in_time(settings, database, load_use_case(use_case, settings), trial, actor=_ACTOR)
+        trial = end_trial_in_time(settings, database, load_use_case(use_case, settings), trial, actor=DEPLOY)
     return not trial.is_running
 
 

@@ -19,6 +19,7 @@ from evergreen.loop.deployment.candidate_trial import (
     start_candidate_trial,
 )
 from evergreen.loop.train_results import PromotionResult
+from evergreen.registry.actor import DEPLOY
 from evergreen.registry.champion import Champion, require_champion
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.rollback import withdraw_champion
@@ -201,7 +202,7 @@ def finalize_deployment(settings: Settings, use_case: str, probe: ProbeDocument)
     database = get_engine(settings)
     with lock_use_case(database, use_case):
         withdrawal = withdraw_champion(
-            settings, database, load_use_case(use_case, settings), version, actor="deploy", reason=reason
+            settings, database, load_use_case(use_case, settings), version, actor=DEPLOY, reason=reason
         )
     if withdrawal.outcome == "overtaken":
         overtaken_by = withdrawal.champion_version

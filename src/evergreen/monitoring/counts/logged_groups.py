@@ -29,16 +29,16 @@ def find_logged_groups(
     version: int,
     start: datetime,
     end: datetime,
+    rows: int,
     channels: Sequence[str] = TRAFFIC,
 ) -> list[SliceGroup]:
     """The most frequent values of a category, or of another feature that is no number, among a version's
-    predictions with start <= predicted_at < end (aware UTC): at most 20, each of at least 1 % of the rows,
-    and 30. Raises StoreUnreachable."""
+    predictions with start <= predicted_at < end (aware UTC): at most 20, each of at least 1 % of `rows`, the
+    predictions of the window, and 30. Raises StoreUnreachable."""
     log = build_prediction_table(use_case)
     column, count = log.c[feature], sa.func.count()
     statement = sa.select(column, count).where(*select_window(log, version, start, end, channels))
-    total = sa.select(count).select_from(log).where(*select_window(log, version, start, end, channels))
-    least = sa.func.greatest(MINIMUM_ROWS, MINIMUM_SHARE * total.scalar_subquery())
+    least = max(MINIMUM_ROWS, MINIMUM_SHARE * rows)
     frequent = (
         statement.where(column.is_not(None))
         .group_by(column)
@@ -47,8 +47,8 @@ def find_logged_groups(
         .limit(MOST_GROUPS)
     )
     with engine.connect() as connection:
-        rows = execute_if_table_exists(connection, frequent)
-    names = [str(value) for value, _ in rows]
+        groups = execute_if_table_exists(connection, frequent)
+    names = [str(value) for value, _ in groups]
     return [SliceGroup(feature, name) for name in names if len(name) <= CATEGORY_CHARACTERS]
 
 

@@ -82,7 +82,7 @@ def compare_with_profile(
     """
     profiles = _load_profiles(engine, use_case, version)
     counted = _count_window(engine, use_case, window, profiles, is_own=version == window.version)
-    groups = _find_groups(engine, use_case, window, profiles, slices)
+    groups = _find_groups(engine, use_case, window, counted.rows, profiles, slices)
     notes = []
     reference = profiles
     if groups:
@@ -93,23 +93,8 @@ def compare_with_profile(
             f"version {version} has no reference for the slices of {features}: they are compared with the "
             f"window before, {window.before}"
         )
-    counts = add_counts(counted.counts, _count_groups(engine, use_case, window, profiles, groups))
-    result = compare_windows(
-        use_case.drift,
-        reference,
-        counts,
-        since=counted.start,
-        inputs=_list_input_names(use_case),
-    )
     notes += _describe_bounds(window, counted)
-    return WindowComparison(
-        _add_outliers(engine, use_case, window, profiles, result),
-        counted,
-        reference,
-        None,
-        _find_onset(reference, counted, result),
-        (*result.notes, *notes),
-    )
+    return _compare(engine, use_case, window, counted, profiles, groups, reference, None, notes)
 
 
 def compare_with_window(
@@ -128,13 +113,9 @@ def compare_with_window(
     counted = _count_window(engine, use_case, window, profiles, is_own=True)
     is_own = other.version == window.version
     counted_other = _count_window(engine, use_case, other, profiles, is_own=is_own)
-    groups = _find_groups(engine, use_case, window, profiles, slices)
+    groups = _find_groups(engine, use_case, window, counted.rows, profiles, slices)
     earlier = add_counts(counted_other.counts, _count_groups(engine, use_case, other, profiles, groups))
     reference = rebase_profiles(add_group_profiles(profiles, groups), earlier)
-    counts = add_counts(counted.counts, _count_groups(engine, use_case, window, profiles, groups))
-    result = compare_windows(
-        use_case.drift, reference, counts, since=counted.start, inputs=_list_input_names(use_case)
-    )
     notes = [*_describe_bounds(window, counted), *_describe_bounds(other, counted_other)]
     if window.start < other.end and other.start < window.end:
         notes.append("the windows overlap: rows that are in both make them look alike")
@@ -143,18 +124,32 @@ def compare_with_window(
             f"the reference window has only {counted_other.rows:,} predictions, so only large changes are "
             "told from chance"
         )
+    return _compare(engine, use_case, window, counted, profiles, groups, reference, counted_other, notes)
+
+
+def _compare(
+    engine: sa.Engine,
+    use_case: UseCase,
+    window: ChosenWindow,
+    counted: WindowCounts,
+    profiles: SlicedProfiles,
+    groups: Sequence[SliceGroup],
+    reference: SlicedProfiles,
+    other: WindowCounts | None,
+    notes: Sequence[str],
+) -> WindowComparison:
+    """Compare a window that was counted by the bins of `profiles`, and its `groups`, with `reference`."""
+    counts = add_counts(counted.counts, _count_groups(engine, use_case, window, profiles, groups))
+    inputs = [feature.name for feature in list_model_inputs(use_case)]
+    result = compare_windows(use_case.drift, reference, counts, since=counted.start, inputs=inputs)
     return WindowComparison(
         _add_outliers(engine, use_case, window, profiles, result),
         counted,
         reference,
-        counted_other,
+        other,
         _find_onset(reference, counted, result),
         (*result.notes, *notes),
     )
-
-
-def _list_input_names(use_case: UseCase) -> list[str]:
-    return [feature.name for feature in list_model_inputs(use_case)]
 
 
 def _load_profiles(engine: sa.Engine, use_case: UseCase, version: int) -> SlicedProfiles:
@@ -191,10 +186,11 @@ def _find_groups(
     engine: sa.Engine,
     use_case: UseCase,
     window: ChosenWindow,
+    rows: int,
     profiles: SlicedProfiles,
     slices: Sequence[Slice],
 ) -> list[SliceGroup]:
-    """The groups of slices that the profiles do not have."""
+    """The groups of slices that the profiles do not have. `rows` are in the window."""
     types = use_case.feature_types
     known = {group.feature for some in profiles.values() for each in some.values() if (group := each.group)}
     groups: dict[str, SliceGroup] = {}
@@ -214,6 +210,7 @@ def _find_groups(
                 window.version,
                 window.start,
                 window.end,
+                rows,
                 window.channels,
             )
         groups.update({group.name: group for group in found if group.name not in profiles})

@@ -27,6 +27,8 @@ from evergreen.usecase import UseCase
 _FACTOR = 10
 # The same where only the edges of the reference's bins are known, outside of which a tenth of its rows lies.
 _FACTOR_OF_EDGES = 1_000
+# Edges that are closer to each other, relative to their size, are taken for those of a constant.
+_LEAST_WIDTH_OF_EDGES = 1e-9
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,12 @@ def choose_outlier_limits(profile: FeatureProfile) -> OutlierLimits | None:
         words = f"{_FACTOR_OF_EDGES:,} times the range of the reference's bins ({low:.6g} to {high:.6g})"
     else:
         return None
+    size, width = max(abs(low), abs(high)), high - low
+    # The edges of a constant's bin are neighbouring floating-point numbers: their distance tells nothing.
+    if profile.range is None and (profile.is_constant or width <= _LEAST_WIDTH_OF_EDGES * size):
+        width = 0.0
     # A constant has the width of its own size.
-    width = (high - low) or abs(high) or 1.0
+    width = width or abs(high) or 1.0
     most = sys.float_info.max
     return OutlierLimits(max(-most, low - factor * width), min(most, high + factor * width), words)
 

@@ -67,12 +67,16 @@ def collect_realised_evidence(
     if previous is not None and previous.champion == version and previous.realised is not None:
         points, since = previous.realised.points, max(since, previous.as_of)
     since = min(since, as_of)
-    learned = measure_learned_quality(engine, use_case, version, since, as_of)
+    # Bounded once for both statements: that reads the whole table of labels.
+    selection = LabelledSelection(known_at=as_of, learned_after=since, version=version)
+    selection = bound_selection(engine, use_case, selection)
+    learned = measure_learned_quality(engine, use_case, version, selection)
     scale = find_label_scale(engine, use_case, version)
     expected = compute_expected_value(learned.metric, _read_confidence_bins(run))
     reference = build_reference_point(learned, expected, scale, run.as_of if run else as_of)
     if learned.rows and learned.value is not None:
-        start, end, hoped = _read_span(engine, use_case, version, learned.metric, since, as_of)
+        span = _read_span(engine, use_case, learned.metric, selection)
+        start, end, hoped = span or (since, as_of, None)
         # Where the hold-out's expected value is not known, how sure of itself the model is would be taken
         # for a drop.
         hoped = hoped if expected is not None else None
@@ -119,13 +123,11 @@ def compute_expected_value(metric: str, bins: Sequence[ReliabilityBin]) -> float
 
 
 def _read_span(
-    engine: sa.Engine, use_case: UseCase, version: int, metric: str, after: datetime, until: datetime
-) -> tuple[datetime, datetime, float | None]:
-    """Of logged answers whose outcome was learned after a moment and up to another: when the first
-    (exclusive) and the last were given, and what the model's confidence leads one to expect of the metric,
-    None for a metric without an expectation."""
-    selection = LabelledSelection(known_at=until, learned_after=after, version=version)
-    selection = bound_selection(engine, use_case, selection)
+    engine: sa.Engine, use_case: UseCase, metric: str, selection: LabelledSelection
+) -> tuple[datetime, datetime, float | None] | None:
+    """Of the selected answers: when the first (exclusive) and the last were given, and what the model's
+    confidence leads one to expect of the metric, None for a metric without an expectation. None without
+    answers."""
     rows = select_labelled_rows(use_case, selection, ["prediction", "probability", "predicted_at"])
     c = rows.c
     expectation = _EXPECTATIONS.get(metric)
@@ -134,7 +136,7 @@ def _read_span(
     with get_fast_engine(engine).connect() as connection:
         spans = execute_if_table_exists(connection, statement)
     if not spans or spans[0][0] is None:
-        return after, until, None
+        return None
     first, last, expected = spans[0]
     start = to_aware_utc(first) - timedelta(microseconds=1)
     return start, to_aware_utc(last), None if expected is None else float(expected)

@@ -119,18 +119,19 @@ def parse_service_metrics(text: str) -> ServiceCounts:
 @dataclass(frozen=True)
 class _Period:
     """What a service has counted since the moment that `since` names in words, and by how many rows its log
-    was apart then."""
+    was apart then. `is_new`: whether no earlier check has told of it."""
 
     counts: ServiceCounts
     since: str
     former_gap: int = 0
+    is_new: bool = True
 
 
 def judge_service(counts: ServiceCounts | None, previous: HealthReport | None) -> list[HealthFinding]:
     """Findings on errors and latency since an earlier check, and on the prediction log.
 
-    `counts` is None where no service is known, `previous` the last report with counters of the service, None
-    before the first.
+    `counts` is None where no service is known, `previous` the last report on requests to the service, None
+    before the first. Where that report kept no counters, totals are told and nothing of them as new.
     """
     if counts is None:
         return [HealthFinding("service", "", "unknown", "the settings name no service of this use case")]
@@ -145,8 +146,11 @@ def _find_period(counts: ServiceCounts, previous: HealthReport | None) -> _Perio
     requests = (
         next((each for each in previous.findings if _is_about_requests(each)), None) if previous else None
     )
-    if previous is None or requests is None or requests.counters is None:
+    if previous is None or requests is None:
         return _Period(counts, "since the service started")
+    if requests.counters is None:
+        # A report of a version that kept none: it has told of what was lost or failed before it.
+        return _Period(counts, "since the service started", is_new=False)
     former = ServiceCounts.from_json(requests.counters)
     if not counts.continues(former):
         return _Period(counts, "since the service started anew, after the last check")
@@ -161,7 +165,8 @@ def _is_about_requests(finding: HealthFinding) -> bool:
 def _judge_requests(counts: ServiceCounts, period: _Period) -> list[HealthFinding]:
     answers, failed = period.counts.answered, period.counts.failed
     share = failed / answers if answers else 0.0
-    severity: HealthSeverity = "error" if share > ERROR_SHARE and answers >= FEWEST_REQUESTS else "ok"
+    is_bad = share > ERROR_SHARE and answers >= FEWEST_REQUESTS and period.is_new
+    severity: HealthSeverity = "error" if is_bad else "ok"
     return [
         HealthFinding(
             *SERVICE_COUNTERS,
@@ -185,7 +190,7 @@ def _judge_latency(period: _Period) -> list[HealthFinding]:
     p99 = period.counts.p99_seconds
     if p99 is None:
         return []
-    slow = p99 > SLOWEST_SECONDS and period.counts.predictions >= FEWEST_REQUESTS
+    slow = p99 > SLOWEST_SECONDS and period.counts.predictions >= FEWEST_REQUESTS and period.is_new
     bound = "longer than 30 s" if math.isinf(p99) else f"at most {p99 * 1000:g} ms"
     sentence = f"99 of 100 of {period.counts.predictions:,} predictions {period.since} took {bound}"
     value = None if math.isinf(p99) else p99
@@ -197,9 +202,11 @@ def _judge_latency(period: _Period) -> list[HealthFinding]:
 def _judge_log(log: Mapping[str, int], period: _Period) -> list[HealthFinding]:
     findings = []
     for name, text in _LOSSES.items():
-        total, lately = log.get(name, 0), period.counts.log.get(name, 0)
+        total, lately = log.get(name, 0), period.counts.log.get(name, 0) if period.is_new else 0
         severity: HealthSeverity = "error" if lately else "warning" if total else "ok"
-        since = f", {lately:,} of them {period.since}" if total else ""
+        since = f", {lately:,} of them {period.since}" if total and period.is_new else ""
+        if total and not period.is_new:
+            since = f" {period.since}; how many of them since the last check is not known"
         findings.append(HealthFinding("log", name, severity, f"{total:,} {text}{since}", float(total), 0.0))
     arrivals, departures, gap = _count_arrivals(log), _count_departures(log), _measure_gap(log)
     # Counts that are read in the middle of their update are not apart at the next check as well.

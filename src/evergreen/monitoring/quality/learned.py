@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +12,6 @@ from evergreen.model.error_profile.profile import ErrorProfile
 from evergreen.model.error_profile.store import load_error_profile
 from evergreen.monitoring.quality.labelled_rows import (
     LabelledSelection,
-    bound_selection,
     select_labelled_rows,
 )
 from evergreen.store.connection.database import get_fast_engine
@@ -61,12 +59,11 @@ def choose_row_metric(use_case: UseCase) -> str:
 
 
 def measure_learned_quality(
-    engine: sa.Engine, use_case: UseCase, version: int, after: datetime, until: datetime
+    engine: sa.Engine, use_case: UseCase, version: int, selection: LabelledSelection
 ) -> LearnedQuality:
-    """The answers of a version whose outcome was learned after a moment and up to another one (aware UTC)."""
+    """The answers of a version whose outcome was learned lately: `selection` is of that version, and
+    bounded (`bound_selection`)."""
     metric = choose_row_metric(use_case)
-    selection = LabelledSelection(known_at=until, learned_after=after, version=version)
-    selection = bound_selection(engine, use_case, selection)
     rows = select_labelled_rows(use_case, selection, ["prediction", "probability"])
     value = build_row_value(metric, use_case, rows)
     inner = sa.select(value.label("value")).subquery("valued")

@@ -17,17 +17,17 @@ def erase_succession(
 ) -> None:
     """Delete every version and MLflow run of a use case; nobody is champion afterwards.
 
-    If the use case ever had a champion, an `erase` line says so first, after which version numbers begin
-    anew. Raises RegistryUnreachable, RegistryError, StoreUnreachable.
+    If the ledger has lines of the use case since its last `erase`, another `erase` line says so first, after
+    which version numbers begin anew. Raises RegistryUnreachable, RegistryError, StoreUnreachable.
     """
     reconcile_ledger_under_lock(settings, database, use_case_name)
     changes = read_champion_changes(database, use_case_name)
-    if changes:
+    if ledger.read_entries_since_erase(database, use_case_name):
         ledger.append_entry(
             database,
             use_case=use_case_name,
             action="erase",
-            from_version=changes[-1].to_version,
+            from_version=changes[-1].to_version if changes else None,
             to_version=None,
             training_run_id=None,
             actor=actor,

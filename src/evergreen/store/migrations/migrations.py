@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from evergreen.errors import StoreError
 from evergreen.store.connection.locks import hold_lock
 from evergreen.store.connection.missing import execute_if_table_exists
+from evergreen.store.migrations.alter import alter_table
 from evergreen.store.tables.platform import CATALOGUE_TABLES, SCHEMA_MIGRATION
 from evergreen.store.tables.sql_files import (
     build_ledger_grants,
@@ -21,14 +22,17 @@ from evergreen.store.tables.sql_files import (
 )
 
 _NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
+# A change of one of the platform's own tables.
+_ALTER_TABLE = re.compile(r"ALTER TABLE (?P<table>[a-z_]+)\s+(?P<change>.+)", re.DOTALL)
 
 
 def apply_migrations(engine: sa.Engine, source: Path | None = None) -> list[str]:
     """Apply the migrations that this database has not had; the names of those applied now.
 
     MariaDB commits DDL implicitly, so a migration that was killed half-way is run again from its start, which
-    its statements must allow (IF NOT EXISTS). Callers at the same time wait for each other. Raises StoreError
-    when the ledger's database is missing and this user may not create it, with the SQL for an administrator.
+    its statements must allow (IF NOT EXISTS). Callers at the same time wait for each other. A change of a
+    table that others use lets them pass (`alter_table`). Raises StoreError when the ledger's database is
+    missing and this user may not create it, with the SQL for an administrator, and when a table stays in use.
     """
     source = source or find_migrations_folder()
     files = sorted(path for path in source.glob("*.sql") if _NAME.fullmatch(path.name))
@@ -42,11 +46,18 @@ def apply_migrations(engine: sa.Engine, source: Path | None = None) -> list[str]
             _ensure_ledger(connection, database)
             for path in applied:
                 for statement in split_statements(fill_ledger_name(path.read_text("utf-8"), database)):
-                    connection.exec_driver_sql(_escape_percent(statement))
+                    _execute_statement(connection, statement)
                 insert = sa.insert(SCHEMA_MIGRATION).prefix_with("IGNORE")
                 connection.execute(insert.values(name=path.stem))
                 connection.commit()
     return [path.stem for path in applied]
+
+
+def _execute_statement(connection: sa.Connection, statement: str) -> None:
+    if change := _ALTER_TABLE.fullmatch(statement):
+        alter_table(connection, change["table"], change["change"])
+    else:
+        connection.exec_driver_sql(_escape_percent(statement))
 
 
 def _ensure_ledger(connection: sa.Connection, database: str) -> None:

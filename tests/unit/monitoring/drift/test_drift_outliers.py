@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import numpy as np
@@ -33,13 +34,17 @@ def profile(bins=(), value_range=None, kind="numeric"):
         ((20.0, 30.0), None, (20.0 - 10_000, 30.0 + 10_000)),
         ((), (5.0, 5.0), (5.0 - 50, 5.0 + 50)),
         ((), (0.0, 0.0), (-10.0, 10.0)),
+        # The bins of a constant.
+        ((math.nextafter(5.0, 0.0), 5.0), None, (5.0 - 5_000, 5.0 + 5_000)),
+        ((-sys.float_info.min, 0.0), None, (-1_000.0, 1_000.0)),
+        ((math.nextafter(5.0, 0.0), 5.0), (5.0, 5.0), (5.0 - 50, 5.0 + 50)),
         ((), (-1.7e308, 1.7e308), (-sys.float_info.max, sys.float_info.max)),
     ],
 )
 def test_limits_lie_far_beyond_the_training_data(bins, value_range, limits):
     chosen = choose_outlier_limits(profile(bins, value_range))
     assert chosen is not None
-    assert (chosen.low, chosen.high) == limits
+    assert (chosen.low, chosen.high) == pytest.approx(limits, rel=1e-12)
 
 
 def test_without_a_range_nothing_is_an_outlier():
