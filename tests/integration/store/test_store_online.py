@@ -13,7 +13,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from evergreen.settings import Settings
-from evergreen.store.connection.database import get_engine, get_fast_engine
+from evergreen.store.connection.database import get_engine, get_request_engine
 from evergreen.store.connection.times import to_naive_utc
 from evergreen.store.online.packing import build_online_selects
 from evergreen.store.online.vectors import find_missing_keys, read_online_features
@@ -124,7 +124,8 @@ def test_a_view_older_than_its_max_age_says_nothing(database: sa.Engine) -> None
 
 def test_one_query_per_view_however_many_keys(database: sa.Engine) -> None:
     asked: list[str] = []
-    sa.event.listen(get_fast_engine(database), "before_cursor_execute", lambda *event: asked.append(event[2]))
+    engine = get_request_engine(database)
+    sa.event.listen(engine, "before_cursor_execute", lambda *event: asked.append(event[2]))
     read_online_features(database, THING, [(str(number),) for number in range(500)], NOON)
     assert len(asked) == len(THING.views)
     asked.clear()
