@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,12 @@ def test_every_room_is_on_the_map() -> None:
     table = text.partition("| room |")[2].partition("\n\n")[0]
     told = {name for row in table.splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
     assert told == rooms
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(each for extra in extras for each in extra)]
+    _, _, section = (ROOT / "docs/architecture.md").read_text("utf-8").partition("## Dependencies")
+    named = set(re.findall(r"[a-z][\w-]*", " ".join(re.findall(r"^\|([^|]*)\|", section, re.MULTILINE))))
+    assert {re.split(r"[^\w-]", each)[0] for each in wanted} <= named
