@@ -100,6 +100,20 @@ def fields(measured: Measured) -> list[Field]:
             10,
             at_most=True,
         ),
+        Field(
+            "migration_longest_wait_s",
+            measured.migration["longest_wait_seconds"],
+            f"the longest insert while the columns of a log of {measured.migration['rows']:,} rows change",
+            1,
+            at_most=True,
+        ),
+        Field(
+            "migration_rows_lost",
+            measured.migration["rows_lost"],
+            f"of those and {measured.migration['inserts_meanwhile']:,} inserted meanwhile",
+            0,
+            at_most=True,
+        ),
     ]
     return [*judged, *_told(measured, wrote, read)]
 
@@ -156,6 +170,7 @@ def _told(measured: Measured, wrote: dict[str, float], read: dict[str, float]) -
             part="keys_first",
         ),
         Field("pandas_rows_per_s", (rows + labels) / read["pandas read_sql"], "read_sql with PyMySQL"),
+        Field("migration_s", measured.migration["seconds"], "the whole migration of that log"),
         Field("online_1_p99_ms", percentile(measured.online["1"], 99), "one key, milliseconds"),
         Field("online_100_p99_ms", percentile(measured.online["100"], 99), "100 keys, milliseconds"),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.common.server import Bench
 from benchmarks.common.timing import say
-from benchmarks.store import ingest, join, memory, online
+from benchmarks.store import ingest, join, memory, migration, online
 from benchmarks.store.data import Size
 
 STEPS = 20
@@ -30,6 +30,7 @@ class Measured:
     read: dict[str, list[float]]
     read_small: dict[str, list[float]]
     online: dict[str, list[float]]
+    migration: dict[str, Any]
 
 
 def size_of(rows: int) -> Size:
@@ -54,4 +55,6 @@ def measure(bench: Bench, rows: int, rounds: int) -> Measured:
     with join.world(bench, size) as made:
         read = join.measure(bench, made, rounds)
         calls = online.measure(made, size, CALLS)
-    return Measured(size, small, written, written_small, peak, read, read_small, calls)
+    say("migrating a log under a writer")
+    migrated = migration.measure(bench, rows)
+    return Measured(size, small, written, written_small, peak, read, read_small, calls, migrated)

@@ -1,26 +1,19 @@
 """How long writers wait while the platform's columns of a large prediction log change.
 
-`python -m benchmarks.store.migration --rows 1000000` makes a prediction log as the first versions had it,
-fills it, and then has it migrated: `channel` becomes text, so that it takes a new value, and two columns are
-added, one nullable and one that every row has. One thread inserts a row every few milliseconds meanwhile.
-Printed are the migration's seconds and the waits of the inserts. Exits 1 when one waited more than a second.
+A prediction log as the first versions had it is made, filled and migrated: `channel` becomes text, so that it
+takes a new value, and two columns are added, one nullable and one that every row has. One thread inserts a
+row every few milliseconds meanwhile.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from statistics import median
+from typing import Any
 
 import sqlalchemy as sa
-from benchmarks.common import result
-from benchmarks.common.server import running
-from benchmarks.common.timing import say
+from benchmarks.common.server import Bench
 from sqlalchemy.dialects import mysql
 
 from evergreen.store.connection.database import get_engine
@@ -30,8 +23,8 @@ from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 
 USE_CASE = "credit_score"
-LONGEST_SECONDS = 1.0
 _PAUSE_SECONDS = 0.003
+_WRITER_ALONE_SECONDS = 2.0
 _DAYS = 30
 _TEXT = mysql.VARCHAR(32, charset="ascii")
 _NEW_COLUMNS = (
@@ -96,49 +89,35 @@ def make_old_log(engine: sa.Engine, use_case: UseCase, rows: int) -> None:
             connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
-def main() -> int:
-    """Measure, print JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.store.migration", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the log (1,000,000)")
-    arguments = parser.parse_args()
-    result.OUT.mkdir(exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="migration-", dir=result.OUT) as folder,
-        running(Path(folder)) as bench,
-        bench.store(USE_CASE, "bench_migration") as settings,
-    ):
+def measure(bench: Bench, rows: int) -> dict[str, Any]:
+    """Migrate a log of so many rows under a writer.
+
+    Tells the seconds of the migration and of the inserts meanwhile, and how many rows are missing afterwards.
+    """
+    with bench.store(USE_CASE, "bench_migration") as settings:
         engine, use_case = get_engine(settings), load_use_case(USE_CASE, settings)
         table = use_case.prediction_table
-        say(f"filling a log of {arguments.rows:,} rows")
-        make_old_log(engine, use_case, arguments.rows)
+        make_old_log(engine, use_case, rows)
         added = (
             GeneratedMigration(90 + number, "prediction", step.column_names[0], (step,))
             for number, step in enumerate(_NEW_COLUMNS)
         )
-        migrations = [*MIGRATIONS, *added]
         with Writer(engine, table) as writer:
-            time.sleep(2.0)
+            time.sleep(_WRITER_ALONE_SECONDS)
             before = len(writer.waits)
             started = time.perf_counter()
-            applied = migrate_generated_tables(engine, use_case, migrations)
+            migrate_generated_tables(engine, use_case, [*MIGRATIONS, *added])
             seconds = time.perf_counter() - started
             after = len(writer.waits)
         with engine.begin() as connection:
             connection.exec_driver_sql(_build_insert(table).replace("'canary'", "'probe'"))
             counted = connection.exec_driver_sql(f"SELECT COUNT(*) FROM `{table}`").scalar_one()  # noqa: S608
     meanwhile = writer.waits[before:after]
-    figures = {
-        "rows": arguments.rows,
-        "applied": applied,
-        "migration_seconds": round(seconds, 1),
+    return {
+        "rows": rows,
+        "seconds": seconds,
         "inserts_meanwhile": len(meanwhile),
-        "median_wait_seconds": round(median(meanwhile), 4),
-        "longest_wait_seconds": round(max(meanwhile), 3),
-        "rows_lost": arguments.rows + len(writer.waits) + 1 - counted,
+        "median_wait_seconds": median(meanwhile),
+        "longest_wait_seconds": max(meanwhile),
+        "rows_lost": rows + len(writer.waits) + 1 - counted,
     }
-    sys.stdout.write(f"{json.dumps(figures)}\n")
-    return 1 if max(meanwhile) > LONGEST_SECONDS or figures["rows_lost"] else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
