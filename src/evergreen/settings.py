@@ -1,6 +1,8 @@
 """Typed settings, read from the environment (prefix EVERGREEN_) and from the running stack's file.
 
-The embedded stack writes `stack.env` into its home; the environment takes precedence over that file. Nothing
+The embedded stack writes `stack.env` into its home; the environment takes precedence over that file. A secret
+may stand in a file of its own that the environment names: EVERGREEN_MARIADB_PASSWORD_FILE for
+EVERGREEN_MARIADB_PASSWORD, as secrets of Docker and Kubernetes are mounted. Nothing
 else in Evergreen reads environment variables, except Airflow's AIRFLOW_CONN_* for foreign databases and
 sudo's SUDO_UID (`trust.py`). A home that belongs to another user is refused before its file is read.
 """
@@ -9,11 +11,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as MalformedSource
 
 from evergreen.errors import SettingsError
@@ -25,10 +28,59 @@ _SERVER_VARIABLES = ("EVERGREEN_MARIADB_HOST", "EVERGREEN_MARIADB_PORT")
 _LEAST_CHECK_DAYS = 31
 
 
+class SecretFiles(PydanticBaseSettingsSource):
+    """The values of secrets whose files the environment names by EVERGREEN_<NAME>_FILE.
+
+    A line break at the end of a file does not belong to the secret. `api_keys` has no such file: its setting
+    `api_keys_file` is the file that `evergreen keys` keeps.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        """The secret of one field, or None where no file is named for it.
+
+        Raises SettingsError where the environment has the secret itself as well, and where the file cannot be
+        read as text.
+        """
+        variable = f"EVERGREEN_{field_name.upper()}"
+        path = os.environ.get(f"{variable}_FILE", "")
+        if field.annotation is not SecretStr or f"{field_name}_file" in Settings.model_fields or not path:
+            return None, field_name, False
+        if os.environ.get(variable):
+            raise SettingsError(
+                f"both {variable} and {variable}_FILE are set", hint="set one of them, and unset the other"
+            )
+        try:
+            return Path(path).read_text("utf-8").rstrip("\r\n"), field_name, False
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise SettingsError(
+                f"the file {path} of {variable}_FILE cannot be read: {reason}",
+                hint="name a file with the secret that this user may read",
+            ) from None
+
+    def __call__(self) -> dict[str, Any]:
+        """The secrets that have a file, by field."""
+        values = {name: self.get_field_value(field, name)[0] for name, field in Settings.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+
 class Settings(BaseSettings):
     """The values that differ between installations, each by the variable EVERGREEN_<NAME>."""
 
     model_config = SettingsConfigDict(env_prefix="EVERGREEN_", extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where values come from, the first of them counting: the files of secrets before the environment."""
+        del file_secret_settings  # one folder with a file per setting, which nothing here names
+        return init_settings, SecretFiles(settings_cls), env_settings, dotenv_settings
 
     home: Path = Field(Path(".evergreen"), description="Where the embedded stack keeps its data and logs.")
     use_cases: str = Field("usecases", description="Folders with your own use cases, separated by ':'.")

@@ -93,6 +93,52 @@ def test_a_password_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert settings.mariadb_password.get_secret_value() == "s3cret"
 
 
+def test_a_secret_may_stand_in_a_file_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Docker and Kubernetes mount secrets; it counts before the running stack's own."""
+    (tmp_path / "stack.env").write_text("EVERGREEN_MARIADB_PASSWORD=of-the-stack\n")
+    (tmp_path / "stack.env").chmod(0o600)
+    file = tmp_path / "password"
+    file.write_text(" s3cret, größer \n", "utf-8")
+    monkeypatch.setenv("EVERGREEN_MARIADB_PASSWORD_FILE", str(file))
+    monkeypatch.setenv("EVERGREEN_MARIADB_PASSWORD", "")  # as compose hands on what is unset
+    settings = load_settings(tmp_path)
+    assert settings.mariadb_password.get_secret_value() == " s3cret, größer "
+    assert "s3cret" not in repr(settings)
+
+
+def test_the_file_of_api_keys_is_no_secret_to_read_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERGREEN_API_KEYS_FILE", str(tmp_path / "not made yet"))
+    settings = load_settings(tmp_path)
+    assert settings.api_keys_path == tmp_path / "not made yet"
+    assert settings.api_keys.get_secret_value() == ""
+
+
+def test_a_secret_given_twice_is_refused_without_showing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERGREEN_API_KEY", "s3cret")
+    monkeypatch.setenv("EVERGREEN_API_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(SettingsError, match="both EVERGREEN_API_KEY and EVERGREEN_API_KEY_FILE") as refused:
+        load_settings(tmp_path)
+    assert "s3cret" not in f"{refused.value} {refused.value.hint}"
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"\xff\xfe", "not UTF-8")])
+def test_a_file_without_a_readable_secret_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, reason: str
+) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("EVERGREEN_AIRFLOW_PASSWORD_FILE", str(file))
+    with pytest.raises(SettingsError, match=f"EVERGREEN_AIRFLOW_PASSWORD_FILE cannot be read: .*{reason}"):
+        load_settings(tmp_path)
+
+
 def test_every_setting_stands_in_the_example_file() -> None:
     example = (ROOT / ".env.example").read_text()
     shown = set(re.findall(r"^#? ?(EVERGREEN_\w+)=", example, re.MULTILINE))
