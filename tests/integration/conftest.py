@@ -65,9 +65,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def service(made: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The parcel service on that world, which a test before may have left without champion."""
+    """The parcel service on that world, with a service's rights in MariaDB and no more.
+
+    A test before may have left it without champion.
+    """
     made.promote(made.versions[0])
-    with running(made, tmp_path_factory.mktemp("service")) as started:
+    with running(made, tmp_path_factory.mktemp("service"), more=made.service_account) as started:
         made.settings.service_urls["parcel"] = started.url
         yield started
 

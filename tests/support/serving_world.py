@@ -31,10 +31,12 @@ from evergreen.serving.calls.client import Client
 from evergreen.serving.http.examples import draw_requests
 from evergreen.settings import Settings
 from evergreen.stack.processes.ports import LOOPBACK, find_free_port
+from evergreen.stack.servers.mariadb import HOSTS, generate_password
 from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.predictions.prediction_log import count_predictions
 from evergreen.store.records.ingest_run import start_ingest
+from evergreen.store.rights.roles import build_role_grants
 from evergreen.store.tables.create import create_tables
 from evergreen.usecase import UseCase
 from support import own_servers
@@ -55,6 +57,8 @@ class World:
     use_case: UseCase
     database: Database
     versions: list[int] = field(default_factory=list)
+    service_account: Mapping[str, str] = field(default_factory=dict)
+    """The variables by which a service connects with the rights of its role, and not as the tables' owner."""
 
     def logged(self, channel: str = "online") -> int:
         """Rows in the prediction log."""
@@ -115,12 +119,24 @@ def world(folder: Path) -> Iterator[World]:
         create_tables(get_engine(settings), use_case)
         fill_store(settings, use_case)
         made = World(settings, use_case, database)
+        made.service_account = add_service_account(database, use_case)
         made.versions = register_models(settings, use_case, folder, (1, 2))
         made.promote(made.versions[0])
         try:
             yield made
         finally:
             dispose_engines(settings)
+
+
+def add_service_account(database: Database, use_case: UseCase) -> dict[str, str]:
+    """A user of MariaDB with the rights of a service of that use case; the variables that name it."""
+    user, password = "evergreen_service", generate_password()
+    statements = []
+    for host in HOSTS:
+        statements.append(f"CREATE USER '{user}'@'{host}' IDENTIFIED BY '{password}'")
+        statements += build_role_grants("service", (user, host), database.server.database, [use_case])
+    database.administer(*statements)
+    return {"EVERGREEN_MARIADB_USER": user, "EVERGREEN_MARIADB_PASSWORD": password}
 
 
 def fill_store(settings: Settings, use_case: UseCase) -> None:

@@ -1,0 +1,1 @@
+"""What MariaDB accounts beside the platform's own one may do."""

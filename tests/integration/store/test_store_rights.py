@@ -1,0 +1,115 @@
+"""What a service's and a reader's account of MariaDB may do, and what MariaDB refuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pymysql
+import pytest
+
+from evergreen.settings import Settings
+from evergreen.stack.servers.mariadb import generate_password
+from evergreen.store.connection.database import get_engine
+from evergreen.store.rights.roles import ROLES, Role, build_role_grants
+from evergreen.store.tables.create import create_tables
+from evergreen.store.tables.declared import build_tables
+from evergreen.store.tables.platform import PLATFORM_TABLES
+from evergreen.store.tables.sql_files import get_ledger_schema
+from evergreen.usecase import UseCase
+from support.own_servers import Database
+
+# MariaDB's errors for a statement that an account has no right to.
+DENIED = {1044, 1142, 1143}
+
+Accounts = Mapping[Role, pymysql.connections.Connection]
+
+
+@pytest.fixture
+def accounts(mariadb: Database, toy_settings: Settings, toy_use_case: UseCase) -> Iterator[Accounts]:
+    """A connection per role to the toy use case's database."""
+    create_tables(get_engine(toy_settings), toy_use_case)
+    database = toy_settings.mariadb_database
+    users = {role: f"{role}_{database}"[:48] for role in ROLES}
+    password = generate_password()
+    for role, user in users.items():
+        grants = build_role_grants(role, (user, "localhost"), database, [toy_use_case])
+        mariadb.administer(f"CREATE USER '{user}'@'localhost' IDENTIFIED BY '{password}'", *grants)
+    socket = str(mariadb.server.socket)
+    opened = {
+        role: pymysql.connect(unix_socket=socket, user=user, password=password, database=database)
+        for role, user in users.items()
+    }
+    yield opened
+    for connection in opened.values():
+        connection.close()
+    mariadb.administer(*(f"DROP USER '{user}'@'localhost'" for user in users.values()))
+
+
+def run(connection: pymysql.connections.Connection, statement: str) -> int:
+    """0, or the code of the error with which MariaDB refuses the statement."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    except pymysql.MySQLError as error:
+        return int(error.args[0])
+    finally:
+        connection.rollback()
+    return 0
+
+
+def test_a_reader_reads_every_table_and_the_ledger_and_changes_nothing(
+    accounts: Accounts, toy_settings: Settings, toy_use_case: UseCase
+) -> None:
+    ledger = f"`{get_ledger_schema(toy_settings.mariadb_database)}`.promotion"
+    own_tables = [table.name for table in build_tables(toy_use_case)]
+    tables = [*own_tables, *(table.name for table in PLATFORM_TABLES), ledger]
+    reader = accounts["reader"]
+    for table in tables:
+        assert run(reader, f"SELECT COUNT(*) FROM {table}") == 0, table
+        assert run(reader, f"DELETE FROM {table}") in DENIED, table
+        assert run(reader, f"INSERT INTO {table} SELECT * FROM {table}") in DENIED, table
+        assert run(reader, f"DROP TABLE {table}") in DENIED, table
+    assert run(reader, "CREATE TABLE mine (id INT)") in DENIED
+
+
+def test_a_service_cannot_read_what_models_learn_from(accounts: Accounts, toy_use_case: UseCase) -> None:
+    service = accounts["service"]
+    for view in toy_use_case.views:
+        assert run(service, f"SELECT COUNT(*) FROM {toy_use_case.online_table(view)}") == 0
+        assert run(service, f"SELECT COUNT(*) FROM {toy_use_case.history_table(view)}") in DENIED
+    assert run(service, f"SELECT COUNT(*) FROM {toy_use_case.label_table}") in DENIED
+    assert run(service, "SELECT COUNT(*) FROM ingest_run") in DENIED
+
+
+def test_a_service_appends_to_its_log_and_can_neither_change_nor_delete_it(
+    accounts: Accounts, toy_settings: Settings, toy_use_case: UseCase
+) -> None:
+    service = accounts["service"]
+    ledger = f"`{get_ledger_schema(toy_settings.mariadb_database)}`.promotion"
+    for table in (toy_use_case.prediction_table, toy_use_case.outcome_table):
+        assert run(service, f"INSERT INTO {table} SELECT * FROM {table}") == 0
+        assert run(service, f"DELETE FROM {table}") in DENIED
+        assert run(service, f"TRUNCATE TABLE {table}") in DENIED
+        assert run(service, f"ALTER TABLE {table} COMMENT 'x'") in DENIED
+    assert run(service, f"UPDATE {toy_use_case.prediction_table} SET prediction = 'x'") in DENIED
+    for harm in ("DELETE FROM {}", "UPDATE {} SET reason = 'x'", "INSERT INTO {} (id) VALUES (1)"):
+        assert run(service, harm.format(ledger)) in DENIED
+
+
+def test_rights_may_be_given_again(
+    mariadb: Database, accounts: Accounts, toy_settings: Settings, toy_use_case: UseCase
+) -> None:
+    """As the set-up of containers does at each start."""
+    database = toy_settings.mariadb_database
+    user = f"service_{database}"[:48]
+    mariadb.administer(*build_role_grants("service", (user, "localhost"), database, [toy_use_case]))
+    assert run(accounts["service"], f"SELECT 1 FROM {toy_use_case.prediction_table}") == 0
+
+
+def test_a_name_of_the_database_is_no_pattern() -> None:
+    """In a GRANT on all tables an underscore stands for any character."""
+    statements = build_role_grants("reader", ("grafana", "%"), "my_data", [])
+    assert statements == [
+        r"GRANT SELECT ON `my\_data`.* TO 'grafana'@'%'",
+        r"GRANT SELECT ON `my\_data\_ledger`.* TO 'grafana'@'%'",
+    ]
