@@ -23,7 +23,8 @@ from evergreen.cli import store as store
 from evergreen.cli import registry as registry
 from evergreen.cli import trial as trial
 from evergreen.cli import monitoring as monitoring
-from evergreen.cli import keys as keys
+from evergreen.cli.administration import keys as keys
+from evergreen.cli.administration import rights as rights
 # isort: on
 
 

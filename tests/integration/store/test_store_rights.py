@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -16,6 +17,7 @@ from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import PLATFORM_TABLES
 from evergreen.store.tables.sql_files import get_ledger_schema
 from evergreen.usecase import UseCase
+from support.command_line import CommandLine, environment
 from support.own_servers import Database
 
 # MariaDB's errors for a statement that an account has no right to.
@@ -104,6 +106,61 @@ def test_rights_may_be_given_again(
     user = f"service_{database}"[:48]
     mariadb.administer(*build_role_grants("service", (user, "localhost"), database, [toy_use_case]))
     assert run(accounts["service"], f"SELECT 1 FROM {toy_use_case.prediction_table}") == 0
+
+
+def test_an_administrator_makes_the_account_its_rights_and_missing_tables_by_one_command(
+    mariadb: Database,
+    toy_settings: Settings,
+    toy_use_case: UseCase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing is there but the databases. Run again, with another password, it changes that alone."""
+    user = f"front_{toy_settings.mariadb_database}"[:48]
+    administrator = mariadb.server.administrator["user"]
+    given = {**environment(toy_settings), "EVERGREEN_MARIADB_USER": administrator}
+    file = tmp_path / "password"
+    words = ("rights", "service", "--user", user, "--host", "localhost", "--use-case", toy_use_case.name)
+    for password in ("it's %s new", "another"):
+        file.write_text(f"{password}\n")
+        done = CommandLine(monkeypatch, capsys).run(
+            *words, "--apply", "--password-file", str(file), home=toy_settings.home, **given
+        )
+        assert done.returncode == 0, done.stderr
+        assert password not in done.stdout + done.stderr
+        connection = pymysql.connect(
+            unix_socket=str(mariadb.server.socket),
+            user=user,
+            password=password,
+            database=toy_settings.mariadb_database,
+        )
+        assert run(connection, f"SELECT COUNT(*) FROM {toy_use_case.prediction_table}") == 0
+        assert run(connection, f"SELECT COUNT(*) FROM {toy_use_case.label_table}") in DENIED
+        connection.close()
+    mariadb.administer(f"DROP USER '{user}'@'localhost'")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("writer", "--user", "x"), "there is no role 'writer'"),
+        (("reader", "--user", "x", "--password-file", "key"), "--password-file is for --apply"),
+        (("service", "--user", "x", "--use-case", "nothing"), "there is no use case 'nothing'"),
+        (("reader", "--user", "x", "--apply", "--password-file", "none"), "none cannot be read"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    words: tuple[str, ...],
+    told: str,
+    toy_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = environment(toy_settings)
+    done = CommandLine(monkeypatch, capsys).run("rights", *words, home=toy_settings.home, **given)
+    assert done.returncode == 2
+    assert told in done.stderr
 
 
 def test_a_name_of_the_database_is_no_pattern() -> None:

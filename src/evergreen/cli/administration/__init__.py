@@ -1,0 +1,1 @@
+"""Commands of whoever runs an installation for others: keys, accounts."""
