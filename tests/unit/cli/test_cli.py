@@ -23,7 +23,7 @@ COMMANDS = (
     *("up", "down", "status", "restart", "airflow", "use-cases"),
     *("new", "profile", "backtest", "run", "upkeep", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
-    *("get-online-features", "counts", "trial", "keys", "report", "drift", "decisions", "alert"),
+    *("get-online-features", "counts", "trial", "keys", "rights", "report", "drift", "decisions", "alert"),
 )
 # Those that have subcommands.
 GROUPS = {

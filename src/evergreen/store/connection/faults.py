@@ -38,7 +38,7 @@ def translate_error(code: int, text: str, statement: str | None) -> StoreError |
         return StoreRefused(
             f"the platform's database user may not do what is to be done with {where}",
             hint="SHOW GRANTS tells its rights; it needs all of them in EVERGREEN_MARIADB_DATABASE, and"
-            " SELECT and INSERT in the ledger's; `evergreen rights service` gives an account those of a service",
+            " SELECT and INSERT in the ledger's; `evergreen rights` gives an account a service's",
         )
     if code in (LOCK_WAIT_TIMEOUT, DEADLOCK):
         return StoreRefused(
