@@ -135,16 +135,16 @@ def _try_read(read: Callable[[], Part]) -> Part | ReadFailure:
 
 
 def _describe_champion(
-    settings: Settings, database: sa.Engine, use_case: str, champion: Champion | None
+    settings: Settings, database: sa.Engine, use_case_name: str, champion: Champion | None
 ) -> PresentChampion | Vacancy | None:
     if champion is None:
-        return find_vacancy(settings, database, use_case)
-    since = find_promotion_time(database, use_case, champion.version)
+        return find_vacancy(settings, database, use_case_name)
+    since = find_promotion_time(database, use_case_name, champion.version)
     return PresentChampion(champion.version, since, champion.run_id)
 
 
-def _find_report(settings: Settings, database: sa.Engine, use_case: str) -> ReportPlace | None:
-    record = find_latest_check_report(database, use_case)
+def _find_report(settings: Settings, database: sa.Engine, use_case_name: str) -> ReportPlace | None:
+    record = find_latest_check_report(database, use_case_name)
     if record is None:
         return None
     run = record.attached

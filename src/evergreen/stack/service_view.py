@@ -103,9 +103,9 @@ def _describe_decision(decision: DecisionSummary | DriftSummary) -> str:
     return f"{decision.reason} (as of {shorten_moment(decision.as_of.isoformat())})"
 
 
-def _describe_report(use_case: str, report: ReportPlace) -> str:
+def _describe_report(use_case_name: str, report: ReportPlace) -> str:
     """Where the newest report is: its page in MLflow, or the command that shows it without."""
-    place = report.address or f"evergreen report {use_case}"
+    place = report.address or f"evergreen report {use_case_name}"
     return f"{place} (as of {shorten_moment(report.as_of.isoformat())})"
 
 

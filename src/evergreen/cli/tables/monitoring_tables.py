@@ -30,10 +30,12 @@ _MOST_NOTES = 8
 _ALERT_STYLES = {"sent": "green", "pending": "yellow", "failed": "red", "no_target": "dim"}
 
 
-def render_decisions(use_case: str, entries: Sequence[DecisionEntry]) -> RenderableType:
+def render_decisions(use_case_name: str, entries: Sequence[DecisionEntry]) -> RenderableType:
     """`evergreen decisions`: a row per decision, the newest first."""
     if not entries:
-        return Text(f"No decision of {use_case} is on record: evergreen run monitor {use_case} makes one.")
+        return Text(
+            f"No decision of {use_case_name} is on record: evergreen run monitor {use_case_name} makes one."
+        )
     table = build_grid("as of (UTC)", "retrain", "trigger", "outcome", "reason")
     for column in table.columns[:-1]:
         column.no_wrap = True
@@ -44,7 +46,7 @@ def render_decisions(use_case: str, entries: Sequence[DecisionEntry]) -> Rendera
         # The first word of the reason stands in its own column.
         reason = decision.reason.partition(", because ")[2] or decision.reason
         add_row(table, moment, answer, decision.trigger or "", _render_outcome(entry), reason)
-    hint = f"\nEvery check of one: evergreen decisions {use_case} --show MOMENT"
+    hint = f"\nEvery check of one: evergreen decisions {use_case_name} --show MOMENT"
     return Group(table, Text(hint, style="dim"))
 
 
