@@ -59,7 +59,7 @@ class PartitionResult(TypedDict):
 
 
 class ScoreResult(TypedDict):
-    """The sums of `PartitionResult` over all `parts`."""
+    """The sums of `PartitionResult` over all partitions; `parts` is how many there are."""
 
     rows: int
     inserted: int
@@ -103,14 +103,14 @@ def score_partition(
 
 def run_score(settings: Settings, use_case_name: str, as_of: datetime) -> ScoreResult:
     """Score all partitions, one after the other."""
-    parts = [
-        score_partition(settings, use_case_name, as_of, part)
-        for part in plan_partitions(settings, use_case_name, as_of)
+    results = [
+        score_partition(settings, use_case_name, as_of, partition)
+        for partition in plan_partitions(settings, use_case_name, as_of)
     ]
     return {
-        "rows": sum(part["rows"] for part in parts),
-        "inserted": sum(part["inserted"] for part in parts),
-        "parts": len(parts),
+        "rows": sum(result["rows"] for result in results),
+        "inserted": sum(result["inserted"] for result in results),
+        "parts": len(results),
     }
 
 

@@ -199,7 +199,7 @@ def _parse_column_choice(text: str, names: dict[str, str], use_case_name: str) -
 
     Raises ServingError with the nearest name.
     """
-    title, equals, name = (part.strip() for part in text.partition("="))
+    title, equals, name = (side.strip() for side in text.partition("="))
     name = name if equals else title
     if not title or name not in names:
         near = difflib.get_close_matches(name, names, n=1)
@@ -228,11 +228,11 @@ def _write_output(frame: pd.DataFrame, output: Path, raw_text: bool) -> None:
     # Into a file beside it first: a reader never gets half a file, and a former one stays if this fails. Only
     # its owner may read it, as it holds people's rows, but a former file's mode is kept.
     try:
-        with replace_file(output, keep_mode=True) as part:
+        with replace_file(output, keep_mode=True) as draft:
             if output.suffix.lower() in _PARQUET:
-                frame.to_parquet(part, index=False)
+                frame.to_parquet(draft, index=False)
             else:
-                (frame if raw_text else escape_formulas(frame)).to_csv(part, index=False)
+                (frame if raw_text else escape_formulas(frame)).to_csv(draft, index=False)
     except OSError as error:
         raise ServingError(
             f"{output} cannot be written: {error.strerror or error}", hint="check its folder and the disk"

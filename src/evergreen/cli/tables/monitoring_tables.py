@@ -165,7 +165,7 @@ def render_report(report: CheckReport, address: str, path: Path | None) -> Rende
         "saved": str(path) if path else None,
     }
     lines = {name: value for name, value in facts.items() if value}
-    parts: list[RenderableType] = [render_title(report.title), render_outcome(lines)]
+    blocks: list[RenderableType] = [render_title(report.title), render_outcome(lines)]
     drifting = [feature for feature in report.features if feature.severity in ("drift", "warning")]
     if drifting:
         table = build_grid("feature", "severity", "PSI", "limit", "since (UTC)", right=("PSI", "limit"))
@@ -175,13 +175,13 @@ def render_report(report: CheckReport, address: str, path: Path | None) -> Rende
             severity = Text(feature.severity, style=style)
             psi, limit = format_number(feature.psi, 3), format_number(feature.limit)
             add_row(table, feature.feature, severity, psi, limit, since)
-        parts.append(table)
+        blocks.append(table)
         if len(drifting) > _MOST_FEATURES:
-            parts.append(Text(f"and {len(drifting) - _MOST_FEATURES} more", style="dim"))
-    parts += [Text(note, style="yellow") for note in report.notes[:_MOST_NOTES]]
+            blocks.append(Text(f"and {len(drifting) - _MOST_FEATURES} more", style="dim"))
+    blocks += [Text(note, style="yellow") for note in report.notes[:_MOST_NOTES]]
     if len(report.notes) > _MOST_NOTES:
-        parts.append(Text(f"and {len(report.notes) - _MOST_NOTES} more notes on the page", style="dim"))
+        blocks.append(Text(f"and {len(report.notes) - _MOST_NOTES} more notes on the page", style="dim"))
     if path is None:
         hint = f"The page with every histogram: evergreen report {report.use_case} --open"
-        parts.append(Text(hint, style="dim"))
-    return Group(*parts)
+        blocks.append(Text(hint, style="dim"))
+    return Group(*blocks)

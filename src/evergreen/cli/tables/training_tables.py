@@ -131,12 +131,12 @@ def _render_checks(checks: Sequence[Check]) -> Table:
 
 def _render_check_counts(checks: Sequence[Check]) -> Text:
     counts = Counter(check.result for check in checks)
-    parts = [f"{counts['passed']} of {len(checks)} checks passed"]
+    clauses = [f"{counts['passed']} of {len(checks)} checks passed"]
     if counts["failed"]:
-        parts.append(f"{counts['failed']} failed")
+        clauses.append(f"{counts['failed']} failed")
     if counts["warning"]:
-        parts.append(f"{counts['warning']} warning{'s' if counts['warning'] > 1 else ''}")
-    return Text(", ".join(parts))
+        clauses.append(f"{counts['warning']} warning{'s' if counts['warning'] > 1 else ''}")
+    return Text(", ".join(clauses))
 
 
 def _format_number(value: Any) -> str:

@@ -104,8 +104,8 @@ def find_model_record(engine: sa.Engine, use_case_name: str, version: int, run_i
         raise StoreError(
             f"the golden rows of {use_case_name} version {version} in model_record cannot be read:"
             f" {type(error).__name__}: {error}",
-            hint=f"train it again: evergreen train {use_case_name}; without that row the version counts as not"
-            " on record, and is served with a warning",
+            hint=f"train it again: evergreen train {use_case_name}; without that row the version counts as"
+            " not on record, and is served with a warning",
         ) from error
     return ModelRecord(
         use_case=row.use_case,
